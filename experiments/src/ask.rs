@@ -1,0 +1,199 @@
+//! The course of an experiment: options, prediction, body, report, verdict.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+use nix::errno::Errno;
+use nix::sys::signal::{SigEvent, SigevNotify, Signal};
+use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::time::ClockId;
+
+use crate::lab::{CannotAsk, Lab, Result};
+use crate::report::{Report, Verdict};
+use crate::strace;
+use crate::timeline::Log;
+
+/// How long an experiment may take. None takes more than a few seconds; one that hangs is ended by SIGALRM.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What a program does when it was started by itself, as something else. Gives the exit status.
+pub type Role = fn(&mut Lab) -> Result<i32>;
+
+/// A question to the kernel, what might happen, and what the book says happens.
+#[derive(Debug, Clone, Copy)]
+pub struct Question {
+    /// One or two sentences that end in a question mark.
+    pub question: &'static str,
+    /// What might happen, each a full sentence. The first is shown as `a`.
+    pub choices: &'static [&'static str],
+    /// The choice that the book names, counted from 0.
+    pub book: usize,
+    /// What the outcome means, in a sentence or two.
+    pub shows: &'static str,
+    /// The name of the first lane.
+    pub lane: &'static str,
+    /// What else this program can be started as: see [`Lab::exec`] and [`Lab::program`].
+    pub roles: &'static [(&'static str, Role)],
+}
+
+/// Ask the kernel one question, and print what it answered.
+#[derive(Parser)]
+#[command(
+    after_help = "Exit status: 0 the kernel agrees with the book, 1 it disagrees, 2 wrong usage, 3 it cannot be asked."
+)]
+struct Options {
+    /// Print one JSON object, and nothing else
+    #[arg(long, conflicts_with = "plain")]
+    json: bool,
+    /// Print what the book prints: no colour, no prompt, and names for what varies
+    #[arg(long)]
+    plain: bool,
+    /// Show the system calls beside the timeline (needs strace)
+    #[arg(long, conflicts_with_all = ["json", "plain"])]
+    strace: bool,
+    #[arg(long, hide = true)]
+    role: Option<String>,
+    #[arg(long, hide = true, requires = "role")]
+    lane: Option<String>,
+    #[arg(hide = true)]
+    args: Vec<String>,
+}
+
+/// Run an experiment: `body` makes things happen, notes what it sees, and gives the choice that the kernel made.
+pub fn ask(question: Question, body: impl FnOnce(&mut Lab) -> Result<usize>) -> ExitCode {
+    let options = options(question);
+    if let Some(role) = &options.role {
+        return play(question, role, &options);
+    }
+    match experiment(question, body, &options) {
+        Ok(verdict) => verdict.exit_code(),
+        Err(error) => {
+            eprintln!("{}: {error}", name());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options(question: Question) -> Options {
+    let command = Options::command().about(question.question);
+    Options::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+fn experiment(
+    question: Question,
+    body: impl FnOnce(&mut Lab) -> Result<usize>,
+    options: &Options,
+) -> Result<Verdict> {
+    if options.strace {
+        return strace::run(&name(), question);
+    }
+    // Numbers in the timeline must not depend on what the shell that started this leaked into it.
+    close_from(3)?;
+    let prompt = !options.json && !options.plain && io::stdin().is_terminal() && io::stdout().is_terminal();
+    let prediction = if prompt { predict(question)? } else { None };
+    let _limit = limit()?;
+    let log = Arc::new(Log::create()?);
+    let mut lab = Lab::new(question.lane, Arc::clone(&log), Vec::new());
+    let outcome = body(&mut lab).and_then(|observed| tidy(&lab).map(|()| observed));
+    let (observed, reason) = match outcome {
+        Ok(observed) => (Some(observed), None),
+        Err(error) if error.is::<CannotAsk>() => (None, Some(error.to_string())),
+        Err(error) => {
+            lab.check(false, format!("the experiment ran to its end: {error}"));
+            (None, None)
+        }
+    };
+    let report = Report::new(name(), question, prediction, observed, reason, log.read()?);
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else if options.plain {
+        print!("{}", anstream::adapter::strip_str(&report.text(true)));
+    } else {
+        anstream::print!("{}", report.text(false));
+    }
+    io::stdout().flush()?;
+    Ok(report.verdict)
+}
+
+/// This program was started by itself, as something else.
+fn play(question: Question, role: &str, options: &Options) -> ExitCode {
+    let Some((_, body)) = question.roles.iter().find(|(name, _)| *name == role) else {
+        eprintln!("{}: no role is called {role}", name());
+        return ExitCode::from(2);
+    };
+    let log = match &options.lane {
+        Some(_) => Log::inherited(),
+        None => Log::create(),
+    };
+    let lane = options.lane.as_deref().unwrap_or(role);
+    let outcome = log.and_then(|log| body(&mut Lab::new(lane, Arc::new(log), options.args.clone())));
+    match outcome {
+        Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
+        Err(error) => {
+            eprintln!("{} as {role}: {error}", name());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ask the reader. Nothing has been opened yet, so Ctrl-C here leaves nothing behind.
+fn predict(question: Question) -> Result<Option<usize>> {
+    anstream::println!("{}", crate::report::question_text(question));
+    let last = char::from(b'a' + u8::try_from(question.choices.len() - 1)?);
+    loop {
+        anstream::print!("Your prediction (a to {last}, Enter to skip): ");
+        io::stdout().flush()?;
+        let mut line = String::new();
+        let length = io::stdin().lock().read_line(&mut line)?;
+        anstream::println!();
+        let answer = line.trim().to_ascii_lowercase();
+        let mut letters = answer.chars();
+        match (letters.next(), letters.next()) {
+            (None, _) if length == 0 || answer.is_empty() => return Ok(None),
+            (Some(letter), None) if ('a'..=last).contains(&letter) => {
+                return Ok(Some(usize::from(letter as u8 - b'a')));
+            }
+            _ => anstream::println!("That is none of the letters a to {last}."),
+        }
+    }
+}
+
+/// End this process if it hangs. A timer of its own, so that experiments may use `alarm` and the like; it is
+/// not inherited by children, who are killed when their parent ends.
+fn limit() -> Result<Timer> {
+    let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 });
+    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, event)?;
+    timer.set(Expiration::OneShot(LIMIT.into()), TimerSetTimeFlags::empty())?;
+    Ok(timer)
+}
+
+/// An experiment leaves nothing behind: no child and no descriptor.
+fn tidy(lab: &Lab) -> Result {
+    match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        Err(Errno::ECHILD) => {}
+        left => return Err(format!("a child was not waited for: {left:?}").into()),
+    }
+    match lab.descriptors()?[..] {
+        [] => Ok(()),
+        ref left => Err(format!("descriptors were left open: {left:?}").into()),
+    }
+}
+
+/// Close every descriptor from `first` on.
+fn close_from(first: u32) -> Result {
+    // SAFETY: called before anything was opened, so no object of this program owns what is closed here.
+    let result = unsafe { nix::libc::close_range(first, u32::MAX, 0) };
+    Errno::result(result)?;
+    Ok(())
+}
+
+/// The experiment's name is its program's.
+fn name() -> String {
+    let program = std::env::args_os().next().unwrap_or_default();
+    Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

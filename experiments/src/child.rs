@@ -1,0 +1,180 @@
+//! Children of an experiment: they die with it, and are reaped by it.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, execv, fork, getppid};
+
+use crate::lab::{Lab, Result};
+use crate::timeline::{LOG, What};
+use crate::vary;
+
+/// A child process. Dropped before it was waited for, it is killed and reaped.
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    lane: String,
+    reaped: bool,
+}
+
+impl Child {
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Wait for its end, write that down, and reap it.
+    pub fn wait(mut self, lab: &Lab) -> Result<WaitStatus> {
+        let status = loop {
+            match waitpid(self.pid, None) {
+                Err(Errno::EINTR) => {}
+                other => break other?,
+            }
+        };
+        self.reaped = true;
+        let text = match status {
+            WaitStatus::Exited(_, code) => format!("exits with status {code}"),
+            WaitStatus::Signaled(_, signal, _) => format!("is killed by {signal}"),
+            other => format!("{other:?}"),
+        };
+        lab.event(&self.lane, What::End, text);
+        Ok(status)
+    }
+
+    /// Wait for its end, as [`Child::wait`] does; give its exit status. A child that was killed is an error.
+    pub fn status(self, lab: &Lab) -> Result<i32> {
+        match self.wait(lab)? {
+            WaitStatus::Exited(_, status) => Ok(status),
+            other => Err(format!("a child did not exit: {other:?}").into()),
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.reaped {
+            let _ = kill(self.pid, Signal::SIGKILL);
+            let _ = waitpid(self.pid, None);
+        }
+    }
+}
+
+impl Lab {
+    /// Fork. The child runs `body` on a lane of its own and ends with the status that `body` gives.
+    ///
+    /// Only for a process with one thread: the child may then do whatever the parent may.
+    pub fn fork(&mut self, lane: &str, body: impl FnOnce(&mut Lab) -> Result<i32>) -> Result<Child> {
+        let threads = std::fs::read_dir("/proc/self/task")?.count();
+        if threads != 1 {
+            return Err(format!("fork in a process with {threads} threads").into());
+        }
+        self.event(lane, What::Born, "fork");
+        let parent = nix::unistd::getpid();
+        // SAFETY: there is one thread, as counted above, so no lock can be held by a thread that the child
+        // lacks.
+        match unsafe { fork() }? {
+            ForkResult::Parent { child } => Ok(Child { pid: child, lane: lane.into(), reaped: false }),
+            ForkResult::Child => {
+                self.move_to(lane);
+                die_with(parent);
+                // A panic must not unwind into the parent's half of the program.
+                let outcome = catch_unwind(AssertUnwindSafe(|| body(self)));
+                let status = match outcome {
+                    Ok(Ok(status)) => status,
+                    Ok(Err(error)) => {
+                        self.check(false, format!("{lane} failed: {error}"));
+                        1
+                    }
+                    Err(_) => {
+                        self.check(false, format!("{lane} panicked"));
+                        101
+                    }
+                };
+                // Not `exit`: the buffers and exit handlers are the parent's.
+                // SAFETY: _exit ends the process at once; nothing of it is used afterwards.
+                unsafe { nix::libc::_exit(status) }
+            }
+        }
+    }
+
+    /// In a child: become this same program again, in one of its roles. Memory is new; what stays are the
+    /// descriptors without close-on-exec, and the timeline.
+    pub fn exec(&self, role: &str, args: &[&str], text: &str) -> Result<Infallible> {
+        self.event(self.name(), What::Exec, text);
+        // SAFETY: the log's descriptor is open for as long as the process lives.
+        let log = unsafe { BorrowedFd::borrow_raw(LOG) };
+        fcntl(log, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        let program = std::env::current_exe()?;
+        let mut argv = vec![CString::new(program.as_os_str().as_bytes())?];
+        for arg in ["--role", role, "--lane", self.name(), "--"].iter().chain(args) {
+            argv.push(CString::new(*arg)?);
+        }
+        Ok(execv(&argv[0], &argv)?)
+    }
+
+    /// This same program in one of its roles, as std starts programs. It writes on no lane.
+    pub fn program(&self, role: &str, args: &[&str]) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--role", role, "--"]).args(args);
+        Ok(command)
+    }
+
+    /// A gate between a parent and its children: made before the fork, one side waits until the other opens.
+    /// Its descriptor sits beside the timeline's, out of the way of the numbers that experiments show.
+    pub fn gate(&self) -> Result<Gate> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_SEMAPHORE;
+        let low = EventFd::from_value_and_flags(0, flags)?;
+        let high = fcntl(low.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(LOG))?;
+        // SAFETY: F_DUPFD_CLOEXEC made this descriptor a moment ago and nobody else knows of it.
+        Ok(Gate(unsafe { OwnedFd::from_raw_fd(high) }))
+    }
+}
+
+/// Opened as many times as it is passed. See [`Lab::gate`].
+#[derive(Debug)]
+pub struct Gate(OwnedFd);
+
+impl Gate {
+    /// Let one waiter through.
+    pub fn open(&self) -> Result {
+        nix::unistd::write(&self.0, &1_u64.to_ne_bytes())?;
+        Ok(())
+    }
+
+    /// Wait until somebody opens.
+    pub fn pass(&self) -> Result {
+        let mut count = [0; 8];
+        while let Err(error) = nix::unistd::read(&self.0, &mut count) {
+            if error != Errno::EINTR {
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Have this process killed when its parent ends, however that comes about: Ctrl-C leaves nobody behind.
+fn die_with(parent: Pid) {
+    let armed = prctl::set_pdeathsig(Signal::SIGKILL);
+    // A parent that ended before the call above will send no signal.
+    if armed.is_err() || getppid() != parent {
+        // SAFETY: _exit ends the process at once; nothing of it is used afterwards.
+        unsafe { nix::libc::_exit(1) }
+    }
+}
+
+impl std::fmt::Display for Child {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (pid {})", self.lane, vary("pid", self.pid))
+    }
+}

@@ -1,0 +1,45 @@
+//! The library that all experiments share, and the only one beside `nix`.
+//!
+//! An experiment asks the kernel one question. It states the question, what might happen and what the book
+//! says happens; then its body makes it happen, notes what it sees, and returns what the kernel chose:
+//!
+//! ```no_run
+//! use experiments::{Question, ask};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     ask(
+//!         Question {
+//!             question: "Does a child have its parent's descriptors?",
+//!             choices: &["No, it is born with none.", "Yes, under the same numbers."],
+//!             book: 1,
+//!             shows: "fork(2) copies the whole descriptor table.",
+//!             lane: "parent",
+//!             roles: &[],
+//!         },
+//!         |lab| {
+//!             let file = lab.file(b"alpha")?;
+//!             let child = lab.fork("child", |_| Ok(i32::from(file.metadata().is_ok())))?;
+//!             // The choice is worked out from what was seen, never written down.
+//!             Ok(usize::from(child.status(lab)? == 1))
+//!         },
+//!     )
+//! }
+//! ```
+//!
+//! - [`ask`] runs the whole of it: options, prediction, body, report, verdict;
+//! - [`Lab`] is what the body works with: notes, checks, children, files without a name;
+//! - [`vary`] marks what differs from run to run, so that a transcript can leave it out;
+//! - [`cannot_ask`] is the way out where this kernel or machine lacks what the question needs.
+
+mod ask;
+mod child;
+mod lab;
+mod report;
+mod strace;
+mod timeline;
+mod vary;
+
+pub use ask::{Question, Role, ask};
+pub use child::{Child, Gate};
+pub use lab::{CannotAsk, Lab, Lane, Result, cannot_ask};
+pub use vary::vary;

@@ -1,0 +1,161 @@
+//! The system calls beside the timeline.
+//!
+//! The experiment is run again under strace. Its writes to the log are system calls too, so strace's output
+//! tells between which two events every other call was made, and in which lane.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::AsRawFd;
+use std::process::{Command, Stdio};
+
+use anstyle::Style;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use crate::Result;
+use crate::ask::Question;
+use crate::report::Verdict;
+use crate::timeline::{Event, LOG, Picture, What};
+use crate::vary::resolve;
+
+const DIM: Style = Style::new().dimmed();
+
+/// The calls worth seeing here. Memory, locks and signal masks are left out: they are the runtime's own.
+const CALLS: &str = "trace=process,network,open,openat,close,close_range,dup,dup2,dup3,pipe,pipe2,fcntl,read,\
+                     write,lseek,poll,ppoll,select,pselect6,epoll_create1,epoll_ctl,epoll_wait,epoll_pwait,\
+                     eventfd2,memfd_create,signalfd4,kill,tgkill,nanosleep,clock_nanosleep";
+
+/// Run this program under strace and show what it did, with every call in its place.
+pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
+    // Passed on to strace by number, and so not close-on-exec.
+    let mut trace = File::from(memfd_create(c"strace", MFdFlags::empty())?);
+    let program = std::env::current_exe()?;
+    let output = Command::new("strace")
+        .args(["-f", "-q", "-s", "4096", "-e", CALLS, "-o"])
+        .arg(format!("/proc/self/fd/{}", trace.as_raw_fd()))
+        .arg(program)
+        .arg("--json")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|e| format!("strace: {e}; `workbook doctor` says how to get it"))?;
+    let mut text = String::new();
+    trace.rewind()?;
+    trace.read_to_string(&mut text)?;
+    let lines: Vec<Line> = text.lines().filter_map(Line::parse).collect();
+    let events: Vec<Event> = lines.iter().filter_map(|line| line.event.clone()).collect();
+    if events.is_empty() {
+        return Err(format!("{name} could not be traced (exit status {:?})", output.status.code()).into());
+    }
+    let lane_of: HashMap<&str, &str> =
+        lines.iter().filter_map(|l| Some((l.pid, l.event.as_ref()?.by.as_str()))).collect();
+    anstream::println!("{}", crate::report::question_text(question));
+    let mut picture = Picture::new(&events);
+    anstream::println!("{DIM}{}{DIM:#}", picture.header());
+    let last = lines.iter().rposition(|line| line.event.is_some()).unwrap_or(0);
+    // What happens before a program's first event is the loader and the runtime, not the experiment.
+    let mut loading: Vec<&str> = lane_of.keys().copied().filter(|pid| *pid == lines[0].pid).collect();
+    for line in &lines[..=last] {
+        if let Some(event) = &line.event {
+            loading.retain(|pid| *pid != line.pid);
+            if !matches!(event.what, What::Fact { .. }) {
+                anstream::println!("{}{}", picture.row(event), resolve(&event.text, false));
+            }
+        } else if !loading.contains(&line.pid)
+            && !line.is_ours()
+            && let Some(lane) = lane_of.get(line.pid)
+        {
+            anstream::println!("{}{DIM}{}{DIM:#}", picture.beside(lane, '·'), line.shown());
+        }
+        if line.call.starts_with("execve(") && line.call.ends_with("= 0") {
+            loading.push(line.pid);
+        }
+    }
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    anstream::println!("\nThis kernel {} with the book.", report["verdict"].as_str().unwrap_or("disagrees"));
+    Ok(match report["verdict"].as_str() {
+        Some("agrees") => Verdict::Agrees,
+        Some("skipped") => Verdict::Skipped,
+        _ => Verdict::Disagrees,
+    })
+}
+
+/// One line of strace's: a process, a call, and the event if the call wrote one.
+struct Line<'a> {
+    pid: &'a str,
+    call: &'a str,
+    event: Option<Event>,
+}
+
+impl<'a> Line<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (pid, call) = line.split_once(' ')?;
+        let call = call.trim_start();
+        let logged = call.strip_prefix(&format!("write({LOG}, "));
+        let event = logged.and_then(|rest| {
+            // strace quotes as C does, JSON as JavaScript; for what an event holds the two agree, once the
+            // bytes beyond ASCII are back.
+            let quoted = &rest[..=rest.rfind('"')?];
+            serde_json::from_str(&unquote(quoted)).ok()
+        });
+        Some(Self { pid, call, event })
+    }
+
+    /// Is it about the log itself?
+    fn is_ours(&self) -> bool {
+        let (_, arguments) = self.call.split_once('(').unwrap_or_default();
+        arguments.starts_with(&format!("{LOG},")) || arguments.starts_with(&format!("{LOG})"))
+    }
+
+    /// The call as shown: cut where it is long.
+    fn shown(&self) -> String {
+        let mut shown: String = self.call.split_whitespace().collect::<Vec<_>>().join(" ");
+        if shown.chars().count() > 90 {
+            shown = shown.chars().take(89).collect::<String>() + "…";
+        }
+        shown
+    }
+}
+
+/// A string as strace quotes it, with octal for what is not printable ASCII.
+fn unquote(quoted: &str) -> String {
+    let inner = quoted.trim_matches('"').as_bytes();
+    let mut out = Vec::new();
+    let mut i = 0;
+    while i < inner.len() {
+        if inner[i] != b'\\' {
+            out.push(inner[i]);
+            i += 1;
+            continue;
+        }
+        let digits = inner[i + 1..].iter().take(3).take_while(|b| (b'0'..=b'7').contains(b)).count();
+        if digits > 0 {
+            let octal =
+                inner[i + 1..=i + digits].iter().fold(0_u8, |n, b| n.wrapping_mul(8).wrapping_add(b - b'0'));
+            out.push(octal);
+            i += 1 + digits;
+        } else {
+            out.push(match inner.get(i + 1) {
+                Some(b'n') => b'\n',
+                Some(b't') => b'\t',
+                Some(b'r') => b'\r',
+                Some(b'v') => 11,
+                Some(b'f') => 12,
+                other => other.copied().unwrap_or(b'\\'),
+            });
+            i += 2;
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unquote;
+
+    #[test]
+    fn what_strace_quoted_is_read_back() {
+        assert_eq!(unquote(r#""{\"a\":\"\342\234\223\"}\n""#), "{\"a\":\"✓\"}\n");
+        assert_eq!(unquote(r#""\2pid\0037\4""#), "\u{2}pid\u{3}7\u{4}");
+    }
+}

@@ -1,0 +1,51 @@
+//! What differs from run to run: pids, ports, times, inode numbers.
+//!
+//! A varying value travels through the timeline between three marks, with the name that stands for it. The
+//! terminal and the JSON show the value; the book's transcript shows the name, and so stays the same.
+
+use std::fmt::Display;
+
+const OPEN: char = '\u{2}';
+const MIDDLE: char = '\u{3}';
+const CLOSE: char = '\u{4}';
+
+/// Mark `value` as something that varies, shown as `<name>` in a transcript.
+///
+/// `lab.note(format!("fork: the child is {}", vary("pid", pid)))`
+pub fn vary(name: &str, value: impl Display) -> String {
+    format!("{OPEN}{name}{MIDDLE}{value}{CLOSE}")
+}
+
+/// Text with its marks resolved: to names when `normalised`, else to values.
+pub(crate) fn resolve(text: &str, normalised: bool) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, marked)) = rest.split_once(OPEN) {
+        out.push_str(before);
+        let (name, after) = marked.split_once(MIDDLE).unwrap_or(("", marked));
+        let (value, after) = after.split_once(CLOSE).unwrap_or((after, ""));
+        if normalised {
+            out.push('<');
+            out.push_str(name);
+            out.push('>');
+        } else {
+            out.push_str(value);
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_varying_value_is_a_name_in_the_transcript_and_itself_elsewhere() {
+        let text = format!("pid {} has port {}", vary("pid", 4711), vary("port", 80));
+        assert_eq!(resolve(&text, true), "pid <pid> has port <port>");
+        assert_eq!(resolve(&text, false), "pid 4711 has port 80");
+        assert_eq!(resolve("nothing varies", true), "nothing varies");
+    }
+}
