@@ -109,15 +109,18 @@ fn experiment(
         }
     };
     let report = Report::new(name(), question, prediction, observed, reason, log.read()?);
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+    let printed = if options.json {
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)
     } else if options.plain {
-        print!("{}", anstream::adapter::strip_str(&report.text(true)));
+        write!(io::stdout(), "{}", anstream::adapter::strip_str(&report.text(true)))
     } else {
-        anstream::print!("{}", report.text(false));
+        write!(anstream::stdout(), "{}", report.text(false))
+    };
+    match printed.and_then(|()| io::stdout().flush()) {
+        // Whoever read this has seen enough: `just fd-vanishes | head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(report.verdict),
+        other => other.map(|()| report.verdict).map_err(Into::into),
     }
-    io::stdout().flush()?;
-    Ok(report.verdict)
 }
 
 /// This program was started by itself, as something else.

@@ -107,6 +107,12 @@ impl Lab {
         }
     }
 
+    /// A process that came to this one because its own parent ended (see `PR_SET_CHILD_SUBREAPER`): from here
+    /// on a child like any other. `lane` is the one that its parent started it on.
+    pub fn adopt(&self, pid: Pid, lane: &str) -> Child {
+        Child { pid, lane: lane.into(), reaped: false }
+    }
+
     /// In a child: become this same program again, in one of its roles. Memory is new; what stays are the
     /// descriptors without close-on-exec, and the timeline.
     pub fn exec(&self, role: &str, args: &[&str], text: &str) -> Result<Infallible> {

@@ -1,0 +1,89 @@
+//! Asking cargo to build one thing, and learning where it put it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// What came of a build.
+pub enum Built {
+    /// The programs, by name. What rustc said although it succeeded: warnings.
+    Programs(BTreeMap<String, Program>, String),
+    /// What rustc said.
+    Failed(String),
+}
+
+/// A program that cargo built.
+#[derive(Debug, Clone)]
+pub struct Program {
+    pub path: PathBuf,
+    /// Its package's folder, where its tests expect to run.
+    pub folder: PathBuf,
+}
+
+/// Run `cargo ARGS` in the checkout at `root` and collect the programs it made. `target` is another target
+/// folder than the usual one, for builds that must not disturb the reader's.
+pub fn build(root: &Path, target: Option<&Path>, args: &[&str]) -> Result<Built> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root).args(args).args(["--quiet", "--message-format=json-render-diagnostics"]);
+    if colourful() {
+        command.args(["--color", "always"]);
+    }
+    if let Some(target) = target {
+        command.arg("--target-dir").arg(target);
+    }
+    let output = command.stdin(Stdio::null()).output().context("cannot run cargo; is Rust installed?")?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() {
+        return Ok(Built::Failed(said));
+    }
+    let mut programs = BTreeMap::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let Ok(message) = serde_json::from_str::<Value>(line) else { continue };
+        let (Some(name), Some(path)) = (message["target"]["name"].as_str(), message["executable"].as_str())
+        else {
+            continue;
+        };
+        // A test of the same name as a program is the one meant: `cargo test` builds both.
+        let key = if message["profile"]["test"] == true { name.to_owned() } else { format!("bin {name}") };
+        let manifest = Path::new(message["manifest_path"].as_str().unwrap_or_default());
+        let folder = manifest.parent().unwrap_or(root).to_owned();
+        // Libraries and programs with unit tests may share a test's name.
+        let kind = message["target"]["kind"][0].as_str().unwrap_or_default();
+        let key = if kind == "test" || key.starts_with("bin ") { key } else { format!("{kind} {key}") };
+        programs.insert(format!("{}{key}", prefix(&folder)), Program { path: path.into(), folder });
+    }
+    Ok(Built::Programs(programs, said))
+}
+
+fn prefix(folder: &Path) -> String {
+    format!("{}: ", folder.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Build the tests of one exercise, on the reader's file or on the reference.
+pub fn build_tests(
+    root: &Path,
+    target: Option<&Path>,
+    krate: &str,
+    module: &str,
+    feature: Option<&str>,
+) -> Result<std::result::Result<(Program, String), String>> {
+    let mut args = vec!["test", "--no-run", "--package", krate, "--test", module];
+    if let Some(feature) = feature {
+        args.extend(["--features", feature]);
+    }
+    match build(root, target, &args)? {
+        Built::Failed(said) => Ok(Err(said)),
+        Built::Programs(programs, said) => match programs.get(&format!("{krate}: {module}")) {
+            Some(program) => Ok(Ok((program.clone(), said))),
+            None => bail!("cargo built no test called {module} in {krate}"),
+        },
+    }
+}
+
+/// Do colours reach the reader's eyes? cargo writes into a pipe here and cannot know.
+fn colourful() -> bool {
+    anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+}

@@ -1,0 +1,65 @@
+//! What there is, chapter by chapter.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::catalogue::Catalogue;
+use crate::style::{BOLD, DIM, NAME, sign};
+use crate::verdicts::Verdicts;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Print a JSON object, and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let catalogue = Catalogue::discover()?;
+    let verdicts = Verdicts::load(&catalogue);
+    if options.json {
+        let exercises = catalogue.exercises.iter().map(|e| {
+            let done = verdicts.exercise(e) == Some(true);
+            json!({ "name": e.name, "crate": e.krate, "chapter": e.chapter, "done": done })
+        });
+        let experiments = catalogue.experiments.iter();
+        let experiments =
+            experiments.map(|e| json!({ "name": e.name, "chapter": e.chapter, "question": e.question }));
+        let list = json!({
+            "exercises": exercises.collect::<Vec<_>>(),
+            "experiments": experiments.collect::<Vec<_>>(),
+        });
+        println!("{}", serde_json::to_string_pretty(&list)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    for chapter in &catalogue.chapters {
+        anstream::println!("{BOLD}{} {}{BOLD:#}", chapter.number, chapter.title);
+        for experiment in catalogue.experiments.iter().filter(|e| e.chapter == chapter.number) {
+            let seen = mark(verdicts.experiment(experiment));
+            let question = asked(&experiment.question, 90);
+            anstream::println!("  {seen} {NAME}{:18}{NAME:#} {DIM}{question}{DIM:#}", experiment.name);
+        }
+        for exercise in catalogue.exercises.iter().filter(|e| e.chapter == chapter.number) {
+            let done = mark(verdicts.exercise(exercise));
+            anstream::println!("  {done} {NAME}{:18}{NAME:#} {DIM}exercise{DIM:#}", exercise.name);
+        }
+        anstream::println!();
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Known to be good, known to be bad, not known.
+pub fn mark(verdict: Option<bool>) -> String {
+    verdict.map_or_else(|| format!("{DIM}○{DIM:#}"), sign)
+}
+
+/// A question cut to a line: its last sentence is the one that asks.
+fn asked(question: &str, width: usize) -> String {
+    let last = question.rsplit_once(". ").map_or(question, |(_, last)| last);
+    if last.chars().count() <= width {
+        return last.to_owned();
+    }
+    last.chars().take(width - 1).collect::<String>() + "…"
+}

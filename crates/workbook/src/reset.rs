@@ -1,0 +1,41 @@
+//! Putting an exercise back as it was handed out. What the reader wrote is kept beside it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::catalogue::{Catalogue, Exercise};
+use crate::place;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The exercise: `cloexec/flags`, or `flags`
+    name: String,
+}
+
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let catalogue = Catalogue::discover()?;
+    let exercise = catalogue.exercise(&options.name)?;
+    let source = exercise.source();
+    let shown = |path: &PathBuf| path.strip_prefix(&catalogue.root).unwrap_or(path).display().to_string();
+    if exercise.untouched() {
+        println!("{} is as it was handed out: there is nothing to put back.", shown(&source));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let starter = place::read(&exercise.starter())?;
+    let backup = free_name(exercise);
+    // A rename: there is no moment at which neither name has what the reader wrote.
+    fs::rename(&source, &backup).with_context(|| format!("cannot keep yours as {}", shown(&backup)))?;
+    place::write(&source, &starter).with_context(|| format!("yours is kept as {}", shown(&backup)))?;
+    println!("{} is as it was handed out.", shown(&source));
+    println!("What you wrote is in {}.", shown(&backup));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `exercises/flags.rs.1.kept`, or the first number that is free.
+fn free_name(exercise: &Exercise) -> PathBuf {
+    let numbered = |n: u32| exercise.source().with_extension(format!("rs.{n}.kept"));
+    (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| numbered(0))
+}

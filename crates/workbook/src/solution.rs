@@ -1,0 +1,48 @@
+//! The reference, for who has passed.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::catalogue::Catalogue;
+use crate::place;
+use crate::style::{self, BOLD, DIM};
+use crate::verdicts::Verdicts;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The exercise: `cloexec/flags`, or `flags`
+    name: String,
+    /// Show it although yours does not pass yet
+    #[arg(long)]
+    anyway: bool,
+}
+
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let catalogue = Catalogue::discover()?;
+    let exercise = catalogue.exercise(&options.name)?;
+    let passed = Verdicts::load(&catalogue).exercise(exercise) == Some(true);
+    if !passed && !options.anyway {
+        let module = &exercise.module;
+        anstream::eprintln!(
+            "Your {} is not known to pass: {}",
+            exercise.name,
+            style::command(&format!("check {module}"))
+        );
+        anstream::eprintln!(
+            "To see ours all the same: {}",
+            style::command(&format!("solution {module} --anyway"))
+        );
+        return Ok(ExitCode::FAILURE);
+    }
+    let reference = exercise.reference();
+    let shown =
+        |path: &std::path::Path| path.strip_prefix(&catalogue.root).unwrap_or(path).display().to_string();
+    anstream::println!("{BOLD}{}{BOLD:#}\n", shown(&reference));
+    for line in place::read(&reference)?.lines().filter(|line| !line.trim_start().starts_with("// ANCHOR")) {
+        println!("{line}");
+    }
+    let (ours, yours) = (shown(&reference), shown(&exercise.source()));
+    anstream::println!("\n{DIM}Beside yours:{DIM:#} git diff --no-index {yours} {ours}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,104 @@
+//! The main command: a greeting for who is new, and for everybody else where they are and what comes next.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::catalogue::{Catalogue, Page};
+use crate::list::mark;
+use crate::style::{self, BOLD, DIM};
+use crate::verdicts::Verdicts;
+use crate::{place, run};
+
+/// The experiment that a new reader meets first.
+const FIRST: &str = "fd-vanishes";
+
+pub fn run() -> Result<ExitCode> {
+    let catalogue = Catalogue::discover()?;
+    let verdicts = Verdicts::load(&catalogue);
+    if verdicts.is_empty() && catalogue.exercises.iter().all(crate::catalogue::Exercise::untouched) {
+        welcome(&catalogue)?;
+    } else {
+        anstream::println!("{BOLD}From the File Descriptor to the Event Loop{BOLD:#}\n");
+        chapters(&catalogue, &verdicts);
+        next(&catalogue, &verdicts);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn welcome(catalogue: &Catalogue) -> Result<()> {
+    anstream::println!("{BOLD}From the File Descriptor to the Event Loop{BOLD:#}");
+    anstream::println!(
+        "
+Welcome. You read a chapter, predict what the kernel will do, run an experiment that
+asks it, and then write the part yourself. The exercises are handed out unwritten, so
+their tests fail: that is how they are meant to look until you have written them.
+
+Here is a first question.
+"
+    );
+    run::first(catalogue, FIRST)?;
+    anstream::println!("\n{BOLD}What to do next{BOLD:#}");
+    let start = catalogue.pages.first().map(|page| page.path.display().to_string()).unwrap_or_default();
+    anstream::println!("  Read    {start}, or the whole book in a browser: {}", place::serve());
+    let mut todo = catalogue.experiments.iter().filter(|e| e.name != FIRST);
+    if let Some(experiment) = todo.next() {
+        anstream::println!("  Run     {}", style::command(&format!("run {}", experiment.name)));
+    }
+    if let Some(exercise) = catalogue.exercises.first() {
+        anstream::println!("  Write   {}", shown(catalogue, &exercise.source()));
+        anstream::println!("  Check   {}", style::command(&format!("check {}", exercise.module)));
+    }
+    anstream::println!("\n  {DIM}Where you are, at any time:{DIM:#} {}", style::command("status"));
+    Ok(())
+}
+
+/// A line a chapter: a mark for each experiment and each exercise.
+fn chapters(catalogue: &Catalogue, verdicts: &Verdicts) {
+    for chapter in &catalogue.chapters {
+        let experiments = catalogue.experiments.iter().filter(|e| e.chapter == chapter.number);
+        let experiments: String = experiments.map(|e| mark(verdicts.experiment(e))).collect();
+        let exercises = catalogue.exercises.iter().filter(|e| e.chapter == chapter.number);
+        let exercises: String = exercises.map(|e| mark(verdicts.exercise(e))).collect();
+        anstream::println!("  {} {BOLD}{}{BOLD:#}", chapter.number, chapter.title);
+        if !experiments.is_empty() {
+            anstream::println!("    experiments  {experiments}");
+        }
+        if !exercises.is_empty() {
+            anstream::println!("    exercises    {exercises}");
+        }
+    }
+    let asked = catalogue.experiments.iter().filter(|e| verdicts.experiment(e).is_some()).count();
+    let done = catalogue.exercises.iter().filter(|e| verdicts.exercise(e) == Some(true)).count();
+    let (experiments, exercises) = (catalogue.experiments.len(), catalogue.exercises.len());
+    anstream::println!("\n  {asked} of {experiments} experiments run, {done} of {exercises} exercises done");
+}
+
+/// The first thing in the book's order that is not done.
+fn next(catalogue: &Catalogue, verdicts: &Verdicts) {
+    let experiments = catalogue.experiments.iter().filter(|e| verdicts.experiment(e).is_none());
+    let experiments = experiments.map(|e| (&e.page, format!("run {}", e.name), None));
+    let exercises = catalogue.exercises.iter().filter(|e| verdicts.exercise(e) != Some(true));
+    let exercises = exercises.map(|e| (&e.page, format!("check {}", e.module), Some(e.source())));
+    let place = |page: &Option<Page>| page.as_ref().map_or(usize::MAX, |page| page.place);
+    let Some((page, command, source)) = experiments.chain(exercises).min_by_key(|(page, ..)| place(page))
+    else {
+        anstream::println!("\n{BOLD}All of it is done.{BOLD:#} The next chapters are being written.");
+        return;
+    };
+    anstream::println!("\n{BOLD}Next{BOLD:#}");
+    if let Some(page) = page {
+        anstream::println!("  Read    {}  {DIM}{}{DIM:#}", page.title, page.path.display());
+    }
+    match source {
+        Some(source) => {
+            anstream::println!("  Write   {}", shown(catalogue, &source));
+            anstream::println!("  Check   {}", style::command(&command));
+        }
+        None => anstream::println!("  Run     {}", style::command(&command)),
+    }
+}
+
+fn shown(catalogue: &Catalogue, path: &std::path::Path) -> String {
+    path.strip_prefix(&catalogue.root).unwrap_or(path).display().to_string()
+}

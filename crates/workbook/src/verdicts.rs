@@ -1,0 +1,118 @@
+//! What passed, remembered by content.
+//!
+//! A verdict is stored with a hash of everything it depends on: the reader's file, the tests, the crates,
+//! the kernel. When any of it changes the hash does not match, and there is no verdict: so status answers at
+//! once, and is never stale.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{DefaultHasher, Hasher};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::{Catalogue, Exercise, Experiment};
+use crate::place;
+
+/// All verdicts, as they are in the file.
+#[derive(Debug, Default)]
+pub struct Verdicts {
+    file: PathBuf,
+    root: PathBuf,
+    known: BTreeMap<String, Known>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Known {
+    content: u64,
+    good: bool,
+}
+
+impl Verdicts {
+    /// What is remembered in this checkout. A file that is missing or cannot be read is an empty memory.
+    pub fn load(catalogue: &Catalogue) -> Self {
+        let file = place::memory(&catalogue.root).join("verdicts.json");
+        let known = fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str(&text).ok());
+        Self { file, root: catalogue.root.clone(), known: known.unwrap_or_default() }
+    }
+
+    /// Has nothing ever been remembered? Then the reader is new.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Is the exercise, as it is now, known to pass (or to fail)?
+    pub fn exercise(&self, exercise: &Exercise) -> Option<bool> {
+        self.get(&exercise.name, content_of_exercise(&self.root, exercise))
+    }
+
+    /// Did the kernel, as it is now, agree?
+    pub fn experiment(&self, experiment: &Experiment) -> Option<bool> {
+        self.get(&experiment.name, content_of_experiment(&self.root, experiment))
+    }
+
+    /// Remember a check. Where the folder cannot be written, nothing is remembered, and nothing is lost.
+    pub fn passed(&mut self, exercise: &Exercise, good: bool) {
+        let content = content_of_exercise(&self.root, exercise);
+        self.put(&exercise.name, content, good);
+    }
+
+    /// Remember a run.
+    pub fn agreed(&mut self, experiment: &Experiment, good: bool) {
+        let content = content_of_experiment(&self.root, experiment);
+        self.put(&experiment.name, content, good);
+    }
+
+    fn get(&self, name: &str, content: u64) -> Option<bool> {
+        self.known.get(name).filter(|known| known.content == content).map(|known| known.good)
+    }
+
+    fn put(&mut self, name: &str, content: u64, good: bool) {
+        self.known.insert(name.to_owned(), Known { content, good });
+        if let Ok(text) = serde_json::to_string_pretty(&self.known) {
+            let _ = place::write(&self.file, &text);
+        }
+    }
+}
+
+/// A hash of all that the exercise's verdict depends on.
+fn content_of_exercise(root: &Path, exercise: &Exercise) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    add(&mut hasher, &root.join("Cargo.lock"));
+    let crates = fs::read_dir(root.join("crates")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut topics: Vec<PathBuf> = crates.filter(|path| path.join("exercises").is_dir()).collect();
+    topics.sort();
+    for topic in topics {
+        add(&mut hasher, &topic.join("Cargo.toml"));
+        add(&mut hasher, &topic.join("src"));
+    }
+    add(&mut hasher, &exercise.folder.join("tests"));
+    add(&mut hasher, &exercise.source());
+    kernel(&mut hasher);
+    hasher.finish()
+}
+
+fn content_of_experiment(root: &Path, experiment: &Experiment) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    add(&mut hasher, &root.join("experiments/src"));
+    add(&mut hasher, &experiment.source);
+    kernel(&mut hasher);
+    hasher.finish()
+}
+
+fn kernel(hasher: &mut DefaultHasher) {
+    add(hasher, Path::new("/proc/sys/kernel/osrelease"));
+}
+
+/// A file's path and content, or those of all files below a folder.
+fn add(hasher: &mut DefaultHasher, path: &Path) {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut entries: Vec<PathBuf> = entries.collect();
+        entries.sort();
+        entries.iter().for_each(|entry| add(hasher, entry));
+    } else {
+        hasher.write(path.as_os_str().as_encoded_bytes());
+        hasher.write(&fs::read(path).unwrap_or_default());
+    }
+}

@@ -1,0 +1,149 @@
+# `just` alone lists all of this. Nothing needs just: `cargo workbook` is the same tool.
+
+tool := "cargo run --quiet --package workbook --"
+mdbook := "0.5.4"
+
+[private]
+default:
+    @just --list --unsorted
+
+# Where am I, and what comes next?
+[group('read and write')]
+[no-exit-message]
+status:
+    @{{tool}}
+
+# List the chapters' experiments and exercises
+[group('read and write')]
+[no-exit-message]
+list *ARGS:
+    @{{tool}} list {{ARGS}}
+
+# Read the book in a browser; installs mdBook under target/ where there is none
+[group('read and write')]
+serve *ARGS:
+    #!/usr/bin/env sh
+    set -eu
+    PATH="$PWD/target/tools/bin:$PATH"
+    if ! command -v mdbook >/dev/null; then
+        echo "There is no mdBook here. Installing mdBook {{mdbook}} under target/tools; that takes about two minutes."
+        cargo install mdbook --version {{mdbook}} --locked --root target/tools
+    fi
+    exec mdbook serve book --open {{ARGS}}
+
+# Run an exercise's tests on your code: `just check flags`
+[group('read and write')]
+[no-exit-message]
+check *EXERCISES:
+    @{{tool}} check {{EXERCISES}}
+
+# Check an exercise each time you save it
+[group('read and write')]
+[no-exit-message]
+watch *ARGS:
+    @{{tool}} watch {{ARGS}}
+
+# Show the next hint for an exercise
+[group('read and write')]
+[no-exit-message]
+hint EXERCISE *ARGS:
+    @{{tool}} hint {{EXERCISE}} {{ARGS}}
+
+# Show our answer, once yours passes
+[group('read and write')]
+[no-exit-message]
+solution EXERCISE *ARGS:
+    @{{tool}} solution {{EXERCISE}} {{ARGS}}
+
+# Put an exercise back as it was handed out; yours is kept beside it
+[group('read and write')]
+[no-exit-message]
+reset EXERCISE:
+    @{{tool}} reset {{EXERCISE}}
+
+# Say what this machine has and lacks
+[group('read and write')]
+[no-exit-message]
+doctor *ARGS:
+    @{{tool}} doctor {{ARGS}}
+
+# Run experiments: `just run --all`
+[group('experiments')]
+[no-exit-message]
+run *ARGS:
+    @{{tool}} run {{ARGS}}
+
+# Whose offset does a child's read move?
+[group('experiments: 1 descriptors across fork and exec')]
+shared-offset *ARGS: (run 'shared-offset' ARGS)
+
+# What does a child pay for memory it reads, and writes?
+[group('experiments: 1 descriptors across fork and exec')]
+copy-on-write *ARGS: (run 'copy-on-write' ARGS)
+
+# What of a program is left after exec?
+[group('experiments: 1 descriptors across fork and exec')]
+variables-die *ARGS: (run 'variables-die' ARGS)
+
+# How often do buffered bytes come out after a fork?
+[group('experiments: 1 descriptors across fork and exec')]
+written-twice *ARGS: (run 'written-twice' ARGS)
+
+# Which descriptors does a program have after exec?
+[group('experiments: 2 close-on-exec')]
+fd-vanishes *ARGS: (run 'fd-vanishes' ARGS)
+
+# Does a duplicate have the flag of its original?
+[group('experiments: 2 close-on-exec')]
+dup-clears *ARGS: (run 'dup-clears' ARGS)
+
+# Which flags of a child's does its parent see?
+[group('experiments: 2 close-on-exec')]
+flag-or-description *ARGS: (run 'flag-or-description' ARGS)
+
+# Can a program be born between open and fcntl?
+[group('experiments: 2 close-on-exec')]
+open-race *ARGS: (run 'open-race' ARGS)
+
+# Why does a reader never see end of file?
+[group('experiments: 2 close-on-exec')]
+missing-eof *ARGS: (run 'missing-eof' ARGS)
+
+# Who holds the port of a server that was killed?
+[group('experiments: 2 close-on-exec')]
+port-stays-taken *ARGS: (run 'port-stays-taken' ARGS)
+
+# Who sets close-on-exec without being asked?
+[group('experiments: 2 close-on-exec')]
+who-marks *ARGS: (run 'who-marks' ARGS)
+
+# What does closing everything by hand cost, and miss?
+[group('experiments: 2 close-on-exec')]
+close-by-hand *ARGS: (run 'close-by-hand' ARGS)
+
+# Run all tests
+[group('maintain')]
+test:
+    cargo test --workspace
+
+# Prove the exercises: references pass, starters fail, mistakes are caught
+[group('maintain')]
+[no-exit-message]
+verify *ARGS:
+    @{{tool}} verify {{ARGS}}
+
+# Write new transcripts and the README's picture from what this kernel does
+[group('maintain')]
+bless:
+    BLESS=1 cargo test --package experiments
+
+# Run all tests and experiments N times with every core busy
+[group('maintain')]
+[no-exit-message]
+soak N='10':
+    @{{tool}} soak {{N}}
+
+# Run what CI runs
+[group('maintain')]
+ci:
+    bash .ci/run
