@@ -134,7 +134,11 @@ fn play(question: Question, role: &str, options: &Options) -> ExitCode {
         None => Log::create(),
     };
     let lane = options.lane.as_deref().unwrap_or(role);
-    let outcome = log.and_then(|log| body(&mut Lab::new(lane, Arc::new(log), options.args.clone())));
+    let outcome = log.and_then(|log| {
+        let mut lab = Lab::new(lane, Arc::new(log), options.args.clone());
+        // On the timeline too: the exit status alone could be taken for an answer.
+        body(&mut lab).inspect_err(|error| lab.check(false, format!("{lane} failed: {error}")))
+    });
     match outcome {
         Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
         Err(error) => {

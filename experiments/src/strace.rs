@@ -3,7 +3,7 @@
 //! The experiment is run again under strace. Its writes to the log are system calls too, so strace's output
 //! tells between which two events every other call was made, and in which lane.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::AsRawFd;
@@ -23,7 +23,10 @@ const DIM: Style = Style::new().dimmed();
 /// The calls worth seeing here. Memory, locks and signal masks are left out: they are the runtime's own.
 const CALLS: &str = "trace=process,network,open,openat,close,close_range,dup,dup2,dup3,pipe,pipe2,fcntl,read,\
                      write,lseek,poll,ppoll,select,pselect6,epoll_create1,epoll_ctl,epoll_wait,epoll_pwait,\
-                     eventfd2,memfd_create,signalfd4,kill,tgkill,nanosleep,clock_nanosleep";
+                     eventfd2,memfd_create,signalfd4,prlimit64,kill,tgkill,nanosleep,clock_nanosleep";
+
+/// How many calls to show, at most, of one lane between two events: a loop's calls are all alike.
+const MOST: usize = 40;
 
 /// Run this program under strace and show what it did, with every call in its place.
 pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
@@ -53,21 +56,42 @@ pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
     let mut picture = Picture::new(&events);
     anstream::println!("{DIM}{}{DIM:#}", picture.header());
     let last = lines.iter().rposition(|line| line.event.is_some()).unwrap_or(0);
-    // What happens before a program's first event is the loader and the runtime, not the experiment.
+    // What happens before a program has its log is the loader and the runtime, not the experiment.
     let mut loading: Vec<&str> = lane_of.keys().copied().filter(|pid| *pid == lines[0].pid).collect();
+    // How many calls each lane has made since the last event.
+    let mut calls: BTreeMap<&str, usize> = BTreeMap::new();
+    // A call about the log that strace wrote in two halves, because another process came between.
+    let mut ours: Vec<&str> = Vec::new();
     for line in &lines[..=last] {
+        let second_half = line.call.starts_with("<... ") && take(&mut ours, line.pid);
+        if line.is_ours() {
+            take(&mut loading, line.pid);
+            if line.call.ends_with("<unfinished ...>") {
+                ours.push(line.pid);
+            }
+        }
         if let Some(event) = &line.event {
-            loading.retain(|pid| *pid != line.pid);
+            for (lane, n) in calls.iter().filter(|(_, n)| **n > MOST) {
+                let more = n - MOST;
+                anstream::println!("{}{DIM}… and {more} calls more{DIM:#}", picture.beside(lane, '·'));
+            }
+            calls.clear();
             if !matches!(event.what, What::Fact { .. }) {
                 anstream::println!("{}{}", picture.row(event), resolve(&event.text, false));
             }
         } else if !loading.contains(&line.pid)
             && !line.is_ours()
+            && !second_half
             && let Some(lane) = lane_of.get(line.pid)
         {
-            anstream::println!("{}{DIM}{}{DIM:#}", picture.beside(lane, '·'), line.shown());
+            let count = calls.entry(lane).or_default();
+            *count += 1;
+            if *count <= MOST {
+                anstream::println!("{}{DIM}{}{DIM:#}", picture.beside(lane, '·'), line.shown());
+            }
         }
-        if line.call.starts_with("execve(") && line.call.ends_with("= 0") {
+        let execs = line.call.starts_with("execve(") || line.call.starts_with("<... execve resumed>");
+        if execs && line.call.ends_with("= 0") {
             loading.push(line.pid);
         }
     }
@@ -78,6 +102,13 @@ pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
         Some("skipped") => Verdict::Skipped,
         _ => Verdict::Disagrees,
     })
+}
+
+/// Take `pid` out of the list. Was it there?
+fn take(pids: &mut Vec<&str>, pid: &str) -> bool {
+    let before = pids.len();
+    pids.retain(|other| *other != pid);
+    pids.len() < before
 }
 
 /// One line of strace's: a process, a call, and the event if the call wrote one.

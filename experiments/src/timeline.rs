@@ -59,6 +59,8 @@ impl Log {
         if high.as_raw_fd() != LOG {
             return Err(format!("descriptor {LOG} is taken").into());
         }
+        drop(low);
+        // The last call before the experiment begins: --strace shows what comes after it.
         fcntl(&high, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
         Ok(Self(File::from(high)))
     }

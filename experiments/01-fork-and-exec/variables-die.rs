@@ -1,0 +1,123 @@
+//! What a program knows, what it holds, and which of the two exec leaves.
+
+use std::fs::{File, read_to_string};
+use std::hint::black_box;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+
+use experiments::{Lab, Question, Result, ask};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::unistd::read;
+
+/// The variable: which descriptor the notes are.
+static NOTES: AtomicI32 = AtomicI32::new(-1);
+/// The text on the heap is this word so many times over. In a row it is nowhere in the program's file, and a
+/// search for it needs no copy of it, which would be found.
+const WORD: &[u8] = b"heap ";
+const TIMES: usize = 12;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A program has opened a file without close-on-exec and read 5 bytes of it; a variable \
+                       holds the descriptor's number, and a text is on the heap. Then it calls exec. What of \
+                       this does the new program have?",
+            choices: &[
+                "The open file, 5 bytes in; neither the number nor the text.",
+                "The open file, the number and the text: exec changes the code that runs on them.",
+                "Nothing: exec gives everything back, as the end of a process does.",
+                "The open file, at its beginning again; neither the number nor the text.",
+            ],
+            book: 0,
+            shows: "exec replaces memory and keeps the table of descriptors. What is open stays open, and \
+                    the variable that said so is gone: a leak. The last who knows what to close is the \
+                    child, between fork and exec.",
+            lane: "program",
+            roles: &[("after-exec", after_exec), ("after-close", after_close)],
+        },
+        |lab| {
+            let child = lab.fork("child", |lab| {
+                let file = open(lab)?;
+                let length = read(&file, &mut [0; 5])?;
+                let text = black_box(WORD.repeat(TIMES));
+                let size = text.len();
+                lab.note(format!("read {length} bytes of it; put a text of {size} bytes on the heap"));
+                lab.check(in_memory()?, "before exec, a search of all writable memory finds the text");
+                lab.exec("after-exec", &[], "exec: this same program from its beginning")?;
+                Ok(1)
+            })?;
+            let observed = usize::try_from(child.status(lab)?)?;
+            let child = lab.fork("child", |lab| {
+                drop(open(lab)?);
+                lab.note(format!("close {}, while the variable still says which", NOTES.load(Relaxed)));
+                lab.exec("after-close", &[], "exec")?;
+                Ok(1)
+            })?;
+            child.status(lab)?;
+            Ok(observed)
+        },
+    )
+}
+
+/// A file that outlives exec, and the variable that says where it is.
+fn open(lab: &Lab) -> Result<File> {
+    let file = lab.file(b"alphabravo")?;
+    // Rust opens everything close-on-exec, so the mark has to be taken off.
+    fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    NOTES.store(file.as_raw_fd(), Relaxed);
+    lab.note(format!("open a file; the variable says {}", NOTES.load(Relaxed)));
+    Ok(file)
+}
+
+/// Gives the choice that the kernel made.
+fn after_exec(lab: &mut Lab) -> Result<i32> {
+    let number = NOTES.load(Relaxed);
+    lab.note(format!("the variable says {number}, as in every program that begins"));
+    let text = in_memory()?;
+    lab.note(format!("search its memory for the text: {}", if text { "found" } else { "not there" }));
+    lab.check(number == -1 && !text, "after exec, the variable is new and such a search finds nothing");
+    let open = lab.descriptors()?;
+    lab.note(format!("/proc/self/fd lists, beside 0, 1 and 2: {open:?}"));
+    let Some(&found) = open.first() else { return Ok(2) };
+    // SAFETY: it is open, as the list says, and nobody in this program closes it.
+    let found = unsafe { BorrowedFd::borrow_raw(found) };
+    let mut word = [0; 5];
+    let length = read(found, &mut word)?;
+    lab.note(format!("read 5 bytes from {}: {:?}", open[0], String::from_utf8_lossy(&word[..length])));
+    lab.check(open == [3] && length == 5, "after exec, the descriptor is open and can be read");
+    Ok(match &word {
+        _ if number != -1 || text => 1,
+        b"bravo" => 0,
+        b"alpha" => 3,
+        _ => return Err("what was read is not in the file".into()),
+    })
+}
+
+fn after_close(lab: &mut Lab) -> Result<i32> {
+    let open = lab.descriptors()?;
+    lab.note(format!("/proc/self/fd lists, beside 0, 1 and 2: {open:?}"));
+    lab.check(open.is_empty(), "closed between fork and exec, the file is not open after exec");
+    Ok(0)
+}
+
+/// Is the text anywhere in the memory that this process can write to?
+fn in_memory() -> Result<bool> {
+    let memory = File::open("/proc/self/mem")?;
+    for line in read_to_string("/proc/self/maps")?.lines() {
+        let Some((range, access)) = line.split_once(' ') else { continue };
+        if !access.starts_with("rw") {
+            continue;
+        }
+        let (start, end) = range.split_once('-').ok_or("a range in maps has no end")?;
+        let [start, end] = [u64::from_str_radix(start, 16)?, u64::from_str_radix(end, 16)?];
+        let mut bytes = vec![0; usize::try_from(end - start)?];
+        memory.read_exact_at(&mut bytes, start)?;
+        let is_text = |window: &[u8]| window.chunks(WORD.len()).all(|word| word == WORD);
+        if bytes.windows(WORD.len() * TIMES).any(is_text) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
