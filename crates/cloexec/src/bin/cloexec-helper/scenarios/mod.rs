@@ -1,0 +1,68 @@
+//! What is done with this crate in a process of its own, where descriptors have the numbers we gave them.
+//!
+//! Contract: a scenario prints what it saw and ends with 0; what could not even be tried ends with 1.
+
+use std::fs::File;
+
+use cloexec::{flags, open};
+use nix::fcntl::OFlag;
+use nix::sys::socket::{AddressFamily, SockType};
+use nix::sys::stat::Mode;
+use nix::unistd::getppid;
+
+use crate::table;
+
+mod pass;
+mod sweep;
+
+/// Run the scenario of that name.
+pub fn run(scenario: &[&str]) -> i32 {
+    let outcome = match scenario {
+        ["sweep", first, places] => sweep::run(first, places),
+        ["pass", program, places, moves, args @ ..] => pass::run(program, places, moves, args),
+        [name] => judged_calls(name),
+        _ => Err(format!("no scenario is called {scenario:?}")),
+    };
+    outcome.map_or_else(
+        |message| {
+            eprintln!("{message}");
+            1
+        },
+        |()| 0,
+    )
+}
+
+/// Do something between two marks that the tracer looks for. No code under test has a reason to ask for the
+/// parent's id, and asking changes nothing.
+pub fn judged<T>(work: impl FnOnce() -> T) -> T {
+    getppid();
+    let result = work();
+    getppid();
+    result
+}
+
+/// Scenarios whose calls are all there is to see.
+fn judged_calls(name: &str) -> Result<(), String> {
+    table::clean();
+    let file = File::open("/dev/null").map_err(|e| e.to_string())?;
+    let outcome = match name {
+        "set" => {
+            table::mark(&file, false);
+            judged(|| flags::set(&file))
+        }
+        "clear" => judged(|| flags::clear(&file)),
+        "open" => judged(|| open::open("/dev/null", OFlag::O_RDONLY, Mode::empty())).map(drop),
+        // No file is made, since there is no such folder; the kernel got the flags and the mode all the same.
+        "open-create" => {
+            let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND;
+            let _ =
+                judged(|| open::open("/proc/self/no-such-folder/file", flags, Mode::from_bits_retain(0o640)));
+            Ok(())
+        }
+        "pipe" => judged(open::pipe).map(drop),
+        "socket" => judged(|| open::socket(AddressFamily::Unix, SockType::Datagram)).map(drop),
+        "duplicate" => judged(|| open::duplicate(&file)).map(drop),
+        _ => return Err(format!("no scenario is called {name}")),
+    };
+    outcome.map_err(|error| error.to_string())
+}

@@ -1,0 +1,93 @@
+//! `pass PROGRAM PLACES MOVES [ARGS]`: put things at numbers, start a program with some of them, wait for it.
+//!
+//! PLACES is like `red@3 blue@4*`: a star is close-on-exec. MOVES is like `3>4 4>3`: from number to number.
+//! The program gets our standard output and error at 1 and 2 as well, which MOVES leaves alone; `self` is
+//! this program; `%` in the program's name or an argument stands for a NUL byte.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::path::PathBuf;
+
+use cloexec::pass;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::getpid;
+
+use super::judged;
+use crate::table;
+
+/// Prints, after what the program prints: `result …`, `status …`, `children …`, and `table …`; `escaped …`
+/// from a child that comes back out of `spawn`.
+pub fn run(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), String> {
+    table::clean();
+    let program = match program {
+        "self" => std::env::current_exe().map_err(|e| e.to_string())?,
+        other => PathBuf::from(other.replace('%', "\0")),
+    };
+    let mut placed = Vec::new();
+    for place in places.split_whitespace() {
+        let (name, number) = place.split_once('@').ok_or("a place is like red@3")?;
+        let bare = number.trim_end_matches('*').parse().map_err(|_| format!("{place} has no number"))?;
+        placed.push(table::place(name, bare, number.ends_with('*')).map_err(|e| e.to_string())?);
+    }
+    let mut pairs: Vec<(RawFd, RawFd)> = Vec::new();
+    for each in moves.split_whitespace() {
+        let numbers =
+            each.split_once('>').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+        pairs.push(numbers.ok_or("a move is like 3>4")?);
+    }
+    // From elsewhere, so that a program that cannot have "1 where it is" can still say what it does have.
+    for (stream, number) in [(io::stdout().as_fd(), 1), (io::stderr().as_fd(), 2)] {
+        let copy = fcntl(stream, FcntlArg::F_DUPFD_CLOEXEC(100)).map_err(|e| e.to_string())?;
+        pairs.push((copy, number));
+    }
+    // SAFETY: each source was placed above and `placed` owns it until the end, or is a copy that stays open.
+    let fds: Vec<(BorrowedFd<'_>, RawFd)> =
+        pairs.iter().map(|(from, to)| (unsafe { BorrowedFd::borrow_raw(*from) }, *to)).collect();
+    let args: Vec<String> = args.iter().map(|arg| arg.replace('%', "\0")).collect();
+    let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
+
+    // What a Rust program has, and what one that waits for signals in its own way has.
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.map_err(|e| e.to_string())?;
+    SigSet::from(Signal::SIGUSR1).thread_block().map_err(|e| e.to_string())?;
+
+    let (before, caller) = (table::open_now(), getpid());
+    let result = judged(|| pass::spawn(&program, &args, &fds));
+    if getpid() != caller {
+        println!("escaped {result:?}");
+        // SAFETY: ends this process and does nothing else.
+        unsafe { nix::libc::_exit(99) }
+    }
+    match result {
+        Ok(pid) => {
+            println!("result Ok");
+            match waitpid(pid, None) {
+                Ok(WaitStatus::Exited(_, code)) => println!("status exited with {code}"),
+                Ok(WaitStatus::Signaled(_, signal, _)) => println!("status killed by {signal}"),
+                other => println!("status {other:?}"),
+            }
+        }
+        Err(error) => println!("result Err {:?} {error}", error.errno),
+    }
+    match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        Err(nix::errno::Errno::ECHILD) => println!("children none"),
+        Ok(WaitStatus::StillAlive) => println!("children running"),
+        other => println!("children a zombie: {other:?}"),
+    }
+    let after = table::open_now();
+    println!("table {}", if before == after { "same".into() } else { changes(&before, &after) });
+    Ok(())
+}
+
+fn changes(before: &[table::Entry], after: &[table::Entry]) -> String {
+    let words = |entry: &table::Entry| {
+        format!("{} ({}, {})", entry.number, entry.target, if entry.marked { "marked" } else { "unmarked" })
+    };
+    let only_in = |one: &[table::Entry], other: &[table::Entry]| {
+        one.iter().filter(|entry| !other.contains(entry)).map(words).collect::<Vec<_>>().join(", ")
+    };
+    format!("before: {}; now: {}", only_in(before, after), only_in(after, before))
+}

@@ -1,0 +1,55 @@
+//! The close-on-exec flag of one descriptor.
+//!
+//! Contract: only `FD_CLOEXEC` changes; every other descriptor flag stays as it was. The flag belongs to the
+//! descriptor, not to the open file description: a duplicate has a flag of its own, and so has a child's copy.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+use crate::{Error, Result};
+
+/// Is the descriptor closed by `execve`?
+///
+/// # Errors
+/// `EBADF` if the descriptor is not open. See fcntl(2), "File descriptor flags".
+pub fn is_set(fd: impl AsFd) -> Result<bool> {
+    Ok(get(&fd)?.contains(FdFlag::FD_CLOEXEC))
+}
+
+/// Have `execve` close the descriptor.
+///
+/// # Errors
+/// `EBADF` if the descriptor is not open. See fcntl(2), "File descriptor flags".
+// ANCHOR: set
+pub fn set(fd: impl AsFd) -> Result<()> {
+    let flags = get(&fd)?;
+    put(&fd, flags | FdFlag::FD_CLOEXEC)
+}
+// ANCHOR_END: set
+
+/// Have the descriptor survive `execve`.
+///
+/// # Errors
+/// `EBADF` if the descriptor is not open. See fcntl(2), "File descriptor flags".
+pub fn clear(fd: impl AsFd) -> Result<()> {
+    let flags = get(&fd)?;
+    put(&fd, flags - FdFlag::FD_CLOEXEC)
+}
+
+// ANCHOR: get
+fn get(fd: &impl AsFd) -> Result<FdFlag> {
+    let fd = fd.as_fd();
+    // `retain`, not `truncate`: a flag that a newer kernel adds must survive the round trip.
+    fcntl(fd, FcntlArg::F_GETFD)
+        .map(FdFlag::from_bits_retain)
+        .map_err(Error::on("fcntl(F_GETFD)", format_args!("descriptor {}", fd.as_raw_fd())))
+}
+
+fn put(fd: &impl AsFd, flags: FdFlag) -> Result<()> {
+    let fd = fd.as_fd();
+    fcntl(fd, FcntlArg::F_SETFD(flags))
+        .map(drop)
+        .map_err(Error::on("fcntl(F_SETFD)", format_args!("descriptor {}", fd.as_raw_fd())))
+}
+// ANCHOR_END: get

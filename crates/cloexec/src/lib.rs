@@ -1,0 +1,32 @@
+//! Descriptors across exec.
+//!
+//! A descriptor survives `execve` unless its *close-on-exec* flag is set. This crate reads and changes that
+//! flag, opens things with it set from birth, marks what others left unmarked, and starts a program with
+//! exactly the descriptors that were chosen.
+//!
+//! - [`flags`]: read, set and clear the flag of one descriptor;
+//! - [`open`]: files, pipes, sockets and duplicates that are born with it;
+//! - [`sweep`]: mark everything from a number on;
+//! - [`pass`]: start a program with chosen descriptors at chosen numbers, and nothing else.
+//!
+//! Contract: no function here leaves a descriptor open on error, none panics on bad input, and every error
+//! names the operation, the object and the cause.
+//!
+//! Each module is an exercise: with the feature `mine-flags` the file `exercises/flags.rs` takes the place
+//! of `src/flags.rs`, and so on. `mine` switches all of them.
+
+mod error;
+mod image;
+pub use error::{Error, Result};
+
+#[cfg_attr(feature = "mine-flags", path = "../exercises/flags.rs")]
+pub mod flags;
+
+#[cfg_attr(feature = "mine-open", path = "../exercises/open.rs")]
+pub mod open;
+
+#[cfg_attr(feature = "mine-pass", path = "../exercises/pass.rs")]
+pub mod pass;
+
+#[cfg_attr(feature = "mine-sweep", path = "../exercises/sweep.rs")]
+pub mod sweep;
