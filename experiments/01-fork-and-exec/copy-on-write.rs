@@ -101,6 +101,7 @@ fn write_pages(memory: &mut [u8], page: usize, value: u8) {
     }
 }
 
+// ANCHOR: faults
 /// How many minor page faults this process takes while it does `work`.
 fn faults(work: impl FnOnce()) -> Result<usize> {
     let before = getrusage(UsageWho::RUSAGE_SELF)?.minor_page_faults();
@@ -108,6 +109,7 @@ fn faults(work: impl FnOnce()) -> Result<usize> {
     let after = getrusage(UsageWho::RUSAGE_SELF)?.minor_page_faults();
     Ok(usize::try_from(after - before)?)
 }
+// ANCHOR_END: faults
 
 /// Equal but for a few: a process takes faults for other reasons too.
 fn near(faults: usize, expected: usize) -> bool {

@@ -61,6 +61,7 @@ fn main() -> ExitCode {
     )
 }
 
+// ANCHOR: begin
 /// Read one word; give the place where the read began, and the word.
 fn begin(file: &File) -> nix::Result<(usize, String)> {
     let mut word = [0; 5];
@@ -68,6 +69,7 @@ fn begin(file: &File) -> nix::Result<(usize, String)> {
     let at = CONTENT.chunks(5).position(|chunk| *chunk == word[..length]).map_or(CONTENT.len(), |i| 5 * i);
     Ok((at, String::from_utf8_lossy(&word[..length]).into_owned()))
 }
+// ANCHOR_END: begin
 
 /// The choice that the parent's read amounts to.
 fn choice(next: nix::Result<(usize, String)>) -> Result<usize> {

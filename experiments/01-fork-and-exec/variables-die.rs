@@ -61,6 +61,7 @@ fn main() -> ExitCode {
     )
 }
 
+// ANCHOR: open
 /// A file that outlives exec, and the variable that says where it is.
 fn open(lab: &Lab) -> Result<File> {
     let file = lab.file(b"alphabravo")?;
@@ -70,6 +71,7 @@ fn open(lab: &Lab) -> Result<File> {
     lab.note(format!("open a file; the variable says {}", NOTES.load(Relaxed)));
     Ok(file)
 }
+// ANCHOR_END: open
 
 /// Gives the choice that the kernel made.
 fn after_exec(lab: &mut Lab) -> Result<i32> {

@@ -45,13 +45,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The hints of an exercise, each between mdBook's anchors 1, 2, 3.
+/// The hints of an exercise, each between mdBook's anchors step-1, step-2, step-3 (a bare number would be a line).
 pub fn steps(exercise: &Exercise) -> Result<Vec<String>> {
     let path = exercise.hints();
     let text = place::read(&path)?;
     let mut steps = Vec::new();
-    while let Some((_, rest)) = text.split_once(&format!("<!-- ANCHOR: {} -->", steps.len() + 1)) {
-        let Some((step, _)) = rest.split_once(&format!("<!-- ANCHOR_END: {} -->", steps.len() + 1)) else {
+    while let Some((_, rest)) = text.split_once(&format!("<!-- ANCHOR: step-{} -->", steps.len() + 1)) {
+        let Some((step, _)) = rest.split_once(&format!("<!-- ANCHOR_END: step-{} -->", steps.len() + 1)) else {
             bail!("{}: the hint {} has no end", path.display(), steps.len() + 1)
         };
         steps.push(step.trim().to_owned());
