@@ -1,0 +1,158 @@
+//! A server that was killed, and the listening socket that lives on in a program it had started.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use experiments::{Child, Lab, Question, Result, ask, cannot_ask, vary};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, setsockopt, socket, sockopt,
+};
+use nix::unistd::{Pid, dup2_stdin, pause, read};
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A server has started a helper program, which inherited the listening socket without \
+                       knowing. The server is killed. Its replacement wants the same port, and a client \
+                       connects. What happens?",
+            choices: &[
+                "bind works: the port was the server's, and the server is dead. Until then the client is refused.",
+                "bind fails with EADDRINUSE, unless SO_REUSEADDR is set, as servers do.",
+                "bind fails with EADDRINUSE, SO_REUSEADDR or not; the client is refused.",
+                "bind fails with EADDRINUSE, SO_REUSEADDR or not; the client is connected, to nobody.",
+            ],
+            book: 3,
+            shows: "A socket listens until its last descriptor is closed. The helper's keeps the port, and the \
+                    kernel goes on completing connections into a queue that nobody serves. SO_REUSEADDR is for \
+                    a port that old connections linger on; it does not help against one that is listened on.",
+            lane: "parent",
+            roles: &[("helper", helper)],
+        },
+        |lab| {
+            loopback()?;
+            // The helper is the server's child, and outlives it: it comes to this process, to be reaped.
+            prctl::set_child_subreaper(true)?;
+            let choice = leaked(lab)?;
+            marked(lab)?;
+            Ok(choice)
+        },
+    )
+}
+
+fn loopback() -> Result {
+    let connected =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| TcpStream::connect(l.local_addr()?));
+    connected.map(drop).map_err(|error| cannot_ask(format!("127.0.0.1 cannot be used: {error}")))
+}
+
+/// The helper has the listening socket. Gives the choice that the kernel made.
+fn leaked(lab: &mut Lab) -> Result<usize> {
+    let (helper, line, port) = start_and_kill(lab, FdFlag::empty())?;
+    let plain = replace(lab, port, false)?;
+    let reuse = replace(lab, port, true)?;
+    let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+    let outcome = client.as_ref().map_or_else(|error| error.kind().to_string(), |_| "connected".into());
+    lab.note(format!("a client connects to port {}: {outcome}", vary("port", port)));
+    if let Ok(mut client) = client.as_ref() {
+        client.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        let mut watched = [PollFd::new(client.as_fd(), PollFlags::POLLIN)];
+        let ready = poll(&mut watched, 100_u8)?;
+        lab.note(format!("it sends a request; poll for 100 ms: {ready} events"));
+        lab.check(ready == 0, "the client is connected, and nobody answers it or hangs up");
+    }
+    // The helper's standard input ends here, and so does the helper.
+    drop(line);
+    helper.wait(lab)?;
+    if let Ok(client) = client {
+        let outcome = read(&client, &mut [0; 1]);
+        let said = outcome.map_or_else(|error| format!("{error:?}"), |length| format!("{length} bytes"));
+        lab.note(format!("the client reads: {said}"));
+        lab.check(
+            outcome == Err(Errno::ECONNRESET),
+            "when the helper ends, the client's connection is reset",
+        );
+    }
+    lab.check(replace(lab, port, false)?, "when the helper ends, the port is free");
+    match (plain, reuse, outcome == "connected") {
+        (true, _, false) => Ok(0),
+        (false, true, _) => Ok(1),
+        (false, false, false) => Ok(2),
+        (false, false, true) => Ok(3),
+        _ => Err("none of the choices: bind works, and the client is connected".into()),
+    }
+}
+
+/// The helper does not have it.
+fn marked(lab: &mut Lab) -> Result {
+    let (helper, line, port) = start_and_kill(lab, FdFlag::FD_CLOEXEC)?;
+    lab.check(replace(lab, port, false)?, "marked close-on-exec: the port is free while the helper runs");
+    drop(line);
+    helper.wait(lab)?;
+    Ok(())
+}
+
+/// A server that has started a helper, killed and reaped. What is left of it: the helper, the line that keeps
+/// the helper going, and the port.
+fn start_and_kill(lab: &mut Lab, mark: FdFlag) -> Result<(Child, UnixStream, u16)> {
+    // The laboratory's children die with their parent, which would end the helper together with the server.
+    // So the helper takes that off, and is tied to this process by its standard input: it runs until it reads
+    // end of file there, that is until this process closes the other end, or dies, of whatever cause. No other
+    // process has that end for long: the server's copy dies with it, and exec closes the helper's.
+    let (ours, theirs) = UnixStream::pair()?;
+    let server = lab.fork("server", move |lab| serve(lab, mark, theirs))?;
+    let mut said = String::new();
+    BufReader::new(&ours).read_line(&mut said)?;
+    let (pid, port) = said.trim().split_once(' ').ok_or("the helper did not start")?;
+    let helper = lab.adopt(Pid::from_raw(pid.parse()?), "helper");
+    kill(server.pid(), Signal::SIGKILL)?;
+    server.wait(lab)?;
+    Ok((helper, ours, port.parse()?))
+}
+
+fn serve(lab: &mut Lab, mark: FdFlag, line: UnixStream) -> Result<i32> {
+    // std sets SO_REUSEADDR on every listener.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    fcntl(&listener, FcntlArg::F_SETFD(mark))?;
+    let port = listener.local_addr()?.port();
+    let flag = if mark.is_empty() { "not marked" } else { "close-on-exec" };
+    lab.note(format!("listen on port {}: descriptor {}, {flag}", vary("port", port), listener.as_raw_fd()));
+    let _helper = lab.fork("helper", move |lab| {
+        prctl::set_pdeathsig(None)?;
+        dup2_stdin(&line)?;
+        lab.exec("helper", &[&port.to_string()], "exec: it knows of 0, 1 and 2")?;
+        Ok(1)
+    })?;
+    loop {
+        pause();
+    }
+}
+
+/// Says what it was born with, and stays until its standard input ends.
+fn helper(lab: &mut Lab) -> Result<i32> {
+    let open = lab.descriptors()?;
+    lab.note(format!("beside these it has: {open:?}"));
+    let port = lab.args().first().ok_or("no port was given")?;
+    nix::unistd::write(io::stdin(), format!("{} {port}\n", std::process::id()).as_bytes())?;
+    while read(io::stdin(), &mut [0; 1])? != 0 {}
+    Ok(0)
+}
+
+/// Take the port, as the server's replacement would. Does it work?
+fn replace(lab: &Lab, port: u16, reuse: bool) -> Result<bool> {
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&socket, sockopt::ReuseAddr, &reuse)?;
+    let address = SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
+    let outcome = bind(socket.as_raw_fd(), &address).and_then(|()| listen(&socket, Backlog::new(1)?));
+    let option = if reuse { ", SO_REUSEADDR" } else { "" };
+    let said = outcome.map_or_else(|error| format!("{error:?}"), |()| "it works".into());
+    lab.note(format!("bind to port {}{option}: {said}", vary("port", port)));
+    Ok(outcome.is_ok())
+}
