@@ -58,7 +58,7 @@ fn main() -> ExitCode {
                     other => Err(format!("faults to read and to write: {other:?}").into()),
                 }
             })?;
-            let observed = usize::try_from(child.status(lab)?)?;
+            let observed = usize::try_from(child.answer(lab)?)?;
             let unchanged = memory.iter().step_by(page).all(|byte| *byte == b'p');
             lab.check(unchanged, "what the child wrote, the parent does not see");
             let after = faults(|| write_pages(memory, page, b'q'))?;

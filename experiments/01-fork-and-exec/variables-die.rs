@@ -48,7 +48,7 @@ fn main() -> ExitCode {
                 lab.exec("after-exec", &[], "exec: this same program from its beginning")?;
                 Ok(1)
             })?;
-            let observed = usize::try_from(child.status(lab)?)?;
+            let observed = usize::try_from(child.answer(lab)?)?;
             let child = lab.fork("child", |lab| {
                 drop(open(lab)?);
                 lab.note(format!("close {}, while the variable still says which", NOTES.load(Relaxed)));

@@ -107,7 +107,7 @@ fn after(lab: &mut Lab, clean: fn(&Lab) -> Result) -> Result<i32> {
         lab.exec("after-exec", &[], "exec")?;
         Ok(1)
     })?;
-    child.status(lab)
+    child.answer(lab)
 }
 
 fn after_exec(lab: &mut Lab) -> Result<i32> {

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             let child = lab.fork("child", duplicate)?;
             // What the new program found is its exit status. The choices, in their order:
             let choices: [&[i32]; 4] = [&[], &[4, 5], &[4], &[4, 5, 6, 7]];
-            let found = child.status(lab)?;
+            let found = child.answer(lab)?;
             choices.iter().position(|open| status(open) == found).ok_or("none of the choices".into())
         },
     )

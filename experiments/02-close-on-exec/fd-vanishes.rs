@@ -21,7 +21,7 @@ fn main() -> ExitCode {
             ],
             book: 2,
             shows: "exec keeps the table of descriptors and closes those that are marked. The new program \
-                    has the number of the unmarked file, its offset, and no variable that says so.",
+                    has the unmarked file under its number, and no variable that says so.",
             lane: "program",
             roles: &[("after-exec", after_exec)],
         },
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
                 Ok(1)
             })?;
             // What the new program found is its exit status.
-            Ok(usize::try_from(child.status(lab)?)?)
+            Ok(usize::try_from(child.answer(lab)?)?)
         },
     )
 }

@@ -34,7 +34,21 @@ impl Child {
     }
 
     /// Wait for its end, write that down, and reap it.
-    pub fn wait(mut self, lab: &Lab) -> Result<WaitStatus> {
+    pub fn wait(self, lab: &Lab) -> Result<WaitStatus> {
+        self.reap(lab, "")
+    }
+
+    /// Wait for its end, as [`Child::wait`] does; give its exit status. A child that was killed is an error.
+    pub fn status(self, lab: &Lab) -> Result<i32> {
+        exit_status(self.reap(lab, "")?)
+    }
+
+    /// The same, of a child whose exit status says what it saw.
+    pub fn answer(self, lab: &Lab) -> Result<i32> {
+        exit_status(self.reap(lab, ", its answer")?)
+    }
+
+    fn reap(mut self, lab: &Lab, meaning: &str) -> Result<WaitStatus> {
         let status = loop {
             match waitpid(self.pid, None) {
                 Err(Errno::EINTR) => {}
@@ -43,20 +57,19 @@ impl Child {
         };
         self.reaped = true;
         let text = match status {
-            WaitStatus::Exited(_, code) => format!("exits with status {code}"),
+            WaitStatus::Exited(_, code) => format!("exits with status {code}{meaning}"),
             WaitStatus::Signaled(_, signal, _) => format!("is killed by {signal}"),
             other => format!("{other:?}"),
         };
         lab.event(&self.lane, What::End, text);
         Ok(status)
     }
+}
 
-    /// Wait for its end, as [`Child::wait`] does; give its exit status. A child that was killed is an error.
-    pub fn status(self, lab: &Lab) -> Result<i32> {
-        match self.wait(lab)? {
-            WaitStatus::Exited(_, status) => Ok(status),
-            other => Err(format!("a child did not exit: {other:?}").into()),
-        }
+fn exit_status(status: WaitStatus) -> Result<i32> {
+    match status {
+        WaitStatus::Exited(_, status) => Ok(status),
+        other => Err(format!("a child did not exit: {other:?}").into()),
     }
 }
 

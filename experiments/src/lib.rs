@@ -20,7 +20,7 @@
 //!             let file = lab.file(b"alpha")?;
 //!             let child = lab.fork("child", |_| Ok(i32::from(file.metadata().is_ok())))?;
 //!             // The choice is worked out from what was seen, never written down.
-//!             Ok(usize::from(child.status(lab)? == 1))
+//!             Ok(usize::from(child.answer(lab)? == 1))
 //!         },
 //!     )
 //! }

@@ -71,7 +71,7 @@ fn mark_listed(first: RawFd) -> Result<()> {
 ///
 /// # Errors
 /// `EMFILE` where no number is left for reading the directory, `ENOENT` where there is no `/proc`. See
-/// proc_pid_fd(5).
+/// proc(5), "/proc/pid/fd".
 pub fn listed() -> Result<Vec<RawFd>> {
     let names = || -> io::Result<Vec<_>> {
         fs::read_dir("/proc/self/fd")?.map(|entry| Ok(entry?.file_name())).collect()
