@@ -1,0 +1,214 @@
+//! Every experiment and every exercise is on a page, with what a reader needs there.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::checkout::{Checkout, Fault, Page, one_line};
+use crate::includes;
+
+static CHOICE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?m)^  ([a-z])  ").expect("a regex"));
+
+pub fn faults(checkout: &Checkout) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for source in checkout.experiments() {
+        experiment(checkout, &source, &mut faults);
+    }
+    for (krate, module) in checkout.exercises() {
+        exercise(checkout, &krate, &module, &mut faults);
+    }
+    faults
+}
+
+/// The transcript is included, and the question asked in the same words, with the same choices.
+fn experiment(checkout: &Checkout, source: &str, faults: &mut Vec<Fault>) {
+    let transcript = source.replace(".rs", ".txt");
+    let Some(text) = checkout.read(&transcript) else {
+        faults.push(Fault::new(
+            source,
+            1,
+            "there is no transcript of this experiment: `just bless` writes it",
+        ));
+        return;
+    };
+    let pages = checkout.including(&transcript);
+    if pages.is_empty() {
+        faults.push(Fault::new(source, 1, format!("no page of the book includes {transcript}")));
+        return;
+    }
+    // A transcript begins with its question and the choices; what follows is the answer.
+    let mut parts = text.split("\n\n");
+    let [question, choices] = [(); 2].map(|()| parts.next().unwrap_or_default());
+    let asked = |words: &str| pages.iter().any(|page| self::words(&page.source).contains(words));
+    let page = pages[0];
+    let line =
+        page.includes.iter().find(|include| include.path == transcript).map_or(1, |include| include.line);
+    if !asked(&words(question)) {
+        let text =
+            format!("the page does not ask what {transcript} asks, in these words: {}", one_line(question));
+        faults.push(Fault::new(&page.file, line, text));
+    }
+    // A choice is `  a  Yes.` in the terminal and `- a. Yes.` on the page, over as many lines as it takes.
+    let choices = CHOICE.replace_all(choices, "\n\n$1. ");
+    for choice in choices.split("\n\n").filter(|choice| !choice.trim().is_empty() && !asked(&words(choice))) {
+        let text = format!("the page lacks a choice of {transcript}, in these words: {}", one_line(choice));
+        faults.push(Fault::new(&page.file, line, text));
+    }
+}
+
+/// The hints are there, folded, and so is the way to the tests.
+fn exercise(checkout: &Checkout, krate: &str, module: &str, faults: &mut Vec<Fault>) {
+    let [hints, tests] =
+        [format!("crates/{krate}/hints/{module}.md"), format!("crates/{krate}/tests/{module}.rs")];
+    let pages = checkout.including(&hints);
+    let Some(page) = pages.first() else {
+        let file = format!("crates/{krate}/exercises/{module}.rs");
+        faults.push(Fault::new(&file, 1, format!("no page of the book includes {hints}")));
+        return;
+    };
+    for (i, name) in includes::anchors(&checkout.read(&hints).unwrap_or_default()).iter().enumerate() {
+        let step = i + 1;
+        match page.includes.iter().find(|include| include.path == hints && include.name == *name) {
+            None => {
+                let text = format!("the page does not include hint {step}: {hints}:{name}");
+                faults.push(Fault::new(&page.file, 1, text));
+            }
+            Some(include) if !folded(page, include.at) => {
+                let text = format!("hint {step} is not folded: put it between <details> and </details>");
+                faults.push(Fault::new(&page.file, include.line, text));
+            }
+            Some(_) => {}
+        }
+    }
+    if !page.includes.iter().any(|include| include.path == tests)
+        && !page.source.contains(&format!("/{tests})"))
+    {
+        faults.push(Fault::new(&page.file, 1, format!("the page neither includes {tests} nor links to it")));
+    }
+}
+
+/// Is this place of a page between `<details>` and `</details>`?
+fn folded(page: &Page, at: usize) -> bool {
+    let before = &page.source[..at];
+    before.matches("<details").count() > before.matches("</details>").count()
+}
+
+/// The words of a text without what Markdown adds to them: code marks, emphasis, the marks of quotes.
+fn words(text: &str) -> String {
+    static MARKS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?m)^\s*>+ ?|[`*]|\\").expect("a regex"));
+    one_line(&MARKS.replace_all(text, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::{Scratch, none, one};
+
+    const QUESTION: &str = "A file is open. Then comes exec. Is it\nstill open?";
+    const HINTS: [&str; 3] = [
+        "<details>\n<summary>Hint 1</summary>\n\n{{#include ../../crates/k/hints/m.md:hint-1}}\n\n</details>\n",
+        "<details>\n<summary>Hint 2</summary>\n\n{{#include ../../crates/k/hints/m.md:hint-2}}\n\n</details>\n",
+        "<details>\n<summary>Hint 3</summary>\n\n{{#include ../../crates/k/hints/m.md:hint-3}}\n\n</details>\n",
+    ];
+    const TESTS: &str = "```rust\n{{#include ../../crates/k/tests/m.rs}}\n```\n";
+
+    fn experiment_page(page: &str) -> Vec<Fault> {
+        let scratch = Scratch::new();
+        scratch.file("experiments/src/lib.rs", "").file("experiments/01-x/e.rs", "");
+        scratch.file(
+            "experiments/01-x/e.txt",
+            &format!("{QUESTION}\n\n  a  Yes.\n  b  No, because\n     it is closed.\n\nThe answer is b.\n"),
+        );
+        scratch.page("index.md", page);
+        faults(&scratch.checkout())
+    }
+
+    fn exercise_page(page: &str) -> Vec<Fault> {
+        let scratch = Scratch::new();
+        let hint = |i| format!("<!-- ANCHOR: hint-{i} -->\nx\n<!-- ANCHOR_END: hint-{i} -->\n");
+        scratch.file("crates/k/hints/m.md", &[1, 2, 3].map(hint).concat());
+        scratch.file("crates/k/exercises/m.rs", "").file("crates/k/tests/m.rs", "").page("index.md", page);
+        faults(&scratch.checkout())
+    }
+
+    #[test]
+    fn what_is_on_its_page_is_left_alone() {
+        let transcript = "- a. Yes.\n- b. No, because it\n  is closed.\n\n```text\n{{#include ../../experiments/01-x/e.txt}}\n```\n";
+        none(&experiment_page(&format!(
+            "A file is open. Then comes `exec`.\nIs it still open?\n\n{transcript}"
+        )));
+        none(&experiment_page(&format!(
+            "> A file is open. Then comes *exec*. Is\n> it still open?\n\n{transcript}"
+        )));
+        none(&exercise_page(&format!("{}{TESTS}", HINTS.concat())));
+        none(&exercise_page(&format!("{}[t](https://x/crates/k/tests/m.rs)\n", HINTS.concat())));
+    }
+
+    #[test]
+    fn an_experiment_on_no_page_is_found() {
+        one(
+            &experiment_page("# A\n"),
+            "experiments/01-x/e.rs:1: ",
+            "no page of the book includes experiments/01-x/e.txt",
+        );
+    }
+
+    #[test]
+    fn an_experiment_without_a_transcript_is_found() {
+        let scratch = Scratch::new();
+        scratch.file("experiments/01-x/e.rs", "").page("index.md", "# A\n");
+        one(&faults(&scratch.checkout()), "experiments/01-x/e.rs:1: ", "`just bless` writes it");
+    }
+
+    #[test]
+    fn a_question_in_other_words_is_found() {
+        let page = "A file was open. Is it still?\n\n- a. Yes.\n- b. No, because it is closed.\n\n```text\n{{#include ../../experiments/01-x/e.txt}}\n```\n";
+        one(
+            &experiment_page(page),
+            "book/src/index.md:7: ",
+            "in these words: A file is open. Then comes exec. Is it still open?",
+        );
+    }
+
+    #[test]
+    fn a_choice_with_another_letter_is_found() {
+        let page = format!(
+            "{QUESTION}\n\n- a. Yes.\n- c. No, because it is closed.\n\n{{{{#include ../../experiments/01-x/e.txt}}}}\n"
+        );
+        one(&experiment_page(&page), "book/src/index.md:7: ", "in these words: b. No, because it is closed.");
+    }
+
+    #[test]
+    fn an_exercise_on_no_page_is_found() {
+        one(
+            &exercise_page("# A\n"),
+            "crates/k/exercises/m.rs:1: ",
+            "no page of the book includes crates/k/hints/m.md",
+        );
+    }
+
+    #[test]
+    fn a_missing_hint_is_found() {
+        let page = [HINTS[0], HINTS[2], TESTS].concat();
+        one(
+            &exercise_page(&page),
+            "book/src/index.md:1: ",
+            "does not include hint 2: crates/k/hints/m.md:hint-2",
+        );
+    }
+
+    #[test]
+    fn an_open_hint_is_found() {
+        let page = [HINTS[0], HINTS[1], TESTS, "{{#include ../../crates/k/hints/m.md:hint-3}}\n"].concat();
+        one(&exercise_page(&page), "book/src/index.md:16: ", "hint 3 is not folded");
+    }
+
+    #[test]
+    fn missing_tests_are_found() {
+        one(
+            &exercise_page(&HINTS.concat()),
+            "book/src/index.md:1: ",
+            "neither includes crates/k/tests/m.rs nor links",
+        );
+    }
+}

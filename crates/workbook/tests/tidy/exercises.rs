@@ -1,0 +1,213 @@
+//! An exercise is complete: reference, starter, tests, hints, at least three mistakes, a feature, and a word for
+//! the editor, without which rust-analyzer would be silent in the reader's file.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::repository::{Repository, stem};
+
+const SETTINGS: &str = ".vscode/settings.json";
+const FEATURES: &str = "rust-analyzer.cargo.features";
+
+pub fn faults(repository: &Repository) -> Vec<String> {
+    let mut faults = Vec::new();
+    let files = repository.below("crates/", "");
+    let place = |file: &str| -> Option<[String; 3]> {
+        let mut parts = file.split('/').skip(1).map(str::to_owned);
+        Some([parts.next()?, parts.next()?, stem(&parts.next()?).to_owned()])
+    };
+    let mut exercises = Vec::new();
+    for file in files.iter().filter(|file| file.ends_with(".rs")) {
+        if let Some([krate, folder, module]) = place(file)
+            && folder == "exercises"
+        {
+            one(repository, &krate, &module, &mut faults);
+            exercises.push((krate, module));
+        }
+    }
+    for file in &files {
+        if let Some([krate, folder, module]) = place(file)
+            && ["starters", "hints", "mistakes"].contains(&folder.as_str())
+            && !exercises.contains(&(krate.clone(), module.clone()))
+        {
+            faults.push(format!("{file}: there is no exercise crates/{krate}/exercises/{module}.rs"));
+        }
+    }
+    faults
+}
+
+fn one(repository: &Repository, krate: &str, module: &str, faults: &mut Vec<String>) {
+    let exercise = format!("crates/{krate}/exercises/{module}.rs");
+    let mut find = |text: String| faults.push(format!("{exercise}: {text}"));
+    for folder in ["src", "starters", "tests"] {
+        let file = format!("crates/{krate}/{folder}/{module}.rs");
+        if !repository.has(&file) {
+            find(format!("there is no {file}"));
+        }
+    }
+    let switch = format!("#[cfg_attr(feature = \"mine-{module}\", path = \"../exercises/{module}.rs\")]");
+    if !repository.read(&format!("crates/{krate}/src/lib.rs")).contains(&switch) {
+        find(format!("crates/{krate}/src/lib.rs lacks {switch}"));
+    }
+    let manifest = repository.toml(&format!("crates/{krate}/Cargo.toml"));
+    let [own, mine] =
+        [format!("mine-{module}"), "mine".to_owned()].map(|name| manifest.get("features")?.get(name));
+    if own.is_none() {
+        find(format!("crates/{krate}/Cargo.toml has no feature mine-{module}"));
+    }
+    let included = mine.and_then(toml::Value::as_array).into_iter().flatten();
+    if !included.filter_map(toml::Value::as_str).any(|name| name == format!("mine-{module}")) {
+        find(format!("the feature `mine` of crates/{krate}/Cargo.toml leaves out mine-{module}"));
+    }
+    if let Some(wrong) = hints(&repository.read(&format!("crates/{krate}/hints/{module}.md"))) {
+        find(format!("crates/{krate}/hints/{module}.md {wrong}"));
+    }
+    let mistakes = repository.below(&format!("crates/{krate}/mistakes/{module}/"), ".rs");
+    if mistakes.len() < 3 {
+        find(format!("it has {} mistakes, and at least three are to be caught", mistakes.len()));
+    }
+    if let Some(wrong) = editor(&repository.read(SETTINGS), krate, module) {
+        find(wrong);
+    }
+    let tests = repository.read(&format!("crates/{krate}/tests/{module}.rs"));
+    for file in mistakes {
+        faults.extend(header(&repository.read(&file), &tests).map(|wrong| format!("{file}: {wrong}")));
+    }
+}
+
+/// Three steps, each between anchors.
+fn hints(text: &str) -> Option<String> {
+    static ANCHOR: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"<!-- ANCHOR(_END)?: ([\w-]+) -->").expect("a regex"));
+    let anchors: Vec<_> =
+        ANCHOR.captures_iter(text).map(|found| (found.get(1).is_some(), found[2].to_owned())).collect();
+    let paired = anchors.chunks(2).all(|pair| matches!(pair, [(false, a), (true, b)] if a == b));
+    (anchors.len() != 6 || !paired)
+        .then(|| "has not three steps, each between <!-- ANCHOR: … --> and its end".to_owned())
+}
+
+/// The three lines that say what is wrong and who says so.
+fn header(mistake: &str, tests: &str) -> Option<String> {
+    let mut lines = mistake.lines();
+    for start in ["//! Mistake: ", "//! Caught by: ", "//! Message: "] {
+        let line = lines.next().unwrap_or_default();
+        let Some(text) = line.strip_prefix(start).filter(|text| !text.trim().is_empty()) else {
+            return Some(format!("`{line}` stands where `{start}…` is to stand"));
+        };
+        if start.contains("Caught") && !tests.contains(&format!("fn {}(", text.trim())) {
+            return Some(format!("there is no test `{}` that could catch it", text.trim()));
+        }
+    }
+    None
+}
+
+/// The editor compiles the reader's file where its feature is on.
+fn editor(settings: &str, krate: &str, module: &str) -> Option<String> {
+    // VS Code reads comments in this file, and serde_json does not.
+    let json: String = settings.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let features = match serde_json::from_str::<serde_json::Value>(&json) {
+        Ok(settings) => settings[FEATURES].clone(),
+        Err(error) => return Some(format!("{SETTINGS}: {error}")),
+    };
+    let names = [format!("{krate}/mine"), format!("{krate}/mine-{module}")];
+    let on = features == "all"
+        || features.as_array().into_iter().flatten().any(|f| names.iter().any(|name| f == name));
+    (!on).then(|| format!("\"{FEATURES}\" in {SETTINGS} has neither \"{}\" nor \"{}\"", names[0], names[1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::one;
+
+    const HINTS: &str = "<!-- ANCHOR: a -->\nx\n<!-- ANCHOR_END: a -->\n<!-- ANCHOR: b -->\nx\n<!-- ANCHOR_END: b -->\n\
+                         <!-- ANCHOR: c -->\nx\n<!-- ANCHOR_END: c -->\n";
+    const MISTAKE: &str = "//! Mistake: none.\n//! Caught by: it_holds\n//! Message: it does not\n";
+    const GOOD: [(&str, &str); 11] = [
+        ("crates/k/exercises/m.rs", ""),
+        ("crates/k/starters/m.rs", ""),
+        ("crates/k/src/m.rs", ""),
+        (
+            "crates/k/src/lib.rs",
+            "#[cfg_attr(feature = \"mine-m\", path = \"../exercises/m.rs\")]\npub mod m;\n",
+        ),
+        ("crates/k/tests/m.rs", "#[test]\nfn it_holds() {}\n"),
+        ("crates/k/hints/m.md", HINTS),
+        ("crates/k/mistakes/m/one.rs", MISTAKE),
+        ("crates/k/mistakes/m/two.rs", MISTAKE),
+        ("crates/k/mistakes/m/three.rs", MISTAKE),
+        ("crates/k/Cargo.toml", "[features]\nmine = [\"mine-m\"]\nmine-m = []\n"),
+        (SETTINGS, "{\n  // For the exercises.\n  \"rust-analyzer.cargo.features\": [\"k/mine\"]\n}\n"),
+    ];
+
+    /// The good repository with one file replaced, or left out.
+    fn with(path: &str, text: Option<&str>) -> Vec<String> {
+        let mut files: Vec<_> = GOOD.into_iter().filter(|(file, _)| *file != path).collect();
+        files.extend(text.map(|text| (path, text)));
+        faults(&Repository::of(&files))
+    }
+
+    #[test]
+    fn a_complete_exercise_is_left_alone() {
+        assert_eq!(faults(&Repository::of(&GOOD)), [""; 0]);
+        assert_eq!(
+            with(SETTINGS, Some("{\"rust-analyzer.cargo.features\": [\"a/b\", \"k/mine-m\"]}")),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn a_missing_part_is_found() {
+        one(
+            &with("crates/k/starters/m.rs", None),
+            &["crates/k/exercises/m.rs: ", "no crates/k/starters/m.rs"],
+        );
+        one(&with("crates/k/src/m.rs", None), &["no crates/k/src/m.rs"]);
+        one(&with("crates/k/mistakes/m/two.rs", None), &["2 mistakes"]);
+        one(&with("crates/k/src/lib.rs", None), &["lib.rs lacks #[cfg_attr(feature = \"mine-m\""]);
+        one(&with("crates/k/tests/m.rs", None)[..1], &["no crates/k/tests/m.rs"]);
+    }
+
+    #[test]
+    fn a_missing_hint_is_found() {
+        one(&with("crates/k/hints/m.md", None), &["hints/m.md has not three steps"]);
+        one(
+            &with("crates/k/hints/m.md", Some(&HINTS.replace("ANCHOR_END: b", "ANCHOR_END: c"))),
+            &["three steps"],
+        );
+    }
+
+    #[test]
+    fn a_missing_feature_is_found() {
+        let toml = Some("[features]\nmine = []\nmine-m = []\n");
+        one(&with("crates/k/Cargo.toml", toml), &["the feature `mine` of", "leaves out mine-m"]);
+        let toml = Some("[features]\nmine = [\"mine-m\"]\n");
+        one(&with("crates/k/Cargo.toml", toml), &["no feature mine-m"]);
+    }
+
+    #[test]
+    fn a_mistake_without_its_header_is_found() {
+        let path = "crates/k/mistakes/m/one.rs";
+        one(&with(path, Some("//! Mistake: none.\n\nfn x() {}\n")), &[path, "`//! Caught by: …`"]);
+        one(&with(path, Some(&MISTAKE.replace("it_holds", "it_hold"))), &[path, "no test `it_hold`"]);
+    }
+
+    #[test]
+    fn a_silent_editor_is_found() {
+        one(
+            &with(SETTINGS, Some("{\"rust-analyzer.cargo.features\": [\"j/mine\"]}")),
+            &["has neither \"k/mine\""],
+        );
+        one(&with(SETTINGS, None), &["crates/k/exercises/m.rs: .vscode/settings.json: "]);
+    }
+
+    #[test]
+    fn parts_of_no_exercise_are_found() {
+        one(&with("crates/k/hints/old.md", Some("")), &["crates/k/hints/old.md", "exercises/old.rs"]);
+        one(
+            &with("crates/k/mistakes/old/x.rs", Some("")),
+            &["crates/k/mistakes/old/x.rs", "exercises/old.rs"],
+        );
+    }
+}

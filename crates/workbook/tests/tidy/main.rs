@@ -1,0 +1,38 @@
+//! The repository's own conventions, checked: what has to be named in two places is, and files look alike.
+//!
+//! Each module has one check, and beside it the small broken repositories that show what it finds.
+
+use repository::Repository;
+
+mod exercises;
+mod experiments;
+mod manifests;
+mod repository;
+mod sources;
+
+#[track_caller]
+fn none(check: fn(&Repository) -> Vec<String>) {
+    let faults = check(&Repository::ours());
+    let lines: String = faults.iter().map(|fault| format!("  {fault}\n")).collect();
+    assert!(faults.is_empty(), "{} to put right:\n{lines}", faults.len());
+}
+
+#[test]
+fn every_experiment_has_an_entry_and_a_recipe() {
+    none(experiments::faults);
+}
+
+#[test]
+fn every_exercise_is_complete() {
+    none(exercises::faults);
+}
+
+#[test]
+fn sources_open_with_their_contract_and_stay_short() {
+    none(sources::faults);
+}
+
+#[test]
+fn every_dependency_has_one_version() {
+    none(manifests::faults);
+}

@@ -1,0 +1,196 @@
+//! Every experiment, run again: the transcript in the book is what this kernel does, under whatever conditions a
+//! reader has.
+
+use std::fmt::Write;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use nix::unistd::geteuid;
+use serde_json::Value;
+use similar::TextDiff;
+use support::{Run, blessing, experiments, program, root, run};
+
+mod support;
+
+/// The book's column of code holds that many characters.
+const WIDEST: usize = 78;
+
+/// Run every experiment in the way of `command`; nothing may be left of it, and its transcript is `written`.
+fn compare(command: impl Fn(&str) -> Command) {
+    let mut faults = Vec::new();
+    for (name, path) in experiments() {
+        let run = run(&mut command(&name));
+        if let Some(fault) = outcome(&name, &run) {
+            faults.push(fault);
+        }
+        if run.status == Some(3) {
+            continue;
+        }
+        let written = fs::read_to_string(&path).unwrap_or_default();
+        if run.stdout != written {
+            let mut diff = format!("{name}: - the transcript {}, + what came out now:\n", short(&path));
+            let lines = TextDiff::from_lines(&written, &run.stdout);
+            let _ = write!(diff, "{}", lines.unified_diff().context_radius(2));
+            faults.push(diff);
+        }
+    }
+    assert!(faults.is_empty(), "\n{}\njust bless writes new ones", faults.join("\n"));
+}
+
+/// A path as it stands in the book: from the top of the checkout.
+fn short(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+/// What is wrong with a run, whatever it printed. A skip is said, and is no fault.
+fn outcome(name: &str, run: &Run) -> Option<String> {
+    if !run.left.is_empty() {
+        return Some(format!("{name}: these processes outlived it: {}", run.left.join(", ")));
+    }
+    match run.status {
+        Some(0) if run.stderr.is_empty() => None,
+        Some(0) => Some(format!("{name}: it agrees, and yet writes to stderr: {}", run.stderr)),
+        Some(3) => {
+            eprintln!("skipped: {name}: {}", run.stdout.lines().last().unwrap_or_default());
+            None
+        }
+        status => {
+            let status = status.map_or("a signal".to_owned(), |status| format!("exit status {status}"));
+            Some(format!("{name}: it ends with {status}:\n{}{}", run.stdout, run.stderr))
+        }
+    }
+}
+
+fn plain(name: &str) -> Command {
+    let mut command = Command::new(program(name));
+    command.arg("--plain");
+    command
+}
+
+#[test]
+fn every_transcript_is_what_this_kernel_does() {
+    if !blessing() {
+        return compare(plain);
+    }
+    for (name, path) in experiments() {
+        let run = run(&mut plain(&name));
+        let fault = outcome(&name, &run);
+        assert!(fault.is_none(), "not written: {}", fault.unwrap_or_default());
+        if run.status == Some(0) {
+            fs::write(&path, run.stdout).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+    }
+}
+
+#[test]
+fn few_descriptors_and_leaked_ones_change_nothing() {
+    if blessing() {
+        return; // Nothing to compare with until the new ones are written.
+    }
+    compare(|name| {
+        let mut command = Command::new("sh");
+        let script = "ulimit -S -n 256 && exec 3</dev/null 5</dev/null 9</dev/null && exec \"$0\" --plain";
+        command.args(["-c", script]).arg(program(name));
+        command
+    });
+}
+
+#[test]
+fn an_ordinary_user_sees_the_same() {
+    if blessing() {
+        return;
+    }
+    if !geteuid().is_root() {
+        return eprintln!("skipped: the other tests run as an ordinary user already");
+    }
+    if Command::new("setpriv").arg("--version").output().is_err() {
+        return eprintln!("skipped: there is no setpriv here (util-linux)");
+    }
+    // Cargo may have built into a folder that only root can enter.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::set_permissions(&folder, Permissions::from_mode(0o755)).expect("a folder for everybody");
+    // A program of its own copies. This one forks for other tests meanwhile, and a child that has not come to its
+    // exec yet would hold the copy open for writing: ETXTBSY, "Text file busy".
+    let mut copy = Command::new("install");
+    copy.args(["-m", "755", "-t"]).arg(folder.path()).args(experiments().keys().map(|name| program(name)));
+    assert!(copy.status().expect("install, of coreutils").success(), "the programs cannot be copied");
+    compare(|name| {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+            .arg(folder.path().join(name));
+        command.arg("--plain").current_dir("/");
+        command
+    });
+}
+
+#[test]
+fn no_row_is_wider_than_the_book() {
+    let mut faults = Vec::new();
+    for (name, path) in experiments().into_iter().filter(|_| !blessing()) {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        for (i, line) in text.lines().enumerate().filter(|(_, line)| line.chars().count() > WIDEST) {
+            let width = line.chars().count();
+            faults.push(format!("{name}.txt:{}: {width} characters, {WIDEST} fit: {line}", i + 1));
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn the_report_for_programs_is_well_formed() {
+    let mut faults = Vec::new();
+    for name in experiments().keys() {
+        let run = run(Command::new(program(name)).arg("--json"));
+        let outcome = match serde_json::from_str(&run.stdout) {
+            Ok(report) => well_formed(name, &run, &report).map_err(|fault| format!("{fault}\n{report:#}")),
+            Err(error) => Err(format!("it prints no JSON: {error}\n{}{}", run.stdout, run.stderr)),
+        };
+        faults.extend(outcome.err().map(|fault| format!("{name} --json: {fault}")));
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+fn well_formed(name: &str, run: &Run, report: &Value) -> Result<(), String> {
+    let demand = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
+    let texts = |key: &str| -> Vec<&str> {
+        report[key].as_array().into_iter().flatten().map(|text| text.as_str().unwrap_or_default()).collect()
+    };
+    let choices = texts("choices");
+    let letter = |key: &str| report[key].as_str().and_then(|text| text.bytes().next());
+    let is_choice =
+        |letter: Option<u8>| letter.is_some_and(|l| l >= b'a' && usize::from(l - b'a') < choices.len());
+    demand(report["name"] == name, "`name` is not the experiment's")?;
+    demand(report["question"].as_str().is_some_and(|text| text.ends_with('?')), "`question` asks nothing")?;
+    demand(choices.len() >= 2, "`choices` leaves no choice")?;
+    demand(choices.iter().all(|choice| choice.ends_with('.')), "`choices` has one that is not a sentence")?;
+    demand(is_choice(letter("book")), "`book` is none of the choices")?;
+    demand(report["prediction"].is_null(), "`prediction`: nobody was asked")?;
+    demand(report["shows"].as_str().is_some_and(|text| text.ends_with('.')), "`shows` is not a sentence")?;
+    let facts: Vec<_> = report["facts"].as_array().into_iter().flatten().collect();
+    match report["verdict"].as_str() {
+        Some("agrees") => {
+            demand(run.status == Some(0), "it agrees, and its exit status is not 0")?;
+            demand(letter("observed") == letter("book"), "it agrees, and observed something else")?;
+            demand(!facts.is_empty(), "it agrees without a fact that was checked")?;
+            demand(facts.iter().all(|fact| fact["holds"] == true), "it agrees, and a fact does not hold")?;
+            demand(report["reason"].is_null(), "`reason`: there is nothing to excuse")?;
+            let rows: Vec<_> = report["timeline"].as_array().into_iter().flatten().collect();
+            demand(!rows.is_empty(), "`timeline` is empty")?;
+            let whole = |row: &&Value| {
+                ["lane", "text"].iter().all(|key| row[key].as_str().is_some_and(|t| !t.is_empty()))
+            };
+            demand(rows.iter().all(whole), "`timeline` has a row without lane or text")
+        }
+        Some("skipped") => {
+            demand(run.status == Some(3), "it was skipped, and its exit status is not 3")?;
+            demand(
+                report["reason"].as_str().is_some_and(|text| !text.is_empty()),
+                "it was skipped without a reason",
+            )
+        }
+        _ => Err("this kernel disagrees with the book".to_owned()),
+    }
+}
