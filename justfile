@@ -31,7 +31,7 @@ serve *ARGS:
     fi
     exec mdbook serve book --open {{ARGS}}
 
-# Run an exercise's tests on your code: `just check flags`
+# Run an exercise's tests on your code: `just check cloexec/flags`
 [group('read and write')]
 [no-exit-message]
 check *EXERCISES:

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use nix::unistd::{AccessFlags, access};
 use serde_json::Value;
+
+use crate::{place, watchdog};
 
 /// What came of a build.
 pub enum Built {
@@ -34,13 +37,25 @@ pub fn build(root: &Path, target: Option<&Path>, args: &[&str]) -> Result<Built>
     if let Some(target) = target {
         command.arg("--target-dir").arg(target);
     }
-    let output = command.stdin(Stdio::null()).output().context("cannot run cargo; is Rust installed?")?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if !output.status.success() {
+    let (status, output, said) =
+        watchdog::collect(&mut command).context("cannot run cargo; is Rust installed?")?;
+    // rustc may have refused the code; or cargo never got as far as that.
+    if !status.success() && said.contains("could not compile") {
         return Ok(Built::Failed(said));
     }
+    if !status.success() {
+        let target = target.map_or_else(|| place::target(root), Path::to_owned);
+        let advice = match writable(&target) {
+            true => String::new(),
+            false => format!(
+                "\nNothing can be written in {}: set CARGO_TARGET_DIR to a folder where that is possible.",
+                target.display()
+            ),
+        };
+        bail!("cargo cannot build here ({status}):\n{}{advice}", said.trim_end());
+    }
     let mut programs = BTreeMap::new();
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
+    for line in output.lines() {
         let Ok(message) = serde_json::from_str::<Value>(line) else { continue };
         let (Some(name), Some(path)) = (message["target"]["name"].as_str(), message["executable"].as_str())
         else {
@@ -86,4 +101,10 @@ pub fn build_tests(
 /// Do colours reach the reader's eyes? cargo writes into a pipe here and cannot know.
 fn colourful() -> bool {
     anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+}
+
+/// Can something be written in this folder, or the folder be made?
+fn writable(folder: &Path) -> bool {
+    let there = folder.ancestors().find(|path| path.exists());
+    there.is_some_and(|path| access(path, AccessFlags::W_OK | AccessFlags::X_OK).is_ok())
 }

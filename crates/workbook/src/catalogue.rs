@@ -1,10 +1,12 @@
 //! What there is: chapters, experiments and exercises, discovered from the files.
 //!
 //! - An experiment is a program in `experiments/CHAPTER/`.
-//! - An exercise is a file in `crates/CRATE/exercises/`.
+//! - An exercise is a file in `crates/CRATE/exercises/`, or in `crates/CRATE/starters/`: one that the reader
+//!   deleted is still known, and can be put back.
 //! - The book's SUMMARY.md gives the order; the page that includes an experiment's transcript, or an
 //!   exercise's hints, is its page, and the page's folder is its chapter.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,44 +14,9 @@ use anyhow::Result;
 
 use crate::place::{self, Usage};
 
-/// A folder of the book that has a number.
-#[derive(Debug, Clone)]
-pub struct Chapter {
-    pub number: u32,
-    pub title: String,
-}
+mod kinds;
 
-/// A program that asks the kernel one question.
-#[derive(Debug, Clone)]
-pub struct Experiment {
-    pub name: String,
-    pub chapter: u32,
-    pub question: String,
-    pub source: PathBuf,
-    pub page: Option<Page>,
-}
-
-/// A file for the reader to write.
-#[derive(Debug, Clone)]
-pub struct Exercise {
-    /// `crate/module`.
-    pub name: String,
-    pub krate: String,
-    pub module: String,
-    /// 0 while it has no page in the book.
-    pub chapter: u32,
-    pub page: Option<Page>,
-    /// The crate's folder.
-    pub folder: PathBuf,
-}
-
-/// A page of the book: its place in the order, its path from the checkout, its title.
-#[derive(Debug, Clone)]
-pub struct Page {
-    pub place: usize,
-    pub path: PathBuf,
-    pub title: String,
-}
+pub use kinds::{Chapter, Exercise, Experiment, Page};
 
 /// All of it.
 #[derive(Debug)]
@@ -59,44 +26,6 @@ pub struct Catalogue {
     pub experiments: Vec<Experiment>,
     pub exercises: Vec<Exercise>,
     pub pages: Vec<Page>,
-}
-
-impl Exercise {
-    fn file(&self, folder: &str) -> PathBuf {
-        self.folder.join(folder).join(&self.module)
-    }
-    /// What the reader writes.
-    pub fn source(&self) -> PathBuf {
-        self.file("exercises").with_extension("rs")
-    }
-    /// The same, as it was handed out.
-    pub fn starter(&self) -> PathBuf {
-        self.file("starters").with_extension("rs")
-    }
-    /// Our own answer.
-    pub fn reference(&self) -> PathBuf {
-        self.file("src").with_extension("rs")
-    }
-    /// What the kernel must show.
-    pub fn tests(&self) -> PathBuf {
-        self.file("tests").with_extension("rs")
-    }
-    /// Three steps, between anchors.
-    pub fn hints(&self) -> PathBuf {
-        self.file("hints").with_extension("md")
-    }
-    /// Plausible wrong answers, in the order of their names.
-    pub fn mistakes(&self) -> Vec<PathBuf> {
-        files(&self.file("mistakes"), "rs")
-    }
-    /// The feature that puts the reader's file in the reference's place.
-    pub fn feature(&self) -> String {
-        format!("mine-{}", self.module)
-    }
-    /// Is the reader's file still the one that was handed out?
-    pub fn untouched(&self) -> bool {
-        matches!((fs::read(self.source()), fs::read(self.starter())), (Ok(a), Ok(b)) if a == b)
-    }
 }
 
 impl Catalogue {
@@ -129,12 +58,29 @@ impl Catalogue {
             .sort_by_key(|e| (e.chapter, e.page.as_ref().map_or(usize::MAX, |p| p.place), e.name.clone()));
         let mut exercises = Vec::new();
         for folder in folders(&root.join("crates")) {
-            for source in files(&folder.join("exercises"), "rs") {
-                let (krate, module) = (name_of(&folder), stem_of(&source));
+            let sources = ["exercises", "starters"].map(|name| files(&folder.join(name), "rs"));
+            let modules: BTreeSet<String> = sources.iter().flatten().map(|path| stem_of(path)).collect();
+            for module in modules {
+                let krate = name_of(&folder);
                 let page = page_with(&format!("crates/{krate}/hints/{module}.md"));
                 let chapter = page.as_ref().and_then(|p| number(&chapter_folder(&p.path))).unwrap_or(0);
                 let name = format!("{krate}/{module}");
-                exercises.push(Exercise { name, krate, module, chapter, page, folder: folder.clone() });
+                let short = name.clone();
+                exercises.push(Exercise {
+                    name,
+                    krate,
+                    module,
+                    short,
+                    chapter,
+                    page,
+                    folder: folder.clone(),
+                });
+            }
+        }
+        let modules: Vec<String> = exercises.iter().map(|e: &Exercise| e.module.clone()).collect();
+        for exercise in &mut exercises {
+            if modules.iter().filter(|module| **module == exercise.module).count() == 1 {
+                exercise.short.clone_from(&exercise.module);
             }
         }
         exercises.sort_by_key(|e| (e.page.as_ref().map_or(usize::MAX, |p| p.place), e.name.clone()));

@@ -19,6 +19,7 @@ pub struct Options {
     names: Vec<String>,
     /// How long the tests may be silent before they are stopped
     #[arg(long, value_name = "SECONDS", default_value_t = watchdog::SILENCE.as_secs())]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     patience: u64,
     /// Print a JSON array, and nothing else
     #[arg(long)]
@@ -32,7 +33,7 @@ pub struct Checked {
     pub passed: bool,
     pub tests: Vec<Test>,
     pub seconds: f64,
-    /// What rustc said, when it does not compile.
+    /// Why no test ran: what rustc said, or that there is no file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -46,14 +47,15 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut verdicts = Verdicts::load(&catalogue);
     let mut all = Vec::new();
     for exercise in &exercises {
-        let checked = check(&catalogue, exercise, Duration::from_secs(options.patience))?;
-        verdicts.passed(exercise, checked.passed);
+        let mut checked = check(&catalogue, &mut verdicts, exercise, Duration::from_secs(options.patience))?;
         if !options.json {
             match exercises.len() {
                 1 => show(&catalogue, exercise, &checked),
                 _ => show_line(exercise, &checked),
             }
         }
+        // In JSON there are no colours, also where the reader has a terminal.
+        checked.error = checked.error.map(|text| anstream::adapter::strip_str(&text).to_string());
         all.push(checked);
     }
     if options.json {
@@ -62,9 +64,23 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!all.iter().all(|checked| checked.passed))))
 }
 
-/// Build the tests on the reader's file, and run them.
-pub fn check(catalogue: &Catalogue, exercise: &Exercise, patience: Duration) -> Result<Checked> {
+/// Build the tests on the reader's file, run them, and remember what came of it.
+pub fn check(
+    catalogue: &Catalogue,
+    verdicts: &mut Verdicts,
+    exercise: &Exercise,
+    patience: Duration,
+) -> Result<Checked> {
     let start = Instant::now();
+    let name = exercise.name.clone();
+    let content = verdicts.content(exercise);
+    if !exercise.source().is_file() {
+        let reset = place::command(&format!("reset {}", exercise.short));
+        let source = exercise.source();
+        let source = source.strip_prefix(&catalogue.root).unwrap_or(&source).display();
+        let error = format!("{source} is missing. To have it as it was handed out: {reset}");
+        return Ok(Checked { name, passed: false, tests: Vec::new(), seconds: 0.0, error: Some(error) });
+    }
     let spinner = style::spinner(format!("checking {}", exercise.name));
     let feature = exercise.feature();
     let built = cargo::build_tests(&catalogue.root, None, &exercise.krate, &exercise.module, Some(&feature));
@@ -78,7 +94,8 @@ pub fn check(catalogue: &Catalogue, exercise: &Exercise, patience: Duration) -> 
     spinner.finish_and_clear();
     let (tests, error) = checked;
     let passed = error.is_none() && !tests.is_empty() && tests.iter().all(|test| test.passed);
-    Ok(Checked { name: exercise.name.clone(), passed, tests, seconds: start.elapsed().as_secs_f64(), error })
+    verdicts.passed(exercise, content, passed);
+    Ok(Checked { name, passed, tests, seconds: start.elapsed().as_secs_f64(), error })
 }
 
 /// One line, for many exercises.
@@ -86,7 +103,7 @@ fn show_line(exercise: &Exercise, checked: &Checked) {
     let state = match checked {
         _ if checked.passed => format!("{GOOD}done{GOOD:#}"),
         _ if exercise.untouched() => format!("{DIM}not begun{DIM:#}"),
-        Checked { error: Some(_), .. } => format!("{BAD}does not compile{BAD:#}"),
+        Checked { error: Some(_), .. } => format!("{BAD}{}{BAD:#}", why_not(exercise)),
         _ => score(checked),
     };
     anstream::println!("{} {:24} {state}", style::sign(checked.passed), checked.name);
@@ -97,12 +114,12 @@ pub fn show(catalogue: &Catalogue, exercise: &Exercise, checked: &Checked) {
     let Checked { name, passed, seconds, .. } = checked;
     if let Some(error) = &checked.error {
         anstream::println!("{}", error.trim_end());
-        anstream::println!("\n{} {BOLD}{name}{BOLD:#} does not compile", style::sign(false));
+        anstream::println!("\n{} {BOLD}{name}{BOLD:#} {}", style::sign(false), why_not(exercise));
         return;
     }
     let score = score(checked);
     anstream::println!("{} {BOLD}{name}{BOLD:#}  {score}  {DIM}{seconds:.2} s{DIM:#}", style::sign(*passed));
-    let module = &exercise.module;
+    let module = &exercise.short;
     if *passed {
         anstream::println!(
             "\n  {} shows our answer beside yours.",
@@ -139,6 +156,11 @@ fn from_root(catalogue: &Catalogue, exercise: &Exercise, place: &str) -> String 
     let place = place.replace("src/../", "");
     let folder = exercise.folder.strip_prefix(&catalogue.root).unwrap_or(&exercise.folder);
     if Path::new(&place).starts_with(folder) { place } else { folder.join(place).display().to_string() }
+}
+
+/// Why no test ran, in two or three words.
+fn why_not(exercise: &Exercise) -> &'static str {
+    if exercise.source().is_file() { "does not compile" } else { "is missing" }
 }
 
 fn score(checked: &Checked) -> String {

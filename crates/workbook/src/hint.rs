@@ -30,7 +30,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let step = before.min(steps.len() - 1);
     anstream::println!("{BOLD}{}{BOLD:#}, hint {} of {}\n", exercise.name, step + 1, steps.len());
     anstream::println!("{}\n", steps[step]);
-    let module = &exercise.module;
+    let module = &exercise.short;
     if step + 1 < steps.len() {
         anstream::println!("{DIM}One step further:{DIM:#} {}", style::command(&format!("hint {module}")));
     } else {
@@ -51,7 +51,8 @@ pub fn steps(exercise: &Exercise) -> Result<Vec<String>> {
     let text = place::read(&path)?;
     let mut steps = Vec::new();
     while let Some((_, rest)) = text.split_once(&format!("<!-- ANCHOR: step-{} -->", steps.len() + 1)) {
-        let Some((step, _)) = rest.split_once(&format!("<!-- ANCHOR_END: step-{} -->", steps.len() + 1)) else {
+        let Some((step, _)) = rest.split_once(&format!("<!-- ANCHOR_END: step-{} -->", steps.len() + 1))
+        else {
             bail!("{}: the hint {} has no end", path.display(), steps.len() + 1)
         };
         steps.push(step.trim().to_owned());

@@ -52,12 +52,18 @@ pub fn memory(root: &Path) -> PathBuf {
     target(root).join("workbook")
 }
 
-/// Write a file and the folders above it.
+/// Write a file and the folders above it. Whoever reads it meanwhile finds the old content or the new one.
 pub fn write(path: &Path, content: &str) -> Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
     }
-    fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    let written = fs::write(&beside, content).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Read a text file; the error names it.

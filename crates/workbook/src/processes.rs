@@ -1,37 +1,36 @@
 //! What the kernel says about processes, read from /proc: see proc(5).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
-/// The processes of a group.
-pub fn of_group(group: Pid) -> Vec<Pid> {
-    all(|stat| stat.group == group.as_raw())
-}
-
-/// The children of a process.
-pub fn children_of(parent: Pid) -> Vec<Pid> {
-    all(|stat| stat.parent == parent.as_raw())
-}
-
-struct Stat {
-    parent: i32,
-    group: i32,
-}
-
-fn all(wanted: impl Fn(&Stat) -> bool) -> Vec<Pid> {
+/// All processes below this one: its children, theirs, and so on; but not these, nor what is below them.
+pub fn below(top: Pid, except: &[Pid]) -> Vec<Pid> {
+    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| stat(*pid).is_some_and(|stat| wanted(&stat))).map(Pid::from_raw).collect()
+    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
+        if let Some(parent) = parent(pid) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = Vec::new();
+    let mut parents = vec![top.as_raw()];
+    while let Some(pid) = parents.pop() {
+        let mut below = children.remove(&pid).unwrap_or_default();
+        below.retain(|pid| !except.contains(&Pid::from_raw(*pid)));
+        found.extend(below.iter().copied().map(Pid::from_raw));
+        parents.extend(below);
+    }
+    found
 }
 
-/// Fields 4 and 5 of /proc/PID/stat. The name before them may hold spaces and parentheses.
-fn stat(pid: i32) -> Option<Stat> {
+/// Field 4 of /proc/PID/stat. The name before it may hold spaces and parentheses.
+fn parent(pid: i32) -> Option<i32> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(1);
-    Some(Stat { parent: fields.next()?.parse().ok()?, group: fields.next()?.parse().ok()? })
+    text.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// What one thread of a process is doing.
@@ -47,6 +46,13 @@ impl fmt::Display for Doing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pid, program, thread, what } = self;
         write!(f, "process {pid} ({program}), thread {thread}: {what}")
+    }
+}
+
+impl Doing {
+    /// Is this a thread of that name? The kernel keeps 15 bytes of it.
+    pub fn is_thread(&self, name: &str) -> bool {
+        !self.thread.is_empty() && self.thread.as_bytes() == &name.as_bytes()[..name.len().min(15)]
     }
 }
 

@@ -25,6 +25,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let starter = place::read(&exercise.starter())?;
+    if fs::symlink_metadata(&source).is_err() {
+        place::write(&source, &starter)?;
+        println!("{} was missing; it is there again, as it was handed out.", shown(&source));
+        return Ok(ExitCode::SUCCESS);
+    }
     let backup = free_name(exercise);
     // A rename: there is no moment at which neither name has what the reader wrote.
     fs::rename(&source, &backup).with_context(|| format!("cannot keep yours as {}", shown(&backup)))?;
@@ -37,5 +42,5 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 /// `exercises/flags.rs.1.kept`, or the first number that is free.
 fn free_name(exercise: &Exercise) -> PathBuf {
     let numbered = |n: u32| exercise.source().with_extension(format!("rs.{n}.kept"));
-    (1..).map(numbered).find(|path| !path.exists()).unwrap_or_else(|| numbered(0))
+    (1..).map(numbered).find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| numbered(0))
 }

@@ -6,14 +6,14 @@ use std::process::{Command, ExitCode, ExitStatus};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Deserializer, Value};
 
 use crate::cargo::{self, Built, Program};
 use crate::catalogue::{Catalogue, Experiment};
 use crate::place::Usage;
 use crate::style::{self, BAD, BOLD, DIM};
 use crate::verdicts::Verdicts;
-use crate::watchdog;
+use crate::watchdog::{self, Ending};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -32,6 +32,9 @@ pub struct Options {
     /// Show the system calls beside the timeline (needs strace)
     #[arg(long, conflicts_with_all = ["all", "plain"])]
     strace: bool,
+    /// Draw what was measured too, into a file; not every experiment has something to draw
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "json", "strace"])]
+    draw: Option<String>,
 }
 
 /// What one experiment came to.
@@ -66,12 +69,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let ran = if options.all || options.json {
             ask(program, experiment)?
         } else {
-            let flag = match options {
-                Options { plain: true, .. } => &["--plain"][..],
-                Options { strace: true, .. } => &["--strace"],
-                _ => &[],
-            };
-            watch_it(program, experiment, flag)?
+            let mut flags = Vec::new();
+            flags.extend(options.plain.then_some("--plain"));
+            flags.extend(options.strace.then_some("--strace"));
+            flags.extend(options.draw.iter().flat_map(|file| ["--draw", file]));
+            watch_it(program, experiment, &flags)?
         };
         if ran.verdict != Verdict::Skipped {
             verdicts.agreed(experiment, ran.verdict == Verdict::Agrees);
@@ -121,8 +123,7 @@ pub fn build(catalogue: &Catalogue, experiments: &[&Experiment]) -> Result<BTree
 
 /// Run it in front of the reader, who may be asked to predict.
 fn watch_it(program: &Program, experiment: &Experiment, args: &[&str]) -> Result<Ran> {
-    let status = Command::new(&program.path).args(args).status();
-    let status = status.with_context(|| format!("cannot start {}", program.path.display()))?;
+    let status = watchdog::in_front(Command::new(&program.path).args(args))?;
     let (verdict, reason) = match status.code() {
         Some(0) => (Verdict::Agrees, None),
         Some(3) => (Verdict::Skipped, None),
@@ -140,20 +141,31 @@ fn watch_it(program: &Program, experiment: &Experiment, args: &[&str]) -> Result
 /// Run it for its verdict.
 pub fn ask(program: &Program, experiment: &Experiment) -> Result<Ran> {
     let name = experiment.name.clone();
-    let outcome = watchdog::run(&program.path, &["--json"], &program.folder, watchdog::SILENCE)?;
-    let report: Option<Value> =
-        outcome.output.find('{').and_then(|at| serde_json::from_str(&outcome.output[at..]).ok());
+    let outcome =
+        watchdog::run(&program.path, &["--json"], &program.folder, watchdog::SILENCE, watchdog::CROWD)?;
+    // A word of warning may stand before the report, or behind it.
+    let report = outcome.output.find('{').map(|at| &outcome.output[at..]);
+    let report = report.and_then(|text| Deserializer::from_str(text).into_iter::<Value>().next()?.ok());
     let Some(report) = report else {
         let said = outcome.output.trim();
         let reason = format!("it printed no report: {} {said}", outcome.ending);
         return Ok(Ran { name, verdict: Verdict::Disagrees, reason: Some(reason.trim_end().to_owned()) });
     };
-    let verdict = match report["verdict"].as_str() {
-        Some("agrees") => Verdict::Agrees,
-        Some("skipped") => Verdict::Skipped,
-        _ => Verdict::Disagrees,
+    let reason = report["reason"].as_str().map(str::to_owned);
+    let code = match &outcome.ending {
+        Ending::Ended(status) => status.code(),
+        _ => None,
     };
-    Ok(Ran { name, verdict, reason: report["reason"].as_str().map(str::to_owned) })
+    let (verdict, reason) = match (report["verdict"].as_str(), code) {
+        (Some("agrees"), Some(0)) => (Verdict::Agrees, None),
+        (Some("skipped"), Some(3)) => (Verdict::Skipped, reason),
+        (Some("disagrees"), Some(1)) => (Verdict::Disagrees, reason.or(Some("it gave no reason".into()))),
+        (said, _) => {
+            let said = said.unwrap_or("nothing");
+            (Verdict::Disagrees, Some(format!("its report says {said}, but: {}", outcome.ending)))
+        }
+    };
+    Ok(Ran { name, verdict, reason })
 }
 
 fn show_line(ran: &Ran) {

@@ -13,6 +13,9 @@ use crate::run::{self, Verdict};
 use crate::style::{self, BAD};
 use crate::watchdog;
 
+/// Some tests of this tool are of programs that fork without end.
+const TESTS_CROWD: usize = 10 * watchdog::CROWD;
+
 #[derive(clap::Args)]
 pub struct Options {
     /// How many times
@@ -48,7 +51,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         for _ in 0..options.times {
             for (name, test) in &tests {
                 bar.set_message(format!("tests of {name}"));
-                let outcome = watchdog::run(&test.path, &[], &test.folder, watchdog::SILENCE * 6)?;
+                let outcome =
+                    watchdog::run(&test.path, &[], &test.folder, watchdog::SILENCE * 6, TESTS_CROWD)?;
                 if !outcome.ending.good() {
                     let said = format!("{}\n{}", outcome.ending, outcome.output.trim());
                     failures.entry(format!("tests of {name}")).or_default().push(said);

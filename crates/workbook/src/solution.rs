@@ -23,7 +23,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let exercise = catalogue.exercise(&options.name)?;
     let passed = Verdicts::load(&catalogue).exercise(exercise) == Some(true);
     if !passed && !options.anyway {
-        let module = &exercise.module;
+        let module = &exercise.short;
         anstream::eprintln!(
             "Your {} is not known to pass: {}",
             exercise.name,

@@ -47,7 +47,7 @@ Here is a first question.
     }
     if let Some(exercise) = catalogue.exercises.first() {
         anstream::println!("  Write   {}", shown(catalogue, &exercise.source()));
-        anstream::println!("  Check   {}", style::command(&format!("check {}", exercise.module)));
+        anstream::println!("  Check   {}", style::command(&format!("check {}", exercise.short)));
     }
     anstream::println!("\n  {DIM}Where you are, at any time:{DIM:#} {}", style::command("status"));
     Ok(())
@@ -79,7 +79,7 @@ fn next(catalogue: &Catalogue, verdicts: &Verdicts) {
     let experiments = catalogue.experiments.iter().filter(|e| verdicts.experiment(e).is_none());
     let experiments = experiments.map(|e| (&e.page, format!("run {}", e.name), None));
     let exercises = catalogue.exercises.iter().filter(|e| verdicts.exercise(e) != Some(true));
-    let exercises = exercises.map(|e| (&e.page, format!("check {}", e.module), Some(e.source())));
+    let exercises = exercises.map(|e| (&e.page, format!("check {}", e.short), Some(e.source())));
     let place = |page: &Option<Page>| page.as_ref().map_or(usize::MAX, |page| page.place);
     let Some((page, command, source)) = experiments.chain(exercises).min_by_key(|(page, ..)| place(page))
     else {

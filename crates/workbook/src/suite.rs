@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::cargo::Program;
-use crate::watchdog::{self, Ending};
+use crate::watchdog::{self, Ending, Outcome};
 
 /// What one test said.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,14 +27,67 @@ pub struct Test {
 /// that fails is the first to think about.
 pub fn run(program: &Program, source: &str, silence: Duration) -> Result<Vec<Test>> {
     let names = list(&program.path, &program.folder)?;
-    let outcome = watchdog::run(&program.path, &[], &program.folder, silence)?;
-    let mut tests: Vec<Test> = names
-        .into_iter()
-        .filter(|name| !outcome.output.contains(&format!("test {name} ... ignored")))
-        .map(|name| judge(name, &outcome.output, &outcome.ending))
-        .collect();
-    tests.sort_by_key(|test| source.find(&format!("fn {}(", test.name)).unwrap_or(usize::MAX));
+    // With one thread libtest prints a test's name before it runs, and what the test's children print comes
+    // between the name and the result.
+    let threads = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    let threads = format!("--test-threads={threads}");
+    let outcome = watchdog::run(&program.path, &[&threads], &program.folder, silence, watchdog::CROWD)?;
+    let (mut tests, mut unbegun) = (Vec::new(), Vec::new());
+    for name in names {
+        match (judge(&name, &outcome.output), &outcome.ending) {
+            (Judged::Ignored, _) => {}
+            (Judged::Told(test), _) => tests.push(test),
+            // One of them took the others down with it. Which one is seen when each runs by itself.
+            (Judged::Unfinished, Ending::Ended(_)) => tests.push(alone(program, &name, &threads, silence)?),
+            // libtest names a thread after its test; as long as others hang, the rest waits for its turn.
+            (Judged::Unfinished, Ending::Silent(_, doing)) if !doing.iter().any(|d| d.is_thread(&name)) => {
+                unbegun.push(failed(name, "it did not get its turn: others hang".into(), None));
+            }
+            (Judged::Unfinished, ending) => {
+                tests.push(failed(name, format!("it did not finish: {ending}"), None));
+            }
+        }
+    }
+    if !tests.is_empty() && tests.iter().all(|test| test.passed) && !outcome.ending.good() {
+        let message = format!("every test passed, and then the test program ended badly: {}", outcome.ending);
+        tests.push(failed("(the test program)".into(), message, None));
+    }
+    tests.sort_by_key(|test| place_in(source, &test.name));
+    unbegun.sort_by_key(|test| place_in(source, &test.name));
+    tests.append(&mut unbegun);
     Ok(tests)
+}
+
+fn place_in(source: &str, test: &str) -> usize {
+    let function = test.rsplit("::").next().unwrap_or(test);
+    source.find(&format!("fn {function}(")).unwrap_or(usize::MAX)
+}
+
+/// Run one test that did not finish among the others. What it prints is not held back, or it would be lost
+/// with the program.
+fn alone(program: &Program, name: &str, threads: &str, silence: Duration) -> Result<Test> {
+    let args = ["--exact", name, "--nocapture", threads];
+    let Outcome { output, ending } =
+        watchdog::run(&program.path, &args, &program.folder, silence, watchdog::CROWD)?;
+    let judged = judge(name, &output);
+    if let Judged::Told(test) = &judged
+        && test.passed
+    {
+        return Ok(test.clone());
+    }
+    let heading = format!("test {name} ... ");
+    let noise = ["running 1 test", "failures:", "test result:", &heading];
+    let lines = output.lines().filter(|line| !noise.iter().any(|start| line.starts_with(start)));
+    let (words, place) = words(&lines.collect::<Vec<_>>().join("\n"));
+    let message = match (judged, ending) {
+        (Judged::Told(_), _) => words,
+        (_, Ending::Ended(status)) => {
+            let how = Ending::Ended(status);
+            format!("the test program ended in the middle of it ({how})\n{words}")
+        }
+        (_, ending) => format!("it did not finish: {ending}\n{words}"),
+    };
+    Ok(failed(name.to_owned(), message.trim_end().to_owned(), place))
 }
 
 /// The names of the tests, as the program itself lists them.
@@ -44,33 +98,56 @@ fn list(program: &Path, folder: &Path) -> Result<Vec<String>> {
     Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
-fn judge(name: String, output: &str, ending: &Ending) -> Test {
-    if output.contains(&format!("test {name} ... ok")) {
-        return Test { name, passed: true, message: None, place: None };
+/// What a test's output says of it.
+enum Judged {
+    Told(Test),
+    Ignored,
+    Unfinished,
+}
+
+fn judge(name: &str, output: &str) -> Judged {
+    let said = |word: &str| {
+        ["", " - should panic"].iter().any(|how| output.contains(&format!("test {name}{how} ... {word}")))
+    };
+    if said("FAILED") {
+        let (message, place) = said_by(name, output);
+        Judged::Told(failed(name.to_owned(), message, place))
+    } else if said("ok") {
+        Judged::Told(Test { name: name.to_owned(), passed: true, message: None, place: None })
+    } else if said("ignored") {
+        Judged::Ignored
+    } else {
+        Judged::Unfinished
     }
-    if output.contains(&format!("test {name} ... FAILED")) {
-        let (message, place) = said(&name, output);
-        return Test { name, passed: false, message: Some(message), place };
-    }
-    Test { name, passed: false, message: Some(format!("it did not finish: {ending}")), place: None }
+}
+
+fn failed(name: String, message: String, place: Option<String>) -> Test {
+    Test { name, passed: false, message: Some(message), place }
 }
 
 /// The words of a failed test, between its heading and the next.
-fn said(name: &str, output: &str) -> (String, Option<String>) {
+fn said_by(name: &str, output: &str) -> (String, Option<String>) {
     let heading = format!("---- {name} stdout ----\n");
     let Some((_, section)) = output.split_once(&heading) else {
         return ("it failed without a word".into(), None);
     };
     let end = ["\n---- ", "\nfailures:\n"].iter().filter_map(|mark| section.find(mark)).min();
-    let section = section[..end.unwrap_or(section.len())].trim();
+    words(&section[..end.unwrap_or(section.len())])
+}
+
+/// What was printed, without the noise around a panic, and where the first panic was.
+fn words(section: &str) -> (String, Option<String>) {
+    let section = section.trim();
     let Some((before, panic)) = section.split_once("panicked at ") else {
         return (section.to_owned(), None);
     };
     let (place, message) = panic.split_once('\n').unwrap_or((panic, ""));
-    let message = message.split("\nnote: run with `RUST_BACKTRACE").next().unwrap_or(message).trim();
+    // There may be a second panic, of the thread that waited for the first.
+    let lines = message.lines().filter(|line| !line.starts_with("note: run with `RUST_BACKTRACE"));
+    let message = lines.collect::<Vec<_>>().join("\n").trim().to_owned();
     // What the test printed before it failed comes first, without the line that names the thread.
     let printed = before.trim_end().rsplit_once('\n').map_or("", |(printed, _thread)| printed.trim());
-    let message = if printed.is_empty() { message.to_owned() } else { format!("{printed}\n{message}") };
+    let message = if printed.is_empty() { message } else { format!("{printed}\n{message}") };
     (message, Some(place.trim_end_matches(':').to_owned()))
 }
 
@@ -79,9 +156,11 @@ mod tests {
     use super::*;
 
     const OUTPUT: &str = "
-running 2 tests
+running 4 tests
 test b ... ok
 test a ... FAILED
+test d - should panic ... ok
+test e ... ignored, not on this kernel
 
 failures:
 
@@ -101,16 +180,16 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored
 
     #[test]
     fn a_failed_test_is_quoted_without_the_noise_around_it() {
-        let ending = Ending::Crowd(0);
-        let a = judge("a".into(), OUTPUT, &ending);
+        let Judged::Told(a) = judge("a", OUTPUT) else { panic!("a has a result") };
         assert_eq!(a.message.as_deref(), Some("descriptor 7 is still open\nafter exec"));
         assert_eq!(a.place.as_deref(), Some("tests/flags.rs:31:5"));
-        assert!(judge("b".into(), OUTPUT, &ending).passed);
+        assert!(matches!(judge("b", OUTPUT), Judged::Told(Test { passed: true, .. })));
+        assert!(matches!(judge("d", OUTPUT), Judged::Told(Test { passed: true, .. })));
+        assert!(matches!(judge("e", OUTPUT), Judged::Ignored));
     }
 
     #[test]
     fn a_test_without_a_result_did_not_finish() {
-        let c = judge("c".into(), OUTPUT, &Ending::Crowd(500));
-        assert!(!c.passed && c.message.is_some_and(|m| m.contains("500 processes")));
+        assert!(matches!(judge("c", OUTPUT), Judged::Unfinished));
     }
 }

@@ -28,12 +28,15 @@ struct Known {
     good: bool,
 }
 
+/// A hash of all that a verdict depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Content(u64);
+
 impl Verdicts {
     /// What is remembered in this checkout. A file that is missing or cannot be read is an empty memory.
     pub fn load(catalogue: &Catalogue) -> Self {
         let file = place::memory(&catalogue.root).join("verdicts.json");
-        let known = fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str(&text).ok());
-        Self { file, root: catalogue.root.clone(), known: known.unwrap_or_default() }
+        Self { known: known(&file).unwrap_or_default(), file, root: catalogue.root.clone() }
     }
 
     /// Has nothing ever been remembered? Then the reader is new.
@@ -51,10 +54,17 @@ impl Verdicts {
         self.get(&experiment.name, content_of_experiment(&self.root, experiment))
     }
 
-    /// Remember a check. Where the folder cannot be written, nothing is remembered, and nothing is lost.
-    pub fn passed(&mut self, exercise: &Exercise, good: bool) {
-        let content = content_of_exercise(&self.root, exercise);
-        self.put(&exercise.name, content, good);
+    /// What the exercise's verdict depends on, as it is now: to be taken before the check begins.
+    pub fn content(&self, exercise: &Exercise) -> Content {
+        Content(content_of_exercise(&self.root, exercise))
+    }
+
+    /// Remember a check of that content. Where the folder cannot be written, nothing is remembered, and
+    /// nothing is lost. Nor is it when the reader saved something meanwhile: nobody knows which was checked.
+    pub fn passed(&mut self, exercise: &Exercise, content: Content, good: bool) {
+        if content == self.content(exercise) {
+            self.put(&exercise.name, content.0, good);
+        }
     }
 
     /// Remember a run.
@@ -68,11 +78,17 @@ impl Verdicts {
     }
 
     fn put(&mut self, name: &str, content: u64, good: bool) {
+        // Another terminal may have remembered something since: it is not to be forgotten here.
+        self.known = known(&self.file).unwrap_or_default();
         self.known.insert(name.to_owned(), Known { content, good });
         if let Ok(text) = serde_json::to_string_pretty(&self.known) {
             let _ = place::write(&self.file, &text);
         }
     }
+}
+
+fn known(file: &Path) -> Option<BTreeMap<String, Known>> {
+    serde_json::from_str(&fs::read_to_string(file).ok()?).ok()
 }
 
 /// A hash of all that the exercise's verdict depends on.

@@ -3,18 +3,21 @@
 //! All of it happens in a copy of the checkout under `target/`, in which every exercise is its starter: the
 //! reader's files are neither used nor touched.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::catalogue::{Catalogue, Exercise};
 use crate::style::{self, BAD, BOLD};
-use crate::suite::{self, Test};
-use crate::{cargo, hint, place, watchdog};
+use crate::suite::Test;
+use crate::{hint, place};
+
+mod copy;
+
+use copy::{Copy, Tested};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -66,6 +69,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     bar.finish_and_clear();
     if options.json {
+        // In JSON there are no colours, also where the reader has a terminal.
+        proof.faults.iter_mut().for_each(|fault| *fault = anstream::adapter::strip_str(fault).to_string());
         println!("{}", serde_json::to_string_pretty(&proof)?);
     } else {
         show(&proof);
@@ -87,9 +92,11 @@ fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &ProgressBar)
     if mistakes.len() < 3 {
         proof.faults.push(format!("{name}: {} mistakes, where three are the least", mistakes.len()));
     }
-    if !exercise.tests().is_file() {
-        proof.faults.push(format!("{name}: no tests"));
-        return Ok(());
+    for (what, file) in [("tests", exercise.tests()), ("starter", exercise.starter())] {
+        if !file.is_file() {
+            proof.faults.push(format!("{name}: no {what}: {} is missing", file.display()));
+            return Ok(());
+        }
     }
 
     bar.set_message(format!("{name}: the reference"));
@@ -173,90 +180,6 @@ fn missed(copy: &Copy, exercise: &Exercise, mistake: &Path) -> Result<Option<Str
 
 fn quoted(test: &Test) -> String {
     format!("{}: {}", test.name, test.message.as_deref().unwrap_or("without a word"))
-}
-
-/// What came of one exercise's tests in the copy.
-enum Tested {
-    /// They ran; rustc may have warned.
-    Ran(Vec<Test>, Option<String>),
-    /// They do not compile.
-    Not(String),
-}
-
-/// The copy: sources only, and a target folder of its own.
-struct Copy {
-    from: PathBuf,
-    root: PathBuf,
-    target: PathBuf,
-}
-
-impl Copy {
-    fn make(catalogue: &Catalogue) -> Result<Self> {
-        let memory = place::memory(&catalogue.root);
-        let copy = Self {
-            from: catalogue.root.clone(),
-            root: memory.join("verify/checkout"),
-            target: memory.join("verify/target"),
-        };
-        // A file that was taken away since last time must not linger; one that is the same is left alone, so
-        // that cargo need not build it again.
-        for name in ["crates", "experiments"] {
-            mirror(&copy.from.join(name), &copy.root.join(name))?;
-        }
-        for name in ["Cargo.toml", "Cargo.lock"] {
-            mirror(&copy.from.join(name), &copy.root.join(name))?;
-        }
-        for exercise in &catalogue.exercises {
-            copy.put(exercise, &exercise.starter())?;
-        }
-        Ok(copy)
-    }
-
-    /// In the copy, let the exercise be this file.
-    fn put(&self, exercise: &Exercise, file: &Path) -> Result<()> {
-        let exercise = exercise.source();
-        let inside = exercise.strip_prefix(&self.from).context("an exercise outside the checkout")?;
-        mirror(file, &self.root.join(inside))
-    }
-
-    /// Run the exercise's tests: on the reference, or on this file.
-    fn test(&self, exercise: &Exercise, file: Option<&Path>) -> Result<Tested> {
-        let feature = exercise.feature();
-        if let Some(file) = file {
-            self.put(exercise, file)?;
-        }
-        let feature = file.map(|_| feature.as_str());
-        match cargo::build_tests(&self.root, Some(&self.target), &exercise.krate, &exercise.module, feature)?
-        {
-            Err(said) => Ok(Tested::Not(said)),
-            Ok((program, said)) => {
-                let source = place::read(&exercise.tests())?;
-                let tests = suite::run(&program, &source, watchdog::SILENCE)?;
-                Ok(Tested::Ran(tests, Some(said).filter(|said| said.contains("warning"))))
-            }
-        }
-    }
-}
-
-/// Make `to` the same as `from`, writing only what differs.
-fn mirror(from: &Path, to: &Path) -> Result<()> {
-    if from.is_dir() {
-        fs::create_dir_all(to).with_context(|| format!("cannot make the folder {}", to.display()))?;
-        let names = |path: &Path| -> Result<Vec<_>> {
-            fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
-        };
-        let wanted = names(from)?;
-        for name in names(to)?.iter().filter(|name| !wanted.contains(name)) {
-            let stale = to.join(name);
-            if stale.is_dir() { fs::remove_dir_all(&stale)? } else { fs::remove_file(&stale)? }
-        }
-        return wanted.iter().try_for_each(|name| mirror(&from.join(name), &to.join(name)));
-    }
-    let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    if fs::read(to).is_ok_and(|there| there == content) {
-        return Ok(());
-    }
-    fs::write(to, content).with_context(|| format!("cannot write {}", to.display()))
 }
 
 fn show(proof: &Proof) {

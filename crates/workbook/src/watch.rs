@@ -9,12 +9,16 @@ use anyhow::{Context, Result};
 use notify::{Config, Event, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::catalogue::{Catalogue, Exercise};
+use crate::check;
 use crate::style::{BOLD, DIM};
 use crate::verdicts::Verdicts;
-use crate::{check, watchdog};
+use crate::watchdog::{self, interrupt};
 
 /// An editor writes a file in several steps; they are over after this much silence.
 const SETTLED: Duration = Duration::from_millis(15);
+
+/// How often Ctrl-C is looked for; a channel is not woken by a signal.
+const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -26,6 +30,7 @@ pub struct Options {
 }
 
 pub fn run(options: &Options) -> Result<ExitCode> {
+    interrupt::catch();
     let catalogue = Catalogue::discover()?;
     let mut verdicts = Verdicts::load(&catalogue);
     let first = match &options.name {
@@ -63,15 +68,21 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn check_one(catalogue: &Catalogue, exercise: &Exercise, verdicts: &mut Verdicts) -> Result<()> {
-    let checked = check::check(catalogue, exercise, watchdog::SILENCE)?;
-    verdicts.passed(exercise, checked.passed);
+    let checked = check::check(catalogue, verdicts, exercise, watchdog::SILENCE)?;
     check::show(catalogue, exercise, &checked);
     Ok(())
 }
 
 /// The files that changed, once the editor is through. None when nobody watches any more.
 fn next_change(changes: &Receiver<notify::Result<Event>>) -> Result<Option<Vec<PathBuf>>> {
-    let Ok(event) = changes.recv() else { return Ok(None) };
+    let event = loop {
+        interrupt::check()?;
+        match changes.recv_timeout(LOOK) {
+            Ok(event) => break event,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+        }
+    };
     let mut paths = written(event?);
     loop {
         match changes.recv_timeout(SETTLED) {

@@ -1,88 +1,43 @@
 //! Running a program that may hang, fork without end or leave children: it ends here, whole.
 //!
-//! The program gets a process group of its own. The group is killed when nothing was printed for a while,
-//! when it grows beyond reason, when its first process has ended, and when the reader presses Ctrl-C.
-//! Whoever left the group is still found: orphans come to this process, as their subreaper, and are killed.
+//! The program gets a process group of its own. It is ended when nothing was printed for a while, when it
+//! prints or forks beyond reason, when its first process has ended, and when the reader presses Ctrl-C; and
+//! then all of it ends, with whoever left the group.
 
-use std::fmt;
-use std::io::{PipeReader, Read};
+use std::fs::File;
+use std::io::{PipeReader, Read, Seek};
 use std::os::fd::AsFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::prctl;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, killpg, sigaction};
-use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::{Pid, getpid};
+use anyhow::Result;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use crate::processes::{self, Doing};
+use crate::processes;
 
-/// Ctrl-C, after everything was ended.
-#[derive(Debug)]
-pub struct Interrupted;
+mod ending;
+pub mod interrupt;
+mod running;
 
-impl fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("interrupted")
-    }
-}
-
-impl std::error::Error for Interrupted {}
+pub use ending::Ending;
+pub use interrupt::Interrupted;
+use running::{Family, Running};
 
 /// How long a program may be silent.
 pub const SILENCE: Duration = Duration::from_secs(10);
 
 /// More processes than any exercise has: somebody forks without end.
-const CROWD: usize = 100;
+pub const CROWD: usize = 100;
 
-/// How often the group is looked at. What is printed is read at once.
+/// More than anybody reads: somebody prints without end.
+const FLOOD: usize = 16 << 20;
+
+/// How many times its patience a program may take in all, however much it says.
+const WHOLE: u32 = 12;
+
+/// How often the processes are looked at. What is printed is read at once.
 const TICK: Duration = Duration::from_millis(100);
-
-/// How a program ended.
-#[derive(Debug)]
-pub enum Ending {
-    /// By itself, or by a signal.
-    Ended(ExitStatus),
-    /// It was silent for so long, while its threads did this.
-    Silent(Duration, Vec<Doing>),
-    /// It had this many processes.
-    Crowd(usize),
-}
-
-impl Ending {
-    /// Did it end by itself, with status 0?
-    pub fn good(&self) -> bool {
-        matches!(self, Self::Ended(status) if status.success())
-    }
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ended(status) => match status.signal().and_then(|s| Signal::try_from(s).ok()) {
-                Some(signal) => write!(f, "killed by {signal}"),
-                None => write!(f, "{status}"),
-            },
-            Self::Silent(time, doing) => {
-                write!(
-                    f,
-                    "nothing happened for {} s, so it was stopped. What its threads did:",
-                    time.as_secs()
-                )?;
-                doing.iter().try_for_each(|one| write!(f, "\n  {one}"))
-            }
-            Self::Crowd(number) => {
-                write!(f, "it had {number} processes, so it was stopped: does it fork without end?")
-            }
-        }
-    }
-}
 
 /// What a program printed, and how it ended.
 #[derive(Debug)]
@@ -92,161 +47,154 @@ pub struct Outcome {
     pub ending: Ending,
 }
 
-/// Run a program to its end, which comes at the latest after `silence` without a word.
+/// Run a program to its end, which comes at the latest after `silence` without a word, or with more than
+/// `crowd` processes.
 ///
 /// # Errors
 /// When it cannot be started, and [`Interrupted`] on Ctrl-C.
-pub fn run(program: &Path, args: &[&str], folder: &Path, silence: Duration) -> Result<Outcome> {
-    let _caught = CatchInterrupt::new()?;
-    // Without this an orphan goes to init, and nobody here could find it.
-    let _ = prctl::set_child_subreaper(true);
-    let (reader, writer) = std::io::pipe()?;
-    let mut command = Command::new(program);
-    command
-        .args(args)
-        .current_dir(folder)
-        .env("RUST_BACKTRACE", "0")
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer)
-        .process_group(0);
-    let me = getpid();
-    let die_with_me = move || {
-        prctl::set_pdeathsig(Signal::SIGKILL)?;
-        if nix::unistd::getppid() == me { Ok(()) } else { Err(Errno::ESRCH.into()) }
-    };
-    // SAFETY: between fork and exec only prctl and getppid are called, which are bare system calls.
-    unsafe { command.pre_exec(die_with_me) };
-    let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-    // The command holds the pipe's write end; with it gone, end of file means that the group let go of it.
-    drop(command);
-    Watched { child, reader, output: Vec::new() }.watch(silence)
+pub fn run(program: &Path, args: &[&str], folder: &Path, silence: Duration, crowd: usize) -> Result<Outcome> {
+    Watched::start(program, args, folder)?.watch(silence, silence.saturating_mul(WHOLE), crowd)
 }
 
-/// A program that runs.
+/// Run a program in front of the reader, with the terminal. It may take as long as it likes.
+///
+/// # Errors
+/// When it cannot be started, and [`Interrupted`] on Ctrl-C.
+pub fn in_front(command: &mut Command) -> Result<ExitStatus> {
+    let mut running = Running::start(command, Family::InFront)?;
+    while !running.has_ended() {
+        interrupt::check()?;
+        running.news(None, TICK);
+    }
+    let status = running.end()?;
+    // Ctrl-C in a terminal is for both; it may have ended before it was noticed here.
+    interrupt::check()?;
+    Ok(status)
+}
+
+/// Run a program that can be trusted to end, for its standard output and its standard error.
+///
+/// # Errors
+/// When it cannot be started, and [`Interrupted`] on Ctrl-C.
+pub fn collect(command: &mut Command) -> Result<(ExitStatus, String, String)> {
+    let (reader, writer) = std::io::pipe()?;
+    let mut errors = File::from(memfd_create(c"errors", MFdFlags::MFD_CLOEXEC)?);
+    command.stdin(Stdio::null()).stdout(writer).stderr(errors.try_clone()?);
+    let running = Running::start(command, Family::Group)?;
+    // Until it is given others, the command holds the pipe's write end.
+    command.stdout(Stdio::null());
+    let mut watched = Watched { running, reader, output: Vec::new(), open: true };
+    while !watched.running.has_ended() {
+        interrupt::check()?;
+        watched.listen()?;
+    }
+    let status = watched.end()?;
+    let mut said = Vec::new();
+    errors.rewind()?;
+    errors.read_to_end(&mut said)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((status, text(&watched.output), text(&said)))
+}
+
+/// A program that runs, and what it printed so far.
 struct Watched {
-    child: Child,
+    running: Running,
     reader: PipeReader,
     output: Vec<u8>,
+    /// Has anybody still the pipe's other end?
+    open: bool,
 }
 
 impl Watched {
-    fn watch(mut self, silence: Duration) -> Result<Outcome> {
-        let mut heard = Instant::now();
-        let mut looked = Instant::now();
-        let mut open = true;
-        let ending = loop {
-            if CatchInterrupt::happened() {
-                self.end();
-                return Err(Interrupted.into());
-            }
-            if open && self.readable(TICK) {
-                open = self.read()?;
+    fn start(program: &Path, args: &[&str], folder: &Path) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(folder).env("RUST_BACKTRACE", "0").env("NO_COLOR", "1");
+        // What the reader set for `cargo test` would change what is read here.
+        for name in ["RUST_TEST_NOCAPTURE", "RUST_TEST_THREADS", "RUST_TEST_SHUFFLE", "RUST_TEST_TIME_UNIT"] {
+            command.env_remove(name);
+        }
+        let (reader, writer) = std::io::pipe()?;
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        let running = Running::start(&mut command, Family::All)?;
+        // The command holds the pipe's write end; with it gone, end of file means that the program let go of it.
+        drop(command);
+        Ok(Self { running, reader, output: Vec::new(), open: true })
+    }
+
+    fn watch(mut self, silence: Duration, whole: Duration, crowd: usize) -> Result<Outcome> {
+        let start = Instant::now();
+        let mut heard = start;
+        let mut looked = start;
+        let stopped = loop {
+            interrupt::check()?;
+            if self.listen()? {
                 heard = Instant::now();
             }
-            if let Some(status) = self.child.try_wait()? {
-                // What it printed last may still be in the pipe.
-                while open && self.readable(Duration::ZERO) {
-                    open = self.read()?;
-                }
-                break Ending::Ended(status);
+            if self.running.has_ended() {
+                break None;
             }
-            if !open {
-                // Nothing more can be heard, but it may still end.
-                std::thread::sleep(Duration::from_millis(1));
+            if self.output.len() > FLOOD {
+                break Some(Ending::Flood(self.output.len()));
             }
             if looked.elapsed() >= TICK {
                 looked = Instant::now();
-                let group = processes::of_group(self.group());
-                if group.len() > CROWD {
-                    break Ending::Crowd(group.len());
+                let processes = self.running.processes();
+                if processes.len() > crowd {
+                    break Some(Ending::Crowd(processes.len()));
                 }
                 if heard.elapsed() >= silence {
-                    break Ending::Silent(silence, processes::doing(&group));
+                    break Some(Ending::Silent(silence, processes::doing(&processes)));
+                }
+                if start.elapsed() >= whole {
+                    break Some(Ending::Endless(whole));
                 }
             }
         };
-        self.end();
-        Ok(Outcome { output: String::from_utf8_lossy(&self.output).into_owned(), ending })
+        let status = self.end()?;
+        let output = String::from_utf8_lossy(&self.output).into_owned();
+        Ok(Outcome { output, ending: stopped.unwrap_or(Ending::Ended(status)) })
     }
 
-    fn group(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
+    /// Wait for something to happen, for a tick at most, and read what there is. Was anything said?
+    fn listen(&mut self) -> Result<bool> {
+        let pipe = self.open.then(|| self.reader.as_fd());
+        if !self.running.news(pipe, TICK) {
+            return Ok(false);
+        }
+        self.open = self.read()?;
+        Ok(self.open)
     }
 
-    /// Has the pipe something to read, or is it at its end? Waits for so long at most.
-    fn readable(&self, wait: Duration) -> bool {
-        let timeout = PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO);
-        let mut fds = [PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)];
-        matches!(poll(&mut fds, timeout), Ok(n) if n > 0)
+    /// End all of it, and then read what it printed last: with nobody left to print, that has an end.
+    fn end(&mut self) -> Result<ExitStatus> {
+        let status = self.running.end()?;
+        while self.open && self.running.news(Some(self.reader.as_fd()), Duration::ZERO) {
+            self.open = self.read()?;
+        }
+        Ok(status)
     }
 
     /// Read what is there. False at end of file.
     fn read(&mut self) -> Result<bool> {
-        let mut chunk = [0; 8192];
+        let mut chunk = [0; 1 << 16];
         let length = self.reader.read(&mut chunk)?;
         self.output.extend_from_slice(&chunk[..length]);
-        // A program that prints without end is not to fill the memory: the end of it is kept.
-        const KEPT: usize = 1 << 20;
-        if self.output.len() > 2 * KEPT {
-            self.output.drain(..self.output.len() - KEPT);
-        }
         Ok(length > 0)
     }
-
-    /// Kill and reap whatever is left. A fork cannot slip through: the kernel sends a group's signal to all
-    /// of it at once, and refuses to fork a process that has a signal to take.
-    fn end(&mut self) {
-        let _ = killpg(self.group(), Signal::SIGKILL);
-        let _ = self.child.wait();
-        // Who is left now is an orphan that came to us, or a child of the first one's in another group.
-        loop {
-            let left = processes::children_of(getpid());
-            for pid in &left {
-                let _ = kill(*pid, Signal::SIGKILL);
-            }
-            while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG))
-                && status.pid().is_some()
-            {}
-            if left.is_empty() {
-                break;
-            }
-            std::thread::yield_now();
-        }
-    }
 }
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-extern "C" fn remember(_signal: i32) {
-    INTERRUPTED.store(true, Ordering::Relaxed);
-}
-
-/// While it lives, Ctrl-C and a polite kill are remembered instead of obeyed, so that they can be passed on.
-struct CatchInterrupt(Vec<(Signal, SigAction)>);
-
-impl CatchInterrupt {
-    fn new() -> Result<Self> {
-        let action = SigAction::new(SigHandler::Handler(remember), SaFlags::empty(), SigSet::empty());
-        let mut before = Vec::new();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            // SAFETY: the handler stores into an atomic, which is async-signal-safe.
-            before.push((signal, unsafe { sigaction(signal, &action) }?));
-        }
-        Ok(Self(before))
-    }
-
-    fn happened() -> bool {
-        INTERRUPTED.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for CatchInterrupt {
-    fn drop(&mut self) {
-        for (signal, action) in &self.0 {
-            // SAFETY: this puts back what was there, which was good enough for the program before.
-            let _ = unsafe { sigaction(*signal, action) };
-        }
+    /// No other test of this program may run one: all children of this process are taken for the program's.
+    #[test]
+    fn a_program_that_talks_for_ever_is_stopped() -> Result<()> {
+        let talk = ["-c", "while :; do echo and another thing; sleep 0.01; done"];
+        let watched = Watched::start(Path::new("/bin/sh"), &talk, Path::new("/"))?;
+        let outcome = watched.watch(SILENCE, Duration::from_millis(200), CROWD)?;
+        assert!(matches!(outcome.ending, Ending::Endless(_)), "{}", outcome.ending);
+        assert!(outcome.output.starts_with("and another thing\n"), "{}", outcome.output);
+        Ok(())
     }
 }

@@ -1,0 +1,108 @@
+//! The copy in which the exercises are proved. Every exercise is its starter there, until it is put otherwise.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::catalogue::{Catalogue, Exercise};
+use crate::suite::{self, Test};
+use crate::{cargo, place, watchdog};
+
+/// What came of one exercise's tests in the copy.
+pub enum Tested {
+    /// They ran; rustc may have warned.
+    Ran(Vec<Test>, Option<String>),
+    /// They do not compile.
+    Not(String),
+}
+
+/// The copy: sources only, and a target folder of its own.
+pub struct Copy {
+    from: PathBuf,
+    root: PathBuf,
+    target: PathBuf,
+    /// Two at once would put their mistakes into each other's copy.
+    _lock: File,
+}
+
+impl Copy {
+    /// Bring the copy up to date.
+    pub fn make(catalogue: &Catalogue) -> Result<Self> {
+        let memory = place::memory(&catalogue.root);
+        let folder = memory.join("verify");
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let lock = File::create(folder.join("lock")).context("cannot lock the copy")?;
+        if lock.try_lock().is_err() {
+            bail!("another verify works in {}: wait for it, or stop it", folder.display());
+        }
+        let copy = Self {
+            from: catalogue.root.clone(),
+            root: folder.join("checkout"),
+            target: folder.join("target"),
+            _lock: lock,
+        };
+        fs::create_dir_all(&copy.root)?;
+        // A file that was taken away since last time must not linger; one that is the same is left alone, so
+        // that cargo need not build it again.
+        for name in ["crates", "experiments"] {
+            mirror(&copy.from.join(name), &copy.root.join(name))?;
+        }
+        for name in ["Cargo.toml", "Cargo.lock"] {
+            mirror(&copy.from.join(name), &copy.root.join(name))?;
+        }
+        for exercise in catalogue.exercises.iter().filter(|e| e.starter().is_file()) {
+            copy.put(exercise, &exercise.starter())?;
+        }
+        Ok(copy)
+    }
+
+    /// In the copy, let the exercise be this file.
+    pub fn put(&self, exercise: &Exercise, file: &Path) -> Result<()> {
+        let exercise = exercise.source();
+        let inside = exercise.strip_prefix(&self.from).context("an exercise outside the checkout")?;
+        mirror(file, &self.root.join(inside))
+    }
+
+    /// Run the exercise's tests: on the reference, or on this file.
+    pub fn test(&self, exercise: &Exercise, file: Option<&Path>) -> Result<Tested> {
+        let feature = exercise.feature();
+        if let Some(file) = file {
+            self.put(exercise, file)?;
+        }
+        let feature = file.map(|_| feature.as_str());
+        match cargo::build_tests(&self.root, Some(&self.target), &exercise.krate, &exercise.module, feature)?
+        {
+            Err(said) => Ok(Tested::Not(said)),
+            Ok((program, said)) => {
+                let source = place::read(&exercise.tests())?;
+                let tests = suite::run(&program, &source, watchdog::SILENCE)?;
+                Ok(Tested::Ran(tests, Some(said).filter(|said| said.contains("warning"))))
+            }
+        }
+    }
+}
+
+/// Make `to` the same as `from`, writing only what differs.
+fn mirror(from: &Path, to: &Path) -> Result<()> {
+    if from.is_dir() {
+        fs::create_dir_all(to).with_context(|| format!("cannot make the folder {}", to.display()))?;
+        let names = |path: &Path| -> Result<Vec<_>> {
+            fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
+        };
+        // An editor's lock is a link to nowhere, and reading a named pipe would take for ever.
+        let mut wanted = names(from)?;
+        wanted.retain(|name| from.join(name).is_dir() || from.join(name).is_file());
+        for name in names(to)?.iter().filter(|name| !wanted.contains(name)) {
+            let stale = to.join(name);
+            if stale.is_dir() { fs::remove_dir_all(&stale)? } else { fs::remove_file(&stale)? }
+        }
+        return wanted.iter().try_for_each(|name| mirror(&from.join(name), &to.join(name)));
+    }
+    let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    if fs::read(to).is_ok_and(|there| there == content) {
+        return Ok(());
+    }
+    fs::write(to, content).with_context(|| format!("cannot write {}", to.display()))
+}

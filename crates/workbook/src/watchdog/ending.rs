@@ -1,0 +1,61 @@
+//! How a program ended, and how that is said to the reader.
+
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::processes::Doing;
+
+/// How a program ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// By itself, or by a signal.
+    Ended(ExitStatus),
+    /// It was silent for so long, while its threads did this.
+    Silent(Duration, Vec<Doing>),
+    /// It had this many processes.
+    Crowd(usize),
+    /// It printed this many bytes.
+    Flood(usize),
+    /// It was never silent for long, and still running after so long.
+    Endless(Duration),
+}
+
+impl Ending {
+    /// Did it end by itself, with status 0?
+    pub fn good(&self) -> bool {
+        matches!(self, Self::Ended(status) if status.success())
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended(status) => match status.signal().and_then(|s| Signal::try_from(s).ok()) {
+                Some(signal) => write!(f, "killed by {signal}"),
+                None => write!(f, "{status}"),
+            },
+            Self::Silent(time, doing) => {
+                write!(
+                    f,
+                    "nothing happened for {} s, so it was stopped. What its threads did:",
+                    time.as_secs()
+                )?;
+                doing.iter().try_for_each(|one| write!(f, "\n  {one}"))
+            }
+            Self::Crowd(number) => {
+                write!(f, "it had {number} processes, so it was stopped: does it fork without end?")
+            }
+            Self::Flood(bytes) => {
+                let size = bytes >> 20;
+                write!(f, "it printed {size} MiB, so it was stopped: does it print without end?")
+            }
+            Self::Endless(time) => {
+                write!(f, "it still ran after {} s, so it was stopped: does it end?", time.as_secs())
+            }
+        }
+    }
+}

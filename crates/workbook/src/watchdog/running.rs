@@ -1,0 +1,154 @@
+//! A program that runs, and ends here at the latest: dropping it kills and reaps all that is left of it.
+
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{Pid, getpid};
+
+use super::interrupt;
+use crate::processes;
+
+/// How long the killed may take to go. One that the kernel holds (in state D), or that has become another
+/// user's, is not worth waiting for without end.
+const GOING: Duration = Duration::from_secs(5);
+
+/// What belongs to a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Its process group. Who left it left on purpose: a compiler's cache server, say.
+    Group,
+    /// Its process group, and whoever left it: orphans come to this process, their subreaper.
+    All,
+    /// All, but in this process's group, where it may read the terminal.
+    InFront,
+}
+
+/// A program that runs.
+pub struct Running {
+    child: Child,
+    family: Family,
+    /// Children that this process had before: a shell can start some, and then become this program.
+    strangers: Vec<Pid>,
+    /// How it ended, once all of it has.
+    status: Option<ExitStatus>,
+    /// Readable once it has ended. Older kernels have none, and are asked now and then.
+    ended: Option<OwnedFd>,
+}
+
+impl Running {
+    pub fn start(command: &mut Command, family: Family) -> Result<Self> {
+        interrupt::catch();
+        interrupt::check()?;
+        let strangers = match family {
+            Family::Group => Vec::new(),
+            _ => processes::below(getpid(), &[]),
+        };
+        if family != Family::Group {
+            // Without this an orphan goes to init, and nobody here could find it.
+            let _ = prctl::set_child_subreaper(true);
+        }
+        if family != Family::InFront {
+            command.process_group(0);
+        }
+        let me = getpid();
+        let die_with_me = move || {
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            if nix::unistd::getppid() == me { Ok(()) } else { Err(Errno::ESRCH.into()) }
+        };
+        // SAFETY: between fork and exec only prctl and getppid are called, which are bare system calls.
+        unsafe { command.pre_exec(die_with_me) };
+        let child = command.spawn();
+        let child = child.with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        let ended = pidfd(pid_of(&child));
+        Ok(Self { child, family, strangers, status: None, ended })
+    }
+
+    pub fn pid(&self) -> Pid {
+        pid_of(&self.child)
+    }
+
+    /// Wait until there is something to read here, or the program has ended, or the time is over, or a signal
+    /// came. Says whether there is something to read, be it end of file.
+    pub fn news(&self, pipe: Option<BorrowedFd<'_>>, wait: Duration) -> bool {
+        let timeout = PollTimeout::try_from(wait).unwrap_or(PollTimeout::ZERO);
+        let mut fds: Vec<PollFd<'_>> = pipe.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+        fds.extend(self.ended.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
+        matches!(poll(&mut fds, timeout), Ok(n) if n > 0) && pipe.is_some() && fds[0].any() == Some(true)
+    }
+
+    /// Has its first process ended? That stays unreaped, so that its number, and its group's, is nobody else's.
+    pub fn has_ended(&self) -> bool {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        !matches!(waitid(Id::Pid(self.pid()), flags), Ok(WaitStatus::StillAlive))
+    }
+
+    /// All its processes. Orphans that have ended are reaped on the way, as init would have done.
+    pub fn processes(&self) -> Vec<Pid> {
+        let all = processes::below(getpid(), &self.strangers);
+        all.into_iter().filter(|pid| *pid == self.pid() || !reap(*pid)).collect()
+    }
+
+    /// Kill and reap whatever is left, and say how its first process ended. A fork cannot slip through: the
+    /// kernel sends a group's signal to all of it at once, and refuses to fork a process that has one to take.
+    pub fn end(&mut self) -> Result<ExitStatus> {
+        if let Some(status) = self.status {
+            return Ok(status);
+        }
+        let _ = match self.family {
+            Family::InFront => kill(self.pid(), Signal::SIGKILL),
+            Family::Group | Family::All => killpg(self.pid(), Signal::SIGKILL),
+        };
+        let status = self.child.wait()?;
+        self.status = Some(status);
+        if self.family == Family::Group {
+            return Ok(status);
+        }
+        let deadline = Instant::now() + GOING;
+        loop {
+            let left = processes::below(getpid(), &self.strangers);
+            for pid in &left {
+                let _ = kill(*pid, Signal::SIGKILL);
+                reap(*pid);
+            }
+            if left.is_empty() || Instant::now() > deadline {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        let _ = prctl::set_child_subreaper(false);
+        Ok(status)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed())
+}
+
+/// Reap a child of ours that has ended. False for every other process.
+fn reap(pid: Pid) -> bool {
+    matches!(waitpid(pid, Some(WaitPidFlag::WNOHANG)), Ok(status) if status.pid().is_some())
+}
+
+/// A descriptor for a process: see pidfd_open(2). nix has no call for it.
+fn pidfd(pid: Pid) -> Option<OwnedFd> {
+    // SAFETY: pidfd_open takes two numbers and touches no memory of ours.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
+    // SAFETY: the kernel has just opened it for us, close-on-exec, and nobody else knows of it.
+    Some(unsafe { OwnedFd::from_raw_fd(fd) })
+}

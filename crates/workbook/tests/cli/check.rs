@@ -1,0 +1,147 @@
+//! `check`: what passes, what fails, and how that is said.
+
+use std::fs;
+
+use crate::checkout::{ADD_SOLVED, Checkout, TWICE_SOLVED};
+use crate::tool::names;
+
+fn done(checkout: &Checkout) -> Vec<bool> {
+    let list = checkout.workbook(&["list", "--json"]).json();
+    list["exercises"].as_array().expect("a list").iter().map(|e| e["done"] == true).collect()
+}
+
+#[test]
+fn a_right_answer_passes_and_is_done_until_something_changes() {
+    let checkout = Checkout::new();
+    assert_eq!(done(&checkout), [false, false]);
+    checkout.solve("add", ADD_SOLVED);
+    // The ignored test counts neither way, and one that panics as it should passes.
+    checkout.workbook(&["check", "add"]).expect(0, &["✓ toy/add", "4 of 4 tests pass", "solution add"]);
+    assert_eq!(done(&checkout), [true, false]);
+    let tests = checkout.read("crates/toy/tests/add.rs");
+    checkout.write("crates/toy/tests/add.rs", &(tests.clone() + "\n// one more thought\n"));
+    assert_eq!(done(&checkout), [false, false], "the tests changed");
+    checkout.write("crates/toy/tests/add.rs", &tests);
+    checkout.solve("add", &(ADD_SOLVED.to_owned() + "// another answer\n"));
+    assert_eq!(done(&checkout), [false, false], "the answer changed");
+    checkout.solve("add", ADD_SOLVED);
+    assert_eq!(done(&checkout), [true, false], "all is as it was when it passed");
+}
+
+#[test]
+fn the_first_failing_test_comes_whole_and_the_rest_as_a_count() {
+    let checkout = Checkout::new();
+    let said = checkout.workbook(&["check", "toy/add"]);
+    said.expect(1, &["✗ toy/add", "0 of 4 tests pass", "small_numbers", "not yet implemented: add 1 and 2"]);
+    said.expect(1, &["crates/toy/exercises/add.rs:5:5", "3 more fail.", "hint add"]);
+    said.without(&["negative", "too_large", "not_here", "RUST_BACKTRACE", "src/.."]);
+
+    checkout.solve(
+        "add",
+        "pub fn add(a: i32, b: i32) -> i32 {\n    a.checked_add(b).expect(\"overflow\").abs()\n}\n",
+    );
+    let said = checkout.workbook(&["check", "add"]);
+    // Its name begins as another's does, and the other one passes.
+    said.expect(1, &["3 of 4 tests pass", "negative", "-1 and -2 make -3, not 3: is the sign lost?"]);
+    said.expect(1, &["crates/toy/tests/add.rs:"]).without(&["more fail"]);
+
+    checkout.solve("add", "pub fn add(a: i32, b: i32) -> i32 {\n    let _ = b;\n    a\n}\n");
+    checkout
+        .workbook(&["check", "add"])
+        .expect(1, &["0 of 4 tests pass", "1 and 2 make 3, not 1", "3 more fail"]);
+}
+
+#[test]
+fn json_has_every_test_in_the_order_of_the_source() {
+    let checkout = Checkout::new();
+    checkout.solve("add", "pub fn add(a: i32, b: i32) -> i32 {\n    a.saturating_add(b)\n}\n");
+    let said = checkout.workbook(&["check", "add", "--json"]);
+    let json = said.expect(1, &[]).json();
+    let [add] = &json.as_array().expect("an array")[..] else { panic!("{json}") };
+    assert_eq!((&add["name"], &add["passed"]), (&"toy/add".into(), &false.into()));
+    assert!(add["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{json}");
+    assert_eq!(
+        names(&add["tests"], "name"),
+        ["small_numbers", "negative", "negative_and_positive", "too_large"]
+    );
+    let [.., good, bad] = &add["tests"].as_array().expect("an array")[..] else { panic!("{json}") };
+    assert!(good["passed"] == true && good["message"].is_null(), "{json}");
+    assert!(
+        bad["passed"] == false && bad["message"].as_str().is_some_and(|m| m.contains("did not panic")),
+        "{json}"
+    );
+}
+
+#[test]
+fn without_a_name_every_exercise_has_its_line() {
+    let checkout = Checkout::new();
+    checkout.solve("twice", TWICE_SOLVED);
+    let said = checkout.workbook(&["check"]);
+    said.expect(1, &["✗ toy/add", "not begun", "✓ toy/twice", "done"]).without(&["not yet implemented"]);
+    checkout.solve("add", "pub fn add(a: i32) -> i32 {");
+    checkout
+        .workbook(&["check", "add", "twice"])
+        .expect(1, &["✗ toy/add", "does not compile", "✓ toy/twice"]);
+    checkout.solve("add", ADD_SOLVED);
+    let json = checkout.workbook(&["check", "--json"]).expect(0, &[]).json();
+    assert_eq!(names(&json, "name"), ["toy/add", "toy/twice"]);
+}
+
+#[test]
+fn a_compile_error_is_shown_as_rustc_wrote_it() {
+    let checkout = Checkout::new();
+    checkout.solve("add", "pub fn add(a: i32, b: i32) -> i32 {\n    \"three\"\n}\n");
+    let said = checkout.workbook(&["check", "add"]);
+    said.expect(
+        1,
+        &["error[E0308]: mismatched types", "exercises/add.rs:2:5", "expected `i32`, found `&str`"],
+    );
+    said.expect(1, &["✗ toy/add does not compile"]).without(&["tests pass"]);
+    let json = checkout.workbook(&["check", "add", "--json"]).expect(1, &[]).json();
+    assert!(json[0]["error"].as_str().is_some_and(|error| error.contains("E0308")), "{json}");
+    assert!(json[0]["passed"] == false && json[0]["tests"] == serde_json::json!([]), "{json}");
+}
+
+#[test]
+fn windows_line_ends_and_warnings_do_no_harm() {
+    let checkout = Checkout::new();
+    for name in ["exercises/add.rs", "starters/add.rs"] {
+        let path = format!("crates/toy/{name}");
+        checkout.write(&path, &checkout.read(&path).replace('\n', "\r\n"));
+    }
+    checkout.workbook(&["check", "add", "twice"]).expect(1, &["not begun"]).without(&["does not compile"]);
+    checkout.solve("add", &format!("{ADD_SOLVED}fn unused() {{}}\n").replace('\n', "\r\n"));
+    checkout.workbook(&["check", "add"]).expect(0, &["4 of 4 tests pass"]);
+    let kept = checkout.read("crates/toy/exercises/add.rs");
+    assert!(kept.contains("unused() {}\r\n"), "check changed the reader's file");
+}
+
+#[test]
+fn what_is_saved_during_a_check_is_not_taken_for_what_was_checked() {
+    let checkout = Checkout::new();
+    checkout.add_does(
+        "std::fs::write(sign(\"begun\"), \"\").unwrap();
+        while !sign(\"go\").exists() { std::thread::yield_now(); }",
+    );
+    let running = checkout.start(checkout.command(&["check", "add"]));
+    checkout.await_file("begun");
+    checkout.solve("add", "this is not Rust");
+    fs::write(checkout.home().join("go"), "").expect("a sign");
+    running.end().expect(0, &["4 of 4 tests pass"]);
+    assert_eq!(done(&checkout), [false, false], "another file passed");
+}
+
+#[test]
+fn a_bad_name_is_refused_with_a_suggestion() {
+    let checkout = Checkout::new();
+    checkout.workbook(&["check", "ad"]).expect(2, &["no exercise is called `ad`", "Did you mean `add`?"]);
+    checkout.workbook(&["check", "add", "zzz"]).expect(2, &["no exercise is called `zzz`", "list"]);
+    checkout.workbook(&["check", "fd-vanishes"]).expect(2, &["It is an experiment", "fd-vanishes"]);
+    checkout.workbook(&["check", "add", "--patience", "0"]).expect(2, &["--patience"]);
+    checkout.workbook(&["check", "add", "--patience", "soon"]).expect(2, &["--patience"]);
+    // A second crate with a module of that name.
+    checkout.write("crates/other/exercises/add.rs", "");
+    checkout
+        .workbook(&["check", "add"])
+        .expect(2, &["`add` is in more than one crate", "other/add", "toy/add"]);
+}

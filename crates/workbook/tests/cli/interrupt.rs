@@ -1,0 +1,118 @@
+//! Ctrl-C: nothing is left, nothing is lost, and the status is 130.
+
+use nix::sys::signal::Signal;
+
+use crate::checkout::{ADD_SOLVED, Checkout};
+use crate::tool::TOOL;
+
+/// A module that rustc works at for as long as anybody lets it.
+const SLOW_TO_COMPILE: &str = "#![allow(long_running_const_eval)]
+pub const LONG: u64 = { let mut i = 0; while i < u64::MAX { i += 1 } i };
+pub fn add(a: i32, _: i32) -> i32 { a + LONG as i32 }
+";
+
+#[test]
+fn a_check_is_ended_whole() {
+    let checkout = Checkout::new();
+    checkout.add_does(
+        "if b == -2 { shell(\"sleep 1000; :\", false); shell(\"sleep 2000; :\", true).wait().unwrap(); }",
+    );
+    let before = checkout.files();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let running = checkout.start(checkout.command(&["check", "add"]));
+        checkout.await_process("sleep 1000");
+        checkout.await_process("sleep 2000");
+        running.signal(signal);
+        running.end().expect(130, &["stopped"]).without(&["tests pass"]);
+    }
+    assert!(before == checkout.files(), "a file changed");
+}
+
+#[test]
+fn a_compiler_at_work_is_ended_too() {
+    let checkout = Checkout::new();
+    checkout.solve("add", SLOW_TO_COMPILE);
+    let running = checkout.start(checkout.command(&["check", "add"]));
+    checkout.await_process("--crate-name toy");
+    running.signal(Signal::SIGINT);
+    running.end().expect(130, &["stopped"]);
+    // Nothing half-done is taken for done.
+    checkout.solve("add", ADD_SOLVED);
+    checkout.workbook(&["check", "add"]).expect(0, &["4 of 4 tests pass"]);
+}
+
+#[test]
+fn whatever_cargo_started_is_ended_too() {
+    let checkout = Checkout::new();
+    let script = "fn main() { std::process::Command::new(\"sleep\").arg(\"6000\").status().unwrap(); }";
+    checkout.write("crates/toy/build.rs", script);
+    for (args, signal) in [(&["check", "add"][..], Signal::SIGINT), (&["verify"], Signal::SIGTERM)] {
+        let running = checkout.start(checkout.command(args));
+        checkout.await_process("sleep 6000");
+        running.signal(signal);
+        running.end().expect(130, &["stopped"]);
+    }
+}
+
+#[test]
+fn an_experiment_in_front_of_the_reader_is_ended() {
+    let checkout = Checkout::new();
+    let slow = "std::process::Command::new(\"sleep\").arg(\"3000\").status().unwrap();";
+    checkout.experiment("02-doubles", "slow", slow);
+    for args in [&["run", "slow"][..], &["run", "slow", "--json"]] {
+        let running = checkout.start(checkout.command(args));
+        checkout.await_process("sleep 3000");
+        running.signal(Signal::SIGINT);
+        running.end().expect(130, &["stopped"]);
+    }
+}
+
+#[test]
+fn verify_is_ended_and_can_begin_again() {
+    let checkout = Checkout::new();
+    let hang = "pub fn twice(_: i32) -> i32 { loop { std::thread::park() } }";
+    checkout.mistake("twice", "a_hang", "doubles", "did not finish", hang);
+    checkout.solve("twice", "the reader's own words");
+    let running = checkout.start(checkout.command(&["verify", "twice"]));
+    checkout.await_process("--crate-name twice");
+    running.signal(Signal::SIGINT);
+    running.end().expect(130, &["stopped"]);
+    assert_eq!(checkout.read("crates/toy/exercises/twice.rs"), "the reader's own words");
+    std::fs::remove_file(checkout.path("crates/toy/mistakes/twice/a_hang.rs")).expect("it was there");
+    checkout.workbook(&["verify", "twice"]).expect(0, &["3 caught, 0 missed"]);
+}
+
+#[test]
+fn what_was_told_to_ignore_ctrl_c_does() {
+    use nix::sys::signal::{SigHandler, signal};
+    use std::os::unix::process::CommandExt;
+    let checkout = Checkout::new();
+    checkout.add_does(
+        "std::fs::write(sign(\"begun\"), \"\").unwrap();
+        while !sign(\"go\").exists() { std::thread::yield_now(); }",
+    );
+    let mut command = checkout.command(&["check", "add"]);
+    let ignore = || {
+        // SAFETY: ignoring a signal runs no code of ours.
+        unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) }?;
+        Ok(())
+    };
+    // SAFETY: between fork and exec only sigaction is called.
+    unsafe { command.pre_exec(ignore) };
+    let running = checkout.start(command);
+    checkout.await_file("begun");
+    running.signal(Signal::SIGINT);
+    std::fs::write(checkout.home().join("go"), "").expect("a sign");
+    running.end().expect(0, &["4 of 4 tests pass"]);
+}
+
+#[test]
+fn what_was_running_before_is_left_alone() {
+    let checkout = Checkout::new();
+    checkout.solve("add", ADD_SOLVED);
+    // A shell that starts something and then becomes the tool leaves it a child that it never asked for.
+    let script = "env -u WORKBOOK_TEST_RUN sleep 7000 >/dev/null 2>&1 & exec \"$0\" check add";
+    let shell = checkout.program("/bin/sh", &["-c", script, TOOL]);
+    checkout.run(shell).expect(0, &["4 of 4 tests pass"]);
+    checkout.await_process("sleep 7000");
+}

@@ -1,0 +1,16 @@
+//! The reader's tool, driven as the reader drives it: the real program, in a checkout in miniature.
+//!
+//! Every call of the program is bounded, and after every one of them no process may be left: see
+//! `checkout`.
+
+mod asking;
+mod check;
+mod checkout;
+mod colour;
+mod commands;
+mod interrupt;
+mod missing;
+mod tool;
+mod verify;
+mod watch;
+mod watchdog;

@@ -1,0 +1,113 @@
+//! What is missing or cannot be written: said clearly, and nothing lost.
+
+use std::fs;
+
+use crate::checkout::{ADD_SOLVED, Checkout, ReadOnly, TWICE_SOLVED};
+use crate::tool::{named, unprivileged};
+
+#[test]
+fn a_deleted_exercise_is_missed_and_comes_back() {
+    let checkout = Checkout::new();
+    let starter = checkout.read("crates/toy/exercises/add.rs");
+    fs::remove_file(checkout.path("crates/toy/exercises/add.rs")).expect("it was there");
+    let said = checkout.workbook(&["check", "add"]);
+    said.expect(1, &["crates/toy/exercises/add.rs is missing", "reset add"]).without(&["compile"]);
+    let json = checkout.workbook(&["check", "add", "--json"]).expect(1, &[]).json();
+    assert!(
+        json[0]["passed"] == false && json[0]["error"].as_str().is_some_and(|e| e.contains("missing")),
+        "{json}"
+    );
+    checkout.workbook(&["check"]).expect(1, &["toy/add", "is missing", "toy/twice", "not begun"]);
+    checkout.workbook(&["list"]).expect(0, &["toy/add"]);
+    checkout.workbook(&["reset", "add"]).expect(0, &["exercises/add.rs was missing; it is there again"]);
+    assert_eq!(checkout.read("crates/toy/exercises/add.rs"), starter);
+    assert_eq!(named(&checkout.path("crates/toy/exercises"), "add"), ["add.rs"], "there was nothing to keep");
+}
+
+#[test]
+fn a_missing_part_of_an_exercise_is_named() {
+    let checkout = Checkout::new();
+    fs::remove_file(checkout.path("crates/toy/hints/add.md")).expect("it was there");
+    checkout.workbook(&["hint", "add"]).expect(1, &["cannot read", "crates/toy/hints/add.md"]);
+    fs::remove_file(checkout.path("crates/toy/src/add.rs")).expect("it was there");
+    checkout.workbook(&["solution", "add", "--anyway"]).expect(1, &["cannot read", "crates/toy/src/add.rs"]);
+    fs::remove_file(checkout.path("crates/toy/starters/add.rs")).expect("it was there");
+    checkout.solve("add", "mine");
+    checkout.workbook(&["reset", "add"]).expect(1, &["cannot read", "crates/toy/starters/add.rs"]);
+    assert_eq!(checkout.read("crates/toy/exercises/add.rs"), "mine");
+    fs::remove_file(checkout.path("crates/toy/tests/add.rs")).expect("it was there");
+    checkout.workbook(&["check", "add"]).expect(1, &["toy", "add"]).without(&["does not compile"]);
+}
+
+#[test]
+fn a_read_only_checkout_works_with_a_target_folder_elsewhere() {
+    let checkout = Checkout::new();
+    checkout.solve("add", ADD_SOLVED);
+    // Cargo writes its lock file once.
+    checkout.workbook(&["check", "add"]).expect(0, &[]);
+    checkout.solve("twice", TWICE_SOLVED);
+    let files = checkout.files();
+    let read_only = ReadOnly::make(&checkout.root());
+    let workbook = |args: &[&str]| checkout.run(unprivileged(checkout.command(args)));
+    workbook(&["check", "twice"]).expect(0, &["1 of 1 tests pass"]);
+    workbook(&["list"]).expect(0, &["toy/add"]);
+    workbook(&["verify", "twice"]).expect(0, &["3 caught, 0 missed"]);
+    workbook(&["reset", "add"]).expect(1, &["cannot keep yours as crates/toy/exercises/add.rs.1.kept"]);
+    // Where the target folder is inside, nothing can be built; what to do is said.
+    let mut command = unprivileged(checkout.command(&["check", "twice"]));
+    command.env_remove("CARGO_TARGET_DIR");
+    let said = checkout.run(command);
+    said.expect(1, &["cargo cannot build", "denied", "set CARGO_TARGET_DIR"]).without(&["does not compile"]);
+    let mut command = unprivileged(checkout.command(&["verify"]));
+    command.env_remove("CARGO_TARGET_DIR");
+    checkout.run(command).expect(1, &["cannot make the folder"]);
+    drop(read_only);
+    assert!(files == checkout.files(), "a file changed");
+}
+
+#[test]
+fn where_nothing_can_be_remembered_the_rest_works() {
+    let checkout = Checkout::new();
+    checkout.solve("add", ADD_SOLVED);
+    let memory = checkout.target().join("workbook");
+    fs::create_dir_all(&memory).expect("a folder");
+    let _read_only = ReadOnly::make(&memory);
+    let workbook = |args: &[&str]| checkout.run(unprivileged(checkout.command(args)));
+    workbook(&["check", "add"]).expect(0, &["4 of 4 tests pass"]);
+    workbook(&["run", "fd-vanishes"]).expect(0, &["What was seen"]);
+    for _ in 0..2 {
+        workbook(&["hint", "add"]).expect(0, &["hint 1 of 3", "the next call will begin again"]);
+    }
+    workbook(&["solution", "add"]).expect(1, &["not known to pass"]);
+}
+
+#[test]
+fn a_memory_that_makes_no_sense_is_an_empty_one() {
+    let checkout = Checkout::new();
+    let memory = checkout.target().join("workbook");
+    fs::create_dir_all(&memory).expect("a folder");
+    for name in ["verdicts.json", "hints.json"] {
+        fs::write(memory.join(name), "{ \"toy/add\": ").expect("a file");
+    }
+    checkout.workbook(&["list"]).expect(0, &["toy/add"]);
+    checkout.workbook(&["hint", "add"]).expect(0, &["hint 1 of 3"]);
+    checkout.workbook(&["hint", "add"]).expect(0, &["hint 2 of 3"]);
+}
+
+#[test]
+fn without_cargo_it_says_so() {
+    let checkout = Checkout::new();
+    let mut command = checkout.command(&["check", "add"]);
+    command.env("PATH", checkout.home()).env("CARGO", checkout.home().join("no-cargo"));
+    checkout.run(command).expect(1, &["cannot run cargo; is Rust installed?", "no-cargo"]);
+}
+
+#[test]
+fn a_broken_manifest_is_not_called_the_readers_fault() {
+    let checkout = Checkout::new();
+    checkout.write("crates/toy/Cargo.toml", "[package");
+    checkout
+        .workbook(&["check", "add"])
+        .expect(1, &["cargo cannot build", "Cargo.toml"])
+        .without(&["✗", "CARGO_TARGET_DIR"]);
+}

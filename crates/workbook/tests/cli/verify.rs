@@ -1,0 +1,131 @@
+//! `verify`: what it proves, what it finds, and what it leaves alone.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::checkout::{ADD_SOLVED, Checkout, TWICE_SOLVED};
+
+fn proof(references: [u32; 2], starters: [u32; 2], mistakes: [u32; 2]) -> Value {
+    json!({
+        "references": { "passed": references[0], "failed": references[1] },
+        "starters": { "failing": starters[0], "passing": starters[1] },
+        "mistakes": { "caught": mistakes[0], "missed": mistakes[1] },
+        "faults": [],
+    })
+}
+
+/// The same proof without its faults, and the faults.
+fn faults(mut json: Value) -> (Value, Vec<String>) {
+    let faults = json["faults"].take();
+    json["faults"] = json!([]);
+    let faults =
+        faults.as_array().expect("faults").iter().map(|fault| fault.as_str().expect("text").to_owned());
+    (json, faults.collect())
+}
+
+#[test]
+fn it_proves_the_same_when_the_reader_has_solved_half_and_leaves_their_files_alone() {
+    let checkout = Checkout::new();
+    let whole = proof([2, 0], [2, 0], [6, 0]);
+    assert_eq!(checkout.workbook(&["verify", "--json"]).expect(0, &[]).json(), whole);
+    checkout.solve("add", ADD_SOLVED);
+    checkout.solve("twice", "not even Rust");
+    // An editor's lock, as Emacs makes one beside a file that is not saved yet.
+    let lock = checkout.path("crates/toy/exercises/.#twice.rs");
+    std::os::unix::fs::symlink("reader@machine.1234", lock).expect("a link");
+    let files = checkout.files();
+    assert_eq!(checkout.workbook(&["verify", "--json"]).expect(0, &[]).json(), whole);
+    assert!(files == checkout.files(), "verify changed a file of the reader's");
+    let said = checkout.workbook(&["verify", "add"]);
+    said.expect(
+        0,
+        &[
+            "references: 1 pass, 0 fail",
+            "starters: 1 fail as they should, 0 pass",
+            "The exercises are proved.",
+        ],
+    );
+    said.expect(0, &["mistakes: 3 caught, 0 missed"]);
+    checkout.workbook(&["verify", "ad"]).expect(2, &["Did you mean `add`?"]);
+}
+
+#[test]
+fn a_mistake_that_is_not_caught_as_it_says_is_missed() {
+    let checkout = Checkout::new();
+    let right = TWICE_SOLVED;
+    let wrong = "pub fn twice(a: i32) -> i32 { a }";
+    checkout.mistake("twice", "b_right", "doubles", "not 3", right);
+    checkout.mistake("twice", "c_other_words", "doubles", "not 4", wrong);
+    checkout.mistake("twice", "d_no_such_test", "doubles_well", "not 3", wrong);
+    checkout.mistake("twice", "e_not_rust", "doubles", "not 3", "pub fn twice(a: i32) -> i32 { \"a\" }");
+    checkout.write("crates/toy/mistakes/twice/f_no_header.rs", &format!("//! Mistake: none.\n{wrong}\n"));
+    let (json, faults) = faults(checkout.workbook(&["verify", "twice", "--json"]).expect(1, &[]).json());
+    assert_eq!(json, proof([1, 0], [1, 0], [3, 5]));
+    let wanted = [
+        "b_right.rs passes doubles, which was to catch it",
+        "c_other_words.rs is caught by doubles, but not with «not 4»: twice 3 is 6, not 3",
+        "d_no_such_test.rs names the test doubles_well, which there is not",
+        "e_not_rust.rs does not compile:\nerror[E0308]",
+        "f_no_header.rs has no header `Caught by:` and `Message:`",
+    ];
+    assert_eq!(faults.len(), wanted.len(), "{faults:#?}");
+    for (fault, wanted) in faults.iter().zip(wanted) {
+        assert!(fault.starts_with(&format!("toy/twice: the mistake {wanted}")), "{fault}");
+    }
+}
+
+#[test]
+fn faults_of_references_and_starters_are_found() {
+    let checkout = Checkout::new();
+    checkout.write(
+        "crates/toy/src/add.rs",
+        "pub fn add(a: i32, b: i32) -> i32 { (a + b).abs() }\nfn unused() {}\n",
+    );
+    checkout.write("crates/toy/starters/add.rs", &format!("{ADD_SOLVED}fn unused() {{}}\n"));
+    checkout.hints("add", 2);
+    fs::remove_file(checkout.path("crates/toy/mistakes/add/no_sign.rs")).expect("it was there");
+    fs::remove_file(checkout.path("book/src/01-sums/exercise-add.md")).expect("it was there");
+    fs::remove_file(checkout.path("crates/toy/starters/twice.rs")).expect("it was there");
+    let said = checkout.workbook(&["verify", "--json"]);
+    let (json, faults) = faults(said.expect(1, &[]).json());
+    assert_eq!(json, proof([0, 1], [0, 1], [2, 0]));
+    for wanted in [
+        "toy/add: no page of the book includes its hints",
+        "toy/add: 2 hints, where three are meant",
+        "toy/add: 2 mistakes, where three are the least",
+        "toy/add: the reference fails negative: -1 and -2 make -3, not 3",
+        "toy/add: the reference compiles with warnings:\nwarning: function `unused` is never used",
+        "toy/add: the starter passes, and nothing is written yet",
+        "toy/add: the starter compiles with warnings:",
+        "toy/twice: no starter: ",
+    ] {
+        assert!(faults.iter().any(|fault| fault.starts_with(wanted)), "no «{wanted}» in {faults:#?}");
+    }
+    assert_eq!(faults.len(), 8, "{faults:#?}");
+}
+
+#[test]
+fn what_does_not_compile_or_has_no_test_is_no_proof() {
+    let checkout = Checkout::new();
+    checkout.write("crates/toy/src/twice.rs", "pub fn twice() {");
+    checkout.write("crates/toy/starters/twice.rs", "pub fn twice() {");
+    fs::remove_dir_all(checkout.path("crates/toy/mistakes/twice")).expect("it was there");
+    let said = checkout.workbook(&["verify", "twice", "--json"]);
+    let (json, faults) = faults(said.expect(1, &[]).json());
+    assert_eq!(json, proof([0, 1], [0, 0], [0, 0]));
+    assert!(faults.iter().any(|fault| fault.contains("the reference does not compile")), "{faults:#?}");
+    assert!(faults.iter().any(|fault| fault.contains("the starter does not compile")), "{faults:#?}");
+    fs::remove_file(checkout.path("crates/toy/tests/twice.rs")).expect("it was there");
+    checkout.workbook(&["verify", "twice"]).expect(1, &["fault toy/twice: no tests"]);
+}
+
+#[test]
+fn two_at_once_do_not_disturb_each_other() {
+    let checkout = Checkout::new();
+    let folder = checkout.target().join("workbook/verify");
+    fs::create_dir_all(&folder).expect("a folder");
+    let lock = fs::File::create(folder.join("lock")).expect("a file");
+    lock.lock().expect("nobody else has it");
+    checkout.workbook(&["verify", "twice"]).expect(1, &["another verify works in"]);
+}

@@ -1,0 +1,51 @@
+//! `watch`: a verdict at each save.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::checkout::{ADD_SOLVED, Checkout};
+
+#[test]
+fn each_save_has_its_verdict() {
+    let checkout = Checkout::new();
+    let running = checkout.start(checkout.command(&["watch"]));
+    // It begins with the first that is open, and then waits.
+    let told = running.await_words("toy/add  0 of 4 tests pass", 0);
+    let told = running.await_words("Save a file; Ctrl-C ends.", told);
+    checkout.solve("add", "pub fn add(a: i32, b: i32) -> i32 {\n    (a + b).abs()\n}\n");
+    let told = running.await_words("is the sign lost?", told);
+    let told = running.await_words("hint add", told);
+    // As editors do: a file beside it, and a rename.
+    checkout.write("crates/toy/exercises/.add.rs.swp", ADD_SOLVED);
+    let folder = checkout.path("crates/toy/exercises");
+    fs::rename(folder.join(".add.rs.swp"), folder.join("add.rs")).expect("a rename");
+    let told = running.await_words("toy/add was saved", told);
+    let told = running.await_words("4 of 4 tests pass", told);
+    let told = running.await_words("solution add", told);
+    // What another terminal remembers meanwhile stays remembered.
+    checkout.workbook(&["run", "fd-vanishes"]).expect(0, &[]);
+    checkout.solve("twice", "not Rust");
+    let told = running.await_words("error", told);
+    running.await_words("toy/twice does not compile", told);
+    running.signal(Signal::SIGINT);
+    running.end().expect(130, &["stopped"]);
+    checkout.workbook(&["status"]).expect(0, &["1 of 3 experiments run, 1 of 2 exercises done"]);
+}
+
+#[test]
+fn polling_sees_a_save_and_ends_in_the_middle_of_a_check() {
+    let checkout = Checkout::new();
+    let running = checkout.start(checkout.command(&["watch", "twice", "--poll"]));
+    let told = running.await_words("four times a second", 0);
+    checkout.add_does("shell(\"sleep 4000; :\", true).wait().unwrap();");
+    running.await_words("toy/add was saved", told);
+    checkout.await_process("sleep 4000");
+    running.signal(Signal::SIGTERM);
+    running.end().expect(130, &["stopped"]);
+}
+
+#[test]
+fn a_bad_name_is_refused() {
+    Checkout::new().workbook(&["watch", "addd"]).expect(2, &["Did you mean `add`?"]);
+}

@@ -1,0 +1,151 @@
+//! `check` on code that hangs, forks, prints or dies as no answer should: it ends, it is said how, and
+//! nothing is left. That nothing is left is asserted after every call: see `tool`.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::checkout::Checkout;
+
+/// Check `add`, which does this, with a patience of a second.
+fn check(checkout: &Checkout, body: &str) -> Value {
+    checkout.add_does(body);
+    let json = checkout.workbook(&["check", "add", "--patience", "1", "--json"]).json();
+    json[0].clone()
+}
+
+/// What a test said, or None where it passed.
+#[track_caller]
+fn message(json: &Value, test: &str) -> Option<String> {
+    let found = json["tests"].as_array().expect("tests").iter().find(|one| one["name"] == test);
+    let found = found.unwrap_or_else(|| panic!("no test {test} in {json}"));
+    assert_eq!(found["passed"] == true, found["message"].is_null(), "{json}");
+    found["message"].as_str().map(str::to_owned)
+}
+
+#[track_caller]
+fn assert_says(json: &Value, test: &str, words: &[&str]) {
+    let said = message(json, test).unwrap_or_else(|| panic!("{test} passed: {json}"));
+    for word in words {
+        assert!(said.contains(word), "no «{word}» in what {test} said: {said}");
+    }
+}
+
+#[test]
+fn a_loop_without_end_is_stopped_and_named() {
+    let checkout = Checkout::new();
+    let json = check(&checkout, "while b == -2 { std::hint::spin_loop() }");
+    assert_says(&json, "negative", &["nothing happened for 1 s", "thread negative: runs, in no system call"]);
+    assert_eq!(message(&json, "small_numbers"), None, "the others have their verdict");
+    assert_eq!(message(&json, "too_large"), None);
+    assert_eq!(json["passed"], false);
+}
+
+#[test]
+fn every_process_of_a_hang_is_shown_with_the_call_it_sleeps_in() {
+    let checkout = Checkout::new();
+    checkout.add_does("if b == -2 { shell(\"sleep 1000; :\", true).wait().unwrap(); }");
+    let said = checkout.workbook(&["check", "add", "--patience", "1"]);
+    said.expect(1, &["3 of 4 tests pass", "negative", "nothing happened for 1 s"]);
+    // The test waits for the shell, the shell for sleep, and sleep sleeps, although in another session.
+    said.expect(
+        1,
+        &[
+            "thread negative: sleeps in wait",
+            "(sh), thread sh: sleeps in wait",
+            "(sleep), thread sleep: sleeps in",
+        ],
+    );
+}
+
+#[test]
+fn a_test_that_never_got_its_turn_is_not_said_to_hang() {
+    let checkout = Checkout::new();
+    checkout.write("crates/toy/tests/add.rs", &{
+        let hang = |n: usize| format!("#[test]\nfn a_hang_{n}() {{ toy::add::add({n}, -2); }}\n");
+        "#[test]\nfn waits_its_turn() { toy::add::add(1, 1); }\n".to_owned()
+            + &(0..1 + std::thread::available_parallelism().map_or(1, usize::from))
+                .map(hang)
+                .collect::<String>()
+    });
+    let json = check(&checkout, "while b == -2 { std::thread::park() }");
+    assert_eq!(json["tests"][0]["name"], "a_hang_0", "what hangs comes first: {json}");
+    assert_says(&json, "a_hang_0", &["nothing happened for 1 s", "thread a_hang_0: sleeps in futex"]);
+    assert_says(&json, "waits_its_turn", &["it did not get its turn"]);
+}
+
+#[test]
+fn a_fork_without_end_is_stopped() {
+    let checkout = Checkout::new();
+    // Bounded, so that a tool that fails here does not take the machine down.
+    let bomb = "i=0; while [ $i -lt 300 ]; do sleep 1000 & i=$((i+1)); done; wait";
+    for escape in [false, true] {
+        let json = check(&checkout, &format!("if b == -2 {{ shell({bomb:?}, {escape}).wait().unwrap(); }}"));
+        assert_says(&json, "negative", &["processes, so it was stopped: does it fork without end?"]);
+    }
+}
+
+#[test]
+fn a_child_that_escapes_and_keeps_the_pipe_does_not_keep_the_tool() {
+    let checkout = Checkout::new();
+    checkout.add_does(
+        "if b == -2 { shell(\"sleep 1000; :\", true); shell(\"while :; do echo y; done\", true); }",
+    );
+    let start = Instant::now();
+    checkout.workbook(&["check", "add"]).expect(0, &["4 of 4 tests pass"]);
+    assert!(start.elapsed() < Duration::from_secs(10), "it waited for the escaped child's silence");
+}
+
+#[test]
+fn output_without_end_is_stopped() {
+    let checkout = Checkout::new();
+    let json = check(&checkout, "if b == -2 { shell(\"exec yes\", false).wait().unwrap(); }");
+    assert_says(&json, "negative", &["it printed 1", "MiB, so it was stopped: does it print without end?"]);
+}
+
+#[test]
+fn one_test_that_aborts_is_named_and_the_others_keep_their_verdicts() {
+    let checkout = Checkout::new();
+    checkout.add_does(
+        "struct Bad; impl Drop for Bad { fn drop(&mut self) { panic!(\"dropped twice\") } }
+        if b == -2 { let _bad = Bad; panic!(\"the first word\") }",
+    );
+    let said = checkout.workbook(&["check", "add"]);
+    said.expect(1, &["3 of 4 tests pass", "negative", "ended in the middle of it (killed by SIGABRT)"]);
+    said.expect(1, &["the first word", "dropped twice"]).without(&["small_numbers"]);
+}
+
+#[test]
+fn a_test_that_exits_has_not_passed() {
+    let checkout = Checkout::new();
+    let json = check(&checkout, "if b == -2 { std::process::exit(0) }");
+    assert_says(&json, "negative", &["the test program ended in the middle of it (exit status: 0)"]);
+    assert_eq!(message(&json, "small_numbers"), None);
+    let json = check(&checkout, "std::process::exit(0)");
+    assert!(json["tests"].as_array().expect("tests").iter().all(|test| test["passed"] == false), "{json}");
+}
+
+#[test]
+fn a_program_that_dies_after_its_last_test_has_not_passed() {
+    let checkout = Checkout::new();
+    let json = check(
+        &checkout,
+        "extern \"C\" fn die() { std::process::abort() }
+        if b == -2 { unsafe { atexit(die) }; }",
+    );
+    assert_eq!(message(&json, "negative"), None);
+    assert_says(&json, "(the test program)", &["every test passed", "killed by SIGABRT"]);
+    assert_eq!(json["passed"], false);
+}
+
+#[test]
+fn what_the_reader_set_for_cargo_test_changes_nothing() {
+    let checkout = Checkout::new();
+    let mut command = checkout.command(&["check", "add"]);
+    command.envs([("RUST_TEST_NOCAPTURE", "1"), ("RUST_TEST_THREADS", "1"), ("RUST_BACKTRACE", "full")]);
+    // A child's words must not come between a test and its result either.
+    checkout.add_does("if b == 1 { shell(\"echo no line end | tr -d '\\\\n'\", false).wait().unwrap(); } else { panic!(\"its own words\") }");
+    checkout
+        .run(command)
+        .expect(1, &["small_numbers", "its own words", "2 of 4 tests pass", "One more fails"]);
+}
