@@ -121,6 +121,66 @@ who-marks *ARGS: (run 'who-marks' ARGS)
 [group('experiments: 2 close-on-exec')]
 close-by-hand *ARGS: (run 'close-by-hand' ARGS)
 
+# What do a nonblocking pipe's empty read and full write give?
+[group('experiments: 3 nonblocking pipes')]
+empty-and-full *ARGS: (run 'empty-and-full' ARGS)
+
+# When may a full pipe be written to again?
+[group('experiments: 3 nonblocking pipes')]
+room-for-a-write *ARGS: (run 'room-for-a-write' ARGS)
+
+# Which writes does a pipe split?
+[group('experiments: 3 nonblocking pipes')]
+pipe-buf *ARGS: (run 'pipe-buf' ARGS)
+
+# Whose bytes can come between those of one write?
+[group('experiments: 3 nonblocking pipes')]
+two-writers *ARGS: (run 'two-writers' ARGS)
+
+# What becomes of the part that a write did not take?
+[group('experiments: 3 nonblocking pipes')]
+partial-write *ARGS: (run 'partial-write' ARGS)
+
+# How does a reader get rid of another's O_NONBLOCK?
+[group('experiments: 3 nonblocking pipes')]
+everybodys-flag *ARGS: (run 'everybodys-flag' ARGS)
+
+# Who outlives a write to a pipe without a reader?
+[group('experiments: 3 nonblocking pipes')]
+broken-pipe *ARGS: (run 'broken-pipe' ARGS)
+
+# Why does a pipe's last reader wait for ever?
+[group('experiments: 3 nonblocking pipes')]
+who-holds-the-end *ARGS: (run 'who-holds-the-end' ARGS)
+
+# When does a sleeping loop notice a thread's callback?
+[group('experiments: 4 the waker')]
+callback-from-a-thread *ARGS: (run 'callback-from-a-thread' ARGS)
+
+# How often is a loop told of a thousand wakes?
+[group('experiments: 4 the waker')]
+thousand-wakes *ARGS: (run 'thousand-wakes' ARGS)
+
+# What does a wake do that is left in the pipe?
+[group('experiments: 4 the waker')]
+nobody-reads *ARGS: (run 'nobody-reads' ARGS)
+
+# Check, then drain, or drain, then check?
+[group('experiments: 4 the waker')]
+lost-wake-up *ARGS: (run 'lost-wake-up' ARGS)
+
+# Which waits end for a signal that came a moment before?
+[group('experiments: 4 the waker')]
+signal-between *ARGS: (run 'signal-between' ARGS)
+
+# How many signals are left of five?
+[group('experiments: 4 the waker')]
+five-raises *ARGS: (run 'five-raises' ARGS)
+
+# What does a waker hold, and cost?
+[group('experiments: 4 the waker')]
+pipe-or-eventfd *ARGS: (run 'pipe-or-eventfd' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
@@ -136,6 +196,11 @@ verify *ARGS:
 [group('maintain')]
 bless:
     BLESS=1 cargo test --package experiments
+
+# Measure: bare system calls beside ours; `just bench waker` for one chapter
+[group('maintain')]
+bench *CHAPTERS:
+    cargo bench --package bench {{ if CHAPTERS == "" { "" } else { "--bench " + CHAPTERS } }}
 
 # Run all tests and experiments N times with every core busy
 [group('maintain')]

@@ -1,0 +1,43 @@
+//! `drain LIMIT open|closed PIECES…`: the pieces are in a pipe, whose other end is open or closed; drain it.
+//! `drain-without-end LIMIT`: drain what never ends.
+
+use std::fs::File;
+use std::io::Write;
+
+use nix::sys::resource::{Resource, setrlimit};
+use nonblocking::drain::drain;
+
+use super::{in_words, judged, print};
+
+/// In bytes: far more than this program needs, and soon reached by one that reads without end.
+const MEMORY: u64 = 64 << 20;
+
+/// Prints `result …` and `read TEXT`.
+pub fn from_a_pipe(limit: &str, end: &str, pieces: &[&str]) -> Result<(), String> {
+    let limit = limit.parse().map_err(in_words)?;
+    let (reader, mut writer) = std::io::pipe().map_err(in_words)?;
+    for piece in pieces {
+        writer.write_all(piece.as_bytes()).map_err(in_words)?;
+    }
+    let fcntl = nix::fcntl::fcntl(&reader, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK));
+    fcntl.map_err(in_words)?;
+    let writer = (end == "open").then_some(writer);
+    let mut read = Vec::new();
+    let result = judged(|| drain(&reader, &mut read, limit));
+    drop(writer);
+    print(&result);
+    println!("read {}", String::from_utf8_lossy(&read));
+    Ok(())
+}
+
+/// Prints `result …` and `length BYTES`. With the memory used up, the program is aborted.
+pub fn without_end(limit: &str) -> Result<(), String> {
+    let limit = limit.parse().map_err(in_words)?;
+    let source = File::open("/dev/zero").map_err(in_words)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(in_words)?;
+    setrlimit(Resource::RLIMIT_DATA, MEMORY, MEMORY).map_err(in_words)?;
+    let mut read = Vec::new();
+    print(&drain(&source, &mut read, limit));
+    println!("length {}", read.len());
+    Ok(())
+}

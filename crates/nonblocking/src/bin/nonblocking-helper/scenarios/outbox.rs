@@ -1,0 +1,32 @@
+//! `outbox PIECES…`: push the pieces, and flush them into a pipe that has room for all.
+//! `outbox-into-a-full-pipe PIECES…`: and into one that has room for none.
+
+use std::io::{Read, Write};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nonblocking::outbox::Outbox;
+
+use super::{in_words, judged, print};
+
+/// Prints `result …`, `left BYTES`, and `arrived TEXT` if there was room.
+pub fn into_a_pipe(full: bool, pieces: &[&str]) -> Result<(), String> {
+    let (mut reader, mut writer) = std::io::pipe().map_err(in_words)?;
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(in_words)?;
+    if full {
+        while writer.write(&[b'-'; 4096]).is_ok() {}
+    }
+    let mut outbox = Outbox::new(4096);
+    for piece in pieces {
+        outbox.push(*piece).map_err(in_words)?;
+    }
+    let result = judged(|| outbox.flush(&writer));
+    drop(writer);
+    print(&result);
+    println!("left {}", outbox.len());
+    if !full {
+        let mut arrived = String::new();
+        reader.read_to_string(&mut arrived).map_err(in_words)?;
+        println!("arrived {arrived}");
+    }
+    Ok(())
+}

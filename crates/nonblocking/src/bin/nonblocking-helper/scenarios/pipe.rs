@@ -1,0 +1,59 @@
+//! Pipes where numbers are short, and where privileges are.
+
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use nonblocking::pipe;
+
+use super::{in_words, judged, print};
+
+/// Whoever has this may have pipes of any size. See capabilities(7).
+const CAP_SYS_RESOURCE: u32 = 24;
+
+/// `pipe`: make one, for the tracer to see how.
+pub fn made() -> Result<(), String> {
+    judged(pipe::pipe).map(drop).map_err(in_words)
+}
+
+/// `pipe-without-numbers`: every number that may be used is used.
+pub fn without_numbers() -> Result<(), String> {
+    let next = File::open("/dev/null").map_err(in_words)?.as_raw_fd();
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(in_words)?;
+    setrlimit(Resource::RLIMIT_NOFILE, next as u64, hard).map_err(in_words)?;
+    print(&pipe::pipe().map(drop));
+    Ok(())
+}
+
+/// `capacity-above-the-limit`: as an ordinary user, ask for one byte more than an ordinary user may have. Prints
+/// `asked BYTES`, `before BYTES`, `result …` and `after BYTES`; or `skipped WHY`.
+pub fn above_the_limit() -> Result<(), String> {
+    if Uid::effective().is_root() {
+        // The user that owns nothing, as every system has it.
+        let (uid, gid) = (Uid::from_raw(65534), Gid::from_raw(65534));
+        // In a container there may be no such user; what counts is looked at below.
+        let _ =
+            setgroups(&[]).and_then(|()| setresgid(gid, gid, gid)).and_then(|()| setresuid(uid, uid, uid));
+    }
+    let status = fs::read_to_string("/proc/self/status").map_err(in_words)?;
+    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or("0").trim();
+    let capabilities = u64::from_str_radix(capabilities, 16).map_err(in_words)?;
+    if capabilities & (1 << CAP_SYS_RESOURCE) != 0 {
+        println!("skipped this user has CAP_SYS_RESOURCE, and keeps it");
+        return Ok(());
+    }
+    let most = fs::read_to_string("/proc/sys/fs/pipe-max-size").map_err(in_words)?;
+    let most: usize = most.trim().parse().map_err(in_words)?;
+    if most >= 1 << 30 {
+        println!("skipped an ordinary user may have pipes of {most} bytes here");
+        return Ok(());
+    }
+    let (reader, _writer) = std::io::pipe().map_err(in_words)?;
+    let held = || nix::fcntl::fcntl(&reader, nix::fcntl::FcntlArg::F_GETPIPE_SZ).map_err(in_words);
+    println!("asked {}", most + 1);
+    println!("before {}", held()?);
+    print(&pipe::set_capacity(&reader, most + 1));
+    println!("after {}", held()?);
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Mistake: dropping it leaves the handler where it is.
+//! Caught by: the_previous_handlers_are_back
+//! Message: something else handles
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::thread;
+
+use nix::errno::Errno;
+use nix::libc::c_int;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::unistd::write;
+
+use crate::{Error, Result};
+
+/// In place of a descriptor, for a signal that has no owner.
+const NOBODY: RawFd = -1;
+
+/// By a signal's number, what its owner wants written to. The handler is told the number and nothing else.
+static WRITERS: [AtomicI32; 32] = [const { AtomicI32::new(NOBODY) }; 32];
+
+/// The kinds that came and that nobody has taken yet: bit N for signal N.
+static PENDING: AtomicU32 = AtomicU32::new(0);
+
+/// How many handlers are running, in whatever threads.
+static RUNNING: AtomicU32 = AtomicU32::new(0);
+
+/// The owner of some signals, which wakes a poller when one of them comes.
+///
+/// A child of fork(2) has a copy that wakes the parent's poller: drop it there, and make another.
+#[derive(Debug)]
+pub struct SignalWaker {
+    writer: OwnedFd,
+    /// With what handled each signal before.
+    owned: Vec<(Signal, SigAction)>,
+}
+
+impl SignalWaker {
+    /// From now on, each of these signals is noted, and eight bytes are written to `writer`: a one for an
+    /// eventfd, and for a pipe as good as any. `writer` has to be nonblocking; a duplicate of it is kept.
+    pub fn new(writer: impl AsFd, signals: &[Signal]) -> Result<Self> {
+        let writer = cloexec::open::duplicate(writer)?;
+        let mut waker = Self { writer, owned: Vec::with_capacity(signals.len()) };
+        // On an error, dropping `waker` gives back what it owns by then.
+        signals.iter().try_for_each(|signal| waker.own(*signal))?;
+        Ok(waker)
+    }
+
+    fn own(&mut self, signal: Signal) -> Result<()> {
+        let slot = &WRITERS[signal as usize];
+        slot.compare_exchange(NOBODY, self.writer.as_raw_fd(), Ordering::SeqCst, Ordering::SeqCst).map_err(
+            |_| Error::on("sigaction", format_args!("{signal}, which has an owner"))(Errno::EBUSY),
+        )?;
+        PENDING.fetch_and(!bit(signal as c_int), Ordering::AcqRel);
+        let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
+        // SAFETY: `note` does what signal-safety(7) permits, whatever code it interrupts.
+        match unsafe { sigaction(signal, &action) } {
+            Ok(previous) => self.owned.push((signal, previous)),
+            Err(errno) => {
+                slot.store(NOBODY, Ordering::SeqCst);
+                return Err(Error::on("sigaction", signal)(errno));
+            }
+        }
+        Ok(())
+    }
+
+    /// The signals of ours that came since the last call, each once. To be called after the waker was consumed:
+    /// a signal after this writes its bytes anew.
+    pub fn take(&self) -> SigSet {
+        let ours = self.owned.iter().fold(0, |mask, (signal, _)| mask | bit(*signal as c_int));
+        // In one step: what came between a load and a store would be gone.
+        let came = PENDING.fetch_and(!ours, Ordering::AcqRel) & ours;
+        let signals = self.owned.iter().map(|(signal, _)| *signal);
+        signals.filter(|signal| came & bit(*signal as c_int) != 0).collect()
+    }
+}
+
+extern "C" fn note(signal: c_int) {
+    let errno = Errno::last_raw();
+    // Before the descriptor is looked up: whoever sees no handler running may close it. See `drop`.
+    RUNNING.fetch_add(1, Ordering::SeqCst);
+    let writer = WRITERS.get(signal as usize).map_or(NOBODY, |slot| slot.load(Ordering::SeqCst));
+    // The bit before the byte: whoever is woken by the byte finds the bit. A bit that was there already has
+    // its byte, or is about to, or is about to be taken.
+    if writer != NOBODY && PENDING.fetch_or(bit(signal), Ordering::AcqRel) & bit(signal) == 0 {
+        // SAFETY: the owner keeps it open while a handler is running.
+        let writer = unsafe { BorrowedFd::borrow_raw(writer) };
+        // A full pipe is ready to be read, and there is nobody here to tell of any other error.
+        let _ = write(writer, &1_u64.to_ne_bytes());
+    }
+    RUNNING.fetch_sub(1, Ordering::SeqCst);
+    // The code that was interrupted may be about to read its own.
+    Errno::set_raw(errno);
+}
+
+fn bit(signal: c_int) -> u32 {
+    1 << signal
+}
+
+impl Drop for SignalWaker {
+    fn drop(&mut self) {
+        for (signal, _) in self.owned.drain(..) {
+            WRITERS[signal as usize].store(NOBODY, Ordering::SeqCst);
+        }
+        // A handler in another thread may have looked up the descriptor just now. Closed, the number could be
+        // somebody else's file by the time that the bytes are written.
+        while RUNNING.load(Ordering::SeqCst) != 0 {
+            thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! `signal WHAT`: signals that this process sends itself, and what their owner makes of them.
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc::{self, c_int};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal::{SIGIO, SIGTERM, SIGUSR1, SIGUSR2};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use nix::unistd::getpid;
+use waker::signal::SignalWaker;
+use waker::{eventfd, pipe};
+
+use super::{Outcome, ROUNDS, judged, state};
+use crate::allocations;
+
+const KINDS: [Signal; 3] = [SIGUSR1, SIGUSR2, SIGTERM];
+
+/// Prints what it saw; `took …` is what `take` gave, by name.
+pub fn run(what: &str) -> Outcome {
+    match what {
+        "told-apart" => told_apart(),
+        "eventfd" => on_an_eventfd(),
+        "other-thread" => in_another_thread(),
+        "full" => full(),
+        "many" => many(),
+        "errno" => errno(),
+        "allocations" => allocated(),
+        "order" => order(),
+        "stepped" => stepped(),
+        "gone" => gone(),
+        _ => Err(format!("nothing is called {what}").into()),
+    }
+}
+
+/// `SIGUSR1 SIGTERM`, or `none`.
+pub fn names(set: &SigSet) -> String {
+    let names: Vec<_> = set.iter().map(Signal::as_str).collect();
+    if names.is_empty() { "none".into() } else { names.join(" ") }
+}
+
+fn told_apart() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    let signals = SignalWaker::new(waker.writer(), &KINDS)?;
+    println!("took at first: {}", names(&signals.take()));
+    for sent in [&KINDS[..1], &KINDS[1..2], &KINDS[2..], &[SIGUSR1, SIGTERM], &[SIGUSR1, SIGUSR1], &[SIGUSR1]]
+    {
+        sent.iter().try_for_each(|signal| raise(*signal))?;
+        let sent: SigSet = sent.iter().copied().collect();
+        println!("sent {}: {}", names(&sent), state(&waker));
+        waker.consume()?;
+        println!("took {}", names(&signals.take()));
+        println!("then {} {}", names(&signals.take()), state(&waker));
+    }
+    Ok(())
+}
+
+fn on_an_eventfd() -> Outcome {
+    let waker = eventfd::Waker::new()?;
+    let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
+    raise(SIGUSR1)?;
+    println!("after {}", state(&waker));
+    waker.consume()?;
+    println!("took {}", names(&signals.take()));
+    Ok(())
+}
+
+fn in_another_thread() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
+    let thread = thread::spawn(|| raise(SIGUSR1));
+    let mut fds = [PollFd::new(waker.as_fd(), PollFlags::POLLIN)];
+    while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
+    waker.consume()?;
+    println!("took {}", names(&signals.take()));
+    thread.join().map_err(|_| "the thread panicked")??;
+    Ok(())
+}
+
+fn fill(waker: &pipe::Waker) -> Outcome {
+    (0..70_000).try_for_each(|_| waker.wake())?;
+    Ok(())
+}
+
+fn full() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    let signals = SignalWaker::new(waker.writer(), &KINDS)?;
+    fill(&waker)?;
+    raise(SIGUSR1)?;
+    raise(SIGTERM)?;
+    println!("after {}", state(&waker));
+    waker.consume()?;
+    println!("took {}", names(&signals.take()));
+    Ok(())
+}
+
+/// So many of one kind, with nobody looking, that they fill any pipe; and then one of another kind.
+fn many() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    let signals = SignalWaker::new(waker.writer(), &KINDS)?;
+    (0..100_000).try_for_each(|_| raise(SIGUSR1))?;
+    raise(SIGUSR2)?;
+    println!("after {}", state(&waker));
+    waker.consume()?;
+    println!("took {}", names(&signals.take()));
+    println!("then {} {}", names(&signals.take()), state(&waker));
+    Ok(())
+}
+
+fn errno() -> Outcome {
+    /// No call ever answers with this.
+    const MINE: i32 = 4242;
+    let waker = pipe::Waker::new()?;
+    let _signals = SignalWaker::new(waker.writer(), &KINDS)?;
+    let after = |signal| {
+        Errno::set_raw(MINE);
+        let sent = raise(signal);
+        let errno = Errno::last_raw();
+        sent.map(|()| if errno == MINE { "kept".into() } else { Errno::from_raw(errno).to_string() })
+    };
+    println!("room {}", after(SIGUSR1)?);
+    fill(&waker)?;
+    println!("full {}", after(SIGUSR2)?);
+    Ok(())
+}
+
+fn allocated() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    let signals = SignalWaker::new(waker.writer(), &KINDS)?;
+    let before = allocations::so_far();
+    // Enough for a vector to outgrow whatever room it has.
+    for _ in 0..100 {
+        raise(SIGUSR1)?;
+        raise(SIGTERM)?;
+    }
+    println!("allocations {}", allocations::so_far() - before);
+    waker.consume()?;
+    println!("took {}", names(&signals.take()));
+    Ok(())
+}
+
+/// What `take` would have given when the first byte came; a signal tells of that, within the handler's write.
+fn order() -> Outcome {
+    static SIGNALS: OnceLock<SignalWaker> = OnceLock::new();
+    static SEEN: AtomicU32 = AtomicU32::new(u32::MAX);
+    extern "C" fn look(_: c_int) {
+        let here = SIGNALS.get().is_some_and(|signals| signals.take().contains(SIGUSR1));
+        let _ = SEEN.compare_exchange(u32::MAX, here.into(), Ordering::SeqCst, Ordering::SeqCst);
+    }
+    let waker = pipe::Waker::new()?;
+    let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
+    let signals = SIGNALS.get_or_init(|| signals);
+    let action = SigAction::new(SigHandler::Handler(look), SaFlags::empty(), SigSet::empty());
+    // SAFETY: `look` does nothing that is not safe in a handler, as long as `take` only touches atomics.
+    unsafe { sigaction(SIGIO, &action) }?;
+    // SAFETY: the call takes three integers.
+    Errno::result(unsafe { libc::fcntl(waker.as_fd().as_raw_fd(), libc::F_SETOWN, getpid()) })?;
+    fcntl(&waker, FcntlArg::F_SETFL(OFlag::O_NONBLOCK | OFlag::O_ASYNC))?;
+    raise(SIGUSR1)?;
+    println!("seen {}", SEEN.load(Ordering::SeqCst));
+    println!("left {}", names(&signals.take()));
+    Ok(())
+}
+
+/// For the stepper, which sends a SIGUSR1 into each round but the first.
+fn stepped() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    let signals = SignalWaker::new(waker.writer(), &[SIGUSR1, SIGUSR2])?;
+    for round in 0..=ROUNDS {
+        let during = judged(|| signals.take());
+        let woken = state(&waker);
+        waker.consume()?;
+        let after = signals.take();
+        if round > 0 && !during.contains(SIGUSR1) && !after.contains(SIGUSR1) {
+            println!("lost in round {round}");
+        }
+        if round > 0 && woken == "silent" {
+            println!("asleep in round {round}");
+        }
+    }
+    println!("rounds {ROUNDS}");
+    Ok(())
+}
+
+/// The pipe's reader is closed while the signals have an owner.
+fn gone() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
+    waker.close();
+    raise(SIGUSR1)?;
+    println!("took {}", names(&signals.take()));
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! `waker KIND WHAT`: one waker of that kind, and what is done with it.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use waker::coalesced::Coalesced;
+use waker::{Wake, eventfd, pipe};
+
+use super::{Outcome, judged, state};
+
+/// Prints what it saw: `errors …`, `queued …` (in bytes), `before …`, `after …`, `descriptors …`.
+pub fn run(kind: &str, what: &str) -> Outcome {
+    match kind {
+        "pipe" => with(pipe::Waker::new, pipe::Waker::close, what),
+        "eventfd" => with(eventfd::Waker::new, eventfd::Waker::close, what),
+        "coalesced" => with(|| pipe::Waker::new().map(Coalesced::new), drop, what),
+        _ => Err(format!("no waker is called {kind}").into()),
+    }
+}
+
+fn with<W: Wake + AsFd>(new: impl Fn() -> waker::Result<W>, close: impl Fn(W), what: &str) -> Outcome {
+    match what {
+        "storm" => storm(&new()?),
+        "leaks" => leaks(new, close),
+        "no-numbers" => no_numbers(new),
+        "calls-of-wakes" => {
+            let waker = new()?;
+            judged(|| (0..1000).try_for_each(|_| waker.wake()))?;
+            println!("before {}", state(&waker));
+            Ok(())
+        }
+        "calls-of-consume" => {
+            let waker = new()?;
+            waker.wake()?;
+            judged(|| waker.consume())?;
+            println!("after {}", state(&waker));
+            Ok(())
+        }
+        _ => Err(format!("nothing is called {what}").into()),
+    }
+}
+
+/// Nobody reads, 200,000 times.
+fn storm(waker: &(impl Wake + AsFd)) -> Outcome {
+    let errors: Vec<_> = (0..200_000).filter_map(|_| waker.wake().err()).collect();
+    println!("errors {} {}", errors.len(), errors.first().map_or(String::new(), ToString::to_string));
+    println!("queued {}", queued(waker));
+    println!("before {}", state(waker));
+    waker.consume()?;
+    println!("after {}", state(waker));
+    waker.wake()?;
+    println!("again {}", state(waker));
+    Ok(())
+}
+
+/// What is in the pipe, in bytes. An eventfd has no such thing.
+fn queued(fd: impl AsFd) -> i32 {
+    let mut bytes = 0;
+    // SAFETY: the call writes one integer, to the one that it is given a pointer to.
+    let answer = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+    if answer == 0 { bytes } else { 0 }
+}
+
+/// One that is closed, and one that is dropped.
+fn leaks<W: Wake + AsFd>(new: impl Fn() -> waker::Result<W>, close: impl Fn(W)) -> Outcome {
+    let before = descriptors()?;
+    let one = new()?;
+    println!("descriptors-each {}", descriptors()? - before);
+    close(one);
+    println!("descriptors-closed {}", descriptors()? - before);
+    drop(new()?);
+    println!("descriptors-dropped {}", descriptors()? - before);
+    Ok(())
+}
+
+/// How many descriptors there are. The one that reads the folder is one of them each time.
+fn descriptors() -> std::io::Result<usize> {
+    Ok(fs::read_dir("/proc/self/fd")?.count())
+}
+
+/// No number is left for a new descriptor.
+fn no_numbers<W>(new: impl Fn() -> waker::Result<W>) -> Outcome {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, 0, hard)?;
+    match new() {
+        Ok(_) => println!("result Ok"),
+        Err(error) => println!("result Err {:?}", error.errno),
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! A waker on an eventfd: a counter in the kernel, to which a wake adds one, and which consuming sets to zero.
+//!
+//! Contract: as of the pipe, with one descriptor instead of two. Neither `wake` nor `consume` ever blocks; any
+//! number of wakes is one readiness, which the next `consume` ends; a counter that cannot grow is no error.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::{Error, Result};
+
+/// One descriptor, which is written to and read from. A poller watches it: `as_fd`.
+#[derive(Debug)]
+pub struct Waker {
+    counter: EventFd,
+}
+
+impl Waker {
+    /// Make a waker, with no wake pending.
+    ///
+    /// # Errors
+    /// `EMFILE` where no number is left, `ENFILE` where the system has no more files to give. See eventfd(2),
+    /// "ERRORS".
+    // ANCHOR: new
+    pub fn new() -> Result<Self> {
+        let counter = EventFd::from_value_and_flags(0, EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)
+            .map_err(Error::on("eventfd2", "a new counter"))?;
+        Ok(Self { counter })
+    }
+    // ANCHOR_END: new
+
+    /// Make the counter ready to be read, from any thread.
+    ///
+    /// # Errors
+    /// What write(2) answers for a descriptor that is no eventfd any more.
+    // ANCHOR: wake
+    pub fn wake(&self) -> Result<()> {
+        loop {
+            match self.counter.write(1) {
+                // EAGAIN: the counter is at its highest. That is not zero, so it is ready already.
+                Ok(_) | Err(Errno::EAGAIN) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(self.failed("write", errno)),
+            }
+        }
+    }
+    // ANCHOR_END: wake
+
+    /// Set the counter to zero, so that it is not ready any more. One read does it, whatever the count.
+    ///
+    /// # Errors
+    /// What read(2) answers for a descriptor that is no eventfd any more; the waker may then stay ready.
+    // ANCHOR: consume
+    pub fn consume(&self) -> Result<()> {
+        loop {
+            match self.counter.read() {
+                // EAGAIN: it is zero.
+                Ok(_) | Err(Errno::EAGAIN) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(self.failed("read", errno)),
+            }
+        }
+    }
+    // ANCHOR_END: consume
+
+    /// The descriptor to write to, for what wakes without this type: a signal handler. It takes eight bytes, a
+    /// number in the machine's own order, which is added.
+    pub fn writer(&self) -> BorrowedFd<'_> {
+        self.counter.as_fd()
+    }
+
+    /// Close the descriptor, as dropping the waker does.
+    pub fn close(self) {}
+
+    fn failed(&self, operation: &'static str, errno: Errno) -> Error {
+        let number = self.as_fd().as_raw_fd();
+        Error::on(operation, format_args!("descriptor {number}, the waker's eventfd"))(errno)
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.counter.as_fd()
+    }
+}
