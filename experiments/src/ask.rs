@@ -1,11 +1,13 @@
 //! The course of an experiment: options, prediction, body, report, verdict.
 
+use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use nix::errno::Errno;
 use nix::sys::signal::{SigEvent, SigevNotify, Signal};
@@ -13,6 +15,7 @@ use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::time::ClockId;
 
+use crate::figure::figure;
 use crate::lab::{CannotAsk, Lab, Result};
 use crate::report::{Report, Verdict};
 use crate::strace;
@@ -56,6 +59,9 @@ struct Options {
     /// Show the system calls beside the timeline (needs strace)
     #[arg(long, conflicts_with_all = ["json", "plain"])]
     strace: bool,
+    /// Draw what was measured too, into a file; not every experiment has something to draw
+    #[arg(long, value_name = "FILE", conflicts_with = "strace")]
+    draw: Option<PathBuf>,
     #[arg(long, hide = true)]
     role: Option<String>,
     #[arg(long, hide = true, requires = "role")]
@@ -99,6 +105,7 @@ fn experiment(
     let _limit = limit()?;
     let log = Arc::new(Log::create()?);
     let mut lab = Lab::new(question.lane, Arc::clone(&log), Vec::new());
+    lab.plots = options.draw.as_ref().map(|_| Vec::new());
     let outcome = body(&mut lab).and_then(|observed| tidy(&lab).map(|()| observed));
     let (observed, reason) = match outcome {
         Ok(observed) => (Some(observed), None),
@@ -118,9 +125,21 @@ fn experiment(
     };
     match printed.and_then(|()| io::stdout().flush()) {
         // Whoever read this has seen enough: `just fd-vanishes | head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(report.verdict),
-        other => other.map(|()| report.verdict).map_err(Into::into),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        other => other?,
     }
+    if let (Some(path), Verdict::Agrees) = (&options.draw, report.verdict) {
+        let plots = lab.plots.unwrap_or_default();
+        let written = match plots.is_empty() {
+            true => Err("there is nothing to draw in this experiment".to_owned()),
+            false => {
+                fs::write(path, figure(&name(), &plots)?).map_err(|e| format!("{}: {e}", path.display()))
+            }
+        };
+        // The kernel agreed: what is wrong is the option.
+        written.unwrap_or_else(|message| Options::command().error(ErrorKind::InvalidValue, message).exit());
+    }
+    Ok(report.verdict)
 }
 
 /// This program was started by itself, as something else.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
+use crate::plot::Plot;
 use crate::timeline::{Event, LOG, Log, What};
 
 /// What goes wrong in an experiment ends it, with the reason in its verdict.
@@ -77,6 +78,8 @@ impl Lane {
 pub struct Lab {
     lane: Lane,
     args: Rc<[String]>,
+    /// What was drawn, if a drawing was asked for.
+    pub(crate) plots: Option<Vec<Plot>>,
 }
 
 impl Deref for Lab {
@@ -88,7 +91,7 @@ impl Deref for Lab {
 
 impl Lab {
     pub(crate) fn new(lane: &str, log: Arc<Log>, args: Vec<String>) -> Self {
-        Self { lane: Lane { name: lane.into(), log }, args: args.into() }
+        Self { lane: Lane { name: lane.into(), log }, args: args.into(), plots: None }
     }
 
     /// In a child: from here on, this process writes on a lane of its own.
@@ -99,6 +102,14 @@ impl Lab {
     /// In a role: the arguments it was given by [`Lab::exec`] or [`Lab::program`].
     pub fn args(&self) -> &[String] {
         &self.args
+    }
+
+    /// Draw a chart, if `--draw` asks for one: only then is `plot` called, which may take its time to measure.
+    pub fn draw(&mut self, plot: impl FnOnce() -> Result<Plot>) -> Result {
+        if let Some(plots) = &mut self.plots {
+            plots.push(plot()?);
+        }
+        Ok(())
     }
 
     /// A file of the given content, at offset 0, open for reading and writing. It never has a name, so there

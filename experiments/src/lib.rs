@@ -33,7 +33,10 @@
 
 mod ask;
 mod child;
+mod figure;
 mod lab;
+mod pipe;
+mod plot;
 mod report;
 mod strace;
 mod timeline;
@@ -42,4 +45,5 @@ mod vary;
 pub use ask::{Question, Role, ask};
 pub use child::{Child, Gate};
 pub use lab::{CannotAsk, Lab, Lane, Result, cannot_ask};
+pub use plot::{Axis, Plot};
 pub use vary::vary;

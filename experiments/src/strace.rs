@@ -138,13 +138,15 @@ impl<'a> Line<'a> {
         arguments.starts_with(&format!("{LOG},")) || arguments.starts_with(&format!("{LOG})"))
     }
 
-    /// The call as shown: cut where it is long.
+    /// The call as shown: where it is long, its arguments are cut, and not its result.
     fn shown(&self) -> String {
-        let mut shown: String = self.call.split_whitespace().collect::<Vec<_>>().join(" ");
-        if shown.chars().count() > 90 {
-            shown = shown.chars().take(89).collect::<String>() + "…";
+        let shown: String = self.call.split_whitespace().collect::<Vec<_>>().join(" ");
+        if shown.chars().count() <= 90 {
+            return shown;
         }
-        shown
+        let result = shown.rfind(") = ").map_or("", |at| &shown[at..]);
+        let kept = 89_usize.saturating_sub(result.chars().count());
+        shown.chars().take(kept).collect::<String>() + "…" + result
     }
 }
 

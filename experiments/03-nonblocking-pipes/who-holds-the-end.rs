@@ -1,0 +1,89 @@
+//! A reader that waits for the end of a pipe, of which it has both ends.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::process::ExitCode;
+
+use experiments::{Lab, Question, Result, ask};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::unistd::{pipe2, read, write};
+
+/// What the reader's read gives, as an exit status: the choices in their order, from here on.
+const WAITS: i32 = 10;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A process makes a pipe, and forks a writer and a reader, who inherit both ends. The \
+                       writer writes 5 bytes and exits; the parent closes its two ends. The reader reads the \
+                       5 bytes, and reads on. What does it get?",
+            choices: &[
+                "Nothing: it waits for a writer, and that is the reader itself.",
+                "End of file: no other process is left that could write.",
+                "EPIPE: the process that wrote has exited.",
+                "EDEADLK: the kernel sees that the reader would wait for itself.",
+            ],
+            book: 0,
+            shows: "The end comes when the last descriptor of the write end is closed, and the kernel does \
+                    not ask whose that is. So a reader closes the write end that it inherited, before its \
+                    first read.",
+            lane: "parent",
+            roles: &[],
+        },
+        |lab| {
+            let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+            lab.note(format!("pipe: read end {}, write end {}", reader.as_raw_fd(), writer.as_raw_fd()));
+            let alone = lab.gate()?;
+            let writing = lab.fork("writer", |lab| {
+                lab.note(format!("write: {} bytes", write(&writer, b"alpha")?));
+                Ok(0)
+            })?;
+            writing.status(lab)?;
+            // In an Option, so that the reader can close its copy and the parent has its own still.
+            let mut write_end = Some(writer);
+            let reading = lab.fork("reader", |lab| {
+                alone.pass()?;
+                read_on(lab, &reader, &mut write_end)
+            })?;
+            drop((reader, write_end));
+            lab.note("close both ends");
+            alone.open()?;
+            Ok(usize::try_from(reading.answer(lab)? - WAITS)?)
+        },
+    )
+}
+
+fn read_on(lab: &Lab, reader: &OwnedFd, write_end: &mut Option<OwnedFd>) -> Result<i32> {
+    lab.note(format!("beside 0, 1 and 2 it has: {:?}", lab.descriptors()?));
+    lab.note(format!("read: {} bytes", read(reader, &mut [0; 10])?));
+    let seen = look(lab, reader)?;
+    let number = write_end.as_ref().map(AsRawFd::as_raw_fd);
+    drop(write_end.take());
+    lab.note(format!("close its own write end, {}", number.ok_or("it has none")?));
+    let ended = look(lab, reader)?;
+    lab.check(ended == Some(Ok(0)), "once the reader's own write end is closed: end of file, at once");
+    Ok(WAITS
+        + match seen {
+            None => 0,
+            Some(Ok(0)) => 1,
+            Some(Err(Errno::EPIPE)) => 2,
+            Some(Err(Errno::EDEADLK)) => 3,
+            other => return Err(format!("read: {other:?}").into()),
+        })
+}
+
+/// Read, unless the read would wait.
+fn look(lab: &Lab, reader: &OwnedFd) -> Result<Option<nix::Result<usize>>> {
+    let mut watched = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
+    if poll(&mut watched, 100_u8)? == 0 {
+        lab.note("poll for 100 ms: nothing to read, and no end");
+        return Ok(None);
+    }
+    let outcome = read(reader, &mut [0; 10]);
+    let said = outcome.map_or_else(|error| format!("{error:?}"), |length| format!("{length} bytes"));
+    let seen = watched[0].revents().unwrap_or(PollFlags::empty());
+    let names = seen.iter_names().map(|(name, _)| name).collect::<Vec<_>>().join(" and ");
+    lab.note(format!("poll: {names}; read: {said}"));
+    Ok(Some(outcome))
+}

@@ -1,0 +1,155 @@
+//! Two steps of a loop before it sleeps, and a thread that comes between them.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::thread;
+
+use experiments::{Lab, Lane, Question, Result, ask};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::unistd::{read, write};
+
+/// What a loop does before it sleeps.
+#[derive(Clone, Copy, PartialEq)]
+enum Step {
+    /// Run what is in the queue.
+    Check,
+    /// Read all that is in the pipe.
+    Drain,
+}
+use Step::{Check, Drain};
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A loop was woken. Before it sleeps again it does two things: it checks its queue, and \
+                       runs what is there; and it drains its pipe. Other threads push an item, then write a \
+                       byte, whenever they like. Does the order of the loop's two steps matter?",
+            choices: &[
+                "Yes: it must drain, then check. The other way it can sleep on an item.",
+                "Yes: it must check, then drain. The other way it throws away the byte of an item.",
+                "No: one way or the other, byte and item are both dealt with before it sleeps.",
+                "Neither order is safe: a thread can always come in between, unless a lock is held.",
+            ],
+            book: 0,
+            shows: "A byte says: look at the queue. Whoever reads it has to look afterwards. A loop that has \
+                    looked before takes the byte of an item that it has not seen, and sleeps. Drained first, \
+                    the worst is a byte too many: a look at an empty queue.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            narrated(lab, [Check, Drain])?;
+            narrated(lab, [Drain, Check])?;
+            let check_first = lost(lab, [Check, Drain])?;
+            let drain_first = lost(lab, [Drain, Check])?;
+            lab.check(
+                check_first == 1,
+                "check, then drain: of all 6 ways to come in between, 1 loses the item",
+            );
+            lab.check(drain_first == 0, "drain, then check: of all 6 none does");
+            Ok(match (check_first, drain_first) {
+                (0, 0) => 2,
+                (0, _) => 1,
+                (_, 0) => 0,
+                _ => 3,
+            })
+        },
+    )
+}
+
+/// A queue, and the pipe that says when to look at it.
+struct Mailbox {
+    queue: Mutex<VecDeque<&'static str>>,
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl Mailbox {
+    /// Of a loop that was woken by nothing in particular: there is a byte, and no item.
+    fn new(lab: &Lab) -> Result<Self> {
+        let (reader, writer) = lab.nonblocking_pipe(4096)?;
+        write(&writer, &[0])?;
+        Ok(Self { queue: Mutex::default(), reader, writer })
+    }
+
+    fn push(&self) {
+        self.queue.lock().expect("no thread panics with it").push_back("item");
+    }
+
+    fn wake(&self) -> nix::Result<()> {
+        write(&self.writer, &[0]).map(drop)
+    }
+
+    /// How many were there, items or bytes?
+    fn step(&self, step: Step) -> nix::Result<usize> {
+        match step {
+            Check => Ok(self.queue.lock().expect("no thread panics with it").drain(..).count()),
+            Drain => match read(&self.reader, &mut [0; 64]) {
+                Err(Errno::EAGAIN) => Ok(0),
+                other => other,
+            },
+        }
+    }
+
+    /// Would the loop wake up now?
+    fn is_ready(&self, timeout: u8) -> nix::Result<bool> {
+        Ok(poll(&mut [PollFd::new(self.reader.as_fd(), PollFlags::POLLIN)], timeout)? > 0)
+    }
+}
+
+/// A thread comes between the two steps.
+fn narrated(lab: &Lab, [first, second]: [Step; 2]) -> Result {
+    let mailbox = Mailbox::new(lab)?;
+    tell(lab, first, mailbox.step(first)?);
+    let other = lab.thread("thread", "a thread");
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            mailbox.push();
+            mailbox.wake()?;
+            other.note("push an item, write a byte");
+            Ok::<_, Errno>(())
+        });
+        thread.join().map_err(|_| "the thread panicked")?.map_err(Box::<dyn std::error::Error>::from)
+    })?;
+    lab.ended(&other, "ends");
+    tell(lab, second, mailbox.step(second)?);
+    let ready = mailbox.is_ready(100)?;
+    let how = if ready { "poll: ready" } else { "poll for 100 ms: nothing" };
+    lab.note(format!("{how}; in the queue: {}", mailbox.step(Check)?));
+    Ok(())
+}
+
+fn tell(lane: &Lane, step: Step, found: usize) {
+    lane.note(match step {
+        Check if found == 0 => "check the queue: it is empty".into(),
+        Check => format!("check the queue, run what is there: {found}"),
+        Drain => format!("drain the pipe; bytes: {found}"),
+    });
+}
+
+/// The thread's two steps fall before, between or after the loop's two, the push no later than the wake: that makes
+/// six ways. With how many does the loop sleep while there is an item in the queue?
+fn lost(lab: &Lab, [first, second]: [Step; 2]) -> Result<usize> {
+    let mut lost = 0;
+    for push in 0..3 {
+        for wake in push..3 {
+            let mailbox = Mailbox::new(lab)?;
+            for moment in 0..3 {
+                if moment == push {
+                    mailbox.push();
+                }
+                if moment == wake {
+                    mailbox.wake()?;
+                }
+                if let Some(step) = [first, second].get(moment) {
+                    mailbox.step(*step)?;
+                }
+            }
+            lost += usize::from(!mailbox.is_ready(0)? && mailbox.step(Check)? > 0);
+        }
+    }
+    Ok(lost)
+}

@@ -1,0 +1,95 @@
+//! A wake whose byte stays in the pipe.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+
+use experiments::{Lab, Question, Result, ask};
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::unistd::write;
+
+/// How many times the loop goes back to its wait.
+const ROUNDS: usize = 100;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A loop was woken, and has not read the byte: it is in the pipe still. The loop goes \
+                       back to its wait, a hundred times over. Nothing else happens. How many of these \
+                       waits return at once?",
+            choices: &[
+                "None: the loop has been told of the byte already.",
+                "With poll all of them, with epoll none: epoll remembers what it has told.",
+                "All of them, however the pipe is watched: there is something to read.",
+                "All of them, unless the pipe is watched edge-triggered.",
+            ],
+            book: 3,
+            shows: "poll, and epoll unless told otherwise, say what is: the pipe can be read. A loop that \
+                    leaves the byte there never sleeps again, and burns a core. Edge-triggered epoll says \
+                    what has come: with it a waker can do without reading.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let (reader, writer) = lab.nonblocking_pipe(4096)?;
+            write(&writer, &[0])?;
+            lab.note("a wake: one byte in the pipe, which nobody reads");
+            let by_poll = rounds(lab, "poll", || {
+                Ok(poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], 100_u8)? > 0)
+            })?;
+            let level = watch(&reader, EpollFlags::empty())?;
+            let by_level = rounds(lab, "epoll", || is_reported(&level))?;
+            let edge = watch(&reader, EpollFlags::EPOLLET)?;
+            let told = is_reported(&edge)?;
+            lab.note(format!("EPOLLET, first wait: {}", if told { "ready" } else { "nothing" }));
+            lab.check(told, "edge-triggered: the wake itself is reported");
+            let by_edge = rounds(lab, "EPOLLET", || is_reported(&edge))?;
+            never_read(lab)?;
+            match (by_poll, by_level, by_edge) {
+                (0, 0, 0) => Ok(0),
+                (ROUNDS, 0, 0) => Ok(1),
+                (ROUNDS, ROUNDS, ROUNDS) => Ok(2),
+                (ROUNDS, ROUNDS, 0) => Ok(3),
+                other => Err(format!("so many waits returned at once: {other:?}").into()),
+            }
+        },
+    )
+}
+
+/// A waker that is never read: an eventfd, watched edge-triggered.
+fn never_read(lab: &Lab) -> Result {
+    let counter = OwnedFd::from(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
+    let edge = watch(&counter, EpollFlags::EPOLLET)?;
+    let mut reports = 0;
+    for _ in 0..3 {
+        write(&counter, &1_u64.to_ne_bytes())?;
+        reports += usize::from(is_reported(&edge)?);
+    }
+    let more = is_reported(&edge)?;
+    lab.note(format!("an eventfd, EPOLLET, never read: 3 wakes, {reports} reports"));
+    lab.check(reports == 3 && !more, "an eventfd, edge-triggered: a report for each wake, nothing to read");
+    Ok(())
+}
+
+/// Wait a hundred times, or until a wait returns with nothing. How many returned at once?
+fn rounds(lab: &Lab, how: &str, mut wait: impl FnMut() -> Result<bool>) -> Result<usize> {
+    for round in 0..ROUNDS {
+        if !wait()? {
+            lab.note(format!("{how}, for 100 ms: nothing, though the byte is there"));
+            return Ok(round);
+        }
+    }
+    lab.note(format!("{how}, {ROUNDS} times: ready each time"));
+    Ok(ROUNDS)
+}
+
+fn watch(reader: &OwnedFd, how: EpollFlags) -> Result<Epoll> {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    epoll.add(reader, EpollEvent::new(EpollFlags::EPOLLIN | how, 0))?;
+    Ok(epoll)
+}
+
+fn is_reported(epoll: &Epoll) -> Result<bool> {
+    Ok(epoll.wait(&mut [EpollEvent::empty(); 8], 100_u8)? > 0)
+}

@@ -1,0 +1,219 @@
+//! What a waker costs, in memory and in time: a pipe beside an eventfd.
+
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use experiments::{Axis, Lab, Plot, Question, Result, ask, cannot_ask, vary};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::stat::fstat;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{SysconfVar, read, sysconf, write};
+
+/// As many wakes as fit into a pipe.
+const WAKES: usize = 65536;
+const PAGE: usize = 4096;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A waker is a pipe, or it is an eventfd. The loop is too busy to look, and 65536 wakes \
+                       come. What does each of the two hold then?",
+            choices: &[
+                "Both hold a mark: a wake that finds one there changes nothing.",
+                "The pipe 65536 bytes, the eventfd as many numbers of 8 bytes: 512 KiB.",
+                "The pipe 4096 bytes, one page, which is all that it takes; the eventfd a number of 8 bytes.",
+                "The pipe 65536 bytes, in 16 pages of memory; the eventfd a number of 8 bytes.",
+            ],
+            book: 3,
+            shows: "A pipe stores bytes, and takes a page of memory whenever they need one; an eventfd adds to \
+                    a number that it has anyway. A pipe also takes two descriptors, and an inode. In time \
+                    there is less between them: each wake is a system call, and so is each drain.",
+            lane: "process",
+            roles: &[],
+        },
+        |lab| {
+            if sysconf(SysconfVar::PAGE_SIZE)? != Some(PAGE as i64) {
+                return Err(cannot_ask(format!("a page does not have {PAGE} bytes here")));
+            }
+            let before = lab.descriptors()?.len();
+            let pipe = Waker::pipe(lab)?;
+            let with_pipe = lab.descriptors()?.len();
+            let eventfd = Waker::eventfd()?;
+            let with_both = lab.descriptors()?.len();
+            let [two, one] = [with_pipe - before, with_both - with_pipe];
+            lab.note(format!("make a pipe: {two} descriptors; make an eventfd: {one}"));
+            lab.check((two, one) == (2, 1), "a pipe is two descriptors, an eventfd is one");
+            let alike =
+                [pipe.inode()? == Waker::pipe(lab)?.inode()?, eventfd.inode()? == Waker::eventfd()?.inode()?];
+            lab.check(alike == [false, true], "each pipe has an inode of its own; all eventfds share one");
+            let in_pipe = fill(lab, &pipe)?;
+            let in_eventfd = fill(lab, &eventfd)?;
+            lab.check(in_eventfd.number == Some(WAKES as u64), "the eventfd's number counts the wakes");
+            for waker in [&pipe, &eventfd] {
+                let ns = waker.time(1)?.round();
+                lab.note(format!("{}: a wake and its drain take {} ns", waker.name, vary("ns", ns)));
+            }
+            lab.draw(|| memory(&[&pipe, &eventfd]))?;
+            lab.draw(|| time(&[&pipe, &eventfd]))?;
+            match (in_pipe.bytes, in_pipe.pages, in_eventfd.bytes) {
+                (1, ..) if in_eventfd.number == Some(1) => Ok(0),
+                (WAKES, _, bytes) if bytes == 8 * WAKES => Ok(1),
+                (PAGE, _, 8) => Ok(2),
+                (WAKES, Some(16), 8) => Ok(3),
+                _ => Err(format!("none of the choices: {in_pipe:?}, {in_eventfd:?}").into()),
+            }
+        },
+    )
+}
+
+struct Waker {
+    name: &'static str,
+    reader: OwnedFd,
+    /// An eventfd is written to where it is read.
+    writer: Option<OwnedFd>,
+}
+
+/// What a waker held when it was drained.
+#[derive(Debug)]
+struct Held {
+    bytes: usize,
+    /// Of a pipe: how many pages the bytes were in.
+    pages: Option<usize>,
+    /// Of an eventfd: what it had counted.
+    number: Option<u64>,
+}
+
+impl Waker {
+    fn pipe(lab: &Lab) -> Result<Self> {
+        let (reader, writer) = lab.nonblocking_pipe(i32::try_from(WAKES)?)?;
+        Ok(Self { name: "pipe", reader, writer: Some(writer) })
+    }
+
+    fn eventfd() -> Result<Self> {
+        let counter = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+        Ok(Self { name: "eventfd", reader: counter.into(), writer: None })
+    }
+
+    fn wake(&self, times: usize) -> nix::Result<()> {
+        (0..times).try_for_each(|_| match &self.writer {
+            Some(writer) => write(writer, &[0]).map(drop),
+            None => write(&self.reader, &1_u64.to_ne_bytes()).map(drop),
+        })
+    }
+
+    /// Read all that is there: a read that does not fill the buffer has taken the last of it. How many bytes, and
+    /// the first eight of them?
+    fn drain(&self) -> nix::Result<(usize, u64)> {
+        let mut buffer = [0; PAGE];
+        let mut bytes = 0;
+        loop {
+            let n = match read(&self.reader, &mut buffer) {
+                Err(Errno::EAGAIN) => 0,
+                other => other?,
+            };
+            bytes += n;
+            if n < PAGE {
+                let number = u64::from_ne_bytes(*buffer.first_chunk().expect("a page is longer"));
+                return Ok((bytes, number));
+            }
+        }
+    }
+
+    /// The pages that a pipe's bytes are in, counted by 1, 2, 4 and so on: the kernel makes it no smaller than that.
+    fn pages(&self) -> Result<Option<usize>> {
+        let Some(writer) = &self.writer else { return Ok(None) };
+        let mut pages = 1;
+        loop {
+            match fcntl(writer, FcntlArg::F_SETPIPE_SZ(i32::try_from(pages * PAGE)?)) {
+                Err(Errno::EBUSY) => pages *= 2,
+                other => {
+                    other?;
+                    break;
+                }
+            }
+        }
+        fcntl(writer, FcntlArg::F_SETPIPE_SZ(i32::try_from(WAKES)?))?;
+        Ok(Some(pages))
+    }
+
+    fn inode(&self) -> Result<(u64, u64)> {
+        let stat = fstat(&self.reader)?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
+    /// What a wake costs, with its share of a drain that comes after so many of them: the median, in nanoseconds of
+    /// this process's own time, since others may have the core meanwhile.
+    fn time(&self, wakes: usize) -> Result<f64> {
+        let rounds = (256 / wakes).max(1);
+        let mut times = Vec::new();
+        for _ in 0..9 {
+            let start = own_time()?;
+            for _ in 0..rounds {
+                self.wake(wakes)?;
+                self.drain()?;
+            }
+            times.push((own_time()? - start).as_nanos() as f64 / (rounds * wakes) as f64);
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(times[times.len() / 2])
+    }
+}
+
+fn own_time() -> nix::Result<Duration> {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from)
+}
+
+/// Wake a loop that does not look, then see what has come together.
+fn fill(lab: &Lab, waker: &Waker) -> Result<Held> {
+    waker.wake(WAKES)?;
+    let pages = waker.pages()?;
+    let (bytes, first) = waker.drain()?;
+    let number = waker.writer.is_none().then_some(first);
+    let in_what = match pages {
+        Some(pages) => format!("{bytes} bytes, in {pages} pages"),
+        None => format!("{bytes} bytes, the number {first}"),
+    };
+    lab.note(format!("{WAKES} wakes of the {}: it holds {in_what}", waker.name));
+    Ok(Held { bytes, pages, number })
+}
+
+/// The memory of wakes that nobody has read.
+fn memory(wakers: &[&Waker]) -> Result<Plot> {
+    let series = wakers.iter().map(|waker| -> Result<_> {
+        let points = steps(2).map(|wakes| -> Result<_> {
+            waker.wake(wakes)?;
+            let pages = waker.pages()?;
+            let (bytes, _) = waker.drain()?;
+            Ok((wakes as f64, pages.map_or(bytes, |pages| pages * PAGE) as f64))
+        });
+        Ok((waker.name, points.collect::<Result<_>>()?))
+    });
+    Ok(Plot {
+        title: "The memory that unread wakes take, in a pipe and in an eventfd",
+        x: Axis::log("unread wakes", "number"),
+        y: Axis::log("memory that holds unread wakes", "bytes"),
+        series: series.collect::<Result<_>>()?,
+    })
+}
+
+/// The time of a wake, when many share a drain.
+fn time(wakers: &[&Waker]) -> Result<Plot> {
+    let series = wakers.iter().map(|waker| -> Result<_> {
+        let points = steps(4).map(|wakes| Ok((wakes as f64, waker.time(wakes)?)));
+        Ok((waker.name, points.collect::<Result<_>>()?))
+    });
+    Ok(Plot {
+        title: "The time of a wake and its share of the drain, with a pipe and with an eventfd",
+        x: Axis::log("wakes before each drain", "number"),
+        y: Axis::linear("time of a wake and its share of the drain", "ns"),
+        series: series.collect::<Result<_>>()?,
+    })
+}
+
+/// From 1 to as many wakes as fit into the pipe.
+fn steps(factor: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(1), move |n| Some(n * factor)).take_while(|n| *n <= WAKES)
+}

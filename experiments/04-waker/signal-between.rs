@@ -1,0 +1,147 @@
+//! A signal that comes after the loop has looked, and before it waits.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use experiments::{Lab, Question, Result, ask};
+use nix::errno::Errno;
+use nix::libc::c_int;
+use nix::poll::{PollFd, PollFlags, poll, ppoll};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::{TimeSpec, TimeValLike};
+use nix::unistd::{read, write};
+
+/// What the handler does: it sets the flag and, if there is a descriptor here, writes a byte to it.
+static FLAG: AtomicBool = AtomicBool::new(false);
+static WAKE: AtomicI32 = AtomicI32::new(-1);
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A signal handler sets a flag. The loop looks at the flag, which is clear, and goes to \
+                       wait; the signal comes in between. Which of these waits end at once: poll; ppoll, \
+                       which unblocks the signal for as long as it waits; poll of a pipe to which the handler \
+                       writes; poll of a signalfd?",
+            choices: &[
+                "All four: a signal ends a wait.",
+                "The last two: the signal was there before the wait, so a descriptor has to tell of it.",
+                "All but the first: there the handler is done when the wait begins, and nothing tells it of the flag.",
+                "ppoll alone: it is the one that deals with the signal and the wait in a single call.",
+            ],
+            book: 2,
+            shows: "A handler that ran a moment before the wait cannot end it: the loop sleeps with its flag \
+                    set. Either the signal stays blocked until the wait, or it leaves something behind that \
+                    can be waited for. That is what a signal wakeup descriptor is for.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
+            // SAFETY: the handler calls write(2) alone, and touches atomics; it replaces none that Rust relies on.
+            unsafe { sigaction(Signal::SIGUSR1, &action) }?;
+            let ends = [with_poll(lab)?, with_ppoll(lab)?, with_pipe(lab)?, with_signalfd(lab)?];
+            match ends {
+                [true, true, true, true] => Ok(0),
+                [false, false, true, true] => Ok(1),
+                [false, true, true, true] => Ok(2),
+                [false, true, false, false] => Ok(3),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+extern "C" fn handler(_: c_int) {
+    // The code that was interrupted may be about to look at errno.
+    let errno = Errno::last();
+    FLAG.store(true, Ordering::Relaxed);
+    let fd = WAKE.load(Ordering::Relaxed);
+    if fd >= 0 {
+        // SAFETY: whoever put the number there keeps the descriptor open until it takes the number out.
+        let _ = write(unsafe { BorrowedFd::borrow_raw(fd) }, &[0]);
+    }
+    errno.set();
+}
+
+/// A flag, and a wait that knows nothing of it.
+fn with_poll(lab: &Lab) -> Result<bool> {
+    SigSet::from(Signal::SIGUSR1).thread_unblock()?;
+    look(lab);
+    raise(Signal::SIGUSR1)?;
+    let set = FLAG.load(Ordering::Relaxed);
+    lab.note("SIGUSR1: its handler sets the flag");
+    let outcome = poll(&mut [], 100_u8);
+    lab.note(format!("poll for 100 ms: {}; the flag is {}", said(outcome), state()));
+    lab.check(set && outcome == Ok(0), "poll sleeps until its timeout, with the flag set all the while");
+    Ok(outcome != Ok(0))
+}
+
+/// Blocked until the wait, which unblocks it: no moment is left in between.
+fn with_ppoll(lab: &Lab) -> Result<bool> {
+    let signal = SigSet::from(Signal::SIGUSR1);
+    signal.thread_block()?;
+    look(lab);
+    raise(Signal::SIGUSR1)?;
+    let held = !FLAG.load(Ordering::Relaxed);
+    lab.note(format!("SIGUSR1: it is blocked, and waits; the flag is {}", state()));
+    let mut mask = SigSet::thread_get_mask()?;
+    mask.remove(Signal::SIGUSR1);
+    let outcome = ppoll(&mut [], Some(TimeSpec::milliseconds(100)), Some(mask));
+    lab.note(format!("ppoll, which unblocks it: {}; the flag is {}", said(outcome), state()));
+    let by_handler = held && outcome == Err(Errno::EINTR) && FLAG.load(Ordering::Relaxed);
+    lab.check(by_handler, "ppoll lets the signal in and returns: EINTR, although SA_RESTART is set");
+    signal.thread_unblock()?;
+    Ok(outcome != Ok(0))
+}
+
+/// The handler leaves a byte behind.
+fn with_pipe(lab: &Lab) -> Result<bool> {
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    look(lab);
+    WAKE.store(writer.as_raw_fd(), Ordering::Relaxed);
+    raise(Signal::SIGUSR1)?;
+    WAKE.store(-1, Ordering::Relaxed);
+    lab.note("SIGUSR1: its handler sets the flag and writes a byte");
+    let outcome = poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], 100_u8);
+    lab.note(format!("poll of the pipe: {}; the flag is {}", said(outcome), state()));
+    let bytes = read(&reader, &mut [0; 64])?;
+    lab.check(bytes == 1, "the byte waits in the pipe for the loop");
+    Ok(outcome != Ok(0))
+}
+
+/// Blocked for good, and read like a file. No handler runs.
+fn with_signalfd(lab: &Lab) -> Result<bool> {
+    let signal = SigSet::from(Signal::SIGUSR1);
+    signal.thread_block()?;
+    let signals = SignalFd::with_flags(&signal, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    look(lab);
+    raise(Signal::SIGUSR1)?;
+    lab.note("SIGUSR1: it is blocked, and waits");
+    let outcome = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], 100_u8);
+    let record = signals.read_signal()?.map(|record| record.ssi_signo.cast_signed());
+    lab.note(format!("poll of the signalfd: {}; the flag is {}", said(outcome), state()));
+    let read = record == Some(Signal::SIGUSR1 as c_int) && !FLAG.load(Ordering::Relaxed);
+    lab.check(read, "the signal is read from the signalfd, and no handler has run");
+    signal.thread_unblock()?;
+    Ok(outcome != Ok(0))
+}
+
+/// The loop looks at its flag, for the last time before it waits.
+fn look(lab: &Lab) {
+    FLAG.store(false, Ordering::Relaxed);
+    lab.note(format!("look: the flag is {}", state()));
+}
+
+fn state() -> &'static str {
+    if FLAG.load(Ordering::Relaxed) { "set" } else { "clear" }
+}
+
+fn said(outcome: nix::Result<c_int>) -> String {
+    match outcome {
+        Ok(0) => "nothing".into(),
+        Ok(_) => "ready".into(),
+        Err(error) => format!("{error:?}"),
+    }
+}

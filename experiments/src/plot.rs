@@ -1,0 +1,223 @@
+//! Charts, for experiments whose answer is a number that grows with another: axes with units, in the theme's colours.
+
+use std::ops::Range;
+
+use plotters::coord::Shift;
+use plotters::coord::combinators::LogCoord;
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::element::DynElement;
+use plotters::prelude::*;
+
+use crate::lab::Result;
+
+/// Width and height of a chart: figures are 480 units wide, so that their text can be read on a phone.
+pub(crate) const SIZE: (u32, u32) = (480, 350);
+/// The height of the text in other figures, 16 units, in the library's measure.
+const FONT: (&str, f64) = ("sans-serif", 16.0 * 1.24);
+
+/// What is drawn has a stand-in for a colour, and then the theme's own in its place.
+const INK: RGBColor = RGBColor(1, 0, 0);
+const RULE: RGBColor = RGBColor(2, 0, 0);
+const SERIES: [RGBColor; 4] = [RGBColor(3, 0, 0), RGBColor(4, 0, 0), RGBColor(5, 0, 0), RGBColor(6, 0, 0)];
+const THEME: [(&str, &str); 6] = [
+    ("#010000", "--wb-ink"),
+    ("#020000", "--wb-box"),
+    ("#030000", "--wb-process"),
+    ("#040000", "--wb-open"),
+    ("#050000", "--wb-file"),
+    ("#060000", "--wb-bad"),
+];
+
+/// A chart: up to four series of points, each joined by a line. See [`Lab::draw`](crate::Lab::draw).
+#[derive(Debug, Clone)]
+pub struct Plot {
+    /// What the chart is about, in a few words.
+    pub title: &'static str,
+    /// The axis from left to right: what was varied.
+    pub x: Axis,
+    /// The axis upwards: what was measured.
+    pub y: Axis,
+    /// What is compared: the name of each, and its points in the order of x.
+    pub series: Vec<(&'static str, Vec<(f64, f64)>)>,
+}
+
+/// One axis of a chart.
+#[derive(Debug, Clone, Copy)]
+pub struct Axis {
+    what: &'static str,
+    unit: &'static str,
+    log: bool,
+}
+
+impl Axis {
+    /// An axis that begins at 0. What was counted has the unit "number".
+    pub const fn linear(what: &'static str, unit: &'static str) -> Self {
+        Self { what, unit, log: false }
+    }
+
+    /// An axis with as much room for 1 to 10 as for 10 to 100. It has no place for 0.
+    pub const fn log(what: &'static str, unit: &'static str) -> Self {
+        Self { what, unit, log: true }
+    }
+
+    pub(crate) fn label(self) -> String {
+        format!("{} ({})", self.what, self.unit)
+    }
+
+    /// What the axis has to hold: whole powers of ten, or everything from 0 to a little above the largest.
+    fn range(self, values: impl Iterator<Item = f64> + Clone) -> Result<Range<f64>> {
+        let least = values.clone().fold(f64::INFINITY, f64::min);
+        let most = values.fold(f64::NEG_INFINITY, f64::max);
+        let fits = least.is_finite() && most.is_finite() && if self.log { least > 0.0 } else { least >= 0.0 };
+        if !fits || most <= 0.0 {
+            return Err(
+                format!("nothing from {least} to {most} can be drawn on the axis of {}", self.what).into()
+            );
+        }
+        Ok(match self.log {
+            true => {
+                let first = least.log10().floor();
+                10_f64.powf(first)..10_f64.powf(most.log10().ceil().max(first + 1.0))
+            }
+            false => 0.0..most * 1.05,
+        })
+    }
+}
+
+impl Plot {
+    /// The chart as an SVG element.
+    pub(crate) fn svg(&self) -> Result<String> {
+        let mut out = String::new();
+        let root = SVGBackend::with_string(&mut out, SIZE).into_drawing_area();
+        let points = self.series.iter().flat_map(|(_, points)| points);
+        let x = self.x.range(points.clone().map(|point| point.0))?;
+        let y = self.y.range(points.map(|point| point.1))?;
+        // Room for the largest number: all of it beside the upward axis, half of it at the end of the other.
+        let width = |largest: f64| 9 * number(largest).chars().count() as u32;
+        let room = (width(y.end) + 12, width(x.end) / 2 + 4);
+        match (self.x.log, self.y.log) {
+            (false, false) => self.draw(&root, room, x, y),
+            (false, true) => self.draw(&root, room, x, logarithmic(y)),
+            (true, false) => self.draw(&root, room, logarithmic(x), y),
+            (true, true) => self.draw(&root, room, logarithmic(x), logarithmic(y)),
+        }?;
+        root.present()?;
+        drop(root);
+        Ok(themed(&out))
+    }
+
+    fn draw<'a, X, Y>(
+        &self,
+        root: &DrawingArea<SVGBackend<'a>, Shift>,
+        room: (u32, u32),
+        x: X,
+        y: Y,
+    ) -> Result
+    where
+        X: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
+        Y: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
+    {
+        // Above the chart the upward axis and the names of the series, both in lines that need not be turned.
+        let (head, body) = root.split_vertically(58);
+        let font = FONT.into_font().color(&INK);
+        head.draw(&Text::new(self.y.label(), (8, 6), font.clone()))?;
+        let column = SIZE.0.cast_signed() / i32::try_from(self.series.len())?;
+        for (i, (name, _)) in self.series.iter().enumerate() {
+            let left = 8 + column * i32::try_from(i)?;
+            head.draw(&mark(i, (left + 6, 42)))?;
+            head.draw(&Text::new(*name, (left + 18, 35), font.clone()))?;
+        }
+        let mut chart = ChartBuilder::on(&body)
+            .margin_top(8)
+            .margin_right(room.1)
+            .margin_bottom(12)
+            .x_label_area_size(56)
+            .y_label_area_size(room.0)
+            .build_cartesian_2d(x, y)?;
+        chart
+            .configure_mesh()
+            .axis_style(INK)
+            .bold_line_style(RULE.mix(0.5))
+            .light_line_style(TRANSPARENT)
+            .label_style(font)
+            .x_labels(6)
+            .y_labels(6)
+            .x_label_formatter(&|value| number(*value))
+            .y_label_formatter(&|value| number(*value))
+            .x_desc(self.x.label())
+            .draw()?;
+        for (i, (_, points)) in self.series.iter().enumerate() {
+            chart.draw_series(LineSeries::new(points.iter().copied(), colour(i).stroke_width(2)))?;
+            chart.draw_series(points.iter().map(|point| mark(i, *point)))?;
+        }
+        Ok(())
+    }
+}
+
+/// A little wider, so that rounding leaves neither the first nor the last power of ten outside.
+fn logarithmic(range: Range<f64>) -> LogCoord<f64> {
+    (range.start * (1.0 - 1e-9)..range.end * (1.0 + 1e-9)).log_scale().into()
+}
+
+fn colour(series: usize) -> RGBColor {
+    SERIES[series % SERIES.len()]
+}
+
+/// A point of a series: each has a shape of its own beside its colour.
+fn mark<'a, C: Clone + 'static>(series: usize, at: C) -> DynElement<'static, SVGBackend<'a>, C> {
+    let colour = colour(series);
+    match series % SERIES.len() {
+        0 => Circle::new(at, 5, colour.filled()).into_dyn(),
+        1 => TriangleMarker::new(at, 7, colour.filled()).into_dyn(),
+        2 => Cross::new(at, 5, colour.stroke_width(3)).into_dyn(),
+        _ => Circle::new(at, 5, colour.stroke_width(2)).into_dyn(),
+    }
+}
+
+/// The theme's colours; outside the book, where there is no theme, the text's.
+fn themed(svg: &str) -> String {
+    THEME.iter().fold(svg.replace(" opacity=\"1\"", ""), |svg, (stand_in, colour)| {
+        svg.replace(&format!("\"{stand_in}\""), &format!("\"var({colour}, currentColor)\""))
+    })
+}
+
+/// Three digits are enough for what was measured; whole numbers keep all of theirs, in groups of three.
+pub(crate) fn number(value: f64) -> String {
+    if value < 100.0 {
+        let decimals = if value >= 10.0 { 1 } else { 2 };
+        let text = format!("{value:.decimals$}");
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    let digits = format!("{value:.0}");
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && digits.len() > 4 && (digits.len() - i).is_multiple_of(3) {
+            out.push('\u{202f}'); // a narrow space at which no line breaks
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_as_long_as_they_have_to_be() {
+        let numbers = [0.0, 0.25, 1.0, 12.34, 99.96, 250.4, 4096.0, 65536.0, 1e6].map(number);
+        assert_eq!(
+            numbers,
+            ["0", "0.25", "1", "12.3", "100", "250", "4096", "65\u{202f}536", "1\u{202f}000\u{202f}000"]
+        );
+    }
+
+    #[test]
+    fn a_logarithmic_axis_takes_whole_powers_of_ten_and_no_zero() {
+        let axis = Axis::log("descriptors", "number");
+        assert_eq!(axis.range([3.0, 9000.0].into_iter()).unwrap(), 1.0..10000.0);
+        assert_eq!(axis.range([1.0].into_iter()).unwrap(), 1.0..10.0);
+        assert!(axis.range([0.0, 9000.0].into_iter()).is_err());
+        assert!(axis.range([].into_iter()).is_err());
+    }
+}
