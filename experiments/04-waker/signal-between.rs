@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use experiments::{Lab, Question, Result, ask};
 use nix::errno::Errno;
-use nix::libc::c_int;
+use nix::libc::{c_int, epoll_event, epoll_pwait};
 use nix::poll::{PollFd, PollFlags, poll, ppoll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::time::{TimeSpec, TimeValLike};
@@ -41,7 +42,9 @@ fn main() -> ExitCode {
             let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
             // SAFETY: the handler calls write(2) alone, and touches atomics; it replaces none that Rust relies on.
             unsafe { sigaction(Signal::SIGUSR1, &action) }?;
-            let ends = [with_poll(lab)?, with_ppoll(lab)?, with_pipe(lab)?, with_signalfd(lab)?];
+            let (poll, ppoll) = (with_poll(lab)?, with_ppoll(lab)?);
+            with_epoll_pwait(lab)?;
+            let ends = [poll, ppoll, with_pipe(lab)?, with_signalfd(lab)?];
             match ends {
                 [true, true, true, true] => Ok(0),
                 [false, false, true, true] => Ok(1),
@@ -94,6 +97,26 @@ fn with_ppoll(lab: &Lab) -> Result<bool> {
     lab.check(by_handler, "ppoll lets the signal in and returns: EINTR, although SA_RESTART is set");
     signal.thread_unblock()?;
     Ok(outcome != Ok(0))
+}
+
+/// The same for who waits with epoll.
+fn with_epoll_pwait(lab: &Lab) -> Result {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    let signal = SigSet::from(Signal::SIGUSR1);
+    signal.thread_block()?;
+    look(lab);
+    raise(Signal::SIGUSR1)?;
+    let mut mask = SigSet::thread_get_mask()?;
+    mask.remove(Signal::SIGUSR1);
+    let mut event = epoll_event { events: 0, u64: 0 };
+    // SAFETY: nix has no such call. There is room for the one event that is asked for, and the mask outlives
+    // the call.
+    let answer = unsafe { epoll_pwait(epoll.0.as_raw_fd(), &raw mut event, 1, 100, mask.as_ref()) };
+    let outcome = Errno::result(answer);
+    lab.note(format!("epoll_pwait: {}; the flag is {}", said(outcome), state()));
+    lab.check(outcome == Err(Errno::EINTR) && FLAG.load(Ordering::Relaxed), "epoll_pwait does the same");
+    signal.thread_unblock()?;
+    Ok(())
 }
 
 /// The handler leaves a byte behind.
