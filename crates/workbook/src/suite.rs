@@ -38,7 +38,7 @@ pub fn run(program: &Program, source: &str, silence: Duration) -> Result<Vec<Tes
             (Judged::Ignored, _) => {}
             (Judged::Told(test), _) => tests.push(test),
             // One of them took the others down with it. Which one is seen when each runs by itself.
-            (Judged::Unfinished, Ending::Ended(_)) => tests.push(alone(program, &name, &threads, silence)?),
+            (Judged::Unfinished, Ending::Ended(_)) => tests.extend(alone(program, &name, &threads, silence)?),
             // libtest names a thread after its test; as long as others hang, the rest waits for its turn.
             (Judged::Unfinished, Ending::Silent(_, doing)) if !doing.iter().any(|d| d.is_thread(&name)) => {
                 unbegun.push(failed(name, "it did not get its turn: others hang".into(), None));
@@ -63,17 +63,18 @@ fn place_in(source: &str, test: &str) -> usize {
     source.find(&format!("fn {function}(")).unwrap_or(usize::MAX)
 }
 
-/// Run one test that did not finish among the others. What it prints is not held back, or it would be lost
-/// with the program.
-fn alone(program: &Program, name: &str, threads: &str, silence: Duration) -> Result<Test> {
+/// Run one test without a result among the others': they may have taken it down, or what their children
+/// printed may stand in the middle of its line. What it prints is not held back, or it would be lost with the
+/// program. None: it is one that is ignored.
+fn alone(program: &Program, name: &str, threads: &str, silence: Duration) -> Result<Option<Test>> {
     let args = ["--exact", name, "--nocapture", threads];
     let Outcome { output, ending } =
         watchdog::run(&program.path, &args, &program.folder, silence, watchdog::CROWD)?;
     let judged = judge(name, &output);
-    if let Judged::Told(test) = &judged
-        && test.passed
-    {
-        return Ok(test.clone());
+    match &judged {
+        Judged::Ignored => return Ok(None),
+        Judged::Told(test) if test.passed => return Ok(Some(test.clone())),
+        Judged::Told(_) | Judged::Unfinished => {}
     }
     let heading = format!("test {name} ... ");
     let noise = ["running 1 test", "failures:", "test result:", &heading];
@@ -87,7 +88,7 @@ fn alone(program: &Program, name: &str, threads: &str, silence: Duration) -> Res
         }
         (_, ending) => format!("it did not finish: {ending}\n{words}"),
     };
-    Ok(failed(name.to_owned(), message.trim_end().to_owned(), place))
+    Ok(Some(failed(name.to_owned(), message.trim_end().to_owned(), place)))
 }
 
 /// The names of the tests, as the program itself lists them.
