@@ -88,12 +88,21 @@ fn a_fork_without_end_is_stopped() {
 #[test]
 fn a_child_that_escapes_and_keeps_the_pipe_does_not_keep_the_tool() {
     let checkout = Checkout::new();
-    checkout.add_does(
-        "if b == -2 { shell(\"sleep 1000; :\", true); shell(\"while :; do echo y; done\", true); }",
-    );
+    checkout.add_does("if b == -2 { shell(\"sleep 1000; :\", true); }");
     let start = Instant::now();
     checkout.workbook(&["check", "add"]).expect(0, &["4 of 4 tests pass"]);
     assert!(start.elapsed() < Duration::from_secs(10), "it waited for the escaped child's silence");
+}
+
+#[test]
+fn words_between_the_words_of_the_tests_change_no_verdict() {
+    let checkout = Checkout::new();
+    // They go on after the test that started them, and after the last one.
+    let talk = "for _ in 0..4 { shell(\"while :; do echo y; done\", true); }";
+    checkout.add_does(&format!("if b == -2 {{ {talk} }}"));
+    checkout.workbook(&["check", "add"]).expect(0, &["4 of 4 tests pass"]);
+    checkout.add_does(&format!("{talk} if b == -2 {{ return a }}"));
+    checkout.workbook(&["check", "add"]).expect(1, &["3 of 4 tests pass", "negative", "is the sign lost?"]);
 }
 
 #[test]
