@@ -77,7 +77,9 @@ fn prefix(folder: &Path) -> String {
     format!("{}: ", folder.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// Build the tests of one exercise, on the reader's file or on the reference.
+/// Build the tests of one exercise. On the reference they are a test program of their crate. With a feature,
+/// which puts the reader's file in the reference's place, the crate is compiled with them inside, in the module
+/// `t`: one run of rustc instead of two. See the end of any topic crate's `src/lib.rs`.
 pub fn build_tests(
     root: &Path,
     target: Option<&Path>,
@@ -85,13 +87,20 @@ pub fn build_tests(
     module: &str,
     feature: Option<&str>,
 ) -> Result<std::result::Result<(Program, String), String>> {
-    let mut args = vec!["test", "--no-run", "--package", krate, "--test", module];
-    if let Some(feature) = feature {
-        args.extend(["--features", feature]);
-    }
+    let mut args = vec!["test", "--no-run", "--package", krate];
+    let name = match feature {
+        Some(feature) => {
+            args.extend(["--lib", "--features", "check", "--features", feature]);
+            format!("{krate}: lib {krate}")
+        }
+        None => {
+            args.extend(["--test", module]);
+            format!("{krate}: {module}")
+        }
+    };
     match build(root, target, &args)? {
         Built::Failed(said) => Ok(Err(said)),
-        Built::Programs(programs, said) => match programs.get(&format!("{krate}: {module}")) {
+        Built::Programs(programs, said) => match programs.get(&name) {
             Some(program) => Ok(Ok((program.clone(), said))),
             None => bail!("cargo built no test called {module} in {krate}"),
         },

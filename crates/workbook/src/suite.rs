@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::cargo::Program;
 use crate::watchdog::{self, Ending, Outcome};
 
+/// Before the names of tests that were compiled into their crate: see `cargo::build_tests`.
+const INSIDE: &str = "t::";
+
 /// What one test said.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Test {
@@ -55,6 +58,7 @@ pub fn run(program: &Program, source: &str, silence: Duration) -> Result<Vec<Tes
     tests.sort_by_key(|test| place_in(source, &test.name));
     unbegun.sort_by_key(|test| place_in(source, &test.name));
     tests.append(&mut unbegun);
+    tests.iter_mut().for_each(|test| test.name = test.name.trim_start_matches(INSIDE).to_owned());
     Ok(tests)
 }
 

@@ -16,8 +16,8 @@ use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
-use crate::calls::Call;
-use crate::scenarios;
+use super::calls::Call;
+use super::scenarios;
 
 /// A descriptor flag that no kernel has yet.
 const SECOND_FLAG: u64 = 1 << 1;

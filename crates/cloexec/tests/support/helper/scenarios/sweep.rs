@@ -10,8 +10,8 @@ use cloexec::sweep;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::execv;
 
+use super::super::table;
 use super::judged;
-use crate::table;
 
 /// Prints `result Ok`, or `result Err ERRNO TEXT`, and for each descriptor `at NUMBER BEFORE AFTER`.
 pub fn run(first: &str, places: &str) -> Result<(), String> {
@@ -39,7 +39,7 @@ pub fn run(first: &str, places: &str) -> Result<(), String> {
     }
     if exec {
         let program = CString::from(c"/proc/self/exe");
-        let Err(error) = execv(&program, &[c"cloexec-helper", c"born-with"]);
+        let Err(error) = execv(&program, &[c"helper", c"--helper", c"born-with"]);
         return Err(format!("execv: {error}"));
     }
     let after = states();

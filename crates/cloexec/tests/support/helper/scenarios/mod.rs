@@ -10,7 +10,7 @@ use nix::sys::socket::{AddressFamily, SockType};
 use nix::sys::stat::Mode;
 use nix::unistd::getppid;
 
-use crate::table;
+use super::table;
 
 mod pass;
 mod sweep;

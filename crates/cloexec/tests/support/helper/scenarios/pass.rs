@@ -14,16 +14,18 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::getpid;
+use testing::HELPER;
 
+use super::super::table;
 use super::judged;
-use crate::table;
 
 /// Prints, after what the program prints: `result …`, `status …`, `children …`, and `table …`; `escaped …`
 /// from a child that comes back out of `spawn`.
 pub fn run(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), String> {
     table::clean();
+    let helper = std::env::current_exe().map_err(|e| e.to_string())?;
     let program = match program {
-        "self" => std::env::current_exe().map_err(|e| e.to_string())?,
+        "self" => helper.clone(),
         other => PathBuf::from(other.replace('%', "\0")),
     };
     let mut placed = Vec::new();
@@ -46,7 +48,9 @@ pub fn run(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<()
     // SAFETY: each source was placed above and `placed` owns it until the end, or is a copy that stays open.
     let fds: Vec<(BorrowedFd<'_>, RawFd)> =
         pairs.iter().map(|(from, to)| (unsafe { BorrowedFd::borrow_raw(*from) }, *to)).collect();
-    let args: Vec<String> = args.iter().map(|arg| arg.replace('%', "\0")).collect();
+    // `self` is to be the helper too: see `testing`.
+    let own = (program == helper).then(|| HELPER.to_owned());
+    let args: Vec<String> = own.into_iter().chain(args.iter().map(|arg| arg.replace('%', "\0"))).collect();
     let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
 
     // What a Rust program has, and what one that waits for signals in its own way has.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::table;
+use super::table;
 
 /// One line a descriptor: `NUMBER DEVICE:INODE TARGET`.
 pub fn descriptors() -> i32 {

@@ -1,0 +1,40 @@
+//! What the tests of the topic crates share: a helper process, and its answers.
+//!
+//! A test program has threads, so it must not fork, and signals, limits and descriptors are a whole process's.
+//! What needs a process of its own is done by the *helper*: the test program once more, started with
+//! [`HELPER`] as its first argument. It does what the other arguments say, prints what it saw, a line each, and
+//! ends before its `main`: it has one thread, and nothing of Rust's runtime has been set up. So no test waits for
+//! a second program to be linked.
+//!
+//! ```ignore
+//! testing::helper!(scenarios::answer); // fn answer(args: &[&str]) -> i32, the exit code
+//! let answer = testing::ask(&["run", "sweep"]);
+//! assert_eq!(answer.line("marked"), "3 4 5");
+//! ```
+//!
+//! Exit codes of the helper: 0 done; 1 could not be done; 2 asked for something unknown; [`REFUSED`] this
+//! machine does not permit it; 101 a panic.
+
+mod answer;
+mod helper;
+
+pub use answer::Answer;
+pub use helper::{HELPER, Helper, REFUSED, ask, before_main, no_child_is_born, traced};
+
+/// Make the test program able to be its own helper: `testing::helper!(answer)`, where `answer` takes the
+/// arguments behind [`HELPER`] and gives the exit code.
+#[macro_export]
+macro_rules! helper {
+    ($answer:path) => {
+        // The C runtime calls what stands in this section before `main`.
+        // SAFETY: it holds a pointer to a function that takes no argument and does not unwind.
+        #[used]
+        #[unsafe(link_section = ".init_array")]
+        static BEFORE_MAIN: extern "C" fn() = {
+            extern "C" fn before_main() {
+                $crate::before_main($answer);
+            }
+            before_main
+        };
+    };
+}
