@@ -1,6 +1,6 @@
 //! What failed, on what, and why.
 
-use std::fmt;
+use std::{fmt, io};
 
 use nix::errno::Errno;
 
@@ -23,6 +23,11 @@ impl Error {
     pub fn on(operation: &'static str, object: impl fmt::Display) -> impl FnOnce(Errno) -> Self {
         move |errno| Self { operation, object: object.to_string(), errno }
     }
+
+    /// The same, for what std's functions answer. An error that is none of the kernel's becomes `EIO`.
+    pub fn on_io(operation: &'static str, object: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::on(operation, object)(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+    }
 }
 
 impl fmt::Display for Error {
@@ -33,7 +38,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl From<Error> for std::io::Error {
+impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         Self::new(Self::from(error.errno).kind(), error)
     }
