@@ -68,5 +68,22 @@ fn wake_again(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, wake_and_consume, wake_again);
+/// The same in turns, for the ratio.
+fn beside_the_bare_calls(_: &mut Criterion) {
+    let bare = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC).expect("an eventfd");
+    let ours = eventfd::Waker::new().expect("an eventfd");
+    bench::compare(
+        "wake and consume, eventfd: ours beside write and read",
+        || {
+            write(&bare, &1_u64.to_ne_bytes()).expect("room");
+            read(&bare, &mut [0; 8]).expect("a count");
+        },
+        || {
+            ours.wake().expect("a wake");
+            ours.consume().expect("its end");
+        },
+    );
+}
+
+criterion_group!(benches, wake_and_consume, wake_again, beside_the_bare_calls);
 criterion_main!(benches);

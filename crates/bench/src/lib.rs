@@ -1,4 +1,46 @@
 //! What it costs: one file in `benches/` for each chapter, with bare system calls beside ours.
 //!
-//! `just bench` runs all of them, `just bench waker` one. Only the ratios within one run mean anything on
-//! another machine, and on a busy one not even those.
+//! `just bench` runs all of them, `just bench waker` one. Criterion measures one thing after another, and on a
+//! machine that is shared the second may get a slower one: for the question how many times as long, there is
+//! [`compare`]. Only the ratios within one run mean anything on another machine.
+
+use std::time::{Duration, Instant};
+
+/// How many pairs.
+const PAIRS: usize = 1001;
+
+/// How long one measurement takes, about: short beside what disturbs it, long beside the clock.
+const BLOCK: Duration = Duration::from_micros(100);
+
+/// Measure two things in turns, some thousand times, and print how many times as long the second takes: the
+/// median of the pairs' ratios, with the quartiles. What disturbs the machine for longer than a pair takes disturbs
+/// both alike.
+pub fn compare(name: &str, mut bare: impl FnMut(), mut ours: impl FnMut()) {
+    // `cargo test` runs benches too, to see that they work: once is enough.
+    let pairs = if std::env::args().any(|arg| arg == "--bench") { PAIRS } else { 1 };
+    let times = {
+        let start = Instant::now();
+        (0..100).for_each(|_| bare());
+        (BLOCK.as_nanos() * 100 / start.elapsed().as_nanos().max(1)).max(1)
+    };
+    let block = |work: &mut dyn FnMut()| {
+        let start = Instant::now();
+        (0..times).for_each(|_| work());
+        start.elapsed().as_secs_f64()
+    };
+    let mut ratios: Vec<f64> = (0..pairs)
+        .map(|pair| {
+            // Whoever comes second finds the caches as the first has left them: so each is second half of the time.
+            if pair % 2 == 0 {
+                let bare = block(&mut bare);
+                block(&mut ours) / bare
+            } else {
+                let ours = block(&mut ours);
+                ours / block(&mut bare)
+            }
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let at = |part: usize| ratios[(ratios.len() - 1) * part / 4];
+    println!("{name}: {:.3} times as long (quartiles {:.3} and {:.3}, {pairs} pairs)", at(2), at(1), at(3));
+}
