@@ -87,11 +87,21 @@ impl Lab {
     ///
     /// Only for a process with one thread: the child may then do whatever the parent may.
     pub fn fork(&mut self, lane: &str, body: impl FnOnce(&mut Lab) -> Result<i32>) -> Result<Child> {
+        self.event(lane, What::Born, "fork");
+        self.start(lane, body)
+    }
+
+    /// The same, of a child that is one of many and has no lane: what it notes is on its parent's.
+    pub(crate) fn fork_quietly(&mut self, body: impl FnOnce(&mut Lab) -> Result<i32>) -> Result<Child> {
+        let lane = self.name().to_owned();
+        self.start(&lane, body)
+    }
+
+    fn start(&mut self, lane: &str, body: impl FnOnce(&mut Lab) -> Result<i32>) -> Result<Child> {
         let threads = std::fs::read_dir("/proc/self/task")?.count();
         if threads != 1 {
             return Err(format!("fork in a process with {threads} threads").into());
         }
-        self.event(lane, What::Born, "fork");
         let parent = nix::unistd::getpid();
         // SAFETY: there is one thread, as counted above, so no lock can be held by a thread that the child
         // lacks.

@@ -74,7 +74,7 @@ impl Lane {
 }
 
 /// The laboratory: a lane to write on, and ways to make files and children that leave nothing behind.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Lab {
     lane: Lane,
     args: Rc<[String]>,

@@ -28,6 +28,7 @@
 //!
 //! - [`ask`] runs the whole of it: options, prediction, body, report, verdict;
 //! - [`Lab`] is what the body works with: notes, checks, children, files without a name;
+//! - [`Prefork`] is a server of many processes, for experiments that ask which of them gets a connection;
 //! - [`vary`] marks what differs from run to run, so that a transcript can leave it out;
 //! - [`cannot_ask`] is the way out where this kernel or machine lacks what the question needs.
 
@@ -37,8 +38,10 @@ mod figure;
 mod lab;
 mod pipe;
 mod plot;
+mod prefork;
 mod report;
 mod strace;
+mod tcp;
 mod timeline;
 mod vary;
 
@@ -46,4 +49,6 @@ pub use ask::{Question, Role, ask};
 pub use child::{Child, Gate};
 pub use lab::{CannotAsk, Lab, Lane, Result, cannot_ask};
 pub use plot::{Axis, Plot};
+pub use prefork::{Prefork, Way, answer};
+pub use tcp::hang_up;
 pub use vary::vary;

@@ -1,0 +1,202 @@
+//! A small server of many processes: children that were forked, and wait for connections in one of four ways.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::unistd::Pid;
+
+use crate::child::Child;
+use crate::lab::{Lab, Result};
+use crate::tcp::hang_up;
+
+/// How long it may take until all children sleep.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How the children wait for connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// All of them in accept, on one blocking socket.
+    Accept,
+    /// Each with an epoll of its own that watches the one socket, level-triggered.
+    Level,
+    /// The same with EPOLLEXCLUSIVE.
+    Exclusive,
+    /// Each with a socket of its own on the one port, by SO_REUSEPORT, and an epoll that watches it.
+    ReusePort,
+}
+
+impl Way {
+    /// All four of them.
+    pub const ALL: [Way; 4] = [Way::Accept, Way::Level, Way::Exclusive, Way::ReusePort];
+
+    /// As it is named in a timeline.
+    pub fn name(self) -> &'static str {
+        match self {
+            Way::Accept => "accept, blocking",
+            Way::Level => "epoll, level-triggered",
+            Way::Exclusive => "epoll, EPOLLEXCLUSIVE",
+            Way::ReusePort => "epoll, SO_REUSEPORT",
+        }
+    }
+}
+
+/// The server. Dropped, it is over: its children are killed and reaped.
+#[derive(Debug)]
+pub struct Prefork {
+    children: Vec<Child>,
+    port: u16,
+    returns: EventFd,
+}
+
+/// What a child has: its number, counted from 1, and what it waits on.
+struct Worker {
+    number: u8,
+    listener: TcpListener,
+    epoll: Option<Epoll>,
+}
+
+impl Lab {
+    /// Fork `n` children that wait for connections, each when the one before has gone to sleep. To every client they
+    /// write one byte, their number, and close; those that `stay` wait first until the client has closed.
+    ///
+    /// They write on no lane.
+    pub fn prefork(&mut self, way: Way, n: u8, stay: bool) -> Result<Prefork> {
+        let (shared, _reserve, port) = if way == Way::ReusePort {
+            // Bound, and not listening: it keeps the port for the children's own sockets, and gets no connection.
+            let (reserve, port) = self.beside(0)?;
+            (None, Some(reserve), port)
+        } else {
+            let listener = self.listen()?;
+            let port = listener.local_addr()?.port();
+            (Some(listener), None, port)
+        };
+        let returns = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        let mut server = Prefork { children: Vec::new(), port, returns };
+        for number in 1..=n {
+            let returns = &server.returns;
+            let child = self.fork_quietly(|lab| {
+                let listener = match &shared {
+                    Some(listener) => listener.try_clone()?,
+                    None => lab.listen_beside(port)?,
+                };
+                let worker = Worker { number, epoll: watch(&listener, way)?, listener };
+                loop {
+                    worker.turn(returns, stay)?;
+                }
+            })?;
+            server.children.push(child);
+            server.rest()?;
+        }
+        Ok(server)
+    }
+}
+
+impl Worker {
+    /// Wait for a connection, and serve it unless another child has taken it meanwhile.
+    fn turn(&self, returns: &EventFd, stay: bool) -> Result {
+        if let Some(epoll) = &self.epoll {
+            epoll.wait(&mut [EpollEvent::empty()], EpollTimeout::NONE)?;
+            returns.write(1)?;
+        }
+        match self.listener.accept() {
+            Ok((mut client, _)) => {
+                // A client that has gone is served as well as can be.
+                let _ = client.write(&[self.number]);
+                if stay {
+                    let _ = client.read(&mut [0]);
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Prefork {
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Wait until all children sleep. How often each of them has gone to sleep so far: the kernel counts that, as
+    /// voluntary context switches.
+    ///
+    /// A process that is about to sleep has the letter for it a moment before it sleeps. So it counts when nothing has
+    /// changed between two looks.
+    pub fn rest(&self) -> Result<Vec<u64>> {
+        let start = Instant::now();
+        let mut before = None;
+        loop {
+            let now: Option<Vec<u64>> =
+                self.children.iter().map(|child| asleep(child.pid())).collect::<Result<_>>()?;
+            if now.is_some() && now == before {
+                return Ok(now.unwrap_or_default());
+            }
+            if start.elapsed() > PATIENCE {
+                return Err("the children do not go to sleep".into());
+            }
+            before = now;
+            thread::yield_now();
+        }
+    }
+
+    /// Let one client come, and be gone again. Which child has served it? Not for children that stay: they and the
+    /// client would wait for each other.
+    pub fn serve(&self, lab: &Lab) -> Result<u8> {
+        let mut client = lab.connect(self.port)?;
+        let child = answer(&mut client)?;
+        // Its end, so that the child has nothing left to do for it.
+        let mut rest = [0];
+        let _ = client.read(&mut rest);
+        hang_up(client)?;
+        Ok(child)
+    }
+
+    /// How often epoll_wait has come back to a child since this was asked last.
+    pub fn returns(&self) -> Result<u64> {
+        match self.returns.read() {
+            Err(Errno::EAGAIN) => Ok(0),
+            other => Ok(other?),
+        }
+    }
+}
+
+/// The number of the child that serves a connection.
+pub fn answer(client: &mut TcpStream) -> Result<u8> {
+    let mut number = [0];
+    client.read_exact(&mut number).map_err(|error| format!("a client has no answer: {error}"))?;
+    Ok(number[0])
+}
+
+/// What a child waits on before it calls accept. A listener that is watched must not block: another child may be faster.
+fn watch(listener: &TcpListener, way: Way) -> Result<Option<Epoll>> {
+    if way == Way::Accept {
+        return Ok(None);
+    }
+    listener.set_nonblocking(true)?;
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    let exclusive = if way == Way::Exclusive { EpollFlags::EPOLLEXCLUSIVE } else { EpollFlags::empty() };
+    epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN | exclusive, 0))?;
+    Ok(Some(epoll))
+}
+
+/// If a child sleeps: how often it has gone to sleep so far.
+fn asleep(pid: Pid) -> Result<Option<u64>> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    match value("State:") {
+        Some(state) if state.starts_with('S') => {
+            let count = value("voluntary_ctxt_switches:").ok_or("/proc has no count of context switches")?;
+            Ok(Some(count.parse()?))
+        }
+        Some(state) if state.starts_with(['Z', 'X']) => Err("a child has ended".into()),
+        _ => Ok(None),
+    }
+}

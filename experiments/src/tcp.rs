@@ -1,0 +1,126 @@
+//! Listening sockets and clients, on the loopback interface alone.
+
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use nix::libc::linger;
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, getsockname, listen, setsockopt,
+    socket, sockopt,
+};
+
+use crate::lab::{Lab, Result, cannot_ask};
+
+/// How long a client waits for an answer that is sure to come: so long only where something is wrong.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Lab {
+    /// A listening socket on a free port of 127.0.0.1, as std makes it: blocking, and close-on-exec.
+    pub fn listen(&self) -> Result<TcpListener> {
+        reachable()?;
+        Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?)
+    }
+
+    /// A socket on 127.0.0.1 that shares its port with others by SO_REUSEPORT, and its number: `port`, or a free one
+    /// for 0. It does not listen.
+    pub fn beside(&self, port: u16) -> Result<(OwnedFd, u16)> {
+        if port == 0 {
+            reachable()?;
+        }
+        let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        setsockopt(&socket, sockopt::ReusePort, &true)?;
+        bind(socket.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)))?;
+        let port = getsockname::<SockaddrIn>(socket.as_raw_fd())?.port();
+        Ok((socket, port))
+    }
+
+    /// The same, and it listens.
+    pub fn listen_beside(&self, port: u16) -> Result<TcpListener> {
+        let (socket, _) = self.beside(port)?;
+        listen(&socket, Backlog::new(128)?)?;
+        Ok(TcpListener::from(socket))
+    }
+
+    /// A client of a port on 127.0.0.1, connected.
+    pub fn connect(&self, port: u16) -> Result<TcpStream> {
+        let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        client.set_read_timeout(Some(PATIENCE))?;
+        Ok(client)
+    }
+
+    /// The same, from a port of the client's own choice, or from a free one for 0.
+    pub fn connect_from(&self, from: u16, port: u16) -> Result<TcpStream> {
+        let [from, to] =
+            [from, port].map(|port| SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)));
+        let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+        bind(socket.as_raw_fd(), &from)?;
+        connect(socket.as_raw_fd(), &to)?;
+        let client = TcpStream::from(socket);
+        client.set_read_timeout(Some(PATIENCE))?;
+        Ok(client)
+    }
+
+    /// Wait until the connection of a client is whole at the server's end too, and so in the queue of its listener:
+    /// connect returns a moment before that.
+    pub fn await_queued(&self, client: &TcpStream) -> Result {
+        let [from, port] = [client.local_addr()?.port(), client.peer_addr()?.port()];
+        eventually(|| Ok(server_end(from, port)?.is_some_and(|end| end.state == "01")))
+    }
+
+    /// Wait until what a client on port `from` has sent to `port` is there: its bytes, or the reset that it hung up
+    /// with. Nothing is accepted or read meanwhile.
+    pub fn await_arrival(&self, from: u16, port: u16) -> Result {
+        eventually(|| Ok(server_end(from, port)?.is_none_or(|end| end.unread > 0)))
+    }
+}
+
+/// Where the loopback interface is down, a socket can be bound to its address, and nobody can connect to it.
+fn reachable() -> Result {
+    let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| TcpStream::connect(l.local_addr()?));
+    hang_up(probe.map_err(|error| cannot_ask(format!("127.0.0.1 cannot be used: {error}")))?)
+}
+
+/// The server's end of a connection, as the kernel lists it.
+struct End {
+    /// In hexadecimal; established is 01.
+    state: String,
+    /// How many bytes wait to be read.
+    unread: u64,
+}
+
+/// `None` if the kernel has no such connection, or not any more.
+fn server_end(from: u16, port: u16) -> Result<Option<End>> {
+    // Addresses and numbers are in hexadecimal: `0: 0100007F:9A4D 0100007F:C350 01 00000000:00000012 …`
+    let [local, remote] = [port, from].map(|port| format!("0100007F:{port:04X}"));
+    for line in fs::read_to_string("/proc/net/tcp")?.lines() {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        if let [_, this, other, state, queues, ..] = columns[..]
+            && (this, other) == (&*local, &*remote)
+        {
+            let (_, unread) = queues.split_once(':').ok_or("a line of /proc/net/tcp without its queues")?;
+            return Ok(Some(End { state: state.to_owned(), unread: u64::from_str_radix(unread, 16)? }));
+        }
+    }
+    Ok(None)
+}
+
+/// Wait for what is about to come, and tells nobody.
+fn eventually(mut has_come: impl FnMut() -> Result<bool>) -> Result {
+    let start = Instant::now();
+    while !has_come()? {
+        if start.elapsed() > PATIENCE {
+            return Err("what a client has sent does not arrive".into());
+        }
+        thread::yield_now();
+    }
+    Ok(())
+}
+
+/// Close a connection with a reset: it is gone at once at both ends, and lingers in no TIME_WAIT.
+pub fn hang_up(connection: TcpStream) -> Result {
+    setsockopt(&connection, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 })?;
+    Ok(())
+}
