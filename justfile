@@ -185,6 +185,10 @@ pipe-or-eventfd *ARGS: (run 'pipe-or-eventfd' ARGS)
 [group('experiments: 6 fork and accept')]
 thundering-herd *ARGS: (run 'thundering-herd' ARGS)
 
+# Which of the children gets the connection?
+[group('experiments: 6 fork and accept')]
+who-gets-it *ARGS: (run 'who-gets-it' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:

@@ -1,0 +1,166 @@
+//! Which of the children that wait gets a connection, by how they wait for it.
+
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+use experiments::{Axis, Lab, Plot, Prefork, Question, Result, Way, answer, ask, hang_up, vary};
+use nix::poll::{PollFd, PollFlags, poll};
+
+const CHILDREN: u8 = 4;
+const CLIENTS: usize = 12;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "Four children wait for connections on the one listening socket of their parent. Twelve \
+                       clients come, each at a moment when all four sleep. Who gets them, if the children \
+                       block in accept? And if each watches the socket with EPOLLEXCLUSIVE, so that one is \
+                       woken?",
+            choices: &[
+                "In turn, both times: next is who has waited longest.",
+                "In accept they have them in turn; with EPOLLEXCLUSIVE one child gets all twelve.",
+                "In accept one child gets all twelve; with EPOLLEXCLUSIVE they have them in turn.",
+                "By chance, both times: whoever the scheduler lets run first.",
+            ],
+            book: 1,
+            shows: "A child that waits in accept leaves the queue of those who wait when it is woken, and comes \
+                    back at its end. An epoll stays in that queue, at its place: the first that has somebody \
+                    asleep in it is woken, each time. With SO_REUSEPORT nobody is chosen among those who wait; the client's \
+                    address and port decide.",
+            lane: "parent",
+            roles: &[],
+        },
+        |lab| {
+            lab.note(format!("{CHILDREN} children, {CLIENTS} clients; the child that serves each:"));
+            let in_accept = spread(lab, Way::Accept)?;
+            let exclusive = spread(lab, Way::Exclusive)?;
+            for way in [Way::Level, Way::ReusePort] {
+                spread(lab, way)?;
+            }
+            busy_exclusive(lab)?;
+            busy_reuseport(lab)?;
+            let mut own = lab.clone();
+            lab.draw(|| chart(&mut own))?;
+            Ok(match (in_turn(&in_accept), one(&in_accept), in_turn(&exclusive), one(&exclusive)) {
+                (true, _, true, _) => 0,
+                (true, _, _, true) => 1,
+                (_, true, true, _) => 2,
+                _ => 3,
+            })
+        },
+    )
+}
+
+/// Who serves the clients that come one at a time, each when all children sleep.
+fn serve(lab: &Lab, server: &Prefork, clients: usize) -> Result<Vec<u8>> {
+    let served = (0..clients).map(|_| {
+        let child = server.serve(lab)?;
+        server.rest()?;
+        Ok(child)
+    });
+    served.collect()
+}
+
+fn spread(lab: &mut Lab, way: Way) -> Result<Vec<u8>> {
+    let server = lab.prefork(way, CHILDREN, false)?;
+    let served = serve(lab, &server, CLIENTS)?;
+    let children = served.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
+    let chance = matches!(way, Way::Level | Way::ReusePort);
+    let children = if chance { vary("children", children) } else { children };
+    lab.note(format!("{}: {children}", way.name()));
+    Ok(served)
+}
+
+/// Each of the children once, and then again in the same order.
+fn in_turn(served: &[u8]) -> bool {
+    let n = usize::from(CHILDREN);
+    (1..=CHILDREN).all(|child| served[..n].contains(&child))
+        && served.iter().zip(&served[n..]).all(|(before, after)| before == after)
+}
+
+fn one(served: &[u8]) -> bool {
+    served.iter().all(|child| *child == served[0])
+}
+
+/// While the child that gets all is busy, who gets the next?
+fn busy_exclusive(lab: &mut Lab) -> Result {
+    let server = lab.prefork(Way::Exclusive, CHILDREN, true)?;
+    let (first, busy) = come(lab, &server, 0)?;
+    let (second, other) = come(lab, &server, 0)?;
+    lab.note(format!("EPOLLEXCLUSIVE: while child {busy} is busy, child {other} gets one"));
+    hang_up(first)?;
+    server.rest()?;
+    let (third, back) = come(lab, &server, 0)?;
+    lab.note(format!("child {busy} is back, and child {back} gets the next"));
+    lab.check(other != busy && back == busy, "EPOLLEXCLUSIVE: the next child has its turn while one is busy");
+    hang_up(second)?;
+    hang_up(third)
+}
+
+/// While a child is busy, who gets a client that is the same to the kernel as one of that child's?
+fn busy_reuseport(lab: &mut Lab) -> Result {
+    let server = lab.prefork(Way::ReusePort, CHILDREN, true)?;
+    // Of so many clients two have the same child.
+    let mut seen: Vec<(u16, u8)> = Vec::new();
+    let (one, two, busy) = loop {
+        let (client, child) = come(lab, &server, 0)?;
+        let port = client.local_addr()?.port();
+        hang_up(client)?;
+        server.rest()?;
+        match seen.iter().find(|(_, of)| *of == child) {
+            Some((other, _)) => break (*other, port, child),
+            None => seen.push((port, child)),
+        }
+    };
+    let busy = vary("child", busy);
+    let (first, again) = come(lab, &server, one)?;
+    lab.note(format!("SO_REUSEPORT: a client comes from port {}: child {busy}", vary("port", one)));
+    lab.check(
+        vary("child", again) == busy,
+        "SO_REUSEPORT: a client from the same port has the same child again",
+    );
+    let mut second = lab.connect_from(two, server.port())?;
+    server.rest()?;
+    let mut watched = [PollFd::new(second.as_fd(), PollFlags::POLLIN)];
+    let ready = poll(&mut watched, 100_u8)?;
+    lab.note(format!("another of child {busy} comes; poll for 100 ms: {ready} events; three sleep"));
+    hang_up(first)?;
+    let after = answer(&mut second)?;
+    lab.note(format!("child {busy} is back, and serves it"));
+    lab.check(
+        ready == 0 && after == again,
+        "SO_REUSEPORT: a client waits for its child, though three others sleep",
+    );
+    hang_up(second)
+}
+
+/// A client that stays, and the child that is busy with it.
+fn come(lab: &Lab, server: &Prefork, from: u16) -> Result<(TcpStream, u8)> {
+    let mut client = lab.connect_from(from, server.port())?;
+    let child = answer(&mut client)?;
+    server.rest()?;
+    Ok((client, child))
+}
+
+/// The shares of more children, the busiest first.
+fn chart(lab: &mut Lab) -> Result<Plot> {
+    const MORE: u8 = 8;
+    const MANY: usize = 400;
+    let mut series = Vec::new();
+    for (way, name) in Way::ALL.into_iter().zip(["accept", "level", "exclusive", "reuseport"]) {
+        let server = lab.prefork(way, MORE, false)?;
+        let served = serve(lab, &server, MANY)?;
+        let of = |child: u8| served.iter().filter(|served| **served == child).count();
+        let mut shares: Vec<_> = (1..=MORE).map(of).collect();
+        shares.sort_unstable_by(|a, b| b.cmp(a));
+        let points = shares.iter().enumerate();
+        series.push((name, points.map(|(i, n)| ((i + 1) as f64, 100.0 * *n as f64 / MANY as f64)).collect()));
+    }
+    Ok(Plot {
+        title: "The share of the connections that each of eight children gets, by how they wait",
+        x: Axis::linear("child, the busiest first", "number"),
+        y: Axis::linear("share of the connections", "%"),
+        series,
+    })
+}
