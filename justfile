@@ -189,6 +189,10 @@ thundering-herd *ARGS: (run 'thundering-herd' ARGS)
 [group('experiments: 6 fork and accept')]
 who-gets-it *ARGS: (run 'who-gets-it' ARGS)
 
+# What is lost with a listening socket that is closed?
+[group('experiments: 6 fork and accept')]
+queue-lost *ARGS: (run 'queue-lost' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
