@@ -193,6 +193,10 @@ who-gets-it *ARGS: (run 'who-gets-it' ARGS)
 [group('experiments: 6 fork and accept')]
 queue-lost *ARGS: (run 'queue-lost' ARGS)
 
+# What comes of a connection for which no descriptor is left?
+[group('experiments: 6 fork and accept')]
+no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
