@@ -197,6 +197,10 @@ queue-lost *ARGS: (run 'queue-lost' ARGS)
 [group('experiments: 6 fork and accept')]
 no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
 
+# Who answers on a port that both families share?
+[group('experiments: 6 fork and accept')]
+who-answers-both *ARGS: (run 'who-answers-both' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
