@@ -201,6 +201,10 @@ no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
 [group('experiments: 6 fork and accept')]
 who-answers-both *ARGS: (run 'who-answers-both' ARGS)
 
+# What does accept say of a client that is gone?
+[group('experiments: 6 fork and accept')]
+aborted-before-accept *ARGS: (run 'aborted-before-accept' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
