@@ -1,0 +1,69 @@
+//! Who hears of a descriptor: a table with a place for each, and a token that is never anybody else's.
+//!
+//! Contract: a token leads to what it was given for, or to nothing. A place is used again, and the token of whoever
+//! had it before then leads nowhere: an event that was on its way for them reaches nobody.
+
+use crate::Token;
+
+/// A table of what is registered.
+// ANCHOR: handlers
+#[derive(Debug)]
+pub struct Handlers<T> {
+    places: Vec<Place<T>>,
+    /// Places that nobody has.
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Place<T> {
+    generation: u32,
+    registered: Option<T>,
+}
+// ANCHOR_END: handlers
+
+impl<T> Default for Handlers<T> {
+    fn default() -> Self {
+        Self { places: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Handlers<T> {
+    /// Register something, and have a token for it.
+    // ANCHOR: insert
+    pub fn insert(&mut self, registered: T) -> Token {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place { generation: 0, registered: None });
+            u32::try_from(self.places.len() - 1).expect("fewer descriptors than 4 thousand million")
+        });
+        let place = &mut self.places[index as usize];
+        place.registered = Some(registered);
+        Token { index, generation: place.generation }
+    }
+    // ANCHOR_END: insert
+
+    /// What the token was given for, if it is still there.
+    pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
+        let place = self.places.get_mut(token.index as usize)?;
+        place.registered.as_mut().filter(|_| place.generation == token.generation)
+    }
+
+    /// Take it out for good. From now on the token leads nowhere.
+    // ANCHOR: remove
+    pub fn remove(&mut self, token: Token) -> Option<T> {
+        let place = self.places.get_mut(token.index as usize)?;
+        if place.generation != token.generation {
+            return None;
+        }
+        let registered = place.registered.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(token.index);
+        Some(registered)
+    }
+    // ANCHOR_END: remove
+
+    /// The tokens of all that is registered.
+    pub fn tokens(&self) -> Vec<Token> {
+        let taken = self.places.iter().enumerate().filter(|(_, place)| place.registered.is_some());
+        taken.map(|(index, place)| Token { index: index as u32, generation: place.generation }).collect()
+    }
+}

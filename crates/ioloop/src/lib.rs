@@ -1,0 +1,41 @@
+//! An event loop: Tornado's IOLoop in Rust.
+//!
+//! - [`IoLoop`]: what is given to it, and running it; [`LoopHandle`]: what other threads have of it;
+//! - [`iteration`]: the order of everything;
+//! - [`callbacks`], [`timers`], [`handlers`]: what it keeps;
+//! - [`poller`]: what it sleeps in: epoll, poll or select;
+//! - [`Clock`], [`Failure`], `current`, `accept`: where the time comes from, what goes wrong, which loop is meant, and
+//!   accepting on it.
+//!
+//! Contract: one thread runs a loop, and everything it calls may add, change or remove anything. What goes wrong in
+//! a callback, a timer or a handler is reported, and the loop goes on.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! let ioloop = ioloop::IoLoop::new()?;
+//! ioloop.call_later(Duration::from_millis(1), |ioloop| ioloop.stop());
+//! ioloop.start()?;
+//! # Ok::<_, ioloop::Error>(())
+//! ```
+
+mod accept;
+pub mod callbacks;
+mod clock;
+mod current;
+mod events;
+mod failure;
+mod handle;
+pub mod handlers;
+mod ioloop;
+mod iteration;
+pub mod poller;
+pub mod timers;
+
+pub use accept::Removed;
+pub use clock::{Clock, FakeClock};
+pub use cloexec::{Error, Result};
+pub use events::{Events, Ready, Token};
+pub use failure::{Cause, Failure, Origin, Outcome, Reply};
+pub use handle::LoopHandle;
+pub use ioloop::{Config, IoLoop};

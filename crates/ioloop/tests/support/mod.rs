@@ -1,0 +1,69 @@
+//! What the tests share: a loop on each poller, with a guard against loops that never come back.
+
+#![allow(dead_code, reason = "each test program uses a part of this")]
+
+use std::cell::RefCell;
+use std::fmt::Debug;
+use std::io::{PipeReader, PipeWriter, pipe};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ioloop::poller::Kind;
+use ioloop::{Clock, Config, FakeClock, IoLoop};
+
+/// Nothing takes that long, so what has not come by then does not come.
+pub const LONG: Duration = Duration::from_secs(5);
+
+/// Do this with a loop on each poller. The loop fails the test if it runs for long.
+#[track_caller]
+pub fn on_each(test: impl Fn(&IoLoop)) {
+    for poller in Kind::ALL {
+        println!("on {poller}");
+        let ioloop = IoLoop::with(Config { poller, ..Config::default() }).expect("a loop can be made");
+        let hung = ioloop.call_later(LONG, |_| -> () { std::process::abort() });
+        test(&ioloop);
+        ioloop.remove_timeout(hung);
+        ioloop.close();
+    }
+}
+
+/// The same with a clock that stands still unless the loop has nothing to do.
+#[track_caller]
+pub fn on_each_with_a_fake_clock(test: impl Fn(&IoLoop, &FakeClock)) {
+    for poller in Kind::ALL {
+        println!("on {poller}");
+        let clock = FakeClock::default();
+        let config = Config { poller, clock: Clock::Fake(clock.clone()), ..Config::default() };
+        let ioloop = IoLoop::with(config).expect("a loop can be made");
+        test(&ioloop, &clock);
+    }
+}
+
+/// What happened, in its order; clones are one.
+#[derive(Debug, Clone)]
+pub struct Log<T>(Rc<RefCell<Vec<T>>>);
+
+impl<T> Default for Log<T> {
+    fn default() -> Self {
+        Self(Rc::default())
+    }
+}
+
+impl<T: Debug + Clone> Log<T> {
+    pub fn add(&self, what: T) {
+        self.0.borrow_mut().push(what);
+    }
+
+    pub fn take(&self) -> Vec<T> {
+        self.0.take()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+}
+
+/// A pipe: what std makes is close-on-exec.
+pub fn a_pipe() -> (PipeReader, PipeWriter) {
+    pipe().expect("a pipe can be made")
+}
