@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use prefork::fork::ForkGuard;
 
 use crate::callbacks::Callbacks;
@@ -15,7 +16,10 @@ use crate::failure::guarded;
 use crate::handle::{Sent, Shared};
 use crate::handlers::Handlers;
 use crate::poller::{Kind, Poller, is_open};
+use crate::signals::Signals;
+use crate::tasks::Tasks;
 use crate::timers::{TimerId, Timers};
+use crate::trace::Iteration;
 use crate::{
     Cause, Clock, Error, Events, Failure, LoopHandle, Origin, Outcome, Ready, Reply, Result, Token, current,
     iteration,
@@ -24,6 +28,8 @@ use crate::{
 type Callback = Box<dyn FnOnce(&IoLoop) -> Outcome>;
 type Run = Box<dyn FnMut(&IoLoop, Events) -> Outcome>;
 type Hook = Box<dyn FnMut(&IoLoop, Failure)>;
+type Heard = RefCell<Box<dyn FnMut(&IoLoop, Signal) -> Outcome>>;
+type Subscriber = Box<dyn FnMut(&IoLoop, Iteration)>;
 
 /// How a loop is made.
 #[derive(Debug, Clone)]
@@ -64,6 +70,9 @@ pub(crate) struct Inner {
     due: Cell<Vec<TimerId>>,
     ready: Cell<Vec<Ready>>,
     sent: Cell<Vec<Sent>>,
+    signals: Signals<Heard>,
+    tasks: Tasks,
+    subscriber: RefCell<Option<Subscriber>>,
     _guard: ForkGuard,
 }
 
@@ -109,6 +118,9 @@ impl IoLoop {
             due: Cell::default(),
             ready: Cell::default(),
             sent: Cell::default(),
+            signals: Signals::default(),
+            tasks: Tasks::default(),
+            subscriber: RefCell::default(),
             _guard: guard,
         };
         let ioloop = Self(Rc::new(inner));
@@ -235,6 +247,27 @@ impl IoLoop {
         drop(handler);
     }
 
+    // --- signals
+
+    /// From now on, run `handler` in the loop when one of these signals comes: each kind once, however many came.
+    /// In the signal's own handler nothing happens but what wakes the loop.
+    ///
+    /// # Errors
+    /// `EBUSY` for a signal that has an owner in this process, `EINVAL` for SIGKILL and SIGSTOP. The error names it.
+    pub fn add_signal_handler<R: Reply>(
+        &self,
+        signals: &[Signal],
+        mut handler: impl FnMut(&Self, Signal) -> R + 'static,
+    ) -> Result<SignalToken> {
+        let heard: Heard = RefCell::new(Box::new(move |ioloop, signal| handler(ioloop, signal).outcome()));
+        self.0.signals.add(self.0.shared.waker().get_ref().writer(), signals, heard).map(SignalToken)
+    }
+
+    /// Give the signals back to whatever handled them before.
+    pub fn remove_signal_handler(&self, signals: SignalToken) {
+        self.0.signals.remove(signals.0);
+    }
+
     // --- running
 
     /// Run until it is stopped.
@@ -273,6 +306,7 @@ impl IoLoop {
         self.0.callbacks.clear();
         let timers = self.0.timers.take();
         drop(timers);
+        self.close_tasks();
         let tokens = self.0.handlers.borrow().tokens();
         tokens.into_iter().for_each(|token| self.remove_handler(token));
     }
@@ -284,7 +318,34 @@ impl IoLoop {
         drop(previous);
     }
 
+    /// Have this see what each iteration did, when it is over. Without it, nothing of that is measured.
+    pub fn subscribe(&self, subscriber: impl FnMut(&Self, Iteration) + 'static) {
+        let previous = self.0.subscriber.borrow_mut().replace(Box::new(subscriber));
+        drop(previous);
+    }
+
     // --- for the iteration
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    pub(crate) fn is_started(&self) -> bool {
+        self.0.started.get()
+    }
+
+    pub(crate) fn has_subscriber(&self) -> bool {
+        self.0.subscriber.borrow().is_some()
+    }
+
+    pub(crate) fn tell(&self, iteration: Iteration) {
+        // Out of its place while it runs: it may unsubscribe.
+        let subscriber = self.0.subscriber.borrow_mut().take();
+        if let Some(mut subscriber) = subscriber {
+            subscriber(self, iteration);
+            self.0.subscriber.borrow_mut().get_or_insert(subscriber);
+        }
+    }
 
     pub(crate) fn callbacks(&self) -> &Callbacks<Callback> {
         &self.0.callbacks
@@ -320,7 +381,7 @@ impl IoLoop {
         }
     }
 
-    pub(crate) fn sleep(&self, ready: &mut Vec<Ready>, timeout: Duration) -> Result<()> {
+    pub(crate) fn wait(&self, ready: &mut Vec<Ready>, timeout: Duration) -> Result<()> {
         self.0.removed.set(false);
         let mut poller = self.0.poller.borrow_mut();
         let Clock::Fake(clock) = &self.0.clock else { return poller.wait(ready, Some(timeout)) };
@@ -407,6 +468,10 @@ impl IoLoop {
         self.0.shared.receive(&mut sent)?;
         sent.drain(..).for_each(|callback| self.0.callbacks.add(callback));
         self.0.sent.set(sent);
+        // A signal writes to the same waker.
+        for (signal, heard) in self.0.signals.take() {
+            self.add_callback(move |ioloop| (heard.borrow_mut())(ioloop, signal));
+        }
         Ok(())
     }
 
@@ -433,6 +498,10 @@ impl fmt::Debug for IoLoop {
         write!(f, "IoLoop on {kind}, started: {started}, closed: {closed}, {queued} callbacks")
     }
 }
+
+/// Which signal handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignalToken(Token);
 
 /// The loop runs as long as it lives, however that ends.
 struct Running<'a>(&'a Cell<bool>);

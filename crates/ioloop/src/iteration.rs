@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use crate::trace::Iteration;
 use crate::{IoLoop, Origin, Result};
 
 /// The longest sleep. A loop that wakes once an hour for nothing costs nothing.
@@ -21,23 +22,25 @@ const LONGEST: Duration = Duration::from_secs(3600);
 // ANCHOR: turn
 pub(crate) fn turn(ioloop: &IoLoop) -> Result<bool> {
     let (callbacks, timers) = (ioloop.callbacks(), ioloop.timers());
+    let began = ioloop.time();
     let queued = callbacks.len();
     let mut due = ioloop.take_due_buffer();
-    timers.borrow_mut().collect(ioloop.time(), &mut due);
+    timers.borrow_mut().collect(began, &mut due);
 
     callbacks.run(queued, |callback| ioloop.run(Origin::Callback, callback));
+    let mut fired = 0;
     for timer in due.drain(..) {
         // Cancelled by now, it carries nothing.
         let carried = timers.borrow_mut().take(timer);
         if let Some(callback) = carried {
+            fired += 1;
             ioloop.run(Origin::Timer, callback);
         }
     }
     ioloop.give_due_buffer(due);
 
-    // The deadline first, since dropping what was cancelled may take a while, and then a look at the clock.
     let nearest = timers.borrow_mut().nearest();
-    let timeout = match nearest {
+    let asked = match nearest {
         _ if !callbacks.is_empty() => Duration::ZERO,
         Some(deadline) => deadline.saturating_sub(ioloop.time()).min(LONGEST),
         None => LONGEST,
@@ -45,12 +48,20 @@ pub(crate) fn turn(ioloop: &IoLoop) -> Result<bool> {
     if !ioloop.is_running() {
         return Ok(false);
     }
+    // Who looks at the clock when nobody wants to know pays for it.
+    let traced = ioloop.has_subscriber();
+    let asleep = if traced { ioloop.time() } else { began };
     let mut ready = ioloop.take_ready_buffer();
-    ioloop.sleep(&mut ready, timeout)?;
+    ioloop.wait(&mut ready, asked)?;
+    let awake = if traced { ioloop.time() } else { began };
+    let events = ready.len();
     for ready in ready.drain(..) {
         ioloop.dispatch(ready);
     }
     ioloop.give_ready_buffer(ready);
+    if traced {
+        ioloop.tell(Iteration { began, callbacks: queued, timers: fired, asked, asleep, awake, events });
+    }
     Ok(true)
 }
 // ANCHOR_END: turn

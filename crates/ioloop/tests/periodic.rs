@@ -1,0 +1,57 @@
+//! A periodic callback stays on its grid.
+
+mod support;
+
+use std::time::Duration;
+
+use support::{Log, on_each_with_a_fake_clock};
+
+const S: Duration = Duration::from_secs(1);
+
+#[test]
+fn it_runs_at_every_period() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.call_every(10 * S, move |ioloop| seen.add(ioloop.time().as_secs()));
+        ioloop.call_at(45 * S, ioloop::IoLoop::stop);
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), [10, 20, 30, 40]);
+    });
+}
+
+#[test]
+fn an_overrun_is_left_out_and_the_grid_stays() {
+    on_each_with_a_fake_clock(|ioloop, clock| {
+        let log = Log::default();
+        let (seen, clock) = (log.clone(), clock.clone());
+        ioloop.call_every(10 * S, move |ioloop| {
+            seen.add(ioloop.time().as_secs());
+            if seen.len() == 2 {
+                clock.advance(25 * S);
+            }
+        });
+        ioloop.call_at(75 * S, ioloop::IoLoop::stop);
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), [10, 20, 50, 60, 70], "a run from 20 to 45 misses 30 and 40, and 50 is next");
+    });
+}
+
+#[test]
+fn a_panic_does_not_end_it_and_stop_does() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(|_, _| ());
+        let periodic = ioloop.call_every(S, move |ioloop| {
+            seen.add(ioloop.time().as_secs());
+            assert!(seen.len() != 2);
+        });
+        let stop = periodic.clone();
+        ioloop.call_at(3 * S + S / 2, move |ioloop| stop.stop(ioloop));
+        ioloop.call_at(10 * S, ioloop::IoLoop::stop);
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), [1, 2, 3]);
+        periodic.stop(ioloop);
+    });
+}
