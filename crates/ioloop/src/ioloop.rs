@@ -2,33 +2,29 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
 use prefork::fork::ForkGuard;
 
+use crate::blocking::{Blocked, Watch};
 use crate::callbacks::Callbacks;
-use crate::failure::guarded;
+use crate::calls::Callback;
 use crate::handle::{Sent, Shared};
 use crate::handlers::Handlers;
-use crate::poller::{Kind, Poller, is_open};
+use crate::poller::{Kind, Poller};
 use crate::signals::Signals;
 use crate::tasks::Tasks;
 use crate::timers::{TimerId, Timers};
 use crate::trace::Iteration;
-use crate::{
-    Cause, Clock, Error, Events, Failure, LoopHandle, Origin, Outcome, Ready, Reply, Result, Token, current,
-    iteration,
-};
+use crate::waking::Heard;
+use crate::watching::Handler;
+use crate::{Clock, Error, Events, Failure, LoopHandle, Ready, Reply, Result, current, iteration};
 
-type Callback = Box<dyn FnOnce(&IoLoop) -> Outcome>;
-type Run = Box<dyn FnMut(&IoLoop, Events) -> Outcome>;
 type Hook = Box<dyn FnMut(&IoLoop, Failure)>;
-type Heard = RefCell<Box<dyn FnMut(&IoLoop, Signal) -> Outcome>>;
 type Subscriber = Box<dyn FnMut(&IoLoop, Iteration)>;
 
 /// How a loop is made.
@@ -51,36 +47,30 @@ impl Default for Config {
 
 /// An event loop, of one thread. Clones are one loop; with the last of them it is closed.
 #[derive(Clone)]
-pub struct IoLoop(Rc<Inner>);
+pub struct IoLoop(pub(crate) Rc<Inner>);
 
 pub(crate) struct Inner {
-    poller: RefCell<Box<dyn Poller>>,
-    kind: Kind,
-    clock: Clock,
-    callbacks: Callbacks<Callback>,
-    timers: RefCell<Timers<Callback>>,
-    handlers: RefCell<Handlers<Handler>>,
-    shared: Arc<Shared>,
-    hook: RefCell<Option<Hook>>,
-    started: Cell<bool>,
-    stopped: Cell<bool>,
-    closed: Cell<bool>,
+    pub(crate) poller: RefCell<Box<dyn Poller>>,
+    pub(crate) kind: Kind,
+    pub(crate) clock: Clock,
+    pub(crate) callbacks: Callbacks<Callback>,
+    pub(crate) timers: RefCell<Timers<Callback>>,
+    pub(crate) handlers: RefCell<Handlers<Handler>>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) hook: RefCell<Option<Hook>>,
+    pub(crate) started: Cell<bool>,
+    pub(crate) stopped: Cell<bool>,
+    pub(crate) closed: Cell<bool>,
     /// Was a handler removed since the last sleep? Then an event for nobody may be one that was on its way.
-    removed: Cell<bool>,
-    due: Cell<Vec<TimerId>>,
-    ready: Cell<Vec<Ready>>,
-    sent: Cell<Vec<Sent>>,
-    signals: Signals<Heard>,
-    tasks: Tasks,
-    subscriber: RefCell<Option<Subscriber>>,
+    pub(crate) removed: Cell<bool>,
+    pub(crate) due: Cell<Vec<TimerId>>,
+    pub(crate) ready: Cell<Vec<Ready>>,
+    pub(crate) sent: Cell<Vec<Sent>>,
+    pub(crate) signals: Signals<Heard>,
+    pub(crate) tasks: Tasks,
+    pub(crate) subscriber: RefCell<Option<Subscriber>>,
+    pub(crate) watch: RefCell<Option<Watch>>,
     _guard: ForkGuard,
-}
-
-struct Handler {
-    fd: RawFd,
-    interest: Events,
-    /// Out of its place while it runs.
-    run: Option<Run>,
 }
 
 impl IoLoop {
@@ -121,6 +111,7 @@ impl IoLoop {
             signals: Signals::default(),
             tasks: Tasks::default(),
             subscriber: RefCell::default(),
+            watch: RefCell::default(),
             _guard: guard,
         };
         let ioloop = Self(Rc::new(inner));
@@ -149,126 +140,6 @@ impl IoLoop {
     pub fn time(&self) -> Duration {
         self.0.clock.now()
     }
-
-    // --- callbacks and timers
-
-    /// Run this in the next iteration. Closed, the loop forgets it.
-    pub fn add_callback<R: Reply>(&self, callback: impl FnOnce(&Self) -> R + 'static) {
-        if !self.0.closed.get() {
-            self.0.callbacks.add(Box::new(move |ioloop| callback(ioloop).outcome()));
-        }
-    }
-
-    /// Run this at that time by the loop's clock, or as soon after as may be.
-    pub fn call_at<R: Reply>(
-        &self,
-        deadline: Duration,
-        callback: impl FnOnce(&Self) -> R + 'static,
-    ) -> TimerId {
-        let callback: Callback = Box::new(move |ioloop| callback(ioloop).outcome());
-        self.0.timers.borrow_mut().add(deadline, callback)
-    }
-
-    /// Run this after so long.
-    pub fn call_later<R: Reply>(
-        &self,
-        delay: Duration,
-        callback: impl FnOnce(&Self) -> R + 'static,
-    ) -> TimerId {
-        self.call_at(self.time().saturating_add(delay), callback)
-    }
-
-    /// Have a timer not run. One that ran or was removed already is no error.
-    pub fn remove_timeout(&self, timer: TimerId) {
-        // Dropped outside of the borrow: what it carries may be the last of something that has a timer too.
-        let carried = self.0.timers.borrow_mut().cancel(timer);
-        drop(carried);
-    }
-
-    // --- handlers
-
-    /// From now on, run `handler` when `source` is ready for what `interest` says. The loop owns the source until
-    /// the handler is removed, so its number stays open and its own as long as the kernel may report it.
-    ///
-    /// # Errors
-    /// `EEXIST` if its number is registered, `EPERM` for what is always ready: a regular file; `EINVAL` for what this
-    /// poller cannot do; `ENOSPC`, see epoll_ctl(2). Nothing has changed then.
-    pub fn add_handler<S: AsFd + 'static, R: Reply>(
-        &self,
-        source: S,
-        interest: Events,
-        mut handler: impl FnMut(&Self, &S, Events) -> R + 'static,
-    ) -> Result<Token> {
-        let fd = source.as_fd().as_raw_fd();
-        self.register(
-            fd,
-            interest,
-            Box::new(move |ioloop, events| handler(ioloop, &source, events).outcome()),
-        )
-    }
-
-    fn register(&self, fd: RawFd, interest: Events, run: Run) -> Result<Token> {
-        if self.0.closed.get() {
-            return Err(Error::on("add_handler", "a loop that is closed")(Errno::EBADF));
-        }
-        let token = self.0.handlers.borrow_mut().insert(Handler { fd, interest, run: Some(run) });
-        let added = self.0.poller.borrow_mut().add(fd, token, interest);
-        if added.is_err() {
-            let removed = self.0.handlers.borrow_mut().remove(token);
-            drop(removed);
-        }
-        added.map(|()| token)
-    }
-
-    /// Watch it for something else.
-    ///
-    /// # Errors
-    /// `ENOENT` for a token that is nobody's any more; the poller's.
-    pub fn update_handler(&self, token: Token, interest: Events) -> Result<()> {
-        let mut handlers = self.0.handlers.borrow_mut();
-        let Some(handler) = handlers.get_mut(token) else {
-            return Err(Error::on("update_handler", "a handler that was removed")(Errno::ENOENT));
-        };
-        // A oneshot that has fired is watched for nothing, whatever it was added with.
-        if handler.interest != interest || interest.contains(Events::ONESHOT) {
-            self.0.poller.borrow_mut().modify(handler.fd, token, interest)?;
-            handler.interest = interest;
-        }
-        Ok(())
-    }
-
-    /// Have a handler not run any more, not even for an event that is on its way, and close its source. A token
-    /// that is nobody's is no error. A handler may remove itself.
-    pub fn remove_handler(&self, token: Token) {
-        let Some(handler) = self.0.handlers.borrow_mut().remove(token) else { return };
-        self.0.removed.set(true);
-        // Before the source is closed with what `run` holds. Closed by somebody else, it is gone already.
-        let _ = self.0.poller.borrow_mut().remove(handler.fd);
-        drop(handler);
-    }
-
-    // --- signals
-
-    /// From now on, run `handler` in the loop when one of these signals comes: each kind once, however many came.
-    /// In the signal's own handler nothing happens but what wakes the loop.
-    ///
-    /// # Errors
-    /// `EBUSY` for a signal that has an owner in this process, `EINVAL` for SIGKILL and SIGSTOP. The error names it.
-    pub fn add_signal_handler<R: Reply>(
-        &self,
-        signals: &[Signal],
-        mut handler: impl FnMut(&Self, Signal) -> R + 'static,
-    ) -> Result<SignalToken> {
-        let heard: Heard = RefCell::new(Box::new(move |ioloop, signal| handler(ioloop, signal).outcome()));
-        self.0.signals.add(self.0.shared.waker().get_ref().writer(), signals, heard).map(SignalToken)
-    }
-
-    /// Give the signals back to whatever handled them before.
-    pub fn remove_signal_handler(&self, signals: SignalToken) {
-        self.0.signals.remove(signals.0);
-    }
-
-    // --- running
 
     /// Run until it is stopped.
     ///
@@ -324,10 +195,46 @@ impl IoLoop {
         drop(previous);
     }
 
+    /// Have `report` hear, in a thread of its own, of whatever keeps the loop from its next sleep for longer than
+    /// `threshold`, with the stack, while it still does. Without a threshold: no more. It may be set from inside.
+    ///
+    /// As long as it is set the process has a thread more, and does not fork; and each iteration makes three system
+    /// calls more.
+    ///
+    /// # Errors
+    /// `EBUSY` if another loop of this process is watched; those of timer_create(2).
+    pub fn set_blocking_threshold(
+        &self,
+        threshold: Option<Duration>,
+        report: impl FnMut(&Blocked) + Send + 'static,
+    ) -> Result<()> {
+        // The old one first: there is one in a process.
+        let previous = self.0.watch.take();
+        drop(previous);
+        if let Some(threshold) = threshold {
+            let watch = Watch::new(threshold, report)?;
+            if self.is_started() {
+                watch.arm();
+            }
+            *self.0.watch.borrow_mut() = Some(watch);
+        }
+        Ok(())
+    }
+
     // --- for the iteration
 
-    pub(crate) fn tasks(&self) -> &Tasks {
-        &self.0.tasks
+    /// From here on it is the code of others that runs.
+    pub(crate) fn arm(&self) {
+        if let Some(watch) = &*self.0.watch.borrow() {
+            watch.arm();
+        }
+    }
+
+    /// And from here on nobody's.
+    pub(crate) fn disarm(&self) {
+        if let Some(watch) = &*self.0.watch.borrow() {
+            watch.disarm();
+        }
     }
 
     pub(crate) fn is_started(&self) -> bool {
@@ -347,38 +254,8 @@ impl IoLoop {
         }
     }
 
-    pub(crate) fn callbacks(&self) -> &Callbacks<Callback> {
-        &self.0.callbacks
-    }
-
-    pub(crate) fn timers(&self) -> &RefCell<Timers<Callback>> {
-        &self.0.timers
-    }
-
     pub(crate) fn is_running(&self) -> bool {
         !self.0.stopped.get() && !self.0.shared.take_stop() && !self.0.closed.get()
-    }
-
-    pub(crate) fn take_due_buffer(&self) -> Vec<TimerId> {
-        self.0.due.take()
-    }
-
-    pub(crate) fn give_due_buffer(&self, due: Vec<TimerId>) {
-        self.0.due.set(due);
-    }
-
-    pub(crate) fn take_ready_buffer(&self) -> Vec<Ready> {
-        self.0.ready.take()
-    }
-
-    pub(crate) fn give_ready_buffer(&self, ready: Vec<Ready>) {
-        self.0.ready.set(ready);
-    }
-
-    pub(crate) fn run(&self, origin: Origin, callback: Callback) {
-        if let Err(cause) = guarded(|| callback(self)) {
-            self.failed(Failure { origin, cause });
-        }
     }
 
     pub(crate) fn wait(&self, ready: &mut Vec<Ready>, timeout: Duration) -> Result<()> {
@@ -392,65 +269,7 @@ impl IoLoop {
         Ok(())
     }
 
-    // ANCHOR: dispatch
-    pub(crate) fn dispatch(&self, ready: Ready) {
-        let Ready { token, events } = ready;
-        let found =
-            self.0.handlers.borrow_mut().get_mut(token).map(|handler| (handler.fd, handler.run.take()));
-        let Some((fd, Some(mut run))) = found else {
-            // Nobody was removed since the kernel was asked, so it reports something that the loop knows nothing of.
-            if !self.0.removed.get() {
-                self.rebuild();
-            }
-            return;
-        };
-        let outcome = if events.contains(Events::INVALID) {
-            Err(Cause::Error(
-                Error::on("poll", format_args!("descriptor {fd}, which is not open"))(Errno::EBADF).into(),
-            ))
-        } else {
-            guarded(|| run(self, events))
-        };
-        // Back in its place, if it has that still; else it is dropped, with its source, now that it has come back.
-        let homeless = match self.0.handlers.borrow_mut().get_mut(token) {
-            Some(handler) => handler.run.replace(run),
-            None => Some(run),
-        };
-        drop(homeless);
-        if let Err(cause) = outcome {
-            self.handler_failed(token, Failure { origin: Origin::Handler(fd), cause });
-        }
-    }
-    // ANCHOR_END: dispatch
-
-    fn handler_failed(&self, token: Token, failure: Failure) {
-        let Origin::Handler(fd) = failure.origin else { return };
-        // Closed behind the loop's back. If the file is open elsewhere, epoll goes on reporting it, and nobody can
-        // tell it not to by a number that is gone: only a new epoll is rid of it.
-        if !is_open(fd) {
-            self.remove_handler(token);
-            self.rebuild();
-        }
-        if !failure.is_broken_pipe() {
-            self.failed(failure);
-        }
-    }
-
-    /// Sleep in a new poller, with all that is registered and open.
-    fn rebuild(&self) {
-        // Without a descriptor for a new one, the old one has to do.
-        let Ok(mut poller) = self.0.kind.make() else { return };
-        let mut handlers = self.0.handlers.borrow_mut();
-        for token in handlers.tokens() {
-            if let Some(Handler { fd, interest, .. }) = handlers.get_mut(token) {
-                // One that is not open has no events any more.
-                let _ = poller.add(*fd, token, *interest);
-            }
-        }
-        *self.0.poller.borrow_mut() = poller;
-    }
-
-    fn failed(&self, failure: Failure) {
+    pub(crate) fn failed(&self, failure: Failure) {
         // Out of its place while it runs: it may set another.
         let hook = self.0.hook.borrow_mut().take();
         match hook {
@@ -460,19 +279,6 @@ impl IoLoop {
             }
             None => eprintln!("ioloop: {failure}"),
         }
-    }
-
-    /// The waker is ready: take what other threads have sent.
-    fn receive(&self) -> Result<()> {
-        let mut sent = self.0.sent.take();
-        self.0.shared.receive(&mut sent)?;
-        sent.drain(..).for_each(|callback| self.0.callbacks.add(callback));
-        self.0.sent.set(sent);
-        // A signal writes to the same waker.
-        for (signal, heard) in self.0.signals.take() {
-            self.add_callback(move |ioloop| (heard.borrow_mut())(ioloop, signal));
-        }
-        Ok(())
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Inner> {
@@ -498,10 +304,6 @@ impl fmt::Debug for IoLoop {
         write!(f, "IoLoop on {kind}, started: {started}, closed: {closed}, {queued} callbacks")
     }
 }
-
-/// Which signal handler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SignalToken(Token);
 
 /// The loop runs as long as it lives, however that ends.
 struct Running<'a>(&'a Cell<bool>);

@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use crate::ioloop::Inner;
 use crate::trace::Iteration;
 use crate::{IoLoop, Origin, Result};
 
@@ -21,10 +22,11 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// The poller's.
 // ANCHOR: turn
 pub(crate) fn turn(ioloop: &IoLoop) -> Result<bool> {
-    let (callbacks, timers) = (ioloop.callbacks(), ioloop.timers());
+    let Inner { callbacks, timers, .. } = &*ioloop.0;
+    ioloop.arm();
     let began = ioloop.time();
     let queued = callbacks.len();
-    let mut due = ioloop.take_due_buffer();
+    let mut due = ioloop.0.due.take();
     timers.borrow_mut().collect(began, &mut due);
 
     callbacks.run(queued, |callback| ioloop.run(Origin::Callback, callback));
@@ -37,7 +39,7 @@ pub(crate) fn turn(ioloop: &IoLoop) -> Result<bool> {
             ioloop.run(Origin::Timer, callback);
         }
     }
-    ioloop.give_due_buffer(due);
+    ioloop.0.due.set(due);
 
     let nearest = timers.borrow_mut().nearest();
     let asked = match nearest {
@@ -45,20 +47,23 @@ pub(crate) fn turn(ioloop: &IoLoop) -> Result<bool> {
         Some(deadline) => deadline.saturating_sub(ioloop.time()).min(LONGEST),
         None => LONGEST,
     };
+    ioloop.disarm();
     if !ioloop.is_running() {
         return Ok(false);
     }
     // Who looks at the clock when nobody wants to know pays for it.
     let traced = ioloop.has_subscriber();
     let asleep = if traced { ioloop.time() } else { began };
-    let mut ready = ioloop.take_ready_buffer();
+    let mut ready = ioloop.0.ready.take();
     ioloop.wait(&mut ready, asked)?;
     let awake = if traced { ioloop.time() } else { began };
     let events = ready.len();
+    ioloop.arm();
     for ready in ready.drain(..) {
         ioloop.dispatch(ready);
     }
-    ioloop.give_ready_buffer(ready);
+    ioloop.0.ready.set(ready);
+    ioloop.disarm();
     if traced {
         ioloop.tell(Iteration { began, callbacks: queued, timers: fired, asked, asleep, awake, events });
     }

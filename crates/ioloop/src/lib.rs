@@ -20,9 +20,12 @@
 //! ```
 
 mod accept;
+pub mod blocking;
 pub mod callbacks;
+mod calls;
 mod clock;
 mod current;
+pub mod epoll;
 mod events;
 mod failure;
 mod handle;
@@ -30,23 +33,29 @@ pub mod handlers;
 mod ioloop;
 mod iteration;
 mod periodic;
+pub mod poll;
 pub mod poller;
 mod ready;
 mod run_sync;
+pub mod select;
 pub mod signals;
 mod tasks;
 pub mod timers;
 mod trace;
+mod waking;
+mod watching;
 
 pub use accept::Removed;
+pub use blocking::Blocked;
 pub use clock::{Clock, FakeClock};
 pub use cloexec::{Error, Result};
 pub use events::{Events, Ready, Token};
 pub use failure::{Cause, Failure, Origin, Outcome, Reply};
 pub use handle::LoopHandle;
-pub use ioloop::{Config, IoLoop, SignalToken};
+pub use ioloop::{Config, IoLoop};
 pub use periodic::Periodic;
 pub use ready::{Sleep, Watched};
 pub use run_sync::NoResult;
 pub use tasks::TaskId;
 pub use trace::Iteration;
+pub use waking::SignalToken;

@@ -13,11 +13,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::libc;
 
-use crate::{Error, Events, Ready, Result, Token};
-
-pub mod epoll;
-pub mod poll;
-pub mod select;
+use crate::{Error, Events, Ready, Result, Token, epoll, poll, select};
 
 /// What a loop needs of the kernel.
 // ANCHOR: poller

@@ -53,10 +53,10 @@ impl IoLoop {
     /// Run a future to its end. An error that it comes to is reported, as a callback's.
     pub fn spawn<R: Reply>(&self, future: impl Future<Output = R> + 'static) -> TaskId {
         let future: Boxed = Box::pin(async move { future.await.outcome() });
-        let task = self.tasks().tasks.borrow_mut().insert(Task { future: Some(future), waker: None });
+        let task = self.0.tasks.tasks.borrow_mut().insert(Task { future: Some(future), waker: None });
         let waker = TaskWaker { ioloop: self.handle(), task, queued: AtomicBool::new(false) };
         let waker = Arc::new(waker);
-        if let Some(place) = self.tasks().tasks.borrow_mut().get_mut(task) {
+        if let Some(place) = self.0.tasks.tasks.borrow_mut().get_mut(task) {
             place.waker = Some(Arc::clone(&waker));
         }
         waker.wake();
@@ -65,14 +65,15 @@ impl IoLoop {
 
     /// Drop a task where it stands. One that has come to its end is no error.
     pub fn cancel(&self, task: TaskId) {
-        let removed = self.tasks().tasks.borrow_mut().remove(task.0);
+        let removed = self.0.tasks.tasks.borrow_mut().remove(task.0);
         drop(removed);
     }
 
     // ANCHOR: poll_task
     fn poll_task(&self, task: Token) -> Outcome {
         let found = self
-            .tasks()
+            .0
+            .tasks
             .tasks
             .borrow_mut()
             .get_mut(task)
@@ -85,7 +86,7 @@ impl IoLoop {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => {
                 gone.done.set(false);
-                let homeless = match self.tasks().tasks.borrow_mut().get_mut(task) {
+                let homeless = match self.0.tasks.tasks.borrow_mut().get_mut(task) {
                     Some(place) => place.future.replace(future),
                     // It was cancelled from inside.
                     None => Some(future),
@@ -98,7 +99,7 @@ impl IoLoop {
     // ANCHOR_END: poll_task
 
     pub(crate) fn close_tasks(&self) {
-        let tasks = self.tasks().tasks.take();
+        let tasks = self.0.tasks.tasks.take();
         drop(tasks);
     }
 }

@@ -54,7 +54,7 @@ fn every_callback_from_many_threads_is_run_in_its_threads_order() {
         stopper.join().unwrap().unwrap();
         // What was sent before the stop, and is not run yet.
         ioloop.call_later(Duration::ZERO, |ioloop| {
-            ioloop.add_callback(|ioloop| ioloop.add_callback(IoLoop::stop))
+            ioloop.add_callback(|ioloop| ioloop.add_callback(IoLoop::stop));
         });
         ioloop.start().unwrap();
         let mut next = [0; 4];

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::libc;
 
-use super::{Poller, failed, milliseconds};
+use crate::poller::{self, Poller, failed, milliseconds};
 use crate::{Error, Events, Ready, Result, Token};
 
 /// The list.
@@ -43,7 +43,7 @@ impl Poller for Poll {
         if self.place("poll", fd).is_ok() {
             return Err(failed("poll: add", fd, Errno::EEXIST));
         }
-        super::can_be_watched(fd, interest)?;
+        poller::can_be_watched(fd, interest)?;
         self.fds.push(libc::pollfd { fd, events: bits(interest), revents: 0 });
         self.watched.push(Watched { token, interest });
         Ok(())
@@ -51,7 +51,7 @@ impl Poller for Poll {
 
     fn modify(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()> {
         let place = self.place("poll: modify", fd)?;
-        super::can_be_watched(fd, interest)?;
+        poller::can_be_watched(fd, interest)?;
         self.fds[place] = libc::pollfd { fd, events: bits(interest), revents: 0 };
         self.watched[place] = Watched { token, interest };
         Ok(())

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::{Poller, failed, milliseconds};
+use crate::poller::{Poller, failed, milliseconds};
 use crate::{Error, Events, Ready, Result, Token};
 
 /// How many events a wait fetches at most. What is ready beyond that is reported by the next one.

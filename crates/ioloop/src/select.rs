@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::libc;
 
-use super::{Poller, failed, milliseconds};
+use crate::poller::{self, Poller, failed, milliseconds};
 use crate::{Error, Events, Ready, Result, Token};
 
 /// The list, by number.
@@ -44,13 +44,13 @@ impl Poller for Select {
                 format_args!("descriptor {fd}: select has room for numbers below {} only", libc::FD_SETSIZE);
             return Err(Error::on("select: add", object)(Errno::EINVAL));
         }
-        super::can_be_watched(fd, interest)?;
+        poller::can_be_watched(fd, interest)?;
         self.watched.insert(fd, Watched { token, interest });
         Ok(())
     }
 
     fn modify(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()> {
-        super::can_be_watched(fd, interest)?;
+        poller::can_be_watched(fd, interest)?;
         let watched = self.watched.get_mut(&fd).ok_or_else(|| failed("select: modify", fd, Errno::ENOENT))?;
         *watched = Watched { token, interest };
         Ok(())
@@ -84,7 +84,7 @@ impl Poller for Select {
             for (set, bit) in sets.iter().zip(SETS) {
                 events.set(bit, set.contains(*fd));
             }
-            events.set(Events::INVALID, nothing && !super::is_open(*fd));
+            events.set(Events::INVALID, nothing && !poller::is_open(*fd));
             if !events.is_empty() {
                 ready.push(Ready { token: watched.token, events });
                 if watched.interest.contains(Events::ONESHOT) {

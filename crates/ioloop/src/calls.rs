@@ -1,0 +1,51 @@
+//! Callbacks and timers, as they are given to a loop, and running one.
+
+use std::time::Duration;
+
+use crate::failure::guarded;
+use crate::timers::TimerId;
+use crate::{Failure, IoLoop, Origin, Outcome, Reply};
+
+/// What runs once.
+pub(crate) type Callback = Box<dyn FnOnce(&IoLoop) -> Outcome>;
+
+impl IoLoop {
+    /// Run this in the next iteration. Closed, the loop forgets it.
+    pub fn add_callback<R: Reply>(&self, callback: impl FnOnce(&Self) -> R + 'static) {
+        if !self.0.closed.get() {
+            self.0.callbacks.add(Box::new(move |ioloop| callback(ioloop).outcome()));
+        }
+    }
+
+    /// Run this at that time by the loop's clock, or as soon after as may be.
+    pub fn call_at<R: Reply>(
+        &self,
+        deadline: Duration,
+        callback: impl FnOnce(&Self) -> R + 'static,
+    ) -> TimerId {
+        let callback: Callback = Box::new(move |ioloop| callback(ioloop).outcome());
+        self.0.timers.borrow_mut().add(deadline, callback)
+    }
+
+    /// Run this after so long.
+    pub fn call_later<R: Reply>(
+        &self,
+        delay: Duration,
+        callback: impl FnOnce(&Self) -> R + 'static,
+    ) -> TimerId {
+        self.call_at(self.time().saturating_add(delay), callback)
+    }
+
+    /// Have a timer not run. One that ran or was removed already is no error.
+    pub fn remove_timeout(&self, timer: TimerId) {
+        // Dropped outside of the borrow: what it carries may be the last of something that has a timer too.
+        let carried = self.0.timers.borrow_mut().cancel(timer);
+        drop(carried);
+    }
+
+    pub(crate) fn run(&self, origin: Origin, callback: Callback) {
+        if let Err(cause) = guarded(|| callback(self)) {
+            self.failed(Failure { origin, cause });
+        }
+    }
+}

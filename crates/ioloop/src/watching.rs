@@ -1,0 +1,139 @@
+//! Handlers, as they are given to a loop, and running one for an event.
+
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use nix::errno::Errno;
+
+use crate::failure::guarded;
+use crate::poller::is_open;
+use crate::{Cause, Error, Events, Failure, IoLoop, Origin, Outcome, Ready, Reply, Result, Token};
+
+type Run = Box<dyn FnMut(&IoLoop, Events) -> Outcome>;
+
+/// A handler, and what it is registered for.
+pub(crate) struct Handler {
+    fd: RawFd,
+    interest: Events,
+    /// Out of its place while it runs.
+    run: Option<Run>,
+}
+
+impl IoLoop {
+    /// From now on, run `handler` when `source` is ready for what `interest` says. The loop owns the source until
+    /// the handler is removed, so its number stays open and its own as long as the kernel may report it.
+    ///
+    /// # Errors
+    /// `EEXIST` if its number is registered, `EPERM` for what is always ready: a regular file; `EINVAL` for what this
+    /// poller cannot do; `ENOSPC`, see epoll_ctl(2). Nothing has changed then.
+    pub fn add_handler<S: AsFd + 'static, R: Reply>(
+        &self,
+        source: S,
+        interest: Events,
+        mut handler: impl FnMut(&Self, &S, Events) -> R + 'static,
+    ) -> Result<Token> {
+        let fd = source.as_fd().as_raw_fd();
+        self.register(
+            fd,
+            interest,
+            Box::new(move |ioloop, events| handler(ioloop, &source, events).outcome()),
+        )
+    }
+
+    pub(crate) fn register(&self, fd: RawFd, interest: Events, run: Run) -> Result<Token> {
+        if self.0.closed.get() {
+            return Err(Error::on("add_handler", "a loop that is closed")(Errno::EBADF));
+        }
+        let token = self.0.handlers.borrow_mut().insert(Handler { fd, interest, run: Some(run) });
+        let added = self.0.poller.borrow_mut().add(fd, token, interest);
+        if added.is_err() {
+            let removed = self.0.handlers.borrow_mut().remove(token);
+            drop(removed);
+        }
+        added.map(|()| token)
+    }
+
+    /// Watch it for something else.
+    ///
+    /// # Errors
+    /// `ENOENT` for a token that is nobody's any more; the poller's.
+    pub fn update_handler(&self, token: Token, interest: Events) -> Result<()> {
+        let mut handlers = self.0.handlers.borrow_mut();
+        let Some(handler) = handlers.get_mut(token) else {
+            return Err(Error::on("update_handler", "a handler that was removed")(Errno::ENOENT));
+        };
+        // A oneshot that has fired is watched for nothing, whatever it was added with.
+        if handler.interest != interest || interest.contains(Events::ONESHOT) {
+            self.0.poller.borrow_mut().modify(handler.fd, token, interest)?;
+            handler.interest = interest;
+        }
+        Ok(())
+    }
+
+    /// Have a handler not run any more, not even for an event that is on its way, and close its source. A token
+    /// that is nobody's is no error. A handler may remove itself.
+    pub fn remove_handler(&self, token: Token) {
+        let Some(handler) = self.0.handlers.borrow_mut().remove(token) else { return };
+        self.0.removed.set(true);
+        // Before the source is closed with what `run` holds. Closed by somebody else, it is gone already.
+        let _ = self.0.poller.borrow_mut().remove(handler.fd);
+        drop(handler);
+    }
+
+    // ANCHOR: dispatch
+    pub(crate) fn dispatch(&self, ready: Ready) {
+        let Ready { token, events } = ready;
+        let found =
+            self.0.handlers.borrow_mut().get_mut(token).map(|handler| (handler.fd, handler.run.take()));
+        let Some((fd, Some(mut run))) = found else {
+            // Nobody was removed since the kernel was asked, so it reports something that the loop knows nothing of.
+            if !self.0.removed.get() {
+                self.rebuild();
+            }
+            return;
+        };
+        let outcome = if events.contains(Events::INVALID) {
+            Err(Cause::Error(
+                Error::on("poll", format_args!("descriptor {fd}, which is not open"))(Errno::EBADF).into(),
+            ))
+        } else {
+            guarded(|| run(self, events))
+        };
+        // Back in its place, if it has that still; else it is dropped, with its source, now that it has come back.
+        let homeless = match self.0.handlers.borrow_mut().get_mut(token) {
+            Some(handler) => handler.run.replace(run),
+            None => Some(run),
+        };
+        drop(homeless);
+        if let Err(cause) = outcome {
+            self.handler_failed(token, Failure { origin: Origin::Handler(fd), cause });
+        }
+    }
+    // ANCHOR_END: dispatch
+
+    fn handler_failed(&self, token: Token, failure: Failure) {
+        let Origin::Handler(fd) = failure.origin else { return };
+        // Closed behind the loop's back. If the file is open elsewhere, epoll goes on reporting it, and nobody can
+        // tell it not to by a number that is gone: only a new epoll is rid of it.
+        if !is_open(fd) {
+            self.remove_handler(token);
+            self.rebuild();
+        }
+        if !failure.is_broken_pipe() {
+            self.failed(failure);
+        }
+    }
+
+    /// Sleep in a new poller, with all that is registered and open.
+    fn rebuild(&self) {
+        // Without a descriptor for a new one, the old one has to do.
+        let Ok(mut poller) = self.0.kind.make() else { return };
+        let mut handlers = self.0.handlers.borrow_mut();
+        for token in handlers.tokens() {
+            if let Some(Handler { fd, interest, .. }) = handlers.get_mut(token) {
+                // One that is not open has no events any more.
+                let _ = poller.add(*fd, token, *interest);
+            }
+        }
+        *self.0.poller.borrow_mut() = poller;
+    }
+}

@@ -1,0 +1,74 @@
+//! What a loop allocates when it has all that it needs: nothing.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{PipeReader, Read, Write};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ioloop::poller::Kind;
+use ioloop::{Config, Events, IoLoop};
+
+thread_local! {
+    /// Of this thread: the test runner has others.
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+struct Counting;
+
+// SAFETY: all of it is done by the system's allocator; counting touches one number of the thread's own.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on as they are.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on as they are.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// A byte goes through a pipe, again and again: an event and an iteration each time. Callbacks and timers of what
+/// is as small as nothing go with it.
+#[test]
+fn the_steady_state_allocates_nothing() {
+    for poller in [Kind::Epoll, Kind::Poll] {
+        let ioloop = IoLoop::with(Config { poller, ..Config::default() }).unwrap();
+        let (reader, mut writer) = support::a_pipe();
+        writer.write_all(b"x").unwrap();
+        let seen = Rc::new(Cell::new((0, 0)));
+        let (events, counts) = (Cell::new(0), Rc::clone(&seen));
+        ioloop
+            .add_handler(reader, Events::READ, move |ioloop, mut reader: &PipeReader, _| {
+                let mut byte = [0];
+                reader.read_exact(&mut byte)?;
+                ioloop.add_callback(|_| ());
+                ioloop.call_later(Duration::ZERO, |_| ());
+                events.set(events.get() + 1);
+                match events.get() {
+                    1000 => counts.set((ALLOCATIONS.get(), 0)),
+                    3000 => {
+                        counts.set((counts.get().0, ALLOCATIONS.get()));
+                        ioloop.stop();
+                    }
+                    _ => {}
+                }
+                writer.write_all(&byte)
+            })
+            .unwrap();
+        ioloop.start().unwrap();
+        let (before, after) = seen.get();
+        assert_eq!(
+            after - before,
+            0,
+            "allocations in 2000 iterations on {poller}, each with an event, a callback, a timer"
+        );
+    }
+}

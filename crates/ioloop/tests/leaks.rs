@@ -1,0 +1,23 @@
+//! What a loop leaves behind: nothing. One test, since it counts what is the whole process's.
+
+mod support;
+
+use std::time::Duration;
+
+use ioloop::{Config, Events, IoLoop};
+
+#[test]
+fn two_thousand_loops_leave_no_descriptor() {
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let make = || {
+        let ioloop = IoLoop::with(Config { make_current: Some(false), ..Config::default() }).unwrap();
+        let (reader, _writer) = support::a_pipe();
+        ioloop.add_handler(reader, Events::READ, |_, _, _| ()).unwrap();
+        ioloop.call_later(Duration::from_secs(1), |_| ());
+        ioloop.spawn(std::future::pending::<()>());
+    };
+    make();
+    let before = open();
+    (0..2000).for_each(|_| make());
+    assert_eq!(open(), before, "2000 loops were made and dropped");
+}
