@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-/// How many pairs.
-const PAIRS: usize = 1001;
+/// How long all pairs take, about.
+const WHOLE: Duration = Duration::from_secs(5);
 
 /// How long one measurement takes, about: short beside what disturbs it, long beside the clock.
 const BLOCK: Duration = Duration::from_micros(100);
@@ -16,12 +16,17 @@ const BLOCK: Duration = Duration::from_micros(100);
 /// median of the pairs' ratios, with the quartiles. What disturbs the machine for longer than a pair takes disturbs
 /// both alike.
 pub fn compare(name: &str, mut bare: impl FnMut(), mut ours: impl FnMut()) {
-    // `cargo test` runs benches too, to see that they work: once is enough.
-    let pairs = if std::env::args().any(|arg| arg == "--bench") { PAIRS } else { 1 };
-    let times = {
+    let once = {
+        bare();
         let start = Instant::now();
-        (0..100).for_each(|_| bare());
-        (BLOCK.as_nanos() * 100 / start.elapsed().as_nanos().max(1)).max(1)
+        (0..10).for_each(|_| bare());
+        start.elapsed() / 10
+    };
+    let times = (BLOCK.as_nanos() / once.as_nanos().max(1)).max(1);
+    // `cargo test` runs benches too, to see that they work: once is enough.
+    let pairs = match std::env::args().any(|arg| arg == "--bench") {
+        true => (WHOLE.as_nanos() / (2 * times * once.as_nanos().max(1))).clamp(51, 10_001),
+        false => 1,
     };
     let block = |work: &mut dyn FnMut()| {
         let start = Instant::now();

@@ -1,30 +1,32 @@
 //! What is to run in the next iteration, first come, first served.
 //!
 //! Contract: an iteration takes what is queued when it begins, and no more: what is added meanwhile waits for the
-//! next one, and descriptors have their turn in between. Both buffers keep their capacity, so that the steady state
-//! allocates nothing.
+//! next one, and descriptors have their turn in between. The queue and what is being run are two buffers that change
+//! places and keep their room, so that the steady state allocates nothing, and no callback runs under a borrow.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::mem;
 
-/// A queue, and how much of it the iteration has still to run.
+/// A queue of callbacks, or of whatever.
 // ANCHOR: callbacks
 #[derive(Debug)]
 pub struct Callbacks<T> {
-    queue: RefCell<VecDeque<T>>,
+    queue: RefCell<Vec<T>>,
+    /// Empty, with the room of the last batch.
+    spare: RefCell<Vec<T>>,
 }
 // ANCHOR_END: callbacks
 
 impl<T> Default for Callbacks<T> {
     fn default() -> Self {
-        Self { queue: RefCell::default() }
+        Self { queue: RefCell::default(), spare: RefCell::default() }
     }
 }
 
 impl<T> Callbacks<T> {
     /// Queue something for the next iteration, also from inside of what runs now.
     pub fn add(&self, callback: T) {
-        self.queue.borrow_mut().push_back(callback);
+        self.queue.borrow_mut().push(callback);
     }
 
     /// Is nothing queued?
@@ -32,28 +34,28 @@ impl<T> Callbacks<T> {
         self.queue.borrow().is_empty()
     }
 
-    /// How many are queued: what an iteration takes when it begins.
+    /// How many are queued.
     pub fn len(&self) -> usize {
         self.queue.borrow().len()
     }
 
-    /// Run so many of them, in their order. No borrow is held while one runs: it may add more.
-    pub fn run(&self, count: usize, mut each: impl FnMut(T)) {
-        for _ in 0..count {
-            // Its own statement: the borrow ends here, and not after the callback.
-            let next = self.queue.borrow_mut().pop_front();
-            match next {
-                Some(callback) => each(callback),
-                // Somebody has closed the loop from inside.
-                None => return,
-            }
-        }
+    /// What an iteration runs: all that is queued now, in its order. It is to be given back when that is done.
+    // ANCHOR: take
+    pub fn take(&self) -> Vec<T> {
+        mem::replace(&mut *self.queue.borrow_mut(), self.spare.take())
     }
+
+    /// Give back the room of what was taken.
+    pub fn give_back(&self, mut batch: Vec<T>) {
+        batch.clear();
+        self.spare.replace(batch);
+    }
+    // ANCHOR_END: take
 
     /// Forget all of them.
     pub fn clear(&self) {
         // Dropping one may add another, so it must not happen under the borrow.
-        let dropped = std::mem::take(&mut *self.queue.borrow_mut());
+        let dropped = self.queue.take();
         drop(dropped);
     }
 }

@@ -43,9 +43,18 @@ impl IoLoop {
         drop(carried);
     }
 
-    pub(crate) fn run(&self, origin: Origin, callback: Callback) {
-        if let Err(cause) = guarded(|| callback(self)) {
+    /// Run them one after the other. What goes wrong with one is reported, and the next one runs. If the loop is
+    /// closed by one, the rest is forgotten.
+    // ANCHOR: run_all
+    pub(crate) fn run_all(&self, origin: Origin, mut callbacks: impl Iterator<Item = Callback>) {
+        // One net for all of them: it is set up again only after somebody fell.
+        while let Err(cause) = guarded(|| callbacks.try_for_each(|callback| self.run_one(callback))) {
             self.failed(Failure { origin, cause });
         }
+    }
+    // ANCHOR_END: run_all
+
+    fn run_one(&self, callback: Callback) -> Outcome {
+        if self.0.closed.get() { Ok(()) } else { callback(self) }
     }
 }

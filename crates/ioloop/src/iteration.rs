@@ -25,20 +25,17 @@ pub(crate) fn turn(ioloop: &IoLoop) -> Result<bool> {
     let Inner { callbacks, timers, .. } = &*ioloop.0;
     ioloop.arm();
     let began = ioloop.time();
-    let queued = callbacks.len();
+    let mut batch = callbacks.take();
+    let queued = batch.len();
     let mut due = ioloop.0.due.take();
     timers.borrow_mut().collect(began, &mut due);
 
-    callbacks.run(queued, |callback| ioloop.run(Origin::Callback, callback));
+    ioloop.run_all(Origin::Callback, batch.drain(..));
+    callbacks.give_back(batch);
     let mut fired = 0;
-    for timer in due.drain(..) {
-        // Cancelled by now, it carries nothing.
-        let carried = timers.borrow_mut().take(timer);
-        if let Some(callback) = carried {
-            fired += 1;
-            ioloop.run(Origin::Timer, callback);
-        }
-    }
+    // Cancelled by now, a timer carries nothing. It is taken in its turn: whoever runs before it may cancel it.
+    let carried = due.drain(..).filter_map(|timer| timers.borrow_mut().take(timer));
+    ioloop.run_all(Origin::Timer, carried.inspect(|_| fired += 1));
     ioloop.0.due.set(due);
 
     let nearest = timers.borrow_mut().nearest();

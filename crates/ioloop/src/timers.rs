@@ -5,8 +5,8 @@
 //! already. Cancelling only marks it; the marks are swept out when they are more than 512 and more than half of
 //! the heap, so that it takes no more room than twice what lives in it.
 //!
-//! The heap has four children to a node and holds deadlines, not callbacks: a level of four lies in two lines of
-//! the cache, and moving a node moves 24 bytes.
+//! The heap has four children to a node and holds deadlines, not callbacks: four nodes fill a line of the cache, and
+//! moving one moves 16 bytes.
 
 use std::time::Duration;
 
@@ -33,17 +33,27 @@ pub struct Timers<T> {
     free: Vec<u32>,
     /// Nodes in the heap whose timer was cancelled.
     cancelled: usize,
-    /// How many were ever added.
-    added: u64,
+    /// The order of the next one that is added.
+    order: u32,
 }
 
+/// One number, so that comparing two is one comparison: the deadline in nanoseconds (64 bits); among equals, the
+/// order in which they came (32); and the place in `slots` (32).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Node {
-    /// In nanoseconds.
-    deadline: u64,
-    /// Among equal deadlines, the first come.
-    order: u64,
-    slot: u32,
+struct Node(u128);
+
+impl Node {
+    fn new(deadline: u64, order: u32, slot: u32) -> Self {
+        Self(u128::from(deadline) << 64 | u128::from(order) << 32 | u128::from(slot))
+    }
+
+    fn deadline(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+
+    fn slot(self) -> u32 {
+        self.0 as u32
+    }
 }
 
 #[derive(Debug)]
@@ -58,7 +68,7 @@ struct Slot<T> {
 
 impl<T> Default for Timers<T> {
     fn default() -> Self {
-        Self { heap: Vec::new(), slots: Vec::new(), free: Vec::new(), cancelled: 0, added: 0 }
+        Self { heap: Vec::new(), slots: Vec::new(), free: Vec::new(), cancelled: 0, order: 0 }
     }
 }
 
@@ -76,8 +86,11 @@ impl<T> Timers<T> {
         let generation = slot.generation;
         // A deadline beyond 584 years is as good as one there.
         let deadline = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
-        self.heap.push(Node { deadline, order: self.added, slot: index });
-        self.added += 1;
+        if self.order == u32::MAX {
+            self.number_anew();
+        }
+        self.heap.push(Node::new(deadline, self.order, index));
+        self.order += 1;
         self.rise(self.heap.len() - 1);
         TimerId { index, generation }
     }
@@ -102,7 +115,7 @@ impl<T> Timers<T> {
     /// The nearest deadline of a timer that was not cancelled.
     pub fn nearest(&mut self) -> Option<Duration> {
         self.drop_cancelled();
-        self.heap.first().map(|node| Duration::from_nanos(node.deadline))
+        self.heap.first().map(|node| Duration::from_nanos(node.deadline()))
     }
 
     /// Put whoever is due now into `due`, by deadline, and sweep if there are many marks. They are run with
@@ -112,11 +125,13 @@ impl<T> Timers<T> {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         loop {
             self.drop_cancelled();
-            let Some(first) = self.heap.first().filter(|first| first.deadline <= now).copied() else { break };
+            let Some(first) = self.heap.first().filter(|first| first.deadline() <= now).copied() else {
+                break;
+            };
             self.pop();
-            let slot = &mut self.slots[first.slot as usize];
+            let slot = &mut self.slots[first.slot() as usize];
             slot.in_heap = false;
-            due.push(TimerId { index: first.slot, generation: slot.generation });
+            due.push(TimerId { index: first.slot(), generation: slot.generation });
         }
         if self.cancelled > FEW && self.cancelled > self.heap.len() / 2 {
             self.sweep();
@@ -152,11 +167,11 @@ impl<T> Timers<T> {
 
     fn drop_cancelled(&mut self) {
         while let Some(first) = self.heap.first().copied()
-            && self.slots[first.slot as usize].carried.is_none()
+            && self.slots[first.slot() as usize].carried.is_none()
         {
             self.pop();
             self.cancelled -= 1;
-            self.vacate(first.slot);
+            self.vacate(first.slot());
         }
     }
 
@@ -164,9 +179,9 @@ impl<T> Timers<T> {
     fn sweep(&mut self) {
         let mut heap = std::mem::take(&mut self.heap);
         heap.retain(|node| {
-            let lives = self.slots[node.slot as usize].carried.is_some();
+            let lives = self.slots[node.slot() as usize].carried.is_some();
             if !lives {
-                self.vacate(node.slot);
+                self.vacate(node.slot());
             }
             lives
         });
@@ -179,36 +194,48 @@ impl<T> Timers<T> {
     }
     // ANCHOR_END: sweep
 
+    /// After 4 thousand million timers: those that wait keep their order, and begin at 0 again.
+    fn number_anew(&mut self) {
+        // What is sorted is a heap.
+        self.heap.sort_unstable();
+        for (order, node) in (0..).zip(&mut self.heap) {
+            *node = Node::new(node.deadline(), order, node.slot());
+        }
+        self.order = self.heap.len() as u32;
+    }
+
     fn pop(&mut self) {
         self.heap.swap_remove(0);
         self.sink(0);
     }
 
     // ANCHOR: heap
-    /// Move a node up until its parent is before it.
+    /// Move a node up until its parent is before it. It is written once, where it comes to rest.
     fn rise(&mut self, mut place: usize) {
+        let Some(node) = self.heap.get(place).copied() else { return };
         while place > 0 {
             let parent = (place - 1) / ARITY;
-            if self.heap[parent] <= self.heap[place] {
-                return;
+            if self.heap[parent] <= node {
+                break;
             }
-            self.heap.swap(parent, place);
+            self.heap[place] = self.heap[parent];
             place = parent;
         }
+        self.heap[place] = node;
     }
 
     /// Move a node down until it is before all of its children.
     fn sink(&mut self, mut place: usize) {
+        let Some(node) = self.heap.get(place).copied() else { return };
         loop {
             let first = place * ARITY + 1;
-            let children = first..(first + ARITY).min(self.heap.len());
-            let Some(least) = children.min_by_key(|child| self.heap[*child]) else { return };
-            if self.heap[place] <= self.heap[least] {
-                return;
-            }
-            self.heap.swap(place, least);
-            place = least;
+            let children = self.heap.get(first..(first + ARITY).min(self.heap.len())).unwrap_or_default();
+            let least = children.iter().enumerate().min_by_key(|(_, child)| **child);
+            let Some((which, least)) = least.filter(|(_, least)| **least < node) else { break };
+            self.heap[place] = *least;
+            place = first + which;
         }
+        self.heap[place] = node;
     }
     // ANCHOR_END: heap
 }
