@@ -1,6 +1,7 @@
 //! What this crate's tests have done in a process of its own.
 
 mod blocking;
+mod current;
 mod signals;
 
 /// Errors are only ever shown.
@@ -10,6 +11,7 @@ pub type Outcome = Result<(), Box<dyn std::error::Error>>;
 pub fn answer(args: &[&str]) -> i32 {
     let outcome = match args {
         ["blocking", what] => blocking::run(what),
+        ["current", what] => current::run(what),
         ["signals", what] => signals::run(what),
         _ => Err(format!("no such thing is asked of this helper: {args:?}").into()),
     };
