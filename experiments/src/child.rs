@@ -28,6 +28,10 @@ pub struct Child {
 }
 
 impl Child {
+    pub(crate) fn new(pid: Pid, lane: &str) -> Self {
+        Self { pid, lane: lane.into(), reaped: false }
+    }
+
     /// Its process id.
     pub fn pid(&self) -> Pid {
         self.pid
@@ -106,7 +110,7 @@ impl Lab {
         // SAFETY: there is one thread, as counted above, so no lock can be held by a thread that the child
         // lacks.
         match unsafe { fork() }? {
-            ForkResult::Parent { child } => Ok(Child { pid: child, lane: lane.into(), reaped: false }),
+            ForkResult::Parent { child } => Ok(Child::new(child, lane)),
             ForkResult::Child => {
                 self.move_to(lane);
                 die_with(parent);
@@ -133,7 +137,7 @@ impl Lab {
     /// A process that came to this one because its own parent ended (see `PR_SET_CHILD_SUBREAPER`): from here
     /// on a child like any other. `lane` is the one that its parent started it on.
     pub fn adopt(&self, pid: Pid, lane: &str) -> Child {
-        Child { pid, lane: lane.into(), reaped: false }
+        Child::new(pid, lane)
     }
 
     /// In a child: become this same program again, in one of its roles. Memory is new; what stays are the
@@ -193,7 +197,7 @@ impl Gate {
 }
 
 /// Have this process killed when its parent ends, however that comes about: Ctrl-C leaves nobody behind.
-fn die_with(parent: Pid) {
+pub(crate) fn die_with(parent: Pid) {
     let armed = prctl::set_pdeathsig(Signal::SIGKILL);
     // A parent that ended before the call above will send no signal.
     if armed.is_err() || getppid() != parent {

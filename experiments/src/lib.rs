@@ -30,25 +30,30 @@
 //! - [`Lab`] is what the body works with: notes, checks, children, files without a name;
 //! - [`Prefork`] is a server of many processes, for experiments that ask which of them gets a connection;
 //! - [`vary`] marks what differs from run to run, so that a transcript can leave it out;
+//! - [`pidfd`] gives a descriptor that is ready when a process has ended;
 //! - [`cannot_ask`] is the way out where this kernel or machine lacks what the question needs.
 
 mod ask;
 mod child;
 mod figure;
 mod lab;
+mod pidfd;
 mod pipe;
 mod plot;
 mod prefork;
 mod report;
 mod strace;
 mod tcp;
+mod threaded;
 mod timeline;
 mod vary;
 
 pub use ask::{Question, Role, ask};
 pub use child::{Child, Gate};
 pub use lab::{CannotAsk, Lab, Lane, Result, cannot_ask};
+pub use pidfd::pidfd;
 pub use plot::{Axis, Plot};
 pub use prefork::{Prefork, Way, answer};
 pub use tcp::hang_up;
+pub use threaded::Prepared;
 pub use vary::vary;

@@ -23,7 +23,8 @@ const DIM: Style = Style::new().dimmed();
 /// The calls worth seeing here. Memory, locks and signal masks are left out: they are the runtime's own.
 const CALLS: &str = "trace=process,network,open,openat,close,close_range,dup,dup2,dup3,pipe,pipe2,fcntl,read,\
                      write,lseek,poll,ppoll,select,pselect6,epoll_create1,epoll_ctl,epoll_wait,epoll_pwait,\
-                     eventfd2,memfd_create,signalfd4,prlimit64,kill,tgkill,nanosleep,clock_nanosleep";
+                     eventfd2,memfd_create,signalfd4,prlimit64,kill,tgkill,?pidfd_open,nanosleep,\
+                     clock_nanosleep";
 
 /// How many calls to show, at most, of one lane between two events: a loop's calls are all alike.
 const MOST: usize = 40;

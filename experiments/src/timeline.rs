@@ -29,6 +29,15 @@ pub(crate) struct Event {
     pub text: String,
 }
 
+impl Event {
+    /// As it stands in the log.
+    pub fn line(&self) -> Vec<u8> {
+        let mut line = serde_json::to_vec(self).expect("an event is plain data");
+        line.push(b'\n');
+        line
+    }
+}
+
 /// The kinds of events, each with a sign of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -76,10 +85,8 @@ impl Log {
 
     /// Append an event, whole.
     pub fn write(&self, event: &Event) {
-        let mut line = serde_json::to_string(event).expect("an event is plain data");
-        line.push('\n');
         // There is nobody to tell: a lost event shows as a timeline that differs from the transcript.
-        let _ = (&self.0).write_all(line.as_bytes());
+        let _ = (&self.0).write_all(&event.line());
     }
 
     /// Everything written so far.

@@ -1,0 +1,67 @@
+//! Fork in a process that has threads, for experiments that ask what becomes of these.
+
+use nix::unistd::{ForkResult, fork, getpid};
+
+use crate::child::{Child, die_with};
+use crate::lab::{Lab, Lane, Result};
+use crate::timeline::{Event, LOG, What};
+
+/// A note that is ready to be written: it takes one system call, no memory and no lock. See
+/// [`Lab::fork_with_threads`].
+#[derive(Debug)]
+pub struct Prepared(Vec<u8>);
+
+impl Prepared {
+    /// Write it down. Async-signal-safe: one write(2), of bytes that are there already.
+    pub fn write(&self) {
+        // SAFETY: the bytes are this object's and outlive the call, which reads them and nothing else. The log's
+        // descriptor is open for as long as the process lives.
+        unsafe { nix::libc::write(LOG, self.0.as_ptr().cast(), self.0.len()) };
+    }
+}
+
+impl Lane {
+    /// A note on the lane of a child that is yet to be born.
+    pub fn prepare(&self, lane: &str, text: &str) -> Prepared {
+        let event = Event { lane: lane.into(), by: lane.into(), what: What::Note, text: text.into() };
+        Prepared(event.line())
+    }
+}
+
+impl Lab {
+    /// Fork, whatever threads this process has. The child runs `body` and ends with the status that `body` gives.
+    ///
+    /// # Safety
+    ///
+    /// The child has this thread and no other, and whatever lock another thread held is held for ever there: the
+    /// memory allocator's too, and that of the standard output. So `body` may do only what signal-safety(7) allows,
+    /// down to its last line: system calls on what was there before the fork, and no allocation, formatting, printing
+    /// or panic. Where it takes a lock, to see what becomes of it, somebody outside has to end it.
+    pub unsafe fn fork_with_threads(&mut self, lane: &str, body: impl FnOnce() -> i32) -> Result<Child> {
+        self.event(lane, What::Born, "fork");
+        let parent = getpid();
+        // SAFETY: what the child does from here on are prctl, getppid and _exit, which are system calls and nothing
+        // more, and `body`, for which the caller answers.
+        match unsafe { fork() }? {
+            ForkResult::Parent { child } => Ok(Child::new(child, lane)),
+            ForkResult::Child => {
+                let unwound = Unwound;
+                die_with(parent);
+                let status = body();
+                std::mem::forget(unwound);
+                // SAFETY: _exit ends the process at once; nothing of it is used afterwards.
+                unsafe { nix::libc::_exit(status) }
+            }
+        }
+    }
+}
+
+/// Dropped by a panic alone, and ends the process then: it must not unwind into the parent's half of the program.
+struct Unwound;
+
+impl Drop for Unwound {
+    fn drop(&mut self) {
+        // SAFETY: _exit ends the process at once; nothing of it is used afterwards.
+        unsafe { nix::libc::_exit(101) }
+    }
+}
