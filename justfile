@@ -204,6 +204,9 @@ who-answers-both *ARGS: (run 'who-answers-both' ARGS)
 # What does accept say of a client that is gone?
 [group('experiments: 6 fork and accept')]
 aborted-before-accept *ARGS: (run 'aborted-before-accept' ARGS)
+# Who is first after a fork, parent or child?
+[group('experiments: 6 fork and accept')]
+who-is-first *ARGS: (run 'who-is-first' ARGS)
 
 # Run all tests
 [group('maintain')]

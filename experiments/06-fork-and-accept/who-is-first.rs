@@ -1,0 +1,189 @@
+//! The two returns of fork, and which of them comes first.
+
+use std::fs;
+use std::process::ExitCode;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use experiments::{Lab, Question, Result, ask, vary};
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Pid, fork, getpid};
+
+const FORKS: u32 = 500;
+const SETTING: &str = "/proc/sys/kernel/sched_child_runs_first";
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "fork is called once and returns twice: in the parent with the child's pid, and in the \
+                       child with 0. Whose code after the fork is the first to run?",
+            choices: &[
+                "The parent's: it is running already, and has the next child to start.",
+                "The child's: the parent sleeps until its child has begun.",
+                "That of the one which /proc/sys/kernel/sched_child_runs_first names.",
+                "Now one's, now the other's: each returns for itself, and nothing decides.",
+            ],
+            book: 3,
+            shows: "After a fork there are two processes, and each goes on from the return that is its own. \
+                    Whoever needs an order makes it: one waits, at a pipe or an eventfd, until the other \
+                    has been there.",
+            lane: "parent",
+            roles: &[],
+        },
+        |lab| {
+            let setting = fs::read_to_string(SETTING);
+            let told = setting.as_ref().map_or("there is no such file", |value| value.trim());
+            lab.note(format!("{SETTING}: {}", vary("answer", told)));
+
+            let plain = count(|| {
+                // SAFETY: this process has one thread, so no lock can be held by a thread that the child lacks.
+                unsafe { fork() }
+            })?;
+            lab.note(format!(
+                "{FORKS} forks: parent first {}, child first {}",
+                vary("n", plain.parent),
+                vary("n", plain.child)
+            ));
+            lab.check(
+                plain.values == FORKS,
+                "each time fork gave 0 to the child, and the child's pid to the parent",
+            );
+            let vfork = count(fork_and_stand_still)?;
+            lab.note(format!(
+                "{FORKS} with CLONE_VFORK: parent first {}, child first {}",
+                vfork.parent, vfork.child
+            ));
+            lab.check(
+                vfork.child == FORKS,
+                "with CLONE_VFORK the parent stands still until the child has ended",
+            );
+
+            let child_waits = forced(lab, Waits::Child)?;
+            let parent_waits = forced(lab, Waits::Parent)?;
+            lab.check(child_waits, "where the child waits at a gate, the parent is first");
+            lab.check(parent_waits, "where the parent waits at a gate, the child is first");
+            let parent_can = plain.parent > 0 || child_waits;
+            let child_can = plain.child > 0 || parent_waits;
+            match (parent_can, child_can, setting.as_ref().map(|value| value.trim())) {
+                (true, true, _) => Ok(3),
+                (true, false, Ok("0")) | (false, true, Ok("1")) => Ok(2),
+                (true, false, _) => Ok(0),
+                (false, true, _) => Ok(1),
+                (false, false, _) => Err("nobody was first".into()),
+            }
+        },
+    )
+}
+
+/// Memory that parent and children share.
+#[derive(Default)]
+struct Shared {
+    /// How many have been here since the fork.
+    arrived: AtomicU32,
+    /// What `getpid` gives in the child.
+    pid: AtomicI32,
+    /// In which place the child came.
+    child: AtomicU32,
+}
+
+impl Shared {
+    fn map() -> Result<&'static Self> {
+        let size = size_of::<Self>().try_into()?;
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: without MAP_FIXED the kernel picks a place where nothing else is.
+        let start: NonNull<Self> =
+            unsafe { mmap_anonymous(None, size, access, MapFlags::MAP_SHARED) }?.cast();
+        // SAFETY: a page is aligned for it and large enough, zeroes are valid atomics, and nobody unmaps it.
+        Ok(unsafe { start.as_ref() })
+    }
+
+    /// Which place is this process's, counted from 0?
+    fn place(&self) -> u32 {
+        self.arrived.fetch_add(1, Ordering::SeqCst)
+    }
+}
+
+struct Seen {
+    parent: u32,
+    child: u32,
+    /// How often the returned values were those that they should be.
+    values: u32,
+}
+
+/// Fork many times, and count who came first to the line after the fork.
+fn count(fork: impl Fn() -> nix::Result<ForkResult>) -> Result<Seen> {
+    let shared = Shared::map()?;
+    let mut seen = Seen { parent: 0, child: 0, values: 0 };
+    for _ in 0..FORKS {
+        shared.arrived.store(0, Ordering::SeqCst);
+        match fork()? {
+            ForkResult::Child => {
+                shared.child.store(shared.place(), Ordering::SeqCst);
+                shared.pid.store(getpid().as_raw(), Ordering::SeqCst);
+                // SAFETY: _exit ends the process at once; nothing of it is used afterwards.
+                unsafe { libc::_exit(0) }
+            }
+            ForkResult::Parent { child } => {
+                let place = shared.place();
+                waitpid(child, None)?;
+                match (place, shared.child.load(Ordering::SeqCst)) {
+                    (0, 1) => seen.parent += 1,
+                    (1, 0) => seen.child += 1,
+                    other => return Err(format!("two processes came in these places: {other:?}").into()),
+                }
+                seen.values += u32::from(shared.pid.load(Ordering::SeqCst) == child.as_raw());
+            }
+        }
+    }
+    Ok(seen)
+}
+
+/// What vfork(2) does to the caller, and fork to the memory: the parent stands still, the child has a copy.
+fn fork_and_stand_still() -> nix::Result<ForkResult> {
+    let flags = libc::SIGCHLD | libc::CLONE_VFORK;
+    // SAFETY: with these flags, and without a stack, clone(2) is a fork whose parent waits. There is one thread.
+    match Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })? {
+        0 => Ok(ForkResult::Child),
+        child => Ok(ForkResult::Parent { child: Pid::from_raw(child as libc::pid_t) }),
+    }
+}
+
+#[derive(PartialEq)]
+enum Waits {
+    Child,
+    Parent,
+}
+
+/// Fork with a gate at which one of the two waits until the other has been here. Came they in that order?
+fn forced(lab: &mut Lab, waits: Waits) -> Result<bool> {
+    let shared = Shared::map()?;
+    let gate = lab.gate()?;
+    let child = lab.fork("child", |lab| {
+        if waits == Waits::Child {
+            gate.pass()?;
+        }
+        let place = shared.place();
+        lab.note(format!("comes {}", ordinal(place)));
+        if waits == Waits::Parent {
+            gate.open()?;
+        }
+        Ok(i32::try_from(place)?)
+    })?;
+    if waits == Waits::Parent {
+        gate.pass()?;
+    }
+    let place = shared.place();
+    lab.note(format!("comes {}", ordinal(place)));
+    if waits == Waits::Child {
+        gate.open()?;
+    }
+    let childs = child.answer(lab)?;
+    Ok((place, childs) == if waits == Waits::Child { (0, 1) } else { (1, 0) })
+}
+
+fn ordinal(place: u32) -> &'static str {
+    if place == 0 { "first" } else { "second" }
+}
