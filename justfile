@@ -208,6 +208,10 @@ aborted-before-accept *ARGS: (run 'aborted-before-accept' ARGS)
 [group('experiments: 6 fork and accept')]
 who-is-first *ARGS: (run 'who-is-first' ARGS)
 
+# What does fork cost a process that is large?
+[group('experiments: 6 fork and accept')]
+cost-of-fork *ARGS: (run 'cost-of-fork' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:

@@ -1,0 +1,232 @@
+//! What it costs a process to fork, and to start a program, while its memory grows.
+
+use std::num::NonZero;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
+use std::ptr::NonNull;
+use std::time::Duration;
+use std::{fs, io};
+
+use experiments::{Axis, Lab, Plot, Question, Result, ask, cannot_ask, vary};
+use nix::errno::Errno;
+use nix::libc::{self, c_void};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
+use nix::sys::wait::waitpid;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{ForkResult, SysconfVar, fork, sysconf};
+
+const MIB: usize = 1 << 20;
+const PAGE: usize = 4096;
+const LARGE: usize = 256;
+/// The largest process that is drawn, in MiB, if there is memory for it.
+const LARGEST: usize = 1024;
+/// Of so many the least is taken: what else the machine does makes a call slower, and none faster.
+const TIMES: usize = 5;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A process uses 1 MiB of memory, and later 256 MiB. Each time it forks a child that \
+                       does nothing, and starts a program with std's Command. Which of the two costs it more \
+                       the second time?",
+            choices: &[
+                "Neither: memory is copied when it is written to, and nobody writes.",
+                "The fork, which copies the table of pages. Command does not.",
+                "Both: to start a program is to fork, and then to exec.",
+                "Command, as a new program needs memory of its own. The fork does not.",
+            ],
+            book: 1,
+            shows: "fork copies no page, but the table that has an entry for each page in use. Command lends \
+                    its child the memory until the exec, and copies no table; with a pre_exec closure it has \
+                    to fork.",
+            lane: "parent",
+            roles: &[("nothing", |_| Ok(0))],
+        },
+        |lab| {
+            if sysconf(SysconfVar::PAGE_SIZE)? != Some(PAGE as i64) {
+                return Err(cannot_ask(format!("a page does not have {PAGE} bytes here")));
+            }
+            if available()? < 2 * LARGE {
+                return Err(cannot_ask("there is too little memory here to use 256 MiB of it"));
+            }
+            let mut memory = Memory::map(LARGE, MmapAdvise::MADV_NOHUGEPAGE)?;
+            let [small, large] = [1, LARGE].map(|size| costs(lab, &mut memory, size));
+            let (small, large) = (small?, large?);
+            // An entry has 8 bytes. Half of them will do: a part of the table may have been there before.
+            let entries = (LARGE - 1) * MIB / PAGE * 8 / 1024;
+            lab.check(
+                large.tables > small.tables + entries / 2,
+                "the child is born with a page table for all of its parent's memory",
+            );
+            let grows = |cost: fn(&Costs) -> Duration| cost(&large) > 8 * cost(&small);
+            lab.check(grows(|costs| costs.pre_exec), "Command with a pre_exec closure costs more too");
+            drop(memory);
+            let nothing = nothing(lab)?;
+            lab.draw(|| chart(nothing))?;
+            Ok(match (grows(|costs| costs.fork), grows(|costs| costs.command)) {
+                (false, false) => 0,
+                (true, false) => 1,
+                (true, true) => 2,
+                (false, true) => 3,
+            })
+        },
+    )
+}
+
+/// What the process pays, in time of its own: others may have the core meanwhile.
+struct Costs {
+    fork: Duration,
+    command: Duration,
+    pre_exec: Duration,
+    /// What the child's page tables take, in KiB.
+    tables: usize,
+}
+
+fn costs(lab: &mut Lab, memory: &mut Memory, size: usize) -> Result<Costs> {
+    memory.fill(size);
+    lab.note(format!("use {size} MiB of memory"));
+    let gate = lab.gate()?;
+    let child = lab.fork("child", |_| gate.pass().map(|()| 0))?;
+    let tables = tables(&child.pid().to_string())?;
+    lab.note(format!("the child's page tables: {} KiB", vary("n", tables)));
+    gate.open()?;
+    child.status(lab)?;
+    let fork = time_fork()?;
+    let mut nothing = nothing(lab)?;
+    let command = time_command(&mut nothing)?;
+    // SAFETY: the closure does nothing, and that is safe between a fork and an exec.
+    unsafe { nothing.pre_exec(|| Ok(())) };
+    let pre_exec = time_command(&mut nothing)?;
+    for (what, cost) in [("fork", fork), ("Command", command), ("Command with pre_exec", pre_exec)] {
+        lab.note(format!("{what}: {} µs", vary("n", cost.as_micros())));
+    }
+    Ok(Costs { fork, command, pre_exec, tables })
+}
+
+// ANCHOR: time_fork
+fn time_fork() -> Result<Duration> {
+    least(|| {
+        let start = own_time()?;
+        // SAFETY: this process has one thread, so no lock can be held by a thread that the child lacks.
+        match unsafe { fork() }? {
+            // SAFETY: _exit ends the process at once; nothing of it is used afterwards.
+            ForkResult::Child => unsafe { libc::_exit(0) },
+            ForkResult::Parent { child } => {
+                let cost = own_time()? - start;
+                waitpid(child, None)?;
+                Ok(cost)
+            }
+        }
+    })
+}
+// ANCHOR_END: time_fork
+
+fn time_command(command: &mut Command) -> Result<Duration> {
+    least(|| {
+        let start = own_time()?;
+        let mut child = command.spawn()?;
+        let cost = own_time()? - start;
+        child.wait()?;
+        Ok(cost)
+    })
+}
+
+/// A program that ends at once.
+fn nothing(lab: &Lab) -> Result<Command> {
+    let mut command = lab.program("nothing", &[])?;
+    command.stdin(Stdio::null());
+    Ok(command)
+}
+
+fn least(mut time: impl FnMut() -> Result<Duration>) -> Result<Duration> {
+    (0..TIMES).try_fold(Duration::MAX, |least, _| Ok(least.min(time()?)))
+}
+
+fn own_time() -> nix::Result<Duration> {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from)
+}
+
+/// Addresses, which become memory where they are written to.
+struct Memory {
+    start: NonNull<c_void>,
+    length: usize,
+}
+
+impl Memory {
+    fn map(mib: usize, advice: MmapAdvise) -> Result<Self> {
+        let length = mib * MIB;
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let size = NonZero::new(length).ok_or("no length")?;
+        // SAFETY: without MAP_FIXED the kernel picks a place where nothing else is.
+        let start = unsafe { mmap_anonymous(None, size, access, MapFlags::MAP_PRIVATE) }
+            .map_err(|error| cannot_ask(format!("{mib} MiB of memory are not to be had: {error}")))?;
+        let memory = Self { start, length };
+        // EINVAL: a kernel that has no huge pages.
+        // SAFETY: the advice is about the mapping made above, and changes the size of its pages, not its content.
+        match unsafe { madvise(start, length, advice) } {
+            Ok(()) | Err(Errno::EINVAL) => Ok(memory),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Write to every page of the first so many MiB.
+    fn fill(&mut self, mib: usize) {
+        let length = self.length.min(mib * MIB);
+        // SAFETY: the mapping is this object's alone, longer than that, and zeroed by the kernel.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().cast::<u8>(), length) };
+        bytes.iter_mut().step_by(PAGE).for_each(|byte| *byte = 1);
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this object's, and nothing refers to it any more.
+        let _ = unsafe { munmap(self.start, self.length) };
+    }
+}
+
+fn chart(mut nothing: Command) -> Result<Plot> {
+    let most = LARGEST.min(available()? / 4);
+    let sizes = || std::iter::successors(Some(1), |size| Some(size * 4)).take_while(|size| *size <= most);
+    let point = |size: usize, cost: Duration| (size as f64, cost.as_secs_f64() * 1e6);
+    let [mut forks, mut commands, mut huge] = [const { Vec::new() }; 3];
+    let mut memory = Memory::map(most, MmapAdvise::MADV_NOHUGEPAGE)?;
+    for size in sizes() {
+        memory.fill(size);
+        forks.push(point(size, time_fork()?));
+        commands.push(point(size, time_command(&mut nothing)?));
+    }
+    drop(memory);
+    let mut memory = Memory::map(most, MmapAdvise::MADV_HUGEPAGE)?;
+    for size in sizes() {
+        memory.fill(size);
+        huge.push(point(size, time_fork()?));
+    }
+    Ok(Plot {
+        title: "The time of a fork and of a start with Command, in processes of different sizes",
+        x: Axis::log("memory in use", "MiB"),
+        y: Axis::log("time that the call takes", "µs"),
+        series: vec![("fork", forks), ("Command", commands), ("fork, huge pages", huge)],
+    })
+}
+
+fn tables(pid: &str) -> Result<usize> {
+    kib(&format!("/proc/{pid}/status"), "VmPTE:")
+}
+
+/// How much memory there is to be had, in MiB: on the machine, and for this group of processes.
+fn available() -> Result<usize> {
+    let machine = kib("/proc/meminfo", "MemAvailable:")? / 1024;
+    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").unwrap_or_default();
+    Ok(group.trim().parse().map_or(machine, |bytes: usize| machine.min(bytes / MIB)))
+}
+
+/// A line of /proc that ends in kB.
+fn kib(path: &str, name: &str) -> Result<usize> {
+    let text = fs::read_to_string(path)?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .ok_or_else(|| io::Error::other(format!("no {name} in {path}")))?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+}
