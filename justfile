@@ -212,6 +212,10 @@ who-is-first *ARGS: (run 'who-is-first' ARGS)
 [group('experiments: 6 fork and accept')]
 cost-of-fork *ARGS: (run 'cost-of-fork' ARGS)
 
+# Who unlocks, in a child, what another thread had locked?
+[group('experiments: 6 fork and accept')]
+the-lock-it-left *ARGS: (run 'the-lock-it-left' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
