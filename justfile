@@ -216,6 +216,10 @@ cost-of-fork *ARGS: (run 'cost-of-fork' ARGS)
 [group('experiments: 6 fork and accept')]
 the-lock-it-left *ARGS: (run 'the-lock-it-left' ARGS)
 
+# Whose is an epoll that was made before the fork?
+[group('experiments: 6 fork and accept')]
+epoll-before-fork *ARGS: (run 'epoll-before-fork' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
