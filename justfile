@@ -220,6 +220,10 @@ the-lock-it-left *ARGS: (run 'the-lock-it-left' ARGS)
 [group('experiments: 6 fork and accept')]
 epoll-before-fork *ARGS: (run 'epoll-before-fork' ARGS)
 
+# What is left of a child that nobody waits for?
+[group('experiments: 6 fork and accept')]
+zombie *ARGS: (run 'zombie' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
