@@ -224,6 +224,10 @@ epoll-before-fork *ARGS: (run 'epoll-before-fork' ARGS)
 [group('experiments: 6 fork and accept')]
 zombie *ARGS: (run 'zombie' ARGS)
 
+# How many children does one SIGCHLD stand for?
+[group('experiments: 6 fork and accept')]
+ten-exits *ARGS: (run 'ten-exits' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
