@@ -228,6 +228,10 @@ zombie *ARGS: (run 'zombie' ARGS)
 [group('experiments: 6 fork and accept')]
 ten-exits *ARGS: (run 'ten-exits' ARGS)
 
+# What breaks when a worker is killed?
+[group('experiments: 6 fork and accept')]
+kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:

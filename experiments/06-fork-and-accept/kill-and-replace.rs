@@ -1,0 +1,228 @@
+//! A supervisor, two workers on one listening socket, and a SIGKILL.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use experiments::{Child, Gate, Lab, Question, Result, ask, cannot_ask, pidfd, vary};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpid, pause, read};
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "Two workers share a listening socket, and each serves one connection. A third one is \
+                       established and waits in the queue. Worker 0 gets SIGKILL, and its supervisor forks \
+                       another in its place. What becomes of the three connections?",
+            choices: &[
+                "All three break: the kernel closes what a killed process had, and it had the listening socket.",
+                "The first breaks, and the third: it was in the queue of worker 0.",
+                "The first breaks. The third waits in the queue until a worker takes it.",
+                "None breaks: the new worker 0 goes on with what the old one had.",
+            ],
+            book: 2,
+            shows: "The queue is the listening socket's, which is open for as long as anybody has it. What was \
+                    accepted is one process's and ends with it: with end of file if all that came had been \
+                    read, else with a reset. A pidfd tells the supervisor that a place is empty, and whose.",
+            lane: "client",
+            roles: &[],
+        },
+        |lab| {
+            drop(pidfd(getpid())?);
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+                .map_err(|error| cannot_ask(format!("127.0.0.1 cannot be used: {error}")))?;
+            let gates = Gates { begin: lab.gate()?, unread: lab.gate()? };
+            let (mut line, its_line) = UnixStream::pair()?;
+            let supervisor = lab.fork("supervisor", |lab| supervise(lab, &gates, its_line))?;
+            let mut port = [0; 2];
+            line.read_exact(&mut port)?;
+            let port = u16::from_ne_bytes(port);
+
+            // Worker 0 is the only one that accepts as yet, and busy with the first when worker 1 begins.
+            let mut first = Connection::new("1st", port)?;
+            let zero = first.ask(lab)?;
+            gates.begin.open()?;
+            let mut second = Connection::new("2nd", port)?;
+            let one = second.ask(lab)?;
+            lab.check(zero.task == 0 && one.task == 1, "each worker serves a connection");
+            let mut third = Connection::new("3rd", port)?;
+            third.say("who")?;
+            lab.check(third.is_silent()?, "a third is connected, and nobody answers it");
+            lab.note("3rd: nothing for 100 ms");
+
+            lab.note("kill worker 0");
+            kill(zero.pid, Signal::SIGKILL)?;
+            let queued = third.answer(lab);
+            let broken = first.end(lab);
+            let untouched = second.ask(lab);
+            lab.check(untouched.as_ref().is_ok_and(|same| *same == one), "worker 1's connection goes on");
+            if let Ok(new) = &queued {
+                lab.check(
+                    new.task == zero.task && new.pid != zero.pid,
+                    "the third is served by the replacement: the same task id, another pid",
+                );
+                kill_with_something_unread(lab, &gates, port, third, new)?;
+            }
+            // To close it would be too little: fork has given the supervisor a copy of this end.
+            line.shutdown(Shutdown::Both)?;
+            supervisor.status(lab)?;
+            match (broken, untouched.is_ok(), queued.is_ok()) {
+                (Ok(0), false, _) => Ok(0),
+                (Ok(0), true, false) => Ok(1),
+                (Ok(0), true, true) => Ok(2),
+                (Err(Errno::EAGAIN), ..) => Ok(3),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+struct Gates {
+    /// At which worker 1 waits before it accepts.
+    begin: Gate,
+    /// Opened by a worker that has something to read, and does not read it.
+    unread: Gate,
+}
+
+/// The same once more, but for a byte.
+fn kill_with_something_unread(
+    lab: &Lab,
+    gates: &Gates,
+    port: u16,
+    mut connection: Connection,
+    worker: &Answer,
+) -> Result {
+    connection.say("stop reading")?;
+    connection.answer(lab)?;
+    connection.say("who")?;
+    gates.unread.pass()?;
+    lab.note("3rd: it has not read all; kill it too");
+    kill(worker.pid, Signal::SIGKILL)?;
+    Connection::new("4th", port)?.ask(lab)?;
+    let end = connection.end(lab);
+    lab.check(
+        end == Err(Errno::ECONNRESET),
+        "what had not been read when the worker died is told by a reset",
+    );
+    Ok(())
+}
+
+/// Keep two workers going, until the line is shut down.
+fn supervise(lab: &mut Lab, gates: &Gates, mut line: UnixStream) -> Result<i32> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    lab.note(format!("listen on port {}", vary("port", port)));
+    let mut workers = Vec::new();
+    for task in 0..2 {
+        workers.push(start(lab, gates, &listener, task)?);
+    }
+    line.write_all(&port.to_ne_bytes())?;
+    loop {
+        // A pidfd is ready when its process has ended, and so is a line that is shut down.
+        let sources = workers.iter().map(|(_, pidfd)| pidfd.as_fd()).chain([line.as_fd()]);
+        let mut watched: Vec<_> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
+        poll(&mut watched, PollTimeout::NONE)?;
+        let ready = watched.iter().position(|watched| watched.any() == Some(true));
+        match ready {
+            Some(task) if task < workers.len() => {
+                let (ended, _) = workers.remove(task);
+                ended.wait(lab)?;
+                workers.insert(task, start(lab, gates, &listener, task)?);
+            }
+            _ => break,
+        }
+    }
+    for (worker, _) in workers {
+        kill(worker.pid(), Signal::SIGTERM)?;
+        worker.wait(lab)?;
+    }
+    Ok(0)
+}
+
+/// Fork a worker for a task, new or left by another.
+fn start(lab: &mut Lab, gates: &Gates, listener: &TcpListener, task: usize) -> Result<(Child, OwnedFd)> {
+    let worker = lab.fork(&format!("worker {task}"), |lab| work(lab, gates, listener, task))?;
+    let pidfd = pidfd(worker.pid())?;
+    Ok((worker, pidfd))
+}
+
+/// Serve one connection after the other. Each line is answered with who this is.
+fn work(lab: &Lab, gates: &Gates, listener: &TcpListener, task: usize) -> Result<i32> {
+    if task == 1 {
+        gates.begin.pass()?;
+    }
+    loop {
+        let (mut stream, _) = listener.accept()?;
+        lab.note("accept");
+        let lines = BufReader::new(stream.try_clone()?).lines();
+        for line in lines {
+            let stop = line? == "stop reading";
+            writeln!(stream, "{task} {}", getpid())?;
+            if stop {
+                poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+                gates.unread.open()?;
+                pause();
+            }
+        }
+    }
+}
+
+/// A client's connection.
+struct Connection {
+    name: &'static str,
+    stream: BufReader<TcpStream>,
+}
+
+/// Who answers.
+#[derive(PartialEq)]
+struct Answer {
+    task: usize,
+    pid: Pid,
+}
+
+impl Connection {
+    fn new(name: &'static str, port: u16) -> Result<Self> {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        Ok(Self { name, stream: BufReader::new(stream) })
+    }
+
+    fn say(&mut self, line: &str) -> Result {
+        Ok(writeln!(self.stream.get_mut(), "{line}")?)
+    }
+
+    fn answer(&mut self, lab: &Lab) -> Result<Answer> {
+        let mut line = String::new();
+        self.stream.read_line(&mut line)?;
+        let (task, pid) = line.trim().split_once(' ').ok_or("no answer")?;
+        lab.note(format!("{}: worker {task} answers, {}", self.name, vary("pid", pid)));
+        Ok(Answer { task: task.parse()?, pid: Pid::from_raw(pid.parse()?) })
+    }
+
+    fn ask(&mut self, lab: &Lab) -> Result<Answer> {
+        self.say("who")?;
+        self.answer(lab)
+    }
+
+    /// Is there nothing to read for 100 ms?
+    fn is_silent(&self) -> Result<bool> {
+        Ok(poll(&mut [PollFd::new(self.stream.get_ref().as_fd(), PollFlags::POLLIN)], 100_u8)? == 0)
+    }
+
+    /// Read once more, where no answer is to come.
+    fn end(&self, lab: &Lab) -> nix::Result<usize> {
+        let outcome = read(self.stream.get_ref(), &mut [0]);
+        let said = match outcome {
+            Ok(0) => "end of file".into(),
+            Ok(_) => "an answer".into(),
+            Err(error) => format!("{error:?}"),
+        };
+        lab.note(format!("{}: read: {said}", self.name));
+        outcome
+    }
+}
