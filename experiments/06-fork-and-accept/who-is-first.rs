@@ -143,9 +143,9 @@ fn count(fork: impl Fn() -> nix::Result<ForkResult>) -> Result<Seen> {
 
 /// What vfork(2) does to the caller, and fork to the memory: the parent stands still, the child has a copy.
 fn fork_and_stand_still() -> nix::Result<ForkResult> {
-    let flags = libc::SIGCHLD | libc::CLONE_VFORK;
+    let (flags, none) = (libc::c_long::from(libc::SIGCHLD | libc::CLONE_VFORK), 0_usize);
     // SAFETY: with these flags, and without a stack, clone(2) is a fork whose parent waits. There is one thread.
-    match Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })? {
+    match Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) })? {
         0 => Ok(ForkResult::Child),
         child => Ok(ForkResult::Parent { child: Pid::from_raw(child as libc::pid_t) }),
     }

@@ -13,7 +13,7 @@ use crate::lab::{Result, cannot_ask};
 /// It came with Linux 5.3, and some sandboxes refuse it: then this cannot be asked. See pidfd_open(2).
 pub fn pidfd(child: Pid) -> Result<OwnedFd> {
     // SAFETY: the call takes two numbers, and touches no memory of this program. nix and libc have no function for it.
-    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0) };
+    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0_u32) };
     match Errno::result(opened) {
         // SAFETY: the kernel made this descriptor a moment ago and nobody else knows of it.
         Ok(fd) => Ok(unsafe { OwnedFd::from_raw_fd(RawFd::try_from(fd)?) }),
