@@ -181,29 +181,6 @@ five-raises *ARGS: (run 'five-raises' ARGS)
 [group('experiments: 4 the waker')]
 pipe-or-eventfd *ARGS: (run 'pipe-or-eventfd' ARGS)
 
-# How many sleeping children does one connection wake?
-[group('experiments: 6 fork and accept')]
-thundering-herd *ARGS: (run 'thundering-herd' ARGS)
-
-# Which of the children gets the connection?
-[group('experiments: 6 fork and accept')]
-who-gets-it *ARGS: (run 'who-gets-it' ARGS)
-
-# What is lost with a listening socket that is closed?
-[group('experiments: 6 fork and accept')]
-queue-lost *ARGS: (run 'queue-lost' ARGS)
-
-# What comes of a connection for which no descriptor is left?
-[group('experiments: 6 fork and accept')]
-no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
-
-# Who answers on a port that both families share?
-[group('experiments: 6 fork and accept')]
-who-answers-both *ARGS: (run 'who-answers-both' ARGS)
-
-# What does accept say of a client that is gone?
-[group('experiments: 6 fork and accept')]
-aborted-before-accept *ARGS: (run 'aborted-before-accept' ARGS)
 # Who is first after a fork, parent or child?
 [group('experiments: 6 fork and accept')]
 who-is-first *ARGS: (run 'who-is-first' ARGS)
@@ -231,6 +208,30 @@ ten-exits *ARGS: (run 'ten-exits' ARGS)
 # What breaks when a worker is killed?
 [group('experiments: 6 fork and accept')]
 kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
+
+# How many sleeping children does one connection wake?
+[group('experiments: 6 fork and accept')]
+thundering-herd *ARGS: (run 'thundering-herd' ARGS)
+
+# Which of the children gets the connection?
+[group('experiments: 6 fork and accept')]
+who-gets-it *ARGS: (run 'who-gets-it' ARGS)
+
+# What is lost with a listening socket that is closed?
+[group('experiments: 6 fork and accept')]
+queue-lost *ARGS: (run 'queue-lost' ARGS)
+
+# What comes of a connection for which no descriptor is left?
+[group('experiments: 6 fork and accept')]
+no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
+
+# Who answers on a port that both families share?
+[group('experiments: 6 fork and accept')]
+who-answers-both *ARGS: (run 'who-answers-both' ARGS)
+
+# What does accept say of a client that is gone?
+[group('experiments: 6 fork and accept')]
+aborted-before-accept *ARGS: (run 'aborted-before-accept' ARGS)
 
 # Run all tests
 [group('maintain')]

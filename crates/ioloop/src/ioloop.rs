@@ -7,10 +7,9 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::errno::Errno;
 use prefork::fork::ForkGuard;
 
-use crate::blocking::{Blocked, Watch};
+use crate::blocking::Watch;
 use crate::callbacks::Callbacks;
 use crate::calls::Callback;
 use crate::handle::{Sent, Shared};
@@ -19,13 +18,10 @@ use crate::poller::{Kind, Poller};
 use crate::signals::Signals;
 use crate::tasks::Tasks;
 use crate::timers::{TimerId, Timers};
-use crate::trace::Iteration;
 use crate::waking::Heard;
+use crate::watchers::{Hook, Subscriber};
 use crate::watching::Handler;
-use crate::{Clock, Error, Events, Failure, LoopHandle, Ready, Reply, Result, current, iteration};
-
-type Hook = Box<dyn FnMut(&IoLoop, Failure)>;
-type Subscriber = Box<dyn FnMut(&IoLoop, Iteration)>;
+use crate::{Clock, Events, LoopHandle, Ready, Reply, Result, current};
 
 /// How a loop is made.
 #[derive(Debug, Clone)]
@@ -141,35 +137,6 @@ impl IoLoop {
         self.0.clock.now()
     }
 
-    /// Run until it is stopped.
-    ///
-    /// # Errors
-    /// `EBUSY` if it runs already; the poller's.
-    pub fn start(&self) -> Result<()> {
-        if self.0.started.get() {
-            return Err(Error::on("start", "a loop that runs")(Errno::EBUSY));
-        }
-        if self.0.stopped.replace(false) || self.0.shared.take_stop() {
-            return Ok(());
-        }
-        let _running = Running::new(&self.0.started);
-        let _current = current::Entered::new(self);
-        let ended = loop {
-            match iteration::turn(self) {
-                Ok(true) => {}
-                other => break other.map(drop),
-            }
-        };
-        self.0.stopped.set(false);
-        ended
-    }
-
-    /// Come back from [`IoLoop::start`] after what is queued and due in this iteration, before the next sleep. If it
-    /// does not run, its next start comes back at once.
-    pub fn stop(&self) {
-        self.0.stopped.set(true);
-    }
-
     /// Forget all that is registered, queued and due, close the sources, and take nothing more.
     pub fn close(&self) {
         self.0.closed.set(true);
@@ -180,105 +147,6 @@ impl IoLoop {
         self.close_tasks();
         let tokens = self.0.handlers.borrow().tokens();
         tokens.into_iter().for_each(|token| self.remove_handler(token));
-    }
-
-    /// Have this hear of what goes wrong in callbacks, timers and handlers, in place of standard error. If it panics
-    /// itself, so does `start`.
-    pub fn handle_callback_exception(&self, hook: impl FnMut(&Self, Failure) + 'static) {
-        let previous = self.0.hook.borrow_mut().replace(Box::new(hook));
-        drop(previous);
-    }
-
-    /// Have this see what each iteration did, when it is over. Without it, nothing of that is measured.
-    pub fn subscribe(&self, subscriber: impl FnMut(&Self, Iteration) + 'static) {
-        let previous = self.0.subscriber.borrow_mut().replace(Box::new(subscriber));
-        drop(previous);
-    }
-
-    /// Have `report` hear, in a thread of its own, of whatever keeps the loop from its next sleep for longer than
-    /// `threshold`, with the stack, while it still does. Without a threshold: no more. It may be set from inside.
-    ///
-    /// As long as it is set the process has a thread more, and does not fork; and each iteration makes three system
-    /// calls more.
-    ///
-    /// # Errors
-    /// `EBUSY` if another loop of this process is watched; those of timer_create(2).
-    pub fn set_blocking_threshold(
-        &self,
-        threshold: Option<Duration>,
-        report: impl FnMut(&Blocked) + Send + 'static,
-    ) -> Result<()> {
-        // The old one first: there is one in a process.
-        let previous = self.0.watch.take();
-        drop(previous);
-        if let Some(threshold) = threshold {
-            let watch = Watch::new(threshold, report)?;
-            if self.is_started() {
-                watch.arm();
-            }
-            *self.0.watch.borrow_mut() = Some(watch);
-        }
-        Ok(())
-    }
-
-    // --- for the iteration
-
-    /// From here on it is the code of others that runs.
-    pub(crate) fn arm(&self) {
-        if let Some(watch) = &*self.0.watch.borrow() {
-            watch.arm();
-        }
-    }
-
-    /// And from here on nobody's.
-    pub(crate) fn disarm(&self) {
-        if let Some(watch) = &*self.0.watch.borrow() {
-            watch.disarm();
-        }
-    }
-
-    pub(crate) fn is_started(&self) -> bool {
-        self.0.started.get()
-    }
-
-    pub(crate) fn has_subscriber(&self) -> bool {
-        self.0.subscriber.borrow().is_some()
-    }
-
-    pub(crate) fn tell(&self, iteration: Iteration) {
-        // Out of its place while it runs: it may unsubscribe.
-        let subscriber = self.0.subscriber.borrow_mut().take();
-        if let Some(mut subscriber) = subscriber {
-            subscriber(self, iteration);
-            self.0.subscriber.borrow_mut().get_or_insert(subscriber);
-        }
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        !self.0.stopped.get() && !self.0.shared.take_stop() && !self.0.closed.get()
-    }
-
-    pub(crate) fn wait(&self, ready: &mut Vec<Ready>, timeout: Duration) -> Result<()> {
-        self.0.removed.set(false);
-        let mut poller = self.0.poller.borrow_mut();
-        let Clock::Fake(clock) = &self.0.clock else { return poller.wait(ready, Some(timeout)) };
-        poller.wait(ready, Some(Duration::ZERO))?;
-        if ready.is_empty() {
-            clock.advance(timeout);
-        }
-        Ok(())
-    }
-
-    pub(crate) fn failed(&self, failure: Failure) {
-        // Out of its place while it runs: it may set another.
-        let hook = self.0.hook.borrow_mut().take();
-        match hook {
-            Some(mut hook) => {
-                hook(self, failure);
-                self.0.hook.borrow_mut().get_or_insert(hook);
-            }
-            None => eprintln!("ioloop: {failure}"),
-        }
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Inner> {
@@ -302,21 +170,5 @@ impl fmt::Debug for IoLoop {
         let Inner { kind, callbacks, started, closed, .. } = &*self.0;
         let (queued, started, closed) = (callbacks.len(), started.get(), closed.get());
         write!(f, "IoLoop on {kind}, started: {started}, closed: {closed}, {queued} callbacks")
-    }
-}
-
-/// The loop runs as long as it lives, however that ends.
-struct Running<'a>(&'a Cell<bool>);
-
-impl<'a> Running<'a> {
-    fn new(started: &'a Cell<bool>) -> Self {
-        started.set(true);
-        Self(started)
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.set(false);
     }
 }

@@ -37,12 +37,14 @@ pub mod poll;
 pub mod poller;
 mod ready;
 mod run_sync;
+mod running;
 pub mod select;
 pub mod signals;
 mod tasks;
 pub mod timers;
 mod trace;
 mod waking;
+mod watchers;
 mod watching;
 
 pub use accept::Removed;

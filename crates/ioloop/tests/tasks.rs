@@ -145,7 +145,7 @@ fn an_echo_server_in_a_dozen_lines() {
                 while !left.is_empty() {
                     match theirs.source().write(left) {
                         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                            theirs.writable().await?
+                            theirs.writable().await?;
                         }
                         written => left = &left[written?..],
                     }

@@ -1,0 +1,115 @@
+//! Running a loop, and stopping it; and what the iteration asks of it.
+
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use crate::trace::Iteration;
+use crate::{Clock, Error, Failure, IoLoop, Ready, Result, current, iteration};
+
+impl IoLoop {
+    /// Run until it is stopped.
+    ///
+    /// # Errors
+    /// `EBUSY` if it runs already; the poller's.
+    pub fn start(&self) -> Result<()> {
+        if self.0.started.get() {
+            return Err(Error::on("start", "a loop that runs")(Errno::EBUSY));
+        }
+        // Both, whatever the first one says: a stop is a flag, and no counter.
+        if self.0.stopped.replace(false) | self.0.shared.take_stop() {
+            return Ok(());
+        }
+        let _running = Running::new(self);
+        let _current = current::Entered::new(self);
+        let ended = loop {
+            match iteration::turn(self) {
+                Ok(true) => {}
+                other => break other.map(drop),
+            }
+        };
+        self.0.stopped.set(false);
+        ended
+    }
+
+    /// Come back from [`IoLoop::start`] after what is queued and due in this iteration, before the next sleep. If it
+    /// does not run, its next start comes back at once.
+    pub fn stop(&self) {
+        self.0.stopped.set(true);
+    }
+
+    /// From here on it is the code of others that runs.
+    pub(crate) fn arm(&self) {
+        if let Some(watch) = &*self.0.watch.borrow() {
+            watch.arm();
+        }
+    }
+
+    /// And from here on nobody's.
+    pub(crate) fn disarm(&self) {
+        if let Some(watch) = &*self.0.watch.borrow() {
+            watch.disarm();
+        }
+    }
+
+    pub(crate) fn is_started(&self) -> bool {
+        self.0.started.get()
+    }
+
+    pub(crate) fn has_subscriber(&self) -> bool {
+        self.0.subscriber.borrow().is_some()
+    }
+
+    pub(crate) fn tell(&self, iteration: Iteration) {
+        // Out of its place while it runs: it may unsubscribe.
+        let subscriber = self.0.subscriber.borrow_mut().take();
+        if let Some(mut subscriber) = subscriber {
+            subscriber(self, iteration);
+            self.0.subscriber.borrow_mut().get_or_insert(subscriber);
+        }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        !self.0.stopped.get() && !self.0.shared.take_stop() && !self.0.closed.get()
+    }
+
+    pub(crate) fn wait(&self, ready: &mut Vec<Ready>, timeout: Duration) -> Result<()> {
+        self.0.removed.set(false);
+        let mut poller = self.0.poller.borrow_mut();
+        let Clock::Fake(clock) = &self.0.clock else { return poller.wait(ready, Some(timeout)) };
+        poller.wait(ready, Some(Duration::ZERO))?;
+        if ready.is_empty() {
+            clock.advance(timeout);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn failed(&self, failure: Failure) {
+        // Out of its place while it runs: it may set another.
+        let hook = self.0.hook.borrow_mut().take();
+        match hook {
+            Some(mut hook) => {
+                hook(self, failure);
+                self.0.hook.borrow_mut().get_or_insert(hook);
+            }
+            None => eprintln!("ioloop: {failure}"),
+        }
+    }
+}
+
+/// The loop runs as long as it lives, however that ends.
+struct Running<'a>(&'a IoLoop);
+
+impl<'a> Running<'a> {
+    fn new(ioloop: &'a IoLoop) -> Self {
+        ioloop.0.started.set(true);
+        Self(ioloop)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.0.started.set(false);
+        self.0.disarm();
+    }
+}
