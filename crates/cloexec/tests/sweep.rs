@@ -21,7 +21,7 @@ fn sweep(first: &str, places: &str) -> Answer {
 #[track_caller]
 fn sweep_refused(kernel: &str, first: &str, places: &str) -> Option<Answer> {
     let answer = traced(kernel, &["sweep", first, places])?;
-    assert!(answer.0.contains("call close_range refused"), "mark_from({first}) did not try close_range");
+    assert!(answer.0.contains("call close_range "), "mark_from({first}) did not try close_range");
     assert_eq!(
         answer.line("result"),
         "Ok",

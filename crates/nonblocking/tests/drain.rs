@@ -13,9 +13,9 @@ use nix::fcntl::OFlag;
 use nonblocking::Result;
 use nonblocking::drain::{Stop, drain};
 use support::{
-    a_pipe, comes_back, fill, no_child_is_born, not_open, refused, reset_behind, same_bytes, stream, traced,
-    try_ask, waiting,
+    a_pipe, comes_back, fill, not_open, refused, reset_behind, same_bytes, stream, traced, try_ask, waiting,
 };
+use testing::no_child_is_born;
 
 const PLENTY: usize = 1 << 24;
 
@@ -160,7 +160,7 @@ fn a_source_without_end_is_left_at_the_limit() {
     assert_eq!(answer, ("Ok Limit".into(), "300000".into()), "/dev/zero always has more");
 }
 
-/// Drain a source that always has more, in the helper program, which has little memory.
+/// Drain a source that always has more, in the helper, which has little memory.
 #[track_caller]
 fn without_end(limit: &str) -> (String, String) {
     let answer = try_ask(&["drain-without-end", limit]).unwrap_or_else(|words| {

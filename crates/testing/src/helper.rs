@@ -118,6 +118,18 @@ impl Helper {
             _ => Err(format!("the helper `{}` ended with {}:\n{said}", self.args, out.status)),
         }
     }
+
+    /// Have it done, where it must be.
+    ///
+    /// # Panics
+    /// If it could not do it, with what it said.
+    #[track_caller]
+    pub fn ask(self) -> Answer {
+        match self.answer() {
+            Ok(answer) => answer.expect("only the tracer is ever refused"),
+            Err(words) => panic!("{words}"),
+        }
+    }
 }
 
 /// Have the helper do something, in a process of its own.
@@ -126,10 +138,7 @@ impl Helper {
 /// If it could not do it, with what it said.
 #[track_caller]
 pub fn ask(args: &[&str]) -> Answer {
-    match Helper::new(args).answer() {
-        Ok(answer) => answer.expect("only the tracer is ever refused"),
-        Err(words) => panic!("{words}"),
-    }
+    Helper::new(args).ask()
 }
 
 /// Have the helper run a scenario under its tracer, on the kernel as it is or on a different one. Nothing where

@@ -5,13 +5,13 @@
 //! the waker is ready, so that there will be another one.
 //! Three things happen in `consume_then`, and their order is the exercise. So is what each access to the flag
 //! has to order: the tests run it through every order of steps, with every value that a load may answer with.
-//! That takes the atomics from `crate::sync`, where std's usually are, and loom's in the tests.
+//! That takes the atomics from `super::sync`, where std's usually are, and loom's in the tests.
 //! Run `cargo run -p workbook check coalesced` after each change; `hint coalesced` if you are stuck.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::{Result, Wake};
+use super::sync::atomic::{AtomicBool, Ordering};
+use super::{Result, Wake};
 
 /// A waker, and whether a wake of it is pending.
 #[derive(Debug)]

@@ -267,7 +267,7 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: Option<usize>)
 
     assert!(
         size_of::<modelled::Coalesced<Nothing>>() >= size_of::<AtomicBool>(),
-        "the flag is not an atomic of `crate::sync`, so loom cannot see it, and no order of steps can be tried"
+        "the flag is not an atomic of `super::sync`, so loom cannot see it, and no order of steps can be tried"
     );
     let mut model = loom::model::Builder::new();
     model.preemption_bound = preemptions;

@@ -1,23 +1,27 @@
-//! What the tests share: the helper program's answers, the kernel's word on a descriptor, and a way out of
-//! calls that never come back.
+//! What the tests share: the helper, the kernel's word on a descriptor, and a way out of calls that never come
+//! back.
 
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
 use std::fs;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use nix::libc::{self, O_CLOEXEC, SIGALRM, c_int};
+use nix::libc::{self, O_CLOEXEC, c_int};
 use nix::unistd::{SysconfVar, sysconf};
+use testing::Helper;
+
+pub use testing::{Answer, traced};
+
+mod helper;
+testing::helper!(helper::answer);
 
 nix::ioctl_read_bad!(
     /// How many bytes are there to be read. See FIONREAD(2const).
@@ -33,89 +37,32 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const IMPATIENCE: Duration = Duration::from_millis(200);
 static HUNG: AtomicBool = AtomicBool::new(false);
 
-/// Between its fork and its exec, a child has a copy of every descriptor, close-on-exec or not. A test for which
-/// the last copy of an end has to be closed holds this for reading: meanwhile no other test starts a child.
-static CHILDREN: RwLock<()> = RwLock::new(());
-
-/// No child of this process is between fork and exec as long as this is held.
-pub fn no_child_is_born() -> RwLockReadGuard<'static, ()> {
-    CHILDREN.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What the helper program printed.
-pub struct Answer(pub String);
-
-/// Have the helper program run a scenario, in a process of its own.
+/// Have the helper run a scenario, in a process of its own.
 #[track_caller]
 pub fn ask(scenario: &[&str]) -> Answer {
-    ask_with(scenario, Stdio::null())
+    running(scenario).ask()
 }
 
 /// The same, with something of ours as its standard input.
 #[track_caller]
 pub fn ask_with(scenario: &[&str], stdin: Stdio) -> Answer {
-    let answer = start(&[&["run"], scenario].concat(), stdin).unwrap_or_else(|words| panic!("{words}"));
-    answer.expect("only the tracer is ever refused")
+    let mut helper = running(scenario);
+    helper.command().stdin(stdin);
+    helper.ask()
 }
 
 /// The same, for a scenario that may end badly: then in words.
 pub fn try_ask(scenario: &[&str]) -> Result<Answer, String> {
-    let answer = start(&[&["run"], scenario].concat(), Stdio::null())?;
-    Ok(answer.expect("only the tracer is ever refused"))
+    Ok(running(scenario).answer()?.expect("only the tracer is ever refused"))
 }
 
-/// Have the helper program run a scenario under its tracer, on the kernel as it is or on a different one.
-/// Nothing where this machine refuses ptrace: then the test says so and has nothing to judge.
-#[track_caller]
-pub fn traced(kernel: &str, scenario: &[&str]) -> Option<Answer> {
-    start(&[&["traced", kernel], scenario].concat(), Stdio::null()).unwrap_or_else(|words| panic!("{words}"))
+fn running(scenario: &[&str]) -> Helper {
+    Helper::new(&[&["run"], scenario].concat())
 }
 
-fn start(args: &[&str], stdin: Stdio) -> Result<Option<Answer>, String> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nonblocking-helper"));
-    command.args(args).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = {
-        let _alone = CHILDREN.write().unwrap_or_else(PoisonError::into_inner);
-        // Comes back when the child's exec is over.
-        command.spawn().expect("the helper program starts")
-    };
-    let out = child.wait_with_output().expect("its output can be read");
-    let (text, errors) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-    match out.status.code() {
-        Some(0) => Ok(Some(Answer(text.into_owned()))),
-        Some(77) => {
-            eprintln!("skipped: system calls cannot be watched here: {errors}");
-            Ok(None)
-        }
-        _ if out.status.signal() == Some(SIGALRM) => Err(format!(
-            "nonblocking-helper {args:?} hung until its alarm went off: it waits for what never comes, or goes \
-             round in circles.\n{text}{errors}"
-        )),
-        _ => Err(format!("nonblocking-helper {args:?} ended with {}:\n{text}{errors}", out.status)),
-    }
-}
-
-impl Answer {
-    /// The rest of each line that starts with this word.
-    pub fn lines<'a, 'w>(&'a self, word: &'w str) -> impl Iterator<Item = &'a str> + use<'a, 'w> {
-        self.0.lines().filter_map(move |line| line.strip_prefix(word)?.strip_prefix(' '))
-    }
-
-    /// The rest of the one line that starts with this word.
-    #[track_caller]
-    pub fn line(&self, word: &str) -> &str {
-        let mut lines = self.lines(word);
-        match (lines.next(), lines.next()) {
-            (Some(line), None) => line,
-            (None, _) => panic!("nothing was said about `{word}`:\n{}", self.0),
-            (Some(_), Some(_)) => panic!("`{word}` was spoken about twice:\n{}", self.0),
-        }
-    }
-
-    /// The call that went on without end, if one did.
-    pub fn endless(&self) -> Option<&str> {
-        self.lines("endless").next()
-    }
+/// Did a traced scenario make one call after the other, until it was stopped?
+pub fn endless(answer: &Answer) -> bool {
+    answer.lines("endless").next().is_some()
 }
 
 /// Do something that must come back by itself. If it does not, `rescue` is called again and again until it

@@ -4,8 +4,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::{Result, Wake};
+use super::sync::atomic::{AtomicBool, Ordering};
+use super::{Result, Wake};
 
 /// A waker, and whether a wake of it is pending.
 #[derive(Debug)]

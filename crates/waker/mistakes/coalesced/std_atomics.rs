@@ -5,7 +5,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Result, Wake};
+use super::{Result, Wake};
 
 /// A waker, and whether a wake of it is pending.
 #[derive(Debug)]

@@ -163,15 +163,18 @@ pub fn without_a_number_left_it_is_an_error(kind: &str) {
     assert_eq!(result, "Err EMFILE", "no descriptor could be made, and `new` answers {result}");
 }
 
-/// The kernel that is played here interrupts calls that today's Linux does not: see the tracer.
+/// How a call ends that is interrupted.
+const INTERRUPTED: &str = "-> -4\n";
+
+/// The kernel that is played here interrupts calls that today's Linux does not: see the helper's `kernel`.
 #[track_caller]
 pub fn an_interrupted_call_is_made_again(waker: &impl Waker, kind: &str) {
     cannot_block(waker);
     let Some(answer) = traced("eintr", &["waker", kind, "calls-of-wakes"]) else { return };
-    assert!(answer.0.contains("interrupted"), "`wake` wrote nothing:\n{}", answer.0);
+    assert!(answer.0.contains(INTERRUPTED), "`wake` wrote nothing:\n{}", answer.0);
     assert_eq!(answer.line("before"), "ready", "the write of a wake was interrupted, and nobody is woken");
     let Some(answer) = traced("eintr", &["waker", kind, "calls-of-consume"]) else { return };
-    assert!(answer.0.contains("interrupted"), "`consume` read nothing:\n{}", answer.0);
+    assert!(answer.0.contains(INTERRUPTED), "`consume` read nothing:\n{}", answer.0);
     assert_eq!(
         answer.line("after"),
         "silent",

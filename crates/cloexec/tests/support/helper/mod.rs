@@ -1,26 +1,17 @@
 //! What this crate's tests have done in a process of its own.
 //!
 //! `born-with`, `signals` and `arguments …` say what a program was started with; `run SCENARIO …` calls into
-//! this crate; `traced KERNEL SCENARIO …` does so under ptrace, and prints what was asked of the kernel.
-//! Exit codes: as `testing` says, and 99 for the child of a fork that came back out of the code that forked.
+//! this crate; `traced KERNEL SCENARIO …` does so on a kernel that is played,
+//! and prints what was asked of it. Exit codes: as `testing` says, and 99 for the child of a fork that came back
+//! out of the code that forked.
+
+use testing::tracer;
 
 mod born_with;
+mod calls;
+mod kernel;
 mod scenarios;
 mod table;
-
-#[cfg(target_arch = "x86_64")]
-mod calls;
-#[cfg(target_arch = "x86_64")]
-mod tracer;
-
-/// Reading and changing the registers of a traced program is written for x86-64 so far.
-#[cfg(not(target_arch = "x86_64"))]
-mod tracer {
-    pub fn print(_kernel: &str, _scenario: &[&str]) -> i32 {
-        eprintln!("ptrace: only written for x86-64");
-        77
-    }
-}
 
 /// What the helper does, and its exit code.
 pub fn answer(args: &[&str]) -> i32 {
@@ -29,7 +20,9 @@ pub fn answer(args: &[&str]) -> i32 {
         ["signals"] => born_with::signals(),
         ["arguments", ..] => born_with::arguments(),
         ["run", scenario @ ..] => scenarios::run(scenario),
-        ["traced", kernel, scenario @ ..] => tracer::print(kernel, scenario),
+        ["traced", kernel, scenario @ ..] if let Some(mut kernel) = kernel::parse(kernel) => {
+            tracer::run(&mut kernel, || scenarios::run(scenario))
+        }
         _ => {
             eprintln!("no such thing is asked of this helper: {args:?}");
             2

@@ -8,7 +8,7 @@ use cloexec::{flags, open};
 use nix::fcntl::OFlag;
 use nix::sys::socket::{AddressFamily, SockType};
 use nix::sys::stat::Mode;
-use nix::unistd::getppid;
+use testing::judged;
 
 use super::table;
 
@@ -17,28 +17,12 @@ mod sweep;
 
 /// Run the scenario of that name.
 pub fn run(scenario: &[&str]) -> i32 {
-    let outcome = match scenario {
+    testing::exit_code(match scenario {
         ["sweep", first, places] => sweep::run(first, places),
         ["pass", program, places, moves, args @ ..] => pass::run(program, places, moves, args),
         [name] => judged_calls(name),
         _ => Err(format!("no scenario is called {scenario:?}")),
-    };
-    outcome.map_or_else(
-        |message| {
-            eprintln!("{message}");
-            1
-        },
-        |()| 0,
-    )
-}
-
-/// Do something between two marks that the tracer looks for. No code under test has a reason to ask for the
-/// parent's id, and asking changes nothing.
-pub fn judged<T>(work: impl FnOnce() -> T) -> T {
-    getppid();
-    let result = work();
-    getppid();
-    result
+    })
 }
 
 /// Scenarios whose calls are all there is to see.

@@ -11,13 +11,12 @@ use std::path::PathBuf;
 
 use cloexec::pass;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::getpid;
-use testing::HELPER;
+use testing::{HELPER, judged};
 
 use super::super::table;
-use super::judged;
 
 /// Prints, after what the program prints: `result …`, `status …`, `children …`, and `table …`; `escaped …`
 /// from a child that comes back out of `spawn`.
@@ -54,8 +53,7 @@ pub fn run(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<()
     let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
 
     // What a Rust program has, and what one that waits for signals in its own way has.
-    // SAFETY: ignoring a signal runs no code.
-    unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.map_err(|e| e.to_string())?;
+    testing::ignore_sigpipe();
     SigSet::from(Signal::SIGUSR1).thread_block().map_err(|e| e.to_string())?;
 
     let (before, caller) = (table::open_now(), getpid());

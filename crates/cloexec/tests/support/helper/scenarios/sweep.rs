@@ -9,9 +9,9 @@ use std::ffi::CString;
 use cloexec::sweep;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::execv;
+use testing::judged;
 
 use super::super::table;
-use super::judged;
 
 /// Prints `result Ok`, or `result Err ERRNO TEXT`, and for each descriptor `at NUMBER BEFORE AFTER`.
 pub fn run(first: &str, places: &str) -> Result<(), String> {

@@ -6,8 +6,6 @@
 use std::fmt::Debug;
 use std::io;
 
-use nix::unistd::getppid;
-
 mod drain;
 mod flags;
 mod outbox;
@@ -15,7 +13,7 @@ mod pipe;
 
 /// Run the scenario of that name.
 pub fn run(scenario: &[&str]) -> i32 {
-    let outcome = match scenario {
+    testing::exit_code(match scenario {
         ["flags", what] => flags::on_a_pipe(what),
         ["flags-of-stdin", what] => flags::change(what, io::stdin()),
         ["pipe"] => pipe::made(),
@@ -26,23 +24,7 @@ pub fn run(scenario: &[&str]) -> i32 {
         ["outbox", pieces @ ..] => outbox::into_a_pipe(false, pieces),
         ["outbox-into-a-full-pipe", pieces @ ..] => outbox::into_a_pipe(true, pieces),
         _ => Err(format!("no scenario is called {scenario:?}")),
-    };
-    outcome.map_or_else(
-        |message| {
-            eprintln!("{message}");
-            1
-        },
-        |()| 0,
-    )
-}
-
-/// Do something between two marks that the tracer looks for. No code under test has a reason to ask for the
-/// parent's id, and asking changes nothing.
-fn judged<T>(work: impl FnOnce() -> T) -> T {
-    getppid();
-    let result = work();
-    getppid();
-    result
+    })
 }
 
 /// `result Ok VALUE`, or `result Err ERRNO TEXT`.

@@ -4,20 +4,18 @@
 //! many instructions it has; each later round gets one SIGUSR1, a little further on each time. Which moment
 //! is the bad one need not be known, and no luck is needed to hit it.
 
+use std::ops::ControlFlow::{Break, Continue};
+
 use nix::errno::Errno;
-use nix::libc::{self, c_void};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
+use testing::tracer::{MARK, end, next_call, to_call};
 
-use crate::scenarios::ROUNDS;
-use crate::tracer::{call, ended};
+use super::scenarios::ROUNDS;
 
-/// The instruction `syscall`, as two bytes of memory.
-const SYSCALL: i64 = 0x050f;
-
-/// Prints `steps N` for the first round, and `waits KIND` if the code under test waits for a lock.
+/// Prints `steps N` for the first round, and `waits futex` if the code under test waits for a lock.
 pub fn watch(scenario: Pid) -> nix::Result<i32> {
     let mut steps = 0;
     for round in 0..=ROUNDS {
@@ -39,10 +37,8 @@ pub fn watch(scenario: Pid) -> nix::Result<i32> {
         }
     }
     loop {
-        ptrace::cont(scenario, None)?;
-        match waitpid(scenario, None)? {
-            WaitStatus::Stopped(..) => {}
-            other => return Ok(ended(other)),
+        if let Break(code) = to_call(scenario, scenario, None)? {
+            return Ok(code);
         }
     }
 }
@@ -51,23 +47,17 @@ pub fn watch(scenario: Pid) -> nix::Result<i32> {
 fn to_mark(scenario: Pid, mut deliver: Option<Signal>) -> nix::Result<Option<i32>> {
     let mut judging = deliver.is_some();
     loop {
-        ptrace::syscall(scenario, deliver.take())?;
-        match waitpid(scenario, None)? {
-            WaitStatus::PtraceSyscall(_) => {}
-            WaitStatus::Stopped(_, signal) => {
-                deliver = Some(signal);
-                continue;
-            }
-            other => return Ok(Some(ended(other))),
-        }
-        match call(scenario)? {
-            (libc::SYS_getppid, true) => return Ok(None),
-            (libc::SYS_getppid, false) => judging = false,
+        let stop = match to_call(scenario, scenario, deliver.take())? {
+            Continue(stop) => stop,
+            Break(code) => return Ok(Some(code)),
+        };
+        match (stop.call.name, stop.answer) {
+            (MARK, Some(_)) => return Ok(None),
+            (MARK, None) => judging = false,
             // Nobody else runs who could let go of a lock.
-            (libc::SYS_futex, false) if judging => {
+            ("futex", None) if judging => {
                 println!("waits futex");
-                ptrace::kill(scenario)?;
-                return Ok(Some(0));
+                return end(scenario).map(Some);
             }
             _ => {}
         }
@@ -77,16 +67,12 @@ fn to_mark(scenario: Pid, mut deliver: Option<Signal>) -> nix::Result<Option<i32
 /// Step to the next mark, and say how many instructions that took.
 fn count(scenario: Pid) -> nix::Result<usize> {
     let mut steps = 0;
-    loop {
-        let regs = ptrace::getregs(scenario)?;
-        let next = ptrace::read(scenario, regs.rip as *mut c_void)? & 0xffff;
-        if next == SYSCALL && regs.rax as i64 == libc::SYS_getppid {
-            return Ok(steps);
-        }
+    while next_call(scenario)? != Some(MARK) {
         ptrace::step(scenario, None)?;
         match waitpid(scenario, None)? {
             WaitStatus::Stopped(_, Signal::SIGTRAP) => steps += 1,
             _ => return Err(Errno::EIO),
         }
     }
+    Ok(steps)
 }

@@ -5,10 +5,11 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use testing::judged;
 use waker::coalesced::Coalesced;
 use waker::{Wake, eventfd, pipe};
 
-use super::{Outcome, judged, state};
+use super::{Outcome, state};
 
 /// Prints what it saw: `errors …`, `queued …` (in bytes), `before …`, `after …`, `descriptors …`.
 pub fn run(kind: &str, what: &str) -> Outcome {

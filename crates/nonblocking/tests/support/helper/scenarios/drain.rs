@@ -6,8 +6,9 @@ use std::io::Write;
 
 use nix::sys::resource::{Resource, setrlimit};
 use nonblocking::drain::drain;
+use testing::judged;
 
-use super::{in_words, judged, print};
+use super::{in_words, print};
 
 /// In bytes: far more than this program needs, and soon reached by one that reads without end.
 const MEMORY: u64 = 64 << 20;

@@ -5,7 +5,6 @@
 use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::getppid;
 
 mod disposition;
 mod owners;
@@ -21,29 +20,13 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// Run the scenario of that name.
 pub fn run(scenario: &[&str]) -> i32 {
-    let outcome = match scenario {
+    testing::exit_code(match scenario {
         ["waker", kind, what] => wakers::run(kind, what),
         ["signal", what] => signals::run(what),
         ["owner", what] => owners::run(what),
         ["storm"] => storm::run(),
         _ => Err(format!("no scenario is called {scenario:?}").into()),
-    };
-    outcome.map_or_else(
-        |error| {
-            eprintln!("{error}");
-            1
-        },
-        |()| 0,
-    )
-}
-
-/// Do something between two marks that the tracer looks for. No code under test has a reason to ask for the
-/// parent's id, and asking changes nothing.
-fn judged<T>(work: impl FnOnce() -> T) -> T {
-    getppid();
-    let result = work();
-    getppid();
-    result
+    })
 }
 
 /// Can the descriptor be read now? `ready`, or `silent`.

@@ -4,8 +4,9 @@ use std::os::fd::AsFd;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nonblocking::flags;
+use testing::judged;
 
-use super::{in_words, judged, print};
+use super::{in_words, print};
 
 /// Starts from a pipe with `O_APPEND`, that has the flag if it is to be cleared.
 pub fn on_a_pipe(what: &str) -> Result<(), String> {

@@ -6,8 +6,9 @@ use std::os::fd::AsRawFd;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use nonblocking::pipe;
+use testing::judged;
 
-use super::{in_words, judged, print};
+use super::{in_words, print};
 
 /// Whoever has this may have pipes of any size. See capabilities(7).
 const CAP_SYS_RESOURCE: u32 = 24;

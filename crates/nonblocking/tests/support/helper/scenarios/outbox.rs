@@ -5,8 +5,9 @@ use std::io::{Read, Write};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nonblocking::outbox::Outbox;
+use testing::judged;
 
-use super::{in_words, judged, print};
+use super::{in_words, print};
 
 /// Prints `result …`, `left BYTES`, and `arrived TEXT` if there was room.
 pub fn into_a_pipe(full: bool, pieces: &[&str]) -> Result<(), String> {

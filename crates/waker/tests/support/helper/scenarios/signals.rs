@@ -12,11 +12,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal::{SIGIO, SIGTERM, SIGUSR1, SIGUSR2};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use nix::unistd::getpid;
+use testing::judged;
 use waker::signal::SignalWaker;
 use waker::{eventfd, pipe};
 
-use super::{Outcome, ROUNDS, judged, state};
-use crate::allocations;
+use super::super::allocations;
+use super::{Outcome, ROUNDS, state};
 
 const KINDS: [Signal; 3] = [SIGUSR1, SIGUSR2, SIGTERM];
 

@@ -1,0 +1,93 @@
+//! A kernel with a difference: run a scenario under ptrace, and answer some of its system calls ourselves.
+//!
+//! Code has to be right on kernels that are not at hand: one with a flag more, one without a certain call, one that
+//! interrupts. A [`Kernel`] says how the one that is played differs from the one that runs. Each call that it has
+//! words for becomes a line of output, `call WORDS -> ANSWER`, so that a test can see what was asked and how.
+//!
+//! Contract: calls are shown and changed between two marks only (see [`judged`](crate::judged)), those of processes
+//! that the scenario forks too. A scenario that makes more of them than any honest one is ended, and so is the output,
+//! with `endless WORDS`.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow::{Break, Continue};
+
+use nix::unistd::Pid;
+
+mod process;
+#[cfg_attr(not(target_arch = "x86_64"), path = "tracer/unwritten.rs")]
+mod registers;
+
+pub use process::{Stop, end, start, to_call};
+pub use registers::next_call;
+
+/// What [`judged`](crate::judged) calls, before and after.
+pub const MARK: &str = "getppid";
+
+/// More calls than any scenario needs.
+const ENDLESS: usize = 2500;
+
+/// A system call, as the kernel gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// `close_range`
+    pub name: &'static str,
+    /// The first four of its arguments. Behind those that it has stands whatever was in the registers.
+    pub args: [u64; 4],
+}
+
+/// The kernel that a scenario meets, as far as it is not the real one.
+pub trait Kernel {
+    /// The call in words, or nothing for one that is about something else.
+    fn words(&self, call: &Call) -> Option<String>;
+
+    /// What a call answers that is not to reach the real kernel: a number, or an errno below zero.
+    fn instead(&mut self, _call: &Call) -> Option<i64> {
+        None
+    }
+
+    /// What the caller is told, where the real kernel answered this.
+    fn told(&mut self, _call: &Call, answer: i64) -> i64 {
+        answer
+    }
+}
+
+/// Run the scenario on that kernel, and give its exit code, or [`REFUSED`](crate::REFUSED) where there is no tracing.
+pub fn run(kernel: &mut dyn Kernel, scenario: impl FnOnce() -> i32) -> i32 {
+    start(scenario, |pid| watch(pid, kernel))
+}
+
+/// From call to call, as the kernel that is played would have it.
+fn watch(scenario: Pid, kernel: &mut dyn Kernel) -> nix::Result<i32> {
+    let (mut judging, mut shown, mut pid) = (false, 0, scenario);
+    // Calls that were kept from the real kernel, by who made them, and what they are to answer.
+    let mut kept = BTreeMap::new();
+    loop {
+        let stop = match to_call(scenario, pid, None)? {
+            Continue(stop) => stop,
+            Break(code) => return Ok(code),
+        };
+        pid = stop.pid;
+        judging ^= stop.call.name == MARK && stop.answer.is_some();
+        if !judging || stop.call.name == MARK {
+            continue;
+        }
+        let Some(answer) = stop.answer else {
+            if let Some(answer) = kernel.instead(&stop.call) {
+                registers::keep(pid)?;
+                kept.insert(pid, (stop.call, answer));
+            }
+            continue;
+        };
+        let (call, told) = kept.remove(&pid).unwrap_or_else(|| (stop.call, kernel.told(&stop.call, answer)));
+        if told != answer {
+            registers::answer(pid, told)?;
+        }
+        let Some(words) = kernel.words(&call) else { continue };
+        println!("call {words} -> {told}");
+        shown += 1;
+        if shown > ENDLESS {
+            println!("endless {words}");
+            return end(scenario);
+        }
+    }
+}

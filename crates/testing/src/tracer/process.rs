@@ -1,0 +1,104 @@
+//! Following a process, and those that it forks, from one system call to the next.
+//!
+//! Contract: what is followed dies with its tracer, and the end of a process that was killed at the wrong moment is
+//! no error here.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::process::exit;
+
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork};
+
+use super::{Call, registers};
+use crate::REFUSED;
+
+/// Start a scenario, stopped before its beginning, and watch over it in some way until it has ended. Gives its exit
+/// code, or [`REFUSED`] where there is no tracing.
+pub fn start(scenario: impl FnOnce() -> i32, watch: impl FnOnce(Pid) -> nix::Result<i32>) -> i32 {
+    // SAFETY: a helper has one thread, so the child may do whatever the parent may.
+    match unsafe { fork() } {
+        Ok(ForkResult::Child) => match ptrace::traceme().and_then(|()| raise(Signal::SIGSTOP)) {
+            Ok(()) => exit(scenario()),
+            Err(error) => exit(refused(error)),
+        },
+        Ok(ForkResult::Parent { child }) => attached(child, watch).unwrap_or_else(refused),
+        Err(error) => refused(error),
+    }
+}
+
+fn refused(error: Errno) -> i32 {
+    eprintln!("ptrace: {error}");
+    REFUSED
+}
+
+fn attached(scenario: Pid, watch: impl FnOnce(Pid) -> nix::Result<i32>) -> nix::Result<i32> {
+    if let WaitStatus::Exited(_, code) = waitpid(scenario, None)? {
+        return Ok(code);
+    }
+    let follow = Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK | Options::PTRACE_O_TRACECLONE;
+    let report = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACEEXEC;
+    ptrace::setoptions(scenario, follow | report | Options::PTRACE_O_EXITKILL)?;
+    watch(scenario)
+}
+
+/// A process stands before a system call, or behind it.
+#[derive(Debug)]
+pub struct Stop {
+    /// Which process.
+    pub pid: Pid,
+    /// Its call.
+    pub call: Call,
+    /// What the call answered; nothing before it.
+    pub answer: Option<i64>,
+}
+
+/// Let a stopped process go on, with a signal if there is one for it, until a process stands at a call; or until the
+/// scenario has ended, with this exit code.
+///
+/// # Errors
+/// What ptrace or waitpid says.
+pub fn to_call(
+    scenario: Pid,
+    mut stopped: Pid,
+    mut signal: Option<Signal>,
+) -> nix::Result<ControlFlow<i32, Stop>> {
+    loop {
+        match ptrace::syscall(stopped, signal) {
+            Ok(()) | Err(Errno::ESRCH) => {} // killed meanwhile: its end is reported next
+            Err(error) => return Err(error),
+        }
+        (stopped, signal) = loop {
+            match waitpid(None, Some(WaitPidFlag::__WALL))? {
+                WaitStatus::PtraceSyscall(pid) => match registers::call(pid) {
+                    Ok((call, answer)) => return Ok(Continue(Stop { pid, call, answer })),
+                    Err(Errno::ESRCH) => {}
+                    Err(error) => return Err(error),
+                },
+                // A new process stops once, because it is traced.
+                WaitStatus::PtraceEvent(pid, ..) | WaitStatus::Stopped(pid, Signal::SIGSTOP) => {
+                    break (pid, None);
+                }
+                WaitStatus::Stopped(pid, signal) => break (pid, Some(signal)),
+                WaitStatus::Exited(pid, code) if pid == scenario => return Ok(Break(code)),
+                WaitStatus::Signaled(pid, signal, _) if pid == scenario => {
+                    eprintln!("the scenario was killed by {signal}");
+                    return Ok(Break(1));
+                }
+                _ => {}
+            }
+        };
+    }
+}
+
+/// End the scenario, of which enough was seen.
+///
+/// # Errors
+/// What kill or waitpid says.
+pub fn end(scenario: Pid) -> nix::Result<i32> {
+    kill(scenario, Signal::SIGKILL)?;
+    while !matches!(waitpid(scenario, None)?, WaitStatus::Signaled(..) | WaitStatus::Exited(..)) {}
+    Ok(0)
+}

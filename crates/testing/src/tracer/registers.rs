@@ -1,0 +1,47 @@
+//! A call as the registers of a stopped process have it. For each architecture this is written anew.
+
+use nix::libc::{self, c_long, c_void};
+use nix::sys::ptrace;
+use nix::unistd::Pid;
+use syscalls::Sysno;
+
+use super::Call;
+
+/// The number of no call at all. The kernel answers ENOSYS and does nothing.
+const NO_CALL: u64 = u64::MAX;
+
+/// The instruction `syscall`, as two bytes of memory.
+const SYSCALL: c_long = 0x050f;
+
+/// The call that the process stands at, and what it answered, if it comes out of it.
+pub fn call(pid: Pid) -> nix::Result<(Call, Option<i64>)> {
+    let regs = ptrace::getregs(pid)?;
+    let leaving = ptrace::syscall_info(pid)?.op == libc::PTRACE_SYSCALL_INFO_EXIT;
+    let call = Call { name: name(regs.orig_rax), args: [regs.rdi, regs.rsi, regs.rdx, regs.r10] };
+    Ok((call, leaving.then_some(regs.rax as i64)))
+}
+
+/// Keep the call from the kernel, before which the process stands.
+pub fn keep(pid: Pid) -> nix::Result<()> {
+    let mut regs = ptrace::getregs(pid)?;
+    regs.orig_rax = NO_CALL;
+    ptrace::setregs(pid, regs)
+}
+
+/// Have the call, out of which the process comes, answer this.
+pub fn answer(pid: Pid, answer: i64) -> nix::Result<()> {
+    let mut regs = ptrace::getregs(pid)?;
+    regs.rax = answer as u64;
+    ptrace::setregs(pid, regs)
+}
+
+/// The call that the next instruction makes, if it makes one.
+pub fn next_call(pid: Pid) -> nix::Result<Option<&'static str>> {
+    let regs = ptrace::getregs(pid)?;
+    let instruction = ptrace::read(pid, regs.rip as *mut c_void)? & 0xffff;
+    Ok((instruction == SYSCALL).then(|| name(regs.rax)))
+}
+
+fn name(number: u64) -> &'static str {
+    usize::try_from(number).ok().and_then(Sysno::new).map_or("none", |call| call.name())
+}
