@@ -81,15 +81,14 @@ pub fn check(
         let error = format!("{source} is missing. To have it as it was handed out: {reset}");
         return Ok(Checked { name, passed: false, tests: Vec::new(), seconds: 0.0, error: Some(error) });
     }
+    // Before anything is compiled: rustc would lay it to the reader's code that these are missing.
+    let source = place::read(&exercise.tests())?;
     let spinner = style::spinner(format!("checking {}", exercise.name));
     let feature = exercise.feature();
     let built = cargo::build_tests(&catalogue.root, None, &exercise.krate, &exercise.module, Some(&feature));
     let checked = match built? {
         Err(error) => (Vec::new(), Some(error)),
-        Ok((program, _warnings)) => {
-            let source = place::read(&exercise.tests())?;
-            (suite::run(&program, &source, patience)?, None)
-        }
+        Ok((program, _warnings)) => (suite::run(&program, &source, patience)?, None),
     };
     spinner.finish_and_clear();
     let (tests, error) = checked;

@@ -12,7 +12,7 @@ use crate::cargo::Program;
 use crate::watchdog::{self, Ending, Outcome};
 
 /// Before the names of tests that were compiled into their crate: see `cargo::build_tests`.
-const INSIDE: &str = "t::";
+pub const INSIDE: &str = "t::";
 
 /// What one test said.
 #[derive(Debug, Clone, Serialize, Deserialize)]

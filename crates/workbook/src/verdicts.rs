@@ -98,9 +98,11 @@ fn content_of_exercise(root: &Path, exercise: &Exercise) -> u64 {
     let crates = fs::read_dir(root.join("crates")).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut topics: Vec<PathBuf> = crates.filter(|path| path.join("exercises").is_dir()).collect();
     topics.sort();
-    for topic in topics {
-        add(&mut hasher, &topic.join("Cargo.toml"));
-        add(&mut hasher, &topic.join("src"));
+    // And what the tests of all of them share.
+    topics.push(root.join("crates/testing"));
+    for folder in topics {
+        add(&mut hasher, &folder.join("Cargo.toml"));
+        add(&mut hasher, &folder.join("src"));
     }
     add(&mut hasher, &exercise.folder.join("tests"));
     add(&mut hasher, &exercise.source());

@@ -186,6 +186,7 @@ edition = \"2024\"
 [features]
 mine-add = []
 mine-twice = []
+check = []
 ",
         );
         self.write(
@@ -196,6 +197,17 @@ mine-twice = []
 pub mod add;
 #[cfg_attr(feature = \"mine-twice\", path = \"../exercises/twice.rs\")]
 pub mod twice;
+
+#[cfg(all(test, feature = \"check\"))]
+extern crate self as toy;
+
+#[cfg(all(test, feature = \"check\", feature = \"mine-add\"))]
+#[path = \"../tests/add.rs\"]
+mod t;
+
+#[cfg(all(test, feature = \"check\", feature = \"mine-twice\"))]
+#[path = \"../tests/twice.rs\"]
+mod t;
 ",
         );
         self.write("crates/toy/src/add.rs", ADD_SOLVED);

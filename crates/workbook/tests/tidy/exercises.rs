@@ -1,5 +1,5 @@
-//! An exercise is complete: reference, starter, tests, hints, at least three mistakes, a feature, and a word for
-//! the editor, without which rust-analyzer would be silent in the reader's file.
+//! An exercise is complete: reference, starter, tests and the lines that compile them into the crate, hints, at
+//! least three mistakes, its features, and a word for the editor, without which rust-analyzer would be silent in the reader's file.
 
 use std::sync::LazyLock;
 
@@ -47,16 +47,26 @@ fn one(repository: &Repository, krate: &str, module: &str, faults: &mut Vec<Stri
         }
     }
     let switch = format!("#[cfg_attr(feature = \"mine-{module}\", path = \"../exercises/{module}.rs\")]");
-    if !repository.read(&format!("crates/{krate}/src/lib.rs")).contains(&switch) {
-        find(format!("crates/{krate}/src/lib.rs lacks {switch}"));
+    let library = format!("crates/{krate}/src/lib.rs");
+    let text = repository.read(&library);
+    if !text.contains(&switch) {
+        find(format!("{library} lacks {switch}"));
+    }
+    let tests = format!(
+        "#[cfg(all(test, feature = \"check\", feature = \"mine-{module}\"))]\n\
+         #[path = \"../tests/{module}.rs\"]\nmod t;\n"
+    );
+    if !text.contains(&tests) {
+        find(format!("{library} lacks the lines that compile its tests into the crate:\n{tests}"));
     }
     let manifest = repository.toml(&format!("crates/{krate}/Cargo.toml"));
-    let [own, mine] =
-        [format!("mine-{module}"), "mine".to_owned()].map(|name| manifest.get("features")?.get(name));
-    if own.is_none() {
-        find(format!("crates/{krate}/Cargo.toml has no feature mine-{module}"));
+    let feature = |name: &str| manifest.get("features")?.get(name);
+    for name in [&format!("mine-{module}"), "check"] {
+        if feature(name).is_none() {
+            find(format!("crates/{krate}/Cargo.toml has no feature {name}"));
+        }
     }
-    let included = mine.and_then(toml::Value::as_array).into_iter().flatten();
+    let included = feature("mine").and_then(toml::Value::as_array).into_iter().flatten();
     if !included.filter_map(toml::Value::as_str).any(|name| name == format!("mine-{module}")) {
         find(format!("the feature `mine` of crates/{krate}/Cargo.toml leaves out mine-{module}"));
     }
@@ -124,20 +134,20 @@ mod tests {
     const HINTS: &str = "<!-- ANCHOR: a -->\nx\n<!-- ANCHOR_END: a -->\n<!-- ANCHOR: b -->\nx\n<!-- ANCHOR_END: b -->\n\
                          <!-- ANCHOR: c -->\nx\n<!-- ANCHOR_END: c -->\n";
     const MISTAKE: &str = "//! Mistake: none.\n//! Caught by: it_holds\n//! Message: it does not\n";
+    const LIBRARY: &str = "#[cfg_attr(feature = \"mine-m\", path = \"../exercises/m.rs\")]\npub mod m;\n\n\
+                           #[cfg(all(test, feature = \"check\", feature = \"mine-m\"))]\n\
+                           #[path = \"../tests/m.rs\"]\nmod t;\n";
     const GOOD: [(&str, &str); 11] = [
         ("crates/k/exercises/m.rs", ""),
         ("crates/k/starters/m.rs", ""),
         ("crates/k/src/m.rs", ""),
-        (
-            "crates/k/src/lib.rs",
-            "#[cfg_attr(feature = \"mine-m\", path = \"../exercises/m.rs\")]\npub mod m;\n",
-        ),
+        ("crates/k/src/lib.rs", LIBRARY),
         ("crates/k/tests/m.rs", "#[test]\nfn it_holds() {}\n"),
         ("crates/k/hints/m.md", HINTS),
         ("crates/k/mistakes/m/one.rs", MISTAKE),
         ("crates/k/mistakes/m/two.rs", MISTAKE),
         ("crates/k/mistakes/m/three.rs", MISTAKE),
-        ("crates/k/Cargo.toml", "[features]\nmine = [\"mine-m\"]\nmine-m = []\n"),
+        ("crates/k/Cargo.toml", "[features]\nmine = [\"mine-m\"]\nmine-m = []\ncheck = []\n"),
         (SETTINGS, "{\n  // For the exercises.\n  \"rust-analyzer.cargo.features\": [\"k/mine\"]\n}\n"),
     ];
 
@@ -165,8 +175,25 @@ mod tests {
         );
         one(&with("crates/k/src/m.rs", None), &["no crates/k/src/m.rs"]);
         one(&with("crates/k/mistakes/m/two.rs", None), &["2 mistakes"]);
-        one(&with("crates/k/src/lib.rs", None), &["lib.rs lacks #[cfg_attr(feature = \"mine-m\""]);
+        let library = LIBRARY.replace("#[cfg_attr", "// #[cfg");
+        one(&with("crates/k/src/lib.rs", Some(&library)), &["lib.rs lacks #[cfg_attr(feature = \"mine-m\""]);
         one(&with("crates/k/tests/m.rs", None)[..1], &["no crates/k/tests/m.rs"]);
+    }
+
+    #[test]
+    fn tests_that_are_not_compiled_into_the_crate_are_found() {
+        for (right, wrong) in [
+            ("tests/m.rs", "tests/n.rs"),
+            ("\"check\", ", ""),
+            ("mine-m\"))", "mine-n\"))"),
+            ("mod t", "mod u"),
+        ] {
+            let library = LIBRARY.replace(right, wrong);
+            one(
+                &with("crates/k/src/lib.rs", Some(&library)),
+                &["crates/k/src/lib.rs lacks the lines", "#[path = \"../tests/m.rs\"]\nmod t;"],
+            );
+        }
     }
 
     #[test]
@@ -180,10 +207,12 @@ mod tests {
 
     #[test]
     fn a_missing_feature_is_found() {
-        let toml = Some("[features]\nmine = []\nmine-m = []\n");
+        let toml = Some("[features]\nmine = []\nmine-m = []\ncheck = []\n");
         one(&with("crates/k/Cargo.toml", toml), &["the feature `mine` of", "leaves out mine-m"]);
-        let toml = Some("[features]\nmine = [\"mine-m\"]\n");
+        let toml = Some("[features]\nmine = [\"mine-m\"]\ncheck = []\n");
         one(&with("crates/k/Cargo.toml", toml), &["no feature mine-m"]);
+        let toml = Some("[features]\nmine = [\"mine-m\"]\nmine-m = []\n");
+        one(&with("crates/k/Cargo.toml", toml), &["no feature check"]);
     }
 
     #[test]

@@ -1,0 +1,110 @@
+//! The tracer: which calls are shown, which are changed, and how a scenario may end.
+
+use std::process::exit;
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::{Signal, raise};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, chdir, fork, getpgrp, getpid, getuid};
+use testing::tracer::{self, Call, Kernel};
+use testing::{Answer, judged, traced};
+
+testing::helper!(answer);
+
+fn answer(args: &[&str]) -> i32 {
+    match args {
+        ["traced", "a-kernel", scenario] => tracer::run(&mut Played, || run(scenario)),
+        _ => 2,
+    }
+}
+
+/// Knows no folder, and has one user more than there are.
+struct Played;
+
+impl Kernel for Played {
+    fn words(&self, call: &Call) -> Option<String> {
+        ["chdir", "getuid", "getpgrp", "getpid"].contains(&call.name).then(|| call.name.to_owned())
+    }
+
+    fn instead(&mut self, call: &Call) -> Option<i64> {
+        (call.name == "chdir").then_some(-(Errno::ENOENT as i64))
+    }
+
+    fn told(&mut self, call: &Call, answer: i64) -> i64 {
+        if call.name == "getuid" { answer + 1 } else { answer }
+    }
+}
+
+fn run(scenario: &str) -> i32 {
+    match scenario {
+        "changed" => {
+            let user = getuid();
+            println!("result {:?} {}", judged(|| chdir("/")), judged(getuid).as_raw() - user.as_raw());
+            println!("result {:?} {}", chdir("/"), getuid().as_raw() - user.as_raw());
+        }
+        "marked" => {
+            getpgrp();
+            judged(|| getrlimit(Resource::RLIMIT_NOFILE)).expect("there is such a limit");
+            judged(getpgrp);
+            getpgrp();
+        }
+        "forks" => judged(|| {
+            // SAFETY: this program has one thread, so the child may do whatever the parent may.
+            match unsafe { fork() }.expect("one process more") {
+                ForkResult::Child => {
+                    getpgrp();
+                    exit(0);
+                }
+                ForkResult::Parent { child } => waitpid(child, None).expect("it is ours"),
+            };
+        }),
+        "endless" => judged(|| {
+            loop {
+                getpid();
+            }
+        }),
+        "killed" => raise(Signal::SIGTERM).expect("there is such a signal"),
+        _ => return 2,
+    }
+    0
+}
+
+fn of(scenario: &str) -> Option<Answer> {
+    traced("a-kernel", &[scenario])
+}
+
+#[test]
+fn a_call_is_kept_from_the_kernel_or_answered_otherwise() {
+    let Some(answer) = of("changed") else { return };
+    let results: Vec<&str> = answer.lines("result").collect();
+    assert_eq!(results, ["Err(ENOENT) 1", "Ok(()) 0"], "between the marks, and outside");
+    assert!(answer.0.contains("call chdir -> -2\ncall getuid -> "), "{}", answer.0);
+}
+
+#[test]
+fn calls_are_shown_between_the_marks_and_those_that_have_words() {
+    let Some(answer) = of("marked") else { return };
+    let calls: Vec<&str> = answer.lines("call").collect();
+    assert!(matches!(calls[..], [one] if one.starts_with("getpgrp -> ")), "{calls:?}");
+}
+
+#[test]
+fn what_the_scenario_forks_is_traced_too() {
+    let Some(answer) = of("forks") else { return };
+    assert_eq!(answer.lines("call").filter(|call| call.starts_with("getpgrp")).count(), 1, "{}", answer.0);
+}
+
+#[test]
+fn one_call_after_the_other_comes_to_an_end() {
+    let Some(answer) = of("endless") else { return };
+    assert_eq!(answer.line("endless"), "getpid");
+}
+
+#[test]
+#[should_panic(expected = "the scenario was killed by SIGTERM")]
+fn a_scenario_that_is_killed_is_a_failure() {
+    if of("killed").is_none() {
+        panic!("not tried, since nothing can be traced here: the scenario was killed by SIGTERM");
+    }
+}
