@@ -1,6 +1,6 @@
 //! Exercise `cloexec/pass`: what the program that was started must show.
 //!
-//! `spawn` is called in the helper program, which has one thread, and nothing open but what it put at chosen
+//! `spawn` is called in the helper, which has one thread, and nothing open but what it put at chosen
 //! numbers. It starts itself, to list what it was born with.
 
 mod support;
@@ -19,7 +19,7 @@ fn pass(places: &str, moves: &str) -> Answer {
     answer
 }
 
-/// Have the helper program call `spawn`.
+/// Have the helper call `spawn`.
 #[track_caller]
 fn spawn(program: &str, places: &str, moves: &str, args: &[&str]) -> Answer {
     let answer = ask(&[&["run", "pass", program, places, moves], args].concat());

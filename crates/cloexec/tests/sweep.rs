@@ -1,6 +1,6 @@
 //! Exercise `cloexec/sweep`: what the kernel must show.
 //!
-//! The sweep happens in the helper program, which has nothing open but what it put at chosen numbers.
+//! The sweep happens in the helper, which has nothing open but what it put at chosen numbers.
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! Exercise `waker/signal`: what the kernel must show.
 //!
-//! Signals are for a whole process, so each test has one of its own: the helper program sends itself signals,
-//! or is sent them, and says what it saw.
+//! Signals are for a whole process, so each test has one of its own: the helper sends itself signals, or is
+//! sent them, and says what it saw.
 
 mod support;
 
