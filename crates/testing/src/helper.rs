@@ -48,6 +48,11 @@ pub fn before_main(answer: fn(&[&str]) -> i32) {
     exit(catch_unwind(|| answer(args)).unwrap_or(101));
 }
 
+/// For a helper that has come on, and whose work is long: its alarm goes off that much later.
+pub fn comes_on() {
+    alarm::set(HUNG);
+}
+
 /// Between its fork and its exec, a child has a copy of every descriptor, close-on-exec or not.
 static CHILDREN: RwLock<()> = RwLock::new(());
 

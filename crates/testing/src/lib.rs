@@ -21,7 +21,7 @@ mod scenario;
 pub mod tracer;
 
 pub use answer::Answer;
-pub use helper::{HELPER, Helper, REFUSED, ask, before_main, no_child_is_born, traced};
+pub use helper::{HELPER, Helper, REFUSED, ask, before_main, comes_on, no_child_is_born, traced};
 pub use scenario::{exit_code, ignore_sigpipe, judged};
 
 /// Make the test program able to be its own helper: `testing::helper!(answer)`, where `answer` takes the

@@ -31,6 +31,8 @@ pub fn watch(scenario: Pid) -> nix::Result<i32> {
                 waitpid(scenario, None)?;
             }
         }
+        // In all it is 40,000 steps, and each waits its turn where the machine is busy.
+        testing::comes_on();
         // The mark after the code under test, on the way to which the signal is handled.
         if let Some(code) = to_mark(scenario, (round > 0).then_some(Signal::SIGUSR1))? {
             return Ok(code);
