@@ -1,4 +1,4 @@
-//! What the tests of the topic crates share: a helper process, and its answers.
+//! What the tests of the topic crates share: a helper process, its answers, and kernels that are played.
 //!
 //! A test program has threads, so it must not fork, and signals, limits and descriptors are a whole process's.
 //! What needs a process of its own is done by the *helper*: the test program once more, started with
@@ -11,6 +11,8 @@
 //! let answer = testing::ask(&["run", "sweep"]);
 //! assert_eq!(answer.line("marked"), "3 4 5");
 //! ```
+//!
+//! Under a [`tracer`] the helper can meet a kernel that is not at hand, and show what was asked of it.
 //!
 //! Exit codes of the helper: 0 done; 1 could not be done; 2 asked for something unknown; [`REFUSED`] this
 //! machine does not permit it; 101 a panic.
