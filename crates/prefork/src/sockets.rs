@@ -29,7 +29,7 @@ const TRIES: usize = 32;
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How many connections may wait to be accepted, see listen(2). The kernel takes no more than
-    /// /proc/sys/net/core/somaxconn, and `bind_host` and `bind_all` no more than 4096.
+    /// /proc/sys/net/core/somaxconn, and this module no more than `SOMAXCONN`: 4096 with glibc, 128 with musl.
     pub backlog: u16,
     /// May other sockets with this option have the same port, and a share of its connections? See socket(7),
     /// `SO_REUSEPORT`.
@@ -69,7 +69,8 @@ fn unknown(host: &str, error: &io::Error) -> Error {
 ///
 /// # Errors
 /// `EADDRINUSE`; `EACCES` for a port below 1024, see ip(7); `EADDRNOTAVAIL` for what is no address of this machine;
-/// `EAFNOSUPPORT` if nothing is left, and `EINVAL` for no address at all. The error names the address.
+/// `EAFNOSUPPORT` or `EADDRNOTAVAIL` if nothing is left, and `EINVAL` for no address at all. The error names the
+/// address.
 // ANCHOR: bind_all
 pub fn bind_all(addresses: &[SocketAddr], options: &Options) -> Result<Vec<TcpListener>> {
     let mut wanted: Vec<SocketAddr> = Vec::new();
@@ -79,19 +80,21 @@ pub fn bind_all(addresses: &[SocketAddr], options: &Options) -> Result<Vec<TcpLi
             wanted.push(*address);
         }
     }
-    for _ in 1..TRIES {
-        match bind_once(&wanted, options) {
-            // The port that was free for the first is taken for another: then another port.
-            Err(error)
-                if error.errno == Errno::EADDRINUSE && wanted.iter().any(|address| address.port() == 0) => {}
-            other => return other,
+    let any = wanted.iter().any(|address| address.port() == 0);
+    // A port that turned out to be taken elsewhere stays ours meanwhile: the kernel might give us the same again.
+    let mut held = Vec::new();
+    loop {
+        let mut bound = Vec::new();
+        match bind_once(&wanted, options, &mut bound) {
+            Ok(()) => return Ok(bound),
+            Err(error) if any && error.errno == Errno::EADDRINUSE && held.len() < TRIES => held.push(bound),
+            Err(error) => return Err(error),
         }
     }
-    bind_once(&wanted, options)
 }
 
-fn bind_once(wanted: &[SocketAddr], options: &Options) -> Result<Vec<TcpListener>> {
-    let mut bound: Vec<TcpListener> = Vec::new();
+/// The first that is bound where no port is asked for says which one the others get.
+fn bind_once(wanted: &[SocketAddr], options: &Options, bound: &mut Vec<TcpListener>) -> Result<()> {
     let mut lacking = Error::on("bind", "no address")(Errno::EINVAL);
     let mut free = 0;
     for address in wanted {
@@ -111,16 +114,21 @@ fn bind_once(wanted: &[SocketAddr], options: &Options) -> Result<Vec<TcpListener
             Err(error) => return Err(error),
         }
     }
-    if bound.is_empty() { Err(lacking) } else { Ok(bound) }
+    if bound.is_empty() { Err(lacking) } else { Ok(()) }
 }
 
-/// Is the whole family missing? The kernel may be without it, or have it switched off: then even its own
-/// loopback is no address of this machine.
+/// Is the whole family missing? The kernel may be without it, or have it switched off: then not even its own
+/// loopback is an address of this machine.
 fn is_lacking(address: SocketAddr, errno: Errno) -> bool {
-    let own = address.ip() == Ipv6Addr::LOCALHOST || address.ip() == Ipv6Addr::UNSPECIFIED;
-    errno == Errno::EAFNOSUPPORT || own && errno == Errno::EADDRNOTAVAIL
+    match errno {
+        Errno::EAFNOSUPPORT => true,
+        Errno::EADDRNOTAVAIL => address.ip() == Ipv6Addr::LOCALHOST,
+        _ => false,
+    }
 }
+// ANCHOR_END: bind_all
 
+// ANCHOR: bind_one
 fn bind_one(address: SocketAddr, options: &Options) -> Result<TcpListener> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let socket = new_socket(family).map_err(Error::on("socket", address))?;
@@ -137,7 +145,7 @@ fn bind_one(address: SocketAddr, options: &Options) -> Result<TcpListener> {
     listen(&socket, backlog(options.backlog)).map_err(Error::on("listen", address))?;
     Ok(socket.into())
 }
-// ANCHOR_END: bind_all
+// ANCHOR_END: bind_one
 
 fn new_socket(family: AddressFamily) -> nix::Result<OwnedFd> {
     socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)

@@ -1,0 +1,17 @@
+//! What is done with this crate in a process of its own.
+//!
+//! Contract: a scenario prints what it saw, after its marks, and ends with 0; what could not even be tried ends
+//! with 1.
+
+mod sockets;
+
+/// Run the scenario of that name.
+pub fn run(scenario: &[&str]) -> i32 {
+    match scenario {
+        ["sockets", what @ ..] => sockets::run(what),
+        _ => {
+            eprintln!("no scenario is called {scenario:?}");
+            2
+        }
+    }
+}
