@@ -106,29 +106,34 @@ impl Acceptor {
     /// "ERRORS".
     // ANCHOR: accept
     pub fn accept(&mut self, now: Instant, mut connected: impl FnMut(OwnedFd)) -> Result<Turn> {
-        let mut accepted = 0;
-        let ended = 'turn: {
-            for _ in 0..self.batch {
-                if self.removed.get() {
-                    break 'turn Ended::Removed;
+        if self.spare.is_none() {
+            // It was lost when nothing else was to be had. Now that somebody may have closed something, it may be.
+            self.spare = reserve().ok();
+        }
+        let (mut taken, mut accepted) = (0, 0);
+        let ended = loop {
+            if self.removed.get() {
+                break Ended::Removed;
+            }
+            if taken == self.batch {
+                break Ended::Batch;
+            }
+            taken += 1;
+            match self.take() {
+                Ok(Some(connection)) => {
+                    accepted += 1;
+                    connected(connection);
                 }
-                match self.take() {
-                    Ok(Some(connection)) => {
-                        accepted += 1;
-                        connected(connection);
-                    }
-                    Ok(None) => {}
-                    Err(Errno::EAGAIN) => break 'turn Ended::Empty,
-                    Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {
-                        break 'turn Ended::Stuck(errno);
-                    }
-                    Err(errno) => {
-                        let number = self.listener.as_raw_fd();
-                        return Err(Error::on("accept4", format_args!("descriptor {number}"))(errno));
-                    }
+                Ok(None) => {}
+                Err(Errno::EAGAIN) => break Ended::Empty,
+                Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {
+                    break Ended::Stuck(errno);
+                }
+                Err(errno) => {
+                    let number = self.listener.as_raw_fd();
+                    return Err(Error::on("accept4", format_args!("descriptor {number}"))(errno));
                 }
             }
-            Ended::Batch
         };
         Ok(Turn { accepted, shed: self.say(now), ended })
     }
@@ -137,28 +142,26 @@ impl Acceptor {
     fn take(&mut self) -> nix::Result<Option<OwnedFd>> {
         match accept_one(self.listener.as_fd()) {
             Ok(connection) => Ok(Some(connection)),
-            Err(Errno::EMFILE | Errno::ENFILE) => self.shed_one().map(|()| None),
+            Err(errno @ (Errno::EMFILE | Errno::ENFILE)) => self.shed_one(errno).map(|()| None),
             Err(errno) if is_of_one_connection(errno) => Ok(None),
             Err(errno) => Err(errno),
         }
     }
     // ANCHOR_END: accept
 
-    /// Take a connection with the descriptor in reserve, and close it.
+    /// Take a connection with the descriptor in reserve, and close it; or give back why there is none to take it.
     // ANCHOR: shed
-    fn shed_one(&mut self) -> nix::Result<()> {
-        match self.spare.take() {
-            Some(spare) => drop(spare),
-            // Another thread got its number, in a moment such as this. Can one be had again?
-            None => drop(reserve().map_err(|error| error.errno)?),
-        }
+    fn shed_one(&mut self, none_left: Errno) -> nix::Result<()> {
+        drop(self.spare.take().ok_or(none_left)?);
         let taken = accept_one(self.listener.as_fd());
         if let Ok(connection) = &taken {
             self.shed += 1;
-            // With bytes unread, a close is a reset, and the client would see an error in place of the end.
+            // The end goes out first. Then what has come in is read: with bytes unread, a close is a reset, and the
+            // client would see an error in place of the end.
             let _ = shutdown(connection.as_raw_fd(), Shutdown::Write);
             let _ = nonblocking::drain::drain(connection, &mut Vec::new(), SENT);
         }
+        // Closed before its number is the reserve's again.
         let taken = taken.map(drop);
         self.spare = reserve().ok();
         if taken.is_err_and(is_of_one_connection) { Ok(()) } else { taken }

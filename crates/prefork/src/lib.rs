@@ -45,6 +45,10 @@ pub mod supervise;
 #[cfg(all(test, feature = "check"))]
 extern crate self as prefork;
 
+#[cfg(all(test, feature = "check", feature = "mine-accept"))]
+#[path = "../tests/accept.rs"]
+mod t;
+
 #[cfg(all(test, feature = "check", feature = "mine-sockets"))]
 #[path = "../tests/sockets.rs"]
 mod t;

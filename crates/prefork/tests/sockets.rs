@@ -17,7 +17,8 @@ use nix::sys::stat::Mode;
 use prefork::Result;
 use prefork::sockets::{Options, bind_all, bind_host, bind_unix};
 use support::net::{Folder, Port, client, info, ipv6, queue, readable, unix, unix_listener};
-use support::{Answer, Helper, ask, no_child_is_born, traced};
+use support::{Answer, ask, traced};
+use testing::{Helper, no_child_is_born};
 
 const V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0);

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
-pub use testing::{Answer, Helper, ask, no_child_is_born, traced};
+pub use testing::{Answer, ask, traced};
 
 pub mod net;
 

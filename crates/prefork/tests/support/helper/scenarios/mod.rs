@@ -3,11 +3,13 @@
 //! Contract: a scenario prints what it saw, after its marks, and ends with 0; what could not even be tried ends
 //! with 1.
 
+mod accept;
 mod sockets;
 
 /// Run the scenario of that name.
 pub fn run(scenario: &[&str]) -> i32 {
     match scenario {
+        ["accept", what @ ..] => accept::run(what),
         ["sockets", what @ ..] => sockets::run(what),
         _ => {
             eprintln!("no scenario is called {scenario:?}");

@@ -1,0 +1,423 @@
+//! Exercise `prefork/accept`: what the kernel must show.
+//!
+//! Most of it is seen on Unix sockets: there a client is in the queue when its connect comes back.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use cloexec::open::duplicate;
+use nix::errno::Errno;
+use nix::sys::socket::UnixAddr;
+use prefork::accept::{Acceptor, BATCH, Ended, Turn};
+use support::net::{client, info, readable, unix, unix_listener};
+use support::{Answer, ask, traced};
+
+/// Every error that is about one connection: the list of accept(2), "Error handling", a firewall, and a signal.
+const OF_ONE: [&str; 10] = [
+    "ECONNABORTED",
+    "EINTR",
+    "EPROTO",
+    "ENETDOWN",
+    "ENOPROTOOPT",
+    "EHOSTDOWN",
+    "ENONET",
+    "EHOSTUNREACH",
+    "ENETUNREACH",
+    "EPERM",
+];
+
+/// An acceptor, and clients that are queued.
+#[track_caller]
+fn queued(clients: usize) -> (Acceptor, UnixAddr, Vec<UnixStream>) {
+    let (listener, address) = unix_listener(None, 64);
+    let clients = (0..clients).map(|_| client(&address).into()).collect();
+    (acceptor(listener), address, clients)
+}
+
+#[track_caller]
+fn acceptor(listener: OwnedFd) -> Acceptor {
+    Acceptor::new(listener).expect("there is a descriptor for the reserve")
+}
+
+#[track_caller]
+fn turn(acceptor: &mut Acceptor, connected: impl FnMut(OwnedFd)) -> Turn {
+    acceptor.accept(Instant::now(), connected).unwrap_or_else(|error| panic!("a turn failed: {error}"))
+}
+
+/// Each turn of a scenario, in words.
+fn turns(answer: &Answer) -> Vec<&str> {
+    answer.lines("turn").collect()
+}
+
+fn words(accepted: usize, ended: &str) -> String {
+    format!("accepted={accepted} shed=None ended={ended}")
+}
+
+// A connection
+
+#[test]
+fn who_is_queued_is_passed_on_in_order() {
+    let (mut acceptor, _, mut clients) = queued(3);
+    for (number, client) in (0..).zip(&mut clients) {
+        client.write_all(&[number]).expect("it is connected");
+    }
+    let mut seen = Vec::new();
+    let done = turn(&mut acceptor, |socket| {
+        let mut byte = [0];
+        UnixStream::from(socket).read_exact(&mut byte).expect("the client has sent it already");
+        seen.push(byte[0]);
+    });
+    assert_eq!(seen, [0, 1, 2], "three clients came, in this order");
+    assert_eq!(done, Turn { accepted: 3, shed: None, ended: Ended::Empty });
+}
+
+#[test]
+fn nobody_there_is_no_error() {
+    let (mut acceptor, ..) = queued(0);
+    let done = turn(&mut acceptor, |_| panic!("nobody was there"));
+    assert_eq!(done, Turn { accepted: 0, shed: None, ended: Ended::Empty });
+}
+
+#[test]
+fn an_accepted_socket_is_close_on_exec_and_nonblocking() {
+    let (mut acceptor, _, _clients) = queued(1);
+    turn(&mut acceptor, |socket| {
+        let seen = info(&socket);
+        assert!(
+            seen.marked,
+            "the accepted socket is not close-on-exec: every program started from now on holds this client's connection"
+        );
+        assert!(
+            seen.nonblocking,
+            "the accepted socket blocks: on Linux it has none of its listener's flags, and one slow client stops the \
+             loop"
+        );
+    });
+}
+
+#[test]
+fn both_flags_are_set_by_accept4_itself() {
+    let Some(answer) = traced("as-it-is", &["accept", "turns", "1", "2", "8"]) else { return };
+    let calls: Vec<&str> = answer.lines("call").filter(|call| !call.ends_with("-> -11")).collect();
+    let accepts: Vec<&&str> = calls.iter().filter(|call| call.starts_with("accept")).collect();
+    assert_eq!(accepts.len(), 2, "two clients were queued. The calls were {calls:?}");
+    assert!(
+        accepts.iter().all(|call| call.starts_with("accept4 nonblocking marked")),
+        "a flag that is set later is not there in between, when another thread may fork and exec: SOCK_CLOEXEC and \
+         SOCK_NONBLOCK go into accept4. The calls were {calls:?}"
+    );
+    assert_eq!(calls.len(), 2, "accept4 sets both flags, and nothing is left to do: {calls:?}");
+}
+
+#[test]
+fn the_listener_is_lent_to_a_poller() {
+    let (listener, _) = unix_listener(None, 1);
+    let number = listener.as_raw_fd();
+    assert_eq!(acceptor(listener).as_fd().as_raw_fd(), number, "a poller is to watch the listener");
+}
+
+// A turn has an end
+
+#[test]
+fn a_turn_has_a_bound() {
+    let (acceptor, _, _clients) = queued(5);
+    let mut acceptor = acceptor.with_batch(3);
+    let first = turn(&mut acceptor, drop);
+    assert_eq!(
+        (first.accepted, first.ended),
+        (3, Ended::Batch),
+        "five clients were queued, and three is the bound. Without one, clients that come as fast as they are \
+         accepted keep the loop from everything else"
+    );
+    let second = turn(&mut acceptor, drop);
+    assert_eq!((second.accepted, second.ended), (2, Ended::Empty), "two were left for the next turn");
+}
+
+#[test]
+fn untold_the_bound_is_the_usual_one() {
+    let (listener, address) = unix_listener(None, 200);
+    // Who hangs up at once stays queued.
+    (0..BATCH + 1).for_each(|_| drop(client(&address)));
+    let done = turn(&mut acceptor(listener), drop);
+    assert_eq!((done.accepted, done.ended), (BATCH, Ended::Batch), "the bound is BATCH, {BATCH}");
+}
+
+#[test]
+fn a_bound_of_none_is_one() {
+    let (acceptor, _, _clients) = queued(2);
+    let done = turn(&mut acceptor.with_batch(0), drop);
+    assert_eq!(
+        (done.accepted, done.ended),
+        (1, Ended::Batch),
+        "a turn that takes nobody leaves the listener ready, and whoever polls it comes back at once, for ever"
+    );
+}
+
+#[test]
+fn a_turn_that_is_full_and_an_empty_queue_are_told_apart() {
+    let (acceptor, _, _clients) = queued(2);
+    let mut acceptor = acceptor.with_batch(2);
+    assert_eq!(turn(&mut acceptor, drop).ended, Ended::Batch, "nobody has said yet that the queue is empty");
+    assert_eq!(turn(&mut acceptor, drop).ended, Ended::Empty);
+}
+
+// What goes wrong with one connection
+
+#[test]
+fn a_connection_that_went_wrong_does_not_end_the_turn() {
+    for errno in OF_ONE {
+        let kernel = format!("accept:1={errno}");
+        let Some(answer) = traced(&kernel, &["accept", "turns", "1", "2", "8"]) else { return };
+        assert_eq!(
+            turns(&answer),
+            [words(2, "Empty")],
+            "the first accept4 said {errno}, which is about a connection that has gone, and behind it two clients \
+             were queued"
+        );
+    }
+}
+
+#[test]
+fn connections_that_go_wrong_count_for_the_bound() {
+    let Some(answer) = traced("accept:*=ECONNABORTED", &["accept", "turns", "2", "1", "4"]) else { return };
+    assert!(
+        answer.lines("endless").next().is_none(),
+        "every accept4 said ECONNABORTED, and the turn never ended: what went wrong counts for its bound"
+    );
+    assert_eq!(turns(&answer), [words(0, "Batch"), words(0, "Batch")]);
+    assert_eq!(answer.lines("call").filter(|call| call.starts_with("accept4")).count(), 8, "{}", answer.0);
+}
+
+#[test]
+fn what_is_no_listener_is_an_error_that_names_it() {
+    let (pipe, _end) = std::io::pipe().expect("a pipe can be made");
+    for (what, errno) in [(OwnedFd::from(pipe), Errno::ENOTSOCK), (unix(), Errno::EINVAL)] {
+        let number = what.as_raw_fd();
+        let error = acceptor(what).accept(Instant::now(), drop).expect_err("it does not listen");
+        assert_eq!(error.errno, errno, "{error}");
+        assert!(
+            error.to_string().contains(&format!("descriptor {number}")),
+            "the message does not say which listener: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_callback_that_panics_takes_only_its_own_connection_along() {
+    let (mut acceptor, address, mut clients) = queued(3);
+    let mut calls = 0;
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        turn(&mut acceptor, |_socket| {
+            calls += 1;
+            assert!(calls != 2, "this is meant to be seen");
+        })
+    }));
+    assert!(outcome.is_err(), "a panic of the callback is not the acceptor's to swallow");
+    let done = turn(&mut acceptor, drop);
+    assert_eq!(
+        done,
+        Turn { accepted: 1, shed: None, ended: Ended::Empty },
+        "after the panic one client was still queued, and nobody has removed the acceptor"
+    );
+    clients.push(client(&address).into());
+    assert_eq!(turn(&mut acceptor, drop).accepted, 1, "and one came later");
+    for client in &mut clients {
+        // Not at once: a helper that is just being born has copies.
+        readable(&client, "a connection of the past is still open");
+        assert_eq!(client.read(&mut [0]).expect("the end"), 0);
+    }
+}
+
+// Removed
+
+#[test]
+fn who_is_removed_accepts_nobody() {
+    let (mut acceptor, _, _clients) = queued(1);
+    let (remover, twin) = (acceptor.remover(), acceptor.remover());
+    remover.remove();
+    twin.clone().remove();
+    let done = turn(&mut acceptor, |_| panic!("nobody was to be accepted any more"));
+    assert_eq!(done, Turn { accepted: 0, shed: None, ended: Ended::Removed });
+}
+
+#[test]
+fn removed_from_inside_the_callback_it_accepts_nobody_more() {
+    let (listener, address) = unix_listener(None, 64);
+    let clients: Vec<OwnedFd> = (0..4).map(|_| client(&address)).collect();
+    let mut first = acceptor(duplicate(&listener).expect("there is a number"));
+    let mut other = acceptor(listener);
+    let remover = first.remover();
+    let mut kept = Vec::new();
+    let done = turn(&mut first, |socket| {
+        kept.push(socket);
+        if kept.len() == 2 {
+            remover.remove();
+        }
+    });
+    assert_eq!(
+        (done.accepted, done.ended),
+        (2, Ended::Removed),
+        "the callback removed the acceptor with the second of four clients: that is looked at before each accept"
+    );
+    assert_eq!(turn(&mut first, drop).ended, Ended::Removed, "and it stays removed");
+    // Who was queued is another's now: another process's, most of the time.
+    let done = turn(&mut other, |socket| kept.push(socket));
+    assert_eq!(
+        (done.accepted, kept.len()),
+        (2, clients.len()),
+        "two clients were queued when the acceptor was removed: they stay, and another acceptor serves them"
+    );
+}
+
+#[test]
+fn removed_with_the_last_of_a_batch_it_says_so() {
+    let (acceptor, _, _clients) = queued(2);
+    let mut acceptor = acceptor.with_batch(1);
+    let remover = acceptor.remover();
+    let done = turn(&mut acceptor, |_| remover.remove());
+    assert_eq!(done.ended, Ended::Removed, "whoever hears that the batch is full comes back for more");
+}
+
+// No descriptor left
+
+#[test]
+fn without_a_descriptor_clients_are_sent_away() {
+    let answer = ask(&["run", "accept", "shed", "unix", "0", "3", "0", "8"]);
+    assert_eq!(
+        turns(&answer),
+        ["accepted=0 shed=Some(3) ended=Empty"],
+        "three clients were queued, and no descriptor was left but the one in reserve: with that they can be taken \
+         from the queue, one by one, and closed"
+    );
+    assert!(
+        !answer.0.lines().any(|line| line == "ready"),
+        "the clients are still queued, and the listener is ready: whoever polls it spins"
+    );
+    sent_away(&answer, 3);
+}
+
+#[test]
+fn whoever_has_sent_something_sees_a_clean_end_too() {
+    for (kind, sent) in [("unix", "5"), ("tcp", "0"), ("tcp", "5"), ("tcp", "300000")] {
+        let answer = ask(&["run", "accept", "shed", kind, sent, "2", "0", "8"]);
+        assert_eq!(turns(&answer), ["accepted=0 shed=Some(2) ended=Empty"], "{kind}, {sent} bytes");
+        sent_away(&answer, 2);
+    }
+}
+
+/// So many clients saw the end of the file, and nothing is open any more.
+#[track_caller]
+fn sent_away(answer: &Answer, clients: usize) {
+    let seen: Vec<&str> = answer.lines("client").collect();
+    assert_eq!(
+        seen,
+        vec!["the end"; clients],
+        "a client that is sent away is to see a clean end of the file. ECONNRESET is what a close does to bytes that \
+         nobody has read; nothing at all is a connection that is still open somewhere"
+    );
+    let left = answer.line("left");
+    assert_eq!(left, "", "when all was over, these were still open: {left}");
+}
+
+#[test]
+fn as_long_as_there_are_descriptors_they_are_used() {
+    let answer = ask(&["run", "accept", "shed", "unix", "0", "5", "2", "8"]);
+    assert_eq!(turns(&answer), ["accepted=2 shed=Some(3) ended=Empty"], "five clients, and two numbers free");
+    sent_away(&answer, 3);
+}
+
+#[test]
+fn who_is_sent_away_counts_for_the_bound() {
+    let answer = ask(&["run", "accept", "shed", "unix", "0", "5", "0", "2"]);
+    assert_eq!(
+        turns(&answer),
+        ["accepted=0 shed=Some(2) ended=Batch"],
+        "five clients were queued, and two is the bound of a turn: to send somebody away takes time as well"
+    );
+}
+
+#[test]
+fn an_empty_queue_is_empty_also_without_a_descriptor() {
+    // accept4 takes a number before it looks into the queue: EMFILE says nothing of the queue.
+    let answer = ask(&["run", "accept", "shed", "unix", "0", "0", "0", "8"]);
+    assert_eq!(turns(&answer), [words(0, "Empty")], "nobody was there, and nobody was sent away");
+}
+
+#[test]
+fn the_reserve_is_there_again_for_the_next() {
+    let answer = ask(&["run", "accept", "again"]);
+    let first = "accepted=0 shed=Some(1) ended=Empty";
+    let seen = turns(&answer);
+    assert_eq!(seen[0], first);
+    for later in &seen[1..] {
+        assert!(
+            later.ends_with("ended=Empty"),
+            "the reserve was given up for the first client, and is to be opened again for the next. Three turns: {seen:?}"
+        );
+    }
+    let clients: Vec<&str> = answer.lines("client").collect();
+    assert_eq!(clients, ["the end"; 3], "three clients came, one after the other");
+}
+
+#[test]
+fn the_reserve_is_close_on_exec() {
+    let answer = ask(&["run", "accept", "reserve"]);
+    let seen: Vec<&str> = answer.lines("reserve").collect();
+    assert_eq!(seen, ["marked"; 2], "the descriptor in reserve, at first and opened again");
+}
+
+#[test]
+fn a_full_table_of_the_whole_machine_is_the_same() {
+    let Some(answer) = traced("accept:1=ENFILE", &["accept", "turns", "1", "2", "8"]) else { return };
+    assert_eq!(
+        turns(&answer),
+        ["accepted=1 shed=Some(1) ended=Empty"],
+        "accept4 said ENFILE once, with two clients queued: closing the descriptor in reserve helps here too"
+    );
+}
+
+#[test]
+fn with_no_descriptor_at_all_it_is_stuck() {
+    let answer = ask(&["run", "accept", "nothing-left"]);
+    let seen = turns(&answer);
+    assert_eq!(
+        seen[..2],
+        [words(0, "Stuck(EMFILE)"), words(0, "Stuck(EMFILE)")],
+        "not even the number of the descriptor in reserve could be had. The listener stays ready, and its poller has \
+         to know that it is of no use"
+    );
+    assert_eq!(seen[2], words(2, "Empty"), "then there were numbers again, for the two that were queued");
+    assert_eq!(
+        seen[3], "accepted=0 shed=Some(1) ended=Empty",
+        "and there could have been a descriptor in reserve again, for the next time that none is left"
+    );
+}
+
+#[test]
+fn without_memory_it_is_stuck() {
+    for errno in ["ENOMEM", "ENOBUFS"] {
+        let Some(answer) = traced(&format!("accept:*={errno}"), &["accept", "turns", "1", "1", "8"]) else {
+            return;
+        };
+        assert_eq!(turns(&answer), [words(0, &format!("Stuck({errno})"))]);
+    }
+}
+
+#[test]
+fn it_is_said_once_a_second() {
+    let answer = ask(&["run", "accept", "said"]);
+    let shed: Vec<&str> = turns(&answer).iter().filter_map(|turn| turn.split(' ').nth(1)).collect();
+    // At 0, 500, 999, 1000, 1500, 2000 and 9000 milliseconds, with 2, 1, 2, 0, 1, 1 and 0 clients.
+    let wanted = ["Some(2)", "None", "None", "Some(3)", "None", "Some(2)", "None"];
+    assert_eq!(
+        shed,
+        wanted.map(|each| format!("shed={each}")),
+        "at most once a second it is said how many were sent away since, and nobody's absence is not said. A server \
+         that is full would fill its log as well"
+    );
+}
