@@ -40,3 +40,11 @@ pub mod status;
 
 #[cfg_attr(feature = "mine-supervise", path = "../exercises/supervise.rs")]
 pub mod supervise;
+
+// To check one exercise, its tests are compiled into this crate: see the end of cloexec's.
+#[cfg(all(test, feature = "check"))]
+extern crate self as prefork;
+
+#[cfg(all(test, feature = "check", feature = "mine-supervise"))]
+#[path = "../tests/supervise.rs"]
+mod t;

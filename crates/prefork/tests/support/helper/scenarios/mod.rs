@@ -1,0 +1,16 @@
+//! What is done with this crate in a process of its own.
+//!
+//! Contract: a scenario prints what it saw and ends with 0; what could not even be tried ends with 1.
+
+mod supervise;
+
+/// Run the scenario of that name.
+pub fn run(scenario: &[&str]) -> i32 {
+    match scenario {
+        ["supervise", what @ ..] => supervise::run(what),
+        _ => {
+            eprintln!("no scenario is called {scenario:?}");
+            2
+        }
+    }
+}
