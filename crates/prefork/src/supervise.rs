@@ -52,10 +52,9 @@ pub fn supervise(
         0 => std::thread::available_parallelism().map_or(1, NonZero::get),
         some => some,
     };
-    let due = Instant::now();
-    let task = |_| Task { state: State::Waiting { due, again: false }, pause: Duration::ZERO };
+    let now = || State::Waiting { due: Instant::now(), again: false };
+    let tasks = (0..children).map(|_| Task { state: now(), pause: Duration::ZERO }).collect();
     let signals = Some(Signals::take()?);
-    let tasks = (0..children).map(task).collect();
     Supervisor { policy, work, tell, tasks, restarts: 0, stop: None, signals }.run()
 }
 // ANCHOR_END: supervise
@@ -172,7 +171,8 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
     /// Tell the children to end. Told a second time, they are not waited for any longer.
     fn stop(&mut self, signal: Signal, outcome: std::result::Result<Ended, Failed>) {
         if let Some(Stop { deadline, .. }) = &mut self.stop {
-            return *deadline = deadline.map(|_| Instant::now());
+            *deadline = deadline.map(|_| Instant::now());
+            return;
         }
         self.stop = Some(Stop { outcome, deadline: Some(after(self.policy.grace)) });
         (self.tell)(Event::Stopping { signal });

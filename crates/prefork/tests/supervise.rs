@@ -234,33 +234,31 @@ fn nobody_is_restarted_while_stopping() {
 }
 
 #[test]
-fn who_ends_together_with_the_signal_is_not_restarted() {
+fn who_ends_together_with_the_signal_has_not_failed() {
     let answer = ask(&["told-together"]);
-    let seen = events(&answer);
-    assert!(
-        !seen.iter().any(|event| event.starts_with("restarted")),
-        "a child had ended and SIGTERM had come, when the supervisor looked, and it restarted the child: {seen:?}. \
-         Ctrl-C in a terminal is for parent and children at one time: who has ended of it did not fail"
+    ended(
+        &answer,
+        "stopped SIGTERM",
+        "when the supervisor looked, a child had ended and SIGTERM had come. Ctrl-C in a terminal is for parent and \
+         children at one time: who has ended of it did not fail",
     );
-    ended(&answer, "stopped SIGTERM", "the signal came");
 }
 
 #[test]
 fn who_takes_too_long_is_killed_after_the_grace_period() {
-    let answer = ask(&["told", "SIGTERM", "50", "ignores", "is-stopped", "ends"]);
-    for task in [0, 1] {
+    for doing in ["ignores", "is-stopped"] {
+        let answer = ask(&["told", "SIGTERM", "50", doing]);
         assert_eq!(
-            story(&answer, task),
+            story(&answer, 0),
             ["started", "stopping SIGTERM", "killed", "killed by SIGKILL"],
             "a child that did not end within the 50 ms of its grace period is killed with SIGKILL"
         );
+        ended(
+            &answer,
+            "stopped SIGTERM",
+            "the signal came, and the child has ended since, one way or another",
+        );
     }
-    assert_eq!(story(&answer, 2), ["started", "stopping SIGTERM", "exited with 0"], "this one ended in time");
-    ended(
-        &answer,
-        "stopped SIGTERM",
-        "the signal came, and all children have ended since, one way or another",
-    );
 }
 
 #[test]
@@ -467,7 +465,7 @@ fn waiting_costs_nothing() {
     let answer = ask(&["idle"]);
     let cpu: u64 = answer.line("cpu").parse().unwrap_or(u64::MAX);
     assert!(
-        cpu < 40_000,
+        cpu < 20_000,
         "a child lived for 400 ms, and nothing happened. The supervisor computed for {} ms of them: it looks again \
          and again, instead of sleeping until there is something to see",
         cpu / 1000

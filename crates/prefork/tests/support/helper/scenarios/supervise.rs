@@ -10,10 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::libc;
+use nix::libc::{self, c_int};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::time::TimeValLike;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, alarm, getpid, getppid};
@@ -78,6 +78,12 @@ fn observe(policy: &Policy, work: impl Fn(usize) -> i32, mut also: impl FnMut(Ev
     // Two signals are blocked already, of which one is the supervisor's too.
     let blocked: SigSet = [Signal::SIGUSR1, Signal::SIGINT].into_iter().collect();
     blocked.thread_block().expect("the mask can be set");
+    // One that is left pending does no harm afterwards. A child has no handlers.
+    let handled = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        // SAFETY: the handler does nothing.
+        unsafe { sigaction(signal, &handled) }.expect("it can be handled");
+    }
     let (table, mask, caller) = (kernel::open_now(), kernel::blocked(), getpid());
     let work = |task| {
         alarm::set(PATIENCE);
@@ -118,6 +124,8 @@ fn observe(policy: &Policy, work: impl Fn(usize) -> i32, mut also: impl FnMut(Ev
     }
 }
 
+extern "C" fn nothing(_signal: c_int) {}
+
 /// Of this process alone, in microseconds.
 fn cpu() -> i64 {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process can ask about itself");
@@ -154,7 +162,7 @@ fn exits(max_restarts: &str, scripts: &[&str], shared: &Shared) {
     let work = |number: usize| {
         let life = shared.next_life(number);
         println!("child {number} life {life} task {:?} parent {}", task(), getppid());
-        children::end(scripts[number].split(' ').nth(life).unwrap_or("0"))
+        children::end(scripts.get(number).and_then(|script| script.split(' ').nth(life)).unwrap_or("0"))
     };
     observe(&Policy { max_restarts, ..policy(scripts.len()) }, work, |_| {});
 }
@@ -197,7 +205,7 @@ fn told_while_waiting(shared: &Shared) {
     observe(&policy, work, also);
 }
 
-/// A child has failed and the signal has come before the supervisor looks for either.
+/// A child has failed, which is once too often, and the signal has come before the supervisor looks for either.
 fn told_together(shared: &Shared) {
     let work = |task| match task {
         0 if shared.next_life(0) == 0 => 3,
@@ -214,7 +222,7 @@ fn told_together(shared: &Shared) {
         }
         _ => {}
     };
-    observe(&policy(2), work, also);
+    observe(&Policy { max_restarts: 0, ..policy(2) }, work, also);
 }
 
 /// Once the children are there, kill(2) is not permitted to this process any more.

@@ -101,8 +101,12 @@ impl Doing {
     }
 }
 
-/// Wait for SIGTERM or SIGINT, and do what this child does then. The last to wait sends one to the supervisor.
+/// Wait for SIGTERM or SIGINT, and do what this child does then. The last to wait sends one to the supervisor. A
+/// successor, which there should not be, ends at once.
 pub fn wait_to_be_told(task: usize, doings: &[Doing], send: Option<Signal>, shared: &Shared) -> i32 {
+    if shared.next_life(task) > 0 {
+        return 0;
+    }
     let doing = doings[task];
     let signals = (!matches!(doing, Doing::Dies)).then(|| Signals::take().expect("there are descriptors"));
     if shared.ready() == doings.len()
