@@ -4,8 +4,9 @@
 //! cargo run -p prefork --example echo -- 4 7007    # children, port
 //! ```
 //!
-//! Then `nc localhost 7007` in some other terminals. Who is serving you? Kill it, and see who notices; then Ctrl-C,
-//! or `kill -9` for the parent.
+//! Then `nc localhost 7007` in some other terminals. Who is serving you? `kill -9` it, and see who notices and what
+//! comes after it. Try the same with SIGTERM, which a child takes for a good reason to end. Then Ctrl-C; or `kill -9`
+//! for the parent.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -102,7 +103,7 @@ fn words(event: Event) -> String {
 fn child(task: usize, listeners: &[TcpListener]) -> i32 {
     match Server::new(task, listeners).and_then(|mut server| server.run()) {
         Ok(served) => {
-            say(task, &format!("served {served} clients"));
+            say(task, &format!("served {served} client{}", if served == 1 { "" } else { "s" }));
             0
         }
         Err(error) => {
