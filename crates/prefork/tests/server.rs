@@ -2,7 +2,7 @@
 //!
 //! No exercise belongs to these tests. With the feature `mine` it is the reader's server that they try.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::os::fd::AsFd;
@@ -256,6 +256,20 @@ fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
+/// Told to end, whoever greeted somebody has done so with 0. A child that was told before it came to look for
+/// signals is ended by it; it has no client.
+#[track_caller]
+fn all_ended_well(rest: &[String], tasks: &BTreeMap<usize, i32>, greeted: &BTreeSet<i32>) {
+    for (task, process) in tasks {
+        let ended = |how| rest.contains(&format!("task {task}: process {process} {how}"));
+        assert!(
+            ended("exited with 0") || ended("killed by SIGTERM") && !greeted.contains(process),
+            "process {process} of task {task} was told to end, and did not end with 0:\n{}",
+            rest.join("\n")
+        );
+    }
+}
+
 /// How many descriptors has that process?
 fn descriptors(process: i32) -> usize {
     fs::read_dir(format!("/proc/{process}/fd")).expect("it is there, and ours").count()
@@ -325,6 +339,7 @@ fn a_killed_child_is_replaced_and_only_its_clients_notice() {
             }
         }
     }
+    let greeted = clients.iter().map(|client| client.process).collect();
     clients.into_iter().for_each(Client::finish);
     let left = children(server.pid());
     let ours: Vec<i32> = server.tasks.values().copied().collect();
@@ -350,8 +365,8 @@ fn a_killed_child_is_replaced_and_only_its_clients_notice() {
             "no client is left, and the child of task {task} has {now} descriptors, not {idle}"
         );
     }
-    let rest = server.stop();
-    assert!(rest.iter().filter(|line| line.ends_with("exited with 0")).count() == 4, "{rest:?}");
+    let tasks = server.tasks.clone();
+    all_ended_well(&server.stop(), &tasks, &greeted);
 }
 
 #[test]
@@ -408,11 +423,12 @@ fn sigterm_lets_running_connections_finish() {
         client.send("and the other\n").expect("it is connected");
         assert!(client.comes_back("one half, and the other\n"), "a client lost its connection to SIGTERM");
     }
+    let greeted = clients.iter().map(|client| client.process).collect();
     clients.into_iter().for_each(Client::finish);
     let rest = server.rest();
     let status = server.process.wait().expect("it is our child");
     assert!(status.success(), "the server was sent SIGTERM, and ended with {status}: {rest:?}");
-    assert!(rest.iter().filter(|line| line.ends_with("exited with 0")).count() == 4, "{rest:?}");
+    all_ended_well(&rest, &server.tasks, &greeted);
 }
 
 /// Some clients in a process of their own, which they leave by dropping this.
