@@ -245,6 +245,17 @@ fn who_ends_together_with_the_signal_has_not_failed() {
 }
 
 #[test]
+fn who_dies_of_ctrl_c_has_not_failed() {
+    let answer = ask(&["ctrl-c"]);
+    let ended: Vec<_> = answer.lines("ended").collect();
+    assert!(
+        ended.len() == 20 && ended.iter().all(|how| *how == "Ok(Stopped(SIGINT))"),
+        "a whole process group was sent SIGINT, twenty times, and the children in it died of it. Their supervisor \
+         had the signal before it could wait for any of them, and was to be stopped by it: {ended:?}"
+    );
+}
+
+#[test]
 fn who_takes_too_long_is_killed_after_the_grace_period() {
     for doing in ["ignores", "is-stopped"] {
         let answer = ask(&["told", "SIGTERM", "50", doing]);

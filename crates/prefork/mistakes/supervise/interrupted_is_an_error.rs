@@ -33,8 +33,8 @@ pub fn task() -> Option<usize> {
 /// to come is passed on to the children, and the next ends the grace period.
 ///
 /// # Errors
-/// [`Failed::TooManyRestarts`]; `EBUSY` where forking is not possible or this is a supervisor's child itself; `EMFILE`,
-/// `EAGAIN` and the others of fork(2). The children have ended before it comes back.
+/// [`Failed::TooManyRestarts`]; `EBUSY` where forking is not possible or this is a supervisor's child; `EMFILE`, `EAGAIN`
+/// and the others of fork(2); `ECHILD` where SIGCHLD is ignored. The children have ended before it comes back.
 pub fn supervise(
     policy: &Policy,
     work: impl Fn(usize) -> i32,

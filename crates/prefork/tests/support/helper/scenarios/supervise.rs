@@ -16,7 +16,7 @@ use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::time::TimeValLike;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{Pid, alarm, getpid, getppid};
+use nix::unistd::{Pid, alarm, getpid, getppid, pause, setpgid};
 use prefork::supervise::{supervise, task};
 use prefork::{Ended, Event, Failed, Policy};
 
@@ -41,6 +41,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["told-twice"] => told_twice(shared),
         ["told-while-waiting"] => told_while_waiting(shared),
         ["told-together"] => told_together(shared),
+        ["ctrl-c"] => ctrl_c(shared),
         ["by-number"] => by_number(shared),
         ["gives-up", max_restarts] => gives_up(max_restarts, shared),
         ["pauses"] => pauses(shared),
@@ -223,6 +224,24 @@ fn told_together(shared: &Shared) {
         _ => {}
     };
     observe(&Policy { max_restarts: 0, ..policy(2) }, work, also);
+}
+
+/// Twenty times, a signal for the whole process group, as a terminal sends it: the supervisor and three children
+/// that have nothing against it. Prints `ended …` for each.
+fn ctrl_c(shared: &Shared) {
+    setpgid(Pid::from_raw(0), Pid::from_raw(0)).expect("a process may lead a group of its own");
+    for round in 1..=20 {
+        let work = |_| {
+            alarm::set(PATIENCE);
+            if shared.ready() == 3 * round {
+                kill(Pid::from_raw(0), Signal::SIGINT).expect("a process can signal its group");
+            }
+            loop {
+                pause();
+            }
+        };
+        println!("ended {:?}", supervise(&Policy { max_restarts: 0, ..policy(3) }, work, |_| {}));
+    }
 }
 
 /// Once the children are there, kill(2) is not permitted to this process any more.
