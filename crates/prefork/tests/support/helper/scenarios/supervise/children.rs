@@ -74,7 +74,7 @@ impl Shared {
 pub enum Doing {
     /// Ends with 0.
     Ends,
-    /// The same; but if nobody tells it within a second, it ends with 4.
+    /// The same; but if nobody tells it within three seconds, it ends with 4.
     EndsUntold,
     /// Ends with 0 after the supervisor has seen another one's end.
     EndsLate,
@@ -123,7 +123,7 @@ pub fn wait_to_be_told(task: usize, doings: &[Doing], send: Option<Signal>, shar
         }
     };
     let patience =
-        if let Doing::EndsUntold = doing { PollTimeout::from(1000_u16) } else { PollTimeout::NONE };
+        if let Doing::EndsUntold = doing { PollTimeout::from(3000_u16) } else { PollTimeout::NONE };
     let told = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], patience);
     if told != Ok(1) {
         return 4;
