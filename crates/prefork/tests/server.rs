@@ -14,7 +14,7 @@ use std::{fs, io, thread};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{SigHandler, Signal, kill, signal};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::{Pid, SysconfVar, alarm, sysconf};
 use prefork::Policy;
@@ -41,9 +41,7 @@ fn alone() -> MutexGuard<'static, ()> {
 // What the helper does.
 
 fn helper(args: &[&str]) -> i32 {
-    // As in any other program in Rust.
-    // SAFETY: ignoring a signal runs no code.
-    unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.expect("SIGPIPE can be ignored");
+    testing::ignore_sigpipe();
     alarm::set(90);
     let number = |arg: &str| arg.parse().expect("a number");
     match args {

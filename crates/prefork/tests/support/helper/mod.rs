@@ -6,6 +6,7 @@ mod scenarios;
 
 /// What the helper does, and its exit code.
 pub fn answer(args: &[&str]) -> i32 {
+    testing::ignore_sigpipe();
     match args {
         ["run", scenario @ ..] => scenarios::run(scenario),
         _ => {
