@@ -414,7 +414,8 @@ fn a_child_whose_parent_is_gone_already_does_nothing() {
 #[test]
 fn children_do_not_outlive_a_panic() {
     let answer = ask(&["panic"]);
-    assert_eq!(answer.line("result"), "panic", "a panic of `tell` goes on in whoever called supervise");
+    let result = answer.line("result");
+    assert_eq!(result, "panic: as it was asked to", "a panic of `tell` goes on in whoever called supervise");
     nothing_is_left(&answer);
 }
 
@@ -444,6 +445,7 @@ fn supervising_in_a_child_is_an_error() {
 #[test]
 fn children_have_no_blocked_signals() {
     let answer = ask(&["born-with"]);
+    assert_eq!(answer.lines("blocked").count(), 4, "three children and one restart:\n{}", answer.0);
     for line in answer.lines("blocked") {
         let [task, life, mask] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
         assert_eq!(

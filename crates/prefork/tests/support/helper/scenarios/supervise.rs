@@ -107,7 +107,11 @@ fn observe(policy: &Policy, work: impl Fn(usize) -> i32, mut also: impl FnMut(Ev
         Ok(Ok(Ended::Stopped(signal))) => println!("result stopped {signal}"),
         Ok(Err(Failed::TooManyRestarts(restarts))) => println!("result too many restarts: {restarts}"),
         Ok(Err(Failed::Call(error))) => println!("result {:?}: {error}", error.errno),
-        Err(_) => println!("result panic"),
+        Err(panic) => {
+            let words = panic.downcast_ref::<String>().map(String::as_str);
+            let words = words.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+            println!("result panic: {words}");
+        }
     }
     println!("cpu {spent}");
     println!("children {}", children_left());
