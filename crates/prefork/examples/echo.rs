@@ -4,12 +4,14 @@
 //! cargo run -p prefork --example echo -- 4 7007    # children, port
 //! ```
 //!
-//! then `nc localhost 7007` in some other terminals, and `kill` for whichever process you like.
+//! Then `nc localhost 7007` in some other terminals. Who is serving you? `kill -9` it, and see who notices and what
+//! comes after it. Try the same with SIGTERM, which a child takes for a good reason to end. Then Ctrl-C; or `kill -9`
+//! for the parent.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -18,7 +20,16 @@ use nonblocking::drain::{Stop, drain};
 use nonblocking::outbox::Outbox;
 use prefork::accept::{Acceptor, Ended as Turned};
 use prefork::supervise::supervise;
-use prefork::{Event, Policy, Result, Signals, sockets};
+use prefork::{Ended, Event, Policy, Result, Signals, sockets};
+
+const USAGE: &str = "usage: echo CHILDREN PORT";
+
+const HELP: &str = "
+Listens on localhost, and sends back what it is sent. Every child accepts from the same sockets; one that fails or
+is killed is replaced. SIGTERM and SIGINT (Ctrl-C) let the clients that are there finish.
+
+  CHILDREN  how many processes serve; 0 for one a core
+  PORT      where to listen; 0 for any that is free";
 
 /// In bytes: as much as a client may have in the server at one time.
 const ROOM: usize = 64 * 1024;
@@ -27,14 +38,20 @@ const ROOM: usize = 64 * 1024;
 const STUCK: u16 = 100;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1).map(|arg| arg.parse::<u16>());
-    let (Some(Ok(children)), Some(Ok(port)), None) = (args.next(), args.next(), args.next()) else {
-        eprintln!("usage: echo CHILDREN PORT   (0 children: one a core; port 0: any that is free)");
-        return ExitCode::from(2);
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.iter().any(|arg| arg == "-h" || arg == "--help") {
+        println!("{USAGE}\n{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    let (policy, port) = match parse(&args) {
+        Ok(parsed) => parsed,
+        Err(wrong) => {
+            eprintln!("echo: {wrong}\n{USAGE}");
+            return ExitCode::from(2);
+        }
     };
-    let policy = Policy { children: children.into(), ..Policy::default() };
     match serve(&policy, port, |line| println!("{line}")) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("echo: {error}");
             ExitCode::FAILURE
@@ -42,40 +59,63 @@ fn main() -> ExitCode {
     }
 }
 
-/// Bind, fork, and come back when it is over. `tell` hears of each address and of each event, a line each.
+fn parse(args: &[String]) -> std::result::Result<(Policy, u16), String> {
+    let [children, port] = args else {
+        return Err(format!("two numbers are needed, and these are {}", args.len()));
+    };
+    // Each is a process, with a descriptor in its parent.
+    let children: u8 = children.parse().map_err(|_| format!("CHILDREN is 0 to 255, and not {children}"))?;
+    let port = port.parse().map_err(|_| format!("PORT is 0 to 65535, and not {port}"))?;
+    Ok((Policy { children: children.into(), ..Policy::default() }, port))
+}
+
+/// Bind, fork, and come back when it is over. `tell` hears what happens, a line each.
 pub fn serve(
     policy: &Policy,
     port: u16,
     mut tell: impl FnMut(String),
-) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let listeners = sockets::bind_host("", port, &sockets::Options::default())?;
+) -> std::result::Result<Ended, Box<dyn std::error::Error>> {
+    let listeners = sockets::bind_host("localhost", port, &sockets::Options::default())?;
     for listener in &listeners {
-        tell(format!("listening {}", listener.local_addr()?));
+        tell(format!("listening on {}", listener.local_addr()?));
     }
-    let ended = supervise(policy, |task| child(task, &listeners), |event| tell(words(event)))?;
-    tell(format!("ended {ended:?}"));
-    Ok(())
+    Ok(supervise(policy, |task| child(task, &listeners), |event| tell(words(event)))?)
 }
 
-/// `restarted 2 81234`: what happened, to which task, in which process.
+/// `task 2: process 81234 restarted`: what happened, to which task, in which process.
 fn words(event: Event) -> String {
     match event {
-        Event::Started { task, pid } => format!("started {task} {pid}"),
-        Event::Exited { task, pid, status } => format!("exited {task} {pid} {status}"),
-        Event::Restarted { task, pid, .. } => format!("restarted {task} {pid}"),
-        Event::Stopping { signal } => format!("stopping {signal}"),
-        Event::Killed { task, pid } => format!("killed {task} {pid}"),
-        Event::GaveUp { restarts } => format!("gave-up {restarts}"),
+        Event::Started { task, pid } => format!("task {task}: process {pid} started"),
+        Event::Exited { task, pid, status } => format!("task {task}: process {pid} {status}"),
+        Event::Restarted { task, pid, pause } if pause.is_zero() => {
+            format!("task {task}: process {pid} restarted")
+        }
+        Event::Restarted { task, pid, pause } => {
+            format!("task {task}: process {pid} restarted after {} ms", pause.as_millis())
+        }
+        Event::Stopping { signal } => format!("stopping: {signal}"),
+        Event::Killed { task, pid } => format!("task {task}: process {pid} took too long, and is killed"),
+        Event::GaveUp { restarts } => format!("giving up after {restarts} restarts"),
     }
 }
 
-/// What a child does: it ends with 0 once it was told to and its last client has gone.
+/// What a child does. It ends with 0 once it was told to and its last client has gone.
 fn child(task: usize, listeners: &[TcpListener]) -> i32 {
-    let served = Server::new(task, listeners).and_then(|mut server| server.run());
-    if let Err(error) = &served {
-        eprintln!("echo: task {task}: {error}");
+    match Server::new(task, listeners).and_then(|mut server| server.run()) {
+        Ok(served) => {
+            say(task, &format!("served {served} client{}", if served == 1 { "" } else { "s" }));
+            0
+        }
+        Err(error) => {
+            say(task, &error.to_string());
+            1
+        }
     }
-    i32::from(served.is_err())
+}
+
+/// Children write lines of their own, in between their parent's.
+fn say(task: usize, what: &str) {
+    println!("task {task}: process {} {what}", process::id());
 }
 
 struct Server {
@@ -84,6 +124,8 @@ struct Server {
     /// Empty once it was told to end.
     acceptors: Vec<Acceptor>,
     clients: BTreeMap<RawFd, Client>,
+    /// How many there have been.
+    served: usize,
     /// No descriptor was left, not even in reserve: the listeners are not looked at for one turn.
     stuck: bool,
 }
@@ -100,21 +142,25 @@ impl Server {
         let signals = Signals::take()?;
         let acceptors = listeners.iter().map(|listener| Acceptor::new(cloexec::open::duplicate(listener)?));
         let acceptors = acceptors.collect::<Result<_>>()?;
-        Ok(Self { task, signals, acceptors, clients: BTreeMap::new(), stuck: false })
+        Ok(Self { task, signals, acceptors, clients: BTreeMap::new(), served: 0, stuck: false })
     }
 
-    fn run(&mut self) -> Result<()> {
+    /// How many clients did it serve?
+    fn run(&mut self) -> Result<usize> {
         while !self.acceptors.is_empty() || !self.clients.is_empty() {
             let ready = self.sleep()?;
-            if self.signals.next()?.is_some() {
+            let told = self.signals.next()?.is_some();
+            // Also when told to end: who is queued by now has its turn. Who comes later stays in the queue, and is
+            // reset when the parent ends and the queue with it.
+            self.accept()?;
+            if told {
                 self.acceptors.clear();
             }
-            self.accept()?;
             for number in ready {
                 self.talk(number);
             }
         }
-        Ok(())
+        Ok(self.served)
     }
 
     /// Until something happens. Which clients are ready?
@@ -134,18 +180,18 @@ impl Server {
     }
 
     fn accept(&mut self) -> Result<()> {
-        let greeting = format!("task {}, process {}\n", self.task, std::process::id());
+        let greeting = format!("task {}, process {}\n", self.task, process::id());
         self.stuck = false;
         for acceptor in &mut self.acceptors {
             let turn = acceptor.accept(Instant::now(), |socket| {
                 let mut client = Client { socket, out: Outbox::new(ROOM), ended: false };
-                let greeted = client.out.push(greeting.as_bytes()).is_ok() && client.flush();
-                if greeted {
+                if client.out.push(greeting.as_bytes()).is_ok() && client.flush() {
                     self.clients.insert(client.socket.as_raw_fd(), client);
                 }
             })?;
+            self.served += turn.accepted;
             if let Some(shed) = turn.shed {
-                eprintln!("echo: task {}: no descriptor is left: {shed} clients were sent away", self.task);
+                say(self.task, &format!("sent {shed} clients away: it has no descriptor left"));
             }
             self.stuck |= matches!(turn.ended, Turned::Stuck(_));
         }

@@ -1,7 +1,7 @@
 //! What a supervisor is told, and what it tells: its policy, events, and how it ended.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -41,6 +41,12 @@ impl Default for Policy {
 }
 // ANCHOR_END: options
 
+/// When so much time has passed from now on. For what is too long to be added to the clock, in a hundred years.
+pub(crate) fn after(pause: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(pause).unwrap_or_else(|| now + Duration::from_secs(100 * 365 * 86400))
+}
+
 /// What happens meanwhile.
 // ANCHOR: event
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,12 +76,12 @@ pub enum Event {
         /// How long it was waited for.
         pause: Duration,
     },
-    /// The children were told to end, with this signal.
+    /// The children are told to end, with this signal. None is restarted from now on.
     Stopping {
-        /// The one that came, or SIGTERM.
+        /// The one that came; SIGTERM before an error.
         signal: Signal,
     },
-    /// The grace period is over, and this one was killed.
+    /// The grace period is over, and this one is killed.
     Killed {
         /// What it was there for.
         task: usize,

@@ -41,7 +41,7 @@ pub mod status;
 #[cfg_attr(feature = "mine-supervise", path = "../exercises/supervise.rs")]
 pub mod supervise;
 
-// To check one exercise, its tests are compiled into this crate: see cloexec.
+// To check one exercise, its tests are compiled into this crate: see the end of cloexec's.
 #[cfg(all(test, feature = "check"))]
 extern crate self as prefork;
 
@@ -49,6 +49,18 @@ extern crate self as prefork;
 #[path = "../tests/accept.rs"]
 mod t;
 
+#[cfg(all(test, feature = "check", feature = "mine-fork"))]
+#[path = "../tests/fork.rs"]
+mod t;
+
 #[cfg(all(test, feature = "check", feature = "mine-sockets"))]
 #[path = "../tests/sockets.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-status"))]
+#[path = "../tests/status.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-supervise"))]
+#[path = "../tests/supervise.rs"]
 mod t;

@@ -9,15 +9,16 @@
 use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
+use nix::sys::time::TimeSpec;
 use nix::unistd::{getpid, getppid};
 
+use crate::family::after;
 use crate::fork::fork;
 use crate::{Child, Ended, Error, Event, Failed, Policy, Result, Signals};
 
@@ -32,11 +33,12 @@ pub fn task() -> Option<usize> {
 /// Start the children, and come back when the last of them has ended. A child runs `work` with its task, and ends
 /// with the code that this gives: 0 is well. `tell` hears of what happens.
 ///
-/// Meanwhile SIGTERM and SIGINT are this function's, in the calling thread. It has to be the only one: see [`fork`].
+/// Meanwhile SIGTERM and SIGINT are this function's, in a thread that has to be the only one: see [`fork`]. The first
+/// to come is passed on to the children, and the next ends the grace period.
 ///
 /// # Errors
-/// [`Failed::TooManyRestarts`]; `EBUSY` where forking is not possible or this is a supervisor's child itself;
-/// `EAGAIN` and the others of fork(2), `EMFILE` with no number left for a child's descriptor.
+/// [`Failed::TooManyRestarts`]; `EBUSY` where forking is not possible or this is a supervisor's child; `EMFILE`, `EAGAIN`
+/// and the others of fork(2); `ECHILD` where SIGCHLD is ignored. The children have ended before it comes back.
 // ANCHOR: supervise
 pub fn supervise(
     policy: &Policy,
@@ -47,28 +49,18 @@ pub fn supervise(
         return Err(Error::on("supervise", format_args!("the child of task {task}"))(Errno::EBUSY).into());
     }
     let children = match policy.children {
-        0 => thread::available_parallelism().map_or(1, NonZero::get),
+        0 => std::thread::available_parallelism().map_or(1, NonZero::get),
         some => some,
     };
-    let now = Instant::now();
-    let task = |task| Task { task, state: State::Waiting { due: now, again: false }, pause: Duration::ZERO };
-    let signals = Signals::take()?;
-    let mut supervisor = Supervisor {
-        policy,
-        work,
-        tell,
-        tasks: (0..children).map(task).collect(),
-        restarts: 0,
-        stop: None,
-        signals: Some(signals),
-    };
-    supervisor.run()
+    let now = || State::Waiting { due: Instant::now(), again: false };
+    let tasks = (0..children).map(|_| Task { state: now(), pause: Duration::ZERO }).collect();
+    let signals = Some(Signals::take()?);
+    Supervisor { policy, work, tell, tasks, restarts: 0, stop: None, signals }.run()
 }
 // ANCHOR_END: supervise
 
 // ANCHOR: state
 struct Task {
-    task: usize,
     state: State,
     /// What the last restart waited for.
     pause: Duration,
@@ -83,7 +75,6 @@ enum State {
     Over,
 }
 
-/// The children are to end.
 struct Stop {
     outcome: std::result::Result<Ended, Failed>,
     /// When whoever is left is killed; nothing once that is done.
@@ -106,18 +97,19 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
     // ANCHOR: run
     fn run(&mut self) -> std::result::Result<Ended, Failed> {
         loop {
-            for index in 0..self.tasks.len() {
-                self.start_if_due(index)?;
+            for task in 0..self.tasks.len() {
+                if let Err(error) = self.start_if_due(task) {
+                    // The others have done nothing wrong, and may finish what they are doing.
+                    self.stop(Signal::SIGTERM, Err(error.into()));
+                }
             }
             if self.tasks.iter().all(|task| matches!(task.state, State::Over)) {
                 return self.stop.take().map_or(Ok(Ended::Done), |stop| stop.outcome);
             }
             self.sleep()?;
-            while let Some(signal) = self.signals.as_ref().map_or(Ok(None), Signals::next)? {
-                self.stop(signal, Ok(Ended::Stopped(signal)));
-            }
-            for index in 0..self.tasks.len() {
-                self.reap_if_ended(index)?;
+            self.stop_if_told()?;
+            for task in 0..self.tasks.len() {
+                self.reap_if_ended(task)?;
             }
             self.kill_if_overdue()?;
         }
@@ -125,10 +117,8 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
     // ANCHOR_END: run
 
     // ANCHOR: start
-    fn start_if_due(&mut self, index: usize) -> Result<()> {
-        let Task { task, state: State::Waiting { due, again }, pause } = self.tasks[index] else {
-            return Ok(());
-        };
+    fn start_if_due(&mut self, task: usize) -> Result<()> {
+        let Task { state: State::Waiting { due, again }, pause } = self.tasks[task] else { return Ok(()) };
         if due > Instant::now() {
             return Ok(());
         }
@@ -148,7 +138,7 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
             work(task)
         })?;
         let pid = child.pid();
-        self.tasks[index].state = State::Running { child, born: Instant::now() };
+        self.tasks[task].state = State::Running { child, born: Instant::now() };
         (self.tell)(if again { Event::Restarted { task, pid, pause } } else { Event::Started { task, pid } });
         Ok(())
     }
@@ -156,100 +146,105 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
 
     /// Until a signal comes, a child ends, or something is due.
     fn sleep(&self) -> Result<()> {
-        let times = self.tasks.iter().filter_map(|task| match task.state {
-            State::Waiting { due, .. } => Some(due),
-            _ => None,
-        });
-        let next = times.chain(self.stop.as_ref().and_then(|stop| stop.deadline)).min();
-        let timeout = next.map_or(PollTimeout::NONE, |next| {
-            // Up, never down: a wait that ends too early is followed by waits of no time at all.
-            let left = next.saturating_duration_since(Instant::now()).as_nanos().div_ceil(1_000_000);
-            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-        });
-        let fds = self.tasks.iter().filter_map(|task| match &task.state {
-            State::Running { child, .. } => Some(child.as_fd()),
-            _ => None,
-        });
+        let due = |task: &Task| if let State::Waiting { due, .. } = task.state { Some(due) } else { None };
+        let next =
+            self.tasks.iter().filter_map(due).chain(self.stop.as_ref().and_then(|stop| stop.deadline)).min();
+        let left = next.map(|next| TimeSpec::from(next.saturating_duration_since(Instant::now())));
+        let fds = self.tasks.iter().filter_map(Task::child).map(AsFd::as_fd);
         let fds = fds.chain(self.signals.as_ref().map(AsFd::as_fd));
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-        match poll(&mut fds, timeout) {
+        match ppoll(&mut fds, left, None) {
             // Then there is nothing to be seen yet, and the next round looks again.
             Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(errno) => Err(Error::on("poll", "the children")(errno)),
+            Err(errno) => Err(Error::on("ppoll", "the children")(errno)),
         }
     }
 
-    /// Tell the children to end. Told a second time, they are not waited for any longer.
     // ANCHOR: stop
+    fn stop_if_told(&mut self) -> Result<()> {
+        while let Some(signal) = self.signals.as_ref().map_or(Ok(None), Signals::next)? {
+            self.stop(signal, Ok(Ended::Stopped(signal)));
+        }
+        Ok(())
+    }
+
+    /// Tell the children to end. Told a second time, they are not waited for any longer.
     fn stop(&mut self, signal: Signal, outcome: std::result::Result<Ended, Failed>) {
-        let now = Instant::now();
-        if let Some(stop) = &mut self.stop {
-            stop.deadline = stop.deadline.map(|_| now);
+        if let Some(Stop { deadline, .. }) = &mut self.stop {
+            *deadline = deadline.map(|_| Instant::now());
             return;
         }
-        self.stop = Some(Stop { outcome, deadline: Some(now + self.policy.grace) });
+        self.stop = Some(Stop { outcome, deadline: Some(after(self.policy.grace)) });
         (self.tell)(Event::Stopping { signal });
         for task in &mut self.tasks {
-            match &task.state {
+            match task.child() {
                 // It may have ended by now: then that is seen in a moment.
-                State::Running { child, .. } => drop(child.signal(signal)),
-                _ => task.state = State::Over,
+                Some(child) => drop(child.signal(signal)),
+                None => task.state = State::Over,
             }
         }
     }
     // ANCHOR_END: stop
 
     // ANCHOR: reap
-    fn reap_if_ended(&mut self, index: usize) -> Result<()> {
-        let Task { task, ref mut state, ref mut pause } = self.tasks[index];
-        let State::Running { child, born } = state else { return Ok(()) };
+    fn reap_if_ended(&mut self, task: usize) -> Result<()> {
+        let State::Running { child, born } = &mut self.tasks[task].state else { return Ok(()) };
         let Some(status) = child.try_wait()? else { return Ok(()) };
         let (pid, age) = (child.pid(), born.elapsed());
-        *state = State::Over;
+        self.tasks[task].state = State::Over;
+        // Ctrl-C is for parent and children at one time. Whoever ended of it has not failed, and by now it is here.
+        self.stop_if_told()?;
         (self.tell)(Event::Exited { task, pid, status });
         if status.is_success() || self.stop.is_some() {
             return Ok(());
         }
         if self.restarts == self.policy.max_restarts {
             (self.tell)(Event::GaveUp { restarts: self.restarts });
-            self.stop(Signal::SIGTERM, Err(Failed::TooManyRestarts(self.policy.max_restarts)));
+            self.stop(Signal::SIGTERM, Err(Failed::TooManyRestarts(self.restarts)));
             return Ok(());
         }
         self.restarts += 1;
+        let Task { state, pause } = &mut self.tasks[task];
         *pause = match *pause {
             _ if age >= self.policy.young => Duration::ZERO,
             Duration::ZERO => self.policy.pause.min(self.policy.longest_pause),
             last => last.saturating_mul(2).min(self.policy.longest_pause),
         };
-        *state = State::Waiting { due: Instant::now() + *pause, again: true };
+        *state = State::Waiting { due: after(*pause), again: true };
         Ok(())
     }
     // ANCHOR_END: reap
 
     fn kill_if_overdue(&mut self) -> Result<()> {
-        let Some(deadline) = self.stop.as_mut().map(|stop| &mut stop.deadline) else { return Ok(()) };
-        if deadline.is_none_or(|deadline| deadline > Instant::now()) {
+        let overdue = |stop: &mut Stop| stop.deadline.take_if(|deadline| *deadline <= Instant::now());
+        if self.stop.as_mut().and_then(overdue).is_none() {
             return Ok(());
         }
-        *deadline = None;
-        for Task { task, state, .. } in &self.tasks {
-            if let State::Running { child, .. } = state {
-                child.signal(Signal::SIGKILL)?;
-                (self.tell)(Event::Killed { task: *task, pid: child.pid() });
-            }
+        for (task, child) in self.tasks.iter().enumerate().filter_map(|(n, task)| Some((n, task.child()?))) {
+            child.signal(Signal::SIGKILL)?;
+            (self.tell)(Event::Killed { task, pid: child.pid() });
         }
         Ok(())
     }
 }
 
+impl Task {
+    fn child(&self) -> Option<&Child> {
+        if let State::Running { child, .. } = &self.state { Some(child) } else { None }
+    }
+}
+
 /// However it ends, with an error or with a panic of `tell`'s: the children end before it.
+// ANCHOR: drop
 impl<W, T> Drop for Supervisor<'_, W, T> {
     fn drop(&mut self) {
+        // One that has become another user's cannot be killed, and would be waited for without end.
+        self.tasks.retain(|task| task.child().is_some_and(|child| child.signal(Signal::SIGKILL).is_ok()));
         for task in &mut self.tasks {
             if let State::Running { child, .. } = &mut task.state {
-                let _ = child.signal(Signal::SIGKILL);
                 let _ = child.wait();
             }
         }
     }
 }
+// ANCHOR_END: drop

@@ -1,8 +1,8 @@
 //! What the tests share: the helper, and what the kernel says about sockets.
 
-#![allow(dead_code, reason = "each test program uses a part of this")]
+#![allow(dead_code, unused_imports, reason = "each test program uses a part of this")]
 
-pub use testing::{Answer, ask, traced};
+pub use testing::{Answer, Helper, ask, traced};
 
 pub mod net;
 

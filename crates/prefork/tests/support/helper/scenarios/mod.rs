@@ -5,12 +5,14 @@
 
 mod accept;
 mod sockets;
+mod supervise;
 
 /// Run the scenario of that name.
 pub fn run(scenario: &[&str]) -> i32 {
     match scenario {
         ["accept", what @ ..] => accept::run(what),
         ["sockets", what @ ..] => sockets::run(what),
+        ["supervise", what @ ..] => supervise::run(what),
         _ => {
             eprintln!("no scenario is called {scenario:?}");
             2

@@ -1,0 +1,62 @@
+//! What the kernel says about this process, and what it can be asked to refuse.
+
+use std::fs;
+
+use nix::libc::{self, c_ulong, sock_filter, sock_fprog};
+use testing::REFUSED;
+
+/// Every descriptor and what it refers to, as `7 pipe:[8812]`. The one that reads the directory is closed by the
+/// time its target is looked at.
+pub fn open_now() -> Vec<String> {
+    let mut numbers = numbers();
+    numbers.sort_unstable();
+    let entry = |number: &i32| {
+        let target = fs::read_link(format!("/proc/self/fd/{number}")).ok()?;
+        Some(format!("{number} {}", target.display()))
+    };
+    numbers.iter().filter_map(entry).collect()
+}
+
+/// Close everything above the standard streams.
+pub fn close_all() {
+    for number in numbers().into_iter().filter(|number| *number > 2) {
+        let _ = nix::unistd::close(number);
+    }
+}
+
+fn numbers() -> Vec<i32> {
+    let entries = fs::read_dir("/proc/self/fd").expect("/proc/self/fd can be read");
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The signals that this thread has blocked, in hexadecimal.
+pub fn blocked() -> String {
+    let status = fs::read_to_string("/proc/thread-self/status").expect("a thread can read its status");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+    mask.expect("the mask is in there").trim().to_owned()
+}
+
+/// From now on kill(2) is EPERM in this process and its children: see seccomp(2).
+pub fn forbid_kill() {
+    let statement = |code: u32, k: u32| sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    let mut program = [
+        // The number of the call stands first in `struct seccomp_data`.
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
+        sock_filter {
+            jf: 1,
+            ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_kill as u32)
+        },
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the call takes integers.
+    let privileges = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1 as c_ulong, 0 as c_ulong, 0, 0) };
+    let mode = c_ulong::from(libc::SECCOMP_MODE_FILTER);
+    // SAFETY: the program is in memory that lives until the call is over, and as long as it says.
+    let filter = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program) };
+    if privileges != 0 || filter != 0 {
+        eprintln!("seccomp: {}", nix::errno::Errno::last());
+        std::process::exit(REFUSED);
+    }
+}
