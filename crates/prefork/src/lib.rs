@@ -40,3 +40,11 @@ pub mod status;
 
 #[cfg_attr(feature = "mine-supervise", path = "../exercises/supervise.rs")]
 pub mod supervise;
+
+// To check one exercise, its tests are compiled into this crate: see cloexec.
+#[cfg(all(test, feature = "check"))]
+extern crate self as prefork;
+
+#[cfg(all(test, feature = "check", feature = "mine-status"))]
+#[path = "../tests/status.rs"]
+mod t;
