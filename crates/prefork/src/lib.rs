@@ -21,6 +21,7 @@
 mod child;
 mod family;
 mod signals;
+mod threads;
 pub use child::Child;
 pub use cloexec::{Error, Result};
 pub use family::{Ended, Event, Failed, Policy};
@@ -47,4 +48,8 @@ extern crate self as prefork;
 
 #[cfg(all(test, feature = "check", feature = "mine-status"))]
 #[path = "../tests/status.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-fork"))]
+#[path = "../tests/fork.rs"]
 mod t;

@@ -41,7 +41,8 @@ pub fn idle() -> i32 {
 
 /// In a child: end when that parent ends, however it ends.
 pub fn die_with(parent: Pid) {
-    if prctl::set_pdeathsig(Signal::SIGKILL).is_err() || getppid() != parent {
+    // To the first process of a namespace, its parent is 0.
+    if prctl::set_pdeathsig(Signal::SIGKILL).is_err() || ![parent, Pid::from_raw(0)].contains(&getppid()) {
         // SAFETY: as above.
         unsafe { libc::_exit(99) }
     }
