@@ -21,6 +21,7 @@
 mod child;
 mod family;
 mod signals;
+mod threads;
 pub use child::Child;
 pub use cloexec::{Error, Result};
 pub use family::{Ended, Event, Failed, Policy};

@@ -1,7 +1,7 @@
 //! What became of a child: the number that wait(2) gives, taken apart.
 //!
 //! Contract: every number that the kernel can give has a meaning here, also for the real-time signals, which have
-//! no names. Waiting is for one child of ours and for no other, and EINTR is not its end.
+//! no names. Waiting is for the end of one child of ours and for no other; EINTR is not that, and a stop neither.
 
 use std::fmt;
 
@@ -33,17 +33,16 @@ pub enum Status {
 // ANCHOR_END: status
 
 impl Status {
-    /// Take apart the number that waitpid(2) gives, see "RETURN VALUE" and the macros of wait(2).
+    /// Take apart the number that waitpid(2) gives, as the macros of wait(2) do.
     // ANCHOR: from_raw
     pub fn from_raw(raw: i32) -> Self {
         let (low, high) = (raw & 0xff, (raw >> 8) & 0xff);
-        match low {
-            // No signal: the code is in the byte above.
+        // Bit 7 of the low byte is no part of the signal's number.
+        match low & 0x7f {
             0 => Self::Exited(high),
-            0xff => Self::Continued,
+            0x7f if low == 0xff => Self::Continued,
             0x7f => Self::Stopped(high),
-            // Bit 7 is the core, and the signal is below it.
-            _ => Self::Killed { signal: low & 0x7f, core: low & 0x80 != 0 },
+            signal => Self::Killed { signal, core: low & 0x80 != 0 },
         }
     }
     // ANCHOR_END: from_raw
@@ -81,7 +80,8 @@ fn name(signal: i32) -> String {
 /// Wait until this child has ended, and reap it: its number may be another process's from then on.
 ///
 /// # Errors
-/// `ECHILD` for what is no child of ours, or was waited for: see waitpid(2), "ERRORS".
+/// `ECHILD` for what is no child of ours, was waited for, or is not one process: 0, and what is below. So it is
+/// where SIGCHLD is ignored, once the child has ended: see waitpid(2), "ERRORS" and "NOTES".
 pub fn wait(pid: Pid) -> Result<Status> {
     let status = call(pid, 0)?;
     Ok(status.expect("without WNOHANG the kernel comes back with a status"))
@@ -109,7 +109,11 @@ fn call(pid: Pid, options: c_int) -> Result<Option<Status>> {
         // SAFETY: the call writes one integer, to the one that it is given a pointer to.
         match Errno::result(unsafe { libc::waitpid(pid.as_raw(), &raw mut raw, options) }) {
             Ok(0) => return Ok(None),
-            Ok(_) => return Ok(Some(Status::from_raw(raw))),
+            Ok(_) => match Status::from_raw(raw) {
+                status if status.is_final() => return Ok(Some(status)),
+                // Unasked, the kernel tells a tracer of every stop, and no others.
+                _ => {}
+            },
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(failed(errno)),
         }

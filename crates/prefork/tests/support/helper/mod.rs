@@ -1,11 +1,12 @@
-//! What this crate's tests have done in a process of its own: limits, the umask, networks, and kernels that are
-//! not at hand.
+//! What this crate's tests have done in a process of its own: forks, limits, the umask, networks, and kernels that
+//! are not at hand.
 //!
 //! `run SCENARIO …` calls into this crate; `traced KERNEL SCENARIO …` does so on a kernel that is played, and
 //! prints what was asked of it. Exit codes: as `testing` says.
 
 use testing::tracer;
 
+mod children;
 mod network;
 mod scenarios;
 

@@ -1,0 +1,91 @@
+//! `fork WHAT`: forks of this process, and what is seen on either side.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use nix::libc;
+use nix::unistd::{getpid, write};
+use prefork::{Child, Error, fork as code_under_test};
+
+use super::super::children::{self, die_with};
+
+mod at_fork;
+mod endings;
+mod guards;
+mod holding;
+mod output;
+mod refused;
+mod signals;
+mod table;
+mod threads;
+
+/// Run the scenario of that name.
+pub fn run(what: &[&str]) -> i32 {
+    match what {
+        ["output"] => output::output(),
+        ["random"] => output::random(),
+        ["codes"] => endings::codes(),
+        ["panic", how] => endings::panic(how),
+        ["at-exit"] => endings::at_exit(),
+        ["grandchild"] => endings::grandchild(),
+        ["dispositions"] => signals::dispositions(),
+        ["at-the-fork", kind] => signals::at_the_fork(kind),
+        ["reaped-by-a-handler"] => signals::reaped_by_a_handler(),
+        ["sigchld-ignored", how] => signals::sigchld_ignored(how),
+        ["threads", count] => threads::alive(count),
+        ["joined"] => threads::joined(),
+        ["main-ended"] => threads::main_ended(),
+        ["guard"] => guards::one(),
+        ["guards"] => guards::some(),
+        ["guard-copied"] => guards::copied(),
+        ["limit"] => return refused::limit(),
+        ["no-number"] => refused::no_number(),
+        ["numbers-run-out"] => refused::numbers_run_out(),
+        ["no-pidfd", when] => return refused::no_pidfd(when),
+        ["table"] => table::run(),
+        ["held"] => holding::held(),
+        ["dropped"] => holding::dropped(),
+        ["reused"] => return holding::reused(),
+        _ => return 2,
+    }
+    println!("left {}", children::left());
+    0
+}
+
+/// Call the code under test. A child that comes back out of it says so, and goes no further.
+#[track_caller]
+fn fork(work: impl FnOnce() -> i32) -> prefork::Result<Child> {
+    let parent = getpid();
+    let came = catch_unwind(AssertUnwindSafe(|| {
+        code_under_test::fork(|| {
+            die_with(parent);
+            work()
+        })
+    }));
+    if getpid() != parent {
+        say(if came.is_ok() { "escaped by a return" } else { "escaped by a panic" });
+        // SAFETY: it ends the process at once, and nothing of it is used afterwards.
+        unsafe { libc::_exit(99) }
+    }
+    came.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Fork, and wait: how did the child end?
+#[track_caller]
+fn fork_and_wait(work: impl FnOnce() -> i32) -> String {
+    words(fork(work).and_then(|mut child| child.wait()))
+}
+
+/// `exited with 3`, or the error.
+fn words(answer: prefork::Result<impl ToString>) -> String {
+    answer.map_or_else(error, |answer| answer.to_string())
+}
+
+/// `Err EAGAIN fork on …`
+fn error(error: Error) -> String {
+    format!("Err {:?} {error}", error.errno)
+}
+
+/// A line, past every buffer.
+fn say(line: &str) {
+    let _ = write(std::io::stdout(), format!("{line}\n").as_bytes());
+}

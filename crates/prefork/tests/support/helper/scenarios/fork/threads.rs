@@ -1,0 +1,53 @@
+//! Threads beside the one that forks.
+
+use std::sync::mpsc::channel;
+use std::thread;
+
+use nix::libc;
+use nix::unistd::getpid;
+
+use super::super::super::children::{left, state};
+use super::{fork, fork_and_wait, say, words};
+
+/// So many threads, the one that forks included; then they end, and it forks again.
+pub fn alive(count: &str) {
+    let count: usize = count.parse().expect("a number of threads");
+    let others: Vec<_> = (1..count)
+        .map(|_| {
+            let (end, told) = channel::<()>();
+            (end, thread::spawn(move || told.recv()))
+        })
+        .collect();
+    let result = fork(|| {
+        say("the child ran");
+        0
+    });
+    println!("result {}", words(result.map(|child| child.pid())));
+    println!("children {}", left());
+    for (end, other) in others {
+        drop(end);
+        let _ = other.join();
+    }
+    println!("then {}", fork_and_wait(|| 3));
+}
+
+/// A fork right after a thread was joined, a hundred times.
+pub fn joined() {
+    for _ in 0..100 {
+        let _ = thread::spawn(|| ()).join();
+        println!("joined {}", fork_and_wait(|| 3));
+    }
+}
+
+/// The main thread ends, the process does not, and its other thread forks.
+pub fn main_ended() {
+    thread::spawn(|| {
+        while state(getpid()) != Some('Z') {
+            thread::yield_now();
+        }
+        println!("status {}", fork_and_wait(|| 3));
+        std::process::exit(0);
+    });
+    // SAFETY: it ends this thread, whose stack nobody else has a reference into.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+}
