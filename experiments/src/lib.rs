@@ -34,6 +34,7 @@
 
 mod ask;
 mod child;
+mod events;
 mod figure;
 mod lab;
 mod pipe;
@@ -47,6 +48,7 @@ mod vary;
 
 pub use ask::{Question, Role, ask};
 pub use child::{Child, Gate};
+pub use events::events;
 pub use lab::{CannotAsk, Lab, Lane, Result, cannot_ask};
 pub use plot::{Axis, Plot};
 pub use prefork::{Prefork, Way, answer};
