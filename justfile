@@ -181,6 +181,10 @@ five-raises *ARGS: (run 'five-raises' ARGS)
 [group('experiments: 4 the waker')]
 pipe-or-eventfd *ARGS: (run 'pipe-or-eventfd' ARGS)
 
+# What does a wait cost, by the number of descriptors?
+[group('experiments: 5 select, poll, epoll')]
+what-waiting-costs *ARGS: (run 'what-waiting-costs' ARGS)
+
 # How many sleeping children does one connection wake?
 [group('experiments: 6 fork and accept')]
 thundering-herd *ARGS: (run 'thundering-herd' ARGS)
