@@ -185,6 +185,10 @@ pipe-or-eventfd *ARGS: (run 'pipe-or-eventfd' ARGS)
 [group('experiments: 5 select, poll, epoll')]
 what-waiting-costs *ARGS: (run 'what-waiting-costs' ARGS)
 
+# How often is a byte reported that stays in a pipe?
+[group('experiments: 5 select, poll, epoll')]
+level-edge-oneshot *ARGS: (run 'level-edge-oneshot' ARGS)
+
 # How many sleeping children does one connection wake?
 [group('experiments: 6 fork and accept')]
 thundering-herd *ARGS: (run 'thundering-herd' ARGS)
