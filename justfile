@@ -189,6 +189,10 @@ what-waiting-costs *ARGS: (run 'what-waiting-costs' ARGS)
 [group('experiments: 5 select, poll, epoll')]
 level-edge-oneshot *ARGS: (run 'level-edge-oneshot' ARGS)
 
+# What does epoll report without being asked?
+[group('experiments: 5 select, poll, epoll')]
+hup-unasked *ARGS: (run 'hup-unasked' ARGS)
+
 # How many sleeping children does one connection wake?
 [group('experiments: 6 fork and accept')]
 thundering-herd *ARGS: (run 'thundering-herd' ARGS)
