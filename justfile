@@ -193,6 +193,10 @@ level-edge-oneshot *ARGS: (run 'level-edge-oneshot' ARGS)
 [group('experiments: 5 select, poll, epoll')]
 hup-unasked *ARGS: (run 'hup-unasked' ARGS)
 
+# What can be watched, and what not?
+[group('experiments: 5 select, poll, epoll')]
+what-cannot-be-watched *ARGS: (run 'what-cannot-be-watched' ARGS)
+
 # How many sleeping children does one connection wake?
 [group('experiments: 6 fork and accept')]
 thundering-herd *ARGS: (run 'thundering-herd' ARGS)
