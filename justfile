@@ -189,6 +189,10 @@ what-waiting-costs *ARGS: (run 'what-waiting-costs' ARGS)
 [group('experiments: 5 select, poll, epoll')]
 level-edge-oneshot *ARGS: (run 'level-edge-oneshot' ARGS)
 
+# What does epoll say of a descriptor that is closed?
+[group('experiments: 5 select, poll, epoll')]
+closed-but-reported *ARGS: (run 'closed-but-reported' ARGS)
+
 # What does epoll report without being asked?
 [group('experiments: 5 select, poll, epoll')]
 hup-unasked *ARGS: (run 'hup-unasked' ARGS)
