@@ -193,6 +193,10 @@ level-edge-oneshot *ARGS: (run 'level-edge-oneshot' ARGS)
 [group('experiments: 5 select, poll, epoll')]
 closed-but-reported *ARGS: (run 'closed-but-reported' ARGS)
 
+# Whom does an event reach whose number was given away?
+[group('experiments: 5 select, poll, epoll')]
+wrong-handler *ARGS: (run 'wrong-handler' ARGS)
+
 # What does epoll report without being asked?
 [group('experiments: 5 select, poll, epoll')]
 hup-unasked *ARGS: (run 'hup-unasked' ARGS)
