@@ -205,6 +205,10 @@ hup-unasked *ARGS: (run 'hup-unasked' ARGS)
 [group('experiments: 5 select, poll, epoll')]
 what-cannot-be-watched *ARGS: (run 'what-cannot-be-watched' ARGS)
 
+# How often does a loop wait for one deadline?
+[group('experiments: 5 select, poll, epoll')]
+one-poll-or-thousands *ARGS: (run 'one-poll-or-thousands' ARGS)
+
 # How many sleeping children does one connection wake?
 [group('experiments: 6 fork and accept')]
 thundering-herd *ARGS: (run 'thundering-herd' ARGS)
