@@ -125,6 +125,14 @@ close-by-hand *ARGS: (run 'close-by-hand' ARGS)
 [group('experiments: 3 nonblocking pipes')]
 empty-and-full *ARGS: (run 'empty-and-full' ARGS)
 
+# How does a reader get rid of another's O_NONBLOCK?
+[group('experiments: 3 nonblocking pipes')]
+everybodys-flag *ARGS: (run 'everybodys-flag' ARGS)
+
+# Why does a pipe's last reader wait for ever?
+[group('experiments: 3 nonblocking pipes')]
+who-holds-the-end *ARGS: (run 'who-holds-the-end' ARGS)
+
 # When may a full pipe be written to again?
 [group('experiments: 3 nonblocking pipes')]
 room-for-a-write *ARGS: (run 'room-for-a-write' ARGS)
@@ -141,17 +149,9 @@ two-writers *ARGS: (run 'two-writers' ARGS)
 [group('experiments: 3 nonblocking pipes')]
 partial-write *ARGS: (run 'partial-write' ARGS)
 
-# How does a reader get rid of another's O_NONBLOCK?
-[group('experiments: 3 nonblocking pipes')]
-everybodys-flag *ARGS: (run 'everybodys-flag' ARGS)
-
 # Who outlives a write to a pipe without a reader?
 [group('experiments: 3 nonblocking pipes')]
 broken-pipe *ARGS: (run 'broken-pipe' ARGS)
-
-# Why does a pipe's last reader wait for ever?
-[group('experiments: 3 nonblocking pipes')]
-who-holds-the-end *ARGS: (run 'who-holds-the-end' ARGS)
 
 # When does a sleeping loop notice a thread's callback?
 [group('experiments: 4 the waker')]
@@ -165,6 +165,10 @@ thousand-wakes *ARGS: (run 'thousand-wakes' ARGS)
 [group('experiments: 4 the waker')]
 nobody-reads *ARGS: (run 'nobody-reads' ARGS)
 
+# What does a waker hold, and cost?
+[group('experiments: 4 the waker')]
+pipe-or-eventfd *ARGS: (run 'pipe-or-eventfd' ARGS)
+
 # Check, then drain, or drain, then check?
 [group('experiments: 4 the waker')]
 lost-wake-up *ARGS: (run 'lost-wake-up' ARGS)
@@ -177,13 +181,49 @@ signal-between *ARGS: (run 'signal-between' ARGS)
 [group('experiments: 4 the waker')]
 five-raises *ARGS: (run 'five-raises' ARGS)
 
-# What does a waker hold, and cost?
-[group('experiments: 4 the waker')]
-pipe-or-eventfd *ARGS: (run 'pipe-or-eventfd' ARGS)
+# What does a wait cost, by the number of descriptors?
+[group('experiments: 5 select, poll, epoll')]
+what-waiting-costs *ARGS: (run 'what-waiting-costs' ARGS)
+
+# How often is a byte reported that stays in a pipe?
+[group('experiments: 5 select, poll, epoll')]
+level-edge-oneshot *ARGS: (run 'level-edge-oneshot' ARGS)
+
+# What does epoll report without being asked?
+[group('experiments: 5 select, poll, epoll')]
+hup-unasked *ARGS: (run 'hup-unasked' ARGS)
+
+# What can be watched, and what not?
+[group('experiments: 5 select, poll, epoll')]
+what-cannot-be-watched *ARGS: (run 'what-cannot-be-watched' ARGS)
+
+# What does epoll say of a descriptor that is closed?
+[group('experiments: 5 select, poll, epoll')]
+closed-but-reported *ARGS: (run 'closed-but-reported' ARGS)
+
+# Whom does an event reach whose number was given away?
+[group('experiments: 5 select, poll, epoll')]
+wrong-handler *ARGS: (run 'wrong-handler' ARGS)
+
+# How often does a loop wait for one deadline?
+[group('experiments: 5 select, poll, epoll')]
+one-poll-or-thousands *ARGS: (run 'one-poll-or-thousands' ARGS)
+
+# Who answers on a port that both families share?
+[group('experiments: 6 fork and accept')]
+who-answers-both *ARGS: (run 'who-answers-both' ARGS)
 
 # Who is first after a fork, parent or child?
 [group('experiments: 6 fork and accept')]
 who-is-first *ARGS: (run 'who-is-first' ARGS)
+
+# What is left of a child that nobody waits for?
+[group('experiments: 6 fork and accept')]
+zombie *ARGS: (run 'zombie' ARGS)
+
+# How many children does one SIGCHLD stand for?
+[group('experiments: 6 fork and accept')]
+ten-exits *ARGS: (run 'ten-exits' ARGS)
 
 # What does fork cost a process that is large?
 [group('experiments: 6 fork and accept')]
@@ -197,18 +237,6 @@ the-lock-it-left *ARGS: (run 'the-lock-it-left' ARGS)
 [group('experiments: 6 fork and accept')]
 epoll-before-fork *ARGS: (run 'epoll-before-fork' ARGS)
 
-# What is left of a child that nobody waits for?
-[group('experiments: 6 fork and accept')]
-zombie *ARGS: (run 'zombie' ARGS)
-
-# How many children does one SIGCHLD stand for?
-[group('experiments: 6 fork and accept')]
-ten-exits *ARGS: (run 'ten-exits' ARGS)
-
-# What breaks when a worker is killed?
-[group('experiments: 6 fork and accept')]
-kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
-
 # How many sleeping children does one connection wake?
 [group('experiments: 6 fork and accept')]
 thundering-herd *ARGS: (run 'thundering-herd' ARGS)
@@ -221,17 +249,17 @@ who-gets-it *ARGS: (run 'who-gets-it' ARGS)
 [group('experiments: 6 fork and accept')]
 queue-lost *ARGS: (run 'queue-lost' ARGS)
 
+# What does accept say of a client that is gone?
+[group('experiments: 6 fork and accept')]
+aborted-before-accept *ARGS: (run 'aborted-before-accept' ARGS)
+
 # What comes of a connection for which no descriptor is left?
 [group('experiments: 6 fork and accept')]
 no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
 
-# Who answers on a port that both families share?
+# What breaks when a worker is killed?
 [group('experiments: 6 fork and accept')]
-who-answers-both *ARGS: (run 'who-answers-both' ARGS)
-
-# What does accept say of a client that is gone?
-[group('experiments: 6 fork and accept')]
-aborted-before-accept *ARGS: (run 'aborted-before-accept' ARGS)
+kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
 
 # Run all tests
 [group('maintain')]

@@ -35,6 +35,7 @@
 
 mod ask;
 mod child;
+mod events;
 mod figure;
 mod lab;
 mod pidfd;
@@ -50,6 +51,7 @@ mod vary;
 
 pub use ask::{Question, Role, ask};
 pub use child::{Child, Gate};
+pub use events::events;
 pub use lab::{CannotAsk, Lab, Lane, Result, cannot_ask};
 pub use pidfd::pidfd;
 pub use plot::{Axis, Plot};

@@ -97,12 +97,20 @@ pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
         }
     }
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    anstream::println!("\nThis kernel {} with the book.", report["verdict"].as_str().unwrap_or("disagrees"));
-    Ok(match report["verdict"].as_str() {
+    let verdict = match report["verdict"].as_str() {
         Some("agrees") => Verdict::Agrees,
         Some("skipped") => Verdict::Skipped,
         _ => Verdict::Disagrees,
-    })
+    };
+    match verdict {
+        Verdict::Agrees => anstream::println!("\nThis kernel agrees with the book."),
+        Verdict::Disagrees => anstream::println!("\nThis kernel disagrees with the book."),
+        Verdict::Skipped => {
+            let reason = report["reason"].as_str().unwrap_or_default();
+            anstream::println!("\nThis cannot be asked here: {reason}");
+        }
+    }
+    Ok(verdict)
 }
 
 /// Take `pid` out of the list. Was it there?

@@ -1,0 +1,158 @@
+//! A descriptor that is closed while a duplicate of it lives: epoll goes on reporting it.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::process::ExitCode;
+
+use experiments::{Lab, Question, Result, ask};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::unistd::{dup2_raw, read, write};
+
+/// How often the loop comes round before it has seen enough.
+const TURNS: usize = 100;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A loop watches descriptor 4, the read end of a pipe. Somewhere in the program there is a \
+                       duplicate of it, descriptor 6. The loop closes 4 and is done with it. Then a byte is \
+                       written into the pipe. What does epoll_wait report?",
+            choices: &[
+                "Nothing: what is closed is taken out of every epoll.",
+                "Descriptor 6, under which the pipe can still be read.",
+                "Descriptor 4, once; then the kernel notices that it is closed.",
+                "Descriptor 4, at every wait from now on; and 4 cannot be taken out, because it is closed.",
+            ],
+            book: 3,
+            shows: "epoll watches open file descriptions. The number is there to find the entry again, and is \
+                    no promise that it is open. The entry goes with the last descriptor of its description, \
+                    and until then only the same number for the same description can take it out. So take it \
+                    out before you close.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let (epoll, reader, writer, duplicate) = closed(lab)?;
+            let number = reader;
+            write(&writer, b"x")?;
+            let mut named = Vec::new();
+            for _ in 0..TURNS {
+                named.extend(wait(&epoll)?);
+            }
+            let last = named.last().map_or("nothing".to_owned(), u64::to_string);
+            lab.note(format!("write a byte; {TURNS} waits: {} reports, of {last}", named.len()));
+            let by_old = take_out(&epoll, number);
+            let by_new = epoll.delete(&duplicate);
+            lab.note(format!(
+                "EPOLL_CTL_DEL of {number}: {}; of {}: {}",
+                done(by_old),
+                duplicate.as_raw_fd(),
+                done(by_new)
+            ));
+            lab.check(by_old == Err(Errno::EBADF), "the entry cannot be taken out by its old number: EBADF");
+            lab.check(by_new == Err(Errno::ENOENT), "nor by the duplicate's: ENOENT, it is another number");
+            lab.check(listed(&epoll)? == [number], "it is listed still, in /proc/self/fdinfo of the epoll");
+            reused(lab, &epoll, number, &duplicate)?;
+            ended(lab)?;
+            let (old, new) = (number as u64, duplicate.as_raw_fd() as u64);
+            match named[..] {
+                [] => Ok(0),
+                [first] if first == old => Ok(2),
+                _ if named == [new; TURNS] => Ok(1),
+                _ if named == [old; TURNS] && by_old.is_err() => Ok(3),
+                ref other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+/// A pipe whose read end is watched, duplicated and closed: the epoll, the number that is closed, what is left.
+fn closed(lab: &Lab) -> Result<(Epoll, RawFd, OwnedFd, OwnedFd)> {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    let number = reader.as_raw_fd();
+    epoll.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN, number as u64))?;
+    let duplicate = reader.try_clone()?;
+    lab.note(format!("a pipe: read end {number}, watched; its duplicate: {}", duplicate.as_raw_fd()));
+    drop(reader);
+    lab.note(format!("close {number}"));
+    Ok((epoll, number, writer, duplicate))
+}
+
+/// The number is given to something else.
+fn reused(lab: &Lab, epoll: &Epoll, number: RawFd, duplicate: &OwnedFd) -> Result {
+    let (other, _writer) = lab.nonblocking_pipe(4096)?;
+    let same = other.as_raw_fd() == number;
+    lab.note(format!("open another pipe: its read end is {}", other.as_raw_fd()));
+    let named = wait(epoll)?;
+    let empty = read(&other, &mut [0; 8]);
+    lab.note(format!("a wait: a report of {}; read: {}", named.unwrap_or_default(), said(empty)));
+    lab.check(
+        same && named == Some(number as u64) && empty == Err(Errno::EAGAIN),
+        "after that the events name the new pipe, and there is nothing in it",
+    );
+    let by_number = epoll.delete(&other);
+    lab.check(by_number == Err(Errno::ENOENT), "the new pipe cannot be taken out either: ENOENT");
+    drop(other);
+    // SAFETY: the number is free since the line above, and this process has one thread: nobody else can have it.
+    let again = unsafe { dup2_raw(duplicate, number) }?;
+    let by_both = epoll.delete(&again);
+    let silent = wait(epoll)?.is_none();
+    lab.note(format!(
+        "dup2 of {} to {number}, EPOLL_CTL_DEL of {number}: {}",
+        duplicate.as_raw_fd(),
+        done(by_both)
+    ));
+    lab.check(
+        by_both == Ok(()) && silent,
+        "with the old pipe back under its number the entry can be taken out",
+    );
+    Ok(())
+}
+
+/// Two ways in which there is nothing to report.
+fn ended(lab: &Lab) -> Result {
+    let (epoll, _, writer, duplicate) = closed(lab)?;
+    write(&writer, b"x")?;
+    let before = wait(&epoll)?.is_some();
+    drop(duplicate);
+    let after = wait(&epoll)?.is_some();
+    let seen = if after { "a report" } else { "nothing" };
+    lab.note(format!("a byte in it; close the duplicate too, and wait: {seen}"));
+    lab.check(before && !after, "with the last descriptor of the pipe's end the entry is gone");
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    epoll.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+    let _duplicate = reader.try_clone()?;
+    epoll.delete(&reader)?;
+    drop(reader);
+    write(&writer, b"x")?;
+    lab.check(wait(&epoll)?.is_none(), "EPOLL_CTL_DEL before close: no report, whoever has a duplicate");
+    Ok(())
+}
+
+/// What a wait reports, if it reports anything.
+fn wait(epoll: &Epoll) -> Result<Option<u64>> {
+    let mut event = [EpollEvent::empty()];
+    Ok((epoll.wait(&mut event, 0_u8)? > 0).then(|| event[0].data()))
+}
+
+fn take_out(epoll: &Epoll, number: RawFd) -> nix::Result<()> {
+    // SAFETY: borrowed for this one call, which says EBADF if the number is not open; nothing is read or written.
+    epoll.delete(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
+/// The numbers that an epoll has entries for, as the kernel lists them: `tfd:        4 events:       19 data: …`.
+fn listed(epoll: &Epoll) -> Result<Vec<RawFd>> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", epoll.0.as_fd().as_raw_fd()))?;
+    let entries = text.lines().filter_map(|line| line.strip_prefix("tfd:"));
+    entries.map(|entry| Ok(entry.split_whitespace().next().unwrap_or_default().parse()?)).collect()
+}
+
+fn done(outcome: nix::Result<()>) -> String {
+    outcome.map_or_else(|error| format!("{error:?}"), |()| "works".into())
+}
+
+fn said(outcome: nix::Result<usize>) -> String {
+    outcome.map_or_else(|error| format!("{error:?}"), |length| format!("{length} bytes"))
+}

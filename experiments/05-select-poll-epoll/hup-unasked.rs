@@ -1,0 +1,222 @@
+//! What epoll reports without being asked, and what its words mean.
+
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+
+use experiments::{Lab, Question, Result, ask, events, hang_up};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket, socketpair};
+use nix::unistd::{read, write};
+
+const NONE: EpollFlags = EpollFlags::empty();
+const IN: EpollFlags = EpollFlags::EPOLLIN;
+const OUT: EpollFlags = EpollFlags::EPOLLOUT;
+const RDHUP: EpollFlags = EpollFlags::EPOLLRDHUP;
+const ERR: EpollFlags = EpollFlags::EPOLLERR;
+const HUP: EpollFlags = EpollFlags::EPOLLHUP;
+
+/// How often the loop comes round before it has seen enough.
+const TURNS: usize = 100;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A loop has read enough for now, and does not want to hear of a connection. It leaves it in \
+                       the epoll and asks for no events: 0. Then the peer closes its end of the socket pair. What \
+                       does epoll_wait report?",
+            choices: &[
+                "Nothing: nothing was asked for.",
+                "HUP, once.",
+                "HUP, at every wait.",
+                "IN, at every wait: the end of file can be read.",
+            ],
+            book: 2,
+            shows: "You choose between IN and OUT and what else you ask for. ERR and HUP come unasked, at every \
+                    wait for as long as it is so. IN: a read would not wait, because there is something, or \
+                    the end, or an error. OUT: there is room. Neither says how much.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let bits = [IN, OUT, ERR, HUP].map(|event| event.bits());
+            lab.check(bits == [1, 4, 8, 16], "IN, OUT, ERR and HUP are 1, 4, 8 and 16");
+            let seen = unasked(lab)?;
+            words(lab)?;
+            idle_out(lab)?;
+            lab.note("the other end is closed; asked for nothing, and for IN|OUT|RDHUP:");
+            pipes(lab)?;
+            pairs(lab)?;
+            tcp(lab)?;
+            match seen {
+                (NONE, 0) => Ok(0),
+                (HUP, 1) => Ok(1),
+                (HUP, TURNS) => Ok(2),
+                (IN, _) => Ok(3),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+/// What is reported, and in how many of so many waits.
+fn spin(epoll: &Epoll) -> Result<(EpollFlags, usize)> {
+    let mut seen = (NONE, 0);
+    for _ in 0..TURNS {
+        if let Some(events) = wait(epoll)? {
+            seen = (events, seen.1 + 1);
+        }
+    }
+    Ok(seen)
+}
+
+fn unasked(lab: &Lab) -> Result<(EpollFlags, usize)> {
+    let (ours, theirs) = pair()?;
+    let epoll = watch(&ours, NONE)?;
+    let before = wait(&epoll)?;
+    lab.note(format!("a socket pair, 0 asked for; a wait: {}", said(before)));
+    drop(theirs);
+    let seen = spin(&epoll)?;
+    lab.note(format!("the peer closes; {TURNS} waits: {} reports, {}", seen.1, events(seen.0)));
+    let once = spin(&watch(&ours, EpollFlags::EPOLLET)?)?;
+    let spent = spin(&watch(&ours, EpollFlags::EPOLLONESHOT)?)?;
+    epoll.delete(&ours)?;
+    let deleted = spin(&epoll)?;
+    lab.note(format!("EPOLLET: {} reports; EPOLLONESHOT: {}; EPOLL_CTL_DEL: {}", once.1, spent.1, deleted.1));
+    lab.check(
+        (once.1, spent.1, deleted.1) == (1, 1, 0),
+        "to hear no more of it: take it out, or be told once",
+    );
+    Ok(seen)
+}
+
+/// What IN and OUT say of a pipe of two pages.
+fn words(lab: &Lab) -> Result {
+    let (reader, writer) = lab.nonblocking_pipe(8192)?;
+    let (input, output) = (watch(&reader, IN)?, watch(&writer, OUT)?);
+    let mut states = Vec::new();
+    for (what, bytes) in [("empty", 0), ("1 byte", 1), ("full", 8191)] {
+        write(&writer, &vec![b'x'; bytes])?;
+        let seen = (wait(&input)?, wait(&output)?);
+        lab.note(format!("a pipe of 8192 bytes, {what}: reader {}, writer {}", said(seen.0), said(seen.1)));
+        states.push(seen);
+    }
+    lab.check(
+        states == [(None, Some(OUT)), (Some(IN), Some(OUT)), (Some(IN), None)],
+        "IN needs one byte, not a full pipe; OUT needs room, not an empty one",
+    );
+    drop(writer);
+    while read(&reader, &mut [0; 4096])? > 0 {}
+    let ended = wait(&input)?;
+    lab.note(format!("the pipe at its end: reader {}, a read gives 0", said(ended)));
+    lab.check(ended == Some(HUP), "a pipe at its end says HUP, and not IN");
+    Ok(())
+}
+
+/// A loop that asks for OUT and has nothing to write.
+fn idle_out(lab: &Lab) -> Result {
+    let (ours, _theirs) = pair()?;
+    let idle = spin(&watch(&ours, IN)?)?;
+    let spinning = spin(&watch(&ours, IN | OUT)?)?;
+    lab.note(format!("idle, {TURNS} waits: asked for IN {} reports, for IN|OUT {}", idle.1, spinning.1));
+    lab.check(
+        idle.1 == 0 && spinning == (OUT, TURNS),
+        "OUT is nearly always so: asked for while idle, it spins",
+    );
+    Ok(())
+}
+
+fn pipes(lab: &Lab) -> Result {
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    drop(writer);
+    let ended = table(lab, "pipe, reader", &reader)?;
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    write(&writer, b"x")?;
+    drop(writer);
+    let with_data = table(lab, "pipe, reader, data left", &reader)?;
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    drop(reader);
+    let broken = table(lab, "pipe, writer", &writer)?;
+    lab.check(
+        ended == (HUP, HUP) && with_data == (HUP, IN | HUP) && broken == (ERR, OUT | ERR),
+        "pipe: the reader is told HUP, with IN only for data; the writer ERR",
+    );
+    Ok(())
+}
+
+fn pairs(lab: &Lab) -> Result {
+    let (ours, theirs) = pair()?;
+    drop(theirs);
+    let closed = table(lab, "socket pair", &ours)?;
+    let (ours, theirs) = pair()?;
+    write(&ours, b"unread")?;
+    drop(theirs);
+    let unread = table(lab, "socket pair, ours unread there", &ours)?;
+    let all = IN | OUT | RDHUP | HUP;
+    lab.check(
+        closed == (HUP, all) && unread == (ERR | HUP, all | ERR),
+        "socket pair: HUP with everything else; ERR if it closed on unread bytes",
+    );
+    Ok(())
+}
+
+fn tcp(lab: &Lab) -> Result {
+    let listener = lab.listen()?;
+    let port = listener.local_addr()?.port();
+    let client = lab.connect(port)?;
+    let (server, _) = listener.accept()?;
+    drop(server);
+    // Its end of file is on the way; it is there when there is something to read.
+    arrived(&client, IN)?;
+    let half = table(lab, "TCP", &client)?;
+    client.shutdown(Shutdown::Write)?;
+    let both = table(lab, "TCP, and we shut down too", &client)?;
+    let client = lab.connect(port)?;
+    let (server, _) = listener.accept()?;
+    hang_up(server)?;
+    arrived(&client, NONE)?;
+    let reset = table(lab, "TCP, reset", &client)?;
+    let unconnected = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let fresh = table(lab, "TCP, not connected yet", &unconnected)?;
+    lab.check(fresh == (HUP, OUT | HUP), "a TCP socket before it is connected says HUP too");
+    let all = IN | OUT | RDHUP;
+    lab.check(
+        half == (NONE, all) && both == (HUP, all | HUP) && reset == (ERR | HUP, all | ERR | HUP),
+        "TCP: a peer that closes is IN and RDHUP; HUP comes when both sides are done",
+    );
+    Ok(())
+}
+
+/// Wait for what a peer has sent to arrive.
+fn arrived(fd: impl AsFd, what: EpollFlags) -> Result {
+    let count = watch(fd, what)?.wait(&mut [EpollEvent::empty()], 10_000_u16)?;
+    if count == 0 { Err("what a peer has sent does not arrive".into()) } else { Ok(()) }
+}
+
+/// One row: what comes unasked, and what comes to somebody who asks for all.
+fn table(lab: &Lab, name: &str, fd: impl AsFd) -> Result<(EpollFlags, EpollFlags)> {
+    let unasked = wait(&watch(&fd, NONE)?)?.unwrap_or(NONE);
+    let asked = wait(&watch(&fd, IN | OUT | RDHUP)?)?.unwrap_or(NONE);
+    lab.note(format!("{name}: {}; {}", events(unasked), events(asked)));
+    Ok((unasked, asked))
+}
+
+fn pair() -> Result<(OwnedFd, OwnedFd)> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, flags)?)
+}
+
+fn watch(fd: impl AsFd, what: EpollFlags) -> Result<Epoll> {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    epoll.add(fd, EpollEvent::new(what, 0))?;
+    Ok(epoll)
+}
+
+fn wait(epoll: &Epoll) -> Result<Option<EpollFlags>> {
+    let mut event = [EpollEvent::empty()];
+    Ok((epoll.wait(&mut event, 0_u8)? > 0).then(|| event[0].events()))
+}
+
+fn said(seen: Option<EpollFlags>) -> String {
+    seen.map_or_else(|| "nothing".into(), events)
+}

@@ -1,0 +1,165 @@
+//! A deadline that is no whole number of milliseconds, and the timeout that is made of it.
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::process::ExitCode;
+use std::ptr;
+use std::time::{Duration, Instant};
+
+use experiments::{Lab, Question, Result, ask, cannot_ask, vary};
+use nix::errno::Errno;
+use nix::libc::{SYS_epoll_pwait2, epoll_event, sigset_t, syscall};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+const DEADLINE: Duration = Duration::from_micros(4900);
+/// One just after a whole millisecond: rounding up makes most of it.
+const EARLY: Duration = Duration::from_micros(4100);
+/// How often something is tried that comes out the same each time.
+const ATTEMPTS: usize = 10;
+/// How often something is tried that others can spoil: who is kept from the processor until the deadline is past has
+/// nothing left to wait for.
+const PATIENCE: usize = 200;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "Nothing happens in a loop but a timer, which is due in 4.9 ms. epoll_wait takes a timeout in \
+                       whole milliseconds, so the loop waits for 4, then for what is left, and so on until the \
+                       timer is due. How often does it call epoll_wait?",
+            choices: &[
+                "Once: the kernel sleeps a little longer than it is told in any case.",
+                "Twice: 4 ms, and then the rest.",
+                "Five times: four of them for 4 ms in all, and one for the rest.",
+                "Hundreds or thousands of times.",
+            ],
+            book: 3,
+            shows: "What is left after 4 ms is 0.9 ms, and the whole milliseconds of that are 0: the wait \
+                    returns at once, and so does the next. Rounded up, the loop waits once, and is up to a \
+                    millisecond late. epoll_pwait2 takes nanoseconds: once, and nearly on time.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+            let cut = polls(&epoll, DEADLINE, cut_off, PATIENCE, |seen| seen.most > 5)?;
+            lab.note(format!("due in 4.9 ms, the rest cut off: {} waits", vary("waits", cut.most)));
+            for (name, wait) in [("rounded up", rounded_up as Wait), ("epoll_pwait2", exact)] {
+                let seen = polls(&epoll, DEADLINE, wait, ATTEMPTS, |_| false)?;
+                lab.note(format!("{name}: {} wait, {} times of {ATTEMPTS}", seen.most, seen.once));
+                lab.check(seen.once == ATTEMPTS, format!("{name}: it waits once, every time"));
+            }
+            lateness(lab, &epoll)?;
+            special(lab)?;
+            match cut.most {
+                1 => Ok(0),
+                2 => Ok(1),
+                5 => Ok(2),
+                0 => Err("no wait at all".into()),
+                _ => Ok(3),
+            }
+        },
+    )
+}
+
+/// What several attempts had in common.
+struct Seen {
+    /// The most waits that one of them took.
+    most: usize,
+    /// How many took one wait.
+    once: usize,
+    /// By how much they missed the deadline, at the least.
+    late: Duration,
+}
+
+/// One wait of a loop that has so much time left.
+type Wait = fn(&Epoll, Duration) -> Result;
+
+/// Wait for a deadline, again and again, until `enough` is seen.
+fn polls(
+    epoll: &Epoll,
+    due: Duration,
+    wait: Wait,
+    attempts: usize,
+    enough: impl Fn(&Seen) -> bool,
+) -> Result<Seen> {
+    let mut seen = Seen { most: 0, once: 0, late: Duration::MAX };
+    for _ in 0..attempts {
+        let deadline = Instant::now() + due;
+        let (mut left, mut waits) = (due, 0);
+        while !left.is_zero() {
+            wait(epoll, left)?;
+            waits += 1;
+            left = deadline.saturating_duration_since(Instant::now());
+        }
+        seen.late = seen.late.min(deadline.elapsed());
+        seen.most = seen.most.max(waits);
+        seen.once += usize::from(waits == 1);
+        if enough(&seen) {
+            break;
+        }
+    }
+    Ok(seen)
+}
+
+fn cut_off(epoll: &Epoll, left: Duration) -> Result {
+    epoll.wait(&mut [EpollEvent::empty()], EpollTimeout::try_from(left.as_millis())?)?;
+    Ok(())
+}
+
+fn rounded_up(epoll: &Epoll, left: Duration) -> Result {
+    let millis = left.as_nanos().div_ceil(1_000_000);
+    epoll.wait(&mut [EpollEvent::empty()], EpollTimeout::try_from(millis)?)?;
+    Ok(())
+}
+
+/// epoll_pwait2, which nix does not have, and neither has an older C library.
+fn exact(epoll: &Epoll, left: Duration) -> Result {
+    let timeout = [i64::try_from(left.as_secs())?, i64::from(left.subsec_nanos())];
+    let mut event = epoll_event { events: 0, u64: 0 };
+    let (fd, room, no_mask) = (epoll.0.as_fd().as_raw_fd(), 1_i32, ptr::null::<sigset_t>());
+    // SAFETY: there is room for the one event that is asked for, the kernel's timespec is two numbers of 64 bits, and
+    // both outlive the call. Without a signal mask its size is not looked at.
+    let answer =
+        unsafe { syscall(SYS_epoll_pwait2, fd, &raw mut event, room, &raw const timeout, no_mask, 0_usize) };
+    match Errno::result(answer) {
+        // A sandbox that does not know a call yet may say either.
+        Err(error @ (Errno::ENOSYS | Errno::EPERM)) => {
+            Err(cannot_ask(format!("there is no epoll_pwait2 here, which came with Linux 5.11: {error}")))
+        }
+        other => {
+            other?;
+            Ok(())
+        }
+    }
+}
+
+/// By how much a deadline of 4.1 ms is missed.
+fn lateness(lab: &Lab, epoll: &Epoll) -> Result {
+    let most = Duration::from_micros(900);
+    let up = polls(epoll, EARLY, rounded_up, ATTEMPTS, |_| false)?.late;
+    let fine = polls(epoll, EARLY, exact, PATIENCE, |seen| seen.late < most / 2)?.late;
+    let [by, fine_by] = [up, fine].map(|late| vary("µs", late.as_micros()));
+    lab.note(format!("due in 4.1 ms: rounded up {by} µs late at the least, epoll_pwait2 {fine_by} µs"));
+    lab.check(up >= most && fine < most, "rounded up, 4.1 ms are 5 every time; epoll_pwait2 is nearer");
+    Ok(())
+}
+
+/// The timeouts 0, 5 and -1.
+fn special(lab: &Lab) -> Result {
+    let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+    let wait = |timeout: EpollTimeout| epoll.wait(&mut [EpollEvent::empty()], timeout);
+    let start = Instant::now();
+    let (none, five) = (wait(EpollTimeout::ZERO)?, wait(5_u8.into())?);
+    let elapsed = start.elapsed();
+    lab.note(format!("nothing is to come; timeouts 0 and 5: {none} and {five} events"));
+    let milliseconds = elapsed >= Duration::from_millis(5) && elapsed < Duration::from_secs(4);
+    lab.check((none, five) == (0, 0) && milliseconds, "0 returns at once; 5 are milliseconds");
+    timer.set(Expiration::OneShot(TimeSpec::from_duration(DEADLINE)), TimerSetTimeFlags::empty())?;
+    let for_ever = wait(EpollTimeout::NONE)?;
+    lab.note(format!("a timerfd is set; timeout -1: {for_ever} event"));
+    lab.check(for_ever == 1, "-1 waits for an event, however long");
+    Ok(())
+}

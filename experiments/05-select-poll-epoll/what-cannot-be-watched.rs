@@ -1,0 +1,159 @@
+//! What epoll takes, and what it refuses.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd};
+use std::process::ExitCode;
+
+use experiments::{Lab, Question, Result, ask, events};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::select::{FdSet, select};
+use nix::sys::stat::{SFlag, fstat};
+use nix::sys::time::{TimeVal, TimeValLike};
+use nix::unistd::write;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A program reads its standard input in a loop, with epoll. Today somebody starts it with the \
+                       input from a file, tomorrow with /dev/null. Can these two be watched? And can an epoll \
+                       watch another epoll?",
+            choices: &[
+                "All three: whatever has a number can be watched, and a file is always ready.",
+                "The file and /dev/null, which are always ready; an epoll cannot be watched, or there would be no end.",
+                "The epoll alone; epoll_ctl refuses the file and /dev/null.",
+                "None: epoll is for sockets and pipes.",
+            ],
+            book: 2,
+            shows: "What can be watched is what can say when it becomes ready. A file on a disk cannot, so epoll \
+                    refuses it, and poll and select call it ready always, which is not to say that a read \
+                    takes no time. An epoll can say it: it is ready when it has something to report.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let file = lab.file(b"some text")?;
+            let (regular, directory) =
+                (row(lab, "a file", &file)?, row(lab, "a directory", File::open("/")?)?);
+            let null = row(lab, "/dev/null", File::options().read(true).write(true).open("/dev/null")?)?;
+            lab.check(
+                [&regular, &directory, &null].iter().all(|seen| seen.epoll == Err(Errno::EPERM)),
+                "epoll refuses what is always ready: EPERM",
+            );
+            lab.check(
+                [&regular, &directory, &null]
+                    .iter()
+                    .all(|seen| seen.poll == (true, true) && seen.select == (true, true)),
+                "poll and select take it, and call it ready for both",
+            );
+            let mounts = File::open("/proc/self/mounts")?;
+            let is_regular =
+                SFlag::from_bits_truncate(fstat(&mounts)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+            let seen = row(lab, "/proc/self/mounts", &mounts)?;
+            lab.check(
+                is_regular && seen.epoll.is_ok(),
+                "it is not a matter of type: of regular files too, one that has news can be watched",
+            );
+            let counter = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+            let idle = row(lab, "an eventfd that holds 0", &counter)?;
+            lab.check(idle.poll == (false, true), "an eventfd has room, and nothing to read");
+            let levels = nested(lab)?;
+            match (regular.epoll.is_ok(), null.epoll.is_ok(), levels > 1) {
+                (true, true, true) => Ok(0),
+                (true, true, false) => Ok(1),
+                (false, false, true) => Ok(2),
+                (false, false, false) => Ok(3),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+/// What each of the three says of a descriptor: readable, and writable.
+struct Seen {
+    epoll: nix::Result<EpollFlags>,
+    poll: (bool, bool),
+    select: (bool, bool),
+}
+
+fn row(lab: &Lab, name: &str, fd: impl AsFd) -> Result<Seen> {
+    let both = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT;
+    let epoll = epoll()?;
+    let mut event = [EpollEvent::empty()];
+    let by_epoll = match epoll.add(&fd, EpollEvent::new(both, 0)) {
+        Ok(()) => Ok(if epoll.wait(&mut event, 0_u8)? > 0 { event[0].events() } else { EpollFlags::empty() }),
+        Err(error) => Err(error),
+    };
+    let mut asked = [PollFd::new(fd.as_fd(), PollFlags::POLLIN | PollFlags::POLLOUT)];
+    poll(&mut asked, 0_u8)?;
+    let answer = asked[0].revents().unwrap_or(PollFlags::empty());
+    let by_poll = (answer.contains(PollFlags::POLLIN), answer.contains(PollFlags::POLLOUT));
+    let mut set = FdSet::new();
+    set.insert(fd.as_fd());
+    let (mut readable, mut writable) = (set, set);
+    select(fd.as_fd().as_raw_fd() + 1, &mut readable, &mut writable, None, &mut TimeVal::zero())?;
+    let by_select = (readable.contains(fd.as_fd()), writable.contains(fd.as_fd()));
+    lab.note(format!(
+        "{name}: epoll {}, poll {}, select {}",
+        by_epoll.map_or_else(|error| format!("{error:?}"), events),
+        said(by_poll),
+        said(by_select)
+    ));
+    Ok(Seen { epoll: by_epoll, poll: by_poll, select: by_select })
+}
+
+fn said(answer: (bool, bool)) -> &'static str {
+    match answer {
+        (true, true) => "IN|OUT",
+        (true, false) => "IN",
+        (false, true) => "OUT",
+        (false, false) => "nothing",
+    }
+}
+
+/// How many epolls can watch one another in a row, the innermost an eventfd.
+fn nested(lab: &Lab) -> Result<usize> {
+    let mut row = vec![epoll()?];
+    let refused = loop {
+        let outer = epoll()?;
+        match outer.add(&row[row.len() - 1].0, readable()) {
+            Ok(()) => row.push(outer),
+            Err(error) => break error,
+        }
+        if row.len() > 100 {
+            return Err("a hundred epolls watch one another".into());
+        }
+    };
+    lab.note(format!("an epoll that watches an epoll, and so on: {}; then {refused:?}", row.len()));
+    let counter = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+    let (innermost, outermost) = (&row[0], &row[row.len() - 1]);
+    innermost.add(&counter, readable())?;
+    let before = outermost.wait(&mut [EpollEvent::empty()], 0_u8)?;
+    write(&counter, &1_u64.to_ne_bytes())?;
+    let after = outermost.wait(&mut [EpollEvent::empty()], 0_u8)?;
+    lab.note(format!("an eventfd in the innermost; the outermost: {before} reports, after a write {after}"));
+    lab.check((before, after) == (0, 1), "an epoll is ready when it has something to report");
+    let cycle = innermost.add(&outermost.0, readable());
+    let itself = innermost.add(&innermost.0, readable());
+    lab.note(format!("the innermost is to watch the outermost: {}; itself: {}", done(cycle), done(itself)));
+    lab.check(
+        row.len() == 5 && refused == Errno::ELOOP && cycle == Err(Errno::ELOOP),
+        "five levels, and no circle: ELOOP",
+    );
+    lab.check(itself == Err(Errno::EINVAL), "an epoll cannot watch itself: EINVAL");
+    Ok(row.len())
+}
+
+fn done(outcome: nix::Result<()>) -> String {
+    outcome.map_or_else(|error| format!("{error:?}"), |()| "works".into())
+}
+
+fn epoll() -> Result<Epoll> {
+    Ok(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?)
+}
+
+fn readable() -> EpollEvent {
+    EpollEvent::new(EpollFlags::EPOLLIN, 0)
+}

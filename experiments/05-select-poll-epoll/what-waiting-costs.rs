@@ -1,0 +1,240 @@
+//! What a wait costs, by how many descriptors are watched and how many of them are ready.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use experiments::{Axis, Lab, Plot, Question, Result, ask, cannot_ask, vary};
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::select::{FD_SETSIZE, FdSet, select};
+use nix::sys::time::{TimeVal, TimeValLike};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{read, write};
+
+const FEW: usize = 10;
+const MANY: usize = 1000;
+/// How many are watched in the drawing. select has no place for a number from 1024 on.
+const SIZES: [usize; 7] = [10, 30, 100, 300, 1000, 3000, 9000];
+/// How many of a thousand are ready in the other one.
+const READY: [usize; 7] = [1, 3, 10, 30, 100, 300, 1000];
+/// What else a process has open while this is asked.
+const OTHERS: usize = 16;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A loop watches ten connections, and asks select, poll or epoll which are ready: one is. \
+                       Then it watches a thousand, and again one is ready. With which of the three does the \
+                       question take about as long as before?",
+            choices: &[
+                "With all three: the kernel knows which one is ready.",
+                "With epoll alone.",
+                "With poll and epoll: select is the old one.",
+                "With none of them: a thousand connections have to be looked at, whoever asks.",
+            ],
+            book: 1,
+            shows: "All three sleep until something happens; none of them looks every so often. What differs is \
+                    one call. select and poll are told with each call what to watch, and go through all of \
+                    it. epoll was told before, and is itself told what becomes ready: it goes through that. \
+                    Where all are ready, that is no shorter.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let limit = raise_limit()?;
+            let crowd = (0..MANY).map(|_| idle()).collect::<Result<Vec<_>>>()?;
+            they_sleep(lab, &crowd)?;
+            write(&crowd[0], &1_u64.to_ne_bytes())?;
+            let few = [by_select(&crowd[..FEW], 1)?, by_poll(&crowd[..FEW], 1)?, by_epoll(&crowd[..FEW], 1)?];
+            lab.note(format!("one of {FEW} is ready: {}", said(&few)));
+            let many = [by_select(&crowd, 1)?, by_poll(&crowd, 1)?, by_epoll(&crowd, 1)?];
+            lab.note(format!("one of {MANY}: {}", said(&many)));
+            let all = with_ready(&crowd, MANY)?;
+            lab.note(format!("{MANY} of {MANY}: {}", said(&all)));
+            if traced()? {
+                return Err(cannot_ask(
+                    "somebody traces this process, and that takes longer than any of the calls",
+                ));
+            }
+            lab.check(
+                many[1] > 20.0 * many[2],
+                format!("of {MANY}, poll takes more than 20 times as long as epoll"),
+            );
+            lab.check(
+                all[2] > 20.0 * many[2] && all[2] * 4.0 > all[1],
+                "epoll's time grows with those that are ready; with all of them it saves nothing",
+            );
+            lab.draw(|| against_watched(crowd, limit))?;
+            lab.draw(against_ready)?;
+            match [0, 1, 2].map(|i| many[i] > 8.0 * few[i]) {
+                [false, false, false] => Ok(0),
+                [true, true, false] => Ok(1),
+                [true, false, false] => Ok(2),
+                [true, true, true] => Ok(3),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+/// Have as many descriptors as this process may raise its own limit to, and say how many.
+fn raise_limit() -> Result<usize> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let wanted = hard.min((SIZES[SIZES.len() - 1] + 256) as u64);
+    if wanted < (MANY + OTHERS) as u64 {
+        return Err(cannot_ask(format!(
+            "this process may have {hard} descriptors, and {MANY} are to be watched"
+        )));
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
+    Ok(usize::try_from(wanted)?)
+}
+
+/// Is there strace, or a debugger?
+fn traced() -> Result<bool> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    Ok(status.lines().any(|line| line.strip_prefix("TracerPid:").is_some_and(|pid| pid.trim() != "0")))
+}
+
+/// Something that can be watched, and is not ready.
+fn idle() -> Result<OwnedFd> {
+    Ok(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?.into())
+}
+
+/// With nobody ready, both of the old ones sleep, however many they watch.
+fn they_sleep(lab: &Lab, crowd: &[OwnedFd]) -> Result {
+    let (mut polled, set) = (poll_list(crowd), select_set(crowd));
+    let timeout = 100_u8;
+    for (name, wait) in [
+        ("poll", &mut (|| Ok(poll(&mut polled, timeout)?)) as &mut dyn FnMut() -> Result<i32>),
+        ("select", &mut || {
+            Ok(select(None, &mut set.clone(), None, None, &mut TimeVal::milliseconds(timeout.into()))?)
+        }),
+    ] {
+        let (start, used) = (Instant::now(), own_time()?);
+        let ready = wait()?;
+        let (elapsed, used) = (start.elapsed(), own_time()? - used);
+        lab.note(format!("{name} of {MANY}, for {timeout} ms: {ready} ready"));
+        lab.check(ready == 0 && used * 4 < elapsed, format!("{name} sleeps when nobody is ready"));
+    }
+    Ok(())
+}
+
+fn poll_list(watched: &[OwnedFd]) -> Vec<PollFd<'_>> {
+    watched.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect()
+}
+
+fn select_set(watched: &[OwnedFd]) -> FdSet<'_> {
+    let mut set = FdSet::new();
+    watched.iter().for_each(|fd| set.insert(fd.as_fd()));
+    set
+}
+
+/// The time of one select. It writes its answer over what it was told, so each call is given a copy.
+fn by_select(watched: &[OwnedFd], ready: usize) -> Result<f64> {
+    let set = select_set(watched);
+    let highest = watched.iter().map(AsRawFd::as_raw_fd).max().map(|highest| highest + 1);
+    least(watched.len(), || {
+        let mut asked = set;
+        let seen = select(highest, &mut asked, None, None, &mut TimeVal::zero())?;
+        Ok(usize::try_from(seen)? == ready)
+    })
+}
+
+fn by_poll(watched: &[OwnedFd], ready: usize) -> Result<f64> {
+    let mut asked = poll_list(watched);
+    least(watched.len(), || Ok(usize::try_from(poll(&mut asked, 0_u8)?)? == ready))
+}
+
+fn by_epoll(watched: &[OwnedFd], ready: usize) -> Result<f64> {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    for (i, fd) in watched.iter().enumerate() {
+        epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, i as u64))?;
+    }
+    let mut events = vec![EpollEvent::empty(); watched.len()];
+    least(ready, || Ok(epoll.wait(&mut events, 0_u8)? == ready))
+}
+
+/// What one call takes, in nanoseconds of this process's own time, since others may have the core meanwhile: the least
+/// of several, which nothing came in between. The fewer calls, the more `work` each of them has.
+fn least(work: usize, mut call: impl FnMut() -> Result<bool>) -> Result<f64> {
+    let calls = (10_000 / work).clamp(2, 500);
+    let mut least = f64::INFINITY;
+    for _ in 0..9 {
+        let start = own_time()?;
+        for _ in 0..calls {
+            if !call()? {
+                return Err("not those are ready that should be".into());
+            }
+        }
+        least = least.min((own_time()? - start).as_nanos() as f64 / calls as f64);
+    }
+    Ok(least)
+}
+
+fn own_time() -> nix::Result<Duration> {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from)
+}
+
+fn said(times: &[f64; 3]) -> String {
+    let [select, poll, epoll] = times.map(|ns| vary("µs", format!("{:.2}", ns / 1000.0)));
+    format!("select {select} µs, poll {poll} µs, epoll {epoll} µs")
+}
+
+/// The three of them, with so many of a thousand ready.
+fn with_ready(crowd: &[OwnedFd], ready: usize) -> Result<[f64; 3]> {
+    for fd in crowd {
+        let _ = read(fd, &mut [0; 8]); // EAGAIN, if it was not ready.
+    }
+    for fd in &crowd[..ready] {
+        write(fd, &1_u64.to_ne_bytes())?;
+    }
+    Ok([by_select(crowd, ready)?, by_poll(crowd, ready)?, by_epoll(crowd, ready)?])
+}
+
+fn against_watched(mut crowd: Vec<OwnedFd>, limit: usize) -> Result<Plot> {
+    let mut times: [Vec<(f64, f64)>; 3] = Default::default();
+    with_ready(&crowd, 1)?;
+    for n in SIZES.into_iter().filter(|n| n + OTHERS <= limit) {
+        while crowd.len() < n {
+            crowd.push(idle()?);
+        }
+        if n + OTHERS < FD_SETSIZE {
+            times[0].push((n as f64, by_select(&crowd[..n], 1)?));
+        }
+        times[1].push((n as f64, by_poll(&crowd[..n], 1)?));
+        times[2].push((n as f64, by_epoll(&crowd[..n], 1)?));
+    }
+    Ok(chart(
+        "What one call takes, by the number of descriptors watched, one of them ready",
+        "descriptors watched, one of them ready",
+        times,
+    ))
+}
+
+fn against_ready() -> Result<Plot> {
+    let crowd = (0..MANY).map(|_| idle()).collect::<Result<Vec<_>>>()?;
+    let mut times: [Vec<(f64, f64)>; 3] = Default::default();
+    for n in READY {
+        let measured = with_ready(&crowd, n)?;
+        times.iter_mut().zip(measured).for_each(|(times, ns)| times.push((n as f64, ns)));
+    }
+    Ok(chart(
+        "What one call takes, by how many of a thousand descriptors are ready",
+        "descriptors ready, of a thousand",
+        times,
+    ))
+}
+
+fn chart(title: &'static str, x: &'static str, times: [Vec<(f64, f64)>; 3]) -> Plot {
+    Plot {
+        title,
+        x: Axis::log(x, "number"),
+        y: Axis::log("time of one call", "ns"),
+        series: ["select", "poll", "epoll"].into_iter().zip(times).collect(),
+    }
+}

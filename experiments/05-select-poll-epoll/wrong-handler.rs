@@ -1,0 +1,183 @@
+//! Two events in one batch, and a handler that gives the number of the second one away.
+
+use std::collections::HashMap;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::ExitCode;
+
+use experiments::{Lab, Question, Result, ask};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::unistd::{read, write};
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A loop keeps its handlers by descriptor number. Two connections are ready, and epoll_wait \
+                       reports both: first A, then B. The handler of A closes B and opens a new connection, C, \
+                       which is given the number that B had. Now it is the turn of the second event. Whom does \
+                       the loop call?",
+            choices: &[
+                "Nobody: with the close, the kernel has taken the event of B back.",
+                "The handler of B, since the event was B's.",
+                "The handler of C, to which nothing has happened.",
+                "Nobody: the kernel gives a number out again only after the next epoll_wait.",
+            ],
+            book: 2,
+            shows: "What epoll_wait has written into your array is yours; the kernel does not come back to mend \
+                    it. A number says who has it now, and not who had it then. epoll carries 64 bits for you: put \
+                    into them what a new connection cannot have, and an event of the old one is recognised.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            lab.note("the 64 bits of each event have the descriptor's number");
+            let by_number = batch(lab, Tokens::Number, Farewell::Close)?;
+            lab.note("the same, but B is taken out of the epoll before it is closed");
+            let deleted = batch(lab, Tokens::Number, Farewell::DeleteAndClose)?;
+            lab.check(
+                deleted == by_number,
+                "EPOLL_CTL_DEL before close does not help: the event is in the array already",
+            );
+            lab.note("the 64 bits have a place in a table, and how often it was given out");
+            let by_generation = batch(lab, Tokens::Generation, Farewell::Close)?;
+            lab.check(
+                by_generation.called.is_none(),
+                "with a generation in the 64 bits, the event reaches nobody",
+            );
+            lab.check(
+                by_number.read == Some(Err(Errno::EAGAIN)),
+                "who is called by mistake, and reads, finds nothing there: EAGAIN",
+            );
+            match (by_number.same_number, by_number.called) {
+                (false, _) => Ok(3),
+                (true, None) => Ok(0),
+                (true, Some("B")) => Ok(1),
+                (true, Some("C")) => Ok(2),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+/// What the loop puts into the 64 bits that an event carries.
+#[derive(Clone, Copy, PartialEq)]
+enum Tokens {
+    /// The descriptor's number, and the handler is found by that.
+    Number,
+    /// Below, a place in a table; above, how often that place was given out.
+    Generation,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Farewell {
+    Close,
+    DeleteAndClose,
+}
+
+/// What came of the second event.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    /// C was given the number of B.
+    same_number: bool,
+    /// Whose handler was called, and what its read said.
+    called: Option<&'static str>,
+    read: Option<nix::Result<usize>>,
+}
+
+/// A connection with its handler, which has nothing but a name here.
+struct Connection {
+    name: &'static str,
+    fd: OwnedFd,
+}
+
+/// The least that a loop has: an epoll, and a way from an event to a handler.
+struct Loop {
+    epoll: Epoll,
+    tokens: Tokens,
+    connections: HashMap<u64, Connection>,
+    /// For `Tokens::Generation`: how often each place has been given out.
+    generations: Vec<u64>,
+    free: Vec<usize>,
+}
+
+impl Loop {
+    fn new(tokens: Tokens) -> Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        Ok(Self { epoll, tokens, connections: HashMap::new(), generations: Vec::new(), free: Vec::new() })
+    }
+
+    fn add(&mut self, name: &'static str, fd: OwnedFd) -> Result<u64> {
+        let token = match self.tokens {
+            Tokens::Number => fd.as_raw_fd() as u64,
+            Tokens::Generation => {
+                let place = self.free.pop().unwrap_or_else(|| {
+                    self.generations.push(0);
+                    self.generations.len() - 1
+                });
+                self.generations[place] += 1;
+                self.generations[place] << 32 | place as u64
+            }
+        };
+        self.epoll.add(&fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
+        self.connections.insert(token, Connection { name, fd });
+        Ok(token)
+    }
+
+    fn remove(&mut self, token: u64, how: Farewell) -> Result {
+        let connection =
+            self.connections.remove(&token).ok_or("a connection is removed that is not there")?;
+        if self.tokens == Tokens::Generation {
+            self.free.push(usize::try_from(token & 0xffff_ffff)?);
+        }
+        if how == Farewell::DeleteAndClose {
+            self.epoll.delete(&connection.fd)?;
+        }
+        Ok(())
+    }
+}
+
+/// A and B become ready, and are reported together; the handler of A does what it does.
+fn batch(lab: &Lab, tokens: Tokens, farewell: Farewell) -> Result<Seen> {
+    let mut the_loop = Loop::new(tokens)?;
+    let mut peers = Vec::new();
+    let (a, a_number) = open(lab, &mut the_loop, "A", &mut peers)?;
+    let (b, b_number) = open(lab, &mut the_loop, "B", &mut peers)?;
+    for peer in &peers {
+        write(peer, b"x")?;
+    }
+    let mut events = [EpollEvent::empty(); 8];
+    let count = the_loop.epoll.wait(&mut events, 0_u8)?;
+    let reported: Vec<u64> = events[..count].iter().map(EpollEvent::data).collect();
+    if reported != [a, b] {
+        return Err(format!("{reported:?} is reported, and should be {:?}", [a, b]).into());
+    }
+    lab.note(format!("A is descriptor {a_number}, B is {b_number}; a wait: {} and {}", hex(a), hex(b)));
+    the_loop.remove(b, farewell)?;
+    let (c, c_number) = open(lab, &mut the_loop, "C", &mut peers)?;
+    lab.note(format!("the handler of A closes B and opens C: descriptor {c_number}, {}", hex(c)));
+    let called = the_loop.connections.get(&reported[1]);
+    let read = called.map(|connection| read(&connection.fd, &mut [0; 8]));
+    let (who, said) = match (called, read) {
+        (Some(connection), Some(read)) => (connection.name, format!("; it reads: {}", said(read))),
+        _ => ("nobody", String::new()),
+    };
+    lab.note(format!("the second event, {}: call {who}{said}", hex(reported[1])));
+    Ok(Seen { same_number: c_number == b_number, called: called.map(|connection| connection.name), read })
+}
+
+/// A new connection, which the loop watches: its token and its number.
+fn open(lab: &Lab, the_loop: &mut Loop, name: &'static str, peers: &mut Vec<OwnedFd>) -> Result<(u64, i32)> {
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    let number = reader.as_raw_fd();
+    peers.push(writer);
+    Ok((the_loop.add(name, reader)?, number))
+}
+
+/// Generation and place are seen apart in hexadecimal.
+fn hex(token: u64) -> String {
+    if token < 1 << 32 { token.to_string() } else { format!("{:x}:{:x}", token >> 32, token & 0xffff_ffff) }
+}
+
+fn said(outcome: nix::Result<usize>) -> String {
+    outcome.map_or_else(|error| format!("{error:?}"), |length| format!("{length} bytes"))
+}
