@@ -7,6 +7,7 @@
 use std::ops::ControlFlow::{Break, Continue};
 
 use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -17,6 +18,7 @@ use super::scenarios::ROUNDS;
 
 /// Prints `steps N` for the first round, and `waits futex` if the code under test waits for a lock.
 pub fn watch(scenario: Pid) -> nix::Result<i32> {
+    on_one_processor(scenario)?;
     let mut steps = 0;
     for round in 0..=ROUNDS {
         if let Some(code) = to_mark(scenario, None)? {
@@ -43,6 +45,13 @@ pub fn watch(scenario: Pid) -> nix::Result<i32> {
             return Ok(code);
         }
     }
+}
+
+/// Only one of us runs at a time. To hand over to another processor, and back, takes three times as long.
+fn on_one_processor(scenario: Pid) -> nix::Result<()> {
+    let mut here = CpuSet::new();
+    here.set(sched_getcpu()?)?;
+    [Pid::this(), scenario].into_iter().try_for_each(|pid| sched_setaffinity(pid, &here))
 }
 
 /// On to where the scenario comes out of a mark. An exit code, if it comes to an end before that.
