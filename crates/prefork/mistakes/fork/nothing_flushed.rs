@@ -18,6 +18,7 @@ use nix::unistd::{self, ForkResult};
 
 use crate::child::Cradle;
 use crate::{Child, Error, Result, threads};
+
 /// What must not cross a fork, with where it was made.
 static GUARDED: Mutex<Vec<Guarded>> = Mutex::new(Vec::new());
 
@@ -91,6 +92,7 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<Child> {
 fn on(operation: &'static str) -> impl FnOnce(Errno) -> Error {
     Error::on(operation, "this process")
 }
+
 fn may_fork() -> Result<()> {
     let busy = |why: String| Err(Error::on("fork", why)(Errno::EBUSY));
     if let Some(Guarded { what, place, .. }) = guarded().iter().find(|guarded| guarded.owner == process::id())
@@ -102,6 +104,7 @@ fn may_fork() -> Result<()> {
         threads => busy(format!("this process, which has {threads} threads")),
     }
 }
+
 fn be_the_child(child: impl FnOnce() -> i32) -> ! {
     let code = catch_unwind(AssertUnwindSafe(|| {
         become_a_child();

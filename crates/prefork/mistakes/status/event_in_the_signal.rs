@@ -82,6 +82,7 @@ pub fn wait(pid: Pid) -> Result<Status> {
 pub fn try_wait(pid: Pid) -> Result<Option<Status>> {
     call(pid, libc::WNOHANG)
 }
+
 fn call(pid: Pid, options: c_int) -> Result<Option<Status>> {
     let failed = |errno| Error::on("waitpid", format_args!("process {pid}"))(errno);
     // 0 and below are not a child but many, and whoever started the others waits for them.
