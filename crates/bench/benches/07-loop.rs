@@ -5,9 +5,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -91,7 +90,6 @@ fn echo(connections: usize) {
         || round(&mut to_bare),
         || round(&mut to_ours),
     );
-    let _ = (to_bare[0].as_raw_fd(), channel::<()>());
 }
 
 /// 100,000 added, nine of ten cancelled, the rest run.
@@ -104,8 +102,9 @@ fn timers() {
         || {
             /// Deadline, order, and what is cancelled by taking it out.
             type Entry = (Reverse<(u64, u64)>, Shared);
+            type Callback = Box<dyn FnOnce()>;
             #[derive(Clone)]
-            struct Shared(Rc<RefCell<Option<Box<dyn FnOnce()>>>>);
+            struct Shared(Rc<RefCell<Option<Callback>>>);
             impl PartialEq for Shared {
                 fn eq(&self, _: &Self) -> bool {
                     true
@@ -127,7 +126,7 @@ fn timers() {
             let mut all = Vec::new();
             for n in 0..TIMERS {
                 let ran = Rc::clone(&ran);
-                let callback: Box<dyn FnOnce()> = Box::new(move || ran.set(ran.get() + n));
+                let callback: Callback = Box::new(move || ran.set(ran.get() + n));
                 let shared = Shared(Rc::new(RefCell::new(Some(callback))));
                 heap.push((Reverse((deadline(n), n)), shared.clone()));
                 all.push(shared);
@@ -181,7 +180,8 @@ fn timers() {
 fn callbacks() {
     const CALLBACKS: usize = 100_000;
     let ioloop = IoLoop::new().expect("a loop");
-    let mut queue: VecDeque<Box<dyn FnOnce(&IoLoop)>> = VecDeque::new();
+    type Callback = Box<dyn FnOnce(&IoLoop)>;
+    let mut queue: VecDeque<Callback> = VecDeque::new();
     compare(
         "100,000 callbacks that do nothing: the loop beside a VecDeque of boxes",
         || {
