@@ -392,11 +392,12 @@ fn somebody_elses_children_are_left_to_them() {
 #[test]
 fn children_do_not_outlive_a_supervisor_that_is_killed() {
     let answer = ask(&["killed"]);
+    let ended: Vec<_> = answer.lines("ended").collect();
     assert_eq!(
-        answer.line("outlived"),
-        "none",
-        "the supervisor was killed with SIGKILL, about which it could do nothing, and its children are there two \
-         seconds later. prctl(2) has something that a child can ask for beforehand"
+        ended, ["SIGKILL"; 3],
+        "the supervisor was killed with SIGKILL, about which it could do nothing, and its three children were to be \
+         killed with it. They were ended by {ended:?}; SIGALRM is the test's own, five seconds later. prctl(2) has \
+         something that a child can ask for beforehand"
     );
 }
 

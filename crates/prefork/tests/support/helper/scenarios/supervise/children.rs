@@ -124,11 +124,8 @@ pub fn wait_to_be_told(task: usize, doings: &[Doing], send: Option<Signal>, shar
     };
     let patience =
         if let Doing::EndsUntold = doing { PollTimeout::from(3000_u16) } else { PollTimeout::NONE };
-    let told = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], patience);
-    if told != Ok(1) {
-        return 4;
-    }
-    let signal = signals.next().expect("it can be read").expect("one is there");
+    let _ = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], patience);
+    let Some(signal) = signals.next().expect("it can be read") else { return 4 };
     println!("told {task} {signal}");
     match doing {
         Doing::Ends | Doing::EndsUntold => 0,
