@@ -107,20 +107,18 @@ fn idle() -> Result<OwnedFd> {
 
 /// With nobody ready, both of the old ones sleep, however many they watch.
 fn they_sleep(lab: &Lab, crowd: &[OwnedFd]) -> Result {
-    let (mut polled, set) = (poll_list(crowd), select_set(crowd));
-    let timeout = 100_u8;
-    for (name, wait) in [
-        ("poll", &mut (|| Ok(poll(&mut polled, timeout)?)) as &mut dyn FnMut() -> Result<i32>),
-        ("select", &mut || {
-            Ok(select(None, &mut set.clone(), None, None, &mut TimeVal::milliseconds(timeout.into()))?)
-        }),
-    ] {
-        let (start, used) = (Instant::now(), own_time()?);
-        let ready = wait()?;
-        let (elapsed, used) = (start.elapsed(), own_time()? - used);
-        lab.note(format!("{name} of {MANY}, for {timeout} ms: {ready} ready"));
-        lab.check(ready == 0 && used * 4 < elapsed, format!("{name} sleeps when nobody is ready"));
-    }
+    let (mut polled, mut set) = (poll_list(crowd), select_set(crowd));
+    sleeps(lab, "poll", |ms| poll(&mut polled, ms))?;
+    sleeps(lab, "select", |ms| select(None, &mut set, None, None, &mut TimeVal::milliseconds(i64::from(ms))))
+}
+
+fn sleeps(lab: &Lab, name: &str, wait: impl FnOnce(u8) -> nix::Result<i32>) -> Result {
+    let ms = 100;
+    let (start, used) = (Instant::now(), own_time()?);
+    let ready = wait(ms)?;
+    let (elapsed, used) = (start.elapsed(), own_time()? - used);
+    lab.note(format!("{name} of {MANY}, for {ms} ms: {ready} ready"));
+    lab.check(ready == 0 && used * 4 < elapsed, format!("{name} sleeps when nobody is ready"));
     Ok(())
 }
 
