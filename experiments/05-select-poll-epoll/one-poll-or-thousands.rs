@@ -140,7 +140,7 @@ fn lateness(lab: &Lab, epoll: &Epoll) -> Result {
     let up = polls(epoll, EARLY, rounded_up, ATTEMPTS, |_| false)?.late;
     let fine = polls(epoll, EARLY, exact, PATIENCE, |seen| seen.late < most / 2)?.late;
     let [by, fine_by] = [up, fine].map(|late| vary("µs", late.as_micros()));
-    lab.note(format!("due in 4.1 ms: rounded up {by} µs late at the least, epoll_pwait2 {fine_by} µs"));
+    lab.note(format!("due in 4.1 ms; at the least late: rounded up {by}, epoll_pwait2 {fine_by} µs"));
     lab.check(up >= most && fine < most, "rounded up, 4.1 ms are 5 every time; epoll_pwait2 is nearer");
     Ok(())
 }
