@@ -88,7 +88,7 @@ pub fn check(
     let built = cargo::build_tests(&catalogue.root, None, &exercise.krate, &exercise.module, Some(&feature));
     let checked = match built? {
         Err(error) => (Vec::new(), Some(error)),
-        Ok((program, _warnings)) => (suite::run(&program, &source, patience)?, None),
+        Ok((program, _warnings)) => (suite::run(&program, &source, patience, None)?, None),
     };
     spinner.finish_and_clear();
     let (tests, error) = checked;

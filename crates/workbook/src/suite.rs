@@ -26,15 +26,23 @@ pub struct Test {
     pub place: Option<String>,
 }
 
-/// Run a test program under the watchdog. The tests come in the order of their source, so that the first
-/// that fails is the first to think about.
-pub fn run(program: &Program, source: &str, silence: Duration) -> Result<Vec<Test>> {
-    let names = list(&program.path, &program.folder)?;
+/// Run a test program under the watchdog: all of its tests, or `only` one, if it has that. They come in the
+/// order of their source, so that the first that fails is the first to think about.
+pub fn run(program: &Program, source: &str, silence: Duration, only: Option<&str>) -> Result<Vec<Test>> {
+    let mut names = list(&program.path, &program.folder)?;
+    names.retain(|name| only.is_none_or(|only| name.trim_start_matches(INSIDE) == only));
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
     // With one thread libtest prints a test's name before it runs, and what the test's children print comes
     // between the name and the result.
     let threads = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
     let threads = format!("--test-threads={threads}");
-    let outcome = watchdog::run(&program.path, &[&threads], &program.folder, silence, watchdog::CROWD)?;
+    let mut args = vec![threads.as_str()];
+    if only.is_some() {
+        args.extend(["--exact", &names[0]]);
+    }
+    let outcome = watchdog::run(&program.path, &args, &program.folder, silence, watchdog::CROWD)?;
     let (mut tests, mut unbegun) = (Vec::new(), Vec::new());
     for name in names {
         match (judge(&name, &outcome.output), &outcome.ending) {

@@ -100,7 +100,7 @@ fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &ProgressBar)
     }
 
     bar.set_message(format!("{name}: the reference"));
-    match copy.test(exercise, None)? {
+    match copy.test(exercise, None, None)? {
         Tested::Ran(tests, warnings) => {
             match tests.iter().find(|test| !test.passed) {
                 None if tests.is_empty() => fail_reference(proof, format!("{name}: no test ran")),
@@ -118,7 +118,7 @@ fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &ProgressBar)
     bar.inc(1);
 
     bar.set_message(format!("{name}: the starter"));
-    match copy.test(exercise, Some(&exercise.starter()))? {
+    match copy.test(exercise, Some(&exercise.starter()), None)? {
         Tested::Ran(tests, warnings) => {
             if tests.iter().all(|test| test.passed) {
                 proof.starters.passing += 1;
@@ -162,7 +162,8 @@ fn missed(copy: &Copy, exercise: &Exercise, mistake: &Path) -> Result<Option<Str
     let (Some(test), Some(message)) = (header("Caught by"), header("Message")) else {
         return Ok(Some("has no header `Caught by:` and `Message:`".into()));
     };
-    let tests = match copy.test(exercise, Some(mistake))? {
+    // The others may catch it too, and would take their time.
+    let tests = match copy.test(exercise, Some(mistake), Some(test))? {
         Tested::Ran(tests, _) => tests,
         Tested::Not(said) => return Ok(Some(format!("does not compile:\n{said}"))),
     };

@@ -14,6 +14,7 @@ use nix::sys::signal::Signal;
 use nix::sys::time::TimeSpec;
 use nix::unistd::{self, ForkResult, getpid, getppid};
 
+use crate::child::Cradle;
 use crate::family::after;
 use crate::{Child, Ended, Error, Event, Failed, Policy, Result, Signals};
 
@@ -125,11 +126,12 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
             }
             work(task)
         };
+        let cradle = Cradle::new()?;
         // SAFETY: this process has one thread, so the child may do whatever the parent may.
         let forked = unsafe { unistd::fork() }.map_err(Error::on("fork", "this process"))?;
         let child = match forked {
             ForkResult::Child => std::process::exit(child()),
-            ForkResult::Parent { child } => Child::new(child)?,
+            ForkResult::Parent { child } => cradle.hold(child)?,
         };
         let pid = child.pid();
         self.tasks[task].state = State::Running { child, born: Instant::now() };

@@ -65,8 +65,8 @@ impl Copy {
         mirror(file, &self.root.join(inside))
     }
 
-    /// Run the exercise's tests: on the reference, or on this file.
-    pub fn test(&self, exercise: &Exercise, file: Option<&Path>) -> Result<Tested> {
+    /// Run the exercise's tests, or `only` one of them: on the reference, or on this file.
+    pub fn test(&self, exercise: &Exercise, file: Option<&Path>, only: Option<&str>) -> Result<Tested> {
         let feature = exercise.feature();
         if let Some(file) = file {
             self.put(exercise, file)?;
@@ -77,7 +77,7 @@ impl Copy {
             Err(said) => Ok(Tested::Not(said)),
             Ok((program, said)) => {
                 let source = place::read(&exercise.tests())?;
-                let tests = suite::run(&program, &source, watchdog::SILENCE)?;
+                let tests = suite::run(&program, &source, watchdog::SILENCE, only)?;
                 Ok(Tested::Ran(tests, Some(said).filter(|said| said.contains("warning"))))
             }
         }
