@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use crate::ioloop::Inner;
+use crate::looping::Inner;
 use crate::trace::Iteration;
 use crate::{IoLoop, Origin, Result};
 

@@ -1,4 +1,5 @@
-//! Handlers: what is reported, to whom, and to whom no more.
+//! Handlers as a loop runs them: what is reported, to whom, and to whom no more. The table of them is tested in
+//! handlers.rs.
 
 mod support;
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop, Origin, Token};
 use nix::errno::Errno;
-use support::{Log, a_pipe, on_each};
+use support::{Log, a_pipe, alone, on_each};
 
 /// Have the loop look for events so many times.
 fn turns(ioloop: &IoLoop, count: usize) {
@@ -45,6 +46,7 @@ fn only_what_was_asked_for_is_reported() {
 
 #[test]
 fn a_hang_up_is_reported_unasked() {
+    let _alone = alone();
     for poller in [Kind::Epoll, Kind::Poll] {
         let ioloop = IoLoop::with(Config { poller, ..Config::default() }).unwrap();
         let (reader, writer) = a_pipe();
@@ -329,6 +331,7 @@ fn a_oneshot_is_silent_until_it_is_updated() {
 
 #[test]
 fn an_edge_is_reported_once_and_only_epoll_can() {
+    let _alone = alone();
     for poller in Kind::ALL {
         let ioloop = IoLoop::with(Config { poller, ..Config::default() }).unwrap();
         let (reader, mut writer) = a_pipe();
