@@ -24,6 +24,7 @@
 
 mod accept;
 pub mod blocking;
+#[cfg_attr(feature = "mine-callbacks", path = "../exercises/callbacks.rs")]
 pub mod callbacks;
 mod calls;
 mod clock;
@@ -69,6 +70,10 @@ pub use waking::SignalToken;
 // To check one exercise, its tests are compiled into this crate: see the end of cloexec's.
 #[cfg(all(test, feature = "check"))]
 extern crate self as ioloop;
+
+#[cfg(all(test, feature = "check", feature = "mine-callbacks"))]
+#[path = "../tests/callbacks.rs"]
+mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-timers"))]
 #[path = "../tests/timers.rs"]
