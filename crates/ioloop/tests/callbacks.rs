@@ -75,11 +75,12 @@ fn what_is_left_of_a_batch_is_forgotten() {
     let callbacks = Callbacks::default();
     for ran in [0, 2] {
         (0..4).for_each(|n| callbacks.add(n));
-        let mut batch = callbacks.take();
-        if ran > 0 {
-            assert_eq!(batch.drain().take(ran).collect::<Vec<_>>(), [0, 1]);
+        {
+            let mut batch = callbacks.take();
+            if ran > 0 {
+                assert_eq!(batch.drain().take(ran).collect::<Vec<_>>(), [0, 1]);
+            }
         }
-        drop(batch);
         // The room of one batch is the queue of the next but one.
         for turn in 10..14 {
             callbacks.add(turn);
