@@ -33,6 +33,7 @@ pub mod epoll;
 mod events;
 mod failure;
 mod handle;
+#[cfg_attr(feature = "mine-handlers", path = "../exercises/handlers.rs")]
 pub mod handlers;
 mod iteration;
 mod looping;
@@ -73,6 +74,10 @@ extern crate self as ioloop;
 
 #[cfg(all(test, feature = "check", feature = "mine-callbacks"))]
 #[path = "../tests/callbacks.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-handlers"))]
+#[path = "../tests/handlers.rs"]
 mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-timers"))]
