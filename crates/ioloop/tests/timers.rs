@@ -281,6 +281,25 @@ fn only_marks_in_the_heap_are_counted() {
 }
 
 #[test]
+fn cancelling_what_is_gone_counts_nothing() {
+    let mut timers = Timers::default();
+    let ran = timers.add(Duration::ZERO, 0);
+    pass(&mut timers, Duration::ZERO);
+    timers.add(S, 1);
+    let marked = timers.add(2 * S, 2);
+    for _ in 0..600 {
+        timers.cancel(marked);
+        timers.cancel(ran);
+    }
+    pass(&mut timers, Duration::ZERO);
+    assert_eq!(
+        timers.len(),
+        2,
+        "one mark is in the heap, and 1200 calls to cancel are counted: it is swept each time for nothing"
+    );
+}
+
+#[test]
 fn sweeping_loses_none_that_lives_and_keeps_the_order() {
     let mut timers = Timers::default();
     let mut seed = 1;
