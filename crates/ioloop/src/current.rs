@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nix::errno::Errno;
 
 use crate::handle::Shared;
-use crate::ioloop::Inner;
+use crate::looping::Inner;
 use crate::poller::Kind;
 use crate::{Error, IoLoop, LoopHandle, Result};
 

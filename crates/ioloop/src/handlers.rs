@@ -1,7 +1,8 @@
 //! Who hears of a descriptor: a table with a place for each, and a token that is never anybody else's.
 //!
 //! Contract: a token leads to what it was given for, or to nothing. A place is used again, and the token of whoever
-//! had it before then leads nowhere: an event that was on its way for them reaches nobody.
+//! had it before then leads nowhere: an event that was on its way for them reaches nobody. The table is as large as
+//! the most that were registered at one time, and never smaller: a place that was given up would forget who had it.
 
 use crate::Token;
 
@@ -16,6 +17,7 @@ pub struct Handlers<T> {
 
 #[derive(Debug)]
 struct Place<T> {
+    /// How many have had it, and are gone.
     generation: u32,
     registered: Option<T>,
 }
@@ -43,23 +45,27 @@ impl<T> Handlers<T> {
 
     /// What the token was given for, if it is still there.
     pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
-        let place = self.places.get_mut(token.index as usize)?;
-        place.registered.as_mut().filter(|_| place.generation == token.generation)
+        self.place(token)?.registered.as_mut()
     }
 
-    /// Take it out for good. From now on the token leads nowhere.
+    /// Take it out for good. From now on the token leads nowhere. It is handed out, and not dropped: dropping a handler
+    /// closes its source, and may call the loop, which must not happen while the table is borrowed.
     // ANCHOR: remove
     pub fn remove(&mut self, token: Token) -> Option<T> {
-        let place = self.places.get_mut(token.index as usize)?;
-        if place.generation != token.generation {
-            return None;
-        }
+        let place = self.place(token)?;
         let registered = place.registered.take()?;
         place.generation = place.generation.wrapping_add(1);
         self.free.push(token.index);
         Some(registered)
     }
     // ANCHOR_END: remove
+
+    // ANCHOR: place
+    /// The place, unless it is somebody else's by now.
+    fn place(&mut self, token: Token) -> Option<&mut Place<T>> {
+        self.places.get_mut(token.index as usize).filter(|place| place.generation == token.generation)
+    }
+    // ANCHOR_END: place
 
     /// The tokens of all that is registered.
     pub fn tokens(&self) -> Vec<Token> {

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use crate::ioloop::Inner;
+use crate::looping::Inner;
 use crate::trace::Iteration;
 use crate::{IoLoop, Origin, Result};
 
@@ -30,8 +30,7 @@ pub(crate) fn turn(ioloop: &IoLoop) -> Result<bool> {
     let mut due = ioloop.0.due.take();
     timers.borrow_mut().collect(began, &mut due);
 
-    ioloop.run_all(Origin::Callback, batch.drain(..));
-    callbacks.give_back(batch);
+    ioloop.run_all(Origin::Callback, batch.drain());
     let mut fired = 0;
     // Cancelled by now, a timer carries nothing. It is taken in its turn: whoever runs before it may cancel it.
     let carried = due.drain(..).filter_map(|timer| timers.borrow_mut().take(timer));

@@ -10,6 +10,9 @@
 //! Contract: one thread runs a loop, and everything it calls may add, change or remove anything. What goes wrong in
 //! a callback, a timer or a handler is reported, and the loop goes on.
 //!
+//! Some of its modules are exercises: with the feature `mine-timers` the file `exercises/timers.rs` takes the place of
+//! `src/timers.rs`, and so on. `mine` switches all of them.
+//!
 //! ```
 //! use std::time::Duration;
 //!
@@ -21,6 +24,7 @@
 
 mod accept;
 pub mod blocking;
+#[cfg_attr(feature = "mine-callbacks", path = "../exercises/callbacks.rs")]
 pub mod callbacks;
 mod calls;
 mod clock;
@@ -29,9 +33,10 @@ pub mod epoll;
 mod events;
 mod failure;
 mod handle;
+#[cfg_attr(feature = "mine-handlers", path = "../exercises/handlers.rs")]
 pub mod handlers;
-mod ioloop;
 mod iteration;
+mod looping;
 mod periodic;
 pub mod poll;
 pub mod poller;
@@ -41,6 +46,7 @@ mod running;
 pub mod select;
 pub mod signals;
 mod tasks;
+#[cfg_attr(feature = "mine-timers", path = "../exercises/timers.rs")]
 pub mod timers;
 mod trace;
 mod waking;
@@ -54,10 +60,26 @@ pub use cloexec::{Error, Result};
 pub use events::{Events, Ready, Token};
 pub use failure::{Cause, Failure, Origin, Outcome, Reply};
 pub use handle::LoopHandle;
-pub use ioloop::{Config, IoLoop};
+pub use looping::{Config, IoLoop};
 pub use periodic::Periodic;
 pub use ready::{Sleep, Watched};
 pub use run_sync::NoResult;
 pub use tasks::TaskId;
 pub use trace::Iteration;
 pub use waking::SignalToken;
+
+// To check one exercise, its tests are compiled into this crate: see the end of cloexec's.
+#[cfg(all(test, feature = "check"))]
+extern crate self as ioloop;
+
+#[cfg(all(test, feature = "check", feature = "mine-callbacks"))]
+#[path = "../tests/callbacks.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-handlers"))]
+#[path = "../tests/handlers.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-timers"))]
+#[path = "../tests/timers.rs"]
+mod t;

@@ -11,7 +11,7 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::ioloop::Inner;
+use crate::looping::Inner;
 use crate::timers::TimerId;
 use crate::{Events, IoLoop, Result, Token};
 

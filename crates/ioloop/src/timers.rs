@@ -99,10 +99,10 @@ impl<T> Timers<T> {
     /// Have it not run. What it carried, if it had yet to run; nothing if it ran or was cancelled before.
     // ANCHOR: cancel
     pub fn cancel(&mut self, timer: TimerId) -> Option<T> {
-        let slot =
-            self.slots.get_mut(timer.index as usize).filter(|slot| slot.generation == timer.generation)?;
+        let slot = self.slot(timer)?;
         let carried = slot.carried.take()?;
         if slot.in_heap {
+            // Its node is somewhere in the heap and leads to this place, so nobody else may have the place yet.
             self.cancelled += 1;
         } else {
             // It was due and is being run: nobody comes by its place any more.
@@ -139,10 +139,10 @@ impl<T> Timers<T> {
     }
     // ANCHOR_END: collect
 
-    /// What a timer that was collected carries; nothing if it was cancelled since.
+    /// What a timer that was collected carries; nothing if it was cancelled since, or was not collected.
     pub fn take(&mut self, timer: TimerId) -> Option<T> {
-        let slot =
-            self.slots.get_mut(timer.index as usize).filter(|slot| slot.generation == timer.generation)?;
+        // One that waits keeps its place: its node still leads there.
+        let slot = self.slot(timer).filter(|slot| !slot.in_heap)?;
         let carried = slot.carried.take()?;
         self.vacate(timer.index);
         Some(carried)
@@ -158,6 +158,12 @@ impl<T> Timers<T> {
         self.heap.is_empty()
     }
 
+    /// Its place, unless that is somebody else's by now.
+    fn slot(&mut self, timer: TimerId) -> Option<&mut Slot<T>> {
+        self.slots.get_mut(timer.index as usize).filter(|slot| slot.generation == timer.generation)
+    }
+
+    /// Whoever had the place is gone for good: its id leads nowhere from now on.
     fn vacate(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
@@ -165,6 +171,7 @@ impl<T> Timers<T> {
         self.free.push(index);
     }
 
+    /// Have the first node be one whose timer lives.
     fn drop_cancelled(&mut self) {
         while let Some(first) = self.heap.first().copied()
             && self.slots[first.slot() as usize].carried.is_none()
@@ -175,6 +182,7 @@ impl<T> Timers<T> {
         }
     }
 
+    /// Take all the marks out, and make a heap of the rest.
     // ANCHOR: sweep
     fn sweep(&mut self) {
         let mut heap = std::mem::take(&mut self.heap);
@@ -204,12 +212,12 @@ impl<T> Timers<T> {
         self.order = self.heap.len() as u32;
     }
 
+    /// Take out the first node.
     fn pop(&mut self) {
         self.heap.swap_remove(0);
         self.sink(0);
     }
 
-    // ANCHOR: heap
     /// Move a node up until its parent is before it. It is written once, where it comes to rest.
     fn rise(&mut self, mut place: usize) {
         let Some(node) = self.heap.get(place).copied() else { return };
@@ -237,5 +245,4 @@ impl<T> Timers<T> {
         }
         self.heap[place] = node;
     }
-    // ANCHOR_END: heap
 }

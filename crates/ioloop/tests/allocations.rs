@@ -1,39 +1,17 @@
 //! What a loop allocates when it has all that it needs: nothing.
 
+#[path = "support/counting.rs"]
+mod counting;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{PipeReader, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
+use counting::allocations;
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop};
-
-thread_local! {
-    /// Of this thread: the test runner has others.
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-struct Counting;
-
-// SAFETY: all of it is done by the system's allocator; counting touches one number of the thread's own.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are passed on as they are.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on as they are.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 /// A byte goes through a pipe, again and again: an event and an iteration each time. Callbacks and timers of what
 /// is as small as nothing go with it.
@@ -53,9 +31,9 @@ fn the_steady_state_allocates_nothing() {
                 ioloop.call_later(Duration::ZERO, |_| ());
                 events.set(events.get() + 1);
                 match events.get() {
-                    1000 => counts.set((ALLOCATIONS.get(), 0)),
+                    1000 => counts.set((allocations(), 0)),
                     3000 => {
-                        counts.set((counts.get().0, ALLOCATIONS.get()));
+                        counts.set((counts.get().0, allocations()));
                         ioloop.stop();
                     }
                     _ => {}

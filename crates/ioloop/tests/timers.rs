@@ -1,164 +1,377 @@
-//! Timers: order, cancelling, compaction, and never early.
+//! Exercise `ioloop/timers`: what the timers of a loop must do. Time is a number here, and nobody sleeps.
 
-mod support;
-
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ioloop::IoLoop;
-use ioloop::timers::Timers;
-use support::{Log, on_each, on_each_with_a_fake_clock};
+use ioloop::timers::{TimerId, Timers};
 
 const S: Duration = Duration::from_secs(1);
+const NS: Duration = Duration::from_nanos(1);
 
-#[test]
-fn equal_deadlines_run_in_the_order_they_were_added() {
-    on_each_with_a_fake_clock(|ioloop, _| {
-        let log = Log::default();
-        for n in 0..100 {
-            let log = log.clone();
-            ioloop.call_at(S, move |_| log.add(n));
-        }
-        ioloop.call_at(S, IoLoop::stop);
-        ioloop.start().unwrap();
-        assert_eq!(log.take(), (0..100).collect::<Vec<_>>());
-    });
+/// What is due now, and carries something still, in its order: a pass as the loop makes it.
+fn pass<T>(timers: &mut Timers<T>, now: Duration) -> Vec<T> {
+    let mut due = Vec::new();
+    timers.collect(now, &mut due);
+    due.into_iter().filter_map(|timer| timers.take(timer)).collect()
+}
+
+/// Numbers without an order, the same ones in each run.
+fn random(seed: &mut u64, below: u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*seed >> 33) % below
 }
 
 #[test]
-fn past_deadlines_run_in_the_next_pass_by_deadline() {
-    on_each_with_a_fake_clock(|ioloop, clock| {
-        clock.advance(10 * S);
-        let log = Log::default();
-        for n in [3_u32, 1, 2] {
-            let log = log.clone();
-            ioloop.call_at(n * S, move |_| log.add(n));
-        }
-        ioloop.call_at(9 * S, IoLoop::stop);
-        ioloop.start().unwrap();
-        assert_eq!(log.take(), [1, 2, 3]);
-        assert_eq!(ioloop.time(), 10 * S);
-    });
+fn nothing_is_due_before_its_deadline() {
+    let mut timers = Timers::default();
+    timers.add(S + Duration::from_micros(900), "timer");
+    let early = pass(&mut timers, S + Duration::from_micros(900) - NS);
+    assert!(
+        early.is_empty(),
+        "a timer was due a nanosecond before its deadline: rounded down on its way in?"
+    );
 }
 
 #[test]
-fn a_timer_cancels_another_that_is_due_in_the_same_pass() {
-    on_each_with_a_fake_clock(|ioloop, _| {
-        let log = Log::default();
-        let seen = log.clone();
-        let second = std::rc::Rc::new(std::cell::Cell::new(None));
-        let cancel = second.clone();
-        ioloop.call_at(S, move |ioloop| ioloop.remove_timeout(cancel.take().unwrap()));
-        second.set(Some(ioloop.call_at(S, move |_| seen.add("cancelled"))));
-        ioloop.call_at(2 * S, IoLoop::stop);
-        ioloop.start().unwrap();
+fn at_its_deadline_it_is_due() {
+    let mut timers = Timers::default();
+    timers.add(S, "timer");
+    assert_eq!(
+        pass(&mut timers, S),
+        ["timer"],
+        "the time is the deadline, and the timer is not due: the loop would sleep for no time at all, again and again"
+    );
+}
+
+#[test]
+fn all_that_is_due_comes_by_deadline() {
+    let mut timers = Timers::default();
+    for n in [3_u32, 1, 7, 4, 2, 6, 5, 9, 8] {
+        timers.add(n * S, n);
+    }
+    assert_eq!(pass(&mut timers, 7 * S), [1, 2, 3, 4, 5, 6, 7], "due after 7 s, by deadline");
+    assert_eq!(pass(&mut timers, 60 * S), [8, 9], "and what was left, a pass later");
+}
+
+#[test]
+fn equal_deadlines_come_in_the_order_they_were_added() {
+    let mut timers = Timers::default();
+    for n in 0..100 {
+        timers.add(S, n);
+    }
+    assert_eq!(
+        pass(&mut timers, S),
+        (0..100).collect::<Vec<_>>(),
+        "a hundred timers for the same moment: first come, first served"
+    );
+}
+
+#[test]
+fn a_place_that_is_used_again_changes_no_order() {
+    let mut timers = Timers::default();
+    for n in 0..10 {
+        timers.add(S, n);
+    }
+    pass(&mut timers, S);
+    for n in 0..10 {
+        timers.add(2 * S, n);
+    }
+    assert_eq!(
+        pass(&mut timers, 2 * S),
+        (0..10).collect::<Vec<_>>(),
+        "the order among equals is that of the places they got, and not that of their coming"
+    );
+}
+
+#[test]
+fn a_timer_that_is_added_after_the_collecting_waits_for_the_next_pass() {
+    let mut timers = Timers::default();
+    timers.add(S, "first");
+    let mut due = Vec::new();
+    timers.collect(S, &mut due);
+    timers.add(S, "added by the first");
+    let ran: Vec<_> = due.drain(..).filter_map(|timer| timers.take(timer)).collect();
+    assert_eq!(ran, ["first"]);
+    assert_eq!(timers.nearest(), Some(S), "what is added while others run is there afterwards");
+    assert_eq!(pass(&mut timers, S), ["added by the first"]);
+}
+
+#[test]
+fn only_what_was_collected_can_be_taken() {
+    let mut timers = Timers::default();
+    let waits = timers.add(S, "waits");
+    assert_eq!(timers.take(waits), None, "a timer that is not due was taken");
+    assert_eq!(pass(&mut timers, S), ["waits"]);
+    assert_eq!(timers.take(waits), None, "a timer was taken twice");
+}
+
+#[test]
+fn a_cancelled_timer_is_never_due() {
+    let mut timers = Timers::default();
+    let ids: Vec<_> = (0..10).map(|n| timers.add(S, n)).collect();
+    for id in ids.iter().step_by(2) {
+        timers.cancel(*id);
+    }
+    assert_eq!(pass(&mut timers, S), [1, 3, 5, 7, 9], "every other one was cancelled");
+}
+
+#[test]
+fn cancelling_gives_back_what_it_carried_once() {
+    let mut timers = Timers::default();
+    let waits = timers.add(S, "waits");
+    assert_eq!(timers.cancel(waits), Some("waits"));
+    assert_eq!(timers.cancel(waits), None, "cancelled twice");
+    let ran = timers.add(S, "ran");
+    pass(&mut timers, S);
+    assert_eq!(timers.cancel(ran), None, "cancelled after it ran");
+}
+
+#[test]
+fn a_timer_that_was_collected_can_still_be_cancelled() {
+    let mut timers = Timers::default();
+    timers.add(S, "first");
+    let second = timers.add(S, "second");
+    let mut due = Vec::new();
+    timers.collect(S, &mut due);
+    assert_eq!(timers.take(due[0]), Some("first"));
+    assert_eq!(
+        timers.cancel(second),
+        Some("second"),
+        "the first one to run cancels the second, which was collected already and has yet to run"
+    );
+    assert_eq!(timers.take(due[1]), None, "a timer that was cancelled a moment before would run");
+}
+
+#[test]
+fn an_id_never_leads_to_another_timer() {
+    let mut timers = Timers::default();
+    // Gone in each way that there is: run, cancelled when collected, cancelled and met in the heap, swept out.
+    let ran = timers.add(S, 0);
+    pass(&mut timers, S);
+    let collected = timers.add(S, 0);
+    timers.collect(S, &mut Vec::new());
+    timers.cancel(collected);
+    let met = timers.add(S, 0);
+    timers.cancel(met);
+    pass(&mut timers, S);
+    // One that lives is the first in the heap, so that none of these is met.
+    timers.add(2 * S, 0);
+    let swept: Vec<_> = (0..1000).map(|_| timers.add(9 * S, 0)).collect();
+    for id in &swept {
+        timers.cancel(*id);
+    }
+    pass(&mut timers, S);
+    // All of their places are somebody else's now.
+    for n in 0..2000 {
+        timers.add(2 * S, n);
+    }
+    for (gone, how) in
+        [(ran, "ran"), (collected, "was cancelled when it was collected"), (met, "was cancelled")]
+            .into_iter()
+            .chain(swept.into_iter().map(|id| (id, "was swept out")))
+    {
         assert_eq!(
-            log.take(),
-            [""; 0],
-            "a timer that was cancelled a moment before ran: it was collected already"
+            timers.cancel(gone),
+            None,
+            "the id of a timer that {how} led to another that has its place now"
         );
-    });
+    }
+    assert_eq!(pass(&mut timers, 2 * S).len(), 2001, "none of the others was touched");
 }
 
 #[test]
-fn cancelling_twice_or_after_it_fired_is_harmless() {
-    on_each_with_a_fake_clock(|ioloop, _| {
-        let log = Log::default();
-        let seen = log.clone();
-        let fired = ioloop.call_at(S, move |_| seen.add("fired"));
-        let cancelled = ioloop.call_at(S, |_| ());
-        ioloop.remove_timeout(cancelled);
-        ioloop.remove_timeout(cancelled);
-        ioloop.call_at(S, IoLoop::stop);
-        ioloop.start().unwrap();
-        assert_eq!(log.take(), ["fired"]);
-        let seen = log.clone();
-        ioloop.call_at(2 * S, move |ioloop| {
-            seen.add("in its place");
-            ioloop.stop();
-        });
-        ioloop.remove_timeout(fired);
-        ioloop.remove_timeout(cancelled);
-        ioloop.start().unwrap();
-        assert_eq!(log.take(), ["in its place"], "a timer's id led to another timer that has its place now");
-    });
+fn a_new_timer_is_not_due_at_the_time_of_a_cancelled_one() {
+    let mut timers = Timers::default();
+    let soon = timers.add(S, "soon");
+    timers.cancel(soon);
+    timers.add(10 * S, "late");
+    assert!(
+        pass(&mut timers, S).is_empty(),
+        "a timer of 10 s was due after 1: it was given the place of a cancelled one, to which the heap still led"
+    );
+    assert_eq!(pass(&mut timers, 10 * S), ["late"]);
 }
 
 #[test]
-fn cancelled_timers_are_swept_out() {
+fn the_nearest_is_one_that_lives() {
+    let mut timers = Timers::default();
+    assert_eq!(timers.nearest(), None, "there is none");
+    let first = timers.add(S, 1);
+    let second = timers.add(2 * S, 2);
+    timers.add(3 * S, 3);
+    assert_eq!(timers.nearest(), Some(S));
+    timers.cancel(first);
+    timers.cancel(second);
+    assert_eq!(timers.nearest(), Some(3 * S), "the loop would wake for a timer that was cancelled");
+    pass(&mut timers, 3 * S);
+    assert_eq!(timers.nearest(), None, "all have run");
+}
+
+#[test]
+fn many_that_are_cancelled_are_swept_out() {
     let mut timers = Timers::default();
     timers.add(S, 0);
-    let ids: Vec<_> = (1..=100_000).map(|n| timers.add(2 * S, n)).collect();
+    let ids: Vec<_> = (1..=10_000).map(|n| timers.add(2 * S, n)).collect();
     assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
-    assert_eq!(timers.len(), 100_001, "cancelling does not search the heap");
-    let mut due = Vec::new();
-    timers.collect(Duration::ZERO, &mut due);
-    assert_eq!((timers.len(), due.len()), (1, 0), "100,000 of 100,001 were cancelled, and are kept");
+    assert!(pass(&mut timers, Duration::ZERO).is_empty());
+    assert_eq!(timers.len(), 1, "10,000 of 10,001 were cancelled, and are kept until their time");
     assert_eq!(timers.nearest(), Some(S), "sweeping has lost the one that lives");
 }
 
 #[test]
-fn few_cancelled_timers_stay() {
+fn cancelling_only_marks() {
+    let mut timers = Timers::default();
+    let ids: Vec<_> = (0..512).map(|n| timers.add(2 * S, n)).collect();
+    assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
+    assert_eq!(
+        timers.len(),
+        512,
+        "cancelling has searched the heap: it costs the more, the more timers there are"
+    );
+    assert!(!timers.is_empty());
+}
+
+#[test]
+fn a_few_that_are_cancelled_stay() {
     let mut timers = Timers::default();
     timers.add(S, 0);
     let ids: Vec<_> = (0..512).map(|n| timers.add(2 * S, n)).collect();
     assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
-    timers.collect(Duration::ZERO, &mut Vec::new());
+    pass(&mut timers, Duration::ZERO);
     assert_eq!(timers.len(), 513, "512 marks are few: sweeping them out costs more than it gives");
 }
 
 #[test]
-fn a_timer_is_never_early() {
-    on_each(|ioloop| {
-        for micros in [100, 3100, 4900] {
-            let delay = Duration::from_micros(micros);
-            let start = ioloop.time();
-            ioloop.call_later(delay, IoLoop::stop);
-            ioloop.start().unwrap();
-            let took = ioloop.time() - start;
-            assert!(took >= delay, "a timer of {micros} µs ran after {took:?}");
-        }
-    });
+fn up_to_half_of_them_stay() {
+    let mut timers = Timers::default();
+    let ids: Vec<_> = (0..10_000).map(|n| timers.add(2 * S, n)).collect();
+    // The first one is alive, so that none of them is met on the way.
+    for id in &ids[5000..] {
+        timers.cancel(*id);
+    }
+    pass(&mut timers, Duration::ZERO);
+    assert_eq!(
+        timers.len(),
+        10_000,
+        "half is not more than half: swept too often, each cancel pays for all that live"
+    );
+    timers.cancel(ids[4999]);
+    pass(&mut timers, Duration::ZERO);
+    assert_eq!(timers.len(), 4999, "more than 512, and more than half: now they are swept out");
 }
 
 #[test]
-fn a_timer_that_cannot_be_waited_for_is_no_overflow() {
-    on_each_with_a_fake_clock(|ioloop, _| {
-        ioloop.call_later(Duration::MAX, |_| ());
-        ioloop.call_at(Duration::MAX, |_| ());
-        ioloop.call_later(S, IoLoop::stop);
-        ioloop.start().unwrap();
-        assert_eq!(ioloop.time(), S);
-    });
+fn only_marks_in_the_heap_are_counted() {
+    let mut timers = Timers::default();
+    for n in 0..600 {
+        timers.add(S, n);
+    }
+    let mut due = Vec::new();
+    timers.collect(S, &mut due);
+    assert!(due.into_iter().all(|id| timers.cancel(id).is_some()));
+    timers.add(2 * S, 0);
+    let ids: Vec<_> = (0..500).map(|n| timers.add(3 * S, n)).collect();
+    assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
+    pass(&mut timers, S);
+    assert_eq!(
+        timers.len(),
+        501,
+        "600 were cancelled when they were collected already, and are counted as if the heap had a mark for each"
+    );
 }
 
-/// 10,000 timers over a day, some cancelled, some moved by jumps of the clock.
 #[test]
-fn in_a_day_none_is_early_and_none_is_lost() {
-    on_each_with_a_fake_clock(|ioloop, clock| {
-        let mut seed = 1_u64;
-        let mut random = move |below: u64| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (seed >> 33) % below
-        };
-        let log = Log::default();
-        let mut wanted = 0;
-        for _ in 0..10_000 {
-            let deadline = Duration::from_millis(random(86_400_000));
-            let log = log.clone();
-            let timer = ioloop.call_at(deadline, move |ioloop| log.add((deadline, ioloop.time())));
-            if random(10) == 0 { ioloop.remove_timeout(timer) } else { wanted += 1 }
+fn cancelling_what_is_gone_counts_nothing() {
+    let mut timers = Timers::default();
+    let ran = timers.add(Duration::ZERO, 0);
+    pass(&mut timers, Duration::ZERO);
+    timers.add(S, 1);
+    let marked = timers.add(2 * S, 2);
+    for _ in 0..600 {
+        timers.cancel(marked);
+        timers.cancel(ran);
+    }
+    pass(&mut timers, Duration::ZERO);
+    assert_eq!(
+        timers.len(),
+        2,
+        "one mark is in the heap, and 1200 calls to cancel are counted: it is swept each time for nothing"
+    );
+}
+
+#[test]
+fn sweeping_loses_none_that_lives_and_keeps_the_order() {
+    let mut timers = Timers::default();
+    let mut seed = 1;
+    let mut wanted = Vec::new();
+    for n in 0..4000_u32 {
+        let deadline = random(&mut seed, 1000) as u32;
+        let id = timers.add(deadline * S, (deadline, n));
+        if n % 4 == 0 {
+            wanted.push((id, (deadline, n)));
+        } else {
+            timers.cancel(id);
         }
-        for _ in 0..100 {
-            let (at, jump) =
-                (Duration::from_millis(random(86_400_000)), Duration::from_millis(random(60_000)));
-            let clock = clock.clone();
-            ioloop.call_at(at, move |_| clock.advance(jump));
+    }
+    timers.collect(Duration::ZERO, &mut Vec::new());
+    let (id, carried) = wanted.swap_remove(500);
+    assert_eq!(
+        timers.cancel(id),
+        Some(carried),
+        "after the sweep, the id of a timer that lives leads nowhere: it was swept out with the cancelled ones, or \
+         moved to another place"
+    );
+    let mut wanted: Vec<_> = wanted.into_iter().map(|(_, carried)| carried).collect();
+    wanted.retain(|(deadline, _)| *deadline > 0);
+    wanted.sort_unstable();
+    let ran = pass(&mut timers, 1000 * S);
+    assert_eq!(ran.len(), wanted.len(), "a timer that lives was swept out with the cancelled ones");
+    assert!(
+        ran == wanted,
+        "after the sweep, timers are out of order: what is left has to be made a heap again"
+    );
+}
+
+#[test]
+fn one_that_cannot_be_waited_for_is_no_overflow() {
+    let mut timers = Timers::default();
+    timers.add(Duration::MAX, "never");
+    timers.add(Duration::from_nanos(u64::MAX) + 2 * NS, "never");
+    timers.add(S, "soon");
+    let ran = pass(&mut timers, 1000 * S);
+    assert_eq!(ran, ["soon"], "a deadline beyond 64 bits of nanoseconds has become an early one");
+}
+
+/// Whatever is done to them, in whatever order: the same as with a sorted map, which is slow and obvious.
+#[test]
+fn they_do_what_a_sorted_map_does() {
+    let (mut timers, mut seed, mut now) = (Timers::default(), 7, 0);
+    let mut model: BTreeMap<(u64, u64), TimerId> = BTreeMap::new();
+    for n in 0..20_000 {
+        match random(&mut seed, 16) {
+            0..8 => {
+                let deadline = now + random(&mut seed, 300);
+                model.insert((deadline, n), timers.add(Duration::from_millis(deadline), (deadline, n)));
+            }
+            8..14 if !model.is_empty() => {
+                let which = random(&mut seed, model.len() as u64) as usize;
+                let (key, id) = model.iter().nth(which).map(|(key, id)| (*key, *id)).unwrap();
+                model.remove(&key);
+                assert_eq!(timers.cancel(id), Some(key), "step {n}: cancelling one that waits");
+            }
+            _ => now += random(&mut seed, 20),
         }
-        ioloop.call_at(Duration::from_secs(2 * 86_400), IoLoop::stop);
-        ioloop.start().unwrap();
-        let fired = log.take();
-        assert_eq!(fired.len(), wanted, "a timer was lost, or ran twice");
-        let early = fired.iter().find(|(deadline, now)| now < deadline);
-        assert!(early.is_none(), "early: {early:?}");
-    });
+        if n % 8 == 0 {
+            let later = model.split_off(&(now + 1, 0));
+            let wanted: Vec<_> = model.into_keys().collect();
+            model = later;
+            assert_eq!(
+                pass(&mut timers, Duration::from_millis(now)),
+                wanted,
+                "step {n}, {now} ms: what is due"
+            );
+        }
+        let nearest = model.keys().next().map(|(deadline, _)| Duration::from_millis(*deadline));
+        assert_eq!(timers.nearest(), nearest, "step {n}: the nearest");
+    }
 }

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::fmt::Debug;
 use std::io::{PipeReader, PipeWriter, pipe};
 use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ioloop::poller::Kind;
@@ -19,9 +20,17 @@ pub use testing::ask as helper_said;
 /// Nothing takes that long, so what has not come by then does not come.
 pub const LONG: Duration = Duration::from_secs(5);
 
-/// Do this with a loop on each poller. The loop fails the test if it runs for long.
+/// Numbers of descriptors are the whole process's: what counts on the lowest one that is free, or closes one behind
+/// a loop's back, must not run beside a test that opens some.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Do this with a loop on each poller, alone. The loop fails the test if it runs for long.
 #[track_caller]
 pub fn on_each(test: impl Fn(&IoLoop)) {
+    let _alone = alone();
     for poller in Kind::ALL {
         println!("on {poller}");
         let ioloop = IoLoop::with(Config { poller, ..Config::default() }).expect("a loop can be made");

@@ -1,0 +1,75 @@
+//! Mistake: the queue is borrowed as long as a batch of it runs.
+//! Caught by: a_callback_may_add_another_while_it_runs
+//! Message: a callback runs while the queue is borrowed
+
+use std::cell::{RefCell, RefMut};
+
+/// A queue of callbacks, or of whatever.
+#[derive(Debug)]
+pub struct Callbacks<T> {
+    queue: RefCell<Vec<T>>,
+}
+
+/// What an iteration runs. The room is given back when it is dropped.
+#[derive(Debug)]
+pub struct Batch<'a, T> {
+    batch: RefMut<'a, Vec<T>>,
+}
+
+impl<T> Default for Callbacks<T> {
+    fn default() -> Self {
+        Self { queue: RefCell::default() }
+    }
+}
+
+impl<T> Callbacks<T> {
+    /// Queue something for the next iteration, also from inside of what runs now.
+    pub fn add(&self, callback: T) {
+        self.queue.borrow_mut().push(callback);
+    }
+
+    /// Is nothing queued?
+    pub fn is_empty(&self) -> bool {
+        self.queue.borrow().is_empty()
+    }
+
+    /// How many are queued. Those of a batch that was taken are not any more.
+    pub fn len(&self) -> usize {
+        self.queue.borrow().len()
+    }
+
+    /// All that is queued now.
+    pub fn take(&self) -> Batch<'_, T> {
+        Batch { batch: self.queue.borrow_mut() }
+    }
+
+    /// Forget all of them.
+    pub fn clear(&self) {
+        // Dropping one may add another, so it must not happen under the borrow.
+        let dropped = self.queue.take();
+        drop(dropped);
+    }
+}
+
+impl<T> Batch<'_, T> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Is there none?
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_empty()
+    }
+
+    /// Hand them out, each once, in their order. Those that are not asked for are forgotten.
+    pub fn drain(&mut self) -> impl Iterator<Item = T> {
+        self.batch.drain(..)
+    }
+}
+
+impl<T> Drop for Batch<'_, T> {
+    fn drop(&mut self) {
+        self.batch.clear();
+    }
+}

@@ -1,0 +1,140 @@
+//! Timers as a loop runs them: order, cancelling, and never early. The table of them is tested in timers.rs.
+
+mod support;
+
+use std::time::Duration;
+
+use ioloop::IoLoop;
+use support::{Log, on_each, on_each_with_a_fake_clock};
+
+const S: Duration = Duration::from_secs(1);
+
+#[test]
+fn equal_deadlines_run_in_the_order_they_were_added() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let log = Log::default();
+        for n in 0..100 {
+            let log = log.clone();
+            ioloop.call_at(S, move |_| log.add(n));
+        }
+        ioloop.call_at(S, IoLoop::stop);
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), (0..100).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn past_deadlines_run_in_the_next_pass_by_deadline() {
+    on_each_with_a_fake_clock(|ioloop, clock| {
+        clock.advance(10 * S);
+        let log = Log::default();
+        for n in [3_u32, 1, 2] {
+            let log = log.clone();
+            ioloop.call_at(n * S, move |_| log.add(n));
+        }
+        ioloop.call_at(9 * S, IoLoop::stop);
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), [1, 2, 3]);
+        assert_eq!(ioloop.time(), 10 * S);
+    });
+}
+
+#[test]
+fn a_timer_cancels_another_that_is_due_in_the_same_pass() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let log = Log::default();
+        let seen = log.clone();
+        let second = std::rc::Rc::new(std::cell::Cell::new(None));
+        let cancel = second.clone();
+        ioloop.call_at(S, move |ioloop| ioloop.remove_timeout(cancel.take().unwrap()));
+        second.set(Some(ioloop.call_at(S, move |_| seen.add("cancelled"))));
+        ioloop.call_at(2 * S, IoLoop::stop);
+        ioloop.start().unwrap();
+        assert_eq!(
+            log.take(),
+            [""; 0],
+            "a timer that was cancelled a moment before ran: it was collected already"
+        );
+    });
+}
+
+#[test]
+fn cancelling_twice_or_after_it_fired_is_harmless() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let log = Log::default();
+        let seen = log.clone();
+        let fired = ioloop.call_at(S, move |_| seen.add("fired"));
+        let cancelled = ioloop.call_at(S, |_| ());
+        ioloop.remove_timeout(cancelled);
+        ioloop.remove_timeout(cancelled);
+        ioloop.call_at(S, IoLoop::stop);
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), ["fired"]);
+        let seen = log.clone();
+        ioloop.call_at(2 * S, move |ioloop| {
+            seen.add("in its place");
+            ioloop.stop();
+        });
+        ioloop.remove_timeout(fired);
+        ioloop.remove_timeout(cancelled);
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), ["in its place"], "a timer's id led to another timer that has its place now");
+    });
+}
+
+#[test]
+fn a_timer_is_never_early() {
+    on_each(|ioloop| {
+        for micros in [100, 3100, 4900] {
+            let delay = Duration::from_micros(micros);
+            let start = ioloop.time();
+            ioloop.call_later(delay, IoLoop::stop);
+            ioloop.start().unwrap();
+            let took = ioloop.time() - start;
+            assert!(took >= delay, "a timer of {micros} µs ran after {took:?}");
+        }
+    });
+}
+
+#[test]
+fn a_timer_that_cannot_be_waited_for_is_no_overflow() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        ioloop.call_later(Duration::MAX, |_| ());
+        ioloop.call_at(Duration::MAX, |_| ());
+        ioloop.call_later(S, IoLoop::stop);
+        ioloop.start().unwrap();
+        assert_eq!(ioloop.time(), S);
+    });
+}
+
+/// 10,000 timers over a day, some cancelled, some moved by jumps of the clock.
+#[test]
+fn in_a_day_none_is_early_and_none_is_lost() {
+    on_each_with_a_fake_clock(|ioloop, clock| {
+        let mut seed = 1_u64;
+        let mut random = move |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        let log = Log::default();
+        let mut wanted = 0;
+        for _ in 0..10_000 {
+            let deadline = Duration::from_millis(random(86_400_000));
+            let log = log.clone();
+            let timer = ioloop.call_at(deadline, move |ioloop| log.add((deadline, ioloop.time())));
+            if random(10) == 0 { ioloop.remove_timeout(timer) } else { wanted += 1 }
+        }
+        for _ in 0..100 {
+            let (at, jump) =
+                (Duration::from_millis(random(86_400_000)), Duration::from_millis(random(60_000)));
+            let clock = clock.clone();
+            ioloop.call_at(at, move |_| clock.advance(jump));
+        }
+        ioloop.call_at(Duration::from_secs(2 * 86_400), IoLoop::stop);
+        ioloop.start().unwrap();
+        let fired = log.take();
+        assert_eq!(fired.len(), wanted, "a timer was lost, or ran twice");
+        let early = fired.iter().find(|(deadline, now)| now < deadline);
+        assert!(early.is_none(), "early: {early:?}");
+    });
+}
