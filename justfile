@@ -261,6 +261,10 @@ no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
 [group('experiments: 6 fork and accept')]
 kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
 
+# How many callbacks run before a descriptor that is ready?
+[group('experiments: 7 the loop')]
+starvation *ARGS: (run 'starvation' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
