@@ -265,6 +265,10 @@ kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
 [group('experiments: 7 the loop')]
 starvation *ARGS: (run 'starvation' ARGS)
 
+# How often does a timer run that starts itself again?
+[group('experiments: 7 the loop')]
+timer-that-rearms *ARGS: (run 'timer-that-rearms' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
