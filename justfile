@@ -269,6 +269,10 @@ starvation *ARGS: (run 'starvation' ARGS)
 [group('experiments: 7 the loop')]
 timer-that-rearms *ARGS: (run 'timer-that-rearms' ARGS)
 
+# In which order does it all run, and how long is each sleep?
+[group('experiments: 7 the loop')]
+one-iteration *ARGS: (run 'one-iteration' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
