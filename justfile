@@ -273,6 +273,10 @@ timer-that-rearms *ARGS: (run 'timer-that-rearms' ARGS)
 [group('experiments: 7 the loop')]
 one-iteration *ARGS: (run 'one-iteration' ARGS)
 
+# How long does a cancelled timer stay in the heap?
+[group('experiments: 7 the loop')]
+cancelled-timers *ARGS: (run 'cancelled-timers' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
