@@ -277,6 +277,10 @@ one-iteration *ARGS: (run 'one-iteration' ARGS)
 [group('experiments: 7 the loop')]
 cancelled-timers *ARGS: (run 'cancelled-timers' ARGS)
 
+# When does a timer run if the clock is set back meanwhile?
+[group('experiments: 7 the loop')]
+wall-clock-set-back *ARGS: (run 'wall-clock-set-back' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
