@@ -14,7 +14,7 @@ use nix::unistd::{read, write};
 const CHAIN: usize = 100;
 /// A chain that is drawn link by link, and one that is long.
 const SHORT: usize = 5;
-const LONG: usize = 10_000;
+const LONG: usize = 1000;
 
 fn main() -> ExitCode {
     ask(
