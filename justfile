@@ -261,6 +261,26 @@ no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
 [group('experiments: 6 fork and accept')]
 kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
 
+# How many callbacks run before a descriptor that is ready?
+[group('experiments: 7 the loop')]
+starvation *ARGS: (run 'starvation' ARGS)
+
+# How often does a timer run that starts itself again?
+[group('experiments: 7 the loop')]
+timer-that-rearms *ARGS: (run 'timer-that-rearms' ARGS)
+
+# In which order does it all run, and how long is each sleep?
+[group('experiments: 7 the loop')]
+one-iteration *ARGS: (run 'one-iteration' ARGS)
+
+# How long does a cancelled timer stay in the heap?
+[group('experiments: 7 the loop')]
+cancelled-timers *ARGS: (run 'cancelled-timers' ARGS)
+
+# When does a timer run if the clock is set back meanwhile?
+[group('experiments: 7 the loop')]
+wall-clock-set-back *ARGS: (run 'wall-clock-set-back' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:

@@ -1,4 +1,4 @@
-//! The library that all experiments share, and the only one beside `nix`.
+//! The library that all experiments share, and the only one beside `nix`; from chapter 7 on, beside the loop itself.
 //!
 //! An experiment asks the kernel one question. It states the question, what might happen and what the book
 //! says happens; then its body makes it happen, notes what it sees, and returns what the kernel chose:

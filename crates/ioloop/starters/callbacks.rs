@@ -44,7 +44,9 @@ impl<T> Callbacks<T> {
 
     /// All that is queued now.
     pub fn take(&self) -> Batch<'_, T> {
-        todo!("hand out all that is queued, and nothing that comes later: write `take` in exercises/callbacks.rs")
+        todo!(
+            "hand out all that is queued, and nothing that comes later: write `take` in exercises/callbacks.rs"
+        )
     }
 
     /// Forget all of them.

@@ -31,5 +31,8 @@ pub fn supervise(
     tell: impl FnMut(Event),
 ) -> Result<Ended, Failed> {
     let _ = (work, tell, crate::family::after);
-    todo!("start {} children and look after them: write `supervise` in exercises/supervise.rs", policy.children)
+    todo!(
+        "start {} children and look after them: write `supervise` in exercises/supervise.rs",
+        policy.children
+    )
 }

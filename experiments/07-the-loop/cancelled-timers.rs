@@ -1,0 +1,205 @@
+//! A hundred thousand timers that were cancelled, behind one that lives: how long their nodes stay in the heap.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use experiments::{Axis, Plot, Question, Result, ask, vary};
+use ioloop::timers::Timers;
+
+const MANY: usize = 100_000;
+/// The timeout of a request that is answered at once.
+const TIMEOUT: Duration = Duration::from_secs(3600);
+/// When the one is due that lives.
+const BEFORE: Duration = Duration::from_secs(1800);
+/// Tornado's rule, and the loop's: more than this, and more than half of the heap.
+const FEW: usize = 512;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A server gives each request a timer for in an hour, and cancels it when the answer is sent, \
+                       a moment later. A hundred thousand requests come and go. One timer lives, and is due in half \
+                       an hour. Cancelling marks a timer and leaves it in the heap. How many nodes \
+                       has the heap, if a node is dropped when it comes to the top? And if the marks are swept \
+                       out when they are more than 512 and more than half of the heap?",
+            choices: &[
+                "1 in both: what is cancelled is gone.",
+                "100001 in the first, and 1 in the second, which is swept after each.",
+                "100001 in the first, and never more than 514 in the second.",
+                "50001 in both: half of them is where it stops.",
+            ],
+            book: 2,
+            shows: "A marked node leaves the heap at its top or not at all, and comes there when all before it have run. \
+                    Sweeping costs as much as the heap is large, so it waits until more than half is waste. Then each \
+                    cancelled timer pays for two nodes, and the heap is hardly more than twice what lives.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let (mut lazy, mut swept) = (Lazy::default(), Swept::default());
+            lazy.add(BEFORE);
+            swept.0.add(BEFORE, ());
+            let mut most = 0;
+            for _ in 0..MANY {
+                lazy.request();
+                most = most.max(swept.request());
+            }
+            lab.note(format!("{MANY} requests have come and gone; one timer lives"));
+            let left = lazy.heap.len();
+            lab.note(format!("dropped at the top: {left} nodes"));
+            lab.note(format!("swept: {} nodes now, {most} at the most", swept.0.len()));
+            lab.check(lazy.nearest() == swept.0.nearest(), "the nearest deadline is the same in both");
+            let (dropped, took) = lazy.run_the_first()?;
+            lab.note(format!(
+                "that one has run: {dropped} nodes are dropped in one turn, {} ms",
+                vary("ms", took.as_millis())
+            ));
+            lab.check(dropped == MANY, "where nothing is swept, all of the waste is found at one time");
+            let (few, nodes) = few_stay();
+            lab.note(format!("{few} cancelled behind one: {nodes} nodes; so few are left alone"));
+            lab.check(nodes == few + 1, "512 marks stay, though all but one of the nodes are marked");
+            let (lives, before, after) = half_stays();
+            lab.note(format!("{lives} live, {lives} are cancelled: {before} nodes, and one more: {after}"));
+            lab.check(
+                before == 2 * lives && after == lives,
+                "half of the heap stays, and one more mark is one too many",
+            );
+            lab.draw(chart)?;
+            match (left, most) {
+                (1, 1) => Ok(0),
+                (n, 1 | 2) if n == MANY + 1 => Ok(1),
+                (n, most) if n == MANY + 1 && most <= FEW + 2 => Ok(2),
+                (n, most) if n == MANY / 2 + 1 && most == n => Ok(3),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+/// The heap without the rule: what is cancelled stays until it comes to the top.
+// ANCHOR: lazy
+#[derive(Default)]
+struct Lazy {
+    heap: BinaryHeap<Reverse<(Duration, usize)>>,
+    cancelled: HashSet<usize>,
+    next: usize,
+}
+
+impl Lazy {
+    fn add(&mut self, deadline: Duration) -> usize {
+        self.next += 1;
+        self.heap.push(Reverse((deadline, self.next)));
+        self.next
+    }
+
+    fn cancel(&mut self, timer: usize) {
+        self.cancelled.insert(timer);
+    }
+
+    fn nearest(&mut self) -> Option<Duration> {
+        while let Some(Reverse((deadline, timer))) = self.heap.peek().copied() {
+            if !self.cancelled.remove(&timer) {
+                return Some(deadline);
+            }
+            self.heap.pop();
+        }
+        None
+    }
+}
+// ANCHOR_END: lazy
+
+impl Lazy {
+    /// A request, and a turn of the loop; how many nodes there are then.
+    fn request(&mut self) -> usize {
+        let timer = self.add(TIMEOUT);
+        self.cancel(timer);
+        self.nearest();
+        self.heap.len()
+    }
+
+    /// The timer that lives has run. How many nodes does the next look drop, and how long does that take?
+    fn run_the_first(&mut self) -> Result<(usize, Duration)> {
+        self.heap.pop().ok_or("no timer lives")?;
+        let (nodes, start) = (self.heap.len(), Instant::now());
+        self.nearest();
+        Ok((nodes - self.heap.len(), start.elapsed()))
+    }
+}
+
+/// The loop's own.
+#[derive(Default)]
+struct Swept(Timers<()>);
+
+impl Swept {
+    /// A request, and a turn of the loop; how many nodes there were before that.
+    fn request(&mut self) -> usize {
+        let timer = self.0.add(TIMEOUT, ());
+        self.0.cancel(timer);
+        let nodes = self.0.len();
+        self.turn();
+        nodes
+    }
+
+    fn turn(&mut self) {
+        let mut due = Vec::new();
+        self.0.collect(Duration::ZERO, &mut due);
+    }
+}
+
+/// As many marks as are few; and the nodes after a turn.
+fn few_stay() -> (usize, usize) {
+    let mut timers = Swept::default();
+    timers.0.add(BEFORE, ());
+    for _ in 0..FEW {
+        timers.request();
+    }
+    (FEW, timers.0.len())
+}
+
+/// Exactly half of many are cancelled, and then one more: how many live, and the nodes each time.
+fn half_stays() -> (usize, usize, usize) {
+    const LIVES: usize = 1000;
+    let mut timers = Swept::default();
+    for _ in 0..LIVES {
+        timers.0.add(BEFORE, ());
+    }
+    for _ in 0..LIVES {
+        timers.request();
+    }
+    let before = timers.0.len();
+    timers.request();
+    (LIVES, before, timers.0.len())
+}
+
+/// The nodes of both heaps while requests come and go.
+fn chart() -> Result<Plot> {
+    let (mut lazy, mut swept) = (Lazy::default(), Swept::default());
+    lazy.add(BEFORE);
+    swept.0.add(BEFORE, ());
+    let (mut all, mut some) = (Vec::new(), Vec::new());
+    let steps: Vec<usize> = (0..)
+        .map(|i| (10_f64.powf(f64::from(i) / 6.0)).round() as usize)
+        .take_while(|n| *n <= MANY)
+        .collect();
+    let mut done = 0;
+    for step in steps {
+        let (mut nodes, mut most) = (0, 0);
+        while done < step {
+            nodes = lazy.request();
+            most = most.max(swept.request());
+            done += 1;
+        }
+        if most > 0 {
+            all.push((step as f64, nodes as f64));
+            some.push((step as f64, most as f64));
+        }
+    }
+    Ok(Plot {
+        title: "The nodes of a heap with one timer that lives, by how many were cancelled",
+        x: Axis::log("timers set and cancelled", "number"),
+        y: Axis::log("nodes in the heap", "number"),
+        series: vec![("dropped at the top", all), ("swept", some)],
+    })
+}

@@ -1,0 +1,161 @@
+//! A chain of callbacks and a descriptor that is ready, in a loop that empties its queue and in one that does not.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use experiments::{Lab, Question, Result, ask};
+use ioloop::{Events, IoLoop};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::unistd::{read, write};
+
+const CHAIN: usize = 100;
+/// A chain that is drawn link by link, and one that is long.
+const SHORT: usize = 5;
+const LONG: usize = 1000;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A callback adds a callback, and that one another: a hundred in a chain. Meanwhile a \
+                       descriptor is ready. How many of the hundred run before its handler, in a loop that \
+                       runs callbacks until its queue is empty? And in one that runs those which were queued \
+                       when its turn began?",
+            choices: &[
+                "None in both: what is ready comes first.",
+                "One in both: after each callback the loop looks at its descriptors.",
+                "All hundred in the first, one in the second.",
+                "All hundred in both: callbacks come before descriptors.",
+            ],
+            book: 2,
+            shows: "A queue that is refilled by what it runs is never empty, and a loop that waits for that does not \
+                    come to its descriptors. A loop that takes what is queued now, and leaves what is added \
+                    meanwhile for its next turn, looks at them in between. It pays with a system call a turn.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let short = (drained(lab, SHORT)?, taken(lab, SHORT)?.0);
+            lab.note(format!("a chain of {SHORT}, until the queue is empty: {}", row(&short.0)));
+            lab.note(format!("a chain of {SHORT}, what is queued now: {}", row(&short.1)));
+            let (first, (second, looks)) = (drained(lab, CHAIN)?, taken(lab, CHAIN)?);
+            let [all, some] = [&first, &second].map(|order| before_the_handler(order));
+            lab.note(format!("a chain of {CHAIN}: {all} run before the handler, and {some}"));
+            lab.note(format!("the second loop did not sleep: it waited {looks} times, each for 0"));
+            let [long, still] =
+                [drained(lab, LONG)?, taken(lab, LONG)?.0].map(|order| before_the_handler(&order));
+            lab.note(format!("a chain of {LONG}: {long}, and {still}"));
+            lab.check(
+                long == LONG && still == some,
+                "the longer the chain, the later the handler in the first; in the second it is as before",
+            );
+            lab.check(
+                second.len() == CHAIN + 1 && looks == CHAIN - 1,
+                "the second runs all of them too: one a turn, and a look at the descriptors after each but the last",
+            );
+            match (all, some) {
+                (0, 0) => Ok(0),
+                (1, 1) => Ok(1),
+                (CHAIN, 1) => Ok(2),
+                (CHAIN, CHAIN) => Ok(3),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+/// What ran.
+#[derive(Clone, Copy, PartialEq)]
+enum Ran {
+    Callback,
+    Handler,
+}
+
+/// What ran, in its order.
+type Order = Rc<RefCell<Vec<Ran>>>;
+
+fn row(order: &[Ran]) -> String {
+    order.iter().map(|ran| if *ran == Ran::Handler { "handler" } else { "·" }).collect::<Vec<_>>().join(" ")
+}
+
+fn before_the_handler(order: &[Ran]) -> usize {
+    order.iter().take_while(|ran| **ran == Ran::Callback).count()
+}
+
+/// A descriptor that is ready, and its other end.
+fn ready(lab: &Lab) -> Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    write(&writer, b"x")?;
+    Ok((reader, writer))
+}
+
+/// The wrong way: run callbacks until there is none, then look who is ready.
+// ANCHOR: drained
+fn drained(lab: &Lab, length: usize) -> Result<Vec<Ran>> {
+    let (reader, _writer) = ready(lab)?;
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    epoll.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+    let (queue, order) = (Queue::default(), Order::default());
+    queue.add(link(&order, length));
+    while let Some(callback) = queue.next() {
+        callback(&queue);
+    }
+    if epoll.wait(&mut [EpollEvent::empty()], 0_u8)? == 1 {
+        order.borrow_mut().push(Ran::Handler);
+    }
+    Ok(order.take())
+}
+// ANCHOR_END: drained
+
+type Callback = Box<dyn FnOnce(&Queue)>;
+
+#[derive(Default)]
+struct Queue(RefCell<VecDeque<Callback>>);
+
+impl Queue {
+    fn add(&self, callback: Callback) {
+        self.0.borrow_mut().push_back(callback);
+    }
+
+    fn next(&self) -> Option<Callback> {
+        self.0.borrow_mut().pop_front()
+    }
+}
+
+/// A callback that adds the next one.
+fn link(order: &Order, left: usize) -> Callback {
+    let order = Rc::clone(order);
+    Box::new(move |queue| {
+        order.borrow_mut().push(Ran::Callback);
+        if left > 1 {
+            queue.add(link(&order, left - 1));
+        }
+    })
+}
+
+/// The book's loop. What ran, and how often it looked at its descriptors without sleeping.
+fn taken(lab: &Lab, length: usize) -> Result<(Vec<Ran>, usize)> {
+    let (reader, _writer) = ready(lab)?;
+    let (ioloop, order, looks) = (IoLoop::new()?, Order::default(), Rc::<Cell<usize>>::default());
+    let seen = Rc::clone(&order);
+    ioloop.add_handler(reader, Events::READ, move |_, reader, _| {
+        seen.borrow_mut().push(Ran::Handler);
+        read(reader, &mut [0; 8]).map(drop)
+    })?;
+    let counted = Rc::clone(&looks);
+    ioloop.subscribe(move |_, turn| counted.set(counted.get() + usize::from(turn.asked.is_zero())));
+    add_link(&ioloop, &order, length);
+    ioloop.start()?;
+    Ok((order.take(), looks.get()))
+}
+
+/// The same callback, in the book's loop; the last one stops it.
+fn add_link(ioloop: &IoLoop, order: &Order, left: usize) {
+    let order = Rc::clone(order);
+    ioloop.add_callback(move |ioloop| {
+        order.borrow_mut().push(Ran::Callback);
+        if left > 1 { add_link(ioloop, &order, left - 1) } else { ioloop.stop() }
+    });
+}
