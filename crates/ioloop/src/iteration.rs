@@ -25,12 +25,15 @@ pub(crate) fn turn(ioloop: &IoLoop) -> Result<bool> {
     let Inner { callbacks, timers, .. } = &*ioloop.0;
     ioloop.arm();
     let began = ioloop.time();
-    let mut batch = callbacks.take();
-    let queued = batch.len();
     let mut due = ioloop.0.due.take();
-    timers.borrow_mut().collect(began, &mut due);
-
-    ioloop.run_all(Origin::Callback, batch.drain());
+    let queued = {
+        // Given back before the timers run.
+        let mut batch = callbacks.take();
+        timers.borrow_mut().collect(began, &mut due);
+        let queued = batch.len();
+        ioloop.run_all(Origin::Callback, batch.drain());
+        queued
+    };
     let mut fired = 0;
     // Cancelled by now, a timer carries nothing. It is taken in its turn: whoever runs before it may cancel it.
     let carried = due.drain(..).filter_map(|timer| timers.borrow_mut().take(timer));
