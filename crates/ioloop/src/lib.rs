@@ -29,6 +29,7 @@ pub mod callbacks;
 mod calls;
 mod clock;
 mod current;
+#[cfg_attr(feature = "mine-epoll", path = "../exercises/epoll.rs")]
 pub mod epoll;
 mod events;
 mod failure;
@@ -74,6 +75,10 @@ extern crate self as ioloop;
 
 #[cfg(all(test, feature = "check", feature = "mine-callbacks"))]
 #[path = "../tests/callbacks.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-epoll"))]
+#[path = "../tests/epoll.rs"]
 mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-handlers"))]

@@ -2,6 +2,7 @@
 
 mod blocking;
 mod current;
+mod epoll;
 mod signals;
 
 /// Errors are only ever shown.
@@ -12,6 +13,7 @@ pub fn answer(args: &[&str]) -> i32 {
     let outcome = match args {
         ["blocking", what] => blocking::run(what),
         ["current", what] => current::run(what),
+        ["epoll", what] => epoll::run(what),
         ["signals", what] => signals::run(what),
         _ => Err(format!("no such thing is asked of this helper: {args:?}").into()),
     };
