@@ -71,10 +71,15 @@ impl IoLoop {
                     waker.wake();
                 }
             }
-            // Level-triggered, what nobody waits for would be reported at every turn.
-            this.get().map_or(Ok(()), |token| ioloop.update_handler(token, state.wanted.get()))
+            // It was a oneshot, so nothing more is reported until somebody waits for it: not what was asked for, which
+            // is level-triggered, and not a hang-up either, which is reported unasked as long as it lasts.
+            let wanted = state.wanted.get();
+            match this.get() {
+                Some(token) if !wanted.is_empty() => ioloop.update_handler(token, wanted | Events::ONESHOT),
+                _ => Ok(()),
+            }
         };
-        let token = self.add_handler(Source(Rc::clone(&state)), Events::empty(), handler)?;
+        let token = self.add_handler(Source(Rc::clone(&state)), Events::ONESHOT, handler)?;
         own.set(Some(token));
         Ok(Watched { state, ioloop: self.downgrade(), token })
     }
@@ -155,7 +160,7 @@ impl<S> Watched<S> {
             }
             self.state.wanted.set(self.state.wanted.get() | bit);
             let Some(ioloop) = IoLoop::upgrade(&self.ioloop) else { return Poll::Pending };
-            match ioloop.update_handler(self.token, self.state.wanted.get()) {
+            match ioloop.update_handler(self.token, self.state.wanted.get() | Events::ONESHOT) {
                 Ok(()) => Poll::Pending,
                 Err(error) => Poll::Ready(Err(error)),
             }

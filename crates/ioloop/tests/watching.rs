@@ -14,19 +14,7 @@ use std::time::Duration;
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop, Origin, Token};
 use nix::errno::Errno;
-use support::{Log, a_pipe, alone, on_each};
-
-/// Have the loop look for events so many times.
-fn turns(ioloop: &IoLoop, count: usize) {
-    fn next(ioloop: &IoLoop, left: usize) {
-        match left {
-            0 => ioloop.stop(),
-            _ => ioloop.add_callback(move |ioloop| next(ioloop, left - 1)),
-        }
-    }
-    next(ioloop, count + 1);
-    ioloop.start().unwrap();
-}
+use support::{Log, a_pipe, alone, on_each, turns};
 
 #[test]
 fn only_what_was_asked_for_is_reported() {

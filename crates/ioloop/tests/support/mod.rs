@@ -81,3 +81,15 @@ impl<T: Debug + Clone> Log<T> {
 pub fn a_pipe() -> (PipeReader, PipeWriter) {
     pipe().expect("a pipe can be made")
 }
+
+/// Have the loop look for events so many times.
+pub fn turns(ioloop: &IoLoop, count: usize) {
+    fn next(ioloop: &IoLoop, left: usize) {
+        match left {
+            0 => ioloop.stop(),
+            _ => ioloop.add_callback(move |ioloop| next(ioloop, left - 1)),
+        }
+    }
+    next(ioloop, count + 1);
+    ioloop.start().unwrap();
+}

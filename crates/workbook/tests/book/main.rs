@@ -9,6 +9,7 @@ use checkout::{Checkout, Fault};
 use render::Rendered;
 
 mod checkout;
+mod conformance;
 mod coverage;
 mod evidence;
 mod figures;
@@ -67,6 +68,11 @@ fn every_experiment_and_exercise_is_on_a_page() {
 #[test]
 fn nothing_is_fetched_from_the_network() {
     none_built(network::faults);
+}
+
+#[test]
+fn tables_of_what_others_do_have_verdicts_and_tests() {
+    none(&conformance::faults(&OURS));
 }
 
 #[test]

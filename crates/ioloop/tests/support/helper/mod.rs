@@ -1,9 +1,13 @@
 //! What this crate's tests have done in a process of its own.
 
+mod accepting;
 mod blocking;
 mod current;
 mod epoll;
+mod forked;
+mod interrupted;
 mod signals;
+mod sources;
 
 /// Errors are only ever shown.
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -11,10 +15,17 @@ pub type Outcome = Result<(), Box<dyn std::error::Error>>;
 /// What the helper does, and its exit code.
 pub fn answer(args: &[&str]) -> i32 {
     let outcome = match args {
+        ["accepting", "no-descriptor", poller] => {
+            poller.parse().map_err(Into::into).and_then(accepting::no_descriptor)
+        }
         ["blocking", what] => blocking::run(what),
         ["current", what] => current::run(what),
         ["epoll", what] => epoll::run(what),
+        ["forked", poller] => poller.parse().map_err(Into::into).and_then(forked::run),
+        ["interrupted", poller] => poller.parse().map_err(Into::into).and_then(interrupted::run),
         ["signals", what] => signals::run(what),
+        ["sources", "broken"] => sources::broken(),
+        ["sources", "many", poller] => poller.parse().map_err(Into::into).and_then(sources::many),
         _ => Err(format!("no such thing is asked of this helper: {args:?}").into()),
     };
     outcome.map_or_else(
