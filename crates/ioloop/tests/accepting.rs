@@ -10,7 +10,7 @@ use std::rc::Rc;
 use ioloop::poller::Kind;
 use ioloop::{IoLoop, Removed};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use support::{Log, helper_said, on_each, turns};
+use support::{LONG, Log, helper_said, on_each, turns};
 use testing::no_child_is_born;
 
 fn listener() -> TcpListener {
@@ -67,6 +67,7 @@ fn removed_with_forty_in_the_queue_it_accepts_nobody_more() {
         assert_eq!(accepted.len(), 7, "it was removed when it had accepted seven");
         assert_eq!(failures.take(), [""; 0], "a number that was closed was used (EBADF?)");
         for (place, mut client) in queued.into_iter().enumerate().skip(7) {
+            client.set_read_timeout(Some(LONG)).unwrap();
             let read = client.read(&mut [0]).map_err(|error| error.kind());
             let ended = matches!(read, Ok(0) | Err(ErrorKind::ConnectionReset));
             assert!(ended, "client {place} was in the queue of a listener that is closed: {read:?}");
