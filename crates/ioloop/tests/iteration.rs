@@ -1,12 +1,29 @@
-//! The order of one iteration, and what stops it: see tornado-behaviour in the appendix.
+//! Exercise `ioloop/iteration`: the order of everything in one turn of the loop, how long it sleeps, and where a stop is
+//! obeyed. With a fake clock nobody sleeps: the clock is moved by the time that the loop wanted to sleep.
 
 mod support;
 
+use std::cell::Cell;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::time::Duration;
 
-use ioloop::{Events, IoLoop};
-use support::{Log, a_pipe, on_each, on_each_with_a_fake_clock};
+use ioloop::{Events, IoLoop, Iteration};
+use support::{Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock};
+
+const S: Duration = Duration::from_secs(1);
+
+/// Something that is ready, and stays so: nobody reads the byte.
+fn a_handler(ioloop: &IoLoop, mut handler: impl FnMut(&IoLoop) + 'static) -> ioloop::Token {
+    let (reader, mut writer) = a_pipe();
+    writer.write_all(b"x").unwrap();
+    let handler = move |ioloop: &IoLoop, _: &_, _| {
+        let _open = &writer;
+        handler(ioloop);
+    };
+    ioloop.add_handler(reader, Events::READ, handler).unwrap()
+}
 
 #[test]
 fn callbacks_run_in_their_order() {
@@ -94,7 +111,11 @@ fn callbacks_come_before_the_timers_that_are_due() {
         let seen = log.clone();
         ioloop.add_callback(move |_| seen.add("callback"));
         ioloop.start().unwrap();
-        assert_eq!(log.take(), ["callback", "timer"]);
+        assert_eq!(
+            log.take(),
+            ["callback", "timer"],
+            "both were there when the turn began: callbacks come first"
+        );
     });
 }
 
@@ -152,7 +173,11 @@ fn a_stop_in_a_handler_lets_the_other_handlers_run_and_one_pass_more() {
             ioloop.add_handler(reader, Events::READ, handler).unwrap();
         }
         ioloop.start().unwrap();
-        assert_eq!(log.take(), ["handler", "handler", "callback", "callback"]);
+        assert_eq!(
+            log.take(),
+            ["handler", "handler", "callback", "callback"],
+            "both were ready, and the first one stopped the loop: the other has its turn, and what they queued too"
+        );
     });
 }
 
@@ -189,19 +214,263 @@ fn a_start_while_it_runs_is_an_error() {
 }
 
 #[test]
-fn an_empty_loop_with_a_timer_sleeps_once() {
+fn a_timer_added_by_a_callback_waits_for_the_next_iteration() {
     on_each_with_a_fake_clock(|ioloop, _| {
-        ioloop.call_at(Duration::from_secs(5), IoLoop::stop);
+        let log = Log::default();
+        let seen = log.clone();
+        a_handler(ioloop, move |_| seen.add("handler"));
+        let seen = log.clone();
+        ioloop.add_callback(move |ioloop| {
+            ioloop.call_at(Duration::ZERO, move |ioloop| {
+                seen.add("timer");
+                ioloop.stop();
+            });
+        });
         ioloop.start().unwrap();
-        assert_eq!(ioloop.time(), Duration::from_secs(5), "the time is the timer's deadline when it runs");
+        assert_eq!(
+            log.take(),
+            ["handler", "timer"],
+            "a timer that a callback added ran in the same turn: who is due is settled when a turn begins"
+        );
     });
 }
 
 #[test]
-fn without_anything_it_sleeps_an_hour_at_a_time() {
+fn whoever_runs_before_a_timer_may_cancel_it() {
     on_each_with_a_fake_clock(|ioloop, _| {
-        ioloop.call_at(Duration::from_secs(10_000), IoLoop::stop);
-        ioloop.start().unwrap();
-        assert_eq!(ioloop.time(), Duration::from_secs(10_000));
+        for by_a_callback in [true, false] {
+            let log = Log::default();
+            let victim = Rc::new(Cell::new(None));
+            let cancelled = Rc::clone(&victim);
+            let cancel = move |ioloop: &IoLoop| {
+                ioloop.remove_timeout(cancelled.take().unwrap());
+                ioloop.stop();
+            };
+            if by_a_callback {
+                ioloop.add_callback(cancel);
+            } else {
+                ioloop.call_at(Duration::ZERO, cancel);
+            }
+            let seen = log.clone();
+            victim.set(Some(ioloop.call_at(Duration::ZERO, move |_| seen.add("timer"))));
+            ioloop.start().unwrap();
+            assert_eq!(
+                log.take(),
+                [""; 0],
+                "a timer ran that was cancelled a moment before: it was taken before it was its turn"
+            );
+        }
     });
+}
+
+#[test]
+fn a_stop_in_a_timer_lets_the_other_timers_run() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let log = Log::default();
+        for n in 0..3 {
+            let seen = log.clone();
+            ioloop.call_at(Duration::ZERO, move |ioloop| {
+                seen.add(n);
+                ioloop.stop();
+            });
+        }
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), [0, 1, 2], "three were due, and each stopped the loop: all have their turn");
+    });
+}
+
+#[test]
+fn a_stop_is_obeyed_before_the_sleep() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        ioloop.call_at(5 * S, |_| ());
+        ioloop.add_callback(IoLoop::stop);
+        ioloop.start().unwrap();
+        assert_eq!(ioloop.time(), Duration::ZERO, "it was stopped, and went to sleep first");
+    });
+}
+
+#[test]
+fn a_descriptor_that_stays_ready_does_not_starve_the_callbacks() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let log = Log::default();
+        let seen = log.clone();
+        a_handler(ioloop, move |ioloop| {
+            seen.add("handler");
+            if seen.len() == 1 {
+                let seen = seen.clone();
+                ioloop.add_callback(move |_| seen.add("callback"));
+            }
+            if seen.len() == 10 {
+                ioloop.stop();
+                ioloop.close();
+            }
+        });
+        ioloop.start().unwrap();
+        assert_eq!(
+            log.take()[..2],
+            ["handler", "callback"],
+            "a descriptor that is always ready is served once a turn, and whatever it queues has its turn then"
+        );
+    });
+}
+
+#[test]
+fn whoever_is_removed_in_the_same_turn_does_not_run() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let log = Log::default();
+        let tokens: Rc<Cell<[Option<ioloop::Token>; 2]>> = Rc::default();
+        let made = [0, 1].map(|n: usize| {
+            let (seen, tokens) = (log.clone(), Rc::clone(&tokens));
+            Some(a_handler(ioloop, move |ioloop| {
+                seen.add(n);
+                ioloop.remove_handler(tokens.get()[1 - n].unwrap());
+                ioloop.stop();
+            }))
+        });
+        tokens.set(made);
+        ioloop.start().unwrap();
+        assert_eq!(log.len(), 1, "two were ready, and the first removed the other, which ran all the same");
+        made.into_iter().flatten().for_each(|token| ioloop.remove_handler(token));
+    });
+}
+
+#[test]
+fn with_a_callback_queued_it_does_not_sleep() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.call_at(5 * S, |_| ());
+        ioloop.add_callback(move |ioloop| {
+            ioloop.add_callback(move |ioloop| {
+                seen.add(ioloop.time());
+                ioloop.stop();
+            });
+        });
+        ioloop.start().unwrap();
+        assert_eq!(
+            log.take(),
+            [Duration::ZERO],
+            "a callback was queued, and the loop slept until the next timer"
+        );
+    });
+}
+
+/// The first of what the loop told of its turns; it is stopped after so many.
+fn told(ioloop: &IoLoop, most: usize) -> Log<Iteration> {
+    let log = Log::default();
+    let seen = log.clone();
+    ioloop.subscribe(move |ioloop, iteration| {
+        seen.add(iteration);
+        if seen.len() == most {
+            ioloop.stop();
+        }
+    });
+    log
+}
+
+#[test]
+fn until_a_deadline_it_sleeps_once() {
+    for nanos in [1, 999_999, 1_500_000, 5_000_000_000] {
+        on_each_with_a_fake_clock(|ioloop, _| {
+            let told = told(ioloop, 50);
+            let deadline = Duration::from_nanos(nanos);
+            ioloop.call_at(deadline, IoLoop::stop);
+            ioloop.start().unwrap();
+            let asked: Vec<_> = told.take().iter().map(|iteration| iteration.asked).collect();
+            assert_eq!(
+                asked.len(),
+                1,
+                "until a deadline in {deadline:?} it slept so often: rounded down, the rest is no time, again and again"
+            );
+            assert_eq!(asked[0], deadline, "how long it wanted to sleep");
+            assert_eq!(ioloop.time(), deadline, "the time when the timer ran");
+        });
+    }
+}
+
+#[test]
+fn the_sleep_is_what_is_left_until_the_deadline() {
+    on_each_with_a_fake_clock(|ioloop, clock| {
+        let clock = clock.clone();
+        ioloop.call_at(5 * S, IoLoop::stop);
+        ioloop.add_callback(move |_| clock.advance(2 * S));
+        ioloop.start().unwrap();
+        assert_eq!(
+            ioloop.time(),
+            5 * S,
+            "a callback took 2 s, and the timer in 5 s was late by as much: what is left is worked out last"
+        );
+    });
+}
+
+#[test]
+fn a_deadline_that_passes_meanwhile_is_no_sleep() {
+    on_each_with_a_fake_clock(|ioloop, clock| {
+        let clock = clock.clone();
+        ioloop.call_at(5 * S, IoLoop::stop);
+        ioloop.add_callback(move |_| clock.advance(20 * S));
+        let ended = catch_unwind(AssertUnwindSafe(|| ioloop.start()));
+        ended.expect("a callback took 20 s, and the timer in 5 s is past: that is no panic").unwrap();
+        assert_eq!(ioloop.time(), 20 * S, "a timer was past, and the loop slept");
+    });
+}
+
+#[test]
+fn it_sleeps_an_hour_at_most() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let without = told(ioloop, 3);
+        ioloop.start().unwrap();
+        let asked: Vec<_> = without.take().iter().map(|iteration| iteration.asked).collect();
+        assert_eq!(asked, [3600 * S; 3], "nothing is there to wake it, and it sleeps an hour at a time");
+        let with = told(ioloop, 50);
+        ioloop.call_at(ioloop.time() + 10_000 * S, IoLoop::stop);
+        ioloop.start().unwrap();
+        let asked: Vec<_> = with.take().iter().map(|iteration| iteration.asked).collect();
+        assert_eq!(asked, [3600 * S, 3600 * S, 2800 * S], "until a deadline in 10,000 s");
+    });
+}
+
+#[test]
+fn what_it_tells_is_what_it_did() {
+    on_each_with_a_fake_clock(|ioloop, clock| {
+        let told = told(ioloop, 1);
+        for _ in 0..2 {
+            a_handler(ioloop, |_| ());
+        }
+        let cancelled = ioloop.call_at(Duration::ZERO, |_| ());
+        ioloop.call_at(Duration::ZERO, |_| ());
+        ioloop.call_at(6 * S, |_| ());
+        let clock = clock.clone();
+        ioloop.add_callback(move |_| clock.advance(S));
+        ioloop.add_callback(move |ioloop| ioloop.remove_timeout(cancelled));
+        ioloop.start().unwrap();
+        let did = Iteration {
+            began: Duration::ZERO,
+            callbacks: 2,
+            timers: 1,
+            asked: 5 * S,
+            asleep: S,
+            awake: S,
+            events: 2,
+        };
+        let told = told.take();
+        assert_eq!(
+            told.first(),
+            Some(&did),
+            "two callbacks of which one took 1 s, two timers of which one was cancelled, two that were ready"
+        );
+        ioloop.close();
+    });
+}
+
+/// A process has one watch.
+#[test]
+fn what_it_runs_is_watched_and_the_sleep_is_not() {
+    assert_eq!(helper_said(&["blocking", "callback"]).line("reported"), "yes", "a callback blocks");
+    assert_eq!(helper_said(&["blocking", "handler"]).line("reported"), "yes", "a handler blocks");
+    assert_eq!(
+        helper_said(&["blocking", "asleep"]).line("reports"),
+        "0",
+        "a loop that sleeps is not blocked"
+    );
 }

@@ -1,11 +1,12 @@
 //! `blocking WHAT`: a loop that blocks, and what is reported of it.
 
 use std::hint::black_box;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ioloop::{Blocked, IoLoop};
+use ioloop::{Blocked, Events, IoLoop};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::Outcome;
@@ -15,6 +16,8 @@ const MS: Duration = Duration::from_millis(1);
 pub fn run(what: &str) -> Outcome {
     match what {
         "caught" => caught(),
+        "callback" => reported(false),
+        "handler" => reported(true),
         "asleep" => asleep(),
         "inside" => inside(),
         "twice" => twice(),
@@ -46,6 +49,31 @@ fn caught() -> Outcome {
     ioloop.start()?;
     println!("reported while it blocks");
     stacks.recv()?.iter().for_each(|frame| println!("frame {frame}"));
+    Ok(())
+}
+
+/// Blocks until it was reported, and not for ever.
+fn reported(in_a_handler: bool) -> Outcome {
+    let ioloop = IoLoop::new()?;
+    let reported = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&reported);
+    ioloop.set_blocking_threshold(Some(10 * MS), move |_| flag.store(true, Ordering::Release))?;
+    let block = move |ioloop: &IoLoop| {
+        let start = Instant::now();
+        while !reported.load(Ordering::Acquire) && start.elapsed() < 4000 * MS {
+            std::hint::spin_loop();
+        }
+        println!("reported {}", if reported.load(Ordering::Acquire) { "yes" } else { "no" });
+        ioloop.stop();
+    };
+    if in_a_handler {
+        let (reader, mut writer) = std::io::pipe()?;
+        writer.write_all(b"x")?;
+        ioloop.add_handler(reader, Events::READ, move |ioloop, _, _| block(ioloop))?;
+    } else {
+        ioloop.add_callback(block);
+    }
+    ioloop.start()?;
     Ok(())
 }
 
@@ -99,7 +127,7 @@ fn inside() -> Outcome {
         }
         println!("set {} report", seen.load(Ordering::Acquire));
         ioloop.set_blocking_threshold(None, |_| ())?;
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         while start.elapsed() < 50 * MS {
             std::hint::spin_loop();
         }

@@ -120,7 +120,7 @@ fn marked() -> Outcome {
 fn dropped() -> Outcome {
     let before = epolls()?;
     for _ in 0..10 {
-        drop(Epoll::new()?);
+        let _dropped_here = Epoll::new()?;
     }
     println!("left {}", epolls()?.difference(&before).count());
     Ok(())

@@ -1,0 +1,22 @@
+//! Exercise `ioloop/iteration`: one turn of the loop.
+//!
+//! Goal: callbacks, timers, the sleep, handlers, in this order. What is queued and who is due is settled when the turn
+//! begins; what is added later waits for the next one, and what is cancelled before its turn does not run. It sleeps
+//! until the nearest deadline, an hour at most, and not at all with something queued. A stop is obeyed before the sleep,
+//! and nowhere else. Whoever subscribed is told what was done.
+//!
+//! What there is: `callbacks.take`, `timers.collect`, `take` and `nearest`; `run_all` runs callbacks, and reports what
+//! goes wrong; `is_running` says whether nobody stopped the loop, and takes the stop; `wait` sleeps, and `dispatch` runs
+//! the handler of what is ready. `arm` and `disarm` stand around the code of others: whoever blocks the loop is watched.
+//! `has_subscriber` and `tell` are for an `Iteration`. `ioloop.0.due` and `ioloop.0.ready` lend room from turn to turn.
+//! Run `cargo run -p workbook check ioloop/iteration` after each change; `hint ioloop/iteration` if you are stuck.
+
+use crate::{IoLoop, Result};
+
+/// Run one. False if the loop was stopped: it has not slept then.
+///
+/// # Errors
+/// The poller's.
+pub(crate) fn turn(ioloop: &IoLoop) -> Result<bool> {
+    todo!("do once what {ioloop:?} does again and again: write `turn` in exercises/iteration.rs")
+}
