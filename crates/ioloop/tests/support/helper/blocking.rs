@@ -1,7 +1,9 @@
 //! `blocking WHAT`: a loop that blocks, and what is reported of it.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::io::Write;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -91,8 +93,12 @@ fn counting(ioloop: &IoLoop) -> ioloop::Result<Arc<AtomicUsize>> {
 fn asleep() -> Outcome {
     let ioloop = IoLoop::new()?;
     let reports = counting(&ioloop)?;
+    let sleeps = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&sleeps);
+    ioloop.subscribe(move |_, _| counted.set(counted.get() + 1));
     ioloop.call_later(700 * MS, IoLoop::stop);
     ioloop.start()?;
+    println!("sleeps {}", sleeps.get());
     println!("reports {}", reports.load(Ordering::Acquire));
     Ok(())
 }
