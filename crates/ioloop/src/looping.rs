@@ -137,7 +137,7 @@ impl IoLoop {
         self.0.clock.now()
     }
 
-    /// Forget all that is registered, queued and due, close the sources, and take nothing more.
+    /// Forget all that is registered, queued and due, close the sources, give the signals back, and take nothing more.
     pub fn close(&self) {
         self.0.closed.set(true);
         self.0.shared.close();
@@ -145,6 +145,9 @@ impl IoLoop {
         let timers = self.0.timers.take();
         drop(timers);
         self.close_tasks();
+        self.0.signals.clear();
+        let watch = self.0.watch.take();
+        drop(watch);
         let tokens = self.0.handlers.borrow().tokens();
         tokens.into_iter().for_each(|token| self.remove_handler(token));
     }

@@ -49,6 +49,12 @@ impl<T> Signals<T> {
         drop(removed);
     }
 
+    /// Give all of them back.
+    pub fn clear(&self) {
+        let owners = self.owners.take();
+        drop(owners);
+    }
+
     /// What came since the last call, and who is to hear of it: after the waker was consumed, since a signal from
     /// here on writes to it anew.
     // ANCHOR: take

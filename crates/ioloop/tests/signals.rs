@@ -33,3 +33,10 @@ fn a_signal_while_signals_are_handled_is_not_lost() {
 fn a_signal_stops_a_loop_in_another_thread() {
     assert_eq!(helper_said(&["signals", "thread"]).line("ended"), "Ok");
 }
+
+#[test]
+fn a_loop_that_is_closed_gives_signals_and_the_watch_back() {
+    let answer = helper_said(&["signals", "closed"]);
+    assert_eq!(answer.line("threads"), "1", "the thread that reports what blocks is still there");
+    assert_eq!(answer.lines("given").count(), 1, "another loop cannot have the signal");
+}

@@ -15,6 +15,7 @@ pub fn run(what: &str) -> Outcome {
         "wakes" => wakes(),
         "kinds" => kinds(),
         "removed" => removed(),
+        "closed" => closed(),
         "again" => again(),
         "thread" => another_thread(),
         _ => Err(format!("nothing is called {what}").into()),
@@ -54,6 +55,21 @@ fn removed() -> Outcome {
     ioloop.remove_signal_handler(token);
     raise(Signal::SIGUSR1)?;
     println!("ignored yes");
+    Ok(())
+}
+
+fn closed() -> Outcome {
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { signal(Signal::SIGUSR1, SigHandler::SigIgn) }?;
+    let ioloop = IoLoop::new()?;
+    ioloop.add_signal_handler(&[Signal::SIGUSR1], |_, _| ())?;
+    ioloop.set_blocking_threshold(Some(Duration::from_secs(5)), |_| ())?;
+    ioloop.close();
+    raise(Signal::SIGUSR1)?;
+    println!("threads {}", std::fs::read_dir("/proc/self/task")?.count());
+    let other = IoLoop::new()?;
+    other.add_signal_handler(&[Signal::SIGUSR1], |_, _| ())?;
+    println!("given back");
     Ok(())
 }
 
