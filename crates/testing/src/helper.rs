@@ -7,7 +7,7 @@ use std::process::{Command, Stdio, exit};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::alarm;
 
 use crate::Answer;
@@ -44,6 +44,11 @@ pub fn before_main(answer: fn(&[&str]) -> i32) {
         exit(1);
     }
     alarm::set(HUNG);
+    // What is started in the background of a script, or with nohup, ignores these, and all that it starts does.
+    for ignored in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP] {
+        // SAFETY: the default disposition runs no code of ours.
+        let _ = unsafe { signal(ignored, SigHandler::SigDfl) };
+    }
     // A panic must not cross into the C runtime; it ends the program as it would end any other in Rust.
     exit(catch_unwind(|| answer(args)).unwrap_or(101));
 }
