@@ -1,5 +1,6 @@
 //! Running a loop, and stopping it; and what the iteration asks of it.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -92,7 +93,8 @@ impl IoLoop {
                 hook(self, failure);
                 self.0.hook.borrow_mut().get_or_insert(hook);
             }
-            None => eprintln!("ioloop: {failure}"),
+            // Where nobody reads standard error, writing to it fails, and that is no reason to end.
+            None => drop(writeln!(io::stderr(), "ioloop: {failure}")),
         }
     }
 }
