@@ -42,6 +42,7 @@ pub mod handlers;
 #[cfg_attr(feature = "mine-iteration", path = "../exercises/iteration.rs")]
 mod iteration;
 mod looping;
+mod no_result;
 mod periodic;
 pub mod poll;
 pub mod poller;
@@ -66,9 +67,9 @@ pub use events::{Events, Ready, Token};
 pub use failure::{Cause, Failure, Origin, Outcome, Reply};
 pub use handle::LoopHandle;
 pub use looping::{Config, IoLoop};
+pub use no_result::NoResult;
 pub use periodic::Periodic;
 pub use ready::{Sleep, Watched};
-pub use run_sync::NoResult;
 pub use tasks::TaskId;
 pub use trace::Iteration;
 pub use waking::SignalToken;
