@@ -33,7 +33,7 @@ pub(crate) struct Task {
 pub struct TaskId(pub(crate) Token);
 
 impl IoLoop {
-    /// Run a future to its end. An error that it comes to is reported, as a callback's.
+    /// Run a future to its end. An error that it comes to is reported, as a callback's. Closed, the loop forgets it.
     pub fn spawn<R: Reply>(&self, future: impl Future<Output = R> + 'static) -> TaskId {
         let future: Boxed = Box::pin(async move { future.await.outcome() });
         let task = self.0.tasks.borrow_mut().insert(Task { future: Some(future), waker: None });
@@ -42,6 +42,9 @@ impl IoLoop {
             place.waker = Some(Arc::clone(&waker));
         }
         waker.wake();
+        if self.0.closed.get() {
+            self.cancel(TaskId(task));
+        }
         TaskId(task)
     }
 
