@@ -13,6 +13,7 @@ use crate::handlers::Handlers;
 use crate::run_sync::TaskWaker;
 use crate::{IoLoop, Outcome, Reply, Token};
 
+// ANCHOR: tasks
 /// A future, as the loop keeps it.
 pub(crate) type Boxed = Pin<Box<dyn Future<Output = Outcome>>>;
 
@@ -20,19 +21,20 @@ pub(crate) type Boxed = Pin<Box<dyn Future<Output = Outcome>>>;
 pub(crate) type Tasks = RefCell<Handlers<Task>>;
 
 /// One of them.
-#[derive(Default)]
 pub(crate) struct Task {
     /// Out of its place while it is polled.
     pub(crate) future: Option<Boxed>,
     /// One for its whole life. Its place is needed to make it.
     pub(crate) waker: Option<Arc<TaskWaker>>,
 }
+// ANCHOR_END: tasks
 
 /// Which task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskId(pub(crate) Token);
 
 impl IoLoop {
+    // ANCHOR: spawn
     /// Run a future to its end. An error that it comes to is reported, as a callback's. Closed, the loop forgets it.
     pub fn spawn<R: Reply>(&self, future: impl Future<Output = R> + 'static) -> TaskId {
         let future: Boxed = Box::pin(async move { future.await.outcome() });
@@ -47,6 +49,7 @@ impl IoLoop {
         }
         TaskId(task)
     }
+    // ANCHOR_END: spawn
 
     /// Drop a task where it stands. One that has come to its end is no error.
     pub fn cancel(&self, task: TaskId) {
