@@ -1,7 +1,7 @@
 //! An event loop: Tornado's IOLoop in Rust.
 //!
 //! - [`IoLoop`]: what is given to it, and running it; [`LoopHandle`]: what other threads have of it;
-//! - `iteration`: the order of everything;
+//! - `iteration`: the order of everything; `dispatch`: running a handler, whatever it does;
 //! - [`callbacks`], [`timers`], [`handlers`]: what it keeps;
 //! - [`poller`]: what it sleeps in: epoll, poll or select;
 //! - [`Clock`], [`Failure`], `current`, `accept`: where the time comes from, what goes wrong, which loop is meant, and
@@ -22,8 +22,8 @@
 //! # Ok::<_, ioloop::Error>(())
 //! ```
 
-// A turn that is yet to be written calls nothing of what is there for it.
-#![cfg_attr(feature = "mine-iteration", allow(dead_code))]
+// What is yet to be written calls nothing of what is there for it.
+#![cfg_attr(any(feature = "mine-dispatch", feature = "mine-iteration"), allow(dead_code))]
 
 mod accept;
 pub mod blocking;
@@ -32,6 +32,8 @@ pub mod callbacks;
 mod calls;
 mod clock;
 mod current;
+#[cfg_attr(feature = "mine-dispatch", path = "../exercises/dispatch.rs")]
+mod dispatch;
 #[cfg_attr(feature = "mine-epoll", path = "../exercises/epoll.rs")]
 pub mod epoll;
 mod events;
@@ -79,6 +81,10 @@ extern crate self as ioloop;
 
 #[cfg(all(test, feature = "check", feature = "mine-callbacks"))]
 #[path = "../tests/callbacks.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-dispatch"))]
+#[path = "../tests/dispatch.rs"]
 mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-epoll"))]
