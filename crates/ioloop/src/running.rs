@@ -16,20 +16,9 @@ impl IoLoop {
         if self.0.started.get() {
             return Err(Error::on("start", "a loop that runs")(Errno::EBUSY));
         }
-        // Both, whatever the first one says: a stop is a flag, and no counter.
-        if self.0.stopped.replace(false) | self.0.shared.take_stop() {
-            return Ok(());
-        }
         let _running = Running::new(self);
         let _current = current::Entered::new(self);
-        let ended = loop {
-            match iteration::turn(self) {
-                Ok(true) => {}
-                other => break other.map(drop),
-            }
-        };
-        self.0.stopped.set(false);
-        ended
+        iteration::run(self)
     }
 
     /// Come back from [`IoLoop::start`] after what is queued and due in this iteration, before the next sleep. If it
@@ -110,6 +99,9 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.0.started.set(false);
+        // Whoever stopped it has what they wanted, as often as they said it: a stop is a flag, and no counter.
+        self.0.0.stopped.set(false);
+        self.0.0.shared.take_stop();
         self.0.disarm();
     }
 }
