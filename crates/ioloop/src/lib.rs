@@ -51,7 +51,9 @@ mod ready;
 mod run_sync;
 mod running;
 pub mod select;
+mod shared;
 pub mod signals;
+mod sync;
 mod tasks;
 #[cfg_attr(feature = "mine-timers", path = "../exercises/timers.rs")]
 pub mod timers;
@@ -74,6 +76,9 @@ pub use run_sync::NoResult;
 pub use tasks::TaskId;
 pub use trace::Iteration;
 pub use waking::SignalToken;
+
+// Here for what the tests compile a second time: see `sync`.
+use ::waker::Wake;
 
 // To check one exercise, its tests are compiled into this crate: see the end of cloexec's.
 #[cfg(all(test, feature = "check"))]
