@@ -1,5 +1,6 @@
 //! Running a loop, and stopping it; and what the iteration asks of it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -78,8 +79,10 @@ impl IoLoop {
         let hook = self.0.hook.borrow_mut().take();
         match hook {
             Some(mut hook) => {
-                hook(self, failure);
+                let ended = catch_unwind(AssertUnwindSafe(|| hook(self, failure)));
+                // Back again, whatever it did: it is to hear of the next failure, too.
                 self.0.hook.borrow_mut().get_or_insert(hook);
+                ended.unwrap_or_else(|thrown| resume_unwind(thrown));
             }
             None => eprintln!("ioloop: {failure}"),
         }
