@@ -83,9 +83,9 @@ impl IoLoop {
     /// A descriptor is ready.
     pub(crate) fn dispatch(&self, ready: Ready) {
         if ready.events.contains(Events::INVALID) {
-            self.not_open(ready.token)
+            self.not_open(ready.token);
         } else {
-            dispatch(self, ready)
+            dispatch(self, ready);
         }
     }
 

@@ -227,8 +227,7 @@ fn two_threads_send<C: Crossing + 'static>(shared: &Arc<C>, dropped: &Arc<Atomic
 
 fn one_sends_and_another_stops<C: Crossing + 'static>(shared: &Arc<C>, dropped: &Arc<AtomicUsize>) {
     let item = Item(0, Arc::clone(dropped));
-    let others =
-        [elsewhere(shared, move |shared| shared.send(item)), elsewhere(shared, |shared| shared.stop())];
+    let others = [elsewhere(shared, move |shared| shared.send(item)), elsewhere(shared, Crossing::stop)];
     let (mut ran, mut stops) = (0, 0);
     let mut come_round = || {
         if shared.is_ready() {
