@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use prefork::accept::{Acceptor, Ended};
 
-use crate::{Events, IoLoop, Result, Token};
+use crate::{Events, IoLoop, Outcome, Result, Token};
 
 /// How long a listener is left alone when there is no descriptor at all.
 const STUCK: Duration = Duration::from_millis(100);
@@ -30,7 +30,7 @@ impl Removed {
 
 impl IoLoop {
     /// Accept whoever connects to `listener`, which is nonblocking, and pass them to `connected`: a bounded number a
-    /// turn, as [`Acceptor`] does.
+    /// turn, as [`Acceptor`] does. How many were sent away for want of a descriptor is reported, as a handler's failure.
     ///
     /// # Errors
     /// Those of [`Acceptor::new`] and [`IoLoop::add_handler`].
@@ -49,16 +49,15 @@ impl IoLoop {
             self.add_handler(watched, Events::READ, move |ioloop, _, _| {
                 let turn =
                     acceptor.borrow_mut().accept(Instant::now(), |socket| connected(ioloop, socket))?;
-                if let Some(shed) = turn.shed {
-                    eprintln!("ioloop: no descriptor is left: {shed} clients were sent away");
-                }
                 if let (Ended::Stuck(_), Some(token)) = (turn.ended, *own.borrow()) {
                     ioloop.update_handler(token, Events::empty())?;
                     ioloop.call_later(STUCK, move |ioloop| {
                         ioloop.update_handler(token, Events::READ).or(Ok::<_, crate::Error>(()))
                     });
                 }
-                Ok::<_, crate::Error>(())
+                turn.shed.map_or(Ok(()), |shed| -> Outcome {
+                    Err(format!("no descriptor is left: {shed} clients were sent away").into())
+                })
             })?
         };
         *own.borrow_mut() = Some(token);

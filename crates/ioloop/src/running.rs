@@ -1,5 +1,6 @@
 //! Running a loop, and stopping it; and what the iteration asks of it.
 
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -84,7 +85,8 @@ impl IoLoop {
                 self.0.hook.borrow_mut().get_or_insert(hook);
                 ended.unwrap_or_else(|thrown| resume_unwind(thrown));
             }
-            None => eprintln!("ioloop: {failure}"),
+            // Where nobody reads standard error, writing to it fails, and that is no reason to end.
+            None => drop(writeln!(io::stderr(), "ioloop: {failure}")),
         }
     }
 }

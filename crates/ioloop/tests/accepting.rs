@@ -101,6 +101,11 @@ fn without_a_descriptor_clients_are_sent_away_and_the_loop_sleeps() {
         let answer = helper_said(&["accepting", "no-descriptor", &poller.to_string()]);
         assert_eq!(answer.line("accepted"), "0", "{poller}");
         assert_eq!(answer.line("sent-away"), "5", "{poller}: of five clients");
+        let reported = answer.line("reported");
+        assert!(
+            reported.ends_with("no descriptor is left: 5 clients were sent away"),
+            "{poller}: who sees why clients are gone? The hook heard «{reported}»"
+        );
         let turns: usize = answer.line("turns").parse().unwrap();
         assert!(turns <= 10, "{poller}: {turns} turns in 50 ms, for five clients: it spins");
         assert_eq!(answer.line("afterwards"), "accepted", "{poller}: there are descriptors again");

@@ -207,3 +207,12 @@ fn a_loop_does_not_survive_exec() {
 fn an_error_of_the_poller_comes_out_of_start() {
     assert_eq!(helper_said(&["sources", "broken"]).line("start"), "EINVAL, and then Ok");
 }
+
+/// Standard error as a pipe whose reader is gone: `eprintln!` panics then.
+#[test]
+fn a_failure_that_nobody_can_be_told_of_does_not_end_the_loop() {
+    for poller in Kind::ALL {
+        let answer = helper_said(&["sources", "unheard", &poller.to_string()]);
+        assert_eq!(answer.line("start"), "Ok(())", "{poller}");
+    }
+}

@@ -7,10 +7,21 @@ use serde_json::Value;
 
 use crate::checkout::Checkout;
 
-/// Check `add`, which does this, with a patience of a second.
+/// Check `add`, which does this, with the tool's own patience: what is stopped for another reason than silence
+/// is stopped long before.
 fn check(checkout: &Checkout, body: &str) -> Value {
+    check_for(checkout, "10", body)
+}
+
+/// The same for what hangs. As long as this, so that on a busy machine, too, everybody is by then where they
+/// hang.
+fn check_a_hang(checkout: &Checkout, body: &str) -> Value {
+    check_for(checkout, "2", body)
+}
+
+fn check_for(checkout: &Checkout, patience: &str, body: &str) -> Value {
     checkout.add_does(body);
-    let json = checkout.workbook(&["check", "add", "--patience", "1", "--json"]).json();
+    let json = checkout.workbook(&["check", "add", "--patience", patience, "--json"]).json();
     json[0].clone()
 }
 
@@ -34,8 +45,8 @@ fn assert_says(json: &Value, test: &str, words: &[&str]) {
 #[test]
 fn a_loop_without_end_is_stopped_and_named() {
     let checkout = Checkout::new();
-    let json = check(&checkout, "while b == -2 { std::hint::spin_loop() }");
-    assert_says(&json, "negative", &["nothing happened for 1 s", "thread negative: runs, in no system call"]);
+    let json = check_a_hang(&checkout, "while b == -2 { std::hint::spin_loop() }");
+    assert_says(&json, "negative", &["nothing happened for 2 s", "thread negative: runs, in no system call"]);
     assert_eq!(message(&json, "small_numbers"), None, "the others have their verdict");
     assert_eq!(message(&json, "too_large"), None);
     assert_eq!(json["passed"], false);
@@ -45,8 +56,8 @@ fn a_loop_without_end_is_stopped_and_named() {
 fn every_process_of_a_hang_is_shown_with_the_call_it_sleeps_in() {
     let checkout = Checkout::new();
     checkout.add_does("if b == -2 { shell(\"sleep 1000; :\", true).wait().unwrap(); }");
-    let said = checkout.workbook(&["check", "add", "--patience", "1"]);
-    said.expect(1, &["3 of 4 tests pass", "negative", "nothing happened for 1 s"]);
+    let said = checkout.workbook(&["check", "add", "--patience", "2"]);
+    said.expect(1, &["3 of 4 tests pass", "negative", "nothing happened for 2 s"]);
     // The test waits for the shell, the shell for sleep, and sleep sleeps, although in another session.
     said.expect(
         1,
@@ -68,9 +79,9 @@ fn a_test_that_never_got_its_turn_is_not_said_to_hang() {
                 .map(hang)
                 .collect::<String>()
     });
-    let json = check(&checkout, "while b == -2 { std::thread::park() }");
+    let json = check_a_hang(&checkout, "while b == -2 { std::thread::park() }");
     assert_eq!(json["tests"][0]["name"], "a_hang_0", "what hangs comes first: {json}");
-    assert_says(&json, "a_hang_0", &["nothing happened for 1 s", "thread a_hang_0: sleeps in futex"]);
+    assert_says(&json, "a_hang_0", &["nothing happened for 2 s", "thread a_hang_0: sleeps in futex"]);
     assert_says(&json, "waits_its_turn", &["it did not get its turn"]);
 }
 

@@ -24,6 +24,7 @@ pub fn no_descriptor(poller: Kind) -> Outcome {
     let (accepted, turns) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
     let counted = Rc::clone(&accepted);
     let _accepting = ioloop.add_accept_handler(listener, move |_, _| counted.set(counted.get() + 1))?;
+    ioloop.handle_callback_exception(|_, failure| println!("reported {failure}"));
     let counted = Rc::clone(&turns);
     ioloop.subscribe(move |_, _| counted.set(counted.get() + 1));
 

@@ -28,6 +28,7 @@ pub fn answer(args: &[&str]) -> i32 {
         ["interrupted", poller] => poller.parse().map_err(Into::into).and_then(interrupted::run),
         ["signals", what] => signals::run(what),
         ["sources", "broken"] => sources::broken(),
+        ["sources", "unheard", poller] => poller.parse().map_err(Into::into).and_then(sources::unheard),
         ["sources", "many", poller] => poller.parse().map_err(Into::into).and_then(sources::many),
         _ => Err(format!("no such thing is asked of this helper: {args:?}").into()),
     };

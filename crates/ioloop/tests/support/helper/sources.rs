@@ -1,17 +1,18 @@
 //! `sources many POLLER`: thousands that are ready, and the first of which removes all others. `sources broken`: a
-//! loop whose epoll is no epoll.
+//! loop whose epoll is no epoll. `sources unheard POLLER`: failures, and nobody who reads standard error.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{File, read_dir, read_link};
 use std::mem::ManuallyDrop;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Duration;
 
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop, Token};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::dup2;
+use nix::unistd::{dup2, dup2_stderr, pipe};
 
 use super::super::turns;
 use super::Outcome;
@@ -68,5 +69,22 @@ pub fn broken() -> Outcome {
         result.map_or_else(|errno| format!("{errno:?}"), |()| "Ok".into())
     };
     println!("start {}, and then {}", word(started), word(again));
+    Ok(())
+}
+
+pub fn unheard(poller: Kind) -> Outcome {
+    testing::ignore_sigpipe();
+    let (reader, writer) = pipe()?;
+    drop(reader);
+    dup2_stderr(&writer)?;
+    let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
+    let ready = EventFd::from_value_and_flags(1, EfdFlags::EFD_CLOEXEC)?;
+    ioloop.add_callback(|_| Err::<(), _>("a callback's"));
+    ioloop.call_later(Duration::ZERO, |_| Err::<(), _>("a timer's"));
+    ioloop.add_handler(ready, Events::READ | Events::ONESHOT, |ioloop, _, _| {
+        ioloop.add_callback(IoLoop::stop);
+        Err::<(), _>("a handler's")
+    })?;
+    println!("start {:?}", ioloop.start());
     Ok(())
 }
