@@ -308,6 +308,39 @@ bench *CHAPTERS:
 soak N='10':
     @{{tool}} soak {{N}}
 
+# Look for memory errors and descriptors left in the loop's tests; needs valgrind. `just valgrind calls` for one file
+[group('maintain')]
+[no-exit-message]
+valgrind *TESTS:
+    #!/usr/bin/env sh
+    set -eu
+    if ! command -v valgrind >/dev/null; then
+        echo "There is no valgrind here. Debian's package has the same name: apt-get install valgrind" >&2
+        exit 1
+    fi
+    # loom's threads are stacks that it exchanges itself, which valgrind takes for errors; and it has no memory of its own.
+    tests="{{TESTS}}"
+    [ -n "$tests" ] || tests=$(ls crates/ioloop/tests | sed -n 's/[.]rs$//p' | grep -vx crossing)
+    set --
+    for test in $tests; do set -- "$@" --test "$test"; done
+    runner="valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite"
+    runner="$runner --errors-for-leak-kinds=definite --track-fds=yes"
+    # Under it a second is a minute.
+    PATIENCE=300 exec cargo --config "target.'cfg(unix)'.runner = '$runner'" \
+        test --package ioloop "$@" --no-fail-fast -- --test-threads=2
+
+# Look for undefined behaviour in what of the loop asks no kernel; needs Miri, which is nightly Rust's
+[group('maintain')]
+[no-exit-message]
+miri:
+    #!/usr/bin/env sh
+    set -eu
+    if ! cargo +nightly miri --version >/dev/null 2>&1; then
+        echo "There is no Miri here: rustup toolchain install nightly --component miri" >&2
+        exit 1
+    fi
+    exec cargo +nightly miri test --target-dir target/miri --package ioloop --test callbacks --test handlers --test timers
+
 # Run what CI runs
 [group('maintain')]
 ci:

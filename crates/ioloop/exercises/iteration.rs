@@ -1,9 +1,9 @@
-//! Exercise `ioloop/iteration`: one turn of the loop.
+//! Exercise `ioloop/iteration`: one turn of the loop, and turns until it is stopped.
 //!
 //! Goal: callbacks, timers, the sleep, handlers, in this order. What is queued and who is due is settled when the turn
 //! begins; what is added later waits for the next one, and what is cancelled before its turn does not run. It sleeps
 //! until the nearest deadline, an hour at most, and not at all with something queued. A stop is obeyed before the sleep,
-//! and nowhere else. Whoever subscribed is told what was done.
+//! and nowhere else, but for one that came before the first turn. Whoever subscribed is told what was done.
 //!
 //! What there is: `callbacks.take`, `timers.collect`, `take` and `nearest`; `run_all` runs callbacks, and reports what
 //! goes wrong; `is_running` says whether nobody stopped the loop, and takes the stop; `wait` sleeps, and `dispatch` runs
@@ -12,6 +12,14 @@
 //! Run `cargo run -p workbook check ioloop/iteration` after each change; `hint ioloop/iteration` if you are stuck.
 
 use crate::{IoLoop, Result};
+
+/// Turn after turn, until it is stopped.
+///
+/// # Errors
+/// The poller's.
+pub(crate) fn run(ioloop: &IoLoop) -> Result<()> {
+    todo!("have {ioloop:?} turn until it is stopped: write `run` in exercises/iteration.rs")
+}
 
 /// Run one. False if the loop was stopped: it has not slept then.
 ///

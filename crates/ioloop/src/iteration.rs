@@ -5,7 +5,8 @@
 //! - the timers that are due when it begins are run after the callbacks, in the order of their deadlines;
 //! - then it sleeps: not at all with something queued, else until the nearest deadline, at most an hour;
 //! - then every descriptor that is ready has its handler run, unless that was removed meanwhile;
-//! - a stop, wherever it comes from, is obeyed before the sleep, and nowhere else.
+//! - a stop, wherever it comes from, is obeyed before the sleep, and nowhere else; one that comes before the first
+//!   iteration is obeyed before that.
 
 use std::time::Duration;
 
@@ -15,6 +16,21 @@ use crate::{IoLoop, Origin, Result};
 
 /// The longest sleep. A loop that wakes once an hour for nothing costs nothing.
 const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Turn after turn, until it is stopped.
+///
+/// # Errors
+/// The poller's.
+// ANCHOR: run
+pub(crate) fn run(ioloop: &IoLoop) -> Result<()> {
+    // A stop may have come before the start. The first turn would run what is queued before it looks.
+    if !ioloop.is_running() {
+        return Ok(());
+    }
+    while turn(ioloop)? {}
+    Ok(())
+}
+// ANCHOR_END: run
 
 /// Run one. False if the loop was stopped: it has not slept then.
 ///

@@ -1,7 +1,8 @@
 //! An event loop: Tornado's IOLoop in Rust.
 //!
 //! - [`IoLoop`]: what is given to it, and running it; [`LoopHandle`]: what other threads have of it;
-//! - `iteration`: the order of everything; `run_sync`: futures on it, and a function that waits for one;
+//! - `iteration`: the order of everything; `dispatch`: running a handler, whatever it does; `run_sync`: futures on it,
+//!   and a function that waits for one;
 //! - [`callbacks`], [`timers`], [`handlers`]: what it keeps;
 //! - [`poller`]: what it sleeps in: epoll, poll or select;
 //! - [`Clock`], [`Failure`], `current`, `accept`: where the time comes from, what goes wrong, which loop is meant, and
@@ -23,7 +24,10 @@
 //! ```
 
 // What is yet to be written calls nothing of what is there for it.
-#![cfg_attr(any(feature = "mine-iteration", feature = "mine-run_sync"), allow(dead_code))]
+#![cfg_attr(
+    any(feature = "mine-dispatch", feature = "mine-iteration", feature = "mine-run_sync"),
+    allow(dead_code)
+)]
 
 mod accept;
 pub mod blocking;
@@ -32,6 +36,8 @@ pub mod callbacks;
 mod calls;
 mod clock;
 mod current;
+#[cfg_attr(feature = "mine-dispatch", path = "../exercises/dispatch.rs")]
+mod dispatch;
 #[cfg_attr(feature = "mine-epoll", path = "../exercises/epoll.rs")]
 pub mod epoll;
 mod events;
@@ -51,7 +57,9 @@ mod ready;
 mod run_sync;
 mod running;
 pub mod select;
+mod shared;
 pub mod signals;
+mod sync;
 mod tasks;
 #[cfg_attr(feature = "mine-timers", path = "../exercises/timers.rs")]
 pub mod timers;
@@ -75,12 +83,19 @@ pub use tasks::TaskId;
 pub use trace::Iteration;
 pub use waking::SignalToken;
 
+// Here for what the tests compile a second time: see `sync`.
+use ::waker::Wake;
+
 // To check one exercise, its tests are compiled into this crate: see the end of cloexec's.
 #[cfg(all(test, feature = "check"))]
 extern crate self as ioloop;
 
 #[cfg(all(test, feature = "check", feature = "mine-callbacks"))]
 #[path = "../tests/callbacks.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-dispatch"))]
+#[path = "../tests/dispatch.rs"]
 mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-epoll"))]

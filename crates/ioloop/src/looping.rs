@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prefork::fork::ForkGuard;
+use waker::eventfd;
 
 use crate::blocking::Watch;
 use crate::callbacks::Callbacks;
@@ -87,7 +88,7 @@ impl IoLoop {
     #[track_caller]
     pub fn with(config: Config) -> Result<Self> {
         let guard = ForkGuard::new("an event loop");
-        let shared = Arc::new(Shared::new()?);
+        let shared = Arc::new(Shared::new(eventfd::Waker::new()?));
         let inner = Inner {
             poller: RefCell::new(config.poller.make()?),
             kind: config.poller,

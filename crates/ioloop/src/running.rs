@@ -1,6 +1,7 @@
 //! Running a loop, and stopping it; and what the iteration asks of it.
 
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -17,18 +18,9 @@ impl IoLoop {
         if self.0.started.get() {
             return Err(Error::on("start", "a loop that runs")(Errno::EBUSY));
         }
-        // Both, whatever the first one says: a stop is a flag, and no counter.
-        if self.0.stopped.replace(false) | self.0.shared.take_stop() {
-            return Ok(());
-        }
         let _running = Running::new(self);
         let _current = current::Entered::new(self);
-        loop {
-            match iteration::turn(self) {
-                Ok(true) => {}
-                other => break other.map(drop),
-            }
-        }
+        iteration::run(self)
     }
 
     /// Come back from [`IoLoop::start`] after what is queued and due in this iteration, before the next sleep. If it
@@ -88,8 +80,10 @@ impl IoLoop {
         let hook = self.0.hook.borrow_mut().take();
         match hook {
             Some(mut hook) => {
-                hook(self, failure);
+                let ended = catch_unwind(AssertUnwindSafe(|| hook(self, failure)));
+                // Back again, whatever it did: it is to hear of the next failure, too.
                 self.0.hook.borrow_mut().get_or_insert(hook);
+                ended.unwrap_or_else(|thrown| resume_unwind(thrown));
             }
             // Where nobody reads standard error, writing to it fails, and that is no reason to end.
             None => drop(writeln!(io::stderr(), "ioloop: {failure}")),
@@ -110,8 +104,9 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.0.started.set(false);
-        // It was for this run.
+        // Whoever stopped it has what they wanted, as often as they said it: a stop is a flag, and no counter.
         self.0.0.stopped.set(false);
+        self.0.0.shared.take_stop();
         self.0.disarm();
     }
 }

@@ -4,18 +4,19 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use nix::errno::Errno;
 
-use crate::failure::guarded;
+use crate::dispatch::dispatch;
 use crate::poller::is_open;
 use crate::{Cause, Error, Events, Failure, IoLoop, Origin, Outcome, Ready, Reply, Result, Token};
 
-type Run = Box<dyn FnMut(&IoLoop, Events) -> Outcome>;
+/// What runs at each event.
+pub(crate) type Run = Box<dyn FnMut(&IoLoop, Events) -> Outcome>;
 
 /// A handler, and what it is registered for.
 pub(crate) struct Handler {
-    fd: RawFd,
+    pub(crate) fd: RawFd,
     interest: Events,
-    /// Out of its place while it runs.
-    run: Option<Run>,
+    /// Owns the source. Out of its place while it runs.
+    pub(crate) run: Option<Run>,
 }
 
 impl IoLoop {
@@ -79,38 +80,33 @@ impl IoLoop {
         drop(handler);
     }
 
-    // ANCHOR: dispatch
+    /// A descriptor is ready.
     pub(crate) fn dispatch(&self, ready: Ready) {
-        let Ready { token, events } = ready;
-        let found =
-            self.0.handlers.borrow_mut().get_mut(token).map(|handler| (handler.fd, handler.run.take()));
-        let Some((fd, Some(mut run))) = found else {
-            // Nobody was removed since the kernel was asked, so it reports something that the loop knows nothing of.
-            if !self.0.removed.get() {
-                self.rebuild();
-            }
-            return;
-        };
-        let outcome = if events.contains(Events::INVALID) {
-            Err(Cause::Error(
-                Error::on("poll", format_args!("descriptor {fd}, which is not open"))(Errno::EBADF).into(),
-            ))
+        if ready.events.contains(Events::INVALID) {
+            self.not_open(ready.token);
         } else {
-            guarded(|| run(self, events))
-        };
-        // Back in its place, if it has that still; else it is dropped, with its source, now that it has come back.
-        let homeless = match self.0.handlers.borrow_mut().get_mut(token) {
-            Some(handler) => handler.run.replace(run),
-            None => Some(run),
-        };
-        drop(homeless);
-        if let Err(cause) = outcome {
-            self.handler_failed(token, Failure { origin: Origin::Handler(fd), cause });
+            dispatch(self, ready);
         }
     }
-    // ANCHOR_END: dispatch
 
-    fn handler_failed(&self, token: Token, failure: Failure) {
+    /// The poller says that the number is no open descriptor any more.
+    fn not_open(&self, token: Token) {
+        let Some(fd) = self.0.handlers.borrow_mut().get_mut(token).map(|handler| handler.fd) else { return };
+        let object = format_args!("descriptor {fd}, which is not open");
+        let cause = Cause::Error(Error::on("poll", object)(Errno::EBADF).into());
+        self.handler_failed(token, Failure { origin: Origin::Handler(fd), cause });
+    }
+
+    /// There was an event that nobody hears of.
+    pub(crate) fn reached_nobody(&self) {
+        // Nobody was removed since the kernel was asked, so it reports something that the loop knows nothing of.
+        if !self.0.removed.get() {
+            self.rebuild();
+        }
+    }
+
+    /// A handler failed, and is back in its place, if it has that still.
+    pub(crate) fn handler_failed(&self, token: Token, failure: Failure) {
         let Origin::Handler(fd) = failure.origin else { return };
         // Closed behind the loop's back. If the file is open elsewhere, epoll goes on reporting it, and nobody can
         // tell it not to by a number that is gone: only a new epoll is rid of it.

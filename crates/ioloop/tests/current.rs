@@ -38,7 +38,7 @@ fn a_loop_that_is_dropped_is_current_no_more() {
 fn the_instance_is_the_processs_and_found_where_it_lives() {
     says(
         "instance",
-        "before: none; installed; twice: EEXIST; in its thread: current; elsewhere: a handle, not current",
+        "before: none; installed; twice: EEXIST; in its thread: current, and without it none; elsewhere: a handle, not current",
     );
 }
 

@@ -188,14 +188,69 @@ fn a_stop_before_the_start_makes_it_come_back_at_once() {
         let seen = log.clone();
         ioloop.add_callback(move |ioloop| {
             seen.add("callback");
-            ioloop.stop();
+            // What makes the two ways to be wrong differ: one is stopped after a turn, the other runs on.
+            ioloop.add_callback(move |ioloop| {
+                seen.add("next turn");
+                ioloop.stop();
+            });
         });
         ioloop.stop();
         ioloop.stop();
         ioloop.start().unwrap();
-        assert_eq!(log.take(), [""; 0], "a start after a stop runs nothing");
+        let ran = log.take();
+        assert_ne!(ran, ["callback"], "a stop that came before the start was obeyed a turn later");
+        assert_eq!(ran, [""; 0], "a stop that came before the start was forgotten");
         ioloop.start().unwrap();
-        assert_eq!(log.take(), ["callback"], "a stop is a flag and no counter: the second start runs");
+        assert_eq!(
+            log.take(),
+            ["callback", "next turn"],
+            "a stop is a flag and no counter: two of them are one, and the second start runs"
+        );
+    });
+}
+
+#[test]
+fn a_stop_from_another_thread_before_the_start_counts_too() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.add_callback(move |_| seen.add("callback"));
+        ioloop.add_callback(IoLoop::stop);
+        let handle = ioloop.handle();
+        std::thread::spawn(move || handle.stop()).join().unwrap().unwrap();
+        ioloop.start().unwrap();
+        assert_eq!(
+            log.take(),
+            [""; 0],
+            "it was stopped from another thread, and the loop ran a turn all the same"
+        );
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), ["callback"], "the second start runs what was queued");
+    });
+}
+
+/// The one from inside, and at the same time one from outside.
+#[test]
+fn two_stops_of_one_run_are_one() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        ioloop.add_callback(|ioloop| {
+            let handle = ioloop.handle();
+            std::thread::spawn(move || handle.stop()).join().unwrap().unwrap();
+            ioloop.stop();
+        });
+        ioloop.start().unwrap();
+        let seen = log.clone();
+        ioloop.add_callback(move |ioloop| {
+            seen.add("callback");
+            ioloop.stop();
+        });
+        ioloop.start().unwrap();
+        assert_eq!(
+            log.take(),
+            ["callback"],
+            "one of them is left, and has stopped the next run before it began"
+        );
     });
 }
 

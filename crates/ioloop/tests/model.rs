@@ -1,12 +1,16 @@
 //! Whatever is done to a loop, in whatever order: it does what a simple model of it says. On every poller.
 //!
-//! The model knows which pipes have a byte, which are watched and for what, which callbacks are queued and which
-//! timers wait. After each turn of the loop, what ran is compared with what the model says must have run.
+//! Callbacks and timers are added, sent by another thread's way, and cancelled; they add others, cancel, remove and stop.
+//! Pipes are watched under one number or several, for every state or once, and removed; numbers are used again at once.
+//! After each turn of the loop, what ran is compared with what the model says must have run; and what was removed must
+//! be closed.
 
+#[path = "support/simulated.rs"]
+mod simulated;
 mod support;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,59 +19,68 @@ use arbtest::arbitrary::{Result, Unstructured};
 use arbtest::arbtest;
 use ioloop::poller::Kind;
 use ioloop::timers::TimerId;
-use ioloop::{Clock, Config, Events, FakeClock, IoLoop, Token};
+use ioloop::{Clock, Config, Events, FakeClock, IoLoop, Outcome, Token};
+use nix::errno::Errno;
+use simulated::{Action, LAST, Ran, Simulated, TURN, Watch};
 
-/// What ran.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Ran {
-    Callback(u32),
-    Timer(u32),
-    /// The handler of the pipe of that name.
-    Handler(u32),
+/// What the callbacks know. It is their thread's, so that what is sent by another thread's way can know it too.
+#[derive(Default)]
+struct World {
+    ran: Vec<Ran>,
+    ids: BTreeMap<u32, TimerId>,
+    tokens: BTreeMap<u32, Token>,
 }
 
-type Log = Rc<RefCell<Vec<Ran>>>;
+thread_local! {
+    static WORLD: RefCell<World> = RefCell::default();
+}
+
+fn world<T>(with: impl FnOnce(&mut World) -> T) -> T {
+    WORLD.with_borrow_mut(with)
+}
+
+/// What a callback or a timer does, and that it ran.
+fn runs(ran: Ran, action: Action) -> impl FnOnce(&IoLoop) + Send {
+    move |ioloop| {
+        if !matches!(ran, Ran::Callback(TURN | LAST)) {
+            world(|world| world.ran.push(ran));
+        }
+        match action {
+            Action::Nothing => {}
+            Action::Add(name) => ioloop.add_callback(runs(Ran::Callback(name), Action::Nothing)),
+            Action::AddTimer(name, delay) => add_timer(ioloop, name, delay, Action::Nothing),
+            Action::Cancel(name) => ioloop.remove_timeout(world(|world| world.ids[&name])),
+            Action::Remove(name) => ioloop.remove_handler(world(|world| world.tokens[&name])),
+            Action::Stop => ioloop.stop(),
+            Action::OneTurnMore => ioloop.add_callback(runs(Ran::Callback(LAST), Action::Stop)),
+        }
+    }
+}
+
+fn add_timer(ioloop: &IoLoop, name: u32, delay: Duration, action: Action) {
+    let id = ioloop.call_later(delay, runs(Ran::Timer(name), action));
+    world(|world| world.ids.insert(name, id));
+}
 
 struct Model {
     ioloop: IoLoop,
     clock: FakeClock,
-    ran: Log,
-    /// The next name: whatever is made gets one that nothing else ever had.
+    simulated: Simulated,
+    /// The next name.
     names: u32,
-    queued: Vec<u32>,
-    /// By deadline, and among equals in the order of their names.
-    timers: BTreeSet<(Duration, u32)>,
-    ids: BTreeMap<u32, (Duration, TimerId)>,
-    pipes: BTreeMap<u32, Pipe>,
-    /// Ids and tokens of what is gone: nothing done with them may have an effect.
-    gone: Vec<TimerId>,
-    removed: Vec<Token>,
-}
-
-struct Pipe {
-    token: Token,
-    watched: bool,
-    bytes: usize,
-    writer: PipeWriter,
-    reader: Rc<PipeReader>,
+    /// By the name of who watches them. The model holds them too, so that it can look: the number is free again when both
+    /// let go.
+    sources: BTreeMap<u32, Rc<PipeReader>>,
+    writers: BTreeMap<u32, PipeWriter>,
 }
 
 impl Model {
     fn new(poller: Kind) -> Self {
+        WORLD.take();
         let clock = FakeClock::default();
         let config = Config { poller, clock: Clock::Fake(clock.clone()), make_current: Some(false) };
-        Self {
-            ioloop: IoLoop::with(config).unwrap(),
-            clock,
-            ran: Log::default(),
-            names: 0,
-            queued: Vec::new(),
-            timers: BTreeSet::new(),
-            ids: BTreeMap::new(),
-            pipes: BTreeMap::new(),
-            gone: Vec::new(),
-            removed: Vec::new(),
-        }
+        let (ioloop, simulated) = (IoLoop::with(config).unwrap(), Simulated::default());
+        Self { ioloop, clock, simulated, names: LAST, sources: BTreeMap::new(), writers: BTreeMap::new() }
     }
 
     fn name(&mut self) -> u32 {
@@ -76,150 +89,215 @@ impl Model {
     }
 
     fn do_something(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
-        match random.int_in_range(0..=10)? {
-            0 => self.add_callback(),
-            1 => {
-                let delay = Duration::from_millis(random.int_in_range(0..=5)?);
-                self.add_timer(delay);
+        match random.int_in_range(0..=15)? {
+            0 => self.add_callback(random)?,
+            1 => self.send(random)?,
+            2 | 3 => self.add_a_timer(random)?,
+            4 => self.cancel(random)?,
+            5 | 6 if self.sources.len() < 20 => self.watch_a_new_pipe(random)?,
+            7 if self.sources.len() < 20 => self.watch_a_duplicate(random)?,
+            8 => self.remove(random)?,
+            9 => self.update(random)?,
+            10 | 11 => self.write(random)?,
+            12 => self.stop(random)?,
+            13 => {
+                let time = Duration::from_millis(random.int_in_range(0..=3)?);
+                self.clock.advance(time);
+                self.simulated.now += time;
             }
-            2 => self.cancel(random)?,
-            3 | 4 if self.pipes.len() < 20 => self.add_pipe(),
-            5 => self.remove(random)?,
-            6 => self.watch(random)?,
-            7 => self.write(random)?,
-            8 => self.use_what_is_gone(random)?,
-            9 => self.clock.advance(Duration::from_millis(random.int_in_range(0..=3)?)),
             _ => self.turn(),
         }
+        self.what_is_gone_is_closed();
         Ok(())
     }
 
-    fn add_callback(&mut self) {
-        let (name, ran) = (self.name(), Rc::clone(&self.ran));
-        self.ioloop.add_callback(move |_| ran.borrow_mut().push(Ran::Callback(name)));
-        self.queued.push(name);
+    fn add_callback(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
+        let (name, action) = (self.name(), self.action(random)?);
+        self.ioloop.add_callback(runs(Ran::Callback(name), action));
+        self.simulated.queued.push((name, action));
+        Ok(())
     }
 
-    fn add_timer(&mut self, delay: Duration) {
-        let (name, ran) = (self.name(), Rc::clone(&self.ran));
-        let deadline = self.ioloop.time() + delay;
-        let id = self.ioloop.call_at(deadline, move |_| ran.borrow_mut().push(Ran::Timer(name)));
-        self.timers.insert((deadline, name));
-        self.ids.insert(name, (deadline, id));
+    /// The loop is nobody's current one between its turns, so this goes the way of other threads.
+    fn send(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
+        let (name, action) = (self.name(), self.action(random)?);
+        self.ioloop.handle().add_callback(runs(Ran::Callback(name), action)).unwrap();
+        self.simulated.sent.push((name, action));
+        Ok(())
+    }
+
+    fn add_a_timer(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
+        let (name, action) = (self.name(), self.action(random)?);
+        let delay = Duration::from_millis(random.int_in_range(0..=5)?);
+        add_timer(&self.ioloop, name, delay, action);
+        self.simulated.add_timer(name, delay, action);
+        Ok(())
+    }
+
+    fn action(&mut self, random: &mut Unstructured<'_>) -> Result<Action> {
+        Ok(match random.int_in_range(0..=9)? {
+            0 => Action::Add(self.name()),
+            1 => Action::AddTimer(self.name(), Duration::from_millis(random.int_in_range(0..=2)?)),
+            2 => pick(random, self.a_timer())?.map_or(Action::Nothing, Action::Cancel),
+            3 => pick(random, self.a_token())?.map_or(Action::Nothing, Action::Remove),
+            4 => Action::Stop,
+            _ => Action::Nothing,
+        })
+    }
+
+    /// Every timer there ever was, and every watch: what is done with those that are gone must have no effect.
+    fn a_timer(&self) -> Vec<u32> {
+        world(|world| world.ids.keys().copied().collect())
+    }
+
+    fn a_token(&self) -> Vec<u32> {
+        world(|world| world.tokens.keys().copied().collect())
     }
 
     fn cancel(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
-        let names: Vec<u32> = self.ids.keys().copied().collect();
-        if !names.is_empty() {
-            let name = *random.choose(&names)?;
-            let (deadline, id) = self.ids.remove(&name).unwrap();
-            self.timers.remove(&(deadline, name));
-            self.ioloop.remove_timeout(id);
-            self.gone.push(id);
+        if let Some(name) = pick(random, self.a_timer())? {
+            self.ioloop.remove_timeout(world(|world| world.ids[&name]));
+            self.simulated.cancel(name);
         }
         Ok(())
     }
 
-    fn add_pipe(&mut self) {
+    fn watch_a_new_pipe(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
         let (reader, writer) = support::a_pipe();
-        let (name, ran, reader) = (self.name(), Rc::clone(&self.ran), Rc::new(reader));
-        let source = Rc::clone(&reader);
-        // The model holds the reader too, so that it can look; the number is free again when both let go.
-        let token = self.ioloop.add_handler(source, Events::READ, move |_, reader: &Rc<PipeReader>, _| {
-            let mut reader: &PipeReader = reader;
-            reader.read_exact(&mut [0])?;
-            ran.borrow_mut().push(Ran::Handler(name));
-            Ok::<_, std::io::Error>(())
-        });
-        self.pipes.insert(name, Pipe { token: token.unwrap(), watched: true, bytes: 0, writer, reader });
+        let pipe = self.name();
+        self.writers.insert(pipe, writer);
+        self.simulated.pipes.insert(pipe, 0);
+        self.watch(pipe, reader, true, random.ratio(1, 4)?);
+        Ok(())
     }
 
-    fn pick(&self, random: &mut Unstructured<'_>) -> Result<Option<u32>> {
-        let names: Vec<u32> = self.pipes.keys().copied().collect();
-        Ok(if names.is_empty() { None } else { Some(*random.choose(&names)?) })
-    }
-
-    /// Numbers are used again at once: the next pipe gets these.
-    fn remove(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
-        if let Some(name) = self.pick(random)? {
-            let pipe = self.pipes.remove(&name).unwrap();
-            self.ioloop.remove_handler(pipe.token);
-            self.removed.push(pipe.token);
-            assert_eq!(
-                Rc::strong_count(&pipe.reader),
-                1,
-                "the loop keeps the source of a handler that was removed"
-            );
+    /// The same file under another number.
+    fn watch_a_duplicate(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
+        let there: Vec<u32> = self.sources.keys().copied().collect();
+        if let Some(name) = pick(random, there)? {
+            let duplicate = self.sources[&name].try_clone().unwrap();
+            self.watch(self.simulated.watches[&name].pipe, duplicate, false, random.ratio(1, 4)?);
         }
         Ok(())
     }
 
-    fn watch(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
-        if let Some(name) = self.pick(random)? {
-            let pipe = self.pipes.get_mut(&name).unwrap();
-            pipe.watched = random.arbitrary()?;
-            let interest = if pipe.watched { Events::READ } else { Events::empty() };
-            self.ioloop.update_handler(pipe.token, interest).unwrap();
+    fn watch(&mut self, pipe: u32, reader: PipeReader, reads: bool, removes_itself: bool) {
+        let (name, source) = (self.name(), Rc::new(reader));
+        let handler = move |ioloop: &IoLoop, source: &Rc<PipeReader>, _| -> Outcome {
+            world(|world| world.ran.push(Ran::Handler(name)));
+            if reads {
+                (&**source).read_exact(&mut [0])?;
+            }
+            if removes_itself {
+                ioloop.remove_handler(world(|world| world.tokens[&name]));
+            }
+            Ok(())
+        };
+        let token = self.ioloop.add_handler(Rc::clone(&source), Events::READ, handler).unwrap();
+        world(|world| world.tokens.insert(name, token));
+        self.sources.insert(name, source);
+        self.simulated.watches.insert(name, Watch { pipe, on: true, oneshot: false, reads, removes_itself });
+    }
+
+    fn remove(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
+        if let Some(name) = pick(random, self.a_token())? {
+            self.ioloop.remove_handler(world(|world| world.tokens[&name]));
+            self.simulated.remove(name);
+        }
+        Ok(())
+    }
+
+    fn update(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
+        if let Some(name) = pick(random, self.a_token())? {
+            let (on, oneshot) = (random.arbitrary()?, random.arbitrary()?);
+            let mut interest = if on { Events::READ } else { Events::empty() };
+            interest.set(Events::ONESHOT, oneshot);
+            let updated = self.ioloop.update_handler(world(|world| world.tokens[&name]), interest);
+            match self.simulated.watches.get_mut(&name) {
+                Some(watch) => (watch.on, watch.oneshot) = (on, oneshot),
+                None => {
+                    assert_eq!(updated.map_err(|error| error.errno), Err(Errno::ENOENT), "it is nobody's")
+                }
+            }
         }
         Ok(())
     }
 
     fn write(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
-        if let Some(name) = self.pick(random)? {
-            let pipe = self.pipes.get_mut(&name).unwrap();
-            pipe.writer.write_all(b"x").unwrap();
-            pipe.bytes += 1;
+        if let Some(pipe) = pick(random, self.writers.keys().copied().collect())? {
+            (&self.writers[&pipe]).write_all(b"x").unwrap();
+            *self.simulated.pipes.get_mut(&pipe).unwrap() += 1;
         }
         Ok(())
     }
 
-    fn use_what_is_gone(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
-        if !self.gone.is_empty() {
-            self.ioloop.remove_timeout(*random.choose(&self.gone)?);
+    fn stop(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
+        if random.arbitrary()? {
+            self.ioloop.stop()
+        } else {
+            self.ioloop.handle().stop().unwrap()
         }
-        if !self.removed.is_empty() {
-            let token = *random.choose(&self.removed)?;
-            self.ioloop.remove_handler(token);
-            assert!(
-                self.ioloop.update_handler(token, Events::READ).is_err(),
-                "a token that is nobody's was updated"
-            );
-        }
+        self.simulated.stopped = true;
         Ok(())
     }
 
-    /// One iteration, with a look for events, and what the model says of it.
+    /// One iteration with a look for events and one without, unless somebody stops it before; and what the model says.
     fn turn(&mut self) {
-        let now = self.ioloop.time();
-        let callbacks = std::mem::take(&mut self.queued);
-        let mut wanted: Vec<Ran> = callbacks.into_iter().map(Ran::Callback).collect();
-        while let Some((deadline, name)) =
-            self.timers.first().copied().filter(|(deadline, _)| *deadline <= now)
-        {
-            self.timers.remove(&(deadline, name));
-            let (_, id) = self.ids.remove(&name).unwrap();
-            self.gone.push(id);
-            wanted.push(Ran::Timer(name));
+        // Stopped early, it may have left the end of another turn.
+        if self.simulated.queued.iter().all(|(name, _)| *name != LAST) {
+            self.ioloop.add_callback(runs(Ran::Callback(TURN), Action::OneTurnMore));
+            self.simulated.queued.push((TURN, Action::OneTurnMore));
         }
-        let mut handlers = Vec::new();
-        for (name, pipe) in self.pipes.iter_mut().filter(|(_, pipe)| pipe.watched && pipe.bytes > 0) {
-            pipe.bytes -= 1;
-            handlers.push(Ran::Handler(*name));
-        }
-        // The stop is the last callback: it comes before the second sleep. The first does not last, as it is queued.
-        self.ioloop.add_callback(|ioloop| ioloop.add_callback(IoLoop::stop));
         self.ioloop.start().unwrap();
-        let mut ran = self.ran.take();
+        self.simulated.start();
+        let mut ran = world(|world| std::mem::take(&mut world.ran));
         // In which order descriptors are reported is the kernel's affair.
-        let from = ran.iter().position(|ran| matches!(ran, Ran::Handler(_))).unwrap_or(ran.len());
-        let to = ran[from..]
-            .iter()
-            .position(|ran| !matches!(ran, Ran::Handler(_)))
-            .map_or(ran.len(), |n| from + n);
-        ran[from..to].sort();
-        wanted.extend(handlers);
-        assert_eq!(ran, wanted);
+        for neighbours in ran.chunk_by_mut(|one, other| is_handler(one) && is_handler(other)) {
+            neighbours.sort();
+        }
+        assert_eq!(ran, std::mem::take(&mut self.simulated.ran), "what ran, and what was to run");
     }
+
+    fn what_is_gone_is_closed(&mut self) {
+        let watches = &self.simulated.watches;
+        self.sources.retain(|name, source| {
+            let gone = !watches.contains_key(name);
+            let count = Rc::strong_count(source);
+            assert_eq!(
+                count,
+                if gone { 1 } else { 2 },
+                "who has the source of {name}, which is gone: {gone}"
+            );
+            !gone
+        });
+        self.writers.retain(|pipe, _| self.simulated.pipes.contains_key(pipe));
+    }
+
+    /// The end of everything.
+    fn close(mut self) {
+        self.ioloop.close();
+        self.ioloop.add_callback(runs(Ran::Callback(TURN + 2), Action::Nothing));
+        self.ioloop.handle().add_callback(runs(Ran::Callback(TURN + 2), Action::Nothing)).unwrap();
+        let added = self.ioloop.add_handler(support::a_pipe().0, Events::READ, |_, _, _| ());
+        assert_eq!(added.map_err(|error| error.errno), Err(Errno::EBADF), "it is closed");
+        self.clock.advance(Duration::from_secs(1));
+        self.ioloop.start().unwrap();
+        assert_eq!(
+            world(|world| std::mem::take(&mut world.ran)),
+            [],
+            "something of a loop that is closed ran"
+        );
+        self.simulated = Simulated::default();
+        self.what_is_gone_is_closed();
+    }
+}
+
+fn is_handler(ran: &Ran) -> bool {
+    matches!(ran, Ran::Handler(_))
+}
+
+fn pick(random: &mut Unstructured<'_>, names: Vec<u32>) -> Result<Option<u32>> {
+    Ok(if names.is_empty() { None } else { Some(*random.choose(&names)?) })
 }
 
 fn holds_on(poller: Kind) {
@@ -229,6 +307,8 @@ fn holds_on(poller: Kind) {
             model.do_something(random)?;
         }
         model.turn();
+        model.what_is_gone_is_closed();
+        model.close();
         Ok(())
     })
     .budget_ms(1500);

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ioloop::poller::Kind;
-use ioloop::{Config, Events, IoLoop, Origin, Token};
+use ioloop::{Config, Events, IoLoop, Origin, Outcome, Token};
 use nix::errno::Errno;
 use support::{Log, a_pipe, alone, on_each, turns};
 
@@ -45,6 +45,23 @@ fn a_hang_up_is_reported_unasked() {
         turns(&ioloop, 2);
         assert!(log.take().iter().any(|events| events.contains(Events::HANGUP)), "the writer is gone");
     }
+}
+
+/// What came is to be read, and nobody will ever read what is written.
+#[test]
+fn a_peer_that_closes_is_ready_for_everything_and_hung_up() {
+    on_each(|ioloop| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let log = Log::default();
+        let seen = log.clone();
+        let interest = Events::READ | Events::WRITE;
+        ioloop.add_handler(ours, interest, move |_, _, events| seen.add(events)).unwrap();
+        drop(theirs);
+        turns(ioloop, 1);
+        // select has no word for a hang-up.
+        let wanted = if ioloop.kind() == Kind::Select { interest } else { interest | Events::HANGUP };
+        assert_eq!(log.take(), [wanted], "reported on {}", ioloop.kind());
+    });
 }
 
 #[test]
@@ -221,11 +238,22 @@ fn a_broken_pipe_in_a_handler_is_silence() {
         ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
-        let broken = || Err::<(), _>(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
-        ioloop.add_handler(reader, Events::READ, move |_, _, _| broken()).unwrap();
-        turns(ioloop, 2);
+        let broken = |ways: usize| -> Outcome {
+            match ways % 3 {
+                0 => Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()),
+                1 => Err(Errno::EPIPE.into()),
+                _ => Err(ioloop::Error::on("write", "a socket")(Errno::EPIPE).into()),
+            }
+        };
+        let events = Cell::new(0);
+        let handler = move |_: &IoLoop, _: &PipeReader, _| {
+            events.set(events.get() + 1);
+            broken(events.get())
+        };
+        ioloop.add_handler(reader, Events::READ, handler).unwrap();
+        turns(ioloop, 3);
         assert_eq!(log.take(), [""; 0], "a handler's EPIPE was reported");
-        ioloop.add_callback(move |_| broken());
+        ioloop.add_callback(move |_| broken(0));
         turns(ioloop, 1);
         assert_eq!(log.len(), 1, "a callback's EPIPE is a failure like any other");
     });

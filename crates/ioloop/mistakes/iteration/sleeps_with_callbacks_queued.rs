@@ -11,6 +11,19 @@ use crate::{IoLoop, Origin, Result};
 /// The longest sleep. A loop that wakes once an hour for nothing costs nothing.
 const LONGEST: Duration = Duration::from_secs(3600);
 
+/// Turn after turn, until it is stopped.
+///
+/// # Errors
+/// The poller's.
+pub(crate) fn run(ioloop: &IoLoop) -> Result<()> {
+    // A stop may have come before the start. The first turn would run what is queued before it looks.
+    if !ioloop.is_running() {
+        return Ok(());
+    }
+    while turn(ioloop)? {}
+    Ok(())
+}
+
 /// Run one. False if the loop was stopped: it has not slept then.
 ///
 /// # Errors

@@ -15,6 +15,19 @@ fn running(ioloop: &IoLoop) -> bool {
     !ioloop.0.stopped.get()
 }
 
+/// Turn after turn, until it is stopped.
+///
+/// # Errors
+/// The poller's.
+pub(crate) fn run(ioloop: &IoLoop) -> Result<()> {
+    // A stop may have come before the start. The first turn would run what is queued before it looks.
+    if !ioloop.is_running() {
+        return Ok(());
+    }
+    while turn(ioloop)? {}
+    Ok(())
+}
+
 /// Run one. False if the loop was stopped: it has not slept then.
 ///
 /// # Errors

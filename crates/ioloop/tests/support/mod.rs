@@ -27,6 +27,12 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How long a test may take: longer where PATIENCE says so, in seconds, as under valgrind.
+fn patience() -> Duration {
+    let seconds = std::env::var("PATIENCE").ok().and_then(|seconds| seconds.parse().ok());
+    seconds.map_or(LONG, Duration::from_secs)
+}
+
 /// Do this with a loop on each poller, alone. The loop fails the test if it runs for long.
 #[track_caller]
 pub fn on_each(test: impl Fn(&IoLoop)) {
@@ -34,7 +40,7 @@ pub fn on_each(test: impl Fn(&IoLoop)) {
     for poller in Kind::ALL {
         println!("on {poller}");
         let ioloop = IoLoop::with(Config { poller, ..Config::default() }).expect("a loop can be made");
-        let hung = ioloop.call_later(LONG, |_| -> () { std::process::abort() });
+        let hung = ioloop.call_later(patience(), |_| -> () { std::process::abort() });
         test(&ioloop);
         ioloop.remove_timeout(hung);
         ioloop.close();

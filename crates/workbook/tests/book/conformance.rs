@@ -38,10 +38,10 @@ fn of_row(checkout: &Checkout, row: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let reason = |word: &str| verdict.strip_prefix(word).is_some_and(|reason| reason.len() > 2);
     let holds = verdict == "same" || reason("better: ");
-    if !holds && !reason("does not apply: ") && verdict != "not built yet" {
+    if !holds && !reason("does not apply: ") && !reason("not built yet: ") {
         wrong.push(format!(
             "the verdict is \"{verdict}\", and not \"same\", \"better: why\", \"does not apply: why\" or \"not built \
-             yet\""
+             yet: what it comes with\""
         ));
     }
     if holds && !TEST.is_match(shown_by) && !shown_by.contains("\"experiment ") {
@@ -80,7 +80,9 @@ mod tests {
         none(&table("| It holds. | `k/m::it_holds` | same |"));
         none(&table("| It holds. | [k/m](e.md \"test k/m::it_holds\") | better: it holds longer |"));
         none(&table("| It holds. | [seen](e.md \"experiment e\") | same |"));
-        none(&table("| It holds. | | does not apply: there is no k |\n| It will hold. | | not built yet |"));
+        none(&table(
+            "| It holds. | | does not apply: there is no k |\n| It will hold. | | not built yet: with l |",
+        ));
     }
 
     #[test]

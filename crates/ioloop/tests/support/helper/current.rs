@@ -101,13 +101,16 @@ fn instance() -> ioloop::Result<String> {
         Some(current) if current.is(&ioloop.handle()) => "current",
         _ => "none",
     };
+    let only = if IoLoop::current_only().is_some() { "one" } else { "none" };
     let there = thread::spawn(|| match (IoLoop::instance(), IoLoop::current()) {
         (Some(_), None) => "a handle, not current",
         (Some(_), Some(_)) => "current",
         (None, _) => "none",
     });
     let there = there.join().expect("no panic");
-    Ok(format!("before: {before}; installed; twice: {twice}; in its thread: {here}; elsewhere: {there}"))
+    Ok(format!(
+        "before: {before}; installed; twice: {twice}; in its thread: {here}, and without it {only}; elsewhere: {there}"
+    ))
 }
 
 fn configured() -> ioloop::Result<String> {

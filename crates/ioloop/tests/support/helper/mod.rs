@@ -4,6 +4,7 @@ mod accepting;
 mod blocking;
 mod current;
 mod epoll;
+mod failing;
 mod forked;
 mod interrupted;
 mod signals;
@@ -21,6 +22,8 @@ pub fn answer(args: &[&str]) -> i32 {
         ["blocking", what] => blocking::run(what),
         ["current", what] => current::run(what),
         ["epoll", what] => epoll::run(what),
+        ["failing", "no-memory", poller] => return failing::no_memory(poller),
+        ["failing", which, poller] => failing::twice(which, poller),
         ["forked", poller] => poller.parse().map_err(Into::into).and_then(forked::run),
         ["interrupted", poller] => poller.parse().map_err(Into::into).and_then(interrupted::run),
         ["signals", what] => signals::run(what),

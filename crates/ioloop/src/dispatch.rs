@@ -1,0 +1,30 @@
+//! Running the handler of what is ready, whatever it does: it may remove itself and others, and close the loop.
+//!
+//! Contract: an event reaches the handler that its token leads to, or nobody. While a handler runs it is out of its
+//! place, and nothing of the loop is borrowed. Removed meanwhile, it is dropped when it has come back, and its source is
+//! closed then. What goes wrong in it is reported, and it stays.
+
+use crate::failure::guarded;
+use crate::{Failure, IoLoop, Origin, Ready};
+
+/// Run the handler of this event, if it has one still.
+// ANCHOR: dispatch
+pub(crate) fn dispatch(ioloop: &IoLoop, ready: Ready) {
+    let Ready { token, events } = ready;
+    let handlers = &ioloop.0.handlers;
+    // Its place stays its own meanwhile, so that it can be changed and removed from inside.
+    let found = handlers.borrow_mut().get_mut(token).map(|handler| (handler.fd, handler.run.take()));
+    let Some((fd, Some(mut run))) = found else { return ioloop.reached_nobody() };
+    let outcome = guarded(|| run(ioloop, events));
+    // Back in its place, if it has that still; else it is dropped, with its source, now that it has come back. Not
+    // under the borrow: what it holds may call the loop when it goes.
+    let homeless = match handlers.borrow_mut().get_mut(token) {
+        Some(handler) => handler.run.replace(run),
+        None => Some(run),
+    };
+    drop(homeless);
+    if let Err(cause) = outcome {
+        ioloop.handler_failed(token, Failure { origin: Origin::Handler(fd), cause });
+    }
+}
+// ANCHOR_END: dispatch

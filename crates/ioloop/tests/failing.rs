@@ -1,0 +1,166 @@
+//! What can go wrong, and what becomes of the loop: it goes on, or it ends with words that name the cause.
+
+mod support;
+
+use std::any::Any;
+use std::io::{PipeReader, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::time::Duration;
+
+use ioloop::poller::Kind;
+use ioloop::{Events, IoLoop};
+use support::{Log, a_pipe, on_each, turns};
+use testing::{Helper, no_child_is_born};
+
+/// What comes out of a loop that ends with a panic.
+#[track_caller]
+fn thrown_by(ioloop: &IoLoop) -> Box<dyn Any + Send> {
+    catch_unwind(AssertUnwindSafe(|| ioloop.start())).expect_err("the loop was to end with a panic")
+}
+
+fn words(thrown: &(dyn Any + Send)) -> &str {
+    let words = thrown.downcast_ref::<String>().map(String::as_str);
+    words.or_else(|| thrown.downcast_ref::<&str>().copied()).expect("words")
+}
+
+#[test]
+fn a_hook_that_failed_hears_of_the_next_failure() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| {
+            seen.add(failure.to_string());
+            assert_ne!(seen.len(), 1, "in the hook");
+        });
+        ioloop.add_callback(|_| -> () { panic!("in the first callback") });
+        assert!(words(&*thrown_by(ioloop)).contains("in the hook"));
+        ioloop.add_callback(|_| -> () { panic!("in the second callback") });
+        turns(ioloop, 2);
+        let seen = log.take();
+        assert!(
+            seen.len() == 2 && seen[1].contains("in the second callback"),
+            "the hook panicked once, and is to hear of what goes wrong later: it heard of {seen:?}"
+        );
+    });
+}
+
+#[test]
+fn a_hook_that_fails_again_and_again_ends_the_loop_each_time() {
+    on_each(|ioloop| {
+        ioloop.handle_callback_exception(|_, failure| panic!("in the hook, for {failure}"));
+        for n in 0..3 {
+            ioloop.call_later(Duration::ZERO, move |_| Err::<(), _>(format!("timer {n}")));
+            let thrown = thrown_by(ioloop);
+            let words = words(&*thrown);
+            assert!(words.starts_with("in the hook") && words.ends_with(&format!("timer {n}")), "{words}");
+        }
+    });
+}
+
+/// A panic carries a value, and dropping that may panic.
+#[test]
+fn a_value_that_panics_when_it_is_dropped_ends_the_loop_with_its_words() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the value of a panic");
+        }
+    }
+
+    on_each(|ioloop| {
+        ioloop.add_callback(|_| -> () { panic_any(Bomb) });
+        assert_eq!(words(&*thrown_by(ioloop)), "the value of a panic");
+        turns(ioloop, 2);
+    });
+}
+
+/// It is the language that ends the process there, and no loop can help it: but it says why.
+#[test]
+fn a_panic_inside_of_a_panic_ends_the_process_with_words() {
+    for poller in Kind::ALL.map(|poller| poller.to_string()) {
+        for (which, why) in [
+            ("in-a-destructor", "panic in a destructor during cleanup"),
+            ("in-the-programs-hook", "thread panicked while processing panic"),
+        ] {
+            let ended = Helper::new(&["failing", which, &poller]).answer();
+            let said = ended.expect_err("one panic inside of another was survived");
+            assert!(said.contains("SIGABRT") && said.contains(why), "{poller}, {which}: {said}");
+            assert!(
+                said.contains("the first panic"),
+                "{poller}, {which}: what it began with is not said: {said}"
+            );
+        }
+    }
+}
+
+/// A number that its owner closes elsewhere: what no safe program can do.
+struct Kept(i32);
+
+impl AsFd for Kept {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the kernel answers EBADF for one that is closed, and that is what the test is about.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
+/// The file is gone with its last number. epoll forgets it without a word; poll and select are asked about a number that
+/// is not open.
+#[test]
+fn a_file_closed_behind_its_back_is_reported_once_or_forgotten() {
+    on_each(|ioloop| {
+        let _nobody_has_a_copy = no_child_is_born();
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let owner = OwnedFd::from(reader);
+        let number = owner.as_raw_fd();
+        ioloop
+            .add_handler(Kept(number), Events::READ, |_, _, _| -> () { panic!("nothing is there to read") })
+            .unwrap();
+        drop(owner);
+        turns(ioloop, 20);
+        match (ioloop.kind(), log.take().as_slice()) {
+            (Kind::Epoll, []) => {}
+            (Kind::Poll | Kind::Select, [once]) => {
+                assert!(once.contains(&format!("descriptor {number}, which is not open")), "{once}");
+            }
+            (kind, reported) => {
+                panic!("in 20 turns on {kind} it was reported {} times: {reported:?}", reported.len())
+            }
+        }
+        // And everybody else goes on.
+        let (reader, mut writer) = a_pipe();
+        let seen = log.clone();
+        let handler = move |ioloop: &IoLoop, mut reader: &PipeReader, _| {
+            reader.read_exact(&mut [0])?;
+            seen.add("another".to_owned());
+            ioloop.stop();
+            Ok::<_, std::io::Error>(())
+        };
+        ioloop.add_handler(reader, Events::READ, handler).unwrap();
+        writer.write_all(b"x").unwrap();
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), ["another"], "a neighbour of one that was closed behind the loop's back");
+    });
+}
+
+/// The kernel is short of memory once: it is played.
+#[test]
+fn an_error_of_any_poller_comes_out_of_start_with_its_name() {
+    for (poller, call) in [(Kind::Epoll, "epoll_wait"), (Kind::Poll, "poll"), (Kind::Select, "select")] {
+        let scenario = ["failing", "no-memory", &poller.to_string()];
+        let Some(answer) = Helper::new(&scenario).answer().unwrap_or_else(|words| panic!("{words}")) else {
+            return;
+        };
+        let error = answer.line("start");
+        assert!(
+            error.starts_with(call) && error.contains("the loop's") && error.contains("ENOMEM"),
+            "{poller}: what failed, on what, and why? It said: {error}"
+        );
+        assert_eq!(answer.line("again"), "ran", "{poller}: after its error the loop can be started again");
+    }
+}

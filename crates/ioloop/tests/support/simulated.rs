@@ -1,0 +1,134 @@
+//! A loop without descriptors, sleeps or memory to reuse: what the real one must do, written as simply as can be.
+//!
+//! Pipes are numbers of bytes, and whatever is made has a name that nothing else ever had. Everything is looked up.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::time::Duration;
+
+/// What ran: a callback, a timer, or the handler of that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ran {
+    Callback(u32),
+    Timer(u32),
+    Handler(u32),
+}
+
+/// What a callback or a timer does when it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Nothing,
+    /// Add a callback of that name.
+    Add(u32),
+    /// Add a timer of that name, due in so long.
+    AddTimer(u32, Duration),
+    Cancel(u32),
+    Remove(u32),
+    Stop,
+    /// Add the callback [`LAST`], which stops the loop.
+    OneTurnMore,
+}
+
+/// The names of what makes the loop turn twice, and sleep once. What is so called does not count as something that ran.
+pub const TURN: u32 = 0;
+pub const LAST: u32 = 1;
+
+#[derive(Debug)]
+pub struct Watch {
+    pub pipe: u32,
+    pub on: bool,
+    pub oneshot: bool,
+    /// One of those that watch a pipe reads a byte each time, the others only look.
+    pub reads: bool,
+    pub removes_itself: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Simulated {
+    pub now: Duration,
+    pub queued: Vec<(u32, Action)>,
+    /// By other threads' way. Not seen before the loop has looked at its waker.
+    pub sent: Vec<(u32, Action)>,
+    /// By deadline, and among equals in the order in which they came.
+    timers: BTreeMap<(Duration, usize), (u32, Action)>,
+    timers_so_far: usize,
+    /// How many bytes are in them.
+    pub pipes: BTreeMap<u32, usize>,
+    pub watches: BTreeMap<u32, Watch>,
+    pub stopped: bool,
+    pub ran: Vec<Ran>,
+}
+
+impl Simulated {
+    pub fn start(&mut self) {
+        while !mem::take(&mut self.stopped) {
+            self.callbacks_and_timers();
+            if mem::take(&mut self.stopped) {
+                return;
+            }
+            self.handlers();
+        }
+    }
+
+    fn callbacks_and_timers(&mut self) {
+        let due: Vec<_> =
+            self.timers.keys().copied().take_while(|(deadline, _)| *deadline <= self.now).collect();
+        for (name, action) in mem::take(&mut self.queued) {
+            if name > LAST {
+                self.ran.push(Ran::Callback(name));
+            }
+            self.perform(action);
+        }
+        for timer in due {
+            // Whoever ran before may have cancelled it.
+            if let Some((name, action)) = self.timers.remove(&timer) {
+                self.ran.push(Ran::Timer(name));
+                self.perform(action);
+            }
+        }
+    }
+
+    fn handlers(&mut self) {
+        self.queued.append(&mut self.sent);
+        let ready = |watch: &&mut Watch| watch.on && self.pipes[&watch.pipe] > 0;
+        let ready: Vec<u32> =
+            self.watches.iter_mut().filter(|(_, watch)| ready(watch)).map(|(name, _)| *name).collect();
+        for name in ready {
+            self.ran.push(Ran::Handler(name));
+            let watch = self.watches.get_mut(&name).expect("only it removes itself");
+            watch.on &= !watch.oneshot;
+            *self.pipes.get_mut(&watch.pipe).expect("it is watched") -= usize::from(watch.reads);
+            if watch.removes_itself {
+                self.remove(name);
+            }
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Nothing => {}
+            Action::Add(name) => self.queued.push((name, Action::Nothing)),
+            Action::AddTimer(name, delay) => self.add_timer(name, delay, Action::Nothing),
+            Action::Cancel(name) => self.cancel(name),
+            Action::Remove(name) => self.remove(name),
+            Action::Stop => self.stopped = true,
+            Action::OneTurnMore => self.queued.push((LAST, Action::Stop)),
+        }
+    }
+
+    pub fn add_timer(&mut self, name: u32, delay: Duration, action: Action) {
+        self.timers_so_far += 1;
+        self.timers.insert((self.now + delay, self.timers_so_far), (name, action));
+    }
+
+    pub fn cancel(&mut self, name: u32) {
+        self.timers.retain(|_, (timer, _)| *timer != name);
+    }
+
+    pub fn remove(&mut self, name: u32) {
+        self.watches.remove(&name);
+        let watches = &self.watches;
+        // With the last one that watches it, a pipe is gone.
+        self.pipes.retain(|pipe, _| watches.values().any(|watch| watch.pipe == *pipe));
+    }
+}
