@@ -67,7 +67,7 @@ fn main() -> ExitCode {
                 epoll.ended == HUNG_UP && poll.ended == ADDED && select.ended.is_sorted(),
                 "ten ready at once: as they became so, as they were added, by number",
             );
-            match [&epoll, &poll, &select].map(|run| run.calls()) {
+            match [&epoll, &poll, &select].map(Run::calls) {
                 [a, b, c] if a < b && a < c => Ok(0),
                 [a, b, c] if a == b && b == c => Ok(1),
                 [a, b, c] if b == c && b < a => Ok(2),
