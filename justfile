@@ -281,6 +281,18 @@ cancelled-timers *ARGS: (run 'cancelled-timers' ARGS)
 [group('experiments: 7 the loop')]
 wall-clock-set-back *ARGS: (run 'wall-clock-set-back' ARGS)
 
+# Which calls does the same program make on each poller?
+[group('experiments: 9 choosing the implementation')]
+three-pollers *ARGS: (run 'three-pollers' ARGS)
+
+# What does select make of a descriptor beyond 1024?
+[group('experiments: 9 choosing the implementation')]
+beyond-1024 *ARGS: (run 'beyond-1024' ARGS)
+
+# What becomes of a loop whose epoll is refused?
+[group('experiments: 9 choosing the implementation')]
+epoll-refused *ARGS: (run 'epoll-refused' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:

@@ -47,6 +47,7 @@ mod strace;
 mod tcp;
 mod threaded;
 mod timeline;
+mod traced;
 mod vary;
 
 pub use ask::{Question, Role, ask};
@@ -58,4 +59,5 @@ pub use plot::{Axis, Plot};
 pub use prefork::{Prefork, Way, answer};
 pub use tcp::hang_up;
 pub use threaded::Prepared;
+pub use traced::Call;
 pub use vary::vary;

@@ -17,7 +17,7 @@ use ioloop::{Config, Events, IoLoop};
 /// is as small as nothing go with it.
 #[test]
 fn the_steady_state_allocates_nothing() {
-    for poller in [Kind::Epoll, Kind::Poll] {
+    for poller in Kind::ALL {
         let ioloop = IoLoop::with(Config { poller, ..Config::default() }).unwrap();
         let (reader, mut writer) = support::a_pipe();
         writer.write_all(b"x").unwrap();

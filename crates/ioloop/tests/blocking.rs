@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::helper_said;
+use support::{helper_said, said_on_each};
 
 #[test]
 fn what_blocks_is_named_while_it_blocks() {
@@ -17,7 +17,7 @@ fn what_blocks_is_named_while_it_blocks() {
 
 #[test]
 fn a_sleeping_loop_is_not_reported() {
-    assert_eq!(helper_said(&["blocking", "asleep"]).line("reports"), "0");
+    said_on_each(&["blocking", "asleep"], |answer| assert_eq!(answer.line("reports"), "0"));
 }
 
 #[test]

@@ -59,6 +59,15 @@ pub fn on_each_with_a_fake_clock(test: impl Fn(&IoLoop, &FakeClock)) {
     }
 }
 
+/// Have the helper do this on each poller.
+#[track_caller]
+pub fn said_on_each(args: &[&str], test: impl Fn(&testing::Answer)) {
+    for poller in Kind::ALL {
+        println!("on {poller}");
+        test(&testing::ask(&[&["on", &poller.to_string()], args].concat()));
+    }
+}
+
 /// What happened, in its order; clones are one.
 #[derive(Debug, Clone)]
 pub struct Log<T>(Rc<RefCell<Vec<T>>>);

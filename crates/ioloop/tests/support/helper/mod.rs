@@ -19,6 +19,14 @@ pub fn answer(args: &[&str]) -> i32 {
         ["accepting", "no-descriptor", poller] => {
             poller.parse().map_err(Into::into).and_then(accepting::no_descriptor)
         }
+        // The same, with this poller where nothing is said about it.
+        ["on", poller, rest @ ..] => match poller.parse() {
+            Ok(kind) => {
+                ioloop::IoLoop::configure(kind);
+                return answer(rest);
+            }
+            Err(words) => Err(words.into()),
+        },
         ["blocking", what] => blocking::run(what),
         ["current", what] => current::run(what),
         ["epoll", what] => epoll::run(what),
