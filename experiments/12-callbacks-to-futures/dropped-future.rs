@@ -141,7 +141,7 @@ fn timed_out(lab: &Lab) -> Result {
         ioloop.call_later(MINUTE, move |_| runs.set(true));
         ioloop.spawn(async move {
             let _left = left;
-            pending::<()>().await
+            pending::<()>().await;
         });
         ioloop.sleep(2 * MINUTE).await;
         Ok::<_, &str>(())
