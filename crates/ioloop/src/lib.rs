@@ -1,7 +1,7 @@
 //! An event loop: Tornado's IOLoop in Rust.
 //!
 //! - [`IoLoop`]: what is given to it, and running it; [`LoopHandle`]: what other threads have of it;
-//! - `iteration`: the order of everything;
+//! - `iteration`: the order of everything; `run_sync`: futures on it, and a function that waits for one;
 //! - [`callbacks`], [`timers`], [`handlers`]: what it keeps;
 //! - [`poller`]: what it sleeps in: epoll, poll or select;
 //! - [`Clock`], [`Failure`], `current`, `accept`: where the time comes from, what goes wrong, which loop is meant, and
@@ -22,8 +22,8 @@
 //! # Ok::<_, ioloop::Error>(())
 //! ```
 
-// A turn that is yet to be written calls nothing of what is there for it.
-#![cfg_attr(feature = "mine-iteration", allow(dead_code))]
+// What is yet to be written calls nothing of what is there for it.
+#![cfg_attr(any(feature = "mine-iteration", feature = "mine-run_sync"), allow(dead_code))]
 
 mod accept;
 pub mod blocking;
@@ -42,10 +42,12 @@ pub mod handlers;
 #[cfg_attr(feature = "mine-iteration", path = "../exercises/iteration.rs")]
 mod iteration;
 mod looping;
+mod no_result;
 mod periodic;
 pub mod poll;
 pub mod poller;
 mod ready;
+#[cfg_attr(feature = "mine-run_sync", path = "../exercises/run_sync.rs")]
 mod run_sync;
 mod running;
 pub mod select;
@@ -66,9 +68,9 @@ pub use events::{Events, Ready, Token};
 pub use failure::{Cause, Failure, Origin, Outcome, Reply};
 pub use handle::LoopHandle;
 pub use looping::{Config, IoLoop};
+pub use no_result::NoResult;
 pub use periodic::Periodic;
 pub use ready::{Sleep, Watched};
-pub use run_sync::NoResult;
 pub use tasks::TaskId;
 pub use trace::Iteration;
 pub use waking::SignalToken;
@@ -91,6 +93,10 @@ mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-iteration"))]
 #[path = "../tests/iteration.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-run_sync"))]
+#[path = "../tests/run_sync.rs"]
 mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-timers"))]

@@ -23,14 +23,12 @@ impl IoLoop {
         }
         let _running = Running::new(self);
         let _current = current::Entered::new(self);
-        let ended = loop {
+        loop {
             match iteration::turn(self) {
                 Ok(true) => {}
                 other => break other.map(drop),
             }
-        };
-        self.0.stopped.set(false);
-        ended
+        }
     }
 
     /// Come back from [`IoLoop::start`] after what is queued and due in this iteration, before the next sleep. If it
@@ -112,6 +110,8 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.0.started.set(false);
+        // It was for this run.
+        self.0.0.stopped.set(false);
         self.0.disarm();
     }
 }
