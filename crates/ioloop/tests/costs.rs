@@ -115,6 +115,7 @@ fn count(calls: &[String], name: &str) -> usize {
 fn a_wait_of_a_task_costs_one_epoll_ctl_and_one_allocation() {
     let (Some(handler), Some(task)) = (costs("handler"), costs("task")) else { return };
     assert_eq!(count(&handler.0, "epoll_ctl"), 0, "the handler stays as it is: {:?}", handler.0);
+    assert_eq!((handler.0.len(), handler.1), (6 * ECHOES, 2 * ECHOES), "calls, and turns: {:?}", handler.0);
     assert_eq!(
         count(&task.0, "epoll_ctl"),
         ECHOES,
