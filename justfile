@@ -293,6 +293,26 @@ beyond-1024 *ARGS: (run 'beyond-1024' ARGS)
 [group('experiments: 9 choosing the implementation')]
 epoll-refused *ARGS: (run 'epoll-refused' ARGS)
 
+# What has an async function done that was called?
+[group('experiments: 12 callbacks to futures')]
+nobody-polls *ARGS: (run 'nobody-polls' ARGS)
+
+# Where is a variable while its function waits?
+[group('experiments: 12 callbacks to futures')]
+where-it-is-kept *ARGS: (run 'where-it-is-kept' ARGS)
+
+# In which turns is a task polled?
+[group('experiments: 12 callbacks to futures')]
+life-of-a-future *ARGS: (run 'life-of-a-future' ARGS)
+
+# How many polls are there for how many wakes?
+[group('experiments: 12 callbacks to futures')]
+wakes-and-polls *ARGS: (run 'wakes-and-polls' ARGS)
+
+# What is left of an operation that was given up?
+[group('experiments: 12 callbacks to futures')]
+dropped-future *ARGS: (run 'dropped-future' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:
