@@ -1,0 +1,262 @@
+//! A signal whose handler sets a flag, and loops that look at the flag: wherever the signal comes, who oversleeps?
+
+use std::cell::Cell;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
+use std::{fs, io, thread};
+
+use experiments::{Lab, Question, Result, ask};
+use ioloop::IoLoop;
+use nix::errno::Errno;
+use nix::libc::{self, c_int};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use nix::unistd::{Pid, gettid, write};
+
+/// How long a loop sleeps that nobody wakes. In a real one it is an hour.
+const SLEEP_MS: c_int = 100;
+
+/// What the handler does: it sets the flag and, if there is a descriptor here, writes a byte to it.
+static FLAG: AtomicBool = AtomicBool::new(false);
+static WAKE: AtomicI32 = AtomicI32::new(-1);
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A signal's handler sets a flag. In each turn a loop looks at the flag, and then sleeps in \
+                       epoll_wait. The signal comes in a callback, before the look; or between the look and the wait; \
+                       or during the wait; or during the wait, but in another thread. Which of the four does the \
+                       loop sleep through? And which, if the handler also writes a byte to the loop's waker?",
+            choices: &[
+                "None, with or without the byte: a signal ends the wait.",
+                "The second. With the byte, none.",
+                "The second and the fourth. With the byte, none.",
+                "The second and the fourth, with or without the byte: what was written before the wait is no news.",
+            ],
+            book: 2,
+            shows: "A signal ends the wait of the thread that handles it, if that waits by then. A byte in the waker \
+                    ends the loop's wait, wherever and whenever it was written. So a signal wakeup descriptor is the \
+                    waker's write end, and has to be taken back before that is closed.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
+            // SAFETY: the handler calls write(2) alone, and touches atomics; it replaces none that Rust relies on.
+            unsafe { sigaction(Signal::SIGUSR1, &action) }?;
+            let late = WAYS.map(|way| way.at_each_moment(lab)).into_iter().collect::<Result<Vec<_>>>()?;
+            let [flag, again, mask, byte] = late[..] else { unreachable!("four ways have four answers") };
+            lab.check(again[2], "a loop that takes an interrupted wait up again hears nothing, even during the wait");
+            lab.check(mask == [false, false, false, true], "epoll_pwait closes the gap, and not for other threads");
+            the_books(lab)?;
+            left_behind(lab)?;
+            match (flag, byte) {
+                ([false, false, false, false], NEVER) => Ok(0),
+                ([false, true, false, false], NEVER) => Ok(1),
+                ([false, true, false, true], NEVER) => Ok(2),
+                ([false, true, false, true], [false, true, false, true]) => Ok(3),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+const NEVER: [bool; 4] = [false; 4];
+
+extern "C" fn handler(_: c_int) {
+    // The code that was interrupted may be about to look at errno.
+    let errno = Errno::last();
+    FLAG.store(true, Ordering::Release);
+    let fd = WAKE.load(Ordering::Acquire);
+    if fd >= 0 {
+        // SAFETY: whoever put the number there keeps a descriptor of that number open until it takes the number out.
+        let _ = write(unsafe { BorrowedFd::borrow_raw(fd) }, &[0]);
+    }
+    errno.set();
+}
+
+/// Where the signal comes.
+#[derive(Clone, Copy, PartialEq)]
+enum Moment {
+    Callback,
+    Between,
+    Wait,
+    Thread,
+}
+
+const MOMENTS: [(Moment, &str); 4] = [
+    (Moment::Callback, "callback"),
+    (Moment::Between, "between"),
+    (Moment::Wait, "wait"),
+    (Moment::Thread, "thread"),
+];
+
+/// What a loop does so as to hear of the signal, beside looking at the flag.
+struct Way {
+    name: &'static str,
+    /// Wait again after EINTR.
+    again: bool,
+    /// Let the signal in during the wait, and at no other time.
+    mask: bool,
+    /// Have the handler write to the waker.
+    byte: bool,
+}
+
+const WAYS: [Way; 4] = [
+    Way { name: "flag", again: false, mask: false, byte: false },
+    Way { name: "flag, EINTR waits again", again: true, mask: false, byte: false },
+    Way { name: "flag, epoll_pwait", again: false, mask: true, byte: false },
+    Way { name: "flag and byte", again: true, mask: false, byte: true },
+];
+
+impl Way {
+    /// Does it sleep through the signal, at each of the moments?
+    fn at_each_moment(&self, lab: &Lab) -> Result<[bool; 4]> {
+        let signal = SigSet::from(Signal::SIGUSR1);
+        if self.mask {
+            signal.thread_block()?;
+        }
+        let mut late = NEVER;
+        for (late, (moment, _)) in late.iter_mut().zip(MOMENTS) {
+            *late = self.is_late(lab, moment)?;
+        }
+        signal.thread_unblock()?;
+        let told: Vec<_> = late.iter().zip(MOMENTS).map(|(late, (_, name))| told(name, *late)).collect();
+        lab.note(format!("{}: {}", self.name, told.join(", ")));
+        Ok(late)
+    }
+
+    fn is_late(&self, lab: &Lab, moment: Moment) -> Result<bool> {
+        let (reader, writer) = lab.nonblocking_pipe(4096)?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        WAKE.store(if self.byte { writer.as_raw_fd() } else { -1 }, Ordering::Release);
+        FLAG.store(false, Ordering::Release);
+        let late = match moment {
+            Moment::Callback | Moment::Between => self.turn(&epoll, moment, &AtomicBool::default()),
+            Moment::Wait => with_a_thread(pthread_kill, |waits| self.turn(&epoll, moment, waits)),
+            Moment::Thread => with_a_thread(|_, signal| raise(signal), |waits| self.turn(&epoll, moment, waits)),
+        };
+        WAKE.store(-1, Ordering::Release);
+        late
+    }
+
+    /// One turn of a loop: a callback, the look, the wait. True if it waited to the end of its time, with the flag set.
+    fn turn(&self, epoll: &Epoll, moment: Moment, waits: &AtomicBool) -> Result<bool> {
+        if moment == Moment::Callback {
+            raise(Signal::SIGUSR1)?;
+        }
+        if FLAG.load(Ordering::Acquire) {
+            return Ok(false);
+        }
+        if moment == Moment::Between {
+            raise(Signal::SIGUSR1)?;
+        }
+        waits.store(true, Ordering::Release);
+        loop {
+            match self.wait(epoll.0.as_fd()) {
+                // With every core busy the thread that sends it may be late itself.
+                Ok(0) if !FLAG.load(Ordering::Acquire) => {}
+                Ok(ready) => return Ok(ready == 0),
+                Err(Errno::EINTR) if self.again => {}
+                Err(Errno::EINTR) => return Ok(false),
+                Err(other) => return Err(other.into()),
+            }
+        }
+    }
+
+    fn wait(&self, epoll: BorrowedFd) -> nix::Result<c_int> {
+        let mut mask = SigSet::thread_get_mask()?;
+        if self.mask {
+            mask.remove(Signal::SIGUSR1);
+        }
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        // SAFETY: nix has no such call. There is room for the one event that is asked for, and the mask outlives the
+        // call. With the thread's own mask it is epoll_wait.
+        let answer = unsafe { libc::epoll_pwait(epoll.as_raw_fd(), &raw mut event, 1, SLEEP_MS, mask.as_ref()) };
+        Errno::result(answer)
+    }
+}
+
+/// Run `turn`, and when it waits have another thread send the signal, given this one.
+fn with_a_thread<T>(
+    send: impl FnOnce(Pthread, Signal) -> nix::Result<()> + Send,
+    turn: impl FnOnce(&AtomicBool) -> Result<T>,
+) -> Result<T> {
+    let (waits, here, tid) = (AtomicBool::default(), pthread_self(), gettid());
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| -> io::Result<()> {
+            // As a thread has it that somebody else has started.
+            SigSet::from(Signal::SIGUSR1).thread_unblock()?;
+            while !(waits.load(Ordering::Acquire) && sleeps(tid)?) {
+                thread::yield_now();
+            }
+            Ok(send(here, Signal::SIGUSR1)?)
+        });
+        let outcome = turn(&waits);
+        thread.join().map_err(|_| "the thread panicked")??;
+        outcome
+    })
+}
+
+/// Does a thread of this process sleep? The kernel's letter for its state is S then.
+fn sleeps(tid: Pid) -> io::Result<bool> {
+    let stat = fs::read_to_string(format!("/proc/self/task/{tid}/stat"))?;
+    Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
+}
+
+fn told(moment: &str, late: bool) -> String {
+    format!("{moment} {}", if late { "LATE" } else { "ok" })
+}
+
+/// The book's loop, with an hour of sleep before it: does it hear of the signal?
+fn the_books(lab: &Lab) -> Result {
+    let heard = Rc::<Cell<usize>>::default();
+    // Nothing looks for signals between a callback and the wait: so the callback is the moment between, too.
+    run(&heard, |ioloop| {
+        ioloop.add_callback(|_| raise(Signal::SIGUSR1));
+        ioloop.start().map_err(Into::into)
+    })?;
+    run(&heard, |ioloop| with_a_thread(pthread_kill, |waits| asleep(ioloop, waits)))?;
+    run(&heard, |ioloop| with_a_thread(|_, signal| raise(signal), |waits| asleep(ioloop, waits)))?;
+    lab.note(format!("the book's loop, in a callback, asleep, in a thread; heard: {}", heard.get()));
+    lab.check(heard.get() == 3, "the book's loop hears of each, with nothing else to wake it");
+    Ok(())
+}
+
+fn run(heard: &Rc<Cell<usize>>, start: impl FnOnce(&IoLoop) -> Result) -> Result {
+    let (ioloop, counted) = (IoLoop::new()?, Rc::clone(heard));
+    ioloop.add_signal_handler(&[Signal::SIGUSR1], move |ioloop, _| {
+        counted.set(counted.get() + 1);
+        ioloop.stop();
+    })?;
+    // It would sleep an hour; the experiment has a few seconds, so as to say what went wrong.
+    ioloop.call_later(Duration::from_secs(20), IoLoop::stop);
+    start(&ioloop)
+}
+
+fn asleep(ioloop: &IoLoop, waits: &AtomicBool) -> Result {
+    waits.store(true, Ordering::Release);
+    ioloop.start().map_err(Into::into)
+}
+
+/// A handler that still writes to a waker that was closed.
+fn left_behind(lab: &Lab) -> Result {
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    let number = writer.as_raw_fd();
+    WAKE.store(number, Ordering::Release);
+    drop::<[OwnedFd; 2]>([reader, writer]);
+    // The lowest number that is free is given out next: some of these files get both.
+    let files = [lab.file(b"")?, lab.file(b"")?];
+    raise(Signal::SIGUSR1)?;
+    WAKE.store(-1, Ordering::Release);
+    let taken = files.iter().find(|file| file.as_raw_fd() == number).ok_or("no file has the waker's number")?;
+    let length = taken.metadata()?.len();
+    lab.note(format!("the waker is closed, its number is a file's; a signal: the file has {length} byte"));
+    lab.check(length == 1, "a wakeup descriptor that is not taken back ends up as a byte in somebody's file");
+    Ok(())
+}
