@@ -1,11 +1,11 @@
 //! Callbacks that keep a loop from its sleep, each in its own way, and a watch that says which.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::hint::{black_box, spin_loop};
 use std::io::Write;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,25 +13,26 @@ use std::time::{Duration, Instant};
 use experiments::{Lab, Question, Result, ask};
 use ioloop::{Blocked, IoLoop};
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{pipe, read};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::read;
 
 const MS: Duration = Duration::from_millis(1);
-const THRESHOLD: Duration = Duration::from_millis(50);
+const THRESHOLD: Duration = Duration::from_millis(100);
 /// How long a callback waits for what should have come by then.
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     ask(
         Question {
-            question: "A loop is watched: whoever keeps it from its next sleep for longer than 50 ms is interrupted by \
+            question: "A loop is watched: whoever keeps it from its next sleep for longer than 100 ms is interrupted by \
                        a timer's signal, and reported with the stack. One callback computes, one reads from an empty \
-                       pipe, one waits for a lock. Then two hundred callbacks are queued that take 1 ms each; and then \
-                       the loop has nothing to do for 150 ms. Who is reported?",
+                       pipe, one waits for a lock. Then three hundred callbacks are queued that take 1 ms each; and then \
+                       the loop has nothing to do for 300 ms. Who is reported?",
             choices: &[
                 "The one that computes: the others do not run, they wait.",
-                "The first three. No callback of the two hundred takes long, and a loop that waits is not blocked.",
-                "The first three, and one of the two hundred.",
-                "The first three, one of the two hundred, and the loop's own wait.",
+                "The first three. No callback of the three hundred takes long, and a loop that waits is not blocked.",
+                "The first three, and one of the three hundred.",
+                "The first three, one of the three hundred, and the loop's own wait.",
             ],
             book: 2,
             shows: "The watch is for the time from one sleep to the next. It interrupts whatever runs when that is over: \
@@ -41,7 +42,6 @@ fn main() -> ExitCode {
             roles: &[],
         },
         |lab| {
-            lab.note("watch it, with a threshold of 50 ms");
             let computes = blocked(lab, "computes", |it| compute(&it.reported))?;
             let reads = blocked(lab, "reads", |it| read_a_pipe(it))?;
             let locks = blocked(lab, "waits for a lock", |it| wait_for_a_lock(it))?;
@@ -50,8 +50,11 @@ fn main() -> ExitCode {
                 reads.contains(&"read_a_pipe".to_owned()),
                 locks.contains(&"wait_for_a_lock".to_owned()),
             ];
-            lab.check(named == [true; 3], "while each of them still blocks, the stack that is reported names it");
-            let many = two_hundred(lab)?;
+            lab.check(
+                named == [true; 3],
+                "while each of them still blocks, the stack that is reported names it",
+            );
+            let many = three_hundred(lab)?;
             let asleep = asleep(lab)?;
             once(lab)?;
             not_before(lab)?;
@@ -69,12 +72,11 @@ fn main() -> ExitCode {
 /// What a callback that blocks has of its report.
 struct Report {
     reported: Arc<AtomicBool>,
-    /// Does something when the report has come, in the reporter's thread.
+    /// What is to be done when the report has come, in the reporter's thread.
     then: mpsc::Sender<Box<dyn FnOnce() + Send>>,
 }
 
-/// Run a callback that blocks until it was reported. The names of the experiment's own functions in that stack, the
-/// innermost first.
+/// Run a callback that blocks until it was reported. Gives the stack of the report, as [`ours`] has it.
 fn blocked(lab: &Lab, what: &str, block: impl FnOnce(&Report) + 'static) -> Result<Vec<String>> {
     let (ioloop, reported) = (IoLoop::new()?, Arc::<AtomicBool>::default());
     let (then, thens) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
@@ -92,14 +94,19 @@ fn blocked(lab: &Lab, what: &str, block: impl FnOnce(&Report) + 'static) -> Resu
     ioloop.start()?;
     ioloop.close();
     let stack = stacks.try_recv().unwrap_or_default();
-    lab.note(format!("a callback that {what}; the stack: {}", stack.join(", called by ")));
+    lab.note(format!("one that {what}: {}", stack.join(" in ")));
     Ok(stack)
 }
 
-/// Of a stack, this program's own functions, without the closures between them.
+/// Of a stack: this program's own functions, without the closures between them, and the loop's turn.
 fn ours(stack: &[String]) -> Vec<String> {
-    let names = stack.iter().filter_map(|frame| frame.strip_prefix("blocked_loop::"));
-    names.filter(|name| !name.contains("::")).map(|name| name.to_owned()).collect()
+    let ours = |frame: &&String| {
+        let own = frame
+            .strip_prefix("blocked_loop::")
+            .is_some_and(|name| !name.contains("::") && name != "blocked");
+        own || frame.as_str() == "ioloop::iteration::turn"
+    };
+    stack.iter().filter(ours).map(|frame| frame.trim_start_matches("blocked_loop::").to_owned()).collect()
 }
 
 #[inline(never)]
@@ -138,4 +145,110 @@ fn wait_for_a_lock(report: &Report) {
     }));
     drop(black_box(lock.lock()));
     let _ = holder.join();
+}
+
+/// Have a report be a message.
+fn counted(ioloop: &IoLoop) -> Result<mpsc::Receiver<()>> {
+    let (to_main, reports) = mpsc::channel();
+    ioloop.set_blocking_threshold(Some(THRESHOLD), move |_| {
+        let _ = to_main.send(());
+    })?;
+    Ok(reports)
+}
+
+/// Many short callbacks, all queued at once. How many reports come of them?
+fn three_hundred(lab: &Lab) -> Result<usize> {
+    const MANY: usize = 300;
+    let ioloop = IoLoop::new()?;
+    let reports = counted(&ioloop)?;
+    let longest = Rc::<Cell<Duration>>::default();
+    for _ in 0..MANY {
+        let longest = Rc::clone(&longest);
+        ioloop.add_callback(move |_| one_millisecond().map(|took| longest.set(longest.get().max(took))));
+    }
+    ioloop.add_callback(IoLoop::stop);
+    ioloop.start()?;
+    let first = reports.recv_timeout(LIMIT).is_ok();
+    ioloop.close();
+    let count = usize::from(first) + reports.try_iter().count();
+    lab.note(format!("{MANY} callbacks of 1 ms, queued at once; reports: {count}"));
+    lab.check(longest.get() < THRESHOLD, "none of the three hundred computed for as long as the threshold");
+    Ok(count)
+}
+
+/// Use the processor for a millisecond. Gives how long that was, by the thread's own time.
+fn one_millisecond() -> nix::Result<Duration> {
+    let now = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
+    let began = now()?;
+    loop {
+        let used = now()?.saturating_sub(began);
+        if used >= MS {
+            return Ok(used);
+        }
+    }
+}
+
+/// A loop with nothing to do for three thresholds.
+fn asleep(lab: &Lab) -> Result<usize> {
+    let ioloop = IoLoop::new()?;
+    let reports = counted(&ioloop)?;
+    ioloop.call_later(3 * THRESHOLD, IoLoop::stop);
+    ioloop.start()?;
+    ioloop.close();
+    let count = reports.try_iter().count();
+    lab.note(format!("asleep for {} ms; reports: {count}", (3 * THRESHOLD).as_millis()));
+    Ok(count)
+}
+
+/// A callback that goes on, for much longer than the threshold, after it was reported.
+fn once(lab: &Lab) -> Result {
+    let ioloop = IoLoop::new()?;
+    let reports = counted(&ioloop)?;
+    let first = Rc::<Cell<bool>>::default();
+    let (seen, reports) = (Rc::clone(&first), Rc::new(reports));
+    let theirs = Rc::clone(&reports);
+    ioloop.add_callback(move |ioloop| {
+        seen.set(theirs.recv_timeout(LIMIT).is_ok());
+        let began = Instant::now();
+        while began.elapsed() < 3 * THRESHOLD {
+            spin_loop();
+        }
+        ioloop.stop();
+    });
+    ioloop.start()?;
+    ioloop.close();
+    let count = usize::from(first.get()) + reports.try_iter().count();
+    lab.note(format!("one that goes on for three thresholds more; reports: {count}"));
+    lab.check(count == 1, "whoever blocks on is reported once, and not again and again");
+    Ok(())
+}
+
+/// A callback that has the signal blocked: it is pending, and interrupts nothing.
+fn not_before(lab: &Lab) -> Result {
+    let ioloop = IoLoop::new()?;
+    let reports = counted(&ioloop)?;
+    let (before, after) = (Rc::<Cell<usize>>::default(), Rc::<Cell<usize>>::default());
+    let (early, late) = (Rc::clone(&before), Rc::clone(&after));
+    ioloop.add_callback(move |ioloop| {
+        let alarm = SigSet::from(Signal::SIGALRM);
+        alarm.thread_block()?;
+        let began = Instant::now();
+        while began.elapsed() < 3 * THRESHOLD {
+            spin_loop();
+        }
+        early.set(reports.try_iter().count());
+        alarm.thread_unblock()?;
+        late.set(usize::from(reports.recv_timeout(LIMIT).is_ok()));
+        ioloop.stop();
+        nix::Result::Ok(())
+    });
+    ioloop.start()?;
+    ioloop.close();
+    lab.note(format!("SIGALRM blocked for three thresholds; reports: {}", before.get()));
+    lab.note(format!("and unblocked; reports: {}", after.get()));
+    lab.check(
+        (before.get(), after.get()) == (0, 1),
+        "a callback that blocks the signal is caught when it lets it in",
+    );
+    Ok(())
 }

@@ -50,8 +50,14 @@ fn main() -> ExitCode {
             unsafe { sigaction(Signal::SIGUSR1, &action) }?;
             let late = WAYS.map(|way| way.at_each_moment(lab)).into_iter().collect::<Result<Vec<_>>>()?;
             let [flag, again, mask, byte] = late[..] else { unreachable!("four ways have four answers") };
-            lab.check(again[2], "a loop that takes an interrupted wait up again hears nothing, even during the wait");
-            lab.check(mask == [false, false, false, true], "epoll_pwait closes the gap, and not for other threads");
+            lab.check(
+                again[2],
+                "a loop that takes an interrupted wait up again hears nothing, even during the wait",
+            );
+            lab.check(
+                mask == [false, false, false, true],
+                "epoll_pwait closes the gap, and not for other threads",
+            );
             the_books(lab)?;
             left_behind(lab)?;
             match (flag, byte) {
@@ -139,7 +145,9 @@ impl Way {
         let late = match moment {
             Moment::Callback | Moment::Between => self.turn(&epoll, moment, &AtomicBool::default()),
             Moment::Wait => with_a_thread(pthread_kill, |waits| self.turn(&epoll, moment, waits)),
-            Moment::Thread => with_a_thread(|_, signal| raise(signal), |waits| self.turn(&epoll, moment, waits)),
+            Moment::Thread => {
+                with_a_thread(|_, signal| raise(signal), |waits| self.turn(&epoll, moment, waits))
+            }
         };
         WAKE.store(-1, Ordering::Release);
         late
@@ -177,7 +185,8 @@ impl Way {
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         // SAFETY: nix has no such call. There is room for the one event that is asked for, and the mask outlives the
         // call. With the thread's own mask it is epoll_wait.
-        let answer = unsafe { libc::epoll_pwait(epoll.as_raw_fd(), &raw mut event, 1, SLEEP_MS, mask.as_ref()) };
+        let answer =
+            unsafe { libc::epoll_pwait(epoll.as_raw_fd(), &raw mut event, 1, SLEEP_MS, mask.as_ref()) };
         Errno::result(answer)
     }
 }
@@ -254,7 +263,8 @@ fn left_behind(lab: &Lab) -> Result {
     let files = [lab.file(b"")?, lab.file(b"")?];
     raise(Signal::SIGUSR1)?;
     WAKE.store(-1, Ordering::Release);
-    let taken = files.iter().find(|file| file.as_raw_fd() == number).ok_or("no file has the waker's number")?;
+    let taken =
+        files.iter().find(|file| file.as_raw_fd() == number).ok_or("no file has the waker's number")?;
     let length = taken.metadata()?.len();
     lab.note(format!("the waker is closed, its number is a file's; a signal: the file has {length} byte"));
     lab.check(length == 1, "a wakeup descriptor that is not taken back ends up as a byte in somebody's file");
