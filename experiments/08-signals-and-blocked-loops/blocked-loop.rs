@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 fn main() -> ExitCode {
     ask(
         Question {
-            question: "A loop is watched: whoever keeps it from its next sleep for longer than 100 ms is interrupted by \
+            question: "A loop is watched: whoever keeps it at work for longer than 100 ms at a time is interrupted by \
                        a timer's signal, and reported with the stack. One callback computes, one reads from an empty \
                        pipe, one waits for a lock. Then three hundred callbacks are queued that take 1 ms each; and then \
                        the loop has nothing to do for 300 ms. Who is reported?",
@@ -35,16 +35,16 @@ fn main() -> ExitCode {
                 "The first three, one of the three hundred, and the loop's own wait.",
             ],
             book: 2,
-            shows: "The watch is for the time from one sleep to the next. It interrupts whatever runs when that is over: \
-                    code, or a system call. So the stack says where the time was up, and not who has used it: of many \
-                    short callbacks it names one.",
+            shows: "The time counts for all that runs at a time, not for each callback. When it is over, whatever runs then \
+                    is interrupted: code, or a system call. So the stack says where the time was up, and not who has \
+                    used it: of many short callbacks it names one.",
             lane: "loop",
             roles: &[],
         },
         |lab| {
             let computes = blocked(lab, "computes", |it| compute(&it.reported))?;
-            let reads = blocked(lab, "reads", |it| read_a_pipe(it))?;
-            let locks = blocked(lab, "waits for a lock", |it| wait_for_a_lock(it))?;
+            let reads = blocked(lab, "reads", read_a_pipe)?;
+            let locks = blocked(lab, "waits for a lock", wait_for_a_lock)?;
             let named = [
                 computes.contains(&"compute".to_owned()),
                 reads.contains(&"read_a_pipe".to_owned()),
@@ -204,20 +204,18 @@ fn asleep(lab: &Lab) -> Result<usize> {
 fn once(lab: &Lab) -> Result {
     let ioloop = IoLoop::new()?;
     let reports = counted(&ioloop)?;
-    let first = Rc::<Cell<bool>>::default();
-    let (seen, reports) = (Rc::clone(&first), Rc::new(reports));
-    let theirs = Rc::clone(&reports);
+    let (seen, count) = mpsc::channel();
     ioloop.add_callback(move |ioloop| {
-        seen.set(theirs.recv_timeout(LIMIT).is_ok());
+        let first = reports.recv_timeout(LIMIT).is_ok();
         let began = Instant::now();
         while began.elapsed() < 3 * THRESHOLD {
             spin_loop();
         }
+        let _ = seen.send(usize::from(first) + reports.try_iter().count());
         ioloop.stop();
     });
     ioloop.start()?;
-    ioloop.close();
-    let count = usize::from(first.get()) + reports.try_iter().count();
+    let count = count.try_recv()?;
     lab.note(format!("one that goes on for three thresholds more; reports: {count}"));
     lab.check(count == 1, "whoever blocks on is reported once, and not again and again");
     Ok(())
@@ -227,8 +225,7 @@ fn once(lab: &Lab) -> Result {
 fn not_before(lab: &Lab) -> Result {
     let ioloop = IoLoop::new()?;
     let reports = counted(&ioloop)?;
-    let (before, after) = (Rc::<Cell<usize>>::default(), Rc::<Cell<usize>>::default());
-    let (early, late) = (Rc::clone(&before), Rc::clone(&after));
+    let (seen, counts) = mpsc::channel();
     ioloop.add_callback(move |ioloop| {
         let alarm = SigSet::from(Signal::SIGALRM);
         alarm.thread_block()?;
@@ -236,19 +233,16 @@ fn not_before(lab: &Lab) -> Result {
         while began.elapsed() < 3 * THRESHOLD {
             spin_loop();
         }
-        early.set(reports.try_iter().count());
+        let before = reports.try_iter().count();
         alarm.thread_unblock()?;
-        late.set(usize::from(reports.recv_timeout(LIMIT).is_ok()));
+        let after = usize::from(reports.recv_timeout(LIMIT).is_ok());
+        let _ = seen.send((before, after));
         ioloop.stop();
         nix::Result::Ok(())
     });
     ioloop.start()?;
-    ioloop.close();
-    lab.note(format!("SIGALRM blocked for three thresholds; reports: {}", before.get()));
-    lab.note(format!("and unblocked; reports: {}", after.get()));
-    lab.check(
-        (before.get(), after.get()) == (0, 1),
-        "a callback that blocks the signal is caught when it lets it in",
-    );
+    let (before, after) = counts.try_recv()?;
+    lab.note(format!("SIGALRM blocked for three thresholds; reports: {before}; then unblocked: {after}"));
+    lab.check((before, after) == (0, 1), "a callback that blocks the signal is caught when it lets it in");
     Ok(())
 }

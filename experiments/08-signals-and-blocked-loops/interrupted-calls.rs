@@ -5,9 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{io, thread};
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Lab, Question, Result, ask, sleeps};
 use nix::errno::Errno;
 use nix::libc::c_int;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -119,7 +119,7 @@ fn interrupted(
     let before = RUNS.load(Ordering::Acquire);
     thread::scope(|scope| {
         let thread = scope.spawn(|| -> io::Result<()> {
-            while !(calls.load(Ordering::Acquire) && sleeps(&format!("/proc/self/task/{tid}"))?) {
+            while !(calls.load(Ordering::Acquire) && sleeps(tid)?) {
                 thread::yield_now();
             }
             pthread_kill(here, Signal::SIGUSR1)?;
@@ -134,12 +134,6 @@ fn interrupted(
         thread.join().map_err(|_| "the thread panicked")??;
         Ok(outcome)
     })
-}
-
-/// Does a process or thread sleep? The kernel's letter for its state is S then.
-fn sleeps(proc: &str) -> io::Result<bool> {
-    let stat = fs::read_to_string(format!("{proc}/stat"))?;
-    Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
 }
 
 /// What std makes of it.
@@ -190,7 +184,7 @@ fn stopped(lab: &mut Lab, what: In) -> Result<bool> {
         Ok(i32::from(outcome == Err(Errno::EINTR)))
     })?;
     gate.pass()?;
-    while !sleeps(&format!("/proc/{}", child.pid()))? {
+    while !sleeps(child.pid())? {
         thread::yield_now();
     }
     kill(child.pid(), Signal::SIGSTOP)?;

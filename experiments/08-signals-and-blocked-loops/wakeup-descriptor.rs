@@ -6,23 +6,24 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
-use std::{fs, io, thread};
+use std::{io, thread};
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Lab, Question, Result, ask, sleeps};
 use ioloop::IoLoop;
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
-use nix::unistd::{Pid, gettid, write};
+use nix::unistd::{gettid, write};
 
 /// How long a loop sleeps that nobody wakes. In a real one it is an hour.
-const SLEEP_MS: c_int = 100;
+const SLEEP_MS: c_int = 200;
 
 /// What the handler does: it sets the flag and, if there is a descriptor here, writes a byte to it.
 static FLAG: AtomicBool = AtomicBool::new(false);
 static WAKE: AtomicI32 = AtomicI32::new(-1);
+const NEVER: [bool; 4] = [false; 4];
 
 fn main() -> ExitCode {
     ask(
@@ -71,8 +72,6 @@ fn main() -> ExitCode {
     )
 }
 
-const NEVER: [bool; 4] = [false; 4];
-
 extern "C" fn handler(_: c_int) {
     // The code that was interrupted may be about to look at errno.
     let errno = Errno::last();
@@ -86,7 +85,7 @@ extern "C" fn handler(_: c_int) {
 }
 
 /// Where the signal comes.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Moment {
     Callback,
     Between,
@@ -94,22 +93,14 @@ enum Moment {
     Thread,
 }
 
-const MOMENTS: [(Moment, &str); 4] = [
-    (Moment::Callback, "callback"),
-    (Moment::Between, "between"),
-    (Moment::Wait, "wait"),
-    (Moment::Thread, "thread"),
-];
+const MOMENTS: [Moment; 4] = [Moment::Callback, Moment::Between, Moment::Wait, Moment::Thread];
 
 /// What a loop does so as to hear of the signal, beside looking at the flag.
 struct Way {
     name: &'static str,
-    /// Wait again after EINTR.
-    again: bool,
-    /// Let the signal in during the wait, and at no other time.
-    mask: bool,
-    /// Have the handler write to the waker.
-    byte: bool,
+    again: bool, // wait again after EINTR
+    mask: bool,  // let the signal in during the wait, and at no other time
+    byte: bool,  // have the handler write to the waker
 }
 
 const WAYS: [Way; 4] = [
@@ -126,12 +117,12 @@ impl Way {
         if self.mask {
             signal.thread_block()?;
         }
-        let mut late = NEVER;
-        for (late, (moment, _)) in late.iter_mut().zip(MOMENTS) {
+        let (mut late, mut told) = (NEVER, Vec::new());
+        for (late, moment) in late.iter_mut().zip(MOMENTS) {
             *late = self.is_late(lab, moment)?;
+            told.push(format!("{moment:?} {}", if *late { "LATE" } else { "ok" }));
         }
         signal.thread_unblock()?;
-        let told: Vec<_> = late.iter().zip(MOMENTS).map(|(late, (_, name))| told(name, *late)).collect();
         lab.note(format!("{}: {}", self.name, told.join(", ")));
         Ok(late)
     }
@@ -142,12 +133,11 @@ impl Way {
         epoll.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
         WAKE.store(if self.byte { writer.as_raw_fd() } else { -1 }, Ordering::Release);
         FLAG.store(false, Ordering::Release);
+        let turn = |waits: &AtomicBool| self.turn(&epoll, moment, waits);
         let late = match moment {
-            Moment::Callback | Moment::Between => self.turn(&epoll, moment, &AtomicBool::default()),
-            Moment::Wait => with_a_thread(pthread_kill, |waits| self.turn(&epoll, moment, waits)),
-            Moment::Thread => {
-                with_a_thread(|_, signal| raise(signal), |waits| self.turn(&epoll, moment, waits))
-            }
+            Moment::Callback | Moment::Between => turn(&AtomicBool::default()),
+            Moment::Wait => with_a_thread(pthread_kill, turn),
+            Moment::Thread => with_a_thread(|_, signal| raise(signal), turn),
         };
         WAKE.store(-1, Ordering::Release);
         late
@@ -207,29 +197,22 @@ fn with_a_thread<T>(
             Ok(send(here, Signal::SIGUSR1)?)
         });
         let outcome = turn(&waits);
-        thread.join().map_err(|_| "the thread panicked")??;
-        outcome
+        thread.join().map_err(|_| "the thread panicked")?.map_err(Into::into).and(outcome)
     })
 }
 
-/// Does a thread of this process sleep? The kernel's letter for its state is S then.
-fn sleeps(tid: Pid) -> io::Result<bool> {
-    let stat = fs::read_to_string(format!("/proc/self/task/{tid}/stat"))?;
-    Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
-}
-
-fn told(moment: &str, late: bool) -> String {
-    format!("{moment} {}", if late { "LATE" } else { "ok" })
-}
-
-/// The book's loop, with an hour of sleep before it: does it hear of the signal?
+/// The book's loop, which would sleep for long: does it hear of the signal?
 fn the_books(lab: &Lab) -> Result {
     let heard = Rc::<Cell<usize>>::default();
     // Nothing looks for signals between a callback and the wait: so the callback is the moment between, too.
     run(&heard, |ioloop| {
         ioloop.add_callback(|_| raise(Signal::SIGUSR1));
-        ioloop.start().map_err(Into::into)
+        Ok(ioloop.start()?)
     })?;
+    let asleep = |ioloop: &IoLoop, waits: &AtomicBool| {
+        waits.store(true, Ordering::Release);
+        Ok(ioloop.start()?)
+    };
     run(&heard, |ioloop| with_a_thread(pthread_kill, |waits| asleep(ioloop, waits)))?;
     run(&heard, |ioloop| with_a_thread(|_, signal| raise(signal), |waits| asleep(ioloop, waits)))?;
     lab.note(format!("the book's loop, in a callback, asleep, in a thread; heard: {}", heard.get()));
@@ -243,14 +226,9 @@ fn run(heard: &Rc<Cell<usize>>, start: impl FnOnce(&IoLoop) -> Result) -> Result
         counted.set(counted.get() + 1);
         ioloop.stop();
     })?;
-    // It would sleep an hour; the experiment has a few seconds, so as to say what went wrong.
+    // Not an hour: the experiment is to say what went wrong.
     ioloop.call_later(Duration::from_secs(20), IoLoop::stop);
     start(&ioloop)
-}
-
-fn asleep(ioloop: &IoLoop, waits: &AtomicBool) -> Result {
-    waits.store(true, Ordering::Release);
-    ioloop.start().map_err(Into::into)
 }
 
 /// A handler that still writes to a waker that was closed.
@@ -266,7 +244,7 @@ fn left_behind(lab: &Lab) -> Result {
     let taken =
         files.iter().find(|file| file.as_raw_fd() == number).ok_or("no file has the waker's number")?;
     let length = taken.metadata()?.len();
-    lab.note(format!("the waker is closed, its number is a file's; a signal: the file has {length} byte"));
+    lab.note(format!("its waker closed, the number a file's; a signal: bytes in the file: {length}"));
     lab.check(length == 1, "a wakeup descriptor that is not taken back ends up as a byte in somebody's file");
     Ok(())
 }

@@ -4,9 +4,9 @@ use std::hint::spin_loop;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
-use std::{fs, io, ptr, thread};
+use std::{io, ptr, thread};
 
-use experiments::{Lab, Lane, Question, Result, ask};
+use experiments::{Lab, Lane, Question, Result, ask, sleeps};
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::sys::signal::{
@@ -14,7 +14,7 @@ use nix::sys::signal::{
 };
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
-use nix::unistd::{Pid, getpid, gettid};
+use nix::unistd::{getpid, gettid};
 
 const SOON: Duration = Duration::from_millis(10);
 /// How long to wait for a signal that should have come by then.
@@ -85,12 +85,6 @@ fn in_a_thread<T: Send>(body: impl FnOnce() -> nix::Result<T> + Send) -> Result<
     };
     let outcome = thread::scope(|scope| scope.spawn(body).join());
     Ok(outcome.map_err(|_| "the thread panicked")??)
-}
-
-/// Does a thread of this process sleep? The kernel's letter for its state is S then.
-fn sleeps(tid: Pid) -> io::Result<bool> {
-    let stat = fs::read_to_string(format!("/proc/self/task/{tid}/stat"))?;
-    Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
 }
 
 /// In the loop's thread, which computes while it waits: did it handle each of the four itself?
