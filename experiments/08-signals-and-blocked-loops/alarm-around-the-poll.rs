@@ -1,4 +1,4 @@
-//! Three ways to watch a loop that has nothing to do, and what each costs.
+//! Ways to watch a loop that has nothing to do, what each costs, and whom it notices.
 
 use std::cell::{Cell, RefCell};
 use std::hint::spin_loop;
@@ -54,9 +54,18 @@ fn main() -> ExitCode {
             let action = SigAction::new(SigHandler::Handler(count), SaFlags::SA_RESTART, SigSet::empty());
             // SAFETY: the handler touches an atomic and nothing else; it replaces none that Rust relies on.
             unsafe { sigaction(Signal::SIGALRM, &action) }?;
-            let [left, back, number] =
-                [By::TimerLeft, By::TimerTakenBack, By::Number].map(|by| watched(lab, by));
-            match (left?, back?, number?) {
+            let left = watched(lab, By::TimerLeft, "a timer");
+            let back = watched(lab, By::TimerTakenBack, "a timer, taken back");
+            let number = watched(lab, By::Number, "a number, and a thread");
+            let own = watched(lab, By::CpuTime, "a timer of its own time");
+            let (seen, own) = ([left?, back?, number?], own?);
+            let both = seen.iter().all(|seen| seen.computes && seen.waits);
+            lab.check(both, "the first three notice a callback that computes, and one that waits");
+            lab.check(
+                own.computes && !own.waits,
+                "by the time that a thread computes, who waits is not noticed",
+            );
+            match seen.map(|seen| seen.idle).into() {
                 (0, 0, 0) => Ok(0),
                 (2.., 0, 0) => Ok(1),
                 (2.., 0, 2..) => Ok(2),
@@ -77,86 +86,102 @@ enum By {
     TimerLeft,
     TimerTakenBack,
     Number,
+    /// A timer that is left, and counts the time that the thread computes.
+    CpuTime,
 }
 
-/// A loop, watched in one of these ways, which has nothing to do, and then a callback that blocks. How many alarms
-/// while it had nothing to do?
-fn watched(lab: &Lab, by: By) -> Result<usize> {
+/// What came of a watch: alarms while there was nothing to do, and who was noticed.
+struct Seen {
+    idle: usize,
+    computes: bool,
+    waits: bool,
+}
+
+/// A loop, watched in one of these ways, that has nothing to do, and then a callback that computes, and one that waits.
+fn watched(lab: &Lab, by: By, name: &str) -> Result<Seen> {
     let named =
         SigevNotify::SigevThreadId { signal: Signal::SIGALRM, thread_id: gettid().as_raw(), si_value: 0 };
-    let timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(named))?;
-    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-    let turns = Turns {
-        by,
-        epoll,
-        timer: timer.into(),
-        calls: Cell::new(0),
-        turns: Cell::new(0),
-        number: AtomicUsize::new(1),
+    let clock = match by {
+        By::CpuTime => ClockId::CLOCK_THREAD_CPUTIME_ID,
+        _ => ClockId::CLOCK_MONOTONIC,
     };
+    let (timer, epoll) =
+        (Timer::new(clock, SigEvent::new(named))?, Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?);
+    let number = AtomicUsize::new(1);
+    let turns =
+        Turns { by, epoll, timer: timer.into(), number: &number, turns: Cell::new(0), calls: Cell::new(0) };
     let (over, here) = (AtomicBool::default(), pthread_self());
-    let Turns { number, .. } = &turns;
-    let (idle, blocked) = thread::scope(|scope| {
-        let watcher = (by == By::Number).then(|| scope.spawn(|| look_at(number, &over, here)));
-        let outcome = turns.idle_then_blocked();
+    let seen = thread::scope(|scope| {
+        let watcher = (by == By::Number).then(|| scope.spawn(|| look_at(&number, &over, here)));
+        let seen = turns.all();
         over.store(true, Ordering::Release);
         if let Some(watcher) = watcher {
             watcher.thread().unpark();
         }
-        outcome
+        seen
     })?;
-    let name = match by {
-        By::TimerLeft => "a timer",
-        By::TimerTakenBack => "a timer, taken back before the wait",
-        By::Number => "a number, and a thread",
-    };
-    let a_turn = turns.calls.get() / turns.turns.get();
-    let often = if idle > 1 { "again and again".into() } else { idle.to_string() };
-    lab.note(format!("{name}: alarms while idle: {often}; calls a turn: {a_turn}"));
-    lab.check(blocked, format!("{name}: a callback that blocks is noticed"));
-    Ok(idle)
+    let idle = if seen.idle > 1 { "again and again".into() } else { seen.idle.to_string() };
+    lab.note(format!(
+        "{name}: alarms in the wait: {idle}; calls a turn: {}",
+        turns.calls.get() / turns.turns.get()
+    ));
+    let [computes, waits] =
+        [seen.computes, seen.waits].map(|noticed| if noticed { "noticed" } else { "not" });
+    lab.note(format!("{name}: who computes: {computes}; who waits: {waits}"));
+    Ok(seen)
 }
 
 /// A loop that waits and does nothing else, and what its watch needs.
-struct Turns {
+struct Turns<'a> {
     by: By,
     epoll: Epoll,
     timer: RefCell<Timer>,
     /// Odd while the loop is at work, even while it waits.
-    number: AtomicUsize,
+    number: &'a AtomicUsize,
     turns: Cell<usize>,
     /// System calls that were made for the watch.
     calls: Cell<usize>,
 }
 
-impl Turns {
-    fn idle_then_blocked(&self) -> Result<(usize, bool)> {
-        ALARMS.store(0, Ordering::Release);
+impl Turns<'_> {
+    fn all(&self) -> Result<Seen> {
         // One wait, so that it is watched from here on.
         self.wait(Duration::ZERO)?;
+        ALARMS.store(0, Ordering::Release);
         let began = Instant::now();
         while let Some(left) = IDLE.checked_sub(began.elapsed()) {
             self.wait(left)?;
         }
-        let idle = ALARMS.swap(0, Ordering::AcqRel);
-        let began = Instant::now();
-        while ALARMS.load(Ordering::Acquire) == 0 && began.elapsed() < LIMIT {
-            spin_loop();
-        }
-        Ok((idle, ALARMS.load(Ordering::Acquire) > 0))
+        let idle = ALARMS.load(Ordering::Acquire);
+        let computes = self.noticed(|| {
+            let began = Instant::now();
+            while ALARMS.load(Ordering::Acquire) == 0 && began.elapsed() < LIMIT {
+                spin_loop();
+            }
+        })?;
+        let waits = self.noticed(|| thread::sleep(4 * THRESHOLD))?;
+        Ok(Seen { idle, computes, waits })
+    }
+
+    /// After a wait, this callback runs: does the alarm go off?
+    fn noticed(&self, callback: impl FnOnce()) -> Result<bool> {
+        self.wait(Duration::ZERO)?;
+        ALARMS.store(0, Ordering::Release);
+        callback();
+        Ok(ALARMS.load(Ordering::Acquire) > 0)
     }
 
     // ANCHOR: wait
     fn wait(&self, time: Duration) -> Result {
         match self.by {
-            By::TimerLeft => {}
+            By::TimerLeft | By::CpuTime => {}
             By::TimerTakenBack => self.set(Duration::ZERO)?,
             By::Number => drop(self.number.fetch_add(1, Ordering::AcqRel)),
         }
         let timeout = u16::try_from(time.as_millis() + 1)?;
         let outcome = self.epoll.wait(&mut [EpollEvent::empty()], timeout);
         match self.by {
-            By::TimerLeft | By::TimerTakenBack => self.set(THRESHOLD)?,
+            By::TimerLeft | By::TimerTakenBack | By::CpuTime => self.set(THRESHOLD)?,
             By::Number => drop(self.number.fetch_add(1, Ordering::AcqRel)),
         }
         self.turns.set(self.turns.get() + 1);

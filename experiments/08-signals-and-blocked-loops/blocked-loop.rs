@@ -221,14 +221,14 @@ fn once(lab: &Lab) -> Result {
     Ok(())
 }
 
-/// A callback that has the signal blocked: it is pending, and interrupts nothing.
+/// A callback that runs with the signal blocked: it is pending, and interrupts nothing.
 fn not_before(lab: &Lab) -> Result {
     let ioloop = IoLoop::new()?;
     let reports = counted(&ioloop)?;
     let (seen, counts) = mpsc::channel();
+    let alarm = SigSet::from(Signal::SIGALRM);
+    alarm.thread_block()?;
     ioloop.add_callback(move |ioloop| {
-        let alarm = SigSet::from(Signal::SIGALRM);
-        alarm.thread_block()?;
         let began = Instant::now();
         while began.elapsed() < 3 * THRESHOLD {
             spin_loop();
@@ -243,6 +243,9 @@ fn not_before(lab: &Lab) -> Result {
     ioloop.start()?;
     let (before, after) = counts.try_recv()?;
     lab.note(format!("SIGALRM blocked for three thresholds; reports: {before}; then unblocked: {after}"));
-    lab.check((before, after) == (0, 1), "a callback that blocks the signal is caught when it lets it in");
+    lab.check(
+        (before, after) == (0, 1),
+        "with the signal blocked a callback is not caught before it lets it in",
+    );
     Ok(())
 }

@@ -3,11 +3,11 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{io, thread};
 
-use experiments::{Lab, Question, Result, ask, sleeps};
+use experiments::{Lab, Question, Result, Sleeper, ask, beside, sleeps};
 use nix::errno::Errno;
 use nix::libc::c_int;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,7 +16,7 @@ use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
-use nix::unistd::{gettid, pipe, read, write};
+use nix::unistd::{pipe, read, write};
 
 /// How long a call with a time limit waits if nothing ends it: longer than anybody here takes.
 const LONG_MS: u16 = 20_000;
@@ -115,24 +115,16 @@ fn interrupted(
     call: impl FnOnce() -> nix::Result<usize>,
     give: impl FnOnce() -> nix::Result<usize> + Send,
 ) -> Result<nix::Result<usize>> {
-    let (calls, here, tid) = (AtomicBool::default(), pthread_self(), gettid());
-    let before = RUNS.load(Ordering::Acquire);
-    thread::scope(|scope| {
-        let thread = scope.spawn(|| -> io::Result<()> {
-            while !(calls.load(Ordering::Acquire) && sleeps(tid)?) {
-                thread::yield_now();
-            }
-            pthread_kill(here, Signal::SIGUSR1)?;
-            while RUNS.load(Ordering::Acquire) == before {
-                thread::yield_now();
-            }
-            give()?;
-            Ok(())
-        });
-        calls.store(true, Ordering::Release);
-        let outcome = call();
-        thread.join().map_err(|_| "the thread panicked")??;
-        Ok(outcome)
+    let (here, before) = (pthread_self(), RUNS.load(Ordering::Acquire));
+    let other = |sleeper: &Sleeper| {
+        sleeper.asleep()?;
+        pthread_kill(here, Signal::SIGUSR1)?;
+        sleeper.until(|| Ok(RUNS.load(Ordering::Acquire) > before))?;
+        give().map(drop).map_err(Into::into)
+    };
+    beside(other, |sleeper| {
+        sleeper.goes_to_sleep();
+        Ok(call())
     })
 }
 

@@ -1,24 +1,26 @@
 //! A signal whose handler sets a flag, and loops that look at the flag: wherever the signal comes, who oversleeps?
 
 use std::cell::Cell;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
-use std::{io, thread};
 
-use experiments::{Lab, Question, Result, ask, sleeps};
+use experiments::{Lab, Question, Result, Sleeper, ask, beside};
 use ioloop::IoLoop;
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
-use nix::unistd::{gettid, write};
+use nix::unistd::write;
 
-/// How long a loop sleeps that nobody wakes. In a real one it is an hour.
-const SLEEP_MS: c_int = 200;
+/// How long a loop sleeps that nobody wakes: longer than anybody here takes. In a real one it is an hour.
+const SLEEP_MS: c_int = 20_000;
+/// What epoll says when somebody has ended that sleep.
+const END: u64 = 1;
 
 /// What the handler does: it sets the flag and, if there is a descriptor here, writes a byte to it.
 static FLAG: AtomicBool = AtomicBool::new(false);
@@ -49,8 +51,8 @@ fn main() -> ExitCode {
             let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
             // SAFETY: the handler calls write(2) alone, and touches atomics; it replaces none that Rust relies on.
             unsafe { sigaction(Signal::SIGUSR1, &action) }?;
-            let late = WAYS.map(|way| way.at_each_moment(lab)).into_iter().collect::<Result<Vec<_>>>()?;
-            let [flag, again, mask, byte] = late[..] else { unreachable!("four ways have four answers") };
+            let asleep = WAYS.map(|way| way.at_each_moment(lab)).into_iter().collect::<Result<Vec<_>>>()?;
+            let [flag, again, mask, byte] = asleep[..] else { unreachable!("four ways have four answers") };
             lab.check(
                 again[2],
                 "a loop that takes an interrupted wait up again hears nothing, even during the wait",
@@ -117,34 +119,39 @@ impl Way {
         if self.mask {
             signal.thread_block()?;
         }
-        let (mut late, mut told) = (NEVER, Vec::new());
-        for (late, moment) in late.iter_mut().zip(MOMENTS) {
-            *late = self.is_late(lab, moment)?;
-            told.push(format!("{moment:?} {}", if *late { "LATE" } else { "ok" }));
+        let (mut asleep, mut told) = (NEVER, Vec::new());
+        for (asleep, moment) in asleep.iter_mut().zip(MOMENTS) {
+            *asleep = self.sleeps_through(lab, moment)?;
+            told.push(format!("{moment:?} {}", if *asleep { "ASLEEP" } else { "heard" }));
         }
         signal.thread_unblock()?;
         lab.note(format!("{}: {}", self.name, told.join(", ")));
-        Ok(late)
+        Ok(asleep)
     }
 
-    fn is_late(&self, lab: &Lab, moment: Moment) -> Result<bool> {
-        let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    fn sleeps_through(&self, lab: &Lab, moment: Moment) -> Result<bool> {
+        let [(reader, writer), (end, end_writer)] =
+            [lab.nonblocking_pipe(4096)?, lab.nonblocking_pipe(4096)?];
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        epoll.add(&end, EpollEvent::new(EpollFlags::EPOLLIN, END))?;
         WAKE.store(if self.byte { writer.as_raw_fd() } else { -1 }, Ordering::Release);
         FLAG.store(false, Ordering::Release);
-        let turn = |waits: &AtomicBool| self.turn(&epoll, moment, waits);
-        let late = match moment {
-            Moment::Callback | Moment::Between => turn(&AtomicBool::default()),
-            Moment::Wait => with_a_thread(pthread_kill, turn),
-            Moment::Thread => with_a_thread(|_, signal| raise(signal), turn),
+        let here = pthread_self();
+        let other = |sleeper: &Sleeper| {
+            send(moment, here, sleeper)?;
+            sleeper.until(|| Ok(FLAG.load(Ordering::Acquire)))?;
+            // The handler has run, and it sleeps: nothing is going to end that but its time, and this.
+            sleeper.asleep()?;
+            write(&end_writer, &[0]).map(drop).map_err(Into::into)
         };
+        let asleep = beside(other, |sleeper| self.turn(&epoll, moment, sleeper));
         WAKE.store(-1, Ordering::Release);
-        late
+        asleep
     }
 
-    /// One turn of a loop: a callback, the look, the wait. True if it waited to the end of its time, with the flag set.
-    fn turn(&self, epoll: &Epoll, moment: Moment, waits: &AtomicBool) -> Result<bool> {
+    /// One turn of a loop: a callback, the look, the wait. True if the wait went on, and somebody had to end it.
+    fn turn(&self, epoll: &Epoll, moment: Moment, sleeper: &Sleeper) -> Result<bool> {
         if moment == Moment::Callback {
             raise(Signal::SIGUSR1)?;
         }
@@ -154,12 +161,10 @@ impl Way {
         if moment == Moment::Between {
             raise(Signal::SIGUSR1)?;
         }
-        waits.store(true, Ordering::Release);
+        sleeper.goes_to_sleep();
         loop {
             match self.wait(epoll.0.as_fd()) {
-                // With every core busy the thread that sends it may be late itself.
-                Ok(0) if !FLAG.load(Ordering::Acquire) => {}
-                Ok(ready) => return Ok(ready == 0),
+                Ok(what) => return Ok(what == END),
                 Err(Errno::EINTR) if self.again => {}
                 Err(Errno::EINTR) => return Ok(false),
                 Err(other) => return Err(other.into()),
@@ -167,68 +172,60 @@ impl Way {
         }
     }
 
-    fn wait(&self, epoll: BorrowedFd) -> nix::Result<c_int> {
+    fn wait(&self, epoll: BorrowedFd) -> nix::Result<u64> {
         let mut mask = SigSet::thread_get_mask()?;
         if self.mask {
             mask.remove(Signal::SIGUSR1);
         }
-        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        let mut event = libc::epoll_event { events: 0, u64: END };
         // SAFETY: nix has no such call. There is room for the one event that is asked for, and the mask outlives the
         // call. With the thread's own mask it is epoll_wait.
         let answer =
             unsafe { libc::epoll_pwait(epoll.as_raw_fd(), &raw mut event, 1, SLEEP_MS, mask.as_ref()) };
-        Errno::result(answer)
+        Errno::result(answer).map(|_| event.u64)
     }
 }
 
-/// Run `turn`, and when it waits have another thread send the signal, given this one.
-fn with_a_thread<T>(
-    send: impl FnOnce(Pthread, Signal) -> nix::Result<()> + Send,
-    turn: impl FnOnce(&AtomicBool) -> Result<T>,
-) -> Result<T> {
-    let (waits, here, tid) = (AtomicBool::default(), pthread_self(), gettid());
-    thread::scope(|scope| {
-        let thread = scope.spawn(|| -> io::Result<()> {
-            // As a thread has it that somebody else has started.
-            SigSet::from(Signal::SIGUSR1).thread_unblock()?;
-            while !(waits.load(Ordering::Acquire) && sleeps(tid)?) {
-                thread::yield_now();
-            }
-            Ok(send(here, Signal::SIGUSR1)?)
-        });
-        let outcome = turn(&waits);
-        thread.join().map_err(|_| "the thread panicked")?.map_err(Into::into).and(outcome)
-    })
+/// In the other thread: send the signal when the loop sleeps, if that is the moment, to it or to this thread itself.
+fn send(moment: Moment, the_loop: Pthread, sleeper: &Sleeper) -> io::Result<()> {
+    // As a thread has it that somebody else has started.
+    SigSet::from(Signal::SIGUSR1).thread_unblock()?;
+    sleeper.asleep()?;
+    match moment {
+        Moment::Callback | Moment::Between => {}
+        Moment::Wait => pthread_kill(the_loop, Signal::SIGUSR1)?,
+        Moment::Thread => raise(Signal::SIGUSR1)?,
+    }
+    Ok(())
 }
 
 /// The book's loop, which would sleep for long: does it hear of the signal?
 fn the_books(lab: &Lab) -> Result {
     let heard = Rc::<Cell<usize>>::default();
-    // Nothing looks for signals between a callback and the wait: so the callback is the moment between, too.
-    run(&heard, |ioloop| {
-        ioloop.add_callback(|_| raise(Signal::SIGUSR1));
-        Ok(ioloop.start()?)
-    })?;
-    let asleep = |ioloop: &IoLoop, waits: &AtomicBool| {
-        waits.store(true, Ordering::Release);
-        Ok(ioloop.start()?)
-    };
-    run(&heard, |ioloop| with_a_thread(pthread_kill, |waits| asleep(ioloop, waits)))?;
-    run(&heard, |ioloop| with_a_thread(|_, signal| raise(signal), |waits| asleep(ioloop, waits)))?;
+    for moment in [Moment::Callback, Moment::Wait, Moment::Thread] {
+        let (ioloop, counted) = (IoLoop::new()?, Rc::clone(&heard));
+        ioloop.add_signal_handler(&[Signal::SIGUSR1], move |ioloop, _| {
+            counted.set(counted.get() + 1);
+            ioloop.stop();
+        })?;
+        if moment == Moment::Callback {
+            // Nothing looks for signals after this and before the wait: so it is the moment between, too.
+            ioloop.add_callback(|_| raise(Signal::SIGUSR1));
+        }
+        // Not an hour: the experiment is to say what went wrong.
+        ioloop.call_later(Duration::from_secs(20), IoLoop::stop);
+        let here = pthread_self();
+        beside(
+            |sleeper| send(moment, here, sleeper),
+            |sleeper| {
+                sleeper.goes_to_sleep();
+                Ok(ioloop.start()?)
+            },
+        )?;
+    }
     lab.note(format!("the book's loop, in a callback, asleep, in a thread; heard: {}", heard.get()));
     lab.check(heard.get() == 3, "the book's loop hears of each, with nothing else to wake it");
     Ok(())
-}
-
-fn run(heard: &Rc<Cell<usize>>, start: impl FnOnce(&IoLoop) -> Result) -> Result {
-    let (ioloop, counted) = (IoLoop::new()?, Rc::clone(heard));
-    ioloop.add_signal_handler(&[Signal::SIGUSR1], move |ioloop, _| {
-        counted.set(counted.get() + 1);
-        ioloop.stop();
-    })?;
-    // Not an hour: the experiment is to say what went wrong.
-    ioloop.call_later(Duration::from_secs(20), IoLoop::stop);
-    start(&ioloop)
 }
 
 /// A handler that still writes to a waker that was closed.
