@@ -281,6 +281,26 @@ cancelled-timers *ARGS: (run 'cancelled-timers' ARGS)
 [group('experiments: 7 the loop')]
 wall-clock-set-back *ARGS: (run 'wall-clock-set-back' ARGS)
 
+# Which signals does a loop sleep through?
+[group('experiments: 8 signals and blocked loops')]
+wakeup-descriptor *ARGS: (run 'wakeup-descriptor' ARGS)
+
+# In which thread does a signal's handler run?
+[group('experiments: 8 signals and blocked loops')]
+whose-signal *ARGS: (run 'whose-signal' ARGS)
+
+# Which callback is reported when a loop is blocked?
+[group('experiments: 8 signals and blocked loops')]
+blocked-loop *ARGS: (run 'blocked-loop' ARGS)
+
+# Which system calls go on after a signal?
+[group('experiments: 8 signals and blocked loops')]
+interrupted-calls *ARGS: (run 'interrupted-calls' ARGS)
+
+# Does the alarm go off while the loop has nothing to do?
+[group('experiments: 8 signals and blocked loops')]
+alarm-around-the-poll *ARGS: (run 'alarm-around-the-poll' ARGS)
+
 # Which calls does the same program make on each poller?
 [group('experiments: 9 choosing the implementation')]
 three-pollers *ARGS: (run 'three-pollers' ARGS)
