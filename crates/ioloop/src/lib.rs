@@ -49,6 +49,7 @@ mod ready;
 mod run_sync;
 mod running;
 pub mod select;
+#[cfg_attr(feature = "mine-signals", path = "../exercises/signals.rs")]
 pub mod signals;
 mod tasks;
 #[cfg_attr(feature = "mine-timers", path = "../exercises/timers.rs")]
@@ -91,6 +92,10 @@ mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-iteration"))]
 #[path = "../tests/iteration.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-signals"))]
+#[path = "../tests/signals.rs"]
 mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-timers"))]

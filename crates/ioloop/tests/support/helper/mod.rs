@@ -1,11 +1,12 @@
 //! What this crate's tests have done in a process of its own.
 
 mod accepting;
-mod blocking;
+mod blocked;
 mod current;
 mod epoll;
 mod forked;
 mod interrupted;
+mod signalled;
 mod signals;
 mod sources;
 
@@ -18,11 +19,12 @@ pub fn answer(args: &[&str]) -> i32 {
         ["accepting", "no-descriptor", poller] => {
             poller.parse().map_err(Into::into).and_then(accepting::no_descriptor)
         }
-        ["blocking", what] => blocking::run(what),
+        ["blocked", what] => blocked::run(what),
         ["current", what] => current::run(what),
         ["epoll", what] => epoll::run(what),
         ["forked", poller] => poller.parse().map_err(Into::into).and_then(forked::run),
         ["interrupted", poller] => poller.parse().map_err(Into::into).and_then(interrupted::run),
+        ["signalled", what] => signalled::run(what),
         ["signals", what] => signals::run(what),
         ["sources", "broken"] => sources::broken(),
         ["sources", "many", poller] => poller.parse().map_err(Into::into).and_then(sources::many),

@@ -6,7 +6,7 @@ use support::helper_said;
 
 #[test]
 fn what_blocks_is_named_while_it_blocks() {
-    let answer = helper_said(&["blocking", "caught"]);
+    let answer = helper_said(&["blocked", "caught"]);
     let stack: Vec<&str> = answer.lines("frame").collect();
     assert!(
         stack.iter().any(|frame| frame.contains("the_one_that_blocks")),
@@ -17,12 +17,12 @@ fn what_blocks_is_named_while_it_blocks() {
 
 #[test]
 fn a_sleeping_loop_is_not_reported() {
-    assert_eq!(helper_said(&["blocking", "asleep"]).line("reports"), "0");
+    assert_eq!(helper_said(&["blocked", "asleep"]).line("reports"), "0");
 }
 
 #[test]
 fn it_can_be_set_and_taken_back_from_inside() {
-    let answer = helper_said(&["blocking", "inside"]);
+    let answer = helper_said(&["blocked", "inside"]);
     assert_eq!(answer.line("set"), "1 report");
     assert_eq!(answer.line("taken-back"), "0 reports");
     assert_eq!(answer.line("signal"), "as before");
@@ -30,5 +30,5 @@ fn it_can_be_set_and_taken_back_from_inside() {
 
 #[test]
 fn a_second_watch_is_refused() {
-    assert_eq!(helper_said(&["blocking", "twice"]).line("second"), "EBUSY");
+    assert_eq!(helper_said(&["blocked", "twice"]).line("second"), "EBUSY");
 }

@@ -1,4 +1,4 @@
-//! `blocking WHAT`: a loop that blocks, and what is reported of it.
+//! `blocked WHAT`: a loop that blocks, and what is reported of it.
 
 use std::cell::Cell;
 use std::hint::black_box;
