@@ -22,10 +22,11 @@
 //! # Ok::<_, ioloop::Error>(())
 //! ```
 
-// A turn that is yet to be written calls nothing of what is there for it.
-#![cfg_attr(feature = "mine-iteration", allow(dead_code))]
+// What is yet to be written calls nothing of what is there for it.
+#![cfg_attr(any(feature = "mine-blocking", feature = "mine-iteration"), allow(dead_code))]
 
 mod accept;
+#[cfg_attr(feature = "mine-blocking", path = "../exercises/blocking.rs")]
 pub mod blocking;
 #[cfg_attr(feature = "mine-callbacks", path = "../exercises/callbacks.rs")]
 pub mod callbacks;
@@ -51,6 +52,7 @@ mod running;
 pub mod select;
 #[cfg_attr(feature = "mine-signals", path = "../exercises/signals.rs")]
 pub mod signals;
+mod stack;
 mod tasks;
 #[cfg_attr(feature = "mine-timers", path = "../exercises/timers.rs")]
 pub mod timers;
@@ -77,6 +79,10 @@ pub use waking::SignalToken;
 // To check one exercise, its tests are compiled into this crate: see the end of cloexec's.
 #[cfg(all(test, feature = "check"))]
 extern crate self as ioloop;
+
+#[cfg(all(test, feature = "check", feature = "mine-blocking"))]
+#[path = "../tests/blocking.rs"]
+mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-callbacks"))]
 #[path = "../tests/callbacks.rs"]

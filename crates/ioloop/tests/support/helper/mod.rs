@@ -2,6 +2,7 @@
 
 mod accepting;
 mod blocked;
+mod blocking;
 mod current;
 mod epoll;
 mod forked;
@@ -20,6 +21,7 @@ pub fn answer(args: &[&str]) -> i32 {
             poller.parse().map_err(Into::into).and_then(accepting::no_descriptor)
         }
         ["blocked", what] => blocked::run(what),
+        ["blocking", what] => blocking::run(what),
         ["current", what] => current::run(what),
         ["epoll", what] => epoll::run(what),
         ["forked", poller] => poller.parse().map_err(Into::into).and_then(forked::run),
