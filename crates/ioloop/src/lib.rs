@@ -25,11 +25,17 @@
 
 // What is yet to be written calls nothing of what is there for it.
 #![cfg_attr(
-    any(feature = "mine-dispatch", feature = "mine-iteration", feature = "mine-run_sync"),
+    any(
+        feature = "mine-blocking",
+        feature = "mine-dispatch",
+        feature = "mine-iteration",
+        feature = "mine-run_sync"
+    ),
     allow(dead_code)
 )]
 
 mod accept;
+#[cfg_attr(feature = "mine-blocking", path = "../exercises/blocking.rs")]
 pub mod blocking;
 #[cfg_attr(feature = "mine-callbacks", path = "../exercises/callbacks.rs")]
 pub mod callbacks;
@@ -58,7 +64,9 @@ mod run_sync;
 mod running;
 pub mod select;
 mod shared;
+#[cfg_attr(feature = "mine-signals", path = "../exercises/signals.rs")]
 pub mod signals;
+mod stack;
 mod sync;
 mod tasks;
 #[cfg_attr(feature = "mine-timers", path = "../exercises/timers.rs")]
@@ -90,6 +98,10 @@ use ::waker::Wake;
 #[cfg(all(test, feature = "check"))]
 extern crate self as ioloop;
 
+#[cfg(all(test, feature = "check", feature = "mine-blocking"))]
+#[path = "../tests/blocking.rs"]
+mod t;
+
 #[cfg(all(test, feature = "check", feature = "mine-callbacks"))]
 #[path = "../tests/callbacks.rs"]
 mod t;
@@ -112,6 +124,10 @@ mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-run_sync"))]
 #[path = "../tests/run_sync.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-signals"))]
+#[path = "../tests/signals.rs"]
 mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-timers"))]

@@ -1,7 +1,5 @@
 //! What a loop allocates when it has all that it needs: nothing.
 
-#[path = "support/counting.rs"]
-mod counting;
 mod support;
 
 use std::cell::Cell;
@@ -9,9 +7,9 @@ use std::io::{PipeReader, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
-use counting::allocations;
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop};
+use support::counting::allocations;
 
 /// A byte goes through a pipe, again and again: an event and an iteration each time. Callbacks and timers of what
 /// is as small as nothing go with it.

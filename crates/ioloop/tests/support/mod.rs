@@ -12,10 +12,11 @@ use std::time::Duration;
 use ioloop::poller::Kind;
 use ioloop::{Clock, Config, FakeClock, IoLoop};
 
+pub mod counting;
 mod helper;
 testing::helper!(helper::answer);
 #[allow(unused_imports, reason = "each test program uses a part of this")]
-pub use testing::ask as helper_said;
+pub use testing::{Answer, ask as helper_said};
 
 /// Nothing takes that long, so what has not come by then does not come.
 pub const LONG: Duration = Duration::from_secs(5);

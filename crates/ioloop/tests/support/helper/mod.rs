@@ -1,12 +1,14 @@
 //! What this crate's tests have done in a process of its own.
 
 mod accepting;
+mod blocked;
 mod blocking;
 mod current;
 mod epoll;
 mod failing;
 mod forked;
 mod interrupted;
+mod signalled;
 mod signals;
 mod sources;
 
@@ -27,6 +29,7 @@ pub fn answer(args: &[&str]) -> i32 {
             }
             Err(words) => Err(words.into()),
         },
+        ["blocked", what] => blocked::run(what),
         ["blocking", what] => blocking::run(what),
         ["current", what] => current::run(what),
         ["epoll", what] => epoll::run(what),
@@ -34,6 +37,7 @@ pub fn answer(args: &[&str]) -> i32 {
         ["failing", which, poller] => failing::twice(which, poller),
         ["forked", poller] => poller.parse().map_err(Into::into).and_then(forked::run),
         ["interrupted", poller] => poller.parse().map_err(Into::into).and_then(interrupted::run),
+        ["signalled", what] => signalled::run(what),
         ["signals", what] => signals::run(what),
         ["sources", "broken"] => sources::broken(),
         ["sources", "unheard", poller] => poller.parse().map_err(Into::into).and_then(sources::unheard),
