@@ -1,8 +1,6 @@
 //! Exercise `ioloop/run_sync`: who polls a task, when, and how often; and with what `run_sync` comes back. With a fake
 //! clock nobody waits: the clock is moved by the time that the loop wanted to sleep, an hour at most.
 
-#[path = "support/counting.rs"]
-mod counting;
 mod support;
 
 use std::cell::{Cell, RefCell};
@@ -392,7 +390,7 @@ fn what_is_over_leaves_no_memory_behind() {
                 ioloop.spawn(poll_fn(|_| resume_unwind(Box::new(())) as Poll<()>));
             }
             turns(ioloop, 2);
-            counting::live()
+            support::counting::live()
         };
         round();
         let (before, after) = (round(), round());
