@@ -1,6 +1,6 @@
 //! Mistake: handler and reporter share a lock, and the reporter has it while it reports.
 //! Caught by: a_report_that_takes_long_holds_nobody_up
-//! Message: and is held up by it
+//! Message: What does your handler share with the thread that reports?
 
 use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};

@@ -124,11 +124,14 @@ extern "C" fn note(_: c_int) {
     let tell = TELL.load(Ordering::SeqCst);
     if tell != NOBODY {
         let mut found = 0;
-        backtrace::trace(|frame| {
-            FRAMES[found].store(frame.ip() as usize, Ordering::Release);
-            found += 1;
-            found < 128
-        });
+        // SAFETY: it is this thread alone that is walked.
+        unsafe {
+            backtrace::trace_unsynchronized(|frame| {
+                FRAMES[found].store(frame.ip() as usize, Ordering::Release);
+                found += 1;
+                found < 128
+            });
+        }
         FOUND.store(found, Ordering::Release);
         // SAFETY: the watch keeps it open until the handler is another's.
         let tell = unsafe { BorrowedFd::borrow_raw(tell) };

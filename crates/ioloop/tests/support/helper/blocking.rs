@@ -2,7 +2,6 @@
 //! function that was blocking.
 
 use std::hint::black_box;
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -10,13 +9,11 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use ioloop::blocking::{Blocked, Watch};
-use nix::errno::Errno;
-use nix::unistd::read;
 
-use super::super::counting::allocations;
 use super::Outcome;
 
 mod ending;
+mod interrupting;
 mod sharing;
 
 /// A threshold.
@@ -42,9 +39,9 @@ pub fn run(what: &str) -> Outcome {
         "unarmed" => unarmed(),
         "once" => once(),
         "thread" => another_thread(),
-        "interrupted" => interrupted(),
-        "allocations" => allocated(),
-        "errno" => errno(),
+        "interrupted" => interrupting::interrupted(),
+        "allocations" => interrupting::allocated(),
+        "errno" => interrupting::errno(),
         "slow" => sharing::slow(),
         "twice" => sharing::twice(),
         "storm" => sharing::storm(),
@@ -201,49 +198,4 @@ fn another_thread() -> Outcome {
     thread.join().map_err(|_| "the thread panicked")??;
     println!("caught {}", reports.named(0, &["watched", "the_main_thread"]));
     Ok(())
-}
-
-/// What sleeps in a call blocks no less. Its report ends the sleep.
-fn interrupted() -> Outcome {
-    let (reader, mut writer) = std::io::pipe()?;
-    let watch = Watch::new(SHORT, move |_| writer.write_all(b"x").expect("somebody reads"))?;
-    step("code sleeps in read(2) until it is reported. Does the time of one who sleeps count?");
-    watch.arm();
-    println!("read {:?}", read(&reader, &mut [0; 8]));
-    Ok(())
-}
-
-fn allocated() -> Outcome {
-    let reports = Reports::default();
-    let watch = Watch::new(SHORT, reports.hook())?;
-    let before = allocations();
-    watch.arm();
-    let reported = watched(&|| reports.len() > 0);
-    println!("allocations {}", allocations() - before);
-    println!("reported {}", word(reported));
-    Ok(())
-}
-
-/// What the handler writes to cannot be written any more.
-fn errno() -> Outcome {
-    let before = descriptors()?;
-    let watch = Watch::new(SHORT, |_| ())?;
-    let null = std::fs::File::open("/dev/null")?;
-    for number in descriptors()?.into_iter().filter(|number| !before.contains(number)) {
-        // SAFETY: the descriptor is the watch's, which is never used again but by its handler.
-        unsafe { nix::unistd::dup2_raw(&null, number) }.map(std::mem::forget)?;
-    }
-    watch.arm();
-    Errno::E2BIG.set();
-    let done = for_a_while();
-    while !done() {}
-    println!("errno {:?}", Errno::last());
-    // It could not be told any more.
-    std::mem::forget(watch);
-    Ok(())
-}
-
-fn descriptors() -> std::io::Result<Vec<i32>> {
-    let numbers = std::fs::read_dir("/proc/self/fd")?;
-    Ok(numbers.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }

@@ -1,5 +1,6 @@
 //! How a watch ends, and what is left of one that could not be made.
 
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
 
 use nix::libc::c_int;
@@ -8,8 +9,8 @@ use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use nix::unistd::{Uid, setuid};
-use std::os::fd::BorrowedFd;
 
+use super::interrupting::descriptors;
 use super::*;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
