@@ -29,6 +29,7 @@
 //! - [`ask`] runs the whole of it: options, prediction, body, report, verdict;
 //! - [`Lab`] is what the body works with: notes, checks, children, files without a name;
 //! - [`Prefork`] is a server of many processes, for experiments that ask which of them gets a connection;
+//! - [`Lab::traced`] starts a child and writes down each of its system calls, for experiments that count them;
 //! - [`vary`] marks what differs from run to run, so that a transcript can leave it out;
 //! - [`beside`] runs another thread, which knows when this one sleeps, so that something can come during the sleep;
 //! - [`pidfd`] gives a descriptor that is ready when a process has ended;
