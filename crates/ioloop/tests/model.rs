@@ -219,7 +219,7 @@ impl Model {
             match self.simulated.watches.get_mut(&name) {
                 Some(watch) => (watch.on, watch.oneshot) = (on, oneshot),
                 None => {
-                    assert_eq!(updated.map_err(|error| error.errno), Err(Errno::ENOENT), "it is nobody's")
+                    assert_eq!(updated.map_err(|error| error.errno), Err(Errno::ENOENT), "it is nobody's");
                 }
             }
         }
@@ -236,9 +236,9 @@ impl Model {
 
     fn stop(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
         if random.arbitrary()? {
-            self.ioloop.stop()
+            self.ioloop.stop();
         } else {
-            self.ioloop.handle().stop().unwrap()
+            self.ioloop.handle().stop().unwrap();
         }
         self.simulated.stopped = true;
         Ok(())
