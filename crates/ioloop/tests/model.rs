@@ -80,6 +80,7 @@ impl Model {
         let clock = FakeClock::default();
         let config = Config { poller, clock: Clock::Fake(clock.clone()), make_current: Some(false) };
         let (ioloop, simulated) = (IoLoop::with(config).unwrap(), Simulated::default());
+        ioloop.handle_callback_exception(|_, failure| panic!("{failure}"));
         Self { ioloop, clock, simulated, names: LAST, sources: BTreeMap::new(), writers: BTreeMap::new() }
     }
 
@@ -189,7 +190,9 @@ impl Model {
                 (&**source).read_exact(&mut [0])?;
             }
             if removes_itself {
+                let held = Rc::clone(source);
                 ioloop.remove_handler(world(|world| world.tokens[&name]));
+                assert_eq!(Rc::strong_count(&held), 3, "a handler and its source are there while it runs");
             }
             Ok(())
         };

@@ -93,12 +93,16 @@ fn a_look_that_takes_no_time_reports_what_is_ready() {
 #[test]
 fn a_part_of_a_millisecond_is_one_sleep() {
     on_each(|ioloop| {
-        for micros in [100, 300, 1900, 3100] {
+        let mut slept = 0;
+        for micros in [100, 300, 1900, 3100].repeat(5) {
             let sleeps = sleeps(ioloop);
             ioloop.call_later(Duration::from_micros(micros), IoLoop::stop);
             ioloop.start().unwrap();
-            assert_eq!(sleeps.len(), 1, "sleeps until a timer in {micros} µs: {sleeps:?}");
+            // None, if the machine was so slow that its time had come before.
+            assert!(sleeps.len() <= 1, "sleeps until a timer in {micros} µs: {sleeps:?}");
+            slept += sleeps.len();
         }
+        assert!(slept > 0, "twenty timers were due in their time, and the loop never slept");
     });
 }
 
