@@ -22,7 +22,6 @@ const THRESHOLD: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_millis(500);
 /// How long a callback blocks at most, if nobody notices.
 const LIMIT: Duration = Duration::from_secs(20);
-/// Turns of the book's loop, to count its system calls.
 const TURNS: usize = 100;
 
 /// How often the alarm went off.

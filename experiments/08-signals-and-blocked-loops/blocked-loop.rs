@@ -147,7 +147,6 @@ fn wait_for_a_lock(report: &Report) {
     let _ = holder.join();
 }
 
-/// Have a report be a message.
 fn counted(ioloop: &IoLoop) -> Result<mpsc::Receiver<()>> {
     let (to_main, reports) = mpsc::channel();
     ioloop.set_blocking_threshold(Some(THRESHOLD), move |_| {
