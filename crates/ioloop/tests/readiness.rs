@@ -90,13 +90,15 @@ fn who_finds_nothing_there_waits_again() {
         let (log, stolen) = (Log::default(), Rc::new(Cell::new(0)));
         let (seen, was_stolen) = (log.clone(), Rc::clone(&stolen));
         ioloop.spawn(async move {
+            let ioloop = IoLoop::current().ok_or("no loop is current")?;
             for _ in 0..2 {
                 watched.readable().await?;
                 seen.add(watched.source().read(&mut [0; 8]).map_err(|error| error.kind()));
-                // Not before it was found that there is nothing.
-                (&theirs).write_all(b"two!")?;
+                // Not before it was found that there is nothing, and the task waits again.
+                let peer = theirs.try_clone()?;
+                ioloop.add_callback(move |_| (&peer).write_all(b"two!"));
             }
-            IoLoop::current().ok_or("no loop is current")?.stop();
+            ioloop.stop();
             Ok::<_, Box<dyn Error>>(())
         });
         // In the turn of the event, and so before the task is polled, somebody else takes what there is.

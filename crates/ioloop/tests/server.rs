@@ -28,6 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How many clients a server has while it is tried.
 const CLIENTS: usize = 64;
 
+/// So often in a row there is no room, and in between the server had a turn: then it does not read any more. It would
+/// have read 4 KB in each, and the kernel gives room back in pieces of 64 KB at most.
+const FULL: usize = 100;
+
 /// One server at a time: its clients need descriptors in this process, of which there may be as few as 256.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
@@ -124,7 +128,9 @@ impl Drop for Server {
 #[track_caller]
 fn comes_back(client: &mut TcpStream, sent: &[u8]) {
     let mut back = vec![0; sent.len()];
-    client.read_exact(&mut back).expect("what was sent is on its way back");
+    if let Err(error) = client.read_exact(&mut back) {
+        panic!("in {PATIENCE:?} it has not come back ({error}): does another client's task keep the loop?");
+    }
     assert!(back == sent, "what comes back is not what was sent");
 }
 
@@ -182,7 +188,7 @@ fn a_client_that_does_not_read_keeps_nobody_waiting_and_loses_nothing() {
     // Until all that is between the two of them is full. The other clients are served all the while.
     let mut other = server.connect();
     let mut refused = 0;
-    while refused < 3 {
+    while refused < FULL {
         match deaf.write(&text[sent % text.len()..]) {
             Ok(taken) => (sent, refused) = (sent + taken, 0),
             Err(error) if error.kind() == ErrorKind::WouldBlock => refused += 1,
