@@ -281,6 +281,58 @@ cancelled-timers *ARGS: (run 'cancelled-timers' ARGS)
 [group('experiments: 7 the loop')]
 wall-clock-set-back *ARGS: (run 'wall-clock-set-back' ARGS)
 
+# Which signals does a loop sleep through?
+[group('experiments: 8 signals and blocked loops')]
+wakeup-descriptor *ARGS: (run 'wakeup-descriptor' ARGS)
+
+# In which thread does a signal's handler run?
+[group('experiments: 8 signals and blocked loops')]
+whose-signal *ARGS: (run 'whose-signal' ARGS)
+
+# Which callback is reported when a loop is blocked?
+[group('experiments: 8 signals and blocked loops')]
+blocked-loop *ARGS: (run 'blocked-loop' ARGS)
+
+# Which system calls go on after a signal?
+[group('experiments: 8 signals and blocked loops')]
+interrupted-calls *ARGS: (run 'interrupted-calls' ARGS)
+
+# Does the alarm go off while the loop has nothing to do?
+[group('experiments: 8 signals and blocked loops')]
+alarm-around-the-poll *ARGS: (run 'alarm-around-the-poll' ARGS)
+
+# Which calls does the same program make on each poller?
+[group('experiments: 9 choosing the implementation')]
+three-pollers *ARGS: (run 'three-pollers' ARGS)
+
+# What does select make of a descriptor beyond 1024?
+[group('experiments: 9 choosing the implementation')]
+beyond-1024 *ARGS: (run 'beyond-1024' ARGS)
+
+# What becomes of a loop whose epoll is refused?
+[group('experiments: 9 choosing the implementation')]
+epoll-refused *ARGS: (run 'epoll-refused' ARGS)
+
+# What has an async function done that was called?
+[group('experiments: 12 callbacks to futures')]
+nobody-polls *ARGS: (run 'nobody-polls' ARGS)
+
+# Where is a variable while its function waits?
+[group('experiments: 12 callbacks to futures')]
+where-it-is-kept *ARGS: (run 'where-it-is-kept' ARGS)
+
+# In which turns is a task polled?
+[group('experiments: 12 callbacks to futures')]
+life-of-a-future *ARGS: (run 'life-of-a-future' ARGS)
+
+# How many polls are there for how many wakes?
+[group('experiments: 12 callbacks to futures')]
+wakes-and-polls *ARGS: (run 'wakes-and-polls' ARGS)
+
+# What is left of an operation that was given up?
+[group('experiments: 12 callbacks to futures')]
+dropped-future *ARGS: (run 'dropped-future' ARGS)
+
 # Run all tests
 [group('maintain')]
 test:

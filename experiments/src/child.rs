@@ -52,6 +52,11 @@ impl Child {
         exit_status(self.reap(lab, ", its answer")?)
     }
 
+    /// Somebody has waited for it already: there is nothing left to kill.
+    pub(crate) fn was_reaped(mut self) {
+        self.reaped = true;
+    }
+
     fn reap(mut self, lab: &Lab, meaning: &str) -> Result<WaitStatus> {
         let status = loop {
             match waitpid(self.pid, None) {

@@ -30,11 +30,13 @@
 //! - [`Lab`] is what the body works with: notes, checks, children, files without a name;
 //! - [`Prefork`] is a server of many processes, for experiments that ask which of them gets a connection;
 //! - [`vary`] marks what differs from run to run, so that a transcript can leave it out;
+//! - [`beside`] runs another thread, which knows when this one sleeps, so that something can come during the sleep;
 //! - [`pidfd`] gives a descriptor that is ready when a process has ended;
 //! - [`cannot_ask`] is the way out where this kernel or machine lacks what the question needs.
 
 mod ask;
 mod child;
+mod counted;
 mod events;
 mod figure;
 mod lab;
@@ -43,10 +45,12 @@ mod pipe;
 mod plot;
 mod prefork;
 mod report;
+mod sleeps;
 mod strace;
 mod tcp;
 mod threaded;
 mod timeline;
+mod traced;
 mod vary;
 
 pub use ask::{Question, Role, ask};
@@ -56,6 +60,8 @@ pub use lab::{CannotAsk, Lab, Lane, Result, cannot_ask};
 pub use pidfd::pidfd;
 pub use plot::{Axis, Plot};
 pub use prefork::{Prefork, Way, answer};
+pub use sleeps::{Sleeper, beside, sleeps};
 pub use tcp::hang_up;
 pub use threaded::Prepared;
+pub use traced::Call;
 pub use vary::vary;

@@ -24,6 +24,7 @@ static INSTANCE: Mutex<std::sync::Weak<Shared>> = Mutex::new(std::sync::Weak::ne
 
 static CONFIGURED: AtomicU8 = AtomicU8::new(0);
 
+// ANCHOR: configure
 /// What [`IoLoop::configure`] said last.
 pub(crate) fn configured() -> Kind {
     Kind::ALL[usize::from(CONFIGURED.load(Ordering::Relaxed))]
@@ -35,6 +36,7 @@ impl IoLoop {
         let place = Kind::ALL.iter().position(|other| *other == kind).unwrap_or(0);
         CONFIGURED.store(place as u8, Ordering::Relaxed);
     }
+    // ANCHOR_END: configure
 
     /// This thread's current loop; else the process's, if it lives in this thread.
     pub fn current() -> Option<Self> {

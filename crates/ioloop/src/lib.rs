@@ -1,7 +1,8 @@
 //! An event loop: Tornado's IOLoop in Rust.
 //!
 //! - [`IoLoop`]: what is given to it, and running it; [`LoopHandle`]: what other threads have of it;
-//! - `iteration`: the order of everything; `dispatch`: running a handler, whatever it does;
+//! - `iteration`: the order of everything; `dispatch`: running a handler, whatever it does; `run_sync`: futures on it,
+//!   and a function that waits for one;
 //! - [`callbacks`], [`timers`], [`handlers`]: what it keeps;
 //! - [`poller`]: what it sleeps in: epoll, poll or select;
 //! - [`Clock`], [`Failure`], `current`, `accept`: where the time comes from, what goes wrong, which loop is meant, and
@@ -23,9 +24,18 @@
 //! ```
 
 // What is yet to be written calls nothing of what is there for it.
-#![cfg_attr(any(feature = "mine-dispatch", feature = "mine-iteration"), allow(dead_code))]
+#![cfg_attr(
+    any(
+        feature = "mine-blocking",
+        feature = "mine-dispatch",
+        feature = "mine-iteration",
+        feature = "mine-run_sync"
+    ),
+    allow(dead_code)
+)]
 
 mod accept;
+#[cfg_attr(feature = "mine-blocking", path = "../exercises/blocking.rs")]
 pub mod blocking;
 #[cfg_attr(feature = "mine-callbacks", path = "../exercises/callbacks.rs")]
 pub mod callbacks;
@@ -44,15 +54,19 @@ pub mod handlers;
 #[cfg_attr(feature = "mine-iteration", path = "../exercises/iteration.rs")]
 mod iteration;
 mod looping;
+mod no_result;
 mod periodic;
 pub mod poll;
 pub mod poller;
 mod ready;
+#[cfg_attr(feature = "mine-run_sync", path = "../exercises/run_sync.rs")]
 mod run_sync;
 mod running;
 pub mod select;
 mod shared;
+#[cfg_attr(feature = "mine-signals", path = "../exercises/signals.rs")]
 pub mod signals;
+mod stack;
 mod sync;
 mod tasks;
 #[cfg_attr(feature = "mine-timers", path = "../exercises/timers.rs")]
@@ -70,9 +84,9 @@ pub use events::{Events, Ready, Token};
 pub use failure::{Cause, Failure, Origin, Outcome, Reply};
 pub use handle::LoopHandle;
 pub use looping::{Config, IoLoop};
+pub use no_result::NoResult;
 pub use periodic::Periodic;
 pub use ready::{Sleep, Watched};
-pub use run_sync::NoResult;
 pub use tasks::TaskId;
 pub use trace::Iteration;
 pub use waking::SignalToken;
@@ -83,6 +97,10 @@ use ::waker::Wake;
 // To check one exercise, its tests are compiled into this crate: see the end of cloexec's.
 #[cfg(all(test, feature = "check"))]
 extern crate self as ioloop;
+
+#[cfg(all(test, feature = "check", feature = "mine-blocking"))]
+#[path = "../tests/blocking.rs"]
+mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-callbacks"))]
 #[path = "../tests/callbacks.rs"]
@@ -102,6 +120,14 @@ mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-iteration"))]
 #[path = "../tests/iteration.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-run_sync"))]
+#[path = "../tests/run_sync.rs"]
+mod t;
+
+#[cfg(all(test, feature = "check", feature = "mine-signals"))]
+#[path = "../tests/signals.rs"]
 mod t;
 
 #[cfg(all(test, feature = "check", feature = "mine-timers"))]

@@ -31,9 +31,10 @@ impl Poll {
         Self::default()
     }
 
-    /// Where a number stands. A number that is not looked at has its bits turned, so that it is negative.
+    /// Where a number stands. A number that is not looked at has its bits turned, so that it is negative; whoever asks
+    /// for a negative one means none of these.
     fn place(&self, operation: &'static str, fd: RawFd) -> Result<usize> {
-        let found = self.fds.iter().position(|entry| entry.fd == fd || entry.fd == !fd);
+        let found = self.fds.iter().position(|entry| fd >= 0 && (entry.fd == fd || entry.fd == !fd));
         found.ok_or_else(|| failed(operation, fd, Errno::ENOENT))
     }
 }

@@ -66,6 +66,7 @@ impl Kind {
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE` of epoll_create1(2).
+    // ANCHOR: make
     pub fn make(self) -> Result<Box<dyn Poller>> {
         Ok(match self {
             Self::Epoll => Box::new(epoll::Epoll::new()?),
@@ -73,6 +74,7 @@ impl Kind {
             Self::Select => Box::new(select::Select::new()),
         })
     }
+    // ANCHOR_END: make
 }
 
 impl fmt::Display for Kind {
@@ -112,6 +114,7 @@ pub(crate) fn is_open(fd: RawFd) -> bool {
 }
 
 /// For pollers that keep the list themselves: the answers that epoll has from the kernel.
+// ANCHOR: watchable
 pub(crate) fn can_be_watched(fd: RawFd, interest: Events) -> Result<()> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the kernel writes one stat, or answers EBADF.
@@ -129,3 +132,4 @@ pub(crate) fn can_be_watched(fd: RawFd, interest: Events) -> Result<()> {
     }
     Ok(())
 }
+// ANCHOR_END: watchable

@@ -1,7 +1,8 @@
 //! Readiness and time as futures: what an operation waits for, in place of a handler or a timer.
 //!
-//! Contract: a future that is dropped before its end waits for nothing any more. Ready means that a call would
-//! probably not block: make it, and wait once more after EAGAIN.
+//! Contract: ready means that a call would probably not block: make it, and wait once more after EAGAIN. A sleep that is
+//! dropped has no timer any more, and a descriptor that is dropped is not watched any more. A wait that is dropped while
+//! its descriptor stays leaves one event to come, which wakes somebody in vain.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -67,7 +68,10 @@ impl IoLoop {
             state.ready.set(state.ready.get() | news);
             state.wanted.set(state.wanted.get() & !news);
             for (bit, waiting) in [(Events::READ, &state.reader), (Events::WRITE, &state.writer)] {
-                if let Some(waker) = waiting.take().filter(|_| news.contains(bit)) {
+                // Whoever waits for the other keeps its waker here.
+                if news.contains(bit)
+                    && let Some(waker) = waiting.take()
+                {
                     waker.wake();
                 }
             }

@@ -1,49 +1,82 @@
-//! From the end of a future back to a function that returns.
+//! Futures on the loop: a waker that queues a callback, the poll that this callback is, and a function that comes back
+//! with what a future came to.
 //!
-//! Contract: it comes back with what the future came to, or with the reason why that did not happen. A future that
-//! was given up is dropped; what it has started on the loop by other means, timers and callbacks, stays there.
+//! Contract:
+//! - any number of wakes before a poll, from any thread, are one poll, in the loop's next turn; a wake during the poll is
+//!   for another one. No wake polls by itself;
+//! - while a task is polled nothing is borrowed, so it may spawn and cancel, also itself. One that panics is gone;
+//! - `run_sync` comes back with the result, or with the reason why there is none. However it ends, its timer is removed
+//!   and the future dropped. What that has started on the loop by other means, timers and callbacks, stays there.
 
 use std::cell::Cell;
-use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use crate::{Error, IoLoop};
+use crate::tasks::TaskId;
+use crate::timers::TimerId;
+use crate::{IoLoop, LoopHandle, NoResult, Outcome, Token};
 
-/// Why there is no result.
-#[derive(Debug)]
-pub enum NoResult {
-    /// It took longer than it was given.
-    Timeout(Duration),
-    /// Somebody has stopped the loop.
-    Stopped,
-    /// The future panicked. What it was thrown with was reported, as any panic on the loop.
-    Panicked,
-    /// The loop could not run.
-    Loop(Error),
+/// What wakes one task. It is Send and Sync, and may outlive the task, and the loop.
+// ANCHOR: waker
+pub(crate) struct TaskWaker {
+    ioloop: LoopHandle,
+    task: Token,
+    /// Is a callback that polls the task in the queue?
+    queued: AtomicBool,
 }
 
-impl fmt::Display for NoResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Timeout(time) => write!(f, "the operation took longer than {time:?}"),
-            Self::Stopped => f.write_str("the loop was stopped before the operation came to its end"),
-            Self::Panicked => f.write_str("the operation panicked"),
-            Self::Loop(error) => error.fmt(f),
+impl TaskWaker {
+    pub(crate) fn new(ioloop: LoopHandle, task: Token) -> Self {
+        Self { ioloop, task, queued: AtomicBool::new(false) }
+    }
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            let task = self.task;
+            // From the loop's own thread this is a push, from another one a push and a wake. A loop that cannot be
+            // woken has lost its descriptor: it will not poll anybody again.
+            let _ = self.ioloop.add_callback(move |ioloop| ioloop.poll_task(task));
         }
     }
 }
-
-impl std::error::Error for NoResult {}
-
-impl From<Error> for NoResult {
-    fn from(error: Error) -> Self {
-        Self::Loop(error)
-    }
-}
+// ANCHOR_END: waker
 
 impl IoLoop {
+    // ANCHOR: poll_task
+    /// Poll it once, if it is still there. What it comes to is the callback's outcome.
+    pub(crate) fn poll_task(&self, task: Token) -> Outcome {
+        // Out of its place, so that no borrow lasts as long as the poll.
+        let taken =
+            self.0.tasks.borrow_mut().get_mut(task).map(|task| (task.future.take(), task.waker.clone()));
+        let Some((Some(mut future), Some(waker))) = taken else { return Ok(()) };
+        // Before the poll: a wake during it is for the next one. And a swap, as in the waker of chapter 4: what was done
+        // before a wake that found the flag set is seen by this poll.
+        waker.queued.swap(false, Ordering::AcqRel);
+        let gone = Gone { ioloop: self, task: TaskId(task), timer: None };
+        match future.as_mut().poll(&mut Context::from_waker(&Waker::from(waker))) {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => {
+                mem::forget(gone);
+                let homeless = match self.0.tasks.borrow_mut().get_mut(task) {
+                    Some(place) => place.future.replace(future),
+                    // It was cancelled from inside.
+                    None => Some(future),
+                };
+                drop(homeless);
+                Ok(())
+            }
+        }
+    }
+    // ANCHOR_END: poll_task
+
     /// Run the loop until this future has come to its end, for so long at most.
     ///
     /// # Errors
@@ -54,50 +87,53 @@ impl IoLoop {
         future: impl Future<Output = T> + 'static,
         timeout: Option<Duration>,
     ) -> Result<T, NoResult> {
-        let result: Rc<Cell<Option<T>>> = Rc::default();
-        let over = Rc::new(Cell::new(false));
-        let end = End { over: Rc::clone(&over), ioloop: self.clone() };
-        let into = Rc::clone(&result);
-        let task = self.spawn(async move {
-            // Dropped with this block, whether it comes to its end or not.
-            let _end = end;
-            into.set(Some(future.await));
-        });
-        let late = Rc::new(Cell::new(false));
-        let timer = timeout.map(|timeout| {
-            let late = Rc::clone(&late);
-            self.call_later(timeout, move |ioloop| {
-                late.set(true);
+        let end: Rc<Cell<Option<Result<T, NoResult>>>> = Rc::default();
+        let over = {
+            let (end, ioloop) = (Rc::clone(&end), self.clone());
+            move |came_to| {
+                // Whoever is first says what it came to.
+                end.set(Some(end.take().unwrap_or(came_to)));
                 ioloop.stop();
-            })
-        });
+            }
+        };
+        let late = over.clone();
+        let mut future = Box::pin(future);
+        let task = self.spawn(poll_fn(move |context| {
+            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(result)) => over(Ok(result)),
+                Err(thrown) => {
+                    over(Err(NoResult::Panicked));
+                    // On to where every panic on the loop is reported.
+                    resume_unwind(thrown);
+                }
+            }
+            Poll::Ready(())
+        }));
+        let timer = timeout.map(|time| self.call_later(time, move |_| late(Err(NoResult::Timeout(time)))));
+        let gone = Gone { ioloop: self, task, timer };
         let ran = self.start();
-        let panicked = over.get();
-        if let Some(timer) = timer {
-            self.remove_timeout(timer);
-        }
-        self.cancel(task);
+        drop(gone);
         ran?;
-        match (result.take(), timeout) {
-            (Some(result), _) => Ok(result),
-            (None, Some(timeout)) if late.get() => Err(NoResult::Timeout(timeout)),
-            (None, _) if panicked => Err(NoResult::Panicked),
-            (None, _) => Err(NoResult::Stopped),
-        }
+        end.take().unwrap_or(Err(NoResult::Stopped))
     }
     // ANCHOR_END: run_sync
 }
 
-/// Stops the loop when the operation is over, one way or another.
-struct End {
-    over: Rc<Cell<bool>>,
-    ioloop: IoLoop,
+/// Takes a task and its timer off the loop when it is dropped: also on the way out of a panic.
+// ANCHOR: gone
+struct Gone<'a> {
+    ioloop: &'a IoLoop,
+    task: TaskId,
+    timer: Option<TimerId>,
 }
 
-impl Drop for End {
+impl Drop for Gone<'_> {
     fn drop(&mut self) {
-        if !self.over.replace(true) && self.ioloop.is_started() {
-            self.ioloop.stop();
+        if let Some(timer) = self.timer {
+            self.ioloop.remove_timeout(timer);
         }
+        self.ioloop.cancel(self.task);
     }
 }
+// ANCHOR_END: gone

@@ -35,6 +35,7 @@ impl Select {
 }
 
 impl Poller for Select {
+    // ANCHOR: add
     fn add(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()> {
         if self.watched.contains_key(&fd) {
             return Err(failed("select: add", fd, Errno::EEXIST));
@@ -48,6 +49,7 @@ impl Poller for Select {
         self.watched.insert(fd, Watched { token, interest });
         Ok(())
     }
+    // ANCHOR_END: add
 
     fn modify(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()> {
         poller::can_be_watched(fd, interest)?;

@@ -2,7 +2,7 @@
 //!
 //! Contract: the signal's own handler only notes the kind and writes to the loop's waker, so that the sleep ends.
 //! After that, each kind that came since is run once. A signal has one owner in a process; given back, whatever
-//! handled it before does so again.
+//! handled it before does so again. What an owner carries may call this again, also while it is dropped.
 
 use std::cell::RefCell;
 use std::os::fd::AsFd;
@@ -22,6 +22,7 @@ pub struct Signals<T> {
 
 #[derive(Debug)]
 struct Owner<T> {
+    /// Dropped first: when `carried` is, the signals are free.
     waker: SignalWaker,
     carried: Rc<T>,
 }
@@ -38,14 +39,18 @@ impl<T> Signals<T> {
     ///
     /// # Errors
     /// `EBUSY` for a signal that has an owner, `EINVAL` for one that nobody can handle: see [`SignalWaker::new`].
+    // ANCHOR: add
     pub fn add(&self, writer: impl AsFd, signals: &[Signal], carried: T) -> Result<Token> {
         let waker = SignalWaker::new(writer, signals)?;
         Ok(self.owners.borrow_mut().insert(Owner { waker, carried: Rc::new(carried) }))
     }
+    // ANCHOR_END: add
 
     /// Give them back. Nobody hears of one that came and was not taken.
+    // ANCHOR: remove
     pub fn remove(&self, token: Token) {
         let removed = self.owners.borrow_mut().remove(token);
+        // Not in the line above: there, the table would still be borrowed.
         drop(removed);
     }
 
@@ -54,6 +59,7 @@ impl<T> Signals<T> {
         let owners = self.owners.take();
         drop(owners);
     }
+    // ANCHOR_END: remove
 
     /// What came since the last call, and who is to hear of it: after the waker was consumed, since a signal from
     /// here on writes to it anew.

@@ -29,7 +29,7 @@ impl IoLoop {
     /// Have `report` hear, in a thread of its own, of whatever keeps the loop from its next sleep for longer than
     /// `threshold`, with the stack, while it still does. Without a threshold: no more. It may be set from inside.
     ///
-    /// As long as it is set the process has a thread more, and does not fork; and each iteration makes three system
+    /// As long as it is set the process has a thread more, and does not fork; and each iteration makes four system
     /// calls more.
     ///
     /// # Errors

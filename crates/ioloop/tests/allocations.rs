@@ -1,7 +1,5 @@
 //! What a loop allocates when it has all that it needs: nothing.
 
-#[path = "support/counting.rs"]
-mod counting;
 mod support;
 
 use std::cell::Cell;
@@ -9,15 +7,15 @@ use std::io::{PipeReader, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
-use counting::allocations;
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop};
+use support::counting::allocations;
 
 /// A byte goes through a pipe, again and again: an event and an iteration each time. Callbacks and timers of what
 /// is as small as nothing go with it.
 #[test]
 fn the_steady_state_allocates_nothing() {
-    for poller in [Kind::Epoll, Kind::Poll] {
+    for poller in Kind::ALL {
         let ioloop = IoLoop::with(Config { poller, ..Config::default() }).unwrap();
         let (reader, mut writer) = support::a_pipe();
         writer.write_all(b"x").unwrap();

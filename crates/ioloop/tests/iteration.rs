@@ -521,10 +521,10 @@ fn what_it_tells_is_what_it_did() {
 /// A process has one watch.
 #[test]
 fn what_it_runs_is_watched_and_the_sleep_is_not() {
-    assert_eq!(helper_said(&["blocking", "callback"]).line("reported"), "yes", "a callback blocks");
-    assert_eq!(helper_said(&["blocking", "handler"]).line("reported"), "yes", "a handler blocks");
+    assert_eq!(helper_said(&["blocked", "callback"]).line("reported"), "yes", "a callback blocks");
+    assert_eq!(helper_said(&["blocked", "handler"]).line("reported"), "yes", "a handler blocks");
     // A watch that goes on ends the sleep with its signal, whether it comes to a report or not.
-    let asleep = helper_said(&["blocking", "asleep"]);
+    let asleep = helper_said(&["blocked", "asleep"]);
     let seen = (asleep.line("sleeps"), asleep.line("reports"));
     assert_eq!(seen, ("1", "0"), "sleeps, and reports: a loop that sleeps is not blocked");
 }

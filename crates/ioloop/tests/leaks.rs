@@ -4,20 +4,24 @@ mod support;
 
 use std::time::Duration;
 
+use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop};
 
 #[test]
 fn two_thousand_loops_leave_no_descriptor() {
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-    let make = || {
-        let ioloop = IoLoop::with(Config { make_current: Some(false), ..Config::default() }).unwrap();
+    let make = |poller| {
+        let config = Config { poller, make_current: Some(false), ..Config::default() };
+        let ioloop = IoLoop::with(config).unwrap();
         let (reader, _writer) = support::a_pipe();
         ioloop.add_handler(reader, Events::READ, |_, _, _| ()).unwrap();
         ioloop.call_later(Duration::from_secs(1), |_| ());
         ioloop.spawn(std::future::pending::<()>());
     };
-    make();
-    let before = open();
-    (0..2000).for_each(|_| make());
-    assert_eq!(open(), before, "2000 loops were made and dropped");
+    for poller in Kind::ALL {
+        make(poller);
+        let before = open();
+        (0..2000).for_each(|_| make(poller));
+        assert_eq!(open(), before, "2000 loops on {poller} were made and dropped");
+    }
 }

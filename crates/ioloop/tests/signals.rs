@@ -1,42 +1,163 @@
-//! Signals on the loop. Signals are a whole process's, so each test has one of its own.
+//! Exercise `ioloop/signals`: who hears of which signals. There is no loop here but in the last test: what is taken
+//! would be queued. Signals are a whole process's, so each test has one of its own.
 
 mod support;
 
 use support::helper_said;
 
 #[test]
-fn a_signal_ends_the_sleep_and_its_handler_runs_in_the_loop() {
-    let answer = helper_said(&["signals", "wakes"]);
-    assert_eq!(answer.line("came"), "SIGUSR1", "the loop was asleep when the signal came");
+fn everyone_hears_of_their_own_signals_and_of_no_others() {
+    let answer = helper_said(&["signals", "heard"]);
+    let sent: Vec<&str> = answer.lines("sent").collect();
+    let took: Vec<&str> = answer.lines("took").collect();
+    let expected = [
+        "one:SIGUSR2",
+        "other:SIGTERM",
+        "one:SIGUSR1",
+        "one:SIGUSR1 one:SIGUSR2 other:SIGTERM",
+        "other:SIGTERM",
+    ];
+    for ((sent, took), expected) in sent.iter().zip(took).zip(expected) {
+        let (came, wanted): (Vec<_>, Vec<_>) = (took.split(' ').collect(), expected.split(' ').collect());
+        let missing: Vec<_> = wanted.iter().filter(|pair| !came.contains(pair)).collect();
+        assert!(
+            missing.is_empty(),
+            "`one` has SIGUSR1 and SIGUSR2, and `other` SIGTERM; {sent} came, and `take` gave {took}. Missing: \
+             {missing:?}. The waker was consumed: what one `take` leaves behind, or throws away, nobody is woken for"
+        );
+        assert_eq!(
+            took, expected,
+            "`one` has SIGUSR1 and SIGUSR2, and `other` SIGTERM; {sent} came: each kind is to be heard of once, by \
+             whom it belongs to"
+        );
+    }
+    assert_eq!(sent.len(), 5, "five times there were signals:\n{}", answer.0);
 }
 
 #[test]
-fn each_kind_is_run_once_and_told_apart() {
-    let answer = helper_said(&["signals", "kinds"]);
-    let mut came: Vec<&str> = answer.lines("came").collect();
-    came.sort_unstable();
-    assert_eq!(came, ["SIGUSR1", "SIGUSR2"], "five of one kind and one of another came");
+fn what_was_taken_is_gone() {
+    let answer = helper_said(&["signals", "heard"]);
+    assert_eq!(answer.line("took-at-first"), "nothing", "before any signal came, somebody heard of one");
+    for then in answer.lines("then") {
+        assert_eq!(then, "nothing", "all was taken, and then it was there again");
+    }
 }
 
 #[test]
-fn removed_the_signal_does_what_it_did_before() {
-    let answer = helper_said(&["signals", "removed"]);
-    assert_eq!(answer.line("ignored"), "yes", "it was ignored before the loop had it");
+fn removed_the_signals_do_what_they_did_before() {
+    for how in ["removed", "cleared"] {
+        let answer = helper_said(&["signals", how]);
+        assert_eq!(
+            answer.line("previous"),
+            "2",
+            "two owners of one signal each were {how}, and both signals came. How often was the handler called that \
+             they had before? A signal is given back when its owner is {how}, and not when somebody gets to it"
+        );
+        assert_eq!(
+            answer.line("took"),
+            "nothing",
+            "two owners were {how}, and somebody heard of their signals"
+        );
+        assert_eq!(
+            answer.line("again"),
+            "Ok",
+            "two owners were {how}, and nobody else can have their signals"
+        );
+    }
 }
 
 #[test]
-fn a_signal_while_signals_are_handled_is_not_lost() {
-    assert_eq!(helper_said(&["signals", "again"]).line("times"), "1000");
+fn removed_an_owner_hears_of_nothing_that_came_before() {
+    let took = helper_said(&["signals", "late"]);
+    assert_eq!(
+        took.line("took"),
+        "nothing",
+        "a signal came, its owner was removed, and then heard of it: what it works on may be gone"
+    );
 }
 
 #[test]
-fn a_signal_stops_a_loop_in_another_thread() {
-    assert_eq!(helper_said(&["signals", "thread"]).line("ended"), "Ok");
+fn owners_that_come_and_go_take_nothing_from_the_others() {
+    let answer = helper_said(&["signals", "neighbours"]);
+    for (word, event) in [("came", "another owner was added"), ("left", "another owner was removed")] {
+        assert_eq!(
+            answer.line(word),
+            "one:SIGUSR1",
+            "a signal came, {event}, and then it was asked what came. Whoever is made anew starts with nothing"
+        );
+    }
 }
 
 #[test]
-fn a_loop_that_is_closed_gives_signals_and_the_watch_back() {
-    let answer = helper_said(&["signals", "closed"]);
-    assert_eq!(answer.line("threads"), "1", "the thread that reports what blocks is still there");
-    assert_eq!(answer.lines("given").count(), 1, "another loop cannot have the signal");
+fn an_old_token_removes_nobody() {
+    let answer = helper_said(&["signals", "old-token"]);
+    assert_eq!(
+        answer.line("free"),
+        "false",
+        "an owner was removed, another was added, and the first one's token was used once more: it has given away the \
+         other one's signal"
+    );
+}
+
+#[test]
+fn who_is_refused_leaves_nothing_behind() {
+    let answer = helper_said(&["signals", "refused"]);
+    for (word, errno, signal) in [("owned", "EBUSY", "SIGUSR1"), ("unheard-of", "EINVAL", "SIGKILL")] {
+        let said = answer.line(word);
+        assert!(
+            said.starts_with(errno) && said.contains(signal),
+            "{signal} cannot be had, and whoever asked for it was told `{said}`, where {errno} and the signal's name \
+             were to be said"
+        );
+    }
+    assert_eq!(
+        answer.line("kept"),
+        "0",
+        "two were refused their signals, and what they carried is still here"
+    );
+    assert_eq!(answer.line("took"), "1", "somebody was refused a signal, and its owner hears of it no more");
+    assert_eq!(
+        answer.line("free"),
+        "true",
+        "somebody was refused one of two signals, and nobody can have the other"
+    );
+}
+
+#[test]
+fn what_is_dropped_may_add_another() {
+    for how in ["removed", "cleared", "refused"] {
+        let answer = helper_said(&["signals", &format!("drop-{how}")]);
+        assert_eq!(
+            answer.line("ended"),
+            "well",
+            "an owner was {how}, and what it carried, when it was dropped, added another: the owners were still \
+             borrowed. Take it out, let go of the borrow, and then drop it"
+        );
+        assert_eq!(
+            answer.line("next"),
+            "Ok",
+            "an owner was {how}, and what it carried, when it was dropped, wanted the signal for another. It was to be \
+             free by then: first the signals are given back"
+        );
+        assert_eq!(
+            answer.line("took"),
+            "1",
+            "while an owner was {how}, another was added; then a signal came, and so many heard of it"
+        );
+    }
+}
+
+#[test]
+fn on_a_loop_a_handler_may_send_its_signal_again_and_give_it_back() {
+    let answer = helper_said(&["signals", "loop"]);
+    assert_eq!(
+        answer.lines("time").collect::<Vec<_>>(),
+        ["1", "2"],
+        "each time, it sent the signal once more"
+    );
+    assert_eq!(
+        answer.line("previous"),
+        "1",
+        "the second time it gave the signal back, and then sent it: to the handler that the signal had before"
+    );
 }

@@ -131,3 +131,22 @@ fn a_hook_that_fails_ends_the_loop_which_can_be_started_again() {
         turns(ioloop, 2);
     });
 }
+
+#[test]
+fn a_stop_is_for_one_run_also_if_that_unwinds() {
+    on_each(|ioloop| {
+        ioloop.handle_callback_exception(|_, _| std::panic::resume_unwind(Box::new("in the hook")));
+        ioloop.add_callback(IoLoop::stop);
+        ioloop.add_callback(|_| Err::<(), _>("a callback's"));
+        let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ioloop.start()));
+        started.expect_err("the hook has panicked");
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.add_callback(move |ioloop| {
+            seen.add("the next run");
+            ioloop.stop();
+        });
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), ["the next run"], "it was stopped by what was for the run before");
+    });
+}

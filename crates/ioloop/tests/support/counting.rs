@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static LIVE: Cell<isize> = const { Cell::new(0) };
 }
 
 #[global_allocator]
@@ -13,19 +14,28 @@ static ALLOCATOR: Counting = Counting;
 struct Counting;
 
 /// How often this thread has allocated.
+#[allow(dead_code, reason = "each test program uses a part of this")]
 pub fn allocations() -> usize {
     ALLOCATIONS.get()
 }
 
-// SAFETY: all of it is done by the system's allocator; counting touches one number of the thread's own.
+/// How many pieces of memory it has allocated and not given back, or given back for other threads.
+#[allow(dead_code, reason = "each test program uses a part of this")]
+pub fn live() -> isize {
+    LIVE.get()
+}
+
+// SAFETY: all of it is done by the system's allocator; counting touches two numbers of the thread's own.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        let _ = LIVE.try_with(|count| count.set(count.get() + 1));
         // SAFETY: the caller's promises are passed on as they are.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        let _ = LIVE.try_with(|count| count.set(count.get() - 1));
         // SAFETY: the caller's promises are passed on as they are.
         unsafe { System.dealloc(pointer, layout) }
     }

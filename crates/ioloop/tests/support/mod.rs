@@ -12,10 +12,11 @@ use std::time::Duration;
 use ioloop::poller::Kind;
 use ioloop::{Clock, Config, FakeClock, IoLoop};
 
+pub mod counting;
 mod helper;
 testing::helper!(helper::answer);
 #[allow(unused_imports, reason = "each test program uses a part of this")]
-pub use testing::ask as helper_said;
+pub use testing::{Answer, ask as helper_said};
 
 /// Nothing takes that long, so what has not come by then does not come.
 pub const LONG: Duration = Duration::from_secs(5);
@@ -62,6 +63,15 @@ pub fn on_each_with_a_fake_clock(test: impl Fn(&IoLoop, &FakeClock)) {
         let config = Config { poller, clock: Clock::Fake(clock.clone()), ..Config::default() };
         let ioloop = IoLoop::with(config).expect("a loop can be made");
         test(&ioloop, &clock);
+    }
+}
+
+/// Have the helper do this on each poller.
+#[track_caller]
+pub fn said_on_each(args: &[&str], test: impl Fn(&testing::Answer)) {
+    for poller in Kind::ALL {
+        println!("on {poller}");
+        test(&testing::ask(&[&["on", &poller.to_string()], args].concat()));
     }
 }
 

@@ -63,7 +63,7 @@ fn experiment<'a>(checkout: &'a Checkout, name: &str) -> Result<Vec<&'a Page>, S
     if pages.is_empty() { Err("no page includes its transcript".to_owned()) } else { Ok(pages) }
 }
 
-/// The pages of the exercise that `crate/module::test` belongs to.
+/// The pages of the exercise that `crate/module::test` belongs to; for one of no exercise, those that print it.
 fn test<'a>(checkout: &'a Checkout, name: &str) -> Result<Vec<&'a Page>, String> {
     let parts = name.split_once("::").and_then(|(file, test)| Some((file.split_once('/')?, test)));
     let Some(((krate, module), test)) = parts else {
@@ -75,8 +75,9 @@ fn test<'a>(checkout: &'a Checkout, name: &str) -> Result<Vec<&'a Page>, String>
         return Err(format!("{file} has no test `{test}`"));
     }
     let hints = format!("crates/{krate}/hints/{module}.md");
-    let pages = checkout.including(&hints);
-    if pages.is_empty() { Err(format!("no page includes {hints}")) } else { Ok(pages) }
+    let of_exercise = checkout.including(&hints);
+    let pages = if of_exercise.is_empty() { checkout.including(&file) } else { of_exercise };
+    if pages.is_empty() { Err(format!("no page includes {hints}, or {file}")) } else { Ok(pages) }
 }
 
 #[cfg(test)]
@@ -139,6 +140,20 @@ mod tests {
         one(&page("k/m::it_hold"), "book/src/01-x/p.md:3: ", "crates/k/tests/m.rs has no test `it_hold`");
         one(&page("k/n::it_holds"), "book/src/01-x/p.md:3: ", "no file crates/k/tests/n.rs");
         one(&page("it_holds"), "book/src/01-x/p.md:3: ", "a test is named as in");
+    }
+
+    #[test]
+    fn a_test_of_no_exercise_is_shown_where_it_is_printed() {
+        let page = |printed: &str| {
+            let scratch = Scratch::new();
+            scratch.file("crates/k/tests/n.rs", "#[test]\nfn it_holds() {}\n");
+            let text = format!("# N\n\n[t](n.md \"test k/n::it_holds\")\n\n```rust\n{printed}\n```\n");
+            scratch.page("01-x/n.md", &text);
+            scratch.faults(faults)
+        };
+        none(&page("{{#include ../../../crates/k/tests/n.rs}}"));
+        let words = "no page includes crates/k/hints/n.md, or crates/k/tests/n.rs";
+        one(&page("nothing"), "book/src/01-x/n.md:3: ", words);
     }
 
     #[test]

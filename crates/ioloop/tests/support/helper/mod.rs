@@ -1,12 +1,14 @@
 //! What this crate's tests have done in a process of its own.
 
 mod accepting;
+mod blocked;
 mod blocking;
 mod current;
 mod epoll;
 mod failing;
 mod forked;
 mod interrupted;
+mod signalled;
 mod signals;
 mod sources;
 
@@ -19,6 +21,15 @@ pub fn answer(args: &[&str]) -> i32 {
         ["accepting", "no-descriptor", poller] => {
             poller.parse().map_err(Into::into).and_then(accepting::no_descriptor)
         }
+        // The same, with this poller where nothing is said about it.
+        ["on", poller, rest @ ..] => match poller.parse() {
+            Ok(kind) => {
+                ioloop::IoLoop::configure(kind);
+                return answer(rest);
+            }
+            Err(words) => Err(words.into()),
+        },
+        ["blocked", what] => blocked::run(what),
         ["blocking", what] => blocking::run(what),
         ["current", what] => current::run(what),
         ["epoll", what] => epoll::run(what),
@@ -26,6 +37,7 @@ pub fn answer(args: &[&str]) -> i32 {
         ["failing", which, poller] => failing::twice(which, poller),
         ["forked", poller] => poller.parse().map_err(Into::into).and_then(forked::run),
         ["interrupted", poller] => poller.parse().map_err(Into::into).and_then(interrupted::run),
+        ["signalled", what] => signalled::run(what),
         ["signals", what] => signals::run(what),
         ["sources", "broken"] => sources::broken(),
         ["sources", "unheard", poller] => poller.parse().map_err(Into::into).and_then(sources::unheard),

@@ -1,116 +1,194 @@
-//! `signals WHAT`: signals that this process sends itself, and what its loop makes of them.
+//! `signals WHAT`: owners of signals, without a loop, and signals that this process sends itself.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use ioloop::IoLoop;
-use nix::sys::signal::{SigHandler, Signal, raise, signal};
+use ioloop::signals::Signals;
+use ioloop::{IoLoop, Result};
+use nix::libc::c_int;
+use nix::sys::signal::Signal::{SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
+use nix::sys::signal::{SigHandler, raise, signal};
+use waker::eventfd::Waker;
 
 use super::Outcome;
 
+/// Prints what it saw; `took …` is what `take` gave: who, and of which signal.
 pub fn run(what: &str) -> Outcome {
+    // By default they would end this process, where nobody has them who should.
+    for kind in [SIGUSR1, SIGUSR2, SIGTERM] {
+        // SAFETY: the handler counts, and nothing else.
+        unsafe { signal(kind, SigHandler::Handler(previous)) }?;
+    }
     match what {
-        "wakes" => wakes(),
-        "kinds" => kinds(),
-        "removed" => removed(),
-        "closed" => closed(),
-        "again" => again(),
-        "thread" => another_thread(),
+        "heard" => heard(),
+        "removed" | "cleared" => given_back(what),
+        "late" => late(),
+        "neighbours" => neighbours(),
+        "old-token" => old_token(),
+        "refused" => refused(),
+        "drop-removed" | "drop-cleared" | "drop-refused" => dropped(what),
+        "loop" => on_a_loop(),
         _ => Err(format!("nothing is called {what}").into()),
     }
 }
 
-fn wakes() -> Outcome {
-    let ioloop = IoLoop::new()?;
-    ioloop.add_signal_handler(&[Signal::SIGUSR1], |ioloop, signal| {
-        println!("came {signal}");
-        ioloop.stop();
-    })?;
-    // From a thread, so that the loop is asleep, or about to be.
-    let thread = thread::spawn(|| raise(Signal::SIGUSR1));
-    ioloop.start()?;
-    thread.join().map_err(|_| "the thread panicked")??;
-    Ok(())
+/// As the loop does it: the waker is consumed, and then it is asked what came.
+fn take(signals: &Signals<&'static str>, waker: &Waker) -> Result<String> {
+    waker.consume()?;
+    let mut came: Vec<_> = signals.take().iter().map(|(signal, who)| format!("{who}:{signal}")).collect();
+    came.sort_unstable();
+    Ok(if came.is_empty() { "nothing".into() } else { came.join(" ") })
 }
 
-fn kinds() -> Outcome {
-    let ioloop = IoLoop::new()?;
-    ioloop.add_signal_handler(&[Signal::SIGUSR1, Signal::SIGUSR2], |_, signal| println!("came {signal}"))?;
-    ioloop.add_callback(|_| {
-        (0..5).try_for_each(|_| raise(Signal::SIGUSR1))?;
-        raise(Signal::SIGUSR2)
-    });
-    ioloop.call_later(Duration::from_millis(20), IoLoop::stop);
-    ioloop.start()?;
-    Ok(())
-}
-
-fn removed() -> Outcome {
-    // SAFETY: ignoring a signal runs no code.
-    unsafe { signal(Signal::SIGUSR1, SigHandler::SigIgn) }?;
-    let ioloop = IoLoop::new()?;
-    let token = ioloop.add_signal_handler(&[Signal::SIGUSR1], |_, _| ())?;
-    ioloop.remove_signal_handler(token);
-    raise(Signal::SIGUSR1)?;
-    println!("ignored yes");
-    Ok(())
-}
-
-fn closed() -> Outcome {
-    // SAFETY: ignoring a signal runs no code.
-    unsafe { signal(Signal::SIGUSR1, SigHandler::SigIgn) }?;
-    let ioloop = IoLoop::new()?;
-    ioloop.add_signal_handler(&[Signal::SIGUSR1], |_, _| ())?;
-    ioloop.set_blocking_threshold(Some(Duration::from_secs(5)), |_| ())?;
-    ioloop.close();
-    raise(Signal::SIGUSR1)?;
-    // One that was joined may be listed a moment longer; if it never goes, the helper's alarm does.
-    while std::fs::read_dir("/proc/self/task")?.count() > 1 {
-        thread::yield_now();
+fn heard() -> Outcome {
+    let (signals, waker) = (Signals::default(), Waker::new()?);
+    signals.add(waker.writer(), &[SIGUSR1, SIGUSR2], "one")?;
+    signals.add(waker.writer(), &[SIGTERM], "other")?;
+    println!("took-at-first {}", take(&signals, &waker)?);
+    for sent in
+        [&[SIGUSR2][..], &[SIGTERM], &[SIGUSR1, SIGUSR1, SIGUSR1], &[SIGUSR1, SIGTERM, SIGUSR2], &[SIGTERM]]
+    {
+        sent.iter().try_for_each(|signal| raise(*signal))?;
+        let names: Vec<_> = sent.iter().map(|signal| signal.as_str()).collect();
+        println!("sent {}", names.join(" "));
+        println!("took {}", take(&signals, &waker)?);
+        println!("then {}", take(&signals, &waker)?);
     }
-    println!("threads 1");
-    let other = IoLoop::new()?;
-    other.add_signal_handler(&[Signal::SIGUSR1], |_, _| ())?;
-    println!("given back");
     Ok(())
 }
 
-/// Each run of the handler sends the signal once more.
-fn again() -> Outcome {
-    let ioloop = IoLoop::new()?;
-    let times = Rc::new(Cell::new(0));
-    let counted = Rc::clone(&times);
-    ioloop.add_signal_handler(&[Signal::SIGUSR1], move |ioloop, signal| {
-        counted.set(counted.get() + 1);
-        if counted.get() == 1000 {
-            ioloop.stop();
-            return Ok(());
+static CALLS: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn previous(_: c_int) {
+    CALLS.fetch_add(1, Ordering::SeqCst);
+}
+
+fn given_back(how: &str) -> Outcome {
+    let (signals, waker) = (Signals::default(), Waker::new()?);
+    let one = signals.add(waker.writer(), &[SIGUSR1], "one")?;
+    let other = signals.add(waker.writer(), &[SIGTERM], "other")?;
+    match how {
+        "removed" => [one, other].into_iter().for_each(|token| signals.remove(token)),
+        _ => signals.clear(),
+    }
+    raise(SIGUSR1)?;
+    raise(SIGTERM)?;
+    println!("previous {}", CALLS.load(Ordering::SeqCst));
+    println!("took {}", take(&signals, &waker)?);
+    match signals.add(waker.writer(), &[SIGUSR1, SIGTERM], "next") {
+        Ok(_) => println!("again Ok"),
+        Err(error) => println!("again {error}"),
+    }
+    Ok(())
+}
+
+fn late() -> Outcome {
+    let (signals, waker) = (Signals::default(), Waker::new()?);
+    let one = signals.add(waker.writer(), &[SIGUSR1], "one")?;
+    raise(SIGUSR1)?;
+    signals.remove(one);
+    println!("took {}", take(&signals, &waker)?);
+    Ok(())
+}
+
+/// One has a signal, and nobody has taken it yet, when others come and go.
+fn neighbours() -> Outcome {
+    let (signals, waker) = (Signals::default(), Waker::new()?);
+    signals.add(waker.writer(), &[SIGUSR1], "one")?;
+    raise(SIGUSR1)?;
+    let other = signals.add(waker.writer(), &[SIGTERM], "other")?;
+    println!("came {}", take(&signals, &waker)?);
+    raise(SIGUSR1)?;
+    signals.remove(other);
+    println!("left {}", take(&signals, &waker)?);
+    Ok(())
+}
+
+fn old_token() -> Outcome {
+    let (signals, waker) = (Signals::default(), Waker::new()?);
+    let old = signals.add(waker.writer(), &[SIGUSR1], "one")?;
+    signals.remove(old);
+    signals.add(waker.writer(), &[SIGUSR2], "other")?;
+    signals.remove(old);
+    println!("free {}", signals.add(waker.writer(), &[SIGUSR2], "third").is_ok());
+    Ok(())
+}
+
+fn refused() -> Outcome {
+    let (signals, waker) = (Signals::default(), Waker::new()?);
+    let carried = Rc::new("who is refused");
+    signals.add(waker.writer(), &[SIGUSR1], Rc::new("one"))?;
+    for (word, last) in [("owned", SIGUSR1), ("unheard-of", SIGKILL)] {
+        let add = || signals.add(waker.writer(), &[SIGUSR2, last], Rc::clone(&carried));
+        match catch_unwind(AssertUnwindSafe(add)) {
+            Ok(Ok(_)) => println!("{word} Ok"),
+            Ok(Err(error)) => println!("{word} {:?} {error}", error.errno),
+            Err(_) => println!("{word} panic"),
         }
-        raise(signal)
-    })?;
-    raise(Signal::SIGUSR1)?;
-    ioloop.start()?;
-    println!("times {}", times.get());
+    }
+    println!("kept {}", Rc::strong_count(&carried) - 1);
+    raise(SIGUSR1)?;
+    waker.consume()?;
+    println!("took {}", signals.take().len());
+    println!("free {}", signals.add(waker.writer(), &[SIGUSR2], Rc::new("other")).is_ok());
     Ok(())
 }
 
-fn another_thread() -> Outcome {
-    let (to_main, handles) = std::sync::mpsc::channel();
-    let thread = thread::spawn(move || -> ioloop::Result<()> {
-        let ioloop = IoLoop::new()?;
-        let _ = to_main.send(ioloop.handle());
-        ioloop.start()
-    });
-    let handle = handles.recv()?;
+/// Wants the signal for another, when it is dropped: a handler that closes what it owns may end in any code.
+struct Leaving(Option<Box<dyn FnOnce()>>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if let Some(leave) = self.0.take() {
+            leave();
+        }
+    }
+}
+
+fn dropped(how: &str) -> Outcome {
+    let (signals, waker): (Rc<Signals<Leaving>>, _) = (Rc::default(), Rc::new(Waker::new()?));
+    let leaving = {
+        let (signals, waker) = (Rc::clone(&signals), Rc::clone(&waker));
+        Leaving(Some(Box::new(move || {
+            let next = signals.add(waker.writer(), &[SIGUSR1], Leaving(None));
+            println!("next {}", next.map_or_else(|error| error.to_string(), |_| "Ok".into()));
+        })))
+    };
+    let done = catch_unwind(AssertUnwindSafe(|| -> Result<()> {
+        match how {
+            "drop-refused" => drop(signals.add(waker.writer(), &[SIGUSR1, SIGKILL], leaving)),
+            "drop-removed" => signals.remove(signals.add(waker.writer(), &[SIGUSR1], leaving)?),
+            _ => signals.add(waker.writer(), &[SIGUSR1], leaving).map(|_| signals.clear())?,
+        }
+        Ok(())
+    }));
+    println!("ended {}", if done.is_ok_and(|done| done.is_ok()) { "well" } else { "in a panic" });
+    // Whoever came while it was cleared is one of those that are here.
+    raise(SIGUSR1)?;
+    println!("took {}", signals.take().len());
+    Ok(())
+}
+
+/// Its handler gives the signal back the second time.
+fn on_a_loop() -> Outcome {
     let ioloop = IoLoop::new()?;
-    ioloop.add_signal_handler(&[Signal::SIGUSR1], move |ioloop, _| {
+    let (times, token) = (Cell::new(0), Rc::new(Cell::new(None)));
+    let own = Rc::clone(&token);
+    let added = ioloop.add_signal_handler(&[SIGUSR1], move |ioloop, kind| {
+        times.set(times.get() + 1);
+        println!("time {}", times.get());
+        if times.get() < 2 {
+            return raise(kind);
+        }
+        own.take().into_iter().for_each(|own| ioloop.remove_signal_handler(own));
         ioloop.stop();
-        handle.stop()
+        raise(kind)
     })?;
-    raise(Signal::SIGUSR1)?;
+    token.set(Some(added));
+    raise(SIGUSR1)?;
     ioloop.start()?;
-    println!("ended {}", if thread.join().map_err(|_| "panicked")?.is_ok() { "Ok" } else { "Err" });
+    println!("previous {}", CALLS.load(Ordering::SeqCst));
     Ok(())
 }

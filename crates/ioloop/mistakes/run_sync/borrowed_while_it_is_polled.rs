@@ -1,0 +1,121 @@
+//! Mistake: the future stays in the table, which is borrowed while it is polled.
+//! Caught by: a_task_may_spawn_and_cancel_while_it_is_polled
+//! Message: is the table of tasks borrowed while one of them is polled?
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use crate::tasks::TaskId;
+use crate::timers::TimerId;
+use crate::{IoLoop, LoopHandle, NoResult, Outcome, Token};
+
+/// What wakes one task. It is Send and Sync, and may outlive the task, and the loop.
+pub(crate) struct TaskWaker {
+    ioloop: LoopHandle,
+    task: Token,
+    /// Is a callback that polls the task in the queue?
+    queued: AtomicBool,
+}
+
+impl TaskWaker {
+    pub(crate) fn new(ioloop: LoopHandle, task: Token) -> Self {
+        Self { ioloop, task, queued: AtomicBool::new(false) }
+    }
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            let task = self.task;
+            // From the loop's own thread this is a push, from another one a push and a wake. A loop that cannot be
+            // woken has lost its descriptor: it will not poll anybody again.
+            let _ = self.ioloop.add_callback(move |ioloop| ioloop.poll_task(task));
+        }
+    }
+}
+
+impl IoLoop {
+    /// Poll it once, if it is still there. What it comes to is the callback's outcome.
+    pub(crate) fn poll_task(&self, task: Token) -> Outcome {
+        let mut tasks = self.0.tasks.borrow_mut();
+        let Some(place) = tasks.get_mut(task) else { return Ok(()) };
+        let (Some(future), Some(waker)) = (&mut place.future, &place.waker) else { return Ok(()) };
+        waker.queued.swap(false, Ordering::AcqRel);
+        let waker = Waker::from(Arc::clone(waker));
+        let polled =
+            catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
+        if matches!(polled, Ok(Poll::Pending)) {
+            return Ok(());
+        }
+        let over = tasks.remove(task);
+        drop(tasks);
+        drop(over);
+        match polled {
+            Ok(Poll::Ready(outcome)) => outcome,
+            Ok(Poll::Pending) => Ok(()),
+            Err(thrown) => resume_unwind(thrown),
+        }
+    }
+
+    /// Run the loop until this future has come to its end, for so long at most.
+    ///
+    /// # Errors
+    /// [`NoResult`]; `EBUSY` in it if the loop runs already.
+    pub fn run_sync<T: 'static>(
+        &self,
+        future: impl Future<Output = T> + 'static,
+        timeout: Option<Duration>,
+    ) -> Result<T, NoResult> {
+        let end: Rc<Cell<Option<Result<T, NoResult>>>> = Rc::default();
+        let over = {
+            let (end, ioloop) = (Rc::clone(&end), self.clone());
+            move |came_to| {
+                // Whoever is first says what it came to.
+                end.set(Some(end.take().unwrap_or(came_to)));
+                ioloop.stop();
+            }
+        };
+        let late = over.clone();
+        let mut future = Box::pin(future);
+        let task = self.spawn(poll_fn(move |context| {
+            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(result)) => over(Ok(result)),
+                Err(thrown) => {
+                    over(Err(NoResult::Panicked));
+                    // On to where every panic on the loop is reported.
+                    resume_unwind(thrown);
+                }
+            }
+            Poll::Ready(())
+        }));
+        let timer = timeout.map(|time| self.call_later(time, move |_| late(Err(NoResult::Timeout(time)))));
+        let gone = Gone { ioloop: self, task, timer };
+        let ran = self.start();
+        drop(gone);
+        ran?;
+        end.take().unwrap_or(Err(NoResult::Stopped))
+    }
+}
+
+/// Takes a task and its timer off the loop when it is dropped: also on the way out of a panic.
+struct Gone<'a> {
+    ioloop: &'a IoLoop,
+    task: TaskId,
+    timer: Option<TimerId>,
+}
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer {
+            self.ioloop.remove_timeout(timer);
+        }
+        self.ioloop.cancel(self.task);
+    }
+}

@@ -1,0 +1,34 @@
+//! A blocked loop is caught with its stack. A process has one watch, so each test has a process of its own.
+
+mod support;
+
+use support::{helper_said, said_on_each};
+
+#[test]
+fn what_blocks_is_named_while_it_blocks() {
+    let answer = helper_said(&["blocked", "caught"]);
+    let stack: Vec<&str> = answer.lines("frame").collect();
+    assert!(
+        stack.iter().any(|frame| frame.contains("the_one_that_blocks")),
+        "the callback that blocks is not in the stack that was reported: {stack:#?}"
+    );
+    assert_eq!(answer.line("reported"), "while it blocks");
+}
+
+#[test]
+fn a_sleeping_loop_is_not_reported() {
+    said_on_each(&["blocked", "asleep"], |answer| assert_eq!(answer.line("reports"), "0"));
+}
+
+#[test]
+fn it_can_be_set_and_taken_back_from_inside() {
+    let answer = helper_said(&["blocked", "inside"]);
+    assert_eq!(answer.line("set"), "1 report");
+    assert_eq!(answer.line("taken-back"), "0 reports");
+    assert_eq!(answer.line("signal"), "as before");
+}
+
+#[test]
+fn a_second_watch_is_refused() {
+    assert_eq!(helper_said(&["blocked", "twice"]).line("second"), "EBUSY");
+}

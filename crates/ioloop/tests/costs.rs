@@ -1,0 +1,129 @@
+//! What a future costs: an echo as a handler and as a task, counted in system calls, turns and allocations.
+
+#[path = "support/counting.rs"]
+mod counting;
+
+use std::cell::Cell;
+use std::error::Error;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+
+use counting::allocations;
+use ioloop::{Events, IoLoop, Watched};
+use testing::tracer::{self, Call, Kernel};
+
+testing::helper!(helper);
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+/// How many bytes go there and back, one at a time, once everything has the room that it needs.
+const ECHOES: usize = 10;
+
+/// The kernel as it is, with all that is asked of it.
+struct AsItIs;
+
+impl Kernel for AsItIs {
+    fn words(&self, call: &Call) -> Option<String> {
+        // Whether a time costs a system call is the machine's clock's affair.
+        (call.name != "clock_gettime").then(|| call.name.to_owned())
+    }
+}
+
+fn helper(args: &[&str]) -> i32 {
+    let run = |kind: &str| {
+        let counted = Pair::new(kind).and_then(|pair| {
+            pair.echo()?;
+            let before = (pair.turns.get(), allocations());
+            testing::judged(|| (0..ECHOES).try_for_each(|_| pair.echo()))?;
+            Ok((pair.turns.get() - before.0, allocations() - before.1))
+        });
+        testing::exit_code(counted.map(|(turns, allocations)| {
+            println!("turns {turns}");
+            println!("allocations {allocations}");
+        }))
+    };
+    match args {
+        ["traced", "as-it-is", kind] => tracer::run(&mut AsItIs, || run(kind)),
+        _ => 2,
+    }
+}
+
+/// A loop with a server on it and its client, one byte at a time.
+struct Pair {
+    ioloop: IoLoop,
+    client: UnixStream,
+    turns: Rc<Cell<usize>>,
+}
+
+impl Pair {
+    fn new(kind: &str) -> Result<Self> {
+        let ioloop = IoLoop::new()?;
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        theirs.set_nonblocking(true)?;
+        match kind {
+            "handler" => {
+                ioloop.add_handler(ours, Events::READ, |_, mut stream: &UnixStream, _| {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte)?;
+                    stream.write_all(&byte)
+                })?;
+            }
+            "task" => drop(ioloop.spawn(echo(ioloop.watch(ours)?))),
+            _ => return Err(format!("no echo is a {kind}").into()),
+        }
+        ioloop.add_handler(theirs.try_clone()?, Events::READ, |ioloop, mut stream: &UnixStream, _| {
+            ioloop.stop();
+            stream.read_exact(&mut [0])
+        })?;
+        let turns = Rc::<Cell<usize>>::default();
+        let counted = Rc::clone(&turns);
+        ioloop.subscribe(move |_, _| counted.set(counted.get() + 1));
+        Ok(Self { ioloop, client: theirs, turns })
+    }
+
+    /// One byte goes there, and comes back.
+    fn echo(&self) -> Result {
+        (&self.client).write_all(b"x")?;
+        Ok(self.ioloop.start()?)
+    }
+}
+
+async fn echo(stream: Watched<UnixStream>) -> Result {
+    loop {
+        stream.readable().await?;
+        let mut byte = [0];
+        stream.source().read_exact(&mut byte)?;
+        stream.source().write_all(&byte)?;
+    }
+}
+
+/// The calls, how many turns there were, and how many allocations.
+fn costs(kind: &str) -> Option<(Vec<String>, usize, usize)> {
+    let answer = testing::traced("as-it-is", &[kind])?;
+    let number = |name| answer.line(name).parse().expect("a number");
+    let call = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    Some((answer.lines("call").map(call).collect(), number("turns"), number("allocations")))
+}
+
+fn count(calls: &[String], name: &str) -> usize {
+    calls.iter().filter(|call| *call == name).count()
+}
+
+#[test]
+fn a_wait_of_a_task_costs_one_epoll_ctl_and_one_allocation() {
+    let (Some(handler), Some(task)) = (costs("handler"), costs("task")) else { return };
+    assert_eq!(count(&handler.0, "epoll_ctl"), 0, "the handler stays as it is: {:?}", handler.0);
+    assert_eq!((handler.0.len(), handler.1), (6 * ECHOES, 2 * ECHOES), "calls, and turns: {:?}", handler.0);
+    assert_eq!(
+        count(&task.0, "epoll_ctl"),
+        ECHOES,
+        "a task that waits {ECHOES} times arms a oneshot so many times: {:?}",
+        task.0
+    );
+    let rest: Vec<_> = task.0.iter().filter(|call| *call != "epoll_ctl").collect();
+    assert_eq!(rest, handler.0.iter().collect::<Vec<_>>(), "but for that, they ask the same of the kernel");
+    assert_eq!(task.1, handler.1, "turns: the callback that polls has a turn that the loop takes anyway");
+    assert_eq!((handler.2, task.2), (0, ECHOES), "allocations: a callback for each wake, and nothing else");
+}

@@ -1,0 +1,100 @@
+//! One handler, one place for a stack, and whoever wants them at the same time.
+
+use std::hint::black_box;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+
+use super::*;
+
+/// A report takes long, and meanwhile somebody blocks again: is that held up, and is it reported?
+pub fn slow() -> Outcome {
+    let (reports, gone_on, held_up) =
+        (Reports::default(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (begun, seen) = (Arc::new(AtomicUsize::new(0)), reports.clone());
+    let (begins, goes_on, waits) = (Arc::clone(&begun), Arc::clone(&gone_on), Arc::clone(&held_up));
+    let report = move |blocked: &Blocked| {
+        if begins.fetch_add(1, AcqRel) == 0 && !spin(&|| goes_on.load(Acquire)) {
+            waits.store(true, Release);
+        }
+        seen.add(blocked);
+    };
+    let watch = Watch::new(SHORT, report)?;
+    watch.arm();
+    watched(&|| begun.load(Acquire) > 0);
+    step("code blocks while a report is made, and is held up by it");
+    watch.arm();
+    let over = for_a_while();
+    meanwhile(&|| {
+        if over() {
+            gone_on.store(true, Release);
+        }
+        reports.len() > 1
+    });
+    println!("held-up {}", word(held_up.load(Acquire)));
+    println!("second {}", reports.named(1, &["watched", "meanwhile"]));
+    Ok(())
+}
+
+/// A second one in a process, while there is a first, and when it is gone.
+pub fn twice() -> Outcome {
+    let (first, second, third) = (Reports::default(), Reports::default(), Reports::default());
+    let watch = Watch::new(SHORT, first.hook())?;
+    match catch_unwind(AssertUnwindSafe(|| Watch::new(SHORT, second.hook()))) {
+        Ok(Ok(_)) => println!("second Ok"),
+        Ok(Err(error)) => println!("second {:?}", error.errno),
+        Err(_) => println!("second panic"),
+    }
+    watch.arm();
+    println!("first {}", word(watched(&|| first.len() > 0)));
+    println!("second-hears {}", second.len());
+    drop(watch);
+    match Watch::new(SHORT, third.hook()) {
+        Err(error) => println!("third {:?}", error.errno),
+        Ok(watch) => {
+            watch.arm();
+            let heard = watched(&|| third.len() > 0);
+            println!("third {}", if heard { "hears" } else { "does not hear" });
+        }
+    }
+    Ok(())
+}
+
+macro_rules! side {
+    ($outer:ident $inner:ident) => {
+        #[inline(never)]
+        fn $outer(watch: &Watch) {
+            black_box(stringify!($outer));
+            $inner(watch);
+            black_box(watch);
+        }
+
+        #[inline(never)]
+        fn $inner(watch: &Watch) {
+            black_box(stringify!($inner));
+            watch.arm();
+            black_box(watch).disarm();
+        }
+    };
+}
+side!(left_outer left_inner);
+side!(right_outer right_inner);
+
+/// It goes off at once, again and again, while stacks are read; each that is reported is to be one that there was.
+pub fn storm() -> Outcome {
+    let reports = Reports::default();
+    let watch = Watch::new(Duration::ZERO, reports.hook())?;
+    let start = Instant::now();
+    step("an alarm goes off at once, again and again");
+    while reports.len() < 50 && start.elapsed() < NEVER {
+        left_outer(&watch);
+        right_outer(&watch);
+    }
+    println!("reports {}", if reports.len() < 50 { "few" } else { "enough" });
+    let functions = ["left_outer", "left_inner", "right_outer", "right_inner"];
+    for number in 0..reports.len() {
+        match reports.named(number, &functions).as_str() {
+            "left_outer and left_inner" | "right_outer and right_inner" => {}
+            mixed => println!("mixed {mixed}"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! `signalled WHAT`: signals that this process sends itself, and what its loop makes of them.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+
+use ioloop::IoLoop;
+use nix::sys::signal::{SigHandler, Signal, raise, signal};
+
+use super::Outcome;
+
+pub fn run(what: &str) -> Outcome {
+    match what {
+        "wakes" => wakes(),
+        "kinds" => kinds(),
+        "removed" => removed(),
+        "closed" => closed(),
+        "again" => again(),
+        "thread" => another_thread(),
+        _ => Err(format!("nothing is called {what}").into()),
+    }
+}
+
+fn wakes() -> Outcome {
+    let ioloop = IoLoop::new()?;
+    ioloop.add_signal_handler(&[Signal::SIGUSR1], |ioloop, signal| {
+        println!("came {signal}");
+        ioloop.stop();
+    })?;
+    // From a thread, so that the loop is asleep, or about to be.
+    let thread = thread::spawn(|| raise(Signal::SIGUSR1));
+    ioloop.start()?;
+    thread.join().map_err(|_| "the thread panicked")??;
+    Ok(())
+}
+
+fn kinds() -> Outcome {
+    let ioloop = IoLoop::new()?;
+    ioloop.add_signal_handler(&[Signal::SIGUSR1, Signal::SIGUSR2], |_, signal| println!("came {signal}"))?;
+    ioloop.add_callback(|_| {
+        (0..5).try_for_each(|_| raise(Signal::SIGUSR1))?;
+        raise(Signal::SIGUSR2)
+    });
+    ioloop.call_later(Duration::from_millis(20), IoLoop::stop);
+    ioloop.start()?;
+    Ok(())
+}
+
+fn removed() -> Outcome {
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { signal(Signal::SIGUSR1, SigHandler::SigIgn) }?;
+    let ioloop = IoLoop::new()?;
+    let token = ioloop.add_signal_handler(&[Signal::SIGUSR1], |_, _| ())?;
+    ioloop.remove_signal_handler(token);
+    raise(Signal::SIGUSR1)?;
+    println!("ignored yes");
+    Ok(())
+}
+
+fn closed() -> Outcome {
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { signal(Signal::SIGUSR1, SigHandler::SigIgn) }?;
+    let ioloop = IoLoop::new()?;
+    ioloop.add_signal_handler(&[Signal::SIGUSR1], |_, _| ())?;
+    ioloop.set_blocking_threshold(Some(Duration::from_secs(5)), |_| ())?;
+    ioloop.close();
+    raise(Signal::SIGUSR1)?;
+    // One that was joined may be listed a moment longer; if it never goes, the helper's alarm does.
+    while std::fs::read_dir("/proc/self/task")?.count() > 1 {
+        thread::yield_now();
+    }
+    println!("threads 1");
+    let other = IoLoop::new()?;
+    other.add_signal_handler(&[Signal::SIGUSR1], |_, _| ())?;
+    println!("given back");
+    Ok(())
+}
+
+/// Each run of the handler sends the signal once more.
+fn again() -> Outcome {
+    let ioloop = IoLoop::new()?;
+    let times = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&times);
+    ioloop.add_signal_handler(&[Signal::SIGUSR1], move |ioloop, signal| {
+        counted.set(counted.get() + 1);
+        if counted.get() == 1000 {
+            ioloop.stop();
+            return Ok(());
+        }
+        raise(signal)
+    })?;
+    raise(Signal::SIGUSR1)?;
+    ioloop.start()?;
+    println!("times {}", times.get());
+    Ok(())
+}
+
+fn another_thread() -> Outcome {
+    let (to_main, handles) = std::sync::mpsc::channel();
+    let thread = thread::spawn(move || -> ioloop::Result<()> {
+        let ioloop = IoLoop::new()?;
+        let _ = to_main.send(ioloop.handle());
+        ioloop.start()
+    });
+    let handle = handles.recv()?;
+    let ioloop = IoLoop::new()?;
+    ioloop.add_signal_handler(&[Signal::SIGUSR1], move |ioloop, _| {
+        ioloop.stop();
+        handle.stop()
+    })?;
+    raise(Signal::SIGUSR1)?;
+    ioloop.start()?;
+    println!("ended {}", if thread.join().map_err(|_| "panicked")?.is_ok() { "Ok" } else { "Err" });
+    Ok(())
+}

@@ -1,0 +1,251 @@
+//! Callbacks that keep a loop from its sleep, each in its own way, and a watch that says which.
+
+use std::cell::Cell;
+use std::hint::{black_box, spin_loop};
+use std::io::Write;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use experiments::{Lab, Question, Result, ask};
+use ioloop::{Blocked, IoLoop};
+use nix::sys::signal::{SigSet, Signal};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::read;
+
+const MS: Duration = Duration::from_millis(1);
+const THRESHOLD: Duration = Duration::from_millis(100);
+/// How long a callback waits for what should have come by then.
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A loop is watched: whoever keeps it at work for longer than 100 ms at a time is interrupted by \
+                       a timer's signal, and reported with the stack. One callback computes, one reads from an empty \
+                       pipe, one waits for a lock. Then three hundred callbacks are queued that take 1 ms each; and then \
+                       the loop has nothing to do for 300 ms. Who is reported?",
+            choices: &[
+                "The one that computes: the others do not run, they wait.",
+                "The first three. No callback of the three hundred takes long, and a loop that waits is not blocked.",
+                "The first three, and one of the three hundred.",
+                "The first three, one of the three hundred, and the loop's own wait.",
+            ],
+            book: 2,
+            shows: "The time counts for all that runs at a time, not for each callback. When it is over, whatever runs then \
+                    is interrupted: code, or a system call. So the stack says where the time was up, and not who has \
+                    used it: of many short callbacks it names one.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let computes = blocked(lab, "computes", |it| compute(&it.reported))?;
+            let reads = blocked(lab, "reads", read_a_pipe)?;
+            let locks = blocked(lab, "waits for a lock", wait_for_a_lock)?;
+            let named = [
+                computes.contains(&"compute".to_owned()),
+                reads.contains(&"read_a_pipe".to_owned()),
+                locks.contains(&"wait_for_a_lock".to_owned()),
+            ];
+            lab.check(
+                named == [true; 3],
+                "while each of them still blocks, the stack that is reported names it",
+            );
+            let many = three_hundred(lab)?;
+            let asleep = asleep(lab)?;
+            once(lab)?;
+            not_before(lab)?;
+            match (named, many, asleep) {
+                ([true, false, false], 0, 0) => Ok(0),
+                ([true, true, true], 0, 0) => Ok(1),
+                ([true, true, true], 1, 0) => Ok(2),
+                ([true, true, true], 1, 1..) => Ok(3),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+/// What a callback that blocks has of its report.
+struct Report {
+    reported: Arc<AtomicBool>,
+    /// What is to be done when the report has come, in the reporter's thread.
+    then: mpsc::Sender<Box<dyn FnOnce() + Send>>,
+}
+
+/// Run a callback that blocks until it was reported. Gives the stack of the report, as [`ours`] has it.
+fn blocked(lab: &Lab, what: &str, block: impl FnOnce(&Report) + 'static) -> Result<Vec<String>> {
+    let (ioloop, reported) = (IoLoop::new()?, Arc::<AtomicBool>::default());
+    let (then, thens) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
+    let (to_main, stacks) = mpsc::channel();
+    let flag = Arc::clone(&reported);
+    ioloop.set_blocking_threshold(Some(THRESHOLD), move |blocked: &Blocked| {
+        let _ = to_main.send(ours(&blocked.stack));
+        flag.store(true, Ordering::Release);
+        thens.try_iter().for_each(|then| then());
+    })?;
+    ioloop.add_callback(move |ioloop| {
+        block(&Report { reported, then });
+        ioloop.stop();
+    });
+    ioloop.start()?;
+    ioloop.close();
+    let stack = stacks.try_recv().unwrap_or_default();
+    lab.note(format!("one that {what}: {}", stack.join(" in ")));
+    Ok(stack)
+}
+
+/// Of a stack: this program's own functions, without the closures between them, and the loop's turn.
+fn ours(stack: &[String]) -> Vec<String> {
+    let ours = |frame: &&String| {
+        let own = frame
+            .strip_prefix("blocked_loop::")
+            .is_some_and(|name| !name.contains("::") && name != "blocked");
+        own || frame.as_str() == "ioloop::iteration::turn"
+    };
+    stack.iter().filter(ours).map(|frame| frame.trim_start_matches("blocked_loop::").to_owned()).collect()
+}
+
+#[inline(never)]
+fn compute(until: &AtomicBool) {
+    let began = Instant::now();
+    while !black_box(until).load(Ordering::Acquire) && began.elapsed() < LIMIT {
+        spin_loop();
+    }
+}
+
+/// Reads from a pipe that is empty until the report has come.
+#[inline(never)]
+fn read_a_pipe(report: &Report) {
+    let Ok((reader, mut writer)) = std::io::pipe() else { return };
+    let _ = report.then.send(Box::new(move || {
+        let _ = writer.write_all(b"x");
+    }));
+    let _ = black_box(read(&reader, &mut [0; 8]));
+}
+
+/// Waits for a lock that another thread holds until the report has come.
+#[inline(never)]
+fn wait_for_a_lock(report: &Report) {
+    let lock = Arc::<Mutex<()>>::default();
+    let (to_here, held) = mpsc::channel();
+    let (let_go, told) = mpsc::channel();
+    let theirs = Arc::clone(&lock);
+    let holder = thread::spawn(move || {
+        let _guard = theirs.lock();
+        let _ = to_here.send(());
+        let _ = told.recv_timeout(LIMIT);
+    });
+    let _ = held.recv();
+    let _ = report.then.send(Box::new(move || {
+        let _ = let_go.send(());
+    }));
+    drop(black_box(lock.lock()));
+    let _ = holder.join();
+}
+
+/// Have a report be a message.
+fn counted(ioloop: &IoLoop) -> Result<mpsc::Receiver<()>> {
+    let (to_main, reports) = mpsc::channel();
+    ioloop.set_blocking_threshold(Some(THRESHOLD), move |_| {
+        let _ = to_main.send(());
+    })?;
+    Ok(reports)
+}
+
+/// Many short callbacks, all queued at once. How many reports come of them?
+fn three_hundred(lab: &Lab) -> Result<usize> {
+    const MANY: usize = 300;
+    let ioloop = IoLoop::new()?;
+    let reports = counted(&ioloop)?;
+    let longest = Rc::<Cell<Duration>>::default();
+    for _ in 0..MANY {
+        let longest = Rc::clone(&longest);
+        ioloop.add_callback(move |_| one_millisecond().map(|took| longest.set(longest.get().max(took))));
+    }
+    ioloop.add_callback(IoLoop::stop);
+    ioloop.start()?;
+    let first = reports.recv_timeout(LIMIT).is_ok();
+    ioloop.close();
+    let count = usize::from(first) + reports.try_iter().count();
+    lab.note(format!("{MANY} callbacks of 1 ms, queued at once; reports: {count}"));
+    lab.check(longest.get() < THRESHOLD, "none of the three hundred computed for as long as the threshold");
+    Ok(count)
+}
+
+/// Use the processor for a millisecond. Gives how long that was, by the thread's own time.
+fn one_millisecond() -> nix::Result<Duration> {
+    let now = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
+    let began = now()?;
+    loop {
+        let used = now()?.saturating_sub(began);
+        if used >= MS {
+            return Ok(used);
+        }
+    }
+}
+
+/// A loop with nothing to do for three thresholds.
+fn asleep(lab: &Lab) -> Result<usize> {
+    let ioloop = IoLoop::new()?;
+    let reports = counted(&ioloop)?;
+    ioloop.call_later(3 * THRESHOLD, IoLoop::stop);
+    ioloop.start()?;
+    ioloop.close();
+    let count = reports.try_iter().count();
+    lab.note(format!("asleep for {} ms; reports: {count}", (3 * THRESHOLD).as_millis()));
+    Ok(count)
+}
+
+/// A callback that goes on, for much longer than the threshold, after it was reported.
+fn once(lab: &Lab) -> Result {
+    let ioloop = IoLoop::new()?;
+    let reports = counted(&ioloop)?;
+    let (seen, count) = mpsc::channel();
+    ioloop.add_callback(move |ioloop| {
+        let first = reports.recv_timeout(LIMIT).is_ok();
+        let began = Instant::now();
+        while began.elapsed() < 3 * THRESHOLD {
+            spin_loop();
+        }
+        let _ = seen.send(usize::from(first) + reports.try_iter().count());
+        ioloop.stop();
+    });
+    ioloop.start()?;
+    let count = count.try_recv()?;
+    lab.note(format!("one that goes on for three thresholds more; reports: {count}"));
+    lab.check(count == 1, "whoever blocks on is reported once, and not again and again");
+    Ok(())
+}
+
+/// A callback that runs with the signal blocked: it is pending, and interrupts nothing.
+fn not_before(lab: &Lab) -> Result {
+    let ioloop = IoLoop::new()?;
+    let reports = counted(&ioloop)?;
+    let (seen, counts) = mpsc::channel();
+    let alarm = SigSet::from(Signal::SIGALRM);
+    alarm.thread_block()?;
+    ioloop.add_callback(move |ioloop| {
+        let began = Instant::now();
+        while began.elapsed() < 3 * THRESHOLD {
+            spin_loop();
+        }
+        let before = reports.try_iter().count();
+        alarm.thread_unblock()?;
+        let after = usize::from(reports.recv_timeout(LIMIT).is_ok());
+        let _ = seen.send((before, after));
+        ioloop.stop();
+        nix::Result::Ok(())
+    });
+    ioloop.start()?;
+    let (before, after) = counts.try_recv()?;
+    lab.note(format!("SIGALRM blocked for three thresholds; reports: {before}; then unblocked: {after}"));
+    lab.check(
+        (before, after) == (0, 1),
+        "with the signal blocked a callback is not caught before it lets it in",
+    );
+    Ok(())
+}

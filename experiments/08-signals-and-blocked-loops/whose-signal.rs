@@ -1,0 +1,164 @@
+//! Signals that a loop's thread asks for, in a process with a main thread beside it. Who handles them?
+
+use std::hint::spin_loop;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+use std::{io, ptr, thread};
+
+use experiments::{Lab, Lane, Question, Result, ask, sleeps};
+use nix::errno::Errno;
+use nix::libc::{self, c_int};
+use nix::sys::signal::{
+    SaFlags, SigAction, SigEvent, SigHandler, SigSet, SigevNotify, Signal, kill, raise, sigaction,
+};
+use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
+use nix::time::ClockId;
+use nix::unistd::{getpid, gettid};
+
+const SOON: Duration = Duration::from_millis(10);
+/// How long to wait for a signal that should have come by then.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The thread that ran the handler; 0 for nobody yet.
+static RAN_IN: AtomicI32 = AtomicI32::new(0);
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A process has two threads. The main thread sleeps. The other one runs a loop, and is blocked in a \
+                       callback. Neither has any signal blocked. Four signals are asked for by the loop's thread: kill \
+                       of its own process; a timer of setitimer; a timer of timer_create with SIGEV_THREAD_ID and its \
+                       own number; and the SIGCHLD of a child that it has started. In which thread does the handler \
+                       run?",
+            choices: &[
+                "In the loop's thread, for each of them: it is the one that asked.",
+                "In the main thread, for each of them: signals are for the process.",
+                "In the main thread for kill and setitimer; in the loop's thread for the other two.",
+                "In the main thread, but for the timer that names the loop's thread.",
+            ],
+            book: 2,
+            shows: "A signal for the process goes to the main thread, if that has it not blocked; a SIGCHLD to the \
+                    thread that has started the child, though it is for the process too. Only a signal for a thread is \
+                    certain to reach it. So whoever wants to interrupt a loop names the loop's thread.",
+            lane: "main",
+            roles: &[("child", until_the_end_of_input)],
+        },
+        |lab| {
+            for signal in [Signal::SIGUSR1, Signal::SIGALRM, Signal::SIGCHLD] {
+                let action =
+                    SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
+                // SAFETY: the handler asks for the thread's number and touches an atomic; it replaces none that Rust
+                // relies on.
+                unsafe { sigaction(signal, &action) }?;
+            }
+            let lane = lab.thread("loop", "a thread");
+            let child = lab.program("child", &[])?;
+            let by_loop = in_a_thread(|| four(&lane, child))?;
+            lab.ended(&lane, "ends");
+            main_has_it_blocked(lab)?;
+            match by_loop {
+                [true, true, true, true] => Ok(0),
+                [false, false, false, false] => Ok(1),
+                [false, false, true, true] => Ok(2),
+                [false, false, true, false] => Ok(3),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+extern "C" fn handler(_: c_int) {
+    // gettid(2) is a system call that cannot fail.
+    RAN_IN.store(gettid().as_raw(), Ordering::Release);
+}
+
+/// Run `body` in another thread, while this one sleeps until it is done.
+fn in_a_thread<T: Send>(body: impl FnOnce() -> nix::Result<T> + Send) -> Result<T> {
+    let tid = gettid();
+    let body = || -> io::Result<T> {
+        // pthread_create has every signal blocked, in the thread that calls it, until it is done.
+        while !sleeps(tid)? {
+            thread::yield_now();
+        }
+        Ok(body()?)
+    };
+    let outcome = thread::scope(|scope| scope.spawn(body).join());
+    Ok(outcome.map_err(|_| "the thread panicked")??)
+}
+
+/// In the loop's thread, which computes while it waits: did it handle each of the four itself?
+fn four(lane: &Lane, mut child: Command) -> nix::Result<[bool; 4]> {
+    let told = |what: &str, here: bool| {
+        lane.note(format!("{what}: in {}", if here { "this one" } else { "the main thread" }));
+        here
+    };
+    let itself = handled_here(|| raise(Signal::SIGUSR1))?;
+    lane.check(itself, "what a thread raises it handles itself");
+    let killed = told("kill of the process", handled_here(|| kill(getpid(), Signal::SIGUSR1))?);
+    let itimer = told("setitimer", handled_here(setitimer)?);
+    let named =
+        SigevNotify::SigevThreadId { signal: Signal::SIGALRM, thread_id: gettid().as_raw(), si_value: 0 };
+    let named = told("timer_create, SIGEV_THREAD_ID", with_a_timer(named)?);
+    let chld = told("SIGCHLD of a child that it started", handled_here(|| started(&mut child))?);
+    Ok([killed, itimer, named, chld])
+}
+
+/// Have a signal sent, and wait for its handler. Did that run in this thread?
+fn handled_here<T>(send: impl FnOnce() -> nix::Result<T>) -> nix::Result<bool> {
+    RAN_IN.store(0, Ordering::Release);
+    let _kept = send()?;
+    let began = Instant::now();
+    loop {
+        match RAN_IN.load(Ordering::Acquire) {
+            0 if began.elapsed() > LIMIT => return Err(Errno::ETIMEDOUT),
+            0 => spin_loop(),
+            tid => return Ok(tid == gettid().as_raw()),
+        }
+    }
+}
+
+fn setitimer() -> nix::Result<()> {
+    let soon = libc::timeval { tv_sec: 0, tv_usec: 10_000 };
+    let once = libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: soon };
+    // SAFETY: nix has no such call. It reads the one, which outlives it, and is told not to write the old one.
+    Errno::result(unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const once, ptr::null_mut()) }).map(drop)
+}
+
+fn with_a_timer(notify: SigevNotify) -> nix::Result<bool> {
+    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(notify))?;
+    handled_here(|| timer.set(Expiration::OneShot(SOON.into()), TimerSetTimeFlags::empty()))
+}
+
+/// A child that ends when its standard input does, and is waited for. It must not end any sooner: as long as it is being
+/// started, the thread that starts it may have all signals blocked.
+fn started(child: &mut Command) -> nix::Result<()> {
+    let errno = |error: io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+    // `wait` closes the pipe before it waits.
+    let status = child.stdin(Stdio::piped()).spawn().and_then(|mut child| child.wait()).map_err(errno)?;
+    if status.success() { Ok(()) } else { Err(Errno::ECHILD) }
+}
+
+/// The child.
+fn until_the_end_of_input(_: &mut Lab) -> Result<i32> {
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    Ok(0)
+}
+
+/// The same kill, when the main thread has the signal blocked.
+fn main_has_it_blocked(lab: &Lab) -> Result {
+    let signal = SigSet::from(Signal::SIGUSR1);
+    signal.thread_block()?;
+    let here = in_a_thread(|| {
+        // A thread begins with the mask of the one that starts it.
+        signal.thread_unblock()?;
+        handled_here(|| kill(getpid(), Signal::SIGUSR1))
+    })?;
+    signal.thread_unblock()?;
+    lab.note(format!(
+        "blocked here, and kill once more: in {}",
+        if here { "the other thread" } else { "this one" }
+    ));
+    lab.check(here, "a signal for the process goes to whoever has it not blocked");
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! A descriptor whose number is 1200, and select.
+
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::panic::{catch_unwind, set_hook, take_hook};
+use std::process::ExitCode;
+use std::ptr;
+use std::time::Duration;
+use std::{fs, mem};
+
+use experiments::{Lab, Question, Result, ask, cannot_ask};
+use ioloop::poller::Kind;
+use ioloop::{Events, Token};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::select::FdSet;
+use nix::unistd::{pipe2, write};
+
+const HIGH: i32 = 1200;
+/// What `fd_set` has, in words of 64 bits.
+const WORDS: usize = mem::size_of::<libc::fd_set>() / 8;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A descriptor has the number 1200, and is ready. fd_set, the type that select takes, has 1024 bits. \
+                       A program makes sets of its own, with 2048, and asks select about that descriptor. What does \
+                       the kernel answer?",
+            choices: &[
+                "EINVAL: select takes numbers below 1024.",
+                "EBADF: for select there is no such descriptor.",
+                "0: the bits from 1024 on are not looked at.",
+                "1: it is ready, as any other would be.",
+            ],
+            book: 3,
+            shows: "The kernel has no limit of 1024. It takes as many bits as the first argument says, reads them and \
+                    writes them. The limit is the type that C has for a set, and nothing stops a program from going \
+                    past its end. So somebody else has to: our poller refuses, and says why.",
+            lane: "program",
+            roles: &[],
+        },
+        |lab| {
+            let (pipe, writer) = pipe2(OFlag::O_CLOEXEC)?;
+            let reader = numbered(&pipe)?;
+            drop(pipe);
+            write(&writer, b"x")?;
+            lab.note(format!("a pipe's read end is number {HIGH}, and has a byte"));
+            let choice = own_sets(lab)?;
+            neighbour(lab)?;
+            not_open(lab)?;
+            in_rust(lab, &reader);
+            pollers(lab, &reader)?;
+            Ok(choice)
+        },
+    )
+}
+
+/// The same once more, under a number that fd_set has no bit for.
+fn numbered(fd: &impl AsFd) -> Result<OwnedFd> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if hard <= HIGH as u64 {
+        return Err(cannot_ask(format!(
+            "this process may have {hard} descriptors, and number {HIGH} is in question (ulimit -Hn)"
+        )));
+    }
+    // For this process alone.
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    let number = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(HIGH))?;
+    // SAFETY: it was made a moment ago, and nobody else knows of it.
+    let high = unsafe { OwnedFd::from_raw_fd(number) };
+    if number == HIGH { Ok(high) } else { Err(cannot_ask(format!("number {HIGH} is taken"))) }
+}
+
+/// Which word has the bit, and which bit of it: what FD_SET works out.
+const fn place(fd: i32) -> (usize, u64) {
+    (fd as usize / 64, 1 << (fd % 64))
+}
+
+/// select(2) on a set for reading that is as long as it has to be.
+fn select(bits: i32, set: &mut [u64]) -> nix::Result<i32> {
+    assert!(bits as usize <= set.len() * 64, "the kernel reads and writes that many bits");
+    let mut time = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let (none, set) = (ptr::null_mut(), set.as_mut_ptr().cast());
+    // SAFETY: the kernel reads and writes the first `bits` bits of the set, in whole words, and all of them are
+    // there, as the line above says; and the time, which is ours.
+    Errno::result(unsafe { libc::select(bits, set, none, none, &raw mut time) })
+}
+
+fn own_sets(lab: &Lab) -> Result<usize> {
+    let mut set = [0; 2 * WORDS];
+    let (word, bit) = place(HIGH);
+    set[word] = bit;
+    let answer = select(HIGH + 1, &mut set);
+    lab.note(format!("select, with sets of {} bits: {}", set.len() * 64, said(answer)));
+    match answer {
+        Err(Errno::EINVAL) => Ok(0),
+        Err(Errno::EBADF) => Ok(1),
+        Ok(0) => Ok(2),
+        Ok(1) if set[word] == bit => Ok(3),
+        other => Err(format!("none of the choices: {other:?}").into()),
+    }
+}
+
+/// A variable that is behind an fd_set in memory.
+fn neighbour(lab: &Lab) -> Result {
+    let (word, bit) = place(HIGH);
+    let mut memory = [0; 2 * WORDS];
+    // What FD_SET does in C. In here it is only another place of the same array.
+    memory[word] |= bit;
+    let behind = word - WORDS;
+    lab.note(format!("FD_SET({HIGH}) in C writes to word {word} of an fd_set's {WORDS}"));
+    lab.check(
+        word >= WORDS && memory[..WORDS].iter().all(|word| *word == 0),
+        format!("that is not in the set, but in what comes after it, {behind} words on"),
+    );
+    // A descriptor that is open and not ready, so that nobody says EBADF: the other end is full of room, and not to
+    // be read.
+    let (idle, _writer) = pipe2(OFlag::O_CLOEXEC)?;
+    let (low, low_bit) = place(idle.as_raw_fd());
+    memory = [0; 2 * WORDS];
+    memory[low] = low_bit;
+    let open = numbered_idle(&idle)?;
+    let (word, bit) = place(open.as_raw_fd());
+    memory[word] = bit;
+    let answer = select(open.as_raw_fd() + 1, &mut memory);
+    lab.note(format!("select takes the neighbour for more of the set: {}", said(answer)));
+    lab.check(
+        answer == Ok(0) && memory[word] == 0,
+        "and the kernel writes there too: what was there is gone",
+    );
+    Ok(())
+}
+
+fn numbered_idle(fd: &impl AsFd) -> Result<OwnedFd> {
+    let number = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(HIGH + 1))?;
+    // SAFETY: it was made a moment ago, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Bits for numbers that nobody has: below the end of the process's table, and beyond.
+fn not_open(lab: &Lab) -> Result {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).ok_or("no FDSize")?;
+    let size: i32 = size.trim().parse()?;
+    let mut set = vec![0; size as usize / 64 + 1];
+    let mut ask = |fd: i32| {
+        let (word, bit) = place(fd);
+        set.fill(0);
+        set[word] = bit;
+        select(fd + 1, &mut set)
+    };
+    let (within, beyond) = (ask(size - 1), ask(size));
+    lab.note(format!("this process's table has {size} places"));
+    lab.note(format!("its last number, not open: {}; one more: {}", said(within), said(beyond)));
+    lab.check(within == Err(Errno::EBADF), "a number that is not open is EBADF");
+    lab.check(beyond == Ok(0), "one beyond the table is not even an error: it is not looked at");
+    Ok(())
+}
+
+/// What stops a Rust program.
+fn in_rust(lab: &Lab, reader: &OwnedFd) {
+    let hook = take_hook();
+    set_hook(Box::new(|_| ()));
+    let inserted = catch_unwind(|| FdSet::new().insert(reader.as_fd()));
+    set_hook(hook);
+    lab.note(format!("nix, FdSet::insert: {}", if inserted.is_ok() { "no objection" } else { "a panic" }));
+    lab.check(inserted.is_err(), "nix refuses with a panic");
+}
+
+fn pollers(lab: &Lab, reader: &OwnedFd) -> Result {
+    for kind in Kind::ALL {
+        let (mut poller, mut ready) = (kind.make()?, Vec::new());
+        let token = Token { index: 0, generation: 0 };
+        match poller.add(reader.as_raw_fd(), token, Events::READ) {
+            Ok(()) => {
+                poller.wait(&mut ready, Some(Duration::ZERO))?;
+                lab.note(format!("our {kind}: {} ready", ready.len()));
+                lab.check(kind != Kind::Select && ready.len() == 1, format!("{kind} takes any number"));
+            }
+            Err(error) => {
+                lab.note(format!("our {kind}: {:?}, and in words:", error.errno));
+                lab.note(&error.object);
+                let named = error.to_string().contains(&HIGH.to_string());
+                lab.check(
+                    kind == Kind::Select && error.errno == Errno::EINVAL && named,
+                    "select refuses with an error that names the number and the limit",
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn said(answer: nix::Result<i32>) -> String {
+    answer.map_or_else(|error| format!("{error:?}"), |count| count.to_string())
+}

@@ -1,0 +1,179 @@
+//! A loop in a sandbox that refuses epoll.
+
+use std::cell::Cell;
+use std::io::{PipeReader, Read, Seek, Write, pipe};
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use experiments::{Lab, Question, Result, ask, cannot_ask};
+use ioloop::poller::Kind;
+use ioloop::{Config, Events, IoLoop};
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::prctl::set_no_new_privs;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::wait::WaitStatus;
+
+/// What a child exits with where there is no sandbox to be had.
+const NO_SANDBOX: i32 = 77;
+/// What it saw, as bits of a byte.
+const MADE: u8 = 1;
+const NAMED: u8 = 2;
+const CONFIGURED: u8 = 4;
+const IN_POLL: u8 = 8;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A sandbox, made with seccomp, lets epoll_create1 answer EPERM. In it a program makes a loop and \
+                       says nothing about the poller. Then it says IoLoop::configure(Kind::Poll), and makes another. \
+                       What happens?",
+            choices: &[
+                "The kernel ends the program at the call that it must not make.",
+                "Both loops work: the first one sleeps in poll, since epoll is not to be had.",
+                "The first is an error, which says epoll_create1 and EPERM. The second works.",
+                "The first is made, and fails when something is to be watched.",
+            ],
+            book: 2,
+            shows: "What a filter answers is an errno like any other, and the loop passes it on. It does not choose in \
+                    your place. Who falls back has to tell “there is no epoll” from “there is no descriptor for one”: \
+                    else a loop that was made at a bad moment stays in poll for good.",
+            lane: "parent",
+            roles: &[],
+        },
+        |lab| {
+            let refused = in_sandbox(lab, "EPERM", Errno::EPERM)?;
+            let missing = in_sandbox(lab, "ENOSYS", Errno::ENOSYS)?;
+            lab.check(missing == refused, "a kernel without epoll, which says ENOSYS: the same");
+            if let Some(seen) = refused {
+                lab.check(seen & CONFIGURED != 0, "configured for poll, the loop works without epoll");
+                lab.check(seen & IN_POLL != 0, "the first of the three that can be made is poll");
+            }
+            let (full, _) = child(lab, "full", without_descriptors)?;
+            lab.check(
+                full == Some(IN_POLL),
+                "with no descriptor left it is poll too, and epoll is not refused at all",
+            );
+            match refused {
+                None => Ok(0),
+                Some(seen) if seen & (MADE | IN_POLL) == MADE | IN_POLL => Ok(1),
+                Some(seen) if seen & (MADE | NAMED | CONFIGURED) == NAMED | CONFIGURED => Ok(2),
+                Some(seen) if seen & MADE != 0 => Ok(3),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+/// A child, what it saw, and how it ended.
+fn child(
+    lab: &mut Lab,
+    lane: &str,
+    body: impl FnOnce(&mut Lab) -> Result<Option<u8>>,
+) -> Result<(Option<u8>, WaitStatus)> {
+    let mut written = lab.file(b"")?;
+    let mut report = written.try_clone()?;
+    let child = lab.fork(lane, move |lab| {
+        let Some(seen) = body(lab)? else { return Ok(NO_SANDBOX) };
+        report.write_all(&[seen])?;
+        Ok(0)
+    })?;
+    let status = child.wait(lab)?;
+    let mut seen = Vec::new();
+    written.rewind()?;
+    written.read_to_end(&mut seen)?;
+    Ok((seen.first().copied(), status))
+}
+
+/// What a child of such a sandbox saw, if it lived to say so.
+fn in_sandbox(lab: &mut Lab, lane: &str, answer: Errno) -> Result<Option<u8>> {
+    let seen = child(lab, lane, |lab| {
+        if let Err(error) = refuse_epoll(answer) {
+            lab.note(format!("seccomp: {error:?}"));
+            return Ok(None);
+        }
+        let mut seen = 0;
+        match IoLoop::new() {
+            Ok(ioloop) => {
+                lab.note(format!("IoLoop::new: a loop, in {}", ioloop.kind()));
+                seen |= MADE | if ioloop.kind() == Kind::Poll { IN_POLL } else { 0 };
+            }
+            Err(error) => {
+                lab.note(format!("IoLoop::new: {} says {:?}", error.operation, error.errno));
+                seen |= if error.operation == "epoll_create1" && error.errno == answer { NAMED } else { 0 };
+            }
+        }
+        IoLoop::configure(Kind::Poll);
+        let ioloop = IoLoop::new()?;
+        let came = one_byte(&ioloop)?;
+        let word = if came { "reports" } else { "misses" };
+        lab.note(format!("configured: a loop, in {}; it {word} a byte", ioloop.kind()));
+        seen |= if came { CONFIGURED } else { 0 };
+        let first = first_that_can_be_made().ok_or("no poller can be made")?;
+        lab.note(format!("the first that can be made: {first}"));
+        Ok(Some(seen | if first == Kind::Poll { IN_POLL } else { 0 }))
+    })?;
+    match seen {
+        (_, WaitStatus::Exited(_, NO_SANDBOX)) => Err(cannot_ask("seccomp(2) filters are refused here")),
+        (Some(seen), _) => Ok(Some(seen)),
+        (None, WaitStatus::Signaled(..)) => Ok(None),
+        (None, other) => Err(format!("a child saw nothing: {other:?}").into()),
+    }
+}
+
+/// From here on the calls that make an epoll answer this, in this process and in all that it starts.
+fn refuse_epoll(answer: Errno) -> nix::Result<()> {
+    // Without it, only root may.
+    set_no_new_privs()?;
+    let same = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    let back = (libc::BPF_RET | libc::BPF_K) as u16;
+    let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
+    // The first word of what a filter is shown is the call's number. This one is for a test and not for safety: it does
+    // not look at the architecture.
+    let mut filter = [
+        step(load, 0, 0, 0),
+        step(same, libc::SYS_epoll_create1 as u32, 0, 1),
+        step(back, libc::SECCOMP_RET_ERRNO | answer as u32, 0, 0),
+        step(back, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the kernel copies the program, which is whole and as long as it says, before the call comes back.
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) })
+        .map(drop)
+}
+
+fn first_that_can_be_made() -> Option<Kind> {
+    // ANCHOR: first
+    Kind::ALL.into_iter().find(|kind| kind.make().is_ok())
+    // ANCHOR_END: first
+}
+
+/// Does a loop report a byte in a pipe?
+fn one_byte(ioloop: &IoLoop) -> Result<bool> {
+    let (reader, mut writer) = pipe()?;
+    writer.write_all(b"x")?;
+    let came = Rc::<Cell<bool>>::default();
+    let seen = Rc::clone(&came);
+    ioloop.add_handler(reader, Events::READ, move |ioloop, mut reader: &PipeReader, _| {
+        ioloop.stop();
+        seen.set(true);
+        reader.read_exact(&mut [0])
+    })?;
+    ioloop.start()?;
+    Ok(came.get())
+}
+
+/// A child that has as many descriptors as it may.
+fn without_descriptors(lab: &mut Lab) -> Result<Option<u8>> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    // Below 3 every place is taken, by 0, 1 and 2.
+    setrlimit(Resource::RLIMIT_NOFILE, 3, hard)?;
+    match Config::default().poller.make() {
+        Ok(_) => return Err("an epoll, with no descriptor for it".into()),
+        Err(error) => lab.note(format!("no descriptor left: {} says {:?}", error.operation, error.errno)),
+    }
+    let first = first_that_can_be_made().ok_or("no poller can be made")?;
+    lab.note(format!("the first that can be made: {first}"));
+    Ok(Some(if first == Kind::Poll { IN_POLL } else { 0 }))
+}

@@ -1,0 +1,218 @@
+//! An operation that is given up halfway: what of it is left on the loop, in the kernel, and in the connection.
+
+use std::cell::Cell;
+use std::fs;
+use std::future::{Future, pending, poll_fn};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use experiments::{Lab, Question, Result, ask};
+use ioloop::{Events, IoLoop, NoResult, Sleep, Watched};
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// What a loop sleeps for that has no timer.
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "An operation has a connection, and is to read a message from it, within a minute. It has read \
+                       the first half and waits for the second when it is cancelled. What is left of it?",
+            choices: &[
+                "All of it, until the loop is closed: the connection is open and watched, and the timer is set.",
+                "The timer: the connection is closed, and in a minute the loop wakes for nobody.",
+                "Nothing: the connection is closed, nobody watches it, and the timer is cancelled.",
+            ],
+            book: 2,
+            shows: "To give an operation up is to drop its future, and with that everything it owns is dropped. What \
+                    it waited for is waited for no more. What it has handed to others stays with them, and the bytes \
+                    that it has read are nowhere.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let left = cancelled(lab)?;
+            timed_out(lab)?;
+            half_a_message(lab)?;
+            match left {
+                Left { open: true, watched: true, timer: true } => Ok(0),
+                Left { open: false, watched: false, timer: true } => Ok(1),
+                Left { open: false, watched: false, timer: false } => Ok(2),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+/// Read a message of so many bytes, and no longer than that.
+// ANCHOR: message
+async fn message(connection: Rc<Watched<UnixStream>>, length: usize, limit: Sleep) -> Result<Vec<u8>> {
+    let (mut bytes, mut limit) = (Vec::new(), pin!(limit));
+    while bytes.len() < length {
+        let mut readable = pin!(connection.readable());
+        // Whichever comes first.
+        poll_fn(|context| match limit.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err("it took too long".into())),
+            Poll::Pending => readable.as_mut().poll(context).map_err(Box::<dyn std::error::Error>::from),
+        })
+        .await?;
+        let mut buffer = [0; 64];
+        match connection.source().read(&mut buffer) {
+            Ok(0) => return Err("the connection ended".into()),
+            Ok(taken) => bytes.extend(&buffer[..taken]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(bytes)
+}
+// ANCHOR_END: message
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Left {
+    open: bool,
+    watched: bool,
+    timer: bool,
+}
+
+impl Left {
+    /// What is there of the operation, whose peer has the other end of its connection?
+    fn now(lab: &Lab, ioloop: &IoLoop, mut peer: &UnixStream) -> Result<Self> {
+        let open = match peer.read(&mut [0]) {
+            Ok(0) => false,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => true,
+            other => return Err(format!("the peer is told {other:?}").into()),
+        };
+        // The loop's own waker is watched as well.
+        Ok(Self { open, watched: watched(lab)? > 1, timer: would_sleep(ioloop)? < HOUR })
+    }
+
+    fn words(self) -> String {
+        let Self { open, watched, timer } = self;
+        format!("open {}, watched {}, timer {}", yes(open), yes(watched), yes(timer))
+    }
+}
+
+fn yes(it_is: bool) -> &'static str {
+    if it_is { "yes" } else { "no" }
+}
+
+/// Both ends of a connection, nonblocking.
+fn connected() -> Result<(UnixStream, UnixStream)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    theirs.set_nonblocking(true)?;
+    Ok((ours, theirs))
+}
+
+/// Half of a message comes, and the task is cancelled. What was there before, and what is left?
+fn cancelled(lab: &Lab) -> Result<Left> {
+    let ioloop = IoLoop::new()?;
+    let (ours, mut peer) = connected()?;
+    peer.write_all(b"half of ")?;
+    let task = ioloop.spawn(message(Rc::new(ioloop.watch(ours)?), 16, ioloop.sleep(MINUTE)));
+    turns(&ioloop, 4)?;
+    let before = Left::now(lab, &ioloop, &peer)?;
+    lab.note(format!("a task that waits for the second half: {}", before.words()));
+    ioloop.cancel(task);
+    let after = Left::now(lab, &ioloop, &peer)?;
+    lab.note(format!("cancelled: {}", after.words()));
+    lab.check(
+        before == Left { open: true, watched: true, timer: true },
+        "while it waits, there are a connection, an entry in the epoll, and a timer",
+    );
+    Ok(after)
+}
+
+/// An operation that takes too long, and has left something with the loop.
+fn timed_out(lab: &Lab) -> Result {
+    let (ioloop, ran) = (IoLoop::new()?, Rc::<Cell<bool>>::default());
+    let (owned, spawned) = (Rc::new(()), Rc::new(()));
+    let (held, left, runs) = (Rc::clone(&owned), Rc::clone(&spawned), Rc::clone(&ran));
+    // ANCHOR: leaves
+    let operation = async move {
+        let _held = held;
+        let ioloop = IoLoop::current().ok_or("no loop is current")?;
+        ioloop.call_later(MINUTE, move |_| runs.set(true));
+        ioloop.spawn(async move {
+            let _left = left;
+            pending::<()>().await;
+        });
+        ioloop.sleep(2 * MINUTE).await;
+        Ok::<_, &str>(())
+    };
+    let result = ioloop.run_sync(operation, Some(Duration::from_millis(10)));
+    // ANCHOR_END: leaves
+    let late = matches!(result, Err(NoResult::Timeout(_)));
+    let (dropped, lives) = (Rc::strong_count(&owned) == 1, Rc::strong_count(&spawned) == 2);
+    let timer = would_sleep(&ioloop)?;
+    lab.note(format!(
+        "run_sync gives up another: dropped {}; its timer set {}, the task it spawned lives {}",
+        yes(dropped),
+        yes(timer <= MINUTE),
+        yes(lives)
+    ));
+    lab.check(late && dropped, "run_sync drops what it has given up");
+    lab.check(
+        timer <= MINUTE && lives && !ran.get(),
+        "a timer that it set and a task that it spawned are the loop's, and stay",
+    );
+    Ok(())
+}
+
+/// The connection belongs to somebody else too, who goes on reading it.
+fn half_a_message(lab: &Lab) -> Result {
+    let ioloop = IoLoop::new()?;
+    let (ours, mut peer) = connected()?;
+    let shared = Rc::new(ioloop.watch(ours)?);
+    peer.write_all(b"half of ")?;
+    let task = ioloop.spawn(message(Rc::clone(&shared), 16, ioloop.sleep(MINUTE)));
+    turns(&ioloop, 4)?;
+    ioloop.cancel(task);
+    peer.write_all(b"a letter")?;
+    let bytes = ioloop.run_sync(message(shared, 8, ioloop.sleep(MINUTE)), Some(MINUTE))??;
+    let next = String::from_utf8_lossy(&bytes).into_owned();
+    lab.note(format!("on a connection that others have too: the next one reads \"{next}\""));
+    lab.check(next == "a letter", "what the dropped one had read is lost, and the next begins in the middle");
+    Ok(())
+}
+
+/// How many descriptors the loop's epoll watches, as the kernel lists them.
+fn watched(lab: &Lab) -> Result<usize> {
+    let mut entries = 0;
+    for fd in lab.descriptors()? {
+        let listed = fs::read_to_string(format!("/proc/self/fdinfo/{fd}"))?;
+        entries += listed.lines().filter(|line| line.starts_with("tfd:")).count();
+    }
+    Ok(entries)
+}
+
+/// How long the loop is going to sleep. Something is ready, so it does not.
+fn would_sleep(ioloop: &IoLoop) -> Result<Duration> {
+    let asked = Rc::<Cell<Duration>>::default();
+    let (ready, mut other) = connected()?;
+    other.write_all(b"x")?;
+    let token = ioloop.add_handler(ready, Events::READ, |ioloop, _, _| ioloop.stop())?;
+    let seen = Rc::clone(&asked);
+    ioloop.subscribe(move |_, turn| seen.set(turn.asked));
+    ioloop.start()?;
+    ioloop.remove_handler(token);
+    Ok(asked.get())
+}
+
+/// Have the loop turn so many times.
+fn turns(ioloop: &IoLoop, left: usize) -> Result {
+    fn next(ioloop: &IoLoop, left: usize) {
+        match left {
+            0 => ioloop.stop(),
+            _ => ioloop.add_callback(move |ioloop| next(ioloop, left - 1)),
+        }
+    }
+    next(ioloop, left);
+    Ok(ioloop.start()?)
+}

@@ -1,0 +1,204 @@
+//! A future on the loop, from its spawn to its end: who polls it, when, and who has its waker in between.
+
+use std::cell::RefCell;
+use std::fs;
+use std::future::Future;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use experiments::{Lab, Lane, Question, Result, ask, events};
+use ioloop::{IoLoop, Iteration, Watched};
+use nix::errno::Errno;
+use nix::sys::epoll::EpollFlags;
+use nix::unistd::{read, write};
+
+/// In this turn the byte is written.
+const WRITTEN: usize = 4;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "A task waits until a pipe can be read. The loop goes on turning, for others. In its fourth \
+                       turn somebody writes a byte into the pipe, and the wait of that turn reports it. In which \
+                       turns is the task polled?",
+            choices: &[
+                "In the first: the poll lasts until the byte is there.",
+                "In the first and in the fourth: the pipe's handler polls the task.",
+                "In the first and in the fifth: the pipe's handler wakes the task, and that is a callback for the \
+                 next turn.",
+                "In all five: a loop asks each of its tasks once a turn.",
+            ],
+            book: 2,
+            shows: "A task is polled when it is spawned, and once after it was woken. What it waits for has its waker \
+                    in the meantime, and nobody else knows of it. To wake is to queue a callback, and that polls.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let polled = one_life(lab)?;
+            match polled[..] {
+                [1] => Ok(0),
+                [1, WRITTEN] => Ok(1),
+                [1, 5] => Ok(2),
+                [1, 2, 3, WRITTEN, 5] => Ok(3),
+                ref other => Err(format!("none of the choices: polled in the turns {other:?}").into()),
+            }
+        },
+    )
+}
+
+/// What is waited for: a byte.
+// ANCHOR: a_byte
+async fn a_byte(pipe: Watched<OwnedFd>) -> Result {
+    loop {
+        pipe.readable().await?;
+        match read(pipe.source(), &mut [0]) {
+            Err(Errno::EAGAIN) => {}
+            taken => return Ok(taken.map(drop)?),
+        }
+    }
+}
+// ANCHOR_END: a_byte
+
+/// The turns of a loop, counted as it tells of them. The one that is under way is one more.
+#[derive(Clone, Default)]
+struct Turns(Rc<RefCell<Vec<Iteration>>>);
+
+impl Turns {
+    fn of(ioloop: &IoLoop, mut also: impl FnMut(usize, &Iteration) + 'static) -> Self {
+        let turns = Self::default();
+        let seen = turns.clone();
+        ioloop.subscribe(move |_, turn| {
+            seen.0.borrow_mut().push(turn);
+            also(seen.0.borrow().len(), &turn);
+        });
+        turns
+    }
+
+    fn now(&self) -> usize {
+        self.0.borrow().len() + 1
+    }
+}
+
+/// A future that writes down when it is polled, and has a waker that writes down when it is used.
+struct Noted<F> {
+    future: Pin<Box<F>>,
+    task: Lane,
+    ioloop: Lane,
+    turns: Turns,
+    /// In which turns it was polled.
+    polled: Rc<RefCell<Vec<usize>>>,
+    /// How many others had its waker after each of them.
+    kept: Rc<RefCell<Vec<usize>>>,
+}
+
+struct NotedWaker(Waker, Lane);
+
+impl Wake for NotedWaker {
+    fn wake(self: Arc<Self>) {
+        self.1.note("the pipe's handler: wake. A callback is queued");
+        self.0.wake_by_ref();
+    }
+}
+
+impl<F: Future<Output = Result>> Future for Noted<F> {
+    type Output = Result;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result> {
+        let turn = self.turns.now();
+        self.polled.borrow_mut().push(turn);
+        self.task.note(format!("polled, in turn {turn}"));
+        let waker = Arc::new(NotedWaker(context.waker().clone(), self.ioloop.clone()));
+        let polled = self.future.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&waker))));
+        let others = Arc::strong_count(&waker) - 1;
+        self.kept.borrow_mut().push(others);
+        let kept = if others == 0 { "nobody has" } else { "the pipe's watch has" };
+        let what = if polled.is_ready() { "Ready" } else { "Pending" };
+        self.task.note(format!("{what}: {kept} its waker"));
+        polled
+    }
+}
+
+/// The whole of it. In which turns was the task polled?
+fn one_life(lab: &Lab) -> Result<Vec<usize>> {
+    let ioloop = IoLoop::new()?;
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    let watched = (epoll(lab)?, reader.as_raw_fd());
+    let pipe = ioloop.watch(reader)?;
+    let task = lab.thread("task", "spawn: a callback is queued");
+    let kernel = task.thread("kernel", format!("watches the pipe for {}", interest(watched)?));
+    let lane = (**lab).clone();
+    let asked = Rc::<RefCell<Vec<String>>>::default();
+    let seen = Rc::clone(&asked);
+    let turns = Turns::of(&ioloop, move |number, turn| {
+        let Iteration { callbacks, events, .. } = turn;
+        lane.note(format!("turn {number} was: callbacks {callbacks}, ready {events}"));
+        let now = interest(watched).unwrap_or_else(|error| error.to_string());
+        if seen.borrow().last() != Some(&now) {
+            kernel.note(format!("watches the pipe for {now}"));
+            seen.borrow_mut().push(now);
+        }
+    });
+    let (polled, kept) = (Rc::default(), Rc::<RefCell<Vec<usize>>>::default());
+    let life = Noted {
+        future: Box::pin(a_byte(pipe)),
+        task: task.clone(),
+        ioloop: (**lab).clone(),
+        turns,
+        polled: Rc::clone(&polled),
+        kept: Rc::clone(&kept),
+    };
+    ioloop.spawn(async move {
+        let came = life.await;
+        IoLoop::current().ok_or("no loop is current")?.stop();
+        came
+    });
+    others(&ioloop, (**lab).clone(), writer, 1);
+    ioloop.start()?;
+    lab.ended(&task, "its future is dropped");
+    lab.check(
+        asked.take() == ["IN|ERR|HUP, once", "nothing"],
+        "the kernel is asked once, by the first poll; when it has answered it watches for nothing",
+    );
+    lab.check(
+        kept.take() == [1, 0],
+        "while it is Pending its waker is kept in one place; when it has come to its end, in none",
+    );
+    Ok(polled.take())
+}
+
+/// What others do in the meantime: a callback in each turn, of which one writes the byte.
+fn others(ioloop: &IoLoop, lane: Lane, writer: OwnedFd, turn: usize) {
+    ioloop.add_callback(move |ioloop| {
+        if turn == WRITTEN {
+            lane.note("somebody writes a byte into the pipe");
+            return write(writer, b"x").map(drop);
+        }
+        others(ioloop, lane, writer, turn + 1);
+        Ok(())
+    });
+}
+
+/// The epoll that the loop sleeps in: its number.
+fn epoll(lab: &Lab) -> Result<RawFd> {
+    let is_epoll = |fd: &RawFd| {
+        fs::read_link(format!("/proc/self/fd/{fd}")).is_ok_and(|to| to.ends_with("anon_inode:[eventpoll]"))
+    };
+    Ok(lab.descriptors()?.into_iter().find(is_epoll).ok_or("the loop has no epoll")?)
+}
+
+/// What an epoll watches a descriptor for, as the kernel lists it: proc_pid_fdinfo(5).
+fn interest((epoll, fd): (RawFd, RawFd)) -> Result<String> {
+    let listed = fs::read_to_string(format!("/proc/self/fdinfo/{epoll}"))?;
+    // `tfd:        5 events: 40000019 data: …`
+    let entry = listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let entry = entry.filter(|words| words.first() == Some(&"tfd:")).find(|words| words[1] == fd.to_string());
+    let entry = entry.ok_or("the epoll does not watch the pipe")?;
+    let mask = EpollFlags::from_bits_retain(i32::from_str_radix(entry[3], 16)?);
+    let what = mask - EpollFlags::EPOLLONESHOT;
+    Ok(if what.is_empty() { "nothing".into() } else { format!("{}, once", events(what)) })
+}

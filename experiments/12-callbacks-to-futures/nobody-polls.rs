@@ -1,0 +1,155 @@
+//! An async function that is called, and what has been done of it: before anybody polls, after a poll, and in between.
+
+use std::future::{Future, poll_fn};
+use std::os::fd::OwnedFd;
+use std::pin::{Pin, pin};
+use std::process::ExitCode;
+use std::task::{Context, Poll, Waker};
+
+use experiments::{Lab, Question, Result, ask};
+use ioloop::IoLoop;
+use nix::errno::Errno;
+use nix::unistd::{read, write};
+
+const TURNS: usize = 1000;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "An async function writes a byte into a pipe, waits for an answer, and writes another byte. \
+                       You call it and keep what it gives, and a loop turns a thousand times. The answer comes, \
+                       and the loop turns a thousand times more. What has been written?",
+            choices: &[
+                "The first byte, and after the answer the second: the loop goes on with what was begun.",
+                "The first byte: the call runs up to where it has to wait.",
+                "Nothing: nobody has polled what the call gave.",
+            ],
+            book: 2,
+            shows: "To call an async function is to make a value, and nothing else. What it has to do is done when \
+                    somebody polls it, up to the next wait; then it is a value again. A loop does not look for such \
+                    values: it polls those that were given to it.",
+            lane: "main",
+            roles: &[],
+        },
+        |lab| {
+            let first = left_alone(lab)?;
+            let second = polled_by_hand(lab)?;
+            lab.check(owned(lab)?, "what was never polled owns what it was given, until it is dropped");
+            match (first, second) {
+                ((1, 1), _) => Ok(0),
+                ((1, 0), _) => Ok(1),
+                ((0, 0), (1, 1)) => Ok(2),
+                other => Err(format!("none of the choices: {other:?}").into()),
+            }
+        },
+    )
+}
+
+// ANCHOR: two_bytes
+async fn two_bytes(pipe: OwnedFd, answers: OwnedFd) -> nix::Result<()> {
+    write(&pipe, b"1")?;
+    answered(&answers).await?;
+    write(&pipe, b"2")?;
+    Ok(())
+}
+
+/// Looks whether there is an answer, each time that somebody asks.
+async fn answered(answers: &OwnedFd) -> nix::Result<()> {
+    poll_fn(|_| match read(answers, &mut [0]) {
+        Err(Errno::EAGAIN) => Poll::Pending,
+        answer => Poll::Ready(answer.map(drop)),
+    })
+    .await
+}
+// ANCHOR_END: two_bytes
+
+/// Call it, and let a loop turn. How many bytes came before the answer, and how many after it?
+fn left_alone(lab: &Lab) -> Result<(usize, usize)> {
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    let (answers, answer) = lab.nonblocking_pipe(4096)?;
+    let operation = two_bytes(writer, answers);
+    turn(TURNS)?;
+    let before = arrived(&reader)?;
+    write(&answer, b"!")?;
+    turn(TURNS)?;
+    let after = arrived(&reader)?;
+    lab.note(format!("called, {TURNS} turns: {before} bytes; answered, {TURNS} turns: {after}"));
+    drop(operation);
+    Ok((before, after))
+}
+
+/// Call it, and poll it. How many bytes came with the first poll, and how many with the second?
+fn polled_by_hand(lab: &Lab) -> Result<(usize, usize)> {
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    let (answers, answer) = lab.nonblocking_pipe(4096)?;
+    let mut operation = pin!(two_bytes(writer, answers));
+    let (first, began) = (poll_once(operation.as_mut()), arrived(&reader)?);
+    lab.note(format!("another, polled by hand: {}, and {began} byte", words(&first)));
+    write(&answer, b"!")?;
+    turn(TURNS)?;
+    let between = arrived(&reader)?;
+    lab.note(format!("answered, {TURNS} turns: {between} more"));
+    let (second, ended) = (poll_once(operation.as_mut()), arrived(&reader)?);
+    lab.note(format!("polled again: {}, and {ended} more", words(&second)));
+    lab.check(
+        first.is_pending() && began == 1 && between == 0,
+        "a poll goes on to the next wait, and after that nothing happens again",
+    );
+    lab.check(
+        matches!(second, Poll::Ready(Ok(()))) && ended == 1,
+        "the next poll goes on from there, and comes to the end",
+    );
+    Ok((began, ended))
+}
+
+/// Poll by hand, with a waker that wakes nobody.
+// ANCHOR: poll_once
+fn poll_once<F: Future>(operation: Pin<&mut F>) -> Poll<F::Output> {
+    operation.poll(&mut Context::from_waker(Waker::noop()))
+}
+// ANCHOR_END: poll_once
+
+fn words<T>(poll: &Poll<T>) -> &'static str {
+    if poll.is_ready() { "Ready" } else { "Pending" }
+}
+
+/// Have the thread's loop turn so many times.
+fn turn(turns: usize) -> Result {
+    fn next(ioloop: &IoLoop, left: usize) {
+        match left {
+            0 => ioloop.stop(),
+            _ => ioloop.add_callback(move |ioloop| next(ioloop, left - 1)),
+        }
+    }
+    let ioloop = IoLoop::new()?;
+    next(&ioloop, turns);
+    Ok(ioloop.start()?)
+}
+
+/// How many bytes have come since the last look.
+fn arrived(reader: &OwnedFd) -> Result<usize> {
+    match read(reader, &mut [0; 64]) {
+        Err(Errno::EAGAIN) => Ok(0),
+        taken => Ok(taken?),
+    }
+}
+
+/// Is a pipe's write end, given to an operation that nobody polls, open until the operation is dropped?
+fn owned(lab: &Lab) -> Result<bool> {
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    let (answers, _answer) = lab.nonblocking_pipe(4096)?;
+    let operation = two_bytes(writer, answers);
+    let before = read(&reader, &mut [0]);
+    drop(operation);
+    let after = read(&reader, &mut [0]);
+    lab.note(format!("never polled: its pipe's reader is told {}; dropped: {}", told(before), told(after)));
+    Ok(before == Err(Errno::EAGAIN) && after == Ok(0))
+}
+
+fn told(read: nix::Result<usize>) -> String {
+    match read {
+        Ok(0) => "the end".into(),
+        Ok(taken) => format!("{taken} bytes"),
+        Err(errno) => format!("{errno:?}"),
+    }
+}

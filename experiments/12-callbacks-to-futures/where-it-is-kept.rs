@@ -1,0 +1,238 @@
+//! One operation, as callbacks and as an async function; and where that has its variables while it waits.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use experiments::{Lab, Question, Result, ask, vary};
+use ioloop::{Events, IoLoop, Token, Watched};
+
+const LARGE: usize = 1000;
+/// No frame of this program is as far from another as that.
+const STACK: usize = 1 << 20;
+
+fn main() -> ExitCode {
+    ask(
+        Question {
+            question: "An async function has an array of 1000 bytes as a variable. It waits, and needs the array \
+                       after that. Where is the array while the function waits?",
+            choices: &[
+                "On the thread's stack, like the variables of any function.",
+                "In the future that the call gave, which is larger by it.",
+                "Somewhere else: on a stack that the function has for itself, or in a box of its own.",
+            ],
+            book: 1,
+            shows: "What an async function still needs after a wait is a field of its future. The future has room for \
+                    the most that is needed at one of its waits, and what is not needed any more takes none. In \
+                    callbacks, one writes those fields oneself: they are what a closure captures.",
+            lane: "loop",
+            roles: &[],
+        },
+        |lab| {
+            let answers = (with_callbacks()?, with_a_future()?);
+            lab.note(format!(
+                "the operation answers {:?} as callbacks, {:?} as a future",
+                answers.0, answers.1
+            ));
+            lab.check(answers.0 == answers.1 && answers.0 == [7, 60], "both do the same");
+            let place = place(lab);
+            sizes(lab);
+            Ok(place)
+        },
+    )
+}
+
+// ANCHOR: callbacks
+fn serve(ioloop: &IoLoop, stream: Rc<UnixStream>) -> Result {
+    read_bytes(ioloop, stream, 2, on_header)
+}
+
+fn on_header(ioloop: &IoLoop, stream: Rc<UnixStream>, header: &[u8]) -> Result {
+    let (number, length) = (header[0], usize::from(header[1]));
+    // The next but one needs the number, so the next has to carry it.
+    read_bytes(ioloop, stream, length, move |ioloop, stream, body| on_body(ioloop, &stream, number, body))
+}
+
+fn on_body(ioloop: &IoLoop, mut stream: &UnixStream, number: u8, body: &[u8]) -> Result {
+    stream.write_all(&[number, body.iter().sum()])?;
+    ioloop.stop();
+    Ok(())
+}
+// ANCHOR_END: callbacks
+
+// ANCHOR: future
+async fn serve_async(ioloop: IoLoop, stream: Watched<UnixStream>) -> Result {
+    let header = bytes(&stream, 2).await?;
+    let (number, length) = (header[0], usize::from(header[1]));
+    let body = bytes(&stream, length).await?;
+    stream.source().write_all(&[number, body.iter().sum()])?;
+    ioloop.stop();
+    Ok(())
+}
+// ANCHOR_END: future
+
+/// Read so many bytes, however they come, and then call `then`. What has come so far is the closure's.
+fn read_bytes(
+    ioloop: &IoLoop,
+    stream: Rc<UnixStream>,
+    length: usize,
+    then: impl FnOnce(&IoLoop, Rc<UnixStream>, &[u8]) -> Result + 'static,
+) -> Result {
+    let own = Rc::<Cell<Option<Token>>>::default();
+    let (token, mut got, mut then) = (Rc::clone(&own), Vec::new(), Some(then));
+    let added = ioloop.add_handler(stream, Events::READ, move |ioloop, stream, _| -> Result {
+        read_some(stream, length, &mut got)?;
+        match then.take_if(|_| got.len() == length) {
+            None => Ok(()),
+            Some(then) => {
+                let stream = Rc::clone(stream);
+                token.take().into_iter().for_each(|token| ioloop.remove_handler(token));
+                then(ioloop, stream, &got)
+            }
+        }
+    })?;
+    own.set(Some(added));
+    Ok(())
+}
+
+/// The same as a future.
+async fn bytes(stream: &Watched<UnixStream>, length: usize) -> Result<Vec<u8>> {
+    let mut got = Vec::new();
+    while got.len() < length {
+        stream.readable().await?;
+        read_some(stream.source(), length, &mut got)?;
+    }
+    Ok(got)
+}
+
+/// Read what there is, up to `length` bytes in all.
+fn read_some(mut stream: &UnixStream, length: usize, got: &mut Vec<u8>) -> Result {
+    let (mut buffer, had) = ([0; 64], got.len());
+    match stream.read(&mut buffer[..length - had]) {
+        Ok(0) => return Err("the connection ended".into()),
+        Ok(taken) => got.extend(&buffer[..taken]),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// Both ends of a connection. What is sent comes in pieces, one a turn.
+fn peer(ioloop: &IoLoop) -> Result<(UnixStream, UnixStream)> {
+    fn piece(ioloop: &IoLoop, mut to: UnixStream, left: &'static [u8]) {
+        ioloop.add_callback(move |ioloop| {
+            let Some((first, left)) = left.split_first() else { return Ok(()) };
+            to.write_all(&[*first])?;
+            piece(ioloop, to, left);
+            Ok::<_, std::io::Error>(())
+        });
+    }
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    piece(ioloop, theirs.try_clone()?, &[7, 3, 10, 20, 30]);
+    Ok((ours, theirs))
+}
+
+fn answer(mut peer: UnixStream) -> Result<[u8; 2]> {
+    let mut answer = [0; 2];
+    peer.read_exact(&mut answer)?;
+    Ok(answer)
+}
+
+fn with_callbacks() -> Result<[u8; 2]> {
+    let ioloop = IoLoop::new()?;
+    let (ours, theirs) = peer(&ioloop)?;
+    serve(&ioloop, Rc::new(ours))?;
+    ioloop.start()?;
+    answer(theirs)
+}
+
+fn with_a_future() -> Result<[u8; 2]> {
+    let ioloop = IoLoop::new()?;
+    let (ours, theirs) = peer(&ioloop)?;
+    ioloop.spawn(serve_async(ioloop.clone(), ioloop.watch(ours)?));
+    ioloop.start()?;
+    answer(theirs)
+}
+
+/// Waits once.
+async fn wait() {
+    let mut waited = false;
+    std::future::poll_fn(
+        |_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending },
+    )
+    .await;
+}
+
+/// Where somebody's variables were, as they say themselves.
+type Seen = Rc<RefCell<Vec<usize>>>;
+
+// ANCHOR: kept
+async fn kept(seen: Seen) -> u8 {
+    let array = [1; LARGE];
+    seen.borrow_mut().push(array.as_ptr().addr());
+    wait().await;
+    array[LARGE - 1]
+}
+
+async fn used_up(_: Seen) -> u8 {
+    let last = {
+        let array = [1; LARGE];
+        array[LARGE - 1]
+    };
+    wait().await;
+    last
+}
+
+async fn one_after_the_other(seen: Seen) -> u8 {
+    kept(Rc::clone(&seen)).await + kept(seen).await
+}
+// ANCHOR_END: kept
+
+/// Which of the choices is it?
+fn place(lab: &Lab) -> usize {
+    let seen = Seen::default();
+    let mut future = Box::pin(kept(Rc::clone(&seen)));
+    let begin = std::ptr::from_ref(&*future).addr();
+    let size = size_of_val(&*future);
+    let here = std::ptr::from_ref(&seen).addr();
+    let pending = poll(future.as_mut()).is_pending();
+    let array = seen.borrow()[0];
+    lab.note(format!(
+        "a future at {}, of {} bytes; its array at {}",
+        vary("address", format_args!("{begin:#x}")),
+        vary("size", size),
+        vary("address", format_args!("{array:#x}"))
+    ));
+    lab.check(pending && poll(future.as_mut()) == Poll::Ready(1), "it waits, and has its array after that");
+    match array {
+        _ if (begin..begin + size).contains(&array) => 1,
+        _ if array.abs_diff(here) < STACK => 0,
+        _ => 2,
+    }
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn sizes(lab: &Lab) {
+    let seen = Seen::default();
+    let kept = size_of_val(&kept(Rc::clone(&seen)));
+    let used_up = size_of_val(&used_up(Rc::clone(&seen)));
+    let two = size_of_val(&one_after_the_other(seen));
+    lab.note(format!(
+        "kept over a wait: {} bytes; used up before it: {}; two, one after the other: {}",
+        vary("size", kept),
+        vary("size", used_up),
+        vary("size", two)
+    ));
+    lab.check(kept > LARGE, "a future has room for the array that is needed after the wait");
+    lab.check(used_up < LARGE, "what was used up before the wait takes no room");
+    lab.check(two > LARGE && two < 2 * LARGE, "two that are never needed at one time have the same room");
+}
