@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use ioloop::{Events, IoLoop, Origin, Token};
-use support::{Log, a_pipe, on_each, turns};
+use support::{Log, a_pipe, on_each, panics, turns};
 
 /// What a handler holds: says when it is dropped, and does something then.
 struct Held<F: FnMut()>(F);
@@ -77,13 +77,15 @@ fn it_may_add_change_and_remove_others() {
         let log = Log::default();
         let (_kept, writer) = a_pipe();
         let other = ioloop.add_handler(writer, Events::empty(), |_, _, _| ()).unwrap();
-        let (seen, added) = (log.clone(), log.clone());
+        let (seen, added, once) = (log.clone(), log.clone(), Cell::new(true));
         ready(ioloop, move |ioloop, _| {
-            let added = added.clone();
-            ready(ioloop, move |_, _| added.add("added"));
-            ioloop.update_handler(other, Events::WRITE).unwrap();
-            ioloop.remove_handler(other);
-            seen.add("ran");
+            if once.take() {
+                let added = added.clone();
+                ready(ioloop, move |_, _| added.add("added"));
+                ioloop.update_handler(other, Events::WRITE).unwrap();
+                ioloop.remove_handler(other);
+                seen.add("ran");
+            }
         });
         turns(ioloop, 2);
         let seen = log.take();
@@ -197,7 +199,9 @@ fn one_that_fails_runs_again_and_is_reported_each_time() {
         let (number, calls) = (reader.as_raw_fd(), Cell::new(0));
         let handler = move |_: &IoLoop, _: &PipeReader, _| {
             calls.set(calls.get() + 1);
-            assert_ne!(calls.get(), 1, "in the handler");
+            if calls.get() == 1 {
+                panics("in the handler");
+            }
             Err::<(), _>("no luck")
         };
         ioloop.add_handler(reader, Events::READ, handler).unwrap();

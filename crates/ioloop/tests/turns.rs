@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ioloop::{Events, IoLoop};
 use nix::errno::Errno;
-use support::{Log, a_pipe, on_each, on_each_with_a_fake_clock, turns};
+use support::{Log, a_pipe, on_each, on_each_with_a_fake_clock, panics, turns};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -121,10 +121,7 @@ fn a_timer_that_was_removed_wakes_nobody() {
 #[test]
 fn a_hook_that_fails_ends_the_loop_which_can_be_started_again() {
     on_each(|ioloop| {
-        // Past the hook of panics: to print where this comes from takes longer than all the rest, on a busy machine.
-        ioloop.handle_callback_exception(|_, failure| {
-            std::panic::resume_unwind(Box::new(format!("in the hook, for {failure}")))
-        });
+        ioloop.handle_callback_exception(|_, failure| panics(format!("in the hook, for {failure}")));
         ioloop.add_callback(|_| Err::<(), _>("the callback's"));
         let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ioloop.start()));
         let thrown = started.expect_err("the hook has panicked");

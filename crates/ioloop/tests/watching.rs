@@ -14,7 +14,7 @@ use std::time::Duration;
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop, Origin, Outcome, Token};
 use nix::errno::Errno;
-use support::{Log, a_pipe, alone, on_each, turns};
+use support::{Log, a_pipe, alone, on_each, panics, turns};
 
 #[test]
 fn only_what_was_asked_for_is_reported() {
@@ -214,11 +214,11 @@ fn failures_are_reported_and_the_loop_goes_on() {
         let token = Rc::clone(&own);
         let added = ioloop.add_handler(reader, Events::READ, move |ioloop, _, _| -> () {
             ioloop.remove_handler(token.get().unwrap());
-            panic!("in the handler");
+            panics("in the handler");
         });
         own.set(added.ok());
         ioloop.add_callback(|_| Err::<(), _>("no callback"));
-        ioloop.call_later(Duration::ZERO, |_| -> () { panic!("{}", "in the timer") });
+        ioloop.call_later(Duration::ZERO, |_| -> () { panics("in the timer") });
         ioloop.add_callback(|_| Ok::<_, Errno>(42));
         turns(ioloop, 3);
         let seen = log.take();

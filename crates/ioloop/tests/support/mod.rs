@@ -34,6 +34,12 @@ fn patience() -> Duration {
     seconds.map_or(LONG, Duration::from_secs)
 }
 
+/// A panic without the words of the program's hook. To find the names for a backtrace takes that seconds on a machine
+/// that is busy, and meanwhile a loop counts as hung.
+pub fn panics(words: impl Into<String>) -> ! {
+    std::panic::resume_unwind(Box::new(words.into()))
+}
+
 /// Do this with a loop on each poller, alone. The loop fails the test if it runs for long.
 #[track_caller]
 pub fn on_each(test: impl Fn(&IoLoop)) {
