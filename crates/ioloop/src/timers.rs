@@ -113,19 +113,20 @@ impl<T> Timers<T> {
         self.first().map(|node| Duration::from_nanos(node.deadline()))
     }
 
-    /// Put whoever is due now into `due`, by deadline, and sweep if there are many marks. They are run with
+    /// Sweep if there are many marks, and put whoever is due now into `due`, by deadline. They are run with
     /// [`Timers::take`].
     // ANCHOR: collect
     pub fn collect(&mut self, now: Duration, due: &mut Vec<TimerId>) {
+        // First: if they are due too, they would leave the heap one by one.
+        if self.cancelled > FEW && self.cancelled > self.heap.len() / 2 {
+            self.sweep();
+        }
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         while let Some(first) = self.first().filter(|first| first.deadline() <= now) {
             self.pop();
             let slot = &mut self.slots[first.slot() as usize];
             slot.in_heap = false;
             due.push(TimerId { index: first.slot(), generation: slot.generation });
-        }
-        if self.cancelled > FEW && self.cancelled > self.heap.len() / 2 {
-            self.sweep();
         }
     }
     // ANCHOR_END: collect
