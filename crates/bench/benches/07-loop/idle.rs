@@ -55,12 +55,12 @@ impl Idle {
         // It writes to itself what it has read, and is ready again.
         let (active, other) = UnixStream::pair().expect("a pair of sockets");
         write(&other, b"x").expect("room");
-        let seen = Cell::new(0);
+        let seen = Cell::new(0_u32);
         let event = move |ioloop: &IoLoop, active: &UnixStream, _| {
             read(active, &mut [0; 64]).expect("a byte");
             write(&other, b"x").expect("room");
             seen.set(seen.get() + 1);
-            if seen.get() % EVENTS == 0 {
+            if seen.get().is_multiple_of(EVENTS) {
                 ioloop.stop();
             }
         };
