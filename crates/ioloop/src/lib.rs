@@ -42,6 +42,7 @@ pub mod handlers;
 #[cfg_attr(feature = "mine-iteration", path = "../exercises/iteration.rs")]
 mod iteration;
 mod looping;
+mod once;
 mod periodic;
 pub mod poll;
 pub mod poller;
