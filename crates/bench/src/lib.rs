@@ -1,4 +1,4 @@
-//! What it costs: one file in `benches/` for each chapter, with bare system calls beside ours.
+//! What it costs: one file or folder in `benches/` for each chapter, with bare system calls beside ours.
 //!
 //! `just bench` runs all of them, `just bench waker` one. Criterion measures one thing after another, and on a
 //! machine that is shared the second may get a slower one: for the question how many times as long, there is
@@ -13,19 +13,14 @@ const WHOLE: Duration = Duration::from_secs(5);
 const BLOCK: Duration = Duration::from_micros(100);
 
 /// Measure two things in turns, some thousand times, and print how many times as long the second takes: the
-/// median of the pairs' ratios, with the quartiles. What disturbs the machine for longer than a pair takes disturbs
-/// both alike.
+/// median of the pairs' ratios, with the quartiles, and how long the second takes. What disturbs the machine for
+/// longer than a pair takes disturbs both alike.
 pub fn compare(name: &str, mut bare: impl FnMut(), mut ours: impl FnMut()) {
-    let once = {
-        bare();
-        let start = Instant::now();
-        (0..10).for_each(|_| bare());
-        start.elapsed() / 10
-    };
-    let times = (BLOCK.as_nanos() / once.as_nanos().max(1)).max(1);
+    let (of_bare, of_ours) = (once(&mut bare), once(&mut ours));
+    let times = (BLOCK.as_nanos() / of_bare.as_nanos().max(1)).max(1);
     // `cargo test` runs benches too, to see that they work: once is enough.
     let pairs = match std::env::args().any(|arg| arg == "--bench") {
-        true => (WHOLE.as_nanos() / (2 * times * once.as_nanos().max(1))).clamp(51, 10_001),
+        true => (WHOLE.as_nanos() / (times * (of_bare + of_ours).as_nanos().max(1))).clamp(51, 10_001),
         false => 1,
     };
     let block = |work: &mut dyn FnMut()| {
@@ -33,19 +28,38 @@ pub fn compare(name: &str, mut bare: impl FnMut(), mut ours: impl FnMut()) {
         (0..times).for_each(|_| work());
         start.elapsed().as_secs_f64()
     };
-    let mut ratios: Vec<f64> = (0..pairs)
+    let (mut ratios, mut ours): (Vec<f64>, Vec<f64>) = (0..pairs)
         .map(|pair| {
             // Whoever comes second finds the caches as the first has left them: so each is second half of the time.
             if pair % 2 == 0 {
                 let bare = block(&mut bare);
-                block(&mut ours) / bare
+                let ours = block(&mut ours);
+                (ours / bare, ours)
             } else {
                 let ours = block(&mut ours);
-                ours / block(&mut bare)
+                (ours / block(&mut bare), ours)
             }
         })
-        .collect();
-    ratios.sort_by(f64::total_cmp);
-    let at = |part: usize| ratios[(ratios.len() - 1) * part / 4];
-    println!("{name}: {:.3} times as long (quartiles {:.3} and {:.3}, {pairs} pairs)", at(2), at(1), at(3));
+        .unzip();
+    let [low, ratio, high] = quartiles(&mut ratios);
+    let nanoseconds = quartiles(&mut ours)[1] / times as f64 * 1e9;
+    let once = match nanoseconds {
+        ..1e3 => format!("{nanoseconds:.1} ns"),
+        ..1e6 => format!("{:.1} µs", nanoseconds / 1e3),
+        _ => format!("{:.2} ms", nanoseconds / 1e6),
+    };
+    println!("{name}: {ratio:.3} times as long (quartiles {low:.3} and {high:.3}, {pairs} pairs); {once}");
+}
+
+/// How long it takes, roughly.
+fn once(work: &mut dyn FnMut()) -> Duration {
+    work();
+    let start = Instant::now();
+    (0..10).for_each(|_| work());
+    start.elapsed() / 10
+}
+
+fn quartiles(numbers: &mut [f64]) -> [f64; 3] {
+    numbers.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|part| numbers[(numbers.len() - 1) * part / 4])
 }

@@ -3,11 +3,32 @@
 use std::time::Duration;
 
 use crate::failure::guarded;
+use crate::once::Once;
 use crate::timers::TimerId;
 use crate::{Failure, IoLoop, Origin, Outcome, Reply};
 
-/// What runs once.
+/// What is queued. A queue is written and read from one end to the other, so what is short is fast: a box has two words.
 pub(crate) type Callback = Box<dyn FnOnce(&IoLoop) -> Outcome>;
+
+/// What a timer carries. Most timers are cancelled before they run: in place, that frees nothing.
+pub(crate) type Timed = Once;
+
+/// What can be run once.
+pub(crate) trait Run {
+    fn run(self, ioloop: &IoLoop) -> Outcome;
+}
+
+impl Run for Callback {
+    fn run(self, ioloop: &IoLoop) -> Outcome {
+        self(ioloop)
+    }
+}
+
+impl Run for Timed {
+    fn run(self, ioloop: &IoLoop) -> Outcome {
+        self.run(ioloop)
+    }
+}
 
 impl IoLoop {
     /// Run this in the next iteration. Closed, the loop forgets it.
@@ -23,7 +44,7 @@ impl IoLoop {
         deadline: Duration,
         callback: impl FnOnce(&Self) -> R + 'static,
     ) -> TimerId {
-        let callback: Callback = Box::new(move |ioloop| callback(ioloop).outcome());
+        let callback = Timed::new(move |ioloop| callback(ioloop).outcome());
         self.0.timers.borrow_mut().add(deadline, callback)
     }
 
@@ -46,7 +67,7 @@ impl IoLoop {
     /// Run them one after the other. What goes wrong with one is reported, and the next one runs. If the loop is
     /// closed by one, the rest is forgotten.
     // ANCHOR: run_all
-    pub(crate) fn run_all(&self, origin: Origin, mut callbacks: impl Iterator<Item = Callback>) {
+    pub(crate) fn run_all(&self, origin: Origin, mut callbacks: impl Iterator<Item = impl Run>) {
         // One net for all of them: it is set up again only after somebody fell.
         while let Err(cause) = guarded(|| callbacks.try_for_each(|callback| self.run_one(callback))) {
             self.failed(Failure { origin, cause });
@@ -54,7 +75,7 @@ impl IoLoop {
     }
     // ANCHOR_END: run_all
 
-    fn run_one(&self, callback: Callback) -> Outcome {
-        if self.0.closed.get() { Ok(()) } else { callback(self) }
+    fn run_one(&self, callback: impl Run) -> Outcome {
+        if self.0.closed.get() { Ok(()) } else { callback.run(self) }
     }
 }

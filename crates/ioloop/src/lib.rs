@@ -55,6 +55,7 @@ pub mod handlers;
 mod iteration;
 mod looping;
 mod no_result;
+mod once;
 mod periodic;
 pub mod poll;
 pub mod poller;

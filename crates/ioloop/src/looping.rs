@@ -12,7 +12,7 @@ use waker::eventfd;
 
 use crate::blocking::Watch;
 use crate::callbacks::Callbacks;
-use crate::calls::Callback;
+use crate::calls::{Callback, Timed};
 use crate::handle::{Sent, Shared};
 use crate::handlers::Handlers;
 use crate::poller::{Kind, Poller};
@@ -51,7 +51,7 @@ pub(crate) struct Inner {
     pub(crate) kind: Kind,
     pub(crate) clock: Clock,
     pub(crate) callbacks: Callbacks<Callback>,
-    pub(crate) timers: RefCell<Timers<Callback>>,
+    pub(crate) timers: RefCell<Timers<Timed>>,
     pub(crate) handlers: RefCell<Handlers<Handler>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) hook: RefCell<Option<Hook>>,

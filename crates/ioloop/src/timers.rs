@@ -5,8 +5,7 @@
 //! already. Cancelling only marks it; the marks are swept out when they are more than 512 and more than half of
 //! the heap, so that it takes no more room than twice what lives in it.
 //!
-//! The heap has four children to a node and holds deadlines, not callbacks: four nodes fill a line of the cache, and
-//! moving one moves 16 bytes.
+//! The heap has four children to a node and holds deadlines, not callbacks: four nodes fill a line of the cache.
 
 use std::time::Duration;
 
@@ -74,7 +73,6 @@ impl<T> Default for Timers<T> {
 
 impl<T> Timers<T> {
     /// Have a timer due at that time.
-    // ANCHOR: add
     pub fn add(&mut self, deadline: Duration, carried: T) -> TimerId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, carried: None, in_heap: false });
@@ -89,12 +87,10 @@ impl<T> Timers<T> {
         if self.order == u32::MAX {
             self.number_anew();
         }
-        self.heap.push(Node::new(deadline, self.order, index));
+        self.rise(Node::new(deadline, self.order, index));
         self.order += 1;
-        self.rise(self.heap.len() - 1);
         TimerId { index, generation }
     }
-    // ANCHOR_END: add
 
     /// Have it not run. What it carried, if it had yet to run; nothing if it ran or was cancelled before.
     // ANCHOR: cancel
@@ -114,27 +110,23 @@ impl<T> Timers<T> {
 
     /// The nearest deadline of a timer that was not cancelled.
     pub fn nearest(&mut self) -> Option<Duration> {
-        self.drop_cancelled();
-        self.heap.first().map(|node| Duration::from_nanos(node.deadline()))
+        self.first().map(|node| Duration::from_nanos(node.deadline()))
     }
 
-    /// Put whoever is due now into `due`, by deadline, and sweep if there are many marks. They are run with
+    /// Sweep if there are many marks, and put whoever is due now into `due`, by deadline. They are run with
     /// [`Timers::take`].
     // ANCHOR: collect
     pub fn collect(&mut self, now: Duration, due: &mut Vec<TimerId>) {
+        // First: if they are due too, they would leave the heap one by one.
+        if self.cancelled > FEW && self.cancelled > self.heap.len() / 2 {
+            self.sweep();
+        }
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        loop {
-            self.drop_cancelled();
-            let Some(first) = self.heap.first().filter(|first| first.deadline() <= now).copied() else {
-                break;
-            };
+        while let Some(first) = self.first().filter(|first| first.deadline() <= now) {
             self.pop();
             let slot = &mut self.slots[first.slot() as usize];
             slot.in_heap = false;
             due.push(TimerId { index: first.slot(), generation: slot.generation });
-        }
-        if self.cancelled > FEW && self.cancelled > self.heap.len() / 2 {
-            self.sweep();
         }
     }
     // ANCHOR_END: collect
@@ -171,11 +163,13 @@ impl<T> Timers<T> {
         self.free.push(index);
     }
 
-    /// Have the first node be one whose timer lives.
-    fn drop_cancelled(&mut self) {
-        while let Some(first) = self.heap.first().copied()
-            && self.slots[first.slot() as usize].carried.is_none()
-        {
+    /// The first node, once those are out whose timers were cancelled.
+    fn first(&mut self) -> Option<Node> {
+        loop {
+            let first = *self.heap.first()?;
+            if self.slots[first.slot() as usize].carried.is_some() {
+                return Some(first);
+            }
             self.pop();
             self.cancelled -= 1;
             self.vacate(first.slot());
@@ -196,9 +190,7 @@ impl<T> Timers<T> {
         self.heap = heap;
         self.cancelled = 0;
         // From the last node that has a child upwards, each is put right below itself.
-        for place in (0..self.heap.len().div_ceil(ARITY)).rev() {
-            self.sink(place);
-        }
+        (0..self.heap.len().div_ceil(ARITY)).rev().for_each(|place| self.sink(place));
     }
     // ANCHOR_END: sweep
 
@@ -206,9 +198,9 @@ impl<T> Timers<T> {
     fn number_anew(&mut self) {
         // What is sorted is a heap.
         self.heap.sort_unstable();
-        for (order, node) in (0..).zip(&mut self.heap) {
-            *node = Node::new(node.deadline(), order, node.slot());
-        }
+        let renumber =
+            |(order, node): (u32, &mut Node)| *node = Node::new(node.deadline(), order, node.slot());
+        (0..).zip(&mut self.heap).for_each(renumber);
         self.order = self.heap.len() as u32;
     }
 
@@ -218,16 +210,13 @@ impl<T> Timers<T> {
         self.sink(0);
     }
 
-    /// Move a node up until its parent is before it. It is written once, where it comes to rest.
-    fn rise(&mut self, mut place: usize) {
-        let Some(node) = self.heap.get(place).copied() else { return };
-        while place > 0 {
-            let parent = (place - 1) / ARITY;
-            if self.heap[parent] <= node {
-                break;
-            }
-            self.heap[place] = self.heap[parent];
-            place = parent;
+    /// Move a node up from the end until its parent is before it. It is written once, where it comes to rest.
+    fn rise(&mut self, node: Node) {
+        let mut place = self.heap.len();
+        self.heap.push(node);
+        while place > 0 && node < self.heap[(place - 1) / ARITY] {
+            self.heap[place] = self.heap[(place - 1) / ARITY];
+            place = (place - 1) / ARITY;
         }
         self.heap[place] = node;
     }
@@ -235,14 +224,27 @@ impl<T> Timers<T> {
     /// Move a node down until it is before all of its children.
     fn sink(&mut self, mut place: usize) {
         let Some(node) = self.heap.get(place).copied() else { return };
-        loop {
-            let first = place * ARITY + 1;
-            let children = self.heap.get(first..(first + ARITY).min(self.heap.len())).unwrap_or_default();
-            let least = children.iter().enumerate().min_by_key(|(_, child)| **child);
-            let Some((which, least)) = least.filter(|(_, least)| **least < node) else { break };
-            self.heap[place] = *least;
-            place = first + which;
+        while let Some(child) = self.first_child(place).filter(|child| self.heap[*child] < node) {
+            self.heap[place] = self.heap[child];
+            place = child;
         }
         self.heap[place] = node;
     }
+
+    /// Which of its children comes first.
+    // ANCHOR: first_child
+    fn first_child(&self, place: usize) -> Option<usize> {
+        let begin = place * ARITY + 1;
+        let children = self.heap.get(begin..)?;
+        let first = match children {
+            // In pairs, and as numbers: no comparison waits for the one before, and there is no branch to guess.
+            [a, b, c, d, ..] => {
+                let (left, right) = (usize::from(b < a), 2 + usize::from(d < c));
+                if children[right] < children[left] { right } else { left }
+            }
+            _ => (0..children.len()).min_by_key(|child| children[*child])?,
+        };
+        Some(begin + first)
+    }
+    // ANCHOR_END: first_child
 }

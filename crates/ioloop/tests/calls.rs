@@ -117,13 +117,14 @@ fn in_a_day_none_is_early_and_none_is_lost() {
             (seed >> 33) % below
         };
         let log = Log::default();
-        let mut wanted = 0;
+        let mut wanted = Vec::new();
         for _ in 0..10_000 {
             let deadline = Duration::from_millis(random(86_400_000));
             let log = log.clone();
             let timer = ioloop.call_at(deadline, move |ioloop| log.add((deadline, ioloop.time())));
-            if random(10) == 0 { ioloop.remove_timeout(timer) } else { wanted += 1 }
+            if random(10) == 0 { ioloop.remove_timeout(timer) } else { wanted.push(deadline) }
         }
+        wanted.sort();
         for _ in 0..100 {
             let (at, jump) =
                 (Duration::from_millis(random(86_400_000)), Duration::from_millis(random(60_000)));
@@ -133,7 +134,9 @@ fn in_a_day_none_is_early_and_none_is_lost() {
         ioloop.call_at(Duration::from_secs(2 * 86_400), IoLoop::stop);
         ioloop.start().unwrap();
         let fired = log.take();
-        assert_eq!(fired.len(), wanted, "a timer was lost, or ran twice");
+        assert_eq!(fired.len(), wanted.len(), "timers were lost, or ran twice");
+        let other = fired.iter().zip(&wanted).find(|((deadline, _), wanted)| deadline != *wanted);
+        assert!(other.is_none(), "out of order, or one lost and one run twice: {other:?}");
         let early = fired.iter().find(|(deadline, now)| now < deadline);
         assert!(early.is_none(), "early: {early:?}");
     });

@@ -1,0 +1,98 @@
+//! 100,000 timers added, nine of ten cancelled, the rest run: the clear version, what each step away from it brings,
+//! and ours.
+
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::hint::black_box;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bench::compare;
+use ioloop::timers::{TimerId, Timers};
+use ioloop::{Clock, Config, FakeClock, IoLoop};
+
+use crate::clear::Clear;
+use crate::heaps::{Fields, Heap, Packed, Places};
+
+const TIMERS: u64 = 100_000;
+
+pub type Callback = Box<dyn FnOnce()>;
+
+/// What is measured.
+pub trait Measured<T>: Default {
+    type Id;
+    fn add(&mut self, deadline: u64, carried: T) -> Self::Id;
+    fn cancel(&mut self, timer: &Self::Id);
+    /// All that is left, with the sweep before it.
+    fn run(&mut self);
+}
+
+pub fn all() {
+    let boxed = |sum: &Rc<Cell<u64>>, n| -> Callback { Box::new(in_place(sum, n)) };
+    let beside = |what: &str, step: &dyn Fn()| {
+        compare(&format!("timers, {what}, beside the clear version"), || work::<_, Clear>(boxed), step);
+    };
+    beside("callbacks in a table", &|| work::<_, Places<BinaryHeap<Reverse<Fields>>, _>>(boxed));
+    beside("and nodes packed", &|| work::<_, Places<BinaryHeap<Reverse<Packed>>, _>>(boxed));
+    beside("and four children", &|| work::<_, Places<Heap<4, false>, _>>(boxed));
+    beside("and compared in pairs", &|| work::<_, Places<Heap<4, true>, _>>(boxed));
+    beside("and two children again", &|| work::<_, Places<Heap<2, false>, _>>(boxed));
+    beside("the loop's own", &|| work::<_, Timers<_>>(boxed));
+    beside("the loop's own, closures in place", &|| work::<_, Timers<_>>(in_place));
+    beside("set and run on a loop", &on_a_loop);
+}
+
+fn in_place(sum: &Rc<Cell<u64>>, n: u64) -> impl FnOnce() + use<> {
+    let sum = Rc::clone(sum);
+    move || sum.set(sum.get() + n)
+}
+
+/// Without an order.
+fn deadline(n: u64) -> u64 {
+    n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
+}
+
+fn work<T, M: Measured<T>>(carried: impl Fn(&Rc<Cell<u64>>, u64) -> T) {
+    let sum = Rc::new(Cell::new(0));
+    let mut timers = M::default();
+    let all: Vec<_> = (0..TIMERS).map(|n| timers.add(deadline(n), carried(&sum, n))).collect();
+    all.iter().enumerate().filter(|(n, _)| n % 10 != 0).for_each(|(_, timer)| timers.cancel(timer));
+    timers.run();
+    assert_eq!(black_box(sum.get()), (0..TIMERS).step_by(10).sum(), "some were lost, or not cancelled");
+}
+
+fn on_a_loop() {
+    let clock = FakeClock::default();
+    let config = Config { clock: Clock::Fake(clock.clone()), ..Config::default() };
+    let ioloop = IoLoop::with(config).expect("a loop");
+    let sum = Rc::new(Cell::new(0));
+    let set = |n| {
+        let run = in_place(&sum, n);
+        ioloop.call_at(Duration::from_nanos(deadline(n)), |_| run())
+    };
+    let all: Vec<_> = (0..TIMERS).map(set).collect();
+    all.iter().enumerate().filter(|(n, _)| n % 10 != 0).for_each(|(_, timer)| ioloop.remove_timeout(*timer));
+    clock.advance(Duration::from_secs(1));
+    ioloop.add_callback(IoLoop::stop);
+    ioloop.start().expect("it runs");
+    assert_eq!(black_box(sum.get()), (0..TIMERS).step_by(10).sum(), "some were lost, or not cancelled");
+}
+
+impl<T: FnOnce()> Measured<T> for Timers<T> {
+    type Id = TimerId;
+
+    fn add(&mut self, deadline: u64, carried: T) -> TimerId {
+        self.add(Duration::from_nanos(deadline), carried)
+    }
+
+    fn cancel(&mut self, timer: &TimerId) {
+        drop(self.cancel(*timer));
+    }
+
+    fn run(&mut self) {
+        let mut due = Vec::new();
+        self.collect(Duration::MAX, &mut due);
+        due.into_iter().filter_map(|timer| self.take(timer)).for_each(|callback| callback());
+    }
+}
