@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 const DEPTH: usize = 128;
 
 /// Room for one stack.
-// ANCHOR: stack
 #[derive(Debug)]
 pub(crate) struct Stack {
     /// Where each function would go on, the innermost first.
@@ -18,7 +17,6 @@ pub(crate) struct Stack {
     /// Is there something to be read?
     noted: AtomicBool,
 }
-// ANCHOR_END: stack
 
 impl Stack {
     /// With nothing noted.
@@ -62,7 +60,6 @@ impl Stack {
     /// What was noted, by name, the innermost first: nothing, if nothing was. Then there is room for the next.
     ///
     /// To be called when [`note`](Self::note) has come back, by one thread at a time.
-    // ANCHOR: names
     pub(crate) fn names(&self) -> Vec<String> {
         if !self.noted.load(Ordering::Acquire) {
             return Vec::new();
@@ -72,7 +69,6 @@ impl Stack {
         self.noted.store(false, Ordering::Release);
         names
     }
-    // ANCHOR_END: names
 }
 
 fn name(ip: usize) -> String {

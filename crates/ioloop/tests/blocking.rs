@@ -50,8 +50,8 @@ fn armed_once_it_goes_off_once() {
     let answer = watched("once");
     assert_eq!(
         answer.line("second"),
-        "watched",
-        "it was armed, and went off. Then code blocked without its being armed again; then, armed, `watched` did. This \
+        "meanwhile",
+        "it was armed, and went off. Then code blocked without its being armed again; then, armed, `meanwhile` did. This \
          is who was reported second: does your timer have an interval?"
     );
 }
@@ -166,7 +166,7 @@ fn however_often_it_goes_off_each_stack_is_one_that_there_was() {
     );
     if let Some(mixed) = answer.lines("mixed").next() {
         panic!(
-            "`left_outer` calls `left_inner`, and `right_outer` calls `right_inner`; a stack was reported with \
+            "`left_side` calls itself, and so does `right_side`; neither calls the other. A stack was reported with \
              `{mixed}`. It was noted while the last one was being read"
         );
     }

@@ -88,7 +88,7 @@ pub fn joined() -> Outcome {
     let (report, begun, release) = held(&reports);
     let watch = Watch::new(SHORT, report)?;
     watch.arm();
-    watched(&|| begun.load(Acquire) > 0);
+    needs(watched(&|| begun.load(Acquire) > 0))?;
     // Later than whoever does not wait for it.
     let releases = thread::spawn(move || {
         thread::sleep(WHILE);
@@ -109,7 +109,7 @@ pub fn last() -> Outcome {
     let watch = Watch::new(SHORT, report)?;
     let own: Vec<_> = descriptors()?.into_iter().filter(|number| !before.contains(number)).collect();
     watch.arm();
-    watched(&|| begun.load(Acquire) > 0);
+    needs(watched(&|| begun.load(Acquire) > 0))?;
     watch.arm();
     let over = for_a_while();
     // When the handler has told of it, there is something to be read.
@@ -142,7 +142,7 @@ pub fn panicked() -> Outcome {
         panic!("this is what the report does here")
     })?;
     watch.arm();
-    watched(&|| begun.load(Acquire));
+    needs(watched(&|| begun.load(Acquire)))?;
     watch.arm();
     meanwhile(&for_a_while());
     step("the watch is dropped, and its report has panicked");
