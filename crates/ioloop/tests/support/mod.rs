@@ -57,7 +57,9 @@ pub fn on_each(test: impl Fn(&IoLoop)) {
 /// The same with a clock that stands still unless the loop has nothing to do.
 #[track_caller]
 pub fn on_each_with_a_fake_clock(test: impl Fn(&IoLoop, &FakeClock)) {
-    for poller in Kind::ALL {
+    // Miri has epoll, and for the others it does not know a file's kind.
+    let pollers = if cfg!(miri) { &Kind::ALL[..1] } else { &Kind::ALL[..] };
+    for &poller in pollers {
         println!("on {poller}");
         let clock = FakeClock::default();
         let config = Config { poller, clock: Clock::Fake(clock.clone()), ..Config::default() };
