@@ -94,7 +94,7 @@ fn blocked(lab: &Lab, what: &str, block: impl FnOnce(&Report) + 'static) -> Resu
     ioloop.start()?;
     ioloop.close();
     let stack = stacks.try_recv().unwrap_or_default();
-    lab.note(format!("one that {what}: {}", stack.join(" in ")));
+    lab.note(format!("who {what}: {}", stack.join(" in ")));
     Ok(stack)
 }
 

@@ -107,8 +107,8 @@ struct Way {
 
 const WAYS: [Way; 4] = [
     Way { name: "flag", again: false, mask: false, byte: false },
-    Way { name: "flag, EINTR waits again", again: true, mask: false, byte: false },
-    Way { name: "flag, epoll_pwait", again: false, mask: true, byte: false },
+    Way { name: "waits again", again: true, mask: false, byte: false },
+    Way { name: "epoll_pwait", again: false, mask: true, byte: false },
     Way { name: "flag and byte", again: true, mask: false, byte: true },
 ];
 

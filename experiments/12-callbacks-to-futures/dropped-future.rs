@@ -152,7 +152,7 @@ fn timed_out(lab: &Lab) -> Result {
     let (dropped, lives) = (Rc::strong_count(&owned) == 1, Rc::strong_count(&spawned) == 2);
     let timer = would_sleep(&ioloop)?;
     lab.note(format!(
-        "run_sync gives up another: dropped {}; its timer set {}, the task it spawned lives {}",
+        "given up by run_sync: dropped {}; its timer set {}, its task lives {}",
         yes(dropped),
         yes(timer <= MINUTE),
         yes(lives)

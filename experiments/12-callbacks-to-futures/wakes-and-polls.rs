@@ -115,7 +115,7 @@ fn from_a_thread(lab: &Lab) -> Result<usize> {
     thread.join().map_err(|_| "the thread panicked")??;
     lab.ended(&lane, "ended");
     let (again, ready) = (polls.get() - 1, ready.get());
-    lab.note(format!("the second: {ready} descriptor was ready, and it was polled {again} time more"));
+    lab.note(format!("the second: {ready} descriptor is ready; polled {again} time more"));
     lab.check(ready == 1, "a wake from another thread ends the loop's sleep: what is ready is its own waker");
     Ok(again)
 }
@@ -131,7 +131,7 @@ fn forgetful(lab: &Lab) -> Result<usize> {
     turn(&ioloop, TURNS);
     ioloop.start()?;
     let again = polls.get() - 1;
-    lab.note(format!("the third, which leaves its waker with nobody: {again} times more in {TURNS} turns"));
+    lab.note(format!("the third, its waker with nobody: {again} times in {TURNS} turns"));
     Ok(again)
 }
 

@@ -227,7 +227,7 @@ fn sizes(lab: &Lab) {
     let used_up = size_of_val(&used_up(Rc::clone(&seen)));
     let two = size_of_val(&one_after_the_other(seen));
     lab.note(format!(
-        "kept over a wait: {} bytes; used up before it: {}; two, one after the other: {}",
+        "bytes: kept over a wait {}; used up {}; two in turn {}",
         vary("size", kept),
         vary("size", used_up),
         vary("size", two)

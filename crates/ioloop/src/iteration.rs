@@ -14,7 +14,7 @@ use crate::looping::Inner;
 use crate::trace::Iteration;
 use crate::{IoLoop, Origin, Result};
 
-/// The longest sleep. A loop that wakes once an hour for nothing costs nothing.
+/// The longest sleep: a loop that wakes once an hour cannot sleep for ever by mistake.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Turn after turn, until it is stopped.
