@@ -60,10 +60,8 @@ fn main() -> ExitCode {
             let (seen, own) = ([left?, back?, number?], own?);
             let both = seen.iter().all(|seen| seen.computes && seen.waits);
             lab.check(both, "the first three notice a callback that computes, and one that waits");
-            lab.check(
-                own.computes && !own.waits,
-                "by the time that a thread computes, who waits is not noticed",
-            );
+            let own = own.computes && !own.waits;
+            lab.check(own, "by the time that a thread computes, who waits is not noticed");
             match seen.map(|seen| seen.idle).into() {
                 (0, 0, 0) => Ok(0),
                 (2.., 0, 0) => Ok(1),
@@ -120,10 +118,8 @@ fn watched(lab: &Lab, by: By, name: &str) -> Result<Seen> {
         seen
     })?;
     let idle = if seen.idle > 1 { "again and again".into() } else { seen.idle.to_string() };
-    lab.note(format!(
-        "{name}: alarms in the wait: {idle}; calls a turn: {}",
-        turns.calls.get() / turns.turns.get()
-    ));
+    let calls = turns.calls.get() / turns.turns.get();
+    lab.note(format!("{name}: alarms in the wait: {idle}; calls a turn: {calls}"));
     let [computes, waits] =
         [seen.computes, seen.waits].map(|noticed| if noticed { "noticed" } else { "not" });
     lab.note(format!("{name}: who computes: {computes}; who waits: {waits}"));
@@ -156,28 +152,21 @@ impl Turns<'_> {
             self.wait(IDLE)?;
         }
         let idle = ALARMS.load(Ordering::Acquire);
-        let computes = self.noticed(|| {
-            let began = Instant::now();
-            while ALARMS.load(Ordering::Acquire) == 0 && began.elapsed() < LIMIT {
-                spin_loop();
-            }
-        })?;
+        let computes = self.noticed(LIMIT, spin_loop)?;
         // Its own time stands still meanwhile, so that one is not waited for.
         let limit = if self.by == By::CpuTime { 4 * THRESHOLD } else { LIMIT };
-        let waits = self.noticed(|| {
-            let began = Instant::now();
-            while ALARMS.load(Ordering::Acquire) == 0 && began.elapsed() < limit {
-                thread::sleep(THRESHOLD / 10);
-            }
-        })?;
+        let waits = self.noticed(limit, || thread::sleep(THRESHOLD / 10))?;
         Ok(Seen { idle, computes, waits })
     }
 
-    /// After a wait, this callback runs: does the alarm go off?
-    fn noticed(&self, callback: impl FnOnce()) -> Result<bool> {
+    /// After a wait, a callback does this until the alarm goes off, for so long at most: does it?
+    fn noticed(&self, limit: Duration, this: fn()) -> Result<bool> {
         self.wait(Duration::ZERO)?;
         ALARMS.store(0, Ordering::Release);
-        callback();
+        let began = Instant::now();
+        while ALARMS.load(Ordering::Acquire) == 0 && began.elapsed() < limit {
+            this();
+        }
         Ok(ALARMS.load(Ordering::Acquire) > 0)
     }
 
