@@ -152,21 +152,21 @@ impl Turns<'_> {
             self.wait(left)?;
         }
         let idle = ALARMS.load(Ordering::Acquire);
-        let computes = self.noticed(|| {
-            let began = Instant::now();
-            while ALARMS.load(Ordering::Acquire) == 0 && began.elapsed() < LIMIT {
-                spin_loop();
-            }
-        })?;
-        let waits = self.noticed(|| thread::sleep(4 * THRESHOLD))?;
+        let computes = self.noticed(LIMIT, spin_loop)?;
+        // By its own time it would wait for ever.
+        let patience = if self.by == By::CpuTime { 4 * THRESHOLD } else { LIMIT };
+        let waits = self.noticed(patience, || thread::sleep(THRESHOLD / 10))?;
         Ok(Seen { idle, computes, waits })
     }
 
-    /// After a wait, this callback runs: does the alarm go off?
-    fn noticed(&self, callback: impl FnOnce()) -> Result<bool> {
+    /// After a wait, a callback does this again and again: does the alarm go off?
+    fn noticed(&self, patience: Duration, does: fn()) -> Result<bool> {
         self.wait(Duration::ZERO)?;
         ALARMS.store(0, Ordering::Release);
-        callback();
+        let began = Instant::now();
+        while ALARMS.load(Ordering::Acquire) == 0 && began.elapsed() < patience {
+            does();
+        }
         Ok(ALARMS.load(Ordering::Acquire) > 0)
     }
 
