@@ -40,7 +40,8 @@ static TELL: AtomicI32 = AtomicI32::new(NOBODY);
 pub struct Blocked {
     /// For longer than this.
     pub threshold: Duration,
-    /// The functions that were being called, the innermost first, by name.
+    /// The functions that were being called, the innermost first, by name; `a_panic_unwinds` alone, if what blocked was
+    /// dropped by a panic on its way.
     pub stack: Vec<String>,
 }
 

@@ -4,6 +4,7 @@
 //! as it is. To find the names takes milliseconds, and a good deal of memory.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
 /// Whatever goes deeper than this is cut off: the outermost functions are the loop's own.
 const DEPTH: usize = 128;
@@ -35,11 +36,18 @@ impl Stack {
     }
 
     /// Note who has called this, and who has called them. Also in a signal's handler. False, and nothing is noted, as
-    /// long as the last one was not read.
+    /// long as the last one was not read. In a thread that a panic unwinds, that is all that is noted: a signal may have
+    /// interrupted the unwinder in the middle of a step, the stack cannot be walked there, and to try is a SIGSEGV.
     // ANCHOR: note
     pub(crate) fn note(&self) -> bool {
         if self.noted.swap(true, Ordering::AcqRel) {
             return false;
+        }
+        if thread::panicking() {
+            // As if it were there to return to: behind its first byte.
+            self.frames[0].store(a_panic_unwinds as *const () as usize + 1, Ordering::Relaxed);
+            self.found.store(1, Ordering::Release);
+            return true;
         }
         let mut found = 0;
         // SAFETY: it is this thread alone that is walked. The unwinder reads the stack and the program's own tables,
@@ -69,6 +77,12 @@ impl Stack {
         self.noted.store(false, Ordering::Release);
         names
     }
+}
+
+/// What is named in place of a stack that is being unwound.
+#[inline(never)]
+fn a_panic_unwinds() {
+    std::hint::black_box(DEPTH);
 }
 
 fn name(ip: usize) -> String {

@@ -17,6 +17,23 @@ fn what_blocks_is_named_while_it_blocks() {
 }
 
 #[test]
+fn what_blocks_while_a_panic_unwinds_is_reported_without_its_stack() {
+    let answer = helper_said(&["blocked", "unwinding"]);
+    assert_eq!(
+        answer.line("reported"),
+        "yes",
+        "a callback panicked, and something that was dropped on the way blocks"
+    );
+    assert_eq!(
+        answer.lines("frame").collect::<Vec<_>>(),
+        ["ioloop::stack::a_panic_unwinds"],
+        "the stack was walked in a signal's handler while a panic unwound it. A signal that comes in the middle of one \
+         of the unwinder's steps finds a stack that cannot be walked, and the process is ended by SIGSEGV"
+    );
+    assert_eq!(answer.line("then"), "caught", "the panic that was interrupted goes on");
+}
+
+#[test]
 fn a_sleeping_loop_is_not_reported() {
     // A machine that is busy may not let a loop run for as long as the threshold; but not each time.
     let reports = |poller: Kind| {

@@ -18,6 +18,7 @@ const MS: Duration = Duration::from_millis(1);
 pub fn run(what: &str) -> Outcome {
     match what {
         "caught" => caught(),
+        "unwinding" => unwinding(),
         "callback" => reported(false),
         "handler" => reported(true),
         "asleep" => asleep(),
@@ -50,6 +51,45 @@ fn caught() -> Outcome {
     });
     ioloop.start()?;
     println!("reported while it blocks");
+    stacks.recv()?.iter().for_each(|frame| println!("frame {frame}"));
+    Ok(())
+}
+
+/// Blocks when it is dropped, until it was reported, and not for ever.
+struct BlocksAtItsEnd(Arc<AtomicBool>);
+
+impl Drop for BlocksAtItsEnd {
+    fn drop(&mut self) {
+        let start = Instant::now();
+        while !self.0.load(Ordering::Acquire) && start.elapsed() < 4000 * MS {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+fn panics(reported: Arc<AtomicBool>) {
+    let _blocks = BlocksAtItsEnd(reported);
+    // A panic, without the message.
+    std::panic::resume_unwind(Box::new("it blocks on its way"));
+}
+
+fn unwinding() -> Outcome {
+    let ioloop = IoLoop::new()?;
+    let reported = Arc::new(AtomicBool::new(false));
+    let (to_main, stacks) = mpsc::channel();
+    let flag = Arc::clone(&reported);
+    ioloop.set_blocking_threshold(Some(10 * MS), move |blocked| {
+        let _ = to_main.send(blocked.stack.clone());
+        flag.store(true, Ordering::Release);
+    })?;
+    ioloop.handle_callback_exception(|ioloop, _| {
+        println!("then caught");
+        ioloop.stop();
+    });
+    let flag = Arc::clone(&reported);
+    ioloop.add_callback(move |_| panics(flag));
+    ioloop.start()?;
+    println!("reported {}", if reported.load(Ordering::Acquire) { "yes" } else { "no" });
     stacks.recv()?.iter().for_each(|frame| println!("frame {frame}"));
     Ok(())
 }
