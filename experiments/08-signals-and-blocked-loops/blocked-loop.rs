@@ -42,7 +42,7 @@ fn main() -> ExitCode {
             roles: &[],
         },
         |lab| {
-            let computes = blocked(lab, "computes", |it| compute(&it.reported))?;
+            let computes = blocked(lab, "computes", compute)?;
             let reads = blocked(lab, "reads", read_a_pipe)?;
             let locks = blocked(lab, "waits for a lock", wait_for_a_lock)?;
             let named = [
@@ -70,25 +70,31 @@ fn main() -> ExitCode {
 }
 
 /// What a callback that blocks has of its report.
-struct Report {
+struct Report<'a> {
+    ioloop: &'a IoLoop,
+    stacks: mpsc::Sender<Vec<String>>,
     reported: Arc<AtomicBool>,
-    /// What is to be done when the report has come, in the reporter's thread.
-    then: mpsc::Sender<Box<dyn FnOnce() + Send>>,
+}
+
+impl Report<'_> {
+    /// From here on the time counts, and not for what the callback did before. This is done when the report has come.
+    fn watch(&self, then: impl FnOnce() + Send + 'static) {
+        let (stacks, flag, mut then) = (self.stacks.clone(), Arc::clone(&self.reported), Some(then));
+        let report = move |blocked: &Blocked| {
+            stacks.send(ours(&blocked.stack)).unwrap_or_default();
+            flag.store(true, Ordering::Release);
+            then.take().into_iter().for_each(|then| then());
+        };
+        self.ioloop.set_blocking_threshold(Some(THRESHOLD), report).expect("no other loop is watched");
+    }
 }
 
 /// Run a callback that blocks until it was reported. Gives the stack of the report, as [`ours`] has it.
-fn blocked(lab: &Lab, what: &str, block: impl FnOnce(&Report) + 'static) -> Result<Vec<String>> {
-    let (ioloop, reported) = (IoLoop::new()?, Arc::<AtomicBool>::default());
-    let (then, thens) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
+fn blocked(lab: &Lab, what: &str, block: impl FnOnce(&Report<'_>) + 'static) -> Result<Vec<String>> {
+    let ioloop = IoLoop::new()?;
     let (to_main, stacks) = mpsc::channel();
-    let flag = Arc::clone(&reported);
-    ioloop.set_blocking_threshold(Some(THRESHOLD), move |blocked: &Blocked| {
-        let _ = to_main.send(ours(&blocked.stack));
-        flag.store(true, Ordering::Release);
-        thens.try_iter().for_each(|then| then());
-    })?;
     ioloop.add_callback(move |ioloop| {
-        block(&Report { reported, then });
+        block(&Report { ioloop, stacks: to_main, reported: Arc::default() });
         ioloop.stop();
     });
     ioloop.start()?;
@@ -101,35 +107,32 @@ fn blocked(lab: &Lab, what: &str, block: impl FnOnce(&Report) + 'static) -> Resu
 /// Of a stack: this program's own functions, without the closures between them, and the loop's turn.
 fn ours(stack: &[String]) -> Vec<String> {
     let ours = |frame: &&String| {
-        let own = frame
-            .strip_prefix("blocked_loop::")
-            .is_some_and(|name| !name.contains("::") && name != "blocked");
+        let own = frame.strip_prefix("blocked_loop::").is_some_and(|n| !n.contains("::") && n != "blocked");
         own || frame.as_str() == "ioloop::iteration::turn"
     };
     stack.iter().filter(ours).map(|frame| frame.trim_start_matches("blocked_loop::").to_owned()).collect()
 }
 
 #[inline(never)]
-fn compute(until: &AtomicBool) {
+fn compute(report: &Report<'_>) {
+    report.watch(|| ());
     let began = Instant::now();
-    while !black_box(until).load(Ordering::Acquire) && began.elapsed() < LIMIT {
+    while !black_box(&report.reported).load(Ordering::Acquire) && began.elapsed() < LIMIT {
         spin_loop();
     }
 }
 
 /// Reads from a pipe that is empty until the report has come.
 #[inline(never)]
-fn read_a_pipe(report: &Report) {
+fn read_a_pipe(report: &Report<'_>) {
     let Ok((reader, mut writer)) = std::io::pipe() else { return };
-    let _ = report.then.send(Box::new(move || {
-        let _ = writer.write_all(b"x");
-    }));
+    report.watch(move || drop(writer.write_all(b"x")));
     let _ = black_box(read(&reader, &mut [0; 8]));
 }
 
 /// Waits for a lock that another thread holds until the report has come.
 #[inline(never)]
-fn wait_for_a_lock(report: &Report) {
+fn wait_for_a_lock(report: &Report<'_>) {
     let lock = Arc::<Mutex<()>>::default();
     let (to_here, held) = mpsc::channel();
     let (let_go, told) = mpsc::channel();
@@ -140,9 +143,7 @@ fn wait_for_a_lock(report: &Report) {
         let _ = told.recv_timeout(LIMIT);
     });
     let _ = held.recv();
-    let _ = report.then.send(Box::new(move || {
-        let _ = let_go.send(());
-    }));
+    report.watch(move || let_go.send(()).unwrap_or_default());
     drop(black_box(lock.lock()));
     let _ = holder.join();
 }
@@ -242,9 +243,7 @@ fn not_before(lab: &Lab) -> Result {
     ioloop.start()?;
     let (before, after) = counts.try_recv()?;
     lab.note(format!("SIGALRM blocked for three thresholds; reports: {before}; then unblocked: {after}"));
-    lab.check(
-        (before, after) == (0, 1),
-        "with the signal blocked a callback is not caught before it lets it in",
-    );
+    let right = (before, after) == (0, 1);
+    lab.check(right, "with the signal blocked a callback is not caught before it lets it in");
     Ok(())
 }

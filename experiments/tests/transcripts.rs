@@ -3,9 +3,12 @@
 
 use std::fmt::Write;
 use std::fs::{self, Permissions};
+use std::iter;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
 
 use nix::unistd::geteuid;
 use serde_json::Value;
@@ -17,26 +20,36 @@ mod support;
 /// The book's column of code holds that many characters.
 const WIDEST: usize = 78;
 
+/// How many experiments run at a time. Most of them wait for most of their time.
+const AT_A_TIME: usize = 2;
+
 /// Run every experiment in the way of `command`; nothing may be left of it, and its transcript is `written`.
-fn compare(command: impl Fn(&str) -> Command) {
-    let mut faults = Vec::new();
-    for (name, path) in experiments() {
-        let run = run(&mut command(&name));
-        if let Some(fault) = outcome(&name, &run) {
-            faults.push(fault);
-        }
-        if run.status == Some(3) {
-            continue;
-        }
-        let written = fs::read_to_string(&path).unwrap_or_default();
-        if run.stdout != written {
-            let mut diff = format!("{name}: - the transcript {}, + what came out now:\n", short(&path));
-            let lines = TextDiff::from_lines(&written, &run.stdout);
-            let _ = write!(diff, "{}", lines.unified_diff().context_radius(2));
-            faults.push(diff);
-        }
-    }
+fn compare(command: impl Fn(&str) -> Command + Sync) {
+    let experiments = Mutex::new(experiments().into_iter());
+    let next = || experiments.lock().ok()?.next();
+    let faults = thread::scope(|scope| {
+        let work = || {
+            let all = iter::from_fn(next);
+            all.flat_map(|(name, path)| faults(&name, &path, &mut command(&name))).collect::<Vec<_>>()
+        };
+        let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no panic")).collect::<Vec<_>>()
+    });
     assert!(faults.is_empty(), "\n{}\njust bless writes new ones", faults.join("\n"));
+}
+
+/// What is wrong with an experiment, if anything is.
+fn faults(name: &str, path: &Path, command: &mut Command) -> Vec<String> {
+    let run = run(command);
+    let mut faults: Vec<_> = outcome(name, &run).into_iter().collect();
+    let written = fs::read_to_string(path).unwrap_or_default();
+    if run.status != Some(3) && run.stdout != written {
+        let mut diff = format!("{name}: - the transcript {}, + what came out now:\n", short(path));
+        let lines = TextDiff::from_lines(&written, &run.stdout);
+        let _ = write!(diff, "{}", lines.unified_diff().context_radius(2));
+        faults.push(diff);
+    }
+    faults
 }
 
 /// A path as it stands in the book: from the top of the checkout.
