@@ -1,14 +1,14 @@
 //! Proving the exercises: references pass, starters fail, mistakes are caught.
 //!
-//! All of it happens in a copy of the checkout under `target/`, in which every exercise is its starter: the
-//! reader's files are neither used nor touched.
+//! All of it happens in copies of the checkout under `target/`, in which every exercise is its starter: the
+//! reader's files are neither used nor touched. Several exercises are shared out among workers.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use indicatif::ProgressBar;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, Exercise};
 use crate::style::{self, BAD, BOLD};
@@ -16,6 +16,7 @@ use crate::suite::Test;
 use crate::{hint, place};
 
 mod copy;
+mod workers;
 
 use copy::{Copy, Tested};
 
@@ -26,10 +27,13 @@ pub struct Options {
     /// Print a JSON object, and nothing else
     #[arg(long)]
     json: bool,
+    /// Work in the copy of this number, and without other workers
+    #[arg(long, hide = true)]
+    copy: Option<usize>,
 }
 
 /// What was proved, in counts, and what is wrong, in words.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Proof {
     references: References,
     starters: Starters,
@@ -37,19 +41,31 @@ struct Proof {
     faults: Vec<String>,
 }
 
-#[derive(Debug, Default, Serialize)]
+impl Proof {
+    fn add(&mut self, other: Self) {
+        self.references.passed += other.references.passed;
+        self.references.failed += other.references.failed;
+        self.starters.failing += other.starters.failing;
+        self.starters.passing += other.starters.passing;
+        self.mistakes.caught += other.mistakes.caught;
+        self.mistakes.missed += other.mistakes.missed;
+        self.faults.extend(other.faults);
+    }
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct References {
     passed: usize,
     failed: usize,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Starters {
     failing: usize,
     passing: usize,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Mistakes {
     caught: usize,
     missed: usize,
@@ -61,11 +77,15 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         true => catalogue.exercises.iter().collect(),
         false => options.names.iter().map(|name| catalogue.exercise(name)).collect::<Result<_>>()?,
     };
-    let copy = Copy::make(&catalogue)?;
-    let bar = style::bar(exercises.iter().map(|e| 2 + e.mistakes().len()).sum());
+    let bar = style::bar(exercises.iter().map(|exercise| steps(exercise)).sum());
     let mut proof = Proof::default();
-    for exercise in &exercises {
-        prove(&copy, exercise, &mut proof, &bar)?;
+    if options.copy.is_some() || exercises.len() == 1 {
+        let copy = Copy::make(&catalogue, options.copy.unwrap_or(1))?;
+        for exercise in &exercises {
+            prove(&copy, exercise, &mut proof, &bar)?;
+        }
+    } else {
+        workers::prove(&exercises, &bar)?.into_iter().for_each(|part| proof.add(part));
     }
     bar.finish_and_clear();
     if options.json {
@@ -76,6 +96,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         show(&proof);
     }
     Ok(ExitCode::from(u8::from(!proof.faults.is_empty())))
+}
+
+/// How many times the tests of this exercise run.
+fn steps(exercise: &Exercise) -> usize {
+    2 + exercise.mistakes().len()
 }
 
 fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &ProgressBar) -> Result<()> {

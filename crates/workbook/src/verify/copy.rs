@@ -27,10 +27,10 @@ pub struct Copy {
 }
 
 impl Copy {
-    /// Bring the copy up to date.
-    pub fn make(catalogue: &Catalogue) -> Result<Self> {
+    /// Bring the copy of this number up to date.
+    pub fn make(catalogue: &Catalogue, number: usize) -> Result<Self> {
         let memory = place::memory(&catalogue.root);
-        let folder = memory.join("verify");
+        let folder = memory.join("verify").join(number.to_string());
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let lock = File::create(folder.join("lock")).context("cannot lock the copy")?;

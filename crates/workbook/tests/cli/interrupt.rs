@@ -83,6 +83,36 @@ fn verify_is_ended_and_can_begin_again() {
 }
 
 #[test]
+fn the_workers_of_verify_end_with_it() {
+    let checkout = Checkout::new();
+    let sleepers = [("add", "negative", "_: i32, _: i32", 4000), ("twice", "doubles", "_: i32", 5000)];
+    for (module, test, types, time) in sleepers {
+        let code = format!(
+            "pub fn {module}({types}) -> i32 {{
+                std::process::Command::new(\"sleep\").arg(\"{time}\").status().unwrap();
+                0
+            }}"
+        );
+        checkout.mistake(module, "a_sleep", test, "not 0", &code);
+    }
+    let several = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+        let running = checkout.start(checkout.command(&["verify"]));
+        checkout.await_process("sleep 4000");
+        if several {
+            checkout.await_process("sleep 5000");
+        }
+        running.signal(signal);
+        let said = running.end();
+        if signal == Signal::SIGKILL {
+            assert_eq!(said.code, None, "{said:#?}");
+        } else {
+            said.expect(130, &["stopped"]).without(&["error"]);
+        }
+    }
+}
+
+#[test]
 fn what_was_told_to_ignore_ctrl_c_does() {
     use nix::sys::signal::{SigHandler, signal};
     use std::os::unix::process::CommandExt;

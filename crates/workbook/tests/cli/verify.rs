@@ -123,9 +123,11 @@ fn what_does_not_compile_or_has_no_test_is_no_proof() {
 #[test]
 fn two_at_once_do_not_disturb_each_other() {
     let checkout = Checkout::new();
-    let folder = checkout.target().join("workbook/verify");
+    let folder = checkout.target().join("workbook/verify/1");
     fs::create_dir_all(&folder).expect("a folder");
     let lock = fs::File::create(folder.join("lock")).expect("a file");
     lock.lock().expect("nobody else has it");
     checkout.workbook(&["verify", "twice"]).expect(1, &["another verify works in"]);
+    let words = ["toy/add was not proved (exit status: 1): another verify works in"];
+    checkout.workbook(&["verify"]).expect(1, &words).without(&["error: error"]);
 }

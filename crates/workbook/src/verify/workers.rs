@@ -1,0 +1,136 @@
+//! Sharing the exercises out: a process for each, as many at a time as there are cores.
+//!
+//! Processes and not threads, because a watchdog takes every orphan of its process for its own program's. Each
+//! worker is this program once more, with the name of one exercise and the number of a copy that nobody else
+//! uses meanwhile, and its answer is what `verify --json` prints.
+
+use std::cmp::Reverse;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
+use nix::errno::Errno;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpid, getppid};
+
+use super::{Proof, steps};
+use crate::catalogue::Exercise;
+use crate::watchdog::interrupt;
+
+/// A copy has a target folder of some hundred megabytes, so that there are not as many as anybody's cores.
+const MOST: usize = 4;
+
+/// How often the workers are looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Prove these exercises, and give a proof for each, in their order.
+///
+/// # Errors
+/// When a worker cannot work, in its words, and [`interrupt::Interrupted`] on Ctrl-C. All workers have ended then.
+pub fn prove(exercises: &[&Exercise], bar: &ProgressBar) -> Result<Vec<Proof>> {
+    interrupt::catch();
+    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut free: Vec<usize> = (1..=cores.min(MOST)).rev().collect();
+    // The longest first, or the last one of them would keep everybody waiting.
+    let mut order: Vec<usize> = (0..exercises.len()).collect();
+    order.sort_by_key(|&place| Reverse(steps(exercises[place])));
+    let mut order = order.into_iter();
+    let mut proofs: Vec<Proof> = exercises.iter().map(|_| Proof::default()).collect();
+    let mut working: Vec<Worker<'_>> = Vec::new();
+    loop {
+        while let Some(&copy) = free.last()
+            && let Some(place) = order.next()
+        {
+            free.pop();
+            working.push(Worker::start(exercises[place], place, copy)?);
+        }
+        if working.is_empty() {
+            return Ok(proofs);
+        }
+        let names: Vec<&str> = working.iter().map(|worker| worker.exercise.name.as_str()).collect();
+        bar.set_message(names.join(", "));
+        let ended = loop {
+            interrupt::check()?;
+            if let Some(index) = working.iter_mut().position(Worker::has_ended) {
+                break working.swap_remove(index);
+            }
+            thread::sleep(TICK);
+        };
+        bar.inc(steps(ended.exercise) as u64);
+        free.push(ended.copy);
+        let place = ended.place;
+        proofs[place] = ended.proof()?;
+    }
+}
+
+/// A process that proves one exercise. Dropped, it ends, and whatever it runs ends before it.
+struct Worker<'a> {
+    exercise: &'a Exercise,
+    /// Where in the list of exercises this one is.
+    place: usize,
+    /// The number of its copy.
+    copy: usize,
+    child: Child,
+    output: File,
+    errors: File,
+}
+
+impl<'a> Worker<'a> {
+    fn start(exercise: &'a Exercise, place: usize, copy: usize) -> Result<Self> {
+        let memory = |name| -> Result<File> { Ok(memfd_create(name, MFdFlags::MFD_CLOEXEC)?.into()) };
+        let (output, errors) = (memory(c"output")?, memory(c"errors")?);
+        let program = std::env::current_exe().context("cannot find this program")?;
+        let mut command = Command::new(program);
+        command.args(["verify", "--json", "--copy", &copy.to_string(), &exercise.name]);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
+        let me = getpid();
+        let die_with_me = move || {
+            // Not SIGKILL: it has programs of its own to end.
+            prctl::set_pdeathsig(Signal::SIGTERM)?;
+            if getppid() == me { Ok(()) } else { Err(Errno::ESRCH.into()) }
+        };
+        // SAFETY: between fork and exec only prctl and getppid are called, which are bare system calls.
+        unsafe { command.pre_exec(die_with_me) };
+        let child = command.spawn().context("cannot start a worker")?;
+        Ok(Self { exercise, place, copy, child, output, errors })
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    fn proof(mut self) -> Result<Proof> {
+        let status = self.child.wait()?;
+        // 1 is also a proof with faults.
+        if let Ok(proof) = serde_json::from_str(&read(&mut self.output)?) {
+            return Ok(proof);
+        }
+        interrupt::check()?;
+        let said = read(&mut self.errors)?;
+        let said = said.trim_end().trim_start_matches("error: ");
+        bail!("{} was not proved ({status}): {said}", self.exercise.name)
+    }
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended() {
+            let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn read(file: &mut File) -> Result<String> {
+    let mut text = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
