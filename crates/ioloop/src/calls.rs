@@ -38,14 +38,18 @@ impl IoLoop {
         }
     }
 
-    /// Run this at that time by the loop's clock, or as soon after as may be.
+    /// Run this at that time by the loop's clock, or as soon after as may be. Closed, the loop forgets it.
     pub fn call_at<R: Reply>(
         &self,
         deadline: Duration,
         callback: impl FnOnce(&Self) -> R + 'static,
     ) -> TimerId {
         let callback = Timed::new(move |ioloop| callback(ioloop).outcome());
-        self.0.timers.borrow_mut().add(deadline, callback)
+        let timer = self.0.timers.borrow_mut().add(deadline, callback);
+        if self.0.closed.get() {
+            self.remove_timeout(timer);
+        }
+        timer
     }
 
     /// Run this after so long.

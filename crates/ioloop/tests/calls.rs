@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use ioloop::IoLoop;
@@ -44,7 +45,7 @@ fn a_timer_cancels_another_that_is_due_in_the_same_pass() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let log = Log::default();
         let seen = log.clone();
-        let second = std::rc::Rc::new(std::cell::Cell::new(None));
+        let second = Rc::new(std::cell::Cell::new(None));
         let cancel = second.clone();
         ioloop.call_at(S, move |ioloop| ioloop.remove_timeout(cancel.take().unwrap()));
         second.set(Some(ioloop.call_at(S, move |_| seen.add("cancelled"))));
@@ -140,4 +141,33 @@ fn in_a_day_none_is_early_and_none_is_lost() {
         let early = fired.iter().find(|(deadline, now)| now < deadline);
         assert!(early.is_none(), "early: {early:?}");
     });
+}
+
+#[test]
+fn a_closed_loop_forgets_its_timers_and_takes_no_more() {
+    on_each(|ioloop| {
+        let held = Rc::new(());
+        let holding = || {
+            let held = (Rc::clone(&held), ioloop.clone());
+            move |_: &IoLoop| drop(held)
+        };
+        ioloop.call_later(S, holding());
+        ioloop.close();
+        assert_eq!(Rc::strong_count(&held), 1, "a timer that will never run keeps what it holds");
+        let timer = ioloop.call_later(S, holding());
+        ioloop.call_every(S, holding_again(&held, ioloop));
+        assert_eq!(
+            Rc::strong_count(&held),
+            1,
+            "a timer that was added after the close keeps what it holds, the loop among it, for ever"
+        );
+        ioloop.remove_timeout(timer);
+    });
+}
+
+fn holding_again(held: &Rc<()>, ioloop: &IoLoop) -> impl FnMut(&IoLoop) + 'static {
+    let held = (Rc::clone(held), ioloop.clone());
+    move |_| {
+        let _ = &held;
+    }
 }
