@@ -1,5 +1,6 @@
 //! The loop itself: what it is given, and what it does with it.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd};
@@ -55,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) handlers: RefCell<Handlers<Handler>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) hook: RefCell<Option<Hook>>,
+    /// What the hook has panicked with: `start` goes on with it.
+    pub(crate) thrown: Cell<Option<Box<dyn Any + Send>>>,
     pub(crate) started: Cell<bool>,
     pub(crate) stopped: Cell<bool>,
     pub(crate) closed: Cell<bool>,
@@ -98,6 +101,7 @@ impl IoLoop {
             handlers: RefCell::default(),
             shared: Arc::clone(&shared),
             hook: RefCell::default(),
+            thrown: Cell::default(),
             started: Cell::new(false),
             stopped: Cell::new(false),
             closed: Cell::new(false),

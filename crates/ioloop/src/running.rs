@@ -18,9 +18,15 @@ impl IoLoop {
         if self.0.started.get() {
             return Err(Error::on("start", "a loop that runs")(Errno::EBUSY));
         }
-        let _running = Running::new(self);
-        let _current = current::Entered::new(self);
-        iteration::run(self)
+        let ran = {
+            let _running = Running::new(self);
+            let _current = current::Entered::new(self);
+            iteration::run(self)
+        };
+        match self.0.thrown.take() {
+            Some(thrown) => resume_unwind(thrown),
+            None => ran,
+        }
     }
 
     /// Come back from [`IoLoop::start`] after what is queued and due in this iteration, before the next sleep. If it
@@ -77,16 +83,21 @@ impl IoLoop {
 
     pub(crate) fn failed(&self, failure: Failure) {
         // Out of its place while it runs: it may set another.
-        let hook = self.0.hook.borrow_mut().take();
-        match hook {
-            Some(mut hook) => {
-                let ended = catch_unwind(AssertUnwindSafe(|| hook(self, failure)));
-                // Back again, whatever it did: it is to hear of the next failure, too.
-                self.0.hook.borrow_mut().get_or_insert(hook);
-                ended.unwrap_or_else(|thrown| resume_unwind(thrown));
-            }
+        let mut hook = self.0.hook.borrow_mut().take();
+        let ended = catch_unwind(AssertUnwindSafe(|| match &mut hook {
+            Some(hook) => hook(self, failure),
             // Where nobody reads standard error, writing to it fails, and that is no reason to end.
             None => drop(writeln!(io::stderr(), "ioloop: {failure}")),
+        }));
+        if let Some(hook) = hook {
+            // Back again, whatever it did: it is to hear of the next failure, too.
+            self.0.hook.borrow_mut().get_or_insert(hook);
+        }
+        if let Err(thrown) = ended {
+            // From here it would take along what is queued, due and ready: a task whose poll is dropped waits for ever.
+            // So it is a stop, and `start` goes on with it.
+            self.stop();
+            self.0.thrown.set(Some(self.0.thrown.take().unwrap_or(thrown)));
         }
     }
 }

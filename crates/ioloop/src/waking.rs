@@ -1,6 +1,7 @@
 //! What wakes a loop: other threads' callbacks, and signals.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use nix::sys::signal::Signal;
 
@@ -28,7 +29,8 @@ impl IoLoop {
         self.0.signals.add(self.0.shared.waker().get_ref().writer(), signals, heard).map(SignalToken)
     }
 
-    /// Give the signals back to whatever handled them before.
+    /// Give the signals back to whatever handled them before. The handler does not run any more, not even for a signal
+    /// that has come already.
     pub fn remove_signal_handler(&self, signals: SignalToken) {
         self.0.signals.remove(signals.0);
     }
@@ -41,7 +43,11 @@ impl IoLoop {
         self.0.sent.set(sent);
         // A signal writes to the same waker.
         for (signal, heard) in self.0.signals.take() {
-            self.add_callback(move |ioloop| (heard.borrow_mut())(ioloop, signal));
+            // Not kept alive until its turn: who removes it before does not want it to run.
+            let heard = Rc::downgrade(&heard);
+            self.add_callback(move |ioloop| {
+                heard.upgrade().map_or(Ok(()), |heard| (heard.borrow_mut())(ioloop, signal))
+            });
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ pub(crate) type Subscriber = Box<dyn FnMut(&IoLoop, Iteration)>;
 
 impl IoLoop {
     /// Have this hear of what goes wrong in callbacks, timers and handlers, in place of standard error. If it panics
-    /// itself, so does `start`.
+    /// itself, so does `start`, where a stop would end it: what else is queued and due in this iteration runs before.
     pub fn handle_callback_exception(&self, hook: impl FnMut(&Self, Failure) + 'static) {
         let previous = self.0.hook.borrow_mut().replace(Box::new(hook));
         drop(previous);

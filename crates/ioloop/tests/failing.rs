@@ -60,6 +60,45 @@ fn a_hook_that_fails_again_and_again_ends_the_loop_each_time() {
     });
 }
 
+/// Who is next to it in its batch has done nothing wrong: a task whose poll is dropped there would wait for ever.
+#[test]
+fn a_hook_that_fails_costs_nobody_else_their_turn() {
+    on_each(|ioloop| {
+        for fails in ["callback", "timer", "handler"] {
+            let log = Log::default();
+            let ran = log.clone();
+            ioloop.handle_callback_exception(|_, _| panics("in the hook"));
+            let run = move |who: &'static str| {
+                ran.add(who);
+                // One of them fails, and whoever is like it comes after it.
+                let first = ran.count(|ran| *ran == who) == 1;
+                if who == fails && first { Err(who) } else { Ok(()) }
+            };
+            for _ in 0..2 {
+                let (callback, timer, handler) = (run.clone(), run.clone(), run.clone());
+                ioloop.add_callback(move |_| callback("callback"));
+                ioloop.call_later(Duration::ZERO, move |_| timer("timer"));
+                let (reader, mut writer) = a_pipe();
+                writer.write_all(b"x").unwrap();
+                let once = Events::READ | Events::ONESHOT;
+                ioloop.add_handler(reader, once, move |_, _: &PipeReader, _| handler("handler")).unwrap();
+            }
+            let task = run.clone();
+            ioloop.spawn(async move { task("task") });
+            assert_eq!(words(&*thrown_by(ioloop)), "in the hook");
+            turns(ioloop, 2);
+            let mut ran = log.take();
+            ran.sort_unstable();
+            assert_eq!(
+                ran,
+                ["callback", "callback", "handler", "handler", "task", "timer", "timer"],
+                "a {fails} failed, the hook panicked, and the loop was started again. What ran, by then? What was queued, \
+                 due or reported when the loop unwound is not to go with it"
+            );
+        }
+    });
+}
+
 /// A panic carries a value, and dropping that may panic.
 #[test]
 fn a_value_that_panics_when_it_is_dropped_ends_the_loop_with_its_words() {

@@ -100,6 +100,30 @@ fn a_timer_added_by_a_timer_waits_for_the_next_iteration() {
 }
 
 #[test]
+fn a_callback_added_by_a_timer_waits_for_the_next_iteration() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        a_handler(ioloop, move |_| seen.add("handler"));
+        let seen = log.clone();
+        ioloop.call_at(Duration::ZERO, move |ioloop| {
+            seen.add("timer");
+            ioloop.add_callback(move |ioloop| {
+                seen.add("callback");
+                ioloop.stop();
+            });
+        });
+        ioloop.start().unwrap();
+        assert_eq!(
+            log.take(),
+            ["timer", "handler", "callback"],
+            "a timer added a callback, and a descriptor was ready: the callback is of the next turn, and the descriptor \
+             of this one"
+        );
+    });
+}
+
+#[test]
 fn callbacks_come_before_the_timers_that_are_due() {
     on_each(|ioloop| {
         let log = Log::default();
@@ -166,8 +190,9 @@ fn a_stop_in_a_handler_lets_the_other_handlers_run_and_one_pass_more() {
             let handler = move |ioloop: &ioloop::IoLoop, _: &_, _| {
                 seen.add("handler");
                 ioloop.stop();
-                let seen = seen.clone();
-                ioloop.add_callback(move |_| seen.add("callback"));
+                let (queued, due) = (seen.clone(), seen.clone());
+                ioloop.add_callback(move |_| queued.add("callback"));
+                ioloop.call_at(Duration::ZERO, move |_| due.add("timer"));
                 let _open = &writer;
             };
             ioloop.add_handler(reader, Events::READ, handler).unwrap();
@@ -175,8 +200,9 @@ fn a_stop_in_a_handler_lets_the_other_handlers_run_and_one_pass_more() {
         ioloop.start().unwrap();
         assert_eq!(
             log.take(),
-            ["handler", "handler", "callback", "callback"],
-            "both were ready, and the first one stopped the loop: the other has its turn, and what they queued too"
+            ["handler", "handler", "callback", "callback", "timer", "timer"],
+            "both were ready, and the first one stopped the loop: the other has its turn, and what they queued too, and \
+             what is due by then"
         );
     });
 }

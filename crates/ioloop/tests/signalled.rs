@@ -28,6 +28,23 @@ fn removed_the_signal_does_what_it_did_before() {
 }
 
 #[test]
+fn removed_before_its_turn_a_handler_does_not_run() {
+    said_on_each(&["signalled", "late"], |answer| {
+        assert_eq!(
+            answer.line("ran"),
+            "0 times",
+            "two signals came and had woken the loop, and their handler was queued. Then it was removed, before its \
+             turn: what it works on may be gone"
+        );
+        assert_eq!(
+            answer.line("removing-itself"),
+            "1 time",
+            "two signals came, and the handler of the first has removed itself: the second is nobody's any more"
+        );
+    });
+}
+
+#[test]
 fn a_signal_while_signals_are_handled_is_not_lost() {
     said_on_each(&["signalled", "again"], |answer| assert_eq!(answer.line("times"), "1000"));
 }

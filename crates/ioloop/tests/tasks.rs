@@ -16,9 +16,15 @@ const S: Duration = Duration::from_secs(1);
 #[test]
 fn run_sync_waits_for_time() {
     on_each_with_a_fake_clock(|ioloop, _| {
-        let sleep = ioloop.sleep(3 * S);
-        ioloop.run_sync(sleep, None).unwrap();
-        assert_eq!(ioloop.time(), 3 * S);
+        for (n, outcome) in (1..).zip([Ok(42), Err("no")]) {
+            let sleep = ioloop.sleep(3 * S);
+            let operation = async move {
+                sleep.await;
+                outcome
+            };
+            assert_eq!(ioloop.run_sync(operation, None).unwrap(), outcome, "what it came to, later");
+            assert_eq!(ioloop.time(), n * 3 * S);
+        }
     });
 }
 

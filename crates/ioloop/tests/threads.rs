@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -74,7 +75,15 @@ fn adding_while_it_closes_is_silent() {
         let thread = thread::spawn(move || (0..10_000).try_for_each(|_| handle.add_callback(|_| ())));
         ioloop.close();
         thread.join().unwrap().unwrap();
-        ioloop.add_callback(|_| -> () { panic!("the loop is closed") });
+        let held = Arc::new(());
+        let (ours, theirs) = (Arc::clone(&held), Arc::clone(&held));
+        ioloop.add_callback(move |_| drop(ours));
+        ioloop.handle().add_callback(move |_| drop(theirs)).unwrap();
+        assert_eq!(
+            Arc::strong_count(&held),
+            1,
+            "two callbacks were given to a loop that is closed, and what they hold is kept: nobody will ever run them"
+        );
     });
 }
 

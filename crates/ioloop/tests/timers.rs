@@ -261,6 +261,24 @@ fn up_to_half_of_them_stay() {
 }
 
 #[test]
+fn what_was_swept_out_is_counted_no_more() {
+    let mut timers = Timers::default();
+    timers.add(S, 0);
+    // The second time there are few.
+    for (marks, left) in [(600, 1), (500, 501)] {
+        let ids: Vec<_> = (0..marks).map(|n| timers.add(2 * S, n)).collect();
+        assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
+        pass(&mut timers, Duration::ZERO);
+        assert_eq!(
+            timers.len(),
+            left,
+            "{marks} were cancelled beside one that lives. 600 are swept out; 500 more are few, unless the 600 are \
+             still counted: then each pass from now on sweeps for nothing"
+        );
+    }
+}
+
+#[test]
 fn only_marks_in_the_heap_are_counted() {
     let mut timers = Timers::default();
     for n in 0..600 {

@@ -140,6 +140,7 @@ fn a_turn_has_a_bound() {
 
 #[test]
 fn untold_the_bound_is_the_usual_one() {
+    assert_eq!(BATCH, 128, "the usual bound, which is Tornado's");
     let (listener, address) = unix_listener(None, 200);
     // Who hangs up at once stays queued.
     (0..BATCH + 1).for_each(|_| drop(client(&address)));

@@ -291,6 +291,8 @@ fn a_port_is_shared_only_on_request() {
 fn the_queue_has_the_length_that_was_asked_for() {
     let most = fs::read_to_string("/proc/sys/net/core/somaxconn").expect("it is there");
     let most: u32 = most.trim().parse().expect("a number");
+    let listener = &bind_all(&[V4], &Options::default()).expect("some port is free")[0];
+    assert_eq!(queue(listener).1, 128.min(most), "untold, listen is to be told 128");
     for backlog in [1, 7, 100] {
         let options = Options { backlog, ..Options::default() };
         let listener = &bind_all(&[V4], &options).expect("some port is free")[0];

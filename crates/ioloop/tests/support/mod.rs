@@ -99,6 +99,10 @@ impl<T: Debug + Clone> Log<T> {
     pub fn len(&self) -> usize {
         self.0.borrow().len()
     }
+
+    pub fn count(&self, which: impl Fn(&T) -> bool) -> usize {
+        self.0.borrow().iter().filter(|what| which(what)).count()
+    }
 }
 
 /// A pipe: what std makes is close-on-exec.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ioloop::IoLoop;
 use nix::sys::signal::{SigHandler, Signal, raise, signal};
 
+use super::super::turns;
 use super::Outcome;
 
 pub fn run(what: &str) -> Outcome {
@@ -15,6 +16,7 @@ pub fn run(what: &str) -> Outcome {
         "wakes" => wakes(),
         "kinds" => kinds(),
         "removed" => removed(),
+        "late" => late(),
         "closed" => closed(),
         "again" => again(),
         "thread" => another_thread(),
@@ -55,6 +57,34 @@ fn removed() -> Outcome {
     ioloop.remove_signal_handler(token);
     raise(Signal::SIGUSR1)?;
     println!("ignored yes");
+    Ok(())
+}
+
+/// The signals come, and the loop has taken them, when what was queued before removes their handler.
+fn late() -> Outcome {
+    let both = [Signal::SIGUSR1, Signal::SIGUSR2];
+    let raise_both = move || both.into_iter().try_for_each(raise);
+    let ioloop = IoLoop::new()?;
+    let ran = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&ran);
+    let token = ioloop.add_signal_handler(&both, move |_, _| counted.set(counted.get() + 1))?;
+    ioloop.add_callback(move |ioloop| {
+        ioloop.add_callback(move |ioloop| ioloop.remove_signal_handler(token));
+        raise_both()
+    });
+    turns(&ioloop, 3);
+    println!("ran {} times", ran.take());
+
+    let own = Rc::new(Cell::new(None));
+    let (counted, token) = (Rc::clone(&ran), Rc::clone(&own));
+    let added = ioloop.add_signal_handler(&both, move |ioloop, _| {
+        counted.set(counted.get() + 1);
+        token.take().into_iter().for_each(|token| ioloop.remove_signal_handler(token));
+    })?;
+    own.set(Some(added));
+    ioloop.add_callback(move |_| raise_both());
+    turns(&ioloop, 3);
+    println!("removing-itself {} time", ran.get());
     Ok(())
 }
 
