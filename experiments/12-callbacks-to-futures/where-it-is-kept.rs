@@ -189,6 +189,14 @@ async fn used_up(_: Seen) -> u8 {
     last
 }
 
+async fn in_scope(seen: Seen) -> u8 {
+    let array = [1; LARGE];
+    seen.borrow_mut().push(array.as_ptr().addr());
+    let last = array[LARGE - 1];
+    wait().await;
+    last
+}
+
 async fn one_after_the_other(seen: Seen) -> u8 {
     kept(Rc::clone(&seen)).await + kept(seen).await
 }
@@ -225,14 +233,17 @@ fn sizes(lab: &Lab) {
     let seen = Seen::default();
     let kept = size_of_val(&kept(Rc::clone(&seen)));
     let used_up = size_of_val(&used_up(Rc::clone(&seen)));
+    let in_scope = size_of_val(&in_scope(Rc::clone(&seen)));
     let two = size_of_val(&one_after_the_other(seen));
     lab.note(format!(
-        "bytes: kept over a wait {}; used up {}; two in turn {}",
+        "kept over a wait {}; used up {}; in scope {}; two in turn {}",
         vary("size", kept),
         vary("size", used_up),
+        vary("size", in_scope),
         vary("size", two)
     ));
     lab.check(kept > LARGE, "a future has room for the array that is needed after the wait");
     lab.check(used_up < LARGE, "what was used up before the wait takes no room");
+    lab.check(in_scope > LARGE, "used up, borrowed before, and still in scope, it takes room");
     lab.check(two > LARGE && two < 2 * LARGE, "two that are never needed at one time have the same room");
 }

@@ -162,10 +162,14 @@ impl<S> Watched<S> {
             if self.state.wanted.get().contains(bit) {
                 return Poll::Pending;
             }
-            self.state.wanted.set(self.state.wanted.get() | bit);
+            let wanted = self.state.wanted.get() | bit;
             let Some(ioloop) = IoLoop::upgrade(&self.ioloop) else { return Poll::Pending };
-            match ioloop.update_handler(self.token, self.state.wanted.get() | Events::ONESHOT) {
-                Ok(()) => Poll::Pending,
+            match ioloop.update_handler(self.token, wanted | Events::ONESHOT) {
+                Ok(()) => {
+                    self.state.wanted.set(wanted);
+                    Poll::Pending
+                }
+                // Nobody was asked, so the next wait asks again.
                 Err(error) => Poll::Ready(Err(error)),
             }
         })

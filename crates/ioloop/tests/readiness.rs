@@ -4,10 +4,12 @@ mod support;
 
 use std::cell::Cell;
 use std::error::Error;
-use std::future::pending;
+use std::future::{Future, pending};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use ioloop::IoLoop;
@@ -116,5 +118,21 @@ fn who_finds_nothing_there_waits_again() {
             [Err(ErrorKind::WouldBlock), Ok(4)],
             "what the task read: nothing, since somebody was faster, and when it was told again what came then"
         );
+    });
+}
+
+/// A question that was refused was not asked: the next wait has to ask again, and not believe that it is on its way.
+#[test]
+fn a_wait_that_was_refused_is_refused_again() {
+    on_each(|ioloop| {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let watched = ioloop.watch(ours).unwrap();
+        ioloop.close();
+        for time in ["first", "second"] {
+            let polled = pin!(watched.readable()).poll(&mut Context::from_waker(Waker::noop()));
+            let refused = matches!(polled, Poll::Ready(Err(_)));
+            assert!(refused, "the {time} wait on a closed loop is {polled:?}: nobody will ever wake it");
+        }
     });
 }
