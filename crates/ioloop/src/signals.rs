@@ -56,8 +56,9 @@ impl<T> Signals<T> {
 
     /// Give all of them back.
     pub fn clear(&self) {
-        let owners = self.owners.take();
-        drop(owners);
+        // One after the other, and not the whole table: a new one would hand out the old tokens again.
+        let tokens = self.owners.borrow().tokens();
+        tokens.into_iter().for_each(|token| self.remove(token));
     }
     // ANCHOR_END: remove
 

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use crate::{IoLoop, Outcome, Reply, Result, Token};
+use crate::{Error, IoLoop, Outcome, Reply, Result, Token};
 
 /// Who hears of a signal.
 pub(crate) type Heard = RefCell<Box<dyn FnMut(&IoLoop, Signal) -> Outcome>>;
@@ -19,12 +20,17 @@ impl IoLoop {
     /// In the signal's own handler nothing happens but what wakes the loop.
     ///
     /// # Errors
-    /// `EBUSY` for a signal that has an owner in this process, `EINVAL` for SIGKILL and SIGSTOP. The error names it.
+    /// `EBUSY` for a signal that has an owner in this process, `EINVAL` for SIGKILL and SIGSTOP: the error names it.
+    /// `EBADF` for a loop that is closed.
     pub fn add_signal_handler<R: Reply>(
         &self,
         signals: &[Signal],
         mut handler: impl FnMut(&Self, Signal) -> R + 'static,
     ) -> Result<SignalToken> {
+        // It would take the signal from the process, and nobody would ever hear of it.
+        if self.0.closed.get() {
+            return Err(Error::on("add_signal_handler", "a loop that is closed")(Errno::EBADF));
+        }
         let heard: Heard = RefCell::new(Box::new(move |ioloop, signal| handler(ioloop, signal).outcome()));
         self.0.signals.add(self.0.shared.waker().get_ref().writer(), signals, heard).map(SignalToken)
     }

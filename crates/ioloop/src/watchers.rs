@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 use crate::blocking::{Blocked, Watch};
 use crate::trace::Iteration;
-use crate::{Failure, IoLoop, Result};
+use crate::{Error, Failure, IoLoop, Result};
 
 /// Hears of what goes wrong.
 pub(crate) type Hook = Box<dyn FnMut(&IoLoop, Failure)>;
@@ -33,7 +35,7 @@ impl IoLoop {
     /// calls more.
     ///
     /// # Errors
-    /// `EBUSY` if another loop of this process is watched; those of timer_create(2).
+    /// `EBUSY` if another loop of this process is watched; `EBADF` for a loop that is closed; those of timer_create(2).
     pub fn set_blocking_threshold(
         &self,
         threshold: Option<Duration>,
@@ -43,6 +45,10 @@ impl IoLoop {
         let previous = self.0.watch.take();
         drop(previous);
         if let Some(threshold) = threshold {
+            // Nothing of it runs any more, and another loop may want the watch.
+            if self.0.closed.get() {
+                return Err(Error::on("set_blocking_threshold", "a loop that is closed")(Errno::EBADF));
+            }
             let watch = Watch::new(threshold, report)?;
             if self.is_started() {
                 watch.arm();

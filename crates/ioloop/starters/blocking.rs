@@ -3,9 +3,9 @@
 //! Goal: what runs between `arm` and `disarm` for longer than the threshold is reported, once for each `arm`, in a
 //! thread that is not the one that blocks; with the stack of the one that does. What was interrupted goes on as if
 //! nothing had been. A process has one watch. When it is dropped, what was caught by then is reported, then nothing
-//! more is, and SIGALRM does what it did before.
+//! more is, and SIGALRM does what it did before. What it opens is close-on-exec.
 //! `crate::stack::Stack` is there already, for a static: `prepare` before the first signal; `note` may be called in a
-//! signal's handler; `names` finds the names, and may not.
+//! signal's handler; `names` finds the names, and may not: somebody else calls it, when `note` has come back.
 //! Run `cargo run -p workbook check ioloop/blocking` after each change; `hint ioloop/blocking` if you are stuck.
 
 use std::time::Duration;

@@ -5,9 +5,10 @@
 //! before it has come back, and its source stays open until then. What goes wrong in it is reported, and at the next
 //! event it runs again.
 //!
-//! What there is: `ioloop.0.handlers`, the table, whose `get_mut` leads to a `Handler` with its `fd` and its `run`;
-//! `guarded` runs something and catches a panic; `ioloop.reached_nobody()` is for an event that nobody hears of, and
-//! `ioloop.handler_failed()` for a `Failure`. Origin and cause of one are in src/failure.rs.
+//! What there is: `ioloop.0.handlers`, the table in a RefCell, whose `get_mut` leads to a `Handler` with its `fd` and its
+//! `run` (src/watching.rs); `crate::failure::guarded` runs something and catches a panic; `ioloop.reached_nobody()` is for
+//! an event that nobody hears of, and `ioloop.handler_failed()` for a `Failure` of a handler that is back in its place, if
+//! it has one. Origin and cause of one are in src/failure.rs.
 //! Run `cargo run -p workbook check ioloop/dispatch` after each change; `hint ioloop/dispatch` if you are stuck.
 
 use crate::{IoLoop, Ready};

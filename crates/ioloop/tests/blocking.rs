@@ -191,6 +191,16 @@ fn dropped_everything_is_as_it_was() {
 }
 
 #[test]
+fn no_program_that_is_started_has_its_descriptors() {
+    assert_eq!(
+        watched("restored").line("unmarked"),
+        "0",
+        "so many descriptors of a watch stay open in a program that this process starts. See O_CLOEXEC in open(2), \
+         and EFD_CLOEXEC in eventfd(2)"
+    );
+}
+
+#[test]
 fn dropped_nobody_is_reporting_any_more() {
     assert_eq!(
         watched("joined").line("over"),

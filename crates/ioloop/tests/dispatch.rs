@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use ioloop::{Events, IoLoop, Origin, Token};
+use nix::errno::Errno;
 use support::{Log, a_pipe, on_each, panics, turns};
 
 /// What a handler holds: says when it is dropped, and does something then.
@@ -48,7 +49,28 @@ fn a_handler_runs_at_each_event() {
         assert_eq!(
             log.take(),
             ["ran"; 3],
-            "it was ready in three turns: is a handler that ran back in its place?"
+            "it was ready in three turns, and runs once in each: is a handler that ran back in its place?"
+        );
+    });
+}
+
+#[test]
+fn it_is_told_what_its_source_is_ready_for() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let seen = log.clone();
+        ioloop.add_handler(reader, Events::READ, move |_, _, events| seen.add(("reader", events))).unwrap();
+        let seen = log.clone();
+        ioloop.add_handler(writer, Events::WRITE, move |_, _, events| seen.add(("writer", events))).unwrap();
+        turns(ioloop, 1);
+        let mut seen = log.take();
+        seen.sort_by_key(|(who, _)| *who);
+        assert_eq!(
+            seen,
+            [("reader", Events::READ), ("writer", Events::WRITE)],
+            "one end of a pipe can be read, and the other written: a handler is told what came, as the poller said it"
         );
     });
 }
@@ -215,10 +237,83 @@ fn one_that_fails_runs_again_and_is_reported_each_time() {
             seen.len(),
             2,
             "a handler panicked at its first event and failed at its second: two reports, and it stays where it is. \
-             Reported was {seen:?}"
+             Reported was {seen:?}. (`handler_failed` is for those whose origin is a handler, and says nothing of others)"
         );
         assert!(seen.iter().all(|(origin, _)| *origin == Origin::Handler(number)), "whose failure? {seen:?}");
         assert!(seen[0].1.contains("panicked") && seen[1].1.ends_with("failed: no luck"), "{seen:?}");
+    });
+}
+
+#[test]
+fn one_that_removes_itself_and_fails_is_reported() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let (own, number): (Rc<Cell<Option<Token>>>, _) = (Rc::default(), reader.as_raw_fd());
+        let token = Rc::clone(&own);
+        let handler = move |ioloop: &IoLoop, _: &PipeReader, _| {
+            ioloop.remove_handler(token.get().unwrap());
+            Err::<(), _>("no luck")
+        };
+        own.set(Some(ioloop.add_handler(reader, Events::READ, handler).unwrap()));
+        turns(ioloop, 2);
+        assert_eq!(
+            log.take(),
+            [format!("the handler of descriptor {number} failed: no luck")],
+            "a handler has removed itself, and then failed. Its place is gone, and what went wrong is no less wrong"
+        );
+    });
+}
+
+#[test]
+fn it_is_back_before_anybody_hears_that_it_failed() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ready(ioloop, move |_, _| {
+            seen.add("ran");
+            if seen.len() == 1 {
+                panics("in the handler");
+            }
+        });
+        ioloop.handle_callback_exception(|_, _| panics("in the hook"));
+        catch_unwind(AssertUnwindSafe(|| ioloop.start())).expect_err("a hook that panics ends the loop");
+        turns(ioloop, 1);
+        assert_eq!(
+            log.take(),
+            ["ran", "ran"],
+            "a handler panicked, whoever heard of it panicked too, and that ended the loop. It was started again, and \
+             the handler has its event: was it still out of its place when the failure was reported?"
+        );
+    });
+}
+
+#[test]
+fn one_whose_peer_is_gone_stays_and_nobody_hears_of_it() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let calls = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&calls);
+        let handler = move |_: &IoLoop, _: &PipeReader, _| {
+            counted.set(counted.get() + 1);
+            Err::<(), _>(Errno::EPIPE)
+        };
+        ioloop.add_handler(reader, Events::READ, handler).unwrap();
+        turns(ioloop, 2);
+        assert_eq!(
+            log.take(),
+            [""; 0],
+            "a handler wrote to a peer that was gone, which is no news: a failure of a handler's goes to \
+             `handler_failed`, which knows"
+        );
+        assert_eq!(calls.get(), 2, "it failed, and stays where it is");
     });
 }
 

@@ -61,3 +61,17 @@ fn a_loop_that_is_closed_gives_signals_and_the_watch_back() {
         assert_eq!(answer.lines("given").count(), 1, "another loop cannot have the signal");
     });
 }
+
+/// What is dropped while a loop is closed may still call it. A signal that it took then would be nobody's.
+#[test]
+fn a_loop_that_is_closed_takes_no_signal_and_no_watch() {
+    said_on_each(&["signalled", "too-late"], |answer| {
+        assert_eq!(
+            answer.lines("added").collect::<Vec<_>>(),
+            ["EBADF", "EBADF"],
+            "while it was closed, and afterwards"
+        );
+        assert_eq!(answer.line("watched"), "EBADF");
+        assert_eq!(answer.line("given"), "back", "somebody else can have both");
+    });
+}

@@ -97,6 +97,12 @@ fn an_old_token_removes_nobody() {
         "an owner was removed, another was added, and the first one's token was used once more: it has given away the \
          other one's signal"
     );
+    assert_eq!(
+        answer.line("free-when-cleared"),
+        "false",
+        "all owners were cleared, another was added, and a token from before was used once more: it has given away the \
+         new one's signal. What remembers who had a place has to outlive them"
+    );
 }
 
 #[test]
@@ -134,7 +140,7 @@ fn what_is_dropped_may_add_another() {
              borrowed. Take it out, let go of the borrow, and then drop it"
         );
         assert_eq!(
-            answer.line("next"),
+            answer.lines("next").next().unwrap_or("what it carried was never dropped"),
             "Ok",
             "an owner was {how}, and what it carried, when it was dropped, wanted the signal for another. It was to be \
              free by then: first the signals are given back"

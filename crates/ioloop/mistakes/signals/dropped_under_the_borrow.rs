@@ -47,8 +47,8 @@ impl<T> Signals<T> {
 
     /// Give all of them back.
     pub fn clear(&self) {
-        let owners = self.owners.take();
-        drop(owners);
+        let tokens = self.owners.borrow().tokens();
+        tokens.into_iter().for_each(|token| self.remove(token));
     }
 
     /// What came since the last call, and who is to hear of it: after the waker was consumed, since a signal from

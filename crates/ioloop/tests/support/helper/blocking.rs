@@ -9,6 +9,8 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use ioloop::blocking::{Blocked, Watch};
+use nix::libc::c_int;
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 use super::Outcome;
 
@@ -29,6 +31,9 @@ pub fn run(what: &str) -> Outcome {
     // A helper's alarm against hanging is the signal that is tested here, and would be reported. In its place there is a
     // thread that looks.
     nix::unistd::alarm::cancel();
+    // By default the signal would end this process, and that is what a helper's own alarm does to one that hangs.
+    // SAFETY: the handler calls what signal-safety(7) permits.
+    unsafe { signal(Signal::SIGALRM, SigHandler::Handler(unheard)) }?;
     let begun = Instant::now();
     thread::spawn(move || {
         loop {
@@ -60,6 +65,14 @@ pub fn run(what: &str) -> Outcome {
         "no-timer" | "no-thread" => ending::refused(what),
         _ => Err(format!("nothing is called {what}").into()),
     }
+}
+
+/// Nothing of a watch handles its signal.
+extern "C" fn unheard(_: c_int) {
+    const WORDS: &[u8] = b"SIGALRM came, and no handler of the watch's was there\n";
+    let _ = nix::unistd::write(std::io::stderr(), WORDS);
+    // SAFETY: it ends the process, and runs nothing before.
+    unsafe { nix::libc::_exit(1) };
 }
 
 /// What is done now, and since when, for whoever hangs.

@@ -18,6 +18,7 @@ pub fn run(what: &str) -> Outcome {
         "removed" => removed(),
         "late" => late(),
         "closed" => closed(),
+        "too-late" => too_late(),
         "again" => again(),
         "thread" => another_thread(),
         _ => Err(format!("nothing is called {what}").into()),
@@ -103,6 +104,38 @@ fn closed() -> Outcome {
     println!("threads 1");
     let other = IoLoop::new()?;
     other.add_signal_handler(&[Signal::SIGUSR1], |_, _| ())?;
+    println!("given back");
+    Ok(())
+}
+
+/// Asks for a signal when it is dropped.
+struct Late(IoLoop);
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        late(&self.0);
+    }
+}
+
+fn late(ioloop: &IoLoop) {
+    let added = ioloop.add_signal_handler(&[Signal::SIGUSR2], |_, _| ());
+    println!("added {}", added.map_or_else(|error| format!("{:?}", error.errno), |_| "Ok".into()));
+}
+
+fn too_late() -> Outcome {
+    let ioloop = IoLoop::new()?;
+    let held = Late(ioloop.clone());
+    ioloop.add_signal_handler(&[Signal::SIGUSR1], move |_, _| {
+        let _held = &held;
+    })?;
+    ioloop.close();
+    late(&ioloop);
+    let long = Some(Duration::from_secs(5));
+    let watched = ioloop.set_blocking_threshold(long, |_| ());
+    println!("watched {}", watched.map_or_else(|error| format!("{:?}", error.errno), |()| "Ok".into()));
+    let other = IoLoop::new()?;
+    other.add_signal_handler(&[Signal::SIGUSR2], |_, _| ())?;
+    other.set_blocking_threshold(long, |_| ())?;
     println!("given back");
     Ok(())
 }

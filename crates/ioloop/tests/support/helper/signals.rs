@@ -113,6 +113,12 @@ fn old_token() -> Outcome {
     signals.add(waker.writer(), &[SIGUSR2], "other")?;
     signals.remove(old);
     println!("free {}", signals.add(waker.writer(), &[SIGUSR2], "third").is_ok());
+    let (signals, waker) = (Signals::default(), Waker::new()?);
+    let old = signals.add(waker.writer(), &[SIGTERM], "one")?;
+    signals.clear();
+    signals.add(waker.writer(), &[SIGTERM], "other")?;
+    signals.remove(old);
+    println!("free-when-cleared {}", signals.add(waker.writer(), &[SIGTERM], "third").is_ok());
     Ok(())
 }
 

@@ -3,11 +3,11 @@
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
 
-use nix::libc::c_int;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use nix::sys::signal::{SaFlags, SigAction, SigSet, raise, sigaction};
 use nix::unistd::{Uid, setuid};
 
 use super::interrupting::descriptors;
@@ -52,10 +52,22 @@ fn compared() -> nix::Result<&'static str> {
     })
 }
 
+/// Is it closed when the process becomes another program?
+fn is_marked(number: i32) -> bool {
+    // SAFETY: it is the watch's, which is not dropped yet.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl(fd, FcntlArg::F_GETFD)
+        .is_ok_and(|flags| FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC))
+}
+
 pub fn restored() -> Outcome {
     take_over()?;
     let files = descriptors()?.len();
+    let before = descriptors()?;
     let watch = Watch::new(SHORT, |_| ())?;
+    let unmarked =
+        descriptors()?.into_iter().filter(|number| !before.contains(number) && !is_marked(*number));
+    println!("unmarked {}", unmarked.count());
     watch.arm();
     step("the watch is dropped");
     drop(watch);

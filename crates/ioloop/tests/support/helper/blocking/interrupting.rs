@@ -38,6 +38,9 @@ pub fn errno() -> Outcome {
         // SAFETY: the descriptor is the watch's, which is never used again but by its handler.
         unsafe { nix::unistd::dup2_raw(&null, number) }.map(std::mem::forget)?;
     }
+    step(
+        "code computes, and is interrupted by a handler that cannot tell anybody. Does the handler come back?",
+    );
     watch.arm();
     Errno::E2BIG.set();
     let done = for_a_while();
