@@ -113,11 +113,11 @@ struct Late(IoLoop);
 
 impl Drop for Late {
     fn drop(&mut self) {
-        late(&self.0);
+        ask(&self.0);
     }
 }
 
-fn late(ioloop: &IoLoop) {
+fn ask(ioloop: &IoLoop) {
     let added = ioloop.add_signal_handler(&[Signal::SIGUSR2], |_, _| ());
     println!("added {}", added.map_or_else(|error| format!("{:?}", error.errno), |_| "Ok".into()));
 }
@@ -129,7 +129,7 @@ fn too_late() -> Outcome {
         let _held = &held;
     })?;
     ioloop.close();
-    late(&ioloop);
+    ask(&ioloop);
     let long = Some(Duration::from_secs(5));
     let watched = ioloop.set_blocking_threshold(long, |_| ());
     println!("watched {}", watched.map_or_else(|error| format!("{:?}", error.errno), |()| "Ok".into()));
