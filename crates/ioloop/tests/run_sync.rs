@@ -397,7 +397,7 @@ fn what_is_over_leaves_no_memory_behind() {
         assert_eq!(
             after, before,
             "pieces of memory that are in use before and after ten tasks that end and ten that panic: does a panic \
-             leave a place in the table?"
+             leave a place in the table? Does anything keep the waker of a task that is over?"
         );
     });
 }
@@ -435,6 +435,16 @@ fn run_sync_gives_up_after_its_time_and_leaves_other_timers() {
         let result = ioloop.run_sync(operation, Some(2 * S));
         assert!(matches!(result, Err(NoResult::Timeout(time)) if time == 2 * S), "{result:?}");
         assert_eq!(ioloop.time(), 2 * S);
+        let result = ioloop.run_sync(pending::<()>(), Some(S));
+        assert_eq!(
+            ioloop.time(),
+            3 * S,
+            "it was given one second, when the loop's clock stood at two, and here that stands when it was given up"
+        );
+        assert!(
+            matches!(result, Err(NoResult::Timeout(time)) if time == S),
+            "it was given one second, from the second on, and is to say so: {result:?}"
+        );
         ioloop.start().unwrap();
         assert_eq!(log.take(), ["the operation's timer"]);
     });
