@@ -58,11 +58,13 @@ impl IoLoop {
     }
 
     pub(crate) fn tell(&self, iteration: Iteration) {
-        // Out of its place while it runs: it may unsubscribe.
+        // Out of its place while it runs: it may subscribe another.
         let subscriber = self.0.subscriber.borrow_mut().take();
         if let Some(mut subscriber) = subscriber {
-            subscriber(self, iteration);
+            let ended = catch_unwind(AssertUnwindSafe(|| subscriber(self, iteration)));
+            // Back again, whatever it did: it is to see the next iteration, too.
             self.0.subscriber.borrow_mut().get_or_insert(subscriber);
+            ended.unwrap_or_else(|thrown| resume_unwind(thrown));
         }
     }
 

@@ -22,7 +22,8 @@ impl IoLoop {
         drop(previous);
     }
 
-    /// Have this see what each iteration did, when it is over. Without it, nothing of that is measured.
+    /// Have this see what each iteration did, when it is over. If it panics, so does `start`. Without it, nothing of that
+    /// is measured.
     pub fn subscribe(&self, subscriber: impl FnMut(&Self, Iteration) + 'static) {
         let previous = self.0.subscriber.borrow_mut().replace(Box::new(subscriber));
         drop(previous);

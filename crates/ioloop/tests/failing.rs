@@ -60,6 +60,30 @@ fn a_hook_that_fails_again_and_again_ends_the_loop_each_time() {
     });
 }
 
+#[test]
+fn a_subscriber_that_fails_ends_the_loop_and_sees_the_next_iteration() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.subscribe(move |_, iteration| {
+            seen.add(iteration.callbacks);
+            if seen.len() == 1 {
+                panics("in the subscriber");
+            }
+        });
+        ioloop.add_callback(|_| ());
+        ioloop.add_callback(|ioloop| ioloop.add_callback(|_| ()));
+        assert_eq!(words(&*thrown_by(ioloop)), "in the subscriber");
+        turns(ioloop, 2);
+        assert_eq!(
+            log.take().get(..2),
+            Some(&[2, 2][..]),
+            "the subscriber panicked in the first iteration, which ran two callbacks, and the loop was started again. \
+             The second ran one that was left and one of the test's. It is to be told of both"
+        );
+    });
+}
+
 /// Who is next to it in its batch has done nothing wrong: a task whose poll is dropped there would wait for ever.
 #[test]
 fn a_hook_that_fails_costs_nobody_else_their_turn() {
