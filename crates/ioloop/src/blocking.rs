@@ -134,8 +134,11 @@ extern "C" fn note(_: c_int) {
 // ANCHOR: reporter
 fn report_until(over: &AtomicBool, tell: &EventFd, threshold: Duration, mut report: impl FnMut(&Blocked)) {
     loop {
-        if read(tell, &mut [0; 8]).is_err_and(|errno| errno != Errno::EINTR) {
-            return;
+        match read(tell, &mut [0; 8]) {
+            // Nobody has told it anything: a stack may be half noted.
+            Err(Errno::EINTR) => continue,
+            Err(_) => return,
+            Ok(_) => {}
         }
         // Read before the stack is: what was noted by then is reported.
         let last = over.load(Ordering::Acquire);
