@@ -121,7 +121,8 @@ fn in_sandbox(lab: &mut Lab, lane: &str, answer: Errno) -> Result<Option<u8>> {
     }
 }
 
-/// From here on the calls that make an epoll answer this, in this process and in all that it starts.
+/// From here on epoll_create1, with which a loop makes its epoll, answers this, in this process and in all that it
+/// starts.
 fn refuse_epoll(answer: Errno) -> nix::Result<()> {
     // Without it, only root may.
     set_no_new_privs()?;

@@ -157,7 +157,7 @@ fn report_until(over: &AtomicBool, tell: &EventFd, threshold: Duration, mut repo
 impl Drop for Watch {
     fn drop(&mut self) {
         self.disarm();
-        // One that went off before this was handled by now: it was sent to this very thread.
+        // One that went off before this was handled by now, unless this thread blocks the signal: it was sent to it.
         // SAFETY: what the kernel had for the signal before; whoever put it there answered for it.
         let _ = unsafe { sigaction(Signal::SIGALRM, &self.before) };
         self.over.store(true, Ordering::Release);
