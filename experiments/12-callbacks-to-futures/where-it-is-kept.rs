@@ -236,7 +236,7 @@ fn sizes(lab: &Lab) {
     let in_scope = size_of_val(&in_scope(Rc::clone(&seen)));
     let two = size_of_val(&one_after_the_other(seen));
     lab.note(format!(
-        "kept over a wait {}; used up {}; in scope {}; two in turn {}",
+        "kept {}; used up {}; in scope {}; two in turn {}",
         vary("size", kept),
         vary("size", used_up),
         vary("size", in_scope),
