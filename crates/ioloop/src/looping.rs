@@ -8,6 +8,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use prefork::fork::ForkGuard;
 use waker::eventfd;
 
@@ -23,7 +24,7 @@ use crate::timers::{TimerId, Timers};
 use crate::waking::Heard;
 use crate::watchers::{Hook, Subscriber};
 use crate::watching::Handler;
-use crate::{Clock, Events, LoopHandle, Ready, Reply, Result, current};
+use crate::{Clock, Error, Events, LoopHandle, Ready, Reply, Result, current};
 
 /// How a loop is made.
 #[derive(Debug, Clone)]
@@ -155,6 +156,15 @@ impl IoLoop {
         drop(watch);
         let tokens = self.0.handlers.borrow().tokens();
         tokens.into_iter().for_each(|token| self.remove_handler(token));
+    }
+
+    /// # Errors
+    /// `EBADF` for a loop that is closed.
+    pub(crate) fn must_be_open(&self, operation: &'static str) -> Result<()> {
+        if self.0.closed.get() {
+            return Err(Error::on(operation, "a loop that is closed")(Errno::EBADF));
+        }
+        Ok(())
     }
 
     pub(crate) fn downgrade(&self) -> Weak<Inner> {

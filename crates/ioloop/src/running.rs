@@ -1,7 +1,9 @@
 //! Running a loop, and stopping it; and what the iteration asks of it.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -58,14 +60,12 @@ impl IoLoop {
     }
 
     pub(crate) fn tell(&self, iteration: Iteration) {
-        // Out of its place while it runs: it may subscribe another.
-        let subscriber = self.0.subscriber.borrow_mut().take();
-        if let Some(mut subscriber) = subscriber {
-            let ended = catch_unwind(AssertUnwindSafe(|| subscriber(self, iteration)));
-            // Back again, whatever it did: it is to see the next iteration, too.
-            self.0.subscriber.borrow_mut().get_or_insert(subscriber);
-            ended.unwrap_or_else(|thrown| resume_unwind(thrown));
-        }
+        let ended = out_of_place(&self.0.subscriber, |subscriber| {
+            if let Some(subscriber) = subscriber {
+                subscriber(self, iteration);
+            }
+        });
+        ended.unwrap_or_else(|thrown| resume_unwind(thrown));
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -84,17 +84,11 @@ impl IoLoop {
     }
 
     pub(crate) fn failed(&self, failure: Failure) {
-        // Out of its place while it runs: it may set another.
-        let mut hook = self.0.hook.borrow_mut().take();
-        let ended = catch_unwind(AssertUnwindSafe(|| match &mut hook {
+        let ended = out_of_place(&self.0.hook, |hook| match hook {
             Some(hook) => hook(self, failure),
             // Where nobody reads standard error, writing to it fails, and that is no reason to end.
             None => drop(writeln!(io::stderr(), "ioloop: {failure}")),
-        }));
-        if let Some(hook) = hook {
-            // Back again, whatever it did: it is to hear of the next failure, too.
-            self.0.hook.borrow_mut().get_or_insert(hook);
-        }
+        });
         if let Err(thrown) = ended {
             // From here it would take along what is queued, due and ready: a task whose poll is dropped waits for ever.
             // So it is a stop, and `start` goes on with it.
@@ -102,6 +96,17 @@ impl IoLoop {
             self.0.thrown.set(Some(self.0.thrown.take().unwrap_or(thrown)));
         }
     }
+}
+
+/// Run whoever looks on, if somebody does: out of its place meanwhile, since it may put another there. Otherwise it is
+/// back afterwards, whatever it did: it is to hear of what comes next, too. `Err` is what it panicked with.
+fn out_of_place<T>(place: &RefCell<Option<T>>, run: impl FnOnce(Option<&mut T>)) -> thread::Result<()> {
+    let mut taken = place.borrow_mut().take();
+    let ended = catch_unwind(AssertUnwindSafe(|| run(taken.as_mut())));
+    if let Some(taken) = taken {
+        place.borrow_mut().get_or_insert(taken);
+    }
+    ended
 }
 
 /// The loop runs as long as it lives, however that ends.

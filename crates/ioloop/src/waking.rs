@@ -3,10 +3,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use crate::{Error, IoLoop, Outcome, Reply, Result, Token};
+use crate::{IoLoop, Outcome, Reply, Result, Token};
 
 /// Who hears of a signal.
 pub(crate) type Heard = RefCell<Box<dyn FnMut(&IoLoop, Signal) -> Outcome>>;
@@ -28,9 +27,7 @@ impl IoLoop {
         mut handler: impl FnMut(&Self, Signal) -> R + 'static,
     ) -> Result<SignalToken> {
         // It would take the signal from the process, and nobody would ever hear of it.
-        if self.0.closed.get() {
-            return Err(Error::on("add_signal_handler", "a loop that is closed")(Errno::EBADF));
-        }
+        self.must_be_open("add_signal_handler")?;
         let heard: Heard = RefCell::new(Box::new(move |ioloop, signal| handler(ioloop, signal).outcome()));
         self.0.signals.add(self.0.shared.waker().get_ref().writer(), signals, heard).map(SignalToken)
     }

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use nix::errno::Errno;
-
 use crate::blocking::{Blocked, Watch};
 use crate::trace::Iteration;
-use crate::{Error, Failure, IoLoop, Result};
+use crate::{Failure, IoLoop, Result};
 
 /// Hears of what goes wrong.
 pub(crate) type Hook = Box<dyn FnMut(&IoLoop, Failure)>;
@@ -47,9 +45,7 @@ impl IoLoop {
         drop(previous);
         if let Some(threshold) = threshold {
             // Nothing of it runs any more, and another loop may want the watch.
-            if self.0.closed.get() {
-                return Err(Error::on("set_blocking_threshold", "a loop that is closed")(Errno::EBADF));
-            }
+            self.must_be_open("set_blocking_threshold")?;
             let watch = Watch::new(threshold, report)?;
             if self.is_started() {
                 watch.arm();

@@ -41,9 +41,7 @@ impl IoLoop {
     }
 
     pub(crate) fn register(&self, fd: RawFd, interest: Events, run: Run) -> Result<Token> {
-        if self.0.closed.get() {
-            return Err(Error::on("add_handler", "a loop that is closed")(Errno::EBADF));
-        }
+        self.must_be_open("add_handler")?;
         let token = self.0.handlers.borrow_mut().insert(Handler { fd, interest, run: Some(run) });
         let added = self.0.poller.borrow_mut().add(fd, token, interest);
         if added.is_err() {

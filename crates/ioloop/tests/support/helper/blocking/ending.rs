@@ -62,7 +62,6 @@ fn is_marked(number: i32) -> bool {
 
 pub fn restored() -> Outcome {
     take_over()?;
-    let files = descriptors()?.len();
     let before = descriptors()?;
     let watch = Watch::new(SHORT, |_| ())?;
     let unmarked =
@@ -73,7 +72,7 @@ pub fn restored() -> Outcome {
     drop(watch);
     spin(&for_a_while());
     println!("late {}", CALLS.load(SeqCst));
-    println!("descriptors {}", descriptors()?.len() - files);
+    println!("descriptors {}", descriptors()?.len() - before.len());
     println!("signal {}", compared()?);
     raise(Signal::SIGALRM)?;
     println!("previous {}", CALLS.load(SeqCst));
