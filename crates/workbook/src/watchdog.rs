@@ -23,6 +23,7 @@ mod running;
 pub use ending::Ending;
 pub use interrupt::Interrupted;
 use running::{Family, Running};
+pub use running::{ends_with_this, pid_of};
 
 /// How long a program may be silent.
 pub const SILENCE: Duration = Duration::from_secs(10);

@@ -7,22 +7,18 @@
 use std::cmp::Reverse;
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
-use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getpid, getppid};
 
 use super::{Proof, steps};
 use crate::catalogue::Exercise;
-use crate::watchdog::interrupt;
+use crate::watchdog::{self, interrupt};
 
 /// A copy has a target folder of some hundred megabytes, so that there are not as many as anybody's cores.
 const MOST: usize = 4;
@@ -40,7 +36,7 @@ pub fn prove(exercises: &[&Exercise], bar: &ProgressBar) -> Result<Vec<Proof>> {
     let mut free: Vec<usize> = (1..=cores.min(MOST)).rev().collect();
     // The longest first, or the last one of them would keep everybody waiting.
     let mut order: Vec<usize> = (0..exercises.len()).collect();
-    order.sort_by_key(|&place| Reverse(steps(exercises[place])));
+    order.sort_by_cached_key(|&place| Reverse(steps(exercises[place])));
     let mut order = order.into_iter();
     let mut proofs: Vec<Proof> = exercises.iter().map(|_| Proof::default()).collect();
     let mut working: Vec<Worker<'_>> = Vec::new();
@@ -90,14 +86,8 @@ impl<'a> Worker<'a> {
         let mut command = Command::new(program);
         command.args(["verify", "--json", "--copy", &copy.to_string(), &exercise.name]);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
-        let me = getpid();
-        let die_with_me = move || {
-            // Not SIGKILL: it has programs of its own to end.
-            prctl::set_pdeathsig(Signal::SIGTERM)?;
-            if getppid() == me { Ok(()) } else { Err(Errno::ESRCH.into()) }
-        };
-        // SAFETY: between fork and exec only prctl and getppid are called, which are bare system calls.
-        unsafe { command.pre_exec(die_with_me) };
+        // Not SIGKILL: it has programs of its own to end.
+        watchdog::ends_with_this(&mut command, Signal::SIGTERM);
         let child = command.spawn().context("cannot start a worker")?;
         Ok(Self { exercise, place, copy, child, output, errors })
     }
@@ -122,7 +112,7 @@ impl<'a> Worker<'a> {
 impl Drop for Worker<'_> {
     fn drop(&mut self) {
         if !self.has_ended() {
-            let _ = kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM);
+            let _ = kill(watchdog::pid_of(&self.child), Signal::SIGTERM);
             let _ = self.child.wait();
         }
     }

@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::{Pid, getpid};
+use nix::unistd::{Pid, getpid, getppid};
 
 use super::interrupt;
 use crate::processes;
@@ -59,13 +59,7 @@ impl Running {
         if family != Family::InFront {
             command.process_group(0);
         }
-        let me = getpid();
-        let die_with_me = move || {
-            prctl::set_pdeathsig(Signal::SIGKILL)?;
-            if nix::unistd::getppid() == me { Ok(()) } else { Err(Errno::ESRCH.into()) }
-        };
-        // SAFETY: between fork and exec only prctl and getppid are called, which are bare system calls.
-        unsafe { command.pre_exec(die_with_me) };
+        ends_with_this(command, Signal::SIGKILL);
         let child = command.spawn();
         let child = child.with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let ended = pidfd(pid_of(&child));
@@ -135,7 +129,19 @@ impl Drop for Running {
     }
 }
 
-fn pid_of(child: &Child) -> Pid {
+/// Have the program that is started get this signal when this process ends, however that comes about.
+pub fn ends_with_this(command: &mut Command, signal: Signal) {
+    let me = getpid();
+    let ask = move || {
+        prctl::set_pdeathsig(signal)?;
+        // It may have ended before.
+        if getppid() == me { Ok(()) } else { Err(Errno::ESRCH.into()) }
+    };
+    // SAFETY: between fork and exec only prctl and getppid are called, which are bare system calls.
+    unsafe { command.pre_exec(ask) };
+}
+
+pub fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(child.id().cast_signed())
 }
 
