@@ -17,6 +17,11 @@ use nix::unistd::{read, write};
 
 const FEW: usize = 10;
 const MANY: usize = 1000;
+/// What is that many times as long has grown. A call of 1000 is 20 to 40 times as long as one of 10 where it goes
+/// through all of them; the way into the kernel alone, which both pay, differs from machine to machine.
+const GROWS: f64 = 5.0;
+/// How often the few and the many take turns.
+const TURNS: usize = 8;
 /// How many are watched in the drawing. select has no place for a number from 1024 on.
 const SIZES: [usize; 7] = [10, 30, 100, 300, 1000, 3000, 9000];
 /// How many of a thousand are ready in the other one.
@@ -49,9 +54,8 @@ fn main() -> ExitCode {
             let crowd = (0..MANY).map(|_| idle()).collect::<Result<Vec<_>>>()?;
             they_sleep(lab, &crowd)?;
             write(&crowd[0], &1_u64.to_ne_bytes())?;
-            let few = [by_select(&crowd[..FEW], 1)?, by_poll(&crowd[..FEW], 1)?, by_epoll(&crowd[..FEW], 1)?];
+            let (few, many) = few_and_many(&crowd)?;
             lab.note(format!("one of {FEW} is ready: {}", said(&few)));
-            let many = [by_select(&crowd, 1)?, by_poll(&crowd, 1)?, by_epoll(&crowd, 1)?];
             lab.note(format!("one of {MANY}: {}", said(&many)));
             let all = with_ready(&crowd, MANY)?;
             lab.note(format!("{MANY} of {MANY}: {}", said(&all)));
@@ -61,16 +65,16 @@ fn main() -> ExitCode {
                 ));
             }
             lab.check(
-                many[1] > 20.0 * many[2],
-                format!("of {MANY}, poll takes more than 20 times as long as epoll"),
+                many[1] > GROWS * many[2],
+                format!("of {MANY}, poll takes more than {GROWS} times as long as epoll"),
             );
             lab.check(
-                all[2] > 20.0 * many[2] && all[2] * 4.0 > all[1],
+                all[2] > GROWS * many[2] && all[2] * 4.0 > all[1],
                 "epoll's time grows with those that are ready; with all of them it saves nothing",
             );
             lab.draw(|| against_watched(crowd, limit))?;
             lab.draw(against_ready)?;
-            match [0, 1, 2].map(|i| many[i] > 8.0 * few[i]) {
+            match [0, 1, 2].map(|i| many[i] > GROWS * few[i]) {
                 [false, false, false] => Ok(0),
                 [true, true, false] => Ok(1),
                 [true, false, false] => Ok(2),
@@ -181,6 +185,19 @@ fn own_time() -> nix::Result<Duration> {
 fn said(times: &[f64; 3]) -> String {
     let [select, poll, epoll] = times.map(|ns| vary("µs", format!("{:.2}", ns / 1000.0)));
     format!("select {select} µs, poll {poll} µs, epoll {epoll} µs")
+}
+
+/// The three of them, with one ready of the few, and of all. They take turns, so that a while in which this machine is
+/// slow falls on both.
+fn few_and_many(crowd: &[OwnedFd]) -> Result<([f64; 3], [f64; 3])> {
+    let mut times = [[f64::INFINITY; 3]; 2];
+    for _ in 0..TURNS {
+        for (times, watched) in times.iter_mut().zip([&crowd[..FEW], crowd]) {
+            let now = [by_select(watched, 1)?, by_poll(watched, 1)?, by_epoll(watched, 1)?];
+            *times = [0, 1, 2].map(|i| times[i].min(now[i]));
+        }
+    }
+    Ok(times.into())
 }
 
 /// The three of them, with so many of a thousand ready.

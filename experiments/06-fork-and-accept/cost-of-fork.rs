@@ -58,7 +58,7 @@ fn main() -> ExitCode {
                 large.tables > small.tables + entries / 2,
                 "the child is born with a page table for all of its parent's memory",
             );
-            let grows = |cost: fn(&Costs) -> Duration| cost(&large) > 8 * cost(&small);
+            let grows = |cost: fn(&Costs) -> Duration| cost(&large) > 4 * cost(&small);
             lab.check(grows(|costs| costs.pre_exec), "Command with a pre_exec closure costs more too");
             drop(memory);
             let nothing = nothing(lab)?;
