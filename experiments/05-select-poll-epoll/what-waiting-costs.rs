@@ -17,11 +17,8 @@ use nix::unistd::{read, write};
 
 const FEW: usize = 10;
 const MANY: usize = 1000;
-/// What is that many times as long has grown. A call of 1000 is 20 to 40 times as long as one of 10 where it goes
-/// through all of them; the way into the kernel alone, which both pay, differs from machine to machine.
+/// What takes that many times as long has grown: 20 to 40 are usual, as the way into the kernel differs by machine.
 const GROWS: f64 = 5.0;
-/// How often the few and the many take turns.
-const TURNS: usize = 8;
 /// How many are watched in the drawing. select has no place for a number from 1024 on.
 const SIZES: [usize; 7] = [10, 30, 100, 300, 1000, 3000, 9000];
 /// How many of a thousand are ready in the other one.
@@ -64,10 +61,8 @@ fn main() -> ExitCode {
                     "somebody traces this process, and that takes longer than any of the calls",
                 ));
             }
-            lab.check(
-                many[1] > GROWS * many[2],
-                format!("of {MANY}, poll takes more than {GROWS} times as long as epoll"),
-            );
+            let said = format!("of {MANY}, poll takes more than {GROWS} times as long as epoll");
+            lab.check(many[1] > GROWS * many[2], said);
             lab.check(
                 all[2] > GROWS * many[2] && all[2] * 4.0 > all[1],
                 "epoll's time grows with those that are ready; with all of them it saves nothing",
@@ -187,11 +182,10 @@ fn said(times: &[f64; 3]) -> String {
     format!("select {select} µs, poll {poll} µs, epoll {epoll} µs")
 }
 
-/// The three of them, with one ready of the few, and of all. They take turns, so that a while in which this machine is
-/// slow falls on both.
+/// The three of them, with one ready of the few, and of all: in turns, so that a slow while falls on both.
 fn few_and_many(crowd: &[OwnedFd]) -> Result<([f64; 3], [f64; 3])> {
     let mut times = [[f64::INFINITY; 3]; 2];
-    for _ in 0..TURNS {
+    for _ in 0..8 {
         for (times, watched) in times.iter_mut().zip([&crowd[..FEW], crowd]) {
             let now = [by_select(watched, 1)?, by_poll(watched, 1)?, by_epoll(watched, 1)?];
             *times = [0, 1, 2].map(|i| times[i].min(now[i]));
