@@ -51,8 +51,8 @@ impl Stack {
         }
         let mut found = 0;
         // SAFETY: it is this thread alone that is walked. The unwinder reads the stack and the program's own tables,
-        // takes no lock that this thread could hold (glibc finds the tables without one), and allocates nothing, since
-        // it was called before.
+        // takes no lock that this thread could hold (glibc from 2.35 on finds the tables without one), and allocates
+        // nothing, since it was called before.
         unsafe {
             backtrace::trace_unsynchronized(|frame| {
                 self.frames[found].store(frame.ip() as usize, Ordering::Relaxed);

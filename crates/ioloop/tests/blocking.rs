@@ -191,6 +191,16 @@ fn dropped_everything_is_as_it_was() {
 }
 
 #[test]
+fn an_alarm_at_the_last_moment_is_nobody_elses() {
+    assert_eq!(
+        watched("at-the-last-moment").line("late"),
+        "0",
+        "a watch was dropped two thousand times, about when its alarm went off, and so many alarms had another handler: \
+         by default they end the process. Disarm the timer before you give the signal back"
+    );
+}
+
+#[test]
 fn no_program_that_is_started_has_its_descriptors() {
     assert_eq!(
         watched("restored").line("unmarked"),

@@ -18,6 +18,9 @@ use std::time::Duration;
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop, NoResult};
 use nix::errno::Errno;
+use nix::libc;
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
+use nix::unistd::Pid;
 use support::{LONG, Log, a_pipe, on_each_with_a_fake_clock, turns};
 
 const S: Duration = Duration::from_secs(1);
@@ -236,6 +239,50 @@ fn a_wake_from_another_thread_polls_the_task() {
         );
         thread.join().unwrap();
     }
+}
+
+/// From now on this thread has this core and no other; and it runs only when nobody else wants that, if it `gives_way`.
+/// See sched(7), SCHED_IDLE.
+fn share_a_core(core: usize, gives_way: bool) {
+    let mut cores = CpuSet::new();
+    cores.set(core).unwrap();
+    sched_setaffinity(Pid::from_raw(0), &cores).expect("a thread may have fewer cores than it had");
+    if gives_way {
+        let priority = libc::sched_param { sched_priority: 0 };
+        // SAFETY: it is read during the call, and by nobody afterwards.
+        let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const priority) };
+        Errno::result(result).expect("a thread may give way to all others");
+    }
+}
+
+#[test]
+fn a_wake_is_not_lost_when_the_loop_is_faster_than_whoever_wakes_it() {
+    let ioloop = IoLoop::new().unwrap();
+    let core = sched_getcpu().unwrap();
+    share_a_core(core, false);
+    let (sender, receiver) = mpsc::channel::<Waker>();
+    let thread = thread::spawn(move || {
+        share_a_core(core, true);
+        // As soon as the loop has something to do, this thread stands still, in the middle of the wake; and goes on
+        // when the task has been polled, and the loop sleeps.
+        receiver.into_iter().for_each(Waker::wake);
+    });
+    let mut left = 5;
+    let operation = poll_fn(move |context| {
+        left -= 1;
+        if left == 0 {
+            return Poll::Ready(());
+        }
+        sender.send(context.waker().clone()).expect("the thread waits for it");
+        Poll::Pending
+    });
+    let result = ioloop.run_sync(operation, Some(LONG));
+    assert!(
+        result.is_ok(),
+        "a thread has put a poll into the queue, and before it went on the loop had polled. Woken once more after that, \
+         it polled nobody for {LONG:?}. Whatever says that a poll is queued is to be said first: {result:?}"
+    );
+    thread.join().unwrap();
 }
 
 #[test]

@@ -59,6 +59,7 @@ pub fn run(what: &str) -> Outcome {
         "twice" => sharing::twice(),
         "storm" => sharing::storm(),
         "restored" => ending::restored(),
+        "at-the-last-moment" => ending::at_the_last_moment(),
         "joined" => ending::joined(),
         "last" => ending::last(),
         "panicked" => ending::panicked(),

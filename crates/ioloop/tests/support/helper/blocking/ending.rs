@@ -79,6 +79,19 @@ pub fn restored() -> Outcome {
     Ok(())
 }
 
+/// An alarm goes off at about the time at which its watch is dropped, many times over.
+pub fn at_the_last_moment() -> Outcome {
+    take_over()?;
+    step("watches are dropped");
+    for round in 0..2000 {
+        let watch = Watch::new(Duration::from_nanos(100 * (round % 200)), |_| ())?;
+        watch.arm();
+        drop(watch);
+    }
+    println!("late {}", CALLS.load(SeqCst));
+    Ok(())
+}
+
 /// A report that goes on when it is told to.
 fn held(reports: &Reports) -> (impl FnMut(&Blocked) + Send + 'static, Arc<AtomicUsize>, mpsc::Sender<()>) {
     let (release, released) = mpsc::channel();
