@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::Duration;
@@ -103,9 +104,11 @@ impl IoLoop {
 fn out_of_place<T>(place: &RefCell<Option<T>>, run: impl FnOnce(Option<&mut T>)) -> thread::Result<()> {
     let mut taken = place.borrow_mut().take();
     let ended = catch_unwind(AssertUnwindSafe(|| run(taken.as_mut())));
-    if let Some(taken) = taken {
-        place.borrow_mut().get_or_insert(taken);
-    }
+    let mut there = place.borrow_mut();
+    let replaced = if there.is_none() { mem::replace(&mut *there, taken) } else { taken };
+    // When nothing is borrowed: its drop may put yet another there.
+    drop(there);
+    drop(replaced);
     ended
 }
 

@@ -60,6 +60,43 @@ fn a_hook_that_fails_again_and_again_ends_the_loop_each_time() {
     });
 }
 
+/// Puts a last hook and a last subscriber there when it is dropped.
+struct SetsTheLast(IoLoop, Log<&'static str>);
+
+impl Drop for SetsTheLast {
+    fn drop(&mut self) {
+        let (hook, subscriber) = (self.1.clone(), self.1.clone());
+        self.0.handle_callback_exception(move |_, _| hook.add("the last hook"));
+        self.0.subscribe(move |_, _| subscriber.add("the last subscriber"));
+    }
+}
+
+#[test]
+fn who_is_replaced_from_inside_may_set_another_when_it_is_dropped() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let last = SetsTheLast(ioloop.clone(), log.clone());
+        ioloop.handle_callback_exception(move |ioloop, _| {
+            let _ = &last;
+            ioloop.handle_callback_exception(|_, _| ());
+        });
+        let last = SetsTheLast(ioloop.clone(), log.clone());
+        ioloop.subscribe(move |ioloop, _| {
+            let _ = &last;
+            ioloop.subscribe(|_, _| ());
+        });
+        ioloop.add_callback(|_| -> () { panics("in the first callback") });
+        turns(ioloop, 2);
+        ioloop.add_callback(|_| -> () { panics("in the second callback") });
+        turns(ioloop, 1);
+        let seen = log.take();
+        assert!(
+            seen.contains(&"the last hook") && seen.contains(&"the last subscriber"),
+            "a hook and a subscriber have replaced themselves, and set another when they were dropped: {seen:?}"
+        );
+    });
+}
+
 #[test]
 fn a_subscriber_that_fails_ends_the_loop_and_sees_the_next_iteration() {
     on_each(|ioloop| {
