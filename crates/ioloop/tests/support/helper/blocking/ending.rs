@@ -82,8 +82,8 @@ pub fn restored() -> Outcome {
 /// An alarm goes off at about the time at which its watch is dropped, many times over.
 pub fn at_the_last_moment() -> Outcome {
     take_over()?;
-    step("watches are dropped");
     for round in 0..2000 {
+        step("a watch is dropped at about the time of its alarm");
         let watch = Watch::new(Duration::from_nanos(100 * (round % 200)), |_| ())?;
         watch.arm();
         drop(watch);
