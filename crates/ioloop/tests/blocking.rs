@@ -195,7 +195,7 @@ fn an_alarm_at_the_last_moment_is_nobody_elses() {
     assert_eq!(
         watched("at-the-last-moment").line("late"),
         "0",
-        "a watch was dropped two thousand times, about when its alarm went off, and so many alarms had another handler: \
+        "a watch was dropped some hundred times, about when its alarm went off, and so many alarms had another handler: \
          by default they end the process. Disarm the timer before you give the signal back"
     );
 }
