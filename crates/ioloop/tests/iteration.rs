@@ -5,13 +5,16 @@ mod support;
 
 use std::cell::Cell;
 use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use ioloop::poller::Kind;
 use ioloop::{Events, IoLoop, Iteration, Origin};
+use nix::fcntl::{FcntlArg, fcntl};
 use support::counting::allocations;
-use support::{Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock, panics};
+use support::{Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock, panics, turns};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -413,6 +416,43 @@ fn whoever_is_removed_in_the_same_turn_does_not_run() {
         ioloop.start().unwrap();
         assert_eq!(log.len(), 1, "two were ready, and the first removed the other, which ran all the same");
         made.into_iter().flatten().for_each(|token| ioloop.remove_handler(token));
+    });
+}
+
+/// A number that its owner closes elsewhere: what no safe program can do.
+struct Kept(RawFd);
+
+impl AsFd for Kept {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the kernel is asked about the number, and answers that it is not open. No other test has one as high.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
+/// epoll forgets it; poll and select report it at each wait.
+#[test]
+fn what_is_not_open_any_more_is_reported_and_its_handler_does_not_run() {
+    on_each(|ioloop| {
+        let (log, reported) = (Log::default(), Log::default());
+        let seen = reported.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.origin));
+        let (reader, _writer) = a_pipe();
+        let number = fcntl(&reader, FcntlArg::F_DUPFD_CLOEXEC(200)).unwrap();
+        // SAFETY: it was made a line above, and nobody else has it.
+        let owner = unsafe { OwnedFd::from_raw_fd(number) };
+        let seen = log.clone();
+        ioloop.add_handler(Kept(number), Events::READ, move |_, _, events| seen.add(events)).unwrap();
+        drop(owner);
+        turns(ioloop, 5);
+        assert_eq!(
+            log.take(),
+            [],
+            "a descriptor was closed elsewhere, and its handler was run in five turns. The function `dispatch` of \
+             src/dispatch.rs does that; `ioloop.dispatch` looks what the poller says first"
+        );
+        if ioloop.kind() != Kind::Epoll {
+            assert_eq!(reported.take(), [Origin::Handler(number)], "of one that is not open, in five turns");
+        }
     });
 }
 
