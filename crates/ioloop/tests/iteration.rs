@@ -259,6 +259,47 @@ fn a_stop_from_another_thread_before_the_start_counts_too() {
     });
 }
 
+#[test]
+fn a_stop_from_another_thread_is_obeyed_before_the_sleep() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        ioloop.call_at(5 * S, IoLoop::stop);
+        ioloop.add_callback(|ioloop| {
+            let handle = ioloop.handle();
+            std::thread::spawn(move || handle.stop()).join().unwrap().unwrap();
+        });
+        ioloop.start().unwrap();
+        assert_eq!(
+            ioloop.time(),
+            Duration::ZERO,
+            "another thread stopped it while a callback ran, and it went on: `is_running` asks for that stop too"
+        );
+    });
+}
+
+#[test]
+fn one_that_is_closed_comes_back() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let told = told(ioloop, 3);
+        ioloop.add_callback(IoLoop::close);
+        ioloop.start().unwrap();
+        assert_eq!(
+            told.take(),
+            [],
+            "a callback closed the loop, which has nothing left to wait for, and it slept: `is_running` says so"
+        );
+    });
+}
+
+/// For the time of a start, another file has the number of its epoll.
+#[test]
+fn an_error_of_the_poller_ends_it() {
+    assert_eq!(
+        helper_said(&["sources", "broken"]).line("start"),
+        "EINVAL, and then Ok",
+        "the wait failed, and what `wait` answers is to come out of `run`. The next start waits as ever"
+    );
+}
+
 /// The one from inside, and at the same time one from outside.
 #[test]
 fn two_stops_of_one_run_are_one() {
