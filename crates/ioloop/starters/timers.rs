@@ -53,7 +53,7 @@ impl<T> Timers<T> {
         todo!("hand out what {timer:?} carries, once: write `take` in exercises/timers.rs")
     }
 
-    /// How many are kept, those among them that are only a mark.
+    /// How many wait, with those of whom only a mark is left. What was collected waits no more.
     pub fn len(&self) -> usize {
         todo!("count what waits, marks too: write `len` in exercises/timers.rs")
     }

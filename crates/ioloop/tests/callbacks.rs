@@ -68,6 +68,8 @@ fn a_batch_says_how_many_there_are() {
     assert_eq!(batch.len(), 3, "what was queued when it was taken, and not what came since");
     assert!(!batch.is_empty());
     assert_eq!(callbacks.len(), 1, "what is queued, and not what was taken");
+    let empty = Callbacks::<u8>::default();
+    assert!(empty.take().is_empty(), "nothing was queued, and there is something in the batch");
 }
 
 #[test]
@@ -79,6 +81,11 @@ fn what_is_left_of_a_batch_is_forgotten() {
             let mut batch = callbacks.take();
             if ran > 0 {
                 assert_eq!(batch.drain().take(ran).collect::<Vec<_>>(), [0, 1]);
+                assert_eq!(
+                    batch.drain().collect::<Vec<_>>(),
+                    [],
+                    "whoever drained the batch asked for {ran} of 4, and the rest is handed out later"
+                );
             }
         }
         // The room of one batch is the queue of the next but one.
@@ -121,7 +128,8 @@ fn a_callback_that_is_dropped_may_add_another() {
         assert_eq!(
             run(&callbacks).iter().filter(|added| added.is_none()).count(),
             1,
-            "what it added is queued: {what}"
+            "{what} drops a callback, which adds another, and that is not queued. Is it dropped as well, since dropping \
+             goes on until nothing is queued? Or was the first one never dropped?"
         );
     }
 }

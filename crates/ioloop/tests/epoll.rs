@@ -5,7 +5,9 @@ mod support;
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -13,10 +15,14 @@ use ioloop::epoll::Epoll;
 use ioloop::poller::Poller;
 use ioloop::{Events, Ready, Token};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::socket::{MsgFlags, send};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::unistd::dup3;
 use support::helper_said;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
@@ -32,8 +38,13 @@ fn an_epoll() -> Epoll {
 /// What is ready now, in a buffer that held something else.
 #[track_caller]
 fn ready(epoll: &mut Epoll) -> Vec<Ready> {
-    let mut ready = vec![Ready { token: Token { index: 7, generation: 7 }, events: Events::URGENT }];
+    let before = Ready { token: Token { index: 7, generation: 7 }, events: Events::URGENT };
+    let mut ready = vec![before];
     epoll.wait(&mut ready, NOW).expect("a wait is no error");
+    assert!(
+        !ready.contains(&before),
+        "what was in the buffer before the wait is still there: what is ready takes its place, also if that is nothing"
+    );
     ready
 }
 
@@ -41,7 +52,12 @@ fn ready(epoll: &mut Epoll) -> Vec<Ready> {
 #[track_caller]
 fn reported(epoll: &mut Epoll) -> Option<Events> {
     let ready = ready(epoll);
-    assert!(ready.len() <= 1, "one descriptor is watched, and {ready:?} is reported");
+    assert!(
+        ready.len() <= 1,
+        "one descriptor is watched, and {} events are reported: epoll_wait(2) answers how many it has written into \
+         the array, and the rest of that says nothing",
+        ready.len()
+    );
     ready.first().map(|ready| ready.events)
 }
 
@@ -143,7 +159,8 @@ fn a_hang_up_and_an_error_are_reported_unasked() {
         assert_eq!(
             reported(&mut epoll),
             Some(Events::HANGUP),
-            "the writer is gone. The kernel says so to whoever asked for {interest:?}: was it filtered out?"
+            "the writer is gone. The kernel says so to whoever asked for {interest:?}: was it filtered out? Or \
+             was something added? What it means is for whoever is called"
         );
     }
     let (mut epoll, (reader, writer)) = (an_epoll(), pipe().unwrap());
@@ -152,7 +169,60 @@ fn a_hang_up_and_an_error_are_reported_unasked() {
     assert_eq!(
         reported(&mut epoll),
         Some(Events::ERROR),
-        "the reader is gone. The kernel says so to whoever asked for nothing: was it filtered out?"
+        "the reader is gone. The kernel says so to whoever asked for nothing: was it filtered out? Or was something added?"
+    );
+}
+
+#[test]
+fn what_is_urgent_is_reported_to_whoever_asked_for_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let receiver = listener.accept().unwrap().0;
+    let mut epoll = an_epoll();
+    epoll.add(receiver.as_raw_fd(), TOKEN, Events::URGENT).unwrap();
+    send(sender.as_raw_fd(), b"!", MsgFlags::MSG_OOB).unwrap();
+    let mut polled = [PollFd::new(receiver.as_fd(), PollFlags::POLLPRI)];
+    assert_eq!(poll(&mut polled, PollTimeout::NONE).unwrap(), 1, "poll(2) says that it has come");
+    assert_eq!(
+        reported(&mut epoll),
+        Some(Events::URGENT),
+        "a byte of out-of-band data came, and it was asked for: did EPOLLPRI get lost on its way?"
+    );
+}
+
+#[test]
+fn half_a_hang_up_is_not_reported_unasked() {
+    for interest in [Events::empty(), Events::URGENT] {
+        let (mut epoll, (ours, theirs)) = (an_epoll(), UnixStream::pair().unwrap());
+        epoll.add(ours.as_raw_fd(), TOKEN, interest).unwrap();
+        theirs.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(
+            reported(&mut epoll),
+            None,
+            "the peer writes no more, and still reads. Nobody asked for that: does it get EPOLLRDHUP in addition?"
+        );
+    }
+}
+
+/// One that is not removed before it is closed, and of which there is a duplicate, is reported still. By then its number
+/// can be another's.
+#[test]
+fn what_is_reported_late_has_its_own_token_and_not_that_of_its_number() {
+    let (mut epoll, (first, mut writer), (second, _other)) = (an_epoll(), pipe().unwrap(), pipe().unwrap());
+    let _duplicate = first.try_clone().unwrap();
+    let mut number = OwnedFd::from(first);
+    epoll.add(number.as_raw_fd(), TOKEN, Events::READ).unwrap();
+    dup3(&second, &mut number, OFlag::O_CLOEXEC).unwrap();
+    let new = Token { index: 1, generation: 1 };
+    epoll
+        .add(number.as_raw_fd(), new, Events::READ)
+        .expect("the number is another pipe's, which was never added");
+    writer.write_all(b"x").unwrap();
+    assert_eq!(
+        ready(&mut epoll),
+        [Ready { token: TOKEN, events: Events::READ }],
+        "a byte came into the first pipe, whose number the second one has now, and it is reported as the second's: \
+         does the number go to the kernel, and is the token looked up by it?"
     );
 }
 
@@ -189,7 +259,7 @@ fn a_number_that_nobody_has_is_ebadf() {
             [epoll.add(fd, TOKEN, Events::READ), epoll.modify(fd, TOKEN, Events::READ), epoll.remove(fd)]
         }));
         for answer in answers.expect("a number that nobody has is an error, and no panic") {
-            let error = answer.expect_err("nobody has this number");
+            let error = answer.expect_err("the kernel said that nobody has this number, and it became Ok");
             assert_eq!(error.errno, Errno::EBADF, "{error}");
         }
     }

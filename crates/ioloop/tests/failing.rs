@@ -263,7 +263,7 @@ fn an_error_of_any_poller_comes_out_of_start_with_its_name() {
         };
         let error = answer.line("start");
         assert!(
-            error.starts_with(call) && error.contains("the loop's") && error.contains("ENOMEM"),
+            error.starts_with(&format!("{call} on ")) && error.contains("ENOMEM"),
             "{poller}: what failed, on what, and why? It said: {error}"
         );
         assert_eq!(answer.line("again"), "ran", "{poller}: after its error the loop can be started again");

@@ -5,12 +5,16 @@ mod support;
 
 use std::cell::Cell;
 use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use ioloop::{Events, IoLoop, Iteration};
-use support::{Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock};
+use ioloop::poller::Kind;
+use ioloop::{Events, IoLoop, Iteration, Origin};
+use nix::fcntl::{FcntlArg, fcntl};
+use support::counting::allocations;
+use support::{Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock, panics, turns};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -255,6 +259,47 @@ fn a_stop_from_another_thread_before_the_start_counts_too() {
     });
 }
 
+#[test]
+fn a_stop_from_another_thread_is_obeyed_before_the_sleep() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        ioloop.call_at(5 * S, IoLoop::stop);
+        ioloop.add_callback(|ioloop| {
+            let handle = ioloop.handle();
+            std::thread::spawn(move || handle.stop()).join().unwrap().unwrap();
+        });
+        ioloop.start().unwrap();
+        assert_eq!(
+            ioloop.time(),
+            Duration::ZERO,
+            "another thread stopped it while a callback ran, and it went on: `is_running` asks for that stop too"
+        );
+    });
+}
+
+#[test]
+fn one_that_is_closed_comes_back() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let told = told(ioloop, 3);
+        ioloop.add_callback(IoLoop::close);
+        ioloop.start().unwrap();
+        assert_eq!(
+            told.take(),
+            [],
+            "a callback closed the loop, which has nothing left to wait for, and it slept: `is_running` says so"
+        );
+    });
+}
+
+/// For the time of a start, another file has the number of its epoll.
+#[test]
+fn an_error_of_the_poller_ends_it() {
+    assert_eq!(
+        helper_said(&["sources", "broken"]).line("start"),
+        "EINVAL, and then Ok",
+        "the wait failed, and what `wait` answers is to come out of `run`. The next start waits as ever"
+    );
+}
+
 /// The one from inside, and at the same time one from outside.
 #[test]
 fn two_stops_of_one_run_are_one() {
@@ -415,6 +460,43 @@ fn whoever_is_removed_in_the_same_turn_does_not_run() {
     });
 }
 
+/// A number that its owner closes elsewhere: what no safe program can do.
+struct Kept(RawFd);
+
+impl AsFd for Kept {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the kernel is asked about the number, and answers that it is not open. No other test has one as high.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
+/// epoll forgets it; poll and select report it at each wait.
+#[test]
+fn what_is_not_open_any_more_is_reported_and_its_handler_does_not_run() {
+    on_each(|ioloop| {
+        let (log, reported) = (Log::default(), Log::default());
+        let seen = reported.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.origin));
+        let (reader, _writer) = a_pipe();
+        let number = fcntl(&reader, FcntlArg::F_DUPFD_CLOEXEC(200)).unwrap();
+        // SAFETY: it was made a line above, and nobody else has it.
+        let owner = unsafe { OwnedFd::from_raw_fd(number) };
+        let seen = log.clone();
+        ioloop.add_handler(Kept(number), Events::READ, move |_, _, events| seen.add(events)).unwrap();
+        drop(owner);
+        turns(ioloop, 5);
+        assert_eq!(
+            log.take(),
+            [],
+            "a descriptor was closed elsewhere, and its handler was run in five turns. The function `dispatch` of \
+             src/dispatch.rs does that; `ioloop.dispatch` looks what the poller says first"
+        );
+        if ioloop.kind() != Kind::Epoll {
+            assert_eq!(reported.take(), [Origin::Handler(number)], "of one that is not open, in five turns");
+        }
+    });
+}
+
 #[test]
 fn with_a_callback_queued_it_does_not_sleep() {
     on_each_with_a_fake_clock(|ioloop, _| {
@@ -461,7 +543,8 @@ fn until_a_deadline_it_sleeps_once() {
             assert_eq!(
                 asked.len(),
                 1,
-                "until a deadline in {deadline:?} it slept so often: rounded down, the rest is no time, again and again"
+                "until a deadline in {deadline:?} it told of so many sleeps, {asked:?}: rounded down, the rest is no time, \
+                 again and again; and a turn that was stopped has not slept"
             );
             assert_eq!(asked[0], deadline, "how long it wanted to sleep");
             assert_eq!(ioloop.time(), deadline, "the time when the timer ran");
@@ -480,6 +563,96 @@ fn the_sleep_is_what_is_left_until_the_deadline() {
             ioloop.time(),
             5 * S,
             "a callback took 2 s, and the timer in 5 s was late by as much: what is left is worked out last"
+        );
+    });
+}
+
+#[test]
+fn what_a_callback_does_to_the_timers_is_in_the_sleep() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let told = told(ioloop, 50);
+        let far = ioloop.call_at(10 * S, |_| ());
+        ioloop.add_callback(move |ioloop| {
+            ioloop.call_at(2 * S, move |ioloop| {
+                ioloop.call_at(5 * S, IoLoop::stop);
+                ioloop.remove_timeout(far);
+            });
+        });
+        ioloop.call_at(S, |_| ());
+        let soon = ioloop.call_at(S / 2, |_| ());
+        ioloop.add_callback(move |ioloop| ioloop.remove_timeout(soon));
+        ioloop.start().unwrap();
+        let asked: Vec<_> = told.take().iter().map(|iteration| iteration.asked).collect();
+        assert_eq!(
+            asked,
+            [S, S, 3 * S],
+            "timers were due in 0.5, 1 and 10 s. Callbacks cancelled the first, and set one for 2 s, which set one for 5: \
+             whoever looks up the nearest deadline before all of that has run sleeps for another"
+        );
+    });
+}
+
+#[test]
+fn what_goes_wrong_in_one_is_reported_and_the_next_one_runs() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let (log, reported) = (Log::default(), Log::default());
+        let seen = reported.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.origin));
+        ioloop.add_callback(|_| Err::<(), _>("it fails"));
+        ioloop.add_callback(|_| -> () { panics("it panics") });
+        let seen = log.clone();
+        ioloop.add_callback(move |_| seen.add("callback"));
+        ioloop.call_at(Duration::ZERO, |_| Err::<(), _>("it fails"));
+        ioloop.call_at(Duration::ZERO, |_| -> () { panics("it panics") });
+        let seen = log.clone();
+        ioloop.call_at(Duration::ZERO, move |ioloop| {
+            seen.add("timer");
+            ioloop.stop();
+        });
+        let ended = catch_unwind(AssertUnwindSafe(|| ioloop.start()));
+        ended
+            .expect("a callback or a timer panicked, and has taken the loop along: `run_all` catches that")
+            .unwrap();
+        assert_eq!(
+            log.take(),
+            ["callback", "timer"],
+            "two of each went wrong before these, which run all the same"
+        );
+        assert_eq!(
+            reported.take(),
+            [Origin::Callback, Origin::Callback, Origin::Timer, Origin::Timer],
+            "of two callbacks and two timers one failed and one panicked, and this is what was reported. `run_all` does \
+             it, if it is told whose they are"
+        );
+    });
+}
+
+/// Nobody but the loop wants memory here: what holds nothing needs no box.
+#[test]
+fn a_turn_like_the_last_one_allocates_nothing() {
+    on_each(|ioloop| {
+        let (turns, before) = (Cell::new(0), Cell::new(0));
+        let allocated = Rc::new(Cell::new(None));
+        let seen = Rc::clone(&allocated);
+        a_handler(ioloop, move |ioloop| {
+            ioloop.add_callback(|_| ());
+            ioloop.call_at(Duration::ZERO, |_| ());
+            turns.set(turns.get() + 1);
+            match turns.get() {
+                100 => before.set(allocations()),
+                200 => {
+                    seen.set(Some(allocations() - before.get()));
+                    ioloop.stop();
+                }
+                _ => {}
+            }
+        });
+        ioloop.start().unwrap();
+        assert_eq!(
+            allocated.get(),
+            Some(0),
+            "allocations in 100 turns, each with a callback, a timer and a handler: `due` and `ready` are lent. Are they \
+             put back, with their room?"
         );
     });
 }
@@ -544,10 +717,42 @@ fn what_it_tells_is_what_it_did() {
     });
 }
 
+/// Whoever sums up what lies between `awake` and the next `asleep` has how long the loop was busy.
+#[test]
+fn it_tells_when_the_handlers_have_run_and_counts_them_as_work() {
+    on_each_with_a_fake_clock(|ioloop, clock| {
+        let log = Log::default();
+        let (seen, clock) = (log.clone(), clock.clone());
+        a_handler(ioloop, move |_| {
+            clock.advance(3 * S);
+            seen.add(("handler", 3 * S));
+        });
+        let seen = log.clone();
+        ioloop.subscribe(move |ioloop, iteration| {
+            seen.add(("told", iteration.awake));
+            ioloop.stop();
+        });
+        ioloop.start().unwrap();
+        let told = log.take();
+        assert_eq!(
+            told.iter().map(|(who, _)| *who).collect::<Vec<_>>(),
+            ["handler", "told"],
+            "a turn is told of when it is over"
+        );
+        assert_eq!(
+            told[1].1,
+            Duration::ZERO,
+            "nothing was to be waited for, and a handler took 3 s: when it woke is looked up before the handlers run"
+        );
+        ioloop.close();
+    });
+}
+
 /// A process has one watch.
 #[test]
 fn what_it_runs_is_watched_and_the_sleep_is_not() {
     assert_eq!(helper_said(&["blocked", "callback"]).line("reported"), "yes", "a callback blocks");
+    assert_eq!(helper_said(&["blocked", "timer"]).line("reported"), "yes", "a timer blocks");
     assert_eq!(helper_said(&["blocked", "handler"]).line("reported"), "yes", "a handler blocks");
     // A watch that goes on ends the sleep with its signal, whether it comes to a report or not. It does so each time; a
     // machine that is busy, and does not let the loop run for as long as the threshold, does not.

@@ -1,8 +1,12 @@
 //! Exercise `ioloop/timers`: what the timers of a loop must do. Time is a number here, and nobody sleeps.
 
+#[path = "support/counting.rs"]
+mod counting;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use counting::bytes;
 use ioloop::timers::{TimerId, Timers};
 
 const S: Duration = Duration::from_secs(1);
@@ -24,8 +28,8 @@ fn random(seed: &mut u64, below: u64) -> u64 {
 #[test]
 fn nothing_is_due_before_its_deadline() {
     let mut timers = Timers::default();
-    timers.add(S + Duration::from_micros(900), "timer");
-    let early = pass(&mut timers, S + Duration::from_micros(900) - NS);
+    timers.add(S + Duration::from_nanos(900_900), "timer");
+    let early = pass(&mut timers, S + Duration::from_nanos(900_900) - NS);
     assert!(
         early.is_empty(),
         "a timer was due a nanosecond before its deadline: rounded down on its way in?"
@@ -165,18 +169,26 @@ fn an_id_never_leads_to_another_timer() {
     for n in 0..2000 {
         timers.add(2 * S, n);
     }
-    for (gone, how) in
-        [(ran, "ran"), (collected, "was cancelled when it was collected"), (met, "was cancelled")]
-            .into_iter()
-            .chain(swept.into_iter().map(|id| (id, "was swept out")))
-    {
+    let gone = [(ran, "ran"), (collected, "was cancelled when it was collected"), (met, "was cancelled")];
+    let gone: Vec<_> = gone.into_iter().chain(swept.into_iter().map(|id| (id, "was swept out"))).collect();
+    for (gone, how) in &gone {
         assert_eq!(
-            timers.cancel(gone),
+            timers.cancel(*gone),
             None,
             "the id of a timer that {how} led to another that has its place now"
         );
     }
-    assert_eq!(pass(&mut timers, 2 * S).len(), 2001, "none of the others was touched");
+    let mut due = Vec::new();
+    timers.collect(2 * S, &mut due);
+    for (gone, how) in gone {
+        assert_eq!(
+            (timers.cancel(gone), timers.take(gone)),
+            (None, None),
+            "the id of a timer that {how} cancelled or took another that has its place now, and was collected"
+        );
+    }
+    let ran = due.into_iter().filter(|timer| timers.take(*timer).is_some()).count();
+    assert_eq!(ran, 2001, "none of the others was touched");
 }
 
 #[test]
@@ -214,19 +226,25 @@ fn many_that_are_cancelled_are_swept_out() {
     let ids: Vec<_> = (1..=10_000).map(|n| timers.add(2 * S, n)).collect();
     assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
     assert!(pass(&mut timers, Duration::ZERO).is_empty());
-    assert_eq!(timers.len(), 1, "10,000 of 10,001 were cancelled, and are kept until their time");
+    assert_eq!(
+        timers.len(),
+        1,
+        "10,000 of 10,001 were cancelled, and are kept until their time, or some of them. Was it `collect` that swept? \
+         What is swept out before is not counted in it, and the rest is few"
+    );
     assert_eq!(timers.nearest(), Some(S), "sweeping has lost the one that lives");
 }
 
 #[test]
 fn cancelling_only_marks() {
     let mut timers = Timers::default();
-    let ids: Vec<_> = (0..512).map(|n| timers.add(2 * S, n)).collect();
+    let ids: Vec<_> = (0..2000).map(|n| timers.add(2 * S, n)).collect();
     assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
     assert_eq!(
         timers.len(),
-        512,
-        "cancelling has searched the heap: it costs the more, the more timers there are"
+        2000,
+        "cancelling has searched the heap: it costs the more, the more timers there are. Or it has swept, which is \
+         for `collect` to do, once a pass"
     );
     assert!(!timers.is_empty());
 }
@@ -276,6 +294,24 @@ fn what_was_swept_out_is_counted_no_more() {
              still counted: then each pass from now on sweeps for nothing"
         );
     }
+}
+
+/// On its way to the nearest that lives, `nearest` drops the marks before it.
+#[test]
+fn marks_that_were_met_are_counted_no_more() {
+    let mut timers = Timers::default();
+    let ids: Vec<_> = (0..600).map(|n| timers.add(S, n)).collect();
+    timers.add(2 * S, 0);
+    assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
+    assert_eq!(timers.nearest(), Some(2 * S));
+    let ids: Vec<_> = (0..500).map(|n| timers.add(3 * S, n)).collect();
+    assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
+    pass(&mut timers, S);
+    assert_eq!(
+        timers.len(),
+        501,
+        "500 are few. 600 others were cancelled before, and `nearest` has met them: are they counted still?"
+    );
 }
 
 #[test]
@@ -348,6 +384,77 @@ fn sweeping_loses_none_that_lives_and_keeps_the_order() {
         ran == wanted,
         "after the sweep, timers are out of order: what is left has to be made a heap again"
     );
+}
+
+#[test]
+fn after_a_sweep_whoever_comes_later_is_later() {
+    let mut timers = Timers::default();
+    let ids: Vec<_> = (0..1000).map(|_| timers.add(S, "cancelled")).collect();
+    timers.add(2 * S, "before the sweep");
+    assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
+    timers.collect(Duration::ZERO, &mut Vec::new());
+    timers.add(2 * S, "after it");
+    assert_eq!(
+        pass(&mut timers, 2 * S),
+        ["before the sweep", "after it"],
+        "two for one moment, and the later one came first: what a sweep sets to 0 is the count of marks, not that of \
+         who came when"
+    );
+}
+
+#[test]
+fn an_old_id_stays_old_however_often_its_place_is_used() {
+    let mut timers = Timers::default();
+    let old = timers.add(S, 0);
+    timers.cancel(old);
+    pass(&mut timers, S);
+    for n in 1..if cfg!(miri) { 300 } else { 70_000 } {
+        let new = timers.add(S, n);
+        assert_eq!(timers.cancel(old), None, "after {n} others in its place, an old id cancels one of them");
+        assert_eq!(timers.cancel(new), Some(n));
+        pass(&mut timers, S);
+    }
+}
+
+/// A thousand at a time, and each thousand is gone before the next comes.
+#[test]
+fn whoever_is_gone_takes_no_room() {
+    type Goes = fn(&mut Timers<u64>, Vec<TimerId>);
+    let ways: [(&str, Goes); 4] = [
+        ("ran", |timers, _| assert_eq!(pass(timers, S).len(), 1000)),
+        ("was cancelled when it was collected", |timers, ids| {
+            timers.collect(S, &mut Vec::new());
+            assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
+        }),
+        ("was cancelled, and met by `nearest`", |timers, ids| {
+            // Few enough at a time, so that none is swept out.
+            for ids in ids.chunks(500) {
+                assert!(ids.iter().all(|id| timers.cancel(*id).is_some()));
+                timers.nearest();
+            }
+        }),
+        ("was swept out", |timers, ids| {
+            assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
+            timers.collect(Duration::ZERO, &mut Vec::new());
+        }),
+    ];
+    for (how, goes) in ways {
+        let mut timers = Timers::default();
+        // It lives, and is last, or first where marks are not to be met.
+        timers.add(if how == "was swept out" { S / 2 } else { 2 * S }, 0);
+        let mut turn = || {
+            let ids = (0..1000).map(|n| timers.add(S, n)).collect();
+            goes(&mut timers, ids);
+            bytes()
+        };
+        let before = (0..5).map(|_| turn()).max().unwrap();
+        let after = (0..if cfg!(miri) { 15 } else { 60 }).map(|_| turn()).last().unwrap();
+        assert!(
+            after <= 2 * before,
+            "never more than a thousand timers at a time took {before} bytes at first and {after} later: the place \
+             of one that {how} is not used again"
+        );
+    }
 }
 
 #[test]

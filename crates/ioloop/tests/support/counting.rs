@@ -6,6 +6,7 @@ use std::cell::Cell;
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
     static LIVE: Cell<isize> = const { Cell::new(0) };
+    static BYTES: Cell<isize> = const { Cell::new(0) };
 }
 
 #[global_allocator]
@@ -25,17 +26,25 @@ pub fn live() -> isize {
     LIVE.get()
 }
 
-// SAFETY: all of it is done by the system's allocator; counting touches two numbers of the thread's own.
+/// How many bytes that is.
+#[allow(dead_code, reason = "each test program uses a part of this")]
+pub fn bytes() -> isize {
+    BYTES.get()
+}
+
+// SAFETY: all of it is done by the system's allocator; counting touches three numbers of the thread's own.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
         let _ = LIVE.try_with(|count| count.set(count.get() + 1));
+        let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + layout.size() as isize));
         // SAFETY: the caller's promises are passed on as they are.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         let _ = LIVE.try_with(|count| count.set(count.get() - 1));
+        let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() - layout.size() as isize));
         // SAFETY: the caller's promises are passed on as they are.
         unsafe { System.dealloc(pointer, layout) }
     }

@@ -9,6 +9,7 @@ use crate::repository::{Repository, stem};
 
 const SETTINGS: &str = ".vscode/settings.json";
 const FEATURES: &str = "rust-analyzer.cargo.features";
+const OTHERS: [&str; 2] = ["rust-analyzer.toml", "book/src/how-to-use.md"];
 
 pub fn faults(repository: &Repository) -> Vec<String> {
     let mut faults = Vec::new();
@@ -79,6 +80,11 @@ fn one(repository: &Repository, krate: &str, module: &str, faults: &mut Vec<Stri
     }
     if let Some(wrong) = editor(&repository.read(SETTINGS), krate, module) {
         find(wrong);
+    }
+    for file in OTHERS {
+        if repository.has(file) && !repository.read(file).contains(&format!("\"{krate}/mine\"")) {
+            find(format!("{file} has no \"{krate}/mine\""));
+        }
     }
     let tests = repository.read(&format!("crates/{krate}/tests/{module}.rs"));
     for file in mistakes {
@@ -228,6 +234,7 @@ mod tests {
             &with(SETTINGS, Some("{\"rust-analyzer.cargo.features\": [\"j/mine\"]}")),
             &["has neither \"k/mine\""],
         );
+        one(&with(OTHERS[1], Some("`[\"j/mine\"]`")), &["how-to-use.md has no \"k/mine\""]);
         one(&with(SETTINGS, None), &["crates/k/exercises/m.rs: .vscode/settings.json: "]);
     }
 

@@ -19,8 +19,7 @@ pub fn run(what: &str) -> Outcome {
     match what {
         "caught" => caught(),
         "unwinding" => unwinding(),
-        "callback" => reported(false),
-        "handler" => reported(true),
+        "callback" | "timer" | "handler" => reported(what),
         "asleep" => asleep(),
         "inside" => inside(),
         "twice" => twice(),
@@ -95,7 +94,7 @@ fn unwinding() -> Outcome {
 }
 
 /// Blocks until it was reported, and not for ever.
-fn reported(in_a_handler: bool) -> Outcome {
+fn reported(whose: &str) -> Outcome {
     let ioloop = IoLoop::new()?;
     let reported = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&reported);
@@ -108,12 +107,16 @@ fn reported(in_a_handler: bool) -> Outcome {
         println!("reported {}", if reported.load(Ordering::Acquire) { "yes" } else { "no" });
         ioloop.stop();
     };
-    if in_a_handler {
-        let (reader, mut writer) = std::io::pipe()?;
-        writer.write_all(b"x")?;
-        ioloop.add_handler(reader, Events::READ, move |ioloop, _, _| block(ioloop))?;
-    } else {
-        ioloop.add_callback(block);
+    match whose {
+        "handler" => {
+            let (reader, mut writer) = std::io::pipe()?;
+            writer.write_all(b"x")?;
+            ioloop.add_handler(reader, Events::READ, move |ioloop, _, _| block(ioloop))?;
+        }
+        "timer" => {
+            ioloop.call_at(Duration::ZERO, block);
+        }
+        _ => ioloop.add_callback(block),
     }
     ioloop.start()?;
     Ok(())
