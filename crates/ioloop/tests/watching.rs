@@ -14,6 +14,7 @@ use std::time::Duration;
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop, Origin, Outcome, Token};
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use support::{Log, a_pipe, alone, on_each, panics, turns};
 
 #[test]
@@ -228,6 +229,26 @@ fn failures_are_reported_and_the_loop_goes_on() {
         assert!(seen[0].1.ends_with("failed: no callback"), "{}", seen[0].1);
         assert!(seen[1].1.ends_with("panicked: in the timer"), "{}", seen[1].1);
         assert!(seen[2].1.ends_with("panicked: in the handler"), "{}", seen[2].1);
+    });
+}
+
+/// Most descriptors are close-on-exec, and F_GETFD of one that is not is 0.
+#[test]
+fn one_that_survives_exec_is_open_too() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        fcntl(&reader, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        ioloop.add_handler(reader, Events::READ, |_, _, _| Err::<(), _>("each time")).unwrap();
+        turns(ioloop, 3);
+        assert_eq!(
+            log.len(),
+            3,
+            "its handler failed once, and was taken off as if its number were closed: {log:?}"
+        );
     });
 }
 
