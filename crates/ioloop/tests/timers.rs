@@ -299,6 +299,25 @@ fn only_marks_in_the_heap_are_counted() {
 }
 
 #[test]
+fn what_has_left_the_heap_is_counted_no_more() {
+    let mut timers = Timers::default();
+    let ids: Vec<_> = (0..600).map(|n| timers.add(S, n)).collect();
+    assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
+    assert_eq!(timers.nearest(), None, "all of them were cancelled");
+    assert_eq!(timers.len(), 0, "they were in the way of the nearest, and are gone");
+    timers.add(S, 0);
+    let marked = timers.add(2 * S, 0);
+    timers.cancel(marked);
+    pass(&mut timers, Duration::ZERO);
+    assert_eq!(
+        timers.len(),
+        2,
+        "one mark is in the heap. The 600 that have left it one by one are still counted, and so it is swept each time, \
+         for nothing"
+    );
+}
+
+#[test]
 fn cancelling_what_is_gone_counts_nothing() {
     let mut timers = Timers::default();
     let ran = timers.add(Duration::ZERO, 0);
@@ -348,6 +367,33 @@ fn sweeping_loses_none_that_lives_and_keeps_the_order() {
         ran == wanted,
         "after the sweep, timers are out of order: what is left has to be made a heap again"
     );
+}
+
+#[test]
+fn however_many_are_left_by_a_sweep_they_are_a_heap() {
+    let mut seed = 5;
+    for living in 1..100 {
+        let mut timers = Timers::default();
+        let mut wanted = Vec::new();
+        for n in 0..1000 {
+            let deadline = random(&mut seed, 1000);
+            let id = timers.add(Duration::from_millis(1 + deadline), (deadline, n));
+            if n % 10 == 0 && wanted.len() < living {
+                wanted.push((deadline, n));
+            } else {
+                timers.cancel(id);
+            }
+        }
+        assert!(pass(&mut timers, Duration::ZERO).is_empty());
+        assert_eq!(timers.len(), living, "the others were cancelled, and are swept out");
+        wanted.sort_unstable();
+        assert_eq!(
+            pass(&mut timers, S),
+            wanted,
+            "{living} were left by a sweep, and are out of order: each node that has a child, the last one too, has to be \
+             put below it"
+        );
+    }
 }
 
 #[test]

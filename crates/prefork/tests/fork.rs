@@ -313,7 +313,7 @@ fn a_threads_name_says_nothing_of_the_thread() {
     let result = answer.line("result");
     assert!(
         result.starts_with("Err EBUSY ") && result.contains("2 threads"),
-        "another thread runs, called `) R 0 0 0 0 0 4`, and the fork gave `{result}`: a name may have a parenthesis in \
+        "another thread runs, called `)0 0 0 0 0 0 4 `, and the fork gave `{result}`: a name may have a parenthesis in \
          it, and what stands behind the last one is the kernel's"
     );
 }

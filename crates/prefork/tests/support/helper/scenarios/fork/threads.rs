@@ -36,7 +36,7 @@ pub fn alive(count: &str) {
 pub fn with_a_name() {
     let ((end, told), (named, is_named)) = (channel::<()>(), channel());
     let other = thread::spawn(move || {
-        let _ = named.send(prctl::set_name(c") R 0 0 0 0 0 4"));
+        let _ = named.send(prctl::set_name(c")0 0 0 0 0 0 4 "));
         told.recv()
     });
     let _ = is_named.recv().expect("the thread says so").expect("a thread can have any name");
