@@ -165,6 +165,48 @@ fn a_closed_loop_forgets_its_timers_and_takes_no_more() {
     });
 }
 
+#[test]
+fn a_closed_loop_forgets_its_callbacks() {
+    on_each(|ioloop| {
+        let held = Rc::new(());
+        let holds = Rc::clone(&held);
+        ioloop.add_callback(move |_| drop(holds));
+        ioloop.close();
+        assert_eq!(Rc::strong_count(&held), 1, "a callback that will never run keeps what it holds");
+    });
+}
+
+/// The rest of the batch, and of the pass.
+#[test]
+fn whoever_comes_after_the_close_does_not_run() {
+    for closes in ["callback", "timer"] {
+        on_each(|ioloop| {
+            let log = Log::default();
+            let run = |who: &'static str| {
+                let log = log.clone();
+                move |ioloop: &IoLoop| {
+                    log.add(who);
+                    if who == closes {
+                        ioloop.close();
+                    }
+                }
+            };
+            for _ in 0..2 {
+                ioloop.add_callback(run("callback"));
+                ioloop.call_at(Duration::ZERO, run("timer"));
+            }
+            ioloop.start().unwrap();
+            let wanted =
+                if closes == "callback" { &["callback"][..] } else { &["callback", "callback", "timer"] };
+            assert_eq!(
+                log.take(),
+                wanted,
+                "the first {closes} closed the loop, and the others are to be forgotten"
+            );
+        });
+    }
+}
+
 fn holding_again(held: &Rc<()>, ioloop: &IoLoop) -> impl FnMut(&IoLoop) + 'static {
     let held = (Rc::clone(held), ioloop.clone());
     move |_| {
