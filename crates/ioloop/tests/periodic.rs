@@ -93,3 +93,24 @@ fn a_period_of_zero_is_a_nanosecond() {
         assert_eq!(log.take(), [1, 2, 3]);
     });
 }
+
+#[test]
+fn a_run_that_ends_on_the_grid_waits_for_the_next_time() {
+    on_each_with_a_fake_clock(|ioloop, clock| {
+        let log = Log::default();
+        let (seen, clock) = (log.clone(), clock.clone());
+        ioloop.call_every(10 * S, move |ioloop| {
+            seen.add(ioloop.time().as_secs());
+            if seen.len() == 1 {
+                clock.advance(20 * S);
+            }
+        });
+        ioloop.call_at(55 * S, IoLoop::stop);
+        ioloop.start().unwrap();
+        assert_eq!(
+            log.take(),
+            [10, 40, 50],
+            "a run from 10 to 30 misses 20, and 30 is now, and not after it"
+        );
+    });
+}
