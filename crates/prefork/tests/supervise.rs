@@ -302,6 +302,14 @@ fn who_takes_too_long_is_killed_after_the_grace_period() {
             "the signal came, and the child has ended since, one way or another",
         );
     }
+    let answer = ask(&["told", "SIGTERM", "50", "ignores", "ignores", "ignores"]);
+    for task in 0..3 {
+        let seen = story(&answer, task);
+        assert!(
+            seen.ends_with(&["killed".into(), "killed by SIGKILL".into()]),
+            "of three children none had ended within the 50 ms, and each was to be killed. Of task {task}: {seen:?}"
+        );
+    }
 }
 
 #[test]
