@@ -93,7 +93,7 @@ fn who_looks_on_may_put_another_in_its_place() {
             first.add(format!("the first heard: {failure}"));
             let second = second.clone();
             ioloop.handle_callback_exception(move |_, failure| {
-                second.add(format!("the second heard: {failure}"))
+                second.add(format!("the second heard: {failure}"));
             });
         });
         let (first, second) = (log.clone(), log.clone());

@@ -111,16 +111,18 @@ fn the_end_of_the_other_side_is_news_for_both() {
     });
 }
 
+type Waits = dyn Future<Output = ()>;
+
 /// A future may move from one task to another, and it is the one that polled it last that waits.
 #[test]
 fn whoever_polled_last_is_woken() {
-    on_each(|ioloop| {
+    on_each_with_a_fake_clock(|ioloop, _| {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let watched = ioloop.watch(ours).unwrap();
         let last = Arc::new(Last::default());
         let waker = Waker::from(Arc::clone(&last));
-        let mut futures: [(&str, Pin<Box<dyn Future<Output = ()>>>); 2] = [
+        let mut futures: [(&str, Pin<Box<Waits>>); 2] = [
             ("a sleep", Box::pin(ioloop.sleep(Duration::from_millis(1)))),
             ("a wait", Box::pin(async move { watched.readable().await.unwrap() })),
         ];

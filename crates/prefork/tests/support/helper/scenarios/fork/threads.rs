@@ -39,7 +39,7 @@ pub fn with_a_name() {
         let _ = named.send(prctl::set_name(c")0 0 0 0 0 0 4 "));
         told.recv()
     });
-    let _ = is_named.recv().expect("the thread says so").expect("a thread can have any name");
+    is_named.recv().expect("the thread says so").expect("a thread can have any name");
     println!("result {}", words(fork(|| 0).map(|child| child.pid())));
     drop(end);
     let _ = other.join();
