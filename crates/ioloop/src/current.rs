@@ -61,10 +61,10 @@ impl IoLoop {
     /// Become the process's loop.
     ///
     /// # Errors
-    /// `EEXIST` if there is one that lives.
+    /// `EEXIST` if there is one that lives and is not closed.
     pub fn install(&self) -> Result<()> {
         let mut instance = INSTANCE.lock().unwrap_or_else(PoisonError::into_inner);
-        if instance.strong_count() > 0 {
+        if living(&instance).is_some() {
             return Err(Error::on("install", "a second loop for the process")(Errno::EEXIST));
         }
         *instance = Arc::downgrade(&self.handle().0);
@@ -72,11 +72,16 @@ impl IoLoop {
         Ok(())
     }
 
-    /// The process's loop, as any thread may have it, once one was installed.
+    /// The process's loop, as any thread may have it, once one was installed and until it is closed or dropped.
     pub fn instance() -> Option<LoopHandle> {
         let instance = INSTANCE.lock().unwrap_or_else(PoisonError::into_inner);
-        instance.upgrade().map(LoopHandle)
+        living(&instance).map(LoopHandle)
     }
+}
+
+/// Closed, as it is when it is dropped, a loop may be somebody's still: whoever has a handle has this, too.
+fn living(instance: &std::sync::Weak<Shared>) -> Option<Arc<Shared>> {
+    instance.upgrade().filter(|shared| !shared.is_closed())
 }
 
 /// A loop was made: does it become current?

@@ -83,6 +83,11 @@ impl<T, W: Wake> Shared<T, W> {
         self.stop.load(Ordering::Relaxed) && self.stop.swap(false, Ordering::AcqRel)
     }
 
+    /// Is nothing taken in any more?
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Take nothing more in, and forget what was sent.
     pub(crate) fn close(&self) {
         let mut queue = self.lock();

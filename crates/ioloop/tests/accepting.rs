@@ -10,7 +10,7 @@ use std::rc::Rc;
 use ioloop::poller::Kind;
 use ioloop::{IoLoop, Removed};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use support::{LONG, Log, a_pipe, helper_said, on_each, panics, turns};
+use support::{LONG, Log, a_pipe, helper_said, on_each, panics, said_on_each, turns};
 use testing::no_child_is_born;
 
 fn listener() -> TcpListener {
@@ -133,4 +133,19 @@ fn without_a_descriptor_clients_are_sent_away_and_the_loop_sleeps() {
         assert!(turns <= 10, "{poller}: {turns} turns in 50 ms, for five clients: it spins");
         assert_eq!(answer.line("afterwards"), "accepted", "{poller}: there are descriptors again");
     }
+}
+
+/// There is no way to take anybody from the queue, so the listener stays ready.
+#[test]
+fn with_no_descriptor_at_all_the_listener_is_left_alone_for_a_while() {
+    said_on_each(&["accepting", "stuck"], |answer| {
+        let turns: usize = answer.line("turns").parse().unwrap();
+        assert!(turns <= 10, "{turns} turns in 50 ms, of which none could accept anybody: it spins");
+        assert!(
+            !answer.0.contains("nobody was accepted"),
+            "there have been descriptors again for five seconds, and two clients in the queue: who looks again?"
+        );
+        let reported: Vec<&str> = answer.lines("reported").collect();
+        assert_eq!(reported, [""; 0], "it was removed while it was left alone, and that is no failure");
+    });
 }

@@ -48,9 +48,23 @@ fn a_sleeping_loop_is_not_reported() {
 }
 
 #[test]
+fn who_called_a_loop_that_panics_is_not_reported() {
+    let reports = || {
+        let answer = helper_said(&["blocked", "thrown"]);
+        assert_eq!(answer.line("thrown"), "true", "the panic was to get out");
+        answer.line("reports").to_owned()
+    };
+    // As above.
+    assert!(
+        (0..3).any(|_| reports() == "0"),
+        "a loop ended with a panic, and what ran afterwards was reported"
+    );
+}
+
+#[test]
 fn it_can_be_set_and_taken_back_from_inside() {
     let answer = helper_said(&["blocked", "inside"]);
-    assert_eq!(answer.line("set"), "1 report");
+    assert_eq!(answer.line("set"), "1 report", "the callback that has set it blocks since then");
     assert_eq!(answer.line("taken-back"), "0 reports");
     assert_eq!(answer.line("signal"), "as before");
 }

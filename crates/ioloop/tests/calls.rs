@@ -165,6 +165,78 @@ fn a_closed_loop_forgets_its_timers_and_takes_no_more() {
     });
 }
 
+#[test]
+fn a_closed_loop_forgets_its_callbacks() {
+    on_each(|ioloop| {
+        let held = Rc::new(());
+        let holds = Rc::clone(&held);
+        ioloop.add_callback(move |_| drop(holds));
+        ioloop.close();
+        assert_eq!(Rc::strong_count(&held), 1, "a callback that will never run keeps what it holds");
+    });
+}
+
+/// Whatever the loop has, it drops, and what is dropped may call the loop.
+#[test]
+fn what_a_close_drops_can_give_it_nothing_more() {
+    struct Adds(IoLoop, Rc<()>);
+
+    impl Drop for Adds {
+        fn drop(&mut self) {
+            let [callback, timer, task] = [(); 3].map(|()| Rc::clone(&self.1));
+            self.0.add_callback(move |_| drop(callback));
+            self.0.call_later(S, move |_| drop(timer));
+            self.0.spawn(async move { drop(task) });
+        }
+    }
+
+    on_each(|ioloop| {
+        let held = Rc::new(());
+        let adds = || Adds(ioloop.clone(), Rc::clone(&held));
+        let (callback, timer, task) = (adds(), adds(), adds());
+        ioloop.add_callback(move |_| drop(callback));
+        ioloop.call_later(S, move |_| drop(timer));
+        ioloop.spawn(async move { drop(task) });
+        ioloop.close();
+        assert_eq!(
+            Rc::strong_count(&held),
+            1,
+            "what was dropped by the close has given the loop something more, which is kept"
+        );
+    });
+}
+
+/// The rest of the batch, and of the pass.
+#[test]
+fn whoever_comes_after_the_close_does_not_run() {
+    for closes in ["callback", "timer"] {
+        on_each(|ioloop| {
+            let log = Log::default();
+            let run = |who: &'static str| {
+                let log = log.clone();
+                move |ioloop: &IoLoop| {
+                    log.add(who);
+                    if who == closes {
+                        ioloop.close();
+                    }
+                }
+            };
+            for _ in 0..2 {
+                ioloop.add_callback(run("callback"));
+                ioloop.call_at(Duration::ZERO, run("timer"));
+            }
+            ioloop.start().unwrap();
+            let wanted =
+                if closes == "callback" { &["callback"][..] } else { &["callback", "callback", "timer"] };
+            assert_eq!(
+                log.take(),
+                wanted,
+                "the first {closes} closed the loop, and the others are to be forgotten"
+            );
+        });
+    }
+}
+
 fn holding_again(held: &Rc<()>, ioloop: &IoLoop) -> impl FnMut(&IoLoop) + 'static {
     let held = (Rc::clone(held), ioloop.clone());
     move |_| {

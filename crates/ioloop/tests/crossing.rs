@@ -8,6 +8,7 @@ use sync::{AtomicBool, Coalesced, Mutex, Ordering};
 use waker::Wake;
 
 /// The module under test once more, with a lock and atomics that are loom's.
+#[allow(dead_code, reason = "the model uses a part of it")]
 #[path = "../src/shared.rs"]
 mod shared;
 

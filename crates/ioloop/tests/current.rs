@@ -42,6 +42,12 @@ fn the_instance_is_the_processs_and_found_where_it_lives() {
     );
 }
 
+/// A handle keeps no loop alive: whoever has one, a waker in another thread say, does not keep the place taken either.
+#[test]
+fn after_the_instance_there_may_be_another() {
+    says("after", "dropped: none, then Ok, the second; closed: none, then Ok, the second");
+}
+
 #[test]
 fn configuring_chooses_the_poller_and_an_argument_overrides_it() {
     says(

@@ -121,6 +121,41 @@ fn a_subscriber_that_fails_ends_the_loop_and_sees_the_next_iteration() {
     });
 }
 
+#[test]
+fn who_looks_on_may_put_another_in_its_place() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let (first, second) = (log.clone(), log.clone());
+        ioloop.handle_callback_exception(move |ioloop, failure| {
+            first.add(format!("the first heard: {failure}"));
+            let second = second.clone();
+            ioloop.handle_callback_exception(move |_, failure| {
+                second.add(format!("the second heard: {failure}"));
+            });
+        });
+        let (first, second) = (log.clone(), log.clone());
+        ioloop.subscribe(move |ioloop, _| {
+            first.add("the first saw a turn".into());
+            let second = second.clone();
+            ioloop.subscribe(move |_, _| second.add("the second saw a turn".into()));
+        });
+        for n in [1, 2] {
+            ioloop.add_callback(move |_| Err::<(), _>(format!("{n}")));
+            turns(ioloop, 1);
+        }
+        assert_eq!(
+            log.take(),
+            [
+                "the first heard: a callback failed: 1",
+                "the first saw a turn",
+                "the second heard: a callback failed: 2",
+                "the second saw a turn"
+            ],
+            "a hook and a subscriber have each put another in their place, when they were called first"
+        );
+    });
+}
+
 /// Who is next to it in its batch has done nothing wrong: a task whose poll is dropped there would wait for ever.
 #[test]
 fn a_hook_that_fails_costs_nobody_else_their_turn() {

@@ -171,6 +171,26 @@ fn a_oneshot_is_silent_until_it_is_modified_about_a_hang_up_too() {
 }
 
 #[test]
+fn how_it_is_watched_can_be_modified_too() {
+    each(|kind, poller| {
+        let (reader, _writer) = a_byte();
+        let (fd, once) = (reader.as_raw_fd(), Events::READ | Events::ONESHOT);
+        poller.add(fd, TOKEN, once).unwrap();
+        assert_eq!((reported(poller), reported(poller)), (Some(Events::READ), None), "{kind}: a oneshot");
+        poller.modify(fd, TOKEN, Events::READ).unwrap();
+        for wait in 1..=3 {
+            assert_eq!(reported(poller), Some(Events::READ), "{kind}, wait {wait}: a oneshot no more");
+        }
+        poller.modify(fd, TOKEN, once).unwrap();
+        assert_eq!(
+            (reported(poller), reported(poller)),
+            (Some(Events::READ), None),
+            "{kind}: a oneshot again"
+        );
+    });
+}
+
+#[test]
 fn an_edge_is_epolls_and_the_others_refuse_it() {
     each(|kind, poller| {
         let (reader, _writer) = a_byte();

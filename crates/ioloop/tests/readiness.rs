@@ -7,13 +7,16 @@ use std::error::Error;
 use std::future::{Future, pending};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use ioloop::IoLoop;
-use support::{Log, on_each};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use support::{Log, a_pipe, on_each, on_each_with_a_fake_clock, turns};
 
 /// What has not come by then does not come.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -26,12 +29,7 @@ fn a_hang_up_that_nobody_waits_for_does_not_keep_the_loop_awake() {
         ours.set_nonblocking(true).unwrap();
         let watched = ioloop.watch(ours).unwrap();
         drop(theirs);
-        let turns = Log::default();
-        let seen = turns.clone();
-        ioloop.subscribe(move |_, _| seen.add(()));
-        ioloop.call_later(Duration::from_millis(20), IoLoop::stop);
-        ioloop.start().unwrap();
-        assert!(turns.len() <= 3, "{} turns in 20 ms, and nobody waits for anything", turns.len());
+        keeps_quiet(ioloop, "nobody has waited for anything");
 
         let read = async move {
             watched.readable().await?;
@@ -39,6 +37,140 @@ fn a_hang_up_that_nobody_waits_for_does_not_keep_the_loop_awake() {
         };
         let read = ioloop.run_sync(read, None).unwrap().unwrap();
         assert_eq!(read, Ok(0), "whoever waits later hears of it all the same");
+    });
+}
+
+/// Nobody waits for anything: the loop is to sleep.
+#[track_caller]
+fn keeps_quiet(ioloop: &IoLoop, when: &str) {
+    let turns = Log::default();
+    let seen = turns.clone();
+    ioloop.subscribe(move |_, _| seen.add(()));
+    ioloop.call_later(Duration::from_millis(20), IoLoop::stop);
+    ioloop.start().unwrap();
+    ioloop.subscribe(|_, _| ());
+    assert!(turns.len() <= 3, "{when}, and in 20 ms there are {} turns", turns.len());
+}
+
+/// What was heard is still so: there are bytes that nobody has read, and room that nobody has filled.
+#[test]
+fn what_was_heard_does_not_keep_the_loop_awake() {
+    on_each(|ioloop| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        while (&ours).write(&[0; 4096]).is_ok() {}
+        let watched = ioloop.watch(ours).unwrap();
+        let mut reader = Box::pin(watched.readable());
+        let mut writer = Box::pin(watched.writable());
+        assert!(is_pending(reader.as_mut()) && is_pending(writer.as_mut()), "nothing has come yet");
+        (&theirs).write_all(b"x").unwrap();
+        turns(ioloop, 2);
+        assert!(is_pending(writer.as_mut()), "there is no room yet, and the reader has yet to look");
+        while (&theirs).read(&mut [0; 4096]).is_ok() {}
+        turns(ioloop, 2);
+        assert!(!is_pending(writer.as_mut()), "there is room");
+        assert!(
+            !is_pending(reader.as_mut()),
+            "it came first, and what came for another is no reason to forget it"
+        );
+        keeps_quiet(ioloop, "who waited to read and who waited to write have heard, and wait no more");
+
+        let mut reader = Box::pin(watched.readable());
+        assert!(is_pending(reader.as_mut()));
+        turns(ioloop, 2);
+        assert!(!is_pending(reader.as_mut()), "the byte is still there");
+        keeps_quiet(ioloop, "who waited has heard, and has left the byte where it is");
+    });
+}
+
+fn is_pending(future: Pin<&mut (impl Future + ?Sized)>) -> bool {
+    future.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
+/// Of a pipe, the kernel says no more than that the other end has gone: nothing of reading, nothing of writing.
+#[test]
+fn the_end_of_the_other_side_is_news_for_both() {
+    on_each(|ioloop| {
+        let (reader, writer) = a_pipe();
+        let read = ioloop.watch(reader).unwrap();
+        let hung = ioloop.call_later(PATIENCE, IoLoop::stop);
+        ioloop.add_callback(move |_| drop(writer));
+        let heard = ioloop.run_sync(async move { read.readable().await.is_ok() }, None);
+        assert!(matches!(heard, Ok(true)), "nobody can write any more, and who waits to read has {heard:?}");
+
+        let (reader, mut writer) = a_pipe();
+        let flags = FcntlArg::F_SETFL(OFlag::O_NONBLOCK);
+        fcntl(&writer, flags).unwrap();
+        while writer.write(&[0; 4096]).is_ok() {}
+        let written = ioloop.watch(writer).unwrap();
+        ioloop.add_callback(move |_| drop(reader));
+        let heard = ioloop.run_sync(async move { written.writable().await.is_ok() }, None);
+        assert!(matches!(heard, Ok(true)), "nobody can read any more, and who waits to write has {heard:?}");
+        ioloop.remove_timeout(hung);
+    });
+}
+
+type Waits = dyn Future<Output = ()>;
+
+/// A future may move from one task to another, and it is the one that polled it last that waits.
+#[test]
+fn whoever_polled_last_is_woken() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let watched = ioloop.watch(ours).unwrap();
+        let last = Arc::new(Last::default());
+        let waker = Waker::from(Arc::clone(&last));
+        let mut futures: [(&str, Pin<Box<Waits>>); 2] = [
+            ("a sleep", Box::pin(ioloop.sleep(Duration::from_millis(1)))),
+            ("a wait", Box::pin(async move { watched.readable().await.unwrap() })),
+        ];
+        for (what, future) in &mut futures {
+            assert!(is_pending(future.as_mut()));
+            assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            (&theirs).write_all(b"x").unwrap();
+            ioloop.call_later(Duration::from_millis(5), IoLoop::stop);
+            ioloop.start().unwrap();
+            assert!(
+                last.0.swap(false, Ordering::SeqCst),
+                "{what} was polled with one waker, then with another, and it woke"
+            );
+            assert!(!is_pending(future.as_mut()), "{what} is over");
+        }
+    });
+}
+
+#[derive(Default)]
+struct Last(AtomicBool);
+
+impl Wake for Last {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Neither one that is dropped nor one that is polled again.
+#[test]
+fn a_sleep_leaves_no_timer_behind() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let fired = Log::default();
+        let seen = fired.clone();
+        ioloop.subscribe(move |_, turn| (0..turn.timers).for_each(|_| seen.add(())));
+        let mut sleep = Box::pin(ioloop.sleep(PATIENCE));
+        for _ in 0..3 {
+            assert!(is_pending(sleep.as_mut()));
+        }
+        ioloop.call_later(2 * PATIENCE, IoLoop::stop);
+        ioloop.start().unwrap();
+        assert_eq!(fired.take().len(), 1, "a sleep that was polled three times has one timer");
+
+        let mut sleep = Box::pin(ioloop.sleep(PATIENCE));
+        assert!(is_pending(sleep.as_mut()));
+        drop(sleep);
+        ioloop.call_later(2 * PATIENCE, IoLoop::stop);
+        ioloop.start().unwrap();
+        assert_eq!(fired.take().len(), 0, "a sleep that was dropped has none");
     });
 }
 

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use support::{on_each, on_each_with_a_fake_clock};
+use ioloop::{IoLoop, TaskId};
+use support::{on_each, on_each_with_a_fake_clock, turns};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -109,5 +110,58 @@ fn a_closed_loop_forgets_what_is_spawned() {
             "a task that nobody will ever poll keeps its loop for ever"
         );
         ioloop.cancel(task);
+    });
+}
+
+#[test]
+fn a_loop_that_is_closed_drops_its_tasks() {
+    on_each(|ioloop| {
+        let dropped = Rc::new(());
+        let held = Rc::clone(&dropped);
+        ioloop.spawn(async move {
+            let _held = held;
+            pending::<()>().await;
+        });
+        turns(ioloop, 1);
+        ioloop.close();
+        assert_eq!(
+            Rc::strong_count(&dropped),
+            1,
+            "nobody will ever poll it, and what it holds is never given back"
+        );
+    });
+}
+
+#[test]
+fn a_task_that_is_dropped_may_cancel_another() {
+    struct Cancels(IoLoop, TaskId);
+
+    impl Drop for Cancels {
+        fn drop(&mut self) {
+            self.0.cancel(self.1);
+        }
+    }
+
+    on_each(|ioloop| {
+        for close in [false, true] {
+            let dropped = Rc::new(());
+            let held = Rc::clone(&dropped);
+            let other = ioloop.spawn(async move {
+                let _held = held;
+                pending::<()>().await;
+            });
+            let cancels = Cancels(ioloop.clone(), other);
+            let task = ioloop.spawn(async move {
+                let _cancels = cancels;
+                pending::<()>().await;
+            });
+            turns(ioloop, 1);
+            if close {
+                ioloop.close();
+            } else {
+                ioloop.cancel(task);
+            }
+            assert_eq!(Rc::strong_count(&dropped), 1, "the other one is gone too");
+        }
     });
 }

@@ -87,11 +87,33 @@ fn adding_while_it_closes_is_silent() {
     });
 }
 
+/// Give it a callback, from a thread in which the loop is not current, and have it hold this.
+fn send(handle: &LoopHandle, held: &Arc<()>) {
+    let (handle, held) = (handle.clone(), Arc::clone(held));
+    thread::spawn(move || handle.add_callback(move |_| drop(held))).join().unwrap().unwrap();
+}
+
+#[test]
+fn what_was_sent_is_forgotten_when_it_closes_and_what_is_sent_then() {
+    on_each(|ioloop| {
+        let (handle, held) = (ioloop.handle(), Arc::new(()));
+        send(&handle, &held);
+        assert_eq!(Arc::strong_count(&held), 2, "it waits for the loop");
+        ioloop.close();
+        assert_eq!(Arc::strong_count(&held), 1, "it was sent before the close, and is kept");
+        send(&handle, &held);
+        assert_eq!(Arc::strong_count(&held), 1, "it was sent after the close, and is kept");
+    });
+}
+
 #[test]
 fn a_handle_does_not_keep_the_loop() {
     let ioloop = IoLoop::new().unwrap();
-    let handle = ioloop.handle();
+    let (handle, held) = (ioloop.handle(), Arc::new(()));
+    send(&handle, &held);
     drop(ioloop);
-    handle.add_callback(|_| ()).unwrap();
+    assert_eq!(Arc::strong_count(&held), 1, "the loop is gone, and what was sent to it is kept by a handle");
+    send(&handle, &held);
+    assert_eq!(Arc::strong_count(&held), 1, "nobody will ever run what is sent to a loop that is gone");
     handle.stop().unwrap();
 }

@@ -458,6 +458,33 @@ fn whoever_is_gone_takes_no_room() {
 }
 
 #[test]
+fn however_many_are_left_by_a_sweep_they_are_a_heap() {
+    let mut seed = 5;
+    for living in (1..100).step_by(if cfg!(miri) { 33 } else { 1 }) {
+        let mut timers = Timers::default();
+        let mut wanted = Vec::new();
+        for n in 0..1000 {
+            let deadline = random(&mut seed, 1000);
+            let id = timers.add(Duration::from_millis(1 + deadline), (deadline, n));
+            if n % 10 == 0 && wanted.len() < living {
+                wanted.push((deadline, n));
+            } else {
+                timers.cancel(id);
+            }
+        }
+        assert!(pass(&mut timers, Duration::ZERO).is_empty());
+        assert_eq!(timers.len(), living, "the others were cancelled, and are swept out");
+        wanted.sort_unstable();
+        assert_eq!(
+            pass(&mut timers, S),
+            wanted,
+            "{living} were left by a sweep, and are out of order: each node that has a child, the last one too, has to be \
+             put below it"
+        );
+    }
+}
+
+#[test]
 fn one_that_cannot_be_waited_for_is_no_overflow() {
     let mut timers = Timers::default();
     timers.add(Duration::MAX, "never");

@@ -5,7 +5,7 @@ mod support;
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{PipeReader, Read, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop, Origin, Outcome, Token};
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use support::{Log, a_pipe, alone, on_each, panics, turns};
 
 #[test]
@@ -96,9 +97,32 @@ fn removing_what_is_gone_is_silent_and_updating_it_an_error() {
 #[test]
 fn a_regular_file_cannot_be_watched() {
     on_each(|ioloop| {
-        let file = File::open("/proc/self/exe").unwrap();
-        let added = ioloop.add_handler(file, Events::READ, |_, _, _| ());
+        let file = Rc::new(File::open("/proc/self/exe").unwrap());
+        let added = ioloop.add_handler(Rc::clone(&file), Events::READ, |_, _, _| ());
         assert_eq!(added.map_err(|error| error.errno), Err(Errno::EPERM));
+        assert_eq!(Rc::strong_count(&file), 1, "it was refused, and the loop has it all the same");
+    });
+}
+
+/// And not taken for what it is watched for by now.
+#[test]
+fn an_update_that_was_refused_is_refused_again() {
+    on_each(|ioloop| {
+        if ioloop.kind() == Kind::Epoll {
+            return;
+        }
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let log = Log::default();
+        let seen = log.clone();
+        let token = ioloop.add_handler(reader, Events::READ, move |_, _, _| seen.add(())).unwrap();
+        for time in ["first", "second"] {
+            let updated = ioloop.update_handler(token, Events::READ | Events::EDGE);
+            let refused = updated.map_err(|error| error.errno);
+            assert_eq!(refused, Err(Errno::EINVAL), "only epoll reports edges, the {time} time");
+        }
+        turns(ioloop, 3);
+        assert_eq!(log.len(), 3, "it is watched as before");
     });
 }
 
@@ -231,6 +255,26 @@ fn failures_are_reported_and_the_loop_goes_on() {
     });
 }
 
+/// Most descriptors are close-on-exec, and F_GETFD of one that is not is 0.
+#[test]
+fn one_that_survives_exec_is_open_too() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        fcntl(&reader, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        ioloop.add_handler(reader, Events::READ, |_, _, _| Err::<(), _>("each time")).unwrap();
+        turns(ioloop, 3);
+        assert_eq!(
+            log.len(),
+            3,
+            "its handler failed once, and was taken off as if its number were closed: {log:?}"
+        );
+    });
+}
+
 #[test]
 fn a_broken_pipe_in_a_handler_is_silence() {
     on_each(|ioloop| {
@@ -289,8 +333,52 @@ fn a_number_closed_behind_its_back_does_not_make_it_spin() {
             calls.len(),
             log.len()
         );
+        assert_eq!(calls.clones(), 1, "the handler is of no use any more, and is still there");
         drop(other);
     });
+}
+
+/// The same, and by the time that the kernel reports it the handler is gone: an event for nobody, again and again.
+#[test]
+fn what_is_reported_for_nobody_does_not_make_it_spin() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let ((silent, _writer), (_reader, writer)) = (a_byte(), a_pipe());
+        let seen = log.clone();
+        ioloop.add_handler(silent, Events::empty(), move |_, _, _| seen.add("not asked for")).unwrap();
+        let seen = log.clone();
+        ioloop.add_handler(writer, Events::WRITE, move |_, _, _| seen.add("can be written")).unwrap();
+
+        let (reader, _its_writer) = a_byte();
+        let other = reader.try_clone().unwrap();
+        let number = reader.as_raw_fd();
+        let token = ioloop.add_handler(Kept(number), Events::READ, |_, _, _| ()).unwrap();
+        drop(reader);
+        ioloop.remove_handler(token);
+        let events = Log::default();
+        let seen = events.clone();
+        ioloop.subscribe(move |_, turn| seen.add(turn.events));
+        turns(ioloop, 20);
+        let events = events.take();
+        assert!(
+            events.iter().skip(5).all(|events| *events == 1),
+            "one can be written, and a file that the loop has nothing to do with any more is reported as well: in each \
+             turn there were so many events: {events:?}"
+        );
+        let heard = log.take();
+        assert!(
+            heard.len() == 20 && heard.iter().all(|what| *what == "can be written"),
+            "what is watched, and for what, is as it was before: {heard:?}"
+        );
+        drop(other);
+    });
+}
+
+/// A pipe with a byte in it.
+fn a_byte() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = a_pipe();
+    writer.write_all(b"x").unwrap();
+    (reader, writer)
 }
 
 /// A number that its owner closes elsewhere: what no safe program can do.

@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -197,7 +197,13 @@ fn connections_that_go_wrong_count_for_the_bound() {
 #[test]
 fn what_is_no_listener_is_an_error_that_names_it() {
     let (pipe, _end) = std::io::pipe().expect("a pipe can be made");
-    for (what, errno) in [(OwnedFd::from(pipe), Errno::ENOTSOCK), (unix(), Errno::EINVAL)] {
+    let datagrams = UnixDatagram::unbound().expect("a socket can be made");
+    datagrams.set_nonblocking(true).expect("a socket can be told");
+    for (what, errno) in [
+        (OwnedFd::from(pipe), Errno::ENOTSOCK),
+        (unix(), Errno::EINVAL),
+        (OwnedFd::from(datagrams), Errno::EOPNOTSUPP),
+    ] {
         let number = what.as_raw_fd();
         let error = acceptor(what).accept(Instant::now(), drop).expect_err("it does not listen");
         assert_eq!(error.errno, errno, "{error}");
@@ -383,6 +389,20 @@ fn a_full_table_of_the_whole_machine_is_the_same() {
 }
 
 #[test]
+fn a_connection_that_goes_wrong_while_it_is_sent_away_does_not_end_the_turn() {
+    for errno in OF_ONE {
+        let kernel = format!("accept:1=EMFILE,accept:2={errno}");
+        let Some(answer) = traced(&kernel, &["accept", "turns", "1", "2", "8"]) else { return };
+        assert_eq!(
+            turns(&answer),
+            [words(2, "Empty")],
+            "no number was left, and accept4 with that of the reserve said {errno}: the connection that was to be sent \
+             away has gone, and behind it two clients were queued"
+        );
+    }
+}
+
+#[test]
 fn with_no_descriptor_at_all_it_is_stuck() {
     let answer = ask(&["run", "accept", "nothing-left"]);
     let seen = turns(&answer);
@@ -396,6 +416,12 @@ fn with_no_descriptor_at_all_it_is_stuck() {
     assert_eq!(
         seen[3], "accepted=0 shed=Some(1) ended=Empty",
         "and there could have been a descriptor in reserve again, for the next time that none is left"
+    );
+    let Some(answer) = traced("accept:*=ENFILE", &["accept", "turns", "1", "1", "8"]) else { return };
+    assert_eq!(
+        turns(&answer),
+        [words(0, "Stuck(ENFILE)")],
+        "every accept4 said ENFILE, also with the descriptor in reserve closed: the table of the whole machine is full"
     );
 }
 

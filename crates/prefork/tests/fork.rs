@@ -129,6 +129,21 @@ fn a_panic_is_the_end_of_the_child() {
 }
 
 #[test]
+fn what_a_child_that_panics_has_written_is_written() {
+    let answer = fork(&["panic", "words"]);
+    for (word, where_) in
+        [("rust-in-the-child", "Rust's standard output"), ("c-in-the-child", "C's standard output")]
+    {
+        let times = times(&answer, word);
+        assert_eq!(
+            times, 1,
+            "the child put a word into the buffer of {where_} and panicked, and the word was written {times} times: a \
+             panic that is caught ends in `_exit` too, which writes no buffer"
+        );
+    }
+}
+
+#[test]
 fn what_a_panic_leaves_may_panic_too() {
     let answer = fork(&["panic", "again"]);
     let status = answer.line("status");
@@ -290,6 +305,17 @@ fn with_other_threads_it_does_not_fork() {
         assert_eq!(answer.line("children"), "none", "there was an error, and a child:\n{}", answer.0);
         assert_eq!(answer.line("then"), "exited with 3", "the other threads have ended");
     }
+}
+
+#[test]
+fn a_threads_name_says_nothing_of_the_thread() {
+    let answer = fork(&["thread-with-a-name"]);
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err EBUSY ") && result.contains("2 threads"),
+        "another thread runs, called `)0 0 0 0 0 0 4 `, and the fork gave `{result}`: a name may have a parenthesis in \
+         it, and what stands behind the last one is the kernel's"
+    );
 }
 
 #[test]
@@ -495,6 +521,17 @@ fn what_became_of_it_stays_the_same() {
         signalled.starts_with("Err ESRCH "),
         "the child was waited for, and then it was signalled: {signalled}"
     );
+}
+
+#[test]
+fn a_signal_does_not_end_the_wait_for_it() {
+    let answer = fork(&["interrupted"]);
+    let (waited, helped) = (answer.line("waited"), answer.line("helped"));
+    assert_eq!(
+        waited, "killed by SIGTERM",
+        "a signal was handled while the wait slept, and its answer is `{waited}`: EINTR is no answer, so ask again"
+    );
+    assert_eq!(helped, "0", "the wait was to be interrupted three times");
 }
 
 #[test]

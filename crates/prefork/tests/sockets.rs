@@ -121,6 +121,17 @@ fn an_address_that_is_named_twice_is_bound_once() {
     assert_eq!(at.len(), 1, "127.0.0.1:0 was named twice and is to be bound once; here are {at:?}");
 }
 
+#[test]
+fn the_same_host_with_another_port_is_another_address() {
+    let (first, second) = (Port::hold(), Port::hold());
+    let wanted = [&first, &second].map(|port| SocketAddr::from((V4.ip(), port.number)));
+    assert_eq!(
+        at(&bound(&wanted)),
+        wanted,
+        "127.0.0.1 was named twice, with two ports: those are two addresses"
+    );
+}
+
 // Which port
 
 #[test]
@@ -145,6 +156,19 @@ fn an_asked_for_port_is_had_in_both_families() {
     let port = Port::hold();
     let wanted: Vec<SocketAddr> = loopback().iter().map(|each| (each.ip(), port.number).into()).collect();
     assert_eq!(at(&bound(&wanted)), wanted);
+}
+
+#[test]
+fn the_port_that_nobody_asked_for_is_not_given_to_who_asked() {
+    let port = Port::hold();
+    let asked = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port.number));
+    for addresses in [[V4, asked], [asked, V4]] {
+        let at = at(&bound(&addresses));
+        assert!(
+            at.contains(&asked) && at.len() == 2,
+            "{asked} was asked for, and for 127.0.0.1 any port that is free. Bound are {at:?}"
+        );
+    }
 }
 
 #[test]
@@ -281,10 +305,12 @@ fn a_port_is_shared_only_on_request() {
     let address = at(&first)[0];
     let (errno, _) = refused("a port that somebody listens on", bind_all(&[address], &shared));
     assert_eq!(errno, Errno::EADDRINUSE);
-    let first = bind_all(&[V4], &shared).expect("some port is free");
-    let address = at(&first)[0];
-    let second = bind_all(&[address], &shared);
-    assert!(second.is_ok(), "both asked for SO_REUSEPORT, and still the second has {second:?}");
+    let first = bind_all(loopback(), &shared).expect("some port is free");
+    let second = bind_all(&at(&first), &shared);
+    assert!(
+        second.is_ok(),
+        "both asked for SO_REUSEPORT, for each of their sockets, and still the second has {second:?}"
+    );
 }
 
 #[test]
@@ -295,9 +321,10 @@ fn the_queue_has_the_length_that_was_asked_for() {
     assert_eq!(queue(listener).1, 128.min(most), "untold, listen is to be told 128");
     for backlog in [1, 7, 100] {
         let options = Options { backlog, ..Options::default() };
-        let listener = &bind_all(&[V4], &options).expect("some port is free")[0];
-        let (_, room) = queue(listener);
-        assert_eq!(room, u32::from(backlog).min(most), "listen was to be told {backlog}");
+        for listener in bind_all(loopback(), &options).expect("some port is free") {
+            let (_, room) = queue(&listener);
+            assert_eq!(room, u32::from(backlog).min(most), "listen was to be told {backlog}: {listener:?}");
+        }
     }
     // Of a Unix socket it can be seen only from outside: there is room for one more than was asked for.
     let folder = Folder::new();

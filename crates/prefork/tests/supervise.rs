@@ -176,6 +176,8 @@ fn restarts_are_counted_for_all_children_together() {
     );
     let restarts = events(&answer).iter().filter(|event| event.starts_with("restarted")).count();
     assert!(restarts <= 3, "there may be 3 restarts, and there were {restarts}");
+    let answer = ask(&["exits", "1", "SIGKILL SIGKILL 0"]);
+    ended(&answer, "too many restarts: 1", "a child was killed twice, and whoever is killed has failed too");
 }
 
 #[test]
@@ -191,6 +193,24 @@ fn one_failure_too_many_is_an_error_and_the_survivors_end_first() {
             story(&answer, task),
             ["started", "gave-up 2", "stopping SIGTERM", "exited with 0"],
             "the survivors are told to end, and waited for, within the grace period"
+        );
+    }
+}
+
+#[test]
+fn a_survivor_that_does_not_end_is_killed_after_the_grace_period() {
+    for (grace, signal) in [("50", None), ("3600000", Some("SIGINT"))] {
+        let answer = ask(&[&["gives-up-on", grace][..], signal.as_slice()].concat());
+        assert_eq!(
+            story(&answer, 1),
+            ["started", "gave-up 0", "stopping SIGTERM", "killed", "killed by SIGKILL"],
+            "a child failed once too often, and its sibling was told to end and does not. The grace period of {grace} \
+             ms is over some time, and before that when a signal comes: {signal:?}"
+        );
+        ended(
+            &answer,
+            "too many restarts: 0",
+            "that the children fail is why it ended, whatever signal came in the grace period",
         );
     }
 }
@@ -245,6 +265,18 @@ fn who_ends_together_with_the_signal_has_not_failed() {
 }
 
 #[test]
+fn who_is_looked_at_later_than_the_signals_has_not_failed_either() {
+    let answer = ask(&["told-in-between"]);
+    ended(
+        &answer,
+        "stopped SIGTERM",
+        "one of two children had ended and was seen, then both processes that were left were sent SIGTERM, and then the \
+         other child was looked at. The signal was there by then: before an end is judged, look once more",
+    );
+    assert_eq!(story(&answer, 1), ["started", "stopping SIGTERM", "killed by SIGTERM"]);
+}
+
+#[test]
 fn who_dies_of_ctrl_c_has_not_failed() {
     let answer = ask(&["ctrl-c"]);
     let ended: Vec<_> = answer.lines("ended").collect();
@@ -270,6 +302,14 @@ fn who_takes_too_long_is_killed_after_the_grace_period() {
             "the signal came, and the child has ended since, one way or another",
         );
     }
+    let answer = ask(&["told", "SIGTERM", "50", "ignores", "ignores", "ignores"]);
+    for task in 0..3 {
+        let seen = story(&answer, task);
+        assert!(
+            seen.ends_with(&["killed".into(), "killed by SIGKILL".into()]),
+            "of three children none had ended within the 50 ms, and each was to be killed. Of task {task}: {seen:?}"
+        );
+    }
 }
 
 #[test]
@@ -286,13 +326,15 @@ fn nobody_is_killed_within_the_grace_period() {
 
 #[test]
 fn a_second_signal_ends_the_grace_period() {
-    let answer = ask(&["told-twice"]);
-    assert_eq!(
-        story(&answer, 0),
-        ["started", "stopping SIGTERM", "killed", "killed by SIGKILL"],
-        "whoever sends the signal a second time does not want to wait for the hour to pass"
-    );
-    ended(&answer, "stopped SIGTERM", "the signal came, twice");
+    for second in ["SIGTERM", "SIGINT"] {
+        let answer = ask(&["told-twice", second]);
+        assert_eq!(
+            story(&answer, 0),
+            ["started", "stopping SIGTERM", "killed", "killed by SIGKILL"],
+            "whoever sends a signal a second time, here {second}, does not want to wait for the hour to pass"
+        );
+        ended(&answer, "stopped SIGTERM", "two signals came, and it was the first that stopped it");
+    }
 }
 
 #[test]
@@ -314,7 +356,7 @@ fn children_are_signalled_through_their_descriptors() {
 
 #[test]
 fn who_fails_at_once_is_restarted_after_growing_pauses() {
-    let answer = ask(&["pauses"]);
+    let answer = ask(&["pauses", "10", "40"]);
     let told: Vec<_> = answer.lines("event").filter(|line| line.starts_with("restarted")).collect();
     let told: Vec<_> = told.iter().filter_map(|line| line.rsplit(' ').next()).collect();
     assert_eq!(
@@ -328,6 +370,31 @@ fn who_fails_at_once_is_restarted_after_growing_pauses() {
         assert!(waited >= told * 1000, "a pause of {told} ms was over after {waited} µs");
     }
     ended(&answer, "done", "the sixth child ended with 0");
+    let answer = ask(&["pauses", "40", "10"]);
+    let told: Vec<_> = events(&answer).into_iter().filter(|event| event.starts_with("restarted")).collect();
+    assert_eq!(
+        told, ["restarted 0 10"; 5],
+        "no pause is longer than the longest, 10 ms, and the first was to be 40"
+    );
+}
+
+#[test]
+fn whose_pause_is_over_first_is_restarted_first() {
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let answer = ask(&["two-pauses"]);
+        ended(&answer, "done", "both children ended with 0 in the end");
+        seen = events(&answer);
+        let place = |wanted: &str| seen.iter().position(|event| event == wanted);
+        // On a machine that is busy with something else, both may be due by the time that one is looked at.
+        if place("restarted 1 1").is_some() && place("restarted 1 1") < place("restarted 0 512") {
+            return;
+        }
+    }
+    panic!(
+        "three times, a child was to be restarted in 512 ms, then another one failed, and was to be in 1 ms. It had to \
+         wait for the first: the sleep ends when whoever is due first is due. The events were {seen:?}"
+    );
 }
 
 #[test]
@@ -472,6 +539,18 @@ fn children_have_none_of_their_parents_descriptors() {
         );
     }
     ended(&answer, "done", "all ended with 0 in the end");
+}
+
+#[test]
+fn what_a_supervisor_makes_is_close_on_exec() {
+    let answer = ask(&["born-with"]);
+    let made: Vec<&str> = answer.lines("made").collect();
+    assert!(made.len() >= 4, "three pidfds and a signalfd: {made:?}");
+    let unmarked: Vec<_> = made.iter().filter(|entry| !entry.starts_with("marked")).collect();
+    assert!(
+        unmarked.is_empty(),
+        "a program that the supervisor starts would have these: {unmarked:?}. They are not close-on-exec"
+    );
 }
 
 #[test]

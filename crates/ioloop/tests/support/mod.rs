@@ -100,6 +100,11 @@ impl<T: Debug + Clone> Log<T> {
         self.0.borrow().len()
     }
 
+    /// How many have it.
+    pub fn clones(&self) -> usize {
+        Rc::strong_count(&self.0)
+    }
+
     pub fn count(&self, which: impl Fn(&T) -> bool) -> usize {
         self.0.borrow().iter().filter(|what| which(what)).count()
     }

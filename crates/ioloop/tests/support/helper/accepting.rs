@@ -1,4 +1,5 @@
-//! `accepting no-descriptor POLLER`: a loop that accepts, in a process that has no descriptor left.
+//! `accepting no-descriptor POLLER`: a loop that accepts, in a process that has no descriptor left. `accepting stuck`:
+//! in one that may not even use the number of its reserve again.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -54,5 +55,42 @@ pub fn no_descriptor(poller: Kind) -> Outcome {
     });
     ioloop.start()?;
     println!("afterwards {}", if accepted.get() == 1 { "accepted" } else { "nobody" });
+    Ok(())
+}
+
+pub fn stuck() -> Outcome {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let limit = |numbers| setrlimit(Resource::RLIMIT_NOFILE, numbers, hard);
+    let ioloop = IoLoop::new()?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let clients = [TcpStream::connect(address)?, TcpStream::connect(address)?];
+    let turns = Rc::new(Cell::new(0));
+    let accepting = ioloop.add_accept_handler(listener, |ioloop, _| ioloop.stop())?;
+    ioloop.handle_callback_exception(|_, failure| println!("reported {failure}"));
+    let counted = Rc::clone(&turns);
+    ioloop.subscribe(move |_, _| counted.set(counted.get() + 1));
+
+    limit(3)?;
+    ioloop.call_later(Duration::from_millis(50), IoLoop::stop);
+    ioloop.start()?;
+    println!("turns {}", turns.get());
+    limit(soft)?;
+    let given_up = ioloop.call_later(Duration::from_secs(5), |ioloop| {
+        println!("nobody was accepted");
+        ioloop.stop();
+    });
+    ioloop.start()?;
+    ioloop.remove_timeout(given_up);
+
+    // Stuck once more, and removed by the time that it is to look again.
+    let late = TcpStream::connect(address)?;
+    limit(3)?;
+    ioloop.call_later(Duration::from_millis(20), move |ioloop| accepting.remove(ioloop));
+    ioloop.call_later(Duration::from_millis(250), IoLoop::stop);
+    ioloop.start()?;
+    limit(soft)?;
+    drop((clients, late));
     Ok(())
 }

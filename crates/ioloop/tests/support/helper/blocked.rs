@@ -2,18 +2,23 @@
 
 use std::cell::Cell;
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{PipeReader, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use ioloop::{Blocked, Events, IoLoop};
+use ioloop::{Blocked, Events, IoLoop, Token};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::Outcome;
 
 const MS: Duration = Duration::from_millis(1);
+
+/// Before the helper's own alarm, which is a SIGALRM too: it would pass for the watch's.
+const LONG: Duration = Duration::from_secs(4);
 
 pub fn run(what: &str) -> Outcome {
     match what {
@@ -23,6 +28,7 @@ pub fn run(what: &str) -> Outcome {
         "asleep" => asleep(),
         "inside" => inside(),
         "twice" => twice(),
+        "thrown" => thrown(),
         _ => Err(format!("nothing is called {what}").into()),
     }
 }
@@ -30,7 +36,8 @@ pub fn run(what: &str) -> Outcome {
 /// Blocks until it was reported: so the report came while it did.
 #[inline(never)]
 fn the_one_that_blocks(reported: &AtomicBool) {
-    while !black_box(reported).load(Ordering::Acquire) {
+    let start = Instant::now();
+    while !black_box(reported).load(Ordering::Acquire) && start.elapsed() < LONG {
         std::hint::spin_loop();
     }
 }
@@ -46,11 +53,13 @@ fn caught() -> Outcome {
     })?;
     ioloop.add_callback(move |ioloop| {
         the_one_that_blocks(&reported);
+        println!("reported {}", if reported.load(Ordering::Acquire) { "while it blocks" } else { "never" });
         ioloop.stop();
     });
     ioloop.start()?;
-    println!("reported while it blocks");
-    stacks.recv()?.iter().for_each(|frame| println!("frame {frame}"));
+    // Nothing comes any more, and so the other end is closed.
+    ioloop.set_blocking_threshold(None, |_| ())?;
+    stacks.recv().iter().flatten().for_each(|frame| println!("frame {frame}"));
     Ok(())
 }
 
@@ -60,7 +69,7 @@ struct BlocksAtItsEnd(Arc<AtomicBool>);
 impl Drop for BlocksAtItsEnd {
     fn drop(&mut self) {
         let start = Instant::now();
-        while !self.0.load(Ordering::Acquire) && start.elapsed() < 4000 * MS {
+        while !self.0.load(Ordering::Acquire) && start.elapsed() < LONG {
             std::hint::spin_loop();
         }
     }
@@ -69,7 +78,7 @@ impl Drop for BlocksAtItsEnd {
 fn panics(reported: Arc<AtomicBool>) {
     let _blocks = BlocksAtItsEnd(reported);
     // A panic, without the message.
-    std::panic::resume_unwind(Box::new("it blocks on its way"));
+    resume_unwind(Box::new("it blocks on its way"));
 }
 
 fn unwinding() -> Outcome {
@@ -142,6 +151,8 @@ fn asleep() -> Outcome {
     ioloop.call_later(700 * MS, IoLoop::stop);
     ioloop.start()?;
     println!("sleeps {}", sleeps.get());
+    // What was caught by now is reported first: the names take their time.
+    ioloop.set_blocking_threshold(None, |_| ())?;
     println!("reports {}", reports.load(Ordering::Acquire));
     Ok(())
 }
@@ -171,7 +182,8 @@ fn inside() -> Outcome {
             counted.fetch_add(1, Ordering::AcqRel);
         };
         ioloop.set_blocking_threshold(Some(5 * MS), count)?;
-        while seen.load(Ordering::Acquire) == 0 {
+        let start = Instant::now();
+        while seen.load(Ordering::Acquire) == 0 && start.elapsed() < LONG {
             std::hint::spin_loop();
         }
         println!("set {} report", seen.load(Ordering::Acquire));
@@ -180,7 +192,7 @@ fn inside() -> Outcome {
         while start.elapsed() < 50 * MS {
             std::hint::spin_loop();
         }
-        println!("taken-back {} reports", seen.load(Ordering::Acquire) - 1);
+        println!("taken-back {} reports", seen.load(Ordering::Acquire).saturating_sub(1));
         ioloop.stop();
         Ok::<_, ioloop::Error>(())
     });
@@ -197,5 +209,40 @@ fn twice() -> Outcome {
         Err(error) => println!("second {:?}", error.errno),
     }
     one.close();
+    Ok(())
+}
+
+/// A panic that gets out of the loop, and a caller that takes its time.
+fn thrown() -> Outcome {
+    /// A source.
+    struct Bomb(PipeReader);
+
+    impl AsFd for Bomb {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            resume_unwind(Box::new("a source panics at its end"));
+        }
+    }
+
+    let ioloop = IoLoop::new()?;
+    let reports = counting(&ioloop)?;
+    let (reader, mut writer) = std::io::pipe()?;
+    writer.write_all(b"x")?;
+    let own: Rc<Cell<Option<Token>>> = Rc::default();
+    let token = Rc::clone(&own);
+    let handler = move |ioloop: &IoLoop, _: &Bomb, _| {
+        token.take().map(|token| ioloop.remove_handler(token)).ok_or("once")
+    };
+    own.set(Some(ioloop.add_handler(Bomb(reader), Events::READ, handler)?));
+    println!("thrown {}", catch_unwind(AssertUnwindSafe(|| ioloop.start())).is_err());
+    std::thread::sleep(700 * MS);
+    // What was caught by now is reported first: the names take their time.
+    ioloop.set_blocking_threshold(None, |_| ())?;
+    println!("reports {}", reports.load(Ordering::Acquire));
     Ok(())
 }

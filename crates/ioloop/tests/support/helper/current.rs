@@ -15,6 +15,7 @@ pub fn run(what: &str) -> Outcome {
         "forced" => forced(),
         "dropped" => dropped(),
         "instance" => instance(),
+        "after" => after(),
         "configured" => configured(),
         "fork" => fork(),
         _ => return Err(format!("nothing is called {what}").into()),
@@ -111,6 +112,29 @@ fn instance() -> ioloop::Result<String> {
     Ok(format!(
         "before: {before}; installed; twice: {twice}; in its thread: {here}, and without it {only}; elsewhere: {there}"
     ))
+}
+
+/// The instance is dropped, or closed, and somebody has a handle of it still.
+fn after() -> ioloop::Result<String> {
+    let mut said = Vec::new();
+    for how in ["dropped", "closed"] {
+        let first = aside()?;
+        first.install()?;
+        let handle = first.handle();
+        let closed = (how == "closed").then(|| first.clone());
+        closed.iter().for_each(IoLoop::close);
+        drop(first);
+        let between = if IoLoop::instance().is_some() { "one" } else { "none" };
+        let second = aside()?;
+        let installed = second.install().map_or_else(|error| format!("{:?}", error.errno), |()| "Ok".into());
+        let found = IoLoop::instance().is_some_and(|found| second.is(&found));
+        said.push(format!(
+            "{how}: {between}, then {installed}, {}",
+            if found { "the second" } else { "another" }
+        ));
+        drop(handle);
+    }
+    Ok(said.join("; "))
 }
 
 fn configured() -> ioloop::Result<String> {

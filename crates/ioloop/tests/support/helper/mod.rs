@@ -21,6 +21,7 @@ pub fn answer(args: &[&str]) -> i32 {
         ["accepting", "no-descriptor", poller] => {
             poller.parse().map_err(Into::into).and_then(accepting::no_descriptor)
         }
+        ["accepting", "stuck"] => accepting::stuck(),
         // The same, with this poller where nothing is said about it.
         ["on", poller, rest @ ..] => match poller.parse() {
             Ok(kind) => {

@@ -38,13 +38,16 @@ pub fn run(what: &[&str]) -> i32 {
     match what {
         ["exits", max_restarts, scripts @ ..] => exits(max_restarts, scripts, shared),
         ["told", signal, grace, doings @ ..] => told(signal, grace, doings, shared),
-        ["told-twice"] => told_twice(shared),
+        ["told-twice", second] => told_twice(second, shared),
         ["told-while-waiting"] => told_while_waiting(shared),
         ["told-together"] => told_together(shared),
+        ["told-in-between"] => told_in_between(shared),
         ["ctrl-c"] => ctrl_c(shared),
         ["by-number"] => by_number(shared),
         ["gives-up", max_restarts] => gives_up(max_restarts, shared),
-        ["pauses"] => pauses(shared),
+        ["gives-up-on", grace, signals @ ..] => gives_up_on(grace, signals, shared),
+        ["pauses", pause, longest] => pauses([pause, longest], shared),
+        ["two-pauses"] => two_pauses(shared),
         ["pause-over"] => pause_over(shared),
         ["forever"] => forever(shared),
         ["cores"] => cores(shared),
@@ -187,11 +190,12 @@ fn told(signal: &str, grace: &str, doings: &[&str], shared: &Shared) {
     observe(&Policy { grace, ..policy(doings.len()) }, work, also);
 }
 
-fn told_twice(shared: &Shared) {
+fn told_twice(second: &str, shared: &Shared) {
+    let second: Signal = second.parse().expect("the name of a signal");
     let work = |task| children::wait_to_be_told(task, &[Doing::Ignores], Some(Signal::SIGTERM), shared);
     let also = |event| {
         if let Event::Stopping { .. } = event {
-            tell_ourselves(Signal::SIGTERM);
+            tell_ourselves(second);
         }
     };
     observe(&policy(1), work, also);
@@ -224,6 +228,27 @@ fn told_together(shared: &Shared) {
             let first = first.expect("task 0 is started before task 1");
             waitid(Id::Pid(first), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is our child");
             tell_ourselves(Signal::SIGTERM);
+        }
+        _ => {}
+    };
+    observe(&Policy { max_restarts: 0, ..policy(2) }, work, also);
+}
+
+/// One child has ended well. When the supervisor has seen that, and has yet to look at the other one, both are sent
+/// the signal, of which the other one has died by the time that it is looked at.
+fn told_in_between(shared: &Shared) {
+    let work = |task| match task {
+        0 => 0,
+        _ => children::wait_to_be_told(0, &[Doing::Dies], None, shared),
+    };
+    let mut other = None;
+    let also = |event| match event {
+        Event::Started { task: 1, pid } => other = Some(pid),
+        Event::Exited { task: 0, .. } => {
+            let other = other.expect("both are started before one is looked at");
+            tell_ourselves(Signal::SIGTERM);
+            kill(other, Signal::SIGTERM).expect("it is our child");
+            waitid(Id::Pid(other), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is our child");
         }
         _ => {}
     };
@@ -282,9 +307,29 @@ fn gives_up(max_restarts: &str, shared: &Shared) {
     observe(&Policy { max_restarts, ..policy(3) }, work, also);
 }
 
+/// Task 0 fails, which is too much, and the other one does not end. If there is a signal, it comes then.
+fn gives_up_on(grace: &str, signals: &[&str], shared: &Shared) {
+    let grace = Duration::from_millis(grace.parse().expect("a number of milliseconds"));
+    let signal: Option<Signal> = signals.first().map(|signal| signal.parse().expect("the name of a signal"));
+    let work = |task| {
+        if task == 0 {
+            shared.wait_for_ready(1);
+            return 3;
+        }
+        children::wait_to_be_told(task, &[Doing::Ignores; 2], None, shared)
+    };
+    let also = |event| {
+        if let (Event::Stopping { .. }, Some(signal)) = (event, signal) {
+            tell_ourselves(signal);
+        }
+    };
+    observe(&Policy { max_restarts: 0, grace, ..policy(2) }, work, also);
+}
+
 /// Six lives that fail at once. Prints `waited MICROSECONDS` for each restart.
-fn pauses(shared: &Shared) {
-    let [pause, longest_pause] = [10, 40].map(Duration::from_millis);
+fn pauses(milliseconds: [&str; 2], shared: &Shared) {
+    let milliseconds = milliseconds.map(|number| number.parse().expect("a number of milliseconds"));
+    let [pause, longest_pause] = milliseconds.map(Duration::from_millis);
     let policy = Policy { young: HOUR, pause, longest_pause, ..policy(1) };
     let mut ended = Instant::now();
     let also = |event| match event {
@@ -293,6 +338,28 @@ fn pauses(shared: &Shared) {
         _ => {}
     };
     observe(&policy, |task| i32::from(shared.next_life(task) < 5), also);
+}
+
+/// Task 0 fails ten times, and is to wait for half a second then; task 1 fails when it does, for the first time.
+fn two_pauses(shared: &Shared) {
+    let policy = Policy { young: HOUR, pause: Duration::from_millis(1), longest_pause: HOUR, ..policy(2) };
+    let work = |task| {
+        let life = shared.next_life(task);
+        if (task, life) == (1, 0) {
+            shared.wait_to_end();
+        }
+        i32::from(life < [10, 1][task])
+    };
+    let mut failed = 0;
+    let also = |event| {
+        if let Event::Exited { task: 0, .. } = event {
+            failed += 1;
+            if failed == 10 {
+                shared.let_one_end();
+            }
+        }
+    };
+    observe(&policy, work, also);
 }
 
 /// Four lives that fail: the third when it is no longer young, the others at once. Prints `between MILLISECONDS`
@@ -365,7 +432,8 @@ fn idle() {
 }
 
 /// Three children say what they have that their parent had not, and which signals are blocked. The first fails,
-/// and its successor is born while the others are there.
+/// and its successor is born while the others are there. Then the parent says what it has itself, `made marked …` if
+/// that is close-on-exec.
 fn born_with(shared: &Shared) {
     let before = kernel::open_now();
     let work = |task| {
@@ -382,7 +450,14 @@ fn born_with(shared: &Shared) {
         }
         0
     };
-    observe(&policy(3), work, |_| {});
+    let also = |event| {
+        if let Event::Restarted { .. } = event {
+            for entry in kernel::open_now().iter().filter(|entry| !before.contains(entry)) {
+                println!("made {} {entry}", if kernel::is_marked(entry) { "marked" } else { "unmarked" });
+            }
+        }
+    };
+    observe(&policy(3), work, also);
 }
 
 /// A child that would have children.

@@ -18,17 +18,22 @@ pub fn codes() {
     }
 }
 
-/// A child that panics. What it wrote to standard error becomes lines of output.
+/// A child that panics, with words in its buffers. What it wrote to standard error becomes lines of output.
 pub fn panic(how: &str) {
     let file = memfd_create("stderr", MFdFlags::MFD_CLOEXEC).expect("a file can be made in memory");
     let before = dup(stderr()).expect("standard error is open");
     dup2_stderr(&file).expect("standard error can be replaced");
     let status = fork_and_wait(|| match how {
-        "words" => panic!("the child fell"),
+        "words" => {
+            print!("rust-in-the-child ");
+            // SAFETY: the format ends with NUL, and asks for no argument.
+            unsafe { libc::printf(c"c-in-the-child ".as_ptr()) };
+            panic!("the child fell")
+        }
         _ => panic_any(PanicsAgain),
     });
     dup2_stderr(before.as_fd()).expect("standard error can be put back");
-    println!("status {status}");
+    println!("\nstatus {status}");
     let mut text = String::new();
     let mut file = std::fs::File::from(file);
     let _ = file.rewind();

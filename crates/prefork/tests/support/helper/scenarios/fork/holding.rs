@@ -1,19 +1,21 @@
 //! What holds a child: a descriptor that is nobody else's, also when its number is.
 
+use std::io::{PipeReader, PipeWriter, pipe};
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::libc;
+use nix::libc::{self, c_int};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid, getpid};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
+use nix::unistd::{Pid, geteuid, getpid, read, write};
 use prefork::Child;
 use prefork::status::Status;
 use testing::REFUSED;
 
-use super::super::super::children::{await_end, die_with, end, idle, raw_wait, start, state};
+use super::super::super::children::{await_end, await_sleep, die_with, end, idle, raw_wait, start, state};
 use super::{fork, words};
 
 fn ready(child: &Child, timeout: impl Into<PollTimeout>) -> bool {
@@ -45,6 +47,32 @@ pub fn held() {
     let mut child = fork(|| 4).expect("a helper can fork");
     println!("once {}", words(child.wait()));
     println!("twice {}", words(child.wait()));
+}
+
+/// A signal comes while the wait sleeps, three times; then the child is told to end.
+pub fn interrupted() {
+    static HANDLED: OnceLock<(PipeReader, PipeWriter)> = OnceLock::new();
+    extern "C" fn handled(_: c_int) {
+        let _ = HANDLED.get().map(|(_, end)| write(end, &[0]));
+    }
+    let (news, _) = HANDLED.get_or_init(|| pipe().expect("there are descriptors"));
+    let action = SigAction::new(SigHandler::Handler(handled), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler writes to a pipe, which it may do at any moment.
+    unsafe { sigaction(Signal::SIGUSR1, &action) }.expect("SIGUSR1 can be handled");
+    let mut child = fork(idle).expect("a helper can fork");
+    let (parent, pid) = (getpid(), child.pid());
+    let other = start(|| {
+        for _ in 0..3 {
+            await_sleep(parent);
+            let _ = kill(parent, Signal::SIGUSR1);
+            let _ = read(news, &mut [0]);
+        }
+        let _ = kill(pid, Signal::SIGTERM);
+        0
+    });
+    println!("waited {}", words(child.wait()));
+    println!("helped {}", raw_wait(other, 0).expect("it is a child of the helper's"));
+    end(pid);
 }
 
 /// Nobody holds it any more: one that is there, and one that has ended.

@@ -4,6 +4,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use nix::libc;
+use nix::sys::prctl;
 use nix::unistd::getpid;
 
 use super::super::super::children::{left, state};
@@ -29,6 +30,19 @@ pub fn alive(count: &str) {
         let _ = other.join();
     }
     println!("then {}", fork_and_wait(|| 3));
+}
+
+/// Another thread, whose name reads like the fields behind a name: see proc_pid_stat(5). By them it would be ending.
+pub fn with_a_name() {
+    let ((end, told), (named, is_named)) = (channel::<()>(), channel());
+    let other = thread::spawn(move || {
+        let _ = named.send(prctl::set_name(c")0 0 0 0 0 0 4 "));
+        told.recv()
+    });
+    is_named.recv().expect("the thread says so").expect("a thread can have any name");
+    println!("result {}", words(fork(|| 0).map(|child| child.pid())));
+    drop(end);
+    let _ = other.join();
 }
 
 /// A fork right after a thread was joined, a hundred times.

@@ -17,6 +17,13 @@ pub fn open_now() -> Vec<String> {
     numbers.iter().filter_map(entry).collect()
 }
 
+/// Is it close-on-exec? As [`open_now`] names it.
+pub fn is_marked(entry: &str) -> bool {
+    let number = entry.split(' ').next().and_then(|number| number.parse::<i32>().ok());
+    // SAFETY: the call takes integers and answers EBADF where nothing is open.
+    number.is_some_and(|number| unsafe { libc::fcntl(number, libc::F_GETFD) } == libc::FD_CLOEXEC)
+}
+
 /// Close everything above the standard streams.
 pub fn close_all() {
     for number in numbers().into_iter().filter(|number| *number > 2) {
