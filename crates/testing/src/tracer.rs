@@ -11,6 +11,10 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow::{Break, Continue};
 
+use nix::errno::Errno;
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 mod process;
@@ -90,4 +94,41 @@ fn watch(scenario: Pid, kernel: &mut dyn Kernel) -> nix::Result<i32> {
             return end(scenario);
         }
     }
+}
+
+/// Run the scenario, and print `steps N` for each thing that it does between two marks: how many instructions that
+/// takes. They are the same on a busy machine.
+pub fn counted(scenario: impl FnOnce() -> i32) -> i32 {
+    start(scenario, |pid| {
+        let mut judging = false;
+        loop {
+            let stop = match to_call(pid, pid, None)? {
+                Continue(stop) => stop,
+                Break(code) => return Ok(code),
+            };
+            if stop.call.name != MARK || stop.answer.is_none() {
+                continue;
+            }
+            judging = !judging;
+            if judging {
+                println!("steps {}", steps_to_mark(pid)?);
+            }
+        }
+    })
+}
+
+/// Step to the next mark, and say how many instructions that took.
+///
+/// # Errors
+/// What ptrace or waitpid says; `EIO` if the scenario ends before.
+pub fn steps_to_mark(scenario: Pid) -> nix::Result<usize> {
+    let mut steps = 0;
+    while next_call(scenario)? != Some(MARK) {
+        ptrace::step(scenario, None)?;
+        match waitpid(scenario, None)? {
+            WaitStatus::Stopped(_, Signal::SIGTRAP) => steps += 1,
+            _ => return Err(Errno::EIO),
+        }
+    }
+    Ok(steps)
 }

@@ -7,6 +7,7 @@ mod current;
 mod epoll;
 mod failing;
 mod forked;
+mod handlers;
 mod interrupted;
 mod signalled;
 mod signals;
@@ -37,6 +38,10 @@ pub fn answer(args: &[&str]) -> i32 {
         ["failing", "no-memory", poller] => return failing::no_memory(poller),
         ["failing", which, poller] => failing::twice(which, poller),
         ["forked", poller] => poller.parse().map_err(Into::into).and_then(forked::run),
+        ["handlers", registered] => match registered.parse() {
+            Ok(registered) => return handlers::run(registered),
+            Err(error) => Err(error.into()),
+        },
         ["interrupted", poller] => poller.parse().map_err(Into::into).and_then(interrupted::run),
         ["signalled", what] => signalled::run(what),
         ["signals", what] => signals::run(what),

@@ -6,13 +6,12 @@
 
 use std::ops::ControlFlow::{Break, Continue};
 
-use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
-use testing::tracer::{MARK, end, next_call, to_call};
+use testing::tracer::{MARK, end, steps_to_mark, to_call};
 
 use super::scenarios::ROUNDS;
 
@@ -25,7 +24,7 @@ pub fn watch(scenario: Pid) -> nix::Result<i32> {
             return Ok(code);
         }
         if round == 0 {
-            steps = count(scenario)?;
+            steps = steps_to_mark(scenario)?;
             println!("steps {steps}");
         } else {
             for _ in 0..steps * round / (ROUNDS + 1) {
@@ -73,17 +72,4 @@ fn to_mark(scenario: Pid, mut deliver: Option<Signal>) -> nix::Result<Option<i32
             _ => {}
         }
     }
-}
-
-/// Step to the next mark, and say how many instructions that took.
-fn count(scenario: Pid) -> nix::Result<usize> {
-    let mut steps = 0;
-    while next_call(scenario)? != Some(MARK) {
-        ptrace::step(scenario, None)?;
-        match waitpid(scenario, None)? {
-            WaitStatus::Stopped(_, Signal::SIGTRAP) => steps += 1,
-            _ => return Err(Errno::EIO),
-        }
-    }
-    Ok(steps)
 }
