@@ -754,6 +754,7 @@ fn what_it_runs_is_watched_and_the_sleep_is_not() {
     assert_eq!(helper_said(&["blocked", "callback"]).line("reported"), "yes", "a callback blocks");
     assert_eq!(helper_said(&["blocked", "timer"]).line("reported"), "yes", "a timer blocks");
     assert_eq!(helper_said(&["blocked", "handler"]).line("reported"), "yes", "a handler blocks");
+    assert_eq!(helper_said(&["blocked", "subscriber"]).line("reported"), "yes", "a subscriber blocks");
     // A watch that goes on ends the sleep with its signal, whether it comes to a report or not. It does so each time; a
     // machine that is busy, and does not let the loop run for as long as the threshold, does not.
     let asleep = || {

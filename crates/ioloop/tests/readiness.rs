@@ -134,7 +134,7 @@ fn whoever_polled_last_is_woken() {
             ioloop.start().unwrap();
             assert!(
                 last.0.swap(false, Ordering::SeqCst),
-                "{what} was polled with one waker, then with another, and it woke"
+                "{what} was polled with one waker, then with another, and the other was not woken"
             );
             assert!(!is_pending(future.as_mut()), "{what} is over");
         }

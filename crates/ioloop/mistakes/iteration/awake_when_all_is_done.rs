@@ -68,10 +68,10 @@ pub(crate) fn turn(ioloop: &IoLoop) -> Result<bool> {
         ioloop.dispatch(ready);
     }
     ioloop.0.ready.set(ready);
-    ioloop.disarm();
     if traced {
         let awake = ioloop.time();
         ioloop.tell(Iteration { began, callbacks: queued, timers: fired, asked, asleep, awake, events });
     }
+    ioloop.disarm();
     Ok(true)
 }

@@ -66,9 +66,9 @@ pub(crate) fn turn(ioloop: &IoLoop) -> Result<bool> {
         ioloop.dispatch(ready);
     }
     ioloop.0.ready.set(ready);
-    ioloop.disarm();
     if traced {
         ioloop.tell(Iteration { began, callbacks: queued, timers: fired, asked, asleep, awake, events });
     }
+    ioloop.disarm();
     Ok(true)
 }

@@ -24,7 +24,7 @@ pub fn run(what: &str) -> Outcome {
     match what {
         "caught" => caught(),
         "unwinding" => unwinding(),
-        "callback" | "timer" | "handler" => reported(what),
+        "callback" | "timer" | "handler" | "subscriber" => reported(what),
         "asleep" => asleep(),
         "inside" => inside(),
         "twice" => twice(),
@@ -124,6 +124,11 @@ fn reported(whose: &str) -> Outcome {
         }
         "timer" => {
             ioloop.call_at(Duration::ZERO, block);
+        }
+        "subscriber" => {
+            ioloop.subscribe(move |ioloop, _| block(ioloop));
+            // With one queued, it does not sleep in its first turn.
+            ioloop.add_callback(|ioloop| ioloop.add_callback(|_| ()));
         }
         _ => ioloop.add_callback(block),
     }
