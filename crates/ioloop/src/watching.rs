@@ -117,7 +117,8 @@ impl IoLoop {
         }
     }
 
-    /// Sleep in a new poller, with all that is registered and open.
+    /// Sleep in a new poller, with all that is registered and open. A oneshot that has fired is armed once more: the old
+    /// poller alone knew, and its handler is told too much rather than nothing.
     fn rebuild(&self) {
         // Without a descriptor for a new one, the old one has to do.
         let Ok(mut poller) = self.0.kind.make() else { return };

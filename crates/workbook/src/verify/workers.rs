@@ -1,5 +1,5 @@
-//! Sharing the exercises out: a process for each, one more at a time than there are cores, since each of them waits
-//! for a part of its time: for what a wrong answer never does.
+//! Sharing the exercises out: a process for each, as many at a time as there are cores. With more, nothing is gained:
+//! most of the time is rustc's, and each copy has to compile what the crates depend on.
 //!
 //! Processes and not threads, because a watchdog takes every orphan of its process for its own program's. Each
 //! worker is this program once more, with the name of one exercise and the number of a copy that nobody else
@@ -34,7 +34,7 @@ const TICK: Duration = Duration::from_millis(50);
 pub fn prove(exercises: &[&Exercise], bar: &ProgressBar) -> Result<Vec<Proof>> {
     interrupt::catch();
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut free: Vec<usize> = (1..=(cores + 1).min(MOST)).rev().collect();
+    let mut free: Vec<usize> = (1..=cores.min(MOST)).rev().collect();
     // The longest first, or the last one of them would keep everybody waiting.
     let mut order: Vec<usize> = (0..exercises.len()).collect();
     order.sort_by_cached_key(|&place| Reverse(steps(exercises[place])));
