@@ -87,6 +87,11 @@ impl<T> Drop for Batch<'_, T> {
     fn drop(&mut self) {
         // Empty: what was left in the spare would be queued again.
         self.batch.clear();
+        let mut queue = self.callbacks.queue.borrow_mut();
+        if queue.is_empty() {
+            // Nobody was added meanwhile: what comes next goes where the processor has been lately.
+            mem::swap(&mut *queue, &mut self.batch);
+        }
         self.callbacks.spare.replace(mem::take(&mut self.batch));
     }
 }
