@@ -18,8 +18,7 @@ fn fork(what: &[&str]) -> Answer {
 /// The same. Nothing where this machine refuses what was asked.
 #[track_caller]
 fn fork_if_permitted(what: &[&str]) -> Option<Answer> {
-    let helper = Helper::new(&[&["run", "fork"], what].concat());
-    helper.answer().unwrap_or_else(|words| panic!("{words}")).map(came_back)
+    Helper::new(&[&["run", "fork"], what].concat()).if_permitted().map(came_back)
 }
 
 #[track_caller]

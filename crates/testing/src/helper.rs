@@ -133,16 +133,22 @@ impl Helper {
         }
     }
 
+    /// Have it done, or nothing where this machine refuses what was asked: then the test has nothing to judge.
+    ///
+    /// # Panics
+    /// If it could not do it, with what it said.
+    #[track_caller]
+    pub fn if_permitted(self) -> Option<Answer> {
+        self.answer().unwrap_or_else(|words| panic!("{words}"))
+    }
+
     /// Have it done, where it must be.
     ///
     /// # Panics
     /// If it could not do it, with what it said.
     #[track_caller]
     pub fn ask(self) -> Answer {
-        match self.answer() {
-            Ok(answer) => answer.expect("only the tracer is ever refused"),
-            Err(words) => panic!("{words}"),
-        }
+        self.if_permitted().expect("only the tracer is ever refused")
     }
 }
 
@@ -162,8 +168,5 @@ pub fn ask(args: &[&str]) -> Answer {
 /// If it could not do it, with what it said.
 #[track_caller]
 pub fn traced(kernel: &str, scenario: &[&str]) -> Option<Answer> {
-    match Helper::new(&[&["traced", kernel], scenario].concat()).answer() {
-        Ok(answer) => answer,
-        Err(words) => panic!("{words}"),
-    }
+    Helper::new(&[&["traced", kernel], scenario].concat()).if_permitted()
 }
