@@ -41,7 +41,8 @@ pub trait Poller: fmt::Debug {
     /// down), and put what is ready into `ready`, in place of what is there. Without a timeout: until then.
     ///
     /// # Errors
-    /// What the kernel answers, but never `EINTR`: after a signal nothing is ready.
+    /// What the kernel answers, on "the loop's epoll" or "the loop's descriptors", but never `EINTR`: after a signal
+    /// nothing is ready.
     fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> Result<()>;
 }
 // ANCHOR_END: poller

@@ -5,7 +5,7 @@ mod support;
 
 use std::cell::Cell;
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use ioloop::poller::Kind;
 use ioloop::{Events, IoLoop, Iteration, Origin};
 use nix::fcntl::{FcntlArg, fcntl};
 use support::counting::allocations;
-use support::{Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock, panics, turns};
+use support::{Kept, Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock, panics, turns};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -458,16 +458,6 @@ fn whoever_is_removed_in_the_same_turn_does_not_run() {
         assert_eq!(log.len(), 1, "two were ready, and the first removed the other, which ran all the same");
         made.into_iter().flatten().for_each(|token| ioloop.remove_handler(token));
     });
-}
-
-/// A number that its owner closes elsewhere: what no safe program can do.
-struct Kept(RawFd);
-
-impl AsFd for Kept {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the kernel is asked about the number, and answers that it is not open. No other test has one as high.
-        unsafe { BorrowedFd::borrow_raw(self.0) }
-    }
 }
 
 /// epoll forgets it; poll and select report it at each wait.

@@ -3,14 +3,14 @@
 mod support;
 
 use std::fs::File;
-use std::io::{PipeReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use ioloop::poller::{Kind, Poller};
 use ioloop::{Events, Ready, Result, Token};
 use nix::errno::Errno;
-use support::{a_pipe, alone};
+use support::{a_byte, a_pipe, alone};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 /// Both of its numbers are needed, and neither is a descriptor's.
@@ -50,13 +50,6 @@ fn refused(answer: Result<()>, errno: Errno, why: &str) -> String {
     let error = answer.expect_err(why);
     assert_eq!(error.errno, errno, "{why}: {error}");
     error.to_string()
-}
-
-/// A pipe with a byte in it.
-fn a_byte() -> (PipeReader, impl Write) {
-    let (reader, mut writer) = a_pipe();
-    writer.write_all(b"x").unwrap();
-    (reader, writer)
 }
 
 #[test]

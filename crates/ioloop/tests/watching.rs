@@ -5,7 +5,7 @@ mod support;
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::io::{PipeReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop, Origin, Outcome, Token};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use support::{Log, a_pipe, alone, on_each, panics, turns};
+use support::{Kept, Log, a_byte, a_pipe, alone, on_each, panics, turns};
 
 #[test]
 fn only_what_was_asked_for_is_reported() {
@@ -372,23 +372,6 @@ fn what_is_reported_for_nobody_does_not_make_it_spin() {
         );
         drop(other);
     });
-}
-
-/// A pipe with a byte in it.
-fn a_byte() -> (PipeReader, PipeWriter) {
-    let (reader, mut writer) = a_pipe();
-    writer.write_all(b"x").unwrap();
-    (reader, writer)
-}
-
-/// A number that its owner closes elsewhere: what no safe program can do.
-struct Kept(i32);
-
-impl std::os::fd::AsFd for Kept {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        // SAFETY: the kernel answers EBADF for one that is closed, and that is what the test is about.
-        unsafe { std::os::fd::BorrowedFd::borrow_raw(self.0) }
-    }
 }
 
 #[test]

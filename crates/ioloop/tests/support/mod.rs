@@ -4,7 +4,8 @@
 
 use std::cell::RefCell;
 use std::fmt::Debug;
-use std::io::{PipeReader, PipeWriter, pipe};
+use std::io::{PipeReader, PipeWriter, Write, pipe};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -113,6 +114,23 @@ impl<T: Debug + Clone> Log<T> {
 /// A pipe: what std makes is close-on-exec.
 pub fn a_pipe() -> (PipeReader, PipeWriter) {
     pipe().expect("a pipe can be made")
+}
+
+/// The same, with a byte in it.
+pub fn a_byte() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = a_pipe();
+    writer.write_all(b"x").expect("there is room for a byte");
+    (reader, writer)
+}
+
+/// A number that its owner closes elsewhere: what no safe program can do.
+pub struct Kept(pub RawFd);
+
+impl AsFd for Kept {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the kernel answers EBADF for one that is closed, and that is what the tests are about.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
 }
 
 /// Have the loop look for events so many times.

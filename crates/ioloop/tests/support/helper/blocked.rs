@@ -33,13 +33,18 @@ pub fn run(what: &str) -> Outcome {
     }
 }
 
+/// Computes until this is so, for so long at most.
+fn spin(longest: Duration, until: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !until() && start.elapsed() < longest {
+        std::hint::spin_loop();
+    }
+}
+
 /// Blocks until it was reported: so the report came while it did.
 #[inline(never)]
 fn the_one_that_blocks(reported: &AtomicBool) {
-    let start = Instant::now();
-    while !black_box(reported).load(Ordering::Acquire) && start.elapsed() < LONG {
-        std::hint::spin_loop();
-    }
+    spin(LONG, || black_box(reported).load(Ordering::Acquire));
 }
 
 fn caught() -> Outcome {
@@ -68,10 +73,7 @@ struct BlocksAtItsEnd(Arc<AtomicBool>);
 
 impl Drop for BlocksAtItsEnd {
     fn drop(&mut self) {
-        let start = Instant::now();
-        while !self.0.load(Ordering::Acquire) && start.elapsed() < LONG {
-            std::hint::spin_loop();
-        }
+        spin(LONG, || self.0.load(Ordering::Acquire));
     }
 }
 
@@ -109,10 +111,7 @@ fn reported(whose: &str) -> Outcome {
     let flag = Arc::clone(&reported);
     ioloop.set_blocking_threshold(Some(10 * MS), move |_| flag.store(true, Ordering::Release))?;
     let block = move |ioloop: &IoLoop| {
-        let start = Instant::now();
-        while !reported.load(Ordering::Acquire) && start.elapsed() < 7000 * MS {
-            std::hint::spin_loop();
-        }
+        spin(7000 * MS, || reported.load(Ordering::Acquire));
         println!("reported {}", if reported.load(Ordering::Acquire) { "yes" } else { "no" });
         ioloop.stop();
     };
@@ -187,16 +186,10 @@ fn inside() -> Outcome {
             counted.fetch_add(1, Ordering::AcqRel);
         };
         ioloop.set_blocking_threshold(Some(5 * MS), count)?;
-        let start = Instant::now();
-        while seen.load(Ordering::Acquire) == 0 && start.elapsed() < LONG {
-            std::hint::spin_loop();
-        }
+        spin(LONG, || seen.load(Ordering::Acquire) > 0);
         println!("set {} report", seen.load(Ordering::Acquire));
         ioloop.set_blocking_threshold(None, |_| ())?;
-        let start = Instant::now();
-        while start.elapsed() < 50 * MS {
-            std::hint::spin_loop();
-        }
+        spin(50 * MS, || false);
         println!("taken-back {} reports", seen.load(Ordering::Acquire).saturating_sub(1));
         ioloop.stop();
         Ok::<_, ioloop::Error>(())
