@@ -13,7 +13,7 @@ use std::mem;
 #[derive(Debug)]
 pub struct Callbacks<T> {
     queue: RefCell<Vec<T>>,
-    /// Empty, with the room of the last batch.
+    /// Empty, with room: the next queue.
     spare: RefCell<Vec<T>>,
 }
 
@@ -85,7 +85,7 @@ impl<T> Batch<'_, T> {
 
 impl<T> Drop for Batch<'_, T> {
     fn drop(&mut self) {
-        // Empty: what was left in the spare would be queued again.
+        // Empty: what was left in it would be queued again.
         self.batch.clear();
         let mut queue = self.callbacks.queue.borrow_mut();
         if queue.is_empty() {

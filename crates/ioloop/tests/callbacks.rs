@@ -88,7 +88,7 @@ fn what_is_left_of_a_batch_is_forgotten() {
                 );
             }
         }
-        // The room of one batch is the queue of the next but one.
+        // The room of one batch is a queue again, of the next or of the next but one.
         for turn in 10..14 {
             callbacks.add(turn);
             assert_eq!(
