@@ -1,6 +1,7 @@
 //! What the kernel says about this process, and what it can be asked to refuse.
 
 use std::fs;
+use std::os::fd::BorrowedFd;
 
 use nix::libc::{self, c_ulong, sock_filter, sock_fprog};
 use testing::REFUSED;
@@ -20,8 +21,9 @@ pub fn open_now() -> Vec<String> {
 /// Is it close-on-exec? As [`open_now`] names it.
 pub fn is_marked(entry: &str) -> bool {
     let number = entry.split(' ').next().and_then(|number| number.parse::<i32>().ok());
-    // SAFETY: the call takes integers and answers EBADF where nothing is open.
-    number.is_some_and(|number| unsafe { libc::fcntl(number, libc::F_GETFD) } == libc::FD_CLOEXEC)
+    // SAFETY: it was open a moment ago, and whoever has it is the supervisor that waits for us.
+    let is_set = |number| cloexec::flags::is_set(unsafe { BorrowedFd::borrow_raw(number) });
+    number.is_some_and(|number| is_set(number).unwrap_or(false))
 }
 
 /// Close everything above the standard streams.
