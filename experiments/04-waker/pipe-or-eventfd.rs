@@ -2,14 +2,12 @@
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use experiments::{Axis, Lab, Plot, Question, Result, ask, cannot_ask, vary};
+use experiments::{Axis, Lab, Plot, Question, Result, ask, cannot_ask, own_time, vary};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::stat::fstat;
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, read, sysconf, write};
 
 /// As many wakes as fit into a pipe.
@@ -160,10 +158,6 @@ impl Waker {
         times.sort_by(f64::total_cmp);
         Ok(times[times.len() / 2])
     }
-}
-
-fn own_time() -> nix::Result<Duration> {
-    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from)
 }
 
 /// Wake a loop that does not look, then see what has come together.

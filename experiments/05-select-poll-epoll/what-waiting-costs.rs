@@ -3,16 +3,15 @@
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use experiments::{Axis, Lab, Plot, Question, Result, ask, cannot_ask, vary};
+use experiments::{Axis, Lab, Plot, Question, Result, ask, cannot_ask, own_time, vary};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::select::{FD_SETSIZE, FdSet, select};
 use nix::sys::time::{TimeVal, TimeValLike};
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{read, write};
 
 const FEW: usize = 10;
@@ -173,13 +172,13 @@ fn least(work: usize, mut call: impl FnMut() -> Result<bool>) -> Result<f64> {
     Ok(least)
 }
 
-fn own_time() -> nix::Result<Duration> {
-    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from)
-}
-
 fn said(times: &[f64; 3]) -> String {
     let [select, poll, epoll] = times.map(|ns| vary("µs", format!("{:.2}", ns / 1000.0)));
     format!("select {select} µs, poll {poll} µs, epoll {epoll} µs")
+}
+
+fn all_three(watched: &[OwnedFd], ready: usize) -> Result<[f64; 3]> {
+    Ok([by_select(watched, ready)?, by_poll(watched, ready)?, by_epoll(watched, ready)?])
 }
 
 /// The three of them, with one ready of the few, and of all: in turns, so that a slow while falls on both.
@@ -187,7 +186,7 @@ fn few_and_many(crowd: &[OwnedFd]) -> Result<([f64; 3], [f64; 3])> {
     let mut times = [[f64::INFINITY; 3]; 2];
     for _ in 0..8 {
         for (times, watched) in times.iter_mut().zip([&crowd[..FEW], crowd]) {
-            let now = [by_select(watched, 1)?, by_poll(watched, 1)?, by_epoll(watched, 1)?];
+            let now = all_three(watched, 1)?;
             *times = [0, 1, 2].map(|i| times[i].min(now[i]));
         }
     }
@@ -202,7 +201,7 @@ fn with_ready(crowd: &[OwnedFd], ready: usize) -> Result<[f64; 3]> {
     for fd in &crowd[..ready] {
         write(fd, &1_u64.to_ne_bytes())?;
     }
-    Ok([by_select(crowd, ready)?, by_poll(crowd, ready)?, by_epoll(crowd, ready)?])
+    all_three(crowd, ready)
 }
 
 fn against_watched(mut crowd: Vec<OwnedFd>, limit: usize) -> Result<Plot> {

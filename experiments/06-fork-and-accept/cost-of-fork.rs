@@ -7,12 +7,11 @@ use std::ptr::NonNull;
 use std::time::Duration;
 use std::{fs, io};
 
-use experiments::{Axis, Lab, Plot, Question, Result, ask, cannot_ask, vary};
+use experiments::{Axis, Lab, Plot, Question, Result, ask, cannot_ask, own_time, vary};
 use nix::errno::Errno;
 use nix::libc::{self, c_void};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 use nix::sys::wait::waitpid;
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{ForkResult, SysconfVar, fork, sysconf};
 
 const MIB: usize = 1 << 20;
@@ -140,10 +139,6 @@ fn nothing(lab: &Lab) -> Result<Command> {
 
 fn least(mut time: impl FnMut() -> Result<Duration>) -> Result<Duration> {
     (0..TIMES).try_fold(Duration::MAX, |least, _| Ok(least.min(time()?)))
-}
-
-fn own_time() -> nix::Result<Duration> {
-    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from)
 }
 
 /// Addresses, which become memory where they are written to.

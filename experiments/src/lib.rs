@@ -32,6 +32,7 @@
 //! - [`Lab::traced`] starts a child and writes down each of its system calls, for experiments that count them;
 //! - [`vary`] marks what differs from run to run, so that a transcript can leave it out;
 //! - [`beside`] runs another thread, which knows when this one sleeps, so that something can come during the sleep;
+//! - [`own_time`] is what this process has used of a processor, which nobody else's work makes longer;
 //! - [`pidfd`] gives a descriptor that is ready when a process has ended;
 //! - [`cannot_ask`] is the way out where this kernel or machine lacks what the question needs.
 
@@ -41,6 +42,7 @@ mod counted;
 mod events;
 mod figure;
 mod lab;
+mod own_time;
 mod pidfd;
 mod pipe;
 mod plot;
@@ -58,6 +60,7 @@ pub use ask::{Question, Role, ask};
 pub use child::{Child, Gate};
 pub use events::events;
 pub use lab::{CannotAsk, Lab, Lane, Result, cannot_ask};
+pub use own_time::own_time;
 pub use pidfd::pidfd;
 pub use plot::{Axis, Plot};
 pub use prefork::{Prefork, Way, answer};
