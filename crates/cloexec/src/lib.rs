@@ -37,18 +37,9 @@ pub mod sweep;
 #[cfg(all(test, feature = "check"))]
 extern crate self as cloexec;
 
-#[cfg(all(test, feature = "check", feature = "mine-flags"))]
-#[path = "../tests/flags.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-open"))]
-#[path = "../tests/open.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-pass"))]
-#[path = "../tests/pass.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-sweep"))]
-#[path = "../tests/sweep.rs"]
+#[cfg(all(test, feature = "check"))]
+#[cfg_attr(feature = "mine-flags", path = "../tests/flags.rs")]
+#[cfg_attr(feature = "mine-open", path = "../tests/open.rs")]
+#[cfg_attr(feature = "mine-pass", path = "../tests/pass.rs")]
+#[cfg_attr(feature = "mine-sweep", path = "../tests/sweep.rs")]
 mod t;

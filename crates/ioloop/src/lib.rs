@@ -99,38 +99,14 @@ use ::waker::Wake;
 #[cfg(all(test, feature = "check"))]
 extern crate self as ioloop;
 
-#[cfg(all(test, feature = "check", feature = "mine-blocking"))]
-#[path = "../tests/blocking.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-callbacks"))]
-#[path = "../tests/callbacks.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-dispatch"))]
-#[path = "../tests/dispatch.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-epoll"))]
-#[path = "../tests/epoll.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-handlers"))]
-#[path = "../tests/handlers.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-iteration"))]
-#[path = "../tests/iteration.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-run_sync"))]
-#[path = "../tests/run_sync.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-signals"))]
-#[path = "../tests/signals.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-timers"))]
-#[path = "../tests/timers.rs"]
+#[cfg(all(test, feature = "check"))]
+#[cfg_attr(feature = "mine-blocking", path = "../tests/blocking.rs")]
+#[cfg_attr(feature = "mine-callbacks", path = "../tests/callbacks.rs")]
+#[cfg_attr(feature = "mine-dispatch", path = "../tests/dispatch.rs")]
+#[cfg_attr(feature = "mine-epoll", path = "../tests/epoll.rs")]
+#[cfg_attr(feature = "mine-handlers", path = "../tests/handlers.rs")]
+#[cfg_attr(feature = "mine-iteration", path = "../tests/iteration.rs")]
+#[cfg_attr(feature = "mine-run_sync", path = "../tests/run_sync.rs")]
+#[cfg_attr(feature = "mine-signals", path = "../tests/signals.rs")]
+#[cfg_attr(feature = "mine-timers", path = "../tests/timers.rs")]
 mod t;

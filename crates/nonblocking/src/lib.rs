@@ -35,18 +35,9 @@ pub mod pipe;
 #[cfg(all(test, feature = "check"))]
 extern crate self as nonblocking;
 
-#[cfg(all(test, feature = "check", feature = "mine-drain"))]
-#[path = "../tests/drain.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-flags"))]
-#[path = "../tests/flags.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-outbox"))]
-#[path = "../tests/outbox.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-pipe"))]
-#[path = "../tests/pipe.rs"]
+#[cfg(all(test, feature = "check"))]
+#[cfg_attr(feature = "mine-drain", path = "../tests/drain.rs")]
+#[cfg_attr(feature = "mine-flags", path = "../tests/flags.rs")]
+#[cfg_attr(feature = "mine-outbox", path = "../tests/outbox.rs")]
+#[cfg_attr(feature = "mine-pipe", path = "../tests/pipe.rs")]
 mod t;

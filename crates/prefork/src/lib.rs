@@ -46,22 +46,10 @@ pub mod supervise;
 #[cfg(all(test, feature = "check"))]
 extern crate self as prefork;
 
-#[cfg(all(test, feature = "check", feature = "mine-accept"))]
-#[path = "../tests/accept.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-fork"))]
-#[path = "../tests/fork.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-sockets"))]
-#[path = "../tests/sockets.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-status"))]
-#[path = "../tests/status.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-supervise"))]
-#[path = "../tests/supervise.rs"]
+#[cfg(all(test, feature = "check"))]
+#[cfg_attr(feature = "mine-accept", path = "../tests/accept.rs")]
+#[cfg_attr(feature = "mine-fork", path = "../tests/fork.rs")]
+#[cfg_attr(feature = "mine-sockets", path = "../tests/sockets.rs")]
+#[cfg_attr(feature = "mine-status", path = "../tests/status.rs")]
+#[cfg_attr(feature = "mine-supervise", path = "../tests/supervise.rs")]
 mod t;

@@ -38,18 +38,9 @@ pub mod signal;
 #[cfg(all(test, feature = "check"))]
 extern crate self as waker;
 
-#[cfg(all(test, feature = "check", feature = "mine-pipe"))]
-#[path = "../tests/pipe.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-eventfd"))]
-#[path = "../tests/eventfd.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-coalesced"))]
-#[path = "../tests/coalesced.rs"]
-mod t;
-
-#[cfg(all(test, feature = "check", feature = "mine-signal"))]
-#[path = "../tests/signal.rs"]
+#[cfg(all(test, feature = "check"))]
+#[cfg_attr(feature = "mine-pipe", path = "../tests/pipe.rs")]
+#[cfg_attr(feature = "mine-eventfd", path = "../tests/eventfd.rs")]
+#[cfg_attr(feature = "mine-coalesced", path = "../tests/coalesced.rs")]
+#[cfg_attr(feature = "mine-signal", path = "../tests/signal.rs")]
 mod t;

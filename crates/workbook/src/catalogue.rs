@@ -192,6 +192,13 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     files
 }
 
+/// The same, in the folders below too.
+fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = files(folder, extension);
+    found.extend(folders(folder).iter().flat_map(|folder| files_below(folder, extension)));
+    found
+}
+
 fn folders(folder: &Path) -> Vec<PathBuf> {
     let mut folders = entries(folder);
     folders.retain(|path| path.is_dir());

@@ -16,6 +16,7 @@ mod hint;
 mod list;
 mod place;
 mod processes;
+mod proving;
 mod reset;
 mod run;
 mod soak;

@@ -35,7 +35,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         );
         return Ok(ExitCode::FAILURE);
     }
-    let reference = exercise.reference();
+    let reference = exercise.reference()?;
     let shown =
         |path: &std::path::Path| path.strip_prefix(&catalogue.root).unwrap_or(path).display().to_string();
     anstream::println!("{BOLD}{}{BOLD:#}\n", shown(&reference));

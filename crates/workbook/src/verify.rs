@@ -3,7 +3,6 @@
 //! All of it happens in copies of the checkout under `target/`, in which every exercise is its starter: the
 //! reader's files are neither used nor touched. Several exercises are shared out among workers.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -11,6 +10,7 @@ use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, Exercise};
+use crate::proving::{self, Mistake};
 use crate::style::{self, BAD, BOLD};
 use crate::suite::Test;
 use crate::{hint, place};
@@ -100,12 +100,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
 /// How many times the tests of this exercise run.
 fn steps(exercise: &Exercise) -> usize {
-    2 + exercise.mistakes().len()
+    2 + proving::mistakes(exercise).map_or(0, |mistakes| mistakes.len())
 }
 
 fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &ProgressBar) -> Result<()> {
     let name = &exercise.name;
-    let mistakes = exercise.mistakes();
+    let mistakes = proving::mistakes(exercise).unwrap_or_default();
     if exercise.page.is_none() {
         proof.faults.push(format!("{name}: no page of the book includes its hints"));
     }
@@ -123,6 +123,14 @@ fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &ProgressBar)
             return Ok(());
         }
     }
+    let reference = match exercise.reference().and_then(|path| place::read(&path)) {
+        Ok(text) => text,
+        Err(error) => {
+            proof.faults.push(format!("{name}: no reference: {error:#}"));
+            return Ok(());
+        }
+    };
+    let starter = place::read(&exercise.starter())?;
 
     bar.set_message(format!("{name}: the reference"));
     match copy.test(exercise, None, None)? {
@@ -143,7 +151,7 @@ fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &ProgressBar)
     bar.inc(1);
 
     bar.set_message(format!("{name}: the starter"));
-    match copy.test(exercise, Some(&exercise.starter()), None)? {
+    match copy.test(exercise, Some(&starter), None)? {
         Tested::Ran(tests, warnings) => {
             if tests.iter().all(|test| test.passed) {
                 proof.starters.passing += 1;
@@ -159,19 +167,24 @@ fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &ProgressBar)
     }
     bar.inc(1);
 
-    for mistake in mistakes {
-        let file = mistake.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        bar.set_message(format!("{name}: the mistake {file}"));
-        match missed(copy, exercise, &mistake)? {
+    for mistake in &mistakes {
+        let missed = match mistake {
+            Ok(mistake) => {
+                bar.set_message(format!("{name}: the mistake {}", mistake.name));
+                missed(copy, exercise, mistake, &reference)?.map(|fault| format!("{} {fault}", mistake.name))
+            }
+            Err(fault) => Some(fault.clone()),
+        };
+        match missed {
             None => proof.mistakes.caught += 1,
             Some(fault) => {
                 proof.mistakes.missed += 1;
-                proof.faults.push(format!("{name}: the mistake {file} {fault}"));
+                proof.faults.push(format!("{name}: the mistake {fault}"));
             }
         }
         bar.inc(1);
     }
-    copy.put(exercise, &exercise.starter())
+    copy.put(exercise, &starter)
 }
 
 fn fail_reference(proof: &mut Proof, fault: String) {
@@ -179,20 +192,19 @@ fn fail_reference(proof: &mut Proof, fault: String) {
     proof.faults.push(fault);
 }
 
-/// Why a mistake was not caught as its header says, if it was not.
-fn missed(copy: &Copy, exercise: &Exercise, mistake: &Path) -> Result<Option<String>> {
-    let text = place::read(mistake)?;
-    let header =
-        |key: &str| text.lines().find_map(|l| l.strip_prefix(&format!("//! {key}: "))).map(str::trim);
-    let (Some(test), Some(message)) = (header("Caught by"), header("Message")) else {
-        return Ok(Some("has no header `Caught by:` and `Message:`".into()));
+/// Why a mistake was not caught as it says, if it was not.
+fn missed(copy: &Copy, exercise: &Exercise, mistake: &Mistake, reference: &str) -> Result<Option<String>> {
+    let Mistake { caught_by: test, message, .. } = mistake;
+    let answer = match proving::edited(mistake, reference) {
+        Ok(answer) => answer,
+        Err(wrong) => return Ok(Some(format!("is no edit of the reference: {wrong}"))),
     };
     // The others may catch it too, and would take their time.
-    let tests = match copy.test(exercise, Some(mistake), Some(test))? {
+    let tests = match copy.test(exercise, Some(&answer), Some(test))? {
         Tested::Ran(tests, _) => tests,
         Tested::Not(said) => return Ok(Some(format!("does not compile:\n{said}"))),
     };
-    let Some(found) = tests.iter().find(|t| t.name == test) else {
+    let Some(found) = tests.iter().find(|t| t.name == *test) else {
         return Ok(Some(format!("names the test {test}, which there is not")));
     };
     Ok(match &found.message {

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::files;
+use anyhow::{Result, bail};
+
+use super::files_below;
 
 /// A folder of the book that has a number.
 #[derive(Debug, Clone)]
@@ -58,9 +60,21 @@ impl Exercise {
     pub fn starter(&self) -> PathBuf {
         self.file("starters").with_extension("rs")
     }
-    /// Our own answer.
-    pub fn reference(&self) -> PathBuf {
-        self.file("src").with_extension("rs")
+    /// Our own answer: the one file of this name anywhere below `src/`.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub fn reference(&self) -> Result<PathBuf> {
+        let name = format!("{}.rs", self.module);
+        let mut found = files_below(&self.folder.join("src"), "rs");
+        found.retain(|path| path.file_name().is_some_and(|file| file == name.as_str()));
+        match &found[..] {
+            [one] => Ok(one.clone()),
+            [] => bail!("no {name} is below {}", self.folder.join("src").display()),
+            [one, other, ..] => {
+                bail!("both {} and {} could be the reference", one.display(), other.display())
+            }
+        }
     }
     /// What the kernel must show.
     pub fn tests(&self) -> PathBuf {
@@ -70,9 +84,9 @@ impl Exercise {
     pub fn hints(&self) -> PathBuf {
         self.file("hints").with_extension("md")
     }
-    /// Plausible wrong answers, in the order of their names.
-    pub fn mistakes(&self) -> Vec<PathBuf> {
-        files(&self.file("mistakes"), "rs")
+    /// Plausible wrong answers, as edits of the reference.
+    pub fn mistakes(&self) -> PathBuf {
+        self.file("mistakes").with_extension("md")
     }
     /// The feature that puts the reader's file in the reference's place.
     pub fn feature(&self) -> String {

@@ -53,25 +53,25 @@ impl Copy {
             mirror(&copy.from.join(name), &copy.root.join(name))?;
         }
         for exercise in catalogue.exercises.iter().filter(|e| e.starter().is_file()) {
-            copy.put(exercise, &exercise.starter())?;
+            copy.put(exercise, &place::read(&exercise.starter())?)?;
         }
         Ok(copy)
     }
 
-    /// In the copy, let the exercise be this file.
-    pub fn put(&self, exercise: &Exercise, file: &Path) -> Result<()> {
+    /// In the copy, let this be the reader's file.
+    pub fn put(&self, exercise: &Exercise, answer: &str) -> Result<()> {
         let exercise = exercise.source();
         let inside = exercise.strip_prefix(&self.from).context("an exercise outside the checkout")?;
-        mirror(file, &self.root.join(inside))
+        write(&self.root.join(inside), answer.as_bytes())
     }
 
-    /// Run the exercise's tests, or `only` one of them: on the reference, or on this file.
-    pub fn test(&self, exercise: &Exercise, file: Option<&Path>, only: Option<&str>) -> Result<Tested> {
+    /// Run the exercise's tests, or `only` one of them: on the reference, or on this answer.
+    pub fn test(&self, exercise: &Exercise, answer: Option<&str>, only: Option<&str>) -> Result<Tested> {
         let feature = exercise.feature();
-        if let Some(file) = file {
-            self.put(exercise, file)?;
+        if let Some(answer) = answer {
+            self.put(exercise, answer)?;
         }
-        let feature = file.map(|_| feature.as_str());
+        let feature = answer.map(|_| feature.as_str());
         match cargo::build_tests(&self.root, Some(&self.target), &exercise.krate, &exercise.module, feature)?
         {
             Err(said) => Ok(Tested::Not(said)),
@@ -101,6 +101,11 @@ fn mirror(from: &Path, to: &Path) -> Result<()> {
         return wanted.iter().try_for_each(|name| mirror(&from.join(name), &to.join(name)));
     }
     let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    write(to, &content)
+}
+
+/// Write a file unless it has this content already.
+fn write(to: &Path, content: &[u8]) -> Result<()> {
     if fs::read(to).is_ok_and(|there| there == content) {
         return Ok(());
     }

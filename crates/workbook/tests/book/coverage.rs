@@ -56,10 +56,11 @@ fn experiment(checkout: &Checkout, source: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-/// The hints are there, folded, and so is the way to the tests.
+/// The hints and the mistakes are there, folded, and so is the way to the tests.
 fn exercise(checkout: &Checkout, krate: &str, module: &str, faults: &mut Vec<Fault>) {
-    let [hints, tests] =
-        [format!("crates/{krate}/hints/{module}.md"), format!("crates/{krate}/tests/{module}.rs")];
+    let [hints, mistakes] =
+        ["hints", "mistakes"].map(|folder| format!("crates/{krate}/{folder}/{module}.md"));
+    let tests = format!("crates/{krate}/tests/{module}.rs");
     let pages = checkout.including(&hints);
     let Some(page) = pages.first() else {
         let file = format!("crates/{krate}/exercises/{module}.rs");
@@ -79,6 +80,14 @@ fn exercise(checkout: &Checkout, krate: &str, module: &str, faults: &mut Vec<Fau
             }
             Some(_) => {}
         }
+    }
+    match page.includes.iter().find(|include| include.path == mistakes) {
+        None => faults.push(Fault::new(&page.file, 1, format!("the page does not include {mistakes}"))),
+        Some(include) if !folded(page, include.at) => {
+            let text = "the mistakes are not folded: put them between <details> and </details>";
+            faults.push(Fault::new(&page.file, include.line, text));
+        }
+        Some(_) => {}
     }
     if !page.includes.iter().any(|include| include.path == tests)
         && !page.source.contains(&format!("/{tests})"))
@@ -110,6 +119,8 @@ mod tests {
         "<details>\n<summary>Hint 2</summary>\n\n{{#include ../../crates/k/hints/m.md:hint-2}}\n\n</details>\n",
         "<details>\n<summary>Hint 3</summary>\n\n{{#include ../../crates/k/hints/m.md:hint-3}}\n\n</details>\n",
     ];
+    const MISTAKES: &str =
+        "<details>\n<summary>Wrong</summary>\n\n{{#include ../../crates/k/mistakes/m.md}}\n\n</details>\n";
     const TESTS: &str = "```rust\n{{#include ../../crates/k/tests/m.rs}}\n```\n";
 
     fn experiment_page(page: &str) -> Vec<Fault> {
@@ -128,6 +139,7 @@ mod tests {
         let hint = |i| format!("<!-- ANCHOR: hint-{i} -->\nx\n<!-- ANCHOR_END: hint-{i} -->\n");
         scratch.file("crates/k/hints/m.md", &[1, 2, 3].map(hint).concat());
         scratch.file("crates/k/exercises/m.rs", "").file("crates/k/tests/m.rs", "").page("index.md", page);
+        scratch.file("crates/k/mistakes/m.md", "### wrong\n");
         faults(&scratch.checkout())
     }
 
@@ -140,8 +152,8 @@ mod tests {
         none(&experiment_page(&format!(
             "> A file is open. Then comes *exec*. Is\n> it still open?\n\n{transcript}"
         )));
-        none(&exercise_page(&format!("{}{TESTS}", HINTS.concat())));
-        none(&exercise_page(&format!("{}[t](https://x/crates/k/tests/m.rs)\n", HINTS.concat())));
+        none(&exercise_page(&format!("{}{MISTAKES}{TESTS}", HINTS.concat())));
+        none(&exercise_page(&format!("{}{MISTAKES}[t](https://x/crates/k/tests/m.rs)\n", HINTS.concat())));
     }
 
     #[test]
@@ -189,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_missing_hint_is_found() {
-        let page = [HINTS[0], HINTS[2], TESTS].concat();
+        let page = [HINTS[0], HINTS[2], MISTAKES, TESTS].concat();
         one(
             &exercise_page(&page),
             "book/src/index.md:1: ",
@@ -199,16 +211,29 @@ mod tests {
 
     #[test]
     fn an_open_hint_is_found() {
-        let page = [HINTS[0], HINTS[1], TESTS, "{{#include ../../crates/k/hints/m.md:hint-3}}\n"].concat();
-        one(&exercise_page(&page), "book/src/index.md:16: ", "hint 3 is not folded");
+        let page =
+            [HINTS[0], HINTS[1], TESTS, MISTAKES, "{{#include ../../crates/k/hints/m.md:hint-3}}\n"].concat();
+        one(&exercise_page(&page), "book/src/index.md:22: ", "hint 3 is not folded");
     }
 
     #[test]
     fn missing_tests_are_found() {
         one(
-            &exercise_page(&HINTS.concat()),
+            &exercise_page(&format!("{}{MISTAKES}", HINTS.concat())),
             "book/src/index.md:1: ",
             "neither includes crates/k/tests/m.rs nor links",
         );
+    }
+
+    #[test]
+    fn missing_mistakes_are_found() {
+        let page = [&HINTS.concat(), TESTS].concat();
+        one(&exercise_page(&page), "book/src/index.md:1: ", "does not include crates/k/mistakes/m.md");
+    }
+
+    #[test]
+    fn open_mistakes_are_found() {
+        let page = [&HINTS.concat(), TESTS, "{{#include ../../crates/k/mistakes/m.md}}\n"].concat();
+        one(&exercise_page(&page), "book/src/index.md:22: ", "the mistakes are not folded");
     }
 }

@@ -201,12 +201,9 @@ pub mod twice;
 #[cfg(all(test, feature = \"check\"))]
 extern crate self as toy;
 
-#[cfg(all(test, feature = \"check\", feature = \"mine-add\"))]
-#[path = \"../tests/add.rs\"]
-mod t;
-
-#[cfg(all(test, feature = \"check\", feature = \"mine-twice\"))]
-#[path = \"../tests/twice.rs\"]
+#[cfg(all(test, feature = \"check\"))]
+#[cfg_attr(feature = \"mine-add\", path = \"../tests/add.rs\")]
+#[cfg_attr(feature = \"mine-twice\", path = \"../tests/twice.rs\")]
 mod t;
 ",
         );
@@ -255,10 +252,18 @@ fn doubles() {
         self.hints("twice", 3);
     }
 
-    /// Add a plausible wrong answer.
+    /// Add a plausible wrong answer: this code in place of all that the reference has.
     pub fn mistake(&self, module: &str, name: &str, test: &str, message: &str, code: &str) {
-        let header = format!("//! Mistake: {name}.\n//! Caught by: {test}\n//! Message: {message}\n\n");
-        self.write(&format!("crates/toy/mistakes/{module}/{name}.rs"), &(header + code + "\n"));
+        let reference = self.read(&format!("crates/toy/src/{module}.rs"));
+        let compared = reference.lines().filter(|line| !line.is_empty() && !line.starts_with("//"));
+        let removed: String = compared.map(|line| format!("-{line}\n")).collect();
+        let added: String = code.lines().map(|line| format!("+{line}\n")).collect();
+        let fields = format!("- Caught by: `{test}`\n- Message: `{message}`\n");
+        let text =
+            format!("### {name}\n\nIt is wrong: {name}.\n\n{fields}\n```diff\n{removed}{added}```\n\n");
+        let file = self.path(&format!("crates/toy/mistakes/{module}.md"));
+        let before = fs::read_to_string(&file).unwrap_or_default();
+        self.write(&format!("crates/toy/mistakes/{module}.md"), &(before + &text));
     }
 
     /// Write so many hints.

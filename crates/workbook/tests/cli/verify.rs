@@ -59,15 +59,19 @@ fn a_mistake_that_is_not_caught_as_it_says_is_missed() {
     checkout.mistake("twice", "c_other_words", "doubles", "not 4", wrong);
     checkout.mistake("twice", "d_no_such_test", "doubles_well", "not 3", wrong);
     checkout.mistake("twice", "e_not_rust", "doubles", "not 3", "pub fn twice(a: i32) -> i32 { \"a\" }");
-    checkout.write("crates/toy/mistakes/twice/f_no_header.rs", &format!("//! Mistake: none.\n{wrong}\n"));
+    let file = "crates/toy/mistakes/twice.md";
+    let edit = "- Caught by: `doubles`\n- Message: `not 3`\n\n```diff\n a * a\n-}\n```\n";
+    let more = format!("### f_no_fields\n\nIt is wrong.\n\n### g_no_place\n\nIt is wrong.\n\n{edit}");
+    checkout.write(file, &(checkout.read(file) + &more));
     let (json, faults) = faults(checkout.workbook(&["verify", "twice", "--json"]).expect(1, &[]).json());
-    assert_eq!(json, proof([1, 0], [1, 0], [3, 5]));
+    assert_eq!(json, proof([1, 0], [1, 0], [3, 6]));
     let wanted = [
-        "b_right.rs passes doubles, which was to catch it",
-        "c_other_words.rs is caught by doubles, but not with «not 4»: twice 3 is 6, not 3",
-        "d_no_such_test.rs names the test doubles_well, which there is not",
-        "e_not_rust.rs does not compile:\nerror[E0308]",
-        "f_no_header.rs has no header `Caught by:` and `Message:`",
+        "b_right passes doubles, which was to catch it",
+        "c_other_words is caught by doubles, but not with «not 4»: twice 3 is 6, not 3",
+        "d_no_such_test names the test doubles_well, which there is not",
+        "e_not_rust does not compile:\nerror[E0308]",
+        "f_no_fields: it has no fence ```diff",
+        "g_no_place is no edit of the reference: hunk 1: it matches nowhere: no line is «a * a»",
     ];
     assert_eq!(faults.len(), wanted.len(), "{faults:#?}");
     for (fault, wanted) in faults.iter().zip(wanted) {
@@ -84,7 +88,10 @@ fn faults_of_references_and_starters_are_found() {
     );
     checkout.write("crates/toy/starters/add.rs", &format!("{ADD_SOLVED}fn unused() {{}}\n"));
     checkout.hints("add", 2);
-    fs::remove_file(checkout.path("crates/toy/mistakes/add/no_sign.rs")).expect("it was there");
+    fs::remove_file(checkout.path("crates/toy/mistakes/add.md")).expect("it was there");
+    let wrong = |body: &str| format!("pub fn add(a: i32, b: i32) -> i32 {body}");
+    checkout.mistake("add", "first_only", "small_numbers", "not 1", &wrong("{ let _ = b; a }"));
+    checkout.mistake("add", "too_small", "too_large", "did not panic", &wrong("{ a.saturating_add(b) }"));
     fs::remove_file(checkout.path("book/src/01-sums/exercise-add.md")).expect("it was there");
     fs::remove_file(checkout.path("crates/toy/starters/twice.rs")).expect("it was there");
     let said = checkout.workbook(&["verify", "--json"]);
@@ -110,7 +117,7 @@ fn what_does_not_compile_or_has_no_test_is_no_proof() {
     let checkout = Checkout::new();
     checkout.write("crates/toy/src/twice.rs", "pub fn twice() {");
     checkout.write("crates/toy/starters/twice.rs", "pub fn twice() {");
-    fs::remove_dir_all(checkout.path("crates/toy/mistakes/twice")).expect("it was there");
+    fs::remove_file(checkout.path("crates/toy/mistakes/twice.md")).expect("it was there");
     let said = checkout.workbook(&["verify", "twice", "--json"]);
     let (json, faults) = faults(said.expect(1, &[]).json());
     assert_eq!(json, proof([0, 1], [0, 0], [0, 0]));

@@ -1,14 +1,15 @@
-//! An exercise is complete: reference, starter, tests and the lines that compile them into the crate, hints, at
-//! least three mistakes, its features, and a word for the editor, without which rust-analyzer would be silent in the reader's file.
+//! An exercise is complete: reference, starter, tests and the lines that compile them into the crate, hints,
+//! mistakes, its features, and a word for the editor, without which rust-analyzer would be silent in the reader's file.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::repository::{Repository, stem};
+use crate::repository::{Repository, resolve, stem};
 
 const SETTINGS: &str = ".vscode/settings.json";
 const FEATURES: &str = "rust-analyzer.cargo.features";
+const CHECK: &str = "#[cfg(all(test, feature = \"check\"))]";
 const OTHERS: [&str; 2] = ["rust-analyzer.toml", "book/src/how-to-use.md"];
 
 pub fn faults(repository: &Repository) -> Vec<String> {
@@ -41,24 +42,26 @@ pub fn faults(repository: &Repository) -> Vec<String> {
 fn one(repository: &Repository, krate: &str, module: &str, faults: &mut Vec<String>) {
     let exercise = format!("crates/{krate}/exercises/{module}.rs");
     let mut find = |text: String| faults.push(format!("{exercise}: {text}"));
-    for folder in ["src", "starters", "tests"] {
+    for folder in ["starters", "tests"] {
         let file = format!("crates/{krate}/{folder}/{module}.rs");
         if !repository.has(&file) {
             find(format!("there is no {file}"));
         }
     }
-    let switch = format!("#[cfg_attr(feature = \"mine-{module}\", path = \"../exercises/{module}.rs\")]");
-    let library = format!("crates/{krate}/src/lib.rs");
-    let text = repository.read(&library);
-    if !text.contains(&switch) {
-        find(format!("{library} lacks {switch}"));
+    match &repository.sources(krate, module)[..] {
+        [] => find(format!("there is no reference: no {module}.rs anywhere below crates/{krate}/src")),
+        [_] => {}
+        several => find(format!("only one of these can be the reference: {}", several.join(", "))),
     }
-    let tests = format!(
-        "#[cfg(all(test, feature = \"check\", feature = \"mine-{module}\"))]\n\
-         #[path = \"../tests/{module}.rs\"]\nmod t;\n"
-    );
-    if !text.contains(&tests) {
-        find(format!("{library} lacks the lines that compile its tests into the crate:\n{tests}"));
+    if let Some(wrong) = switch(repository, krate, module) {
+        find(wrong);
+    }
+    let library = format!("crates/{krate}/src/lib.rs");
+    let line = format!("#[cfg_attr(feature = \"mine-{module}\", path = \"../tests/{module}.rs\")]");
+    if !lines_with_tests(&repository.read(&library)).contains(&line.as_str()) {
+        find(format!(
+            "{library} lacks the line that compiles its tests into the crate: {line}, below {CHECK} and above mod t;"
+        ));
     }
     let manifest = repository.toml(&format!("crates/{krate}/Cargo.toml"));
     let feature = |name: &str| manifest.get("features")?.get(name);
@@ -74,9 +77,9 @@ fn one(repository: &Repository, krate: &str, module: &str, faults: &mut Vec<Stri
     if let Some(wrong) = hints(&repository.read(&format!("crates/{krate}/hints/{module}.md"))) {
         find(format!("crates/{krate}/hints/{module}.md {wrong}"));
     }
-    let mistakes = repository.below(&format!("crates/{krate}/mistakes/{module}/"), ".rs");
-    if mistakes.len() < 3 {
-        find(format!("it has {} mistakes, and at least three are to be caught", mistakes.len()));
+    let mistakes = format!("crates/{krate}/mistakes/{module}.md");
+    if !repository.has(&mistakes) {
+        find(format!("there is no {mistakes}"));
     }
     if let Some(wrong) = editor(&repository.read(SETTINGS), krate, module) {
         find(wrong);
@@ -86,10 +89,42 @@ fn one(repository: &Repository, krate: &str, module: &str, faults: &mut Vec<Stri
             find(format!("{file} has no \"{krate}/mine\""));
         }
     }
-    let tests = repository.read(&format!("crates/{krate}/tests/{module}.rs"));
-    for file in mistakes {
-        faults.extend(header(&repository.read(&file), &tests).map(|wrong| format!("{file}: {wrong}")));
+}
+
+/// Some file of the crate puts the reader's file in the reference's place.
+fn switch(repository: &Repository, krate: &str, module: &str) -> Option<String> {
+    let start = format!("#[cfg_attr(feature = \"mine-{module}\", path = \"");
+    let exercise = format!("crates/{krate}/exercises/{module}.rs");
+    for file in repository.below(&format!("crates/{krate}/src/"), ".rs") {
+        let text = repository.read(&file);
+        let mut lines = text.lines().map(str::trim);
+        let Some(path) = lines.find_map(|line| line.strip_prefix(&start)?.strip_suffix("\")]")) else {
+            continue;
+        };
+        // Of the path to its tests, in lib.rs, the next line is another such path, or `mod t;`.
+        if !lines.next().is_some_and(|next| next.ends_with(&format!("mod {module};"))) {
+            continue;
+        }
+        if resolve(&file, path).as_deref() != Some(&exercise) {
+            return Some(format!("{file} switches it to {path}, which is not {exercise} from there"));
+        }
+        return None;
     }
+    Some(format!(
+        "no file of crates/{krate}/src has {start}../exercises/{module}.rs\")] above `mod {module};`"
+    ))
+}
+
+/// The lines that choose the tests to compile into the crate.
+fn lines_with_tests(library: &str) -> Vec<&str> {
+    for part in library.split(CHECK).skip(1) {
+        let mut lines = part.trim_start().lines();
+        let paths: Vec<&str> = lines.by_ref().take_while(|line| *line != "mod t;").collect();
+        if !paths.is_empty() && paths.iter().all(|line| line.starts_with("#[cfg_attr(")) {
+            return paths;
+        }
+    }
+    Vec::new()
 }
 
 /// Three steps, each between anchors.
@@ -101,21 +136,6 @@ fn hints(text: &str) -> Option<String> {
     let paired = anchors.chunks(2).all(|pair| matches!(pair, [(false, a), (true, b)] if a == b));
     (anchors.len() != 6 || !paired)
         .then(|| "has not three steps, each between <!-- ANCHOR: … --> and its end".to_owned())
-}
-
-/// The three lines that say what is wrong and who says so.
-fn header(mistake: &str, tests: &str) -> Option<String> {
-    let mut lines = mistake.lines();
-    for start in ["//! Mistake: ", "//! Caught by: ", "//! Message: "] {
-        let line = lines.next().unwrap_or_default();
-        let Some(text) = line.strip_prefix(start).filter(|text| !text.trim().is_empty()) else {
-            return Some(format!("`{line}` stands where `{start}…` is to stand"));
-        };
-        if start.contains("Caught") && !tests.contains(&format!("fn {}(", text.trim())) {
-            return Some(format!("there is no test `{}` that could catch it", text.trim()));
-        }
-    }
-    None
 }
 
 /// The editor compiles the reader's file where its feature is on.
@@ -139,20 +159,19 @@ mod tests {
 
     const HINTS: &str = "<!-- ANCHOR: a -->\nx\n<!-- ANCHOR_END: a -->\n<!-- ANCHOR: b -->\nx\n<!-- ANCHOR_END: b -->\n\
                          <!-- ANCHOR: c -->\nx\n<!-- ANCHOR_END: c -->\n";
-    const MISTAKE: &str = "//! Mistake: none.\n//! Caught by: it_holds\n//! Message: it does not\n";
     const LIBRARY: &str = "#[cfg_attr(feature = \"mine-m\", path = \"../exercises/m.rs\")]\npub mod m;\n\n\
-                           #[cfg(all(test, feature = \"check\", feature = \"mine-m\"))]\n\
-                           #[path = \"../tests/m.rs\"]\nmod t;\n";
-    const GOOD: [(&str, &str); 11] = [
+                           #[cfg(all(test, feature = \"check\"))]\nextern crate self as k;\n\n\
+                           #[cfg(all(test, feature = \"check\"))]\n\
+                           #[cfg_attr(feature = \"mine-l\", path = \"../tests/l.rs\")]\n\
+                           #[cfg_attr(feature = \"mine-m\", path = \"../tests/m.rs\")]\nmod t;\n";
+    const GOOD: [(&str, &str); 9] = [
         ("crates/k/exercises/m.rs", ""),
         ("crates/k/starters/m.rs", ""),
         ("crates/k/src/m.rs", ""),
         ("crates/k/src/lib.rs", LIBRARY),
         ("crates/k/tests/m.rs", "#[test]\nfn it_holds() {}\n"),
         ("crates/k/hints/m.md", HINTS),
-        ("crates/k/mistakes/m/one.rs", MISTAKE),
-        ("crates/k/mistakes/m/two.rs", MISTAKE),
-        ("crates/k/mistakes/m/three.rs", MISTAKE),
+        ("crates/k/mistakes/m.md", ""),
         ("crates/k/Cargo.toml", "[features]\nmine = [\"mine-m\"]\nmine-m = []\ncheck = []\n"),
         (SETTINGS, "{\n  // For the exercises.\n  \"rust-analyzer.cargo.features\": [\"k/mine\"]\n}\n"),
     ];
@@ -179,25 +198,47 @@ mod tests {
             &with("crates/k/starters/m.rs", None),
             &["crates/k/exercises/m.rs: ", "no crates/k/starters/m.rs"],
         );
-        one(&with("crates/k/src/m.rs", None), &["no crates/k/src/m.rs"]);
-        one(&with("crates/k/mistakes/m/two.rs", None), &["2 mistakes"]);
-        let library = LIBRARY.replace("#[cfg_attr", "// #[cfg");
-        one(&with("crates/k/src/lib.rs", Some(&library)), &["lib.rs lacks #[cfg_attr(feature = \"mine-m\""]);
+        one(&with("crates/k/src/m.rs", None), &["no reference", "crates/k/src"]);
+        one(&with("crates/k/src/a/m.rs", Some("")), &["only one", "crates/k/src/a/m.rs, crates/k/src/m.rs"]);
+        one(&with("crates/k/mistakes/m.md", None), &["no crates/k/mistakes/m.md"]);
         one(&with("crates/k/tests/m.rs", None)[..1], &["no crates/k/tests/m.rs"]);
+    }
+
+    #[test]
+    fn the_switch_may_stand_beside_the_reference() {
+        let switch = "#[cfg_attr(feature = \"mine-m\", path = \"../exercises/m.rs\")]\npub mod m;\n";
+        let library = LIBRARY.replace(switch, "mod a;\n");
+        assert_ne!(library, LIBRARY);
+        let of = |file: &str, text: &str| {
+            let mut files = GOOD.to_vec();
+            files.retain(|(file, _)| !file.contains("/src/"));
+            files.extend([("crates/k/src/lib.rs", &*library), ("crates/k/src/a/m.rs", ""), (file, text)]);
+            faults(&Repository::of(&files))
+        };
+        assert_eq!(of("crates/k/src/a.rs", &format!("mod b;\n{switch}")), [""; 0]);
+        let deeper = switch.replace("../", "../../").replace("pub mod", "mod");
+        assert_eq!(of("crates/k/src/a/b.rs", &deeper), [""; 0]);
+        one(&of("crates/k/src/a/b.rs", switch), &["a/b.rs switches it to ../exercises/m.rs, which is not"]);
+        one(&of("crates/k/src/a.rs", &switch.replace("mod m", "mod n")), &["no file of crates/k/src has"]);
+        one(
+            &of("crates/k/src/a.rs", ""),
+            &["no file of crates/k/src has #[cfg_attr(feature = \"mine-m\", path"],
+        );
     }
 
     #[test]
     fn tests_that_are_not_compiled_into_the_crate_are_found() {
         for (right, wrong) in [
             ("tests/m.rs", "tests/n.rs"),
-            ("\"check\", ", ""),
-            ("mine-m\"))", "mine-n\"))"),
+            ("\"mine-m\", path = \"../tests", "\"mine-n\", path = \"../tests"),
             ("mod t", "mod u"),
+            ("#[cfg(all(test, feature = \"check\"))]\n#[cfg_attr", "#[cfg(test)]\n#[cfg_attr"),
         ] {
             let library = LIBRARY.replace(right, wrong);
+            assert_ne!(library, LIBRARY, "{right}");
             one(
                 &with("crates/k/src/lib.rs", Some(&library)),
-                &["crates/k/src/lib.rs lacks the lines", "#[path = \"../tests/m.rs\"]\nmod t;"],
+                &["crates/k/src/lib.rs lacks the line", "path = \"../tests/m.rs\")]"],
             );
         }
     }
@@ -222,13 +263,6 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_without_its_header_is_found() {
-        let path = "crates/k/mistakes/m/one.rs";
-        one(&with(path, Some("//! Mistake: none.\n\nfn x() {}\n")), &[path, "`//! Caught by: …`"]);
-        one(&with(path, Some(&MISTAKE.replace("it_holds", "it_hold"))), &[path, "no test `it_hold`"]);
-    }
-
-    #[test]
     fn a_silent_editor_is_found() {
         one(
             &with(SETTINGS, Some("{\"rust-analyzer.cargo.features\": [\"j/mine\"]}")),
@@ -241,9 +275,6 @@ mod tests {
     #[test]
     fn parts_of_no_exercise_are_found() {
         one(&with("crates/k/hints/old.md", Some("")), &["crates/k/hints/old.md", "exercises/old.rs"]);
-        one(
-            &with("crates/k/mistakes/old/x.rs", Some("")),
-            &["crates/k/mistakes/old/x.rs", "exercises/old.rs"],
-        );
+        one(&with("crates/k/mistakes/old.md", Some("")), &["crates/k/mistakes/old.md", "exercises/old.rs"]);
     }
 }

@@ -7,6 +7,8 @@ use repository::Repository;
 mod exercises;
 mod experiments;
 mod manifests;
+mod mistakes;
+mod proving;
 mod repository;
 mod sources;
 
@@ -25,6 +27,11 @@ fn every_experiment_has_an_entry_and_a_recipe() {
 #[test]
 fn every_exercise_is_complete() {
     none(exercises::faults);
+}
+
+#[test]
+fn every_mistake_is_an_edit_of_its_reference_and_names_its_test() {
+    none(mistakes::faults);
 }
 
 #[test]

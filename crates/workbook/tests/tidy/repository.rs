@@ -65,6 +65,13 @@ impl Repository {
         files
     }
 
+    /// The files of this name anywhere below a crate's `src/`. For an exercise it is one: the reference.
+    pub fn sources(&self, krate: &str, module: &str) -> Vec<String> {
+        let mut files = self.below(&format!("crates/{krate}/src/"), &format!("/{module}.rs"));
+        files.retain(|file| stem(file) == module);
+        files
+    }
+
     fn walk(&self, below: &str) -> Vec<String> {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.root.join(below)).into_iter().flatten().flatten() {
@@ -83,6 +90,20 @@ impl Repository {
 pub fn stem(file: &str) -> &str {
     let name = file.rsplit('/').next().unwrap_or(file);
     name.split_once('.').map_or(name, |(stem, _)| stem)
+}
+
+/// A relative path, seen from a file: both are paths from the same top. `None` where it leads out of that.
+pub fn resolve(from: &str, relative: &str) -> Option<String> {
+    let mut parts: Vec<&str> = from.split('/').collect();
+    parts.pop();
+    for part in relative.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
 }
 
 /// There is one fault, and it says all of `words`.
