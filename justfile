@@ -43,6 +43,12 @@ check *EXERCISES:
 watch *ARGS:
     @{{tool}} watch {{ARGS}}
 
+# Say which known wrong answers fail as yours does: `just why cloexec/flags`
+[group('read and write')]
+[no-exit-message]
+why EXERCISE *ARGS:
+    @{{tool}} why {{EXERCISE}} {{ARGS}}
+
 # Show the next hint for an exercise
 [group('read and write')]
 [no-exit-message]

@@ -8,6 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::catalogue::{Catalogue, Exercise};
+use crate::proving;
 use crate::style::{self, BAD, BOLD, DIM, GOOD};
 use crate::suite::{self, Test};
 use crate::verdicts::Verdicts;
@@ -36,6 +37,9 @@ pub struct Checked {
     /// Why no test ran: what rustc said, or that there is no file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The names of the known wrong answers that fail as this one does.
+    #[serde(skip)]
+    pub mistakes: Vec<String>,
 }
 
 pub fn run(options: &Options) -> Result<ExitCode> {
@@ -79,7 +83,8 @@ pub fn check(
         let source = exercise.source();
         let source = source.strip_prefix(&catalogue.root).unwrap_or(&source).display();
         let error = format!("{source} is missing. To have it as it was handed out: {reset}");
-        return Ok(Checked { name, passed: false, tests: Vec::new(), seconds: 0.0, error: Some(error) });
+        let (tests, mistakes) = (Vec::new(), Vec::new());
+        return Ok(Checked { name, passed: false, tests, seconds: 0.0, error: Some(error), mistakes });
     }
     // Before anything is compiled: rustc would lay it to the reader's code that these are missing.
     let source = place::read(&exercise.tests())?;
@@ -93,8 +98,10 @@ pub fn check(
     spinner.finish_and_clear();
     let (tests, error) = checked;
     let passed = error.is_none() && !tests.is_empty() && tests.iter().all(|test| test.passed);
-    verdicts.passed(exercise, content, passed);
-    Ok(Checked { name, passed, tests, seconds: start.elapsed().as_secs_f64(), error })
+    let seconds = start.elapsed().as_secs_f64();
+    let mistakes = proving::failing_alike(exercise, &tests);
+    verdicts.checked(exercise, content, passed, &mistakes);
+    Ok(Checked { name, passed, tests, seconds, error, mistakes })
 }
 
 /// One line, for many exercises.
@@ -147,6 +154,12 @@ pub fn show(catalogue: &Catalogue, exercise: &Exercise, checked: &Checked) {
         "\n  Write in {BOLD}{source}{BOLD:#}; stuck? {}",
         style::command(&format!("hint {module}"))
     );
+    let why = style::command(&format!("why {module}"));
+    match checked.mistakes.len() {
+        0 => {}
+        1 => anstream::println!("  A known wrong answer fails like this: {why}"),
+        several => anstream::println!("  {several} known wrong answers fail like this: {why}"),
+    }
 }
 
 /// A place as the tests print it, as a path from the checkout. They run in their crate's folder, and the

@@ -1,4 +1,4 @@
-//! The reader's tool: where am I, run, check, watch, hint, solution, reset, verify, doctor.
+//! The reader's tool: where am I, run, check, watch, why, hint, solution, reset, verify, doctor.
 //!
 //! What is where is discovered from the files (`catalogue`), so that no list can go stale; what passed is
 //! remembered by content (`verdicts`), so that it cannot go stale either. Whatever runs the reader's code
@@ -28,6 +28,7 @@ mod verdicts;
 mod verify;
 mod watch;
 mod watchdog;
+mod why;
 
 /// From the File Descriptor to the Event Loop: the reader's tool.
 ///
@@ -53,6 +54,8 @@ enum Command {
     Check(check::Options),
     /// Check an exercise each time you save it
     Watch(watch::Options),
+    /// Say which known wrong answers fail as yours does
+    Why(why::Options),
     /// Show the next hint for an exercise
     Hint(hint::Options),
     /// Show the reference, once yours passes
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Some(Command::Run(options)) => run::run(&options),
         Some(Command::Check(options)) => check::run(&options),
         Some(Command::Watch(options)) => watch::run(&options),
+        Some(Command::Why(options)) => why::run(&options),
         Some(Command::Hint(options)) => hint::run(&options),
         Some(Command::Solution(options)) => solution::run(&options),
         Some(Command::Reset(options)) => reset::run(&options),

@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow};
 
 use crate::catalogue::Exercise;
 use crate::place;
+use crate::suite::Test;
 
 mod edit;
 mod mistakes;
@@ -16,6 +17,20 @@ pub use mistakes::Mistake;
 /// When there is no such file.
 pub fn mistakes(exercise: &Exercise) -> Result<Vec<Result<Mistake, String>>> {
     Ok(mistakes::parse(&place::read(&exercise.mistakes())?))
+}
+
+/// The names of the mistakes whose test is among these, and failed with their message.
+pub fn failing_alike(exercise: &Exercise, tests: &[Test]) -> Vec<String> {
+    let alike = |mistake: &Mistake| {
+        let says = |message: &String| message.contains(&mistake.message);
+        tests.iter().any(|test| test.name == mistake.caught_by && test.message.as_ref().is_some_and(says))
+    };
+    if tests.iter().all(|test| test.passed) {
+        return Vec::new();
+    }
+    // A file that is missing knows none, which `verify` and the checks of the repository complain of.
+    let known = mistakes(exercise).unwrap_or_default();
+    known.into_iter().flatten().filter(alike).map(|mistake| mistake.name).collect()
 }
 
 /// The reference with this mistake in it.

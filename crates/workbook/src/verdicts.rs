@@ -22,10 +22,28 @@ pub struct Verdicts {
     known: BTreeMap<String, Known>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Known {
     content: u64,
     good: bool,
+    /// Of an exercise: has it ever passed?
+    #[serde(default)]
+    solved: bool,
+    /// Of an exercise: the mistakes that fail as it failed the last time.
+    #[serde(default)]
+    mistakes: Vec<String>,
+}
+
+/// What is remembered of an exercise's last check.
+#[derive(Debug, Clone)]
+pub struct Last {
+    /// Has nothing changed since?
+    pub current: bool,
+    pub passed: bool,
+    /// Has it ever passed?
+    pub solved: bool,
+    /// The names of the mistakes that fail as it failed the last time, which may be some checks ago.
+    pub mistakes: Vec<String>,
 }
 
 /// A hash of all that a verdict depends on.
@@ -49,6 +67,13 @@ impl Verdicts {
         self.get(&exercise.name, content_of_exercise(&self.root, exercise))
     }
 
+    /// What is remembered of its last check.
+    pub fn last(&self, exercise: &Exercise) -> Last {
+        let Known { content, good, solved, mistakes } =
+            self.known.get(&exercise.name).cloned().unwrap_or_default();
+        Last { current: content == content_of_exercise(&self.root, exercise), passed: good, solved, mistakes }
+    }
+
     /// Did the kernel, as it is now, agree?
     pub fn experiment(&self, experiment: &Experiment) -> Option<bool> {
         self.get(&experiment.name, content_of_experiment(&self.root, experiment))
@@ -61,26 +86,36 @@ impl Verdicts {
 
     /// Remember a check of that content. Where the folder cannot be written, nothing is remembered, and
     /// nothing is lost. Nor is it when the reader saved something meanwhile: nobody knows which was checked.
-    pub fn passed(&mut self, exercise: &Exercise, content: Content, good: bool) {
-        if content == self.content(exercise) {
-            self.put(&exercise.name, content.0, good);
+    ///
+    /// `mistakes` are the names of those that fail as it did. One that passes keeps those of before.
+    pub fn checked(&mut self, exercise: &Exercise, content: Content, good: bool, mistakes: &[String]) {
+        if content != self.content(exercise) {
+            return;
         }
+        self.put(&exercise.name, |known| {
+            known.content = content.0;
+            known.good = good;
+            known.solved |= good;
+            if !good {
+                known.mistakes = mistakes.to_vec();
+            }
+        });
     }
 
     /// Remember a run.
     pub fn agreed(&mut self, experiment: &Experiment, good: bool) {
         let content = content_of_experiment(&self.root, experiment);
-        self.put(&experiment.name, content, good);
+        self.put(&experiment.name, |known| *known = Known { content, good, ..Known::default() });
     }
 
     fn get(&self, name: &str, content: u64) -> Option<bool> {
         self.known.get(name).filter(|known| known.content == content).map(|known| known.good)
     }
 
-    fn put(&mut self, name: &str, content: u64, good: bool) {
+    fn put(&mut self, name: &str, change: impl FnOnce(&mut Known)) {
         // Another terminal may have remembered something since: it is not to be forgotten here.
         self.known = known(&self.file).unwrap_or_default();
-        self.known.insert(name.to_owned(), Known { content, good });
+        change(self.known.entry(name.to_owned()).or_default());
         if let Ok(text) = serde_json::to_string_pretty(&self.known) {
             let _ = place::write(&self.file, &text);
         }

@@ -12,14 +12,16 @@ use crate::tool::{named, names};
 #[test]
 fn every_command_explains_itself() {
     let checkout = Checkout::new();
-    let commands =
-        ["status", "list", "run", "check", "watch", "hint", "solution", "reset", "verify", "doctor", "soak"];
+    let commands = [
+        "status", "list", "run", "check", "watch", "why", "hint", "solution", "reset", "verify", "doctor",
+        "soak",
+    ];
     let whole = checkout.workbook(&["--help"]);
     for command in commands {
         whole.expect(0, &[&format!("\n  {command} ")]);
         checkout.workbook(&[command, "--help"]).expect(0, &[&format!("Usage: workbook {command}"), "--help"]);
     }
-    for command in ["list", "run", "check", "verify", "doctor"] {
+    for command in ["list", "run", "check", "why", "verify", "doctor"] {
         checkout.workbook(&[command, "--help"]).expect(0, &["--json"]);
     }
     checkout.workbook(&["check", "--help"]).expect(0, &["--patience <SECONDS>", "[default: 10]"]);

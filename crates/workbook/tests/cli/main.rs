@@ -14,3 +14,4 @@ mod tool;
 mod verify;
 mod watch;
 mod watchdog;
+mod why;

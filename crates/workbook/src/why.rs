@@ -1,0 +1,119 @@
+//! Why an exercise fails: the known wrong answers that fail the same test with the same words.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::catalogue::{Catalogue, Exercise};
+use crate::check;
+use crate::proving::{self, Mistake};
+use crate::style::{self, BAD, BOLD, DIM, GOOD};
+use crate::verdicts::Verdicts;
+use crate::watchdog;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The exercise: `cloexec/flags`, or `flags`
+    name: String,
+    /// Show the wrong code too, although yours does not pass yet
+    #[arg(long)]
+    anyway: bool,
+    /// Print a JSON object, and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is known of the last check.
+#[derive(Serialize)]
+struct Why<'a> {
+    name: &'a str,
+    passed: bool,
+    mistakes: Vec<Shown<'a>>,
+    /// Why no test ran: what rustc said, or that there is no file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: &'a str,
+    sentence: &'a str,
+    caught_by: &'a str,
+    message: &'a str,
+    /// Null while it must not be shown.
+    diff: Option<&'a str>,
+}
+
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let catalogue = Catalogue::discover()?;
+    let exercise = catalogue.exercise(&options.name)?;
+    let mut verdicts = Verdicts::load(&catalogue);
+    let mut error = None;
+    let mut last = verdicts.last(exercise);
+    // A file that was saved since its last check is checked first, and so is one of which nothing is known.
+    if !last.current || !last.passed && last.mistakes.is_empty() {
+        let checked = check::check(&catalogue, &mut verdicts, exercise, watchdog::SILENCE)?;
+        if checked.error.is_some() && !options.json {
+            check::show(&catalogue, exercise, &checked);
+            return Ok(ExitCode::FAILURE);
+        }
+        error = checked.error.map(|text| anstream::adapter::strip_str(&text).to_string());
+        last.passed = checked.passed;
+        last.solved |= checked.passed;
+        if !checked.passed {
+            last.mistakes = checked.mistakes;
+        }
+    }
+    let known: Vec<Mistake> = proving::mistakes(exercise)?.into_iter().flatten().collect();
+    let open = last.solved || options.anyway;
+    let mistakes =
+        known.iter().filter(|mistake| last.mistakes.contains(&mistake.name)).map(|mistake| Shown {
+            name: &mistake.name,
+            sentence: &mistake.sentence,
+            caught_by: &mistake.caught_by,
+            message: &mistake.message,
+            diff: open.then_some(&*mistake.diff),
+        });
+    let why = Why { name: &exercise.name, passed: last.passed, mistakes: mistakes.collect(), error };
+    match options.json {
+        true => println!("{}", serde_json::to_string_pretty(&why)?),
+        false => show(exercise, &why),
+    }
+    Ok(ExitCode::from(u8::from(why.error.is_some())))
+}
+
+fn show(exercise: &Exercise, why: &Why<'_>) {
+    let Why { name, passed, mistakes, .. } = why;
+    let short = &exercise.short;
+    match (passed, mistakes.is_empty()) {
+        (true, true) => {
+            anstream::println!(
+                "{BOLD}{name}{BOLD:#} passes, and no known wrong answer failed as yours did before."
+            );
+        }
+        (true, false) => {
+            anstream::println!("{BOLD}{name}{BOLD:#} passes. Before, it failed as these wrong answers do:");
+        }
+        (false, true) => {
+            anstream::println!("No known wrong answer to {BOLD}{name}{BOLD:#} fails as yours does.");
+            anstream::println!("{DIM}A hint:{DIM:#} {}", style::command(&format!("hint {short}")));
+        }
+        (false, false) => anstream::println!("{BOLD}{name}{BOLD:#} fails as these wrong answers do:"),
+    }
+    for mistake in mistakes {
+        anstream::println!("\n  {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}", mistake.name, mistake.caught_by);
+        anstream::println!("    {}", mistake.sentence);
+        for line in mistake.diff.iter().flat_map(|diff| diff.lines()) {
+            match line.as_bytes().first() {
+                Some(b'+') => anstream::println!("      {GOOD}{line}{GOOD:#}"),
+                Some(b'-') => anstream::println!("      {BAD}{line}{BAD:#}"),
+                _ => anstream::println!("      {line}"),
+            }
+        }
+    }
+    if mistakes.iter().any(|mistake| mistake.diff.is_none()) {
+        let anyway = style::command(&format!("why {short} --anyway"));
+        anstream::println!("\n{DIM}Their code is shown once yours passes. To see it now:{DIM:#} {anyway}");
+    }
+}
