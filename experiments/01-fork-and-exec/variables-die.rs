@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::read;
 
@@ -18,47 +18,46 @@ static NOTES: AtomicI32 = AtomicI32::new(-1);
 const WORD: &[u8] = b"heap ";
 const TIMES: usize = 12;
 
+const QUESTION: Question = Question {
+    question: "A program has opened a file without close-on-exec and read 5 bytes of it; a variable holds \
+               the descriptor's number, and a text is on the heap. Then it calls exec. What of this does the \
+               new program have?",
+    choices: &[
+        Choice::new("The open file, 5 bytes in; neither the number nor the text."),
+        Choice::new("The open file, the number and the text: exec changes the code that runs on them."),
+        Choice::new("Nothing: exec gives everything back, as the end of a process does."),
+        Choice::new("The open file, at its beginning again; neither the number nor the text."),
+    ],
+    book: 0,
+    shows: "exec replaces memory and keeps the table of descriptors. What is open stays open, and the \
+            variable that said so is gone: a leak. The last who knows what to close is the child, between \
+            fork and exec.",
+    roles: &[("after-exec", after_exec), ("after-close", after_close)],
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A program has opened a file without close-on-exec and read 5 bytes of it; a variable \
-                       holds the descriptor's number, and a text is on the heap. Then it calls exec. What of \
-                       this does the new program have?",
-            choices: &[
-                "The open file, 5 bytes in; neither the number nor the text.",
-                "The open file, the number and the text: exec changes the code that runs on them.",
-                "Nothing: exec gives everything back, as the end of a process does.",
-                "The open file, at its beginning again; neither the number nor the text.",
-            ],
-            book: 0,
-            shows: "exec replaces memory and keeps the table of descriptors. What is open stays open, and \
-                    the variable that said so is gone: a leak. The last who knows what to close is the \
-                    child, between fork and exec.",
-            lane: "program",
-            roles: &[("after-exec", after_exec), ("after-close", after_close)],
-        },
-        |lab| {
-            let child = lab.fork("child", |lab| {
-                let file = open(lab)?;
-                let length = read(&file, &mut [0; 5])?;
-                let text = black_box(WORD.repeat(TIMES));
-                let size = text.len();
-                lab.note(format!("read {length} bytes of it; put a text of {size} bytes on the heap"));
-                lab.check(in_memory()?, "before exec, a search of all writable memory finds the text");
-                lab.exec("after-exec", &[], "exec: this same program from its beginning")?;
-                Ok(1)
-            })?;
-            let observed = usize::try_from(child.answer(lab)?)?;
-            let child = lab.fork("child", |lab| {
-                drop(open(lab)?);
-                lab.note(format!("close {}, while the variable still says which", NOTES.load(Relaxed)));
-                lab.exec("after-close", &[], "exec")?;
-                Ok(1)
-            })?;
-            child.status(lab)?;
-            Ok(observed)
-        },
-    )
+    ask(QUESTION, |lab| {
+        let child = lab.fork("child", |lab| {
+            let file = open(lab)?;
+            let length = read(&file, &mut [0; 5])?;
+            let text = black_box(WORD.repeat(TIMES));
+            let size = text.len();
+            lab.note(format!("read {length} bytes of it; put a text of {size} bytes on the heap"));
+            lab.check(in_memory()?, "before exec, a search of all writable memory finds the text");
+            lab.exec("after-exec", &[], "exec: this same program from its beginning")?;
+            Ok(1)
+        })?;
+        let observed = usize::try_from(child.answer(lab)?)?;
+        let child = lab.fork("child", |lab| {
+            drop(open(lab)?);
+            lab.note(format!("close {}, while the variable still says which", NOTES.load(Relaxed)));
+            lab.exec("after-close", &[], "exec")?;
+            Ok(1)
+        })?;
+        child.status(lab)?;
+        Ok(observed)
+    })
 }
 
 // ANCHOR: open

@@ -5,42 +5,48 @@ use std::io::{BufWriter, Read, Seek, Write};
 use std::os::fd::IntoRawFd;
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::libc;
 
+const QUESTION: Question = Question {
+    question: "A program has written 5 bytes into a buffer that will be flushed at its end, and forks. \
+               Parent and child both end normally. How many times are the bytes in the file? And how many \
+               times if the child ends with _exit?",
+    choices: &[
+        Choice::new("Once, and once: fork flushes first, and leaves two empty buffers."),
+        Choice::new(
+            "Once, and not at all: the two share one buffer, and the child, who ends first, empties \
+                     it.",
+        ),
+        Choice::new(
+            "Twice, and once: fork copied the buffer with what was in it, and _exit flushes nothing.",
+        ),
+        Choice::new(
+            "Twice, and twice: fork copied the buffer, and the kernel flushes what a process leaves.",
+        ),
+    ],
+    book: 2,
+    shows: "A buffer is memory, and fork copies memory: the bytes are in both processes and come out of each \
+            that flushes. _exit goes to the kernel, which knows nothing of buffers.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A program has written 5 bytes into a buffer that will be flushed at its end, and \
-                       forks. Parent and child both end normally. How many times are the bytes in the \
-                       file? And how many times if the child ends with _exit?",
-            choices: &[
-                "Once, and once: fork flushes first, and leaves two empty buffers.",
-                "Once, and not at all: the two share one buffer, and the child, who ends first, empties it.",
-                "Twice, and once: fork copied the buffer with what was in it, and _exit flushes nothing.",
-                "Twice, and twice: fork copied the buffer, and the kernel flushes what a process leaves.",
-            ],
-            book: 2,
-            shows: "A buffer is memory, and fork copies memory: the bytes are in both processes and come \
-                    out of each that flushes. _exit goes to the kernel, which knows nothing of buffers.",
-            lane: "parent",
-            roles: &[],
-        },
-        |lab| {
-            let both = buffered(lab, true)?;
-            let one = buffered(lab, false)?;
-            let in_c = stdio(lab)?;
-            lab.check(in_c == both, "C's stdio, flushed by exit, does as BufWriter does");
-            match (both, one) {
-                (1, 1) => Ok(0),
-                (1, 0) => Ok(1),
-                (2, 1) => Ok(2),
-                (2, 2) => Ok(3),
-                other => Err(format!("the bytes came out so many times: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let both = buffered(lab, true)?;
+        let one = buffered(lab, false)?;
+        let in_c = stdio(lab)?;
+        lab.check(in_c == both, "C's stdio, flushed by exit, does as BufWriter does");
+        match (both, one) {
+            (1, 1) => Ok(0),
+            (1, 0) => Ok(1),
+            (2, 1) => Ok(2),
+            (2, 2) => Ok(3),
+            other => Err(format!("the bytes came out so many times: {other:?}").into()),
+        }
+    })
 }
 
 /// Fork while a `BufWriter` holds bytes; the child drops it, or does not. How many times the bytes come out.

@@ -5,37 +5,36 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::unistd::{Whence, dup, dup2, dup3, lseek};
 
+const QUESTION: Question = Question {
+    question: "Descriptor 3 is marked close-on-exec. dup makes 4 of it, and dup2 makes 5, in the place of \
+               another marked descriptor. F_DUPFD_CLOEXEC makes 6, dup3 with O_CLOEXEC makes 7. Which of the \
+               five are there after exec?",
+    choices: &[
+        Choice::new("None: all five are one open file, and that is marked."),
+        Choice::new("4 and 5: dup and dup2 leave the mark behind."),
+        Choice::new("4 alone: dup2 takes over the mark of the descriptor that it replaces."),
+        Choice::new("4, 5, 6 and 7: only the descriptor that was marked itself is closed."),
+    ],
+    book: 1,
+    shows: "The mark belongs to a descriptor, and dup and dup2 make a new one without it. So a marked file \
+            gets into the next program through its duplicate. F_DUPFD_CLOEXEC and dup3 with O_CLOEXEC make \
+            one that is marked from birth.",
+    roles: &[("after-exec", after_exec)],
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "Descriptor 3 is marked close-on-exec. dup makes 4 of it, and dup2 makes 5, in the place \
-                       of another marked descriptor. F_DUPFD_CLOEXEC makes 6, dup3 with O_CLOEXEC makes 7. \
-                       Which of the five are there after exec?",
-            choices: &[
-                "None: all five are one open file, and that is marked.",
-                "4 and 5: dup and dup2 leave the mark behind.",
-                "4 alone: dup2 takes over the mark of the descriptor that it replaces.",
-                "4, 5, 6 and 7: only the descriptor that was marked itself is closed.",
-            ],
-            book: 1,
-            shows: "The mark belongs to a descriptor, and dup and dup2 make a new one without it. So a marked \
-                    file gets into the next program through its duplicate. F_DUPFD_CLOEXEC and dup3 with \
-                    O_CLOEXEC make one that is marked from birth.",
-            lane: "program",
-            roles: &[("after-exec", after_exec)],
-        },
-        |lab| {
-            let child = lab.fork("child", duplicate)?;
-            // What the new program found is its exit status. The choices, in their order:
-            let choices: [&[i32]; 4] = [&[], &[4, 5], &[4], &[4, 5, 6, 7]];
-            let found = child.answer(lab)?;
-            choices.iter().position(|open| status(open) == found).ok_or("none of the choices".into())
-        },
-    )
+    ask(QUESTION, |lab| {
+        let child = lab.fork("child", duplicate)?;
+        // What the new program found is its exit status. The choices, in their order:
+        let choices: [&[i32]; 4] = [&[], &[4, 5], &[4], &[4, 5, 6, 7]];
+        let found = child.answer(lab)?;
+        choices.iter().position(|open| status(open) == found).ok_or("none of the choices".into())
+    })
 }
 
 fn duplicate(lab: &mut Lab) -> Result<i32> {

@@ -5,49 +5,47 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::{dup2_stdin, pipe2, read, write};
 
+const QUESTION: Question = Question {
+    question: "A process makes a pipe, starts another program, and closes its own write end of the pipe. The \
+               other program has inherited the write end without knowing. What does the process read?",
+    choices: &[
+        Choice::new("End of file: it made the pipe, and it has closed the write end."),
+        Choice::new("End of file: exec closed what the new program has no variable for."),
+        Choice::new("Nothing, not even end of file, for as long as the other program runs."),
+        Choice::new("An error: the pipe's only writer left is a program that cannot write to it."),
+    ],
+    book: 2,
+    shows: "A pipe is at its end once every descriptor of its write end is closed, in whatever process. A \
+            leaked one keeps the reader waiting until that program ends; one marked close-on-exec is gone \
+            when the program begins.",
+    lane: "reader",
+    roles: &[("helper", helper)],
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A process makes a pipe, starts another program, and closes its own write end of the \
-                       pipe. The other program has inherited the write end without knowing. What does the \
-                       process read?",
-            choices: &[
-                "End of file: it made the pipe, and it has closed the write end.",
-                "End of file: exec closed what the new program has no variable for.",
-                "Nothing, not even end of file, for as long as the other program runs.",
-                "An error: the pipe's only writer left is a program that cannot write to it.",
-            ],
-            book: 2,
-            shows: "A pipe is at its end once every descriptor of its write end is closed, in whatever process. \
-                    A leaked one keeps the reader waiting until that program ends; one marked close-on-exec \
-                    is gone when the program begins.",
-            lane: "reader",
-            roles: &[("helper", helper)],
-        },
-        |lab| {
-            let leaked = run(lab, FdFlag::empty())?;
-            lab.check(
-                leaked.after == PollFlags::POLLHUP,
-                "a leaked write end: the end comes with the program's end",
-            );
-            let marked = run(lab, FdFlag::FD_CLOEXEC)?;
-            lab.check(
-                !marked.helper_has_it && marked.during == PollFlags::POLLHUP,
-                "a marked write end: the end is there while the program runs",
-            );
-            Ok(match leaked.during {
-                PollFlags::POLLHUP if leaked.helper_has_it => 0,
-                PollFlags::POLLHUP => 1,
-                seen if seen.is_empty() => 2,
-                _ => 3,
-            })
-        },
-    )
+    ask(QUESTION, |lab| {
+        let leaked = run(lab, FdFlag::empty())?;
+        lab.check(
+            leaked.after == PollFlags::POLLHUP,
+            "a leaked write end: the end comes with the program's end",
+        );
+        let marked = run(lab, FdFlag::FD_CLOEXEC)?;
+        lab.check(
+            !marked.helper_has_it && marked.during == PollFlags::POLLHUP,
+            "a marked write end: the end is there while the program runs",
+        );
+        Ok(match leaked.during {
+            PollFlags::POLLHUP if leaked.helper_has_it => 0,
+            PollFlags::POLLHUP => 1,
+            seen if seen.is_empty() => 2,
+            _ => 3,
+        })
+    })
 }
 
 struct Seen {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use experiments::{Lab, Question, Result, ask, vary};
+use experiments::{Choice, Lab, Question, Result, ask, vary};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 
@@ -20,44 +20,42 @@ const HAS_IT: i32 = 100;
 /// What the thread opens: nothing else here does, so that a program knows it when it has it.
 const PATH: &str = "/dev/zero";
 
+const QUESTION: Question = Question {
+    question: "One thread opens files, and marks each close-on-exec in its very next call. Another thread \
+               starts programs that have no business with these files. Can a program be born with one?",
+    choices: &[
+        Choice::new("No: the thread does nothing with a file before it is marked."),
+        Choice::new("No: std's Command closes whatever it was not told to pass on."),
+        Choice::new("Yes, unless the open itself carries O_CLOEXEC."),
+        Choice::new("Yes, and with O_CLOEXEC too: there is a moment before any flag is set."),
+    ],
+    book: 2,
+    shows: "Between open and fcntl there is a moment in which the file is open and not marked, and a program \
+            started then has it. With O_CLOEXEC there is no such moment: the kernel puts the descriptor into \
+            the table with its flag.",
+    lane: "main",
+    roles: &[("program", program)],
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "One thread opens files, and marks each close-on-exec in its very next call. Another \
-                       thread starts programs that have no business with these files. Can a program be born \
-                       with one?",
-            choices: &[
-                "No: the thread does nothing with a file before it is marked.",
-                "No: std's Command closes whatever it was not told to pass on.",
-                "Yes, unless the open itself carries O_CLOEXEC.",
-                "Yes, and with O_CLOEXEC too: there is a moment before any flag is set.",
-            ],
-            book: 2,
-            shows: "Between open and fcntl there is a moment in which the file is open and not marked, and a \
-                    program started then has it. With O_CLOEXEC there is no such moment: the kernel puts the \
-                    descriptor into the table with its flag.",
-            lane: "main",
-            roles: &[("program", program)],
-        },
-        |lab| {
-            let file = open(PATH, OFlag::O_RDONLY, Mode::empty())?;
-            let passed_on = has_it(lab)?;
-            let gets = if passed_on { "gets" } else { "does not get" };
-            lab.note(format!("a file is open and not marked: a program {gets} it"));
-            lab.check(passed_on, "what is open and not marked gets into a program that std starts");
-            drop(file);
-            let by_hand = race(lab, "open, fcntl, close", OFlag::empty(), MOST)?;
-            lab.check(by_hand, "open, then fcntl: sooner or later a program gets the file");
-            let at_once = race(lab, "open with O_CLOEXEC, close", OFlag::O_CLOEXEC, ENOUGH)?;
-            lab.check(!at_once, "open with O_CLOEXEC: none gets it");
-            Ok(match (by_hand, at_once) {
-                (true, false) => 2,
-                (_, true) => 3,
-                (false, false) if passed_on => 0,
-                (false, false) => 1,
-            })
-        },
-    )
+    ask(QUESTION, |lab| {
+        let file = open(PATH, OFlag::O_RDONLY, Mode::empty())?;
+        let passed_on = has_it(lab)?;
+        let gets = if passed_on { "gets" } else { "does not get" };
+        lab.note(format!("a file is open and not marked: a program {gets} it"));
+        lab.check(passed_on, "what is open and not marked gets into a program that std starts");
+        drop(file);
+        let by_hand = race(lab, "open, fcntl, close", OFlag::empty(), MOST)?;
+        lab.check(by_hand, "open, then fcntl: sooner or later a program gets the file");
+        let at_once = race(lab, "open with O_CLOEXEC, close", OFlag::O_CLOEXEC, ENOUGH)?;
+        lab.check(!at_once, "open with O_CLOEXEC: none gets it");
+        Ok(match (by_hand, at_once) {
+            (true, false) => 2,
+            (_, true) => 3,
+            (false, false) if passed_on => 0,
+            (false, false) => 1,
+        })
+    })
 }
 
 /// Start programs while a thread opens files, until one has a file of the thread's. Has one?

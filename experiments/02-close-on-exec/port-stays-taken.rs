@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use experiments::{Child, Lab, Question, Result, ask, cannot_ask, vary};
+use experiments::{Child, Choice, Lab, Question, Result, ask, cannot_ask, vary};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
@@ -17,34 +17,36 @@ use nix::sys::socket::{
 };
 use nix::unistd::{Pid, dup2_stdin, pause, read};
 
+const QUESTION: Question = Question {
+    question: "A server has started a helper program, which inherited the listening socket without knowing. \
+               The server is killed. Its replacement wants the same port, and a client connects. What \
+               happens?",
+    choices: &[
+        Choice::new(
+            "bind works: the port was the server's, and the server is dead. Until then the client is \
+                     refused.",
+        ),
+        Choice::new("bind fails with EADDRINUSE, unless SO_REUSEADDR is set, as servers do."),
+        Choice::new("bind fails with EADDRINUSE, SO_REUSEADDR or not; the client is refused."),
+        Choice::new("bind fails with EADDRINUSE, SO_REUSEADDR or not; the client is connected, to nobody."),
+    ],
+    book: 3,
+    shows: "A socket listens until its last descriptor is closed. The helper's keeps the port, and the \
+            kernel goes on completing connections into a queue that nobody serves. SO_REUSEADDR is for a \
+            port that old connections linger on; it does not help against one that is listened on.",
+    lane: "parent",
+    roles: &[("helper", helper)],
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A server has started a helper program, which inherited the listening socket without \
-                       knowing. The server is killed. Its replacement wants the same port, and a client \
-                       connects. What happens?",
-            choices: &[
-                "bind works: the port was the server's, and the server is dead. Until then the client is refused.",
-                "bind fails with EADDRINUSE, unless SO_REUSEADDR is set, as servers do.",
-                "bind fails with EADDRINUSE, SO_REUSEADDR or not; the client is refused.",
-                "bind fails with EADDRINUSE, SO_REUSEADDR or not; the client is connected, to nobody.",
-            ],
-            book: 3,
-            shows: "A socket listens until its last descriptor is closed. The helper's keeps the port, and the \
-                    kernel goes on completing connections into a queue that nobody serves. SO_REUSEADDR is for \
-                    a port that old connections linger on; it does not help against one that is listened on.",
-            lane: "parent",
-            roles: &[("helper", helper)],
-        },
-        |lab| {
-            loopback()?;
-            // The helper is the server's child, and outlives it: it comes to this process, to be reaped.
-            prctl::set_child_subreaper(true)?;
-            let choice = leaked(lab)?;
-            marked(lab)?;
-            Ok(choice)
-        },
-    )
+    ask(QUESTION, |lab| {
+        loopback()?;
+        // The helper is the server's child, and outlives it: it comes to this process, to be reaped.
+        prctl::set_child_subreaper(true)?;
+        let choice = leaked(lab)?;
+        marked(lab)?;
+        Ok(choice)
+    })
 }
 
 fn loopback() -> Result {

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitCode, Stdio};
 
-use experiments::{Lab, Question, Result, ask, cannot_ask, vary};
+use experiments::{Choice, Lab, Question, Result, ask, cannot_ask, vary};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, accept, socket};
@@ -18,45 +18,44 @@ use nix::unistd::{dup, pipe};
 const PYTHON: &str = "import os, socket; s = socket.socket(); \
     print(*map(os.get_inheritable, (os.open('/dev/null', 0), *os.pipe(), s.fileno())))";
 
+const QUESTION: Question = Question {
+    question: "Nobody asks for close-on-exec. Which of these set it all the same: the C library's open, \
+               pipe, socket, dup and accept, its fopen, and what Rust's std opens?",
+    choices: &[
+        Choice::new("None of them: the flag is off unless somebody asks for it."),
+        Choice::new("Rust's std alone."),
+        Choice::new("fopen and Rust's std: libraries set it, the bare calls do not."),
+        Choice::new("All of them: a kernel of today marks whatever is opened."),
+    ],
+    book: 1,
+    shows: "The kernel passes on what nobody marks, and the C library leaves it at that. Rust's std marks \
+            whatever it opens, and so does Python since 3.4 (the last row, where there is a python3). A C \
+            library inside a Rust program still opens in the C way.",
+    roles: &[("nothing", |_| Ok(0))],
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "Nobody asks for close-on-exec. Which of these set it all the same: the C library's \
-                       open, pipe, socket, dup and accept, its fopen, and what Rust's std opens?",
-            choices: &[
-                "None of them: the flag is off unless somebody asks for it.",
-                "Rust's std alone.",
-                "fopen and Rust's std: libraries set it, the bare calls do not.",
-                "All of them: a kernel of today marks whatever is opened.",
-            ],
-            book: 1,
-            shows: "The kernel passes on what nobody marks, and the C library leaves it at that. Rust's std marks \
-                    whatever it opens, and so does Python since 3.4 (the last row, where there is a python3). \
-                    A C library inside a Rust program still opens in the C way.",
-            lane: "program",
-            roles: &[("nothing", |_| Ok(0))],
-        },
-        |lab| {
-            // The client is there to be accepted.
-            let (listener, _client) =
-                loopback().map_err(|error| cannot_ask(format!("127.0.0.1 cannot be used: {error}")))?;
-            row(lab, "opened by", "F_GETFD");
-            let calls = by_call(lab, &listener)?;
-            let fopen = by_fopen(lab)?;
-            let std = by_std(lab, &listener)?;
-            by_python(lab);
-            lab.check(!calls.contains(&true), "none of the C library's calls sets the flag");
-            lab.check(!fopen, "fopen does not set it either");
-            lab.check(!std.contains(&false), "Rust's std sets it on everything it opens");
-            match (calls.contains(&true), calls.contains(&false), fopen, std.contains(&false)) {
-                (false, _, false, true) => Ok(0),
-                (false, _, false, false) => Ok(1),
-                (false, _, true, false) => Ok(2),
-                (_, false, true, false) => Ok(3),
-                _ => Err("none of the choices".into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        // The client is there to be accepted.
+        let (listener, _client) =
+            loopback().map_err(|error| cannot_ask(format!("127.0.0.1 cannot be used: {error}")))?;
+        row(lab, "opened by", "F_GETFD");
+        let calls = by_call(lab, &listener)?;
+        let fopen = by_fopen(lab)?;
+        let std = by_std(lab, &listener)?;
+        by_python(lab);
+        lab.check(!calls.contains(&true), "none of the C library's calls sets the flag");
+        lab.check(!fopen, "fopen does not set it either");
+        lab.check(!std.contains(&false), "Rust's std sets it on everything it opens");
+        match (calls.contains(&true), calls.contains(&false), fopen, std.contains(&false)) {
+            (false, _, false, true) => Ok(0),
+            (false, _, false, false) => Ok(1),
+            (false, _, true, false) => Ok(2),
+            (_, false, true, false) => Ok(3),
+            _ => Err("none of the choices".into()),
+        }
+    })
 }
 
 fn loopback() -> io::Result<(TcpListener, TcpStream)> {
