@@ -73,19 +73,19 @@ doctor *ARGS:
 run *ARGS:
     @{{tool}} run {{ARGS}}
 
-# Whose offset does a child's read move?
+# Does a child's read move its parent's offset in an inherited file?
 [group('experiments: 1 descriptors across fork and exec')]
 shared-offset *ARGS: (run 'shared-offset' ARGS)
 
-# What does a child pay for memory it reads, and writes?
+# How many page faults does a child take to read and write inherited memory?
 [group('experiments: 1 descriptors across fork and exec')]
 copy-on-write *ARGS: (run 'copy-on-write' ARGS)
 
-# What of a program is left after exec?
+# Which parts of a program survive exec?
 [group('experiments: 1 descriptors across fork and exec')]
 variables-die *ARGS: (run 'variables-die' ARGS)
 
-# How often do buffered bytes come out after a fork?
+# How many times is a buffer written that was filled before a fork?
 [group('experiments: 1 descriptors across fork and exec')]
 written-twice *ARGS: (run 'written-twice' ARGS)
 
