@@ -93,31 +93,31 @@ written-twice *ARGS: (run 'written-twice' ARGS)
 [group('experiments: 2 close-on-exec')]
 fd-vanishes *ARGS: (run 'fd-vanishes' ARGS)
 
-# Does a duplicate have the flag of its original?
+# Does a duplicate have the close-on-exec flag of its original?
 [group('experiments: 2 close-on-exec')]
 dup-clears *ARGS: (run 'dup-clears' ARGS)
 
-# Which flags of a child's does its parent see?
+# Which flags that a child sets are set in its parent too?
 [group('experiments: 2 close-on-exec')]
 flag-or-description *ARGS: (run 'flag-or-description' ARGS)
 
-# Can a program be born between open and fcntl?
+# Can a program inherit a file between open and fcntl?
 [group('experiments: 2 close-on-exec')]
 open-race *ARGS: (run 'open-race' ARGS)
 
-# Why does a reader never see end of file?
+# Why does a pipe's reader never see end of file?
 [group('experiments: 2 close-on-exec')]
 missing-eof *ARGS: (run 'missing-eof' ARGS)
 
-# Who holds the port of a server that was killed?
+# Which process keeps the port of a server that was killed?
 [group('experiments: 2 close-on-exec')]
 port-stays-taken *ARGS: (run 'port-stays-taken' ARGS)
 
-# Who sets close-on-exec without being asked?
+# Which libraries set close-on-exec without being asked to?
 [group('experiments: 2 close-on-exec')]
 who-marks *ARGS: (run 'who-marks' ARGS)
 
-# What does closing everything by hand cost, and miss?
+# What does closing descriptors by hand before exec cost, and which does it miss?
 [group('experiments: 2 close-on-exec')]
 close-by-hand *ARGS: (run 'close-by-hand' ARGS)
 

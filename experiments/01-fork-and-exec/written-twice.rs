@@ -15,13 +15,13 @@ const QUESTION: Question = Question {
                child calls _exit?",
     choices: &[
         Choice::new("Once, and once: fork flushes first, and leaves two empty buffers.")
-            .because("fork flushes nothing: the file was empty at the fork, and both copies were full."),
+            .because("fork flushes nothing: the file was empty at the fork, and each copy had the bytes."),
         Choice::new(
             "Once, and not at all: the two share one buffer, and the child exits first and empties \
                      it.",
         )
         .because("Each process has its own copy of the buffer, and each wrote its copy."),
-        Choice::new("Twice, and once: fork copied the full buffer, and _exit flushes nothing."),
+        Choice::new("Twice, and once: fork copied the buffer with its bytes, and _exit flushes nothing."),
         Choice::new(
             "Twice, and twice: fork copied the buffer, and the kernel flushes what a process leaves.",
         )

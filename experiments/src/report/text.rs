@@ -108,8 +108,9 @@ fn question_lines(question: &str, choices: &[&str]) -> String {
 }
 
 fn wrap(text: &str, first: &str, rest: &str) -> String {
-    let options = textwrap::Options::new(WIDTH).initial_indent(first).subsequent_indent(rest);
-    textwrap::fill(text, options)
+    // Not broken at a hyphen: close-on-exec is one word, and a reader searches for it.
+    let options = textwrap::Options::new(WIDTH).word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(text, options.initial_indent(first).subsequent_indent(rest))
 }
 
 #[cfg(test)]
