@@ -79,19 +79,19 @@ doctor *ARGS:
 run *ARGS:
     @{{tool}} run {{ARGS}}
 
-# Whose offset does a child's read move?
+# Does a child's read move its parent's offset in an inherited file?
 [group('experiments: 1 descriptors across fork and exec')]
 shared-offset *ARGS: (run 'shared-offset' ARGS)
 
-# What does a child pay for memory it reads, and writes?
+# How many page faults does a child take to read and write inherited memory?
 [group('experiments: 1 descriptors across fork and exec')]
 copy-on-write *ARGS: (run 'copy-on-write' ARGS)
 
-# What of a program is left after exec?
+# Which parts of a program survive exec?
 [group('experiments: 1 descriptors across fork and exec')]
 variables-die *ARGS: (run 'variables-die' ARGS)
 
-# How often do buffered bytes come out after a fork?
+# How many times is a buffer written that was filled before a fork?
 [group('experiments: 1 descriptors across fork and exec')]
 written-twice *ARGS: (run 'written-twice' ARGS)
 
@@ -99,31 +99,31 @@ written-twice *ARGS: (run 'written-twice' ARGS)
 [group('experiments: 2 close-on-exec')]
 fd-vanishes *ARGS: (run 'fd-vanishes' ARGS)
 
-# Does a duplicate have the flag of its original?
+# Does a duplicate have the close-on-exec flag of its original?
 [group('experiments: 2 close-on-exec')]
 dup-clears *ARGS: (run 'dup-clears' ARGS)
 
-# Which flags of a child's does its parent see?
+# Which flags that a child sets are set in its parent too?
 [group('experiments: 2 close-on-exec')]
 flag-or-description *ARGS: (run 'flag-or-description' ARGS)
 
-# Can a program be born between open and fcntl?
+# Can a program inherit a file between open and fcntl?
 [group('experiments: 2 close-on-exec')]
 open-race *ARGS: (run 'open-race' ARGS)
 
-# Why does a reader never see end of file?
+# Why does a pipe's reader never see end of file?
 [group('experiments: 2 close-on-exec')]
 missing-eof *ARGS: (run 'missing-eof' ARGS)
 
-# Who holds the port of a server that was killed?
+# Which process keeps the port of a server that was killed?
 [group('experiments: 2 close-on-exec')]
 port-stays-taken *ARGS: (run 'port-stays-taken' ARGS)
 
-# Who sets close-on-exec without being asked?
+# Which libraries set close-on-exec without being asked to?
 [group('experiments: 2 close-on-exec')]
 who-marks *ARGS: (run 'who-marks' ARGS)
 
-# What does closing everything by hand cost, and miss?
+# What does closing descriptors by hand before exec cost, and which does it miss?
 [group('experiments: 2 close-on-exec')]
 close-by-hand *ARGS: (run 'close-by-hand' ARGS)
 

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::num::NonZero;
 use std::process::ExitCode;
 
-use experiments::{Lane, Question, Result, ask, vary};
+use experiments::{Choice, Lane, Question, Result, ask, vary};
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -12,64 +12,71 @@ use nix::unistd::{SysconfVar, sysconf};
 
 const LENGTH: usize = 16 << 20;
 
+const QUESTION: Question = Question {
+    question: "A program has written to all of 16 MiB of memory, and forks. The child reads all of it, then \
+               writes to every page of one half. How many page faults does that cost the child?",
+    choices: &[
+        Choice::new("None: fork gave it a copy of the memory, ready for use.")
+            .because("The child's first write to each page faulted: the kernel copies a page only then."),
+        Choice::new("One for each page, at the first read: that is when a page is copied.")
+            .because("The child's reads faulted no page: both processes read the same pages."),
+        Choice::new("None to read, and one to write: the first write copies the whole memory.")
+            .because("Each page is copied by itself: the child took a fault for each page that it wrote."),
+        Choice::new(
+            "None to read, and one for each page that it writes: a page is copied at its first \
+                     write.",
+        ),
+    ],
+    book: 3,
+    shows: "fork copies the page table, shares the pages, and makes them read-only in both processes. The \
+            first write to a page faults, and the kernel copies that page. The parent's pages stay read-only \
+            after the child has exited: the parent's first writes fault too, although nothing is left to \
+            copy.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A program has written to all of 16 MiB of memory, and forks. The child reads all of \
-                       it, then writes to every page of one half. How many page faults does that cost the \
-                       child?",
-            choices: &[
-                "None: fork gave it a copy of the memory, ready for use.",
-                "One for each page, at the first read: that is when a page is copied.",
-                "None to read, and one to write: the first write copies the whole memory.",
-                "None to read, and one for each page that it writes: a page is copied at its first write.",
-            ],
-            book: 3,
-            shows: "fork copies the table of pages, not the pages, and makes them read-only on both sides. \
-                    The first write to a page faults, and the kernel copies that page. The parent's pages \
-                    stay read-only when the child is gone: its first writes fault too, though nothing is \
-                    left to copy.",
-            lane: "parent",
-            roles: &[],
-        },
-        |lab| {
-            let page = usize::try_from(sysconf(SysconfVar::PAGE_SIZE)?.ok_or("no page size")?)?;
-            let pages = LENGTH / page;
-            let memory = map(LENGTH)?;
-            let first = faults(|| write_pages(memory, page, b'p'))?;
-            tell(lab, "write every page", first, pages);
-            let child = lab.fork("child", |lab| {
-                // Once on a page that does not count: the child has to fault in its code and stack as well.
-                let mut spare = vec![0; page];
-                faults(|| read_pages(&spare, page))?;
-                faults(|| write_pages(&mut spare, page, b'c'))?;
-                let to_read = faults(|| read_pages(memory, page))?;
-                tell(lab, "read every page", to_read, pages);
-                let half = &mut memory[..LENGTH / 2];
-                let to_write = faults(|| write_pages(half, page, b'c'))?;
-                tell(lab, "write every page of one half", to_write, pages / 2);
-                let both = memory[0] == b'c' && memory[LENGTH / 2] == b'p';
-                lab.check(both, "the child sees its bytes in one half, its parent's in the other");
-                match (to_read, to_write) {
-                    (read, _) if near(read, pages) => Ok(1),
-                    (read, write) if near(read, 0) && near(write, pages / 2) => Ok(3),
-                    (0, 0) => Ok(0),
-                    (read, write) if near(read, 0) && near(write, 1) => Ok(2),
-                    other => Err(format!("faults to read and to write: {other:?}").into()),
-                }
-            })?;
-            let observed = usize::try_from(child.answer(lab)?)?;
-            let unchanged = memory.iter().step_by(page).all(|byte| *byte == b'p');
-            lab.check(unchanged, "what the child wrote, the parent does not see");
-            let after = faults(|| write_pages(memory, page, b'q'))?;
-            tell(lab, "write every page", after, pages);
-            lab.check(near(after, pages), "after the child's end the parent's writes cost a fault a page");
-            let again = faults(|| write_pages(memory, page, b'r'))?;
-            tell(lab, "and once more", again, pages);
-            lab.check(near(again, 0), "writing to them once more costs none");
-            Ok(observed)
-        },
-    )
+    ask(QUESTION, |lab| {
+        let page = usize::try_from(sysconf(SysconfVar::PAGE_SIZE)?.ok_or("no page size")?)?;
+        let pages = LENGTH / page;
+        let memory = map(LENGTH)?;
+        let first = faults(|| write_pages(memory, page, b'p'))?;
+        tell(lab, "write every page", first, pages);
+        let child = lab.fork("child", |lab| {
+            // First on a page that is not counted: the child has to fault in its code and stack as well.
+            let mut spare = vec![0; page];
+            faults(|| read_pages(&spare, page))?;
+            faults(|| write_pages(&mut spare, page, b'c'))?;
+            let to_read = faults(|| read_pages(memory, page))?;
+            tell(lab, "read every page", to_read, pages);
+            let half = &mut memory[..LENGTH / 2];
+            let to_write = faults(|| write_pages(half, page, b'c'))?;
+            tell(lab, "write every page of one half", to_write, pages / 2);
+            let both = memory[0] == b'c' && memory[LENGTH / 2] == b'p';
+            lab.check(both, "the child sees its bytes in one half, its parent's in the other");
+            match (to_read, to_write) {
+                (read, _) if near(read, pages) => Ok(1),
+                (read, write) if near(read, 0) && near(write, pages / 2) => Ok(3),
+                (0, 0) => Ok(0),
+                (read, write) if near(read, 0) && near(write, 1) => Ok(2),
+                other => Err(format!("faults to read and to write: {other:?}").into()),
+            }
+        })?;
+        let observed = usize::try_from(child.answer(lab)?)?;
+        let unchanged = memory.iter().step_by(page).all(|byte| *byte == b'p');
+        lab.check(unchanged, "the parent does not see what the child wrote");
+        let after = faults(|| write_pages(memory, page, b'q'))?;
+        tell(lab, "write every page", after, pages);
+        lab.check(
+            near(after, pages),
+            "after the child has exited, the parent's first write to each page still faults",
+        );
+        let again = faults(|| write_pages(memory, page, b'r'))?;
+        tell(lab, "and once more", again, pages);
+        lab.check(near(again, 0), "a second write to them faults no page");
+        Ok(observed)
+    })
 }
 
 /// Fresh memory of this process's own, in pages of the ordinary size. The end of the process unmaps it.
@@ -84,8 +91,8 @@ fn map(length: usize) -> Result<&'static mut [u8]> {
         Ok(()) | Err(Errno::EINVAL) => {}
         Err(error) => return Err(error.into()),
     }
-    // SAFETY: `length` bytes, readable and writable, zeroed by the kernel, never unmapped, and known to
-    // nobody but the one reference that this makes.
+    // SAFETY: `length` bytes, readable and writable, zeroed by the kernel, never unmapped, and known only to
+    // the one reference that this makes.
     Ok(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), length) })
 }
 
@@ -111,7 +118,7 @@ fn faults(work: impl FnOnce()) -> Result<usize> {
 }
 // ANCHOR_END: faults
 
-/// Equal but for a few: a process takes faults for other reasons too.
+/// Equal except for a few: a process takes faults for other reasons too.
 fn near(faults: usize, expected: usize) -> bool {
     faults.abs_diff(expected) <= 40
 }

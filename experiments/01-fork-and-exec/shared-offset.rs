@@ -1,68 +1,74 @@
-//! One open file, two processes, and the offset between them.
+//! One open file, two processes, and the offset that they share.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 
-use experiments::{Question, Result, ask};
+use experiments::{Choice, Question, Result, ask};
 use nix::errno::Errno;
 use nix::unistd::{close, read};
 
-/// Three words of five bytes: which word a read gives tells where it began.
+/// Three words of five bytes: the word that a read gives tells where the read began.
 const CONTENT: &[u8] = b"alphabravodelta";
 
+const QUESTION: Question = Question {
+    question: "A program opens a file and forks. The child reads 5 bytes through the descriptor that it \
+               inherited, opens the same file once more, reads 5 bytes through that, and closes both. Where \
+               does the parent's next read begin?",
+    choices: &[
+        Choice::new("At byte 0: fork copied the descriptor and its offset, and the child moved its own.")
+            .because("The parent's read began at byte 5: both descriptors lead to one offset."),
+        Choice::new(
+            "At byte 5: parent and child share the offset of the first open; the second has its own.",
+        ),
+        Choice::new("At byte 10: a file has one offset, however often it is opened.")
+            .because("The second open has an offset of its own: it began at byte 0."),
+        Choice::new("Nowhere: the child has closed the file, so the read fails with EBADF.")
+            .because("close removed the child's descriptors: the parent's was still open."),
+    ],
+    book: 1,
+    shows: "fork copies descriptors, and the copies lead to one open file description, which holds the \
+            offset. Each open makes a new description. close removes one descriptor, in one process.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A program opens a file and forks. The child reads 5 bytes through the descriptor that \
-                       it inherited, opens the same file once more, reads 5 bytes through that, and closes \
-                       both. Where does the parent's next read begin?",
-            choices: &[
-                "At byte 0: fork copied the descriptor and its offset, and the child moved its own.",
-                "At byte 5: parent and child share the offset of the first open; the second has its own.",
-                "At byte 10: a file has one offset, however often it is opened.",
-                "Nowhere: the child has closed the file, and the read fails with EBADF.",
-            ],
-            book: 1,
-            shows: "fork copies descriptors, and the copies lead to one open file description, which holds \
-                    the offset. Each open makes a description of its own. close takes away one descriptor, \
-                    in one process.",
-            lane: "parent",
-            roles: &[],
-        },
-        |lab| {
-            let file = lab.file(CONTENT)?;
-            let number = file.as_raw_fd();
-            lab.note(format!("open a file: descriptor {number}, offset 0"));
-            let child = lab.fork("child", |lab| {
-                let (inherited, word) = begin(&file)?;
-                lab.note(format!("read 5 bytes from {number}: {word:?}"));
-                let second = File::open(format!("/proc/self/fd/{number}"))?;
-                lab.note(format!("open the same file again: descriptor {}", second.as_raw_fd()));
-                let (reopened, word) = begin(&second)?;
-                lab.note(format!("read 5 bytes from {}: {word:?}", second.as_raw_fd()));
-                lab.check(inherited == 0, "through the inherited descriptor, the child began at byte 0");
-                lab.check(reopened == 0, "through the second, it began at byte 0 too: an offset of its own");
-                drop(second);
-                // Not by `drop`: the variable is the parent's, and this is the child's copy of it.
-                close(number)?;
-                lab.note("close both");
-                let closed = begin(&file) == Err(Errno::EBADF);
-                lab.check(closed, "closed in the child, the descriptor gives EBADF there");
-                Ok(0)
-            })?;
-            child.status(lab)?;
-            let next = begin(&file);
-            lab.check(next.is_ok(), "closed in the child, it is still open in the parent");
-            choice(next.inspect(|(at, word)| {
-                lab.note(format!("read 5 bytes from {number}: {word:?}, so from byte {at} on"));
-            }))
-        },
-    )
+    ask(QUESTION, |lab| {
+        let file = lab.file(CONTENT)?;
+        let number = file.as_raw_fd();
+        lab.note(format!("open a file: descriptor {number}, offset 0"));
+        let child = lab.fork("child", |lab| {
+            let (inherited, word) = begin(&file)?;
+            lab.note(format!("read 5 bytes from {number}: {word:?}"));
+            let second = File::open(format!("/proc/self/fd/{number}"))?;
+            lab.note(format!("open the same file again: descriptor {}", second.as_raw_fd()));
+            let (reopened, word) = begin(&second)?;
+            lab.note(format!("read 5 bytes from {}: {word:?}", second.as_raw_fd()));
+            lab.check(inherited == 0, "through the inherited descriptor, the child began at byte 0");
+            lab.check(
+                reopened == 0,
+                "through the second it began at byte 0 too: that has an offset of its own",
+            );
+            drop(second);
+            // `drop` cannot do it: the closure borrows the variable.
+            close(number)?;
+            lab.note("close both");
+            let closed = begin(&file) == Err(Errno::EBADF);
+            lab.check(closed, "closed in the child, the descriptor gives EBADF there");
+            Ok(0)
+        })?;
+        child.status(lab)?;
+        let next = begin(&file);
+        lab.check(next.is_ok(), "closed in the child, it is still open in the parent");
+        choice(next.inspect(|(at, word)| {
+            lab.note(format!("read 5 bytes from {number}: {word:?}, so from byte {at} on"));
+        }))
+    })
 }
 
 // ANCHOR: begin
-/// Read one word; give the place where the read began, and the word.
+/// Read one word. Gives the offset at which the read began, and the word.
 fn begin(file: &File) -> nix::Result<(usize, String)> {
     let mut word = [0; 5];
     let length = read(file, &mut word)?;

@@ -1,4 +1,4 @@
-//! What a program knows, what it holds, and which of the two exec leaves.
+//! A program's memory and its descriptors, and which of the two survive exec.
 
 use std::fs::{File, read_to_string};
 use std::hint::black_box;
@@ -7,68 +7,70 @@ use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::read;
 
-/// The variable: which descriptor the notes are.
+/// The variable: the number of the descriptor that was opened.
 static NOTES: AtomicI32 = AtomicI32::new(-1);
-/// The text on the heap is this word so many times over. In a row it is nowhere in the program's file, and a
-/// search for it needs no copy of it, which would be found.
+/// The text on the heap is this word, repeated. The repeated word is not in the program's file, and a search for it
+/// needs no copy of it, which the search would find.
 const WORD: &[u8] = b"heap ";
 const TIMES: usize = 12;
 
+const QUESTION: Question = Question {
+    question: "A program has opened a file without close-on-exec and read 5 bytes of it; a variable holds \
+               the descriptor's number, and a text is on the heap. Then it calls exec. Which of these does \
+               the new program have?",
+    choices: &[
+        Choice::new("The open file, 5 bytes in; neither the number nor the text."),
+        Choice::new("The open file, the number and the text: exec changes the code that runs on them.")
+            .because("exec replaces memory: the variable was new, and the text was nowhere in memory."),
+        Choice::new("Nothing: exec releases everything, as the end of a process does.")
+            .because("exec keeps the descriptor table: descriptor 3 was open in the new program."),
+        Choice::new("The open file, at its beginning again; neither the number nor the text.")
+            .because("The new program's read began at byte 5: exec does not touch the offset."),
+    ],
+    book: 0,
+    shows: "exec replaces memory and keeps the descriptor table. The file stays open, but the variable that \
+            held its number is gone: the descriptor has leaked. Only the child, between fork and exec, still \
+            knows what to close.",
+    roles: &[("after-exec", after_exec), ("after-close", after_close)],
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A program has opened a file without close-on-exec and read 5 bytes of it; a variable \
-                       holds the descriptor's number, and a text is on the heap. Then it calls exec. What of \
-                       this does the new program have?",
-            choices: &[
-                "The open file, 5 bytes in; neither the number nor the text.",
-                "The open file, the number and the text: exec changes the code that runs on them.",
-                "Nothing: exec gives everything back, as the end of a process does.",
-                "The open file, at its beginning again; neither the number nor the text.",
-            ],
-            book: 0,
-            shows: "exec replaces memory and keeps the table of descriptors. What is open stays open, and \
-                    the variable that said so is gone: a leak. The last who knows what to close is the \
-                    child, between fork and exec.",
-            lane: "program",
-            roles: &[("after-exec", after_exec), ("after-close", after_close)],
-        },
-        |lab| {
-            let child = lab.fork("child", |lab| {
-                let file = open(lab)?;
-                let length = read(&file, &mut [0; 5])?;
-                let text = black_box(WORD.repeat(TIMES));
-                let size = text.len();
-                lab.note(format!("read {length} bytes of it; put a text of {size} bytes on the heap"));
-                lab.check(in_memory()?, "before exec, a search of all writable memory finds the text");
-                lab.exec("after-exec", &[], "exec: this same program from its beginning")?;
-                Ok(1)
-            })?;
-            let observed = usize::try_from(child.answer(lab)?)?;
-            let child = lab.fork("child", |lab| {
-                drop(open(lab)?);
-                lab.note(format!("close {}, while the variable still says which", NOTES.load(Relaxed)));
-                lab.exec("after-close", &[], "exec")?;
-                Ok(1)
-            })?;
-            child.status(lab)?;
-            Ok(observed)
-        },
-    )
+    ask(QUESTION, |lab| {
+        let child = lab.fork("child", |lab| {
+            let file = open(lab)?;
+            let length = read(&file, &mut [0; 5])?;
+            let text = black_box(WORD.repeat(TIMES));
+            let size = text.len();
+            lab.note(format!("read {length} bytes of it; put a text of {size} bytes on the heap"));
+            lab.check(in_memory()?, "before exec, a search of all writable memory finds the text");
+            lab.exec("after-exec", &[], "exec: this same program from its beginning")?;
+            Ok(1)
+        })?;
+        let observed = usize::try_from(child.answer(lab)?)?;
+        let child = lab.fork("child", |lab| {
+            drop(open(lab)?);
+            lab.note(format!("close {}, the number in the variable", NOTES.load(Relaxed)));
+            lab.exec("after-close", &[], "exec")?;
+            Ok(1)
+        })?;
+        child.status(lab)?;
+        Ok(observed)
+    })
 }
 
 // ANCHOR: open
-/// A file that outlives exec, and the variable that says where it is.
+/// A file that stays open across exec, and the variable that holds its number.
 fn open(lab: &Lab) -> Result<File> {
     let file = lab.file(b"alphabravo")?;
-    // Rust opens everything close-on-exec, so the mark has to be taken off.
+    // Rust opens everything close-on-exec, so the flag has to be cleared.
     fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))?;
     NOTES.store(file.as_raw_fd(), Relaxed);
-    lab.note(format!("open a file; the variable says {}", NOTES.load(Relaxed)));
+    lab.note(format!("open a file; the variable is {}", NOTES.load(Relaxed)));
     Ok(file)
 }
 // ANCHOR_END: open
@@ -76,14 +78,14 @@ fn open(lab: &Lab) -> Result<File> {
 /// Gives the choice that the kernel made.
 fn after_exec(lab: &mut Lab) -> Result<i32> {
     let number = NOTES.load(Relaxed);
-    lab.note(format!("the variable says {number}, as in every program that begins"));
+    lab.note(format!("the variable is {number}, its initial value"));
     let text = in_memory()?;
-    lab.note(format!("search its memory for the text: {}", if text { "found" } else { "not there" }));
-    lab.check(number == -1 && !text, "after exec, the variable is new and such a search finds nothing");
+    lab.note(format!("search the memory for the text: {}", if text { "found" } else { "not there" }));
+    lab.check(number == -1 && !text, "after exec, the variable is new and the same search finds nothing");
     let open = lab.descriptors()?;
-    lab.note(format!("/proc/self/fd lists, beside 0, 1 and 2: {open:?}"));
+    lab.note(format!("/proc/self/fd lists, apart from 0, 1 and 2: {open:?}"));
     let Some(&found) = open.first() else { return Ok(2) };
-    // SAFETY: it is open, as the list says, and nobody in this program closes it.
+    // SAFETY: it is open, as the list says, and nothing in this program closes it.
     let found = unsafe { BorrowedFd::borrow_raw(found) };
     let mut word = [0; 5];
     let length = read(found, &mut word)?;
@@ -99,7 +101,7 @@ fn after_exec(lab: &mut Lab) -> Result<i32> {
 
 fn after_close(lab: &mut Lab) -> Result<i32> {
     let open = lab.descriptors()?;
-    lab.note(format!("/proc/self/fd lists, beside 0, 1 and 2: {open:?}"));
+    lab.note(format!("/proc/self/fd lists, apart from 0, 1 and 2: {open:?}"));
     lab.check(open.is_empty(), "closed between fork and exec, the file is not open after exec");
     Ok(0)
 }

@@ -1,54 +1,62 @@
-//! Bytes that wait in a buffer while the process forks.
+//! Bytes that are in a buffer while the process forks.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, Write};
 use std::os::fd::IntoRawFd;
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::libc;
 
+const QUESTION: Question = Question {
+    question: "A program has 5 bytes in a buffer that is flushed when it exits, and forks. How many times \
+               are the bytes in the file if parent and child both exit normally? And how many times if the \
+               child calls _exit?",
+    choices: &[
+        Choice::new("Once, and once: fork flushes first, and leaves two empty buffers.")
+            .because("fork flushes nothing: the file was empty at the fork, and each copy had the bytes."),
+        Choice::new(
+            "Once, and not at all: the two share one buffer, and the child exits first and empties \
+                     it.",
+        )
+        .because("Each process has its own copy of the buffer, and each wrote its copy."),
+        Choice::new("Twice, and once: fork copied the buffer with its bytes, and _exit flushes nothing."),
+        Choice::new(
+            "Twice, and twice: fork copied the buffer, and the kernel flushes what a process leaves.",
+        )
+        .because("The kernel knows no such buffer: after the child's _exit the file was still empty."),
+    ],
+    book: 2,
+    shows: "A buffer is memory, and fork copies memory: both processes have the bytes, and each that flushes \
+            writes them. _exit goes straight to the kernel, which knows nothing of buffers.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A program has written 5 bytes into a buffer that will be flushed at its end, and \
-                       forks. Parent and child both end normally. How many times are the bytes in the \
-                       file? And how many times if the child ends with _exit?",
-            choices: &[
-                "Once, and once: fork flushes first, and leaves two empty buffers.",
-                "Once, and not at all: the two share one buffer, and the child, who ends first, empties it.",
-                "Twice, and once: fork copied the buffer with what was in it, and _exit flushes nothing.",
-                "Twice, and twice: fork copied the buffer, and the kernel flushes what a process leaves.",
-            ],
-            book: 2,
-            shows: "A buffer is memory, and fork copies memory: the bytes are in both processes and come \
-                    out of each that flushes. _exit goes to the kernel, which knows nothing of buffers.",
-            lane: "parent",
-            roles: &[],
-        },
-        |lab| {
-            let both = buffered(lab, true)?;
-            let one = buffered(lab, false)?;
-            let in_c = stdio(lab)?;
-            lab.check(in_c == both, "C's stdio, flushed by exit, does as BufWriter does");
-            match (both, one) {
-                (1, 1) => Ok(0),
-                (1, 0) => Ok(1),
-                (2, 1) => Ok(2),
-                (2, 2) => Ok(3),
-                other => Err(format!("the bytes came out so many times: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let both = buffered(lab, true)?;
+        let one = buffered(lab, false)?;
+        let in_c = stdio(lab)?;
+        lab.check(in_c == both, "C's stdio, flushed by exit, does the same as BufWriter");
+        match (both, one) {
+            (1, 1) => Ok(0),
+            (1, 0) => Ok(1),
+            (2, 1) => Ok(2),
+            (2, 2) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
-/// Fork while a `BufWriter` holds bytes; the child drops it, or does not. How many times the bytes come out.
+/// Fork while a `BufWriter` holds bytes; the child drops it, or does not. Gives how many times the bytes are in the
+/// file.
 fn buffered(lab: &mut Lab, normally: bool) -> Result<usize> {
     let file = lab.file(b"")?;
     let mut buffer = BufWriter::new(file.try_clone()?);
     buffer.write_all(b"alpha")?;
-    // In an Option, so that the child can drop its copy and the parent has its own still.
+    // In an Option, so that the child can drop its copy while the parent keeps its own.
     let mut writer = Some(buffer);
     let length = file.metadata()?.len();
     lab.note(format!("a BufWriter takes 5 bytes; {length} in the file"));
@@ -58,23 +66,23 @@ fn buffered(lab: &mut Lab, normally: bool) -> Result<usize> {
     let child = lab.fork("child", |lab| {
         if normally {
             drop(writer.take());
-            lab.note("drop the BufWriter, as the end of main does; _exit");
+            lab.note("drop the BufWriter, as returning from main does; _exit");
         } else {
-            lab.note("_exit, and nothing is dropped");
+            lab.note("_exit without dropping anything");
         }
         Ok(0)
     })?;
     child.status(lab)?;
     if !normally {
         let still_empty = file.metadata()?.len() == 0;
-        lab.check(still_empty, "after a child that ended with _exit the file is still empty");
+        lab.check(still_empty, "after the child's _exit the file is still empty");
     }
     drop(writer);
-    lab.note("drop the BufWriter, as the end of main does");
+    lab.note("drop the BufWriter, as returning from main does");
     count(lab, file)
 }
 
-/// The same with a stream of C's, which `exit` flushes. How many times the bytes come out.
+/// The same with a stream of C's stdio, which `exit` flushes.
 fn stdio(lab: &mut Lab) -> Result<usize> {
     let file = lab.file(b"")?;
     let descriptor = file.try_clone()?.into_raw_fd();
@@ -85,21 +93,21 @@ fn stdio(lab: &mut Lab) -> Result<usize> {
     }
     // SAFETY: the stream is open, as was seen above, and the text ends with a zero.
     Errno::result(unsafe { libc::fputs(c"alpha".as_ptr(), stream) })?;
-    lab.note(format!("a stream of C's takes 5 bytes; {} in the file", file.metadata()?.len()));
+    lab.note(format!("a stream of C's stdio takes 5 bytes; {} in the file", file.metadata()?.len()));
     let child = lab.fork("child", |lab| {
         lab.note("exit, which flushes the streams");
         // SAFETY: two threads must not be in exit at once; `Lab::fork` made sure that there is one.
         unsafe { libc::exit(0) }
     })?;
     child.status(lab)?;
-    // SAFETY: the stream is open, and nobody uses it after this.
+    // SAFETY: the stream is open, and is not used after this.
     Errno::result(unsafe { libc::fclose(stream) })?;
     lab.note("fclose, which flushes this stream");
     count(lab, file)
 }
 
-/// What is in the file, and how many times the bytes are in it. All who wrote shared one offset, so the
-/// second to flush wrote behind the first, not over it.
+/// How many times the bytes are in the file. The processes share one offset, so the second flush wrote behind the
+/// first and not over it.
 fn count(lab: &Lab, mut file: File) -> Result<usize> {
     let mut content = String::new();
     file.rewind()?;

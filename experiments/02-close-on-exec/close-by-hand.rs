@@ -3,105 +3,105 @@
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask, cannot_ask, vary};
+use experiments::{Choice, Lab, Question, Result, ask, cannot_ask, vary};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::close;
 
-/// A number high up, and below the laboratory's own.
+/// A high number, below the numbers that the laboratory uses.
 const HIGH: i32 = 100;
-/// What the program lowers its limit to, with HIGH in use.
+/// The limit that the program sets while HIGH is open.
 const LIMIT: u8 = 32;
 
-fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A program has descriptors 3, 4 and 100 open. It lowers its limit (RLIMIT_NOFILE) to 32, \
-                       and starts another program: in the child, a loop closes every number from 3 to the \
-                       limit, then comes exec. What does the new program have?",
-            choices: &[
-                "100: a limit bounds the numbers to come, not those in use.",
-                "Nothing: 3 and 4 are closed by the loop, 100 by the lower limit.",
-                "All three: the limit cannot be lowered while 100 is open, so the program ends there.",
-                "Nothing: exec closes what is above the limit.",
-            ],
-            book: 0,
-            shows: "To close by hand, one has to know what is open. The program's own list lacks what a \
-                    library opened; a loop to the limit makes a call for each number there could be, and \
-                    misses those above it. close_range has to know nothing: one call covers every number.",
-            lane: "parent",
-            roles: &[("after-exec", after_exec)],
-        },
-        |lab| {
-            // Asked about no descriptor at all: does this kernel know the call, with this flag?
-            mark_from(u32::MAX)
-                .map_err(|e| cannot_ask(format!("close_range with CLOSE_RANGE_CLOEXEC: {e}")))?;
-            let files = [lab.file(b"the program's own")?, lab.file(b"a library's")?];
-            for file in &files {
-                fcntl(file, FcntlArg::F_SETFD(FdFlag::empty()))?;
-            }
-            let high = fcntl(&lab.file(b"moved up")?, FcntlArg::F_DUPFD(HIGH))?;
-            // SAFETY: F_DUPFD made this descriptor in the line above, and nothing else owns it.
-            let high = unsafe { OwnedFd::from_raw_fd(high) };
-            let numbers = [files[0].as_raw_fd(), files[1].as_raw_fd(), high.as_raw_fd()];
-            lab.note(format!("open, not marked: {numbers:?}; a library opened the second"));
-            let (before, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-            if setrlimit(Resource::RLIMIT_NOFILE, LIMIT.into(), hard).is_err() {
-                return Ok(2);
-            }
-            let still_open = fcntl(&high, FcntlArg::F_GETFD).is_ok();
-            lab.note(format!("setrlimit: 32; 100 is {}", if still_open { "still open" } else { "closed" }));
-            let refused = fcntl(&high, FcntlArg::F_DUPFD(HIGH)) == Err(Errno::EINVAL);
-            lab.check(
-                still_open && refused,
-                "a lower limit keeps what is open, and allows no new number above it",
-            );
+const QUESTION: Question = Question {
+    question: "A program has descriptors 3, 4 and 100 open. It lowers its limit (RLIMIT_NOFILE) to 32 and \
+               starts another program: between fork and exec, the child closes every number from 3 up to the \
+               limit. Which descriptors does the new program have?",
+    choices: &[
+        Choice::new("100: the limit applies to new descriptors, not to open ones."),
+        Choice::new("None: the loop closes 3 and 4, and lowering the limit closes 100.")
+            .because("Descriptor 100 was still open after setrlimit had lowered the limit."),
+        Choice::new("All three: the limit cannot be lowered while 100 is open, so the program ends there.")
+            .because("setrlimit worked: the lower limit only refuses new descriptors."),
+        Choice::new("None: exec closes what is above the limit.")
+            .because("exec closes what has close-on-exec set; it kept 100, far above the limit."),
+    ],
+    book: 0,
+    shows: "Closing by hand needs a list of what is open. The program's own list lacks what a library \
+            opened; a loop up to the limit makes a call for each possible number and misses those above the \
+            limit. close_range needs no list: one call covers every number.",
+    lane: "parent",
+    roles: &[("after-exec", after_exec)],
+};
 
-            let list = after(lab, |lab| {
-                close(3)?;
-                lab.note("close(3), the one the program knows of: 1 call");
-                Ok(())
-            })?;
-            lab.check(
-                list == FOUR | HUNDRED,
-                "closing what the program knows of misses what a library opened",
-            );
-            let by_loop = after(lab, |lab| {
-                let calls = 3..i32::from(LIMIT);
-                let vain = calls.clone().filter(|number| close(*number) == Err(Errno::EBADF)).count();
-                lab.note(format!("close(3) to close({}): {} calls, {vain} in vain", LIMIT - 1, calls.len()));
-                Ok(())
-            })?;
-            let calls = vary("calls", before.saturating_sub(3));
-            lab.note(format!("up to the limit there was, {}: {calls} calls", vary("limit", before)));
-            lab.check(by_loop == HUNDRED, "a loop to the limit misses what is above the limit");
-            let range = after(lab, |lab| {
-                mark_from(3)?;
-                lab.note("close_range(3, ~0, CLOSE_RANGE_CLOEXEC): 1 call");
-                Ok(())
-            })?;
-            lab.check(range == 0, "close_range misses nothing, whatever the limit");
-            match by_loop {
-                HUNDRED => Ok(0),
-                0 if !still_open => Ok(1),
-                0 => Ok(3),
-                _ => Err("none of the choices".into()),
-            }
-        },
-    )
+fn main() -> ExitCode {
+    ask(QUESTION, |lab| {
+        // Applied to no descriptor at all, to learn whether this kernel knows the call and its flag.
+        set_cloexec_from(u32::MAX)
+            .map_err(|e| cannot_ask(format!("close_range with CLOSE_RANGE_CLOEXEC: {e}")))?;
+        let files = [lab.file(b"the program's own")?, lab.file(b"a library's")?];
+        for file in &files {
+            fcntl(file, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        }
+        let high = fcntl(&lab.file(b"moved up")?, FcntlArg::F_DUPFD(HIGH))?;
+        // SAFETY: F_DUPFD made this descriptor in the line above, and nothing else owns it.
+        let high = unsafe { OwnedFd::from_raw_fd(high) };
+        let numbers = [files[0].as_raw_fd(), files[1].as_raw_fd(), high.as_raw_fd()];
+        lab.note(format!("not close-on-exec: {numbers:?}; a library opened the second"));
+        let (before, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+        if setrlimit(Resource::RLIMIT_NOFILE, LIMIT.into(), hard).is_err() {
+            return Ok(2);
+        }
+        let still_open = fcntl(&high, FcntlArg::F_GETFD).is_ok();
+        lab.note(format!("setrlimit: 32; 100 is {}", if still_open { "still open" } else { "closed" }));
+        let refused = fcntl(&high, FcntlArg::F_DUPFD(HIGH)) == Err(Errno::EINVAL);
+        lab.check(still_open && refused, "a lower limit closes nothing, and refuses new numbers above it");
+
+        let list = after(lab, |lab| {
+            close(3)?;
+            lab.note("close(3), the one that the program opened: 1 call");
+            Ok(())
+        })?;
+        lab.check(list == FOUR | HUNDRED, "closing what the program opened misses what a library opened");
+        let by_loop = after(lab, |lab| {
+            let calls = 3..i32::from(LIMIT);
+            let vain = calls.clone().filter(|number| close(*number) == Err(Errno::EBADF)).count();
+            lab.note(format!(
+                "close(3) to close({}): {} calls, {vain} of them EBADF",
+                LIMIT - 1,
+                calls.len()
+            ));
+            Ok(())
+        })?;
+        let calls = vary("calls", before.saturating_sub(3));
+        lab.note(format!("up to the limit before, {}: {calls} calls", vary("limit", before)));
+        lab.check(by_loop == HUNDRED, "a loop to the limit misses what is above the limit");
+        let range = after(lab, |lab| {
+            set_cloexec_from(3)?;
+            lab.note("close_range(3, ~0, CLOSE_RANGE_CLOEXEC): 1 call");
+            Ok(())
+        })?;
+        lab.check(range == 0, "close_range misses nothing, whatever the limit");
+        match by_loop {
+            HUNDRED => Ok(0),
+            0 if !still_open => Ok(1),
+            0 => Ok(3),
+            _ => Err("none of the choices".into()),
+        }
+    })
 }
 
-/// What a program has after exec, as its exit status: the sum of these.
+/// Which descriptors a program has after exec, as its exit status: the sum of these.
 const THREE: i32 = 1;
 const FOUR: i32 = 2;
 const HUNDRED: i32 = 4;
 
-/// A child that cleans up in the given way and becomes another program. What does that one have?
+/// Fork a child that cleans up in the given way and execs another program. Gives what that program has.
 fn after(lab: &mut Lab, clean: fn(&Lab) -> Result) -> Result<i32> {
-    // The child closes numbers that objects of the parent's own; its copies of those objects are never dropped,
-    // for the child ends here, in exec or in _exit.
+    // The child closes numbers that objects of its parent own. The child's copies of those objects are never dropped,
+    // because it ends in exec or in _exit.
     let child = lab.fork("child", |lab| {
         clean(lab)?;
         lab.exec("after-exec", &[], "exec")?;
@@ -117,10 +117,10 @@ fn after_exec(lab: &mut Lab) -> Result<i32> {
     Ok([(3, THREE), (4, FOUR), (HIGH, HUNDRED)].map(value).iter().sum())
 }
 
-/// Mark every descriptor from `first` on. To mark and not to close, because the laboratory's own timeline is
-/// among them: [`Lab::exec`] takes the mark off that one again.
-fn mark_from(first: u32) -> Result {
-    // SAFETY: the call reads no memory, and marks without closing: no object loses its descriptor.
+/// Set close-on-exec on every descriptor from `first` on, and let exec close them: the timeline's descriptor is among
+/// them, and [`Lab::exec`] clears its flag again.
+fn set_cloexec_from(first: u32) -> Result {
+    // SAFETY: the call reads no memory, and sets a flag without closing: no object loses its descriptor.
     let result = unsafe { libc::close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
     Errno::result(result)?;
     Ok(())

@@ -1,41 +1,43 @@
-//! Four duplicates of a marked descriptor, and which of them carry the mark.
+//! Four duplicates of a close-on-exec descriptor, and which of them have the flag.
 
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::unistd::{Whence, dup, dup2, dup3, lseek};
 
+const QUESTION: Question = Question {
+    question: "Descriptor 3 has close-on-exec set. dup duplicates it as 4; dup2 as 5, in place of another \
+               descriptor with the flag; F_DUPFD_CLOEXEC as 6; dup3 with O_CLOEXEC as 7. Which of the five \
+               are open after exec?",
+    choices: &[
+        Choice::new("None: all five are one open file, and the flag is set on it.")
+            .because("The flag belongs to a descriptor, and 4 and 5 have none."),
+        Choice::new("4 and 5: dup and dup2 do not copy the flag."),
+        Choice::new("4 alone: dup2 keeps the flag of the descriptor that it replaces.")
+            .because("dup2 closed the old descriptor 5, and its flag is gone with it."),
+        Choice::new("4, 5, 6 and 7: only the descriptor on which the flag was set is closed.")
+            .because("F_DUPFD_CLOEXEC and dup3 with O_CLOEXEC set the flag on their duplicates."),
+    ],
+    book: 1,
+    shows: "Close-on-exec belongs to a descriptor, and dup and dup2 make a new descriptor without it. So the \
+            next program inherits the file through the duplicate. F_DUPFD_CLOEXEC and dup3 with O_CLOEXEC \
+            make a duplicate that has the flag from the start.",
+    roles: &[("after-exec", after_exec)],
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "Descriptor 3 is marked close-on-exec. dup makes 4 of it, and dup2 makes 5, in the place \
-                       of another marked descriptor. F_DUPFD_CLOEXEC makes 6, dup3 with O_CLOEXEC makes 7. \
-                       Which of the five are there after exec?",
-            choices: &[
-                "None: all five are one open file, and that is marked.",
-                "4 and 5: dup and dup2 leave the mark behind.",
-                "4 alone: dup2 takes over the mark of the descriptor that it replaces.",
-                "4, 5, 6 and 7: only the descriptor that was marked itself is closed.",
-            ],
-            book: 1,
-            shows: "The mark belongs to a descriptor, and dup and dup2 make a new one without it. So a marked \
-                    file gets into the next program through its duplicate. F_DUPFD_CLOEXEC and dup3 with \
-                    O_CLOEXEC make one that is marked from birth.",
-            lane: "program",
-            roles: &[("after-exec", after_exec)],
-        },
-        |lab| {
-            let child = lab.fork("child", duplicate)?;
-            // What the new program found is its exit status. The choices, in their order:
-            let choices: [&[i32]; 4] = [&[], &[4, 5], &[4], &[4, 5, 6, 7]];
-            let found = child.answer(lab)?;
-            choices.iter().position(|open| status(open) == found).ok_or("none of the choices".into())
-        },
-    )
+    ask(QUESTION, |lab| {
+        let child = lab.fork("child", duplicate)?;
+        // What the new program found is its exit status. The choices, in their order:
+        let choices: [&[i32]; 4] = [&[], &[4, 5], &[4], &[4, 5, 6, 7]];
+        let found = child.answer(lab)?;
+        choices.iter().position(|open| status(open) == found).ok_or("none of the choices".into())
+    })
 }
 
 fn duplicate(lab: &mut Lab) -> Result<i32> {
@@ -43,7 +45,7 @@ fn duplicate(lab: &mut Lab) -> Result<i32> {
     note(lab, "open, close-on-exec", &original)?;
     let by_dup = dup(&original)?;
     note(lab, "dup(3)", &by_dup)?;
-    // dup2 and dup3 are given a descriptor to replace, and that one is marked, as all of std's are.
+    // The descriptor that dup2 and dup3 replace has close-on-exec set, like everything that std opens.
     let mut by_dup2 = OwnedFd::from(lab.file(b"charlie")?);
     dup2(&original, &mut by_dup2)?;
     note(lab, "dup2(3, 5)", &by_dup2)?;
@@ -54,19 +56,19 @@ fn duplicate(lab: &mut Lab) -> Result<i32> {
     let mut by_dup3 = OwnedFd::from(lab.file(b"delta")?);
     dup3(&original, &mut by_dup3, OFlag::O_CLOEXEC)?;
     note(lab, "dup3(3, 7, O_CLOEXEC)", &by_dup3)?;
-    lab.check(marked(&original)?, "the original keeps its mark, whatever becomes of its duplicates");
+    lab.check(is_cloexec(&original)?, "the original keeps its flag, whatever its duplicates have");
     lab.exec("after-exec", &[], "exec")?;
     Ok(1)
 }
 
-/// Which descriptors are open, as an exit status: a bit each. The lowest is left to failure, which is 1.
+/// Which descriptors are open, as an exit status with a bit for each. The lowest bit is left to failure, which is 1.
 fn status(open: &[i32]) -> i32 {
     open.iter().filter(|number| (3..=8).contains(*number)).map(|number| 1 << (number - 2)).sum()
 }
 
 fn after_exec(lab: &mut Lab) -> Result<i32> {
     let open = lab.descriptors()?;
-    lab.note(format!("/proc/self/fd lists, beside 0, 1 and 2: {open:?}"));
+    lab.note(format!("/proc/self/fd lists, apart from 0, 1 and 2: {open:?}"));
     if let [first, second, ..] = open[..] {
         // SAFETY: it is open, as /proc said above; this program has one thread and has closed nothing since,
         // and no other object owns the descriptor.
@@ -76,17 +78,17 @@ fn after_exec(lab: &mut Lab) -> Result<i32> {
         first.read_exact(&mut [0; 5])?;
         let offset = lseek(second, 0, Whence::SeekCur)?;
         lab.note(format!("read 5 bytes from {}: {} is at offset {offset}", first.as_raw_fd(), open[1]));
-        lab.check(offset == 5, "4 and 5 are the one open file still: reading from one moves the other");
+        lab.check(offset == 5, "4 and 5 are still one open file: reading from one moves the other");
     }
     Ok(status(&open))
 }
 
 fn note(lab: &Lab, what: &str, descriptor: &(impl AsFd + AsRawFd)) -> Result {
-    let flag = if marked(descriptor)? { "FD_CLOEXEC" } else { "no flag" };
+    let flag = if is_cloexec(descriptor)? { "FD_CLOEXEC" } else { "no flag" };
     lab.note(format!("{what}: descriptor {}, {flag}", descriptor.as_raw_fd()));
     Ok(())
 }
 
-fn marked(descriptor: &impl AsFd) -> Result<bool> {
+fn is_cloexec(descriptor: &impl AsFd) -> Result<bool> {
     Ok(FdFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFD)?).contains(FdFlag::FD_CLOEXEC))
 }

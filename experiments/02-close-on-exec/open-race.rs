@@ -7,60 +7,61 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use experiments::{Lab, Question, Result, ask, vary};
+use experiments::{Choice, Lab, Question, Result, ask, vary};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 
-/// In 600 runs, with idle and busy cores and with one core, catching the thread took 47 programs at most.
+/// In 600 runs, with idle and busy cores and with one core, it took at most 47 programs to catch the thread.
 const MOST: usize = 1000;
-/// How many programs to start where none can catch it.
+/// How many programs to start where none can inherit a file.
 const ENOUGH: usize = 100;
-/// The exit status of a program that has the file: none that a failure gives.
+/// The exit status of a program that has the file, and of no failure.
 const HAS_IT: i32 = 100;
-/// What the thread opens: nothing else here does, so that a program knows it when it has it.
+/// What the thread opens. Nothing else here opens it, so a program that has it got it from the thread.
 const PATH: &str = "/dev/zero";
 
+const QUESTION: Question = Question {
+    question: "One thread opens files and sets close-on-exec on each with its very next call. Meanwhile \
+               another thread starts programs. Can such a program inherit one of the files?",
+    choices: &[
+        Choice::new("No: the thread does nothing else before it sets the flag.")
+            .because("The other thread does not wait: its fork can come between open and fcntl."),
+        Choice::new("No: std's Command closes what it was not told to pass on.")
+            .because("Command closes nothing: what had no flag was open in the program that it started."),
+        Choice::new("Yes, unless open itself is given O_CLOEXEC."),
+        Choice::new("Yes, with O_CLOEXEC too: there is a moment before any flag is set.")
+            .because("With O_CLOEXEC no program had a file: descriptor and flag appear together."),
+    ],
+    book: 2,
+    shows: "Between open and fcntl there is a moment in which the file is open without close-on-exec, and a \
+            program that is started then inherits it. With O_CLOEXEC there is no such moment: the kernel \
+            puts the descriptor into the table together with its flag.",
+    lane: "main",
+    roles: &[("program", program)],
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "One thread opens files, and marks each close-on-exec in its very next call. Another \
-                       thread starts programs that have no business with these files. Can a program be born \
-                       with one?",
-            choices: &[
-                "No: the thread does nothing with a file before it is marked.",
-                "No: std's Command closes whatever it was not told to pass on.",
-                "Yes, unless the open itself carries O_CLOEXEC.",
-                "Yes, and with O_CLOEXEC too: there is a moment before any flag is set.",
-            ],
-            book: 2,
-            shows: "Between open and fcntl there is a moment in which the file is open and not marked, and a \
-                    program started then has it. With O_CLOEXEC there is no such moment: the kernel puts the \
-                    descriptor into the table with its flag.",
-            lane: "main",
-            roles: &[("program", program)],
-        },
-        |lab| {
-            let file = open(PATH, OFlag::O_RDONLY, Mode::empty())?;
-            let passed_on = has_it(lab)?;
-            let gets = if passed_on { "gets" } else { "does not get" };
-            lab.note(format!("a file is open and not marked: a program {gets} it"));
-            lab.check(passed_on, "what is open and not marked gets into a program that std starts");
-            drop(file);
-            let by_hand = race(lab, "open, fcntl, close", OFlag::empty(), MOST)?;
-            lab.check(by_hand, "open, then fcntl: sooner or later a program gets the file");
-            let at_once = race(lab, "open with O_CLOEXEC, close", OFlag::O_CLOEXEC, ENOUGH)?;
-            lab.check(!at_once, "open with O_CLOEXEC: none gets it");
-            Ok(match (by_hand, at_once) {
-                (true, false) => 2,
-                (_, true) => 3,
-                (false, false) if passed_on => 0,
-                (false, false) => 1,
-            })
-        },
-    )
+    ask(QUESTION, |lab| {
+        let file = open(PATH, OFlag::O_RDONLY, Mode::empty())?;
+        let inherited = has_it(lab)?;
+        let gets = if inherited { "gets" } else { "does not get" };
+        lab.note(format!("a file is open without close-on-exec: a program {gets} it"));
+        lab.check(inherited, "a program that std starts inherits what has no close-on-exec");
+        drop(file);
+        let by_hand = race(lab, "open, fcntl, close", OFlag::empty(), MOST)?;
+        lab.check(by_hand, "open, then fcntl: sooner or later a program inherits the file");
+        let at_once = race(lab, "open with O_CLOEXEC, close", OFlag::O_CLOEXEC, ENOUGH)?;
+        lab.check(!at_once, "open with O_CLOEXEC: no program inherits it");
+        Ok(match (by_hand, at_once) {
+            (true, false) => 2,
+            (_, true) => 3,
+            (false, false) if inherited => 0,
+            (false, false) => 1,
+        })
+    })
 }
 
-/// Start programs while a thread opens files, until one has a file of the thread's. Has one?
+/// Start programs while a thread opens files, until a program has one of them. Gives whether one had it.
 fn race(lab: &Lab, what: &str, flag: OFlag, most: usize) -> Result<bool> {
     let opener = lab.thread("opener", "a thread");
     let stop = AtomicBool::new(false);
@@ -73,13 +74,13 @@ fn race(lab: &Lab, what: &str, flag: OFlag, most: usize) -> Result<bool> {
         });
         begun.recv()?;
         let found = first_with_it(lab, most);
-        // Whatever came of it: the scope waits for the thread.
+        // Even after an error: the scope waits for the thread.
         stop.store(true, Ordering::Relaxed);
         thread.join().map_err(|_| "the thread panicked")??;
         found
     })?;
     match found {
-        // How many it took is chance.
+        // The number varies by chance.
         Some(n) => lab.note(format!("start programs until one has the file: number {}", vary("n", n))),
         None => lab.note(format!("start {most} programs: none of them has the file")),
     }

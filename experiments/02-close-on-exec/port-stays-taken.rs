@@ -1,4 +1,4 @@
-//! A server that was killed, and the listening socket that lives on in a program it had started.
+//! A server that was killed, and its listening socket, which a program that it started has inherited.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use experiments::{Child, Lab, Question, Result, ask, cannot_ask, vary};
+use experiments::{Child, Choice, Lab, Question, Result, ask, cannot_ask, vary};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
@@ -17,34 +17,43 @@ use nix::sys::socket::{
 };
 use nix::unistd::{Pid, dup2_stdin, pause, read};
 
+const QUESTION: Question = Question {
+    question: "A server is killed, but a helper program that it had started has inherited the listening \
+               socket. What happens when the server's replacement binds the same port, and when a client \
+               connects?",
+    choices: &[
+        Choice::new(
+            "bind works: the port was the server's, and the server is dead. Until then a client is \
+                     refused.",
+        )
+        .because("The helper's descriptor keeps the socket listening: bind failed with EADDRINUSE."),
+        Choice::new("bind fails with EADDRINUSE, unless SO_REUSEADDR is set, as servers do.")
+            .because("SO_REUSEADDR did not help, because another socket still listens on the port."),
+        Choice::new("bind fails with EADDRINUSE, SO_REUSEADDR or not; the client is refused.")
+            .because("The socket still listens, so the kernel completed the client's connection."),
+        Choice::new(
+            "bind fails with EADDRINUSE, SO_REUSEADDR or not; the client is connected, and no \
+                     process answers it.",
+        ),
+    ],
+    book: 3,
+    shows: "A socket listens until its last descriptor is closed. The helper's descriptor keeps the port, \
+            and the kernel goes on completing connections into a queue from which no process accepts. \
+            SO_REUSEADDR is for a port on which old connections linger; it does not help against a socket \
+            that listens.",
+    lane: "parent",
+    roles: &[("helper", helper)],
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A server has started a helper program, which inherited the listening socket without \
-                       knowing. The server is killed. Its replacement wants the same port, and a client \
-                       connects. What happens?",
-            choices: &[
-                "bind works: the port was the server's, and the server is dead. Until then the client is refused.",
-                "bind fails with EADDRINUSE, unless SO_REUSEADDR is set, as servers do.",
-                "bind fails with EADDRINUSE, SO_REUSEADDR or not; the client is refused.",
-                "bind fails with EADDRINUSE, SO_REUSEADDR or not; the client is connected, to nobody.",
-            ],
-            book: 3,
-            shows: "A socket listens until its last descriptor is closed. The helper's keeps the port, and the \
-                    kernel goes on completing connections into a queue that nobody serves. SO_REUSEADDR is for \
-                    a port that old connections linger on; it does not help against one that is listened on.",
-            lane: "parent",
-            roles: &[("helper", helper)],
-        },
-        |lab| {
-            loopback()?;
-            // The helper is the server's child, and outlives it: it comes to this process, to be reaped.
-            prctl::set_child_subreaper(true)?;
-            let choice = leaked(lab)?;
-            marked(lab)?;
-            Ok(choice)
-        },
-    )
+    ask(QUESTION, |lab| {
+        loopback()?;
+        // The helper is the server's child and outlives it. As a subreaper, this process becomes its parent and reaps it.
+        prctl::set_child_subreaper(true)?;
+        let choice = leaked(lab)?;
+        cloexec(lab)?;
+        Ok(choice)
+    })
 }
 
 fn loopback() -> Result {
@@ -66,9 +75,9 @@ fn leaked(lab: &mut Lab) -> Result<usize> {
         let mut watched = [PollFd::new(client.as_fd(), PollFlags::POLLIN)];
         let ready = poll(&mut watched, 100_u8)?;
         lab.note(format!("it sends a request; poll for 100 ms: {ready} events"));
-        lab.check(ready == 0, "the client is connected, and nobody answers it or hangs up");
+        lab.check(ready == 0, "the client is connected, and gets no answer and no end of file");
     }
-    // The helper's standard input ends here, and so does the helper.
+    // This ends the helper's standard input, so the helper exits.
     drop(line);
     helper.wait(lab)?;
     if let Ok(client) = client {
@@ -77,10 +86,10 @@ fn leaked(lab: &mut Lab) -> Result<usize> {
         lab.note(format!("the client reads: {said}"));
         lab.check(
             outcome == Err(Errno::ECONNRESET),
-            "when the helper ends, the client's connection is reset",
+            "when the helper exits, the client's connection is reset",
         );
     }
-    lab.check(replace(lab, port, false)?, "when the helper ends, the port is free");
+    lab.check(replace(lab, port, false)?, "when the helper exits, the port is free");
     match (plain, reuse, outcome == "connected") {
         (true, _, false) => Ok(0),
         (false, true, _) => Ok(1),
@@ -90,24 +99,24 @@ fn leaked(lab: &mut Lab) -> Result<usize> {
     }
 }
 
-/// The helper does not have it.
-fn marked(lab: &mut Lab) -> Result {
+/// The helper does not have the listening socket.
+fn cloexec(lab: &mut Lab) -> Result {
     let (helper, line, port) = start_and_kill(lab, FdFlag::FD_CLOEXEC)?;
-    lab.check(replace(lab, port, false)?, "marked close-on-exec: the port is free while the helper runs");
+    lab.check(replace(lab, port, false)?, "with close-on-exec the port is free while the helper runs");
     drop(line);
     helper.wait(lab)?;
     Ok(())
 }
 
-/// A server that has started a helper, killed and reaped. What is left of it: the helper, the line that keeps
-/// the helper going, and the port.
-fn start_and_kill(lab: &mut Lab, mark: FdFlag) -> Result<(Child, UnixStream, u16)> {
-    // The laboratory's children die with their parent, which would end the helper together with the server.
-    // So the helper takes that off, and is tied to this process by its standard input: it runs until it reads
-    // end of file there, that is until this process closes the other end, or dies, of whatever cause. No other
-    // process has that end for long: the server's copy dies with it, and exec closes the helper's.
+/// Start a server that starts a helper, then kill and reap the server. Gives what is left: the helper, the line that
+/// keeps the helper running, and the port.
+fn start_and_kill(lab: &mut Lab, flag: FdFlag) -> Result<(Child, UnixStream, u16)> {
+    // The laboratory's children die with their parent, so the helper would die with the server. The helper undoes that,
+    // and depends on its standard input instead: it runs until it reads end of file, which comes when this process
+    // closes the other end or dies. No other process keeps that end: the server's copy dies with the server, and exec
+    // closes the helper's.
     let (ours, theirs) = UnixStream::pair()?;
-    let server = lab.fork("server", move |lab| serve(lab, mark, theirs))?;
+    let server = lab.fork("server", move |lab| serve(lab, flag, theirs))?;
     let mut said = String::new();
     BufReader::new(&ours).read_line(&mut said)?;
     let (pid, port) = said.trim().split_once(' ').ok_or("the helper did not start")?;
@@ -117,13 +126,13 @@ fn start_and_kill(lab: &mut Lab, mark: FdFlag) -> Result<(Child, UnixStream, u16
     Ok((helper, ours, port.parse()?))
 }
 
-fn serve(lab: &mut Lab, mark: FdFlag, line: UnixStream) -> Result<i32> {
+fn serve(lab: &mut Lab, flag: FdFlag, line: UnixStream) -> Result<i32> {
     // std sets SO_REUSEADDR on every listener.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    fcntl(&listener, FcntlArg::F_SETFD(mark))?;
+    fcntl(&listener, FcntlArg::F_SETFD(flag))?;
     let port = listener.local_addr()?.port();
-    let flag = if mark.is_empty() { "not marked" } else { "close-on-exec" };
-    lab.note(format!("listen on port {}: descriptor {}, {flag}", vary("port", port), listener.as_raw_fd()));
+    let shown = if flag.is_empty() { "no flag" } else { "close-on-exec" };
+    lab.note(format!("listen on port {}: descriptor {}, {shown}", vary("port", port), listener.as_raw_fd()));
     let _helper = lab.fork("helper", move |lab| {
         prctl::set_pdeathsig(None)?;
         dup2_stdin(&line)?;
@@ -135,17 +144,17 @@ fn serve(lab: &mut Lab, mark: FdFlag, line: UnixStream) -> Result<i32> {
     }
 }
 
-/// Says what it was born with, and stays until its standard input ends.
+/// Says which descriptors it has, and runs until its standard input ends.
 fn helper(lab: &mut Lab) -> Result<i32> {
     let open = lab.descriptors()?;
-    lab.note(format!("beside these it has: {open:?}"));
+    lab.note(format!("it also has: {open:?}"));
     let port = lab.args().first().ok_or("no port was given")?;
     nix::unistd::write(io::stdin(), format!("{} {port}\n", std::process::id()).as_bytes())?;
     while read(io::stdin(), &mut [0; 1])? != 0 {}
     Ok(0)
 }
 
-/// Take the port, as the server's replacement would. Does it work?
+/// Bind the port, as the server's replacement would. Gives whether that works.
 fn replace(lab: &Lab, port: u16, reuse: bool) -> Result<bool> {
     let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&socket, sockopt::ReuseAddr, &reuse)?;

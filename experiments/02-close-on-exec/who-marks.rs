@@ -1,4 +1,4 @@
-//! Who sets close-on-exec unasked: the C library, Rust's std, Python.
+//! Which libraries set close-on-exec by themselves: the C library, Rust's std, Python.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, ExitCode, Stdio};
 
-use experiments::{Lab, Question, Result, ask, cannot_ask, vary};
+use experiments::{Choice, Lab, Question, Result, ask, cannot_ask, vary};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, accept, socket};
@@ -18,45 +18,47 @@ use nix::unistd::{dup, pipe};
 const PYTHON: &str = "import os, socket; s = socket.socket(); \
     print(*map(os.get_inheritable, (os.open('/dev/null', 0), *os.pipe(), s.fileno())))";
 
+const QUESTION: Question = Question {
+    question: "Which of these set close-on-exec without being asked to: the C library's open, pipe, socket, \
+               dup and accept; its fopen; what Rust's std opens?",
+    choices: &[
+        Choice::new("None of them: the flag is off unless the caller asks for it.")
+            .because("Rust's std set it on everything that it opened."),
+        Choice::new("Rust's std alone."),
+        Choice::new("fopen and Rust's std: libraries set it, the bare calls do not.")
+            .because("fopen left it off, like the other functions of the C library."),
+        Choice::new("All of them: a kernel of today sets it on whatever is opened.")
+            .because("The kernel sets it only when it is asked to: all calls of C left it off."),
+    ],
+    book: 1,
+    shows: "The kernel leaves close-on-exec off unless the call asks for it, and the C library does not ask. \
+            Rust's std asks whenever it opens something, and so does Python since 3.4 (the last row, where \
+            there is a python3). A C library inside a Rust program still opens without the flag.",
+    roles: &[("nothing", |_| Ok(0))],
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "Nobody asks for close-on-exec. Which of these set it all the same: the C library's \
-                       open, pipe, socket, dup and accept, its fopen, and what Rust's std opens?",
-            choices: &[
-                "None of them: the flag is off unless somebody asks for it.",
-                "Rust's std alone.",
-                "fopen and Rust's std: libraries set it, the bare calls do not.",
-                "All of them: a kernel of today marks whatever is opened.",
-            ],
-            book: 1,
-            shows: "The kernel passes on what nobody marks, and the C library leaves it at that. Rust's std marks \
-                    whatever it opens, and so does Python since 3.4 (the last row, where there is a python3). \
-                    A C library inside a Rust program still opens in the C way.",
-            lane: "program",
-            roles: &[("nothing", |_| Ok(0))],
-        },
-        |lab| {
-            // The client is there to be accepted.
-            let (listener, _client) =
-                loopback().map_err(|error| cannot_ask(format!("127.0.0.1 cannot be used: {error}")))?;
-            row(lab, "opened by", "F_GETFD");
-            let calls = by_call(lab, &listener)?;
-            let fopen = by_fopen(lab)?;
-            let std = by_std(lab, &listener)?;
-            by_python(lab);
-            lab.check(!calls.contains(&true), "none of the C library's calls sets the flag");
-            lab.check(!fopen, "fopen does not set it either");
-            lab.check(!std.contains(&false), "Rust's std sets it on everything it opens");
-            match (calls.contains(&true), calls.contains(&false), fopen, std.contains(&false)) {
-                (false, _, false, true) => Ok(0),
-                (false, _, false, false) => Ok(1),
-                (false, _, true, false) => Ok(2),
-                (_, false, true, false) => Ok(3),
-                _ => Err("none of the choices".into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        // A connection for accept.
+        let (listener, _client) =
+            loopback().map_err(|error| cannot_ask(format!("127.0.0.1 cannot be used: {error}")))?;
+        row(lab, "opened by", "F_GETFD");
+        let calls = by_call(lab, &listener)?;
+        let fopen = by_fopen(lab)?;
+        let std = by_std(lab, &listener)?;
+        by_python(lab);
+        lab.check(!calls.contains(&true), "none of the C library's calls sets the flag");
+        lab.check(!fopen, "fopen does not set it either");
+        lab.check(!std.contains(&false), "Rust's std sets it on everything it opens");
+        match (calls.contains(&true), calls.contains(&false), fopen, std.contains(&false)) {
+            (false, _, false, true) => Ok(0),
+            (false, _, false, false) => Ok(1),
+            (false, _, true, false) => Ok(2),
+            (_, false, true, false) => Ok(3),
+            _ => Err("none of the choices".into()),
+        }
+    })
 }
 
 fn loopback() -> io::Result<(TcpListener, TcpStream)> {
@@ -65,7 +67,7 @@ fn loopback() -> io::Result<(TcpListener, TcpStream)> {
     Ok((listener, client))
 }
 
-/// What nix calls here is the C library's function of that name, with no flag.
+/// nix calls the C library's function of the same name, with no flag.
 fn by_call(lab: &Lab, listener: &TcpListener) -> Result<Vec<bool>> {
     let mut seen = Vec::new();
     let file = open("/dev/null", OFlag::O_RDONLY, Mode::empty())?;
@@ -75,11 +77,11 @@ fn by_call(lab: &Lab, listener: &TcpListener) -> Result<Vec<bool>> {
     seen.push(see(lab, "C: pipe, write end", &writer)?);
     let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None)?;
     seen.push(see(lab, "C: socket", &socket)?);
-    seen.push(see(lab, "C: dup, of a marked listener", &dup(listener)?)?);
+    seen.push(see(lab, "C: dup, of a close-on-exec listener", &dup(listener)?)?);
     let accepted = accept(listener.as_raw_fd())?;
     // SAFETY: accept made this descriptor in the line above, and nothing else knows its number.
     let accepted = unsafe { OwnedFd::from_raw_fd(accepted) };
-    seen.push(see(lab, "C: accept, from a marked listener", &accepted)?);
+    seen.push(see(lab, "C: accept, from such a listener", &accepted)?);
     Ok(seen)
 }
 
@@ -92,10 +94,10 @@ fn by_fopen(lab: &Lab) -> Result<bool> {
     // SAFETY: fopen gave this pointer, and it has not been closed.
     let number = unsafe { libc::fileno(file) };
     // SAFETY: the descriptor is the stream's, which is closed below, after the last use of this borrow.
-    let marked = see(lab, "C: fopen", &unsafe { BorrowedFd::borrow_raw(number) });
+    let cloexec = see(lab, "C: fopen", &unsafe { BorrowedFd::borrow_raw(number) });
     // SAFETY: fopen gave this pointer, and it is not used again.
     unsafe { libc::fclose(file) };
-    marked
+    cloexec
 }
 
 fn by_std(lab: &Lab, listener: &TcpListener) -> Result<Vec<bool>> {
@@ -126,7 +128,7 @@ fn by_std(lab: &Lab, listener: &TcpListener) -> Result<Vec<bool>> {
     Ok(seen)
 }
 
-/// Not every machine has a python3, so this is shown, and counts only where it speaks against the book.
+/// Not every machine has a python3, so its row is shown, and it counts only if it contradicts the book.
 fn by_python(lab: &Lab) {
     let output = Command::new("python3").args(["-I", "-c", PYTHON]).stdin(Stdio::null()).output();
     let said = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
@@ -141,12 +143,12 @@ fn by_python(lab: &Lab) {
     row(lab, "Python: os.open, os.pipe, socket", &vary("seen", seen));
 }
 
-/// Is it marked? Before this returns, it is a row of the table.
+/// Is close-on-exec set? Writes the answer as a row of the table.
 fn see(lab: &Lab, call: &str, descriptor: &impl AsFd) -> Result<bool> {
     let flags = FdFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFD)?);
-    let marked = flags.contains(FdFlag::FD_CLOEXEC);
-    row(lab, call, if marked { "FD_CLOEXEC" } else { "0" });
-    Ok(marked)
+    let cloexec = flags.contains(FdFlag::FD_CLOEXEC);
+    row(lab, call, if cloexec { "FD_CLOEXEC" } else { "0" });
+    Ok(cloexec)
 }
 
 fn row(lab: &Lab, call: &str, flags: &str) {

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::c_int;
@@ -15,54 +15,53 @@ use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 use nix::unistd::{dup, pipe2, read};
 
+const QUESTION: Question = Question {
+    question: "Two processes have inherited one read end of a pipe, descriptor 3. One makes it nonblocking, \
+               and relies on that. The other needs reads that wait. What gives the other its way, and takes \
+               nothing from the first?",
+    choices: &[
+        Choice::new("dup: the duplicate is a descriptor that nobody else has."),
+        Choice::new("F_SETFL: it takes the flag off this process's descriptor, and off no other's."),
+        Choice::new("open(\"/proc/self/fd/3\"): it opens the pipe anew."),
+        Choice::new("Nothing: a pipe waits for all of its readers, or for none."),
+    ],
+    book: 2,
+    shows: "The flag lives on the open file description. dup gives another descriptor of the same one, and \
+            F_SETFL changes it for everybody. Opening /proc/self/fd/N makes a description of one's own, with \
+            flags of its own. That works for a pipe, and not for a socket.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "Two processes have inherited one read end of a pipe, descriptor 3. One makes it \
-                       nonblocking, and relies on that. The other needs reads that wait. What gives the \
-                       other its way, and takes nothing from the first?",
-            choices: &[
-                "dup: the duplicate is a descriptor that nobody else has.",
-                "F_SETFL: it takes the flag off this process's descriptor, and off no other's.",
-                "open(\"/proc/self/fd/3\"): it opens the pipe anew.",
-                "Nothing: a pipe waits for all of its readers, or for none.",
-            ],
-            book: 2,
-            shows: "The flag lives on the open file description. dup gives another descriptor of the same \
-                    one, and F_SETFL changes it for everybody. Opening /proc/self/fd/N makes a description \
-                    of one's own, with flags of its own. That works for a pipe, and not for a socket.",
-            lane: "parent",
-            roles: &[],
-        },
-        |lab| {
-            interruptible()?;
-            let cures: [Cure; 3] = [duplicate, clear, reopen];
-            let mut seen = Vec::new();
-            for cure in cures {
-                seen.push(run(lab, cure)?);
-            }
-            lab.check(
-                seen.iter().all(|seen| !seen.before),
-                "the parent's reads fail with EAGAIN, though the parent never asked for that",
-            );
-            let (socket, _peer) = UnixStream::pair()?;
-            let error =
-                File::open(path(&socket)).err().and_then(|error| error.raw_os_error()).map(Errno::from_raw);
-            lab.note(format!(
-                "open({:?}), a socket: {}",
-                path(&socket),
-                error.map_or("works".into(), |error| format!("{error:?}"))
-            ));
-            lab.check(error == Some(Errno::ENXIO), "a socket cannot be opened anew");
-            let works = |seen: &Seen| seen.parent_waits && !seen.neighbour_waits;
-            let works: Vec<usize> = (0..cures.len()).filter(|choice| works(&seen[*choice])).collect();
-            match works[..] {
-                [] => Ok(cures.len()),
-                [choice] => Ok(choice),
-                ref more => Err(format!("more than one of the choices: {more:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        interruptible()?;
+        let cures: [Cure; 3] = [duplicate, clear, reopen];
+        let mut seen = Vec::new();
+        for cure in cures {
+            seen.push(run(lab, cure)?);
+        }
+        lab.check(
+            seen.iter().all(|seen| !seen.before),
+            "the parent's reads fail with EAGAIN, though the parent never asked for that",
+        );
+        let (socket, _peer) = UnixStream::pair()?;
+        let error =
+            File::open(path(&socket)).err().and_then(|error| error.raw_os_error()).map(Errno::from_raw);
+        lab.note(format!(
+            "open({:?}), a socket: {}",
+            path(&socket),
+            error.map_or("works".into(), |error| format!("{error:?}"))
+        ));
+        lab.check(error == Some(Errno::ENXIO), "a socket cannot be opened anew");
+        let works = |seen: &Seen| seen.parent_waits && !seen.neighbour_waits;
+        let works: Vec<usize> = (0..cures.len()).filter(|choice| works(&seen[*choice])).collect();
+        match works[..] {
+            [] => Ok(cures.len()),
+            [choice] => Ok(choice),
+            ref more => Err(format!("more than one of the choices: {more:?}").into()),
+        }
+    })
 }
 
 /// What the parent does about the flag. The descriptor to read from afterwards, if it is a new one.

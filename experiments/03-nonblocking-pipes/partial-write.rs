@@ -3,58 +3,56 @@
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
-use experiments::{Gate, Lab, Question, Result, ask};
+use experiments::{Choice, Gate, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 
 const PAGE: usize = 4096;
 const LENGTH: usize = 10_000;
 
+const QUESTION: Question = Question {
+    question: "A program has a message of 10000 bytes and a nonblocking pipe of 4096. It writes the message, \
+               and the result is 4096. What must it write next, so that the reader gets the message?",
+    choices: &[
+        Choice::new("Nothing: the kernel adds the rest as the reader makes room."),
+        Choice::new("The other 5904 bytes, and then what is left of them, as often as it takes."),
+        Choice::new("The other 5904 bytes: the next write that does not give EAGAIN takes them all."),
+        Choice::new("The message again, until a write takes all of it: one that did not counts for nothing."),
+    ],
+    book: 1,
+    shows: "What was taken is in the pipe, in order, and the rest is the caller's to keep: the kernel knows \
+            nothing of it. Each write takes a part. A caller that forgets the rest cuts its message short; \
+            one that begins again sends its beginning twice.",
+    lane: "reader",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A program has a message of 10000 bytes and a nonblocking pipe of 4096. It writes the \
-                       message, and the result is 4096. What must it write next, so that the reader gets the \
-                       message?",
-            choices: &[
-                "Nothing: the kernel adds the rest as the reader makes room.",
-                "The other 5904 bytes, and then what is left of them, as often as it takes.",
-                "The other 5904 bytes: the next write that does not give EAGAIN takes them all.",
-                "The message again, until a write takes all of it: one that did not counts for nothing.",
-            ],
-            book: 1,
-            shows: "What was taken is in the pipe, in order, and the rest is the caller's to keep: the \
-                    kernel knows nothing of it. Each write takes a part. A caller that forgets the rest cuts \
-                    its message short; one that begins again sends its beginning twice.",
-            lane: "reader",
-            roles: &[],
-        },
-        |lab| {
-            let message: Vec<u8> = (0..LENGTH).map(|i| (i % 251) as u8).collect();
-            let nothing = send(lab, &message, Next::Nothing)?.concat();
-            lab.check(
-                nothing.len() < LENGTH && message.starts_with(&nothing),
-                "who writes nothing more has sent the beginning of the message, and no more than that",
-            );
-            let rest = send(lab, &message, Next::Rest)?;
-            lab.check(
-                rest.concat() == message,
-                "who goes on where the count ended has sent the message, whole and in order",
-            );
-            let again = send(lab, &message, Next::Again)?.concat();
-            lab.check(
-                again.len() > PAGE && message.starts_with(&again[PAGE..]),
-                "who begins again has sent the beginning of the message twice",
-            );
-            match (nothing == message, rest.concat() == message, again == message) {
-                (true, _, _) => Ok(0),
-                (false, true, false) if rest.len() > 2 => Ok(1),
-                (false, true, false) => Ok(2),
-                (false, _, true) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let message: Vec<u8> = (0..LENGTH).map(|i| (i % 251) as u8).collect();
+        let nothing = send(lab, &message, Next::Nothing)?.concat();
+        lab.check(
+            nothing.len() < LENGTH && message.starts_with(&nothing),
+            "who writes nothing more has sent the beginning of the message, and no more than that",
+        );
+        let rest = send(lab, &message, Next::Rest)?;
+        lab.check(
+            rest.concat() == message,
+            "who goes on where the count ended has sent the message, whole and in order",
+        );
+        let again = send(lab, &message, Next::Again)?.concat();
+        lab.check(
+            again.len() > PAGE && message.starts_with(&again[PAGE..]),
+            "who begins again has sent the beginning of the message twice",
+        );
+        match (nothing == message, rest.concat() == message, again == message) {
+            (true, _, _) => Ok(0),
+            (false, true, false) if rest.len() > 2 => Ok(1),
+            (false, true, false) => Ok(2),
+            (false, _, true) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// What the writer does after a write that took a part of the message.

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::libc::PIPE_BUF;
 use nix::unistd::write;
@@ -13,58 +13,59 @@ const CAPACITY: usize = 8192;
 const FREE: usize = 100;
 const EAGAIN: nix::Result<usize> = Err(Errno::EAGAIN);
 
+const QUESTION: Question = Question {
+    question: "In a nonblocking pipe 100 bytes are free, in its last page. A program tries to write 101 \
+               bytes; another 4096; and a third 4097. What do the writes give?",
+    choices: &[
+        Choice::new("100, 100 and 100: each takes what fits."),
+        Choice::new("EAGAIN, EAGAIN and EAGAIN: a write that does not fit is refused, whatever its size."),
+        Choice::new("EAGAIN, EAGAIN and 100: one of more than 4096 bytes takes what fits."),
+        Choice::new(
+            "EAGAIN, EAGAIN and 1: one of more than 4096 bytes is split, but not where the room \
+                     ends.",
+        ),
+    ],
+    book: 3,
+    shows: "A write of up to PIPE_BUF bytes, 4096 on Linux, is all or nothing. A larger one may be split, \
+            and where is the kernel's affair: this one begins with what is over a multiple of 4096, if that \
+            fits behind the bytes in the last page.",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "In a nonblocking pipe 100 bytes are free, in its last page. A program tries to write \
-                       101 bytes; another 4096; and a third 4097. What do the writes give?",
-            choices: &[
-                "100, 100 and 100: each takes what fits.",
-                "EAGAIN, EAGAIN and EAGAIN: a write that does not fit is refused, whatever its size.",
-                "EAGAIN, EAGAIN and 100: one of more than 4096 bytes takes what fits.",
-                "EAGAIN, EAGAIN and 1: one of more than 4096 bytes is split, but not where the room ends.",
-            ],
-            book: 3,
-            shows: "A write of up to PIPE_BUF bytes, 4096 on Linux, is all or nothing. A larger one may be \
-                    split, and where is the kernel's affair: this one begins with what is over a multiple of \
-                    4096, if that fits behind the bytes in the last page.",
-            lane: "program",
-            roles: &[],
-        },
-        |lab| {
-            let mut pipe = new_pipe(lab)?;
-            lab.note(format!("each time: a pipe of {CAPACITY} bytes, {FREE} of them free"));
-            let sizes = [100, 101, 4096, 4097, 4196, 4197];
-            let mut seen = Vec::new();
-            for size in sizes {
-                let outcome = attempt(lab, &mut pipe, size)?;
-                let said = outcome.map_or_else(|error| format!("{error:?}"), |length| length.to_string());
-                lab.note(format!("write {size:4} bytes: {said}"));
-                seen.push(outcome);
-            }
-            let mut whole = true;
-            for size in 1..=PIPE_BUF {
-                let expected = if size <= FREE { Ok(size) } else { EAGAIN };
-                whole &= attempt(lab, &mut pipe, size)? == expected;
-            }
-            lab.check(whole, "of every size from 1 to 4096: written whole if it fits, else EAGAIN");
-            lab.check(
-                attempt(lab, &mut pipe, FREE)? == Ok(FREE),
-                "what is refused leaves nothing behind: after it 100 bytes fit still",
-            );
-            lab.check(
-                seen[4..] == [Ok(100), EAGAIN],
-                "above, what is over 4096 goes in if it fits: 100 bytes do, 101 do not",
-            );
-            match seen[1..4] {
-                [Ok(100), Ok(100), Ok(100)] => Ok(0),
-                [EAGAIN, EAGAIN, EAGAIN] => Ok(1),
-                [EAGAIN, EAGAIN, Ok(100)] => Ok(2),
-                [EAGAIN, EAGAIN, Ok(1)] => Ok(3),
-                ref other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let mut pipe = new_pipe(lab)?;
+        lab.note(format!("each time: a pipe of {CAPACITY} bytes, {FREE} of them free"));
+        let sizes = [100, 101, 4096, 4097, 4196, 4197];
+        let mut seen = Vec::new();
+        for size in sizes {
+            let outcome = attempt(lab, &mut pipe, size)?;
+            let said = outcome.map_or_else(|error| format!("{error:?}"), |length| length.to_string());
+            lab.note(format!("write {size:4} bytes: {said}"));
+            seen.push(outcome);
+        }
+        let mut whole = true;
+        for size in 1..=PIPE_BUF {
+            let expected = if size <= FREE { Ok(size) } else { EAGAIN };
+            whole &= attempt(lab, &mut pipe, size)? == expected;
+        }
+        lab.check(whole, "of every size from 1 to 4096: written whole if it fits, else EAGAIN");
+        lab.check(
+            attempt(lab, &mut pipe, FREE)? == Ok(FREE),
+            "what is refused leaves nothing behind: after it 100 bytes fit still",
+        );
+        lab.check(
+            seen[4..] == [Ok(100), EAGAIN],
+            "above, what is over 4096 goes in if it fits: 100 bytes do, 101 do not",
+        );
+        match seen[1..4] {
+            [Ok(100), Ok(100), Ok(100)] => Ok(0),
+            [EAGAIN, EAGAIN, EAGAIN] => Ok(1),
+            [EAGAIN, EAGAIN, Ok(100)] => Ok(2),
+            [EAGAIN, EAGAIN, Ok(1)] => Ok(3),
+            ref other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// Read end and write end. The read end is there so that the pipe has a reader.

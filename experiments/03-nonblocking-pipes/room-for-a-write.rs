@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{read, write};
@@ -11,37 +11,34 @@ use nix::unistd::{read, write};
 const PAGE: usize = 4096;
 const CAPACITY: usize = 4 * PAGE;
 
+const QUESTION: Question = Question {
+    question: "A pipe of 16384 bytes, four pages, is full. Its reader takes one byte after the other, and \
+               the writer asks poll each time. After how many bytes does poll say POLLOUT?",
+    choices: &[
+        Choice::new("After 1: there is room for a byte."),
+        Choice::new("After 16384: it says so when the pipe is empty."),
+        Choice::new("After 4096: there is room for a page."),
+        Choice::new("After 8192: it waits for half of the pipe, so that writers are not woken for little."),
+    ],
+    book: 2,
+    shows: "A pipe is a ring of pages, and bytes taken from the front of a page leave no room: it is free \
+            once its last byte is read. POLLOUT says that a page is free. What fits behind the bytes in the \
+            last page can be written too, but poll does not speak of it.",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A pipe of 16384 bytes, four pages, is full. Its reader takes one byte after the \
-                       other, and the writer asks poll each time. After how many bytes does poll say \
-                       POLLOUT?",
-            choices: &[
-                "After 1: there is room for a byte.",
-                "After 16384: it says so when the pipe is empty.",
-                "After 4096: there is room for a page.",
-                "After 8192: it waits for half of the pipe, so that writers are not woken for little.",
-            ],
-            book: 2,
-            shows: "A pipe is a ring of pages, and bytes taken from the front of a page leave no room: it is \
-                    free once its last byte is read. POLLOUT says that a page is free. What fits behind the \
-                    bytes in the last page can be written too, but poll does not speak of it.",
-            lane: "program",
-            roles: &[],
-        },
-        |lab| {
-            let taken = drain(lab)?;
-            last_page(lab)?;
-            match taken {
-                1 => Ok(0),
-                CAPACITY => Ok(1),
-                PAGE => Ok(2),
-                8192 => Ok(3),
-                other => Err(format!("none of the choices: after {other} bytes").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let taken = drain(lab)?;
+        last_page(lab)?;
+        match taken {
+            1 => Ok(0),
+            CAPACITY => Ok(1),
+            PAGE => Ok(2),
+            8192 => Ok(3),
+            other => Err(format!("none of the choices: after {other} bytes").into()),
+        }
+    })
 }
 
 /// How many bytes are read from a full pipe until poll says that it is writable.

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 
@@ -11,32 +11,30 @@ use nix::unistd::{read, write};
 const CAPACITY: usize = 8192;
 const FREE: usize = 100;
 
+const QUESTION: Question = Question {
+    question: "Two programs write to one nonblocking pipe, in which 100 bytes are free. One has a long line, \
+               and keeps what a write does not take until the reader has made room; meanwhile the other \
+               writes 10 bytes. Does the reader find the 10 bytes inside the long line?",
+    choices: &[
+        Choice::new("No: what one program writes with one call stays in one piece."),
+        Choice::new("If the long line has 4097 bytes; not if it has 4096."),
+        Choice::new("Yes, with 4096 as with 4097: its first 100 bytes are in the pipe by then."),
+    ],
+    book: 1,
+    shows: "The kernel keeps a write in one piece up to PIPE_BUF, 4096 bytes: of one that does not fit \
+            nothing gets in. Above, a part may get in before the rest, and others come between. Processes \
+            that share a pipe write no more than PIPE_BUF at a time.",
+    lane: "reader",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "Two programs write to one nonblocking pipe, in which 100 bytes are free. One has a \
-                       long line, and keeps what a write does not take until the reader has made room; \
-                       meanwhile the other writes 10 bytes. Does the reader find the 10 bytes inside the \
-                       long line?",
-            choices: &[
-                "No: what one program writes with one call stays in one piece.",
-                "If the long line has 4097 bytes; not if it has 4096.",
-                "Yes, with 4096 as with 4097: its first 100 bytes are in the pipe by then.",
-            ],
-            book: 1,
-            shows: "The kernel keeps a write in one piece up to PIPE_BUF, 4096 bytes: of one that does not \
-                    fit nothing gets in. Above, a part may get in before the rest, and others come between. \
-                    Processes that share a pipe write no more than PIPE_BUF at a time.",
-            lane: "reader",
-            roles: &[],
-        },
-        |lab| match (inside(lab, 4096)?, inside(lab, 4097)?) {
-            (false, false) => Ok(0),
-            (false, true) => Ok(1),
-            (true, true) => Ok(2),
-            (true, false) => Err("none of the choices: inside 4096 bytes, and not inside 4097".into()),
-        },
-    )
+    ask(QUESTION, |lab| match (inside(lab, 4096)?, inside(lab, 4097)?) {
+        (false, false) => Ok(0),
+        (false, true) => Ok(1),
+        (true, true) => Ok(2),
+        (true, false) => Err("none of the choices: inside 4096 bytes, and not inside 4097".into()),
+    })
 }
 
 /// Are the 10 bytes inside a line of that length?

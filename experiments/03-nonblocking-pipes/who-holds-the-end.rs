@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -12,46 +12,44 @@ use nix::unistd::{pipe2, read, write};
 /// What the reader's read gives, as an exit status: the choices in their order, from here on.
 const WAITS: i32 = 10;
 
+const QUESTION: Question = Question {
+    question: "A process makes a pipe, and forks a writer and a reader, who inherit both ends. The writer \
+               writes 5 bytes and exits; the parent closes its two ends. The reader reads the 5 bytes, and \
+               reads on. What does it get?",
+    choices: &[
+        Choice::new("Nothing: it waits for a writer, and that is the reader itself."),
+        Choice::new("End of file: no other process is left that could write."),
+        Choice::new("EPIPE: the process that wrote has exited."),
+        Choice::new("EDEADLK: the kernel sees that the reader would wait for itself."),
+    ],
+    book: 0,
+    shows: "The end comes when the last descriptor of the write end is closed, and the kernel does not ask \
+            whose that is. So a reader closes the write end that it inherited, before its first read.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A process makes a pipe, and forks a writer and a reader, who inherit both ends. The \
-                       writer writes 5 bytes and exits; the parent closes its two ends. The reader reads the \
-                       5 bytes, and reads on. What does it get?",
-            choices: &[
-                "Nothing: it waits for a writer, and that is the reader itself.",
-                "End of file: no other process is left that could write.",
-                "EPIPE: the process that wrote has exited.",
-                "EDEADLK: the kernel sees that the reader would wait for itself.",
-            ],
-            book: 0,
-            shows: "The end comes when the last descriptor of the write end is closed, and the kernel does \
-                    not ask whose that is. So a reader closes the write end that it inherited, before its \
-                    first read.",
-            lane: "parent",
-            roles: &[],
-        },
-        |lab| {
-            let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
-            lab.note(format!("pipe: read end {}, write end {}", reader.as_raw_fd(), writer.as_raw_fd()));
-            let alone = lab.gate()?;
-            let writing = lab.fork("writer", |lab| {
-                lab.note(format!("write: {} bytes", write(&writer, b"alpha")?));
-                Ok(0)
-            })?;
-            writing.status(lab)?;
-            // In an Option, so that the reader can close its copy and the parent has its own still.
-            let mut write_end = Some(writer);
-            let reading = lab.fork("reader", |lab| {
-                alone.pass()?;
-                read_on(lab, &reader, &mut write_end)
-            })?;
-            drop((reader, write_end));
-            lab.note("close both ends");
-            alone.open()?;
-            Ok(usize::try_from(reading.answer(lab)? - WAITS)?)
-        },
-    )
+    ask(QUESTION, |lab| {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+        lab.note(format!("pipe: read end {}, write end {}", reader.as_raw_fd(), writer.as_raw_fd()));
+        let alone = lab.gate()?;
+        let writing = lab.fork("writer", |lab| {
+            lab.note(format!("write: {} bytes", write(&writer, b"alpha")?));
+            Ok(0)
+        })?;
+        writing.status(lab)?;
+        // In an Option, so that the reader can close its copy and the parent has its own still.
+        let mut write_end = Some(writer);
+        let reading = lab.fork("reader", |lab| {
+            alone.pass()?;
+            read_on(lab, &reader, &mut write_end)
+        })?;
+        drop((reader, write_end));
+        lab.note("close both ends");
+        alone.open()?;
+        Ok(usize::try_from(reading.answer(lab)? - WAITS)?)
+    })
 }
 
 fn read_on(lab: &Lab, reader: &OwnedFd, write_end: &mut Option<OwnedFd>) -> Result<i32> {

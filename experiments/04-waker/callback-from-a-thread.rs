@@ -8,51 +8,50 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 use std::{fs, io, mem};
 
-use experiments::{Lab, Question, Result, ask, vary};
+use experiments::{Choice, Lab, Question, Result, ask, vary};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{Pid, gettid, write};
 
 type Callback = Box<dyn FnOnce() -> Duration + Send>;
 
+const QUESTION: Question = Question {
+    question: "A loop has nothing to do and sleeps in poll, with a timeout of 300 ms. Another thread of the \
+               same process puts a callback into the loop's queue. When does the loop notice?",
+    choices: &[
+        Choice::new("At once: the threads share their memory, and the queue is in it."),
+        Choice::new("At once if the thread calls unpark too: that ends whatever a thread sleeps in."),
+        Choice::new("When the 300 ms are over, unless something that poll watches becomes ready."),
+        Choice::new("Not even then: a loop looks at its queue when poll has returned an event."),
+    ],
+    book: 2,
+    shows: "poll sleeps until a descriptor is ready, a signal comes, or its time is over. Memory and unpark \
+            are none of these. A waker is a descriptor that one thread can make ready for another: a pipe \
+            whose read end is in the poll.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A loop has nothing to do and sleeps in poll, with a timeout of 300 ms. Another thread \
-                       of the same process puts a callback into the loop's queue. When does the loop notice?",
-            choices: &[
-                "At once: the threads share their memory, and the queue is in it.",
-                "At once if the thread calls unpark too: that ends whatever a thread sleeps in.",
-                "When the 300 ms are over, unless something that poll watches becomes ready.",
-                "Not even then: a loop looks at its queue when poll has returned an event.",
-            ],
-            book: 2,
-            shows: "poll sleeps until a descriptor is ready, a signal comes, or its time is over. Memory and \
-                    unpark are none of these. A waker is a descriptor that one thread can make ready for \
-                    another: a pipe whose read end is in the poll.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let bare = run(lab, "", None, |_| Ok(()))?;
-            let unparked = run(lab, ", and unpark the loop", None, |thread| {
-                thread.unpark();
-                Ok(())
-            })?;
-            let (reader, writer) = lab.nonblocking_pipe(65536)?;
-            let woken = run(lab, ", and write a byte", Some(&reader), |_| write(&writer, &[0]).map(drop))?;
-            lab.check(bare.events == 0, "a callback alone: the poll lasts until its timeout");
-            lab.check(unparked.events == 0, "with unpark: the same");
-            lab.check(woken.events == 1, "with a waker: a poll without a timeout returns, one is ready");
-            let all = [&bare, &unparked, &woken].iter().all(|seen| seen.callbacks == 1);
-            lab.check(all, "whatever ended the poll, the callback is in the queue then");
-            Ok(match (bare, unparked.events, woken.events) {
-                (Seen { callbacks: 0, .. }, ..) => 3,
-                (Seen { events: 0, .. }, 0, 1) => 2,
-                (Seen { events: 0, .. }, ..) => 1,
-                _ => 0,
-            })
-        },
-    )
+    ask(QUESTION, |lab| {
+        let bare = run(lab, "", None, |_| Ok(()))?;
+        let unparked = run(lab, ", and unpark the loop", None, |thread| {
+            thread.unpark();
+            Ok(())
+        })?;
+        let (reader, writer) = lab.nonblocking_pipe(65536)?;
+        let woken = run(lab, ", and write a byte", Some(&reader), |_| write(&writer, &[0]).map(drop))?;
+        lab.check(bare.events == 0, "a callback alone: the poll lasts until its timeout");
+        lab.check(unparked.events == 0, "with unpark: the same");
+        lab.check(woken.events == 1, "with a waker: a poll without a timeout returns, one is ready");
+        let all = [&bare, &unparked, &woken].iter().all(|seen| seen.callbacks == 1);
+        lab.check(all, "whatever ended the poll, the callback is in the queue then");
+        Ok(match (bare, unparked.events, woken.events) {
+            (Seen { callbacks: 0, .. }, ..) => 3,
+            (Seen { events: 0, .. }, 0, 1) => 2,
+            (Seen { events: 0, .. }, ..) => 1,
+            _ => 0,
+        })
+    })
 }
 
 struct Seen {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use experiments::{Lab, Question, Result, ask, cannot_ask};
+use experiments::{Choice, Lab, Question, Result, ask, cannot_ask};
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -14,38 +14,36 @@ const RAISES: usize = 5;
 /// How often the handler ran.
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
+const QUESTION: Question = Question {
+    question: "A signal is blocked, and is raised five times. Then a signalfd is read until it is empty. How \
+               many records are there? And how many if it is a real-time signal?",
+    choices: &[
+        Choice::new("None, and none: what is raised while it is blocked is thrown away."),
+        Choice::new("One, and five."),
+        Choice::new("One, and one: the kernel has one bit for each signal."),
+        Choice::new("Five, and five: blocked means put off."),
+    ],
+    book: 1,
+    shows: "A standard signal is a flag: it is pending or it is not. Real-time signals, from SIGRTMIN on, \
+            queue up. So SIGCHLD says that children have ended, never how many: ask until there is none.",
+    lane: "process",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A signal is blocked, and is raised five times. Then a signalfd is read until it is \
-                       empty. How many records are there? And how many if it is a real-time signal?",
-            choices: &[
-                "None, and none: what is raised while it is blocked is thrown away.",
-                "One, and five.",
-                "One, and one: the kernel has one bit for each signal.",
-                "Five, and five: blocked means put off.",
-            ],
-            book: 1,
-            shows: "A standard signal is a flag: it is pending or it is not. Real-time signals, from SIGRTMIN \
-                    on, queue up. So SIGCHLD says that children have ended, never how many: ask until there \
-                    is none.",
-            lane: "process",
-            roles: &[],
-        },
-        |lab| {
-            let standard = records(lab, "SIGUSR1", Signal::SIGUSR1 as c_int)?;
-            let real_time = records(lab, "SIGRTMIN", libc::SIGRTMIN())?;
-            let runs = handled(lab)?;
-            lab.check(runs == standard, "for a handler it is the same as for a signalfd");
-            match (standard, real_time) {
-                (0, 0) => Ok(0),
-                (1, RAISES) => Ok(1),
-                (1, 1) => Ok(2),
-                (RAISES, RAISES) => Ok(3),
-                other => Err(format!("so many records: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let standard = records(lab, "SIGUSR1", Signal::SIGUSR1 as c_int)?;
+        let real_time = records(lab, "SIGRTMIN", libc::SIGRTMIN())?;
+        let runs = handled(lab)?;
+        lab.check(runs == standard, "for a handler it is the same as for a signalfd");
+        match (standard, real_time) {
+            (0, 0) => Ok(0),
+            (1, RAISES) => Ok(1),
+            (1, 1) => Ok(2),
+            (RAISES, RAISES) => Ok(3),
+            other => Err(format!("so many records: {other:?}").into()),
+        }
+    })
 }
 
 /// Block a signal, raise it, and read what a signalfd has of it.

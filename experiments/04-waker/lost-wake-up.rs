@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::thread;
 
-use experiments::{Lab, Lane, Question, Result, ask};
+use experiments::{Choice, Lab, Lane, Question, Result, ask};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::{read, write};
@@ -21,43 +21,39 @@ enum Step {
 }
 use Step::{Check, Drain};
 
+const QUESTION: Question = Question {
+    question: "A loop was woken. Before it sleeps again it does two things: it checks its queue, and runs \
+               what is there; and it drains its pipe. Other threads push an item, then write a byte, \
+               whenever they like. Does the order of the loop's two steps matter?",
+    choices: &[
+        Choice::new("Yes: it must drain, then check. The other way it can sleep on an item."),
+        Choice::new("Yes: it must check, then drain. The other way it throws away the byte of an item."),
+        Choice::new("No: one way or the other, byte and item are both dealt with before it sleeps."),
+        Choice::new("Neither order is safe: a thread can always come in between, unless a lock is held."),
+    ],
+    book: 0,
+    shows: "A byte says: look at the queue. Whoever reads it has to look afterwards. A loop that has looked \
+            before takes the byte of an item that it has not seen, and sleeps. Drained first, the worst is a \
+            byte too many: a look at an empty queue.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A loop was woken. Before it sleeps again it does two things: it checks its queue, and \
-                       runs what is there; and it drains its pipe. Other threads push an item, then write a \
-                       byte, whenever they like. Does the order of the loop's two steps matter?",
-            choices: &[
-                "Yes: it must drain, then check. The other way it can sleep on an item.",
-                "Yes: it must check, then drain. The other way it throws away the byte of an item.",
-                "No: one way or the other, byte and item are both dealt with before it sleeps.",
-                "Neither order is safe: a thread can always come in between, unless a lock is held.",
-            ],
-            book: 0,
-            shows: "A byte says: look at the queue. Whoever reads it has to look afterwards. A loop that has \
-                    looked before takes the byte of an item that it has not seen, and sleeps. Drained first, \
-                    the worst is a byte too many: a look at an empty queue.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            narrated(lab, [Check, Drain])?;
-            narrated(lab, [Drain, Check])?;
-            let check_first = lost(lab, [Check, Drain])?;
-            let drain_first = lost(lab, [Drain, Check])?;
-            lab.check(
-                check_first == 1,
-                "check, then drain: of all 6 ways to come in between, 1 loses the item",
-            );
-            lab.check(drain_first == 0, "drain, then check: of all 6 none does");
-            Ok(match (check_first, drain_first) {
-                (0, 0) => 2,
-                (0, _) => 1,
-                (_, 0) => 0,
-                _ => 3,
-            })
-        },
-    )
+    ask(QUESTION, |lab| {
+        narrated(lab, [Check, Drain])?;
+        narrated(lab, [Drain, Check])?;
+        let check_first = lost(lab, [Check, Drain])?;
+        let drain_first = lost(lab, [Drain, Check])?;
+        lab.check(check_first == 1, "check, then drain: of all 6 ways to come in between, 1 loses the item");
+        lab.check(drain_first == 0, "drain, then check: of all 6 none does");
+        Ok(match (check_first, drain_first) {
+            (0, 0) => 2,
+            (0, _) => 1,
+            (_, 0) => 0,
+            _ => 3,
+        })
+    })
 }
 
 /// A queue, and the pipe that says when to look at it.

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -12,49 +12,47 @@ use nix::unistd::write;
 /// How many times the loop goes back to its wait.
 const ROUNDS: usize = 100;
 
+const QUESTION: Question = Question {
+    question: "A loop was woken, and has not read the byte: it is in the pipe still. The loop goes back to \
+               its wait, a hundred times over. Nothing else happens. How many of these waits return at once?",
+    choices: &[
+        Choice::new("None: the loop has been told of the byte already."),
+        Choice::new("With poll all of them, with epoll none: epoll remembers what it has told."),
+        Choice::new("All of them, however the pipe is watched: there is something to read."),
+        Choice::new("All of them, unless the pipe is watched edge-triggered."),
+    ],
+    book: 3,
+    shows: "poll, and epoll unless told otherwise, say what is: the pipe can be read. A loop that leaves the \
+            byte there never sleeps again, and burns a core. Edge-triggered epoll says what has come: with \
+            it a waker can do without reading.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A loop was woken, and has not read the byte: it is in the pipe still. The loop goes \
-                       back to its wait, a hundred times over. Nothing else happens. How many of these \
-                       waits return at once?",
-            choices: &[
-                "None: the loop has been told of the byte already.",
-                "With poll all of them, with epoll none: epoll remembers what it has told.",
-                "All of them, however the pipe is watched: there is something to read.",
-                "All of them, unless the pipe is watched edge-triggered.",
-            ],
-            book: 3,
-            shows: "poll, and epoll unless told otherwise, say what is: the pipe can be read. A loop that \
-                    leaves the byte there never sleeps again, and burns a core. Edge-triggered epoll says \
-                    what has come: with it a waker can do without reading.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let (reader, writer) = lab.nonblocking_pipe(4096)?;
-            write(&writer, &[0])?;
-            lab.note("a wake: one byte in the pipe, which nobody reads");
-            let by_poll = rounds(lab, "poll", || {
-                Ok(poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], 100_u8)? > 0)
-            })?;
-            let level = watch(&reader, EpollFlags::empty())?;
-            let by_level = rounds(lab, "epoll", || is_reported(&level))?;
-            let edge = watch(&reader, EpollFlags::EPOLLET)?;
-            let told = is_reported(&edge)?;
-            lab.note(format!("EPOLLET, first wait: {}", if told { "ready" } else { "nothing" }));
-            lab.check(told, "edge-triggered: the wake itself is reported");
-            let by_edge = rounds(lab, "EPOLLET", || is_reported(&edge))?;
-            never_read(lab)?;
-            match (by_poll, by_level, by_edge) {
-                (0, 0, 0) => Ok(0),
-                (ROUNDS, 0, 0) => Ok(1),
-                (ROUNDS, ROUNDS, ROUNDS) => Ok(2),
-                (ROUNDS, ROUNDS, 0) => Ok(3),
-                other => Err(format!("so many waits returned at once: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let (reader, writer) = lab.nonblocking_pipe(4096)?;
+        write(&writer, &[0])?;
+        lab.note("a wake: one byte in the pipe, which nobody reads");
+        let by_poll = rounds(lab, "poll", || {
+            Ok(poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], 100_u8)? > 0)
+        })?;
+        let level = watch(&reader, EpollFlags::empty())?;
+        let by_level = rounds(lab, "epoll", || is_reported(&level))?;
+        let edge = watch(&reader, EpollFlags::EPOLLET)?;
+        let told = is_reported(&edge)?;
+        lab.note(format!("EPOLLET, first wait: {}", if told { "ready" } else { "nothing" }));
+        lab.check(told, "edge-triggered: the wake itself is reported");
+        let by_edge = rounds(lab, "EPOLLET", || is_reported(&edge))?;
+        never_read(lab)?;
+        match (by_poll, by_level, by_edge) {
+            (0, 0, 0) => Ok(0),
+            (ROUNDS, 0, 0) => Ok(1),
+            (ROUNDS, ROUNDS, ROUNDS) => Ok(2),
+            (ROUNDS, ROUNDS, 0) => Ok(3),
+            other => Err(format!("so many waits returned at once: {other:?}").into()),
+        }
+    })
 }
 
 /// A waker that is never read: an eventfd, watched edge-triggered.

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
-use experiments::{Axis, Lab, Plot, Question, Result, ask, cannot_ask, own_time, vary};
+use experiments::{Axis, Choice, Lab, Plot, Question, Result, ask, cannot_ask, own_time, vary};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -14,57 +14,59 @@ use nix::unistd::{SysconfVar, read, sysconf, write};
 const WAKES: usize = 65536;
 const PAGE: usize = 4096;
 
+const QUESTION: Question = Question {
+    question: "A waker is a pipe, or it is an eventfd. The loop is too busy to look, and 65536 wakes come. \
+               What does each of the two hold then?",
+    choices: &[
+        Choice::new("Both hold a mark: a wake that finds one there changes nothing."),
+        Choice::new("The pipe 65536 bytes, the eventfd as many numbers of 8 bytes: 512 KiB."),
+        Choice::new(
+            "The pipe 4096 bytes, one page, which is all that it takes; the eventfd a number of 8 \
+                     bytes.",
+        ),
+        Choice::new("The pipe 65536 bytes, in 16 pages of memory; the eventfd a number of 8 bytes."),
+    ],
+    book: 3,
+    shows: "A pipe stores bytes, and takes a page of memory whenever they need one; an eventfd adds to a \
+            number that it has anyway. A pipe also takes two descriptors, and an inode. In time there is \
+            less between them: each wake is a system call, and so is each drain.",
+    lane: "process",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A waker is a pipe, or it is an eventfd. The loop is too busy to look, and 65536 wakes \
-                       come. What does each of the two hold then?",
-            choices: &[
-                "Both hold a mark: a wake that finds one there changes nothing.",
-                "The pipe 65536 bytes, the eventfd as many numbers of 8 bytes: 512 KiB.",
-                "The pipe 4096 bytes, one page, which is all that it takes; the eventfd a number of 8 bytes.",
-                "The pipe 65536 bytes, in 16 pages of memory; the eventfd a number of 8 bytes.",
-            ],
-            book: 3,
-            shows: "A pipe stores bytes, and takes a page of memory whenever they need one; an eventfd adds to \
-                    a number that it has anyway. A pipe also takes two descriptors, and an inode. In time \
-                    there is less between them: each wake is a system call, and so is each drain.",
-            lane: "process",
-            roles: &[],
-        },
-        |lab| {
-            if sysconf(SysconfVar::PAGE_SIZE)? != Some(PAGE as i64) {
-                return Err(cannot_ask(format!("a page does not have {PAGE} bytes here")));
-            }
-            let before = lab.descriptors()?.len();
-            let pipe = Waker::pipe(lab)?;
-            let with_pipe = lab.descriptors()?.len();
-            let eventfd = Waker::eventfd()?;
-            let with_both = lab.descriptors()?.len();
-            let [two, one] = [with_pipe - before, with_both - with_pipe];
-            lab.note(format!("make a pipe: {two} descriptors; make an eventfd: {one}"));
-            lab.check((two, one) == (2, 1), "a pipe is two descriptors, an eventfd is one");
-            let alike =
-                [pipe.inode()? == Waker::pipe(lab)?.inode()?, eventfd.inode()? == Waker::eventfd()?.inode()?];
-            lab.check(alike == [false, true], "each pipe has an inode of its own; all eventfds share one");
-            let in_pipe = fill(lab, &pipe)?;
-            let in_eventfd = fill(lab, &eventfd)?;
-            lab.check(in_eventfd.number == Some(WAKES as u64), "the eventfd's number counts the wakes");
-            for waker in [&pipe, &eventfd] {
-                let ns = waker.time(1)?.round();
-                lab.note(format!("{}: a wake and its drain take {} ns", waker.name, vary("ns", ns)));
-            }
-            lab.draw(|| memory(&[&pipe, &eventfd]))?;
-            lab.draw(|| time(&[&pipe, &eventfd]))?;
-            match (in_pipe.bytes, in_pipe.pages, in_eventfd.bytes) {
-                (1, ..) if in_eventfd.number == Some(1) => Ok(0),
-                (WAKES, _, bytes) if bytes == 8 * WAKES => Ok(1),
-                (PAGE, _, 8) => Ok(2),
-                (WAKES, Some(16), 8) => Ok(3),
-                _ => Err(format!("none of the choices: {in_pipe:?}, {in_eventfd:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        if sysconf(SysconfVar::PAGE_SIZE)? != Some(PAGE as i64) {
+            return Err(cannot_ask(format!("a page does not have {PAGE} bytes here")));
+        }
+        let before = lab.descriptors()?.len();
+        let pipe = Waker::pipe(lab)?;
+        let with_pipe = lab.descriptors()?.len();
+        let eventfd = Waker::eventfd()?;
+        let with_both = lab.descriptors()?.len();
+        let [two, one] = [with_pipe - before, with_both - with_pipe];
+        lab.note(format!("make a pipe: {two} descriptors; make an eventfd: {one}"));
+        lab.check((two, one) == (2, 1), "a pipe is two descriptors, an eventfd is one");
+        let alike =
+            [pipe.inode()? == Waker::pipe(lab)?.inode()?, eventfd.inode()? == Waker::eventfd()?.inode()?];
+        lab.check(alike == [false, true], "each pipe has an inode of its own; all eventfds share one");
+        let in_pipe = fill(lab, &pipe)?;
+        let in_eventfd = fill(lab, &eventfd)?;
+        lab.check(in_eventfd.number == Some(WAKES as u64), "the eventfd's number counts the wakes");
+        for waker in [&pipe, &eventfd] {
+            let ns = waker.time(1)?.round();
+            lab.note(format!("{}: a wake and its drain take {} ns", waker.name, vary("ns", ns)));
+        }
+        lab.draw(|| memory(&[&pipe, &eventfd]))?;
+        lab.draw(|| time(&[&pipe, &eventfd]))?;
+        match (in_pipe.bytes, in_pipe.pages, in_eventfd.bytes) {
+            (1, ..) if in_eventfd.number == Some(1) => Ok(0),
+            (WAKES, _, bytes) if bytes == 8 * WAKES => Ok(1),
+            (PAGE, _, 8) => Ok(2),
+            (WAKES, Some(16), 8) => Ok(3),
+            _ => Err(format!("none of the choices: {in_pipe:?}, {in_eventfd:?}").into()),
+        }
+    })
 }
 
 struct Waker {

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::libc::{c_int, epoll_event, epoll_pwait};
 use nix::poll::{PollFd, PollFlags, poll, ppoll};
@@ -18,42 +18,44 @@ use nix::unistd::{read, write};
 static FLAG: AtomicBool = AtomicBool::new(false);
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
+const QUESTION: Question = Question {
+    question: "A signal handler sets a flag. The loop looks at the flag, which is clear, and goes to wait; \
+               the signal comes in between. Which of these waits end at once: poll; ppoll, which unblocks \
+               the signal for as long as it waits; poll of a pipe to which the handler writes; poll of a \
+               signalfd?",
+    choices: &[
+        Choice::new("All four: a signal ends a wait."),
+        Choice::new("The last two: the signal was there before the wait, so a descriptor has to tell of it."),
+        Choice::new(
+            "All but the first: there the handler is done when the wait begins, and nothing tells it \
+                     of the flag.",
+        ),
+        Choice::new("ppoll alone: it is the one that deals with the signal and the wait in a single call."),
+    ],
+    book: 2,
+    shows: "A handler that ran a moment before the wait cannot end it: the loop sleeps with its flag set. \
+            Either the signal stays blocked until the wait, or it leaves something behind that can be waited \
+            for. That is what a signal wakeup descriptor is for.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A signal handler sets a flag. The loop looks at the flag, which is clear, and goes to \
-                       wait; the signal comes in between. Which of these waits end at once: poll; ppoll, \
-                       which unblocks the signal for as long as it waits; poll of a pipe to which the handler \
-                       writes; poll of a signalfd?",
-            choices: &[
-                "All four: a signal ends a wait.",
-                "The last two: the signal was there before the wait, so a descriptor has to tell of it.",
-                "All but the first: there the handler is done when the wait begins, and nothing tells it of the flag.",
-                "ppoll alone: it is the one that deals with the signal and the wait in a single call.",
-            ],
-            book: 2,
-            shows: "A handler that ran a moment before the wait cannot end it: the loop sleeps with its flag \
-                    set. Either the signal stays blocked until the wait, or it leaves something behind that \
-                    can be waited for. That is what a signal wakeup descriptor is for.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
-            // SAFETY: the handler calls write(2) alone, and touches atomics; it replaces none that Rust relies on.
-            unsafe { sigaction(Signal::SIGUSR1, &action) }?;
-            let (poll, ppoll) = (with_poll(lab)?, with_ppoll(lab)?);
-            with_epoll_pwait(lab)?;
-            let ends = [poll, ppoll, with_pipe(lab)?, with_signalfd(lab)?];
-            match ends {
-                [true, true, true, true] => Ok(0),
-                [false, false, true, true] => Ok(1),
-                [false, true, true, true] => Ok(2),
-                [false, true, false, false] => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
+        // SAFETY: the handler calls write(2) alone, and touches atomics; it replaces none that Rust relies on.
+        unsafe { sigaction(Signal::SIGUSR1, &action) }?;
+        let (poll, ppoll) = (with_poll(lab)?, with_ppoll(lab)?);
+        with_epoll_pwait(lab)?;
+        let ends = [poll, ppoll, with_pipe(lab)?, with_signalfd(lab)?];
+        match ends {
+            [true, true, true, true] => Ok(0),
+            [false, false, true, true] => Ok(1),
+            [false, true, true, true] => Ok(2),
+            [false, true, false, false] => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 extern "C" fn handler(_: c_int) {

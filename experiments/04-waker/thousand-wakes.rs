@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::thread;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -12,43 +12,42 @@ use nix::unistd::{read, write};
 
 const WAKES: usize = 1000;
 
+const QUESTION: Question = Question {
+    question: "A loop is busy. Meanwhile other threads wake it a thousand times: each writes a byte into its \
+               pipe. Whenever epoll_wait reports the pipe, the loop reads all that is in it. How often is it \
+               reported? And how often would an eventfd be?",
+    choices: &[
+        Choice::new("A thousand times each: every write is an event."),
+        Choice::new("Once each."),
+        Choice::new("The pipe a thousand times; the eventfd once, since it adds up."),
+        Choice::new("The pipe never: it is full long before, and its writers wait for the loop."),
+    ],
+    book: 1,
+    shows: "Being ready is a state, not a count: there is something to read, or there is not. So a wake \
+            needs no room. Where the pipe is full the byte cannot be written, and the loop is going to wake \
+            up all the same.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A loop is busy. Meanwhile other threads wake it a thousand times: each writes a byte \
-                       into its pipe. Whenever epoll_wait reports the pipe, the loop reads all that is in \
-                       it. How often is it reported? And how often would an eventfd be?",
-            choices: &[
-                "A thousand times each: every write is an event.",
-                "Once each.",
-                "The pipe a thousand times; the eventfd once, since it adds up.",
-                "The pipe never: it is full long before, and its writers wait for the loop.",
-            ],
-            book: 1,
-            shows: "Being ready is a state, not a count: there is something to read, or there is not. So a \
-                    wake needs no room. Where the pipe is full the byte cannot be written, and the loop is \
-                    going to wake up all the same.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let (reader, writer) = lab.nonblocking_pipe(4096)?;
-            let by_pipe = busy(lab, "a byte each", &reader, &writer, &[0])?;
-            let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
-            let counter = OwnedFd::from(EventFd::from_flags(flags)?);
-            let by_counter = busy(lab, "1 each", &counter, &counter, &1_u64.to_ne_bytes())?;
-            lab.check(by_pipe.bytes == WAKES, "the pipe had a byte for every wake");
-            lab.check(by_counter.bytes == 8, "the eventfd had one number, of 8 bytes");
-            full(lab, &reader, &writer)?;
-            match (by_pipe.reports, by_counter.reports) {
-                (WAKES, WAKES) => Ok(0),
-                (1, 1) => Ok(1),
-                (WAKES, 1) => Ok(2),
-                (0, _) => Ok(3),
-                other => Err(format!("pipe and eventfd were reported so often: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let (reader, writer) = lab.nonblocking_pipe(4096)?;
+        let by_pipe = busy(lab, "a byte each", &reader, &writer, &[0])?;
+        let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+        let counter = OwnedFd::from(EventFd::from_flags(flags)?);
+        let by_counter = busy(lab, "1 each", &counter, &counter, &1_u64.to_ne_bytes())?;
+        lab.check(by_pipe.bytes == WAKES, "the pipe had a byte for every wake");
+        lab.check(by_counter.bytes == 8, "the eventfd had one number, of 8 bytes");
+        full(lab, &reader, &writer)?;
+        match (by_pipe.reports, by_counter.reports) {
+            (WAKES, WAKES) => Ok(0),
+            (1, 1) => Ok(1),
+            (WAKES, 1) => Ok(2),
+            (0, _) => Ok(3),
+            other => Err(format!("pipe and eventfd were reported so often: {other:?}").into()),
+        }
+    })
 }
 
 struct Seen {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::unistd::{dup2_raw, read, write};
@@ -12,59 +12,61 @@ use nix::unistd::{dup2_raw, read, write};
 /// How often the loop comes round before it has seen enough.
 const TURNS: usize = 100;
 
+const QUESTION: Question = Question {
+    question: "A loop watches descriptor 4, the read end of a pipe. Somewhere in the program there is a \
+               duplicate of it, descriptor 6. The loop closes 4 and is done with it. Then a byte is written \
+               into the pipe. What does epoll_wait report?",
+    choices: &[
+        Choice::new("Nothing: what is closed is taken out of every epoll."),
+        Choice::new("Descriptor 6, under which the pipe can still be read."),
+        Choice::new("Descriptor 4, once; then the kernel notices that it is closed."),
+        Choice::new(
+            "Descriptor 4, at every wait from now on; and 4 cannot be taken out, because it is \
+                     closed.",
+        ),
+    ],
+    book: 3,
+    shows: "epoll watches open file descriptions. The number is there to find the entry again, and is no \
+            promise that it is open. The entry goes with the last descriptor of its description, and until \
+            then only the same number for the same description can take it out. So take it out before you \
+            close.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A loop watches descriptor 4, the read end of a pipe. Somewhere in the program there is a \
-                       duplicate of it, descriptor 6. The loop closes 4 and is done with it. Then a byte is \
-                       written into the pipe. What does epoll_wait report?",
-            choices: &[
-                "Nothing: what is closed is taken out of every epoll.",
-                "Descriptor 6, under which the pipe can still be read.",
-                "Descriptor 4, once; then the kernel notices that it is closed.",
-                "Descriptor 4, at every wait from now on; and 4 cannot be taken out, because it is closed.",
-            ],
-            book: 3,
-            shows: "epoll watches open file descriptions. The number is there to find the entry again, and is \
-                    no promise that it is open. The entry goes with the last descriptor of its description, \
-                    and until then only the same number for the same description can take it out. So take it \
-                    out before you close.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let (epoll, reader, writer, duplicate) = closed(lab)?;
-            let number = reader;
-            write(&writer, b"x")?;
-            let mut named = Vec::new();
-            for _ in 0..TURNS {
-                named.extend(wait(&epoll)?);
-            }
-            let last = named.last().map_or("nothing".to_owned(), u64::to_string);
-            lab.note(format!("write a byte; {TURNS} waits: {} reports, of {last}", named.len()));
-            let by_old = take_out(&epoll, number);
-            let by_new = epoll.delete(&duplicate);
-            lab.note(format!(
-                "EPOLL_CTL_DEL of {number}: {}; of {}: {}",
-                done(by_old),
-                duplicate.as_raw_fd(),
-                done(by_new)
-            ));
-            lab.check(by_old == Err(Errno::EBADF), "the entry cannot be taken out by its old number: EBADF");
-            lab.check(by_new == Err(Errno::ENOENT), "nor by the duplicate's: ENOENT, it is another number");
-            lab.check(listed(&epoll)? == [number], "it is listed still, in /proc/self/fdinfo of the epoll");
-            reused(lab, &epoll, number, &duplicate)?;
-            ended(lab)?;
-            let (old, new) = (number as u64, duplicate.as_raw_fd() as u64);
-            match named[..] {
-                [] => Ok(0),
-                [first] if first == old => Ok(2),
-                _ if named == [new; TURNS] => Ok(1),
-                _ if named == [old; TURNS] && by_old.is_err() => Ok(3),
-                ref other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let (epoll, reader, writer, duplicate) = closed(lab)?;
+        let number = reader;
+        write(&writer, b"x")?;
+        let mut named = Vec::new();
+        for _ in 0..TURNS {
+            named.extend(wait(&epoll)?);
+        }
+        let last = named.last().map_or("nothing".to_owned(), u64::to_string);
+        lab.note(format!("write a byte; {TURNS} waits: {} reports, of {last}", named.len()));
+        let by_old = take_out(&epoll, number);
+        let by_new = epoll.delete(&duplicate);
+        lab.note(format!(
+            "EPOLL_CTL_DEL of {number}: {}; of {}: {}",
+            done(by_old),
+            duplicate.as_raw_fd(),
+            done(by_new)
+        ));
+        lab.check(by_old == Err(Errno::EBADF), "the entry cannot be taken out by its old number: EBADF");
+        lab.check(by_new == Err(Errno::ENOENT), "nor by the duplicate's: ENOENT, it is another number");
+        lab.check(listed(&epoll)? == [number], "it is listed still, in /proc/self/fdinfo of the epoll");
+        reused(lab, &epoll, number, &duplicate)?;
+        ended(lab)?;
+        let (old, new) = (number as u64, duplicate.as_raw_fd() as u64);
+        match named[..] {
+            [] => Ok(0),
+            [first] if first == old => Ok(2),
+            _ if named == [new; TURNS] => Ok(1),
+            _ if named == [old; TURNS] && by_old.is_err() => Ok(3),
+            ref other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// A pipe whose read end is watched, duplicated and closed: the epoll, the number that is closed, what is left.

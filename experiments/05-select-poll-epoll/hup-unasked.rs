@@ -4,7 +4,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask, events, hang_up};
+use experiments::{Choice, Lab, Question, Result, ask, events, hang_up};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket, socketpair};
 use nix::unistd::{read, write};
@@ -19,44 +19,43 @@ const HUP: EpollFlags = EpollFlags::EPOLLHUP;
 /// How often the loop comes round before it has seen enough.
 const TURNS: usize = 100;
 
+const QUESTION: Question = Question {
+    question: "A loop has read enough for now, and does not want to hear of a connection. It leaves it in \
+               the epoll and asks for no events: 0. Then the peer closes its end of the socket pair. What \
+               does epoll_wait report?",
+    choices: &[
+        Choice::new("Nothing: nothing was asked for."),
+        Choice::new("HUP, once."),
+        Choice::new("HUP, at every wait."),
+        Choice::new("IN, at every wait: the end of file can be read."),
+    ],
+    book: 2,
+    shows: "You choose between IN and OUT and what else you ask for. ERR and HUP come unasked, at every wait \
+            for as long as it is so. IN: a read would not wait, because there is something, or the end, or \
+            an error. OUT: there is room. Neither says how much.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A loop has read enough for now, and does not want to hear of a connection. It leaves it in \
-                       the epoll and asks for no events: 0. Then the peer closes its end of the socket pair. What \
-                       does epoll_wait report?",
-            choices: &[
-                "Nothing: nothing was asked for.",
-                "HUP, once.",
-                "HUP, at every wait.",
-                "IN, at every wait: the end of file can be read.",
-            ],
-            book: 2,
-            shows: "You choose between IN and OUT and what else you ask for. ERR and HUP come unasked, at every \
-                    wait for as long as it is so. IN: a read would not wait, because there is something, or \
-                    the end, or an error. OUT: there is room. Neither says how much.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let bits = [IN, OUT, ERR, HUP].map(|event| event.bits());
-            lab.check(bits == [1, 4, 8, 16], "IN, OUT, ERR and HUP are 1, 4, 8 and 16");
-            let seen = unasked(lab)?;
-            words(lab)?;
-            idle_out(lab)?;
-            lab.note("the other end is closed; asked for nothing, and for IN|OUT|RDHUP:");
-            pipes(lab)?;
-            pairs(lab)?;
-            tcp(lab)?;
-            match seen {
-                (NONE, 0) => Ok(0),
-                (HUP, 1) => Ok(1),
-                (HUP, TURNS) => Ok(2),
-                (IN, _) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let bits = [IN, OUT, ERR, HUP].map(|event| event.bits());
+        lab.check(bits == [1, 4, 8, 16], "IN, OUT, ERR and HUP are 1, 4, 8 and 16");
+        let seen = unasked(lab)?;
+        words(lab)?;
+        idle_out(lab)?;
+        lab.note("the other end is closed; asked for nothing, and for IN|OUT|RDHUP:");
+        pipes(lab)?;
+        pairs(lab)?;
+        tcp(lab)?;
+        match seen {
+            (NONE, 0) => Ok(0),
+            (HUP, 1) => Ok(1),
+            (HUP, TURNS) => Ok(2),
+            (IN, _) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// What is reported, and in how many of so many waits.

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask, cannot_ask, events};
+use experiments::{Choice, Lab, Question, Result, ask, cannot_ask, events};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -15,66 +15,65 @@ const TURNS: usize = 3;
 const WAYS: [(&str, EpollFlags); 3] =
     [("level", EpollFlags::empty()), ("edge", EpollFlags::EPOLLET), ("oneshot", EpollFlags::EPOLLONESHOT)];
 
+const QUESTION: Question = Question {
+    question: "A pipe is watched by three epolls: level-triggered, edge-triggered, and with EPOLLONESHOT. A \
+               byte comes, all three report it, and nobody reads it. Now a second byte comes. Which of them \
+               report the pipe again?",
+    choices: &[
+        Choice::new("All three: something has come."),
+        Choice::new(
+            "The level-triggered one alone: the pipe was ready before and is ready still, which is \
+                     no edge.",
+        ),
+        Choice::new("The level-triggered and the edge-triggered one."),
+        Choice::new("The edge-triggered one alone: nobody else asked to be told of what is new."),
+    ],
+    book: 2,
+    shows: "Level-triggered says what is, at every wait. Edge-triggered says that something has come, once \
+            each time; what you leave there is not mentioned again. Oneshot says one thing, and then nothing \
+            at all, not even that the writer is gone, until you arm it again.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A pipe is watched by three epolls: level-triggered, edge-triggered, and with \
-                       EPOLLONESHOT. A byte comes, all three report it, and nobody reads it. Now a second byte \
-                       comes. Which of them report the pipe again?",
-            choices: &[
-                "All three: something has come.",
-                "The level-triggered one alone: the pipe was ready before and is ready still, which is no edge.",
-                "The level-triggered and the edge-triggered one.",
-                "The edge-triggered one alone: nobody else asked to be told of what is new.",
-            ],
-            book: 2,
-            shows: "Level-triggered says what is, at every wait. Edge-triggered says that something has come, \
-                    once each time; what you leave there is not mentioned again. Oneshot says one thing, and \
-                    then nothing at all, not even that the writer is gone, until you arm it again.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let (reader, writer) = lab.nonblocking_pipe(4096)?;
-            let trio = Trio::watch(&reader)?;
-            lab.note(format!("one pipe, three epolls; after each step {TURNS} waits"));
-            write(&writer, b"a")?;
-            let first = trio.turns(lab, "write a byte")?;
-            lab.check(
-                first == [TURNS, 1, 1],
-                "a byte that stays: level says so each time, edge and oneshot once",
-            );
-            write(&writer, b"b")?;
-            let second = trio.turns(lab, "write a second one")?;
-            let by_counter = eventfd(lab)?;
-            if second[1] == 0 && by_counter == 2 && old_pipes()? {
-                return Err(cannot_ask("a pipe tells of a write into what is not empty since Linux 5.14"));
-            }
-            lab.check(by_counter == 2, "edge: each write is news, for an eventfd too");
-            read(&reader, &mut [0])?;
-            let after_read = trio.turns(lab, "read one of the two")?;
-            lab.check(after_read == [TURNS, 0, 0], "what is left in the pipe is news to nobody");
-            for (i, (_, how)) in WAYS.iter().enumerate() {
-                trio.0[i].modify(&reader, &mut EpollEvent::new(EpollFlags::EPOLLIN | *how, 0))?;
-            }
-            let armed = trio.turns(lab, "EPOLL_CTL_MOD, same flags")?;
-            lab.check(armed == [TURNS, 1, 1], "MOD arms oneshot again; it makes edge look again too");
-            drop(writer);
-            let closed = trio.turns(lab, "close the write end")?;
-            lab.check(
-                closed == [TURNS, 1, 0],
-                "a spent oneshot does not even report that the writer is gone",
-            );
-            drained(lab)?;
-            match second.map(|reports| reports > 0) {
-                [true, true, true] => Ok(0),
-                [true, false, false] => Ok(1),
-                [true, true, false] => Ok(2),
-                [false, true, false] => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let (reader, writer) = lab.nonblocking_pipe(4096)?;
+        let trio = Trio::watch(&reader)?;
+        lab.note(format!("one pipe, three epolls; after each step {TURNS} waits"));
+        write(&writer, b"a")?;
+        let first = trio.turns(lab, "write a byte")?;
+        lab.check(
+            first == [TURNS, 1, 1],
+            "a byte that stays: level says so each time, edge and oneshot once",
+        );
+        write(&writer, b"b")?;
+        let second = trio.turns(lab, "write a second one")?;
+        let by_counter = eventfd(lab)?;
+        if second[1] == 0 && by_counter == 2 && old_pipes()? {
+            return Err(cannot_ask("a pipe tells of a write into what is not empty since Linux 5.14"));
+        }
+        lab.check(by_counter == 2, "edge: each write is news, for an eventfd too");
+        read(&reader, &mut [0])?;
+        let after_read = trio.turns(lab, "read one of the two")?;
+        lab.check(after_read == [TURNS, 0, 0], "what is left in the pipe is news to nobody");
+        for (i, (_, how)) in WAYS.iter().enumerate() {
+            trio.0[i].modify(&reader, &mut EpollEvent::new(EpollFlags::EPOLLIN | *how, 0))?;
+        }
+        let armed = trio.turns(lab, "EPOLL_CTL_MOD, same flags")?;
+        lab.check(armed == [TURNS, 1, 1], "MOD arms oneshot again; it makes edge look again too");
+        drop(writer);
+        let closed = trio.turns(lab, "close the write end")?;
+        lab.check(closed == [TURNS, 1, 0], "a spent oneshot does not even report that the writer is gone");
+        drained(lab)?;
+        match second.map(|reports| reports > 0) {
+            [true, true, true] => Ok(0),
+            [true, false, false] => Ok(1),
+            [true, true, false] => Ok(2),
+            [false, true, false] => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// The epolls that watch one pipe, in the order of `WAYS`.

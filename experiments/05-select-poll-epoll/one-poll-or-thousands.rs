@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use experiments::{Lab, Question, Result, ask, cannot_ask, vary};
+use experiments::{Choice, Lab, Question, Result, ask, cannot_ask, vary};
 use nix::errno::Errno;
 use nix::libc::{SYS_epoll_pwait2, epoll_event, sigset_t, syscall};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -21,45 +21,44 @@ const ATTEMPTS: usize = 10;
 /// nothing left to wait for.
 const PATIENCE: usize = 200;
 
+const QUESTION: Question = Question {
+    question: "Nothing happens in a loop but a timer, which is due in 4.9 ms. epoll_wait takes a timeout in \
+               whole milliseconds, so the loop waits for 4, then for what is left, and so on until the timer \
+               is due. How often does it call epoll_wait?",
+    choices: &[
+        Choice::new("Once: the kernel sleeps a little longer than it is told in any case."),
+        Choice::new("Twice: 4 ms, and then the rest."),
+        Choice::new("Five times: four of them for 4 ms in all, and one for the rest."),
+        Choice::new("Hundreds or thousands of times."),
+    ],
+    book: 3,
+    shows: "What is left after 4 ms is 0.9 ms, and the whole milliseconds of that are 0: the wait returns at \
+            once, and so does the next. Rounded up, the loop waits once, and is up to a millisecond late. \
+            epoll_pwait2 takes nanoseconds: once, and nearly on time.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "Nothing happens in a loop but a timer, which is due in 4.9 ms. epoll_wait takes a timeout in \
-                       whole milliseconds, so the loop waits for 4, then for what is left, and so on until the \
-                       timer is due. How often does it call epoll_wait?",
-            choices: &[
-                "Once: the kernel sleeps a little longer than it is told in any case.",
-                "Twice: 4 ms, and then the rest.",
-                "Five times: four of them for 4 ms in all, and one for the rest.",
-                "Hundreds or thousands of times.",
-            ],
-            book: 3,
-            shows: "What is left after 4 ms is 0.9 ms, and the whole milliseconds of that are 0: the wait \
-                    returns at once, and so does the next. Rounded up, the loop waits once, and is up to a \
-                    millisecond late. epoll_pwait2 takes nanoseconds: once, and nearly on time.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-            let cut = polls(&epoll, DEADLINE, cut_off, PATIENCE, |seen| seen.most > 5)?;
-            lab.note(format!("due in 4.9 ms, the rest cut off: {} waits", vary("waits", cut.most)));
-            for (name, wait) in [("rounded up", rounded_up as Wait), ("epoll_pwait2", exact)] {
-                let seen = polls(&epoll, DEADLINE, wait, ATTEMPTS, |_| false)?;
-                lab.note(format!("{name}: {} wait, {} times of {ATTEMPTS}", seen.most, seen.once));
-                lab.check(seen.once == ATTEMPTS, format!("{name}: it waits once, every time"));
-            }
-            lateness(lab, &epoll)?;
-            special(lab)?;
-            match cut.most {
-                1 => Ok(0),
-                2 => Ok(1),
-                5 => Ok(2),
-                0 => Err("no wait at all".into()),
-                _ => Ok(3),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let cut = polls(&epoll, DEADLINE, cut_off, PATIENCE, |seen| seen.most > 5)?;
+        lab.note(format!("due in 4.9 ms, the rest cut off: {} waits", vary("waits", cut.most)));
+        for (name, wait) in [("rounded up", rounded_up as Wait), ("epoll_pwait2", exact)] {
+            let seen = polls(&epoll, DEADLINE, wait, ATTEMPTS, |_| false)?;
+            lab.note(format!("{name}: {} wait, {} times of {ATTEMPTS}", seen.most, seen.once));
+            lab.check(seen.once == ATTEMPTS, format!("{name}: it waits once, every time"));
+        }
+        lateness(lab, &epoll)?;
+        special(lab)?;
+        match cut.most {
+            1 => Ok(0),
+            2 => Ok(1),
+            5 => Ok(2),
+            0 => Err("no wait at all".into()),
+            _ => Ok(3),
+        }
+    })
 }
 
 /// What several attempts had in common.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask, events};
+use experiments::{Choice, Lab, Question, Result, ask, events};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
@@ -14,61 +14,61 @@ use nix::sys::stat::{SFlag, fstat};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::write;
 
+const QUESTION: Question = Question {
+    question: "A program reads its standard input in a loop, with epoll. Today somebody starts it with the \
+               input from a file, tomorrow with /dev/null. Can these two be watched? And can an epoll watch \
+               another epoll?",
+    choices: &[
+        Choice::new("All three: whatever has a number can be watched, and a file is always ready."),
+        Choice::new(
+            "The file and /dev/null, which are always ready; an epoll cannot be watched, or there \
+                     would be no end.",
+        ),
+        Choice::new("The epoll alone; epoll_ctl refuses the file and /dev/null."),
+        Choice::new("None: epoll is for sockets and pipes."),
+    ],
+    book: 2,
+    shows: "What can be watched is what can say when it becomes ready. A file on a disk cannot, so epoll \
+            refuses it, and poll and select call it ready always, which is not to say that a read takes no \
+            time. An epoll can say it: it is ready when it has something to report.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A program reads its standard input in a loop, with epoll. Today somebody starts it with the \
-                       input from a file, tomorrow with /dev/null. Can these two be watched? And can an epoll \
-                       watch another epoll?",
-            choices: &[
-                "All three: whatever has a number can be watched, and a file is always ready.",
-                "The file and /dev/null, which are always ready; an epoll cannot be watched, or there would be no end.",
-                "The epoll alone; epoll_ctl refuses the file and /dev/null.",
-                "None: epoll is for sockets and pipes.",
-            ],
-            book: 2,
-            shows: "What can be watched is what can say when it becomes ready. A file on a disk cannot, so epoll \
-                    refuses it, and poll and select call it ready always, which is not to say that a read \
-                    takes no time. An epoll can say it: it is ready when it has something to report.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let file = lab.file(b"some text")?;
-            let (regular, directory) =
-                (row(lab, "a file", &file)?, row(lab, "a directory", File::open("/")?)?);
-            let null = row(lab, "/dev/null", File::options().read(true).write(true).open("/dev/null")?)?;
-            lab.check(
-                [&regular, &directory, &null].iter().all(|seen| seen.epoll == Err(Errno::EPERM)),
-                "epoll refuses what is always ready: EPERM",
-            );
-            lab.check(
-                [&regular, &directory, &null]
-                    .iter()
-                    .all(|seen| seen.poll == (true, true) && seen.select == (true, true)),
-                "poll and select take it, and call it ready for both",
-            );
-            let mounts = File::open("/proc/self/mounts")?;
-            let is_regular =
-                SFlag::from_bits_truncate(fstat(&mounts)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
-            let seen = row(lab, "/proc/self/mounts", &mounts)?;
-            lab.check(
-                is_regular && seen.epoll.is_ok(),
-                "it is not a matter of type: of regular files too, one that has news can be watched",
-            );
-            let counter = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-            let idle = row(lab, "an eventfd that holds 0", &counter)?;
-            lab.check(idle.poll == (false, true), "an eventfd has room, and nothing to read");
-            let levels = nested(lab)?;
-            match (regular.epoll.is_ok(), null.epoll.is_ok(), levels > 1) {
-                (true, true, true) => Ok(0),
-                (true, true, false) => Ok(1),
-                (false, false, true) => Ok(2),
-                (false, false, false) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let file = lab.file(b"some text")?;
+        let (regular, directory) = (row(lab, "a file", &file)?, row(lab, "a directory", File::open("/")?)?);
+        let null = row(lab, "/dev/null", File::options().read(true).write(true).open("/dev/null")?)?;
+        lab.check(
+            [&regular, &directory, &null].iter().all(|seen| seen.epoll == Err(Errno::EPERM)),
+            "epoll refuses what is always ready: EPERM",
+        );
+        lab.check(
+            [&regular, &directory, &null]
+                .iter()
+                .all(|seen| seen.poll == (true, true) && seen.select == (true, true)),
+            "poll and select take it, and call it ready for both",
+        );
+        let mounts = File::open("/proc/self/mounts")?;
+        let is_regular = SFlag::from_bits_truncate(fstat(&mounts)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+        let seen = row(lab, "/proc/self/mounts", &mounts)?;
+        lab.check(
+            is_regular && seen.epoll.is_ok(),
+            "it is not a matter of type: of regular files too, one that has news can be watched",
+        );
+        let counter = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+        let idle = row(lab, "an eventfd that holds 0", &counter)?;
+        lab.check(idle.poll == (false, true), "an eventfd has room, and nothing to read");
+        let levels = nested(lab)?;
+        match (regular.epoll.is_ok(), null.epoll.is_ok(), levels > 1) {
+            (true, true, true) => Ok(0),
+            (true, true, false) => Ok(1),
+            (false, false, true) => Ok(2),
+            (false, false, false) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// What each of the three says of a descriptor: readable, and writable.

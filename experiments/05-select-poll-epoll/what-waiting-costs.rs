@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use experiments::{Axis, Lab, Plot, Question, Result, ask, cannot_ask, own_time, vary};
+use experiments::{Axis, Choice, Lab, Plot, Question, Result, ask, cannot_ask, own_time, vary};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -25,58 +25,57 @@ const READY: [usize; 7] = [1, 3, 10, 30, 100, 300, 1000];
 /// What else a process has open while this is asked.
 const OTHERS: usize = 16;
 
+const QUESTION: Question = Question {
+    question: "A loop watches ten connections, and asks select, poll or epoll which are ready: one is. Then \
+               it watches a thousand, and again one is ready. With which of the three does the question take \
+               about as long as before?",
+    choices: &[
+        Choice::new("With all three: the kernel knows which one is ready."),
+        Choice::new("With epoll alone."),
+        Choice::new("With poll and epoll: select is the old one."),
+        Choice::new("With none of them: a thousand connections have to be looked at, whoever asks."),
+    ],
+    book: 1,
+    shows: "All three sleep until something happens; none of them looks every so often. What differs is one \
+            call. select and poll are told with each call what to watch, and go through all of it. epoll was \
+            told before, and is itself told what becomes ready: it goes through that. Where all are ready, \
+            that is no shorter.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A loop watches ten connections, and asks select, poll or epoll which are ready: one is. \
-                       Then it watches a thousand, and again one is ready. With which of the three does the \
-                       question take about as long as before?",
-            choices: &[
-                "With all three: the kernel knows which one is ready.",
-                "With epoll alone.",
-                "With poll and epoll: select is the old one.",
-                "With none of them: a thousand connections have to be looked at, whoever asks.",
-            ],
-            book: 1,
-            shows: "All three sleep until something happens; none of them looks every so often. What differs is \
-                    one call. select and poll are told with each call what to watch, and go through all of \
-                    it. epoll was told before, and is itself told what becomes ready: it goes through that. \
-                    Where all are ready, that is no shorter.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let limit = raise_limit()?;
-            let crowd = (0..MANY).map(|_| idle()).collect::<Result<Vec<_>>>()?;
-            they_sleep(lab, &crowd)?;
-            write(&crowd[0], &1_u64.to_ne_bytes())?;
-            let (few, many) = few_and_many(&crowd)?;
-            lab.note(format!("one of {FEW} is ready: {}", said(&few)));
-            lab.note(format!("one of {MANY}: {}", said(&many)));
-            let all = with_ready(&crowd, MANY)?;
-            lab.note(format!("{MANY} of {MANY}: {}", said(&all)));
-            if traced()? {
-                return Err(cannot_ask(
-                    "somebody traces this process, and that takes longer than any of the calls",
-                ));
-            }
-            let said = format!("of {MANY}, poll takes more than {GROWS} times as long as epoll");
-            lab.check(many[1] > GROWS * many[2], said);
-            lab.check(
-                all[2] > GROWS * many[2] && all[2] * 4.0 > all[1],
-                "epoll's time grows with those that are ready; with all of them it saves nothing",
-            );
-            lab.draw(|| against_watched(crowd, limit))?;
-            lab.draw(against_ready)?;
-            match [0, 1, 2].map(|i| many[i] > GROWS * few[i]) {
-                [false, false, false] => Ok(0),
-                [true, true, false] => Ok(1),
-                [true, false, false] => Ok(2),
-                [true, true, true] => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let limit = raise_limit()?;
+        let crowd = (0..MANY).map(|_| idle()).collect::<Result<Vec<_>>>()?;
+        they_sleep(lab, &crowd)?;
+        write(&crowd[0], &1_u64.to_ne_bytes())?;
+        let (few, many) = few_and_many(&crowd)?;
+        lab.note(format!("one of {FEW} is ready: {}", said(&few)));
+        lab.note(format!("one of {MANY}: {}", said(&many)));
+        let all = with_ready(&crowd, MANY)?;
+        lab.note(format!("{MANY} of {MANY}: {}", said(&all)));
+        if traced()? {
+            return Err(cannot_ask(
+                "somebody traces this process, and that takes longer than any of the calls",
+            ));
+        }
+        let said = format!("of {MANY}, poll takes more than {GROWS} times as long as epoll");
+        lab.check(many[1] > GROWS * many[2], said);
+        lab.check(
+            all[2] > GROWS * many[2] && all[2] * 4.0 > all[1],
+            "epoll's time grows with those that are ready; with all of them it saves nothing",
+        );
+        lab.draw(|| against_watched(crowd, limit))?;
+        lab.draw(against_ready)?;
+        match [0, 1, 2].map(|i| many[i] > GROWS * few[i]) {
+            [false, false, false] => Ok(0),
+            [true, true, false] => Ok(1),
+            [true, false, false] => Ok(2),
+            [true, true, true] => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// Have as many descriptors as this process may raise its own limit to, and say how many.

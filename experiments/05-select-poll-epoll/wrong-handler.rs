@@ -4,59 +4,58 @@ use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::unistd::{read, write};
 
+const QUESTION: Question = Question {
+    question: "A loop keeps its handlers by descriptor number. Two connections are ready, and epoll_wait \
+               reports both: first A, then B. The handler of A closes B and opens a new connection, C, which \
+               is given the number that B had. Now it is the turn of the second event. Whom does the loop \
+               call?",
+    choices: &[
+        Choice::new("Nobody: with the close, the kernel has taken the event of B back."),
+        Choice::new("The handler of B, since the event was B's."),
+        Choice::new("The handler of C, to which nothing has happened."),
+        Choice::new("Nobody: the kernel gives a number out again only after the next epoll_wait."),
+    ],
+    book: 2,
+    shows: "What epoll_wait has written into your array is yours; the kernel does not come back to mend it. \
+            A number says who has it now, and not who had it then. epoll carries 64 bits for you: put into \
+            them what a new connection cannot have, and an event of the old one is recognised.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A loop keeps its handlers by descriptor number. Two connections are ready, and epoll_wait \
-                       reports both: first A, then B. The handler of A closes B and opens a new connection, C, \
-                       which is given the number that B had. Now it is the turn of the second event. Whom does \
-                       the loop call?",
-            choices: &[
-                "Nobody: with the close, the kernel has taken the event of B back.",
-                "The handler of B, since the event was B's.",
-                "The handler of C, to which nothing has happened.",
-                "Nobody: the kernel gives a number out again only after the next epoll_wait.",
-            ],
-            book: 2,
-            shows: "What epoll_wait has written into your array is yours; the kernel does not come back to mend \
-                    it. A number says who has it now, and not who had it then. epoll carries 64 bits for you: put \
-                    into them what a new connection cannot have, and an event of the old one is recognised.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            lab.note("the 64 bits of each event have the descriptor's number");
-            let by_number = batch(lab, Tokens::Number, Farewell::Close)?;
-            lab.note("the same, but B is taken out of the epoll before it is closed");
-            let deleted = batch(lab, Tokens::Number, Farewell::DeleteAndClose)?;
-            lab.check(
-                deleted == by_number,
-                "EPOLL_CTL_DEL before close does not help: the event is in the array already",
-            );
-            lab.note("the 64 bits have a place in a table, and how often it was given out");
-            let by_generation = batch(lab, Tokens::Generation, Farewell::Close)?;
-            lab.check(
-                by_generation.called.is_none(),
-                "with a generation in the 64 bits, the event reaches nobody",
-            );
-            lab.check(
-                by_number.read == Some(Err(Errno::EAGAIN)),
-                "who is called by mistake, and reads, finds nothing there: EAGAIN",
-            );
-            match (by_number.same_number, by_number.called) {
-                (false, _) => Ok(3),
-                (true, None) => Ok(0),
-                (true, Some("B")) => Ok(1),
-                (true, Some("C")) => Ok(2),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        lab.note("the 64 bits of each event have the descriptor's number");
+        let by_number = batch(lab, Tokens::Number, Farewell::Close)?;
+        lab.note("the same, but B is taken out of the epoll before it is closed");
+        let deleted = batch(lab, Tokens::Number, Farewell::DeleteAndClose)?;
+        lab.check(
+            deleted == by_number,
+            "EPOLL_CTL_DEL before close does not help: the event is in the array already",
+        );
+        lab.note("the 64 bits have a place in a table, and how often it was given out");
+        let by_generation = batch(lab, Tokens::Generation, Farewell::Close)?;
+        lab.check(
+            by_generation.called.is_none(),
+            "with a generation in the 64 bits, the event reaches nobody",
+        );
+        lab.check(
+            by_number.read == Some(Err(Errno::EAGAIN)),
+            "who is called by mistake, and reads, finds nothing there: EAGAIN",
+        );
+        match (by_number.same_number, by_number.called) {
+            (false, _) => Ok(3),
+            (true, None) => Ok(0),
+            (true, Some("B")) => Ok(1),
+            (true, Some("C")) => Ok(2),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// What the loop puts into the 64 bits that an event carries.

@@ -4,37 +4,36 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask, hang_up, vary};
+use experiments::{Choice, Lab, Question, Result, ask, hang_up, vary};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{SockFlag, accept4, getsockopt, setsockopt, sockopt};
 use nix::unistd::read;
 
+const QUESTION: Question = Question {
+    question: "A client connects, changes its mind and resets the connection, all before the server comes to \
+               accept. Then the server does. What does accept say?",
+    choices: &[
+        Choice::new("ECONNABORTED, which its man page lists for this."),
+        Choice::new("EAGAIN: the connection has gone, and the kernel has taken it out of the queue."),
+        Choice::new("A socket, as ever; to read from it is ECONNRESET."),
+        Choice::new("A socket, as ever; to read from it is the end of file."),
+    ],
+    book: 2,
+    shows: "The reset closes the connection and leaves it in the queue. On Linux accept hands it out, and \
+            what happened is told by the first read. A server has to be ready for both: elsewhere \
+            ECONNABORTED is what accept says.",
+    lane: "server",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A client connects, changes its mind and resets the connection, all before the server comes \
-                       to accept. Then the server does. What does accept say?",
-            choices: &[
-                "ECONNABORTED, which its man page lists for this.",
-                "EAGAIN: the connection has gone, and the kernel has taken it out of the queue.",
-                "A socket, as ever; to read from it is ECONNRESET.",
-                "A socket, as ever; to read from it is the end of file.",
-            ],
-            book: 2,
-            shows: "The reset closes the connection and leaves it in the queue. On Linux accept hands it out, and \
-                    what happened is told by the first read. A server has to be ready for both: elsewhere \
-                    ECONNABORTED is what accept says.",
-            lane: "server",
-            roles: &[],
-        },
-        |lab| {
-            let choice = aborted(lab)?;
-            inherited(lab)?;
-            Ok(choice)
-        },
-    )
+    ask(QUESTION, |lab| {
+        let choice = aborted(lab)?;
+        inherited(lab)?;
+        Ok(choice)
+    })
 }
 
 fn aborted(lab: &Lab) -> Result<usize> {

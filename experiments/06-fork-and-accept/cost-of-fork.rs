@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::time::Duration;
 use std::{fs, io};
 
-use experiments::{Axis, Lab, Plot, Question, Result, ask, cannot_ask, own_time, vary};
+use experiments::{Axis, Choice, Lab, Plot, Question, Result, ask, cannot_ask, own_time, vary};
 use nix::errno::Errno;
 use nix::libc::{self, c_void};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
@@ -22,54 +22,52 @@ const LARGEST: usize = 1024;
 /// Of so many the least is taken: what else the machine does makes a call slower, and none faster.
 const TIMES: usize = 5;
 
+const QUESTION: Question = Question {
+    question: "A process uses 1 MiB of memory, and later 256 MiB. Each time it forks a child that does \
+               nothing, and starts a program with std's Command. Which of the two costs it more the second \
+               time?",
+    choices: &[
+        Choice::new("Neither: memory is copied when it is written to, and nobody writes."),
+        Choice::new("The fork, which copies the table of pages. Command does not."),
+        Choice::new("Both: to start a program is to fork, and then to exec."),
+        Choice::new("Command, as a new program needs memory of its own. The fork does not."),
+    ],
+    book: 1,
+    shows: "fork copies no page, but the table that has an entry for each page in use. Command lends its \
+            child the memory until the exec, and copies no table; with a pre_exec closure it has to fork.",
+    lane: "parent",
+    roles: &[("nothing", |_| Ok(0))],
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A process uses 1 MiB of memory, and later 256 MiB. Each time it forks a child that \
-                       does nothing, and starts a program with std's Command. Which of the two costs it more \
-                       the second time?",
-            choices: &[
-                "Neither: memory is copied when it is written to, and nobody writes.",
-                "The fork, which copies the table of pages. Command does not.",
-                "Both: to start a program is to fork, and then to exec.",
-                "Command, as a new program needs memory of its own. The fork does not.",
-            ],
-            book: 1,
-            shows: "fork copies no page, but the table that has an entry for each page in use. Command lends \
-                    its child the memory until the exec, and copies no table; with a pre_exec closure it has \
-                    to fork.",
-            lane: "parent",
-            roles: &[("nothing", |_| Ok(0))],
-        },
-        |lab| {
-            if sysconf(SysconfVar::PAGE_SIZE)? != Some(PAGE as i64) {
-                return Err(cannot_ask(format!("a page does not have {PAGE} bytes here")));
-            }
-            if available()? < 2 * LARGE {
-                return Err(cannot_ask("there is too little memory here to use 256 MiB of it"));
-            }
-            let mut memory = Memory::map(LARGE, MmapAdvise::MADV_NOHUGEPAGE)?;
-            let [small, large] = [1, LARGE].map(|size| costs(lab, &mut memory, size));
-            let (small, large) = (small?, large?);
-            // An entry has 8 bytes. Half of them will do: a part of the table may have been there before.
-            let entries = (LARGE - 1) * MIB / PAGE * 8 / 1024;
-            lab.check(
-                large.tables > small.tables + entries / 2,
-                "the child is born with a page table for all of its parent's memory",
-            );
-            let grows = |cost: fn(&Costs) -> Duration| cost(&large) > 4 * cost(&small);
-            lab.check(grows(|costs| costs.pre_exec), "Command with a pre_exec closure costs more too");
-            drop(memory);
-            let nothing = nothing(lab)?;
-            lab.draw(|| chart(nothing))?;
-            Ok(match (grows(|costs| costs.fork), grows(|costs| costs.command)) {
-                (false, false) => 0,
-                (true, false) => 1,
-                (true, true) => 2,
-                (false, true) => 3,
-            })
-        },
-    )
+    ask(QUESTION, |lab| {
+        if sysconf(SysconfVar::PAGE_SIZE)? != Some(PAGE as i64) {
+            return Err(cannot_ask(format!("a page does not have {PAGE} bytes here")));
+        }
+        if available()? < 2 * LARGE {
+            return Err(cannot_ask("there is too little memory here to use 256 MiB of it"));
+        }
+        let mut memory = Memory::map(LARGE, MmapAdvise::MADV_NOHUGEPAGE)?;
+        let [small, large] = [1, LARGE].map(|size| costs(lab, &mut memory, size));
+        let (small, large) = (small?, large?);
+        // An entry has 8 bytes. Half of them will do: a part of the table may have been there before.
+        let entries = (LARGE - 1) * MIB / PAGE * 8 / 1024;
+        lab.check(
+            large.tables > small.tables + entries / 2,
+            "the child is born with a page table for all of its parent's memory",
+        );
+        let grows = |cost: fn(&Costs) -> Duration| cost(&large) > 4 * cost(&small);
+        lab.check(grows(|costs| costs.pre_exec), "Command with a pre_exec closure costs more too");
+        drop(memory);
+        let nothing = nothing(lab)?;
+        lab.draw(|| chart(nothing))?;
+        Ok(match (grows(|costs| costs.fork), grows(|costs| costs.command)) {
+            (false, false) => 0,
+            (true, false) => 1,
+            (true, true) => 2,
+            (false, true) => 3,
+        })
+    })
 }
 
 /// What the process pays, in time of its own: others may have the core meanwhile.

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 use std::ptr;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
@@ -14,78 +14,78 @@ use nix::unistd::{pipe2, write};
 /// How often to see whether the loop goes to sleep.
 const TURNS: usize = 1000;
 
+const QUESTION: Question = Question {
+    question: "A process makes an epoll, puts a pipe into it, and forks. The child takes that pipe out, \
+               since it has no use for it, and puts in a pipe that it has made itself. What does the parent \
+               find?",
+    choices: &[
+        Choice::new("Its epoll as it was: the child has changed a copy."),
+        Choice::new("Its own pipe is gone. Of the child's it is told nothing, since it does not have it."),
+        Choice::new("Its own pipe is gone. It is told of the child's, and takes that out again."),
+        Choice::new(
+            "Its own pipe is gone. It is told of the child's, and can neither take it out nor sleep.",
+        ),
+    ],
+    book: 3,
+    shows: "An epoll is an open file description. fork copies the descriptor; the list of what is watched is \
+            one for both. An entry is a number and the file that was behind it where it was put in, and it \
+            stays until that file is closed, whoever has it. So make the epoll after the fork.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A process makes an epoll, puts a pipe into it, and forks. The child takes that pipe \
-                       out, since it has no use for it, and puts in a pipe that it has made itself. What \
-                       does the parent find?",
-            choices: &[
-                "Its epoll as it was: the child has changed a copy.",
-                "Its own pipe is gone. Of the child's it is told nothing, since it does not have it.",
-                "Its own pipe is gone. It is told of the child's, and takes that out again.",
-                "Its own pipe is gone. It is told of the child's, and can neither take it out nor sleep.",
-            ],
-            book: 3,
-            shows: "An epoll is an open file description. fork copies the descriptor; the list of what is \
-                    watched is one for both. An entry is a number and the file that was behind it where it was \
-                    put in, and it stays until that file is closed, whoever has it. So make the epoll after \
-                    the fork.",
-            lane: "parent",
-            roles: &[],
-        },
-        |lab| {
-            let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-            let (own, _writer) = ready_pipe()?;
-            put_in(&epoll, &own)?;
-            let number = own.as_raw_fd();
-            lab.note(format!("an epoll; put in a pipe, {number}"));
-            tell(lab, told(&epoll)?);
-            let [changed, end] = [lab.gate()?, lab.gate()?];
-            let child = lab.fork("child", |lab| {
-                epoll.delete(&own)?;
-                lab.note(format!("take out {number}"));
-                let (pipe, _writer) = ready_pipe()?;
-                put_in(&epoll, &pipe)?;
-                lab.note(format!("put in a pipe of its own, {}", pipe.as_raw_fd()));
-                changed.open()?;
-                end.pass()?;
-                Ok(0)
-            })?;
-            changed.pass()?;
-            let after = told(&epoll)?;
-            tell(lab, after);
-            let taken_out = after.map_or(Ok(()), |number| take_out(lab, &epoll, number));
-            let turns = (0..TURNS).map_while(|_| told(&epoll).transpose()).count();
-            lab.note(format!("epoll_wait, over and over: ready {turns} times of {TURNS}"));
-            // The numbers that the child's pipe took are the lowest ones that are free here.
-            let (other, _other_writer) = pipe2(OFlag::O_CLOEXEC)?;
-            lab.note(format!("make another pipe, which is empty: {}", other.as_raw_fd()));
-            lab.check(
-                Some(other.as_raw_fd()) == after && told(&epoll)? == after,
-                "the child's number may be another file's in the parent, and it is told of that number",
-            );
-            let other = take_out(lab, &epoll, other.as_raw_fd());
-            lab.check(other == Err(Errno::ENOENT), "and that file is none that the epoll knows");
+    ask(QUESTION, |lab| {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let (own, _writer) = ready_pipe()?;
+        put_in(&epoll, &own)?;
+        let number = own.as_raw_fd();
+        lab.note(format!("an epoll; put in a pipe, {number}"));
+        tell(lab, told(&epoll)?);
+        let [changed, end] = [lab.gate()?, lab.gate()?];
+        let child = lab.fork("child", |lab| {
+            epoll.delete(&own)?;
+            lab.note(format!("take out {number}"));
+            let (pipe, _writer) = ready_pipe()?;
+            put_in(&epoll, &pipe)?;
+            lab.note(format!("put in a pipe of its own, {}", pipe.as_raw_fd()));
+            changed.open()?;
+            end.pass()?;
+            Ok(0)
+        })?;
+        changed.pass()?;
+        let after = told(&epoll)?;
+        tell(lab, after);
+        let taken_out = after.map_or(Ok(()), |number| take_out(lab, &epoll, number));
+        let turns = (0..TURNS).map_while(|_| told(&epoll).transpose()).count();
+        lab.note(format!("epoll_wait, over and over: ready {turns} times of {TURNS}"));
+        // The numbers that the child's pipe took are the lowest ones that are free here.
+        let (other, _other_writer) = pipe2(OFlag::O_CLOEXEC)?;
+        lab.note(format!("make another pipe, which is empty: {}", other.as_raw_fd()));
+        lab.check(
+            Some(other.as_raw_fd()) == after && told(&epoll)? == after,
+            "the child's number may be another file's in the parent, and it is told of that number",
+        );
+        let other = take_out(lab, &epoll, other.as_raw_fd());
+        lab.check(other == Err(Errno::ENOENT), "and that file is none that the epoll knows");
 
-            end.open()?;
-            child.status(lab)?;
-            let at_last = told(&epoll)?;
-            tell(lab, at_last);
-            lab.check(at_last.is_none(), "when the child has ended, its pipe is closed, and its entry gone");
-            put_in(&epoll, &own)?;
-            lab.note(format!("put in {number} again"));
-            own_epoll(lab, &epoll, &own)?;
+        end.open()?;
+        child.status(lab)?;
+        let at_last = told(&epoll)?;
+        tell(lab, at_last);
+        lab.check(at_last.is_none(), "when the child has ended, its pipe is closed, and its entry gone");
+        put_in(&epoll, &own)?;
+        lab.note(format!("put in {number} again"));
+        own_epoll(lab, &epoll, &own)?;
 
-            match (after, taken_out, turns) {
-                (Some(told), ..) if told == number => Ok(0),
-                (None, ..) => Ok(1),
-                (Some(_), Ok(()), _) => Ok(2),
-                (Some(_), Err(Errno::EBADF), TURNS) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+        match (after, taken_out, turns) {
+            (Some(told), ..) if told == number => Ok(0),
+            (None, ..) => Ok(1),
+            (Some(_), Ok(()), _) => Ok(2),
+            (Some(_), Err(Errno::EBADF), TURNS) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// A child that makes its epoll after the fork.

@@ -7,79 +7,81 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use experiments::{Child, Gate, Lab, Question, Result, ask, cannot_ask, pidfd, vary};
+use experiments::{Child, Choice, Gate, Lab, Question, Result, ask, cannot_ask, pidfd, vary};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, pause, read};
 
+const QUESTION: Question = Question {
+    question: "Two workers share a listening socket, and each serves one connection. A third one is \
+               established and waits in the queue. Worker 0 gets SIGKILL, and its supervisor forks another \
+               in its place. What becomes of the three connections?",
+    choices: &[
+        Choice::new(
+            "All three break: the kernel closes what a killed process had, and it had the listening \
+                     socket.",
+        ),
+        Choice::new("The first breaks, and the third: it was in the queue of worker 0."),
+        Choice::new("The first breaks. The third waits in the queue until a worker takes it."),
+        Choice::new("None breaks: the new worker 0 goes on with what the old one had."),
+    ],
+    book: 2,
+    shows: "The queue is the listening socket's, which is open for as long as anybody has it. What was \
+            accepted is one process's and ends with it: with end of file if all that came had been read, \
+            else with a reset. A pidfd tells the supervisor that a place is empty, and whose.",
+    lane: "client",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "Two workers share a listening socket, and each serves one connection. A third one is \
-                       established and waits in the queue. Worker 0 gets SIGKILL, and its supervisor forks \
-                       another in its place. What becomes of the three connections?",
-            choices: &[
-                "All three break: the kernel closes what a killed process had, and it had the listening socket.",
-                "The first breaks, and the third: it was in the queue of worker 0.",
-                "The first breaks. The third waits in the queue until a worker takes it.",
-                "None breaks: the new worker 0 goes on with what the old one had.",
-            ],
-            book: 2,
-            shows: "The queue is the listening socket's, which is open for as long as anybody has it. What was \
-                    accepted is one process's and ends with it: with end of file if all that came had been \
-                    read, else with a reset. A pidfd tells the supervisor that a place is empty, and whose.",
-            lane: "client",
-            roles: &[],
-        },
-        |lab| {
-            drop(pidfd(getpid())?);
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-                .map_err(|error| cannot_ask(format!("127.0.0.1 cannot be used: {error}")))?;
-            let gates = Gates { begin: lab.gate()?, unread: lab.gate()? };
-            let (mut line, its_line) = UnixStream::pair()?;
-            let supervisor = lab.fork("supervisor", |lab| supervise(lab, &gates, its_line))?;
-            let mut port = [0; 2];
-            line.read_exact(&mut port)?;
-            let port = u16::from_ne_bytes(port);
+    ask(QUESTION, |lab| {
+        drop(pidfd(getpid())?);
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .map_err(|error| cannot_ask(format!("127.0.0.1 cannot be used: {error}")))?;
+        let gates = Gates { begin: lab.gate()?, unread: lab.gate()? };
+        let (mut line, its_line) = UnixStream::pair()?;
+        let supervisor = lab.fork("supervisor", |lab| supervise(lab, &gates, its_line))?;
+        let mut port = [0; 2];
+        line.read_exact(&mut port)?;
+        let port = u16::from_ne_bytes(port);
 
-            // Worker 0 is the only one that accepts as yet, and busy with the first when worker 1 begins.
-            let mut first = Connection::new("1st", port)?;
-            let zero = first.ask(lab)?;
-            gates.begin.open()?;
-            let mut second = Connection::new("2nd", port)?;
-            let one = second.ask(lab)?;
-            lab.check(zero.task == 0 && one.task == 1, "each worker serves a connection");
-            let mut third = Connection::new("3rd", port)?;
-            third.say("who")?;
-            lab.check(third.is_silent()?, "a third is connected, and nobody answers it");
-            lab.note("3rd: nothing for 100 ms");
+        // Worker 0 is the only one that accepts as yet, and busy with the first when worker 1 begins.
+        let mut first = Connection::new("1st", port)?;
+        let zero = first.ask(lab)?;
+        gates.begin.open()?;
+        let mut second = Connection::new("2nd", port)?;
+        let one = second.ask(lab)?;
+        lab.check(zero.task == 0 && one.task == 1, "each worker serves a connection");
+        let mut third = Connection::new("3rd", port)?;
+        third.say("who")?;
+        lab.check(third.is_silent()?, "a third is connected, and nobody answers it");
+        lab.note("3rd: nothing for 100 ms");
 
-            lab.note("kill worker 0");
-            kill(zero.pid, Signal::SIGKILL)?;
-            let queued = third.answer(lab);
-            let broken = first.end(lab);
-            let untouched = second.ask(lab);
-            lab.check(untouched.as_ref().is_ok_and(|same| *same == one), "worker 1's connection goes on");
-            if let Ok(new) = &queued {
-                lab.check(
-                    new.task == zero.task && new.pid != zero.pid,
-                    "the third is served by the replacement: the same task id, another pid",
-                );
-                kill_with_something_unread(lab, &gates, port, third, new)?;
-            }
-            // To close it would be too little: fork has given the supervisor a copy of this end.
-            line.shutdown(Shutdown::Both)?;
-            supervisor.status(lab)?;
-            match (broken, untouched.is_ok(), queued.is_ok()) {
-                (Ok(0), false, _) => Ok(0),
-                (Ok(0), true, false) => Ok(1),
-                (Ok(0), true, true) => Ok(2),
-                (Err(Errno::EAGAIN), ..) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+        lab.note("kill worker 0");
+        kill(zero.pid, Signal::SIGKILL)?;
+        let queued = third.answer(lab);
+        let broken = first.end(lab);
+        let untouched = second.ask(lab);
+        lab.check(untouched.as_ref().is_ok_and(|same| *same == one), "worker 1's connection goes on");
+        if let Ok(new) = &queued {
+            lab.check(
+                new.task == zero.task && new.pid != zero.pid,
+                "the third is served by the replacement: the same task id, another pid",
+            );
+            kill_with_something_unread(lab, &gates, port, third, new)?;
+        }
+        // To close it would be too little: fork has given the supervisor a copy of this end.
+        line.shutdown(Shutdown::Both)?;
+        supervisor.status(lab)?;
+        match (broken, untouched.is_ok(), queued.is_ok()) {
+            (Ok(0), false, _) => Ok(0),
+            (Ok(0), true, false) => Ok(1),
+            (Ok(0), true, true) => Ok(2),
+            (Err(Errno::EAGAIN), ..) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 struct Gates {

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use experiments::{Gate, Lab, Question, Result, ask};
+use experiments::{Choice, Gate, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
@@ -19,69 +19,71 @@ const LIMIT: u64 = 32;
 /// How often its loop comes round before it has seen enough.
 const TURNS: i32 = 100;
 
+const QUESTION: Question = Question {
+    question: "A server has as many descriptors open as it may have. It sleeps in epoll_wait, and watches \
+               its listening socket, level-triggered. A client connects. What comes of that?",
+    choices: &[
+        Choice::new("The client is refused, and the server sleeps on."),
+        Choice::new(
+            "The client waits in connect until the server has a descriptor for it; the server sleeps \
+                     on.",
+        ),
+        Choice::new(
+            "The client is connected; accept fails and drops the connection, and the server sleeps \
+                     again.",
+        ),
+        Choice::new("The client is connected; accept fails, and the server does not sleep any more."),
+    ],
+    book: 3,
+    shows: "A connection needs no descriptor until somebody accepts it, so the client is connected, and \
+            waits. accept fails and leaves it in the queue. The socket is still ready, and a level-triggered \
+            loop is told so again at once. Who keeps a descriptor in reserve can give it up for a moment: \
+            accept the client, close it, take the descriptor back.",
+    lane: "client",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A server has as many descriptors open as it may have. It sleeps in epoll_wait, and watches \
-                       its listening socket, level-triggered. A client connects. What comes of that?",
-            choices: &[
-                "The client is refused, and the server sleeps on.",
-                "The client waits in connect until the server has a descriptor for it; the server sleeps on.",
-                "The client is connected; accept fails and drops the connection, and the server sleeps again.",
-                "The client is connected; accept fails, and the server does not sleep any more.",
-            ],
-            book: 3,
-            shows: "A connection needs no descriptor until somebody accepts it, so the client is connected, and \
-                    waits. accept fails and leaves it in the queue. The socket is still ready, and a \
-                    level-triggered loop is told so again at once. Who keeps a descriptor in reserve can give it \
-                    up for a moment: accept the client, close it, take the descriptor back.",
-            lane: "client",
-            roles: &[],
-        },
-        |lab| {
-            let listener = lab.listen()?;
-            let address = listener.local_addr()?;
-            let (arrived, done) = (lab.gate()?, lab.gate()?);
-            let server = lab.fork("server", |lab| serve(lab, listener.try_clone()?, &arrived, &done))?;
-            drop(listener);
-            done.pass()?;
-            let first = connect(lab, address)?;
-            arrived.open()?;
-            done.pass()?;
-            let silent = match &first {
-                Ok(client) => poll(&mut [PollFd::new(client.as_fd(), PollFlags::POLLIN)], 0_u8)? == 0,
-                Err(_) => false,
-            };
-            lab.note(format!("poll: {}", if silent { "nothing, it is still connected" } else { "ready" }));
-            arrived.open()?;
-            done.pass()?;
-            let end = first.as_ref().ok().map(|client| read(client, &mut [0; 64]));
-            lab.note(format!("read: {}", said(end)));
-            lab.check(
-                end == Some(Ok(0)),
-                "with a descriptor in reserve: the client reads a clean end of file",
-            );
-            let mut second = connect(lab, address)?.map_err(|kind| kind.to_string())?;
-            second.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
-            lab.await_arrival(second.local_addr()?.port(), address.port())?;
-            lab.note("it sends a request");
-            arrived.open()?;
-            done.pass()?;
-            let end = Some(read(&second, &mut [0; 64]));
-            lab.note(format!("read: {}", said(end)));
-            lab.check(
-                end == Some(Err(Errno::ECONNRESET)),
-                "one that has sent a request is reset: nobody read it",
-            );
-            match (first.map(drop), server.answer(lab)?, silent) {
-                (Err(ErrorKind::ConnectionRefused), ..) => Ok(0),
-                (Err(ErrorKind::TimedOut), ..) => Ok(1),
-                (Ok(()), 1, false) => Ok(2),
-                (Ok(()), TURNS, true) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let listener = lab.listen()?;
+        let address = listener.local_addr()?;
+        let (arrived, done) = (lab.gate()?, lab.gate()?);
+        let server = lab.fork("server", |lab| serve(lab, listener.try_clone()?, &arrived, &done))?;
+        drop(listener);
+        done.pass()?;
+        let first = connect(lab, address)?;
+        arrived.open()?;
+        done.pass()?;
+        let silent = match &first {
+            Ok(client) => poll(&mut [PollFd::new(client.as_fd(), PollFlags::POLLIN)], 0_u8)? == 0,
+            Err(_) => false,
+        };
+        lab.note(format!("poll: {}", if silent { "nothing, it is still connected" } else { "ready" }));
+        arrived.open()?;
+        done.pass()?;
+        let end = first.as_ref().ok().map(|client| read(client, &mut [0; 64]));
+        lab.note(format!("read: {}", said(end)));
+        lab.check(end == Some(Ok(0)), "with a descriptor in reserve: the client reads a clean end of file");
+        let mut second = connect(lab, address)?.map_err(|kind| kind.to_string())?;
+        second.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        lab.await_arrival(second.local_addr()?.port(), address.port())?;
+        lab.note("it sends a request");
+        arrived.open()?;
+        done.pass()?;
+        let end = Some(read(&second, &mut [0; 64]));
+        lab.note(format!("read: {}", said(end)));
+        lab.check(
+            end == Some(Err(Errno::ECONNRESET)),
+            "one that has sent a request is reset: nobody read it",
+        );
+        match (first.map(drop), server.answer(lab)?, silent) {
+            (Err(ErrorKind::ConnectionRefused), ..) => Ok(0),
+            (Err(ErrorKind::TimedOut), ..) => Ok(1),
+            (Ok(()), 1, false) => Ok(2),
+            (Ok(()), TURNS, true) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 fn connect(lab: &Lab, address: SocketAddr) -> Result<std::result::Result<TcpStream, ErrorKind>> {

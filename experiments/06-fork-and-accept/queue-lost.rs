@@ -6,42 +6,41 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask, cannot_ask, hang_up, vary};
+use experiments::{Choice, Lab, Question, Result, ask, cannot_ask, hang_up, vary};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::read;
 
+const QUESTION: Question = Question {
+    question: "Two workers listen on one port, each with a socket of its own, by SO_REUSEPORT. Clients are \
+               connected, some to each, and nobody has accepted them yet. One of the workers closes its \
+               socket, because it is to be replaced. What becomes of its clients?",
+    choices: &[
+        Choice::new("The other worker accepts them: they have connected to a port, and it listens on that."),
+        Choice::new("They are reset, though they were connected and another worker listens."),
+        Choice::new("They read the end of file, as from a server that has nothing to say."),
+        Choice::new("They wait for ever: connected, and in no queue."),
+    ],
+    book: 1,
+    shows: "A connection waits in the queue of a socket, not of a port. When the socket goes, so does its \
+            queue. One socket that all workers share has one queue: it goes when the last of its descriptors \
+            is closed, and a worker that closes its own takes nothing along.",
+    lane: "server",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "Two workers listen on one port, each with a socket of its own, by SO_REUSEPORT. Clients \
-                       are connected, some to each, and nobody has accepted them yet. One of the workers closes \
-                       its socket, because it is to be replaced. What becomes of its clients?",
-            choices: &[
-                "The other worker accepts them: they have connected to a port, and it listens on that.",
-                "They are reset, though they were connected and another worker listens.",
-                "They read the end of file, as from a server that has nothing to say.",
-                "They wait for ever: connected, and in no queue.",
-            ],
-            book: 1,
-            shows: "A connection waits in the queue of a socket, not of a port. When the socket goes, so does its \
-                    queue. One socket that all workers share has one queue: it goes when the last of its \
-                    descriptors is closed, and a worker that closes its own takes nothing along.",
-            lane: "server",
-            roles: &[],
-        },
-        |lab| {
-            let migrate = fs::read_to_string("/proc/sys/net/ipv4/tcp_migrate_req").unwrap_or_default();
-            if migrate.trim() == "1" {
-                return Err(cannot_ask(
-                    "net.ipv4.tcp_migrate_req is on: queued connections move to another socket",
-                ));
-            }
-            let choice = own_sockets(lab)?;
-            one_socket(lab)?;
-            Ok(choice)
-        },
-    )
+    ask(QUESTION, |lab| {
+        let migrate = fs::read_to_string("/proc/sys/net/ipv4/tcp_migrate_req").unwrap_or_default();
+        if migrate.trim() == "1" {
+            return Err(cannot_ask(
+                "net.ipv4.tcp_migrate_req is on: queued connections move to another socket",
+            ));
+        }
+        let choice = own_sockets(lab)?;
+        one_socket(lab)?;
+        Ok(choice)
+    })
 }
 
 /// What a client sees that nobody has accepted before the socket was closed.

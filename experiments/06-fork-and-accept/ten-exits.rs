@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use experiments::{Lab, Question, Result, ask, pidfd};
+use experiments::{Choice, Lab, Question, Result, ask, pidfd};
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::poll::{PollFd, PollFlags, poll};
@@ -18,51 +18,50 @@ const CHILDREN: usize = 10;
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 static REAPED: AtomicUsize = AtomicUsize::new(0);
 
+const QUESTION: Question = Question {
+    question: "Ten children end while SIGCHLD is blocked. Then it is unblocked. Its handler calls waitpid \
+               once, each time that it runs. How many of the ten are zombies afterwards?",
+    choices: &[
+        Choice::new("None: the handler runs ten times, once for each."),
+        Choice::new("None: it runs once, and one waitpid is for all that have ended."),
+        Choice::new("Nine: it runs once, and waits for one of them."),
+        Choice::new("Ten: what comes while a signal is blocked is lost."),
+    ],
+    book: 2,
+    shows: "SIGCHLD says that children have ended, and not how many. So call waitpid with WNOHANG until it \
+            has no more. Or hold a pidfd of each child: it is ready when that child has ended, and poll \
+            counts them.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "Ten children end while SIGCHLD is blocked. Then it is unblocked. Its handler calls \
-                       waitpid once, each time that it runs. How many of the ten are zombies afterwards?",
-            choices: &[
-                "None: the handler runs ten times, once for each.",
-                "None: it runs once, and one waitpid is for all that have ended.",
-                "Nine: it runs once, and waits for one of them.",
-                "Ten: what comes while a signal is blocked is lost.",
-            ],
-            book: 2,
-            shows: "SIGCHLD says that children have ended, and not how many. So call waitpid with WNOHANG until \
-                    it has no more. Or hold a pidfd of each child: it is ready when that child has ended, and \
-                    poll counts them.",
-            lane: "parent",
-            roles: &[],
-        },
-        |lab| {
-            let signals = SigSet::from(Signal::SIGCHLD);
-            let action = SigAction::new(SigHandler::Handler(wait_once), SaFlags::SA_RESTART, SigSet::empty());
-            // SAFETY: the handler calls waitpid and touches atomics, and replaces none that Rust relies on.
-            unsafe { sigaction(Signal::SIGCHLD, &action) }?;
-            signals.thread_block()?;
-            let children = ten_that_end()?;
-            lab.note(format!("block SIGCHLD; fork {CHILDREN} children, which end"));
-            signals.thread_unblock()?;
-            let [runs, reaped] = [&RUNS, &REAPED].map(|count| count.load(Ordering::SeqCst));
-            lab.note(format!("unblock it; runs of the handler: {runs}, waited for: {reaped}"));
-            let mut left = 0;
-            while !matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Err(Errno::ECHILD)) {
-                left += 1;
-            }
-            lab.note(format!("waitpid with WNOHANG until there is none: {left} more"));
-            lab.check(reaped + left == children.len(), "a loop of waitpid finds all that the handler left");
-            by_pidfd(lab)?;
-            match (runs, left) {
-                (CHILDREN, 0) => Ok(0),
-                (1, 0) => Ok(1),
-                (1, 9) => Ok(2),
-                (0, CHILDREN) => Ok(3),
-                other => Err(format!("runs of the handler, and zombies: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let signals = SigSet::from(Signal::SIGCHLD);
+        let action = SigAction::new(SigHandler::Handler(wait_once), SaFlags::SA_RESTART, SigSet::empty());
+        // SAFETY: the handler calls waitpid and touches atomics, and replaces none that Rust relies on.
+        unsafe { sigaction(Signal::SIGCHLD, &action) }?;
+        signals.thread_block()?;
+        let children = ten_that_end()?;
+        lab.note(format!("block SIGCHLD; fork {CHILDREN} children, which end"));
+        signals.thread_unblock()?;
+        let [runs, reaped] = [&RUNS, &REAPED].map(|count| count.load(Ordering::SeqCst));
+        lab.note(format!("unblock it; runs of the handler: {runs}, waited for: {reaped}"));
+        let mut left = 0;
+        while !matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Err(Errno::ECHILD)) {
+            left += 1;
+        }
+        lab.note(format!("waitpid with WNOHANG until there is none: {left} more"));
+        lab.check(reaped + left == children.len(), "a loop of waitpid finds all that the handler left");
+        by_pidfd(lab)?;
+        match (runs, left) {
+            (CHILDREN, 0) => Ok(0),
+            (1, 0) => Ok(1),
+            (1, 9) => Ok(2),
+            (0, CHILDREN) => Ok(3),
+            other => Err(format!("runs of the handler, and zombies: {other:?}").into()),
+        }
+    })
 }
 
 /// As many handlers do.

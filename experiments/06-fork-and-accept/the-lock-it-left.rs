@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, mpsc};
 use std::thread;
 
-use experiments::{Prepared, Question, Result, ask};
+use experiments::{Choice, Prepared, Question, Result, ask};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
@@ -16,81 +16,79 @@ use nix::unistd::{Pid, getpid, read, write};
 /// It lies in the parent's memory, and from the fork on in the child's too.
 static LOCK: Mutex<()> = Mutex::new(());
 
+const QUESTION: Question = Question {
+    question: "One thread of a process holds a lock, and another thread forks. How many threads has the \
+               child, and who unlocks the lock there?",
+    choices: &[
+        Choice::new("Two: the child is a copy of the process, and its copy of the holder unlocks."),
+        Choice::new("One, and the lock is free: nobody is there who could hold it."),
+        Choice::new("One, and the lock is free there when the holder unlocks it in the parent."),
+        Choice::new("One, and the lock stays locked there for ever: nobody is there who could unlock it."),
+    ],
+    book: 3,
+    shows: "fork copies all of the memory and one of the threads. A lock is memory: the copy is locked, and \
+            its holder is in another process. So the child of a process with threads may do what takes no \
+            lock, and nothing else, until its exec.",
+    lane: "main",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "One thread of a process holds a lock, and another thread forks. How many threads has \
-                       the child, and who unlocks the lock there?",
-            choices: &[
-                "Two: the child is a copy of the process, and its copy of the holder unlocks.",
-                "One, and the lock is free: nobody is there who could hold it.",
-                "One, and the lock is free there when the holder unlocks it in the parent.",
-                "One, and the lock stays locked there for ever: nobody is there who could unlock it.",
-            ],
-            book: 3,
-            shows: "fork copies all of the memory and one of the threads. A lock is memory: the copy is locked, \
-                    and its holder is in another process. So the child of a process with threads may do what \
-                    takes no lock, and nothing else, until its exec.",
-            lane: "main",
-            roles: &[],
-        },
-        |lab| {
-            let holder = lab.thread("holder", "a thread");
-            let (locked, is_locked) = mpsc::channel();
-            let (unlock, told) = mpsc::channel();
-            thread::scope(move |scope| {
-                let thread_lane = holder.clone();
-                let thread = scope.spawn(move || {
-                    let guard = LOCK.lock();
-                    thread_lane.note("lock it");
-                    let _ = locked.send(());
-                    // It is told so too when main fails, and drops its end.
-                    let _ = told.recv();
-                    drop(guard);
-                    thread_lane.note("unlock it");
-                });
-                is_locked.recv()?;
-                let (line, its_line) = UnixStream::pair()?;
-                let notes = [LOCKED, FREE, "lock it: wait for it"].map(|text| lab.prepare("child", text));
-                // SAFETY: `ask_for_the_lock` does what is allowed, and one thing that is not: it takes the lock that
-                // this is about. It is killed below, and with this process at the latest.
-                let child =
-                    unsafe { lab.fork_with_threads("child", || ask_for_the_lock(&its_line, &notes)) }?;
-                drop(its_line);
-                let at_first = answer(&line)?;
-                let [ours, its] = [threads(getpid())?, threads(child.pid())?];
-                lab.note(format!("threads here: {ours}; in the child: {its}"));
-                unlock.send(())?;
-                thread.join().map_err(|_| "the thread panicked")?;
-                lab.ended(&holder, "ends");
-                let here = LOCK.try_lock().is_ok();
-                lab.note(if here { FREE } else { LOCKED });
-                write(&line, &[0])?;
-                let later = answer(&line)?;
-                lab.check(
-                    here && !later,
-                    "its holder has unlocked it in the parent, and the child's copy is locked",
-                );
-                write(&line, &[0])?;
-                answer(&line)?;
-                let events = poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], 100_u8)?;
-                lab.note(format!("wait for the child for 100 ms: {events} events"));
-                kill(child.pid(), Signal::SIGKILL)?;
-                let end = child.wait(lab)?;
-                lab.check(
-                    events == 0 && matches!(end, WaitStatus::Signaled(_, Signal::SIGKILL, _)),
-                    "a child that waits for the lock waits until it is killed",
-                );
-                match (its, at_first, later) {
-                    (2, ..) => Ok(0),
-                    (1, true, _) => Ok(1),
-                    (1, false, true) => Ok(2),
-                    (1, false, false) => Ok(3),
-                    other => Err(format!("threads in the child, and is the lock free: {other:?}").into()),
-                }
-            })
-        },
-    )
+    ask(QUESTION, |lab| {
+        let holder = lab.thread("holder", "a thread");
+        let (locked, is_locked) = mpsc::channel();
+        let (unlock, told) = mpsc::channel();
+        thread::scope(move |scope| {
+            let thread_lane = holder.clone();
+            let thread = scope.spawn(move || {
+                let guard = LOCK.lock();
+                thread_lane.note("lock it");
+                let _ = locked.send(());
+                // It is told so too when main fails, and drops its end.
+                let _ = told.recv();
+                drop(guard);
+                thread_lane.note("unlock it");
+            });
+            is_locked.recv()?;
+            let (line, its_line) = UnixStream::pair()?;
+            let notes = [LOCKED, FREE, "lock it: wait for it"].map(|text| lab.prepare("child", text));
+            // SAFETY: `ask_for_the_lock` does what is allowed, and one thing that is not: it takes the lock that
+            // this is about. It is killed below, and with this process at the latest.
+            let child = unsafe { lab.fork_with_threads("child", || ask_for_the_lock(&its_line, &notes)) }?;
+            drop(its_line);
+            let at_first = answer(&line)?;
+            let [ours, its] = [threads(getpid())?, threads(child.pid())?];
+            lab.note(format!("threads here: {ours}; in the child: {its}"));
+            unlock.send(())?;
+            thread.join().map_err(|_| "the thread panicked")?;
+            lab.ended(&holder, "ends");
+            let here = LOCK.try_lock().is_ok();
+            lab.note(if here { FREE } else { LOCKED });
+            write(&line, &[0])?;
+            let later = answer(&line)?;
+            lab.check(
+                here && !later,
+                "its holder has unlocked it in the parent, and the child's copy is locked",
+            );
+            write(&line, &[0])?;
+            answer(&line)?;
+            let events = poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], 100_u8)?;
+            lab.note(format!("wait for the child for 100 ms: {events} events"));
+            kill(child.pid(), Signal::SIGKILL)?;
+            let end = child.wait(lab)?;
+            lab.check(
+                events == 0 && matches!(end, WaitStatus::Signaled(_, Signal::SIGKILL, _)),
+                "a child that waits for the lock waits until it is killed",
+            );
+            match (its, at_first, later) {
+                (2, ..) => Ok(0),
+                (1, true, _) => Ok(1),
+                (1, false, true) => Ok(2),
+                (1, false, false) => Ok(3),
+                other => Err(format!("threads in the child, and is the lock free: {other:?}").into()),
+            }
+        })
+    })
 }
 
 const FREE: &str = "try to lock it: it was free";

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
-use experiments::{Axis, Child, Gate, Lab, Plot, Question, Result, Way, ask, hang_up, vary};
+use experiments::{Axis, Child, Choice, Gate, Lab, Plot, Question, Result, Way, ask, hang_up, vary};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -16,52 +16,57 @@ const CHILDREN: [u8; 4] = [2, 4, 8, 16];
 /// How many connections come, one after the other.
 const CONNECTIONS: usize = 15;
 
+const QUESTION: Question = Question {
+    question: "Sixteen children were forked, and all of them wait for a connection on the one listening \
+               socket of their parent. A client connects. How many of them does the kernel wake?",
+    choices: &[
+        Choice::new("One, however they wait: a connection is for one of them."),
+        Choice::new("All sixteen, however they wait: each of them waits for it."),
+        Choice::new(
+            "All sixteen, if each watches the socket with an epoll of its own; one, if they block in \
+                     accept.",
+        ),
+        Choice::new(
+            "One, if each watches the socket with an epoll of its own; all sixteen, if they block in \
+                     accept.",
+        ),
+    ],
+    book: 2,
+    shows: "accept is an exclusive wait: the kernel wakes one of those that wait so. epoll's is not, unless \
+            it is asked for with EPOLLEXCLUSIVE, or each child has a socket of its own. The connection goes \
+            to one in any case; what the others are woken for is to find that out.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "Sixteen children were forked, and all of them wait for a connection on the one listening \
-                       socket of their parent. A client connects. How many of them does the kernel wake?",
-            choices: &[
-                "One, however they wait: a connection is for one of them.",
-                "All sixteen, however they wait: each of them waits for it.",
-                "All sixteen, if each watches the socket with an epoll of its own; one, if they block in accept.",
-                "One, if each watches the socket with an epoll of its own; all sixteen, if they block in accept.",
-            ],
-            book: 2,
-            shows: "accept is an exclusive wait: the kernel wakes one of those that wait so. epoll's is not, \
-                    unless it is asked for with EPOLLEXCLUSIVE, or each child has a socket of its own. The \
-                    connection goes to one in any case; what the others are woken for is to find that out.",
-            lane: "parent",
-            roles: &[],
-        },
-        |lab| {
-            narrated(lab)?;
-            lab.note("fork 2, 4, 8, 16 children; how many wake?");
-            let mut woken = Vec::new();
-            for way in Way::ALL {
-                let counted = CHILDREN.iter().map(|n| count(lab, way, *n)).collect::<Result<Vec<_>>>()?;
-                let medians: Vec<_> = counted.iter().map(|counted| counted.median.to_string()).collect();
-                lab.note(format!("{}: {}", way.name(), medians.join(", ")));
-                woken.push(counted);
-            }
-            let medians = |i: usize| woken[i].iter().map(|counted| counted.median).collect::<Vec<_>>();
-            let all = CHILDREN.map(usize::from);
-            lab.check(medians(1) == all, "epoll, level-triggered: all children wake for each connection");
-            lab.check(medians(0) == [1; 4], "blocking accept: one wakes, whichever their number");
-            lab.check(medians(2) == [1; 4], "EPOLLEXCLUSIVE: one");
-            lab.check(medians(3) == [1; 4], "SO_REUSEPORT, a socket each: one");
-            let returns = vary("returns", format!("{:.1}", woken[1][3].returns));
-            lab.note(format!("of 16, epoll_wait came back to {returns}"));
-            lab.draw(|| chart(&woken))?;
-            match (medians(1)[3], medians(0)[3]) {
-                (1, 1) => Ok(0),
-                (16, 16) => Ok(1),
-                (16, 1) => Ok(2),
-                (1, 16) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        narrated(lab)?;
+        lab.note("fork 2, 4, 8, 16 children; how many wake?");
+        let mut woken = Vec::new();
+        for way in Way::ALL {
+            let counted = CHILDREN.iter().map(|n| count(lab, way, *n)).collect::<Result<Vec<_>>>()?;
+            let medians: Vec<_> = counted.iter().map(|counted| counted.median.to_string()).collect();
+            lab.note(format!("{}: {}", way.name(), medians.join(", ")));
+            woken.push(counted);
+        }
+        let medians = |i: usize| woken[i].iter().map(|counted| counted.median).collect::<Vec<_>>();
+        let all = CHILDREN.map(usize::from);
+        lab.check(medians(1) == all, "epoll, level-triggered: all children wake for each connection");
+        lab.check(medians(0) == [1; 4], "blocking accept: one wakes, whichever their number");
+        lab.check(medians(2) == [1; 4], "EPOLLEXCLUSIVE: one");
+        lab.check(medians(3) == [1; 4], "SO_REUSEPORT, a socket each: one");
+        let returns = vary("returns", format!("{:.1}", woken[1][3].returns));
+        lab.note(format!("of 16, epoll_wait came back to {returns}"));
+        lab.draw(|| chart(&woken))?;
+        match (medians(1)[3], medians(0)[3]) {
+            (1, 1) => Ok(0),
+            (16, 16) => Ok(1),
+            (16, 1) => Ok(2),
+            (1, 16) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// What a connection does to a number of children.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask, cannot_ask, hang_up, vary};
+use experiments::{Choice, Lab, Question, Result, ask, cannot_ask, hang_up, vary};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{
@@ -14,34 +14,38 @@ use nix::sys::socket::{
 /// All addresses of either family.
 const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
 
+const QUESTION: Question = Question {
+    question: "A server is to be reached by IPv4 and by IPv6. It makes a socket for [::], IPV6_V6ONLY is \
+               off, and listens; then it makes one for 0.0.0.0 and wants the same port. SO_REUSEADDR is set \
+               on both. What does the second bind say? And a client that comes by IPv4?",
+    choices: &[
+        Choice::new(
+            "The bind works, and the client comes to the socket for 0.0.0.0: each family has ports \
+                     of its own.",
+        ),
+        Choice::new("The bind works, and the client may come to either."),
+        Choice::new("EADDRINUSE; the client comes to the socket for [::], from the address 127.0.0.1."),
+        Choice::new(
+            "EADDRINUSE; the client comes to the socket for [::], from the address ::ffff:127.0.0.1.",
+        ),
+    ],
+    book: 3,
+    shows: "A socket for [::] takes the port in both families, unless IPV6_V6ONLY is set before bind. A \
+            client that comes by IPv4 has an IPv6 address there, with its own in the last four bytes. With \
+            IPV6_V6ONLY there is a socket for each family, and each client has the address that it came \
+            from.",
+    lane: "server",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A server is to be reached by IPv4 and by IPv6. It makes a socket for [::], IPV6_V6ONLY is \
-                       off, and listens; then it makes one for 0.0.0.0 and wants the same port. SO_REUSEADDR is \
-                       set on both. What does the second bind say? And a client that comes by IPv4?",
-            choices: &[
-                "The bind works, and the client comes to the socket for 0.0.0.0: each family has ports of its own.",
-                "The bind works, and the client may come to either.",
-                "EADDRINUSE; the client comes to the socket for [::], from the address 127.0.0.1.",
-                "EADDRINUSE; the client comes to the socket for [::], from the address ::ffff:127.0.0.1.",
-            ],
-            book: 3,
-            shows: "A socket for [::] takes the port in both families, unless IPV6_V6ONLY is set before bind. A \
-                    client that comes by IPv4 has an IPv6 address there, with its own in the last four bytes. \
-                    With IPV6_V6ONLY there is a socket for each family, and each client has the address that \
-                    it came from.",
-            lane: "server",
-            roles: &[],
-        },
-        |lab| {
-            can_be_asked()?;
-            let choice = both(lab)?;
-            other_order(lab)?;
-            each(lab)?;
-            Ok(choice)
-        },
-    )
+    ask(QUESTION, |lab| {
+        can_be_asked()?;
+        let choice = both(lab)?;
+        other_order(lab)?;
+        each(lab)?;
+        Ok(choice)
+    })
 }
 
 /// Is there IPv6, and a loopback address to reach it by? Containers often lack the second.

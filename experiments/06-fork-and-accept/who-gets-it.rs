@@ -4,52 +4,50 @@ use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use experiments::{Axis, Lab, Plot, Prefork, Question, Result, Way, answer, ask, hang_up, vary};
+use experiments::{Axis, Choice, Lab, Plot, Prefork, Question, Result, Way, answer, ask, hang_up, vary};
 use nix::poll::{PollFd, PollFlags, poll};
 
 const CHILDREN: u8 = 4;
 const CLIENTS: usize = 12;
 
+const QUESTION: Question = Question {
+    question: "Four children wait for connections on the one listening socket of their parent. Twelve \
+               clients come, each at a moment when all four sleep. Who gets them, if the children block in \
+               accept? And if each watches the socket with EPOLLEXCLUSIVE, so that one is woken?",
+    choices: &[
+        Choice::new("In turn, both times: next is who has waited longest."),
+        Choice::new("In accept they have them in turn; with EPOLLEXCLUSIVE one child gets all twelve."),
+        Choice::new("In accept one child gets all twelve; with EPOLLEXCLUSIVE they have them in turn."),
+        Choice::new("By chance, both times: whoever the scheduler lets run first."),
+    ],
+    book: 1,
+    shows: "A child that waits in accept leaves the queue of those who wait when it is woken, and comes back \
+            at its end. An epoll stays in that queue, at its place: the first that has somebody asleep in it \
+            is woken, each time. With SO_REUSEPORT nobody is chosen among those who wait; the client's \
+            address and port decide.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "Four children wait for connections on the one listening socket of their parent. Twelve \
-                       clients come, each at a moment when all four sleep. Who gets them, if the children \
-                       block in accept? And if each watches the socket with EPOLLEXCLUSIVE, so that one is \
-                       woken?",
-            choices: &[
-                "In turn, both times: next is who has waited longest.",
-                "In accept they have them in turn; with EPOLLEXCLUSIVE one child gets all twelve.",
-                "In accept one child gets all twelve; with EPOLLEXCLUSIVE they have them in turn.",
-                "By chance, both times: whoever the scheduler lets run first.",
-            ],
-            book: 1,
-            shows: "A child that waits in accept leaves the queue of those who wait when it is woken, and comes \
-                    back at its end. An epoll stays in that queue, at its place: the first that has somebody \
-                    asleep in it is woken, each time. With SO_REUSEPORT nobody is chosen among those who wait; the client's \
-                    address and port decide.",
-            lane: "parent",
-            roles: &[],
-        },
-        |lab| {
-            lab.note(format!("{CHILDREN} children, {CLIENTS} clients; the child that serves each:"));
-            let in_accept = spread(lab, Way::Accept)?;
-            let exclusive = spread(lab, Way::Exclusive)?;
-            for way in [Way::Level, Way::ReusePort] {
-                spread(lab, way)?;
-            }
-            busy_exclusive(lab)?;
-            busy_reuseport(lab)?;
-            let mut own = lab.clone();
-            lab.draw(|| chart(&mut own))?;
-            Ok(match (in_turn(&in_accept), one(&in_accept), in_turn(&exclusive), one(&exclusive)) {
-                (true, _, true, _) => 0,
-                (true, _, _, true) => 1,
-                (_, true, true, _) => 2,
-                _ => 3,
-            })
-        },
-    )
+    ask(QUESTION, |lab| {
+        lab.note(format!("{CHILDREN} children, {CLIENTS} clients; the child that serves each:"));
+        let in_accept = spread(lab, Way::Accept)?;
+        let exclusive = spread(lab, Way::Exclusive)?;
+        for way in [Way::Level, Way::ReusePort] {
+            spread(lab, way)?;
+        }
+        busy_exclusive(lab)?;
+        busy_reuseport(lab)?;
+        let mut own = lab.clone();
+        lab.draw(|| chart(&mut own))?;
+        Ok(match (in_turn(&in_accept), one(&in_accept), in_turn(&exclusive), one(&exclusive)) {
+            (true, _, true, _) => 0,
+            (true, _, _, true) => 1,
+            (_, true, true, _) => 2,
+            _ => 3,
+        })
+    })
 }
 
 /// Who serves the clients that come one at a time, each when all children sleep.

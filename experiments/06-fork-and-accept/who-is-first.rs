@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-use experiments::{Lab, Question, Result, ask, vary};
+use experiments::{Choice, Lab, Question, Result, ask, vary};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
@@ -15,67 +15,62 @@ use nix::unistd::{ForkResult, Pid, fork, getpid};
 const FORKS: u32 = 500;
 const SETTING: &str = "/proc/sys/kernel/sched_child_runs_first";
 
+const QUESTION: Question = Question {
+    question: "fork is called once and returns twice: in the parent with the child's pid, and in the child \
+               with 0. Whose code after the fork is the first to run?",
+    choices: &[
+        Choice::new("The parent's: it is running already, and has the next child to start."),
+        Choice::new("The child's: the parent sleeps until its child has begun."),
+        Choice::new("That of the one which /proc/sys/kernel/sched_child_runs_first names."),
+        Choice::new("Now one's, now the other's: each returns for itself, and nothing decides."),
+    ],
+    book: 3,
+    shows: "After a fork there are two processes, and each goes on from the return that is its own. Whoever \
+            needs an order makes it: one waits, at a pipe or an eventfd, until the other has been there.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "fork is called once and returns twice: in the parent with the child's pid, and in the \
-                       child with 0. Whose code after the fork is the first to run?",
-            choices: &[
-                "The parent's: it is running already, and has the next child to start.",
-                "The child's: the parent sleeps until its child has begun.",
-                "That of the one which /proc/sys/kernel/sched_child_runs_first names.",
-                "Now one's, now the other's: each returns for itself, and nothing decides.",
-            ],
-            book: 3,
-            shows: "After a fork there are two processes, and each goes on from the return that is its own. \
-                    Whoever needs an order makes it: one waits, at a pipe or an eventfd, until the other \
-                    has been there.",
-            lane: "parent",
-            roles: &[],
-        },
-        |lab| {
-            let setting = fs::read_to_string(SETTING);
-            let told = setting.as_ref().map_or("there is no such file", |value| value.trim());
-            lab.note(format!("{SETTING}: {}", vary("answer", told)));
+    ask(QUESTION, |lab| {
+        let setting = fs::read_to_string(SETTING);
+        let told = setting.as_ref().map_or("there is no such file", |value| value.trim());
+        lab.note(format!("{SETTING}: {}", vary("answer", told)));
 
-            let plain = count(|| {
-                // SAFETY: this process has one thread, so no lock can be held by a thread that the child lacks.
-                unsafe { fork() }
-            })?;
-            lab.note(format!(
-                "{FORKS} forks: parent first {}, child first {}",
-                vary("n", plain.parent),
-                vary("n", plain.child)
-            ));
-            lab.check(
-                plain.values == FORKS,
-                "each time fork gave 0 to the child, and the child's pid to the parent",
-            );
-            let vfork = count(fork_and_stand_still)?;
-            lab.note(format!(
-                "{FORKS} with CLONE_VFORK: parent first {}, child first {}",
-                vfork.parent, vfork.child
-            ));
-            lab.check(
-                vfork.child == FORKS,
-                "with CLONE_VFORK the parent stands still until the child has ended",
-            );
+        let plain = count(|| {
+            // SAFETY: this process has one thread, so no lock can be held by a thread that the child lacks.
+            unsafe { fork() }
+        })?;
+        lab.note(format!(
+            "{FORKS} forks: parent first {}, child first {}",
+            vary("n", plain.parent),
+            vary("n", plain.child)
+        ));
+        lab.check(
+            plain.values == FORKS,
+            "each time fork gave 0 to the child, and the child's pid to the parent",
+        );
+        let vfork = count(fork_and_stand_still)?;
+        lab.note(format!(
+            "{FORKS} with CLONE_VFORK: parent first {}, child first {}",
+            vfork.parent, vfork.child
+        ));
+        lab.check(vfork.child == FORKS, "with CLONE_VFORK the parent stands still until the child has ended");
 
-            let child_waits = forced(lab, Waits::Child)?;
-            let parent_waits = forced(lab, Waits::Parent)?;
-            lab.check(child_waits, "where the child waits at a gate, the parent is first");
-            lab.check(parent_waits, "where the parent waits at a gate, the child is first");
-            let parent_can = plain.parent > 0 || child_waits;
-            let child_can = plain.child > 0 || parent_waits;
-            match (parent_can, child_can, setting.as_ref().map(|value| value.trim())) {
-                (true, true, _) => Ok(3),
-                (true, false, Ok("0")) | (false, true, Ok("1")) => Ok(2),
-                (true, false, _) => Ok(0),
-                (false, true, _) => Ok(1),
-                (false, false, _) => Err("nobody was first".into()),
-            }
-        },
-    )
+        let child_waits = forced(lab, Waits::Child)?;
+        let parent_waits = forced(lab, Waits::Parent)?;
+        lab.check(child_waits, "where the child waits at a gate, the parent is first");
+        lab.check(parent_waits, "where the parent waits at a gate, the child is first");
+        let parent_can = plain.parent > 0 || child_waits;
+        let child_can = plain.child > 0 || parent_waits;
+        match (parent_can, child_can, setting.as_ref().map(|value| value.trim())) {
+            (true, true, _) => Ok(3),
+            (true, false, Ok("0")) | (false, true, Ok("1")) => Ok(2),
+            (true, false, _) => Ok(0),
+            (false, true, _) => Ok(1),
+            (false, false, _) => Err("nobody was first".into()),
+        }
+    })
 }
 
 /// Memory that parent and children share.

@@ -5,7 +5,7 @@ use std::mem;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -17,68 +17,66 @@ use nix::unistd::{Pid, getpid, pipe2, read, write};
 /// The exit status that is waited for.
 const STATUS: i32 = 7;
 
+const QUESTION: Question = Question {
+    question: "A child has ended with status 7, and its parent has not waited for it. What is left of the \
+               child, and what does SIGKILL do to it?",
+    choices: &[
+        Choice::new(
+            "Nothing is left: the kernel frees it all when a process ends. The kill fails with \
+                     ESRCH.",
+        ),
+        Choice::new("All of it, standing still: memory and descriptors too. The kill frees them."),
+        Choice::new("Its pid and its status. The kill ends it for good."),
+        Choice::new("Its pid and its status. The kill succeeds, and changes nothing."),
+    ],
+    book: 3,
+    shows: "The end of a process frees its memory and its descriptors at once. The pid and the exit status \
+            stay, for the parent to ask: that is a zombie, and it cannot be killed, as it does not live. It \
+            goes when it is waited for. If its parent ends first, it comes to whoever adopts its orphans.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A child has ended with status 7, and its parent has not waited for it. What is left of \
-                       the child, and what does SIGKILL do to it?",
-            choices: &[
-                "Nothing is left: the kernel frees it all when a process ends. The kill fails with ESRCH.",
-                "All of it, standing still: memory and descriptors too. The kill frees them.",
-                "Its pid and its status. The kill ends it for good.",
-                "Its pid and its status. The kill succeeds, and changes nothing.",
-            ],
-            book: 3,
-            shows: "The end of a process frees its memory and its descriptors at once. The pid and the exit \
-                    status stay, for the parent to ask: that is a zombie, and it cannot be killed, as it does \
-                    not live. It goes when it is waited for. If its parent ends first, it comes to whoever \
-                    adopts its orphans.",
-            lane: "parent",
-            roles: &[],
-        },
-        |lab| {
-            let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
-            let gate = lab.gate()?;
-            let child = lab.fork("child", |_| gate.pass().map(|()| STATUS))?;
-            let pid = child.pid();
-            drop(writer);
-            let alive = look(lab, pid, &reader)?;
-            lab.check(
-                alive.memory && !alive.closed,
-                "while it lives, it has memory, and holds the write end of a pipe",
-            );
-            gate.open()?;
-            // To learn of its end, and leave it as it is.
-            let end = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
-            let ended = look(lab, pid, &reader)?;
-            let killed = kill(pid, Signal::SIGKILL);
-            lab.note(format!("kill with SIGKILL: {}", outcome(killed)));
-            let after = look(lab, pid, &reader)?;
-            let status = child.wait(lab)?;
-            lab.check(
-                status == end && after == ended,
-                "after the kill it is what it was, and its status too",
-            );
-            let gone = [kill(pid, None), waitpid(pid, None).map(drop)];
-            lab.note(format!("kill: {}; waitpid: {}", outcome(gone[0]), outcome(gone[1])));
-            lab.check(
-                gone == [Err(Errno::ESRCH), Err(Errno::ECHILD)],
-                "when it has been waited for, nothing is left",
-            );
-            adopted(lab)?;
-            match (&ended, killed, status) {
-                (Seen { state: None, .. }, Err(Errno::ESRCH), _) => Ok(0),
-                (Seen { memory: true, closed: false, .. }, ..) => Ok(1),
-                (_, Ok(()), WaitStatus::Signaled(..)) => Ok(2),
-                (
-                    Seen { state: Some('Z'), memory: false, closed: true },
-                    Ok(()),
-                    WaitStatus::Exited(_, STATUS),
-                ) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+        let gate = lab.gate()?;
+        let child = lab.fork("child", |_| gate.pass().map(|()| STATUS))?;
+        let pid = child.pid();
+        drop(writer);
+        let alive = look(lab, pid, &reader)?;
+        lab.check(
+            alive.memory && !alive.closed,
+            "while it lives, it has memory, and holds the write end of a pipe",
+        );
+        gate.open()?;
+        // To learn of its end, and leave it as it is.
+        let end = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
+        let ended = look(lab, pid, &reader)?;
+        let killed = kill(pid, Signal::SIGKILL);
+        lab.note(format!("kill with SIGKILL: {}", outcome(killed)));
+        let after = look(lab, pid, &reader)?;
+        let status = child.wait(lab)?;
+        lab.check(status == end && after == ended, "after the kill it is what it was, and its status too");
+        let gone = [kill(pid, None), waitpid(pid, None).map(drop)];
+        lab.note(format!("kill: {}; waitpid: {}", outcome(gone[0]), outcome(gone[1])));
+        lab.check(
+            gone == [Err(Errno::ESRCH), Err(Errno::ECHILD)],
+            "when it has been waited for, nothing is left",
+        );
+        adopted(lab)?;
+        match (&ended, killed, status) {
+            (Seen { state: None, .. }, Err(Errno::ESRCH), _) => Ok(0),
+            (Seen { memory: true, closed: false, .. }, ..) => Ok(1),
+            (_, Ok(()), WaitStatus::Signaled(..)) => Ok(2),
+            (
+                Seen { state: Some('Z'), memory: false, closed: true },
+                Ok(()),
+                WaitStatus::Exited(_, STATUS),
+            ) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// What there is of a child.

@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, HashSet};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use experiments::{Axis, Plot, Question, Result, ask, vary};
+use experiments::{Axis, Choice, Plot, Question, Result, ask, vary};
 use ioloop::timers::Timers;
 
 const MANY: usize = 100_000;
@@ -16,66 +16,65 @@ const BEFORE: Duration = Duration::from_secs(1800);
 /// Tornado's rule, and the loop's: more than this, and more than half of the heap.
 const FEW: usize = 512;
 
+const QUESTION: Question = Question {
+    question: "A server gives each request a timer for in an hour, and cancels it when the answer is sent, a \
+               moment later. A hundred thousand requests come and go. One timer lives, and is due in half an \
+               hour. Cancelling marks a timer and leaves it in the heap. How many nodes has the heap, if a \
+               node is dropped when it comes to the top? And if the marks are swept out when they are more \
+               than 512 and more than half of the heap?",
+    choices: &[
+        Choice::new("1 in both: what is cancelled is gone."),
+        Choice::new("100001 in the first, and 1 in the second, which is swept after each."),
+        Choice::new("100001 in the first, and never more than 514 in the second."),
+        Choice::new("50001 in both: half of them is where it stops."),
+    ],
+    book: 2,
+    shows: "A marked node leaves the heap at its top or not at all, and comes there when all before it have \
+            run. Sweeping costs as much as the heap is large, so it waits until more than half is waste. \
+            Then each cancelled timer pays for two nodes, and the heap is hardly more than twice what lives.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A server gives each request a timer for in an hour, and cancels it when the answer is sent, \
-                       a moment later. A hundred thousand requests come and go. One timer lives, and is due in half \
-                       an hour. Cancelling marks a timer and leaves it in the heap. How many nodes \
-                       has the heap, if a node is dropped when it comes to the top? And if the marks are swept \
-                       out when they are more than 512 and more than half of the heap?",
-            choices: &[
-                "1 in both: what is cancelled is gone.",
-                "100001 in the first, and 1 in the second, which is swept after each.",
-                "100001 in the first, and never more than 514 in the second.",
-                "50001 in both: half of them is where it stops.",
-            ],
-            book: 2,
-            shows: "A marked node leaves the heap at its top or not at all, and comes there when all before it have run. \
-                    Sweeping costs as much as the heap is large, so it waits until more than half is waste. Then each \
-                    cancelled timer pays for two nodes, and the heap is hardly more than twice what lives.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let (mut lazy, mut swept) = (Lazy::default(), Swept::default());
-            lazy.add(BEFORE);
-            swept.0.add(BEFORE, ());
-            let mut most = 0;
-            for _ in 0..MANY {
-                lazy.request();
-                most = most.max(swept.request());
-            }
-            lab.note(format!("{MANY} requests have come and gone; one timer lives"));
-            let left = lazy.heap.len();
-            lab.note(format!("dropped at the top: {left} nodes"));
-            lab.note(format!("swept: {} nodes now, {most} at the most", swept.0.len()));
-            lab.check(lazy.nearest() == swept.0.nearest(), "the nearest deadline is the same in both");
-            let (dropped, took) = lazy.run_the_first()?;
-            lab.note(format!(
-                "that one has run: {dropped} nodes are dropped in one turn, {} ms",
-                vary("ms", took.as_millis())
-            ));
-            lab.check(dropped == MANY, "where nothing is swept, all of the waste is found at one time");
-            let (few, nodes) = few_stay();
-            lab.note(format!("{few} cancelled behind one: {nodes} nodes; so few are left alone"));
-            lab.check(nodes == few + 1, "512 marks stay, though all but one of the nodes are marked");
-            let (lives, before, after) = half_stays();
-            lab.note(format!("{lives} live, {lives} are cancelled: {before} nodes, and one more: {after}"));
-            lab.check(
-                before == 2 * lives && after == lives,
-                "half of the heap stays, and one more mark is one too many",
-            );
-            lab.draw(chart)?;
-            match (left, most) {
-                (1, 1) => Ok(0),
-                (n, 1 | 2) if n == MANY + 1 => Ok(1),
-                (n, most) if n == MANY + 1 && most <= FEW + 2 => Ok(2),
-                (n, most) if n == MANY / 2 + 1 && most == n => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let (mut lazy, mut swept) = (Lazy::default(), Swept::default());
+        lazy.add(BEFORE);
+        swept.0.add(BEFORE, ());
+        let mut most = 0;
+        for _ in 0..MANY {
+            lazy.request();
+            most = most.max(swept.request());
+        }
+        lab.note(format!("{MANY} requests have come and gone; one timer lives"));
+        let left = lazy.heap.len();
+        lab.note(format!("dropped at the top: {left} nodes"));
+        lab.note(format!("swept: {} nodes now, {most} at the most", swept.0.len()));
+        lab.check(lazy.nearest() == swept.0.nearest(), "the nearest deadline is the same in both");
+        let (dropped, took) = lazy.run_the_first()?;
+        lab.note(format!(
+            "that one has run: {dropped} nodes are dropped in one turn, {} ms",
+            vary("ms", took.as_millis())
+        ));
+        lab.check(dropped == MANY, "where nothing is swept, all of the waste is found at one time");
+        let (few, nodes) = few_stay();
+        lab.note(format!("{few} cancelled behind one: {nodes} nodes; so few are left alone"));
+        lab.check(nodes == few + 1, "512 marks stay, though all but one of the nodes are marked");
+        let (lives, before, after) = half_stays();
+        lab.note(format!("{lives} live, {lives} are cancelled: {before} nodes, and one more: {after}"));
+        lab.check(
+            before == 2 * lives && after == lives,
+            "half of the heap stays, and one more mark is one too many",
+        );
+        lab.draw(chart)?;
+        match (left, most) {
+            (1, 1) => Ok(0),
+            (n, 1 | 2) if n == MANY + 1 => Ok(1),
+            (n, most) if n == MANY + 1 && most <= FEW + 2 => Ok(2),
+            (n, most) if n == MANY / 2 + 1 && most == n => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// The heap without the rule: what is cancelled stays until it comes to the top.

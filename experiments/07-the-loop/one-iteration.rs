@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use experiments::{Axis, Lab, Lane, Plot, Question, Result, ask, vary};
+use experiments::{Axis, Choice, Lab, Lane, Plot, Question, Result, ask, vary};
 use ioloop::{Events, IoLoop, Iteration};
 use nix::fcntl::OFlag;
 use nix::unistd::{pipe2, read, write};
@@ -15,54 +15,57 @@ const DELAY: Duration = Duration::from_millis(200);
 /// The longest that a loop sleeps at a time.
 const HOUR: Duration = Duration::from_secs(3600);
 
+const QUESTION: Question = Question {
+    question: "A callback is queued, a timer is due, and a descriptor is ready. The timer's callback adds \
+               another callback, which starts a timer for in 200 ms, which stops the loop. In which order \
+               does it all run, and how often does the loop ask who is ready?",
+    choices: &[
+        Choice::new(
+            "Callback, timer, callback, handler: what is queued is run before anybody is asked. It \
+                     asks once, and sleeps.",
+        ),
+        Choice::new(
+            "Callback, timer, handler, callback. It asks twice: once without waiting, since a \
+                     callback is queued, and once to sleep.",
+        ),
+        Choice::new("Timer, callback, handler, callback: what has a time is first. It asks twice."),
+        Choice::new("Handler, callback, timer, callback: who is ready is asked first. It asks three times."),
+    ],
+    book: 1,
+    shows: "A turn is callbacks, then timers, then the wait, then handlers. How long the wait may be is \
+            worked out last, when everything has run that could change it: nothing at all with a callback \
+            queued, else until the nearest deadline, and at most an hour.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A callback is queued, a timer is due, and a descriptor is ready. The timer's callback adds \
-                       another callback, which starts a timer for in 200 ms, which stops the loop. In which \
-                       order does it all run, and how often does the loop ask who is ready?",
-            choices: &[
-                "Callback, timer, callback, handler: what is queued is run before anybody is asked. It asks once, \
-                 and sleeps.",
-                "Callback, timer, handler, callback. It asks twice: once without waiting, since a callback is \
-                 queued, and once to sleep.",
-                "Timer, callback, handler, callback: what has a time is first. It asks twice.",
-                "Handler, callback, timer, callback: who is ready is asked first. It asks three times.",
-            ],
-            book: 1,
-            shows: "A turn is callbacks, then timers, then the wait, then handlers. How long the wait may be is worked out \
-                    last, when everything has run that could change it: nothing at all with a callback queued, \
-                    else until the nearest deadline, and at most an hour.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let (order, turns) = run(lab)?;
-            let waits: Vec<_> = turns.iter().map(|turn| turn.asked).collect();
-            lab.check(
-                waits.first() == Some(&Duration::ZERO),
-                "with a callback queued it waits for no time at all",
-            );
-            let second = waits.get(1).copied().unwrap_or_default();
-            lab.check(
-                second > Duration::ZERO && second <= DELAY,
-                "else until the nearest deadline, less what has passed since it was set",
-            );
-            let slept = turns.get(1).map_or(Duration::ZERO, |turn| turn.awake.saturating_sub(turn.asleep));
-            lab.check(slept >= second, "it sleeps at least as long as it was told");
-            let longest = without_a_timer()?;
-            lab.note(format!("without any timer it would sleep for {} s", longest.as_secs()));
-            lab.check(longest == HOUR, "without a timer, an hour at most");
-            lab.draw(chart)?;
-            match (&order[..], waits.len()) {
-                (["callback", "timer", "callback", "handler", ..], 1) => Ok(0),
-                (["callback", "timer", "handler", "callback", ..], 2) => Ok(1),
-                (["timer", "callback", "handler", "callback", ..], 2) => Ok(2),
-                (["handler", "callback", "timer", "callback", ..], 3) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let (order, turns) = run(lab)?;
+        let waits: Vec<_> = turns.iter().map(|turn| turn.asked).collect();
+        lab.check(
+            waits.first() == Some(&Duration::ZERO),
+            "with a callback queued it waits for no time at all",
+        );
+        let second = waits.get(1).copied().unwrap_or_default();
+        lab.check(
+            second > Duration::ZERO && second <= DELAY,
+            "else until the nearest deadline, less what has passed since it was set",
+        );
+        let slept = turns.get(1).map_or(Duration::ZERO, |turn| turn.awake.saturating_sub(turn.asleep));
+        lab.check(slept >= second, "it sleeps at least as long as it was told");
+        let longest = without_a_timer()?;
+        lab.note(format!("without any timer it would sleep for {} s", longest.as_secs()));
+        lab.check(longest == HOUR, "without a timer, an hour at most");
+        lab.draw(chart)?;
+        match (&order[..], waits.len()) {
+            (["callback", "timer", "callback", "handler", ..], 1) => Ok(0),
+            (["callback", "timer", "handler", "callback", ..], 2) => Ok(1),
+            (["timer", "callback", "handler", "callback", ..], 2) => Ok(2),
+            (["handler", "callback", "timer", "callback", ..], 3) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// What ran, and writes it down.

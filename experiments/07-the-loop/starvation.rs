@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use ioloop::{Events, IoLoop};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::unistd::{read, write};
@@ -16,54 +16,53 @@ const CHAIN: usize = 100;
 const SHORT: usize = 5;
 const LONG: usize = 1000;
 
+const QUESTION: Question = Question {
+    question: "A callback adds a callback, and that one another: a hundred in a chain. Meanwhile a \
+               descriptor is ready. How many of the hundred run before its handler, in a loop that runs \
+               callbacks until its queue is empty? And in one that runs those which were queued when its \
+               turn began?",
+    choices: &[
+        Choice::new("None in both: what is ready comes first."),
+        Choice::new("One in both: after each callback the loop looks at its descriptors."),
+        Choice::new("All hundred in the first, one in the second."),
+        Choice::new("All hundred in both: callbacks come before descriptors."),
+    ],
+    book: 2,
+    shows: "A queue that is refilled by what it runs is never empty, and a loop that waits for that does not \
+            come to its descriptors. A loop that takes what is queued now, and leaves what is added \
+            meanwhile for its next turn, looks at them in between. It pays with a system call a turn.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A callback adds a callback, and that one another: a hundred in a chain. Meanwhile a \
-                       descriptor is ready. How many of the hundred run before its handler, in a loop that \
-                       runs callbacks until its queue is empty? And in one that runs those which were queued \
-                       when its turn began?",
-            choices: &[
-                "None in both: what is ready comes first.",
-                "One in both: after each callback the loop looks at its descriptors.",
-                "All hundred in the first, one in the second.",
-                "All hundred in both: callbacks come before descriptors.",
-            ],
-            book: 2,
-            shows: "A queue that is refilled by what it runs is never empty, and a loop that waits for that does not \
-                    come to its descriptors. A loop that takes what is queued now, and leaves what is added \
-                    meanwhile for its next turn, looks at them in between. It pays with a system call a turn.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let short = (drained(lab, SHORT)?, taken(lab, SHORT)?.0);
-            lab.note(format!("a chain of {SHORT}, until the queue is empty: {}", row(&short.0)));
-            lab.note(format!("a chain of {SHORT}, what is queued now: {}", row(&short.1)));
-            let (first, (second, looks)) = (drained(lab, CHAIN)?, taken(lab, CHAIN)?);
-            let [all, some] = [&first, &second].map(|order| before_the_handler(order));
-            lab.note(format!("a chain of {CHAIN}: {all} run before the handler, and {some}"));
-            lab.note(format!("the second loop did not sleep: it waited {looks} times, each for 0"));
-            let [long, still] =
-                [drained(lab, LONG)?, taken(lab, LONG)?.0].map(|order| before_the_handler(&order));
-            lab.note(format!("a chain of {LONG}: {long}, and {still}"));
-            lab.check(
-                long == LONG && still == some,
-                "the longer the chain, the later the handler in the first; in the second it is as before",
-            );
-            lab.check(
-                second.len() == CHAIN + 1 && looks == CHAIN - 1,
-                "the second runs all of them too: one a turn, and a look at the descriptors after each but the last",
-            );
-            match (all, some) {
-                (0, 0) => Ok(0),
-                (1, 1) => Ok(1),
-                (CHAIN, 1) => Ok(2),
-                (CHAIN, CHAIN) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let short = (drained(lab, SHORT)?, taken(lab, SHORT)?.0);
+        lab.note(format!("a chain of {SHORT}, until the queue is empty: {}", row(&short.0)));
+        lab.note(format!("a chain of {SHORT}, what is queued now: {}", row(&short.1)));
+        let (first, (second, looks)) = (drained(lab, CHAIN)?, taken(lab, CHAIN)?);
+        let [all, some] = [&first, &second].map(|order| before_the_handler(order));
+        lab.note(format!("a chain of {CHAIN}: {all} run before the handler, and {some}"));
+        lab.note(format!("the second loop did not sleep: it waited {looks} times, each for 0"));
+        let [long, still] =
+            [drained(lab, LONG)?, taken(lab, LONG)?.0].map(|order| before_the_handler(&order));
+        lab.note(format!("a chain of {LONG}: {long}, and {still}"));
+        lab.check(
+            long == LONG && still == some,
+            "the longer the chain, the later the handler in the first; in the second it is as before",
+        );
+        lab.check(
+            second.len() == CHAIN + 1 && looks == CHAIN - 1,
+            "the second runs all of them too: one a turn, and a look at the descriptors after each but the last",
+        );
+        match (all, some) {
+            (0, 0) => Ok(0),
+            (1, 1) => Ok(1),
+            (CHAIN, 1) => Ok(2),
+            (CHAIN, CHAIN) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// What ran.

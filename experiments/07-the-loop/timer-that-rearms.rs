@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use experiments::{Lab, Question, Result, ask, vary};
+use experiments::{Choice, Lab, Question, Result, ask, vary};
 use ioloop::{Events, IoLoop};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::unistd::{read, write};
@@ -18,64 +18,63 @@ const FOR_EVER: usize = 1_000_000;
 /// How often the book's loop is to run its timer.
 const TURNS: usize = 100;
 
+const QUESTION: Question = Question {
+    question: "A timer has no delay: it is due at once. When it runs, it starts itself again. Meanwhile a \
+               descriptor is ready. How often does it run before the descriptor's handler, in a loop that \
+               runs timers as long as the first of them is due? And in one that takes out all that are due, \
+               and then runs those?",
+    choices: &[
+        Choice::new("Once in both: the clock has moved on by then."),
+        Choice::new("For ever in the first, once in the second."),
+        Choice::new("For ever in both: a timer without a delay is always due."),
+        Choice::new("Never in both: descriptors come before timers."),
+    ],
+    book: 1,
+    shows: "What is due has to be settled before anything of it runs. To look at the clock once is not \
+            enough for that: it helps against a timer that counts from a later look, and not against one \
+            that counts from the same, or is due at a time that is past.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A timer has no delay: it is due at once. When it runs, it starts itself again. Meanwhile a \
-                       descriptor is ready. How often does it run before the descriptor's handler, in a loop \
-                       that runs timers as long as the first of them is due? And in one that takes out all \
-                       that are due, and then runs those?",
-            choices: &[
-                "Once in both: the clock has moved on by then.",
-                "For ever in the first, once in the second.",
-                "For ever in both: a timer without a delay is always due.",
-                "Never in both: descriptors come before timers.",
-            ],
-            book: 1,
-            shows: "What is due has to be settled before anything of it runs. To look at the clock once is not enough for \
-                    that: it helps against a timer that counts from a later look, and not against one that counts \
-                    from the same, or is due at a time that is past.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let looks = [
-                ("a look at the clock for each, no delay", each as Looks, no_delay as Again),
-                ("one look, no delay counted from that", once, from_that),
-                ("one look, a deadline that is past", once, past),
-                ("one look, no delay from a look of its own", once, no_delay),
-            ];
-            let mut runs = Vec::new();
-            for (name, looks, again) in looks {
-                let seen = run_while_taken(lab, looks, again)?;
-                let ends = seen < FOR_EVER;
-                let times = if ends { vary("few", seen) } else { seen.to_string() };
-                let then = if ends { "then the handler" } else { "and no end" };
-                lab.note(format!("{name}: {times}, {then}"));
-                runs.push(seen);
-            }
-            let mut collected = Vec::new();
-            for (name, past) in [("no delay", false), ("a deadline that is past", true)] {
-                let (first, turns) = taken_first(lab, past)?;
-                lab.note(format!("all taken out first, {name}: {first}, then the handler"));
-                lab.note(format!("to run {TURNS} times it takes {turns} turns"));
-                lab.check(turns == TURNS, format!("taken out first, {name}: it runs once a turn"));
-                collected.push(first);
-            }
-            lab.check(
-                runs[1] == FOR_EVER && runs[2] == FOR_EVER && runs[3] < FOR_EVER,
-                "with one look at the clock it depends on the timer's deadline",
-            );
-            lab.check(collected[0] == collected[1], "taken out first, it does not");
-            match (runs[0], collected[0]) {
-                (1, 1) => Ok(0),
-                (FOR_EVER, 1) => Ok(1),
-                (FOR_EVER, TURNS) => Ok(2),
-                (0, 0) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let looks = [
+            ("a look at the clock for each, no delay", each as Looks, no_delay as Again),
+            ("one look, no delay counted from that", once, from_that),
+            ("one look, a deadline that is past", once, past),
+            ("one look, no delay from a look of its own", once, no_delay),
+        ];
+        let mut runs = Vec::new();
+        for (name, looks, again) in looks {
+            let seen = run_while_taken(lab, looks, again)?;
+            let ends = seen < FOR_EVER;
+            let times = if ends { vary("few", seen) } else { seen.to_string() };
+            let then = if ends { "then the handler" } else { "and no end" };
+            lab.note(format!("{name}: {times}, {then}"));
+            runs.push(seen);
+        }
+        let mut collected = Vec::new();
+        for (name, past) in [("no delay", false), ("a deadline that is past", true)] {
+            let (first, turns) = taken_first(lab, past)?;
+            lab.note(format!("all taken out first, {name}: {first}, then the handler"));
+            lab.note(format!("to run {TURNS} times it takes {turns} turns"));
+            lab.check(turns == TURNS, format!("taken out first, {name}: it runs once a turn"));
+            collected.push(first);
+        }
+        lab.check(
+            runs[1] == FOR_EVER && runs[2] == FOR_EVER && runs[3] < FOR_EVER,
+            "with one look at the clock it depends on the timer's deadline",
+        );
+        lab.check(collected[0] == collected[1], "taken out first, it does not");
+        match (runs[0], collected[0]) {
+            (1, 1) => Ok(0),
+            (FOR_EVER, 1) => Ok(1),
+            (FOR_EVER, TURNS) => Ok(2),
+            (0, 0) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// What the time is while timers are run, if this was it when that began.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use experiments::{Lab, Question, Result, ask, vary};
+use experiments::{Choice, Lab, Question, Result, ask, vary};
 use ioloop::poller::Kind;
 use ioloop::{Clock, Config, FakeClock, IoLoop};
 use nix::time::{ClockId, clock_gettime, clock_settime};
@@ -17,55 +17,51 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Some time of day.
 const NOON: Duration = Duration::from_secs(12 * 3600);
 
+const QUESTION: Question = Question {
+    question: "A loop has a timer for in one second. When half of the second has passed, somebody sets the \
+               clock back by an hour. When does the timer run, if the loop has its time from that clock? And \
+               if it has it from the monotonic one?",
+    choices: &[
+        Choice::new("After a second in both: the kernel sleeps for as long as it was told."),
+        Choice::new("At once by the one, after a second by the other."),
+        Choice::new("After an hour and a second by the one, after a second by the other."),
+        Choice::new("After an hour and a second by both: what is set is the machine's only clock."),
+    ],
+    book: 2,
+    shows: "The sleep lasts as long as it was told, and is over after a second. Then the loop looks at its \
+            clock, finds that the deadline is an hour away, and sleeps again. The monotonic clock cannot be \
+            set, so it does not know of any of this.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A loop has a timer for in one second. When half of the second has passed, somebody sets the \
-                       clock back by an hour. When does the timer run, if the loop has its time from that \
-                       clock? And if it has it from the monotonic one?",
-            choices: &[
-                "After a second in both: the kernel sleeps for as long as it was told.",
-                "At once by the one, after a second by the other.",
-                "After an hour and a second by the one, after a second by the other.",
-                "After an hour and a second by both: what is set is the machine's only clock.",
-            ],
-            book: 2,
-            shows: "The sleep lasts as long as it was told, and is over after a second. Then the loop looks at its \
-                    clock, finds that the deadline is an hour away, and sleeps again. The monotonic clock cannot be \
-                    set, so it does not know of any of this.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let by_wall = one_second(&Machine::set(Set::Back), Machine::wall, None);
-            lab.note(format!(
-                "wall clock, set back an hour after 0.5 s: it runs after {} s",
-                by_wall.as_secs_f64()
-            ));
-            let by_monotonic = one_second(&Machine::set(Set::Back), Machine::monotonic, None);
-            lab.note(format!("monotonic clock, the same: after {} s", by_monotonic.as_secs_f64()));
-            let other_way = one_second(&Machine::set(Set::Forward), Machine::wall, None);
-            lab.note(format!("wall clock, set forward an hour: after {} s", other_way.as_secs_f64()));
-            let woken = Some(Duration::from_millis(600));
-            let early = one_second(&Machine::set(Set::Forward), Machine::wall, woken);
-            lab.note(format!(
-                "the same, and a descriptor is ready after 0.6 s: after {} s",
-                early.as_secs_f64()
-            ));
-            lab.check(early < other_way, "set forward, the timer is early if anything wakes the loop");
-            let ours = the_loop()?;
-            lab.note(format!("the book's loop, by a clock that nobody sets: after {} s", ours.as_secs_f64()));
-            lab.check(ours == SECOND, "the loop looks at one clock, its own");
-            nobody_sets_it(lab)?;
-            match (by_wall, by_monotonic) {
-                (SECOND, SECOND) => Ok(0),
-                (wall, SECOND) if wall < SECOND => Ok(1),
-                (wall, SECOND) if wall == HOUR + SECOND => Ok(2),
-                (wall, other) if wall == other => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let by_wall = one_second(&Machine::set(Set::Back), Machine::wall, None);
+        lab.note(format!(
+            "wall clock, set back an hour after 0.5 s: it runs after {} s",
+            by_wall.as_secs_f64()
+        ));
+        let by_monotonic = one_second(&Machine::set(Set::Back), Machine::monotonic, None);
+        lab.note(format!("monotonic clock, the same: after {} s", by_monotonic.as_secs_f64()));
+        let other_way = one_second(&Machine::set(Set::Forward), Machine::wall, None);
+        lab.note(format!("wall clock, set forward an hour: after {} s", other_way.as_secs_f64()));
+        let woken = Some(Duration::from_millis(600));
+        let early = one_second(&Machine::set(Set::Forward), Machine::wall, woken);
+        lab.note(format!("the same, and a descriptor is ready after 0.6 s: after {} s", early.as_secs_f64()));
+        lab.check(early < other_way, "set forward, the timer is early if anything wakes the loop");
+        let ours = the_loop()?;
+        lab.note(format!("the book's loop, by a clock that nobody sets: after {} s", ours.as_secs_f64()));
+        lab.check(ours == SECOND, "the loop looks at one clock, its own");
+        nobody_sets_it(lab)?;
+        match (by_wall, by_monotonic) {
+            (SECOND, SECOND) => Ok(0),
+            (wall, SECOND) if wall < SECOND => Ok(1),
+            (wall, SECOND) if wall == HOUR + SECOND => Ok(2),
+            (wall, other) if wall == other => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// What somebody does to the wall clock after half a second.

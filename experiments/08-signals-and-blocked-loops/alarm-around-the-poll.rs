@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use ioloop::IoLoop;
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
@@ -27,50 +27,51 @@ const TURNS: usize = 100;
 /// How often the alarm went off.
 static ALARMS: AtomicUsize = AtomicUsize::new(0);
 
+const QUESTION: Question = Question {
+    question: "A loop is to be told of whoever blocks it for 100 ms. When its wait returns it sets a timer, \
+               whose signal is the alarm. Now it has nothing to do for 500 ms. Does the alarm go off, if the \
+               timer is left as it is? If it is taken back before the wait? And if there is no timer, but a \
+               thread that looks every 100 ms at a number which the loop counts up before and after its \
+               wait?",
+    choices: &[
+        Choice::new("Never, never, never: a loop that waits is not run, so nothing is blocked."),
+        Choice::new("Again and again; never; never."),
+        Choice::new("Again and again; never; again and again: the number stands still."),
+        Choice::new("Once; never; never: after that the timer is over."),
+    ],
+    book: 1,
+    shows: "A timer does not know whether its time is spent in code or in a wait, and interrupts either. \
+            Taken back before each wait it is right, for two system calls a turn. A number tells another \
+            thread the same for none: even is asleep, odd is at work, and odd and the same as before is \
+            blocked.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A loop is to be told of whoever blocks it for 100 ms. When its wait returns it sets a timer, \
-                       whose signal is the alarm. Now it has nothing to do for 500 ms. Does the alarm go off, if the \
-                       timer is left as it is? If it is taken back before the wait? And if there is no timer, but a \
-                       thread that looks every 100 ms at a number which the loop counts up before and after its wait?",
-            choices: &[
-                "Never, never, never: a loop that waits is not run, so nothing is blocked.",
-                "Again and again; never; never.",
-                "Again and again; never; again and again: the number stands still.",
-                "Once; never; never: after that the timer is over.",
-            ],
-            book: 1,
-            shows: "A timer does not know whether its time is spent in code or in a wait, and interrupts either. Taken \
-                    back before each wait it is right, for two system calls a turn. A number tells another thread the \
-                    same for none: even is asleep, odd is at work, and odd and the same as before is blocked.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            // First, while this process has one thread and may fork.
-            the_books(lab)?;
-            let action = SigAction::new(SigHandler::Handler(count), SaFlags::SA_RESTART, SigSet::empty());
-            // SAFETY: the handler touches an atomic and nothing else; it replaces none that Rust relies on.
-            unsafe { sigaction(Signal::SIGALRM, &action) }?;
-            let left = watched(lab, By::TimerLeft, "a timer");
-            let back = watched(lab, By::TimerTakenBack, "a timer, taken back");
-            let number = watched(lab, By::Number, "a number, and a thread");
-            let own = watched(lab, By::CpuTime, "a timer of its own time");
-            let (seen, own) = ([left?, back?, number?], own?);
-            let both = seen.iter().all(|seen| seen.computes && seen.waits);
-            lab.check(both, "the first three notice a callback that computes, and one that waits");
-            let own = own.computes && !own.waits;
-            lab.check(own, "by the time that a thread computes, who waits is not noticed");
-            match seen.map(|seen| seen.idle).into() {
-                (0, 0, 0) => Ok(0),
-                (2.., 0, 0) => Ok(1),
-                (2.., 0, 2..) => Ok(2),
-                (1, 0, 0) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        // First, while this process has one thread and may fork.
+        the_books(lab)?;
+        let action = SigAction::new(SigHandler::Handler(count), SaFlags::SA_RESTART, SigSet::empty());
+        // SAFETY: the handler touches an atomic and nothing else; it replaces none that Rust relies on.
+        unsafe { sigaction(Signal::SIGALRM, &action) }?;
+        let left = watched(lab, By::TimerLeft, "a timer");
+        let back = watched(lab, By::TimerTakenBack, "a timer, taken back");
+        let number = watched(lab, By::Number, "a number, and a thread");
+        let own = watched(lab, By::CpuTime, "a timer of its own time");
+        let (seen, own) = ([left?, back?, number?], own?);
+        let both = seen.iter().all(|seen| seen.computes && seen.waits);
+        lab.check(both, "the first three notice a callback that computes, and one that waits");
+        let own = own.computes && !own.waits;
+        lab.check(own, "by the time that a thread computes, who waits is not noticed");
+        match seen.map(|seen| seen.idle).into() {
+            (0, 0, 0) => Ok(0),
+            (2.., 0, 0) => Ok(1),
+            (2.., 0, 2..) => Ok(2),
+            (1, 0, 0) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 extern "C" fn count(_: c_int) {
@@ -112,9 +113,7 @@ fn watched(lab: &Lab, by: By, name: &str) -> Result<Seen> {
         let watcher = (by == By::Number).then(|| scope.spawn(|| look_at(&number, &over, here)));
         let seen = turns.all();
         over.store(true, Ordering::Release);
-        if let Some(watcher) = watcher {
-            watcher.thread().unpark();
-        }
+        watcher.iter().for_each(|watcher| watcher.thread().unpark());
         seen
     })?;
     let idle = if seen.idle > 1 { "again and again".into() } else { seen.idle.to_string() };

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use ioloop::{Blocked, IoLoop};
 use nix::sys::signal::{SigSet, Signal};
 use nix::time::{ClockId, clock_gettime};
@@ -21,52 +21,51 @@ const THRESHOLD: Duration = Duration::from_millis(100);
 /// How long a callback waits for what should have come by then.
 const LIMIT: Duration = Duration::from_secs(20);
 
+const QUESTION: Question = Question {
+    question: "A loop is watched: whoever keeps it at work for longer than 100 ms at a time is interrupted \
+               by a timer's signal, and reported with the stack. One callback computes, one reads from an \
+               empty pipe, one waits for a lock. Then three hundred callbacks are queued that take 1 ms \
+               each; and then the loop has nothing to do for 300 ms. Who is reported?",
+    choices: &[
+        Choice::new("The one that computes: the others do not run, they wait."),
+        Choice::new(
+            "The first three. No callback of the three hundred takes long, and a loop that waits is \
+                     not blocked.",
+        ),
+        Choice::new("The first three, and one of the three hundred."),
+        Choice::new("The first three, one of the three hundred, and the loop's own wait."),
+    ],
+    book: 2,
+    shows: "The time counts for all that runs at a time, not for each callback. When it is over, whatever \
+            runs then is interrupted: code, or a system call. So the stack says where the time was up, and \
+            not who has used it: of many short callbacks it names one.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A loop is watched: whoever keeps it at work for longer than 100 ms at a time is interrupted by \
-                       a timer's signal, and reported with the stack. One callback computes, one reads from an empty \
-                       pipe, one waits for a lock. Then three hundred callbacks are queued that take 1 ms each; and then \
-                       the loop has nothing to do for 300 ms. Who is reported?",
-            choices: &[
-                "The one that computes: the others do not run, they wait.",
-                "The first three. No callback of the three hundred takes long, and a loop that waits is not blocked.",
-                "The first three, and one of the three hundred.",
-                "The first three, one of the three hundred, and the loop's own wait.",
-            ],
-            book: 2,
-            shows: "The time counts for all that runs at a time, not for each callback. When it is over, whatever runs then \
-                    is interrupted: code, or a system call. So the stack says where the time was up, and not who has \
-                    used it: of many short callbacks it names one.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let computes = blocked(lab, "computes", compute)?;
-            let reads = blocked(lab, "reads", read_a_pipe)?;
-            let locks = blocked(lab, "waits for a lock", wait_for_a_lock)?;
-            let named = [
-                computes.contains(&"compute".to_owned()),
-                reads.contains(&"read_a_pipe".to_owned()),
-                locks.contains(&"wait_for_a_lock".to_owned()),
-            ];
-            lab.check(
-                named == [true; 3],
-                "while each of them still blocks, the stack that is reported names it",
-            );
-            let many = three_hundred(lab)?;
-            let asleep = asleep(lab)?;
-            once(lab)?;
-            not_before(lab)?;
-            match (named, many, asleep) {
-                ([true, false, false], 0, 0) => Ok(0),
-                ([true, true, true], 0, 0) => Ok(1),
-                ([true, true, true], 1, 0) => Ok(2),
-                ([true, true, true], 1, 1..) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let computes = blocked(lab, "computes", compute)?;
+        let reads = blocked(lab, "reads", read_a_pipe)?;
+        let locks = blocked(lab, "waits for a lock", wait_for_a_lock)?;
+        let named = [
+            computes.contains(&"compute".to_owned()),
+            reads.contains(&"read_a_pipe".to_owned()),
+            locks.contains(&"wait_for_a_lock".to_owned()),
+        ];
+        lab.check(named == [true; 3], "while each of them still blocks, the stack that is reported names it");
+        let many = three_hundred(lab)?;
+        let asleep = asleep(lab)?;
+        once(lab)?;
+        not_before(lab)?;
+        match (named, many, asleep) {
+            ([true, false, false], 0, 0) => Ok(0),
+            ([true, true, true], 0, 0) => Ok(1),
+            ([true, true, true], 1, 0) => Ok(2),
+            ([true, true, true], 1, 1..) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// What a callback that blocks has of its report.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use experiments::{Lab, Question, Result, Sleeper, ask, beside, sleeps};
+use experiments::{Choice, Lab, Question, Result, Sleeper, ask, beside, sleeps};
 use nix::errno::Errno;
 use nix::libc::c_int;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -24,47 +24,46 @@ const LONG_MS: u16 = 20_000;
 /// How often the handler ran.
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
+const QUESTION: Question = Question {
+    question: "A signal's handler has SA_RESTART, so that calls that it interrupts go on afterwards. It \
+               comes while a thread is in a read from an empty pipe; in a read from a socket with a receive \
+               timeout; in nanosleep; in poll and in epoll_wait, both without a timeout. Which of the five \
+               go on?",
+    choices: &[
+        Choice::new("All of them: that is what the flag says."),
+        Choice::new("The two reads: the flag is for calls that read and write."),
+        Choice::new("The read from the pipe. The other four fail with EINTR."),
+        Choice::new("None of them: the flag is for calls that have begun to transfer something."),
+    ],
+    book: 2,
+    shows: "A read is begun again. A sleep, a wait for descriptors, and a read with a timeout fail with \
+            EINTR, whatever the flag says. So a signal that is to leave no trace leaves one in the code that \
+            it interrupts, unless that calls again; and a loop's wait may end without a signal of its own.",
+    lane: "process",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A signal's handler has SA_RESTART, so that calls that it interrupts go on afterwards. It comes \
-                       while a thread is in a read from an empty pipe; in a read from a socket with a receive \
-                       timeout; in nanosleep; in poll and in epoll_wait, both without a timeout. Which of the five go on?",
-            choices: &[
-                "All of them: that is what the flag says.",
-                "The two reads: the flag is for calls that read and write.",
-                "The read from the pipe. The other four fail with EINTR.",
-                "None of them: the flag is for calls that have begun to transfer something.",
-            ],
-            book: 2,
-            shows: "A read is begun again. A sleep, a wait for descriptors, and a read with a timeout fail with EINTR, \
-                    whatever the flag says. So a signal that is to leave no trace leaves one in the code that it \
-                    interrupts, unless that calls again; and a loop's wait may end without a signal of its own.",
-            lane: "process",
-            roles: &[],
-        },
-        |lab| {
-            // First, while this process has one thread and may fork.
-            let stopped =
-                [stopped(lab, In::EpollWait)?, stopped(lab, In::Poll)?, stopped(lab, In::Nanosleep)?];
-            lab.check(
-                stopped == [false, true, true],
-                "without any handler, a stop and a continue end epoll_wait with EINTR, and not the others",
-            );
-            let action = SigAction::new(SigHandler::Handler(count), SaFlags::SA_RESTART, SigSet::empty());
-            // SAFETY: the handler touches an atomic and nothing else; it replaces none that Rust relies on.
-            unsafe { sigaction(Signal::SIGUSR1, &action) }?;
-            let goes_on = five(lab)?;
-            std_sleep(lab)?;
-            match goes_on {
-                [true, true, true, true, true] => Ok(0),
-                [true, true, false, false, false] => Ok(1),
-                [true, false, false, false, false] => Ok(2),
-                [false, false, false, false, false] => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        // First, while this process has one thread and may fork.
+        let stopped = [stopped(lab, In::EpollWait)?, stopped(lab, In::Poll)?, stopped(lab, In::Nanosleep)?];
+        lab.check(
+            stopped == [false, true, true],
+            "without any handler, a stop and a continue end epoll_wait with EINTR, and not the others",
+        );
+        let action = SigAction::new(SigHandler::Handler(count), SaFlags::SA_RESTART, SigSet::empty());
+        // SAFETY: the handler touches an atomic and nothing else; it replaces none that Rust relies on.
+        unsafe { sigaction(Signal::SIGUSR1, &action) }?;
+        let goes_on = five(lab)?;
+        std_sleep(lab)?;
+        match goes_on {
+            [true, true, true, true, true] => Ok(0),
+            [true, true, false, false, false] => Ok(1),
+            [true, false, false, false, false] => Ok(2),
+            [false, false, false, false, false] => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 extern "C" fn count(_: c_int) {

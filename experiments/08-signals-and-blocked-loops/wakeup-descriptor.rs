@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-use experiments::{Lab, Question, Result, Sleeper, ask, beside};
+use experiments::{Choice, Lab, Question, Result, Sleeper, ask, beside};
 use ioloop::IoLoop;
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
@@ -27,51 +27,53 @@ static FLAG: AtomicBool = AtomicBool::new(false);
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 const NEVER: [bool; 4] = [false; 4];
 
+const QUESTION: Question = Question {
+    question: "A signal's handler sets a flag. In each turn a loop looks at the flag, and then sleeps in \
+               epoll_wait. The signal comes in a callback, before the look; or between the look and the \
+               wait; or during the wait; or during the wait, but in another thread. Which of the four does \
+               the loop sleep through? And which, if the handler also writes a byte to the loop's waker?",
+    choices: &[
+        Choice::new("None, with or without the byte: a signal ends the wait."),
+        Choice::new("The second. With the byte, none."),
+        Choice::new("The second and the fourth. With the byte, none."),
+        Choice::new(
+            "The second and the fourth, with or without the byte: what was written before the wait \
+                     is no news.",
+        ),
+    ],
+    book: 2,
+    shows: "A signal ends the wait of the thread that handles it, if that waits by then. A byte in the waker \
+            ends the loop's wait, wherever and whenever it was written. So a signal wakeup descriptor is the \
+            waker's write end, and has to be taken back before that is closed.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A signal's handler sets a flag. In each turn a loop looks at the flag, and then sleeps in \
-                       epoll_wait. The signal comes in a callback, before the look; or between the look and the wait; \
-                       or during the wait; or during the wait, but in another thread. Which of the four does the \
-                       loop sleep through? And which, if the handler also writes a byte to the loop's waker?",
-            choices: &[
-                "None, with or without the byte: a signal ends the wait.",
-                "The second. With the byte, none.",
-                "The second and the fourth. With the byte, none.",
-                "The second and the fourth, with or without the byte: what was written before the wait is no news.",
-            ],
-            book: 2,
-            shows: "A signal ends the wait of the thread that handles it, if that waits by then. A byte in the waker \
-                    ends the loop's wait, wherever and whenever it was written. So a signal wakeup descriptor is the \
-                    waker's write end, and has to be taken back before that is closed.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
-            // SAFETY: the handler calls write(2) alone, and touches atomics; it replaces none that Rust relies on.
-            unsafe { sigaction(Signal::SIGUSR1, &action) }?;
-            let asleep = WAYS.map(|way| way.at_each_moment(lab)).into_iter().collect::<Result<Vec<_>>>()?;
-            let [flag, again, mask, byte] = asleep[..] else { unreachable!("four ways have four answers") };
-            lab.check(
-                again[2],
-                "a loop that takes an interrupted wait up again hears nothing, even during the wait",
-            );
-            lab.check(
-                mask == [false, false, false, true],
-                "epoll_pwait closes the gap, and not for other threads",
-            );
-            the_books(lab)?;
-            left_behind(lab)?;
-            match (flag, byte) {
-                ([false, false, false, false], NEVER) => Ok(0),
-                ([false, true, false, false], NEVER) => Ok(1),
-                ([false, true, false, true], NEVER) => Ok(2),
-                ([false, true, false, true], [false, true, false, true]) => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
+        // SAFETY: the handler calls write(2) alone, and touches atomics; it replaces none that Rust relies on.
+        unsafe { sigaction(Signal::SIGUSR1, &action) }?;
+        let asleep = WAYS.map(|way| way.at_each_moment(lab)).into_iter().collect::<Result<Vec<_>>>()?;
+        let [flag, again, mask, byte] = asleep[..] else { unreachable!("four ways have four answers") };
+        lab.check(
+            again[2],
+            "a loop that takes an interrupted wait up again hears nothing, even during the wait",
+        );
+        lab.check(
+            mask == [false, false, false, true],
+            "epoll_pwait closes the gap, and not for other threads",
+        );
+        the_books(lab)?;
+        left_behind(lab)?;
+        match (flag, byte) {
+            ([false, false, false, false], NEVER) => Ok(0),
+            ([false, true, false, false], NEVER) => Ok(1),
+            ([false, true, false, true], NEVER) => Ok(2),
+            ([false, true, false, true], [false, true, false, true]) => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 extern "C" fn handler(_: c_int) {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 use std::{io, ptr, thread};
 
-use experiments::{Lab, Lane, Question, Result, ask, sleeps};
+use experiments::{Choice, Lab, Lane, Question, Result, ask, sleeps};
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::sys::signal::{
@@ -23,49 +23,47 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// The thread that ran the handler; 0 for nobody yet.
 static RAN_IN: AtomicI32 = AtomicI32::new(0);
 
+const QUESTION: Question = Question {
+    question: "A process has two threads. The main thread sleeps. The other one runs a loop, and is blocked \
+               in a callback. Neither has any signal blocked. Four signals are asked for by the loop's \
+               thread: kill of its own process; a timer of setitimer; a timer of timer_create with \
+               SIGEV_THREAD_ID and its own number; and the SIGCHLD of a child that it has started. In which \
+               thread does the handler run?",
+    choices: &[
+        Choice::new("In the loop's thread, for each of them: it is the one that asked."),
+        Choice::new("In the main thread, for each of them: signals are for the process."),
+        Choice::new("In the main thread for kill and setitimer; in the loop's thread for the other two."),
+        Choice::new("In the main thread, but for the timer that names the loop's thread."),
+    ],
+    book: 2,
+    shows: "A signal for the process goes to the main thread, if that has it not blocked; a SIGCHLD to the \
+            thread that has started the child, though it is for the process too. Only a signal for a thread \
+            is certain to reach it. So whoever wants to interrupt a loop names the loop's thread.",
+    lane: "main",
+    roles: &[("child", until_the_end_of_input)],
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A process has two threads. The main thread sleeps. The other one runs a loop, and is blocked in a \
-                       callback. Neither has any signal blocked. Four signals are asked for by the loop's thread: kill \
-                       of its own process; a timer of setitimer; a timer of timer_create with SIGEV_THREAD_ID and its \
-                       own number; and the SIGCHLD of a child that it has started. In which thread does the handler \
-                       run?",
-            choices: &[
-                "In the loop's thread, for each of them: it is the one that asked.",
-                "In the main thread, for each of them: signals are for the process.",
-                "In the main thread for kill and setitimer; in the loop's thread for the other two.",
-                "In the main thread, but for the timer that names the loop's thread.",
-            ],
-            book: 2,
-            shows: "A signal for the process goes to the main thread, if that has it not blocked; a SIGCHLD to the \
-                    thread that has started the child, though it is for the process too. Only a signal for a thread is \
-                    certain to reach it. So whoever wants to interrupt a loop names the loop's thread.",
-            lane: "main",
-            roles: &[("child", until_the_end_of_input)],
-        },
-        |lab| {
-            for signal in [Signal::SIGUSR1, Signal::SIGALRM, Signal::SIGCHLD] {
-                let action =
-                    SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
-                // SAFETY: the handler asks for the thread's number and touches an atomic; it replaces none that Rust
-                // relies on.
-                unsafe { sigaction(signal, &action) }?;
-            }
-            let lane = lab.thread("loop", "a thread");
-            let child = lab.program("child", &[])?;
-            let by_loop = in_a_thread(|| four(&lane, child))?;
-            lab.ended(&lane, "ends");
-            main_has_it_blocked(lab)?;
-            match by_loop {
-                [true, true, true, true] => Ok(0),
-                [false, false, false, false] => Ok(1),
-                [false, false, true, true] => Ok(2),
-                [false, false, true, false] => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        for signal in [Signal::SIGUSR1, Signal::SIGALRM, Signal::SIGCHLD] {
+            let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
+            // SAFETY: the handler asks for the thread's number and touches an atomic; it replaces none that Rust
+            // relies on.
+            unsafe { sigaction(signal, &action) }?;
+        }
+        let lane = lab.thread("loop", "a thread");
+        let child = lab.program("child", &[])?;
+        let by_loop = in_a_thread(|| four(&lane, child))?;
+        lab.ended(&lane, "ends");
+        main_has_it_blocked(lab)?;
+        match by_loop {
+            [true, true, true, true] => Ok(0),
+            [false, false, false, false] => Ok(1),
+            [false, false, true, true] => Ok(2),
+            [false, false, true, false] => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 extern "C" fn handler(_: c_int) {

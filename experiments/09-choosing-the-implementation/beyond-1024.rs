@@ -7,7 +7,7 @@ use std::ptr;
 use std::time::Duration;
 use std::{fs, mem};
 
-use experiments::{Lab, Question, Result, ask, cannot_ask};
+use experiments::{Choice, Lab, Question, Result, ask, cannot_ask};
 use ioloop::poller::Kind;
 use ioloop::{Events, Token};
 use nix::errno::Errno;
@@ -21,39 +21,37 @@ const HIGH: i32 = 1200;
 /// What `fd_set` has, in words of 64 bits.
 const WORDS: usize = mem::size_of::<libc::fd_set>() / 8;
 
+const QUESTION: Question = Question {
+    question: "A descriptor has the number 1200, and is ready. fd_set, the type that select takes, has 1024 \
+               bits. A program makes sets of its own, with 2048, and asks select about that descriptor. What \
+               does the kernel answer?",
+    choices: &[
+        Choice::new("EINVAL: select takes numbers below 1024."),
+        Choice::new("EBADF: for select there is no such descriptor."),
+        Choice::new("0: the bits from 1024 on are not looked at."),
+        Choice::new("1: it is ready, as any other would be."),
+    ],
+    book: 3,
+    shows: "The kernel has no limit of 1024. It takes as many bits as the first argument says, reads them \
+            and writes them. The limit is the type that C has for a set, and nothing stops a program from \
+            going past its end. So somebody else has to: our poller refuses, and says why.",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A descriptor has the number 1200, and is ready. fd_set, the type that select takes, has 1024 bits. \
-                       A program makes sets of its own, with 2048, and asks select about that descriptor. What does \
-                       the kernel answer?",
-            choices: &[
-                "EINVAL: select takes numbers below 1024.",
-                "EBADF: for select there is no such descriptor.",
-                "0: the bits from 1024 on are not looked at.",
-                "1: it is ready, as any other would be.",
-            ],
-            book: 3,
-            shows: "The kernel has no limit of 1024. It takes as many bits as the first argument says, reads them and \
-                    writes them. The limit is the type that C has for a set, and nothing stops a program from going \
-                    past its end. So somebody else has to: our poller refuses, and says why.",
-            lane: "program",
-            roles: &[],
-        },
-        |lab| {
-            let (pipe, writer) = pipe2(OFlag::O_CLOEXEC)?;
-            let reader = numbered(&pipe)?;
-            drop(pipe);
-            write(&writer, b"x")?;
-            lab.note(format!("a pipe's read end is number {HIGH}, and has a byte"));
-            let choice = own_sets(lab)?;
-            neighbour(lab)?;
-            not_open(lab)?;
-            in_rust(lab, &reader);
-            pollers(lab, &reader)?;
-            Ok(choice)
-        },
-    )
+    ask(QUESTION, |lab| {
+        let (pipe, writer) = pipe2(OFlag::O_CLOEXEC)?;
+        let reader = numbered(&pipe)?;
+        drop(pipe);
+        write(&writer, b"x")?;
+        lab.note(format!("a pipe's read end is number {HIGH}, and has a byte"));
+        let choice = own_sets(lab)?;
+        neighbour(lab)?;
+        not_open(lab)?;
+        in_rust(lab, &reader);
+        pollers(lab, &reader)?;
+        Ok(choice)
+    })
 }
 
 /// The same once more, under a number that fd_set has no bit for.

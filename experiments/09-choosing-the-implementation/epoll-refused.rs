@@ -5,7 +5,7 @@ use std::io::{PipeReader, Read, Seek, Write, pipe};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use experiments::{Lab, Question, Result, ask, cannot_ask};
+use experiments::{Choice, Lab, Question, Result, ask, cannot_ask};
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop};
 use nix::errno::Errno;
@@ -22,47 +22,46 @@ const NAMED: u8 = 2;
 const CONFIGURED: u8 = 4;
 const IN_POLL: u8 = 8;
 
+const QUESTION: Question = Question {
+    question: "A sandbox, made with seccomp, lets epoll_create1 answer EPERM. In it a program makes a loop \
+               and says nothing about the poller. Then it says IoLoop::configure(Kind::Poll), and makes \
+               another. What happens?",
+    choices: &[
+        Choice::new("The kernel ends the program at the call that it must not make."),
+        Choice::new("Both loops work: the first one sleeps in poll, since epoll is not to be had."),
+        Choice::new("The first is an error, which says epoll_create1 and EPERM. The second works."),
+        Choice::new("The first is made, and fails when something is to be watched."),
+    ],
+    book: 2,
+    shows: "What a filter answers is an errno like any other, and the loop passes it on. It does not choose \
+            in your place. Who falls back has to tell “there is no epoll” from “there is no descriptor for \
+            one”: else a loop that was made at a bad moment stays in poll for good.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A sandbox, made with seccomp, lets epoll_create1 answer EPERM. In it a program makes a loop and \
-                       says nothing about the poller. Then it says IoLoop::configure(Kind::Poll), and makes another. \
-                       What happens?",
-            choices: &[
-                "The kernel ends the program at the call that it must not make.",
-                "Both loops work: the first one sleeps in poll, since epoll is not to be had.",
-                "The first is an error, which says epoll_create1 and EPERM. The second works.",
-                "The first is made, and fails when something is to be watched.",
-            ],
-            book: 2,
-            shows: "What a filter answers is an errno like any other, and the loop passes it on. It does not choose in \
-                    your place. Who falls back has to tell “there is no epoll” from “there is no descriptor for one”: \
-                    else a loop that was made at a bad moment stays in poll for good.",
-            lane: "parent",
-            roles: &[],
-        },
-        |lab| {
-            let refused = in_sandbox(lab, "EPERM", Errno::EPERM)?;
-            let missing = in_sandbox(lab, "ENOSYS", Errno::ENOSYS)?;
-            lab.check(missing == refused, "a kernel without epoll, which says ENOSYS: the same");
-            if let Some(seen) = refused {
-                lab.check(seen & CONFIGURED != 0, "configured for poll, the loop works without epoll");
-                lab.check(seen & IN_POLL != 0, "the first of the three that can be made is poll");
-            }
-            let (full, _) = child(lab, "full", without_descriptors)?;
-            lab.check(
-                full == Some(IN_POLL),
-                "with no descriptor left it is poll too, and epoll is not refused at all",
-            );
-            match refused {
-                None => Ok(0),
-                Some(seen) if seen & (MADE | IN_POLL) == MADE | IN_POLL => Ok(1),
-                Some(seen) if seen & (MADE | NAMED | CONFIGURED) == NAMED | CONFIGURED => Ok(2),
-                Some(seen) if seen & MADE != 0 => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let refused = in_sandbox(lab, "EPERM", Errno::EPERM)?;
+        let missing = in_sandbox(lab, "ENOSYS", Errno::ENOSYS)?;
+        lab.check(missing == refused, "a kernel without epoll, which says ENOSYS: the same");
+        if let Some(seen) = refused {
+            lab.check(seen & CONFIGURED != 0, "configured for poll, the loop works without epoll");
+            lab.check(seen & IN_POLL != 0, "the first of the three that can be made is poll");
+        }
+        let (full, _) = child(lab, "full", without_descriptors)?;
+        lab.check(
+            full == Some(IN_POLL),
+            "with no descriptor left it is poll too, and epoll is not refused at all",
+        );
+        match refused {
+            None => Ok(0),
+            Some(seen) if seen & (MADE | IN_POLL) == MADE | IN_POLL => Ok(1),
+            Some(seen) if seen & (MADE | NAMED | CONFIGURED) == NAMED | CONFIGURED => Ok(2),
+            Some(seen) if seen & MADE != 0 => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// A child, what it saw, and how it ended.

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use experiments::{Call, Lab, Question, Result, ask};
+use experiments::{Call, Choice, Lab, Question, Result, ask};
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop, Token};
 use nix::libc;
@@ -18,64 +18,58 @@ const MESSAGES: usize = 50;
 const ADDED: [usize; CONNECTIONS] = [5, 6, 7, 8, 9, 0, 1, 2, 3, 4];
 const HUNG_UP: [usize; CONNECTIONS] = [9, 7, 5, 3, 1, 8, 6, 4, 2, 0];
 
+const QUESTION: Question = Question {
+    question: "An echo server on a loop has ten connections and answers fifty messages, one at a time. The \
+               same program runs three times: in epoll, in poll, and in select. In which of them does it \
+               make the fewest system calls to learn who is ready?",
+    choices: &[
+        Choice::new("In epoll: fewer calls are what makes it fast."),
+        Choice::new("In none: it is one call a turn, and the turns are the same."),
+        Choice::new("In poll and select: they wait as often as epoll, and that is all they do."),
+        Choice::new("In poll: select takes a call for reading and one for writing."),
+    ],
+    book: 2,
+    shows: "The program is the same, the answers are, and so are the waits. What epoll saves is not calls, \
+            of which it makes twice as many, since each change is one. It saves what each wait is handed: \
+            poll and select get the whole list again, all of it looked through. And who is ready at the same \
+            time comes in no order that you may rely on.",
+    lane: "tracer",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "An echo server on a loop has ten connections and answers fifty messages, one at a time. The same \
-                       program runs three times: in epoll, in poll, and in select. In which of them does it make \
-                       the fewest system calls to learn who is ready?",
-            choices: &[
-                "In epoll: fewer calls are what makes it fast.",
-                "In none: it is one call a turn, and the turns are the same.",
-                "In poll and select: they wait as often as epoll, and that is all they do.",
-                "In poll: select takes a call for reading and one for writing.",
-            ],
-            book: 2,
-            shows: "The program is the same, the answers are, and so are the waits. What epoll saves is not calls, of \
-                    which it makes twice as many, since each change is one. It saves what each wait is handed: poll \
-                    and select get the whole list again, all of it looked through. And who is ready at the same \
-                    time comes in no order that you may rely on.",
-            lane: "tracer",
-            roles: &[],
-        },
-        |lab| {
-            let [epoll, poll, select] =
-                [run(lab, Kind::Epoll)?, run(lab, Kind::Poll)?, run(lab, Kind::Select)?];
-            let runs = [&epoll, &poll, &select];
-            lab.check(
-                runs.iter().all(|run| run.served == epoll.served && run.served.len() == MESSAGES),
-                "the same fifty answers, in the same order",
-            );
-            lab.check(
-                runs.iter().all(|run| run.waits.len() == epoll.waits.len()),
-                "the same number of waits",
-            );
-            lab.check(
-                epoll.changes == [1 + CONNECTIONS, 2 * MESSAGES, CONNECTIONS] && epoll.handed() == 0,
-                "epoll: a call for each change, and nothing is handed over at a wait",
-            );
-            lab.check(
-                poll.changes == [0; 3] && poll.waits.iter().all(|handed| *handed == 1 + CONNECTIONS as u64),
-                "poll: no call for a change, and the whole list at each wait",
-            );
-            lab.check(
-                select.changes == [0; 3]
-                    && select.waits.iter().all(|handed| *handed > 1 + CONNECTIONS as u64),
-                "select: the same, and a bit for each number that is not watched",
-            );
-            lab.check(
-                epoll.ended == HUNG_UP && poll.ended == ADDED && select.ended.is_sorted(),
-                "ten ready at once: as they became so, as they were added, by number",
-            );
-            match [&epoll, &poll, &select].map(Run::calls) {
-                [a, b, c] if a < b && a < c => Ok(0),
-                [a, b, c] if a == b && b == c => Ok(1),
-                [a, b, c] if b == c && b < a => Ok(2),
-                [a, b, c] if b < c && b <= a => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let [epoll, poll, select] = [run(lab, Kind::Epoll)?, run(lab, Kind::Poll)?, run(lab, Kind::Select)?];
+        let runs = [&epoll, &poll, &select];
+        lab.check(
+            runs.iter().all(|run| run.served == epoll.served && run.served.len() == MESSAGES),
+            "the same fifty answers, in the same order",
+        );
+        lab.check(runs.iter().all(|run| run.waits.len() == epoll.waits.len()), "the same number of waits");
+        lab.check(
+            epoll.changes == [1 + CONNECTIONS, 2 * MESSAGES, CONNECTIONS] && epoll.handed() == 0,
+            "epoll: a call for each change, and nothing is handed over at a wait",
+        );
+        lab.check(
+            poll.changes == [0; 3] && poll.waits.iter().all(|handed| *handed == 1 + CONNECTIONS as u64),
+            "poll: no call for a change, and the whole list at each wait",
+        );
+        lab.check(
+            select.changes == [0; 3] && select.waits.iter().all(|handed| *handed > 1 + CONNECTIONS as u64),
+            "select: the same, and a bit for each number that is not watched",
+        );
+        lab.check(
+            epoll.ended == HUNG_UP && poll.ended == ADDED && select.ended.is_sorted(),
+            "ten ready at once: as they became so, as they were added, by number",
+        );
+        match [&epoll, &poll, &select].map(Run::calls) {
+            [a, b, c] if a < b && a < c => Ok(0),
+            [a, b, c] if a == b && b == c => Ok(1),
+            [a, b, c] if b == c && b < a => Ok(2),
+            [a, b, c] if b < c && b <= a => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// What came of one run.

@@ -11,42 +11,44 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use ioloop::{Events, IoLoop, NoResult, Sleep, Watched};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// What a loop sleeps for that has no timer.
 const HOUR: Duration = Duration::from_secs(3600);
 
+const QUESTION: Question = Question {
+    question: "An operation has a connection, and is to read a message from it, within a minute. It has read \
+               the first half and waits for the second when it is cancelled. What is left of it?",
+    choices: &[
+        Choice::new(
+            "All of it, until the loop is closed: the connection is open and watched, and the timer \
+                     is set.",
+        ),
+        Choice::new("The timer: the connection is closed, and in a minute the loop wakes for nobody."),
+        Choice::new("Nothing: the connection is closed, nobody watches it, and the timer is cancelled."),
+    ],
+    book: 2,
+    shows: "To give an operation up is to drop its future, and with that everything it owns is dropped. What \
+            it waited for is waited for no more. What it has handed to others stays with them, and the bytes \
+            that it has read are nowhere.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "An operation has a connection, and is to read a message from it, within a minute. It has read \
-                       the first half and waits for the second when it is cancelled. What is left of it?",
-            choices: &[
-                "All of it, until the loop is closed: the connection is open and watched, and the timer is set.",
-                "The timer: the connection is closed, and in a minute the loop wakes for nobody.",
-                "Nothing: the connection is closed, nobody watches it, and the timer is cancelled.",
-            ],
-            book: 2,
-            shows: "To give an operation up is to drop its future, and with that everything it owns is dropped. What \
-                    it waited for is waited for no more. What it has handed to others stays with them, and the bytes \
-                    that it has read are nowhere.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let left = cancelled(lab)?;
-            timed_out(lab)?;
-            half_a_message(lab)?;
-            match left {
-                Left { open: true, watched: true, timer: true } => Ok(0),
-                Left { open: false, watched: false, timer: true } => Ok(1),
-                Left { open: false, watched: false, timer: false } => Ok(2),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let left = cancelled(lab)?;
+        timed_out(lab)?;
+        half_a_message(lab)?;
+        match left {
+            Left { open: true, watched: true, timer: true } => Ok(0),
+            Left { open: false, watched: false, timer: true } => Ok(1),
+            Left { open: false, watched: false, timer: false } => Ok(2),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// Read a message of so many bytes, and no longer than that.

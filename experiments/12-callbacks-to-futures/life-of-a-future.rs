@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use experiments::{Lab, Lane, Question, Result, ask, events};
+use experiments::{Choice, Lab, Lane, Question, Result, ask, events};
 use ioloop::{IoLoop, Iteration, Watched};
 use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
@@ -19,36 +19,38 @@ use nix::unistd::{read, write};
 /// In this turn the byte is written.
 const WRITTEN: usize = 4;
 
+const QUESTION: Question = Question {
+    question: "A task waits until a pipe can be read. The loop goes on turning, for others. In its fourth \
+               turn somebody writes a byte into the pipe, and the wait of that turn reports it. In which \
+               turns is the task polled?",
+    choices: &[
+        Choice::new("In the first: the poll lasts until the byte is there."),
+        Choice::new("In the first and in the fourth: the pipe's handler polls the task."),
+        Choice::new(
+            "In the first and in the fifth: the pipe's handler wakes the task, and that is a \
+                     callback for the next turn.",
+        ),
+        Choice::new("In all five: a loop asks each of its tasks once a turn."),
+    ],
+    book: 2,
+    shows: "A task is polled when it is spawned, and once after it was woken. What it waits for has its \
+            waker in the meantime, and nobody else knows of it. To wake is to queue a callback, and that \
+            polls.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "A task waits until a pipe can be read. The loop goes on turning, for others. In its fourth \
-                       turn somebody writes a byte into the pipe, and the wait of that turn reports it. In which \
-                       turns is the task polled?",
-            choices: &[
-                "In the first: the poll lasts until the byte is there.",
-                "In the first and in the fourth: the pipe's handler polls the task.",
-                "In the first and in the fifth: the pipe's handler wakes the task, and that is a callback for the \
-                 next turn.",
-                "In all five: a loop asks each of its tasks once a turn.",
-            ],
-            book: 2,
-            shows: "A task is polled when it is spawned, and once after it was woken. What it waits for has its waker \
-                    in the meantime, and nobody else knows of it. To wake is to queue a callback, and that polls.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let polled = one_life(lab)?;
-            match polled[..] {
-                [1] => Ok(0),
-                [1, WRITTEN] => Ok(1),
-                [1, 5] => Ok(2),
-                [1, 2, 3, WRITTEN, 5] => Ok(3),
-                ref other => Err(format!("none of the choices: polled in the turns {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let polled = one_life(lab)?;
+        match polled[..] {
+            [1] => Ok(0),
+            [1, WRITTEN] => Ok(1),
+            [1, 5] => Ok(2),
+            [1, 2, 3, WRITTEN, 5] => Ok(3),
+            ref other => Err(format!("none of the choices: polled in the turns {other:?}").into()),
+        }
+    })
 }
 
 /// What is waited for: a byte.

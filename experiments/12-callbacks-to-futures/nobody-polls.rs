@@ -6,43 +6,42 @@ use std::pin::{Pin, pin};
 use std::process::ExitCode;
 use std::task::{Context, Poll, Waker};
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use ioloop::IoLoop;
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 
 const TURNS: usize = 1000;
 
+const QUESTION: Question = Question {
+    question: "An async function writes a byte into a pipe, waits for an answer, and writes another byte. \
+               You call it and keep what it gives, and a loop turns a thousand times. The answer comes, and \
+               the loop turns a thousand times more. What has been written?",
+    choices: &[
+        Choice::new("The first byte, and after the answer the second: the loop goes on with what was begun."),
+        Choice::new("The first byte: the call runs up to where it has to wait."),
+        Choice::new("Nothing: nobody has polled what the call gave."),
+    ],
+    book: 2,
+    shows: "To call an async function is to make a value, and nothing else. What it has to do is done when \
+            somebody polls it, up to the next wait; then it is a value again. A loop does not look for such \
+            values: it polls those that were given to it.",
+    lane: "main",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "An async function writes a byte into a pipe, waits for an answer, and writes another byte. \
-                       You call it and keep what it gives, and a loop turns a thousand times. The answer comes, \
-                       and the loop turns a thousand times more. What has been written?",
-            choices: &[
-                "The first byte, and after the answer the second: the loop goes on with what was begun.",
-                "The first byte: the call runs up to where it has to wait.",
-                "Nothing: nobody has polled what the call gave.",
-            ],
-            book: 2,
-            shows: "To call an async function is to make a value, and nothing else. What it has to do is done when \
-                    somebody polls it, up to the next wait; then it is a value again. A loop does not look for such \
-                    values: it polls those that were given to it.",
-            lane: "main",
-            roles: &[],
-        },
-        |lab| {
-            let first = left_alone(lab)?;
-            let second = polled_by_hand(lab)?;
-            lab.check(owned(lab)?, "what was never polled owns what it was given, until it is dropped");
-            match (first, second) {
-                ((1, 1), _) => Ok(0),
-                ((1, 0), _) => Ok(1),
-                ((0, 0), (1, 1)) => Ok(2),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let first = left_alone(lab)?;
+        let second = polled_by_hand(lab)?;
+        lab.check(owned(lab)?, "what was never polled owns what it was given, until it is dropped");
+        match (first, second) {
+            ((1, 1), _) => Ok(0),
+            ((1, 0), _) => Ok(1),
+            ((0, 0), (1, 1)) => Ok(2),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 // ANCHOR: two_bytes

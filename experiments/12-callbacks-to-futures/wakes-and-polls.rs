@@ -8,41 +8,40 @@ use std::sync::mpsc;
 use std::task::{Poll, Waker};
 use std::thread;
 
-use experiments::{Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask};
 use ioloop::{IoLoop, Outcome};
 
 const TURNS: usize = 1000;
 
+const QUESTION: Question = Question {
+    question: "Three tasks have been polled, and are pending. A callback wakes the first one three times in \
+               a row. A thread wakes the second, while the loop sleeps. The third gave its waker to nobody. \
+               The loop turns a thousand times. How often is each of them polled again?",
+    choices: &[
+        Choice::new("Three times, once, a thousand times: who has no waker is asked in each turn."),
+        Choice::new("Three times, once, never: there is a poll for each wake."),
+        Choice::new("Once, once, never: there is a poll after a wake, however many there were."),
+        Choice::new("Once, never, never: a thread has no way into a loop that sleeps."),
+    ],
+    book: 2,
+    shows: "A wake says that a poll is worth while, and how many said so makes no difference. It may come \
+            from any thread. Without one there is no poll: a future that is pending and leaves its waker \
+            with nobody has seen its last.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "Three tasks have been polled, and are pending. A callback wakes the first one three times in a \
-                       row. A thread wakes the second, while the loop sleeps. The third gave its waker to \
-                       nobody. The loop turns a thousand times. How often is each of them polled again?",
-            choices: &[
-                "Three times, once, a thousand times: who has no waker is asked in each turn.",
-                "Three times, once, never: there is a poll for each wake.",
-                "Once, once, never: there is a poll after a wake, however many there were.",
-                "Once, never, never: a thread has no way into a loop that sleeps.",
-            ],
-            book: 2,
-            shows: "A wake says that a poll is worth while, and how many said so makes no difference. It may come from any \
-                    thread. Without one there is no poll: a future that is pending and leaves its waker with nobody \
-                    has seen its last.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let again = [three_wakes(lab)?, from_a_thread(lab)?, forgetful(lab)?];
-            match again {
-                [3, 1, TURNS] => Ok(0),
-                [3, 1, 0] => Ok(1),
-                [1, 1, 0] => Ok(2),
-                [1, 0, 0] => Ok(3),
-                other => Err(format!("none of the choices: {other:?}").into()),
-            }
-        },
-    )
+    ask(QUESTION, |lab| {
+        let again = [three_wakes(lab)?, from_a_thread(lab)?, forgetful(lab)?];
+        match again {
+            [3, 1, TURNS] => Ok(0),
+            [3, 1, 0] => Ok(1),
+            [1, 1, 0] => Ok(2),
+            [1, 0, 0] => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
 }
 
 /// A waker that somebody took from a future, which waits for nothing else.

@@ -9,42 +9,38 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use experiments::{Lab, Question, Result, ask, vary};
+use experiments::{Choice, Lab, Question, Result, ask, vary};
 use ioloop::{Events, IoLoop, Token, Watched};
 
 const LARGE: usize = 1000;
 /// No frame of this program is as far from another as that.
 const STACK: usize = 1 << 20;
 
+const QUESTION: Question = Question {
+    question: "An async function has an array of 1000 bytes as a variable. It waits, and needs the array \
+               after that. Where is the array while the function waits?",
+    choices: &[
+        Choice::new("On the thread's stack, like the variables of any function."),
+        Choice::new("In the future that the call gave, which is larger by it."),
+        Choice::new("Somewhere else: on a stack that the function has for itself, or in a box of its own."),
+    ],
+    book: 1,
+    shows: "What an async function still needs after a wait is a field of its future. The future has room \
+            for the most that is needed at one of its waits, and what is not needed any more takes none. In \
+            callbacks, one writes those fields oneself: they are what a closure captures.",
+    lane: "loop",
+    ..Question::EMPTY
+};
+
 fn main() -> ExitCode {
-    ask(
-        Question {
-            question: "An async function has an array of 1000 bytes as a variable. It waits, and needs the array \
-                       after that. Where is the array while the function waits?",
-            choices: &[
-                "On the thread's stack, like the variables of any function.",
-                "In the future that the call gave, which is larger by it.",
-                "Somewhere else: on a stack that the function has for itself, or in a box of its own.",
-            ],
-            book: 1,
-            shows: "What an async function still needs after a wait is a field of its future. The future has room for \
-                    the most that is needed at one of its waits, and what is not needed any more takes none. In \
-                    callbacks, one writes those fields oneself: they are what a closure captures.",
-            lane: "loop",
-            roles: &[],
-        },
-        |lab| {
-            let answers = (with_callbacks()?, with_a_future()?);
-            lab.note(format!(
-                "the operation answers {:?} as callbacks, {:?} as a future",
-                answers.0, answers.1
-            ));
-            lab.check(answers.0 == answers.1 && answers.0 == [7, 60], "both do the same");
-            let place = place(lab);
-            sizes(lab);
-            Ok(place)
-        },
-    )
+    ask(QUESTION, |lab| {
+        let answers = (with_callbacks()?, with_a_future()?);
+        lab.note(format!("the operation answers {:?} as callbacks, {:?} as a future", answers.0, answers.1));
+        lab.check(answers.0 == answers.1 && answers.0 == [7, 60], "both do the same");
+        let place = place(lab);
+        sizes(lab);
+        Ok(place)
+    })
 }
 
 // ANCHOR: callbacks

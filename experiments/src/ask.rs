@@ -12,37 +12,17 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use nix::errno::Errno;
 use nix::sys::signal::{SigEvent, SigevNotify, Signal};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
-use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::time::ClockId;
 
-use crate::figure::figure;
-use crate::lab::{CannotAsk, Lab, Result};
-use crate::report::{Report, Verdict};
-use crate::strace;
+use crate::chart::figure;
+use crate::lab::Lab;
+use crate::question::Question;
+use crate::report::{Report, letter, question_text, strace};
 use crate::timeline::Log;
+use crate::verdict::{CannotAsk, Result, Verdict};
 
 /// How long an experiment may take. None takes more than a few seconds; one that hangs is ended by SIGALRM.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// What a program does when it was started by itself, as something else. Gives the exit status.
-pub type Role = fn(&mut Lab) -> Result<i32>;
-
-/// A question to the kernel, what might happen, and what the book says happens.
-#[derive(Debug, Clone, Copy)]
-pub struct Question {
-    /// One or two sentences that end in a question mark.
-    pub question: &'static str,
-    /// What might happen, each a full sentence. The first is shown as `a`.
-    pub choices: &'static [&'static str],
-    /// The choice that the book names, counted from 0.
-    pub book: usize,
-    /// What the outcome means, in a sentence or two.
-    pub shows: &'static str,
-    /// The name of the first lane.
-    pub lane: &'static str,
-    /// What else this program can be started as: see [`Lab::exec`] and [`Lab::program`].
-    pub roles: &'static [(&'static str, Role)],
-}
 
 /// Ask the kernel one question, and print what it answered.
 #[derive(Parser)]
@@ -62,6 +42,9 @@ struct Options {
     /// Draw what was measured too, into a file; not every experiment has something to draw
     #[arg(long, value_name = "FILE", conflicts_with = "strace")]
     draw: Option<PathBuf>,
+    /// Predict this choice, without being asked
+    #[arg(long, value_name = "LETTER", conflicts_with = "strace")]
+    predict: Option<char>,
     #[arg(long, hide = true)]
     role: Option<String>,
     #[arg(long, hide = true, requires = "role")]
@@ -77,7 +60,7 @@ pub fn ask(question: Question, body: impl FnOnce(&mut Lab) -> Result<usize>) -> 
         return play(question, role, &options);
     }
     match experiment(question, body, &options) {
-        Ok(verdict) => verdict.exit_code(),
+        Ok(verdict) => verdict.into(),
         Err(error) => {
             eprintln!("{}: {error}", name());
             ExitCode::FAILURE
@@ -100,13 +83,16 @@ fn experiment(
     }
     // Numbers in the timeline must not depend on what the shell that started this leaked into it.
     close_from(3)?;
-    let prompt = !options.json && !options.plain && io::stdin().is_terminal() && io::stdout().is_terminal();
-    let prediction = if prompt { predict(question)? } else { None };
+    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let prompt = terminal && !options.json && !options.plain && options.predict.is_none();
+    let prediction = if prompt { predict(question)? } else { predicted(question, options) };
+    // A reader who skipped the prediction sees the question again, above the answer.
+    let asked = prompt && prediction.is_some();
     let _limit = limit()?;
     let log = Arc::new(Log::create()?);
     let mut lab = Lab::new(question.lane, Arc::clone(&log), Vec::new());
     lab.plots = options.draw.as_ref().map(|_| Vec::new());
-    let outcome = body(&mut lab).and_then(|observed| tidy(&lab).map(|()| observed));
+    let outcome = body(&mut lab).and_then(|observed| lab.left_nothing().map(|()| observed));
     let (observed, reason) = match outcome {
         Ok(observed) => (Some(observed), None),
         Err(error) if error.is::<CannotAsk>() => (None, Some(error.to_string())),
@@ -119,9 +105,9 @@ fn experiment(
     let printed = if options.json {
         writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)
     } else if options.plain {
-        write!(io::stdout(), "{}", anstream::adapter::strip_str(&report.text(true)))
+        write!(io::stdout(), "{}", anstream::adapter::strip_str(&report.text(true, asked)))
     } else {
-        write!(anstream::stdout(), "{}", report.text(false))
+        write!(anstream::stdout(), "{}", report.text(false, asked))
     };
     match printed.and_then(|()| io::stdout().flush()) {
         // Whoever read this has seen enough: `just fd-vanishes | head`.
@@ -167,10 +153,21 @@ fn play(question: Question, role: &str, options: &Options) -> ExitCode {
     }
 }
 
+/// The choice that `--predict` names.
+fn predicted(question: Question, options: &Options) -> Option<usize> {
+    let predict = options.predict?;
+    let choice = (0..question.choices.len()).find(|choice| letter(*choice) == predict);
+    choice.or_else(|| {
+        let message =
+            format!("`{predict}` is none of the letters a to {}", letter(question.choices.len() - 1));
+        Options::command().error(ErrorKind::InvalidValue, message).exit()
+    })
+}
+
 /// Ask the reader. Nothing has been opened yet, so Ctrl-C here leaves nothing behind.
 fn predict(question: Question) -> Result<Option<usize>> {
-    anstream::println!("{}", crate::report::question_text(question));
-    let last = char::from(b'a' + u8::try_from(question.choices.len() - 1)?);
+    anstream::println!("{}", question_text(question));
+    let last = letter(question.choices.len() - 1);
     loop {
         anstream::print!("Your prediction (a to {last}, Enter to skip): ");
         io::stdout().flush()?;
@@ -196,18 +193,6 @@ fn limit() -> Result<Timer> {
     let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, event)?;
     timer.set(Expiration::OneShot(LIMIT.into()), TimerSetTimeFlags::empty())?;
     Ok(timer)
-}
-
-/// An experiment leaves nothing behind: no child and no descriptor.
-fn tidy(lab: &Lab) -> Result {
-    match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-        Err(Errno::ECHILD) => {}
-        left => return Err(format!("a child was not waited for: {left:?}").into()),
-    }
-    match lab.descriptors()?[..] {
-        [] => Ok(()),
-        ref left => Err(format!("descriptors were left open: {left:?}").into()),
-    }
 }
 
 /// Close every descriptor from `first` on.

@@ -1,39 +1,31 @@
-//! What the body of an experiment works with.
+//! What the body of an experiment works with: a lane to write notes and checks on, and the things in `lab/`.
 
-use std::error::Error;
-use std::fmt::{self, Display};
-use std::fs::{self, File};
-use std::io::{Seek, Write};
+use std::fmt::Display;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use crate::chart::Plot;
+use crate::timeline::{Event, Log, What};
+use crate::verdict::Result;
 
-use crate::plot::Plot;
-use crate::timeline::{Event, LOG, Log, What};
+mod child;
+mod descriptors;
+mod own_time;
+mod prefork;
+mod tcp;
+mod threads;
+mod traced;
 
-/// What goes wrong in an experiment ends it, with the reason in its verdict.
-pub type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+pub use child::{Child, Gate};
+pub use descriptors::pidfd;
+pub use own_time::own_time;
+pub use prefork::{Prefork, Way, answer};
+pub use tcp::hang_up;
+pub use threads::{Prepared, Sleeper, beside, sleeps};
+pub use traced::Call;
 
-/// The question cannot be asked here: not a fault of the kernel's, nor of the book's.
-#[derive(Debug)]
-pub struct CannotAsk(pub String);
-
-impl Display for CannotAsk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for CannotAsk {}
-
-/// For `return Err(cannot_ask("there is no python3 here"))`.
-pub fn cannot_ask(reason: impl Display) -> Box<dyn Error> {
-    Box::new(CannotAsk(reason.to_string()))
-}
-
-/// A lane of the timeline, to write on: of the process, or of one of its threads.
+/// A lane of the timeline, which a process or one of its threads writes on.
 #[derive(Debug, Clone)]
 pub struct Lane {
     name: Arc<str>,
@@ -67,7 +59,7 @@ impl Lane {
         &self.name
     }
 
-    pub(crate) fn event(&self, lane: &str, what: What, text: impl Display) {
+    fn event(&self, lane: &str, what: What, text: impl Display) {
         let event = Event { lane: lane.into(), by: self.name.to_string(), what, text: text.to_string() };
         self.log.write(&event);
     }
@@ -94,12 +86,7 @@ impl Lab {
         Self { lane: Lane { name: lane.into(), log }, args: args.into(), plots: None }
     }
 
-    /// In a child: from here on, this process writes on a lane of its own.
-    pub(crate) fn move_to(&mut self, lane: &str) {
-        self.lane.name = lane.into();
-    }
-
-    /// In a role: the arguments it was given by [`Lab::exec`] or [`Lab::program`].
+    /// In a role: the arguments that [`Lab::exec`] or [`Lab::program`] gave it.
     pub fn args(&self) -> &[String] {
         &self.args
     }
@@ -112,25 +99,12 @@ impl Lab {
         Ok(())
     }
 
-    /// A file of the given content, at offset 0, open for reading and writing. It never has a name, so there
-    /// is none to leave behind. Close-on-exec, as everything that Rust's std opens.
-    pub fn file(&self, content: &[u8]) -> Result<File> {
-        let mut file = File::from(memfd_create(c"notes", MFdFlags::MFD_CLOEXEC)?);
-        file.write_all(content)?;
-        file.rewind()?;
-        Ok(file)
-    }
-
-    /// The numbers of the descriptors that are open in this process, in order, without 0, 1 and 2 and without
-    /// the laboratory's own, which sit from 200 on.
-    pub fn descriptors(&self) -> Result<Vec<i32>> {
-        let mut numbers = Vec::new();
-        for entry in fs::read_dir("/proc/self/fd")? {
-            numbers.extend(entry?.file_name().to_string_lossy().parse::<i32>());
+    /// Nothing of the experiment is left: each child was reaped, and each descriptor closed.
+    pub(crate) fn left_nothing(&self) -> Result {
+        child::none_left()?;
+        match self.descriptors()?[..] {
+            [] => Ok(()),
+            ref left => Err(format!("descriptors were left open: {left:?}").into()),
         }
-        // The directory's own descriptor is closed by now, so asking again tells it from the others.
-        numbers.retain(|n| (3..LOG).contains(n) && fs::read_link(format!("/proc/self/fd/{n}")).is_ok());
-        numbers.sort_unstable();
-        Ok(numbers)
     }
 }

@@ -4,25 +4,27 @@
 //! says happens; then its body makes it happen, notes what it sees, and returns what the kernel chose:
 //!
 //! ```no_run
-//! use experiments::{Question, ask};
+//! use experiments::{Choice, Question, ask};
+//!
+//! const QUESTION: Question = Question {
+//!     question: "Does the child of a fork have its parent's descriptors?",
+//!     choices: &[
+//!         Choice::new("No, it is born with none.").because("Then it could not even print."),
+//!         Choice::new("Yes, under the same numbers."),
+//!     ],
+//!     book: 1,
+//!     shows: "fork(2) copies the whole descriptor table.",
+//!     lane: "parent",
+//!     ..Question::EMPTY
+//! };
 //!
 //! fn main() -> std::process::ExitCode {
-//!     ask(
-//!         Question {
-//!             question: "Does a child have its parent's descriptors?",
-//!             choices: &["No, it is born with none.", "Yes, under the same numbers."],
-//!             book: 1,
-//!             shows: "fork(2) copies the whole descriptor table.",
-//!             lane: "parent",
-//!             roles: &[],
-//!         },
-//!         |lab| {
-//!             let file = lab.file(b"alpha")?;
-//!             let child = lab.fork("child", |_| Ok(i32::from(file.metadata().is_ok())))?;
-//!             // The choice is worked out from what was seen, never written down.
-//!             Ok(usize::from(child.answer(lab)? == 1))
-//!         },
-//!     )
+//!     ask(QUESTION, |lab| {
+//!         let file = lab.file(b"alpha")?;
+//!         let child = lab.fork("child", |_| Ok(i32::from(file.metadata().is_ok())))?;
+//!         // The choice is worked out from what was seen, never written down.
+//!         Ok(usize::from(child.answer(lab)? == 1))
+//!     })
 //! }
 //! ```
 //!
@@ -37,35 +39,19 @@
 //! - [`cannot_ask`] is the way out where this kernel or machine lacks what the question needs.
 
 mod ask;
-mod child;
-mod counted;
-mod events;
-mod figure;
+mod chart;
 mod lab;
-mod own_time;
-mod pidfd;
-mod pipe;
-mod plot;
-mod prefork;
+mod question;
 mod report;
-mod sleeps;
-mod strace;
-mod tcp;
-mod threaded;
 mod timeline;
-mod traced;
-mod vary;
+mod verdict;
 
-pub use ask::{Question, Role, ask};
-pub use child::{Child, Gate};
-pub use events::events;
-pub use lab::{CannotAsk, Lab, Lane, Result, cannot_ask};
-pub use own_time::own_time;
-pub use pidfd::pidfd;
-pub use plot::{Axis, Plot};
-pub use prefork::{Prefork, Way, answer};
-pub use sleeps::{Sleeper, beside, sleeps};
-pub use tcp::hang_up;
-pub use threaded::Prepared;
-pub use traced::Call;
-pub use vary::vary;
+pub use ask::ask;
+pub use chart::{Axis, Plot};
+pub use lab::{
+    Call, Child, Gate, Lab, Lane, Prefork, Prepared, Sleeper, Way, answer, beside, hang_up, own_time, pidfd,
+    sleeps,
+};
+pub use question::{Choice, Question, Role};
+pub use report::{events, vary};
+pub use verdict::{CannotAsk, Result, cannot_ask};

@@ -1,53 +1,30 @@
-//! What an experiment prints: question, timeline, what it shows, verdict.
+//! What came of an experiment: its timeline, its facts and its verdict, as `--json` prints them.
 
-use std::fmt::Write;
-use std::process::ExitCode;
-
-use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
-use crate::ask::Question;
-use crate::timeline::{Event, Picture, What};
-use crate::vary::resolve;
+use crate::question::Question;
+use crate::timeline::{Event, What};
+use crate::verdict::Verdict;
 
-const WIDTH: usize = 76;
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const LANES: [Style; 4] = [
-    AnsiColor::Cyan.on_default(),
-    AnsiColor::Magenta.on_default(),
-    AnsiColor::Yellow.on_default(),
-    AnsiColor::Blue.on_default(),
-];
+mod picture;
+pub(crate) mod strace;
+mod text;
+mod wording;
 
-/// Does this kernel do what the book says?
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Verdict {
-    Agrees,
-    Disagrees,
-    Skipped,
-}
+pub(crate) use text::question_text;
+pub use wording::{events, vary};
 
-impl Verdict {
-    pub fn exit_code(self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Agrees => 0,
-            Self::Disagrees => 1,
-            Self::Skipped => 3,
-        })
-    }
-}
+use wording::resolve;
 
 /// Everything there is to say, as `--json` prints it.
 #[derive(Serialize)]
 pub(crate) struct Report {
     name: String,
     question: &'static str,
-    choices: &'static [&'static str],
+    choices: Vec<&'static str>,
     prediction: Option<char>,
+    /// Why the kernel does not do what the reader predicted, where the experiment has a sentence on that.
+    because: Option<&'static str>,
     observed: Option<char>,
     book: char,
     timeline: Vec<Row>,
@@ -73,6 +50,7 @@ struct Fact {
 }
 
 impl Report {
+    /// What came of an experiment: the choice that was observed, if it ran to its end; or why it could not be asked.
     pub fn new(
         name: String,
         question: Question,
@@ -103,10 +81,13 @@ impl Report {
                 }),
             ),
         };
+        let wrong = prediction.filter(|choice| observed.is_some() && observed != Some(*choice));
+        let because = wrong.map(|choice| question.choices[choice].because).filter(|text| !text.is_empty());
         Self {
             name,
             question: question.question,
-            choices: question.choices,
+            choices: question.texts().collect(),
+            because,
             prediction: prediction.map(letter),
             observed: observed.map(letter),
             book: letter(question.book),
@@ -118,92 +99,9 @@ impl Report {
             events,
         }
     }
-
-    /// The report in text, with colours. `plain` is for transcripts: it has names for what varies.
-    pub fn text(&self, plain: bool) -> String {
-        let mut out = String::new();
-        if self.prediction.is_none() {
-            // Who predicted has the question on the screen already.
-            out += &question_lines(self.question, self.choices);
-            out.push('\n');
-        }
-        if !self.timeline.is_empty() {
-            out += &timeline_text(&self.events, plain);
-            out.push('\n');
-        }
-        if !self.facts.is_empty() || self.verdict == Verdict::Agrees {
-            let _ = writeln!(out, "{BOLD}What it shows{BOLD:#}");
-            for event in &self.events {
-                if let What::Fact { holds } = event.what {
-                    let (style, sign) = if holds { (GOOD, '✓') } else { (BAD, '✗') };
-                    let text = resolve(&event.text, plain);
-                    let _ = writeln!(out, "{}", wrap(&text, &format!("  {style}{sign}{style:#} "), "    "));
-                }
-            }
-            if self.verdict == Verdict::Agrees {
-                let _ = writeln!(out, "{}", wrap(self.shows, "  ", "  "));
-            }
-            out.push('\n');
-        }
-        out += &self.verdict_text();
-        out
-    }
-
-    fn verdict_text(&self) -> String {
-        let mut out = String::new();
-        if let (Some(prediction), Some(observed)) = (self.prediction, self.observed) {
-            let _ = match prediction == observed {
-                true => writeln!(out, "{GOOD}You predicted {prediction}, and so it was.{GOOD:#}"),
-                false => writeln!(out, "You predicted {prediction}. The kernel did {observed}."),
-            };
-        }
-        let reason = self.reason.as_deref().unwrap_or_default();
-        let _ = match self.verdict {
-            Verdict::Agrees => {
-                writeln!(
-                    out,
-                    "The answer is {BOLD}{}{BOLD:#}. {GOOD}This kernel agrees with the book.{GOOD:#}",
-                    self.book
-                )
-            }
-            Verdict::Disagrees => writeln!(out, "{BAD}This kernel disagrees with the book{BAD:#}: {reason}"),
-            Verdict::Skipped => writeln!(out, "{BOLD}This cannot be asked here{BOLD:#}: {reason}"),
-        };
-        out
-    }
 }
 
-/// The timeline, one row an event.
-fn timeline_text(events: &[Event], plain: bool) -> String {
-    let mut out = String::new();
-    let mut picture = Picture::new(events);
-    let _ = writeln!(out, "{DIM}{}{DIM:#}", picture.header());
-    for event in events.iter().filter(|e| !matches!(e.what, What::Fact { .. })) {
-        let style = LANES[picture.lane(&event.lane) % LANES.len()];
-        let row = picture.row(event);
-        let _ = writeln!(out, "{style}{row}{style:#}{}", resolve(&event.text, plain));
-    }
-    out
-}
-
-/// The question and its choices, as the prompt shows them.
-pub(crate) fn question_text(question: Question) -> String {
-    question_lines(question.question, question.choices)
-}
-
-fn question_lines(question: &str, choices: &[&str]) -> String {
-    let mut out = format!("{BOLD}{}{BOLD:#}\n\n", wrap(question, "", ""));
-    for (i, choice) in choices.iter().enumerate() {
-        let _ = writeln!(out, "{}", wrap(choice, &format!("  {}  ", letter(i)), "     "));
-    }
-    out
-}
-
-fn wrap(text: &str, first: &str, rest: &str) -> String {
-    let options = textwrap::Options::new(WIDTH).initial_indent(first).subsequent_indent(rest);
-    textwrap::fill(text, options)
-}
-
-fn letter(choice: usize) -> char {
+/// The letter of a choice, counted from 0.
+pub(crate) fn letter(choice: usize) -> char {
     char::from(b'a' + u8::try_from(choice).unwrap_or(25).min(25))
 }

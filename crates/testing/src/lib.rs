@@ -17,14 +17,13 @@
 //! Exit codes of the helper: 0 done; 1 could not be done; 2 asked for something unknown; [`REFUSED`] this
 //! machine does not permit it; 101 a panic.
 
-mod answer;
 mod helper;
-mod scenario;
 pub mod tracer;
 
-pub use answer::Answer;
-pub use helper::{HELPER, Helper, REFUSED, ask, before_main, comes_on, no_child_is_born, traced};
-pub use scenario::{exit_code, ignore_sigpipe, judged};
+pub use helper::{
+    Answer, HELPER, Helper, REFUSED, ask, before_main, comes_on, exit_code, ignore_sigpipe, judged,
+    no_child_is_born, traced,
+};
 
 /// Make the test program able to be its own helper: `testing::helper!(answer)`, where `answer` takes the
 /// arguments behind [`HELPER`] and gives the exit code.

@@ -17,11 +17,14 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-mod process;
-#[cfg_attr(not(target_arch = "x86_64"), path = "tracer/unwritten.rs")]
+mod call;
+mod follow;
+#[cfg_attr(target_arch = "x86_64", path = "tracer/x86_64.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "tracer/other.rs")]
 mod registers;
 
-pub use process::{Stop, end, start, to_call};
+pub use call::Call;
+pub use follow::{Stop, end, start, to_call};
 pub use registers::next_call;
 
 /// What [`judged`](crate::judged) calls, before and after.
@@ -29,15 +32,6 @@ pub const MARK: &str = "getppid";
 
 /// More calls than any scenario needs.
 const ENDLESS: usize = 2500;
-
-/// A system call, as the kernel gets it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Call {
-    /// `close_range`
-    pub name: &'static str,
-    /// The first four of its arguments. Behind those that it has stands whatever was in the registers.
-    pub args: [u64; 4],
-}
 
 /// The kernel that a scenario meets, as far as it is not the real one.
 pub trait Kernel {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 
-use crate::timers::{Callback, Measured};
+use crate::measured::{Callback, Measured};
 
 // ANCHOR: clear
 #[derive(Default)]

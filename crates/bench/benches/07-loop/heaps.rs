@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::timers::Measured;
+use crate::measured::Measured;
 
 /// Deadline, order, place.
 pub type Fields = (u64, u32, u32);

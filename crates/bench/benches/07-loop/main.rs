@@ -9,6 +9,7 @@ mod clear;
 mod echo;
 mod heaps;
 mod idle;
+mod measured;
 mod timers;
 mod wakes;
 

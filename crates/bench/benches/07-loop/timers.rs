@@ -14,19 +14,9 @@ use ioloop::{Clock, Config, FakeClock, IoLoop};
 
 use crate::clear::Clear;
 use crate::heaps::{Fields, Heap, Packed, Places};
+use crate::measured::{Callback, Measured};
 
 const TIMERS: u64 = 100_000;
-
-pub type Callback = Box<dyn FnOnce()>;
-
-/// What is measured.
-pub trait Measured<T>: Default {
-    type Id;
-    fn add(&mut self, deadline: u64, carried: T) -> Self::Id;
-    fn cancel(&mut self, timer: &Self::Id);
-    /// All that is left, with the sweep before it.
-    fn run(&mut self);
-}
 
 pub fn all() {
     let boxed = |sum: &Rc<Cell<u64>>, n| -> Callback { Box::new(in_place(sum, n)) };

@@ -12,8 +12,9 @@ use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
-use super::{Call, registers};
-use crate::REFUSED;
+use super::call::Call;
+use super::registers;
+use crate::helper::REFUSED;
 
 /// Start a scenario, stopped before its beginning, and watch over it in some way until it has ended. Gives its exit
 /// code, or [`REFUSED`] where there is no tracing.

@@ -5,7 +5,7 @@ use nix::sys::ptrace;
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
-use super::Call;
+use super::call::Call;
 
 /// The number of no call at all. The kernel answers ENOSYS and does nothing.
 const NO_CALL: u64 = u64::MAX;

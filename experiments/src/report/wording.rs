@@ -1,9 +1,12 @@
-//! What differs from run to run: pids, ports, times, inode numbers.
+//! What varies from run to run, and what epoll reports, in words.
 //!
-//! A varying value travels through the timeline between three marks, with the name that stands for it. The
-//! terminal and the JSON show the value; the book's transcript shows the name, and so stays the same.
+//! What differs from run to run (a pid, a port, a time, an inode number) travels through the timeline between three
+//! marks, with the name that stands for it. The terminal and the JSON show the value; the book's transcript shows the
+//! name, and so stays the same.
 
 use std::fmt::Display;
+
+use nix::sys::epoll::EpollFlags;
 
 const OPEN: char = '\u{2}';
 const MIDDLE: char = '\u{3}';
@@ -37,6 +40,29 @@ pub(crate) fn resolve(text: &str, normalised: bool) -> String {
     out
 }
 
+const NAMES: [(EpollFlags, &str); 6] = [
+    (EpollFlags::EPOLLIN, "IN"),
+    (EpollFlags::EPOLLOUT, "OUT"),
+    (EpollFlags::EPOLLPRI, "PRI"),
+    (EpollFlags::EPOLLRDHUP, "RDHUP"),
+    (EpollFlags::EPOLLERR, "ERR"),
+    (EpollFlags::EPOLLHUP, "HUP"),
+];
+
+/// Events by their names, without what all of these begin with: `IN|HUP`. None at all: `nothing`.
+pub fn events(events: EpollFlags) -> String {
+    let mut names: Vec<String> = NAMES
+        .iter()
+        .filter(|(event, _)| events.contains(*event))
+        .map(|(_, name)| (*name).to_owned())
+        .collect();
+    let others = NAMES.iter().fold(events, |rest, (event, _)| rest - *event);
+    if !others.is_empty() {
+        names.push(format!("{:#x}", others.bits()));
+    }
+    if names.is_empty() { "nothing".into() } else { names.join("|") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +73,12 @@ mod tests {
         assert_eq!(resolve(&text, true), "pid <pid> has port <port>");
         assert_eq!(resolve(&text, false), "pid 4711 has port 80");
         assert_eq!(resolve("nothing varies", true), "nothing varies");
+    }
+
+    #[test]
+    fn events_have_short_names_and_what_has_none_is_a_number() {
+        assert_eq!(events(EpollFlags::empty()), "nothing");
+        assert_eq!(events(EpollFlags::EPOLLHUP | EpollFlags::EPOLLIN), "IN|HUP");
+        assert_eq!(events(EpollFlags::EPOLLIN | EpollFlags::EPOLLMSG), "IN|0x400");
     }
 }

@@ -11,9 +11,10 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::Pid;
 
-use crate::child::Child;
-use crate::lab::{Lab, Result};
-use crate::tcp::hang_up;
+use super::Lab;
+use super::child::Child;
+use super::tcp::hang_up;
+use crate::verdict::Result;
 
 /// How long it may take until all children sleep.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::Call;
+use super::call::Call;
 
 pub fn call(_: Pid) -> nix::Result<(Call, Option<i64>)> {
     Err(Errno::ENOSYS)

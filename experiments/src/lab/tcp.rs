@@ -11,7 +11,8 @@ use nix::sys::socket::{
     socket, sockopt,
 };
 
-use crate::lab::{Lab, Result, cannot_ask};
+use super::Lab;
+use crate::verdict::{Result, cannot_ask};
 
 /// How long a client waits for an answer that is sure to come: so long only where something is wrong.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -6,8 +6,8 @@ use std::fs;
 
 use nix::sys::utsname::uname;
 
-use crate::lab::Result;
-use crate::plot::{Plot, SIZE, number};
+use super::{Plot, SIZE, number};
+use crate::verdict::Result;
 
 /// All charts of one experiment, as a figure of the book: `name` begins the ids in it.
 pub(crate) fn figure(name: &str, plots: &[Plot]) -> Result<String> {

@@ -8,7 +8,11 @@ use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::element::DynElement;
 use plotters::prelude::*;
 
-use crate::lab::Result;
+use crate::verdict::Result;
+
+mod figure;
+
+pub(crate) use figure::figure;
 
 /// Width and height of a chart: figures are 480 units wide, so that their text can be read on a phone.
 pub(crate) const SIZE: (u32, u32) = (480, 350);

@@ -12,12 +12,12 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, execv, fork, getppid};
 
-use crate::lab::{Lab, Result};
+use super::Lab;
 use crate::timeline::{LOG, What};
-use crate::vary;
+use crate::verdict::Result;
 
 /// A child process. Dropped before it was waited for, it is killed and reaped.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Child {
 }
 
 impl Child {
-    pub(crate) fn new(pid: Pid, lane: &str) -> Self {
+    pub(super) fn new(pid: Pid, lane: &str) -> Self {
         Self { pid, lane: lane.into(), reaped: false }
     }
 
@@ -50,11 +50,6 @@ impl Child {
     /// The same, of a child whose exit status says what it saw.
     pub fn answer(self, lab: &Lab) -> Result<i32> {
         exit_status(self.reap(lab, ", its answer")?)
-    }
-
-    /// Somebody has waited for it already: there is nothing left to kill.
-    pub(crate) fn was_reaped(mut self) {
-        self.reaped = true;
     }
 
     fn reap(mut self, lab: &Lab, meaning: &str) -> Result<WaitStatus> {
@@ -101,7 +96,7 @@ impl Lab {
     }
 
     /// The same, of a child that is one of many and has no lane: what it notes is on its parent's.
-    pub(crate) fn fork_quietly(&mut self, body: impl FnOnce(&mut Lab) -> Result<i32>) -> Result<Child> {
+    pub(super) fn fork_quietly(&mut self, body: impl FnOnce(&mut Lab) -> Result<i32>) -> Result<Child> {
         let lane = self.name().to_owned();
         self.start(&lane, body)
     }
@@ -117,7 +112,8 @@ impl Lab {
         match unsafe { fork() }? {
             ForkResult::Parent { child } => Ok(Child::new(child, lane)),
             ForkResult::Child => {
-                self.move_to(lane);
+                // From here on, this process writes on a lane of its own.
+                self.lane.name = lane.into();
                 die_with(parent);
                 // A panic must not unwind into the parent's half of the program.
                 let outcome = catch_unwind(AssertUnwindSafe(|| body(self)));
@@ -202,7 +198,7 @@ impl Gate {
 }
 
 /// Have this process killed when its parent ends, however that comes about: Ctrl-C leaves nobody behind.
-pub(crate) fn die_with(parent: Pid) {
+pub(super) fn die_with(parent: Pid) {
     let armed = prctl::set_pdeathsig(Signal::SIGKILL);
     // A parent that ended before the call above will send no signal.
     if armed.is_err() || getppid() != parent {
@@ -211,8 +207,10 @@ pub(crate) fn die_with(parent: Pid) {
     }
 }
 
-impl std::fmt::Display for Child {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} (pid {})", self.lane, vary("pid", self.pid))
+/// Was each child of this process reaped?
+pub(super) fn none_left() -> Result {
+    match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        Err(Errno::ECHILD) => Ok(()),
+        left => Err(format!("a child was not waited for: {left:?}").into()),
     }
 }

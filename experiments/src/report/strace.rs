@@ -12,11 +12,12 @@ use std::process::{Command, Stdio};
 use anstyle::Style;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use crate::Result;
-use crate::ask::Question;
-use crate::report::Verdict;
-use crate::timeline::{Event, LOG, Picture, What};
-use crate::vary::resolve;
+use super::picture::Picture;
+use super::text::question_text;
+use super::wording::resolve;
+use crate::question::Question;
+use crate::timeline::{Event, LOG, What};
+use crate::verdict::{Result, Verdict};
 
 const DIM: Style = Style::new().dimmed();
 
@@ -38,7 +39,6 @@ pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
         .args(["-f", "-q", "-s", "4096", "-e", CALLS, "-o"])
         .arg(format!("/proc/self/fd/{}", trace.as_raw_fd()))
         .arg(program)
-        .arg("--json")
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
@@ -53,7 +53,7 @@ pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
     }
     let lane_of: HashMap<&str, &str> =
         lines.iter().filter_map(|l| Some((l.pid, l.event.as_ref()?.by.as_str()))).collect();
-    anstream::println!("{}", crate::report::question_text(question));
+    anstream::println!("{}", question_text(question));
     let mut picture = Picture::new(&events);
     anstream::println!("{DIM}{}{DIM:#}", picture.header());
     let last = lines.iter().rposition(|line| line.event.is_some()).unwrap_or(0);
@@ -96,21 +96,11 @@ pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
             loading.push(line.pid);
         }
     }
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let verdict = match report["verdict"].as_str() {
-        Some("agrees") => Verdict::Agrees,
-        Some("skipped") => Verdict::Skipped,
-        _ => Verdict::Disagrees,
-    };
-    match verdict {
-        Verdict::Agrees => anstream::println!("\nThis kernel agrees with the book."),
-        Verdict::Disagrees => anstream::println!("\nThis kernel disagrees with the book."),
-        Verdict::Skipped => {
-            let reason = report["reason"].as_str().unwrap_or_default();
-            anstream::println!("\nThis cannot be asked here: {reason}");
-        }
-    }
-    Ok(verdict)
+    // strace exits with the status of what it ran; the last paragraph of a report is its verdict in words.
+    let report = String::from_utf8_lossy(&output.stdout);
+    let words = report.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    anstream::println!("\n{words}");
+    Ok(Verdict::of(output.status.code()))
 }
 
 /// Take `pid` out of the list. Was it there?
@@ -136,7 +126,7 @@ impl<'a> Line<'a> {
             // strace quotes as C does, JSON as JavaScript; for what an event holds the two agree, once the
             // bytes beyond ASCII are back.
             let quoted = &rest[..=rest.rfind('"')?];
-            serde_json::from_str(&unquote(quoted)).ok()
+            Event::parse(&unquote(quoted)).ok()
         });
         Some(Self { pid, call, event })
     }

@@ -1,0 +1,13 @@
+//! What is measured of timers: the same three operations of each implementation.
+
+/// A callback as the clear version has it.
+pub type Callback = Box<dyn FnOnce()>;
+
+/// Timers that carry a `T` each.
+pub trait Measured<T>: Default {
+    type Id;
+    fn add(&mut self, deadline: u64, carried: T) -> Self::Id;
+    fn cancel(&mut self, timer: &Self::Id);
+    /// Run all that were not cancelled, and compact the heap before that.
+    fn run(&mut self);
+}

@@ -1,0 +1,10 @@
+//! A system call, as the kernel gets it.
+
+/// A system call: its name and its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// `close_range`
+    pub name: &'static str,
+    /// The first four of its arguments. Behind those that it has stands whatever was in the registers.
+    pub args: [u64; 4],
+}
