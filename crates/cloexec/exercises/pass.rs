@@ -1,10 +1,10 @@
-//! Exercise `cloexec/pass`: start a program with exactly the chosen descriptors at the chosen numbers.
+//! Exercise `cloexec/pass`: start a program with chosen descriptors at chosen numbers, and no others.
 //!
-//! Goal: the program has those and nothing else, whatever the caller has open and whichever numbers overlap.
-//! If it cannot be started, the caller gets the errno, and no child is left. In the program, `SIGPIPE` has its
-//! default disposition and no signal is blocked.
-//! The caller may have threads: between fork and exec, the child may make system calls and must not allocate.
-//! `crate::image::Image` holds path, arguments and environment ready for `execve`, as the C strings it needs.
+//! Goal: the program has those descriptors and no others, whatever the caller has open and whichever numbers
+//! overlap. If the program cannot be started, the caller gets the errno, and no child remains. In the program,
+//! `SIGPIPE` has its default disposition and no signal is blocked.
+//! The caller may have threads, so the child must not allocate between fork and exec: it only makes system calls.
+//! `crate::image::Image` holds the path, the arguments and the environment as the C strings that `execve` takes.
 //! Run `cargo run -p workbook check pass` after each change; `hint pass` if you are stuck.
 
 use std::ffi::OsStr;
@@ -16,10 +16,11 @@ use nix::unistd::Pid;
 use crate::Result;
 use crate::image::Image;
 
-/// Start `program` with `args` (its path goes before them) and the caller's environment. Each pair in `fds` is
-/// a descriptor and the number at which the program finds it. The caller waits for the program.
+/// Starts `program` with `args` (its path goes before them) and the caller's environment, and returns its pid.
+/// Each pair in `fds` is a descriptor and the number at which the program finds it. The caller waits for the
+/// program.
 ///
-/// A negative number, a number that is chosen twice and a NUL byte are errors, and start nothing.
+/// A negative number, a number that is chosen twice and a NUL byte are errors; then no program is started.
 pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -> Result<Pid> {
     let _ = (Image::new, Image::exec);
     todo!("start {program:?} with {args:?} and exactly {fds:?}: write `spawn` in exercises/pass.rs")

@@ -1,7 +1,7 @@
-//! Exercise `cloexec/sweep`: mark what others left unmarked.
+//! Exercise `cloexec/sweep`: set close-on-exec on every descriptor from a number up.
 //!
-//! Goal: everything open from a number on is close-on-exec, however wide the gaps, also where the kernel
-//! refuses `close_range`. Nothing is closed, nothing below that number changes.
+//! Goal: every open descriptor from that number up is close-on-exec, however wide the gaps between them, even if
+//! the kernel refuses `close_range`. No descriptor is closed, and none below that number changes.
 //! `nix` has no `close_range`; `nix::libc` has `syscall` and `SYS_close_range`.
 //! Run `cargo run -p workbook check sweep` after each change; `hint sweep` if you are stuck.
 
@@ -11,29 +11,27 @@ use nix::errno::Errno;
 
 use crate::Result;
 
-/// Mark every open descriptor whose number is `first` or more. A negative number is an error.
-pub fn mark_from(first: RawFd) -> Result<()> {
+/// Sets close-on-exec on every open descriptor whose number is `first` or higher. A negative number is an error.
+pub fn set_from(first: RawFd) -> Result<()> {
     todo!(
-        "mark everything from {first} on, with or without close_range: write `mark_from` in exercises/sweep.rs"
+        "set close-on-exec from {first} up, with or without close_range: write `set_from` in exercises/sweep.rs"
     )
 }
 
-/// The system call alone, with the kernel's answer as it came. The child of a fork calls this too, so it
-/// allocates nothing.
+/// Makes the system call, without a fallback, and returns the kernel's errno unchanged. The child of a fork calls
+/// this too, so it must not allocate.
 pub fn close_range_cloexec(first: u32) -> nix::Result<()> {
-    todo!(
-        "have the kernel mark everything from {first} on: write `close_range_cloexec` in exercises/sweep.rs"
-    )
+    todo!("call close_range from {first} up: write `close_range_cloexec` in exercises/sweep.rs")
 }
 
-/// Does this error say that the kernel does not do it at all, so that it has to be done by hand?
+/// Returns whether this errno of `close_range` means that the kernel lacks it, so that you need the fallback.
 pub fn is_refusal(errno: Errno) -> bool {
     todo!(
-        "say whether {errno:?} means that close_range is of no use here: write `is_refusal` in exercises/sweep.rs"
+        "return whether {errno:?} means that you need the fallback: write `is_refusal` in exercises/sweep.rs"
     )
 }
 
-/// The numbers that are open in this process, in no order.
-pub fn listed() -> Result<Vec<RawFd>> {
-    todo!("list the numbers in /proc/self/fd: write `listed` in exercises/sweep.rs")
+/// Lists the numbers of this process's open descriptors, in no particular order.
+pub fn open_descriptors() -> Result<Vec<RawFd>> {
+    todo!("list the numbers in /proc/self/fd: write `open_descriptors` in exercises/sweep.rs")
 }

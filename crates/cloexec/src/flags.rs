@@ -1,7 +1,7 @@
 //! The close-on-exec flag of one descriptor.
 //!
 //! Contract: only `FD_CLOEXEC` changes; every other descriptor flag stays as it was. The flag belongs to the
-//! descriptor, not to the open file description: a duplicate has a flag of its own, and so has a child's copy.
+//! descriptor, not to the open file description: a duplicate has its own flag, and so does a child's copy.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -9,7 +9,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::{Error, Result};
 
-/// Is the descriptor closed by `execve`?
+/// Returns whether the descriptor is close-on-exec, so that `execve` closes it.
 ///
 /// # Errors
 /// `EBADF` if the descriptor is not open. See fcntl(2), "File descriptor flags".
@@ -17,7 +17,7 @@ pub fn is_set(fd: impl AsFd) -> Result<bool> {
     Ok(get(&fd)?.contains(FdFlag::FD_CLOEXEC))
 }
 
-/// Have `execve` close the descriptor.
+/// Sets close-on-exec, so that `execve` closes the descriptor.
 ///
 /// # Errors
 /// `EBADF` if the descriptor is not open. See fcntl(2), "File descriptor flags".
@@ -28,7 +28,7 @@ pub fn set(fd: impl AsFd) -> Result<()> {
 }
 // ANCHOR_END: set
 
-/// Have the descriptor survive `execve`.
+/// Clears close-on-exec, so that the descriptor survives `execve`.
 ///
 /// # Errors
 /// `EBADF` if the descriptor is not open. See fcntl(2), "File descriptor flags".
@@ -40,7 +40,7 @@ pub fn clear(fd: impl AsFd) -> Result<()> {
 // ANCHOR: get
 fn get(fd: &impl AsFd) -> Result<FdFlag> {
     let fd = fd.as_fd();
-    // `retain`, not `truncate`: a flag that a newer kernel adds must survive the round trip.
+    // `retain`, not `truncate`: a flag that a newer kernel adds must be written back too.
     fcntl(fd, FcntlArg::F_GETFD)
         .map(FdFlag::from_bits_retain)
         .map_err(Error::on("fcntl(F_GETFD)", format_args!("descriptor {}", fd.as_raw_fd())))

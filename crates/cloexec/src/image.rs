@@ -1,6 +1,6 @@
-//! What `execve` takes, made ready before the fork: a path, arguments and environment as C strings.
+//! The arguments of `execve`, built before the fork: path, argument list and environment as C strings.
 //!
-//! Contract: [`Image::new`] allocates, [`Image::exec`] does not, so the child of a fork may call it.
+//! Contract: [`Image::new`] allocates; [`Image::exec`] does not, so the child of a fork may call it.
 
 use std::convert::Infallible;
 use std::env;
@@ -12,7 +12,7 @@ use std::ptr;
 use nix::errno::Errno;
 use nix::libc;
 
-/// A program that is ready to be started. The strings are kept for the pointers into them.
+/// A program that is ready to be started. It owns the strings that the pointers for `execve` point into.
 pub(crate) struct Image {
     path: CString,
     argv: Strings,
@@ -20,8 +20,10 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// The program, its arguments (the path goes before them, as `argv[0]`), and our environment as it is
-    /// now. `EINVAL` for a NUL byte in any of them.
+    /// Builds the image of `program` with `args` (its path goes first, as `argv[0]`) and this process's environment.
+    ///
+    /// # Errors
+    /// `EINVAL` if the path, an argument or a variable contains a NUL byte.
     pub(crate) fn new(program: &Path, args: &[&OsStr]) -> nix::Result<Self> {
         let path = program.as_os_str();
         let variables = env::vars_os().map(|(name, value)| {
@@ -37,16 +39,19 @@ impl Image {
         })
     }
 
-    /// Become the program. Comes back with an error only.
+    /// Replaces this process's program. Returns only on failure.
+    ///
+    /// # Errors
+    /// The errors of execve(2), "ERRORS".
     pub(crate) fn exec(&self) -> nix::Result<Infallible> {
-        // SAFETY: the path ends in NUL, and both arrays end in a null pointer and point at strings that end
-        // in NUL; `self` owns all of them, and does not change them.
+        // SAFETY: the path ends in NUL. Both arrays end in a null pointer, and their elements point at strings that
+        // end in NUL. `self` owns all of them and does not change them.
         unsafe { libc::execve(self.path.as_ptr(), self.argv.pointers.as_ptr(), self.envp.pointers.as_ptr()) };
         Err(Errno::last())
     }
 }
 
-/// Strings, and the array of pointers to them that ends with a null one.
+/// Strings, and an array of pointers to them that ends with a null pointer.
 struct Strings {
     _owned: Vec<CString>,
     pointers: Vec<*const c_char>,
@@ -55,7 +60,7 @@ struct Strings {
 impl Strings {
     fn new(strings: impl Iterator<Item = Vec<u8>>) -> nix::Result<Self> {
         let owned = strings.map(c_string).collect::<nix::Result<Vec<_>>>()?;
-        // Moving the vector moves no string: each has its bytes in a place of its own on the heap.
+        // Moving the vector does not move the strings: each keeps its bytes in its own heap allocation.
         let pointers = owned.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect();
         Ok(Self { _owned: owned, pointers })
     }

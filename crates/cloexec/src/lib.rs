@@ -1,19 +1,19 @@
 //! Descriptors across exec.
 //!
 //! A descriptor survives `execve` unless its *close-on-exec* flag is set. This crate reads and changes that
-//! flag, opens things with it set from birth, marks what others left unmarked, and starts a program with
-//! exactly the descriptors that were chosen.
+//! flag, opens files with the flag already set, sets it on descriptors that other code left inheritable, and
+//! starts a program with exactly the descriptors that you choose.
 //!
 //! - [`flags`]: read, set and clear the flag of one descriptor;
-//! - [`open`]: files, pipes, sockets and duplicates that are born with it;
-//! - [`sweep`]: mark everything from a number on;
-//! - [`pass`]: start a program with chosen descriptors at chosen numbers, and nothing else.
+//! - [`open`]: open files, pipes, sockets and duplicates that are close-on-exec from the start;
+//! - [`sweep`]: set the flag on every descriptor from a number up;
+//! - [`pass`]: start a program with chosen descriptors at chosen numbers, and no others.
 //!
-//! Contract: no function here leaves a descriptor open on error, none panics on bad input, and every error
+//! Contract: no function leaves a descriptor open when it fails, none panics on bad input, and every error
 //! names the operation, the object and the cause.
 //!
-//! Each module is an exercise: with the feature `mine-flags` the file `exercises/flags.rs` takes the place
-//! of `src/flags.rs`, and so on. `mine` switches all of them.
+//! Each module is an exercise: with the feature `mine-flags`, the crate compiles `exercises/flags.rs` instead
+//! of `src/flags.rs`, and so on. The feature `mine` switches all of them.
 
 mod error;
 mod image;

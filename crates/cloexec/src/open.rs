@@ -1,7 +1,7 @@
-//! Files, pipes, sockets and duplicates that are born close-on-exec.
+//! Files, pipes, sockets and duplicates that are close-on-exec from the start.
 //!
-//! Contract: the flag is set by the call that makes the descriptor. At no moment is there a descriptor that
-//! another thread's fork and exec could carry off. What the caller asked for besides stays as asked.
+//! Contract: the call that makes the descriptor also sets its flag, so another thread that forks and execs at
+//! any moment cannot leak it into a program. The caller's own flags are kept.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
@@ -12,14 +12,15 @@ use nix::sys::stat::Mode;
 
 use crate::{Error, Result};
 
-/// Copies start here: one that landed on 0, 1 or 2 (where that is closed) would become a standard stream.
+/// The lowest number for a duplicate. On 0, 1 or 2, if that number is free, it would become a standard stream.
 const LOWEST_COPY: i32 = 3;
 
-/// Open a file, with `O_CLOEXEC` beside the caller's flags. `mode` counts where the call makes a file.
+/// Opens a file with the caller's flags and `O_CLOEXEC`. `mode` matters only if the call creates a file.
 ///
 /// # Errors
-/// Those of open(2), "ERRORS": `ENOENT`, `EACCES`, `EMFILE` (the process has no number left), `EINTR`, …;
-/// `EINVAL` also for a path that holds a NUL byte.
+/// The errors of open(2), "ERRORS": `ENOENT` if the file does not exist, `EACCES` if the caller may not open it,
+/// `EMFILE` if the process has no free descriptor, `EINTR` if a signal interrupts a slow open; and `EINVAL` if
+/// the path contains a NUL byte.
 // ANCHOR: open
 pub fn open(path: impl AsRef<Path>, flags: OFlag, mode: Mode) -> Result<OwnedFd> {
     let path = path.as_ref();
@@ -27,22 +28,22 @@ pub fn open(path: impl AsRef<Path>, flags: OFlag, mode: Mode) -> Result<OwnedFd>
 }
 // ANCHOR_END: open
 
-/// Make a pipe: the end to read from, then the end to write to. Both block, both are close-on-exec.
+/// Makes a pipe and returns its read end and its write end. Both block, and both are close-on-exec.
 ///
 /// # Errors
-/// `EMFILE` where fewer than two numbers are left, `ENFILE` where the system has no more files to give. See
-/// pipe(2), "ERRORS".
+/// `EMFILE` if the process has fewer than two free descriptors, `ENFILE` if the system's table of open files is
+/// full. See pipe(2), "ERRORS".
 // ANCHOR: pipe
 pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(Error::on("pipe2", "a new pipe"))
 }
 // ANCHOR_END: pipe
 
-/// Make a socket, with the family's own protocol for that type.
+/// Makes a socket, with the default protocol of its family and type.
 ///
 /// # Errors
-/// `EAFNOSUPPORT` or `ESOCKTNOSUPPORT` where the kernel has no such socket, `EACCES` where it takes a
-/// privilege, `EMFILE`. See socket(2), "ERRORS".
+/// `EAFNOSUPPORT` if the kernel lacks the family, `ESOCKTNOSUPPORT` if the family lacks the type, `EACCES` if the
+/// caller lacks the privilege, `EMFILE` if the process has no free descriptor. See socket(2), "ERRORS".
 // ANCHOR: socket
 pub fn socket(family: AddressFamily, kind: SockType) -> Result<OwnedFd> {
     nix::sys::socket::socket(family, kind, SockFlag::SOCK_CLOEXEC, None)
@@ -50,17 +51,17 @@ pub fn socket(family: AddressFamily, kind: SockType) -> Result<OwnedFd> {
 }
 // ANCHOR_END: socket
 
-/// A second descriptor for the same open file description: one offset, one set of status flags, and a
-/// close-on-exec flag of its own, which is set.
+/// Duplicates a descriptor. The duplicate shares the open file description, and so the offset and the status
+/// flags; its close-on-exec flag is its own, and is set.
 ///
 /// # Errors
-/// `EMFILE` where no number is left. See fcntl(2), "Duplicating a file descriptor".
+/// `EMFILE` if the process has no free descriptor. See fcntl(2), "Duplicating a file descriptor".
 // ANCHOR: duplicate
 pub fn duplicate(fd: impl AsFd) -> Result<OwnedFd> {
     let fd: BorrowedFd<'_> = fd.as_fd();
     let copy = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(LOWEST_COPY))
         .map_err(Error::on("fcntl(F_DUPFD_CLOEXEC)", format_args!("descriptor {}", fd.as_raw_fd())))?;
-    // SAFETY: the call succeeded, so the number is open, and it is new: nobody else can own it.
+    // SAFETY: the call succeeded, so the number is open. It is also new, so nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 // ANCHOR_END: duplicate

@@ -1,12 +1,12 @@
-//! Start a program with exactly the chosen descriptors at exactly the chosen numbers, and nothing else.
+//! Start a program with chosen descriptors at chosen numbers, and no others.
 //!
-//! Contract: the program gets every chosen descriptor at its number and no other one, not even 0, 1 and 2
-//! unless they were chosen. The caller's descriptors stay as they are. If the program could not be started,
-//! the caller gets the reason and there is no child.
+//! Contract: the program gets every chosen descriptor at its number and no others, not even 0, 1 and 2 unless
+//! you choose them. The caller's descriptors do not change. If the program cannot be started, the caller gets
+//! the reason, and no child remains.
 //!
-//! The caller may have threads. The child of its fork has one, and a lock that another thread held stays
-//! locked there for ever: the allocator's, say. So what allocates happens before the fork, and the child
-//! makes system calls only.
+//! The caller may have threads. The child of its fork has only one, and if another thread held a lock at that
+//! moment (the allocator's, for example), the lock stays locked in the child forever. Therefore everything that
+//! allocates happens before the fork, and the child only makes system calls.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -25,19 +25,22 @@ use nix::unistd::{ForkResult, Pid, fork, write};
 use crate::image::Image;
 use crate::{Error, Result, open, sweep};
 
-/// Start `program` with `args` (its path goes before them, as `argv[0]`) and the caller's environment. Each
-/// pair in `fds` is a descriptor and the number at which the program finds it; pairs may overlap, swap
-/// numbers, name one descriptor twice, or leave one where it is. `SIGPIPE` has its default disposition in the
-/// program, and no signal is blocked. The caller waits for the program: waitpid(2).
+/// Starts `program` with `args`, the caller's environment and the chosen descriptors, and returns its pid.
 ///
-/// Where `close_range` is refused, a descriptor that another thread opens unmarked at this very moment may
-/// get through: what is to be marked is listed before the fork. And a child that another thread forks at this
-/// moment holds the pipe that carries the error: `spawn` returns when that child, too, has exec'ed or ended.
+/// The program's path goes before `args`, as `argv[0]`. Each pair in `fds` is a descriptor and the number at which
+/// the program finds it. Pairs may overlap, swap numbers, name one descriptor twice, or leave a descriptor where it
+/// is. In the program, `SIGPIPE` has its default disposition and no signal is blocked. The caller must wait for the
+/// program with waitpid(2).
+///
+/// Two limits follow from other threads. If the kernel refuses `close_range`, the open descriptors are listed before
+/// the fork, so an inheritable one that another thread opens after that reaches the program. If another thread
+/// forks during the call, its child inherits the pipe that reports errors, so `spawn` returns only after that child
+/// has called `execve` or exited.
 ///
 /// # Errors
-/// `EINVAL` for a negative number, a number chosen twice, one so high that the copies find no room above it,
-/// or a NUL byte in path or arguments; `EMFILE` where numbers run out; `EAGAIN` from fork(2); and whatever
-/// execve(2) answers: `ENOENT`, `EACCES`, `ENOEXEC`, `E2BIG`.
+/// `EINVAL` if a number is negative, is chosen twice or leaves no room for copies above it, or if the path or an
+/// argument contains a NUL byte; `EMFILE` if the process runs out of descriptors; `EAGAIN` from fork(2); and the
+/// errors of execve(2): `ENOENT`, `EACCES`, `ENOEXEC`, `E2BIG`.
 // ANCHOR: spawn
 pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -> Result<Pid> {
     let failed = |step, errno| Error::on(step, program.display())(errno);
@@ -45,17 +48,17 @@ pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -
     let mut moves = Moves::new(fds).map_err(|errno| failed("dup2", errno))?;
     let (reader, writer) = open::pipe()?;
 
-    // SAFETY: `child` was given all it needs ready-made. It makes async-signal-safe calls only, and leaves
-    // through `execve` or `_exit`, never through a return or a panic.
+    // SAFETY: `child` gets everything prebuilt. It makes only async-signal-safe calls, and it leaves through
+    // `execve` or `_exit`, never through a return or a panic.
     match unsafe { fork() }.map_err(|errno| failed("fork", errno))? {
         ForkResult::Child => child(&mut moves, &writer, &image),
         ForkResult::Parent { child } => {
-            // With our copy of the write end open, the read below would never come to an end.
+            // While this process has the write end open, the read below cannot reach end of file.
             drop(writer);
             let mut report = Vec::new();
-            // A pipe has no error for its reader but EINTR, and that is tried again in here.
+            // The only error of reading a pipe is EINTR, and `read_to_end` retries it.
             let _ = File::from(reader).read_to_end(&mut report);
-            // Empty: the write end was closed by a successful `execve`.
+            // An empty report means that a successful `execve` closed the write end.
             let [step, errno @ ..] = &report[..] else { return Ok(child) };
             while waitpid(child, None) == Err(Errno::EINTR) {}
             let errno =
@@ -66,15 +69,15 @@ pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -
 }
 // ANCHOR_END: spawn
 
-/// The steps of the child that can fail; what travels through the pipe is a position in here, and the errno.
+/// The child's steps that can fail. The report through the pipe is an index into this table, and the errno.
 const STEPS: [&str; 4] = ["fcntl(F_DUPFD_CLOEXEC)", "close_range(CLOSE_RANGE_CLOEXEC)", "dup2", "execve"];
 
-/// What goes where, and what the child needs to know to get it there.
+/// Which descriptor goes to which number, and the data that the child needs to move it there.
 struct Moves<'fd> {
     pairs: Vec<(BorrowedFd<'fd>, RawFd)>,
-    /// The number after the highest target: from here on nothing is overwritten.
+    /// The number after the highest target. Copies from here up are not overwritten.
     above: RawFd,
-    /// What to mark one by one, if the kernel does not do it for us.
+    /// The open descriptors, to set the flag on one by one, if the kernel refuses `close_range`.
     listed: Option<Vec<RawFd>>,
 }
 
@@ -87,9 +90,11 @@ impl<'fd> Moves<'fd> {
             return Err(Errno::EINVAL);
         }
         let above = targets.last().map_or(Some(0), |highest| highest.checked_add(1)).ok_or(Errno::EINVAL)?;
-        // Asked about numbers that nobody has, so that the answer is all that happens.
+        // No descriptor is in this range, so the call changes nothing and only says whether the kernel has it.
         let listed = match sweep::close_range_cloexec(u32::MAX) {
-            Err(errno) if sweep::is_refusal(errno) => Some(sweep::listed().map_err(|error| error.errno)?),
+            Err(errno) if sweep::is_refusal(errno) => {
+                Some(sweep::open_descriptors().map_err(|error| error.errno)?)
+            }
             answer => answer.map(|()| None)?,
         };
         Ok(Self { pairs: fds.to_vec(), above, listed })
@@ -101,9 +106,9 @@ fn child<'fd>(moves: &mut Moves<'fd>, writer: &'fd OwnedFd, image: &Image) -> ! 
     let mut writer = writer.as_fd();
     let Err((step, errno)) = arrange(moves, &mut writer, image);
     let [a, b, c, d] = (errno as i32).to_ne_bytes();
-    // If even this fails, the caller sees the program end with 127.
+    // If this fails too, the caller sees the program exit with 127.
     let _ = write(writer, &[step, a, b, c, d]);
-    // SAFETY: `_exit` may be called anywhere. `exit` would run what the caller registered for its own end.
+    // SAFETY: `_exit` has no preconditions. `exit` would run the caller's atexit handlers.
     unsafe { libc::_exit(127) }
 }
 
@@ -112,33 +117,33 @@ fn arrange<'fd>(
     writer: &mut BorrowedFd<'fd>,
     image: &Image,
 ) -> std::result::Result<Infallible, (u8, Errno)> {
-    // First out of the way: a source may sit where another one goes, and so may the pipe.
+    // First copy every source up, out of the way: its number may be another one's target. So may the pipe's.
     for source in moves.pairs.iter_mut().map(|(source, _)| source).chain([writer]) {
         let copy = fcntl(*source, FcntlArg::F_DUPFD_CLOEXEC(moves.above)).map_err(|errno| (0, errno))?;
         // SAFETY: the call succeeded, so the copy is open, and the child closes nothing before `execve`.
         *source = unsafe { BorrowedFd::borrow_raw(copy) };
     }
-    // Then everything is marked, the copies too …
-    mark_all(moves.listed.as_deref()).map_err(|errno| (1, errno))?;
-    // … and what lands on its number is not: dup2 clears the mark, since no copy is where it goes already.
+    // Then set close-on-exec on everything, including the copies …
+    set_on_all(moves.listed.as_deref()).map_err(|errno| (1, errno))?;
+    // … and dup2 clears it on each target. (It does not if both numbers are equal, but no copy is at its target.)
     for (source, target) in &moves.pairs {
-        // SAFETY: what the target number held belongs to the caller, whose descriptors are another table's.
+        // SAFETY: dup2 closes the child's copy of the target. Its owner is in the parent, which has its own table.
         Errno::result(unsafe { libc::dup2(source.as_raw_fd(), *target) }).map_err(|errno| (2, errno))?;
     }
-    // Rust ignores SIGPIPE, and what is ignored or blocked stays so across exec.
-    // SAFETY: the default disposition is no handler, so there is nothing that could run at a bad moment.
+    // Rust programs ignore SIGPIPE, and exec keeps both ignored signals and the signal mask.
+    // SAFETY: the default disposition runs no handler.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
     image.exec().map_err(|errno| (3, errno))
 }
 
-fn mark_all(listed: Option<&[RawFd]>) -> nix::Result<()> {
+fn set_on_all(listed: Option<&[RawFd]>) -> nix::Result<()> {
     let Some(listed) = listed else { return sweep::close_range_cloexec(0) };
     for number in listed {
-        // SAFETY: only the mark of this child's own copy changes, and nothing is owned through the borrow.
+        // SAFETY: the borrow only changes the flag of this child's own copy, and owns nothing.
         let fd = unsafe { BorrowedFd::borrow_raw(*number) };
         match fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)) {
-            Ok(_) | Err(Errno::EBADF) => {} // not open: closed since it was listed, by us or another thread
+            Ok(_) | Err(Errno::EBADF) => {} // EBADF: the descriptor was closed after it was listed
             Err(errno) => return Err(errno),
         }
     }

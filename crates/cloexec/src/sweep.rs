@@ -1,8 +1,8 @@
-//! Mark what others left unmarked: every descriptor from a number on.
+//! Set close-on-exec on every descriptor from a number up.
 //!
-//! Contract: nothing is closed, nothing below the first number changes, and nothing is missed, however wide
-//! the gaps and whatever the limit on numbers is now. It marks what is open when it is called; what another
-//! thread opens meanwhile may or may not be seen.
+//! Contract: no descriptor is closed, none below the first number changes, and none is missed, however wide the
+//! gaps between them and whatever RLIMIT_NOFILE is now. The sweep covers the descriptors that are open when it
+//! starts; if another thread opens one meanwhile, the sweep may miss it.
 
 use std::fs;
 use std::io;
@@ -13,52 +13,52 @@ use nix::libc;
 
 use crate::{Error, Result, flags};
 
-/// Mark every open descriptor whose number is `first` or more as close-on-exec.
+/// Sets close-on-exec on every open descriptor whose number is `first` or higher.
 ///
 /// # Errors
-/// `EINVAL` for a negative number, `ENOMEM` from close_range(2). Where `close_range` is refused, also what
-/// [`listed`] and [`flags::set`] answer. See close_range(2), "CLOSE_RANGE_CLOEXEC".
-// ANCHOR: mark_from
-pub fn mark_from(first: RawFd) -> Result<()> {
+/// `EINVAL` if `first` is negative, `ENOMEM` from close_range(2). If the kernel refuses `close_range`, also the
+/// errors of [`open_descriptors`] and [`flags::set`]. See close_range(2), "CLOSE_RANGE_CLOEXEC".
+// ANCHOR: set_from
+pub fn set_from(first: RawFd) -> Result<()> {
     let on = |errno| {
         Error::on("close_range(CLOSE_RANGE_CLOEXEC)", format_args!("descriptors from {first} on"))(errno)
     };
     let lowest = u32::try_from(first).map_err(|_| on(Errno::EINVAL))?;
     match close_range_cloexec(lowest) {
-        Err(errno) if is_refusal(errno) => mark_listed(first),
+        Err(errno) if is_refusal(errno) => set_one_by_one(first),
         answer => answer.map_err(on),
     }
 }
 
-/// The system call alone. It allocates nothing, so the child of a fork may make it.
+/// Makes the system call, without a fallback. It does not allocate, so the child of a fork may call it.
 ///
 /// # Errors
-/// The kernel's, as it came: see [`is_refusal`], and close_range(2), "ERRORS".
+/// The kernel's errno, unchanged: `ENOMEM`, or one of those in [`is_refusal`]. See close_range(2), "ERRORS".
 pub fn close_range_cloexec(first: u32) -> nix::Result<()> {
     let (last, flags) = (u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-    // SAFETY: three integers go in and no memory is touched. With this flag nothing is closed either, so no
-    // `OwnedFd` anywhere is left with a number that is no longer its own.
+    // SAFETY: the call takes three integers and touches no memory. With this flag it closes nothing, so every
+    // `OwnedFd` in the process keeps its descriptor.
     let answer = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     Errno::result(answer).map(drop)
 }
 
-/// Does this error say that the kernel does not do it at all, so that it has to be done by hand?
+/// Returns whether this errno of `close_range` means that the kernel lacks it, so that you need the fallback.
 ///
-/// `ENOSYS`: Linux before 5.9. `EPERM`: a seccomp filter that does not know the call, as in old containers.
-/// `EINVAL`: Linux 5.9 and 5.10, which know the call but not the flag (our range is never the wrong part).
+/// `ENOSYS`: Linux before 5.9 lacks the call. `EPERM`: a seccomp filter does not know the call, as in old
+/// containers. `EINVAL`: Linux 5.9 and 5.10 have the call but not the flag (the range is valid here).
 pub fn is_refusal(errno: Errno) -> bool {
     matches!(errno, Errno::ENOSYS | Errno::EPERM | Errno::EINVAL)
 }
-// ANCHOR_END: mark_from
+// ANCHOR_END: set_from
 
 // ANCHOR: fallback
-fn mark_listed(first: RawFd) -> Result<()> {
-    for number in listed()?.into_iter().filter(|number| *number >= first) {
-        // SAFETY: the borrow ends with this turn of the loop, and nothing is read, written or closed through
-        // it: if the number has changed hands since it was listed, its new owner is marked, as is our task.
+fn set_one_by_one(first: RawFd) -> Result<()> {
+    for number in open_descriptors()?.into_iter().filter(|number| *number >= first) {
+        // SAFETY: the borrow ends with this iteration and only changes the descriptor's flag. If the
+        // number was closed and opened again since it was listed, the new descriptor gets the flag, as it should.
         let fd = unsafe { BorrowedFd::borrow_raw(number) };
         match flags::set(fd) {
-            // Gone, so nothing is left to mark. The descriptor that the list was read from always is.
+            // Closed since it was listed. So is, always, the descriptor that the list was read from.
             Err(error) if error.errno == Errno::EBADF => {}
             answer => answer?,
         }
@@ -66,13 +66,14 @@ fn mark_listed(first: RawFd) -> Result<()> {
     Ok(())
 }
 
-/// The numbers that are open in this process, in no order, from `/proc/self/fd`. The descriptor that the
-/// directory was read from may be among them; it is closed when this returns.
+/// Lists the numbers of this process's open descriptors, in no particular order, from `/proc/self/fd`.
+///
+/// The list may contain the descriptor that read the directory, which is closed by the time this returns.
 ///
 /// # Errors
-/// `EMFILE` where no number is left for reading the directory, `ENOENT` where there is no `/proc`. See
-/// proc(5), "/proc/pid/fd".
-pub fn listed() -> Result<Vec<RawFd>> {
+/// `EMFILE` if the process has no free descriptor to read the directory with, `ENOENT` if `/proc` is not mounted.
+/// See proc(5), "/proc/pid/fd".
+pub fn open_descriptors() -> Result<Vec<RawFd>> {
     let names = || -> io::Result<Vec<_>> {
         fs::read_dir("/proc/self/fd")?.map(|entry| Ok(entry?.file_name())).collect()
     };

@@ -7,17 +7,17 @@ use std::os::fd::AsFd;
 
 use crate::Result;
 
-/// Is the descriptor closed by `execve`?
+/// Returns whether the descriptor is close-on-exec, so that `execve` closes it.
 pub fn is_set(fd: impl AsFd) -> Result<bool> {
-    todo!("say whether {:?} has its close-on-exec flag set: write `is_set` in exercises/flags.rs", fd.as_fd())
+    todo!("return whether {:?} is close-on-exec: write `is_set` in exercises/flags.rs", fd.as_fd())
 }
 
-/// Have `execve` close the descriptor.
+/// Sets close-on-exec, so that `execve` closes the descriptor.
 pub fn set(fd: impl AsFd) -> Result<()> {
     todo!("set the close-on-exec flag of {:?}: write `set` in exercises/flags.rs", fd.as_fd())
 }
 
-/// Have the descriptor survive `execve`.
+/// Clears close-on-exec, so that the descriptor survives `execve`.
 pub fn clear(fd: impl AsFd) -> Result<()> {
     todo!("clear the close-on-exec flag of {:?}: write `clear` in exercises/flags.rs", fd.as_fd())
 }

@@ -1,4 +1,4 @@
-//! Exercise `cloexec/flags`: what the kernel must show.
+//! Tests of the exercise `cloexec/flags`. Each looks at the descriptor through `/proc`, exec or the tracer.
 
 mod support;
 
@@ -11,87 +11,98 @@ use cloexec::flags;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use support::{a_pipe, ask, info, mark, name, traced};
+use support::{a_pipe, ask, info, name, set_cloexec, traced};
 
 #[test]
-fn set_marks_the_descriptor() {
+fn set_makes_the_descriptor_close_on_exec() {
     let (reader, _writer) = a_pipe(false);
     flags::set(&reader).unwrap();
     assert!(
-        info(&reader).marked,
-        "after `set`, /proc/self/fdinfo does not show {} as close-on-exec: F_SETFL where F_SETFD was meant?",
+        info(&reader).cloexec,
+        "after `set`, /proc/self/fdinfo does not show {} as close-on-exec. Did you use F_SETFL instead of F_SETFD?",
         name(&reader)
     );
 }
 
 #[test]
-fn clear_unmarks_the_descriptor() {
+fn clear_makes_the_descriptor_inheritable() {
     let (reader, _writer) = a_pipe(true);
     flags::clear(&reader).unwrap();
     assert!(
-        !info(&reader).marked,
-        "after `clear`, /proc/self/fdinfo still shows {} as close-on-exec: was anything written with F_SETFD?",
+        !info(&reader).cloexec,
+        "after `clear`, /proc/self/fdinfo still shows {} as close-on-exec. Does `clear` pass F_SETFD the flags without \
+         FD_CLOEXEC?",
         name(&reader)
     );
 }
 
 #[test]
-fn a_marked_descriptor_is_gone_after_exec() {
+fn exec_closes_a_descriptor_that_was_set() {
     let reader = a_pipe(false).0;
     flags::set(&reader).unwrap();
-    let born = born_with(&reader);
-    assert!(born.is_none(), "{} was marked, and is {born:?} in a program after exec", name(&reader));
+    let inherited = inherited(&reader);
+    assert!(
+        inherited.is_none(),
+        "`set` was called on {}, and a program that was started later still has it, as {inherited:?}. execve should have \
+         closed it",
+        name(&reader)
+    );
 }
 
 #[test]
 fn a_cleared_descriptor_survives_exec() {
     let reader = a_pipe(true).0;
     flags::clear(&reader).unwrap();
-    let born = born_with(&reader);
-    assert!(born.is_some(), "{} was cleared, and a program that was started does not have it", name(&reader));
+    let inherited = inherited(&reader);
+    assert!(
+        inherited.is_some(),
+        "`clear` was called on {}, and a program that was started later does not have it. It should survive execve",
+        name(&reader)
+    );
 }
 
-/// What the descriptor's object is called in a program started now, if that has it.
+/// Starts a program, and returns its line about the file of this descriptor, if the program has that file open.
 #[track_caller]
-fn born_with(fd: impl AsFd) -> Option<String> {
+fn inherited(fd: impl AsFd) -> Option<String> {
     let object = File::from(fd.as_fd().try_clone_to_owned().unwrap()).metadata().unwrap();
     let identity = format!(" {}:{} ", object.dev(), object.ino());
-    ask(&["born-with"]).0.lines().find(|line| line.contains(&identity)).map(str::to_owned)
+    ask(&["inherited"]).0.lines().find(|line| line.contains(&identity)).map(str::to_owned)
 }
 
 #[test]
-fn is_set_says_what_the_kernel_has() {
-    for marked in [true, false] {
-        let (reader, writer) = a_pipe(marked);
+fn is_set_agrees_with_the_kernel() {
+    for cloexec in [true, false] {
+        let (reader, writer) = a_pipe(cloexec);
         let (of_reader, of_writer) = (flags::is_set(&reader).unwrap(), flags::is_set(&writer).unwrap());
         let hint =
-            "F_GETFL answers for the open file description, where 1 means O_WRONLY; F_GETFD is the one";
-        let end = if of_reader == marked { name(&writer) } else { name(&reader) };
+            "F_GETFL reads the flags of the open file description, where 1 means O_WRONLY. Use F_GETFD";
+        let end = if of_reader == cloexec { name(&writer) } else { name(&reader) };
         assert!(
-            of_reader == marked && of_writer == marked,
-            "/proc/self/fdinfo shows {end} as {}, and `is_set` says otherwise. {hint}",
-            if marked { "close-on-exec" } else { "not close-on-exec" },
+            of_reader == cloexec && of_writer == cloexec,
+            "/proc/self/fdinfo shows {end} as {}, and `is_set` returns the opposite. {hint}",
+            if cloexec { "close-on-exec" } else { "not close-on-exec" },
         );
     }
 }
 
 #[test]
-fn doing_it_twice_changes_nothing() {
-    for (what, marked) in [("set", true), ("clear", false)] {
-        let (reader, _writer) = a_pipe(marked);
-        let done = if marked { flags::set(&reader) } else { flags::clear(&reader) };
+fn set_and_clear_are_idempotent() {
+    for (what, cloexec) in [("set", true), ("clear", false)] {
+        let (reader, _writer) = a_pipe(cloexec);
+        let done = if cloexec { flags::set(&reader) } else { flags::clear(&reader) };
         done.unwrap();
         assert_eq!(
-            info(&reader).marked,
-            marked,
-            "`{what}` was not needed for {}, and turned its flag round: `|` and `&!` set and clear, `^` toggles",
+            info(&reader).cloexec,
+            cloexec,
+            "the flag of {} was already as `{what}` should leave it, and `{what}` inverted it. `|` sets a bit and `&!` \
+             clears it; `^` toggles it",
             name(&reader)
         );
     }
 }
 
 #[test]
-fn status_flags_and_offset_stay() {
+fn status_flags_and_offset_do_not_change() {
     let mut file = File::from(memfd_create("status", MFdFlags::empty()).unwrap());
     fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND | OFlag::O_NONBLOCK)).unwrap();
     file.seek(SeekFrom::Start(3)).unwrap();
@@ -102,8 +113,8 @@ fn status_flags_and_offset_stay() {
         let after = info(&file);
         assert!(
             (after.flags, after.offset) == (before.flags, before.offset),
-            "`{what}` changed more of {} than its close-on-exec flag: status flags 0{:o} became 0{:o}, offset {} \
-             became {}. Those belong to the open file description, and F_SETFL writes them",
+            "`{what}` changed more of {} than its close-on-exec flag: status flags 0{:o} became 0{:o}, and offset {} \
+             became {}. They belong to the open file description. Did you use F_SETFL, which writes the status flags?",
             name(&file),
             before.flags,
             after.flags,
@@ -114,62 +125,67 @@ fn status_flags_and_offset_stay() {
 }
 
 #[test]
-fn a_duplicate_has_a_flag_of_its_own() {
+fn a_duplicate_has_its_own_flag() {
     let (reader, _writer) = a_pipe(false);
     let copy = reader.try_clone().unwrap();
-    mark(&copy, false);
+    set_cloexec(&copy, false);
     flags::set(&reader).unwrap();
-    assert!(info(&reader).marked, "{} was set and is not marked", name(&reader));
+    assert!(info(&reader).cloexec, "`set` was called on {}, and it is not close-on-exec", name(&reader));
     assert!(
-        !info(&copy).marked,
-        "{} was set, and its duplicate {} is marked too",
+        !info(&copy).cloexec,
+        "`set` was called on {}, and its duplicate {} is close-on-exec too. Each descriptor has its own flag",
         name(&reader),
         name(&copy)
     );
     flags::set(&copy).unwrap();
     flags::clear(&reader).unwrap();
-    assert!(info(&copy).marked, "{} was cleared, and its duplicate {} too", name(&reader), name(&copy));
+    assert!(
+        info(&copy).cloexec,
+        "`clear` was called on {}, and its duplicate {} lost the flag too. Each descriptor has its own flag",
+        name(&reader),
+        name(&copy)
+    );
 }
 
 #[test]
-fn set_gives_a_second_flag_back() {
+fn set_keeps_an_unknown_flag() {
     second_flag("set", 3);
 }
 
 #[test]
-fn clear_gives_a_second_flag_back() {
+fn clear_keeps_an_unknown_flag() {
     second_flag("clear", 2);
 }
 
-/// On a kernel with a descriptor flag 2 beside FD_CLOEXEC, which is 1: what does F_SETFD write?
+/// Checks which flags F_SETFD writes on a kernel that has a descriptor flag 2 in addition to FD_CLOEXEC, which is 1.
 #[track_caller]
 fn second_flag(what: &str, wanted: u32) {
     let Some(answer) = traced("second-flag", &[what]) else { return };
     let calls: Vec<&str> = answer.lines("call").collect();
     if calls.iter().any(|call| call.starts_with("ioctl(FIO")) {
-        return; // changes the one bit and no other
+        return; // FIOCLEX and FIONCLEX change this one bit
     }
     let written = calls.iter().rev().find_map(|call| call.strip_prefix("fcntl(F_SETFD) ")?.split(' ').next());
     let written: u32 = written.and_then(|value| value.parse().ok()).unwrap_or_else(|| {
-        panic!("`{what}` never called F_SETFD. Its calls: {calls:?}");
+        panic!("`{what}` did not call F_SETFD. Its calls: {calls:?}");
     });
     let read = calls.iter().any(|call| call.starts_with("fcntl(F_GETFD)"));
     assert!(
         written & 2 != 0 || read,
-        "`{what}` overwrote the descriptor's flags: F_SETFD wrote {written} without a look at what was there. \
-         A kernel with a second flag loses it: read with F_GETFD, change one bit, write"
+        "`{what}` overwrote the descriptor's flags: F_SETFD wrote {written}, and F_GETFD was not called before. On a \
+         kernel with a second flag, that flag would be lost. Read the flags with F_GETFD, change one bit, write them back"
     );
     assert!(
         written & 2 != 0,
-        "`{what}` lost a flag: F_GETFD answered with bit 2 set, which no kernel has yet, and F_SETFD wrote {written}. \
-         FdFlag::from_bits_truncate drops bits that it does not know; from_bits_retain keeps them"
+        "`{what}` lost a flag: F_GETFD returned bit 2 (which no kernel has yet), and F_SETFD wrote {written} without it. \
+         FdFlag::from_bits_truncate drops unknown bits; from_bits_retain keeps them"
     );
     assert_eq!(written, wanted, "`{what}` wrote the wrong flags with F_SETFD. Its calls: {calls:?}");
 }
 
 #[test]
-fn a_closed_descriptor_is_an_error() {
-    // SAFETY: no process has this number (/proc/sys/fs/nr_open is at most 2147483584), so it is nobody's.
+fn a_closed_descriptor_is_ebadf() {
+    // SAFETY: no process has a descriptor of this number, because /proc/sys/fs/nr_open is at most 2147483584.
     let closed = unsafe { BorrowedFd::borrow_raw(i32::MAX) };
     for (what, errno) in [
         ("is_set", flags::is_set(closed).map(drop).map_err(|error| error.errno)),
@@ -179,7 +195,7 @@ fn a_closed_descriptor_is_an_error() {
         assert_eq!(
             errno,
             Err(Errno::EBADF),
-            "`{what}` on a descriptor that is not open keeps the error to itself"
+            "`{what}` on a descriptor that is not open hides the error of fcntl. Return it with `?`"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Exercise `cloexec/open`: what the kernel must show.
+//! Tests of the exercise `cloexec/open`. Each looks at the new descriptor through `/proc`, or at the calls that made it.
 
 mod support;
 
@@ -16,43 +16,44 @@ use nix::sys::stat::Mode;
 use support::{a_pipe, info, name, traced};
 
 #[track_caller]
-fn is_marked(fd: &OwnedFd, what: &str) {
+fn is_close_on_exec(fd: &OwnedFd, what: &str) {
     assert!(
-        info(fd).marked,
-        "{what}: {} is not close-on-exec, so every program started from now on has it too",
+        info(fd).cloexec,
+        "{what}: {} is not close-on-exec, so every program that is started from now on inherits it",
         name(fd)
     );
 }
 
-/// Every descriptor that the scenario made was marked by the very call that made it.
+/// Checks that the scenario's calls that make descriptors also set close-on-exec.
 #[track_caller]
-fn marked_by_the_call(scenario: &str, flag: &str) {
+fn set_in_the_same_call(scenario: &str, flag: &str) {
     let Some(answer) = traced("as-it-is", &[scenario]) else { return };
     let calls: Vec<&str> = answer.lines("call").collect();
-    let made: Vec<&&str> = calls.iter().filter(|call| call.contains("marked")).collect();
+    let made: Vec<&&str> = calls.iter().filter(|call| call.contains("cloexec")).collect();
     assert!(!made.is_empty(), "`{scenario}` made no descriptor. Its calls: {calls:?}");
     let later =
         calls.iter().find(|call| call.starts_with("fcntl(F_SETFD)") || call.starts_with("ioctl(FIOCLEX)"));
-    if let Some(call) = made.iter().find(|call| call.contains(" unmarked ")) {
+    if let Some(call) = made.iter().find(|call| call.contains(" no-cloexec ")) {
         match later {
             Some(later) => panic!(
-                "`{scenario}` is a race: `{call}` made the descriptor, and `{later}` marked it later. Between the two \
-                 another thread may fork and exec, and its program keeps the descriptor. {flag} does both in one call"
+                "`{scenario}` has a race: `{call}` made the descriptor, and `{later}` set its flag later. If another \
+                 thread forks and execs between the two calls, its program inherits the descriptor. Use {flag}, which \
+                 does both in one call"
             ),
-            None => panic!("`{scenario}` called `{call}`, and nothing marked the descriptor: {flag} does"),
+            None => panic!("`{scenario}` called `{call}`, and no call set close-on-exec. Use {flag}"),
         }
     }
 }
 
 #[test]
-fn a_file_is_marked() {
+fn open_sets_close_on_exec() {
     let file = open::open("/dev/null", OFlag::O_RDONLY, Mode::empty()).unwrap();
-    is_marked(&file, "open");
+    is_close_on_exec(&file, "open");
 }
 
 #[test]
-fn a_file_is_marked_by_the_call_that_opens_it() {
-    marked_by_the_call("open", "O_CLOEXEC");
+fn open_sets_the_flag_in_the_same_call() {
+    set_in_the_same_call("open", "O_CLOEXEC");
 }
 
 #[test]
@@ -62,8 +63,8 @@ fn the_callers_flags_are_kept() {
     let seen = OFlag::from_bits_retain(info(&file).flags);
     assert!(
         seen.contains(wanted),
-        "{} was to be opened with {wanted:?} and has {seen:?}: O_CLOEXEC goes beside the caller's flags, not in \
-         their place",
+        "{} should have the caller's flags {wanted:?}, and has {seen:?}. Add O_CLOEXEC to the caller's flags with `|` \
+         instead of replacing them",
         name(&file)
     );
 }
@@ -73,94 +74,97 @@ fn the_mode_reaches_the_kernel() {
     let Some(answer) = traced("as-it-is", &["open-create"]) else { return };
     let calls: Vec<&str> = answer.lines("call").collect();
     let mode = calls.iter().any(|call| call.starts_with("open") && call.contains("mode=0640"));
-    assert!(mode, "a file was to be made with mode 0640. The kernel was asked: {calls:?}");
+    assert!(
+        mode,
+        "`open` should create the file with mode 0640. Does it pass the mode on? Its calls: {calls:?}"
+    );
 }
 
 #[test]
-fn what_cannot_be_opened_is_an_error_that_names_it() {
+fn a_failed_open_names_the_path() {
     let opened = open::open("/proc/self/no-such-file", OFlag::O_RDONLY, Mode::empty());
-    let error = opened.expect_err("there is no such file");
+    let error = opened.expect_err("the file does not exist");
     assert_eq!(error.errno, Errno::ENOENT, "{error}");
-    assert!(error.object.contains("no-such-file"), "the message does not say which file: {error}");
+    assert!(error.object.contains("no-such-file"), "the error does not name the file: {error}");
     let error =
-        open::open("a\0b", OFlag::O_RDONLY, Mode::empty()).expect_err("no file has a NUL in its name");
+        open::open("a\0b", OFlag::O_RDONLY, Mode::empty()).expect_err("a path cannot contain a NUL byte");
     assert_eq!(error.errno, Errno::EINVAL, "{error}");
 }
 
 #[test]
-fn both_ends_of_a_pipe_are_marked() {
+fn both_ends_of_a_pipe_are_close_on_exec() {
     let (reader, writer) = open::pipe().unwrap();
-    is_marked(&reader, "the reading end of the pipe");
-    is_marked(&writer, "the writing end of the pipe");
+    is_close_on_exec(&reader, "the read end of the pipe");
+    is_close_on_exec(&writer, "the write end of the pipe");
 }
 
 #[test]
-fn a_pipe_is_marked_by_the_call_that_makes_it() {
-    marked_by_the_call("pipe", "pipe2 with O_CLOEXEC");
+fn pipe_sets_the_flag_in_the_same_call() {
+    set_in_the_same_call("pipe", "pipe2 with O_CLOEXEC");
 }
 
 #[test]
-fn a_pipe_has_its_reader_first_and_blocks() {
+fn pipe_returns_the_read_end_first_and_blocks() {
     let (reader, writer) = open::pipe().unwrap();
     let modes = [info(&reader).flags & O_ACCMODE, info(&writer).flags & O_ACCMODE];
     assert_eq!(
         modes,
         [O_RDONLY, O_WRONLY],
-        "the pair is (reader, writer); here the access modes are {modes:?}, where {O_RDONLY} is for reading and \
-         {O_WRONLY} for writing"
+        "`pipe` should return (read end, write end), and the access modes of the pair are {modes:?}, where {O_RDONLY} \
+         means O_RDONLY and {O_WRONLY} means O_WRONLY"
     );
     let blocking = (info(&reader).flags | info(&writer).flags) & O_NONBLOCK == 0;
-    assert!(blocking, "{} is nonblocking: nobody asked for that", name(&reader));
+    assert!(blocking, "{} is nonblocking. `pipe` should only set close-on-exec", name(&reader));
     File::from(writer).write_all(b"one pipe").unwrap();
     let mut text = String::new();
     File::from(reader).read_to_string(&mut text).unwrap();
-    assert_eq!(text, "one pipe", "what goes in at the second end comes out of the first");
+    assert_eq!(text, "one pipe", "bytes that are written to the second end should come out of the first");
 }
 
 #[test]
-fn a_socket_is_marked() {
+fn a_socket_is_close_on_exec() {
     let socket = open::socket(AddressFamily::Unix, SockType::Stream).unwrap();
-    is_marked(&socket, "socket");
+    is_close_on_exec(&socket, "socket");
 }
 
 #[test]
-fn a_socket_is_marked_by_the_call_that_makes_it() {
-    marked_by_the_call("socket", "SOCK_CLOEXEC");
+fn socket_sets_the_flag_in_the_same_call() {
+    set_in_the_same_call("socket", "SOCK_CLOEXEC");
 }
 
 #[test]
-fn a_socket_has_the_type_that_was_asked_for() {
+fn a_socket_has_the_requested_type() {
     for kind in [SockType::Stream, SockType::Datagram, SockType::SeqPacket] {
         let socket = open::socket(AddressFamily::Unix, kind).unwrap();
         assert_eq!(getsockopt(&socket, sockopt::SockType), Ok(kind), "{}", name(&socket));
         assert_eq!(
             info(&socket).flags & O_NONBLOCK,
             0,
-            "{} is nonblocking: nobody asked for that",
+            "{} is nonblocking. `socket` should only set close-on-exec",
             name(&socket)
         );
     }
-    let error = open::socket(AddressFamily::Unix, SockType::Rdm).expect_err("there are no such Unix sockets");
+    let error = open::socket(AddressFamily::Unix, SockType::Rdm).expect_err("Unix sockets lack this type");
     assert_eq!(error.errno, Errno::ESOCKTNOSUPPORT, "{error}");
 }
 
 #[test]
-fn a_duplicate_is_marked_whatever_the_original_is() {
-    for marked in [false, true] {
-        let (reader, _writer) = a_pipe(marked);
+fn a_duplicate_is_close_on_exec_whatever_the_original_is() {
+    for cloexec in [false, true] {
+        let (reader, _writer) = a_pipe(cloexec);
         let copy = open::duplicate(&reader).unwrap();
-        is_marked(&copy, "a duplicate starts without the flag, unless F_DUPFD_CLOEXEC makes it");
-        assert_eq!(info(&reader).marked, marked, "making a duplicate changed {}", name(&reader));
+        is_close_on_exec(&copy, "dup does not copy the flag, so a duplicate needs F_DUPFD_CLOEXEC");
+        assert_eq!(info(&reader).cloexec, cloexec, "`duplicate` changed the flag of {}", name(&reader));
     }
 }
 
 #[test]
-fn a_duplicate_is_marked_by_the_call_that_makes_it() {
-    marked_by_the_call("duplicate", "F_DUPFD_CLOEXEC");
+fn duplicate_sets_the_flag_in_the_same_call() {
+    set_in_the_same_call("duplicate", "F_DUPFD_CLOEXEC");
 }
 
 #[test]
-fn a_duplicate_shares_its_offset() {
+fn a_duplicate_shares_the_offset() {
     let mut file = File::from(memfd_create("shared", MFdFlags::MFD_CLOEXEC).unwrap());
     let copy = open::duplicate(&file).unwrap();
     file.write_all(b"12345").unwrap();
@@ -168,7 +172,8 @@ fn a_duplicate_shares_its_offset() {
     assert_eq!(
         offset,
         5,
-        "5 bytes went through one; {} is at {offset}: not the same description",
+        "5 bytes were written through the original, and {} is at offset {offset}. A duplicate should share the open file \
+         description",
         name(&copy)
     );
 }

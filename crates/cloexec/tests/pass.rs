@@ -1,7 +1,7 @@
-//! Exercise `cloexec/pass`: what the program that was started must show.
+//! Tests of the exercise `cloexec/pass`. Each looks at what the started program has, and at what the caller has left.
 //!
-//! `spawn` is called in the helper, which has one thread, and nothing open but what it put at chosen
-//! numbers. It starts itself, to list what it was born with.
+//! The helper calls `spawn`: it has one thread, and only the descriptors that it opened at chosen numbers. It starts
+//! itself as the program, which lists what it was started with.
 
 mod support;
 
@@ -10,24 +10,24 @@ use std::path::Path;
 use nix::libc::{SIGPIPE, SIGUSR1};
 use support::{Answer, ask, traced};
 
-/// Start a program that lists what it was born with. Each place is like `red@3`, with a star if that is
+/// Starts a program that lists its descriptors. Each place is like `red@3`, with a star if that descriptor is
 /// close-on-exec; each move is like `3>4`.
 #[track_caller]
 fn pass(places: &str, moves: &str) -> Answer {
-    let answer = spawn("self", places, moves, &["born-with"]);
+    let answer = spawn("self", places, moves, &["inherited"]);
     started(&answer);
     answer
 }
 
-/// Have the helper call `spawn`.
+/// Lets the helper call `spawn`.
 #[track_caller]
 fn spawn(program: &str, places: &str, moves: &str, args: &[&str]) -> Answer {
     let answer = ask(&[&["run", "pass", program, places, moves], args].concat());
     let escaped = answer.lines("escaped").next();
     assert!(
         escaped.is_none(),
-        "the child of the fork came back out of `spawn`, with {}: now two processes run the caller's code. The child \
-         ends in `execve` or in `_exit`",
+        "the child of the fork returned from `spawn`, with {}, so two processes run the caller's code now. The child must \
+         call `execve` or `_exit`",
         escaped.unwrap_or_default()
     );
     answer
@@ -36,30 +36,30 @@ fn spawn(program: &str, places: &str, moves: &str, args: &[&str]) -> Answer {
 #[track_caller]
 fn started(answer: &Answer) {
     let seen = &answer.0;
-    assert_eq!(answer.line("result"), "Ok", "the program was not started:\n{seen}");
-    assert_eq!(answer.line("status"), "exited with 0", "the child ended before it was the program:\n{seen}");
+    assert_eq!(answer.line("result"), "Ok", "`spawn` did not start the program:\n{seen}");
+    assert_eq!(answer.line("status"), "exited with 0", "the program did not exit 0:\n{seen}");
 }
 
-/// The program had these above its standard streams, each like `4 red`, and nothing else.
+/// Checks that the program had these descriptors beside 1 and 2, each like `4 red`, and no others.
 #[track_caller]
 fn arrived(answer: &Answer, wanted: &[&str], meaning: &str) {
-    let mut seen = born(answer);
+    let mut seen = inherited(answer);
     seen.retain(|line| !line.starts_with("1 ") && !line.starts_with("2 "));
     let wanted_words = wanted.join(", ");
-    let seen_words = if seen.is_empty() { "none of that".into() } else { seen.join(", ") };
+    let seen_words = if seen.is_empty() { "none".into() } else { seen.join(", ") };
     assert!(
         wanted.iter().all(|line| seen.iter().any(|other| other == line)),
-        "the program was to have {wanted_words}, and was born with {seen_words}: {meaning}"
+        "the program should have the descriptors {wanted_words}, and has {seen_words}: {meaning}"
     );
     assert!(
         seen == wanted,
-        "the program was to have {wanted_words} and nothing else, and was born with {seen_words}: whatever the \
-         caller has open and unmarked leaks into the program unless it is swept"
+        "the program should have only the descriptors {wanted_words}, and has {seen_words}. The caller's inheritable \
+         descriptors leak into the program unless the child sets close-on-exec on them"
     );
 }
 
-/// `4 red` for what the helper placed, `1 pipe:[8812]` for the rest.
-fn born(answer: &Answer) -> Vec<String> {
+/// The program's descriptors: `4 red` for one that the helper opened, `1 pipe:[8812]` for any other.
+fn inherited(answer: &Answer) -> Vec<String> {
     let lines = answer.0.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
     let short = |line: &str| {
         let mut words = line.split(' ');
@@ -69,11 +69,12 @@ fn born(answer: &Answer) -> Vec<String> {
     lines.filter_map(short).collect()
 }
 
-const CLOBBERED: &str = "one landed where another had yet to be taken from. Copies out of the way come first";
+const CLOBBERED: &str =
+    "dup2 overwrote a source before it was copied. First copy every source to a number above all targets";
 
 #[test]
 fn each_descriptor_arrives_at_its_number() {
-    arrived(&pass("red@10* blue@11*", "10>3 11>4"), &["3 red", "4 blue"], "not every pair was carried out");
+    arrived(&pass("red@10* blue@11*", "10>3 11>4"), &["3 red", "4 blue"], "`spawn` skipped a pair");
 }
 
 #[test]
@@ -88,51 +89,51 @@ fn numbers_can_overlap() {
 }
 
 #[test]
-fn one_that_is_in_place_stays_open() {
-    let meaning = "dup2 onto its own number does nothing, and leaves the close-on-exec flag set";
+fn a_descriptor_already_at_its_number_stays_open() {
+    let meaning = "dup2 does nothing if both numbers are equal, so close-on-exec stays set";
     arrived(&pass("red@5*", "5>5"), &["5 red"], meaning);
 }
 
 #[test]
 fn one_source_can_go_to_two_numbers() {
-    arrived(&pass("red@3*", "3>7 3>8"), &["7 red", "8 red"], "a source may be wanted again");
+    arrived(&pass("red@3*", "3>7 3>8"), &["7 red", "8 red"], "a later pair may use the same source again");
     arrived(&pass("red@3* blue@9*", "3>3 3>9 9>4"), &["3 red", "4 blue", "9 red"], CLOBBERED);
 }
 
 #[test]
 fn a_standard_stream_can_be_replaced() {
-    arrived(&pass("red@5*", "5>0"), &["0 red"], "0 is a number like any other");
+    arrived(&pass("red@5*", "5>0"), &["0 red"], "0 is a valid target");
 }
 
 #[test]
 fn nothing_else_is_inherited() {
-    let meaning = "the one that was chosen did not arrive";
+    let meaning = "the chosen descriptor did not arrive";
     arrived(&pass("red@3 blue@9 green@200", "3>5"), &["5 red"], meaning);
 }
 
 #[test]
-fn where_close_range_is_refused_nothing_else_is_inherited_either() {
+fn without_close_range_nothing_else_is_inherited() {
     for kernel in ["close_range=ENOSYS", "close_range=EPERM", "close_range=EINVAL"] {
-        let scenario = ["pass", "self", "red@3* blue@4* stray@9 high@200", "3>4 4>3", "born-with"];
+        let scenario = ["pass", "self", "red@3* blue@4* stray@9 high@200", "3>4 4>3", "inherited"];
         let Some(answer) = traced(kernel, &scenario) else { return };
         started(&answer);
         arrived(
             &answer,
             &["3 blue", "4 red"],
-            &format!("{kernel} is a kernel where the rest has to be marked one by one"),
+            &format!("with {kernel}, `spawn` has to set close-on-exec on each descriptor with F_SETFD"),
         );
     }
 }
 
 #[test]
-fn the_callers_table_stays_as_it_was() {
+fn the_callers_descriptors_do_not_change() {
     for program in ["self", "/proc/self/no-such-program"] {
-        let answer = spawn(program, "red@3* blue@4 green@9", "3>4 4>3 9>9", &["born-with"]);
+        let answer = spawn(program, "red@3* blue@4 green@9", "3>4 4>3 9>9", &["inherited"]);
         assert_eq!(
             answer.line("table"),
             "same",
-            "spawn changed its caller's descriptors. What comes before the fork \
-             is seen by the caller, and each end of the pipe has to be closed"
+            "`spawn` changed its caller's descriptors. Before the fork, every change happens in the caller, and the caller \
+             has to close both ends of the pipe"
         );
     }
 }
@@ -143,11 +144,11 @@ fn arguments_and_environment_arrive() {
     started(&answer);
     let arguments: Vec<&str> = answer.lines("argument").collect();
     let [program, "--helper", "arguments", "two words", ""] = arguments[..] else {
-        panic!("the program's own path and four arguments were passed; it has {arguments:?}");
+        panic!("the program should get its path and four arguments, and got {arguments:?}");
     };
     let own = std::env::current_exe().expect("a program that runs has a path");
-    assert_eq!(own, Path::new(program), "argv[0] is the program's path, and was {program}");
-    assert_eq!(answer.line("variable"), "it is here", "the environment did not arrive");
+    assert_eq!(own, Path::new(program), "argv[0] should be the program's path, and is {program}");
+    assert_eq!(answer.line("variable"), "it is here", "the program did not get the caller's environment");
 }
 
 #[test]
@@ -159,56 +160,61 @@ fn the_program_starts_with_default_signals() {
         let set = u64::from_str_radix(mask, 16).expect("a mask is hexadecimal") & (1 << (number - 1)) != 0;
         assert!(
             !set,
-            "{what} {mask} in the program has signal {number}: ignored and blocked signals survive exec"
+            "in the program, {what} {mask} contains signal {number}. Ignored and blocked signals survive execve, so reset \
+             them before it"
         );
     }
 }
 
 #[test]
-fn a_program_that_cannot_be_started_is_an_error() {
+fn an_exec_failure_is_returned_to_the_caller() {
     for (program, errno) in [("/proc/self/no-such-program", "ENOENT"), ("/dev/null", "EACCES")] {
         let answer = spawn(program, "red@3*", "3>4", &[]);
         let result = answer.line("result");
         assert!(
             result.starts_with(&format!("Err {errno} ")) && result.contains(program),
-            "{program} cannot be started, and the caller hears `{result}` instead of {errno}: what execve answers in \
-             the child has to come back to the caller, through a pipe that execve closes"
+            "{program} cannot be started, and `spawn` returned `{result}` instead of {errno}. The child has to send the \
+             errno of execve to the caller, through a pipe that a successful execve closes"
         );
     }
 }
 
 #[test]
-fn no_zombie_stays_after_a_failure() {
+fn no_zombie_remains_after_a_failure() {
     let answer = spawn("/proc/self/no-such-program", "red@3*", "3>4", &[]);
     let children = answer.line("children");
-    assert_eq!(children, "none", "the caller got no pid, so it cannot wait for the child: spawn has to");
-}
-
-#[test]
-fn a_target_on_the_pipe_does_not_silence_it() {
-    // With 3 taken, the pipe that carries the errno gets two of the next numbers.
-    let answer = spawn("/proc/self/no-such-program", "red@3*", "3>4 3>5 3>6 3>7 3>8 3>9", &[]);
-    let result = answer.line("result");
-    assert!(
-        result.starts_with("Err ENOENT "),
-        "the caller hears `{result}` instead of ENOENT: a target landed on the number of the pipe that was to carry it"
+    assert_eq!(
+        children, "none",
+        "`spawn` failed and left a child. The caller got no pid, so it cannot wait for the child; `spawn` has to"
     );
 }
 
 #[test]
-fn bad_input_is_an_error_and_leaves_no_child() {
+fn a_target_on_the_pipes_number_does_not_lose_the_errno() {
+    // Since 3 is taken, the pipe for the errno gets two of the next numbers.
+    let answer = spawn("/proc/self/no-such-program", "red@3*", "3>4 3>5 3>6 3>7 3>8 3>9", &[]);
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err ENOENT "),
+        "`spawn` returned `{result}` instead of ENOENT: dup2 overwrote the pipe that should carry the errno. Copy the \
+         pipe to a number above all targets, too"
+    );
+}
+
+#[test]
+fn bad_input_is_an_error_and_starts_no_child() {
     for (program, moves, arg) in [
-        // One number twice, one that none can have, one with no room above it, and NUL bytes.
-        ("self", "3>7 4>7", "born-with"),
-        ("self", "3>-1", "born-with"),
-        ("self", "3>2147483647", "born-with"),
-        ("/bin/%sh", "3>3", "born-with"),
-        ("self", "3>3", "born%with"),
+        // A number twice, a negative number, a number without room above it, and NUL bytes.
+        ("self", "3>7 4>7", "inherited"),
+        ("self", "3>-1", "inherited"),
+        ("self", "3>2147483647", "inherited"),
+        ("/bin/%sh", "3>3", "inherited"),
+        ("self", "3>3", "in%herited"),
     ] {
         let answer = spawn(program, "red@3 blue@4", moves, &[arg]);
         let seen = format!("{program} {moves} {arg}:\n{}", answer.0);
-        assert!(answer.line("result").starts_with("Err"), "bad input was accepted: {seen}");
-        assert_eq!(answer.line("children"), "none", "a child is left: {seen}");
-        assert_eq!(answer.line("table"), "same", "a descriptor is left or lost: {seen}");
+        assert!(answer.line("result").starts_with("Err"), "`spawn` accepted bad input: {seen}");
+        assert_eq!(answer.line("children"), "none", "`spawn` left a child: {seen}");
+        assert_eq!(answer.line("table"), "same", "`spawn` leaked or closed a descriptor: {seen}");
     }
 }

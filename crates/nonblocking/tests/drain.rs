@@ -271,5 +271,5 @@ fn nothing_is_lost_between_one_drain_and_the_next() {
         Ok(())
     })
     .size_max(4096)
-    .budget_ms(300);
+    .budget_ms(150);
 }

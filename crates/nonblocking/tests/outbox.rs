@@ -392,7 +392,7 @@ fn it_agrees_with_a_model() {
         Ok(())
     })
     .size_max(4096)
-    .budget_ms(500);
+    .budget_ms(200);
 }
 
 /// An outbox, and what is known of it.

@@ -1,4 +1,4 @@
-//! What the tests share: the helper, and descriptors as /proc shows them.
+//! What the tests share: the helper, and descriptors as `/proc` shows them.
 
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
@@ -15,7 +15,7 @@ pub use testing::{Answer, traced};
 mod helper;
 testing::helper!(helper::answer);
 
-/// Have the helper do something, in a process of its own, with something in its environment.
+/// Runs the helper, in a process of its own, with one variable more in its environment.
 #[track_caller]
 pub fn ask(args: &[&str]) -> Answer {
     let mut helper = Helper::new(args);
@@ -23,18 +23,18 @@ pub fn ask(args: &[&str]) -> Answer {
     helper.ask()
 }
 
-/// One descriptor as /proc/self/fdinfo shows it.
+/// One descriptor, as `/proc/self/fdinfo` shows it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Info {
     /// The status flags and the access mode, without close-on-exec.
     pub flags: i32,
-    /// Is it close-on-exec?
-    pub marked: bool,
+    /// Whether it is close-on-exec.
+    pub cloexec: bool,
     /// The offset, in bytes.
     pub offset: u64,
 }
 
-/// Ask the kernel about a descriptor, past the code under test.
+/// Asks the kernel about a descriptor, without the code under test.
 #[track_caller]
 pub fn info(fd: impl AsFd) -> Info {
     let number = fd.as_fd().as_raw_fd();
@@ -44,28 +44,28 @@ pub fn info(fd: impl AsFd) -> Info {
         |name| text.lines().find_map(|line| line.strip_prefix(name)).expect("fdinfo has the line").trim();
     let flags = i32::from_str_radix(field("flags:"), 8).expect("flags are octal");
     let offset = field("pos:").parse().expect("an offset is a number");
-    Info { flags: flags & !O_CLOEXEC, marked: flags & O_CLOEXEC != 0, offset }
+    Info { flags: flags & !O_CLOEXEC, cloexec: flags & O_CLOEXEC != 0, offset }
 }
 
-/// `descriptor 7 (pipe:[8812])`.
+/// Names a descriptor for a message: `descriptor 7 (pipe:[8812])`.
 pub fn name(fd: impl AsFd) -> String {
     let number: RawFd = fd.as_fd().as_raw_fd();
     let target = fs::read_link(format!("/proc/self/fd/{number}")).map(|target| target.display().to_string());
     format!("descriptor {number} ({})", target.unwrap_or_else(|_| "not open".into()))
 }
 
-/// Mark a descriptor or unmark it, without the code under test.
+/// Sets or clears close-on-exec, without the code under test.
 #[track_caller]
-pub fn mark(fd: impl AsFd, marked: bool) {
-    let flag = if marked { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
+pub fn set_cloexec(fd: impl AsFd, cloexec: bool) {
+    let flag = if cloexec { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
     fcntl(fd, FcntlArg::F_SETFD(flag)).expect("the descriptor is open");
 }
 
-/// A pipe whose two ends are both marked or both unmarked.
+/// Makes a pipe whose two ends are both close-on-exec, or both inheritable.
 #[track_caller]
-pub fn a_pipe(marked: bool) -> (PipeReader, PipeWriter) {
+pub fn a_pipe(cloexec: bool) -> (PipeReader, PipeWriter) {
     let (reader, writer) = pipe().expect("a pipe can be made");
-    mark(&reader, marked);
-    mark(&writer, marked);
+    set_cloexec(&reader, cloexec);
+    set_cloexec(&writer, cloexec);
     (reader, writer)
 }

@@ -1,7 +1,8 @@
-//! Which kernel a scenario meets, in the words of a test.
+//! The kernels that a scenario can run on, by the name that a test uses.
 //!
-//! `as-it-is`; `second-flag`, since today's has one descriptor flag, so that nobody can see whether code leaves
-//! "the others" alone; or `close_range=ENOSYS`, since there is none at hand without that call.
+//! `as-it-is` is the real one. `second-flag` has a second descriptor flag: the real kernel has only one, so there a
+//! test cannot see whether code keeps the other flags. `close_range=ENOSYS` and its like fail that call, because
+//! kernels without it are rare by now.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -12,14 +13,14 @@ use super::calls;
 /// A descriptor flag that no kernel has yet.
 const SECOND_FLAG: i64 = 1 << 1;
 
-/// What is different about it.
+/// How the simulated kernel differs from the real one.
 pub enum Kernel {
     AsItIs,
     SecondFlag,
     CloseRangeFails(Errno),
 }
 
-/// Nothing for words that mean nothing.
+/// Parses a kernel's name. `None` for an unknown name.
 pub fn parse(words: &str) -> Option<Kernel> {
     Some(match words {
         "as-it-is" => Kernel::AsItIs,

@@ -1,24 +1,23 @@
-//! What this crate's tests have done in a process of its own.
+//! The helper of this crate's tests: the test program once more, in a process of its own.
 //!
-//! `born-with`, `signals` and `arguments …` say what a program was started with; `run SCENARIO …` calls into
-//! this crate; `traced KERNEL SCENARIO …` does so on a kernel that is played,
-//! and prints what was asked of it. Exit codes: as `testing` says, and 99 for the child of a fork that came back
-//! out of the code that forked.
+//! `inherited`, `signals` and `arguments …` print what this program was started with; `run SCENARIO …` calls into
+//! this crate; `traced KERNEL SCENARIO …` does the same on a simulated kernel and prints the system calls. The exit
+//! codes are those of `testing`, and 99 for a child of a fork that returned from the code that forked.
 
 use testing::tracer;
 
-mod born_with;
 mod calls;
+mod inherited;
 mod kernel;
 mod scenarios;
 mod table;
 
-/// What the helper does, and its exit code.
+/// Does what the arguments say, and returns the exit code.
 pub fn answer(args: &[&str]) -> i32 {
     match args {
-        ["born-with"] => born_with::descriptors(),
-        ["signals"] => born_with::signals(),
-        ["arguments", ..] => born_with::arguments(),
+        ["inherited"] => inherited::descriptors(),
+        ["signals"] => inherited::signals(),
+        ["arguments", ..] => inherited::arguments(),
         ["run", scenario @ ..] => scenarios::run(scenario),
         ["traced", kernel, scenario @ ..] if let Some(mut kernel) = kernel::parse(kernel) => {
             tracer::run(&mut kernel, || scenarios::run(scenario))

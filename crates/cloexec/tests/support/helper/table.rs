@@ -1,4 +1,4 @@
-//! This process's table of descriptors: what is in it, and putting known things at known numbers.
+//! This process's descriptor table: listing it, and opening known files at known numbers.
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -7,38 +7,45 @@ use std::os::unix::fs::MetadataExt;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// One descriptor, as /proc shows it.
+/// One descriptor, as `/proc` shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     pub number: i32,
-    /// Device and inode of what it refers to.
+    /// The device and inode of its file.
     pub identity: String,
     pub target: String,
-    /// Is it close-on-exec?
-    pub marked: bool,
+    /// Whether it is close-on-exec.
+    pub cloexec: bool,
 }
 
-/// Everything that is open, lowest number first. The descriptor that reads the directory is gone by the time
-/// its number is looked at, so it is not in the list.
+impl Entry {
+    /// `close-on-exec`, or `inheritable`.
+    pub fn state(&self) -> &'static str {
+        if self.cloexec { "close-on-exec" } else { "inheritable" }
+    }
+}
+
+/// Lists the open descriptors, lowest number first. The descriptor that reads the directory is closed before its
+/// number is looked up, so it is not in the list.
 pub fn open_now() -> Vec<Entry> {
     let mut entries: Vec<Entry> = numbers().into_iter().filter_map(entry).collect();
     entries.sort_unstable_by_key(|entry| entry.number);
     entries
 }
 
-/// Close everything above the standard streams: a program can be born with descriptors it did not open.
+/// Closes every descriptor above the standard streams, because a program can inherit descriptors.
 pub fn clean() {
     for number in numbers().into_iter().filter(|number| *number > 2) {
         let _ = nix::unistd::close(number);
     }
 }
 
-/// Have something new at that number, with a name to know it by.
-pub fn place(name: &str, number: i32, marked: bool) -> nix::Result<OwnedFd> {
+/// Opens a new file at that number, with a name that `/proc` shows.
+pub fn place(name: &str, number: i32, cloexec: bool) -> nix::Result<OwnedFd> {
     let file = memfd_create(name, MFdFlags::MFD_CLOEXEC)?;
-    // Up and out of the way first, since the new file may itself be at that number.
+    // First copy it up and out of the way, because the new file may itself be at that number.
     let above = fcntl(file, FcntlArg::F_DUPFD_CLOEXEC(number + 1)).map(own)?;
-    let placed = match marked {
+    let placed = match cloexec {
         true => fcntl(above, FcntlArg::F_DUPFD_CLOEXEC(number)),
         false => fcntl(above, FcntlArg::F_DUPFD(number)),
     };
@@ -47,14 +54,14 @@ pub fn place(name: &str, number: i32, marked: bool) -> nix::Result<OwnedFd> {
     Ok(placed)
 }
 
-/// Mark a descriptor or unmark it, without the code under test.
-pub fn mark(fd: impl AsFd, marked: bool) {
-    let flag = if marked { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
+/// Sets or clears close-on-exec, without the code under test.
+pub fn set_cloexec(fd: impl AsFd, cloexec: bool) {
+    let flag = if cloexec { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
     fcntl(fd, FcntlArg::F_SETFD(flag)).expect("the descriptor is open");
 }
 
 fn own(new: RawFd) -> OwnedFd {
-    // SAFETY: only called with what F_DUPFD has answered: a number that is open and has no other owner.
+    // SAFETY: the callers pass a result of F_DUPFD, so the number is open and has no other owner.
     unsafe { OwnedFd::from_raw_fd(new) }
 }
 
@@ -70,6 +77,6 @@ fn entry(number: i32) -> Option<Entry> {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).ok()?;
     let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
     let flags = i32::from_str_radix(flags.trim(), 8).ok()?;
-    let marked = flags & nix::libc::O_CLOEXEC != 0;
-    Some(Entry { number, identity: format!("{}:{}", object.dev(), object.ino()), target, marked })
+    let cloexec = flags & nix::libc::O_CLOEXEC != 0;
+    Some(Entry { number, identity: format!("{}:{}", object.dev(), object.ino()), target, cloexec })
 }

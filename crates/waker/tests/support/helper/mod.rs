@@ -8,6 +8,7 @@
 use testing::tracer;
 
 mod allocations;
+mod breakpoint;
 mod kernel;
 mod scenarios;
 mod stepper;

@@ -6,34 +6,33 @@
 
 use std::ops::ControlFlow::{Break, Continue};
 
+use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use testing::tracer::{MARK, end, steps_to_mark, to_call};
+use testing::tracer::{MARK, end, next_call, to_call};
 
+use super::breakpoint;
 use super::scenarios::ROUNDS;
 
 /// Prints `steps N` for the first round, and `waits futex` if the code under test waits for a lock.
 pub fn watch(scenario: Pid) -> nix::Result<i32> {
     on_one_processor(scenario)?;
-    let mut steps = 0;
+    let mut path = Vec::new();
     for round in 0..=ROUNDS {
         if let Some(code) = to_mark(scenario, None)? {
             return Ok(code);
         }
         if round == 0 {
-            steps = steps_to_mark(scenario)?;
-            println!("steps {steps}");
+            path = steps_to_mark(scenario)?;
+            println!("steps {}", path.len());
         } else {
-            for _ in 0..steps * round / (ROUNDS + 1) {
-                ptrace::step(scenario, None)?;
-                waitpid(scenario, None)?;
-            }
+            let (before, rest) = path.split_at(path.len() * round / (ROUNDS + 1));
+            let visit = 1 + before.iter().filter(|address| **address == rest[0]).count();
+            breakpoint::run_to(scenario, rest[0], visit)?;
         }
-        // In all it is 40,000 steps, and each waits its turn where the machine is busy.
-        testing::comes_on();
         // The mark after the code under test, on the way to which the signal is handled.
         if let Some(code) = to_mark(scenario, (round > 0).then_some(Signal::SIGUSR1))? {
             return Ok(code);
@@ -44,6 +43,20 @@ pub fn watch(scenario: Pid) -> nix::Result<i32> {
             return Ok(code);
         }
     }
+}
+
+/// Step to the next mark, and give the address of each instruction on the way.
+fn steps_to_mark(scenario: Pid) -> nix::Result<Vec<u64>> {
+    let mut path = Vec::new();
+    while next_call(scenario)? != Some(MARK) {
+        path.push(breakpoint::next(scenario)?);
+        ptrace::step(scenario, None)?;
+        match waitpid(scenario, None)? {
+            WaitStatus::Stopped(_, Signal::SIGTRAP) => {}
+            _ => return Err(Errno::EIO),
+        }
+    }
+    Ok(path)
 }
 
 /// Only one of us runs at a time. To hand over to another processor, and back, takes three times as long.

@@ -1,6 +1,6 @@
-//! What is done with this crate in a process of its own, where descriptors have the numbers we gave them.
+//! What the helper does with this crate, in a process of its own, where descriptors have chosen numbers.
 //!
-//! Contract: a scenario prints what it saw and ends with 0; what could not even be tried ends with 1.
+//! Contract: a scenario prints what it saw and exits 0; if its preparation fails, it exits 1.
 
 use std::fs::File;
 
@@ -15,7 +15,7 @@ use super::table;
 mod pass;
 mod sweep;
 
-/// Run the scenario of that name.
+/// Runs the scenario of that name.
 pub fn run(scenario: &[&str]) -> i32 {
     testing::exit_code(match scenario {
         ["sweep", first, places] => sweep::run(first, places),
@@ -25,18 +25,18 @@ pub fn run(scenario: &[&str]) -> i32 {
     })
 }
 
-/// Scenarios whose calls are all there is to see.
+/// Scenarios in which a test only looks at the system calls.
 fn judged_calls(name: &str) -> Result<(), String> {
     table::clean();
     let file = File::open("/dev/null").map_err(|e| e.to_string())?;
     let outcome = match name {
         "set" => {
-            table::mark(&file, false);
+            table::set_cloexec(&file, false);
             judged(|| flags::set(&file))
         }
         "clear" => judged(|| flags::clear(&file)),
         "open" => judged(|| open::open("/dev/null", OFlag::O_RDONLY, Mode::empty())).map(drop),
-        // No file is made, since there is no such folder; the kernel got the flags and the mode all the same.
+        // The directory does not exist, so no file is created; the kernel still gets the flags and the mode.
         "open-create" => {
             let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND;
             let _ =

@@ -1,8 +1,8 @@
-//! `pass PROGRAM PLACES MOVES [ARGS]`: put things at numbers, start a program with some of them, wait for it.
+//! `pass PROGRAM PLACES MOVES [ARGS]`: open descriptors at chosen numbers, start a program with some of them, wait for it.
 //!
-//! PLACES is like `red@3 blue@4*`: a star is close-on-exec. MOVES is like `3>4 4>3`: from number to number.
-//! The program gets our standard output and error at 1 and 2 as well, which MOVES leaves alone; `self` is
-//! this program; `%` in the program's name or an argument stands for a NUL byte.
+//! PLACES is like `red@3 blue@4*`: a star means close-on-exec. MOVES is like `3>4 4>3`: from number to number.
+//! The program also gets this process's standard output and error, at 1 and 2; MOVES must not use those numbers.
+//! The program `self` is this one, and `%` in the program's name or an argument stands for a NUL byte.
 
 use std::ffi::OsStr;
 use std::io;
@@ -18,8 +18,8 @@ use testing::{HELPER, judged};
 
 use super::super::table;
 
-/// Prints, after what the program prints: `result …`, `status …`, `children …`, and `table …`; `escaped …`
-/// from a child that comes back out of `spawn`.
+/// Prints, after the program's own output: `result …`, `status …`, `children …` and `table …`; a child that returns
+/// from `spawn` prints `escaped …`.
 pub fn run(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), String> {
     table::clean();
     let helper = std::env::current_exe().map_err(|e| e.to_string())?;
@@ -39,20 +39,20 @@ pub fn run(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<()
             each.split_once('>').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
         pairs.push(numbers.ok_or("a move is like 3>4")?);
     }
-    // From elsewhere, so that a program that cannot have "1 where it is" can still say what it does have.
+    // Copies from higher numbers, so that the program can print even if `spawn` cannot pass "1 where it is".
     for (stream, number) in [(io::stdout().as_fd(), 1), (io::stderr().as_fd(), 2)] {
         let copy = fcntl(stream, FcntlArg::F_DUPFD_CLOEXEC(100)).map_err(|e| e.to_string())?;
         pairs.push((copy, number));
     }
-    // SAFETY: each source was placed above and `placed` owns it until the end, or is a copy that stays open.
+    // SAFETY: each source is either owned by `placed` until the end, or a copy that stays open.
     let fds: Vec<(BorrowedFd<'_>, RawFd)> =
         pairs.iter().map(|(from, to)| (unsafe { BorrowedFd::borrow_raw(*from) }, *to)).collect();
-    // `self` is to be the helper too: see `testing`.
+    // `self` has to run as the helper too: see `testing`.
     let own = (program == helper).then(|| HELPER.to_owned());
     let args: Vec<String> = own.into_iter().chain(args.iter().map(|arg| arg.replace('%', "\0"))).collect();
     let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
 
-    // What a Rust program has, and what one that waits for signals in its own way has.
+    // A Rust program ignores SIGPIPE, and a program that reads signals from a descriptor blocks them.
     testing::ignore_sigpipe();
     SigSet::from(Signal::SIGUSR1).thread_block().map_err(|e| e.to_string())?;
 
@@ -60,7 +60,7 @@ pub fn run(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<()
     let result = judged(|| pass::spawn(&program, &args, &fds));
     if getpid() != caller {
         println!("escaped {result:?}");
-        // SAFETY: ends this process and does nothing else.
+        // SAFETY: `_exit` has no preconditions.
         unsafe { nix::libc::_exit(99) }
     }
     match result {
@@ -85,9 +85,7 @@ pub fn run(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<()
 }
 
 fn changes(before: &[table::Entry], after: &[table::Entry]) -> String {
-    let words = |entry: &table::Entry| {
-        format!("{} ({}, {})", entry.number, entry.target, if entry.marked { "marked" } else { "unmarked" })
-    };
+    let words = |entry: &table::Entry| format!("{} ({}, {})", entry.number, entry.target, entry.state());
     let only_in = |one: &[table::Entry], other: &[table::Entry]| {
         one.iter().filter(|entry| !other.contains(entry)).map(words).collect::<Vec<_>>().join(", ")
     };

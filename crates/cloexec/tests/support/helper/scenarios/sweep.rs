@@ -1,7 +1,7 @@
-//! `sweep FIRST PLACES`: put things at numbers, sweep from one on, and say what became of everything.
+//! `sweep FIRST PLACES`: open descriptors at chosen numbers, sweep from `FIRST` up, and print every descriptor's flag.
 //!
-//! PLACES is like `5 7* 60 limit=50 exec`: a star is close-on-exec already; `limit` lowers the number
-//! that new descriptors must stay below; with `exec`, the swept process becomes `born-with`.
+//! PLACES is like `5 7* 60 limit=50 exec`: a star means close-on-exec already; `limit` lowers RLIMIT_NOFILE, which
+//! new descriptors must stay below; with `exec`, the process executes `inherited` after the sweep.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -13,7 +13,7 @@ use testing::judged;
 
 use super::super::table;
 
-/// Prints `result Ok`, or `result Err ERRNO TEXT`, and for each descriptor `at NUMBER BEFORE AFTER`.
+/// Prints `result Ok` or `result Err ERRNO TEXT`, and for each descriptor `at NUMBER BEFORE AFTER`.
 pub fn run(first: &str, places: &str) -> Result<(), String> {
     let first = first.parse().map_err(|_| format!("{first} is not a number"))?;
     table::clean();
@@ -33,13 +33,13 @@ pub fn run(first: &str, places: &str) -> Result<(), String> {
         }
     }
     let before = states();
-    match judged(|| sweep::mark_from(first)) {
+    match judged(|| sweep::set_from(first)) {
         Ok(()) => println!("result Ok"),
         Err(error) => println!("result Err {:?} {error}", error.errno),
     }
     if exec {
         let program = CString::from(c"/proc/self/exe");
-        let Err(error) = execv(&program, &[c"helper", c"--helper", c"born-with"]);
+        let Err(error) = execv(&program, &[c"helper", c"--helper", c"inherited"]);
         return Err(format!("execv: {error}"));
     }
     let after = states();
@@ -47,12 +47,12 @@ pub fn run(first: &str, places: &str) -> Result<(), String> {
         let state = |states: &BTreeMap<i32, &'static str>| states.get(number).copied().unwrap_or("closed");
         println!("at {number} {} {}", state(&before), state(&after));
     }
-    // Where the sweep closed them, there is nothing to give back.
+    // A wrong sweep may have closed them, and closing them twice would panic.
     placed.into_iter().for_each(std::mem::forget);
     Ok(())
 }
 
 fn states() -> BTreeMap<i32, &'static str> {
     let entries = table::open_now().into_iter();
-    entries.map(|entry| (entry.number, if entry.marked { "marked" } else { "unmarked" })).collect()
+    entries.map(|entry| (entry.number, entry.state())).collect()
 }

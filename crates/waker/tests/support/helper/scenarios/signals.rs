@@ -10,7 +10,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::{self, c_int};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal::{SIGIO, SIGTERM, SIGUSR1, SIGUSR2};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, raise, sigaction};
 use nix::unistd::getpid;
 use testing::judged;
 use waker::signal::SignalWaker;
@@ -103,8 +103,9 @@ fn full() -> Outcome {
 fn many() -> Outcome {
     let waker = pipe::Waker::new()?;
     let signals = SignalWaker::new(waker.writer(), &KINDS)?;
-    (0..100_000).try_for_each(|_| raise(SIGUSR1))?;
-    raise(SIGUSR2)?;
+    let own = getpid();
+    (0..100_000).try_for_each(|_| kill(own, SIGUSR1))?;
+    kill(own, SIGUSR2)?;
     println!("after {}", state(&waker));
     waker.consume()?;
     println!("took {}", names(&signals.take()));

@@ -1,10 +1,10 @@
-//! What this program was born with: descriptors, signals, arguments.
+//! What this program was started with: descriptors, signals, arguments.
 
 use std::fs;
 
 use super::table;
 
-/// One line a descriptor: `NUMBER DEVICE:INODE TARGET`.
+/// Prints a line per descriptor: `NUMBER DEVICE:INODE TARGET`.
 pub fn descriptors() -> i32 {
     for entry in table::open_now() {
         println!("{} {} {}", entry.number, entry.identity, entry.target);
@@ -12,7 +12,7 @@ pub fn descriptors() -> i32 {
     0
 }
 
-/// The lines of /proc/self/status that say which signals are blocked and ignored, as masks.
+/// Prints the lines of `/proc/self/status` with the masks of blocked and ignored signals.
 pub fn signals() -> i32 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     for line in status.lines().filter(|line| line.starts_with("SigBlk") || line.starts_with("SigIgn")) {
@@ -21,7 +21,7 @@ pub fn signals() -> i32 {
     0
 }
 
-/// Every argument from the program's own name on, and one variable of the environment.
+/// Prints every argument, including `argv[0]`, and one variable of the environment.
 pub fn arguments() -> i32 {
     for argument in std::env::args_os() {
         println!("argument {}", argument.display());
