@@ -1,28 +1,28 @@
-//! Exercise `nonblocking/pipe`: pipes that never block, and how much they hold.
+//! Exercise `nonblocking/pipe`: pipes that never block, and their capacity.
 //!
-//! Goal: both ends are nonblocking and close-on-exec from their first moment. A capacity is what the kernel
-//! says, in bytes. An error says what it was about: the descriptor, the bytes asked for, and what the errno
-//! means for a pipe (not a pipe, less than is in it, above pipe-max-size, more than a pipe can hold).
+//! Goal: both ends are nonblocking and close-on-exec from their first moment. A capacity is the value that the
+//! kernel returns, in bytes. An error names the descriptor, the requested bytes, and what the errno means for a
+//! pipe (not a pipe, less than is in it, above pipe-max-size, more than a pipe can hold).
 //! Run `cargo workbook check nonblocking/pipe` after each change; `hint nonblocking/pipe` if you are stuck.
 
 use std::os::fd::{AsFd, OwnedFd};
 
 use crate::Result;
 
-/// Make a pipe: the end to read from, then the end to write to. Neither ever blocks, both are close-on-exec.
+/// Makes a pipe and returns its read end and its write end. Both are nonblocking and close-on-exec.
 pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     todo!("make a pipe that never blocks and is close-on-exec: write `pipe` in exercises/pipe.rs")
 }
 
-/// How many bytes the pipe can hold; either end will do.
+/// Returns the pipe's capacity, in bytes. `fd` may be either end.
 pub fn capacity(fd: impl AsFd) -> Result<usize> {
-    todo!("ask how much the pipe {:?} can hold: write `capacity` in exercises/pipe.rs", fd.as_fd())
+    todo!("return the capacity of the pipe {:?}: write `capacity` in exercises/pipe.rs", fd.as_fd())
 }
 
-/// Have the pipe hold `bytes` or more; either end will do. The answer is what it holds now.
+/// Sets the pipe's capacity to `bytes` or more, and returns the new capacity, in bytes. `fd` may be either end.
 ///
-/// More than a pipe can ever hold is `EINVAL`, whatever the kernel makes of the number.
+/// More than 2 GiB, the maximum of any pipe, is `EINVAL`, whatever the kernel does with the number.
 pub fn set_capacity(fd: impl AsFd, bytes: usize) -> Result<usize> {
     let fd = fd.as_fd();
-    todo!("have the pipe {fd:?} hold {bytes} bytes: write `set_capacity` in exercises/pipe.rs")
+    todo!("set the capacity of the pipe {fd:?} to {bytes} bytes: write `set_capacity` in exercises/pipe.rs")
 }

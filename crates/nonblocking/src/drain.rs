@@ -1,8 +1,8 @@
-//! Read all there is, and say why it stopped.
+//! Read everything that a nonblocking descriptor has, up to a limit, and return the reason for stopping.
 //!
-//! Contract: it stops when the kernel says that there is nothing now, or nothing ever again, or at the limit;
-//! it never guesses from a short read. A signal is none of these, and the read is tried again. What was read
-//! before an error is kept. Whoever writes faster than we read keeps us no longer than the limit says.
+//! Contract: the drain stops on `EAGAIN`, at end of file, or at the limit. A short read does not stop it, because
+//! it says nothing about the next read; neither does `EINTR`, which is retried. Bytes that were read before an
+//! error are kept. A writer that is faster than the reader cannot keep the drain running beyond the limit.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -15,27 +15,28 @@ use crate::{Error, Result};
 // ANCHOR: stop
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Nothing is there now, and there may be more later: ask the poller to say when.
+    /// The descriptor has no more bytes now, but may get more: wait until the poller reports it readable.
     WouldBlock,
-    /// There will never be more: the last descriptor of the other end is closed.
+    /// There will never be more bytes, because the last descriptor of the write end is closed.
     EndOfFile,
-    /// The limit is reached. There may be more already: come back after the others have had their turn.
+    /// The limit is reached, and there may be more bytes already: drain again after serving other descriptors.
     Limit,
 }
 // ANCHOR_END: stop
 
-/// In bytes: the most that one read is asked for. A pipe's usual 64 KiB take four reads, and what lies on the
-/// stack meanwhile stays small.
+/// The size of the buffer of one read, in bytes. It is on the stack, so it is small; a full pipe of 64 KiB takes
+/// four reads.
 const CHUNK: usize = 16 * 1024;
 
-/// Read from a nonblocking descriptor until there is nothing left or `limit` bytes are read, and append them
-/// to `into`. Bytes that `into` held before do not count. With a limit of 0 nothing is read.
+/// Reads from a nonblocking descriptor until no bytes are left or `limit` bytes are read, and appends them to `into`.
 ///
-/// A descriptor that blocks makes this wait at its end for bytes or for the other end's close.
+/// `limit` is in bytes; bytes that `into` already held do not count. With a limit of 0, nothing is read. On a
+/// descriptor that blocks, the last read waits for more bytes or for end of file.
 ///
 /// # Errors
-/// Those of read(2), "ERRORS", but `EAGAIN` and `EINTR`: `EBADF`, `EISDIR`, `ECONNRESET` on a socket, `EIO`.
-/// `into` keeps what came before the error.
+/// The errors of read(2), "ERRORS", except `EAGAIN` and `EINTR`: `EBADF` if the descriptor is not open for reading,
+/// `EISDIR` for a directory, `ECONNRESET` if the peer reset the connection, `EIO`. Bytes that were read before the
+/// error are in `into`.
 // ANCHOR: drain
 pub fn drain(fd: impl AsFd, into: &mut Vec<u8>, limit: usize) -> Result<Stop> {
     let fd = fd.as_fd();
@@ -48,7 +49,7 @@ pub fn drain(fd: impl AsFd, into: &mut Vec<u8>, limit: usize) -> Result<Stop> {
                 into.extend_from_slice(&chunk[..taken]);
                 left -= taken;
             }
-            // EWOULDBLOCK is the same number.
+            // On Linux, EWOULDBLOCK is the same number.
             Err(Errno::EAGAIN) => return Ok(Stop::WouldBlock),
             Err(Errno::EINTR) => {}
             Err(errno) => {

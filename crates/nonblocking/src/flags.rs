@@ -1,8 +1,8 @@
 //! The nonblocking flag of an open file description.
 //!
 //! Contract: only `O_NONBLOCK` changes; every other status flag stays as it was, and so does close-on-exec.
-//! The flag belongs to the open file description, not to the descriptor: every duplicate has it, and every
-//! process that shares the description finds its own reads and writes changed.
+//! The flag belongs to the open file description, not to the descriptor: every duplicate shares it, so a change
+//! affects the reads and writes of every process that shares the description.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -10,7 +10,8 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::{Error, Result};
 
-/// Does a read that finds nothing, or a write that finds no room, come back at once with `EAGAIN`?
+/// Returns whether the description is nonblocking, so that a read without data or a write without room fails
+/// with `EAGAIN` instead of waiting.
 ///
 /// # Errors
 /// `EBADF` if the descriptor is not open. See fcntl(2), "File status flags".
@@ -18,10 +19,10 @@ pub fn is_set(fd: impl AsFd) -> Result<bool> {
     Ok(get(&fd)?.contains(OFlag::O_NONBLOCK))
 }
 
-/// Have reads and writes come back at once, here and wherever else the description is shared.
+/// Makes reads and writes fail with `EAGAIN` instead of waiting, here and wherever else the description is shared.
 ///
-/// Two who change flags of one description at the same moment can undo each other's work: each writes all of
-/// them, as it found them.
+/// If two threads or processes change flags of one description at the same time, one change can be lost, because
+/// each writes back all the flags that it read.
 ///
 /// # Errors
 /// `EBADF` if the descriptor is not open. See fcntl(2), "File status flags".
@@ -32,7 +33,7 @@ pub fn set(fd: impl AsFd) -> Result<()> {
 }
 // ANCHOR_END: set
 
-/// Have reads and writes wait again, here and wherever else the description is shared.
+/// Makes reads and writes wait again, here and wherever else the description is shared.
 ///
 /// # Errors
 /// `EBADF` if the descriptor is not open. See fcntl(2), "File status flags".
@@ -44,7 +45,7 @@ pub fn clear(fd: impl AsFd) -> Result<()> {
 // ANCHOR: get
 fn get(fd: &impl AsFd) -> Result<OFlag> {
     let fd = fd.as_fd();
-    // `retain`, not `truncate`: a flag that a newer kernel adds must survive the round trip.
+    // `retain`, not `truncate`: a flag that a newer kernel adds must be written back too.
     fcntl(fd, FcntlArg::F_GETFL)
         .map(OFlag::from_bits_retain)
         .map_err(Error::on("fcntl(F_GETFL)", format_args!("descriptor {}", fd.as_raw_fd())))
@@ -52,7 +53,7 @@ fn get(fd: &impl AsFd) -> Result<OFlag> {
 
 fn put(fd: &impl AsFd, flags: OFlag) -> Result<()> {
     let fd = fd.as_fd();
-    // The access mode comes along, since F_GETFL gives it too; the kernel ignores it here.
+    // F_GETFL also returned the access mode; F_SETFL ignores it.
     fcntl(fd, FcntlArg::F_SETFL(flags))
         .map(drop)
         .map_err(Error::on("fcntl(F_SETFL)", format_args!("descriptor {}", fd.as_raw_fd())))

@@ -1,19 +1,19 @@
 //! Pipes that never block.
 //!
-//! A process that waits for one descriptor at a time serves nobody else meanwhile. With `O_NONBLOCK` a read
-//! that finds nothing, or a write that finds no room, comes back at once with `EAGAIN` instead. This crate
-//! sets that flag, makes pipes that have it from birth, reads all there is, and keeps what does not fit yet.
+//! While a process waits for one descriptor, it cannot serve any other. With `O_NONBLOCK`, a read without data or
+//! a write without room fails with `EAGAIN` instead of waiting. This crate sets that flag, makes pipes that have it
+//! from the start, reads everything that is there, and queues bytes that do not fit yet.
 //!
 //! - [`flags`]: read, set and clear the flag of an open file description;
-//! - [`pipe`]: pipes with it on both ends, and how much they hold;
-//! - [`drain`]: read all there is, up to a limit, and say why it stopped;
-//! - [`outbox`]: bytes queued for a descriptor that cannot take them all now.
+//! - [`pipe`]: make pipes with the flag on both ends, and read and change their capacity;
+//! - [`drain`]: read everything that is there, up to a limit, and return the reason for stopping;
+//! - [`outbox`]: queue bytes for a descriptor that cannot take them all now.
 //!
-//! Contract: on a nonblocking descriptor no function here blocks or tries again without end. None panics on
-//! bad input, and every error names the operation, the object and the cause.
+//! Contract: on a nonblocking descriptor, no function blocks or retries forever. None panics on bad input, and
+//! every error names the operation, the object and the cause.
 //!
-//! Each module is an exercise: with the feature `mine-flags` the file `exercises/flags.rs` takes the place
-//! of `src/flags.rs`, and so on. `mine` switches all of them.
+//! Each module is an exercise: with the feature `mine-flags`, the crate compiles `exercises/flags.rs` instead
+//! of `src/flags.rs`, and so on. The feature `mine` switches all of them.
 
 pub use cloexec::{Error, Result};
 

@@ -1,8 +1,8 @@
-//! Bytes queued for a descriptor that cannot take them all now.
+//! A queue of bytes for a descriptor that cannot take them all now.
 //!
-//! Contract: bytes leave in the order in which they were pushed, none lost and none twice, whatever part of
-//! them a write takes. Never more than the limit is queued. A push is queued whole or not at all, since half a
-//! message could not be taken back. After an error, what was not taken is still there, and still counted.
+//! Contract: bytes are written in the order in which they were pushed, each exactly once, however many of them a
+//! write takes. The queue never exceeds its limit. A push is queued whole or not at all, because a queued half of a
+//! message could not be taken back. After an error, the bytes that were not written are still queued and counted.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,45 +14,45 @@ use nix::sys::uio::writev;
 
 use crate::{Error, Result};
 
-/// The most chunks that one write is given: well below `IOV_MAX`, which is 1024, and more than fill a pipe or a
-/// socket in practice. The list of them lies on the stack.
+/// The maximum number of chunks in one `writev`. The array of slices is on the stack, so the number is well below
+/// `IOV_MAX` (1024); in practice, 64 chunks fill a pipe or a socket.
 const BATCH: usize = 64;
 
 /// A queue of bytes with a limit. See the module's contract.
 ///
-/// The limit is how a slow reader slows its writer down: on [`Full`], stop making more, wait until the
-/// descriptor can be written to, [`flush`](Self::flush), and push again.
+/// The limit lets a slow reader slow the writer down: on [`Full`], stop producing, wait until the descriptor is
+/// writable, [`flush`](Self::flush), and push again.
 // ANCHOR: outbox
 #[derive(Debug)]
 pub struct Outbox {
-    /// What was pushed, none of it empty.
+    /// The pushes that are not written yet. None is empty.
     chunks: VecDeque<Vec<u8>>,
-    /// How much of the first chunk has gone already, in bytes. Less than its length.
-    gone: usize,
-    /// All that has not gone yet, in bytes.
+    /// How many bytes of the first chunk are already written. Less than its length.
+    written: usize,
+    /// How many bytes are not written yet.
     len: usize,
+    /// The maximum of `len`.
     limit: usize,
 }
 // ANCHOR_END: outbox
 
-/// How far [`Outbox::flush`] came.
+/// Why [`Outbox::flush`] stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flushed {
-    /// Everything is gone.
+    /// Everything is written.
     Empty,
-    /// The descriptor takes no more now, and something is left: ask the poller to say when it does.
+    /// The descriptor takes no more now, and bytes are left: wait until the poller reports it writable.
     WouldBlock,
 }
 
-/// A push that does not fit: nothing of it was queued, and here it is again.
+/// The error of a push that does not fit. Nothing was queued, and the error returns the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Full {
-    /// What was offered.
+    /// The bytes of the push.
     pub bytes: Vec<u8>,
-    /// How many bytes would have fitted.
+    /// How many bytes would have fit.
     pub room: usize,
-    /// What the outbox holds at most, in bytes. More than that never fits, however long one waits: it has to
-    /// be pushed in parts.
+    /// The outbox's limit, in bytes. A larger push never fits, however long you wait; split it.
     pub limit: usize,
 }
 
@@ -66,16 +66,16 @@ impl fmt::Display for Full {
 impl std::error::Error for Full {}
 
 impl Outbox {
-    /// An empty one that holds up to `limit` bytes. It takes memory as bytes come.
+    /// Makes an empty outbox that holds up to `limit` bytes. It allocates memory only for bytes that are pushed.
     pub fn new(limit: usize) -> Self {
-        Self { chunks: VecDeque::new(), gone: 0, len: 0, limit }
+        Self { chunks: VecDeque::new(), written: 0, len: 0, limit }
     }
 
-    /// Queue all of it. A vector is taken as it is, a slice is copied. No system call is made, and no bytes at
-    /// all always fit.
+    /// Queues all of `bytes`, and makes no system call. A vector is moved, a slice is copied. An empty push always
+    /// fits.
     ///
     /// # Errors
-    /// [`Full`], with the bytes, if there is not room for all of them.
+    /// [`Full`], with the bytes, if they do not all fit.
     // ANCHOR: push
     pub fn push(&mut self, bytes: impl Into<Vec<u8>>) -> std::result::Result<(), Full> {
         let bytes = bytes.into();
@@ -90,13 +90,15 @@ impl Outbox {
     }
     // ANCHOR_END: push
 
-    /// Write to a nonblocking descriptor until everything is gone or it takes no more. That ends, however fast
-    /// the reader is, since nothing is pushed meanwhile.
+    /// Writes to a nonblocking descriptor until the queue is empty or the descriptor takes no more.
+    ///
+    /// However fast the reader is, this returns, because no bytes are pushed meanwhile.
     ///
     /// # Errors
-    /// Those of writev(2), "ERRORS", but `EAGAIN` and `EINTR`: `EPIPE` where nobody reads any more (Rust
-    /// ignores `SIGPIPE`), `ECONNRESET` on a socket, `EBADF`; and `EIO` where a write took nothing and gave no
-    /// reason. What was not taken stays queued, so that the caller can say how much was lost.
+    /// The errors of writev(2), "ERRORS", except `EAGAIN` and `EINTR`: `EPIPE` if the read end is closed (Rust
+    /// programs ignore `SIGPIPE`), `ECONNRESET` if the peer reset the connection, `EBADF` if the descriptor is not
+    /// open for writing; and `EIO` if a write returns 0. Bytes that were not written stay queued, so that the caller
+    /// can report how many are lost.
     // ANCHOR: flush
     pub fn flush(&mut self, fd: impl AsFd) -> Result<Flushed> {
         let fd = fd.as_fd();
@@ -104,7 +106,7 @@ impl Outbox {
         while !self.is_empty() {
             match writev(fd, self.front(&mut [IoSlice::new(&[]); BATCH])) {
                 Ok(0) => return Err(failed(Errno::EIO)),
-                Ok(taken) => self.forget(taken),
+                Ok(taken) => self.advance(taken),
                 Err(Errno::EAGAIN) => return Ok(Flushed::WouldBlock),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(failed(errno)),
@@ -113,42 +115,42 @@ impl Outbox {
         Ok(Flushed::Empty)
     }
 
-    /// The first chunks, less what has gone of the very first.
+    /// Returns slices of the first chunks, without the bytes of the first one that are already written.
     fn front<'a, 's>(&'a self, slices: &'s mut [IoSlice<'a>; BATCH]) -> &'s [IoSlice<'a>] {
         for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
             *slice = IoSlice::new(chunk);
         }
-        slices[0].advance(self.gone);
+        slices[0].advance(self.written);
         &slices[..self.chunks.len().min(BATCH)]
     }
 
-    /// So many bytes were taken: drop the chunks that are gone whole, and remember how far into the next.
-    fn forget(&mut self, taken: usize) {
+    /// Accounts for a write of `taken` bytes: drops the chunks that are wholly written, and updates `written`.
+    fn advance(&mut self, taken: usize) {
         self.len -= taken;
-        self.gone += taken;
-        while let Some(first) = self.chunks.pop_front_if(|first| first.len() <= self.gone) {
-            self.gone -= first.len();
+        self.written += taken;
+        while let Some(first) = self.chunks.pop_front_if(|first| first.len() <= self.written) {
+            self.written -= first.len();
         }
     }
     // ANCHOR_END: flush
 
-    /// How many bytes are queued.
+    /// Returns how many bytes are queued.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Is nothing queued?
+    /// Returns whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// How many bytes fit now.
+    /// Returns how many bytes fit now.
     pub fn room(&self) -> usize {
         self.limit - self.len
     }
 
-    /// Is the poller to say when the descriptor can be written to? Only while something is queued: an idle
-    /// descriptor can be written to nearly always, and a poller that is asked says so again and again.
+    /// Returns whether the descriptor should be registered for writing: only while bytes are queued. An idle
+    /// descriptor is nearly always writable, so a registered one would be reported in every wait of the poller.
     pub fn wants_write(&self) -> bool {
         !self.is_empty()
     }

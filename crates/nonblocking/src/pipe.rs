@@ -1,7 +1,8 @@
-//! Pipes that never block, and how much they hold.
+//! Pipes that never block, and their capacity.
 //!
-//! Contract: both ends are nonblocking and close-on-exec from birth, so that no other thread's fork and exec
-//! can carry one off. A capacity is always the kernel's own answer, in bytes: it rounds what it is asked for.
+//! Contract: both ends are nonblocking and close-on-exec from the start, so another thread that forks and execs
+//! cannot leak one into a program. A capacity is always the value that the kernel returns, in bytes, because the
+//! kernel rounds a requested capacity up.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -10,23 +11,23 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::{Error, Result};
 
-/// Make a pipe: the end to read from, then the end to write to. Neither ever blocks, both are close-on-exec.
+/// Makes a pipe and returns its read end and its write end. Both are nonblocking and close-on-exec.
 ///
 /// # Errors
-/// `EMFILE` where fewer than two numbers are left, `ENFILE` where the system has no more files to give, or
-/// the user's pipes hold too much memory. See pipe(2), "ERRORS".
+/// `EMFILE` if the process has fewer than two free descriptors, `ENFILE` if the system's table of open files is full
+/// or the user's pipes exceed their memory limit. See pipe(2), "ERRORS".
 // ANCHOR: pipe
 pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     nix::unistd::pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).map_err(Error::on("pipe2", "a new pipe"))
 }
 // ANCHOR_END: pipe
 
-/// How many bytes the pipe can hold; either end will do. Writes of less than a page can fill it sooner, since
-/// each may take up a page of its own.
+/// Returns the pipe's capacity, in bytes. `fd` may be either end.
+///
+/// Writes smaller than a page can fill the pipe sooner, because each may take a page of its own.
 ///
 /// # Errors
-/// `EBADF` if the descriptor is not open, and also if it is not a pipe. See fcntl(2), "Changing the
-/// capacity of a pipe".
+/// `EBADF` if the descriptor is not open or is not a pipe. See fcntl(2), "Changing the capacity of a pipe".
 // ANCHOR: capacity
 pub fn capacity(fd: impl AsFd) -> Result<usize> {
     let fd = fd.as_fd();
@@ -36,17 +37,19 @@ pub fn capacity(fd: impl AsFd) -> Result<usize> {
     })
 }
 
-/// Have the pipe hold `bytes` or more; either end will do. The answer is what it holds now: a power of two of
-/// pages, and one page where less is asked for, even 0. What is in the pipe stays there.
+/// Sets the pipe's capacity to `bytes` or more, and returns the new capacity, in bytes. `fd` may be either end.
+///
+/// The kernel rounds up to a power of two of pages; less than a page, even 0, becomes one page. The bytes in the
+/// pipe stay there.
 ///
 /// # Errors
-/// `EBUSY` if the pipe holds more now than it would then; `EPERM` for an ordinary user who wants more than
-/// `/proc/sys/fs/pipe-max-size`, or whose pipes are above `/proc/sys/fs/pipe-user-pages-soft`; `EINVAL` for
-/// more than a pipe can ever hold (2 GiB); `ENOMEM`; `EBADF` if the descriptor is not open, or not a pipe.
-/// The pipe is then as it was. See fcntl(2), "Changing the capacity of a pipe", and pipe(7), "Pipe capacity".
+/// `EBUSY` if the pipe contains more bytes than the new capacity; `EPERM` if an unprivileged user asks for more than
+/// `/proc/sys/fs/pipe-max-size`, or the user's pipes exceed `/proc/sys/fs/pipe-user-pages-soft`; `EINVAL` for more
+/// than 2 GiB, the maximum of any pipe; `ENOMEM`; `EBADF` if the descriptor is not open or is not a pipe. After an
+/// error, the capacity is unchanged. See fcntl(2), "Changing the capacity of a pipe", and pipe(7), "Pipe capacity".
 pub fn set_capacity(fd: impl AsFd, bytes: usize) -> Result<usize> {
     let fd = fd.as_fd();
-    // The kernel looks at 32 bits and drops the rest: for 4 GiB it would see 0, and answer with one page.
+    // The argument is an `int`: of 4 GiB, the kernel would see the lower 32 bits, 0, and set one page.
     let answer = match u32::try_from(bytes) {
         Ok(bytes) => fcntl(fd, FcntlArg::F_SETPIPE_SZ(bytes.cast_signed())),
         Err(_) => Err(Errno::EINVAL),
@@ -58,13 +61,13 @@ pub fn set_capacity(fd: impl AsFd, bytes: usize) -> Result<usize> {
 }
 // ANCHOR_END: capacity
 
-/// The kernel's unsigned number, which came through an `int`.
+/// Converts the kernel's unsigned number, which `fcntl` returns as an `int`.
 fn in_bytes(answer: i32) -> usize {
     answer.cast_unsigned() as usize
 }
 
 // ANCHOR: reason
-/// What the errno means for a pipe; its name alone would mislead, or could mean several things.
+/// Says what the errno means for a pipe, because its name alone is misleading or ambiguous.
 fn reason(errno: Errno) -> &'static str {
     match errno {
         Errno::EBADF => " (not a pipe, or not open)",

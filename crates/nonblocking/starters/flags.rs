@@ -8,17 +8,18 @@ use std::os::fd::AsFd;
 
 use crate::Result;
 
-/// Does a read that finds nothing, or a write that finds no room, come back at once with `EAGAIN`?
+/// Returns whether the description is nonblocking, so that a read without data or a write without room fails
+/// with `EAGAIN` instead of waiting.
 pub fn is_set(fd: impl AsFd) -> Result<bool> {
-    todo!("say whether {:?} is nonblocking: write `is_set` in exercises/flags.rs", fd.as_fd())
+    todo!("return whether {:?} is nonblocking: write `is_set` in exercises/flags.rs", fd.as_fd())
 }
 
-/// Have reads and writes come back at once, here and wherever else the description is shared.
+/// Makes reads and writes fail with `EAGAIN` instead of waiting, here and wherever else the description is shared.
 pub fn set(fd: impl AsFd) -> Result<()> {
     todo!("make {:?} nonblocking: write `set` in exercises/flags.rs", fd.as_fd())
 }
 
-/// Have reads and writes wait again, here and wherever else the description is shared.
+/// Makes reads and writes wait again, here and wherever else the description is shared.
 pub fn clear(fd: impl AsFd) -> Result<()> {
     todo!("make {:?} block again: write `clear` in exercises/flags.rs", fd.as_fd())
 }

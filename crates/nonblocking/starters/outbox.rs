@@ -1,8 +1,8 @@
-//! Exercise `nonblocking/outbox`: bytes queued for a descriptor that cannot take them all now.
+//! Exercise `nonblocking/outbox`: a queue of bytes for a descriptor that cannot take them all now.
 //!
-//! Goal: bytes leave in the order in which they were pushed, none lost and none twice, whatever part of them a
-//! write takes; several chunks go in one call. Never more than the limit is queued. After an error, what was
-//! not taken is still there. Add the fields that you need.
+//! Goal: bytes are written in the order in which they were pushed, each exactly once, however many of them a write
+//! takes; one call writes several chunks. The queue never exceeds its limit. After an error, the bytes that were
+//! not written are still queued. Add the fields that you need.
 //! Run `cargo run -p workbook check outbox` after each change; `hint outbox` if you are stuck.
 
 use std::fmt;
@@ -16,23 +16,23 @@ pub struct Outbox {
     limit: usize,
 }
 
-/// How far [`Outbox::flush`] came.
+/// Why [`Outbox::flush`] stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flushed {
-    /// Everything is gone.
+    /// Everything is written.
     Empty,
-    /// The descriptor takes no more now, and something is left.
+    /// The descriptor takes no more now, and bytes are left.
     WouldBlock,
 }
 
-/// A push that does not fit: nothing of it was queued, and here it is again.
+/// The error of a push that does not fit. Nothing was queued, and the error returns the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Full {
-    /// What was offered.
+    /// The bytes of the push.
     pub bytes: Vec<u8>,
-    /// How many bytes would have fitted.
+    /// How many bytes would have fit.
     pub room: usize,
-    /// What the outbox holds at most, in bytes.
+    /// The outbox's limit, in bytes.
     pub limit: usize,
 }
 
@@ -46,41 +46,41 @@ impl fmt::Display for Full {
 impl std::error::Error for Full {}
 
 impl Outbox {
-    /// An empty one that holds up to `limit` bytes.
+    /// Makes an empty outbox that holds up to `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self { limit }
     }
 
-    /// Queue all of it, or nothing. No system call is made.
+    /// Queues all of `bytes`, or nothing. Makes no system call.
     pub fn push(&mut self, bytes: impl Into<Vec<u8>>) -> std::result::Result<(), Full> {
         let (length, limit) = (bytes.into().len(), self.limit);
         todo!(
-            "queue {length} bytes, unless that makes more than {limit}: write `push` in exercises/outbox.rs"
+            "queue {length} bytes, unless the queue would exceed {limit}: write `push` in exercises/outbox.rs"
         )
     }
 
-    /// Write to a nonblocking descriptor until everything is gone or it takes no more. A write that takes
-    /// nothing and gives no reason is an error, `EIO`.
+    /// Writes to a nonblocking descriptor until the queue is empty or the descriptor takes no more. A write that
+    /// returns 0 is an error, `EIO`.
     pub fn flush(&mut self, fd: impl AsFd) -> Result<Flushed> {
-        todo!("write to {:?} what is queued: write `flush` in exercises/outbox.rs", fd.as_fd())
+        todo!("write the queued bytes to {:?}: write `flush` in exercises/outbox.rs", fd.as_fd())
     }
 
-    /// How many bytes are queued.
+    /// Returns how many bytes are queued.
     pub fn len(&self) -> usize {
-        todo!("count the bytes that were pushed and not yet taken: write `len` in exercises/outbox.rs")
+        todo!("count the bytes that were pushed but not yet written: write `len` in exercises/outbox.rs")
     }
 
-    /// Is nothing queued?
+    /// Returns whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many bytes fit now.
+    /// Returns how many bytes fit now.
     pub fn room(&self) -> usize {
         self.limit - self.len()
     }
 
-    /// Is the poller to say when the descriptor can be written to?
+    /// Returns whether the descriptor should be registered for writing.
     pub fn wants_write(&self) -> bool {
         !self.is_empty()
     }

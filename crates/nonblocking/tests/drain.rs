@@ -1,4 +1,5 @@
-//! Exercise `nonblocking/drain`: what the kernel must show.
+//! Tests of the exercise `nonblocking/drain`. Each looks at the bytes that were read, the bytes that are left, and
+//! the reason for stopping.
 
 mod support;
 
@@ -19,14 +20,15 @@ use testing::no_child_is_born;
 
 const PLENTY: usize = 1 << 24;
 
-/// Drain a pipe whose writing end stays open, and give what was read. If that goes round in circles, the
-/// writing end is closed.
+/// Drains a pipe whose write end stays open, and returns the bytes. If the drain does not return, this closes the
+/// write end.
 #[track_caller]
 fn from_open(reader: &PipeReader, writer: PipeWriter, limit: usize) -> (Result<Stop>, Vec<u8>) {
     let writer = Mutex::new(Some(writer));
     let close = || drop(writer.lock().unwrap().take());
     let mut read = Vec::new();
-    let meaning = "EAGAIN means that nothing is there now. Tried again at once, it is a busy loop";
+    let meaning =
+        "EAGAIN means that the pipe is empty now. Retrying at once is a busy loop; return WouldBlock";
     let stop = comes_back(meaning, close, || drain(reader, &mut read, limit));
     (stop, read)
 }
@@ -37,14 +39,19 @@ fn an_empty_pipe_would_block() {
     let (stop, read) = from_open(&reader, writer, PLENTY);
     assert!(
         stop != Ok(Stop::EndOfFile),
-        "nothing is there yet, and the writing end is open: EAGAIN is not the end of file, 0 bytes are"
+        "the pipe is empty and its write end is open, and `drain` returned EndOfFile. EAGAIN does not mean end of file; a \
+         read of 0 bytes does"
     );
-    assert_eq!(stop, Ok(Stop::WouldBlock), "nothing is there now; for a nonblocking read that is no error");
-    assert!(read.is_empty(), "nothing was written, and {} bytes came out", read.len());
+    assert_eq!(
+        stop,
+        Ok(Stop::WouldBlock),
+        "the pipe is empty now. For a nonblocking read, EAGAIN is a normal result: return WouldBlock"
+    );
+    assert!(read.is_empty(), "no bytes were written, and `drain` appended {}", read.len());
 }
 
 #[test]
-fn a_pipe_without_writers_is_at_its_end() {
+fn a_pipe_without_writers_is_at_end_of_file() {
     let _held = no_child_is_born();
     let (reader, writer) = a_pipe(OFlag::O_NONBLOCK, true);
     drop(writer);
@@ -53,37 +60,45 @@ fn a_pipe_without_writers_is_at_its_end() {
     assert_eq!(
         stop,
         Stop::EndOfFile,
-        "read gave 0 bytes, which says that nobody is left who could write. Whoever takes it for «nothing now» asks \
-         the poller again and again, and it says «ready» each time"
+        "read returned 0, because every write end is closed. If you take it for WouldBlock, the loop registers the \
+         descriptor again, the poller reports it at once, and the loop spins"
     );
 }
 
 #[test]
-fn all_there_is_comes_out() {
+fn drain_reads_everything() {
     let (reader, writer) = a_pipe(OFlag::O_NONBLOCK, true);
     let written = fill(&writer);
     let (stop, read) = from_open(&reader, writer, PLENTY);
-    same_bytes(&read, &written, "one read takes what fits into its buffer, and drain takes all there is");
-    assert_eq!(stop, Ok(Stop::WouldBlock), "all was read, and the writing end is open");
-    assert_eq!(waiting(&reader), 0, "something is left in the pipe");
+    same_bytes(
+        &read,
+        &written,
+        "one read returns at most one buffer. `drain` should read until EAGAIN, end of file or the limit",
+    );
+    assert_eq!(stop, Ok(Stop::WouldBlock), "everything was read, and the write end is open");
+    assert_eq!(waiting(&reader), 0, "`drain` left bytes in the pipe");
 }
 
 #[test]
-fn what_was_written_before_the_end_comes_out_before_it() {
+fn bytes_come_before_end_of_file() {
     let _held = no_child_is_born();
     let (reader, writer) = a_pipe(OFlag::O_NONBLOCK, true);
     let written = fill(&writer);
     drop(writer);
     let mut read = Vec::new();
     let stop = drain(&reader, &mut read, PLENTY).unwrap();
-    same_bytes(&read, &written, "bytes written before the close are still in the pipe, and come first");
-    assert_eq!(stop, Stop::EndOfFile, "all was read, and nobody is left who could write");
+    same_bytes(
+        &read,
+        &written,
+        "bytes that were written before the close are still in the pipe, before end of file",
+    );
+    assert_eq!(stop, Stop::EndOfFile, "everything was read, and the write end is closed");
 }
 
 #[test]
-fn a_short_read_is_not_the_end() {
+fn a_short_read_does_not_end_the_drain() {
     let _held = no_child_is_born();
-    // In a pipe with O_DIRECT each write is a packet, and each read takes one at most. See pipe(2).
+    // In a pipe with O_DIRECT, each write is a packet, and each read returns at most one packet. See pipe(2).
     for open in [true, false] {
         let (reader, mut writer) = a_pipe(OFlag::O_NONBLOCK | OFlag::O_DIRECT, true);
         for packet in ["short ", "reads"] {
@@ -99,75 +114,86 @@ fn a_short_read_is_not_the_end() {
         same_bytes(
             &read,
             b"short reads",
-            "a read that gives less than it was asked for says nothing about what comes next; EAGAIN and 0 do",
+            "a read that returns less than it was asked for says nothing about the next read. Only EAGAIN and 0 do",
         );
         let wanted = if open { Stop::WouldBlock } else { Stop::EndOfFile };
         assert_eq!(
             stop,
             Ok(wanted),
-            "the writing end is {}: only one more read tells",
+            "the write end is {}, and only one more read can find that out",
             if open { "open" } else { "closed" }
         );
     }
 }
 
 #[test]
-fn the_limit_is_kept_to_the_byte() {
+fn the_limit_is_exact() {
     for limit in [1, 100, 4095, 4096, 4097, 10_000] {
         let (reader, writer) = a_pipe(OFlag::O_NONBLOCK, true);
         let written = fill(&writer);
         if written.len() <= limit {
-            eprintln!("skipped: this user has so many pipes that new ones hold {} bytes", written.len());
+            eprintln!(
+                "skipped: this user has so many pipes that a new one holds only {} bytes",
+                written.len()
+            );
             return;
         }
         let (stop, read) = from_open(&reader, writer, limit);
         assert!(
             read.len() <= limit,
-            "{} bytes were read where {limit} were the limit: ask for no more than is left of it",
+            "{} bytes were read, more than the limit of {limit}. Ask each read for no more than is left of the limit",
             read.len()
         );
-        same_bytes(&read, &written[..limit], "all that the limit allows was to be read");
-        assert_eq!(stop, Ok(Stop::Limit), "{limit} bytes were read, and there was more");
-        assert_eq!(waiting(&reader), written.len() - limit, "the rest was to stay in the pipe");
+        same_bytes(&read, &written[..limit], "`drain` should read as much as the limit allows");
+        assert_eq!(stop, Ok(Stop::Limit), "{limit} bytes were read, and there are more");
+        assert_eq!(waiting(&reader), written.len() - limit, "the remaining bytes should stay in the pipe");
     }
 }
 
 #[test]
-fn with_a_limit_of_nothing_nothing_is_read() {
+fn a_limit_of_zero_reads_nothing() {
     let (reader, mut writer) = a_pipe(OFlag::O_NONBLOCK, true);
     writer.write_all(b"stays").unwrap();
     let (stop, read) = from_open(&reader, writer, 0);
     assert_eq!(
         stop,
         Ok(Stop::Limit),
-        "a read of 0 bytes gives 0, and that 0 is not the end of file: with nothing left of the limit, do not read"
+        "a read into an empty buffer returns 0, and that 0 does not mean end of file. Do not read if the limit is used up"
     );
-    assert_eq!((read.len(), waiting(&reader)), (0, 5), "bytes read, and bytes left in the pipe");
+    assert_eq!(
+        (read.len(), waiting(&reader)),
+        (0, 5),
+        "the bytes that were read, and the bytes left in the pipe"
+    );
 }
 
 #[test]
-fn the_limit_may_be_as_high_as_it_gets() {
+fn the_limit_may_be_usize_max() {
     let (reader, mut writer) = a_pipe(OFlag::O_NONBLOCK, true);
     writer.write_all(b"few").unwrap();
-    // Whoever makes a buffer of that size panics here.
+    // A `drain` that makes a buffer of that size panics here.
     let (stop, read) = from_open(&reader, writer, usize::MAX);
-    assert_eq!((stop, &read[..]), (Ok(Stop::WouldBlock), &b"few"[..]), "a limit is not a size");
+    assert_eq!(
+        (stop, &read[..]),
+        (Ok(Stop::WouldBlock), &b"few"[..]),
+        "three bytes were in the pipe. The limit is not the size of a buffer"
+    );
 }
 
 #[test]
-fn a_source_without_end_is_left_at_the_limit() {
+fn an_endless_source_stops_at_the_limit() {
     let answer = without_end("300000");
-    assert_eq!(answer, ("Ok Limit".into(), "300000".into()), "/dev/zero always has more");
+    assert_eq!(answer, ("Ok Limit".into(), "300000".into()), "/dev/zero always has more bytes");
 }
 
-/// Drain a source that always has more, in the helper, which has little memory.
+/// Drains a source that always has more bytes, in the helper, whose memory is limited.
 #[track_caller]
 fn without_end(limit: &str) -> (String, String) {
     let answer = try_ask(&["drain-without-end", limit]).unwrap_or_else(|words| {
         let meaning = if words.contains("memory allocation of") {
-            "drain read until the memory was used up: a source that is faster than its reader keeps it for ever"
+            "`drain` read until the memory was used up. Without the limit, a fast writer keeps it running forever"
         } else {
-            "drain never came to say why it stopped"
+            "`drain` did not return"
         };
         panic!("the limit was {limit} bytes, and {meaning}.\n{words}")
     });
@@ -175,7 +201,7 @@ fn without_end(limit: &str) -> (String, String) {
 }
 
 #[test]
-fn what_was_in_the_buffer_stays_and_does_not_count() {
+fn the_buffers_old_bytes_are_kept_and_not_counted() {
     let (reader, mut writer) = a_pipe(OFlag::O_NONBLOCK, true);
     writer.write_all(b" and new").unwrap();
     let mut read = b"old".to_vec();
@@ -183,13 +209,13 @@ fn what_was_in_the_buffer_stays_and_does_not_count() {
     same_bytes(
         &read,
         b"old and new",
-        "bytes are appended to what the caller had, and the limit is for what is read",
+        "`drain` should append to the caller's bytes, and the limit should count only bytes that it reads",
     );
-    assert_eq!(stop, Stop::Limit, "8 bytes were the limit, and 8 were read");
+    assert_eq!(stop, Stop::Limit, "the limit was 8 bytes, and 8 were read");
 }
 
 #[test]
-fn an_interrupted_read_is_tried_again() {
+fn an_interrupted_read_is_retried() {
     for (kernel, end, wanted) in [
         ("read:1=EINTR", "open", "Ok WouldBlock"),
         ("read:2=EINTR", "open", "Ok WouldBlock"),
@@ -199,27 +225,31 @@ fn an_interrupted_read_is_tried_again() {
         let result = answer.line("result");
         assert!(
             !result.contains("EINTR"),
-            "a signal came while reading, and drain says {result}: EINTR means that nothing was read yet. Try again"
+            "a signal interrupted a read, and `drain` returned {result}. EINTR means that no bytes were read yet: retry"
         );
         assert_eq!(
             (result, answer.line("read")),
             (wanted, "all of it"),
-            "{kernel}, with the writing end {end}: EINTR is neither the end nor «nothing now»: try again"
+            "{kernel}, with the write end {end}: EINTR means neither end of file nor WouldBlock. Retry the read"
         );
     }
 }
 
 #[test]
-fn what_was_read_before_an_error_is_kept() {
+fn bytes_before_an_error_are_kept() {
     let _held = no_child_is_born();
     let socket = reset_behind(b"before the reset");
     let mut read = b"> ".to_vec();
     let (errno, text) = refused("a connection that was reset", drain(&socket, &mut read, PLENTY));
-    assert_eq!(errno, Errno::ECONNRESET, "the peer left with bytes unread, so the socket was reset: {text}");
+    assert_eq!(
+        errno,
+        Errno::ECONNRESET,
+        "the peer closed with unread bytes, so the socket was reset: {text}"
+    );
     same_bytes(
         &read,
         b"> before the reset",
-        "what came before the error is the caller's: nobody can read it a second time",
+        "bytes that were read before the error cannot be read again. Append them to `into` before you return the error",
     );
 }
 
@@ -228,17 +258,17 @@ fn an_error_names_the_descriptor() {
     let folder = File::open("/").unwrap();
     for (fd, errno) in [(folder.as_fd(), Errno::EISDIR), (not_open(), Errno::EBADF)] {
         let mut read = Vec::new();
-        let (seen, text) = refused("what cannot be read", drain(fd, &mut read, PLENTY));
+        let (seen, text) = refused("a descriptor that cannot be read", drain(fd, &mut read, PLENTY));
         assert_eq!(seen, errno, "{text}");
         let number = fd.as_raw_fd().to_string();
-        assert!(text.contains(&number), "the message does not say which descriptor: {text}");
+        assert!(text.contains(&number), "the error does not name the descriptor: {text}");
     }
 }
 
-/// Random writes, drains with random limits: what came out is what went in, and each stop has its reason.
-/// A failure prints its seed; `ARBTEST_SEED=0x…` with the test runs that case alone.
+/// Random writes, and drains with random limits: the bytes that come out are those that went in, and each reason for
+/// stopping is right. A failure prints its seed; `ARBTEST_SEED=0x…` with the test runs that case alone.
 #[test]
-fn nothing_is_lost_between_one_drain_and_the_next() {
+fn no_byte_is_lost_between_two_drains() {
     let _held = no_child_is_born();
     let all = stream(1 << 20);
     arbtest(|u| {
@@ -246,11 +276,11 @@ fn nothing_is_lost_between_one_drain_and_the_next() {
         let writer = Mutex::new(Some(writer));
         let close = || drop(writer.lock().unwrap().take());
         let mut read = Vec::new();
-        let written = comes_back("EAGAIN, tried again at once, is a busy loop", close, || {
+        let written = comes_back("retrying at once on EAGAIN is a busy loop", close, || {
             let mut written = 0;
             while !u.is_empty() && written < all.len() {
                 let offered = u.int_in_range(1..=20_000)?.min(all.len() - written);
-                // No room is no failure: then there is something to drain.
+                // A full pipe is fine: the drain below makes room.
                 let taken = writer.lock().unwrap().as_ref().map(|mut w| w.write(&all[written..][..offered]));
                 written += taken.and_then(std::io::Result::ok).unwrap_or(0);
                 let (limit, before) = (u.int_in_range(0..=30_000)?, read.len());
@@ -261,13 +291,17 @@ fn nothing_is_lost_between_one_drain_and_the_next() {
                     Stop::WouldBlock => came < limit && left == 0,
                     Stop::EndOfFile => false,
                 };
-                assert!(right, "{stop:?} with {came} bytes of {limit} read and {left} left in an open pipe");
+                assert!(
+                    right,
+                    "`drain` returned {stop:?} after {came} bytes, with a limit of {limit} and {left} bytes left in an open \
+                     pipe"
+                );
             }
             Ok(written)
         })?;
         close();
-        assert_eq!(drain(&reader, &mut read, usize::MAX), Ok(Stop::EndOfFile), "nobody writes any more");
-        same_bytes(&read, &all[..written], "what one drain left is for the next");
+        assert_eq!(drain(&reader, &mut read, usize::MAX), Ok(Stop::EndOfFile), "the write end is closed");
+        same_bytes(&read, &all[..written], "the next drain should read the bytes that one drain left");
         Ok(())
     })
     .size_max(4096)

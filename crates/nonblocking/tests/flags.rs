@@ -1,4 +1,5 @@
-//! Exercise `nonblocking/flags`: what the kernel must show.
+//! Tests of the exercise `nonblocking/flags`. Each looks at the status flags through `/proc`, reads and writes, or at
+//! the calls that changed them.
 
 mod support;
 
@@ -14,72 +15,74 @@ use support::{a_pipe, ask_with, fill, info, name, not_open, refused, traced, wor
 const NONE: OFlag = OFlag::empty();
 
 #[test]
-fn set_makes_it_nonblocking() {
+fn set_makes_the_description_nonblocking() {
     let (reader, _writer) = a_pipe(NONE, true);
     flags::set(&reader).unwrap();
     assert!(
         info(&reader).nonblocking(),
-        "after `set`, /proc/self/fdinfo does not show {} as nonblocking: F_SETFD where F_SETFL was meant?",
+        "after `set`, /proc/self/fdinfo does not show {} as nonblocking. Did you use F_SETFD instead of F_SETFL?",
         name(&reader)
     );
 }
 
 #[test]
-fn clear_makes_it_block_again() {
+fn clear_makes_the_description_blocking() {
     let (reader, _writer) = a_pipe(OFlag::O_NONBLOCK, true);
     flags::clear(&reader).unwrap();
     assert!(
         !info(&reader).nonblocking(),
-        "after `clear`, /proc/self/fdinfo still shows {} as nonblocking: was anything written with F_SETFL?",
+        "after `clear`, /proc/self/fdinfo still shows {} as nonblocking. Does `clear` pass F_SETFL the flags without \
+         O_NONBLOCK?",
         name(&reader)
     );
 }
 
 #[test]
-fn empty_and_full_pipes_say_so_at_once() {
+fn empty_and_full_pipes_return_eagain() {
     let (mut reader, mut writer) = a_pipe(NONE, true);
     flags::set(&reader).unwrap();
     flags::set(&writer).unwrap();
     assert!(
         info(&reader).nonblocking() && info(&writer).nonblocking(),
-        "one end still blocks, and would for ever"
+        "`set` was called on both ends of a pipe, and one of them still blocks"
     );
-    let read = reader.read(&mut [0; 10]).expect_err("nothing was written").kind();
-    assert_eq!(read, ErrorKind::WouldBlock, "reading from an empty pipe that must not block");
+    let read = reader.read(&mut [0; 10]).expect_err("the pipe is empty").kind();
+    assert_eq!(read, ErrorKind::WouldBlock, "a read from an empty nonblocking pipe should fail with EAGAIN");
     fill(&writer);
-    let written = writer.write(b"one more").expect_err("there is no room").kind();
-    assert_eq!(written, ErrorKind::WouldBlock, "writing to a full pipe that must not block");
+    let written = writer.write(b"one more").expect_err("the pipe is full").kind();
+    assert_eq!(written, ErrorKind::WouldBlock, "a write to a full nonblocking pipe should fail with EAGAIN");
 }
 
 #[test]
-fn is_set_says_what_the_kernel_has() {
-    for (nonblocking, marked) in [(true, true), (true, false), (false, true), (false, false)] {
+fn is_set_agrees_with_the_kernel() {
+    for (nonblocking, cloexec) in [(true, true), (true, false), (false, true), (false, false)] {
         let wanted = if nonblocking { OFlag::O_NONBLOCK } else { NONE };
-        let (reader, writer) = a_pipe(wanted | OFlag::O_APPEND, marked);
+        let (reader, writer) = a_pipe(wanted | OFlag::O_APPEND, cloexec);
         for end in [reader.as_fd(), writer.as_fd()] {
             assert_eq!(
                 flags::is_set(end).unwrap(),
                 nonblocking,
-                "/proc/self/fdinfo shows {} with {}, {}close-on-exec, and `is_set` says otherwise. F_GETFD answers \
-                 for the descriptor, which has close-on-exec and nothing else; F_GETFL is the one, and O_NONBLOCK one \
-                 bit of its answer",
+                "/proc/self/fdinfo shows {} with {}, {}close-on-exec, and `is_set` returns the opposite. F_GETFD reads the \
+                 flags of the descriptor, which has only close-on-exec. Use F_GETFL, and test one bit of its result, \
+                 O_NONBLOCK",
                 name(end),
                 words(info(end).flags),
-                if marked { "" } else { "not " },
+                if cloexec { "" } else { "not " },
             );
         }
     }
 }
 
 #[test]
-fn doing_it_twice_changes_nothing() {
+fn set_and_clear_are_idempotent() {
     for (what, nonblocking) in [("set", true), ("clear", false)] {
         let (reader, _writer) = a_pipe(if nonblocking { OFlag::O_NONBLOCK } else { NONE }, true);
         change(what, &reader);
         assert_eq!(
             info(&reader).nonblocking(),
             nonblocking,
-            "`{what}` was not needed for {}, and turned its flag round: `|` and `&!` set and clear, `^` toggles",
+            "the flag of {} was already as `{what}` should leave it, and `{what}` inverted it. `|` sets a bit and `&!` \
+             clears it; `^` toggles it",
             name(&reader)
         );
     }
@@ -92,7 +95,7 @@ fn change(what: &str, fd: impl AsFd) {
 }
 
 #[test]
-fn other_status_flags_stay() {
+fn other_status_flags_do_not_change() {
     for (what, start) in [("set", NONE), ("clear", OFlag::O_NONBLOCK)] {
         for others in [OFlag::O_APPEND, OFlag::O_ASYNC, OFlag::O_APPEND | OFlag::O_ASYNC, NONE] {
             let (reader, _writer) = a_pipe(start | others, true);
@@ -101,8 +104,8 @@ fn other_status_flags_stay() {
             let after = info(&reader).flags;
             assert!(
                 after == before ^ OFlag::O_NONBLOCK,
-                "`{what}` was to change O_NONBLOCK of {} and nothing else: it had {}, and has {}. F_SETFL writes all \
-                 the flags that it can: what was there before has to be read with F_GETFL and written again",
+                "`{what}` should change only O_NONBLOCK of {}, which had {} and now has {}. F_SETFL overwrites all the flags \
+                 that it can change: read them with F_GETFL, change one bit, write them back",
                 name(&reader),
                 words(before),
                 words(after)
@@ -112,16 +115,16 @@ fn other_status_flags_stay() {
 }
 
 #[test]
-fn close_on_exec_stays() {
-    for marked in [true, false] {
+fn close_on_exec_does_not_change() {
+    for cloexec in [true, false] {
         for (what, start) in [("set", NONE), ("clear", OFlag::O_NONBLOCK)] {
-            let (reader, _writer) = a_pipe(start, marked);
+            let (reader, _writer) = a_pipe(start, cloexec);
             change(what, &reader);
             assert_eq!(
-                info(&reader).marked,
-                marked,
-                "`{what}` changed the close-on-exec flag of {}, which F_SETFD writes. It is a flag of the descriptor; \
-                 O_NONBLOCK is one of the open file description",
+                info(&reader).cloexec,
+                cloexec,
+                "`{what}` changed the close-on-exec flag of {}. F_SETFD writes the flags of the descriptor; O_NONBLOCK is a \
+                 flag of the open file description",
                 name(&reader)
             );
         }
@@ -129,27 +132,27 @@ fn close_on_exec_stays() {
 }
 
 #[test]
-fn a_duplicate_shares_it() {
+fn a_duplicate_shares_the_flag() {
     let (reader, _writer) = a_pipe(NONE, true);
     let copy = reader.try_clone().unwrap();
     flags::set(&reader).unwrap();
     assert!(
         flags::is_set(&copy).unwrap() && info(&copy).nonblocking(),
-        "{} was set, and its duplicate {} still blocks: both have one open file description",
+        "`set` was called on {}, and its duplicate {} still blocks. Duplicates share the open file description",
         name(&reader),
         name(&copy)
     );
     flags::clear(&copy).unwrap();
     assert!(
         !flags::is_set(&reader).unwrap() && !info(&reader).nonblocking(),
-        "{} was cleared, and {}, of which it is a duplicate, was not",
+        "`clear` was called on {}, and its duplicate {} is still nonblocking. Duplicates share the open file description",
         name(&copy),
         name(&reader)
     );
 }
 
 #[test]
-fn a_child_shares_it() {
+fn a_child_shares_the_flag() {
     let (reader, _writer) = a_pipe(NONE, true);
     for (what, nonblocking) in [("set", true), ("clear", false)] {
         let theirs = OwnedFd::from(reader.try_clone().unwrap());
@@ -158,82 +161,87 @@ fn a_child_shares_it() {
         assert_eq!(
             info(&reader).nonblocking(),
             nonblocking,
-            "a child called `{what}` on its standard input, which is our {}: parent and child share the open file \
-             description, so the parent has to see it",
+            "a child called `{what}` on its standard input, which is a duplicate of {}, and the parent does not see the \
+             change. Parent and child share the open file description",
             name(&reader)
         );
     }
 }
 
 #[test]
-fn the_other_end_and_one_opened_anew_have_their_own() {
+fn another_open_file_description_has_its_own_flag() {
     let (reader, writer) = a_pipe(NONE, true);
-    // The same pipe once more, and not a duplicate: opened by the kernel's name for it.
+    // Opening the pipe by its name below /proc makes a new open file description, where a duplicate would share one.
     let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
     let anew = OpenOptions::new().read(true).open(path).unwrap();
     flags::set(&reader).unwrap();
-    assert!(info(&reader).nonblocking(), "{} was set and still blocks", name(&reader));
+    assert!(info(&reader).nonblocking(), "`set` was called on {}, and it still blocks", name(&reader));
     for other in [writer.as_fd(), anew.as_fd()] {
         assert!(
             !flags::is_set(other).unwrap() && !info(other).nonblocking(),
-            "{} was set, and {} too, which is the same pipe in an open file description of its own",
+            "`set` was called on {}, and {} is nonblocking too. It is the same pipe, but another open file description, \
+             which has its own flags",
             name(&reader),
             name(other)
         );
     }
 }
 
-/// A status flag that no kernel has yet, as the helper's tracer shows it.
+/// The status flag of the simulated kernel, which no real kernel has yet.
 const UNKNOWN: u32 = 1 << 29;
 
 #[test]
-fn set_gives_an_unknown_flag_back() {
+fn set_keeps_an_unknown_flag() {
     unknown_flag("set", OFlag::O_APPEND | OFlag::O_NONBLOCK);
 }
 
 #[test]
-fn clear_gives_an_unknown_flag_back() {
+fn clear_keeps_an_unknown_flag() {
     unknown_flag("clear", OFlag::O_APPEND);
 }
 
-/// On a kernel with one more status flag, on a descriptor that has it and O_APPEND: what does F_SETFL write?
+/// Checks which flags F_SETFL writes, for a description that has O_APPEND and a status flag that nix does not know.
 #[track_caller]
 fn unknown_flag(what: &str, wanted: OFlag) {
     let Some(answer) = traced("status-flag", &["flags", what]) else { return };
     let calls: Vec<&str> = answer.lines("call").collect();
     if calls.iter().any(|call| call.starts_with("ioctl(FIONBIO)")) {
-        return; // changes the one bit and no other
+        return; // FIONBIO changes this one bit
     }
     let written =
         calls.iter().rev().find_map(|call| call.strip_prefix("fcntl(F_SETFL) 0")?.split(' ').next());
     let written = written.and_then(|value| u32::from_str_radix(value, 8).ok()).unwrap_or_else(|| {
-        panic!("`{what}` never called F_SETFL. Its calls: {calls:?}");
+        panic!("`{what}` did not call F_SETFL. Its calls: {calls:?}");
     });
     let read = calls.iter().any(|call| call.starts_with("fcntl(F_GETFL)"));
-    assert!(read, "`{what}` wrote 0{written:o} with F_SETFL without a look at what was there");
+    assert!(
+        read,
+        "`{what}` wrote 0{written:o} with F_SETFL, and F_GETFL was not called before. Read the flags, change one bit, \
+         write them back"
+    );
     assert!(
         written & UNKNOWN != 0,
-        "`{what}` lost a flag: F_GETFL answered with bit 0{UNKNOWN:o} set, which no kernel has yet, and F_SETFL wrote \
-         0{written:o}. OFlag::from_bits_truncate drops bits that it does not know; from_bits_retain keeps them"
+        "`{what}` lost a flag: F_GETFL returned bit 0{UNKNOWN:o} (which no kernel has yet), and F_SETFL wrote \
+         0{written:o} without it. OFlag::from_bits_truncate drops unknown bits; from_bits_retain keeps them"
     );
     let changeable = (OFlag::O_APPEND | OFlag::O_ASYNC | OFlag::O_NONBLOCK | OFlag::O_DIRECT).bits() as u32;
     assert_eq!(
         written & changeable,
         wanted.bits() as u32,
-        "`{what}` wrote 0{written:o} with F_SETFL. Its calls: {calls:?}"
+        "`{what}` wrote the wrong flags with F_SETFL, 0{written:o}. Its calls: {calls:?}"
     );
 }
 
 #[test]
-fn a_closed_descriptor_is_an_error_that_names_it() {
+fn a_closed_descriptor_is_ebadf() {
     let closed = not_open();
     for (what, (errno, text)) in [
-        ("is_set", refused("is_set, on a descriptor that is not open,", flags::is_set(closed))),
-        ("set", refused("set, on a descriptor that is not open,", flags::set(closed))),
-        ("clear", refused("clear, on a descriptor that is not open,", flags::clear(closed))),
+        ("is_set", refused("`is_set` on a descriptor that is not open", flags::is_set(closed))),
+        ("set", refused("`set` on a descriptor that is not open", flags::set(closed))),
+        ("clear", refused("`clear` on a descriptor that is not open", flags::clear(closed))),
     ] {
         assert_eq!(errno, Errno::EBADF, "`{what}` on a descriptor that is not open: {text}");
         let number = closed.as_raw_fd().to_string();
-        assert!(text.contains(&number), "`{what}`: the message does not say which descriptor: {text}");
+        assert!(text.contains(&number), "the error of `{what}` does not name the descriptor: {text}");
     }
 }

@@ -1,4 +1,4 @@
-//! Exercise `nonblocking/outbox`: what must come out at the other end.
+//! Tests of the exercise `nonblocking/outbox`. Each looks at the bytes that come out of the pipe, and at the counts.
 
 mod support;
 
@@ -18,19 +18,19 @@ use support::{
 };
 use testing::no_child_is_born;
 
-/// Flush into a pipe. If that goes round in circles, the pipe is emptied.
+/// Flushes into a pipe. If the flush does not return, this empties the pipe.
 #[track_caller]
 fn flush(outbox: &mut Outbox, reader: &PipeReader, writer: &PipeWriter) -> Result<Flushed> {
-    let meaning = "EAGAIN means that the pipe is full. Tried again at once, it is a busy loop: say WouldBlock, and \
-                   the poller says when there is room";
+    let meaning = "EAGAIN means that the pipe is full. Retrying at once is a busy loop: return WouldBlock, and let the \
+                   poller report when there is room";
     comes_back(meaning, || drop(empty(reader)), || outbox.flush(writer))
 }
 
-/// Take turns with a reader until everything is through, and give what came out.
+/// Flushes and reads by turns until the outbox is empty, and returns the bytes that came out.
 #[track_caller]
 fn deliver(outbox: &mut Outbox, reader: &PipeReader, writer: &PipeWriter) -> Vec<u8> {
     let mut arrived = Vec::new();
-    // Each turn moves a page at the least.
+    // Each turn moves at least a page.
     for _turn in 0..=outbox.len() / page() + 1 {
         let flushed = flush(outbox, reader, writer).unwrap();
         arrived.extend(empty(reader));
@@ -46,32 +46,36 @@ fn counts(outbox: &Outbox, wanted: usize, when: &str) {
     assert_eq!(
         (outbox.len(), outbox.is_empty(), outbox.wants_write()),
         (wanted, wanted == 0, wanted != 0),
-        "{when}, (len, is_empty, wants_write) is wrong: what counts is bytes that were pushed and not yet taken"
+        "{when}, (len, is_empty, wants_write) is wrong. Count the bytes that were pushed but not yet written"
     );
 }
 
 #[test]
-fn what_fits_is_written_and_gone() {
+fn bytes_that_fit_are_written_and_dequeued() {
     let (reader, writer) = a_small_pipe();
     let mut outbox = Outbox::new(1000);
     counts(&outbox, 0, "at the start");
     assert_eq!(
         outbox.flush(&writer),
         Ok(Flushed::Empty),
-        "nothing is queued, so there is nothing to wait for"
+        "the queue is empty, so `flush` should return Empty without a write"
     );
     for piece in ["bytes ", "in ", "order"] {
         outbox.push(piece).unwrap();
     }
     counts(&outbox, 14, "after pushing 14 bytes");
-    assert_eq!(outbox.room(), 986, "14 of 1000 bytes are queued");
+    assert_eq!(outbox.room(), 986, "14 bytes are queued, and the limit is 1000");
     assert_eq!(flush(&mut outbox, &reader, &writer), Ok(Flushed::Empty), "the pipe has room for everything");
     counts(&outbox, 0, "after a flush that wrote everything");
-    same_bytes(&empty(&reader), b"bytes in order", "first pushed, first out");
+    same_bytes(
+        &empty(&reader),
+        b"bytes in order",
+        "bytes should be written in the order in which they were pushed",
+    );
 }
 
 #[test]
-fn a_full_pipe_is_no_error() {
+fn a_full_pipe_would_block() {
     let (reader, writer) = a_small_pipe();
     let before = fill(&writer);
     let mut outbox = Outbox::new(1000);
@@ -79,15 +83,19 @@ fn a_full_pipe_is_no_error() {
     assert_eq!(
         flush(&mut outbox, &reader, &writer),
         Ok(Flushed::WouldBlock),
-        "the pipe is full, which is what an outbox is for: EAGAIN is an answer, not an error"
+        "the pipe is full, and an outbox exists for this case. EAGAIN is a normal result: return WouldBlock"
     );
     counts(&outbox, 5, "after a flush into a full pipe");
-    same_bytes(&empty(&reader), &before, "a flush into a full pipe writes nothing");
-    same_bytes(&deliver(&mut outbox, &reader, &writer), b"waits", "what did not fit goes the next time");
+    same_bytes(&empty(&reader), &before, "a flush into a full pipe should not change the pipe");
+    same_bytes(
+        &deliver(&mut outbox, &reader, &writer),
+        b"waits",
+        "the next flush should write the queued bytes",
+    );
 }
 
 #[test]
-fn a_partial_write_goes_on_where_it_stopped() {
+fn a_partial_write_continues_where_it_stopped() {
     let (reader, writer) = a_small_pipe();
     let bytes = stream(3 * page() + 100);
     let mut outbox = Outbox::new(bytes.len());
@@ -95,7 +103,7 @@ fn a_partial_write_goes_on_where_it_stopped() {
     assert_eq!(
         flush(&mut outbox, &reader, &writer),
         Ok(Flushed::WouldBlock),
-        "a pipe of {} bytes was offered {}. What it takes must not go again, and what it left must not be lost",
+        "`flush` wrote a part of {1} bytes into a pipe of {0}. It must not write that part again, and must keep the rest",
         page(),
         bytes.len()
     );
@@ -104,13 +112,13 @@ fn a_partial_write_goes_on_where_it_stopped() {
     same_bytes(
         &arrived,
         &bytes,
-        "a write may take a part. What it took must not go again, and what it left must not be lost",
+        "after a partial write, `flush` must not write that part again, and must not drop the rest",
     );
     counts(&outbox, 0, "after everything was read");
 }
 
 #[test]
-fn a_write_may_stop_in_the_middle_of_any_chunk() {
+fn a_write_may_stop_inside_any_chunk() {
     let page = page();
     let bytes = stream(4 * page);
     // Where the chunks end: within the first page, on its end, beyond it.
@@ -133,13 +141,13 @@ fn a_write_may_stop_in_the_middle_of_any_chunk() {
         same_bytes(
             &deliver(&mut outbox, &reader, &writer),
             &bytes,
-            "a write of several chunks may end inside one: what is left of it comes first the next time",
+            "a write of several chunks can end inside one. The rest of that chunk must be written first in the next flush",
         );
     }
 }
 
 #[test]
-fn what_is_pushed_later_comes_later() {
+fn a_later_push_is_written_later() {
     let (reader, writer) = a_small_pipe();
     let first = page() + 900;
     let bytes = stream(first + 1000);
@@ -150,12 +158,12 @@ fn what_is_pushed_later_comes_later() {
     same_bytes(
         &deliver(&mut outbox, &reader, &writer),
         &bytes,
-        "what a write left goes before what came after",
+        "the rest of a partial write must be written before later pushes",
     );
 }
 
 #[test]
-fn a_reader_that_went_away_is_an_error() {
+fn a_closed_read_end_is_epipe() {
     let _held = no_child_is_born();
     let (reader, writer) = a_small_pipe();
     drop(reader);
@@ -165,34 +173,38 @@ fn a_reader_that_went_away_is_an_error() {
     let result = outbox.flush(&writer);
     assert!(
         result.is_err(),
-        "nobody can ever read it, and the caller hears {result:?}: EPIPE says that the connection is to be closed"
+        "the read end is closed, and `flush` returned {result:?}. Return EPIPE, so that the caller closes the connection"
     );
-    let (errno, text) = refused("a pipe without a reader", result);
+    let (errno, text) = refused("a flush into a pipe without a reader", result);
     assert_eq!(errno, Errno::EPIPE, "{text}");
     counts(&outbox, 8, "after an error");
     let again = outbox.flush(&writer).map_err(|error| error.errno);
-    assert_eq!(again, Err(Errno::EPIPE), "what was not taken stays queued, and the error stays the same");
+    assert_eq!(
+        again,
+        Err(Errno::EPIPE),
+        "the bytes are still queued, so the next flush should return the same error"
+    );
 }
 
 #[test]
-fn an_error_after_a_part_keeps_the_count() {
+fn an_error_after_a_partial_write_keeps_the_rest() {
     let _held = no_child_is_born();
     let (reader, writer) = a_small_pipe();
     let mut outbox = Outbox::new(page() + 7);
     outbox.push(stream(page() + 7)).unwrap();
     flush(&mut outbox, &reader, &writer).unwrap();
     drop(reader);
-    let (errno, text) = refused("a pipe without a reader", outbox.flush(&writer));
+    let (errno, text) = refused("a flush into a pipe without a reader", outbox.flush(&writer));
     assert_eq!(errno, Errno::EPIPE, "{text}");
-    counts(&outbox, 7, "after one page was taken and then nobody was left to read");
-    let (errno, text) = refused("what is not open", outbox.flush(not_open()));
+    counts(&outbox, 7, "after a write of one page, and then an EPIPE");
+    let (errno, text) = refused("a flush into a descriptor that is not open", outbox.flush(not_open()));
     assert_eq!(errno, Errno::EBADF, "{text}");
-    assert!(text.contains(&i32::MAX.to_string()), "the message does not say which descriptor: {text}");
+    assert!(text.contains(&i32::MAX.to_string()), "the error does not name the descriptor: {text}");
 }
 
 #[test]
-fn several_chunks_go_in_one_call() {
-    // In a socket that keeps messages apart, each write is a message.
+fn several_chunks_are_written_in_one_call() {
+    // In a SOCK_SEQPACKET socket, each write is a message.
     let (ours, theirs) =
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_NONBLOCK).unwrap();
     let mut outbox = Outbox::new(1000);
@@ -205,14 +217,14 @@ fn several_chunks_go_in_one_call() {
     let first = String::from_utf8_lossy(&first[..length]);
     assert!(
         first == "five chunks and one call",
-        "the first write was «{first}», and not all that was queued: one system call a chunk, where writev takes \
-         several in order"
+        "the first write wrote only “{first}”. Instead of one system call per chunk, pass several chunks to writev, in \
+         order"
     );
 }
 
 #[test]
-fn more_chunks_than_one_call_takes() {
-    // A file takes everything at once, however much it is.
+fn more_chunks_than_iov_max_are_written() {
+    // A file takes everything in one write, and never returns EAGAIN.
     for size in [1, 5000] {
         let bytes = stream(2500 * size);
         let mut file = File::from(memfd_create("out", MFdFlags::MFD_CLOEXEC).unwrap());
@@ -223,53 +235,57 @@ fn more_chunks_than_one_call_takes() {
         let result = outbox.flush(&file);
         assert!(
             result.as_ref().map_err(|error| error.errno) != Err(Errno::EINVAL),
-            "2500 chunks were queued, and the kernel said {result:?}: writev takes IOV_MAX slices and no more, \
-             which is 1024 here"
+            "2500 chunks were queued, and `flush` returned {result:?}. writev takes at most IOV_MAX slices, which is 1024"
         );
         assert_eq!(
             result,
             Ok(Flushed::Empty),
-            "2500 chunks were queued and {} bytes are left, though a file never says EAGAIN: flush ends when nothing \
-             is left, or when the kernel says so",
+            "2500 chunks were queued, and {} bytes are left, although a file never returns EAGAIN. `flush` should continue \
+             until the queue is empty or a write returns EAGAIN",
             outbox.len()
         );
         counts(&outbox, 0, "after everything was written");
         let mut arrived = Vec::new();
         file.rewind().unwrap();
         file.read_to_end(&mut arrived).unwrap();
-        same_bytes(&arrived, &bytes, "call after call, in order");
+        same_bytes(&arrived, &bytes, "the calls should write the chunks in order");
     }
 }
 
 #[test]
-fn the_limit_is_kept_and_the_bytes_come_back() {
+fn a_push_over_the_limit_returns_the_bytes() {
     let mut outbox = Outbox::new(10);
     outbox.push("1234567").unwrap();
     let over = outbox.push("8901");
     assert!(
         over.is_err(),
-        "7 of 10 bytes were queued, and 4 more were taken: a slow reader eats all the memory"
+        "7 bytes were queued, the limit is 10, and `push` accepted 4 more. Without the limit, a slow reader lets the queue \
+         use all the memory"
     );
     let wanted = Full { bytes: b"8901".to_vec(), room: 3, limit: 10 };
-    assert_eq!(over, Err(wanted), "a push that does not fit gives everything back, and says what would fit");
+    assert_eq!(
+        over,
+        Err(wanted),
+        "a push that does not fit should return all the bytes, the room and the limit"
+    );
     counts(&outbox, 7, "after a push that did not fit");
     outbox.push("890").unwrap();
     counts(&outbox, 10, "filled to the limit");
-    assert_eq!(outbox.push("x").map_err(|full| full.room), Err(0), "there is room for nothing");
+    assert_eq!(outbox.push("x").map_err(|full| full.room), Err(0), "the outbox is full, so there is no room");
     assert_eq!(Outbox::new(0).push("x").map_err(|full| full.room), Err(0), "a limit of 0 holds nothing");
     let huge = Outbox::new(10).push(vec![7; 11]).unwrap_err();
     assert!(
         huge.bytes.len() > huge.limit,
-        "this one will never fit, and the error has what it takes to see that"
+        "a push of 11 bytes never fits into 10, and the error should contain both numbers"
     );
 
     let (reader, writer) = a_small_pipe();
     flush(&mut outbox, &reader, &writer).unwrap();
-    same_bytes(&empty(&reader), b"1234567890", "what was refused must not come out");
+    same_bytes(&empty(&reader), b"1234567890", "`flush` must not write the bytes of a refused push");
 }
 
 #[test]
-fn what_was_taken_makes_room() {
+fn written_bytes_make_room() {
     let (reader, writer) = a_small_pipe();
     let page = page();
     let bytes = stream(2 * page + 50);
@@ -280,90 +296,90 @@ fn what_was_taken_makes_room() {
     assert_eq!(
         outbox.room(),
         page,
-        "one page was taken, in the middle of a chunk, and there is room for one more"
+        "a write took one page, the front of a chunk, so there should be room for one page"
     );
     outbox.push(&bytes[page + 50..]).unwrap();
     counts(&outbox, page + 50, "filled to the limit again");
     let mut arrived = empty(&reader);
     arrived.extend(deliver(&mut outbox, &reader, &writer));
-    same_bytes(&arrived, &bytes, "what came before the room and what came after it");
+    same_bytes(&arrived, &bytes, "the bytes of both pushes should come out in order");
 }
 
 #[test]
-fn a_push_of_nothing_changes_nothing() {
+fn an_empty_push_changes_nothing() {
     let (reader, writer) = a_small_pipe();
     let mut outbox = Outbox::new(5);
     outbox.push("").unwrap();
-    counts(&outbox, 0, "after a push of no bytes");
-    assert_eq!(flush(&mut outbox, &reader, &writer), Ok(Flushed::Empty), "no bytes are queued");
+    counts(&outbox, 0, "after an empty push");
+    assert_eq!(flush(&mut outbox, &reader, &writer), Ok(Flushed::Empty), "the queue is empty");
     for piece in ["", "a", "", "", "bcde", ""] {
-        assert_eq!(outbox.push(piece), Ok(()), "no bytes always fit, and these five do");
+        assert_eq!(outbox.push(piece), Ok(()), "an empty push always fits, and so do these five bytes");
     }
-    counts(&outbox, 5, "after five bytes and four times none");
+    counts(&outbox, 5, "after pushes of five bytes in all, and four empty pushes");
     assert_eq!(
         flush(&mut outbox, &reader, &writer),
         Ok(Flushed::Empty),
-        "an empty chunk must not look like a write that took nothing"
+        "`flush` must not take an empty chunk for a write that returned 0. Do not queue empty pushes"
     );
-    same_bytes(&empty(&reader), b"abcde", "five bytes were pushed");
+    same_bytes(&empty(&reader), b"abcde", "five bytes were pushed, in order");
 }
 
 #[test]
-fn an_interrupted_write_is_tried_again() {
+fn an_interrupted_write_is_retried() {
     for kernel in ["write:1=EINTR", "write:1=EINTR,write:2=EINTR,write:3=EINTR"] {
         let Some(answer) = traced(kernel, &["outbox", "all ", "of it"]) else { return };
         assert_eq!(
             (answer.line("result"), answer.line("left"), answer.line("arrived")),
             ("Ok Empty", "0", "all of it"),
-            "{kernel}: a signal came before anything was written. EINTR says try again, now"
+            "{kernel}: a signal interrupted a write before any byte was written. EINTR means: retry at once"
         );
     }
 }
 
 #[test]
-fn a_write_that_takes_nothing_is_not_tried_for_ever() {
-    // The kernel promises no such thing, and forbids none: a driver may do it.
+fn a_write_of_zero_bytes_is_eio() {
+    // No kernel code is known to do this, but write(2) does not forbid it, and a driver might.
     let always: Vec<String> = (1..=3000).map(|turn| format!("write:{turn}=0")).collect();
     let Some(answer) = traced(&always.join(","), &["outbox", "stuck"]) else { return };
     assert!(
         !endless(&answer),
-        "write took nothing and gave no reason, and flush called it {} times: it would go on for ever",
+        "write returned 0, and `flush` called it {} times without end. Return EIO instead of retrying",
         answer.lines("call").count()
     );
     let result = answer.line("result");
     assert!(
         result.starts_with("Err "),
-        "write took nothing and gave no reason, and flush says {result}: the poller says that it can be written to, so \
-         «would block» goes round in circles too"
+        "write returned 0, and `flush` returned {result}. The poller reports the descriptor as writable, so after \
+         WouldBlock the loop would spin. Return EIO"
     );
-    assert_eq!(answer.line("left"), "5", "nothing was taken");
+    assert_eq!(answer.line("left"), "5", "no byte was written, so all five should still be queued");
 }
 
 #[test]
-fn a_full_pipe_is_asked_once_a_flush() {
+fn a_flush_into_a_full_pipe_writes_once() {
     let Some(answer) = traced("as-it-is", &["outbox-into-a-full-pipe", "waits"]) else { return };
     let writes = answer.lines("call").filter(|call| call.starts_with("write ")).count();
     assert!(
         !endless(&answer),
-        "the pipe was full, and flush called write {writes} times, until it was stopped: a busy loop. EAGAIN means: \
-         come back when the poller says that there is room"
+        "the pipe was full, and `flush` called write {writes} times in a busy loop, until the tracer stopped it. After \
+         EAGAIN, return WouldBlock, and flush again when the poller reports that there is room"
     );
     assert_eq!(answer.line("result"), "Ok WouldBlock");
-    assert_eq!(writes, 1, "one EAGAIN is answer enough; the calls: {:?}", answer.0);
+    assert_eq!(writes, 1, "after one EAGAIN, `flush` should stop. The calls: {:?}", answer.0);
 }
 
-/// Random pushes, flushes and reads against a count of bytes: what comes out is what was accepted, in order,
-/// and every number is right at every step. A failure prints its seed; `ARBTEST_SEED=0x…` with the test runs
-/// that case alone.
+/// Random pushes, flushes and reads, compared with a count of bytes: the bytes that come out are those that were
+/// accepted, in order, and every number is right after every step. A failure prints its seed; `ARBTEST_SEED=0x…` with
+/// the test runs that case alone.
 #[test]
-fn it_agrees_with_a_model() {
+fn the_outbox_agrees_with_a_model() {
     let all = stream(1 << 21);
     arbtest(|u| {
         let (reader, writer) = a_small_pipe();
         let limit = *u.choose(&[0, 1, 100, 4095, 5000, 20_000, 100_000])?;
         let mut case = Case { all: &all, pushed: 0, arrived: 0, outbox: Outbox::new(limit), limit };
         comes_back(
-            "the pipe is full, and that is no reason to go round",
+            "the pipe is full. Return WouldBlock instead of retrying",
             || drop(empty(&reader)),
             || {
                 while !u.is_empty() {
@@ -375,7 +391,7 @@ fn it_agrees_with_a_model() {
                     }
                     case.check(&reader);
                 }
-                // Each turn moves at least one byte; the model says how many there are.
+                // Each turn moves at least one byte, and the model says how many are left.
                 for _turn in 0..=case.outbox.len() {
                     if case.outbox.is_empty() {
                         break;
@@ -388,20 +404,20 @@ fn it_agrees_with_a_model() {
                 arbitrary::Result::Ok(())
             },
         )?;
-        assert_eq!(case.arrived, case.pushed, "what was accepted comes out, all of it and once");
+        assert_eq!(case.arrived, case.pushed, "every accepted byte should come out exactly once");
         Ok(())
     })
     .size_max(4096)
     .budget_ms(200);
 }
 
-/// An outbox, and what is known of it.
+/// An outbox, and the model of it: two positions in a stream.
 struct Case<'a> {
-    /// The stream of which the pushes are parts, one after the other.
+    /// The stream. Each push is the next part of it.
     all: &'a [u8],
-    /// How far into it: all that was accepted.
+    /// How many bytes of the stream the outbox has accepted.
     pushed: usize,
-    /// And how far its reader has come.
+    /// How many bytes of the stream the reader has read.
     arrived: usize,
     outbox: Outbox,
     limit: usize,
@@ -414,15 +430,25 @@ impl Case<'_> {
         let fits = before + bytes.len() <= self.limit;
         match self.outbox.push(bytes) {
             Ok(()) => {
-                assert!(fits, "{before} of {} were queued, and {} more were taken", self.limit, bytes.len());
+                assert!(
+                    fits,
+                    "{before} bytes were queued, the limit is {}, and `push` accepted {} more",
+                    self.limit,
+                    bytes.len()
+                );
                 self.pushed += bytes.len();
             }
             Err(full) => {
-                assert!(!fits, "{before} of {} were queued, and {} were refused", self.limit, bytes.len());
+                assert!(
+                    !fits,
+                    "{before} bytes were queued, the limit is {}, and `push` refused {} more",
+                    self.limit,
+                    bytes.len()
+                );
                 assert_eq!(
                     (&full.bytes[..], full.room),
                     (bytes, self.limit - before),
-                    "what a full one gives back"
+                    "`Full` should contain the bytes and the room"
                 );
             }
         }
@@ -432,22 +458,22 @@ impl Case<'_> {
         let before = waiting(reader);
         let flushed = self.outbox.flush(writer).unwrap();
         match flushed {
-            Flushed::Empty => assert_eq!(self.outbox.len(), 0, "it says that everything is gone"),
+            Flushed::Empty => assert_eq!(self.outbox.len(), 0, "`flush` returned Empty"),
             Flushed::WouldBlock => {
-                assert_ne!(self.outbox.len(), 0, "it says that something is left");
-                assert_ne!(waiting(reader), 0, "the pipe is empty, and it says that there was no room");
+                assert_ne!(self.outbox.len(), 0, "`flush` returned WouldBlock with an empty queue");
+                assert_ne!(waiting(reader), 0, "`flush` returned WouldBlock, and the pipe is empty");
             }
         }
-        assert!(waiting(reader) >= before, "nobody read meanwhile");
+        assert!(waiting(reader) >= before, "a flush removed bytes from the pipe");
     }
 
     fn read(&mut self, mut reader: &PipeReader, most: usize) {
         let mut bytes = vec![0; most];
-        // Nothing there is no failure.
+        // An empty pipe is fine.
         let length = reader.read(&mut bytes).unwrap_or(0);
         let wanted = &self.all[self.arrived..];
         let meaning =
-            format!("of {} bytes read before, all were right. First pushed, first out", self.arrived);
+            format!("the {} bytes before these were right. Bytes should come out in order", self.arrived);
         same_bytes(&bytes[..length], &wanted[..length], &meaning);
         self.arrived += length;
     }
@@ -458,13 +484,13 @@ impl Case<'_> {
         assert_eq!(
             len + elsewhere,
             self.pushed,
-            "{} bytes were accepted, {} were read, {} are in the pipe, and `len` says {len}",
+            "{} bytes were accepted, {} were read, {} are in the pipe, and `len` returned {len}",
             self.pushed,
             self.arrived,
             waiting(reader.as_fd())
         );
-        assert!(len <= self.limit, "{len} bytes are queued where {} is the limit", self.limit);
-        counts(&self.outbox, len, "at some point");
-        assert_eq!(self.outbox.room(), self.limit - len, "`room` is what is left of the limit");
+        assert!(len <= self.limit, "{len} bytes are queued, and the limit is {}", self.limit);
+        counts(&self.outbox, len, "after a step of the model");
+        assert_eq!(self.outbox.room(), self.limit - len, "`room` should be the limit less `len`");
     }
 }

@@ -1,4 +1,5 @@
-//! Exercise `nonblocking/pipe`: what the kernel must show.
+//! Tests of the exercise `nonblocking/pipe`. Each looks at the pipe through `/proc` and fcntl, or at the calls that
+//! made it.
 
 mod support;
 
@@ -10,15 +11,17 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::{O_ACCMODE, O_RDONLY, O_WRONLY};
 use nonblocking::pipe;
-use support::{a_pipe, ask, empty, fill, held, info, name, not_open, page, refused, same_bytes, traced};
+use support::{
+    a_pipe, ask, empty, fill, info, kernel_capacity, name, not_open, page, refused, same_bytes, traced,
+};
 
 #[test]
 fn neither_end_blocks() {
     let (reader, writer) = pipe::pipe().unwrap();
-    for (which, end) in [("reading", reader.as_fd()), ("writing", writer.as_fd())] {
+    for (which, end) in [("read", reader.as_fd()), ("write", writer.as_fd())] {
         assert!(
             info(end).nonblocking(),
-            "the {which} end, {}, blocks. The two ends are two open file descriptions, each with flags of its own",
+            "the {which} end, {}, blocks. The two ends are two open file descriptions, each with its own flags",
             name(end)
         );
     }
@@ -27,47 +30,48 @@ fn neither_end_blocks() {
 #[test]
 fn both_ends_are_close_on_exec() {
     let (reader, writer) = pipe::pipe().unwrap();
-    for (which, end) in [("reading", reader.as_fd()), ("writing", writer.as_fd())] {
+    for (which, end) in [("read", reader.as_fd()), ("write", writer.as_fd())] {
         assert!(
-            info(end).marked,
-            "the {which} end, {}, is not close-on-exec: every program started from now on has it too, and a reader \
-             does not see the end while somebody has the writing end",
+            info(end).cloexec,
+            "the {which} end, {}, is not close-on-exec, so every program that is started from now on inherits it. While \
+             such a program has the write end open, the reader never sees end of file",
             name(end)
         );
     }
 }
 
 #[test]
-fn one_call_makes_it_all() {
+fn one_call_sets_both_flags() {
     let Some(answer) = traced("as-it-is", &["pipe"]) else { return };
     let calls: Vec<&str> = answer.lines("call").collect();
     let made = calls.iter().find(|call| call.starts_with("pipe"));
-    let made = made.unwrap_or_else(|| panic!("no pipe was made. The calls: {calls:?}"));
+    let made = made.unwrap_or_else(|| panic!("`pipe` made no pipe. Its calls: {calls:?}"));
     assert!(
-        !made.contains(" unmarked "),
-        "a race: `{made}` made the ends, and one moment later another thread may fork and exec, whose program keeps \
-         them. pipe2 with O_CLOEXEC marks them in the call that makes them. The calls: {calls:?}"
+        !made.contains(" no-cloexec "),
+        "`pipe` has a race: `{made}` made the ends without close-on-exec. If another thread forks and execs right after \
+         it, its program inherits both ends. Use pipe2 with O_CLOEXEC, which sets the flag in the same call. The calls: \
+         {calls:?}"
     );
     assert!(
         calls.len() == 1,
-        "{} calls where one does: pipe2 takes O_NONBLOCK beside O_CLOEXEC. The calls: {calls:?}",
+        "`pipe` made {} calls instead of one. pipe2 takes O_NONBLOCK and O_CLOEXEC together. The calls: {calls:?}",
         calls.len()
     );
 }
 
 #[test]
-fn the_reader_comes_first_and_bytes_flow() {
+fn the_read_end_comes_first_and_bytes_flow() {
     let (reader, writer) = pipe::pipe().unwrap();
     let modes = [info(&reader).flags.bits() & O_ACCMODE, info(&writer).flags.bits() & O_ACCMODE];
     assert_eq!(
         modes,
         [O_RDONLY, O_WRONLY],
-        "the pair is (reader, writer); here the access modes are {modes:?}, where {O_RDONLY} is for reading and \
-         {O_WRONLY} for writing"
+        "`pipe` should return (read end, write end), and the access modes of the pair are {modes:?}, where {O_RDONLY} \
+         means O_RDONLY and {O_WRONLY} means O_WRONLY"
     );
     assert!(
         !info(&writer).flags.contains(OFlag::O_DIRECT),
-        "{} carries packets, not a stream of bytes: O_DIRECT was not asked for",
+        "{} has O_DIRECT, so it carries packets instead of a stream of bytes. Set only O_NONBLOCK and O_CLOEXEC",
         name(&writer)
     );
     let mut writer = File::from(writer);
@@ -76,23 +80,23 @@ fn the_reader_comes_first_and_bytes_flow() {
     same_bytes(
         &empty(File::from(reader)),
         b"one pipe",
-        "what goes in at the second end comes out of the first",
+        "bytes that are written to the second end should come out of the first",
     );
 }
 
 #[test]
-fn where_no_number_is_left_there_is_an_error() {
+fn running_out_of_descriptors_is_an_error() {
     let answer = ask(&["pipe-without-numbers"]);
     let result = answer.line("result");
     assert!(
         result.starts_with("Err EMFILE "),
-        "every number was taken, and `pipe` says {result}: the kernel's EMFILE is for the caller"
+        "the process had no free descriptor, and `pipe` returned {result}. Return the kernel's EMFILE to the caller"
     );
 }
 
 #[test]
-fn capacity_is_what_the_kernel_says() {
-    // A new pipe first. It holds 64 KiB as a rule, and two pages where its user has very many pipes.
+fn capacity_agrees_with_the_kernel() {
+    // First a new pipe: its capacity is usually 64 KiB, and two pages if its user has very many pipes.
     for pages in [None, Some(2), Some(1)] {
         let (reader, writer) = a_pipe(OFlag::O_NONBLOCK, true);
         if let Some(pages) = pages {
@@ -101,8 +105,9 @@ fn capacity_is_what_the_kernel_says() {
         for end in [reader.as_fd(), writer.as_fd()] {
             assert_eq!(
                 pipe::capacity(end).unwrap(),
-                held(end),
-                "`capacity` of {}: F_GETPIPE_SZ says how much it holds now, no constant does",
+                kernel_capacity(end),
+                "`capacity` of {} is wrong. It can change at any time, so ask the kernel with F_GETPIPE_SZ instead of \
+                 returning a constant",
                 name(end)
             );
         }
@@ -110,60 +115,61 @@ fn capacity_is_what_the_kernel_says() {
 }
 
 #[test]
-fn set_capacity_answers_with_what_it_became() {
+fn set_capacity_returns_the_new_capacity() {
     let page = page();
     for (asked, pages) in
         [(4 * page, 4), (3 * page, 4), (2 * page + 1, 4), (page + 1, 2), (page, 1), (1, 1), (0, 1)]
     {
         let (reader, writer) = a_pipe(OFlag::O_NONBLOCK, true);
-        if held(&reader) < 4 * page {
-            eprintln!("skipped: this user has so many pipes that new ones are too small to be made smaller");
+        if kernel_capacity(&reader) < 4 * page {
+            eprintln!("skipped: this user has so many pipes that a new one is too small to shrink");
             return;
         }
         let answer = pipe::set_capacity(&writer, asked).unwrap();
         assert_eq!(
-            held(&reader),
+            kernel_capacity(&reader),
             pages * page,
-            "{asked} bytes were asked for, and that many does {} hold now",
+            "after `set_capacity` with {asked} bytes, the kernel's capacity of {} is wrong",
             name(&reader)
         );
         assert_eq!(
             answer,
             pages * page,
-            "{asked} bytes were asked for, the kernel made it {}, a power of two of pages, and `set_capacity` says \
-             otherwise: what F_SETPIPE_SZ returns is the answer",
+            "the kernel rounded {asked} bytes up to {}, a power of two of pages, and `set_capacity` returned another number. \
+             Return the result of F_SETPIPE_SZ",
             pages * page
         );
     }
 }
 
 #[test]
-fn less_than_is_in_it_is_refused() {
+fn a_capacity_below_the_content_is_ebusy() {
     let (reader, writer) = a_pipe(OFlag::O_NONBLOCK, true);
     let written = fill(&writer);
-    let before = held(&reader);
-    let (errno, text) = refused("one page for a full pipe", pipe::set_capacity(&reader, page()));
-    assert_eq!(errno, Errno::EBUSY, "a full pipe cannot be made smaller: {text}");
+    let before = kernel_capacity(&reader);
+    let (errno, text) =
+        refused("a capacity of one page for a full pipe", pipe::set_capacity(&reader, page()));
+    assert_eq!(errno, Errno::EBUSY, "the kernel refuses to shrink a full pipe: {text}");
     says(&text, &reader, &page().to_string(), "less than is in it");
-    assert_eq!(held(&reader), before, "the kernel refused, and the capacity changed all the same");
-    same_bytes(&empty(&reader), &written, "what was in the pipe stays there");
+    assert_eq!(kernel_capacity(&reader), before, "`set_capacity` returned an error and changed the capacity");
+    same_bytes(&empty(&reader), &written, "the bytes in the pipe should stay there");
 }
 
-/// A message names the descriptor, the bytes asked for, and what the errno means here.
+/// Checks that an error names the descriptor, the requested bytes, and what the errno means for a pipe.
 #[track_caller]
 fn says(text: &str, fd: impl AsFd, bytes: &str, reason: &str) {
     let number = fd.as_fd().as_raw_fd();
     for part in [&format!("descriptor {number}"), bytes, reason] {
         assert!(
             text.contains(part),
-            "«{text}» does not say «{part}». An errno alone leaves its reader to guess: name the descriptor, the bytes \
-             asked for, and what it means for a pipe"
+            "the error “{text}” does not contain “{part}”. The errno alone is ambiguous: add the descriptor, the requested \
+             bytes, and what the errno means for a pipe"
         );
     }
 }
 
 #[test]
-fn an_ordinary_user_has_a_limit() {
+fn an_unprivileged_user_has_a_limit() {
     let answer = ask(&["capacity-above-the-limit"]);
     if let Some(why) = answer.lines("skipped").next() {
         eprintln!("skipped: {why}");
@@ -172,49 +178,61 @@ fn an_ordinary_user_has_a_limit() {
     let (asked, result) = (answer.line("asked"), answer.line("result"));
     assert!(
         result.starts_with("Err EPERM "),
-        "{asked} bytes are more than /proc/sys/fs/pipe-max-size, and `set_capacity` says {result}: the kernel answers \
-         EPERM, and does not give less instead"
+        "{asked} bytes are more than /proc/sys/fs/pipe-max-size, and `set_capacity` returned {result}. Return the kernel's \
+         EPERM instead of setting a smaller capacity"
     );
     for part in ["descriptor ", asked, "pipe-max-size"] {
-        assert!(result.contains(part), "«{result}» does not say «{part}»: «not permitted» by what?");
+        assert!(
+            result.contains(part),
+            "the error “{result}” does not contain “{part}”. Say which limit does not permit it"
+        );
     }
-    assert_eq!(answer.line("after"), answer.line("before"), "the kernel refused, and the capacity changed");
+    assert_eq!(
+        answer.line("after"),
+        answer.line("before"),
+        "`set_capacity` returned an error and changed the capacity"
+    );
 }
 
 #[test]
-fn what_no_pipe_can_hold_is_refused() {
-    // The kernel looks at 32 bits: 4 GiB and one page look like one page, and usize::MAX like all ones.
+fn a_capacity_above_2_gib_is_einval() {
+    // The kernel takes 32 bits: it would see 4 GiB and one page as one page, and usize::MAX as all ones.
     let four_gib = 1_usize << 32;
     for asked in [(1 << 31) + 1, four_gib - 1, four_gib, four_gib + page(), usize::MAX] {
         let (reader, _writer): (PipeReader, _) = a_pipe(OFlag::O_NONBLOCK, true);
-        let before = held(&reader);
+        let before = kernel_capacity(&reader);
         let result = pipe::set_capacity(&reader, asked);
         assert!(
             result.is_err(),
-            "{asked} bytes were asked for, and the answer is {result:?}: F_SETPIPE_SZ takes an `int`, so the upper half \
-             of the number was lost on the way"
+            "`set_capacity` with {asked} bytes returned {result:?}. F_SETPIPE_SZ takes an `int`, so the upper half of the \
+             number was lost: check the number before you cast it"
         );
-        let (errno, text) = refused("that", result);
-        assert_eq!(errno, Errno::EINVAL, "more than any pipe can hold: {text}");
+        let (errno, text) = refused("a capacity above 2 GiB", result);
+        assert_eq!(errno, Errno::EINVAL, "no pipe can hold that many bytes: {text}");
         says(&text, &reader, &asked.to_string(), "more than a pipe can hold");
-        assert_eq!(held(&reader), before, "an error, and the capacity changed all the same");
+        assert_eq!(
+            kernel_capacity(&reader),
+            before,
+            "`set_capacity` returned an error and changed the capacity"
+        );
     }
 }
 
 #[test]
-fn what_is_not_a_pipe_is_an_error_that_says_so() {
+fn the_error_says_that_a_file_is_not_a_pipe() {
     let file = File::open("/dev/null").unwrap();
     for fd in [file.as_fd(), not_open()] {
         let number = fd.as_raw_fd();
         for (what, (errno, text)) in [
-            ("capacity", refused("the capacity of what is no pipe", pipe::capacity(fd))),
-            ("set_capacity", refused("a capacity for what is no pipe", pipe::set_capacity(fd, 4096))),
+            ("capacity", refused("`capacity` of a file", pipe::capacity(fd))),
+            ("set_capacity", refused("`set_capacity` of a file", pipe::set_capacity(fd, 4096))),
         ] {
             assert_eq!(errno, Errno::EBADF, "`{what}`: {text}");
             let names = text.contains(&number.to_string()) && text.contains("not a pipe");
             assert!(
                 names,
-                "`{what}` on {}: «{text}». The kernel says EBADF for what is open and not a pipe, too: say so",
+                "`{what}` on {} returned “{text}”. The kernel returns EBADF also for an open file that is not a pipe; say so \
+                 in the error",
                 name(fd)
             );
         }

@@ -1,5 +1,4 @@
-//! What the tests share: the helper, the kernel's word on a descriptor, and a way out of calls that never come
-//! back.
+//! What the tests share: the helper, descriptors as the kernel shows them, and a rescue for calls that do not return.
 
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
@@ -24,26 +23,26 @@ mod helper;
 testing::helper!(helper::answer);
 
 nix::ioctl_read_bad!(
-    /// How many bytes are there to be read. See FIONREAD(2const).
+    /// Gets the number of bytes that can be read. See FIONREAD(2const).
     fionread,
     libc::FIONREAD,
     c_int
 );
 
-/// How long a call that must not block may take. Those that are right take microseconds.
+/// How long a call that must not block may take. A correct one takes microseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// And once one of this program did not come back: the others need not all wait as long.
+/// How long, after a call of this program hung: the other tests need not wait as long.
 const IMPATIENCE: Duration = Duration::from_millis(200);
 static HUNG: AtomicBool = AtomicBool::new(false);
 
-/// Have the helper run a scenario, in a process of its own.
+/// Lets the helper run a scenario, in a process of its own.
 #[track_caller]
 pub fn ask(scenario: &[&str]) -> Answer {
     running(scenario).ask()
 }
 
-/// The same, with something of ours as its standard input.
+/// Lets the helper run a scenario, with a descriptor of ours as its standard input.
 #[track_caller]
 pub fn ask_with(scenario: &[&str], stdin: Stdio) -> Answer {
     let mut helper = running(scenario);
@@ -51,7 +50,7 @@ pub fn ask_with(scenario: &[&str], stdin: Stdio) -> Answer {
     helper.ask()
 }
 
-/// The same, for a scenario that may end badly: then in words.
+/// Lets the helper run a scenario that may fail. The error describes how.
 pub fn try_ask(scenario: &[&str]) -> Result<Answer, String> {
     Ok(running(scenario).answer()?.expect("only the tracer is ever refused"))
 }
@@ -60,13 +59,13 @@ fn running(scenario: &[&str]) -> Helper {
     Helper::new(&[&["run"], scenario].concat())
 }
 
-/// Did a traced scenario make one call after the other, until it was stopped?
+/// Returns whether the tracer stopped the scenario because it made calls without end.
 pub fn endless(answer: &Answer) -> bool {
     answer.lines("endless").next().is_some()
 }
 
-/// Do something that must come back by itself. If it does not, `rescue` is called again and again until it
-/// does, so that the test can end, and the test fails.
+/// Does work that must return by itself. If it does not, this calls `rescue` until the work returns, and fails
+/// the test.
 #[track_caller]
 pub fn comes_back<T>(meaning: &str, mut rescue: impl FnMut() + Send, work: impl FnOnce() -> T) -> T {
     let (done, wait) = channel::<()>();
@@ -80,32 +79,32 @@ pub fn comes_back<T>(meaning: &str, mut rescue: impl FnMut() + Send, work: impl 
             }
             hung
         });
-        // Whether the work comes back or panics, `done` goes away, and with it the guard.
+        // If the work returns or panics, `done` is dropped, and the guard returns too.
         let (_done, result) = (done, work());
         drop(_done);
         (result, guard.join().expect("the guard does not panic"))
     });
-    assert!(!hung, "it did not come back within {patience:?}, until it was helped: {meaning}");
+    assert!(!hung, "the call did not return within {patience:?}, until the test freed it: {meaning}");
     result
 }
 
-/// One descriptor as /proc/self/fdinfo shows it.
+/// One descriptor, as `/proc/self/fdinfo` shows it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Info {
     /// The status flags and the access mode, without close-on-exec.
     pub flags: OFlag,
-    /// Is it close-on-exec?
-    pub marked: bool,
+    /// Whether it is close-on-exec.
+    pub cloexec: bool,
 }
 
 impl Info {
-    /// Is its open file description nonblocking?
+    /// Returns whether its open file description is nonblocking.
     pub fn nonblocking(&self) -> bool {
         self.flags.contains(OFlag::O_NONBLOCK)
     }
 }
 
-/// Status flags by the names that the manual has for them; nix calls O_NONBLOCK by its old name.
+/// Names status flags as the manual does; nix prints O_NONBLOCK as O_NDELAY.
 pub fn words(flags: OFlag) -> String {
     let named = [
         (OFlag::O_NONBLOCK, "O_NONBLOCK"),
@@ -118,7 +117,7 @@ pub fn words(flags: OFlag) -> String {
     if names.is_empty() { "no flags".into() } else { names.join(" | ") }
 }
 
-/// Ask the kernel about a descriptor, past the code under test.
+/// Asks the kernel about a descriptor, without the code under test.
 #[track_caller]
 pub fn info(fd: impl AsFd) -> Info {
     let number = fd.as_fd().as_raw_fd();
@@ -126,21 +125,21 @@ pub fn info(fd: impl AsFd) -> Info {
         fs::read_to_string(format!("/proc/self/fdinfo/{number}")).expect("an open descriptor is in fdinfo");
     let flags = text.lines().find_map(|line| line.strip_prefix("flags:")).expect("fdinfo has the line");
     let flags = i32::from_str_radix(flags.trim(), 8).expect("flags are octal");
-    Info { flags: OFlag::from_bits_retain(flags & !O_CLOEXEC), marked: flags & O_CLOEXEC != 0 }
+    Info { flags: OFlag::from_bits_retain(flags & !O_CLOEXEC), cloexec: flags & O_CLOEXEC != 0 }
 }
 
-/// `descriptor 7 (pipe:[8812])`.
+/// Names a descriptor for a message: `descriptor 7 (pipe:[8812])`.
 pub fn name(fd: impl AsFd) -> String {
     let number: RawFd = fd.as_fd().as_raw_fd();
     let target = fs::read_link(format!("/proc/self/fd/{number}")).map(|target| target.display().to_string());
     format!("descriptor {number} ({})", target.unwrap_or_else(|_| "not open".into()))
 }
 
-/// A pipe with these status flags on both ends, close-on-exec or not, past the code under test.
+/// Makes a pipe with these status flags on both ends, close-on-exec or not, without the code under test.
 #[track_caller]
-pub fn a_pipe(flags: OFlag, marked: bool) -> (PipeReader, PipeWriter) {
+pub fn a_pipe(flags: OFlag, cloexec: bool) -> (PipeReader, PipeWriter) {
     let (reader, writer) = pipe().expect("a pipe can be made");
-    let mark = if marked { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
+    let mark = if cloexec { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
     for end in [reader.as_fd(), writer.as_fd()] {
         fcntl(end, FcntlArg::F_SETFL(flags)).expect("the descriptor is open");
         fcntl(end, FcntlArg::F_SETFD(mark)).expect("the descriptor is open");
@@ -148,42 +147,42 @@ pub fn a_pipe(flags: OFlag, marked: bool) -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// A nonblocking pipe that holds one page, which is the least that a pipe can hold.
+/// Makes a nonblocking pipe with a capacity of one page, the minimum.
 #[track_caller]
 pub fn a_small_pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = a_pipe(OFlag::O_NONBLOCK, true);
     fcntl(&writer, FcntlArg::F_SETPIPE_SZ(1)).expect("a pipe can be made smaller");
-    assert_eq!(held(&reader), page(), "one page was asked for");
+    assert_eq!(kernel_capacity(&reader), page(), "the kernel should set a capacity of one page");
     (reader, writer)
 }
 
-/// How many bytes a pipe can hold, in the kernel's own word.
+/// Returns a pipe's capacity, in bytes, without the code under test.
 #[track_caller]
-pub fn held(fd: impl AsFd) -> usize {
+pub fn kernel_capacity(fd: impl AsFd) -> usize {
     let answer = fcntl(fd, FcntlArg::F_GETPIPE_SZ).expect("it is a pipe");
-    usize::try_from(answer).expect("a capacity is no negative number")
+    usize::try_from(answer).expect("a capacity is never negative")
 }
 
-/// The size of a page, in bytes.
+/// Returns the size of a page, in bytes.
 pub fn page() -> usize {
     let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().expect("every kernel says");
     usize::try_from(page).expect("a size")
 }
 
-/// How many bytes wait to be read.
+/// Returns how many bytes can be read now.
 #[track_caller]
 pub fn waiting(fd: impl AsFd) -> usize {
     let mut bytes = 0;
-    // SAFETY: the pointer is to an `int` of ours, which is what FIONREAD writes.
+    // SAFETY: FIONREAD writes an `int`, and the pointer is to a local one.
     unsafe { fionread(fd.as_fd().as_raw_fd(), &raw mut bytes) }.expect("a pipe or a socket can be asked");
     usize::try_from(bytes).expect("it is a count")
 }
 
-/// Write until there is no room; give what was written. The bytes are those of [`stream`].
+/// Fills a pipe with the bytes of [`stream`], and returns them.
 #[track_caller]
 pub fn fill(writer: &PipeWriter) -> Vec<u8> {
     assert!(info(writer).nonblocking(), "only a nonblocking pipe can be filled");
-    let bytes = stream(held(writer) + 1);
+    let bytes = stream(kernel_capacity(writer) + 1);
     let mut written = 0;
     loop {
         match (&*writer).write(&bytes[written..]) {
@@ -193,22 +192,22 @@ pub fn fill(writer: &PipeWriter) -> Vec<u8> {
     }
 }
 
-/// Read whatever there is.
+/// Reads everything that is there.
 pub fn empty(mut reader: impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // The error says that there is nothing left now.
+    // The error is EAGAIN: the pipe is empty now.
     let _ = reader.read_to_end(&mut bytes);
     bytes
 }
 
-/// Bytes in which no stretch of eight or more occurs twice, so that a byte that is lost, doubled or out of order
-/// shows. Eight bytes are made at a time, because a test that fills megabytes one by one would take longer than
-/// everything else.
+/// Makes pseudorandom bytes, so that a test sees bytes that are lost, repeated or out of order.
+///
+/// It makes eight bytes at a time, because making megabytes one by one would take longer than the rest of the tests.
 pub fn stream(length: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(length + 8);
     let mut state = 0_u64;
     while bytes.len() < length {
-        // SplitMix64: each number between 0 and 2^64 comes once before any comes again.
+        // SplitMix64, which returns every 64-bit number once before it repeats any.
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -218,7 +217,7 @@ pub fn stream(length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Say where two streams differ first, instead of printing them.
+/// Compares two streams, and reports the first difference instead of printing both.
 #[track_caller]
 pub fn same_bytes(seen: &[u8], wanted: &[u8], meaning: &str) {
     if seen == wanted {
@@ -226,19 +225,19 @@ pub fn same_bytes(seen: &[u8], wanted: &[u8], meaning: &str) {
     }
     let at = seen.iter().zip(wanted).take_while(|(a, b)| a == b).count();
     panic!(
-        "{} bytes came out where {} went in, and they differ from byte {at} on: {meaning}",
+        "{} bytes came out instead of {}, and the first difference is at byte {at}: {meaning}",
         seen.len(),
         wanted.len()
     );
 }
 
-/// A number that is not open, since no process has it: /proc/sys/fs/nr_open is at most 2147483584.
+/// Returns a number that no process has open, because `/proc/sys/fs/nr_open` is at most 2147483584.
 pub fn not_open() -> BorrowedFd<'static> {
-    // SAFETY: nobody owns the number, so nobody's file is reached through it.
+    // SAFETY: the number is never open, so no file is reached through it.
     unsafe { BorrowedFd::borrow_raw(i32::MAX) }
 }
 
-/// Bytes wait in it, and behind them an error: ECONNRESET, since the peer went away with bytes unread.
+/// Makes a socket from which these bytes can be read, and then ECONNRESET, because the peer closed with unread bytes.
 #[track_caller]
 pub fn reset_behind(bytes: &[u8]) -> OwnedFd {
     let (mut ours, mut theirs) = std::os::unix::net::UnixStream::pair().expect("a pair can be made");
@@ -249,11 +248,11 @@ pub fn reset_behind(bytes: &[u8]) -> OwnedFd {
     ours.into()
 }
 
-/// The errno and the text of an error.
+/// Returns the errno and the text of an error. Panics on a success.
 #[track_caller]
 pub fn refused<T: std::fmt::Debug>(what: &str, result: nonblocking::Result<T>) -> (Errno, String) {
     match result {
-        Ok(value) => panic!("{what} was to be refused, and the answer is {value:?}"),
+        Ok(value) => panic!("{what} should be an error, and returned {value:?}"),
         Err(error) => (error.errno, error.to_string()),
     }
 }

@@ -1,16 +1,16 @@
-//! System calls in words: the ones that this crate is about, and nothing else.
+//! System calls in words: only the calls that this crate is about.
 
 use nix::libc;
 use testing::tracer::Call;
 
-/// Calls that do the same for us.
+/// A group of calls that a simulated kernel treats alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Read,
     Write,
 }
 
-/// Does it read or write?
+/// Returns the group of a call, if it reads or writes.
 pub fn kind(call: &Call) -> Option<Kind> {
     match call.name {
         "read" | "readv" | "preadv2" | "recvfrom" | "recvmsg" => Some(Kind::Read),
@@ -19,12 +19,12 @@ pub fn kind(call: &Call) -> Option<Kind> {
     }
 }
 
-/// `pipe2 nonblocking marked`, or nothing for a call that is about something else.
+/// Describes a call, for example `pipe2 nonblocking cloexec`. `None` for any other call.
 pub fn words(call: &Call) -> Option<String> {
     let [first, second, third, _] = call.args;
     Some(match call.name {
-        "pipe" => "pipe blocking unmarked".into(),
-        "pipe2" => format!("pipe2 {}", born(second)),
+        "pipe" => "pipe blocking no-cloexec".into(),
+        "pipe2" => format!("pipe2 {}", initial_flags(second)),
         "ioctl" if second == libc::FIONBIO => "ioctl(FIONBIO)".into(),
         "ioctl" if second == libc::FIOCLEX => "ioctl(FIOCLEX)".into(),
         "fcntl" => match second as i32 {
@@ -41,9 +41,9 @@ pub fn words(call: &Call) -> Option<String> {
     })
 }
 
-fn born(flags: u64) -> String {
+fn initial_flags(flags: u64) -> String {
     let has = |flag: i32| flags & flag as u64 != 0;
     let blocks = if has(libc::O_NONBLOCK) { "nonblocking" } else { "blocking" };
-    let marked = if has(libc::O_CLOEXEC) { "marked" } else { "unmarked" };
-    format!("{blocks} {marked}")
+    let cloexec = if has(libc::O_CLOEXEC) { "cloexec" } else { "no-cloexec" };
+    format!("{blocks} {cloexec}")
 }

@@ -1,11 +1,10 @@
-//! Which kernel a scenario meets, in the words of a test.
+//! The kernels that a scenario can run on, by the name that a test uses.
 //!
-//! `as-it-is`; `status-flag`, which has one more status flag than ours; or answers of our own, like
-//! `read:1=EINTR,read:3=EIO`: the first read and the third do nothing, and answer that. `write:1=0` is a
-//! write that takes nothing.
+//! `as-it-is` is the real one. `status-flag` has one more status flag. A list like `read:1=EINTR,read:3=EIO` lets the
+//! first and the third read fail with that errno and do nothing; `write:1=0` lets the first write return 0.
 //!
-//! A read from a nonblocking pipe is never interrupted on a real kernel, since it never sleeps; other
-//! nonblocking descriptors make no such promise. Here a test says which read is.
+//! A real kernel never interrupts a read from a nonblocking pipe, because that read never sleeps. Other nonblocking
+//! descriptors make no such promise, so here a test chooses the read that is interrupted.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -16,18 +15,18 @@ use super::calls::{self, Kind};
 /// A status flag that no kernel has yet.
 const STATUS_FLAG: i64 = 1 << 29;
 
-/// What is different about it.
+/// How the simulated kernel differs from the real one.
 #[derive(Default)]
 pub struct Kernel {
     status_flag: bool,
-    /// Which one of the reads or writes, counted from 1, and what it answers.
+    /// Which reads and writes to simulate, counted from 1, and their results.
     answers: Vec<(Kind, usize, i64)>,
-    /// How many there were so far.
+    /// The numbers of calls so far.
     reads: usize,
     writes: usize,
 }
 
-/// Nothing for words that mean nothing.
+/// Parses a kernel's name. `None` for an unknown name.
 pub fn parse(words: &str) -> Option<Kernel> {
     match words {
         "as-it-is" => Some(Kernel::default()),

@@ -1,8 +1,8 @@
-//! What this crate's tests have done in a process of its own: what a child does, limits and privileges, and
-//! kernels that are not at hand.
+//! The helper of this crate's tests: the test program once more, in a process of its own, with its own limits,
+//! privileges and kernel.
 //!
-//! `run SCENARIO …` calls into this crate; `traced KERNEL SCENARIO …` does so on a kernel that is played, and
-//! prints what was asked of it. Exit codes: as `testing` says.
+//! `run SCENARIO …` calls into this crate; `traced KERNEL SCENARIO …` does the same on a simulated kernel and prints
+//! the system calls. The exit codes are those of `testing`.
 
 use testing::tracer;
 
@@ -10,7 +10,7 @@ mod calls;
 mod kernel;
 mod scenarios;
 
-/// What the helper does, and its exit code.
+/// Does what the arguments say, and returns the exit code.
 pub fn answer(args: &[&str]) -> i32 {
     testing::ignore_sigpipe();
     match args {

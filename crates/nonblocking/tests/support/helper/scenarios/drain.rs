@@ -1,5 +1,5 @@
-//! `drain LIMIT open|closed PIECES…`: the pieces are in a pipe, whose other end is open or closed; drain it.
-//! `drain-without-end LIMIT`: drain what never ends.
+//! `drain LIMIT open|closed PIECES…`: drain a pipe that contains the pieces, with its write end open or closed.
+//! `drain-without-end LIMIT`: drain /dev/zero, which never ends.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,9 +8,9 @@ use nix::sys::resource::{Resource, setrlimit};
 use nonblocking::drain::drain;
 use testing::judged;
 
-use super::{in_words, print};
+use super::output::{in_words, print};
 
-/// In bytes: far more than this program needs, and soon reached by one that reads without end.
+/// The memory limit, in bytes: far more than this program needs, and soon reached if it reads without end.
 const MEMORY: u64 = 64 << 20;
 
 /// Prints `result …` and `read TEXT`.
@@ -31,7 +31,7 @@ pub fn from_a_pipe(limit: &str, end: &str, pieces: &[&str]) -> Result<(), String
     Ok(())
 }
 
-/// Prints `result …` and `length BYTES`. With the memory used up, the program is aborted.
+/// Prints `result …` and `length BYTES`. If the memory runs out, the program aborts.
 pub fn without_end(limit: &str) -> Result<(), String> {
     let limit = limit.parse().map_err(in_words)?;
     let source = File::open("/dev/zero").map_err(in_words)?;

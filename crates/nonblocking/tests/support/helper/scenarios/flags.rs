@@ -1,4 +1,4 @@
-//! `flags WHAT`: set or clear the flag of a pipe. `flags-of-stdin WHAT`: of what we were born with at 0.
+//! `flags WHAT`: set or clear the flag of a pipe. `flags-of-stdin WHAT`: of the inherited standard input.
 
 use std::os::fd::AsFd;
 
@@ -6,9 +6,9 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nonblocking::flags;
 use testing::judged;
 
-use super::{in_words, print};
+use super::output::{in_words, print};
 
-/// Starts from a pipe with `O_APPEND`, that has the flag if it is to be cleared.
+/// Starts from a pipe with `O_APPEND`, and with the flag if WHAT is `clear`.
 pub fn on_a_pipe(what: &str) -> Result<(), String> {
     let (reader, _writer) = std::io::pipe().map_err(in_words)?;
     let before = if what == "clear" { OFlag::O_APPEND | OFlag::O_NONBLOCK } else { OFlag::O_APPEND };

@@ -1,5 +1,5 @@
-//! `outbox PIECES…`: push the pieces, and flush them into a pipe that has room for all.
-//! `outbox-into-a-full-pipe PIECES…`: and into one that has room for none.
+//! `outbox PIECES…`: push the pieces, and flush them into an empty pipe.
+//! `outbox-into-a-full-pipe PIECES…`: push the pieces, and flush them into a full pipe.
 
 use std::io::{Read, Write};
 
@@ -7,9 +7,9 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nonblocking::outbox::Outbox;
 use testing::judged;
 
-use super::{in_words, print};
+use super::output::{in_words, print};
 
-/// Prints `result …`, `left BYTES`, and `arrived TEXT` if there was room.
+/// Prints `result …` and `left BYTES`, and `arrived TEXT` for an empty pipe.
 pub fn into_a_pipe(full: bool, pieces: &[&str]) -> Result<(), String> {
     let (mut reader, mut writer) = std::io::pipe().map_err(in_words)?;
     fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(in_words)?;

@@ -1,4 +1,4 @@
-//! Pipes where numbers are short, and where privileges are.
+//! Making pipes without free descriptors, and changing their capacity without privileges.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -8,17 +8,17 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use nonblocking::pipe;
 use testing::judged;
 
-use super::{in_words, print};
+use super::output::{in_words, print};
 
-/// Whoever has this may have pipes of any size. See capabilities(7).
+/// A process with this capability may make pipes of any size. See capabilities(7).
 const CAP_SYS_RESOURCE: u32 = 24;
 
-/// `pipe`: make one, for the tracer to see how.
+/// `pipe`: make one; the tracer prints the calls.
 pub fn made() -> Result<(), String> {
     judged(pipe::pipe).map(drop).map_err(in_words)
 }
 
-/// `pipe-without-numbers`: every number that may be used is used.
+/// `pipe-without-numbers`: make one while the process has no free descriptor.
 pub fn without_numbers() -> Result<(), String> {
     let next = File::open("/dev/null").map_err(in_words)?.as_raw_fd();
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(in_words)?;
@@ -27,13 +27,13 @@ pub fn without_numbers() -> Result<(), String> {
     Ok(())
 }
 
-/// `capacity-above-the-limit`: as an ordinary user, ask for one byte more than an ordinary user may have. Prints
-/// `asked BYTES`, `before BYTES`, `result …` and `after BYTES`; or `skipped WHY`.
+/// `capacity-above-the-limit`: as an unprivileged user, ask for one byte more than `pipe-max-size`. Prints
+/// `asked BYTES`, `before BYTES`, `result …` and `after BYTES`, or `skipped WHY`.
 pub fn above_the_limit() -> Result<(), String> {
     if Uid::effective().is_root() {
-        // The user that owns nothing, as every system has it.
+        // The user "nobody".
         let (uid, gid) = (Uid::from_raw(65534), Gid::from_raw(65534));
-        // In a container there may be no such user; what counts is looked at below.
+        // In a container this may fail. The check below looks at the capabilities themselves.
         let _ =
             setgroups(&[]).and_then(|()| setresgid(gid, gid, gid)).and_then(|()| setresuid(uid, uid, uid));
     }
@@ -41,20 +41,20 @@ pub fn above_the_limit() -> Result<(), String> {
     let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or("0").trim();
     let capabilities = u64::from_str_radix(capabilities, 16).map_err(in_words)?;
     if capabilities & (1 << CAP_SYS_RESOURCE) != 0 {
-        println!("skipped this user has CAP_SYS_RESOURCE, and keeps it");
+        println!("skipped this process cannot drop CAP_SYS_RESOURCE");
         return Ok(());
     }
     let most = fs::read_to_string("/proc/sys/fs/pipe-max-size").map_err(in_words)?;
     let most: usize = most.trim().parse().map_err(in_words)?;
     if most >= 1 << 30 {
-        println!("skipped an ordinary user may have pipes of {most} bytes here");
+        println!("skipped an unprivileged user may make pipes of {most} bytes here");
         return Ok(());
     }
     let (reader, _writer) = std::io::pipe().map_err(in_words)?;
-    let held = || nix::fcntl::fcntl(&reader, nix::fcntl::FcntlArg::F_GETPIPE_SZ).map_err(in_words);
+    let kernel_capacity = || nix::fcntl::fcntl(&reader, nix::fcntl::FcntlArg::F_GETPIPE_SZ).map_err(in_words);
     println!("asked {}", most + 1);
-    println!("before {}", held()?);
+    println!("before {}", kernel_capacity()?);
     print(&pipe::set_capacity(&reader, most + 1));
-    println!("after {}", held()?);
+    println!("after {}", kernel_capacity()?);
     Ok(())
 }
