@@ -13,7 +13,7 @@ use std::time::Instant;
 use cloexec::open::duplicate;
 use nix::errno::Errno;
 use nix::sys::socket::UnixAddr;
-use prefork::accept::{Acceptor, BATCH, Ended, Turn};
+use prefork::accept::{Acceptor, BATCH, Batch, StopReason};
 use support::net::{client, info, readable, unix, unix_listener};
 use support::{Answer, ask, traced};
 
@@ -45,7 +45,7 @@ fn acceptor(listener: OwnedFd) -> Acceptor {
 }
 
 #[track_caller]
-fn turn(acceptor: &mut Acceptor, connected: impl FnMut(OwnedFd)) -> Turn {
+fn turn(acceptor: &mut Acceptor, connected: impl FnMut(OwnedFd)) -> Batch {
     acceptor.accept(Instant::now(), connected).unwrap_or_else(|error| panic!("a turn failed: {error}"))
 }
 
@@ -73,14 +73,14 @@ fn who_is_queued_is_passed_on_in_order() {
         seen.push(byte[0]);
     });
     assert_eq!(seen, [0, 1, 2], "three clients came, in this order");
-    assert_eq!(done, Turn { accepted: 3, shed: None, ended: Ended::Empty });
+    assert_eq!(done, Batch { accepted: 3, shed: None, reason: StopReason::Empty });
 }
 
 #[test]
 fn nobody_there_is_no_error() {
     let (mut acceptor, ..) = queued(0);
     let done = turn(&mut acceptor, |_| panic!("nobody was there"));
-    assert_eq!(done, Turn { accepted: 0, shed: None, ended: Ended::Empty });
+    assert_eq!(done, Batch { accepted: 0, shed: None, reason: StopReason::Empty });
 }
 
 #[test]
@@ -129,13 +129,13 @@ fn a_turn_has_a_bound() {
     let mut acceptor = acceptor.with_batch(3);
     let first = turn(&mut acceptor, drop);
     assert_eq!(
-        (first.accepted, first.ended),
-        (3, Ended::Batch),
+        (first.accepted, first.reason),
+        (3, StopReason::Full),
         "five clients were queued, and three is the bound. Without one, clients that come as fast as they are \
          accepted keep the loop from everything else"
     );
     let second = turn(&mut acceptor, drop);
-    assert_eq!((second.accepted, second.ended), (2, Ended::Empty), "two were left for the next turn");
+    assert_eq!((second.accepted, second.reason), (2, StopReason::Empty), "two were left for the next turn");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn untold_the_bound_is_the_usual_one() {
     // Who hangs up at once stays queued.
     (0..BATCH + 1).for_each(|_| drop(client(&address)));
     let done = turn(&mut acceptor(listener), drop);
-    assert_eq!((done.accepted, done.ended), (BATCH, Ended::Batch), "the bound is BATCH, {BATCH}");
+    assert_eq!((done.accepted, done.reason), (BATCH, StopReason::Full), "the bound is BATCH, {BATCH}");
 }
 
 #[test]
@@ -153,8 +153,8 @@ fn a_bound_of_none_is_one() {
     let (acceptor, _, _clients) = queued(2);
     let done = turn(&mut acceptor.with_batch(0), drop);
     assert_eq!(
-        (done.accepted, done.ended),
-        (1, Ended::Batch),
+        (done.accepted, done.reason),
+        (1, StopReason::Full),
         "a turn that takes nobody leaves the listener ready, and whoever polls it comes back at once, for ever"
     );
 }
@@ -163,8 +163,12 @@ fn a_bound_of_none_is_one() {
 fn a_turn_that_is_full_and_an_empty_queue_are_told_apart() {
     let (acceptor, _, _clients) = queued(2);
     let mut acceptor = acceptor.with_batch(2);
-    assert_eq!(turn(&mut acceptor, drop).ended, Ended::Batch, "nobody has said yet that the queue is empty");
-    assert_eq!(turn(&mut acceptor, drop).ended, Ended::Empty);
+    assert_eq!(
+        turn(&mut acceptor, drop).reason,
+        StopReason::Full,
+        "nobody has said yet that the queue is empty"
+    );
+    assert_eq!(turn(&mut acceptor, drop).reason, StopReason::Empty);
 }
 
 // What goes wrong with one connection
@@ -190,7 +194,7 @@ fn connections_that_go_wrong_count_for_the_bound() {
         answer.lines("endless").next().is_none(),
         "every accept4 said ECONNABORTED, and the turn never ended: what went wrong counts for its bound"
     );
-    assert_eq!(turns(&answer), [words(0, "Batch"), words(0, "Batch")]);
+    assert_eq!(turns(&answer), [words(0, "Full"), words(0, "Full")]);
     assert_eq!(answer.lines("call").filter(|call| call.starts_with("accept4")).count(), 8, "{}", answer.0);
 }
 
@@ -228,7 +232,7 @@ fn a_callback_that_panics_takes_only_its_own_connection_along() {
     let done = turn(&mut acceptor, drop);
     assert_eq!(
         done,
-        Turn { accepted: 1, shed: None, ended: Ended::Empty },
+        Batch { accepted: 1, shed: None, reason: StopReason::Empty },
         "after the panic one client was still queued, and nobody has removed the acceptor"
     );
     clients.push(client(&address).into());
@@ -249,7 +253,7 @@ fn who_is_removed_accepts_nobody() {
     remover.remove();
     twin.clone().remove();
     let done = turn(&mut acceptor, |_| panic!("nobody was to be accepted any more"));
-    assert_eq!(done, Turn { accepted: 0, shed: None, ended: Ended::Removed });
+    assert_eq!(done, Batch { accepted: 0, shed: None, reason: StopReason::Removed });
 }
 
 #[test]
@@ -267,11 +271,11 @@ fn removed_from_inside_the_callback_it_accepts_nobody_more() {
         }
     });
     assert_eq!(
-        (done.accepted, done.ended),
-        (2, Ended::Removed),
+        (done.accepted, done.reason),
+        (2, StopReason::Removed),
         "the callback removed the acceptor with the second of four clients: that is looked at before each accept"
     );
-    assert_eq!(turn(&mut first, drop).ended, Ended::Removed, "and it stays removed");
+    assert_eq!(turn(&mut first, drop).reason, StopReason::Removed, "and it stays removed");
     // Who was queued is another's now: another process's, most of the time.
     let done = turn(&mut other, |socket| kept.push(socket));
     assert_eq!(
@@ -287,7 +291,7 @@ fn removed_with_the_last_of_a_batch_it_says_so() {
     let mut acceptor = acceptor.with_batch(1);
     let remover = acceptor.remover();
     let done = turn(&mut acceptor, |_| remover.remove());
-    assert_eq!(done.ended, Ended::Removed, "whoever hears that the batch is full comes back for more");
+    assert_eq!(done.reason, StopReason::Removed, "whoever hears that the batch is full comes back for more");
 }
 
 // No descriptor left
@@ -343,7 +347,7 @@ fn who_is_sent_away_counts_for_the_bound() {
     let answer = ask(&["run", "accept", "shed", "unix", "0", "5", "0", "2"]);
     assert_eq!(
         turns(&answer),
-        ["accepted=0 shed=Some(2) ended=Batch"],
+        ["accepted=0 shed=Some(2) ended=Full"],
         "five clients were queued, and two is the bound of a turn: to send somebody away takes time as well"
     );
 }

@@ -58,7 +58,8 @@ fn helper(args: &[&str]) -> i32 {
 
 /// Children that are killed young are replaced at once, and as many as there are.
 fn serve(children: usize) -> i32 {
-    let policy = Policy { children, max_restarts: usize::MAX, young: Duration::ZERO, ..Policy::default() };
+    let policy =
+        Policy { children, max_restarts: usize::MAX, min_uptime: Duration::ZERO, ..Policy::default() };
     match echo::serve(&policy, 0, |line| println!("{line}")) {
         Ok(_) => 0,
         Err(error) => {

@@ -71,9 +71,9 @@ fn policy(children: usize) -> Policy {
         children,
         max_restarts: 100,
         grace: HOUR,
-        young: Duration::ZERO,
+        min_uptime: Duration::ZERO,
         pause: Duration::ZERO,
-        longest_pause: Duration::ZERO,
+        max_pause: Duration::ZERO,
     }
 }
 
@@ -204,7 +204,7 @@ fn told_twice(second: &str, shared: &Shared) {
 /// The signal comes when the child has failed, and its successor is due in a second.
 fn told_while_waiting(shared: &Shared) {
     let pause = Duration::from_secs(1);
-    let policy = Policy { young: HOUR, pause, longest_pause: pause, ..policy(1) };
+    let policy = Policy { min_uptime: HOUR, pause, max_pause: pause, ..policy(1) };
     let work = |task| if shared.next_life(task) == 0 { 3 } else { 0 };
     let also = |event| {
         if let Event::Exited { .. } = event {
@@ -329,8 +329,8 @@ fn gives_up_on(grace: &str, signals: &[&str], shared: &Shared) {
 /// Six lives that fail at once. Prints `waited MICROSECONDS` for each restart.
 fn pauses(milliseconds: [&str; 2], shared: &Shared) {
     let milliseconds = milliseconds.map(|number| number.parse().expect("a number of milliseconds"));
-    let [pause, longest_pause] = milliseconds.map(Duration::from_millis);
-    let policy = Policy { young: HOUR, pause, longest_pause, ..policy(1) };
+    let [pause, max_pause] = milliseconds.map(Duration::from_millis);
+    let policy = Policy { min_uptime: HOUR, pause, max_pause, ..policy(1) };
     let mut ended = Instant::now();
     let also = |event| match event {
         Event::Exited { .. } => ended = Instant::now(),
@@ -342,7 +342,7 @@ fn pauses(milliseconds: [&str; 2], shared: &Shared) {
 
 /// Task 0 fails ten times, and is to wait for half a second then; task 1 fails when it does, for the first time.
 fn two_pauses(shared: &Shared) {
-    let policy = Policy { young: HOUR, pause: Duration::from_millis(1), longest_pause: HOUR, ..policy(2) };
+    let policy = Policy { min_uptime: HOUR, pause: Duration::from_millis(1), max_pause: HOUR, ..policy(2) };
     let work = |task| {
         let life = shared.next_life(task);
         if (task, life) == (1, 0) {
@@ -365,12 +365,12 @@ fn two_pauses(shared: &Shared) {
 /// Four lives that fail: the third when it is no longer young, the others at once. Prints `between MILLISECONDS`
 /// from one end to the next, so that a machine that was busy elsewhere can be told.
 fn pause_over(shared: &Shared) {
-    let [young, pause] = [300, 20].map(Duration::from_millis);
-    let policy = Policy { young, pause, longest_pause: HOUR, ..policy(1) };
+    let [min_uptime, pause] = [300, 20].map(Duration::from_millis);
+    let policy = Policy { min_uptime, pause, max_pause: HOUR, ..policy(1) };
     let work = |task| {
         let life = shared.next_life(task);
         if life == 2 {
-            sleep(young + pause);
+            sleep(min_uptime + pause);
         }
         i32::from(life < 4)
     };
@@ -388,7 +388,7 @@ fn pause_over(shared: &Shared) {
 fn forever(shared: &Shared) {
     let longest = Duration::MAX;
     let policy =
-        Policy { grace: longest, young: longest, pause: longest, longest_pause: longest, ..policy(2) };
+        Policy { grace: longest, min_uptime: longest, pause: longest, max_pause: longest, ..policy(2) };
     let work = |task| match task {
         0 => 3,
         _ => children::wait_to_be_told(task, &[Doing::Ends, Doing::Ends], None, shared),
