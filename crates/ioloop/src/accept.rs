@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use prefork::accept::{Acceptor, Ended};
+use prefork::accept::{Acceptor, StopReason};
 
 use crate::{Events, IoLoop, Outcome, Result, Token};
 
@@ -49,7 +49,7 @@ impl IoLoop {
             self.add_handler(watched, Events::READ, move |ioloop, _, _| {
                 let turn =
                     acceptor.borrow_mut().accept(Instant::now(), |socket| connected(ioloop, socket))?;
-                if let (Ended::Stuck(_), Some(token)) = (turn.ended, *own.borrow()) {
+                if let (StopReason::Stuck(_), Some(token)) = (turn.reason, *own.borrow()) {
                     ioloop.update_handler(token, Events::empty())?;
                     ioloop.call_later(STUCK, move |ioloop| {
                         ioloop.update_handler(token, Events::READ).or(Ok::<_, crate::Error>(()))

@@ -18,7 +18,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nonblocking::drain::{Stop, drain};
 use nonblocking::outbox::Outbox;
-use prefork::accept::{Acceptor, Ended as Turned};
+use prefork::accept::{Acceptor, StopReason};
 use prefork::supervise::supervise;
 use prefork::{Ended, Event, Policy, Result, Signals, sockets};
 
@@ -193,7 +193,7 @@ impl Server {
             if let Some(shed) = turn.shed {
                 say(self.task, &format!("sent {shed} clients away: it has no descriptor left"));
             }
-            self.stuck |= matches!(turn.ended, Turned::Stuck(_));
+            self.stuck |= matches!(turn.reason, StopReason::Stuck(_));
         }
         Ok(())
     }

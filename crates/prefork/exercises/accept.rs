@@ -1,12 +1,12 @@
-//! Exercise `prefork/accept`: the connections that are queued, a bounded number a turn.
+//! Exercise `prefork/accept`: accept the connections that are queued on a listener, a bounded number at a time.
 //!
-//! Goal: a turn passes on who is queued, in sockets that are close-on-exec and nonblocking from birth, and it ends:
-//! when the queue is empty, at its bound, or when somebody has removed the acceptor, be it from inside the callback.
-//! What went wrong with one connection does not end it. With no descriptor left, clients are taken from the queue
-//! all the same, and see a clean end of file, whatever they have sent; that counts for the bound, and is said once a
-//! second at most. It works again when there are descriptors again, and after a panic of the callback.
-//! `nix::sys::socket` has `accept4`, `cloexec::open` and `nonblocking::drain` what you may need besides.
-//! Run `cargo run -p workbook check accept` after each change; `hint accept` if you are stuck.
+//! Goal: `accept` gives each queued connection to the callback, as a socket that is close-on-exec and nonblocking from
+//! the start. A batch ends when the queue is empty, at its limit, or when the acceptor has been removed, which the
+//! callback may do too. An error that concerns one connection does not end it. When no descriptor is left, clients are
+//! still taken from the queue and see a clean end of file, whatever they have sent; they count toward the limit, and
+//! the number of them is reported at most once a second. The acceptor recovers when descriptors are free again, and
+//! after a panic of the callback. `nix::sys::socket` has `accept4`; you may also need `cloexec::open` and
+//! `nonblocking::drain`. Run `cargo run -p workbook check accept` after each change; `hint accept` if you are stuck.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
@@ -15,74 +15,76 @@ use nix::errno::Errno;
 
 use crate::Result;
 
-/// How many connections a turn takes, unless told otherwise.
+/// The default limit of a batch, in connections.
 pub const BATCH: usize = 128;
 
-/// Accepts what is queued on a listening socket. What must it keep?
+/// Accepts the connections that are queued on a listening socket. What must it keep?
 #[derive(Debug)]
 pub struct Acceptor {}
 
-/// Why a turn ended.
+/// Why a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Nobody is queued: the poller says when somebody is.
+pub enum StopReason {
+    /// The queue is empty. The poller reports the listener as readable when the next client connects.
     Empty,
-    /// The bound is reached, and there may be more: after the others have had their turn.
-    Batch,
-    /// It was removed. Whoever is queued stays there.
+    /// The batch reached its limit. More connections may be queued: accept again after other descriptors had their
+    /// turn.
+    Full,
+    /// The acceptor was removed. Connections that are still queued stay in the queue.
     Removed,
-    /// There is no descriptor, not even one to take a client with and close it, or no memory. The listener stays
-    /// ready.
+    /// No descriptor is left, not even one to accept a client with and close it, or no memory. The listener stays
+    /// readable.
     Stuck(Errno),
 }
 
-/// What a turn did.
+/// What one call of [`Acceptor::accept`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turn {
-    /// How many connections were accepted and passed on.
+pub struct Batch {
+    /// How many connections were accepted and given to the callback.
     pub accepted: usize,
-    /// Once a second at most: how many were closed at once since it was last said, for want of a descriptor.
+    /// How many connections were closed at once since the last report, for lack of a descriptor. `None` if there were
+    /// none, or if the last report is less than a second old.
     pub shed: Option<usize>,
-    /// Why it ended.
-    pub ended: Ended,
+    /// Why the batch ended.
+    pub reason: StopReason,
 }
 
-/// Stops an [`Acceptor`], from wherever: clones are one.
+/// Removes an [`Acceptor`], even while it is accepting. All clones remove the same one.
 #[derive(Debug, Clone)]
 pub struct Remover {}
 
 impl Remover {
-    /// From now on nothing is accepted, not even by a turn that is under way.
+    /// Stop the acceptor for good. A batch that is under way ends before its next connection.
     pub fn remove(&self) {
-        todo!("have the acceptor stop: write `remove` in exercises/accept.rs")
+        todo!("stop the acceptor: write `remove` in exercises/accept.rs")
     }
 }
 
 impl Acceptor {
-    /// Accept from this socket, which listens and is nonblocking.
+    /// Accept from this socket, which is listening and nonblocking.
     pub fn new(listener: impl Into<OwnedFd>) -> Result<Self> {
         todo!("accept from {:?}: write `new` in exercises/accept.rs", listener.into())
     }
 
-    /// Take so many connections a turn at most, those that are closed at once among them; at least one.
+    /// Limit a batch to this many connections, including those that are closed at once. 0 counts as 1.
     pub fn with_batch(self, batch: usize) -> Self {
-        todo!("take {batch} connections a turn at most: write `with_batch` in exercises/accept.rs")
+        todo!("limit a batch to {batch} connections: write `with_batch` in exercises/accept.rs")
     }
 
-    /// What stops it.
+    /// A handle that removes this acceptor.
     pub fn remover(&self) -> Remover {
-        todo!("make what stops it: write `remover` in exercises/accept.rs")
+        todo!("make a handle that removes the acceptor: write `remover` in exercises/accept.rs")
     }
 
-    /// Accept who is queued, and pass each on. `now` is the time as the loop has it. An error says that the listener
-    /// is none, and names it.
-    pub fn accept(&mut self, now: Instant, connected: impl FnMut(OwnedFd)) -> Result<Turn> {
+    /// Accept queued connections, and give each to `connected`. `now` is the loop's current time. An error means that
+    /// the descriptor is not a listening socket, and names it.
+    pub fn accept(&mut self, now: Instant, connected: impl FnMut(OwnedFd)) -> Result<Batch> {
         let _ = connected;
-        todo!("accept who is queued at {now:?}: write `accept` in exercises/accept.rs")
+        todo!("accept the queued connections at {now:?}: write `accept` in exercises/accept.rs")
     }
 }
 
-/// What a poller watches.
+/// The listener, which a poller waits for.
 impl AsFd for Acceptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         todo!("lend the listener: write `as_fd` in exercises/accept.rs")

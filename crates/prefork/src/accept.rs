@@ -1,9 +1,9 @@
-//! The connections that are queued on a listener, a bounded number a turn, also when descriptors run out.
+//! Accepting the connections that are queued on a listener, a bounded number at a time, even without free descriptors.
 //!
-//! Contract: a turn ends. It ends when the queue is empty, at its bound, or when somebody has removed the acceptor,
-//! be it from inside the callback. What went wrong with one connection is no reason to leave the others. With no
-//! descriptor left, connections are taken and closed at once, with the one that is kept in reserve: left in the
-//! queue, they would keep the listener ready, and whoever polls it spinning.
+//! Contract: each batch ends: when the queue is empty, at the limit, or when the acceptor has been removed, which the
+//! callback may do too. An error that concerns one connection does not stop the others. When the process has no
+//! descriptor left, the acceptor gives up its spare one, accepts each client with it, and closes the connection at
+//! once. A connection left in the queue would keep the listener readable, and a poll loop would spin on it.
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -17,106 +17,109 @@ use nix::sys::stat::Mode;
 
 use crate::{Error, Result};
 
-/// How many connections a turn takes, unless told otherwise.
+/// The default limit of a batch, in connections.
 pub const BATCH: usize = 128;
 
-/// How much of what a shed client has sent already is read, in bytes: see `shed_one`.
-const SENT: usize = 64 * 1024;
+/// How many bytes of a shed client's request are read before its socket is closed: see `shed_one`.
+const DRAIN_LIMIT: usize = 64 * 1024;
 
-/// How often the loop is told that connections are shed.
-const SAY: Duration = Duration::from_secs(1);
+/// The shortest time between two reports of shed connections.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Accepts what is queued on a listening socket.
+/// Accepts the connections that are queued on a listening socket.
 // ANCHOR: acceptor
 #[derive(Debug)]
 pub struct Acceptor {
     listener: OwnedFd,
-    /// Given up for a moment when there is no other. Nothing is read from it or written to it.
+    /// Closed to make room for one connection when no other descriptor is left. It is never read or written.
     spare: Option<OwnedFd>,
     batch: usize,
     removed: Rc<Cell<bool>>,
-    /// Since it was last said: see [`Turn::shed`].
+    /// Connections shed since the last report: see [`Batch::shed`].
     shed: usize,
-    said: Option<Instant>,
+    last_report: Option<Instant>,
 }
 // ANCHOR_END: acceptor
 
-/// Why a turn ended.
+/// Why a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Nobody is queued: the poller says when somebody is.
+pub enum StopReason {
+    /// The queue is empty. The poller reports the listener as readable when the next client connects.
     Empty,
-    /// The bound is reached, and there may be more: after the others have had their turn.
-    Batch,
-    /// It was removed. Whoever is queued stays there.
+    /// The batch reached its limit. More connections may be queued: accept again after other descriptors had their
+    /// turn.
+    Full,
+    /// The acceptor was removed. Connections that are still queued stay in the queue.
     Removed,
-    /// There is no descriptor, not even the one in reserve, or no memory. The listener stays ready: whoever polls
-    /// it leaves it alone for a while, or spins.
+    /// No descriptor is left, not even the spare one (`EMFILE`, `ENFILE`), or no memory (`ENOBUFS`, `ENOMEM`). The
+    /// listener stays readable, so stop polling it for a while, or the loop spins.
     Stuck(Errno),
 }
 
-/// What a turn did.
+/// What one call of [`Acceptor::accept`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turn {
-    /// How many connections were accepted and passed on.
+pub struct Batch {
+    /// How many connections were accepted and given to the callback.
     pub accepted: usize,
-    /// Once a second at most: how many were closed at once since it was last said, for want of a descriptor.
+    /// How many connections were closed at once since the last report, for lack of a descriptor. `None` if there were
+    /// none, or if the last report is less than a second old.
     pub shed: Option<usize>,
-    /// Why it ended.
-    pub ended: Ended,
+    /// Why the batch ended.
+    pub reason: StopReason,
 }
 
-/// Stops an [`Acceptor`], from wherever: clones are one.
+/// Removes an [`Acceptor`], even while it is accepting. All clones remove the same one.
 #[derive(Debug, Clone)]
 pub struct Remover(Rc<Cell<bool>>);
 
 impl Remover {
-    /// From now on nothing is accepted, not even by a turn that is under way. Doing it twice does no harm.
+    /// Stop the acceptor for good. A batch that is under way ends before its next connection. Calling this twice is
+    /// harmless.
     pub fn remove(&self) {
         self.0.set(true);
     }
 }
 
 impl Acceptor {
-    /// Accept from this socket, which listens and is nonblocking.
+    /// Accept from this socket, which must be listening and nonblocking.
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE` where not even the descriptor in reserve can be had.
+    /// `EMFILE` or `ENFILE` if no descriptor is left for the spare one; otherwise those of open(2) for /dev/null.
     pub fn new(listener: impl Into<OwnedFd>) -> Result<Self> {
         let listener = listener.into();
-        let spare = Some(reserve()?);
-        Ok(Self { listener, spare, batch: BATCH, removed: Rc::default(), shed: 0, said: None })
+        let spare = Some(open_spare()?);
+        Ok(Self { listener, spare, batch: BATCH, removed: Rc::default(), shed: 0, last_report: None })
     }
 
-    /// Take so many connections a turn at most, those that are shed among them; at least one.
+    /// Limit a batch to this many connections, shed ones included. 0 counts as 1.
     pub fn with_batch(self, batch: usize) -> Self {
         Self { batch: batch.max(1), ..self }
     }
 
-    /// What stops it.
+    /// A handle that removes this acceptor.
     pub fn remover(&self) -> Remover {
         Remover(Rc::clone(&self.removed))
     }
 
-    /// Accept who is queued, and pass each on: a socket that is close-on-exec and nonblocking. `now` is the time
-    /// as the loop has it.
+    /// Accept queued connections, and give each to `connected` as a close-on-exec, nonblocking socket. `now` is the
+    /// loop's current time.
     ///
     /// # Errors
-    /// What says that the listener itself is none: `EBADF`, `EINVAL`, `ENOTSOCK`, `EOPNOTSUPP`. See accept(2),
-    /// "ERRORS".
+    /// Those that say that the descriptor is not a listening socket: `EBADF`, `EINVAL`, `ENOTSOCK`, `EOPNOTSUPP`. See
+    /// accept(2), "ERRORS".
     // ANCHOR: accept
-    pub fn accept(&mut self, now: Instant, mut connected: impl FnMut(OwnedFd)) -> Result<Turn> {
+    pub fn accept(&mut self, now: Instant, mut connected: impl FnMut(OwnedFd)) -> Result<Batch> {
         if self.spare.is_none() {
-            // It was lost when nothing else was to be had. Now that somebody may have closed something, it may be.
-            self.spare = reserve().ok();
+            // An earlier batch could not reopen the spare. A descriptor may have been closed since.
+            self.spare = open_spare().ok();
         }
         let (mut taken, mut accepted) = (0, 0);
-        let ended = loop {
+        let reason = loop {
             if self.removed.get() {
-                break Ended::Removed;
+                break StopReason::Removed;
             }
             if taken == self.batch {
-                break Ended::Batch;
+                break StopReason::Full;
             }
             taken += 1;
             match self.take() {
@@ -125,9 +128,9 @@ impl Acceptor {
                     connected(connection);
                 }
                 Ok(None) => {}
-                Err(Errno::EAGAIN) => break Ended::Empty,
+                Err(Errno::EAGAIN) => break StopReason::Empty,
                 Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {
-                    break Ended::Stuck(errno);
+                    break StopReason::Stuck(errno);
                 }
                 Err(errno) => {
                     let number = self.listener.as_raw_fd();
@@ -135,45 +138,46 @@ impl Acceptor {
                 }
             }
         };
-        Ok(Turn { accepted, shed: self.say(now), ended })
+        Ok(Batch { accepted, shed: self.report_shed(now), reason })
     }
 
-    /// The next connection; nothing for one that went wrong, or that was shed.
+    /// Take the next connection from the queue. `None` if it had failed already, or was shed.
     fn take(&mut self) -> nix::Result<Option<OwnedFd>> {
         match accept_one(self.listener.as_fd()) {
             Ok(connection) => Ok(Some(connection)),
             Err(errno @ (Errno::EMFILE | Errno::ENFILE)) => self.shed_one(errno).map(|()| None),
-            Err(errno) if is_of_one_connection(errno) => Ok(None),
+            Err(errno) if concerns_one_connection(errno) => Ok(None),
             Err(errno) => Err(errno),
         }
     }
     // ANCHOR_END: accept
 
-    /// Take a connection with the descriptor in reserve, and close it; or give back why there is none to take it.
+    /// Accept one connection in place of the spare descriptor, and close it. Returns the error of the second accept4,
+    /// which is `EAGAIN` if the queue was empty, or `none_left` if the spare is gone too.
     // ANCHOR: shed
     fn shed_one(&mut self, none_left: Errno) -> nix::Result<()> {
         drop(self.spare.take().ok_or(none_left)?);
         let taken = accept_one(self.listener.as_fd());
         if let Ok(connection) = &taken {
             self.shed += 1;
-            // The end goes out first. Then what has come in is read: with bytes unread, a close is a reset, and the
-            // client would see an error in place of the end.
+            // Send the end of file first, and then read what the client has sent: closing a socket with unread bytes
+            // resets the connection, and the client would see ECONNRESET instead of the end of file.
             let _ = shutdown(connection.as_raw_fd(), Shutdown::Write);
-            let _ = nonblocking::drain::drain(connection, &mut Vec::new(), SENT);
+            let _ = nonblocking::drain::drain(connection, &mut Vec::new(), DRAIN_LIMIT);
         }
-        // Closed before its number is the reserve's again.
+        // Close the connection before the spare is opened: both need the one free descriptor.
         let taken = taken.map(drop);
-        self.spare = reserve().ok();
-        if taken.is_err_and(is_of_one_connection) { Ok(()) } else { taken }
+        self.spare = open_spare().ok();
+        if taken.is_err_and(concerns_one_connection) { Ok(()) } else { taken }
     }
     // ANCHOR_END: shed
 
-    fn say(&mut self, now: Instant) -> Option<usize> {
-        let due = self.said.is_none_or(|said| now.saturating_duration_since(said) >= SAY);
+    fn report_shed(&mut self, now: Instant) -> Option<usize> {
+        let due = self.last_report.is_none_or(|last| now.saturating_duration_since(last) >= REPORT_INTERVAL);
         if self.shed == 0 || !due {
             return None;
         }
-        self.said = Some(now);
+        self.last_report = Some(now);
         Some(std::mem::take(&mut self.shed))
     }
 }
@@ -186,15 +190,15 @@ impl AsFd for Acceptor {
 
 // ANCHOR: accept_one
 fn accept_one(listener: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
-    // On Linux an accepted socket has none of its listener's flags.
+    // On Linux an accepted socket does not inherit the flags of its listener.
     let fd = accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)?;
-    // SAFETY: the kernel has just made it for us, and nobody else knows of it.
+    // SAFETY: the kernel has just made this descriptor, so no other value owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Is it about the connection that was taken from the queue, and over with it? accept(2), "Error handling", has
-/// the list: errors of the network that were waiting on the new socket.
-fn is_of_one_connection(errno: Errno) -> bool {
+/// Does this error concern only the connection that accept4 took from the queue? accept(2), "Error handling", lists
+/// them: network errors that were pending on the new socket.
+fn concerns_one_connection(errno: Errno) -> bool {
     matches!(
         errno,
         Errno::ECONNABORTED
@@ -211,7 +215,7 @@ fn is_of_one_connection(errno: Errno) -> bool {
 }
 // ANCHOR_END: accept_one
 
-/// A descriptor that can be given up. /dev/null is there in any system that can run a server.
-fn reserve() -> Result<OwnedFd> {
+/// Open the spare descriptor. Every system that can run a server has /dev/null.
+fn open_spare() -> Result<OwnedFd> {
     cloexec::open::open("/dev/null", OFlag::O_RDONLY, Mode::empty())
 }

@@ -1,4 +1,5 @@
-//! A child, held by a descriptor for it: its number can become another process's, the descriptor cannot.
+//! A child of this process, held by a pidfd. The kernel may give its process id to another process once it is reaped;
+//! the pidfd keeps referring to this child.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -12,36 +13,37 @@ use nix::unistd::{Pid, getpid};
 use crate::status::{self, Status};
 use crate::{Error, Result};
 
-/// What has to be there before a child is born, so that it can be held afterwards: whatever may be missing is
-/// missed while there is no child yet.
+/// A descriptor that is opened before the fork and replaced by the child's pidfd after it.
 ///
-/// It is a descriptor, which keeps a number free for the child's. The child, too, has a copy to drop.
+/// Whatever makes pidfd_open(2) fail then fails before the fork, while no child exists. The child inherits a copy,
+/// which it must drop.
 #[derive(Debug)]
-pub(crate) struct Cradle(OwnedFd);
+pub(crate) struct PidfdReserve(OwnedFd);
 
-impl Cradle {
-    /// Before the fork.
+impl PidfdReserve {
+    /// Reserve a descriptor. Call this before the fork.
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE` with no number left: see pidfd_open(2), "ERRORS"; `ENOSYS` or `EPERM` in a sandbox that
-    /// lets nobody call it. `ECHILD` where SIGCHLD is ignored: of a child that ends, the kernel would keep nothing
-    /// to wait for, and its number would be anybody's.
+    /// - `EMFILE` or `ENFILE` if no descriptor is left, `ENOMEM`: see pidfd_open(2), "ERRORS".
+    /// - `ENOSYS` or `EPERM` in a sandbox that forbids pidfd_open.
+    /// - `ECHILD` if SIGCHLD is ignored: the kernel would discard the child's exit status and reuse its process id.
     pub(crate) fn new() -> Result<Self> {
-        if ends_unseen() {
+        if discards_exit_status() {
             return Err(Error::on("fork", "this process, which ignores SIGCHLD")(Errno::ECHILD));
         }
         pidfd_open(getpid()).map(Self)
     }
 
-    /// After it, in the parent, with every signal still blocked: a handler might wait for the child.
+    /// Open the child's pidfd in place of the reserved descriptor. Call this in the parent, after the fork and while
+    /// every signal is still blocked: a signal handler might reap the child first.
     ///
     /// # Errors
-    /// `ENFILE`, `ENOMEM` if those have come to be short since. The child is killed and reaped then, since nobody
-    /// could hold on to it.
+    /// `ENFILE` or `ENOMEM` if the system has run out since `new`. The child is then killed and reaped, because the
+    /// caller would have no handle for it.
     pub(crate) fn hold(self, pid: Pid) -> Result<Child> {
         drop(self.0);
         let pidfd = pidfd_open(pid).inspect_err(|_| {
-            // Not waited for yet, so the number is still this child's.
+            // The child has not been reaped, so the process id still belongs to it.
             let _ = kill(pid, Signal::SIGKILL);
             let _ = status::wait(pid);
         })?;
@@ -49,50 +51,50 @@ impl Cradle {
     }
 }
 
-/// Is SIGCHLD ignored, or its `SA_NOCLDWAIT` set? See sigaction(2).
-fn ends_unseen() -> bool {
+/// Is SIGCHLD ignored, or `SA_NOCLDWAIT` set for it? See sigaction(2).
+fn discards_exit_status() -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: with a null pointer for the new one, nothing changes and the old one is written.
+    // SAFETY: a null pointer for the new action changes nothing, and the kernel writes the old one.
     unsafe { libc::sigaction(libc::SIGCHLD, ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: zeros are a valid value too, should nothing have been written.
+    // SAFETY: even if the kernel wrote nothing, all zeros are a valid `sigaction`.
     let action = unsafe { action.assume_init() };
     action.sa_sigaction == libc::SIG_IGN || action.sa_flags & libc::SA_NOCLDWAIT != 0
 }
 
-/// Close-on-exec, as the kernel makes all of these.
+/// Open a pidfd for a process. The kernel sets close-on-exec on every pidfd.
 fn pidfd_open(pid: Pid) -> Result<OwnedFd> {
     // SAFETY: the call takes two integers.
     let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) });
     let fd = fd.map_err(Error::on("pidfd_open", format_args!("process {pid}")))?;
-    // SAFETY: the kernel has just opened it for us, and nobody else knows of it. It is a descriptor's number, so it
-    // fits.
+    // SAFETY: the kernel has just opened this descriptor, so no other value owns it. Its number fits into an `i32`.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// A child that this process started and has to wait for. Dropped before that, it goes on, and becomes a zombie.
+/// A child that this process forked and must wait for.
 ///
-/// A poller finds its descriptor (`AsFd`) ready to be read when the child has ended: see pidfd_open(2).
+/// Its pidfd (`AsFd`) is readable once the child has exited or was killed: see pidfd_open(2). Dropping the value before
+/// [`Child::wait`] does not end the child, which becomes a zombie when it exits.
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
     pidfd: OwnedFd,
-    /// Once it was reaped.
+    /// Set when the child has been reaped.
     status: Option<Status>,
 }
 
 impl Child {
-    /// Its process id, for people to read. To signal it, there is [`Child::signal`].
+    /// The child's process id, for logs. To send the child a signal, use [`Child::signal`].
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// Send it a signal.
+    /// Send the child a signal.
     ///
     /// # Errors
-    /// `ESRCH` once it was waited for, whoever has its number by then; `EPERM` if it has become another user's.
-    /// See pidfd_send_signal(2), "ERRORS".
+    /// `ESRCH` once the child has been reaped, even if another process has its process id by then; `EPERM` if the child
+    /// now runs as another user. See pidfd_send_signal(2), "ERRORS".
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        // SAFETY: without a siginfo_t, for which a null pointer stands, the call takes integers only.
+        // SAFETY: the call takes integers and one pointer, and a null pointer there means that there is no siginfo_t.
         let answer = unsafe {
             libc::syscall(
                 libc::SYS_pidfd_send_signal,
@@ -106,41 +108,43 @@ impl Child {
         Errno::result(answer).map(drop).map_err(Error::on("pidfd_send_signal", object))
     }
 
-    /// Wait for its end and reap it. Once that is done, the answer stays the same.
+    /// Wait until the child has exited or was killed, and reap it. Later calls return the same status.
     ///
     /// # Errors
-    /// `ECHILD` if somebody else has waited for it, or SIGCHLD came to be ignored: see [`status::wait`].
+    /// `ECHILD` if other code has reaped the child already, or SIGCHLD is ignored by now: see [`status::wait`].
     pub fn wait(&mut self) -> Result<Status> {
         if let Some(status) = self.status {
             return Ok(status);
         }
-        self.has_ended(0)?;
+        self.has_exited(0)?;
         let status = status::wait(self.pid)?;
         self.status = Some(status);
         Ok(status)
     }
 
-    /// The same, without waiting: nothing if it has not ended yet.
+    /// Reap the child if it has exited or was killed. `None` if it is still running: this never blocks.
     ///
     /// # Errors
-    /// As [`Child::wait`].
+    /// The same as [`Child::wait`].
     pub fn try_wait(&mut self) -> Result<Option<Status>> {
-        if self.status.is_none() && self.has_ended(libc::WNOHANG)? {
+        if self.status.is_none() && self.has_exited(libc::WNOHANG)? {
             self.status = status::try_wait(self.pid)?;
         }
         Ok(self.status)
     }
 
-    /// Ask by the descriptor, and reap nothing. If it is there to be reaped, then its number is its own; if somebody
-    /// else has reaped it, its number may be another child's, who is not to be waited for here.
-    fn has_ended(&self, options: c_int) -> Result<bool> {
+    /// Has the child exited? This asks through the pidfd and reaps nothing.
+    ///
+    /// A child that is still a zombie still has its process id, so the caller may wait for that id. If other code has
+    /// reaped the child, the id may belong to another child by now, and waitid(2) on the pidfd says `ECHILD`.
+    fn has_exited(&self, options: c_int) -> Result<bool> {
         let id = self.pidfd.as_raw_fd().cast_unsigned();
         let options = options | libc::WEXITED | libc::WNOWAIT;
         loop {
             let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-            // SAFETY: the call writes one siginfo_t, to the one that it is given a pointer to.
+            // SAFETY: the call writes one siginfo_t, and `info` has room for it.
             match Errno::result(unsafe { libc::waitid(libc::P_PIDFD, id, info.as_mut_ptr(), options) }) {
-                // SAFETY: zeros are a valid value too, and what the kernel writes without news. Then there is no signal.
+                // SAFETY: all zeros are a valid siginfo_t. If no child has exited, `si_signo` is 0.
                 Ok(_) => return Ok(unsafe { info.assume_init() }.si_signo != 0),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(Error::on("waitid", format_args!("process {}", self.pid))(errno)),

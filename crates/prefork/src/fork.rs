@@ -1,10 +1,10 @@
-//! One child, safely: what has to be done before the fork, in the child, and after it, and a guard against what
-//! must not cross.
+//! Forking one child safely: what the parent does before and after the fork, what the child does first, and a guard
+//! against forking with state that parent and child must not share.
 //!
-//! Contract: the child has one thread, no signal handler of its parent's but those for faults, and no signal
-//! blocked; what was buffered for output is written once; C's `rand` gives it numbers of its own. It runs what it
-//! was given and ends with the code that this gives, or with 101 after a panic: it never comes back into its
-//! parent's code. A process that has other threads, or something that a [`ForkGuard`] guards, does not fork.
+//! Contract: the child has one thread, an empty signal mask, and none of its parent's signal handlers except those for
+//! faults. Buffered output is written once. C's `rand` gives the child numbers of its own. The child runs the closure
+//! and exits with the code that the closure returns, or with 101 after a panic; it never returns into its parent's
+//! code. `fork` is an error in a process that has other threads, or anything that a [`ForkGuard`] guards.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -20,38 +20,37 @@ use nix::libc::{self, c_int};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::unistd::{self, ForkResult};
 
-use crate::child::Cradle;
+use crate::child::PidfdReserve;
 use crate::{Child, Error, Result, threads};
 
 // ANCHOR: guard
-/// What must not cross a fork, with where it was made.
+/// The guards that are alive, with the place where each was made.
 static GUARDED: Mutex<Vec<Guarded>> = Mutex::new(Vec::new());
 
 struct Guarded {
     number: u64,
-    /// The process in which it was made. A child has a copy of this list, and its parent's entries mean nothing
-    /// there.
+    /// The process that made the guard. A child has a copy of this list, in which its parent's entries do not count.
     owner: u32,
     what: String,
     place: &'static Location<'static>,
 }
 
-/// Held by what must be born after the fork: as long as it lives, [`fork`] is an error that names its holder.
+/// Makes [`fork`] an error while it lives. Hold one in anything that must be created after the fork.
 ///
-/// An epoll instance, say, is one open file description: parent and child would have one set of registrations
-/// between them. A guard is for the process that made it. A copy, in a child that was forked by other means, guards
-/// nothing.
+/// An epoll instance is an example: parent and child would share one open file description, and with it one set of
+/// registrations. A guard counts only in the process that made it. In a child that was forked by other means, the
+/// copied guard has no effect.
 #[derive(Debug)]
 pub struct ForkGuard {
     number: u64,
 }
 
 impl ForkGuard {
-    /// Guard something, which is called `what` in the error: "an event loop". The error also says from where this
-    /// was called.
+    /// Guard something that the error calls `what`, for example "an event loop". The error also names the place in the
+    /// source that called this.
     #[track_caller]
     pub fn new(what: impl Display) -> Self {
-        // Never the same one twice: guards go in any order.
+        // Guards are dropped in any order, so a number is never reused.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (owner, what, place) = (process::id(), what.to_string(), Location::caller());
@@ -71,33 +70,36 @@ fn guarded() -> impl DerefMut<Target = Vec<Guarded>> {
 }
 // ANCHOR_END: guard
 
-/// Fork, and run `child` in the child.
+/// Fork a child that runs `child` and exits with the code that it returns, 0 to 255.
 ///
-/// The handlers that stay are those for what the child's own code does: SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP,
-/// SIGSYS, SIGABRT. What is ignored stays ignored.
+/// The child keeps its parent's handlers for the signals that its own code can cause: SIGSEGV, SIGBUS, SIGILL, SIGFPE,
+/// SIGTRAP, SIGSYS and SIGABRT. Ignored signals stay ignored.
 ///
 /// # Errors
-/// `EBUSY` if this process has other threads or something that is guarded: the error says how many, or what, and
-/// where it was made. Those of fork(2), "ERRORS": `EAGAIN`, `ENOMEM`; of pidfd_open(2), `EMFILE` above all; and
-/// `ECHILD` where SIGCHLD is ignored. There is no child then.
+/// No child exists after an error.
+/// - `EBUSY` if this process has other threads, or something guarded: the error says how many threads there are, or
+///   what is guarded and where the guard was made.
+/// - `EAGAIN` and `ENOMEM` from fork(2), "ERRORS".
+/// - `EMFILE`, `ENFILE`, and the others of pidfd_open(2).
+/// - `ECHILD` if SIGCHLD is ignored.
 // ANCHOR: fork
 pub fn fork(child: impl FnOnce() -> i32) -> Result<Child> {
-    may_fork()?;
-    let cradle = Cradle::new()?;
+    check_may_fork()?;
+    let reserve = PidfdReserve::new()?;
     flush();
-    // From here until the child has none of our handlers, a signal to it waits.
+    // Keep signals pending until the child has removed our handlers.
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(on("sigprocmask"))?;
-    // SAFETY: there is one thread, as `may_fork` has counted, and only a thread can make another. So no lock is held
-    // by somebody whom the child lacks, and the child may do whatever its parent may.
+    // SAFETY: this thread is the only one, as `check_may_fork` has counted, and only a thread can start another. So no
+    // lock is held by a thread that the child lacks, and the child may call whatever its parent may.
     let held = match unsafe { unistd::fork() } {
         Ok(ForkResult::Child) => {
-            drop(cradle);
-            be_the_child(child)
+            drop(reserve);
+            run_child(child)
         }
-        Ok(ForkResult::Parent { child }) => cradle.hold(child),
+        Ok(ForkResult::Parent { child }) => reserve.hold(child),
         Err(errno) => Err(on("fork")(errno)),
     };
-    // Whatever came of it; and not before the child is held, for a handler may wait for any child.
+    // Restore the mask after an error too, but only once the child is held: a signal handler could reap any child.
     before.thread_set_mask().map_err(on("sigprocmask"))?;
     held
 }
@@ -108,11 +110,11 @@ fn on(operation: &'static str) -> impl FnOnce(Errno) -> Error {
 }
 
 // ANCHOR: may_fork
-fn may_fork() -> Result<()> {
+fn check_may_fork() -> Result<()> {
     let busy = |why: String| Err(Error::on("fork", why)(Errno::EBUSY));
     if let Some(Guarded { what, place, .. }) = guarded().iter().find(|guarded| guarded.owner == process::id())
     {
-        return busy(format!("this process, in which lives {what}, made at {place}"));
+        return busy(format!("this process, which has {what}, made at {place}"));
     }
     match threads::count()? {
         1 => Ok(()),
@@ -121,67 +123,67 @@ fn may_fork() -> Result<()> {
 }
 // ANCHOR_END: may_fork
 
-// ANCHOR: be_the_child
-fn be_the_child(child: impl FnOnce() -> i32) -> ! {
+// ANCHOR: run_child
+fn run_child(child: impl FnOnce() -> i32) -> ! {
     let code = catch_unwind(AssertUnwindSafe(|| {
-        become_a_child();
+        reset_inherited_state();
         child()
     }));
-    // What a panic leaves behind may panic when it is dropped, and there is nothing left to catch that.
+    // Dropping the panic's payload may panic again, outside of `catch_unwind`.
     let code = code.unwrap_or_else(|panic| {
         mem::forget(panic);
         101
     });
     flush();
-    // `exit` would run what the parent registered for its own end.
-    // SAFETY: it ends the process at once, and nothing of it is used afterwards.
+    // `exit` would run the exit handlers that the parent has registered.
+    // SAFETY: it ends the process at once, so nothing of it is used afterwards.
     unsafe { libc::_exit(code) }
 }
-// ANCHOR_END: be_the_child
+// ANCHOR_END: run_child
 
-/// Write what is buffered for output, in Rust and in C: a copy of it would be written once more.
+/// Write buffered output, Rust's and C's. Otherwise the child gets a copy of the buffers, and writes it once more.
 fn flush() {
-    // What cannot be written now, its copy cannot either.
+    // If this write fails, the child's would fail too.
     let _ = io::stdout().flush();
     // SAFETY: a null pointer stands for every stream that C has open for output.
     unsafe { libc::fflush(ptr::null_mut()) };
 }
 
-/// Put off what is the parent's and not the child's.
-// ANCHOR: become_a_child
-fn become_a_child() {
-    for signal in (1..=libc::SIGRTMAX()).filter(|signal| !FAULTS.contains(signal)) {
-        forget_handler(signal);
+/// Drop what belongs to the parent: its handlers, the state of C's random numbers, and the signal mask.
+// ANCHOR: reset
+fn reset_inherited_state() {
+    for signal in (1..=libc::SIGRTMAX()).filter(|signal| !FAULT_SIGNALS.contains(signal)) {
+        restore_default(signal);
     }
-    // C's generator goes on where the parent's is, with the same numbers.
+    // Unseeded, C's generator would continue where the parent's is, with the same numbers.
     // SAFETY: sets one number in the C library, in a process with one thread.
     unsafe { libc::srand(seed()) };
-    // What waited is delivered now, to nobody's handler.
+    // Signals that became pending during the fork are delivered now, when the parent's handlers are gone.
     let _ = SigSet::empty().thread_set_mask();
 }
 
-/// Answers to what the code itself does: whoever handles them means the child's code too.
-const FAULTS: [c_int; 7] =
+/// Signals that the process's own code causes. A handler for them is meant for the child's code too.
+const FAULT_SIGNALS: [c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS, libc::SIGABRT];
 
-/// If there is a handler, then the default is back. What is ignored stays so.
-fn forget_handler(signal: c_int) {
+/// Restore the default action of a signal that has a handler. An ignored signal stays ignored.
+fn restore_default(signal: c_int) {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: with a null pointer for the new one, nothing changes and the old one is written, or nothing is.
+    // SAFETY: a null pointer for the new action changes nothing, and the kernel writes the old one.
     let asked = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: zeros are a valid value too, should nothing have been written.
+    // SAFETY: even if the kernel wrote nothing, all zeros are a valid `sigaction`.
     let handler = unsafe { action.assume_init() }.sa_sigaction;
     if asked == 0 && ![libc::SIG_IGN, libc::SIG_DFL].contains(&handler) {
-        // SAFETY: the default disposition runs no code of ours.
+        // SAFETY: the default action runs no code of ours.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
-// ANCHOR_END: become_a_child
+// ANCHOR_END: reset
 
 fn seed() -> libc::c_uint {
     let mut seed = [0; 4];
-    // SAFETY: the call writes at most as many bytes as it is told that there are.
+    // SAFETY: the call writes at most `seed.len()` bytes.
     let filled = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), libc::GRND_NONBLOCK) };
-    // Early in the system's life there is nothing random yet; processes still differ in their numbers.
+    // Early after boot the kernel has no random bytes yet. Process ids still differ between children.
     if filled == 4 { u32::from_ne_bytes(seed) } else { process::id() }
 }

@@ -1,30 +1,32 @@
-//! From `bind` to a connection in the right child.
+//! The parts of a prefork server: sockets, accepting, forking and supervising.
 //!
-//! A prefork server binds its sockets once, forks, and has every child accept from them. This crate has the
-//! parts of it, each for itself:
+//! A prefork server binds its sockets once, forks, and lets every child accept from them. Each part can be used alone:
 //!
-//! - [`sockets`]: every address that a name stands for, bound and listening;
-//! - [`accept`]: the connections that are queued, a bounded number a turn, also when descriptors run out;
-//! - [`status`]: what became of a child;
-//! - [`fork`]: one child, with what must be done on either side, and a guard against what must not cross;
-//! - [`supervise`]: some children, restarted when they fail, and stopped with their parent.
+//! - [`sockets`]: a listening socket for every address that a host name resolves to;
+//! - [`accept`]: accepting queued connections, a bounded number at a time, even without free descriptors;
+//! - [`status`]: decoding a child's wait status, and waiting for it;
+//! - [`fork`]: forking one child safely, and a guard against forking with state that must not be shared;
+//! - [`supervise`]: restarting children that fail, and stopping all of them with their parent.
 //!
-//! [`Child`] is what the last three hold on to; [`Policy`], [`Event`] and [`Signals`] belong to the last.
+//! [`fork`] returns a [`Child`], which [`supervise`] holds. [`Policy`], [`Event`] and [`Signals`] belong to
+//! [`supervise`].
 //!
-//! Contract: every descriptor is close-on-exec and every socket nonblocking from birth. No function here waits for
-//! a child that it did not start, and none signals one that was waited for. Every error names the operation, the
-//! object and the cause.
+//! Contract: every descriptor is created close-on-exec, and every socket nonblocking. No function here waits for a
+//! child that it did not fork, or signals one that has been reaped. Every error names the operation, the object and
+//! the cause.
 //!
-//! Each module is an exercise: with the feature `mine-accept` the file `exercises/accept.rs` takes the place of
-//! `src/accept.rs`, and so on. `mine` switches all of them.
+//! Each module is an exercise: with the feature `mine-accept`, the file `exercises/accept.rs` replaces `src/accept.rs`.
+//! The feature `mine` replaces all five.
 
 mod child;
-mod family;
+mod event;
+mod policy;
 mod signals;
 mod threads;
 pub use child::Child;
 pub use cloexec::{Error, Result};
-pub use family::{Ended, Event, Failed, Policy};
+pub use event::{Ended, Event, Failed};
+pub use policy::Policy;
 pub use signals::Signals;
 
 #[cfg_attr(feature = "mine-accept", path = "../exercises/accept.rs")]

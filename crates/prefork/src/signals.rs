@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT as a descriptor to read from, for a while: see signalfd(2).
+//! SIGTERM and SIGINT as a descriptor that a poller can wait for: see signalfd(2).
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -7,8 +7,10 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::{Error, Result};
 
-/// As long as it lives, the two signals do nothing in this thread but wait to be read. A poller finds it ready
-/// (`AsFd`) when one came.
+/// SIGTERM and SIGINT, blocked in this thread and read from a descriptor while this value lives.
+///
+/// The descriptor (`AsFd`) is readable when one of the two is pending. Dropping the value restores the mask that the
+/// thread had before.
 #[derive(Debug)]
 pub struct Signals {
     fd: SignalFd,
@@ -16,32 +18,35 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From now on. The calling thread is to be the only one: another would still be ended by them.
+    /// Block both signals in this thread, and open a signalfd for them. The calling thread must be the only one:
+    /// the kernel would deliver the signals to another thread, and their default action would end the process.
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE`: see signalfd(2), "ERRORS".
+    /// `EMFILE` or `ENFILE` if no descriptor is left, `ENODEV` or `ENOMEM` as in signalfd(2), "ERRORS".
     pub fn take() -> Result<Self> {
         let ours: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
         let fd = SignalFd::with_flags(&ours, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
         let fd = fd.map_err(Error::on("signalfd", "SIGTERM and SIGINT"))?;
-        // Blocked, or they would do what they do by default instead of waiting to be read.
+        // A signal that is not blocked takes its default action, and never becomes readable.
         let before = ours.thread_swap_mask(SigmaskHow::SIG_BLOCK);
         Ok(Self { fd, before: before.map_err(Error::on("sigprocmask", "this thread"))? })
     }
 
-    /// The next one that came, if one did.
+    /// Read the next pending signal. `None` if neither is pending: this never blocks.
     ///
     /// # Errors
-    /// Those of read(2) on a signalfd.
+    /// Those of read(2) on a signalfd, except `EAGAIN`.
     pub fn next(&self) -> Result<Option<Signal>> {
-        let came = self.fd.read_signal().map_err(Error::on("read", "the signalfd"))?;
-        Ok(came.and_then(|came| Signal::try_from(came.ssi_signo.cast_signed()).ok()))
+        let info = self.fd.read_signal().map_err(Error::on("read", "the signalfd"))?;
+        Ok(info.and_then(|info| Signal::try_from(info.ssi_signo.cast_signed()).ok()))
     }
 
-    /// In the child of a fork: close its copy of the descriptor. Which signals are blocked there is its own affair.
-    pub fn leave(self) {
+    /// Close a forked child's copy of the descriptor, and leave the child's signal mask as it is.
+    ///
+    /// Dropping the value instead would give the child its parent's old mask.
+    pub fn drop_in_child(self) {
         let mut this = self;
-        // What dropping it puts back is what there is already.
+        // `drop` restores `before`, so the mask that the child has now must be in there.
         if let Ok(now) = SigSet::thread_get_mask() {
             this.before = now;
         }

@@ -1,8 +1,8 @@
-//! Every address that a name stands for, bound and listening.
+//! Listening sockets: one for every address that a host name resolves to, or one at a path.
 //!
-//! Contract: each address has a socket of its own, IPv4 and IPv6 apart, and where no port was asked for they share
-//! one. A family that the kernel lacks is left out; it is an error if nothing is left. Every socket is
-//! close-on-exec and nonblocking from birth. On an error none stays open.
+//! Contract: each address has a socket of its own, with IPv4 and IPv6 apart. With port 0, all of them share one port
+//! that was free. An address family that the kernel lacks is skipped; if no address is left, that is an error. Every
+//! socket is created close-on-exec and nonblocking. After an error no socket stays open.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -22,17 +22,17 @@ use nix::sys::stat::{Mode, fchmod};
 
 use crate::{Error, Result};
 
-/// How often another port is tried, where one is wanted that is free in every family.
+/// How many more ports to try when the kernel's free port is taken in another family.
 const TRIES: usize = 32;
 
-/// How to bind.
+/// Options for listening sockets.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many connections may wait to be accepted, see listen(2). The kernel takes no more than
-    /// /proc/sys/net/core/somaxconn, and this module no more than `SOMAXCONN`: 4096 with glibc, 128 with musl.
+    /// How many connections may wait to be accepted: see listen(2). The kernel caps it at
+    /// /proc/sys/net/core/somaxconn, and this module at `SOMAXCONN`: 4096 with glibc, 128 with musl.
     pub backlog: u16,
-    /// May other sockets with this option have the same port, and a share of its connections? See socket(7),
-    /// `SO_REUSEPORT`.
+    /// Let other sockets that also set this option bind the same port, and get a share of its connections? See
+    /// socket(7), `SO_REUSEPORT`.
     pub reuse_port: bool,
 }
 
@@ -42,46 +42,51 @@ impl Default for Options {
     }
 }
 
-/// Bind to every address of a host. An empty name is every address of this machine, in IPv4 and in IPv6. Port 0
-/// is one that is free, the same for all.
+/// Listen on every address of a host. The empty name means every address of this machine, in IPv4 and in IPv6. Port 0
+/// means a free port, the same for all addresses.
 ///
 /// # Errors
-/// `EADDRNOTAVAIL` for a name that stands for nothing, or for no address of this machine; and those of [`bind_all`].
+/// `EADDRNOTAVAIL` if the name does not resolve, or resolves to an address that this machine does not have; and those
+/// of [`bind_all`].
 // ANCHOR: bind_host
 pub fn bind_host(host: &str, port: u16, options: &Options) -> Result<Vec<TcpListener>> {
     let addresses: Vec<SocketAddr> = match host {
         "" => vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()],
         _ => {
             let found = (host, port).to_socket_addrs();
-            found.map_err(|error| unknown(host, &error))?.collect()
+            found.map_err(|error| unresolved(host, &error))?.collect()
         }
     };
     bind_all(&addresses, options)
 }
 // ANCHOR_END: bind_host
 
-/// The resolver has reasons of its own, which are no errno: they go where the name goes.
-fn unknown(host: &str, error: &io::Error) -> Error {
+/// The error of a name that does not resolve. The resolver's reasons are not errnos, so they follow the name.
+fn unresolved(host: &str, error: &io::Error) -> Error {
     Error::on("getaddrinfo", format_args!("{host:?} ({error})"))(Errno::EADDRNOTAVAIL)
 }
 
-/// Bind to each of these addresses, once. Those with port 0 get one that is free, the same for all of them.
+/// Listen on each of these addresses, once each. Those with port 0 get a free port, the same for all of them.
 ///
 /// # Errors
-/// `EADDRINUSE`; `EACCES` for a port below 1024, see ip(7); `EADDRNOTAVAIL` for what is no address of this machine;
-/// `EAFNOSUPPORT` or `EADDRNOTAVAIL` if nothing is left, and `EINVAL` for no address at all. The error names the
-/// address.
+/// The error names the address. See bind(2) and listen(2), "ERRORS".
+/// - `EADDRINUSE` if another socket has the port.
+/// - `EACCES` for a port below 1024 without the privilege: see ip(7).
+/// - `EADDRNOTAVAIL` for an address that this machine does not have.
+/// - `EAFNOSUPPORT` or `EADDRNOTAVAIL` if the kernel lacks the family of every address.
+/// - `EINVAL` if `addresses` is empty.
+/// - `EMFILE` or `ENFILE` if no descriptor is left.
 // ANCHOR: bind_all
 pub fn bind_all(addresses: &[SocketAddr], options: &Options) -> Result<Vec<TcpListener>> {
     let mut wanted: Vec<SocketAddr> = Vec::new();
     for address in addresses {
-        // A resolver may name an address once for each protocol, and once for each line of /etc/hosts.
+        // A resolver may return an address several times, once for each protocol or line of /etc/hosts.
         if !wanted.contains(address) {
             wanted.push(*address);
         }
     }
     let any = wanted.iter().any(|address| address.port() == 0);
-    // A port that turned out to be taken elsewhere stays ours meanwhile: the kernel might give us the same again.
+    // Keep the sockets of a port that did not work for all families: the kernel might choose the same port again.
     let mut held = Vec::new();
     loop {
         let mut bound = Vec::new();
@@ -93,9 +98,9 @@ pub fn bind_all(addresses: &[SocketAddr], options: &Options) -> Result<Vec<TcpLi
     }
 }
 
-/// The first that is bound where no port is asked for says which one the others get.
+/// Bind each address. The first one with port 0 gets its port from the kernel, and the others use the same.
 fn bind_once(wanted: &[SocketAddr], options: &Options, bound: &mut Vec<TcpListener>) -> Result<()> {
-    let mut lacking = Error::on("bind", "no address")(Errno::EINVAL);
+    let mut unavailable = Error::on("bind", "no address")(Errno::EINVAL);
     let mut free = 0;
     for address in wanted {
         let mut address = *address;
@@ -110,16 +115,16 @@ fn bind_once(wanted: &[SocketAddr], options: &Options, bound: &mut Vec<TcpListen
                 }
                 bound.push(socket);
             }
-            Err(error) if is_lacking(address, error.errno) => lacking = error,
+            Err(error) if is_unavailable(address, error.errno) => unavailable = error,
             Err(error) => return Err(error),
         }
     }
-    if bound.is_empty() { Err(lacking) } else { Ok(()) }
+    if bound.is_empty() { Err(unavailable) } else { Ok(()) }
 }
 
-/// Is the whole family missing? The kernel may be without it, or have it switched off: then not even its own
-/// loopback is an address of this machine.
-fn is_lacking(address: SocketAddr, errno: Errno) -> bool {
+/// Is the whole address family unavailable? The kernel may be built without IPv6 (`EAFNOSUPPORT`), or have it switched
+/// off: then not even `::1` is an address of this machine (`EADDRNOTAVAIL`).
+fn is_unavailable(address: SocketAddr, errno: Errno) -> bool {
     match errno {
         Errno::EAFNOSUPPORT => true,
         Errno::EADDRNOTAVAIL => address.ip() == Ipv6Addr::LOCALHOST,
@@ -132,13 +137,13 @@ fn is_lacking(address: SocketAddr, errno: Errno) -> bool {
 fn bind_one(address: SocketAddr, options: &Options) -> Result<TcpListener> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let socket = new_socket(family).map_err(Error::on("socket", address))?;
-    // A server that is started again finds its port held by connections of its predecessor, in TIME_WAIT.
+    // After a restart, connections of the old server in TIME_WAIT still hold the port.
     setsockopt(&socket, ReuseAddr, &true).map_err(Error::on("setsockopt(SO_REUSEADDR)", address))?;
     if options.reuse_port {
         setsockopt(&socket, ReusePort, &true).map_err(Error::on("setsockopt(SO_REUSEPORT)", address))?;
     }
     if address.is_ipv6() {
-        // Without it [::] would take the port in IPv4 too, where the other socket is to have it.
+        // Without this, [::] takes the port in IPv4 too, and the bind of 0.0.0.0 fails.
         setsockopt(&socket, Ipv6V6Only, &true).map_err(Error::on("setsockopt(IPV6_V6ONLY)", address))?;
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address)).map_err(Error::on("bind", address))?;
@@ -151,46 +156,48 @@ fn new_socket(family: AddressFamily) -> nix::Result<OwnedFd> {
     socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)
 }
 
-/// nix refuses what is above the kernel's own default limit.
+/// nix rejects a backlog above the kernel's default limit, so cap it there.
 fn backlog(wanted: u16) -> Backlog {
     Backlog::new(wanted).unwrap_or(Backlog::MAXCONN)
 }
 
-/// Bind to a path, with these permissions from the first moment on. A socket that is there already is replaced if
-/// nobody answers on it: whoever listened there has ended without taking it away.
+/// Listen on a Unix socket at a path. Its file never has wider permissions than `permissions`.
 ///
-/// Two servers that are started at one moment, over one that is left, may both find it deserted: who must be
-/// alone locks a file beside it.
+/// A stale socket at the path is replaced: one that a server left behind, and that refuses connections. Two servers
+/// that start at the same moment may both find the socket stale. If that can happen, let each lock a file beside it
+/// first.
 ///
 /// # Errors
-/// `EADDRINUSE` if somebody answers, or if what is there is no socket; `ENAMETOOLONG` from 108 bytes on, see
-/// unix(7); `ENOENT`, `EACCES`. The error names the path.
+/// The error names the path. See unix(7) and bind(2), "ERRORS".
+/// - `EADDRINUSE` if a server accepts connections there, or if the file is not a socket.
+/// - `ENAMETOOLONG` for a path of 108 bytes or more.
+/// - `ENOENT` or `EACCES` if the directory does not exist or may not be written.
 // ANCHOR: bind_unix
 pub fn bind_unix(path: &Path, permissions: Mode, options: &Options) -> Result<UnixListener> {
     let on = |operation| Error::on(operation, path.display());
     let address = UnixAddr::new(path).map_err(on("bind"))?;
     let socket = new_socket(AddressFamily::Unix).map_err(on("socket"))?;
-    // The file gets the permissions that the socket has, less the umask: nobody can connect in between.
+    // bind gives the file the permissions of the socket, less the umask. So the file is never open to other users.
     fchmod(&socket, permissions).map_err(on("fchmod"))?;
     match bind(socket.as_raw_fd(), &address) {
-        Err(Errno::EADDRINUSE) if is_deserted(path, &address) => {
+        Err(Errno::EADDRINUSE) if is_stale(path, &address) => {
             fs::remove_file(path).map_err(Error::on_io("unlink", path.display()))?;
             bind(socket.as_raw_fd(), &address).map_err(on("bind"))?;
         }
         other => other.map_err(on("bind"))?,
     }
-    // What the umask took away is given back.
+    // Add the permissions that the umask has removed.
     fs::set_permissions(path, Permissions::from_mode(permissions.bits()))
         .map_err(Error::on_io("chmod", path.display()))?;
     listen(&socket, backlog(options.backlog)).map_err(on("listen"))?;
     Ok(socket.into())
 }
 
-/// Is there a socket at that path on which nobody answers?
-fn is_deserted(path: &Path, address: &UnixAddr) -> bool {
+/// Is there a socket at this path that refuses connections?
+fn is_stale(path: &Path, address: &UnixAddr) -> bool {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     let Ok(probe) = new_socket(AddressFamily::Unix) else { return false };
-    // A full queue is EAGAIN, and another kind of socket EPROTOTYPE: those have somebody.
+    // EAGAIN (the queue is full) and EPROTOTYPE (another type of socket) mean that a server has the path.
     is_socket && connect(probe.as_raw_fd(), address) == Err(Errno::ECONNREFUSED)
 }
 // ANCHOR_END: bind_unix

@@ -1,7 +1,8 @@
-//! What became of a child: the number that wait(2) gives, taken apart.
+//! The wait status of a child: decoding it, and waiting for it.
 //!
-//! Contract: every number that the kernel can give has a meaning here, also for the real-time signals, which have
-//! no names. Waiting is for the end of one child of ours and for no other; EINTR is not that, and a stop neither.
+//! Contract: every wait status that the kernel can give is decoded, real-time signals included, which have no names.
+//! `wait` and `try_wait` reap the one child that they are asked for, once it has exited or was killed. EINTR and a stop
+//! do not end the wait.
 
 use std::fmt;
 
@@ -12,32 +13,32 @@ use nix::unistd::Pid;
 
 use crate::{Error, Result};
 
-/// What became of a child.
+/// What a wait status says about a child.
 // ANCHOR: status
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// It ended by itself, with this code, 0 to 255: of the number that it gave to exit(3), the lowest byte.
+    /// The child exited with this code, 0 to 255: the lowest byte of the number that it passed to exit(3).
     Exited(i32),
-    /// A signal ended it.
+    /// A signal killed the child.
     Killed {
         /// The signal's number: real-time signals have no other name.
         signal: i32,
-        /// Was its memory written to a file, or handed to a program? See core(5).
+        /// Did the kernel dump its memory, to a file or to a program? See core(5).
         core: bool,
     },
-    /// It was stopped by the signal of that number, and is there.
+    /// The signal of this number stopped the child, which still exists.
     Stopped(i32),
-    /// It was stopped, and goes on.
+    /// The child had been stopped, and SIGCONT has resumed it.
     Continued,
 }
 // ANCHOR_END: status
 
 impl Status {
-    /// Take apart the number that waitpid(2) gives, as the macros of wait(2) do.
+    /// Decode the wait status of waitpid(2), as the macros of wait(2) do.
     // ANCHOR: from_raw
     pub fn from_raw(raw: i32) -> Self {
         let (low, high) = (raw & 0xff, (raw >> 8) & 0xff);
-        // Bit 7 of the low byte is no part of the signal's number.
+        // Bit 7 of the low byte is the core flag, so the signal's number is in the lowest seven bits.
         match low & 0x7f {
             0 => Self::Exited(high),
             0x7f if low == 0xff => Self::Continued,
@@ -47,18 +48,18 @@ impl Status {
     }
     // ANCHOR_END: from_raw
 
-    /// Did it end by itself, with code 0?
+    /// Did the child exit with code 0?
     pub fn is_success(&self) -> bool {
         *self == Self::Exited(0)
     }
 
-    /// Is there nothing more to come from it?
+    /// Has the child exited or been killed? After a stop or a continue, more statuses follow.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Exited(_) | Self::Killed { .. })
     }
 }
 
-/// `exited with 3`, `killed by SIGSEGV, core dumped`.
+/// Words for a message: `exited with 3`, `killed by SIGSEGV, core dumped`.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -77,41 +78,42 @@ fn name(signal: i32) -> String {
     Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
 }
 
-/// Wait until this child has ended, and reap it: its number may be another process's from then on.
+/// Wait until this child has exited or was killed, and reap it. The kernel may reuse its process id from then on.
 ///
 /// # Errors
-/// `ECHILD` for what is no child of ours, was waited for, or is not one process: 0, and what is below. So it is
-/// where SIGCHLD is ignored, once the child has ended: see waitpid(2), "ERRORS" and "NOTES".
+/// `ECHILD` if `pid` is not a child of this process, or has been reaped already; if it is 0 or negative, which would
+/// stand for several children; and, once the child has exited, if SIGCHLD is ignored. See waitpid(2), "ERRORS" and
+/// "NOTES".
 pub fn wait(pid: Pid) -> Result<Status> {
-    let status = call(pid, 0)?;
-    Ok(status.expect("without WNOHANG the kernel comes back with a status"))
+    let status = reap(pid, 0)?;
+    Ok(status.expect("without WNOHANG waitpid returns only with a status"))
 }
 
-/// The same, without waiting: nothing if it has not ended yet.
+/// Reap this child if it has exited or was killed. `None` if it is still running: this never blocks.
 ///
 /// # Errors
-/// As [`wait`].
+/// The same as [`wait`].
 pub fn try_wait(pid: Pid) -> Result<Option<Status>> {
-    call(pid, libc::WNOHANG)
+    reap(pid, libc::WNOHANG)
 }
 
-// ANCHOR: call
-fn call(pid: Pid, options: c_int) -> Result<Option<Status>> {
+// ANCHOR: reap
+fn reap(pid: Pid, options: c_int) -> Result<Option<Status>> {
     let failed = |errno| Error::on("waitpid", format_args!("process {pid}"))(errno);
-    // 0 and below are not a child but many, and whoever started the others waits for them.
+    // 0 and negative numbers mean any child of a group, or any child at all: other code waits for those.
     if pid.as_raw() <= 0 {
         return Err(failed(Errno::ECHILD));
     }
     loop {
         let mut raw = 0;
-        // nix has a call for this, which takes the number apart itself, and fails at a signal without a name,
-        // when the child is reaped already.
-        // SAFETY: the call writes one integer, to the one that it is given a pointer to.
+        // nix's own waitpid decodes the status, and fails for a signal that has no name, when the child has been reaped
+        // already.
+        // SAFETY: the call writes one integer, and `raw` has room for it.
         match Errno::result(unsafe { libc::waitpid(pid.as_raw(), &raw mut raw, options) }) {
             Ok(0) => return Ok(None),
             Ok(_) => match Status::from_raw(raw) {
                 status if status.is_final() => return Ok(Some(status)),
-                // Unasked, the kernel tells a tracer of every stop, and no others.
+                // Without WUNTRACED, the kernel still reports every stop of a child that this process traces.
                 _ => {}
             },
             Err(Errno::EINTR) => {}
@@ -119,4 +121,4 @@ fn call(pid: Pid, options: c_int) -> Result<Option<Status>> {
         }
     }
 }
-// ANCHOR_END: call
+// ANCHOR_END: reap

@@ -1,10 +1,10 @@
-//! Some children, restarted when they fail, and stopped with their parent.
+//! Supervising children: restarting those that fail, and stopping all of them with their parent.
 //!
-//! Contract: each child has a number, its task, and whoever replaces it has the same. One that ends well is not
-//! replaced, one that fails is, until that has happened too often; one that fails at once only after a pause, and
-//! each time a longer one. SIGTERM and SIGINT are passed on, and who has not ended after the grace period is killed.
-//! No child outlives its parent, however that ends. No child of somebody else is waited for, and no process is
-//! signalled that was waited for.
+//! Contract: each child has a task, which is a number, and its replacement gets the same one. A child that exits with
+//! 0 is not restarted. A child that fails is, up to a limit; if it failed at once, after a pause that grows each time.
+//! SIGTERM and SIGINT are forwarded, and children still running after the grace period are killed. No child outlives
+//! its parent, however the parent ends. The supervisor waits only for its own children, and signals no process that it
+//! has reaped.
 
 use std::num::NonZero;
 use std::os::fd::AsFd;
@@ -18,32 +18,34 @@ use nix::sys::signal::Signal;
 use nix::sys::time::TimeSpec;
 use nix::unistd::{getpid, getppid};
 
-use crate::family::after;
 use crate::fork::fork;
+use crate::policy::after;
 use crate::{Child, Ended, Error, Event, Failed, Policy, Result, Signals};
 
-/// Plus one; 0 in a process that is nobody's task.
+/// This process's task plus one; 0 in a process that no supervisor forked.
 static TASK: AtomicUsize = AtomicUsize::new(0);
 
-/// The task of this process: 0 for the first child, and so on. Nothing in a process that no supervisor started.
+/// The task of this process, counted from 0. `None` in a process that no supervisor forked.
 pub fn task() -> Option<usize> {
     TASK.load(Ordering::Relaxed).checked_sub(1)
 }
 
-/// Start the children, and come back when the last of them has ended. A child runs `work` with its task, and ends
-/// with the code that this gives: 0 is well. `tell` hears of what happens.
+/// Fork the children, restart those that fail, and return when the last one has exited. Each child calls `work` with
+/// its task and exits with the code that `work` returns; 0 means success. `on_event` gets each [`Event`].
 ///
-/// Meanwhile SIGTERM and SIGINT are this function's, in a thread that has to be the only one: see [`fork`]. The first
-/// to come is passed on to the children, and the next ends the grace period.
+/// While it runs, SIGTERM and SIGINT are blocked in the calling thread, which must be the only one: see [`fork`]. The
+/// supervisor forwards the first of them to the children, and the second one ends the grace period.
 ///
 /// # Errors
-/// [`Failed::TooManyRestarts`]; `EBUSY` where forking is not possible or this is a supervisor's child; `EMFILE`, `EAGAIN`
-/// and the others of fork(2); `ECHILD` where SIGCHLD is ignored. The children have ended before it comes back.
+/// No child is left after an error.
+/// - [`Failed::TooManyRestarts`] if a child fails when [`Policy::max_restarts`] restarts have been used.
+/// - [`Failed::Call`] with `EBUSY` in a child of a supervisor, and with the errors of [`fork`]: `EBUSY`, `EMFILE`,
+///   `EAGAIN`, `ECHILD` and others; of signalfd(2); of ppoll(2).
 // ANCHOR: supervise
 pub fn supervise(
     policy: &Policy,
     work: impl Fn(usize) -> i32,
-    tell: impl FnMut(Event),
+    on_event: impl FnMut(Event),
 ) -> std::result::Result<Ended, Failed> {
     if let Some(task) = task() {
         return Err(Error::on("supervise", format_args!("the child of task {task}"))(Errno::EBUSY).into());
@@ -55,29 +57,29 @@ pub fn supervise(
     let now = || State::Waiting { due: Instant::now(), again: false };
     let tasks = (0..children).map(|_| Task { state: now(), pause: Duration::ZERO }).collect();
     let signals = Some(Signals::take()?);
-    Supervisor { policy, work, tell, tasks, restarts: 0, stop: None, signals }.run()
+    Supervisor { policy, work, on_event, tasks, restarts: 0, stop: None, signals }.run()
 }
 // ANCHOR_END: supervise
 
 // ANCHOR: state
 struct Task {
     state: State,
-    /// What the last restart waited for.
+    /// The delay of this task's last restart.
     pause: Duration,
 }
 
 enum State {
-    /// To be started then.
+    /// Its child is forked when `due` has come; `again` says that it is a restart.
     Waiting { due: Instant, again: bool },
-    /// Since then.
-    Running { child: Child, born: Instant },
-    /// For good.
-    Over,
+    /// Its child was forked at `started`.
+    Running { child: Child, started: Instant },
+    /// It gets no further child.
+    Finished,
 }
 
 struct Stop {
     outcome: std::result::Result<Ended, Failed>,
-    /// When whoever is left is killed; nothing once that is done.
+    /// When the children that are left get SIGKILL; `None` once they have got it.
     deadline: Option<Instant>,
 }
 // ANCHOR_END: state
@@ -85,11 +87,11 @@ struct Stop {
 struct Supervisor<'a, W, T> {
     policy: &'a Policy,
     work: W,
-    tell: T,
+    on_event: T,
     tasks: Vec<Task>,
     restarts: usize,
     stop: Option<Stop>,
-    /// Always there, except in a child.
+    /// `None` only in a child.
     signals: Option<Signals>,
 }
 
@@ -99,17 +101,17 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
         loop {
             for task in 0..self.tasks.len() {
                 if let Err(error) = self.start_if_due(task) {
-                    // The others have done nothing wrong, and may finish what they are doing.
+                    // The other children did not fail, so they may finish their work.
                     self.stop(Signal::SIGTERM, Err(error.into()));
                 }
             }
-            if self.tasks.iter().all(|task| matches!(task.state, State::Over)) {
+            if self.tasks.iter().all(|task| matches!(task.state, State::Finished)) {
                 return self.stop.take().map_or(Ok(Ended::Done), |stop| stop.outcome);
             }
             self.sleep()?;
-            self.stop_if_told()?;
+            self.stop_if_signaled()?;
             for task in 0..self.tasks.len() {
-                self.reap_if_ended(task)?;
+                self.reap_if_exited(task)?;
             }
             self.kill_if_overdue()?;
         }
@@ -126,25 +128,27 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
         let Self { tasks, signals, work, .. } = self;
         let child = fork(|| {
             TASK.store(task + 1, Ordering::Relaxed);
-            // Killed with its parent, be that by SIGKILL. A parent that has ended already sends nothing.
+            // The kernel kills this child when its parent dies, even of SIGKILL. It sends nothing if the parent died
+            // before this call, so check for that.
             if prctl::set_pdeathsig(Signal::SIGKILL).is_err() || getppid() != parent {
                 return 1;
             }
-            // The descriptors of its siblings, and of its parent's signals, are not its own.
+            // Close the copies of the siblings' pidfds and of the parent's signalfd.
             tasks.clear();
             if let Some(signals) = signals.take() {
-                signals.leave();
+                signals.drop_in_child();
             }
             work(task)
         })?;
         let pid = child.pid();
-        self.tasks[task].state = State::Running { child, born: Instant::now() };
-        (self.tell)(if again { Event::Restarted { task, pid, pause } } else { Event::Started { task, pid } });
+        self.tasks[task].state = State::Running { child, started: Instant::now() };
+        let event = if again { Event::Restarted { task, pid, pause } } else { Event::Started { task, pid } };
+        (self.on_event)(event);
         Ok(())
     }
     // ANCHOR_END: start
 
-    /// Until a signal comes, a child ends, or something is due.
+    /// Sleep until a signal arrives, a child exits, or a restart or the end of the grace period is due.
     fn sleep(&self) -> Result<()> {
         let due = |task: &Task| if let State::Waiting { due, .. } = task.state { Some(due) } else { None };
         let next =
@@ -154,61 +158,62 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
         let fds = fds.chain(self.signals.as_ref().map(AsFd::as_fd));
         let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         match ppoll(&mut fds, left, None) {
-            // Then there is nothing to be seen yet, and the next round looks again.
+            // The next round of `run` checks everything again, and sleeps again if nothing has happened.
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(Error::on("ppoll", "the children")(errno)),
         }
     }
 
     // ANCHOR: stop
-    fn stop_if_told(&mut self) -> Result<()> {
+    fn stop_if_signaled(&mut self) -> Result<()> {
         while let Some(signal) = self.signals.as_ref().map_or(Ok(None), Signals::next)? {
             self.stop(signal, Ok(Ended::Stopped(signal)));
         }
         Ok(())
     }
 
-    /// Tell the children to end. Told a second time, they are not waited for any longer.
+    /// Send the children this signal and start the grace period. A second call ends the grace period.
     fn stop(&mut self, signal: Signal, outcome: std::result::Result<Ended, Failed>) {
         if let Some(Stop { deadline, .. }) = &mut self.stop {
             *deadline = deadline.map(|_| Instant::now());
             return;
         }
         self.stop = Some(Stop { outcome, deadline: Some(after(self.policy.grace)) });
-        (self.tell)(Event::Stopping { signal });
+        (self.on_event)(Event::Stopping { signal });
         for task in &mut self.tasks {
             match task.child() {
-                // It may have ended by now: then that is seen in a moment.
+                // The signal fails if the child has exited by now; `reap_if_exited` handles that.
                 Some(child) => drop(child.signal(signal)),
-                None => task.state = State::Over,
+                None => task.state = State::Finished,
             }
         }
     }
     // ANCHOR_END: stop
 
     // ANCHOR: reap
-    fn reap_if_ended(&mut self, task: usize) -> Result<()> {
-        let State::Running { child, born } = &mut self.tasks[task].state else { return Ok(()) };
+    fn reap_if_exited(&mut self, task: usize) -> Result<()> {
+        let State::Running { child, started } = &mut self.tasks[task].state else { return Ok(()) };
         let Some(status) = child.try_wait()? else { return Ok(()) };
-        let (pid, age) = (child.pid(), born.elapsed());
-        self.tasks[task].state = State::Over;
-        // Ctrl-C is for parent and children at one time. Whoever ended of it has not failed, and by now it is here.
-        self.stop_if_told()?;
-        (self.tell)(Event::Exited { task, pid, status });
+        let (pid, age) = (child.pid(), started.elapsed());
+        self.tasks[task].state = State::Finished;
+        // Ctrl-C signals parent and children together. If it killed this child, then the parent's signal is pending by
+        // now, and the child has not failed.
+        self.stop_if_signaled()?;
+        (self.on_event)(Event::Exited { task, pid, status });
         if status.is_success() || self.stop.is_some() {
             return Ok(());
         }
         if self.restarts == self.policy.max_restarts {
-            (self.tell)(Event::GaveUp { restarts: self.restarts });
+            (self.on_event)(Event::GaveUp { restarts: self.restarts });
             self.stop(Signal::SIGTERM, Err(Failed::TooManyRestarts(self.restarts)));
             return Ok(());
         }
         self.restarts += 1;
         let Task { state, pause } = &mut self.tasks[task];
         *pause = match *pause {
-            _ if age >= self.policy.young => Duration::ZERO,
-            Duration::ZERO => self.policy.pause.min(self.policy.longest_pause),
-            last => last.saturating_mul(2).min(self.policy.longest_pause),
+            _ if age >= self.policy.min_uptime => Duration::ZERO,
+            Duration::ZERO => self.policy.pause.min(self.policy.max_pause),
+            last => last.saturating_mul(2).min(self.policy.max_pause),
         };
         *state = State::Waiting { due: after(*pause), again: true };
         Ok(())
@@ -222,7 +227,7 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
         }
         for (task, child) in self.tasks.iter().enumerate().filter_map(|(n, task)| Some((n, task.child()?))) {
             child.signal(Signal::SIGKILL)?;
-            (self.tell)(Event::Killed { task, pid: child.pid() });
+            (self.on_event)(Event::Killed { task, pid: child.pid() });
         }
         Ok(())
     }
@@ -234,11 +239,11 @@ impl Task {
     }
 }
 
-/// However it ends, with an error or with a panic of `tell`'s: the children end before it.
+/// Kills and reaps the children that are left, after an error and after a panic of `on_event`.
 // ANCHOR: drop
 impl<W, T> Drop for Supervisor<'_, W, T> {
     fn drop(&mut self) {
-        // One that has become another user's cannot be killed, and would be waited for without end.
+        // A child that now runs as another user cannot be killed, and waiting for it could take forever.
         self.tasks.retain(|task| task.child().is_some_and(|child| child.signal(Signal::SIGKILL).is_ok()));
         for task in &mut self.tasks {
             if let State::Running { child, .. } = &mut task.state {

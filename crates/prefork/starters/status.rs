@@ -1,10 +1,10 @@
-//! Exercise `prefork/status`: what became of a child.
+//! Exercise `prefork/status`: decode a child's wait status, and wait for the child.
 //!
-//! Goal: the number that waitpid(2) gives is taken apart, whatever it is: every exit code, every signal, also
-//! those without a name, a core file, a stop, a continuation. `wait` and `try_wait` are for the end of one child
-//! of ours: a signal does not end the wait, a stop is not an end, and no other child is taken. What is not one
-//! child, 0 and below, is `ECHILD`.
-//! Run `cargo run -p workbook check status` after each change; `hint status` if you are stuck.
+//! Goal: `from_raw` decodes every wait status of waitpid(2): each exit code; each signal, including those without a
+//! name; the core flag; a stop; a continue. `wait` and `try_wait` reap one child of this process once it has exited or
+//! was killed: a signal does not end the wait, a stop is not the end, and no other child is reaped. 0 and negative
+//! numbers, which stand for several children, are `ECHILD`. Run `cargo run -p workbook check status` after each
+//! change; `hint status` if you are stuck.
 
 use std::fmt;
 
@@ -13,42 +13,42 @@ use nix::unistd::Pid;
 
 use crate::Result;
 
-/// What became of a child.
+/// What a wait status says about a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// It ended by itself, with this code, 0 to 255: of the number that it gave to exit(3), the lowest byte.
+    /// The child exited with this code, 0 to 255: the lowest byte of the number that it passed to exit(3).
     Exited(i32),
-    /// A signal ended it.
+    /// A signal killed the child.
     Killed {
         /// The signal's number: real-time signals have no other name.
         signal: i32,
-        /// Was its memory written to a file, or handed to a program? See core(5).
+        /// Did the kernel dump its memory, to a file or to a program? See core(5).
         core: bool,
     },
-    /// It was stopped by the signal of that number, and is there.
+    /// The signal of this number stopped the child, which still exists.
     Stopped(i32),
-    /// It was stopped, and goes on.
+    /// The child had been stopped, and SIGCONT has resumed it.
     Continued,
 }
 
 impl Status {
-    /// Take apart the number that waitpid(2) gives.
+    /// Decode the wait status of waitpid(2).
     pub fn from_raw(raw: i32) -> Self {
-        todo!("say what {raw:#06x} means: write `from_raw` in exercises/status.rs")
+        todo!("decode {raw:#06x}: write `from_raw` in exercises/status.rs")
     }
 
-    /// Did it end by itself, with code 0?
+    /// Did the child exit with code 0?
     pub fn is_success(&self) -> bool {
         *self == Self::Exited(0)
     }
 
-    /// Is there nothing more to come from it?
+    /// Has the child exited or been killed? After a stop or a continue, more statuses follow.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Exited(_) | Self::Killed { .. })
     }
 }
 
-/// `exited with 3`, `killed by SIGSEGV, core dumped`.
+/// Words for a message: `exited with 3`, `killed by SIGSEGV, core dumped`.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,12 +67,12 @@ fn name(signal: i32) -> String {
     Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
 }
 
-/// Wait until this child has ended, and reap it.
+/// Wait until this child has exited or was killed, and reap it.
 pub fn wait(pid: Pid) -> Result<Status> {
     todo!("wait for process {pid}: write `wait` in exercises/status.rs")
 }
 
-/// The same, without waiting: nothing if it has not ended yet.
+/// Reap this child if it has exited or was killed. `None` if it is still running.
 pub fn try_wait(pid: Pid) -> Result<Option<Status>> {
-    todo!("see whether process {pid} has ended: write `try_wait` in exercises/status.rs")
+    todo!("reap process {pid} if it has exited: write `try_wait` in exercises/status.rs")
 }

@@ -13,7 +13,7 @@ use std::time::Instant;
 use cloexec::open::duplicate;
 use nix::errno::Errno;
 use nix::sys::socket::UnixAddr;
-use prefork::accept::{Acceptor, BATCH, Ended, Turn};
+use prefork::accept::{Acceptor, BATCH, Batch, StopReason};
 use support::net::{client, info, readable, unix, unix_listener};
 use support::{Answer, ask, traced};
 
@@ -45,7 +45,7 @@ fn acceptor(listener: OwnedFd) -> Acceptor {
 }
 
 #[track_caller]
-fn turn(acceptor: &mut Acceptor, connected: impl FnMut(OwnedFd)) -> Turn {
+fn turn(acceptor: &mut Acceptor, connected: impl FnMut(OwnedFd)) -> Batch {
     acceptor.accept(Instant::now(), connected).unwrap_or_else(|error| panic!("a turn failed: {error}"))
 }
 
@@ -61,7 +61,7 @@ fn words(accepted: usize, ended: &str) -> String {
 // A connection
 
 #[test]
-fn who_is_queued_is_passed_on_in_order() {
+fn queued_connections_are_accepted_in_order() {
     let (mut acceptor, _, mut clients) = queued(3);
     for (number, client) in (0..).zip(&mut clients) {
         client.write_all(&[number]).expect("it is connected");
@@ -73,14 +73,14 @@ fn who_is_queued_is_passed_on_in_order() {
         seen.push(byte[0]);
     });
     assert_eq!(seen, [0, 1, 2], "three clients came, in this order");
-    assert_eq!(done, Turn { accepted: 3, shed: None, ended: Ended::Empty });
+    assert_eq!(done, Batch { accepted: 3, shed: None, reason: StopReason::Empty });
 }
 
 #[test]
-fn nobody_there_is_no_error() {
+fn an_empty_queue_is_not_an_error() {
     let (mut acceptor, ..) = queued(0);
     let done = turn(&mut acceptor, |_| panic!("nobody was there"));
-    assert_eq!(done, Turn { accepted: 0, shed: None, ended: Ended::Empty });
+    assert_eq!(done, Batch { accepted: 0, shed: None, reason: StopReason::Empty });
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn an_accepted_socket_is_close_on_exec_and_nonblocking() {
 }
 
 #[test]
-fn both_flags_are_set_by_accept4_itself() {
+fn accept4_itself_sets_both_flags() {
     let Some(answer) = traced("as-it-is", &["accept", "turns", "1", "2", "8"]) else { return };
     let calls: Vec<&str> = answer.lines("call").filter(|call| !call.ends_with("-> -11")).collect();
     let accepts: Vec<&&str> = calls.iter().filter(|call| call.starts_with("accept")).collect();
@@ -115,7 +115,7 @@ fn both_flags_are_set_by_accept4_itself() {
 }
 
 #[test]
-fn the_listener_is_lent_to_a_poller() {
+fn as_fd_lends_the_listener() {
     let (listener, _) = unix_listener(None, 1);
     let number = listener.as_raw_fd();
     assert_eq!(acceptor(listener).as_fd().as_raw_fd(), number, "a poller is to watch the listener");
@@ -124,53 +124,57 @@ fn the_listener_is_lent_to_a_poller() {
 // A turn has an end
 
 #[test]
-fn a_turn_has_a_bound() {
+fn a_batch_stops_at_its_limit() {
     let (acceptor, _, _clients) = queued(5);
     let mut acceptor = acceptor.with_batch(3);
     let first = turn(&mut acceptor, drop);
     assert_eq!(
-        (first.accepted, first.ended),
-        (3, Ended::Batch),
+        (first.accepted, first.reason),
+        (3, StopReason::Full),
         "five clients were queued, and three is the bound. Without one, clients that come as fast as they are \
          accepted keep the loop from everything else"
     );
     let second = turn(&mut acceptor, drop);
-    assert_eq!((second.accepted, second.ended), (2, Ended::Empty), "two were left for the next turn");
+    assert_eq!((second.accepted, second.reason), (2, StopReason::Empty), "two were left for the next turn");
 }
 
 #[test]
-fn untold_the_bound_is_the_usual_one() {
+fn the_default_limit_is_128() {
     assert_eq!(BATCH, 128, "the usual bound, which is Tornado's");
     let (listener, address) = unix_listener(None, 200);
     // Who hangs up at once stays queued.
     (0..BATCH + 1).for_each(|_| drop(client(&address)));
     let done = turn(&mut acceptor(listener), drop);
-    assert_eq!((done.accepted, done.ended), (BATCH, Ended::Batch), "the bound is BATCH, {BATCH}");
+    assert_eq!((done.accepted, done.reason), (BATCH, StopReason::Full), "the bound is BATCH, {BATCH}");
 }
 
 #[test]
-fn a_bound_of_none_is_one() {
+fn a_limit_of_zero_counts_as_one() {
     let (acceptor, _, _clients) = queued(2);
     let done = turn(&mut acceptor.with_batch(0), drop);
     assert_eq!(
-        (done.accepted, done.ended),
-        (1, Ended::Batch),
+        (done.accepted, done.reason),
+        (1, StopReason::Full),
         "a turn that takes nobody leaves the listener ready, and whoever polls it comes back at once, for ever"
     );
 }
 
 #[test]
-fn a_turn_that_is_full_and_an_empty_queue_are_told_apart() {
+fn a_full_batch_is_not_reported_as_an_empty_queue() {
     let (acceptor, _, _clients) = queued(2);
     let mut acceptor = acceptor.with_batch(2);
-    assert_eq!(turn(&mut acceptor, drop).ended, Ended::Batch, "nobody has said yet that the queue is empty");
-    assert_eq!(turn(&mut acceptor, drop).ended, Ended::Empty);
+    assert_eq!(
+        turn(&mut acceptor, drop).reason,
+        StopReason::Full,
+        "nobody has said yet that the queue is empty"
+    );
+    assert_eq!(turn(&mut acceptor, drop).reason, StopReason::Empty);
 }
 
 // What goes wrong with one connection
 
 #[test]
-fn a_connection_that_went_wrong_does_not_end_the_turn() {
+fn a_failed_connection_does_not_end_the_batch() {
     for errno in OF_ONE {
         let kernel = format!("accept:1={errno}");
         let Some(answer) = traced(&kernel, &["accept", "turns", "1", "2", "8"]) else { return };
@@ -184,18 +188,18 @@ fn a_connection_that_went_wrong_does_not_end_the_turn() {
 }
 
 #[test]
-fn connections_that_go_wrong_count_for_the_bound() {
+fn failed_connections_count_toward_the_limit() {
     let Some(answer) = traced("accept:*=ECONNABORTED", &["accept", "turns", "2", "1", "4"]) else { return };
     assert!(
         answer.lines("endless").next().is_none(),
         "every accept4 said ECONNABORTED, and the turn never ended: what went wrong counts for its bound"
     );
-    assert_eq!(turns(&answer), [words(0, "Batch"), words(0, "Batch")]);
+    assert_eq!(turns(&answer), [words(0, "Full"), words(0, "Full")]);
     assert_eq!(answer.lines("call").filter(|call| call.starts_with("accept4")).count(), 8, "{}", answer.0);
 }
 
 #[test]
-fn what_is_no_listener_is_an_error_that_names_it() {
+fn a_descriptor_that_is_not_a_listener_is_an_error_that_names_it() {
     let (pipe, _end) = std::io::pipe().expect("a pipe can be made");
     let datagrams = UnixDatagram::unbound().expect("a socket can be made");
     datagrams.set_nonblocking(true).expect("a socket can be told");
@@ -215,7 +219,7 @@ fn what_is_no_listener_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_callback_that_panics_takes_only_its_own_connection_along() {
+fn a_panicking_callback_loses_only_its_own_connection() {
     let (mut acceptor, address, mut clients) = queued(3);
     let mut calls = 0;
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -228,7 +232,7 @@ fn a_callback_that_panics_takes_only_its_own_connection_along() {
     let done = turn(&mut acceptor, drop);
     assert_eq!(
         done,
-        Turn { accepted: 1, shed: None, ended: Ended::Empty },
+        Batch { accepted: 1, shed: None, reason: StopReason::Empty },
         "after the panic one client was still queued, and nobody has removed the acceptor"
     );
     clients.push(client(&address).into());
@@ -243,17 +247,17 @@ fn a_callback_that_panics_takes_only_its_own_connection_along() {
 // Removed
 
 #[test]
-fn who_is_removed_accepts_nobody() {
+fn a_removed_acceptor_accepts_nothing() {
     let (mut acceptor, _, _clients) = queued(1);
     let (remover, twin) = (acceptor.remover(), acceptor.remover());
     remover.remove();
     twin.clone().remove();
     let done = turn(&mut acceptor, |_| panic!("nobody was to be accepted any more"));
-    assert_eq!(done, Turn { accepted: 0, shed: None, ended: Ended::Removed });
+    assert_eq!(done, Batch { accepted: 0, shed: None, reason: StopReason::Removed });
 }
 
 #[test]
-fn removed_from_inside_the_callback_it_accepts_nobody_more() {
+fn removal_in_the_callback_ends_the_batch() {
     let (listener, address) = unix_listener(None, 64);
     let clients: Vec<OwnedFd> = (0..4).map(|_| client(&address)).collect();
     let mut first = acceptor(duplicate(&listener).expect("there is a number"));
@@ -267,11 +271,11 @@ fn removed_from_inside_the_callback_it_accepts_nobody_more() {
         }
     });
     assert_eq!(
-        (done.accepted, done.ended),
-        (2, Ended::Removed),
+        (done.accepted, done.reason),
+        (2, StopReason::Removed),
         "the callback removed the acceptor with the second of four clients: that is looked at before each accept"
     );
-    assert_eq!(turn(&mut first, drop).ended, Ended::Removed, "and it stays removed");
+    assert_eq!(turn(&mut first, drop).reason, StopReason::Removed, "and it stays removed");
     // Who was queued is another's now: another process's, most of the time.
     let done = turn(&mut other, |socket| kept.push(socket));
     assert_eq!(
@@ -282,18 +286,18 @@ fn removed_from_inside_the_callback_it_accepts_nobody_more() {
 }
 
 #[test]
-fn removed_with_the_last_of_a_batch_it_says_so() {
+fn removal_with_the_last_connection_is_reported_as_removed() {
     let (acceptor, _, _clients) = queued(2);
     let mut acceptor = acceptor.with_batch(1);
     let remover = acceptor.remover();
     let done = turn(&mut acceptor, |_| remover.remove());
-    assert_eq!(done.ended, Ended::Removed, "whoever hears that the batch is full comes back for more");
+    assert_eq!(done.reason, StopReason::Removed, "whoever hears that the batch is full comes back for more");
 }
 
 // No descriptor left
 
 #[test]
-fn without_a_descriptor_clients_are_sent_away() {
+fn without_descriptors_clients_are_shed() {
     let answer = ask(&["run", "accept", "shed", "unix", "0", "3", "0", "8"]);
     assert_eq!(
         turns(&answer),
@@ -309,7 +313,7 @@ fn without_a_descriptor_clients_are_sent_away() {
 }
 
 #[test]
-fn whoever_has_sent_something_sees_a_clean_end_too() {
+fn a_shed_client_sees_end_of_file_whatever_it_has_sent() {
     for (kind, sent) in [("unix", "5"), ("tcp", "0"), ("tcp", "5"), ("tcp", "300000")] {
         let answer = ask(&["run", "accept", "shed", kind, sent, "2", "0", "8"]);
         assert_eq!(turns(&answer), ["accepted=0 shed=Some(2) ended=Empty"], "{kind}, {sent} bytes");
@@ -332,31 +336,31 @@ fn sent_away(answer: &Answer, clients: usize) {
 }
 
 #[test]
-fn as_long_as_there_are_descriptors_they_are_used() {
+fn free_descriptors_are_used_before_clients_are_shed() {
     let answer = ask(&["run", "accept", "shed", "unix", "0", "5", "2", "8"]);
     assert_eq!(turns(&answer), ["accepted=2 shed=Some(3) ended=Empty"], "five clients, and two numbers free");
     sent_away(&answer, 3);
 }
 
 #[test]
-fn who_is_sent_away_counts_for_the_bound() {
+fn shed_clients_count_toward_the_limit() {
     let answer = ask(&["run", "accept", "shed", "unix", "0", "5", "0", "2"]);
     assert_eq!(
         turns(&answer),
-        ["accepted=0 shed=Some(2) ended=Batch"],
+        ["accepted=0 shed=Some(2) ended=Full"],
         "five clients were queued, and two is the bound of a turn: to send somebody away takes time as well"
     );
 }
 
 #[test]
-fn an_empty_queue_is_empty_also_without_a_descriptor() {
+fn an_empty_queue_without_descriptors_is_empty() {
     // accept4 takes a number before it looks into the queue: EMFILE says nothing of the queue.
     let answer = ask(&["run", "accept", "shed", "unix", "0", "0", "0", "8"]);
     assert_eq!(turns(&answer), [words(0, "Empty")], "nobody was there, and nobody was sent away");
 }
 
 #[test]
-fn the_reserve_is_there_again_for_the_next() {
+fn the_spare_is_reopened_after_each_client() {
     let answer = ask(&["run", "accept", "again"]);
     let first = "accepted=0 shed=Some(1) ended=Empty";
     let seen = turns(&answer);
@@ -372,14 +376,14 @@ fn the_reserve_is_there_again_for_the_next() {
 }
 
 #[test]
-fn the_reserve_is_close_on_exec() {
+fn the_spare_is_close_on_exec() {
     let answer = ask(&["run", "accept", "reserve"]);
     let seen: Vec<&str> = answer.lines("reserve").collect();
     assert_eq!(seen, ["marked"; 2], "the descriptor in reserve, at first and opened again");
 }
 
 #[test]
-fn a_full_table_of_the_whole_machine_is_the_same() {
+fn enfile_sheds_clients_like_emfile() {
     let Some(answer) = traced("accept:1=ENFILE", &["accept", "turns", "1", "2", "8"]) else { return };
     assert_eq!(
         turns(&answer),
@@ -389,7 +393,7 @@ fn a_full_table_of_the_whole_machine_is_the_same() {
 }
 
 #[test]
-fn a_connection_that_goes_wrong_while_it_is_sent_away_does_not_end_the_turn() {
+fn a_connection_that_fails_while_it_is_shed_does_not_end_the_batch() {
     for errno in OF_ONE {
         let kernel = format!("accept:1=EMFILE,accept:2={errno}");
         let Some(answer) = traced(&kernel, &["accept", "turns", "1", "2", "8"]) else { return };
@@ -403,7 +407,7 @@ fn a_connection_that_goes_wrong_while_it_is_sent_away_does_not_end_the_turn() {
 }
 
 #[test]
-fn with_no_descriptor_at_all_it_is_stuck() {
+fn without_even_a_spare_the_acceptor_is_stuck() {
     let answer = ask(&["run", "accept", "nothing-left"]);
     let seen = turns(&answer);
     assert_eq!(
@@ -426,7 +430,7 @@ fn with_no_descriptor_at_all_it_is_stuck() {
 }
 
 #[test]
-fn without_memory_it_is_stuck() {
+fn without_memory_the_acceptor_is_stuck() {
     for errno in ["ENOMEM", "ENOBUFS"] {
         let Some(answer) = traced(&format!("accept:*={errno}"), &["accept", "turns", "1", "1", "8"]) else {
             return;
@@ -436,7 +440,7 @@ fn without_memory_it_is_stuck() {
 }
 
 #[test]
-fn it_is_said_once_a_second() {
+fn shed_clients_are_reported_once_a_second() {
     let answer = ask(&["run", "accept", "said"]);
     let shed: Vec<&str> = turns(&answer).iter().filter_map(|turn| turn.split(' ').nth(1)).collect();
     // At 0, 500, 999, 1000, 1500, 2000 and 9000 milliseconds, with 2, 1, 2, 0, 1, 1 and 0 clients.

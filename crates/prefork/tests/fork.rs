@@ -45,7 +45,7 @@ fn times(answer: &Answer, word: &str) -> usize {
 }
 
 #[test]
-fn what_was_buffered_is_written_once() {
+fn output_buffered_before_the_fork_is_written_once() {
     let answer = fork(&["output"]);
     for (word, where_) in [
         ("rust-before", "Rust's standard output"),
@@ -62,7 +62,7 @@ fn what_was_buffered_is_written_once() {
 }
 
 #[test]
-fn what_the_child_writes_is_written() {
+fn output_buffered_by_the_child_is_written() {
     let answer = fork(&["output"]);
     for (word, where_) in [
         ("rust-in-the-child", "Rust's standard output"),
@@ -78,7 +78,7 @@ fn what_the_child_writes_is_written() {
 }
 
 #[test]
-fn its_random_numbers_are_its_own() {
+fn each_child_gets_its_own_random_numbers() {
     let answer = fork(&["random"]);
     let meant = answer.line("meant");
     let mut seen = vec![("the parent", answer.line("parent"))];
@@ -99,7 +99,7 @@ fn its_random_numbers_are_its_own() {
 }
 
 #[test]
-fn its_code_is_the_exit_code() {
+fn the_closures_result_is_the_exit_code() {
     let answer = fork(&["codes"]);
     let seen: Vec<&str> = answer.lines("code").collect();
     let codes = [(0, 0), (1, 1), (7, 7), (255, 255), (256, 0), (263, 7), (-1, 255)];
@@ -112,7 +112,7 @@ fn its_code_is_the_exit_code() {
 }
 
 #[test]
-fn a_panic_is_the_end_of_the_child() {
+fn a_panic_ends_the_child_with_101() {
     let answer = fork(&["panic", "words"]);
     let status = answer.line("status");
     assert_eq!(
@@ -128,7 +128,7 @@ fn a_panic_is_the_end_of_the_child() {
 }
 
 #[test]
-fn what_a_child_that_panics_has_written_is_written() {
+fn output_buffered_before_a_panic_is_written() {
     let answer = fork(&["panic", "words"]);
     for (word, where_) in
         [("rust-in-the-child", "Rust's standard output"), ("c-in-the-child", "C's standard output")]
@@ -143,7 +143,7 @@ fn what_a_child_that_panics_has_written_is_written() {
 }
 
 #[test]
-fn what_a_panic_leaves_may_panic_too() {
+fn a_panic_payload_that_panics_on_drop_is_contained() {
     let answer = fork(&["panic", "again"]);
     let status = answer.line("status");
     assert_eq!(
@@ -153,7 +153,7 @@ fn what_a_panic_leaves_may_panic_too() {
 }
 
 #[test]
-fn the_parents_exit_handlers_are_not_the_childs() {
+fn the_child_runs_no_exit_handlers() {
     let answer = fork(&["at-exit"]);
     let ran: Vec<&str> = answer.lines("at-exit").collect();
     assert_eq!(
@@ -188,7 +188,7 @@ const FAULTS: [i32; 7] =
     [libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS];
 
 #[test]
-fn it_has_no_handler_of_its_parents() {
+fn the_child_has_none_of_its_parents_handlers() {
     let answer = fork(&["dispositions"]);
     let handled = mask(answer.line("child"), "SigCgt");
     let parents: Vec<i32> = handled.into_iter().filter(|signal| !FAULTS.contains(signal)).collect();
@@ -201,7 +201,7 @@ fn it_has_no_handler_of_its_parents() {
 }
 
 #[test]
-fn handlers_of_faults_stay() {
+fn handlers_for_faults_are_kept() {
     let answer = fork(&["dispositions"]);
     let handled = mask(answer.line("child"), "SigCgt");
     let gone: Vec<i32> = FAULTS.into_iter().filter(|signal| !handled.contains(signal)).collect();
@@ -213,7 +213,7 @@ fn handlers_of_faults_stay() {
 }
 
 #[test]
-fn what_is_ignored_stays_ignored() {
+fn ignored_signals_stay_ignored() {
     let answer = fork(&["dispositions"]);
     let (before, child) = (mask(answer.line("before"), "SigIgn"), mask(answer.line("child"), "SigIgn"));
     assert_eq!(
@@ -224,7 +224,7 @@ fn what_is_ignored_stays_ignored() {
 }
 
 #[test]
-fn nothing_is_blocked_in_the_child() {
+fn the_childs_signal_mask_is_empty() {
     let answer = fork(&["dispositions"]);
     let blocked = mask(answer.line("child"), "SigBlk");
     assert!(
@@ -234,7 +234,7 @@ fn nothing_is_blocked_in_the_child() {
 }
 
 #[test]
-fn the_parents_signals_are_as_they_were() {
+fn the_parents_signals_are_restored() {
     let answer = fork(&["dispositions"]);
     let (before, after) = (answer.line("before"), answer.line("after"));
     for name in ["SigBlk", "SigIgn", "SigCgt"] {
@@ -247,7 +247,7 @@ fn the_parents_signals_are_as_they_were() {
 }
 
 #[test]
-fn a_signal_at_the_fork_does_not_run_the_parents_handler() {
+fn a_signal_during_the_fork_does_not_run_the_parents_handler() {
     for kind in ["SIGTERM", "real-time"] {
         let answer = fork(&["at-the-fork", kind]);
         let number = answer.line("number");
@@ -271,7 +271,7 @@ fn a_signal_at_the_fork_does_not_run_the_parents_handler() {
 }
 
 #[test]
-fn a_handler_of_the_parents_cannot_take_the_child_too_early() {
+fn the_parents_handler_cannot_reap_the_child_before_it_is_held() {
     let answer = fork(&["reaped-by-a-handler"]);
     let held = answer.line("held");
     assert_eq!(
@@ -287,7 +287,7 @@ fn a_handler_of_the_parents_cannot_take_the_child_too_early() {
 }
 
 #[test]
-fn with_other_threads_it_does_not_fork() {
+fn fork_with_other_threads_is_ebusy() {
     for count in ["2", "5"] {
         let answer = fork(&["threads", count]);
         let result = answer.line("result");
@@ -307,7 +307,7 @@ fn with_other_threads_it_does_not_fork() {
 }
 
 #[test]
-fn a_threads_name_says_nothing_of_the_thread() {
+fn a_thread_name_with_parentheses_does_not_hide_the_thread() {
     let answer = fork(&["thread-with-a-name"]);
     let result = answer.line("result");
     assert!(
@@ -318,7 +318,7 @@ fn a_threads_name_says_nothing_of_the_thread() {
 }
 
 #[test]
-fn a_thread_that_has_ended_does_not_count() {
+fn an_exited_thread_does_not_count() {
     let answer = fork(&["joined"]);
     for joined in answer.lines("joined") {
         assert_eq!(joined, "exited with 3", "a thread was joined, so there is one");
@@ -348,7 +348,7 @@ fn refused(answer: &Answer, when: &str, what: &str) {
 }
 
 #[test]
-fn what_is_guarded_does_not_cross() {
+fn fork_with_a_guard_alive_is_ebusy() {
     let answer = fork(&["guard"]);
     assert_eq!(answer.line("none"), "exited with 3", "nothing is guarded yet");
     refused(&answer, "guarded", "an event loop");
@@ -357,7 +357,7 @@ fn what_is_guarded_does_not_cross() {
 }
 
 #[test]
-fn the_error_says_where_it_was_made() {
+fn the_error_names_the_place_of_the_guard() {
     let answer = fork(&["guard"]);
     let (place, result) = (place(&answer, "an event loop"), answer.line("guarded"));
     assert!(
@@ -367,7 +367,7 @@ fn the_error_says_where_it_was_made() {
 }
 
 #[test]
-fn guards_go_in_any_order() {
+fn guards_can_be_dropped_in_any_order() {
     let answer = fork(&["guards"]);
     for (when, living) in [
         ("three", &["first", "second", "third"][..]),
@@ -389,7 +389,7 @@ fn guards_go_in_any_order() {
 }
 
 #[test]
-fn a_copy_in_a_child_guards_nothing() {
+fn a_copied_guard_does_not_count_in_the_child() {
     let answer = fork(&["guard-copied"]);
     let copy = answer.line("copy");
     assert_eq!(
@@ -424,7 +424,7 @@ fn failed(answer: &Answer, errno: &str) {
 }
 
 #[test]
-fn a_fork_that_fails_leaves_everything_as_it_was() {
+fn a_failed_fork_changes_nothing() {
     let Some(answer) = fork_if_permitted(&["limit"]) else { return };
     failed(&answer, "EAGAIN");
     assert_eq!(answer.line("table"), "none", "the fork failed, and descriptors have changed");
@@ -434,7 +434,7 @@ fn a_fork_that_fails_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn without_a_number_there_is_no_child() {
+fn without_a_descriptor_no_child_is_forked() {
     let answer = fork(&["no-number"]);
     failed(&answer, "EMFILE");
     assert!(!answer.0.contains("the child ran"), "there was an error, and a child ran:\n{}", answer.0);
@@ -450,7 +450,7 @@ fn without_a_number_there_is_no_child() {
 }
 
 #[test]
-fn where_pidfd_open_is_refused_there_is_no_child() {
+fn if_pidfd_open_fails_no_child_is_left() {
     for when in ["before", "in the middle"] {
         let Some(answer) = fork_if_permitted(&["no-pidfd", when]) else { return };
         failed(&answer, "EPERM");
@@ -466,7 +466,7 @@ fn where_pidfd_open_is_refused_there_is_no_child() {
 }
 
 #[test]
-fn where_sigchld_is_ignored_it_does_not_fork() {
+fn fork_with_sigchld_ignored_is_echild() {
     for how in ["ignored", "SA_NOCLDWAIT"] {
         let answer = fork(&["sigchld-ignored", how]);
         let result = answer.line("result");
@@ -479,7 +479,7 @@ fn where_sigchld_is_ignored_it_does_not_fork() {
 }
 
 #[test]
-fn no_descriptor_is_left_on_either_side() {
+fn fork_leaks_no_descriptor_on_either_side() {
     let answer = fork(&["table"]);
     for (whose, meaning) in [
         ("child", "what its parent needs to hold it is not the child's"),
@@ -492,7 +492,7 @@ fn no_descriptor_is_left_on_either_side() {
 }
 
 #[test]
-fn its_descriptor_is_ready_when_it_has_ended() {
+fn the_pidfd_is_readable_when_the_child_has_exited() {
     let answer = fork(&["held"]);
     assert_eq!(answer.line("close-on-exec"), "true", "a program that is started would hold the child too");
     assert_eq!(answer.line("there"), "not ready", "the child is there");
@@ -503,7 +503,7 @@ fn its_descriptor_is_ready_when_it_has_ended() {
 }
 
 #[test]
-fn what_became_of_it_stays_the_same() {
+fn the_status_stays_the_same_after_reaping() {
     let answer = fork(&["held"]);
     for when in ["tried", "waited", "again", "tried-again"] {
         assert_eq!(
@@ -523,7 +523,7 @@ fn what_became_of_it_stays_the_same() {
 }
 
 #[test]
-fn a_signal_does_not_end_the_wait_for_it() {
+fn eintr_does_not_end_child_wait() {
     let answer = fork(&["interrupted"]);
     let (waited, helped) = (answer.line("waited"), answer.line("helped"));
     assert_eq!(
@@ -534,7 +534,7 @@ fn a_signal_does_not_end_the_wait_for_it() {
 }
 
 #[test]
-fn whoever_has_its_number_is_left_alone() {
+fn a_process_that_reuses_the_pid_is_not_touched() {
     let Some(answer) = fork_if_permitted(&["reused"]) else { return };
     assert_eq!(answer.line("same number"), "true");
     for (when, errno, meaning) in [
@@ -560,7 +560,7 @@ fn whoever_has_its_number_is_left_alone() {
 }
 
 #[test]
-fn dropped_it_goes_on_and_waits_to_be_waited_for() {
+fn dropping_a_child_does_not_reap_it() {
     let answer = fork(&["dropped"]);
     assert_eq!(answer.line("goes-on"), "true", "nobody holds the child any more, and it has ended");
     for (when, status) in [("waits", "killed by SIGTERM"), ("ended-waits", "exited with 4")] {

@@ -58,7 +58,8 @@ fn helper(args: &[&str]) -> i32 {
 
 /// Children that are killed young are replaced at once, and as many as there are.
 fn serve(children: usize) -> i32 {
-    let policy = Policy { children, max_restarts: usize::MAX, young: Duration::ZERO, ..Policy::default() };
+    let policy =
+        Policy { children, max_restarts: usize::MAX, min_uptime: Duration::ZERO, ..Policy::default() };
     match echo::serve(&policy, 0, |line| println!("{line}")) {
         Ok(_) => 0,
         Err(error) => {
@@ -365,7 +366,7 @@ fn a_killed_child_is_replaced_and_only_its_clients_notice() {
 }
 
 #[test]
-fn no_child_outlives_a_supervisor_that_is_killed() {
+fn children_die_with_a_killed_supervisor() {
     let _alone = alone();
     let mut server = Server::start(4, &[]);
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
@@ -458,7 +459,7 @@ impl Drop for Crowd {
 }
 
 #[test]
-fn without_descriptors_clients_are_sent_away_and_nothing_spins() {
+fn without_descriptors_clients_are_shed_and_nothing_spins() {
     let _alone = alone();
     let server = Server::start(1, &["256"]);
     // In two processes, each with 256 descriptors at least.

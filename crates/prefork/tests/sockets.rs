@@ -51,7 +51,7 @@ fn refused<T: std::fmt::Debug>(what: &str, result: Result<T>) -> (Errno, String)
 // Which addresses
 
 #[test]
-fn an_empty_name_is_every_address_in_both_families() {
+fn the_empty_name_means_every_address_in_both_families() {
     let wanted = loopback().len();
     let listeners = bind_host("", 0, &Options::default()).unwrap_or_else(|error| {
         panic!(
@@ -76,7 +76,7 @@ fn an_empty_name_is_every_address_in_both_families() {
 }
 
 #[test]
-fn every_address_that_a_name_stands_for_is_bound() {
+fn every_address_of_a_name_is_bound() {
     let resolved = ("localhost", 0).to_socket_addrs().expect("every machine knows localhost");
     let own = |ip: &IpAddr| TcpListener::bind((*ip, 0)).is_ok();
     let wanted: BTreeSet<_> = resolved.map(|each| each.ip()).filter(own).collect();
@@ -87,7 +87,7 @@ fn every_address_that_a_name_stands_for_is_bound() {
 }
 
 #[test]
-fn ipv6_is_kept_apart_from_ipv4() {
+fn ipv6_sockets_are_ipv6_only() {
     if !ipv6() {
         return;
     }
@@ -104,7 +104,7 @@ fn ipv6_is_kept_apart_from_ipv4() {
 }
 
 #[test]
-fn an_address_that_is_named_twice_is_bound_once() {
+fn a_duplicate_address_is_bound_once() {
     for reuse_port in [false, true] {
         // A new one each time: a helper that is just being born may have a copy of the last.
         let port = Port::hold();
@@ -122,7 +122,7 @@ fn an_address_that_is_named_twice_is_bound_once() {
 }
 
 #[test]
-fn the_same_host_with_another_port_is_another_address() {
+fn one_host_with_two_ports_is_two_addresses() {
     let (first, second) = (Port::hold(), Port::hold());
     let wanted = [&first, &second].map(|port| SocketAddr::from((V4.ip(), port.number)));
     assert_eq!(
@@ -135,7 +135,7 @@ fn the_same_host_with_another_port_is_another_address() {
 // Which port
 
 #[test]
-fn both_families_share_a_port_that_nobody_asked_for() {
+fn with_port_zero_both_families_share_one_port() {
     if !ipv6() {
         return;
     }
@@ -152,14 +152,14 @@ fn both_families_share_a_port_that_nobody_asked_for() {
 }
 
 #[test]
-fn an_asked_for_port_is_had_in_both_families() {
+fn a_given_port_is_bound_in_both_families() {
     let port = Port::hold();
     let wanted: Vec<SocketAddr> = loopback().iter().map(|each| (each.ip(), port.number).into()).collect();
     assert_eq!(at(&bound(&wanted)), wanted);
 }
 
 #[test]
-fn the_port_that_nobody_asked_for_is_not_given_to_who_asked() {
+fn a_given_port_is_not_replaced_by_the_free_one() {
     let port = Port::hold();
     let asked = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port.number));
     for addresses in [[V4, asked], [asked, V4]] {
@@ -172,7 +172,7 @@ fn the_port_that_nobody_asked_for_is_not_given_to_who_asked() {
 }
 
 #[test]
-fn where_the_port_is_taken_in_the_second_family_another_is_tried() {
+fn a_port_taken_in_the_second_family_is_replaced_by_another() {
     // Twice the port that the first got is somebody else's in IPv6.
     let kernel = "bind6:1=EADDRINUSE,bind6:2=EADDRINUSE";
     let Some(answer) = traced(kernel, &["sockets", "bind", "127.0.0.1:0", "[::1]:0"]) else { return };
@@ -189,7 +189,7 @@ fn where_the_port_is_taken_in_the_second_family_another_is_tried() {
 }
 
 #[test]
-fn where_the_kernel_would_choose_the_same_port_again_another_is_tried() {
+fn a_port_that_failed_is_not_chosen_again() {
     let Some(answer) = alone("port-taken-in-ipv6") else { return };
     let taken = answer.line("taken");
     assert_eq!(
@@ -202,7 +202,7 @@ fn where_the_kernel_would_choose_the_same_port_again_another_is_tried() {
 }
 
 #[test]
-fn where_no_port_is_free_it_ends() {
+fn bind_gives_up_when_no_port_is_free_in_both_families() {
     let scenario = ["sockets", "bind", "127.0.0.1:0", "[::1]:0"];
     let Some(answer) = traced("bind6:*=EADDRINUSE", &scenario) else { return };
     let endless = answer.lines("endless").next().is_some();
@@ -253,7 +253,7 @@ fn every_socket_is_close_on_exec_and_nonblocking() {
 }
 
 #[test]
-fn a_socket_has_its_flags_from_the_call_that_makes_it() {
+fn socket_itself_sets_both_flags() {
     let folder = Folder::new();
     let path = folder.path("socket").display().to_string();
     for scenario in
@@ -274,7 +274,7 @@ fn a_socket_has_its_flags_from_the_call_that_makes_it() {
 }
 
 #[test]
-fn a_server_that_is_started_again_gets_its_port() {
+fn a_restarted_server_gets_its_port() {
     let _alone = no_child_is_born();
     let listeners = bound(&[V4]);
     let address = at(&listeners)[0];
@@ -314,7 +314,7 @@ fn a_port_is_shared_only_on_request() {
 }
 
 #[test]
-fn the_queue_has_the_length_that_was_asked_for() {
+fn the_backlog_is_the_requested_one() {
     let most = fs::read_to_string("/proc/sys/net/core/somaxconn").expect("it is there");
     let most: u32 = most.trim().parse().expect("a number");
     let listener = &bind_all(&[V4], &Options::default()).expect("some port is free")[0];
@@ -339,7 +339,7 @@ fn the_queue_has_the_length_that_was_asked_for() {
 }
 
 #[test]
-fn the_longest_queue_is_no_error() {
+fn a_backlog_above_the_limit_is_capped() {
     let options = Options { backlog: u16::MAX, ..Options::default() };
     let bound = bind_all(&[V4], &options);
     assert!(
@@ -352,7 +352,7 @@ fn the_longest_queue_is_no_error() {
 // What is lacking, and what is wrong
 
 #[test]
-fn a_family_that_the_kernel_lacks_is_left_out() {
+fn an_unavailable_family_is_skipped() {
     for kernel in ["socket6:*=EAFNOSUPPORT", "bind6:*=EADDRNOTAVAIL"] {
         let scenario = ["sockets", "bind", "127.0.0.1:0", "[::1]:0"];
         let Some(answer) = traced(kernel, &scenario) else { return };
@@ -378,7 +378,7 @@ fn left_out(answer: &Answer, kernel: &str) {
 }
 
 #[test]
-fn nothing_left_to_bind_is_an_error() {
+fn no_available_family_is_an_error() {
     for kernel in ["socket6:*=EAFNOSUPPORT", "bind6:*=EADDRNOTAVAIL"] {
         let Some(answer) = traced(kernel, &["sockets", "bind", "[::1]:0"]) else { return };
         let errno = kernel.split_once('=').expect("it has one").1;
@@ -394,7 +394,7 @@ fn nothing_left_to_bind_is_an_error() {
 }
 
 #[test]
-fn another_error_of_ipv6_is_none_to_be_left_out() {
+fn other_errors_of_ipv6_are_reported() {
     for kernel in ["socket6:1=EMFILE", "bind6:1=EACCES"] {
         let Some(answer) = traced(kernel, &["sockets", "bind", "127.0.0.1:0", "[::1]:0"]) else { return };
         let (errno, result) = (kernel.split_once('=').expect("it has one").1, answer.line("result"));
@@ -407,7 +407,7 @@ fn another_error_of_ipv6_is_none_to_be_left_out() {
 }
 
 #[test]
-fn an_address_of_another_machine_is_an_error_that_names_it() {
+fn a_foreign_address_is_an_error_that_names_it() {
     // 192.0.2.0/24 and 2001:db8::/32 are for documents, and belong to no machine.
     for foreign in ["192.0.2.1:0", "[2001:db8::1]:0"] {
         if foreign.starts_with('[') && !ipv6() {
@@ -439,7 +439,7 @@ fn a_port_in_use_is_an_error_that_names_the_address() {
 }
 
 #[test]
-fn a_name_that_stands_for_nothing_is_an_error_that_names_it() {
+fn a_name_that_does_not_resolve_is_an_error_that_names_it() {
     // One that is not even asked for: nobody's resolver is waited for.
     let (errno, text) = refused("a name with a NUL", bind_host("no\0name", 80, &Options::default()));
     assert_eq!(errno, Errno::EADDRNOTAVAIL, "{text}");
@@ -453,7 +453,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_unix_socket_has_its_permissions_whatever_the_umask() {
+fn a_unix_socket_gets_its_permissions_under_any_umask() {
     for (wanted, mask) in [("600", "000"), ("666", "077"), ("660", "022"), ("700", "777")] {
         let folder = Folder::new();
         let path = folder.path("socket");
@@ -470,7 +470,7 @@ fn a_unix_socket_has_its_permissions_whatever_the_umask() {
 }
 
 #[test]
-fn at_no_moment_are_the_permissions_wider() {
+fn the_permissions_are_never_wider() {
     let folder = Folder::new();
     let path = folder.path("socket").display().to_string();
     let scenario = ["sockets", "unix", &path, "600", "000"];
@@ -500,7 +500,7 @@ fn at_no_moment_are_the_permissions_wider() {
 }
 
 #[test]
-fn a_deserted_socket_is_replaced() {
+fn a_stale_socket_is_replaced() {
     let _alone = no_child_is_born();
     let folder = Folder::new();
     let path = folder.path("socket");
@@ -514,7 +514,7 @@ fn a_deserted_socket_is_replaced() {
 }
 
 #[test]
-fn a_living_servers_socket_is_left_alone() {
+fn a_live_servers_socket_is_not_replaced() {
     let folder = Folder::new();
     for (name, backlog) in [("living", 8), ("busy", 0)] {
         let path = folder.path(name);
@@ -530,7 +530,7 @@ fn a_living_servers_socket_is_left_alone() {
 }
 
 #[test]
-fn between_bind_and_listen_nobody_answers() {
+fn a_socket_between_bind_and_listen_looks_stale() {
     // What no probe can know, and no code can mend.
     let folder = Folder::new();
     let (server, address) = (unix(), UnixAddr::new(&folder.path("socket")).expect("it is short"));
@@ -559,7 +559,7 @@ fn taken(path: &Path, what: &str) {
 }
 
 #[test]
-fn a_file_that_is_no_socket_is_left_alone() {
+fn a_file_that_is_not_a_socket_is_not_replaced() {
     let folder = Folder::new();
     let path = folder.path("file");
     File::create(&path).and_then(|mut file| file.write_all(b"precious")).expect("it can be made");
@@ -580,7 +580,7 @@ fn a_file_that_is_no_socket_is_left_alone() {
 }
 
 #[test]
-fn a_path_that_cannot_be_is_an_error_that_names_it() {
+fn an_impossible_path_is_an_error_that_names_it() {
     let folder = Folder::new();
     for (path, errno) in [
         (folder.path(&"x".repeat(108)), Errno::ENAMETOOLONG),

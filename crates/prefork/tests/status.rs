@@ -23,7 +23,7 @@ fn status_if_permitted(what: &[&str]) -> Option<Answer> {
 }
 
 #[test]
-fn every_exit_code_arrives() {
+fn every_exit_code_is_decoded() {
     for code in 0..=255 {
         let seen = Status::from_raw(code << 8);
         assert_eq!(
@@ -48,7 +48,7 @@ fn every_exit_code_arrives() {
 }
 
 #[test]
-fn a_signal_is_no_exit_code() {
+fn a_signal_is_not_an_exit_code() {
     for signal in SIGNALS {
         let seen = Status::from_raw(signal);
         assert_eq!(
@@ -60,7 +60,7 @@ fn a_signal_is_no_exit_code() {
 }
 
 #[test]
-fn the_core_bit_is_no_part_of_the_signal() {
+fn the_core_flag_is_separate_from_the_signal() {
     for signal in SIGNALS {
         let seen = Status::from_raw(signal | 0x80);
         assert_eq!(
@@ -94,7 +94,7 @@ fn a_stop_is_not_signal_127() {
 }
 
 #[test]
-fn going_on_is_not_an_end() {
+fn a_continue_is_not_final() {
     let seen = Status::from_raw(0xffff);
     assert_eq!(
         seen,
@@ -114,7 +114,7 @@ fn going_on_is_not_an_end() {
 }
 
 #[test]
-fn the_kernel_gives_these_numbers() {
+fn the_kernel_reports_stop_continue_and_kill() {
     let answer = status(&["changes"]);
     let seen: Vec<&str> = answer.lines("sent").collect();
     let wanted = [
@@ -126,7 +126,7 @@ fn the_kernel_gives_these_numbers() {
 }
 
 #[test]
-fn every_signal_that_kills_is_told() {
+fn every_killing_signal_is_reported() {
     let answer = status(&["signals"]);
     assert!(answer.lines("signal").count() > 50, "more signals than that end a process:\n{}", answer.0);
     for line in answer.lines("signal") {
@@ -137,7 +137,7 @@ fn every_signal_that_kills_is_told() {
 }
 
 #[test]
-fn a_real_time_signal_is_told() {
+fn a_real_time_signal_is_reported() {
     let answer = status(&["real-time"]);
     let number = answer.line("number");
     assert_eq!(
@@ -158,7 +158,7 @@ fn a_real_time_signal_is_told() {
 }
 
 #[test]
-fn what_the_kernel_says_of_a_core_is_told() {
+fn the_core_flag_says_whether_a_core_was_dumped() {
     for (limit, dumped, files) in [("0", false, "0"), ("none", true, "1")] {
         let Some(answer) = status_if_permitted(&["core", limit]) else { return };
         let kernel = if dumped { "dumped" } else { "killed" };
@@ -174,7 +174,7 @@ fn what_the_kernel_says_of_a_core_is_told() {
 }
 
 #[test]
-fn a_stop_is_not_what_is_waited_for() {
+fn a_stop_does_not_end_the_wait() {
     let answer = status(&["stopped"]);
     let (tried, waited) = (answer.line("tried"), answer.line("waited"));
     assert_eq!(
@@ -186,7 +186,7 @@ fn a_stop_is_not_what_is_waited_for() {
 }
 
 #[test]
-fn a_traced_childs_stop_is_not_either() {
+fn a_traced_childs_stop_does_not_end_the_wait() {
     let Some(answer) = status_if_permitted(&["traced"]) else { return };
     let (tried, waited) = (answer.line("tried"), answer.line("waited"));
     assert_eq!(
@@ -198,7 +198,7 @@ fn a_traced_childs_stop_is_not_either() {
 }
 
 #[test]
-fn a_child_that_is_there_is_not_waited_for() {
+fn try_wait_does_not_wait_for_a_running_child() {
     let answer = status(&["try"]);
     let (there, ended) = (answer.line("there"), answer.line("ended"));
     assert_eq!(
@@ -210,7 +210,7 @@ fn a_child_that_is_there_is_not_waited_for() {
 }
 
 #[test]
-fn somebody_elses_child_is_left_alone() {
+fn other_children_are_not_reaped() {
     let answer = status(&["others"]);
     let seen = (answer.line("waited"), answer.line("tried"), answer.line("somebody's"));
     assert_eq!(
@@ -222,7 +222,7 @@ fn somebody_elses_child_is_left_alone() {
 }
 
 #[test]
-fn what_is_not_one_child_is_refused() {
+fn zero_and_negative_pids_are_echild() {
     for which in ["any", "our group", "a group", "the least", "the parent", "itself"] {
         let answer = status(&["not-one", which]);
         let number = answer.line("number");
@@ -241,7 +241,7 @@ fn what_is_not_one_child_is_refused() {
 }
 
 #[test]
-fn a_child_is_waited_for_once() {
+fn a_child_is_reaped_once() {
     let answer = status(&["again"]);
     assert_eq!(answer.line("waited"), "Exited(5)");
     for which in ["again", "tried"] {
@@ -252,7 +252,7 @@ fn a_child_is_waited_for_once() {
 }
 
 #[test]
-fn a_signal_does_not_end_the_wait() {
+fn eintr_does_not_end_the_wait() {
     let answer = status(&["interrupted"]);
     let said = answer.line("waited");
     assert_eq!(
@@ -264,7 +264,7 @@ fn a_signal_does_not_end_the_wait() {
 }
 
 #[test]
-fn where_sigchld_is_ignored_nothing_is_kept() {
+fn wait_with_sigchld_ignored_is_echild() {
     let answer = status(&["ignored"]);
     assert_eq!(
         (answer.line("waited"), answer.line("child")),
@@ -274,7 +274,7 @@ fn where_sigchld_is_ignored_nothing_is_kept() {
 }
 
 #[test]
-fn it_reads_as_a_sentence() {
+fn a_status_is_displayed_in_words() {
     for (status, words) in [
         (Status::Exited(3), "exited with 3"),
         (Status::Killed { signal: SIGKILL, core: false }, "killed by SIGKILL"),
@@ -289,7 +289,7 @@ fn it_reads_as_a_sentence() {
 }
 
 #[test]
-fn nothing_is_left_to_wait_for() {
+fn no_zombie_is_left() {
     for what in ["codes", "signals", "others", "again", "try", "interrupted"] {
         let left = status(&[what]).line("left").to_owned();
         assert_eq!(left, "none", "`{what}`: every child was waited for, and {left} is left");

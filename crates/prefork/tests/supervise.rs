@@ -1,7 +1,7 @@
-//! Exercise `prefork/supervise`: what becomes of some children, and of their supervisor.
+//! Exercise `prefork/supervise`: restarting, stopping, and leaving nothing behind.
 //!
-//! A test process has threads, so the supervisor is the helper program, or a child of its own. Whatever happens
-//! is printed there: the events, as `tell` hears of them, and what is left in the end.
+//! A test process has threads, so the supervisor runs in the helper process, or in a child of it. The helper prints each
+//! event that `on_event` gets, and at the end what is left.
 
 mod support;
 
@@ -18,12 +18,13 @@ fn ask(what: &[&str]) -> Answer {
 fn alone(answer: &Answer) {
     assert!(
         answer.lines("escaped").next().is_none() && !answer.0.contains("\nescaped\n"),
-        "a child came back out of `supervise`: now two processes run the caller's code:\n{}",
+        "a child returned from `supervise`, so two processes run the caller's code now. Does the child exit with the \
+         result of `work`?\n{}",
         answer.0
     );
 }
 
-/// The events, without the process: `restarted 0 10`.
+/// The events without the process id: `restarted 0 10`.
 fn events(answer: &Answer) -> Vec<String> {
     let short = |line: &str| {
         let mut words: Vec<&str> = line.split(' ').collect();
@@ -35,8 +36,8 @@ fn events(answer: &Answer) -> Vec<String> {
     answer.lines("event").map(short).collect()
 }
 
-/// What happened to one task: `started`, `exited with 2`, `restarted`, `killed by SIGKILL`; and in between, what
-/// is about all of them: `stopping SIGTERM`.
+/// The events of one task: `started`, `exited with 2`, `restarted`, `killed by SIGKILL`; and in between those that
+/// concern all tasks: `stopping SIGTERM`.
 fn story(answer: &Answer, task: usize) -> Vec<String> {
     let task = task.to_string();
     let part = |line: String| match *line.split(' ').collect::<Vec<_>>() {
@@ -49,18 +50,18 @@ fn story(answer: &Answer, task: usize) -> Vec<String> {
     events(answer).into_iter().filter_map(part).collect()
 }
 
-/// The processes that a task had, one after the other.
+/// The process ids that a task had, in order.
 fn processes(answer: &Answer, task: usize) -> Vec<&str> {
-    let born = |line: &str| ["started", "restarted"].iter().any(|word| line.starts_with(word));
+    let forked = |line: &str| ["started", "restarted"].iter().any(|word| line.starts_with(word));
     let words = |line| str::split(line, ' ').collect::<Vec<_>>();
-    let lines = answer.lines("event").filter(|line| born(line)).map(words);
+    let lines = answer.lines("event").filter(|line| forked(line)).map(words);
     lines.filter(|words| words[1] == task.to_string()).map(|words| words[2]).collect()
 }
 
 #[track_caller]
-fn ended(answer: &Answer, how: &str, meaning: &str) {
+fn returned(answer: &Answer, wanted: &str, meaning: &str) {
     let result = answer.line("result");
-    assert_eq!(result, how, "supervise came back with `{result}`: {meaning}\n{}", answer.0);
+    assert_eq!(result, wanted, "supervise returned `{result}`: {meaning}\n{}", answer.0);
     nothing_is_left(answer);
 }
 
@@ -69,162 +70,175 @@ fn nothing_is_left(answer: &Answer) {
     let (children, table, mask) = (answer.line("children"), answer.line("table"), answer.line("mask"));
     assert_eq!(
         children, "none",
-        "there are children when supervise has come back ({children}): nobody looks after those that run, and \
-         those that ended stay zombies"
+        "supervise returned, and the caller still has children ({children}): running ones are unsupervised from now on, \
+         and exited ones stay zombies. Is each child reaped before supervise returns?"
     );
     assert_eq!(
         table, "same",
-        "supervise left a descriptor behind, or closed one. Descriptors {table}: each child has one, and so \
-         have the signals"
+        "supervise leaked a descriptor, or closed one of the caller's. Descriptors {table}. Are all pidfds and the signalfd \
+         closed?"
     );
     assert_eq!(
         mask, "same",
-        "the caller's signals were blocked before, in hexadecimal, and are now: {mask}. What supervise blocks, it \
-         gives back as it was"
+        "the caller's mask of blocked signals, in hexadecimal, {mask}. supervise must restore the mask that it found"
     );
 }
 
-const NOT_AGAIN: &str = "a child that ended with 0 has done what it was there for, and is not restarted";
+const NOT_AGAIN: &str = "a child that exited with 0 has finished its task, so it must not be restarted";
 
 #[test]
-fn each_child_has_its_task() {
+fn each_child_gets_its_task_number() {
     let answer = ask(&["exits", "100", "0", "0", "0"]);
-    ended(&answer, "done", "all children ended with 0");
+    returned(&answer, "done", "all children exited with 0");
     for task in 0..3 {
         let said = answer.lines("child").find(|line| line.starts_with(&format!("{task} ")));
-        let said = said.unwrap_or_else(|| panic!("no child was called with {task}:\n{}", answer.0));
+        let said = said.unwrap_or_else(|| panic!("`work` was never called with task {task}:\n{}", answer.0));
         assert!(
             said.contains(&format!("task Some({task})")),
-            "in the child that was called with {task}, `task` says otherwise: {said}"
+            "in the child of task {task}, the function `task` returns something else: {said}"
         );
     }
     let starts: Vec<_> = events(&answer).into_iter().filter(|event| event.starts_with("started")).collect();
     assert_eq!(
         starts,
         ["started 0", "started 1", "started 2"],
-        "tasks are started in their order, once each"
+        "the tasks must be started in order, once each"
     );
 }
 
 #[test]
-fn zero_children_is_one_a_core() {
+fn zero_children_means_one_for_each_core() {
     let answer = ask(&["cores"]);
     let all: Vec<_> = answer.lines("cores").zip(answer.lines("started")).collect();
     for (cores, started) in all {
-        assert_eq!(cores, started, "this process may use {cores} cores, and had {started} children");
+        assert_eq!(
+            cores, started,
+            "this process may use {cores} cores, but supervise forked {started} children"
+        );
     }
 }
 
 #[test]
-fn who_fails_is_restarted_with_the_same_task() {
+fn a_failed_child_is_restarted_with_the_same_task() {
     let answer = ask(&["exits", "100", "2 0", "3 0", "4 0"]);
-    ended(&answer, "done", "each child ended with 0 in the end");
+    returned(&answer, "done", "every last child exited with 0");
     for (task, code) in [(0, 2), (1, 3), (2, 4)] {
         let seen = story(&answer, task);
         assert_eq!(
             seen,
             ["started".into(), format!("exited with {code}"), "restarted".into(), "exited with 0".into()],
-            "a child that ends with {code} has failed, and its task {task} has yet to be done: {seen:?}"
+            "the child of task {task} exited with {code}, which is a failure, so it must be restarted: {seen:?}"
         );
         let processes = processes(&answer, task);
         assert!(
             processes.len() == 2 && processes[0] != processes[1],
-            "task {task} was to have two processes, and had {processes:?}"
+            "task {task} should have had two processes, and had {processes:?}"
         );
         let lives: Vec<_> =
             answer.lines("child").filter(|line| line.starts_with(&format!("{task} "))).collect();
         assert!(
             lives.len() == 2 && lives.iter().all(|life| life.contains(&format!("task Some({task})"))),
-            "a child that takes over has its predecessor's task, here {task}: {lives:?}"
+            "the replacement must get the failed child's task, {task}, but the children of this task said: {lives:?}"
         );
     }
 }
 
 #[test]
-fn who_is_killed_is_restarted() {
+fn a_killed_child_is_restarted() {
     let answer = ask(&["exits", "100", "SIGKILL SIGTERM 0"]);
-    ended(&answer, "done", "it ended with 0 in the end");
+    returned(&answer, "done", "the last child exited with 0");
     let seen = story(&answer, 0);
     let wanted =
         ["started", "killed by SIGKILL", "restarted", "killed by SIGTERM", "restarted", "exited with 0"];
-    assert_eq!(seen, wanted, "a child that was killed by a signal has not done what it was there for");
+    assert_eq!(
+        seen, wanted,
+        "a child that a signal killed has not finished its task, so it must be restarted"
+    );
 }
 
 #[test]
-fn who_ends_well_is_not_restarted() {
+fn exit_zero_is_not_restarted() {
     let answer = ask(&["exits", "100", "0 7", "3 0 7"]);
     assert_eq!(story(&answer, 0), ["started", "exited with 0"], "{NOT_AGAIN}");
     assert_eq!(story(&answer, 1), ["started", "exited with 3", "restarted", "exited with 0"], "{NOT_AGAIN}");
-    ended(&answer, "done", "all ended with 0 in the end");
+    returned(&answer, "done", "every last child exited with 0");
 }
 
 #[test]
-fn as_many_restarts_as_there_may_be_are_no_error() {
+fn max_restarts_restarts_are_allowed() {
     let answer = ask(&["exits", "4", "1 2 0", "3 SIGKILL 0"]);
-    ended(&answer, "done", "there may be 4 restarts, and there were 4");
+    returned(&answer, "done", "4 restarts are allowed, and there were 4");
     let answer = ask(&["exits", "0", "0", "0"]);
-    ended(&answer, "done", "there may be none, and none was needed");
+    returned(&answer, "done", "0 restarts are allowed, and none was needed");
 }
 
 #[test]
-fn restarts_are_counted_for_all_children_together() {
+fn max_restarts_counts_all_children_together() {
     let answer = ask(&["exits", "3", "1 2 0", "3 4 0"]);
-    ended(
+    returned(
         &answer,
         "too many restarts: 3",
-        "two children failed twice each, which is once more than the 3 restarts that all of them have together",
+        "two children failed twice each. 3 restarts are allowed for all children together, so the fourth failure is an error",
     );
     let restarts = events(&answer).iter().filter(|event| event.starts_with("restarted")).count();
-    assert!(restarts <= 3, "there may be 3 restarts, and there were {restarts}");
+    assert!(restarts <= 3, "3 restarts are allowed, and there were {restarts}");
     let answer = ask(&["exits", "1", "SIGKILL SIGKILL 0"]);
-    ended(&answer, "too many restarts: 1", "a child was killed twice, and whoever is killed has failed too");
+    returned(
+        &answer,
+        "too many restarts: 1",
+        "a child was killed twice, and being killed counts as a failure",
+    );
 }
 
 #[test]
-fn one_failure_too_many_is_an_error_and_the_survivors_end_first() {
+fn one_failure_too_many_stops_the_other_children_first() {
     let answer = ask(&["gives-up", "2"]);
     nothing_is_left(&answer);
-    ended(&answer, "too many restarts: 2", "there may be 2 restarts, and a child failed three times");
+    returned(&answer, "too many restarts: 2", "2 restarts are allowed, and a child failed three times");
     let failed = ["started", "exited with 3", "restarted", "exited with 3", "restarted", "exited with 3"];
-    let told = ["gave-up 2", "stopping SIGTERM"];
-    assert_eq!(story(&answer, 0), [&failed[..], &told[..]].concat(), "task 0 fails, until it is too much");
+    let stopping = ["gave-up 2", "stopping SIGTERM"];
+    assert_eq!(story(&answer, 0), [&failed[..], &stopping[..]].concat(), "task 0 fails once too often");
     for task in [1, 2] {
         assert_eq!(
             story(&answer, task),
             ["started", "gave-up 2", "stopping SIGTERM", "exited with 0"],
-            "the survivors are told to end, and waited for, within the grace period"
+            "task {task} did not fail: it must get SIGTERM and be waited for, up to the grace period"
         );
     }
 }
 
 #[test]
-fn a_survivor_that_does_not_end_is_killed_after_the_grace_period() {
-    for (grace, signal) in [("50", None), ("3600000", Some("SIGINT"))] {
+fn after_too_many_failures_the_grace_period_applies() {
+    for (grace, signal) in [("20", None), ("3600000", Some("SIGINT"))] {
         let answer = ask(&[&["gives-up-on", grace][..], signal.as_slice()].concat());
         assert_eq!(
             story(&answer, 1),
             ["started", "gave-up 0", "stopping SIGTERM", "killed", "killed by SIGKILL"],
-            "a child failed once too often, and its sibling was told to end and does not. The grace period of {grace} \
-             ms is over some time, and before that when a signal comes: {signal:?}"
+            "a child failed once too often, and its sibling ignores SIGTERM. The sibling must be killed after the grace \
+             period of {grace} ms, or earlier when a signal arrives: {signal:?}"
         );
-        ended(
+        returned(
             &answer,
             "too many restarts: 0",
-            "that the children fail is why it ended, whatever signal came in the grace period",
+            "supervise stopped because a child failed, even if a signal arrived during the grace period",
         );
     }
 }
 
 #[test]
-fn a_signal_is_passed_on() {
+fn a_signal_is_forwarded_to_all_children() {
     for signal in ["SIGTERM", "SIGINT"] {
-        let answer = ask(&["told", signal, "3600000", "ends", "ends", "ends"]);
-        let told: Vec<_> = answer.lines("told").collect();
+        let answer = ask(&["signal", signal, "3600000", "exits", "exits", "exits"]);
+        let got: Vec<_> = answer.lines("got").collect();
         assert!(
-            told.len() == 3 && told.iter().all(|line| line.ends_with(signal)),
-            "the supervisor was sent {signal}, and of its three children these were: {told:?}"
+            got.len() == 3 && got.iter().all(|line| line.ends_with(signal)),
+            "the supervisor got {signal} and should have sent it to all three children. They got (task, signal): {got:?}"
         );
-        ended(&answer, &format!("stopped {signal}"), "the signal came, and all children have ended since");
+        returned(
+            &answer,
+            &format!("stopped {signal}"),
+            "the signal arrived, and all children have exited since",
+        );
         for task in 0..3 {
             assert_eq!(
                 story(&answer, task),
@@ -235,333 +249,338 @@ fn a_signal_is_passed_on() {
 }
 
 #[test]
-fn nobody_is_restarted_while_stopping() {
-    let answer = ask(&["told", "SIGTERM", "3600000", "fails", "dies", "ends"]);
+fn no_child_is_restarted_while_stopping() {
+    let answer = ask(&["signal", "SIGTERM", "3600000", "fails", "dies", "exits"]);
     let restarted: Vec<_> =
         events(&answer).into_iter().filter(|event| event.starts_with("restarted")).collect();
     assert!(
         restarted.is_empty(),
-        "{restarted:?}: the children were told to end, and whoever ends then is not restarted, however it ends"
+        "{restarted:?}: the supervisor is stopping, so a child that exits now must not be restarted, whatever its status"
     );
-    ended(&answer, "stopped SIGTERM", "that some of them failed when they were told to end is no error");
-    let answer = ask(&["told-while-waiting"]);
+    returned(
+        &answer,
+        "stopped SIGTERM",
+        "a child that fails while the supervisor is stopping is not an error",
+    );
+    let answer = ask(&["signal-in-pause"]);
     assert_eq!(
         story(&answer, 0),
         ["started", "exited with 3", "stopping SIGTERM"],
-        "the signal came in the pause before a restart: then there is no restart"
+        "the signal arrived in the pause before a restart, which must not happen then"
     );
-    ended(&answer, "stopped SIGTERM", "there was nobody to wait for");
+    returned(&answer, "stopped SIGTERM", "no child was left to wait for");
 }
 
 #[test]
-fn who_ends_together_with_the_signal_has_not_failed() {
-    let answer = ask(&["told-together"]);
-    ended(
+fn a_child_that_exits_as_the_signal_arrives_has_not_failed() {
+    let answer = ask(&["signal-and-exit"]);
+    returned(
         &answer,
         "stopped SIGTERM",
-        "when the supervisor looked, a child had ended and SIGTERM had come. Ctrl-C in a terminal is for parent and \
-         children at one time: who has ended of it did not fail",
+        "when the supervisor woke up, a child had exited and SIGTERM was pending. Ctrl-C signals parent and children \
+         together, so that exit is not a failure. Are signals read before exits are judged?",
     );
 }
 
 #[test]
-fn who_is_looked_at_later_than_the_signals_has_not_failed_either() {
-    let answer = ask(&["told-in-between"]);
-    ended(
+fn signals_are_read_again_before_each_exit_is_judged() {
+    let answer = ask(&["signal-between-exits"]);
+    returned(
         &answer,
         "stopped SIGTERM",
-        "one of two children had ended and was seen, then both processes that were left were sent SIGTERM, and then the \
-         other child was looked at. The signal was there by then: before an end is judged, look once more",
+        "the supervisor handled the exit of one child; then SIGTERM was sent to it and to the other child, which it killed; \
+         then the supervisor saw the other child's exit. SIGTERM was pending by then, so read the signals again before each \
+         exit is judged",
     );
     assert_eq!(story(&answer, 1), ["started", "stopping SIGTERM", "killed by SIGTERM"]);
 }
 
 #[test]
-fn who_dies_of_ctrl_c_has_not_failed() {
+fn a_child_killed_by_ctrl_c_has_not_failed() {
     let answer = ask(&["ctrl-c"]);
     let ended: Vec<_> = answer.lines("ended").collect();
     assert!(
         ended.len() == 20 && ended.iter().all(|how| *how == "Ok(Stopped(SIGINT))"),
-        "a whole process group was sent SIGINT, twenty times, and the children in it died of it. Their supervisor \
-         had the signal before it could wait for any of them, and was to be stopped by it: {ended:?}"
+        "SIGINT was sent to a whole process group, twenty times, and killed the children in it. Each time it was pending for \
+         the supervisor before any child could be reaped, so it must stop the supervisor: {ended:?}"
     );
 }
 
 #[test]
-fn who_takes_too_long_is_killed_after_the_grace_period() {
+fn children_are_killed_when_the_grace_period_ends() {
     for doing in ["ignores", "is-stopped"] {
-        let answer = ask(&["told", "SIGTERM", "50", doing]);
+        let answer = ask(&["signal", "SIGTERM", "20", doing]);
         assert_eq!(
             story(&answer, 0),
             ["started", "stopping SIGTERM", "killed", "killed by SIGKILL"],
-            "a child that did not end within the 50 ms of its grace period is killed with SIGKILL"
+            "the grace period of 20 ms ended, so a child that is still running must be killed with SIGKILL, and reaped"
         );
-        ended(
-            &answer,
-            "stopped SIGTERM",
-            "the signal came, and the child has ended since, one way or another",
-        );
+        returned(&answer, "stopped SIGTERM", "the signal arrived, and the child has been killed since");
     }
-    let answer = ask(&["told", "SIGTERM", "50", "ignores", "ignores", "ignores"]);
+    let answer = ask(&["signal", "SIGTERM", "20", "ignores", "ignores", "ignores"]);
     for task in 0..3 {
         let seen = story(&answer, task);
         assert!(
             seen.ends_with(&["killed".into(), "killed by SIGKILL".into()]),
-            "of three children none had ended within the 50 ms, and each was to be killed. Of task {task}: {seen:?}"
+            "none of three children exited within the grace period of 20 ms, so all must be killed. Task {task}: {seen:?}"
         );
     }
 }
 
 #[test]
-fn nobody_is_killed_within_the_grace_period() {
-    // The second child goes on until the supervisor has seen the first one's end.
-    let answer = ask(&["told", "SIGTERM", "3600000", "ends", "ends-late"]);
+fn no_child_is_killed_within_the_grace_period() {
+    // The second child runs until the supervisor has seen the first one's exit.
+    let answer = ask(&["signal", "SIGTERM", "3600000", "exits", "exits-late"]);
     assert_eq!(
         story(&answer, 1),
         ["started", "stopping SIGTERM", "exited with 0"],
-        "a child that is told to end has an hour to finish what it is doing"
+        "the grace period is an hour, so a child that exits within it must not be killed"
     );
-    ended(&answer, "stopped SIGTERM", "the signal came, and all children have ended since");
+    returned(&answer, "stopped SIGTERM", "the signal arrived, and all children have exited since");
 }
 
 #[test]
-fn a_second_signal_ends_the_grace_period() {
+fn second_signal_ends_the_grace_period() {
     for second in ["SIGTERM", "SIGINT"] {
-        let answer = ask(&["told-twice", second]);
+        let answer = ask(&["two-signals", second]);
         assert_eq!(
             story(&answer, 0),
             ["started", "stopping SIGTERM", "killed", "killed by SIGKILL"],
-            "whoever sends a signal a second time, here {second}, does not want to wait for the hour to pass"
+            "a second signal, here {second}, must end the grace period of an hour at once"
         );
-        ended(&answer, "stopped SIGTERM", "two signals came, and it was the first that stopped it");
+        returned(&answer, "stopped SIGTERM", "two signals arrived, and supervise must return the first");
     }
 }
 
 #[test]
-fn children_are_signalled_through_their_descriptors() {
-    let helper = Helper::new(&["run", "supervise", "by-number"]).answer();
+fn children_are_signaled_through_their_pidfds() {
+    let helper = Helper::new(&["run", "supervise", "without-kill"]).answer();
     let Some(answer) = helper.unwrap_or_else(|words| panic!("{words}")) else { return };
     alone(&answer);
     for task in [0, 1] {
         assert_eq!(
             story(&answer, task),
             ["started", "stopping SIGTERM", "exited with 0"],
-            "kill(2) is refused in this supervisor, and the child of task {task} was not told to end. kill takes a \
-             number, and a number that was waited for can be another process's by then: Child::signal goes by the \
-             child's descriptor"
+            "kill(2) is forbidden in this supervisor, and the child of task {task} got no signal. kill takes a process id, \
+             which may belong to another process once the child is reaped. Child::signal uses the child's pidfd instead"
         );
     }
-    ended(&answer, "stopped SIGTERM", "the signal came");
+    returned(&answer, "stopped SIGTERM", "the signal arrived");
 }
 
 #[test]
-fn who_fails_at_once_is_restarted_after_growing_pauses() {
-    let answer = ask(&["pauses", "10", "40"]);
-    let told: Vec<_> = answer.lines("event").filter(|line| line.starts_with("restarted")).collect();
-    let told: Vec<_> = told.iter().filter_map(|line| line.rsplit(' ').next()).collect();
+fn restart_pauses_double_up_to_the_maximum() {
+    let answer = ask(&["pauses", "5", "20"]);
+    let pauses: Vec<_> = answer.lines("event").filter(|line| line.starts_with("restarted")).collect();
+    let pauses: Vec<_> = pauses.iter().filter_map(|line| line.rsplit(' ').next()).collect();
     assert_eq!(
-        told,
-        ["10", "20", "40", "40", "40"],
-        "a child failed at once, five times. The first pause was to be 10 ms, each other one twice as long as the \
-         last, and none longer than 40; they were {told:?}. Without a pause it would be restarted as fast as it fails"
+        pauses,
+        ["5", "10", "20", "20", "20"],
+        "a child failed at once, five times. The first pause should be 5 ms, each further one twice as long, and none \
+         longer than 20 ms; they were {pauses:?}. Without pauses, a child is restarted as fast as it fails"
     );
-    for (told, waited) in told.iter().zip(answer.lines("waited")) {
-        let (told, waited): (u64, u64) = (told.parse().unwrap_or(u64::MAX), waited.parse().unwrap_or(0));
-        assert!(waited >= told * 1000, "a pause of {told} ms was over after {waited} µs");
+    for (pause, waited) in pauses.iter().zip(answer.lines("waited")) {
+        let (pause, waited): (u64, u64) = (pause.parse().unwrap_or(u64::MAX), waited.parse().unwrap_or(0));
+        assert!(waited >= pause * 1000, "a pause of {pause} ms ended after {waited} µs");
     }
-    ended(&answer, "done", "the sixth child ended with 0");
-    let answer = ask(&["pauses", "40", "10"]);
-    let told: Vec<_> = events(&answer).into_iter().filter(|event| event.starts_with("restarted")).collect();
+    returned(&answer, "done", "the sixth child exited with 0");
+    let answer = ask(&["pauses", "20", "5"]);
+    let restarts: Vec<_> =
+        events(&answer).into_iter().filter(|event| event.starts_with("restarted")).collect();
     assert_eq!(
-        told, ["restarted 0 10"; 5],
-        "no pause is longer than the longest, 10 ms, and the first was to be 40"
+        restarts, ["restarted 0 5"; 5],
+        "the first pause is 20 ms, but max_pause is 5 ms: every pause must be capped, including the first"
     );
 }
 
 #[test]
-fn whose_pause_is_over_first_is_restarted_first() {
+fn the_earliest_restart_comes_first() {
     let mut seen = Vec::new();
     for _ in 0..3 {
         let answer = ask(&["two-pauses"]);
-        ended(&answer, "done", "both children ended with 0 in the end");
+        returned(&answer, "stopped SIGTERM", "the helper sends SIGTERM once task 1 has been restarted");
         seen = events(&answer);
         let place = |wanted: &str| seen.iter().position(|event| event == wanted);
-        // On a machine that is busy with something else, both may be due by the time that one is looked at.
-        if place("restarted 1 1").is_some() && place("restarted 1 1") < place("restarted 0 512") {
+        // On a busy machine, both restarts may be due before the supervisor looks at one of them.
+        if place("restarted 1 1")
+            .is_some_and(|early| place("restarted 0 128").is_none_or(|late| early < late))
+        {
             return;
         }
     }
     panic!(
-        "three times, a child was to be restarted in 512 ms, then another one failed, and was to be in 1 ms. It had to \
-         wait for the first: the sleep ends when whoever is due first is due. The events were {seen:?}"
+        "three times, task 0 was due to be restarted in 128 ms; then task 1 failed and was due in 1 ms, but had to wait for \
+         task 0. The sleep must end at the earliest due time. The events were {seen:?}"
     );
 }
 
 #[test]
-fn the_pause_is_over_once_a_child_has_lived() {
+fn a_child_that_ran_long_enough_resets_the_pause() {
     for _ in 0..10 {
-        let answer = ask(&["pause-over"]);
-        ended(&answer, "done", "the fifth child ended with 0");
+        let answer = ask(&["long-life"]);
+        returned(&answer, "done", "the fifth child exited with 0");
         let between: Vec<u64> = answer.lines("between").filter_map(|line| line.parse().ok()).collect();
-        if [0, 1, 3].iter().any(|life| between[*life] >= 300) {
-            // The machine was busy with something else, and a child that failed at once was old by then.
+        if [0, 1, 3].iter().any(|life| between[*life] >= 100) {
+            // The machine was busy, and a child that failed at once ran for longer than `min_uptime`.
             continue;
         }
         let told: Vec<_> =
             events(&answer).into_iter().filter(|event| event.starts_with("restarted")).collect();
         assert_eq!(
             told,
-            ["restarted 0 20", "restarted 0 40", "restarted 0 0", "restarted 0 20"],
-            "pauses in milliseconds. Two children failed at once; the third lived longer than `young` and then \
-             failed: it is restarted at once. The fourth failed at once again, and that is where the pauses begin, \
-             not where they were"
+            ["restarted 0 4", "restarted 0 8", "restarted 0 0", "restarted 0 4"],
+            "pauses in milliseconds. Two children failed at once. The third failed after `min_uptime`, so it is restarted \
+             without a pause. The fourth failed at once, and its pause must be the first one again: the third has reset it"
         );
         return;
     }
-    eprintln!("skipped: this machine is too busy to tell at once from later");
+    eprintln!("skipped: this machine is too busy to tell a failure at once from a later one");
 }
 
 #[test]
-fn the_longest_times_are_no_overflow() {
+fn the_longest_durations_do_not_overflow() {
     let answer = ask(&["forever"]);
-    ended(
+    returned(
         &answer,
         "stopped SIGTERM",
-        "a grace period and a pause as long as can be written are no reason to panic",
+        "the grace period and the pause are the longest durations there are, and adding them to the clock must not panic",
     );
-    assert_eq!(story(&answer, 0), ["started", "exited with 3", "stopping SIGTERM"], "the pause was to last");
+    assert_eq!(
+        story(&answer, 0),
+        ["started", "exited with 3", "stopping SIGTERM"],
+        "the pause should not end"
+    );
 }
 
 #[test]
-fn an_interrupted_wait_goes_on() {
+fn eintr_does_not_end_the_wait() {
     let answer = ask(&["interrupted"]);
-    ended(
+    returned(
         &answer,
         "done",
-        "a signal that is handled meanwhile interrupts the wait with EINTR, which is no error",
+        "a signal handler interrupted the sleep, which then returns EINTR. That is not an error: sleep again",
     );
     assert_eq!(story(&answer, 0), ["started", "exited with 0"]);
-    assert_eq!(answer.line("handled"), "20", "signals that are not the supervisor's do what they always do");
+    assert_eq!(answer.line("handled"), "20", "supervise must leave the handlers of other signals alone");
 }
 
 #[test]
-fn somebody_elses_children_are_left_to_them() {
-    let answer = ask(&["neighbours"]);
+fn children_forked_by_other_code_are_not_reaped() {
+    let answer = ask(&["other-children"]);
     assert_eq!(story(&answer, 0), ["started", "exited with 3", "restarted", "exited with 0"]);
-    let seen: Vec<_> = answer.lines("neighbour").collect();
+    let seen: Vec<_> = answer.lines("other").collect();
     assert!(
         seen.len() == 2 && seen[0].contains(", 5)") && seen[1].contains(", 6)"),
-        "two other children of this process ended, with 5 and with 6. Whoever started them waits for them, and \
-         hears: {seen:?}. waitpid(-1) takes whoever comes"
+        "two children that other code has forked exited with 5 and 6. That code waited for them and got {seen:?}. \
+         waitpid(-1) reaps any child: wait for your own children only"
     );
 }
 
 #[test]
-fn children_do_not_outlive_a_supervisor_that_is_killed() {
+fn children_die_with_a_supervisor_killed_by_sigkill() {
     let answer = ask(&["killed"]);
     let ended: Vec<_> = answer.lines("ended").collect();
     assert_eq!(
         ended, ["SIGKILL"; 3],
-        "the supervisor was killed with SIGKILL, about which it could do nothing, and its three children were to be \
-         killed with it. They were ended by {ended:?}; SIGALRM is the test's own, five seconds later. prctl(2) has \
-         something that a child can ask for beforehand"
+        "SIGKILL killed the supervisor, and its three children should have died of SIGKILL with it. They ended with \
+         {ended:?}; SIGALRM is the test's own, five seconds later. See PR_SET_PDEATHSIG in prctl(2)"
     );
 }
 
 #[test]
-fn a_child_whose_parent_is_gone_already_does_nothing() {
-    let answer = ask(&["born-late"]);
+fn a_child_whose_parent_died_before_prctl_exits() {
+    let answer = ask(&["parent-died"]);
     assert_eq!(
         answer.line("worked"),
         "no",
-        "the supervisor was killed before its child came to ask for a signal at that moment, so the signal never \
-         comes: a child that has asked looks whether its parent is still the one that it had"
+        "the supervisor died before its child called prctl, so the kernel will never send the child a signal. After prctl, \
+         compare getppid with the process id that the parent had, and exit if they differ"
     );
 }
 
 #[test]
-fn children_do_not_outlive_a_panic() {
+fn children_are_killed_when_on_event_panics() {
     let answer = ask(&["panic"]);
     let result = answer.line("result");
-    assert_eq!(result, "panic: as it was asked to", "a panic of `tell` goes on in whoever called supervise");
+    assert_eq!(result, "panic: on purpose", "a panic of `on_event` must continue in the caller of supervise");
     nothing_is_left(&answer);
 }
 
 #[test]
-fn children_do_not_outlive_an_error() {
-    let answer = ask(&["no-number"]);
+fn children_are_killed_when_a_fork_fails() {
+    let answer = ask(&["no-descriptor"]);
     let result = answer.line("result");
     assert!(
         result.starts_with("EMFILE: "),
-        "no descriptor was left for a child, and supervise says `{result}`"
+        "no descriptor was left for another child, and supervise returned `{result}`"
     );
     nothing_is_left(&answer);
 }
 
 #[test]
-fn supervising_in_a_child_is_an_error() {
+fn supervise_in_a_child_is_ebusy() {
     let answer = ask(&["inside"]);
     let inside = answer.line("inside");
     assert!(
         inside.starts_with("EBUSY: "),
-        "a supervisor's child called supervise, and that came to: {inside}. Each of some children would have that \
-         many children"
+        "a child of a supervisor called supervise, and got: {inside}. A caller that does not know it runs in a child would \
+         fork children of children"
     );
-    ended(&answer, "done", "the child ended with 0");
+    returned(&answer, "done", "the child exited with 0");
 }
 
 #[test]
-fn children_have_no_blocked_signals() {
-    let answer = ask(&["born-with"]);
+fn children_start_with_an_empty_signal_mask() {
+    let answer = ask(&["inherited"]);
     assert_eq!(answer.lines("blocked").count(), 4, "three children and one restart:\n{}", answer.0);
     for line in answer.lines("blocked") {
         let [task, life, mask] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
         assert_eq!(
             mask.trim_start_matches('0'),
             "",
-            "a child (task {task}, its life number {life}) is born with signals blocked, in hexadecimal {mask}: \
-             what its parent blocks, for itself, the child would never be sent"
+            "a child (task {task}, life {life}) starts with these signals blocked, in hexadecimal: {mask}. It would never get \
+             them. Does `fork` reset the mask in the child?"
         );
     }
 }
 
 #[test]
-fn children_have_none_of_their_parents_descriptors() {
-    let answer = ask(&["born-with"]);
+fn children_inherit_no_pidfd_or_signalfd() {
+    let answer = ask(&["inherited"]);
     assert_eq!(answer.lines("extra").count(), 4, "three children and one restart:\n{}", answer.0);
     for line in answer.lines("extra") {
         let (child, extra) = line.split_at(3);
         assert!(
             extra.trim().is_empty(),
-            "a child (task and life {child}) has what the supervisor made for itself: {}. Its siblings' pidfds and \
-             its parent's signalfd are copied by fork, and close-on-exec does not help who never calls exec",
+            "a child (task and life: {child}) has inherited what the supervisor opened for itself: {}. fork copies the pidfds \
+             of its siblings and the parent's signalfd, and close-on-exec closes them only at an exec",
             extra.trim()
         );
     }
-    ended(&answer, "done", "all ended with 0 in the end");
+    returned(&answer, "done", "every last child exited with 0");
 }
 
 #[test]
-fn what_a_supervisor_makes_is_close_on_exec() {
-    let answer = ask(&["born-with"]);
-    let made: Vec<&str> = answer.lines("made").collect();
-    assert!(made.len() >= 4, "three pidfds and a signalfd: {made:?}");
-    let unmarked: Vec<_> = made.iter().filter(|entry| !entry.starts_with("marked")).collect();
+fn the_supervisors_descriptors_are_close_on_exec() {
+    let answer = ask(&["inherited"]);
+    let opened: Vec<&str> = answer.lines("opened").collect();
+    assert!(opened.len() >= 4, "three pidfds and a signalfd: {opened:?}");
+    let inherited: Vec<_> = opened.iter().filter(|entry| !entry.starts_with("close-on-exec")).collect();
     assert!(
-        unmarked.is_empty(),
-        "a program that the supervisor starts would have these: {unmarked:?}. They are not close-on-exec"
+        inherited.is_empty(),
+        "a program that the supervisor starts would inherit these: {inherited:?}. They are not close-on-exec"
     );
 }
 
 #[test]
-fn waiting_costs_nothing() {
+fn waiting_uses_no_cpu_time() {
     let answer = ask(&["idle"]);
     let cpu: u64 = answer.line("cpu").parse().unwrap_or(u64::MAX);
     assert!(
-        cpu < 20_000,
-        "a child lived for 400 ms, and nothing happened. The supervisor computed for {} ms of them: it looks again \
-         and again, instead of sleeping until there is something to see",
+        cpu < 10_000,
+        "a child slept for 200 ms, and nothing else happened. The supervisor used {} ms of CPU time meanwhile: it polls in a \
+         loop instead of sleeping until a descriptor is ready or a task is due",
         cpu / 1000
     );
-    ended(&answer, "done", "the child ended with 0");
+    returned(&answer, "done", "the child exited with 0");
 }

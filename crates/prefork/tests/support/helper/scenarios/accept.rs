@@ -146,7 +146,7 @@ fn reserve() -> Result<(), String> {
 fn turn(acceptor: &mut Acceptor, now: Instant, connected: impl FnMut(OwnedFd)) -> usize {
     match acceptor.accept(now, connected) {
         Ok(turn) => {
-            println!("turn accepted={} shed={:?} ended={:?}", turn.accepted, turn.shed, turn.ended);
+            println!("turn accepted={} shed={:?} ended={:?}", turn.accepted, turn.shed, turn.reason);
             turn.shed.unwrap_or(0)
         }
         Err(error) => {

@@ -1,10 +1,10 @@
-//! `supervise WHAT …`: a supervisor whose children do as they are told.
+//! `supervise WHAT …`: run a supervisor whose children behave as the scenario says.
 //!
-//! Prints each event when it comes, `event restarted 0 4711 10`: what happened, to which task, in which process,
-//! and after how many milliseconds; what the children say; and in the end `result …`, and what is left:
-//! `children`, `table` (of descriptors), `mask` (of signals), and `cpu`, in microseconds.
+//! Prints each event when it happens, `event restarted 0 4711 10` (the event, the task, the process id, and the pause in
+//! milliseconds); what the children print; and at the end `result …` and what is left: `children`, `table` (of
+//! descriptors), `mask` (of blocked signals), and `cpu`, in microseconds.
 //!
-//! No child is there for longer than [`PATIENCE`], also where the code under test leaves it behind.
+//! No child lives longer than [`PATIENCE`], even if the code under test leaves it behind.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -25,80 +25,80 @@ mod kernel;
 mod orphans;
 mod others;
 
-use children::{Doing, Shared, sleep};
+use children::{Reaction, Shared, sleep};
 
-/// In seconds. Shorter than the helper's own.
+/// Every child's alarm, in seconds. It is shorter than the helper's own.
 const PATIENCE: u32 = 5;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Run the scenario of that name.
+/// Run the scenario of that name, and return the helper's exit code.
 pub fn run(what: &[&str]) -> i32 {
     let shared = Shared::new();
     match what {
         ["exits", max_restarts, scripts @ ..] => exits(max_restarts, scripts, shared),
-        ["told", signal, grace, doings @ ..] => told(signal, grace, doings, shared),
-        ["told-twice", second] => told_twice(second, shared),
-        ["told-while-waiting"] => told_while_waiting(shared),
-        ["told-together"] => told_together(shared),
-        ["told-in-between"] => told_in_between(shared),
+        ["signal", signal, grace, reactions @ ..] => forward(signal, grace, reactions, shared),
+        ["two-signals", second] => two_signals(second, shared),
+        ["signal-in-pause"] => signal_in_pause(shared),
+        ["signal-and-exit"] => signal_and_exit(shared),
+        ["signal-between-exits"] => signal_between_exits(shared),
         ["ctrl-c"] => ctrl_c(shared),
-        ["by-number"] => by_number(shared),
+        ["without-kill"] => without_kill(shared),
         ["gives-up", max_restarts] => gives_up(max_restarts, shared),
         ["gives-up-on", grace, signals @ ..] => gives_up_on(grace, signals, shared),
         ["pauses", pause, longest] => pauses([pause, longest], shared),
         ["two-pauses"] => two_pauses(shared),
-        ["pause-over"] => pause_over(shared),
+        ["long-life"] => long_life(shared),
         ["forever"] => forever(shared),
         ["cores"] => cores(shared),
         ["idle"] => idle(),
-        ["born-with"] => born_with(shared),
+        ["inherited"] => inherited(shared),
         ["inside"] => inside(),
         ["panic"] => panics(shared),
-        ["no-number"] => no_number(shared),
-        ["neighbours"] => others::neighbours(shared),
+        ["no-descriptor"] => no_descriptor(shared),
+        ["other-children"] => others::other_children(shared),
         ["interrupted"] => others::interrupted(shared),
         ["killed"] => return orphans::killed(),
-        ["born-late"] => return orphans::born_late(),
+        ["parent-died"] => return orphans::parent_died(),
         _ => return 2,
     }
     0
 }
 
-/// Restarts as many as you like, and at once; nobody is hurried.
+/// A policy with many restarts, no pauses, and a grace period of an hour.
 fn policy(children: usize) -> Policy {
     Policy {
         children,
         max_restarts: 100,
         grace: HOUR,
-        young: Duration::ZERO,
+        min_uptime: Duration::ZERO,
         pause: Duration::ZERO,
-        longest_pause: Duration::ZERO,
+        max_pause: Duration::ZERO,
     }
 }
 
-/// Supervise, and print what there is to see. `also` hears of each event after it was printed.
+/// Supervise, and print what happens. `also` gets each event after it was printed.
 fn observe(policy: &Policy, work: impl Fn(usize) -> i32, mut also: impl FnMut(Event)) {
-    // Two signals are blocked already, of which one is the supervisor's too.
+    // Block two signals beforehand, one of which the supervisor blocks as well.
     let blocked: SigSet = [Signal::SIGUSR1, Signal::SIGINT].into_iter().collect();
     blocked.thread_block().expect("the mask can be set");
-    // One that is left pending does no harm afterwards. A child has no handlers.
+    // A signal that is still pending when the mask is restored runs this handler. The children do not inherit it.
     let handled = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         // SAFETY: the handler does nothing.
-        unsafe { sigaction(signal, &handled) }.expect("it can be handled");
+        unsafe { sigaction(signal, &handled) }.expect("sigaction can set a handler");
     }
     let (table, mask, caller) = (kernel::open_now(), kernel::blocked(), getpid());
     let work = |task| {
         alarm::set(PATIENCE);
         work(task)
     };
-    let tell = |event| {
+    let on_event = |event| {
         println!("event {}", words(event));
         also(event);
     };
     let start = cpu();
-    let result = catch_unwind(AssertUnwindSafe(|| supervise(policy, work, tell)));
+    let result = catch_unwind(AssertUnwindSafe(|| supervise(policy, work, on_event)));
     let spent = cpu() - start;
     if getpid() != caller {
         println!("escaped");
@@ -134,13 +134,13 @@ fn observe(policy: &Policy, work: impl Fn(usize) -> i32, mut also: impl FnMut(Ev
 
 extern "C" fn nothing(_signal: c_int) {}
 
-/// Of this process alone, in microseconds.
+/// The CPU time of this process alone, in microseconds.
 fn cpu() -> i64 {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process can ask about itself");
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("getrusage works for the own process");
     (usage.user_time() + usage.system_time()).num_microseconds()
 }
 
-/// What the kernel has for whoever waits now. It stays there.
+/// What a wait for any child would return now. Nothing is reaped.
 fn children_left() -> String {
     match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT) {
         Err(Errno::ECHILD) => "none".into(),
@@ -160,11 +160,11 @@ fn words(event: Event) -> String {
     }
 }
 
-fn tell_ourselves(signal: Signal) {
+fn signal_self(signal: Signal) {
     kill(getpid(), signal).expect("a process can signal itself");
 }
 
-/// Each script has what ends a task's lives, one after the other, `2 SIGKILL 0`; 0 after the last.
+/// Each script says how the children of one task exit, one after the other: `2 SIGKILL 0`. Later children exit with 0.
 fn exits(max_restarts: &str, scripts: &[&str], shared: &Shared) {
     let max_restarts = max_restarts.parse().expect("a number of restarts");
     let work = |number: usize| {
@@ -175,97 +175,97 @@ fn exits(max_restarts: &str, scripts: &[&str], shared: &Shared) {
     observe(&Policy { max_restarts, ..policy(scripts.len()) }, work, |_| {});
 }
 
-/// The children wait; the last of them to do so sends the signal to the supervisor. What they do then is one of
-/// [`Doing`] for each.
-fn told(signal: &str, grace: &str, doings: &[&str], shared: &Shared) {
+/// The children wait for a signal, and the last of them to be ready sends it to the supervisor. Then each child reacts
+/// as its [`Reaction`] says.
+fn forward(signal: &str, grace: &str, reactions: &[&str], shared: &Shared) {
     let signal: Signal = signal.parse().expect("the name of a signal");
     let grace = Duration::from_millis(grace.parse().expect("a number of milliseconds"));
-    let doings: Vec<Doing> = doings.iter().map(|doing| Doing::parse(doing)).collect();
-    let work = |task: usize| children::wait_to_be_told(task, &doings, Some(signal), shared);
+    let reactions: Vec<Reaction> = reactions.iter().map(|reaction| Reaction::parse(reaction)).collect();
+    let work = |task: usize| children::wait_for_signal(task, &reactions, Some(signal), shared);
     let also = |event| {
         if let Event::Exited { .. } = event {
-            shared.let_one_end();
+            shared.release_one();
         }
     };
-    observe(&Policy { grace, ..policy(doings.len()) }, work, also);
+    observe(&Policy { grace, ..policy(reactions.len()) }, work, also);
 }
 
-fn told_twice(second: &str, shared: &Shared) {
+fn two_signals(second: &str, shared: &Shared) {
     let second: Signal = second.parse().expect("the name of a signal");
-    let work = |task| children::wait_to_be_told(task, &[Doing::Ignores], Some(Signal::SIGTERM), shared);
+    let work = |task| children::wait_for_signal(task, &[Reaction::Ignores], Some(Signal::SIGTERM), shared);
     let also = |event| {
         if let Event::Stopping { .. } = event {
-            tell_ourselves(second);
+            signal_self(second);
         }
     };
     observe(&policy(1), work, also);
 }
 
-/// The signal comes when the child has failed, and its successor is due in a second.
-fn told_while_waiting(shared: &Shared) {
+/// The signal arrives when the child has failed and its restart is due in a second.
+fn signal_in_pause(shared: &Shared) {
     let pause = Duration::from_secs(1);
-    let policy = Policy { young: HOUR, pause, longest_pause: pause, ..policy(1) };
+    let policy = Policy { min_uptime: HOUR, pause, max_pause: pause, ..policy(1) };
     let work = |task| if shared.next_life(task) == 0 { 3 } else { 0 };
     let also = |event| {
         if let Event::Exited { .. } = event {
-            tell_ourselves(Signal::SIGTERM);
+            signal_self(Signal::SIGTERM);
         }
     };
     observe(&policy, work, also);
 }
 
-/// A child has failed, which is once too often, and the signal has come before the supervisor looks for either.
-fn told_together(shared: &Shared) {
+/// A child has failed once too often, and the signal is pending, before the supervisor looks for either.
+fn signal_and_exit(shared: &Shared) {
     let work = |task| match task {
         0 if shared.next_life(0) == 0 => 3,
         0 => 0,
-        _ => children::wait_to_be_told(task, &[Doing::Dies, Doing::Dies], None, shared),
+        _ => children::wait_for_signal(task, &[Reaction::Dies, Reaction::Dies], None, shared),
     };
     let mut first = None;
     let also = |event| match event {
         Event::Started { task: 0, pid } => first = Some(pid),
         Event::Started { task: 1, .. } => {
             let first = first.expect("task 0 is started before task 1");
-            waitid(Id::Pid(first), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is our child");
-            tell_ourselves(Signal::SIGTERM);
+            waitid(Id::Pid(first), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is a child");
+            signal_self(Signal::SIGTERM);
         }
         _ => {}
     };
     observe(&Policy { max_restarts: 0, ..policy(2) }, work, also);
 }
 
-/// One child has ended well. When the supervisor has seen that, and has yet to look at the other one, both are sent
-/// the signal, of which the other one has died by the time that it is looked at.
-fn told_in_between(shared: &Shared) {
+/// One child has exited with 0. When the supervisor has handled that exit, and before it looks at the other child, both
+/// the supervisor and the other child are sent SIGTERM, which kills that child.
+fn signal_between_exits(shared: &Shared) {
     let work = |task| match task {
         0 => 0,
-        _ => children::wait_to_be_told(0, &[Doing::Dies], None, shared),
+        _ => children::wait_for_signal(0, &[Reaction::Dies], None, shared),
     };
     let mut other = None;
     let also = |event| match event {
         Event::Started { task: 1, pid } => other = Some(pid),
         Event::Exited { task: 0, .. } => {
-            let other = other.expect("both are started before one is looked at");
-            tell_ourselves(Signal::SIGTERM);
-            kill(other, Signal::SIGTERM).expect("it is our child");
-            waitid(Id::Pid(other), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is our child");
+            let other = other.expect("both children are started before an exit is handled");
+            signal_self(Signal::SIGTERM);
+            kill(other, Signal::SIGTERM).expect("it is a child");
+            waitid(Id::Pid(other), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is a child");
         }
         _ => {}
     };
     observe(&Policy { max_restarts: 0, ..policy(2) }, work, also);
 }
 
-/// Twenty times, a signal for the whole process group, as a terminal sends it: the supervisor and three children
-/// that have nothing against it. Prints `ended …` for each.
+/// Twenty times, signal the whole process group, as a terminal does: the supervisor and three children, which SIGINT
+/// kills. Prints `ended …` for each round.
 fn ctrl_c(shared: &Shared) {
-    setpgid(Pid::from_raw(0), Pid::from_raw(0)).expect("a process may lead a group of its own");
+    setpgid(Pid::from_raw(0), Pid::from_raw(0)).expect("a process may create its own process group");
     for round in 1..=20 {
-        // Twenty supervisors are a long work where hundreds of processes share the cores.
+        // On a busy machine, twenty supervisors take longer than the helper's alarm allows.
         testing::comes_on();
         let work = |_| {
             alarm::set(PATIENCE);
             if shared.ready() == 3 * round {
-                kill(Pid::from_raw(0), Signal::SIGINT).expect("a process can signal its group");
+                kill(Pid::from_raw(0), Signal::SIGINT).expect("a process can signal its process group");
             }
             loop {
                 pause();
@@ -275,10 +275,10 @@ fn ctrl_c(shared: &Shared) {
     }
 }
 
-/// Once the children are there, kill(2) is not permitted to this process any more.
-fn by_number(shared: &Shared) {
-    let doings = [Doing::EndsUntold, Doing::EndsUntold];
-    let work = |task| children::wait_to_be_told(task, &doings, Some(Signal::SIGTERM), shared);
+/// Once the children exist, kill(2) fails in this process.
+fn without_kill(shared: &Shared) {
+    let reactions = [Reaction::ExitsUnsignaled, Reaction::ExitsUnsignaled];
+    let work = |task| children::wait_for_signal(task, &reactions, Some(Signal::SIGTERM), shared);
     let also = |event| {
         if let Event::Started { task: 1, .. } = event {
             kernel::forbid_kill();
@@ -287,27 +287,28 @@ fn by_number(shared: &Shared) {
     observe(&policy(2), work, also);
 }
 
-/// Task 0 fails until it is too much; the others take their time to end.
+/// Task 0 fails once too often. One of the others exits late.
 fn gives_up(max_restarts: &str, shared: &Shared) {
     let max_restarts = max_restarts.parse().expect("a number of restarts");
-    let doings = [Doing::Ends, Doing::Ends, Doing::EndsLate];
+    let reactions = [Reaction::Exits, Reaction::Exits, Reaction::ExitsLate];
     let work = |task| {
         if task == 0 {
             shared.wait_for_ready(2);
             return 3;
         }
-        children::wait_to_be_told(task, &doings, None, shared)
+        children::wait_for_signal(task, &reactions, None, shared)
     };
     let mut stopping = false;
     let also = |event| match event {
         Event::Stopping { .. } => stopping = true,
-        Event::Exited { .. } if stopping => shared.let_one_end(),
+        Event::Exited { .. } if stopping => shared.release_one(),
         _ => {}
     };
     observe(&Policy { max_restarts, ..policy(3) }, work, also);
 }
 
-/// Task 0 fails, which is too much, and the other one does not end. If there is a signal, it comes then.
+/// Task 0 fails once too often, and the other child ignores signals. `signals` may name one to send to the supervisor
+/// when it starts stopping.
 fn gives_up_on(grace: &str, signals: &[&str], shared: &Shared) {
     let grace = Duration::from_millis(grace.parse().expect("a number of milliseconds"));
     let signal: Option<Signal> = signals.first().map(|signal| signal.parse().expect("the name of a signal"));
@@ -316,61 +317,64 @@ fn gives_up_on(grace: &str, signals: &[&str], shared: &Shared) {
             shared.wait_for_ready(1);
             return 3;
         }
-        children::wait_to_be_told(task, &[Doing::Ignores; 2], None, shared)
+        children::wait_for_signal(task, &[Reaction::Ignores; 2], None, shared)
     };
     let also = |event| {
         if let (Event::Stopping { .. }, Some(signal)) = (event, signal) {
-            tell_ourselves(signal);
+            signal_self(signal);
         }
     };
     observe(&Policy { max_restarts: 0, grace, ..policy(2) }, work, also);
 }
 
-/// Six lives that fail at once. Prints `waited MICROSECONDS` for each restart.
+/// Five children fail at once, and the sixth succeeds. Prints `waited MICROSECONDS` for each restart.
 fn pauses(milliseconds: [&str; 2], shared: &Shared) {
     let milliseconds = milliseconds.map(|number| number.parse().expect("a number of milliseconds"));
-    let [pause, longest_pause] = milliseconds.map(Duration::from_millis);
-    let policy = Policy { young: HOUR, pause, longest_pause, ..policy(1) };
-    let mut ended = Instant::now();
+    let [pause, max_pause] = milliseconds.map(Duration::from_millis);
+    let policy = Policy { min_uptime: HOUR, pause, max_pause, ..policy(1) };
+    let mut exited = Instant::now();
     let also = |event| match event {
-        Event::Exited { .. } => ended = Instant::now(),
-        Event::Restarted { .. } => println!("waited {}", ended.elapsed().as_micros()),
+        Event::Exited { .. } => exited = Instant::now(),
+        Event::Restarted { .. } => println!("waited {}", exited.elapsed().as_micros()),
         _ => {}
     };
     observe(&policy, |task| i32::from(shared.next_life(task) < 5), also);
 }
 
-/// Task 0 fails ten times, and is to wait for half a second then; task 1 fails when it does, for the first time.
+/// Task 0 fails eight times, so its last pause is 128 ms. Then task 1 fails for the first time, and its pause is 1 ms.
+/// The restart of task 1 ends the scenario.
 fn two_pauses(shared: &Shared) {
-    let policy = Policy { young: HOUR, pause: Duration::from_millis(1), longest_pause: HOUR, ..policy(2) };
+    let policy = Policy { min_uptime: HOUR, pause: Duration::from_millis(1), max_pause: HOUR, ..policy(2) };
     let work = |task| {
         let life = shared.next_life(task);
         if (task, life) == (1, 0) {
-            shared.wait_to_end();
+            shared.wait_for_release();
         }
-        i32::from(life < [10, 1][task])
+        i32::from(life < [8, 1][task])
     };
     let mut failed = 0;
-    let also = |event| {
-        if let Event::Exited { task: 0, .. } = event {
+    let also = |event| match event {
+        Event::Exited { task: 0, .. } => {
             failed += 1;
-            if failed == 10 {
-                shared.let_one_end();
+            if failed == 8 {
+                shared.release_one();
             }
         }
+        Event::Restarted { task: 1, .. } => signal_self(Signal::SIGTERM),
+        _ => {}
     };
     observe(&policy, work, also);
 }
 
-/// Four lives that fail: the third when it is no longer young, the others at once. Prints `between MILLISECONDS`
-/// from one end to the next, so that a machine that was busy elsewhere can be told.
-fn pause_over(shared: &Shared) {
-    let [young, pause] = [300, 20].map(Duration::from_millis);
-    let policy = Policy { young, pause, longest_pause: HOUR, ..policy(1) };
+/// Four children fail: the third after `min_uptime`, the others at once. Prints `between MILLISECONDS` from one exit to
+/// the next, so that the test can tell when a busy machine has delayed them.
+fn long_life(shared: &Shared) {
+    let [min_uptime, pause] = [100, 4].map(Duration::from_millis);
+    let policy = Policy { min_uptime, pause, max_pause: HOUR, ..policy(1) };
     let work = |task| {
         let life = shared.next_life(task);
         if life == 2 {
-            sleep(young + pause);
+            sleep(min_uptime + pause);
         }
         i32::from(life < 4)
     };
@@ -384,32 +388,33 @@ fn pause_over(shared: &Shared) {
     observe(&policy, work, also);
 }
 
-/// As [`told_while_waiting`], with times that no clock can count.
+/// The same as [`signal_in_pause`], with durations that the clock cannot represent.
 fn forever(shared: &Shared) {
     let longest = Duration::MAX;
     let policy =
-        Policy { grace: longest, young: longest, pause: longest, longest_pause: longest, ..policy(2) };
+        Policy { grace: longest, min_uptime: longest, pause: longest, max_pause: longest, ..policy(2) };
     let work = |task| match task {
         0 => 3,
-        _ => children::wait_to_be_told(task, &[Doing::Ends, Doing::Ends], None, shared),
+        _ => children::wait_for_signal(task, &[Reaction::Exits, Reaction::Exits], None, shared),
     };
     let also = |event| {
         if let Event::Exited { task: 0, .. } = event {
-            tell_ourselves(Signal::SIGTERM);
+            signal_self(Signal::SIGTERM);
         }
     };
     observe(&policy, work, also);
 }
 
-/// On one core, and then on all that there are: prints `cores NUMBER` before each.
+/// Supervise on one core, and then on all cores of this process. Prints `cores NUMBER` before each.
 fn cores(shared: &Shared) {
     let ours = Pid::from_raw(0);
-    let all = sched_getaffinity(ours).expect("a process can ask about itself");
-    let first = (0..CpuSet::count()).find(|core| all.is_set(*core) == Ok(true)).expect("it runs somewhere");
+    let all = sched_getaffinity(ours).expect("a process can read its own affinity");
+    let first =
+        (0..CpuSet::count()).find(|core| all.is_set(*core) == Ok(true)).expect("it runs on some core");
     let mut one = CpuSet::new();
     one.set(first).expect("a core's number is below their count");
     for set in [one, all] {
-        sched_setaffinity(ours, &set).expect("a process can be where it was");
+        sched_setaffinity(ours, &set).expect("a process may restrict itself to cores that it had");
         println!("cores {}", std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
         println!("started {}", {
             let mut started = 0;
@@ -418,7 +423,7 @@ fn cores(shared: &Shared) {
                 |_| 0,
                 |event| match event {
                     Event::Started { .. } => started += 1,
-                    _ => shared.let_one_end(),
+                    _ => shared.release_one(),
                 },
             );
             if result == Ok(Ended::Done) { started } else { 0 }
@@ -426,15 +431,15 @@ fn cores(shared: &Shared) {
     }
 }
 
-/// A child lives, and nothing happens.
+/// One child sleeps, and nothing else happens.
 fn idle() {
     observe(&policy(1), |_| children::idle(), |_| {});
 }
 
-/// Three children say what they have that their parent had not, and which signals are blocked. The first fails,
-/// and its successor is born while the others are there. Then the parent says what it has itself, `made marked …` if
-/// that is close-on-exec.
-fn born_with(shared: &Shared) {
+/// Three children print the descriptors that they have in addition to those that the parent had at first, and the signals
+/// that they block. The first child fails, and its replacement is forked while the others run. Then the parent prints its
+/// own additional descriptors, `opened close-on-exec …` or `opened inheritable …`.
+fn inherited(shared: &Shared) {
     let before = kernel::open_now();
     let work = |task| {
         let life = shared.next_life(task);
@@ -445,22 +450,23 @@ fn born_with(shared: &Shared) {
         println!("blocked {task} {life} {}", kernel::blocked());
         match (task, life) {
             (0, 0) => return 1,
-            (0, _) => (0..2).for_each(|_| shared.let_one_end()),
-            _ => shared.wait_to_end(),
+            (0, _) => (0..2).for_each(|_| shared.release_one()),
+            _ => shared.wait_for_release(),
         }
         0
     };
     let also = |event| {
         if let Event::Restarted { .. } = event {
             for entry in kernel::open_now().iter().filter(|entry| !before.contains(entry)) {
-                println!("made {} {entry}", if kernel::is_marked(entry) { "marked" } else { "unmarked" });
+                let flag = if kernel::is_close_on_exec(entry) { "close-on-exec" } else { "inheritable" };
+                println!("opened {flag} {entry}");
             }
         }
     };
     observe(&policy(3), work, also);
 }
 
-/// A child that would have children.
+/// A child calls `supervise` itself.
 fn inside() {
     let work = |_| {
         match supervise(&policy(1), |_| 0, |_| {}) {
@@ -473,22 +479,22 @@ fn inside() {
 }
 
 fn panics(shared: &Shared) {
-    let doings = [Doing::Ignores, Doing::Ignores];
-    let work = |task| children::wait_to_be_told(task, &doings, None, shared);
+    let reactions = [Reaction::Ignores, Reaction::Ignores];
+    let work = |task| children::wait_for_signal(task, &reactions, None, shared);
     let also = |event| {
         if let Event::Started { task: 1, .. } = event {
-            panic!("as it was asked to");
+            panic!("on purpose");
         }
     };
     observe(&policy(2), work, also);
 }
 
-/// More children than there can be descriptors for.
-fn no_number(shared: &Shared) {
+/// There are more children than the limit has room for descriptors.
+fn no_descriptor(shared: &Shared) {
     const CHILDREN: usize = 20;
     kernel::close_all();
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a process can ask about itself");
-    setrlimit(Resource::RLIMIT_NOFILE, 15, hard).expect("less than there was");
-    let doings = [Doing::Dies; CHILDREN];
-    observe(&policy(CHILDREN), |task| children::wait_to_be_told(task, &doings, None, shared), |_| {});
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a process can read its limits");
+    setrlimit(Resource::RLIMIT_NOFILE, 15, hard).expect("a process may lower its limits");
+    let reactions = [Reaction::Dies; CHILDREN];
+    observe(&policy(CHILDREN), |task| children::wait_for_signal(task, &reactions, None, shared), |_| {});
 }

@@ -1,4 +1,4 @@
-//! What the children do, and the page of memory and the pipe that they and their parent have in common.
+//! What the supervised children do, and the memory page and the pipe that they share with their parent.
 
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::num::NonZero;
@@ -12,10 +12,10 @@ use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::{getppid, pause};
 use prefork::Signals;
 
-/// The same in the parent and in every child.
+/// Memory and a pipe that the parent and all its children share.
 pub struct Shared {
     page: &'static Page,
-    end: (PipeReader, PipeWriter),
+    release: (PipeReader, PipeWriter),
 }
 
 #[derive(Default)]
@@ -26,24 +26,24 @@ struct Page {
 }
 
 impl Shared {
-    /// Made once, and there until the process ends.
+    /// Map the page and open the pipe. Both stay until the process exits.
     pub fn new() -> &'static Self {
         let length = NonZero::new(size_of::<Page>()).expect("a page is not empty");
         let (both, shared) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED);
-        // SAFETY: the kernel chooses where, and what was there stays.
+        // SAFETY: the kernel chooses an address that is free.
         let memory = unsafe { mmap_anonymous(None, length, both, shared) }.expect("there is memory");
-        // SAFETY: it is mapped until the process ends, aligned to a page, and zeros are a valid `Page`; everything
-        // in it is atomic.
+        // SAFETY: the mapping lives until the process exits and is page-aligned; zeros are a valid `Page`, and all of its
+        // fields are atomic.
         let page = unsafe { memory.cast().as_ref() };
-        Box::leak(Box::new(Self { page, end: pipe().expect("there are descriptors") }))
+        Box::leak(Box::new(Self { page, release: pipe().expect("there are descriptors") }))
     }
 
-    /// How many lives did this task have before this one?
+    /// Count one more child of this task. Returns how many there were before.
     pub fn next_life(&self, task: usize) -> usize {
         self.page.lives[task].fetch_add(1, Ordering::SeqCst)
     }
 
-    /// One more child waits to be told. How many do so now?
+    /// Count one more child that is ready for a signal. Returns how many there are now.
     pub fn ready(&self) -> usize {
         self.page.ready.fetch_add(1, Ordering::SeqCst) + 1
     }
@@ -54,45 +54,45 @@ impl Shared {
         }
     }
 
-    /// A count of what one process sees and another waits for.
+    /// A counter that one process increments and another one waits for.
     pub fn seen(&self) -> &AtomicUsize {
         &self.page.seen
     }
 
-    /// One of those in [`Shared::wait_to_end`] goes on.
-    pub fn let_one_end(&self) {
-        (&self.end.1).write_all(&[0]).expect("a byte has room in a pipe");
+    /// Release one of the children in [`Shared::wait_for_release`].
+    pub fn release_one(&self) {
+        (&self.release.1).write_all(&[0]).expect("the pipe has room for a byte");
     }
 
-    pub fn wait_to_end(&self) {
-        (&self.end.0).read_exact(&mut [0]).expect("the pipe is open here");
+    pub fn wait_for_release(&self) {
+        (&self.release.0).read_exact(&mut [0]).expect("this process holds the write end open");
     }
 }
 
-/// What a child does when it is told to end.
+/// How a child reacts to SIGTERM or SIGINT.
 #[derive(Clone, Copy)]
-pub enum Doing {
-    /// Ends with 0.
-    Ends,
-    /// The same; but if nobody tells it within three seconds, it ends with 4.
-    EndsUntold,
-    /// Ends with 0 after the supervisor has seen another one's end.
-    EndsLate,
-    /// Ends with 3.
+pub enum Reaction {
+    /// Exits with 0.
+    Exits,
+    /// Exits with 0 after a signal. Without one, it exits with 4 after three seconds.
+    ExitsUnsignaled,
+    /// Exits with 0 once the supervisor has seen another child's exit.
+    ExitsLate,
+    /// Exits with 3.
     Fails,
-    /// Does not end.
+    /// Keeps running.
     Ignores,
-    /// Is stopped, and does not even notice.
+    /// Is stopped by SIGSTOP before the signal arrives.
     IsStopped,
-    /// Has nothing against it: what the signal does by default.
+    /// Leaves the default action, so the signal kills it.
     Dies,
 }
 
-impl Doing {
+impl Reaction {
     pub fn parse(name: &str) -> Self {
         match name {
-            "ends" => Self::Ends,
-            "ends-late" => Self::EndsLate,
+            "exits" => Self::Exits,
+            "exits-late" => Self::ExitsLate,
             "fails" => Self::Fails,
             "ignores" => Self::Ignores,
             "is-stopped" => Self::IsStopped,
@@ -101,20 +101,21 @@ impl Doing {
     }
 }
 
-/// Wait for SIGTERM or SIGINT, and do what this child does then. The last to wait sends one to the supervisor. A
-/// successor, which there should not be, ends at once.
-pub fn wait_to_be_told(task: usize, doings: &[Doing], send: Option<Signal>, shared: &Shared) -> i32 {
+/// Wait for SIGTERM or SIGINT, and react to it. The last child to be ready sends `send` to the supervisor. A restarted
+/// child exits with 0 at once: these scenarios should not have one.
+pub fn wait_for_signal(task: usize, reactions: &[Reaction], send: Option<Signal>, shared: &Shared) -> i32 {
     if shared.next_life(task) > 0 {
         return 0;
     }
-    let doing = doings[task];
-    let signals = (!matches!(doing, Doing::Dies)).then(|| Signals::take().expect("there are descriptors"));
-    if shared.ready() == doings.len()
+    let reaction = reactions[task];
+    let signals =
+        (!matches!(reaction, Reaction::Dies)).then(|| Signals::take().expect("there are descriptors"));
+    if shared.ready() == reactions.len()
         && let Some(signal) = send
     {
-        kill(getppid(), signal).expect("the supervisor is there");
+        kill(getppid(), signal).expect("the supervisor is running");
     }
-    if let Doing::IsStopped = doing {
+    if let Reaction::IsStopped = reaction {
         raise(Signal::SIGSTOP).expect("a process can stop itself");
     }
     let Some(signals) = signals else {
@@ -122,25 +123,28 @@ pub fn wait_to_be_told(task: usize, doings: &[Doing], send: Option<Signal>, shar
             pause();
         }
     };
-    let patience =
-        if let Doing::EndsUntold = doing { PollTimeout::from(3000_u16) } else { PollTimeout::NONE };
-    let _ = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], patience);
-    let Some(signal) = signals.next().expect("it can be read") else { return 4 };
-    println!("told {task} {signal}");
-    match doing {
-        Doing::Ends | Doing::EndsUntold => 0,
-        Doing::EndsLate => {
-            shared.wait_to_end();
+    let timeout = if let Reaction::ExitsUnsignaled = reaction {
+        PollTimeout::from(3000_u16)
+    } else {
+        PollTimeout::NONE
+    };
+    let _ = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout);
+    let Some(signal) = signals.next().expect("a signalfd can be read") else { return 4 };
+    println!("got {task} {signal}");
+    match reaction {
+        Reaction::Exits | Reaction::ExitsUnsignaled => 0,
+        Reaction::ExitsLate => {
+            shared.wait_for_release();
             0
         }
-        Doing::Fails => 3,
+        Reaction::Fails => 3,
         _ => loop {
             pause();
         },
     }
 }
 
-/// End as a script says: `2`, or `SIGKILL`.
+/// End as a script says: `2` is an exit code, `SIGKILL` a signal that the child sends to itself.
 pub fn end(how: &str) -> i32 {
     match how.parse::<Signal>() {
         Ok(signal) => {
@@ -151,13 +155,13 @@ pub fn end(how: &str) -> i32 {
     }
 }
 
-/// Live for a while, and end well.
+/// Sleep for a while, and exit with 0.
 pub fn idle() -> i32 {
-    sleep(Duration::from_millis(400));
+    sleep(Duration::from_millis(200));
     0
 }
 
-/// std's sleep, for the few things that are about time itself.
+/// std's sleep, for the scenarios that test time itself.
 pub fn sleep(time: Duration) {
     std::thread::sleep(time);
 }

@@ -1,4 +1,4 @@
-//! What the kernel says about this process, and what it can be asked to refuse.
+//! What the kernel reports about this process, and a filter that makes it reject kill(2).
 
 use std::fs;
 use std::os::fd::BorrowedFd;
@@ -6,8 +6,8 @@ use std::os::fd::BorrowedFd;
 use nix::libc::{self, c_ulong, sock_filter, sock_fprog};
 use testing::REFUSED;
 
-/// Every descriptor and what it refers to, as `7 pipe:[8812]`. The one that reads the directory is closed by the
-/// time its target is looked at.
+/// Every open descriptor and what it refers to, as `7 pipe:[8812]`. The descriptor that lists the directory is closed
+/// before its target is read, so it is left out.
 pub fn open_now() -> Vec<String> {
     let mut numbers = numbers();
     numbers.sort_unstable();
@@ -18,10 +18,10 @@ pub fn open_now() -> Vec<String> {
     numbers.iter().filter_map(entry).collect()
 }
 
-/// Is it close-on-exec? As [`open_now`] names it.
-pub fn is_marked(entry: &str) -> bool {
+/// Is a descriptor close-on-exec? `entry` is a line of [`open_now`].
+pub fn is_close_on_exec(entry: &str) -> bool {
     let number = entry.split(' ').next().and_then(|number| number.parse::<i32>().ok());
-    // SAFETY: it was open a moment ago, and whoever has it is the supervisor that waits for us.
+    // SAFETY: it was open a moment ago, and its owner is the supervisor, which is calling this.
     let is_set = |number| cloexec::flags::is_set(unsafe { BorrowedFd::borrow_raw(number) });
     number.is_some_and(|number| is_set(number).unwrap_or(false))
 }
@@ -42,14 +42,14 @@ fn numbers() -> Vec<i32> {
 pub fn blocked() -> String {
     let status = fs::read_to_string("/proc/thread-self/status").expect("a thread can read its status");
     let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
-    mask.expect("the mask is in there").trim().to_owned()
+    mask.expect("the status has a SigBlk line").trim().to_owned()
 }
 
-/// From now on kill(2) is EPERM in this process and its children: see seccomp(2).
+/// Make kill(2) fail with EPERM in this process and its future children: see seccomp(2).
 pub fn forbid_kill() {
     let statement = |code: u32, k: u32| sock_filter { code: code as u16, jt: 0, jf: 0, k };
     let mut program = [
-        // The number of the call stands first in `struct seccomp_data`.
+        // The system call's number is the first field of `struct seccomp_data`.
         statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
         sock_filter {
             jf: 1,
@@ -62,7 +62,7 @@ pub fn forbid_kill() {
     // SAFETY: the call takes integers.
     let privileges = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1 as c_ulong, 0 as c_ulong, 0, 0) };
     let mode = c_ulong::from(libc::SECCOMP_MODE_FILTER);
-    // SAFETY: the program is in memory that lives until the call is over, and as long as it says.
+    // SAFETY: `program` points to a filter that lives until the call returns, and its length is right.
     let filter = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program) };
     if privileges != 0 || filter != 0 {
         eprintln!("seccomp: {}", nix::errno::Errno::last());

@@ -1,7 +1,7 @@
-//! A supervisor that is killed with SIGKILL, and so can do nothing about its children any more.
+//! A supervisor that SIGKILL kills, so that it cannot do anything about its children.
 //!
-//! The helper is not the supervisor but its parent. Who is orphaned becomes the helper's child, which then reaps
-//! it: see `PR_SET_CHILD_SUBREAPER` in prctl(2).
+//! The helper is the supervisor's parent here. Orphaned children become the helper's children, and it reaps them: see
+//! `PR_SET_CHILD_SUBREAPER` in prctl(2).
 
 use std::io::{PipeWriter, Read, Write, pipe};
 use std::os::fd::AsRawFd;
@@ -18,21 +18,21 @@ use prefork::supervise::supervise;
 use super::children::sleep;
 use super::{PATIENCE, policy};
 
-/// Kill the supervisor of three children when they are all there. Prints `ended SIGNAL` for each of them: what kills
-/// them is on its way before their parent can be waited for, and if nothing is, it is their own alarm in the end.
+/// Kill the supervisor of three children once all three run. Prints `ended SIGNAL` for each child. The kernel signals
+/// the children before their parent can be reaped; without that signal, their own alarm ends them.
 pub fn killed() -> i32 {
-    let (mut seen, said) = pipe().expect("there are descriptors");
-    let supervisor = supervisor(said, |said| {
+    let (mut reader, writer) = pipe().expect("there are descriptors");
+    let supervisor = supervisor(writer, |started| {
         let work = |_| {
             alarm::set(PATIENCE);
-            (&*said).write_all(b"h").expect("the helper reads");
+            (&*started).write_all(b"h").expect("the helper reads");
             loop {
                 pause();
             }
         };
         let _ = supervise(&policy(3), work, |_| {});
     });
-    seen.read_exact(&mut [0; 3]).expect("three children say that they are here");
+    reader.read_exact(&mut [0; 3]).expect("each of three children writes a byte");
     end(supervisor);
     while let Ok(status) = waitpid(None, None) {
         match status {
@@ -44,59 +44,60 @@ pub fn killed() -> i32 {
 }
 
 static SUPERVISOR: AtomicI32 = AtomicI32::new(0);
-static SAID: AtomicI32 = AtomicI32::new(-1);
+static WRITER: AtomicI32 = AtomicI32::new(-1);
 
-/// The moment between the child's birth and its first own instruction: its parent ends there.
-extern "C" fn be_born_late() {
+/// Runs in the child before `fork` returns there, and waits until its parent has died.
+extern "C" fn wait_for_parents_death() {
     alarm::set(PATIENCE);
     let byte = b"b";
-    // SAFETY: the byte is there, and the descriptor is this process's copy of one that stays open.
-    unsafe { libc::write(SAID.load(Ordering::SeqCst), byte.as_ptr().cast(), 1) };
+    // SAFETY: the byte is valid, and the descriptor is this process's copy of one that stays open.
+    unsafe { libc::write(WRITER.load(Ordering::SeqCst), byte.as_ptr().cast(), 1) };
     while getppid().as_raw() == SUPERVISOR.load(Ordering::SeqCst) {
         sleep(Duration::from_millis(1));
     }
 }
 
-/// Kill the supervisor when its child is born and has not done anything yet. Prints `worked yes` or `worked no`.
-pub fn born_late() -> i32 {
-    let (mut seen, said) = pipe().expect("there are descriptors");
-    let supervisor = supervisor(said, |said| {
+/// Kill the supervisor when its child has been forked and has not run any of its own code. Prints `worked yes` or
+/// `worked no`.
+pub fn parent_died() -> i32 {
+    let (mut reader, writer) = pipe().expect("there are descriptors");
+    let supervisor = supervisor(writer, |started| {
         SUPERVISOR.store(getpid().as_raw(), Ordering::SeqCst);
-        SAID.store(said.as_raw_fd(), Ordering::SeqCst);
-        // SAFETY: the handler calls what a child of a process with one thread may call.
-        unsafe { libc::pthread_atfork(None, None, Some(be_born_late)) };
+        WRITER.store(started.as_raw_fd(), Ordering::SeqCst);
+        // SAFETY: this process has one thread, so the handler may call any function in the child.
+        unsafe { libc::pthread_atfork(None, None, Some(wait_for_parents_death)) };
         let work = |_| {
-            (&*said).write_all(b"w").expect("the helper reads");
+            (&*started).write_all(b"w").expect("the helper reads");
             0
         };
         let _ = supervise(&policy(1), work, |_| {});
     });
-    seen.read_exact(&mut [0]).expect("a child is born");
+    reader.read_exact(&mut [0]).expect("the child writes a byte");
     end(supervisor);
     let mut rest = Vec::new();
-    seen.read_to_end(&mut rest).expect("a pipe can be read to its end");
+    reader.read_to_end(&mut rest).expect("a pipe can be read to its end");
     println!("worked {}", if rest.is_empty() { "no" } else { "yes" });
     while waitpid(None, None).is_ok() {}
     0
 }
 
-/// A child that supervises.
-fn supervisor(said: PipeWriter, supervise: impl FnOnce(&PipeWriter)) -> Pid {
-    prctl::set_child_subreaper(true).expect("whoever wants to may reap");
+/// Fork a child that supervises.
+fn supervisor(writer: PipeWriter, supervise: impl FnOnce(&PipeWriter)) -> Pid {
+    prctl::set_child_subreaper(true).expect("any process may become a subreaper");
     // SAFETY: this program has one thread, so the child may do whatever the parent may.
     match unsafe { fork() }.expect("a process can be forked") {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
             let _ = prctl::set_pdeathsig(Signal::SIGKILL);
             alarm::set(PATIENCE);
-            supervise(&said);
-            // SAFETY: ends this process and does nothing else.
+            supervise(&writer);
+            // SAFETY: it ends the process at once, so nothing of it is used afterwards.
             unsafe { libc::_exit(1) }
         }
     }
 }
 
 fn end(supervisor: Pid) {
-    kill(supervisor, Signal::SIGKILL).expect("it was not waited for");
-    waitpid(supervisor, None).expect("it is our child");
+    kill(supervisor, Signal::SIGKILL).expect("it has not been reaped");
+    waitpid(supervisor, None).expect("it is a child");
 }

@@ -1,4 +1,4 @@
-//! Children of somebody else, and signals that are nobody's business here.
+//! Children that other code has forked, and signals that the supervisor does not use.
 
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,60 +13,60 @@ use prefork::Event;
 use super::children::{Shared, sleep};
 use super::{observe, policy};
 
-/// Two children of somebody else's: one has ended before, and one ends meanwhile. Prints `neighbour STATUS` for
-/// each.
-pub fn neighbours(shared: &Shared) {
-    let neighbour = |wait: bool, code| {
+/// Fork two children outside of the supervisor: one exits before it starts, and one while it runs. Prints
+/// `other STATUS` for each.
+pub fn other_children(shared: &Shared) {
+    let other = |wait: bool, code| {
         // SAFETY: this program has one thread, so the child may do whatever the parent may.
         match unsafe { fork() }.expect("a process can be forked") {
             ForkResult::Parent { child } => child,
             ForkResult::Child => {
                 nix::unistd::alarm::set(super::PATIENCE);
                 if wait {
-                    shared.wait_to_end();
+                    shared.wait_for_release();
                 }
-                // SAFETY: ends this process and does nothing else.
+                // SAFETY: it ends the process at once, so nothing of it is used afterwards.
                 unsafe { libc::_exit(code) }
             }
         }
     };
-    let both = [neighbour(false, 5), neighbour(true, 6)];
-    let ended = |child| waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-    ended(both[0]).expect("it is our child");
+    let both = [other(false, 5), other(true, 6)];
+    let exited = |child| waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+    exited(both[0]).expect("it is a child");
     let also = |event| {
         if let Event::Started { .. } = event {
-            shared.let_one_end();
-            ended(both[1]).expect("it is our child");
+            shared.release_one();
+            exited(both[1]).expect("it is a child");
         }
     };
-    // Prints that there are zombies: these two.
+    // This prints that zombies are left: these two children.
     observe(&policy(1), |task| if shared.next_life(task) == 0 { 3 } else { 0 }, also);
     for child in both {
-        println!("neighbour {:?}", waitpid(child, None));
+        println!("other {:?}", waitpid(child, None));
     }
 }
 
 static HANDLED: AtomicPtr<AtomicUsize> = AtomicPtr::new(ptr::null_mut());
 
 extern "C" fn count(_signal: c_int) {
-    // SAFETY: it was set, before this handler was, to what is there until the process ends.
+    // SAFETY: the pointer was set before this handler, and what it points to lives until the process exits.
     if let Some(handled) = unsafe { HANDLED.load(Ordering::SeqCst).as_ref() } {
         handled.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-/// The supervisor handles a signal that a child sends it, again and again while it sleeps. Prints `handled NUMBER`.
+/// A child sends the sleeping supervisor a signal that has a handler, twenty times. Prints `handled NUMBER`.
 pub fn interrupted(shared: &Shared) {
     let handled = shared.seen();
     HANDLED.store(ptr::from_ref(handled).cast_mut(), Ordering::SeqCst);
     let action = SigAction::new(SigHandler::Handler(count), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler adds to an atomic number, and nothing else.
+    // SAFETY: the handler only increments an atomic counter.
     unsafe { sigaction(Signal::SIGUSR2, &action) }.expect("SIGUSR2 can be handled");
     let work = |_| {
         for _ in 0..20 {
             let before = handled.load(Ordering::SeqCst);
             until(|| sleeps(getppid()));
-            kill(getppid(), Signal::SIGUSR2).expect("the supervisor is there");
+            kill(getppid(), Signal::SIGUSR2).expect("the supervisor is running");
             until(|| handled.load(Ordering::SeqCst) > before);
         }
         0
@@ -75,7 +75,7 @@ pub fn interrupted(shared: &Shared) {
     println!("handled {}", handled.load(Ordering::SeqCst));
 }
 
-/// Another process can only be watched.
+/// Wait until another process has reached a state. The kernel has no event for this, so poll it.
 fn until(mut done: impl FnMut() -> bool) {
     while !done() {
         sleep(Duration::from_micros(100));
