@@ -1,22 +1,31 @@
-//! What is proved of an exercise is in files: its reference, its starter, and its mistakes.
+//! What is proved of an exercise: its reference passes, its starter fails, its mistakes are caught.
+//!
+//! All of it happens in copies of the checkout under `target/`, in which every exercise is its starter: the
+//! reader's files are neither used nor touched. Several exercises are shared out among workers.
 
 use anyhow::{Result, anyhow};
+use indicatif::ProgressBar;
 
 use crate::catalogue::Exercise;
-use crate::place;
-use crate::suite::Test;
+use crate::checking::{Checked, Test};
+use crate::{checkout, hints};
 
+mod copy;
 mod edit;
 mod mistakes;
+mod proof;
+pub mod workers;
 
+pub use copy::Copy;
 pub use mistakes::Mistake;
+pub use proof::Proof;
 
 /// The mistakes of an exercise, in the order of their file. One that cannot be read says why, after its name.
 ///
 /// # Errors
 /// When there is no such file.
 pub fn mistakes(exercise: &Exercise) -> Result<Vec<Result<Mistake, String>>> {
-    Ok(mistakes::parse(&place::read(&exercise.mistakes())?))
+    Ok(mistakes::parse(&checkout::read(&exercise.mistakes())?))
 }
 
 /// The names of the mistakes whose test is among these, and failed with their message.
@@ -39,4 +48,131 @@ pub fn failing_alike(exercise: &Exercise, tests: &[Test]) -> Vec<String> {
 /// When a hunk does not match exactly one place of the reference.
 pub fn edited(mistake: &Mistake, reference: &str) -> Result<String> {
     edit::apply(&mistake.hunks, reference).map_err(|wrong| anyhow!(wrong))
+}
+
+/// How many times the tests of this exercise run.
+pub fn steps(exercise: &Exercise) -> usize {
+    2 + mistakes(exercise).map_or(0, |mistakes| mistakes.len())
+}
+
+/// Prove one exercise in a copy.
+///
+/// # Errors
+/// When the copy cannot be built or written; `Interrupted` on Ctrl-C. What is wrong with the exercise is a fault.
+pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &ProgressBar) -> Result<()> {
+    let name = &exercise.name;
+    let mistakes = mistakes(exercise).unwrap_or_default();
+    if !copy.page_includes_hints(exercise) {
+        proof.faults.push(format!("{name}: no page of the book includes its hints"));
+    }
+    match hints::steps(exercise) {
+        Ok(steps) if steps.len() == 3 => {}
+        Ok(steps) => proof.faults.push(format!("{name}: {} hints, where three are meant", steps.len())),
+        Err(error) => proof.faults.push(format!("{name}: {error:#}")),
+    }
+    if mistakes.len() < 3 {
+        proof.faults.push(format!("{name}: {} mistakes, where three are the least", mistakes.len()));
+    }
+    for (what, file) in [("tests", exercise.tests()), ("starter", exercise.starter())] {
+        if !file.is_file() {
+            proof.faults.push(format!("{name}: no {what}: {} is missing", file.display()));
+            return Ok(());
+        }
+    }
+    let reference = match exercise.reference().and_then(|path| checkout::read(&path)) {
+        Ok(text) => text,
+        Err(error) => {
+            proof.faults.push(format!("{name}: no reference: {error:#}"));
+            return Ok(());
+        }
+    };
+    let starter = checkout::read(&exercise.starter())?;
+
+    let warnings = |what: &str, said: String| {
+        said.contains("warning").then(|| format!("{name}: the {what} compiles with warnings:\n{said}"))
+    };
+    bar.set_message(format!("{name}: the reference"));
+    match copy.test(exercise, None, None)? {
+        Checked::Ran { tests, said } => {
+            match tests.iter().find(|test| !test.passed) {
+                None if tests.is_empty() => fail_reference(proof, format!("{name}: no test ran")),
+                None => proof.references.passed += 1,
+                Some(test) => fail_reference(proof, format!("{name}: the reference fails {}", quoted(test))),
+            }
+            proof.faults.extend(warnings("reference", said));
+        }
+        Checked::DoesNotCompile(said) => {
+            fail_reference(proof, format!("{name}: the reference does not compile:\n{said}"));
+        }
+    }
+    bar.inc(1);
+
+    bar.set_message(format!("{name}: the starter"));
+    match copy.test(exercise, Some(&starter), None)? {
+        Checked::Ran { tests, said } => {
+            if tests.iter().all(|test| test.passed) {
+                proof.starters.passing += 1;
+                proof.faults.push(format!("{name}: the starter passes, and nothing is written yet"));
+            } else {
+                proof.starters.failing += 1;
+            }
+            proof.faults.extend(warnings("starter", said));
+        }
+        Checked::DoesNotCompile(said) => {
+            proof.faults.push(format!("{name}: the starter does not compile:\n{said}"));
+        }
+    }
+    bar.inc(1);
+
+    for mistake in &mistakes {
+        let missed = match mistake {
+            Ok(mistake) => {
+                bar.set_message(format!("{name}: the mistake {}", mistake.name));
+                missed(copy, exercise, mistake, &reference)?.map(|fault| format!("{} {fault}", mistake.name))
+            }
+            Err(fault) => Some(fault.clone()),
+        };
+        match missed {
+            None => proof.mistakes.caught += 1,
+            Some(fault) => {
+                proof.mistakes.missed += 1;
+                proof.faults.push(format!("{name}: the mistake {fault}"));
+            }
+        }
+        bar.inc(1);
+    }
+    copy.put(exercise, &starter)
+}
+
+fn fail_reference(proof: &mut Proof, fault: String) {
+    proof.references.failed += 1;
+    proof.faults.push(fault);
+}
+
+/// Why a mistake was not caught as it says, if it was not.
+fn missed(copy: &Copy, exercise: &Exercise, mistake: &Mistake, reference: &str) -> Result<Option<String>> {
+    let Mistake { caught_by: test, message, .. } = mistake;
+    let answer = match edited(mistake, reference) {
+        Ok(answer) => answer,
+        Err(wrong) => return Ok(Some(format!("is no edit of the reference: {wrong}"))),
+    };
+    // The others may catch it too, and would take their time.
+    let tests = match copy.test(exercise, Some(&answer), Some(test))? {
+        Checked::Ran { tests, .. } => tests,
+        Checked::DoesNotCompile(said) => return Ok(Some(format!("does not compile:\n{said}"))),
+    };
+    let Some(found) = tests.iter().find(|t| t.name == *test) else {
+        return Ok(Some(format!("names the test {test}, which there is not")));
+    };
+    Ok(match &found.message {
+        None => Some(format!("passes {test}, which was to catch it")),
+        Some(said) if !said.contains(message) => {
+            Some(format!("is caught by {test}, but not with «{message}»: {said}"))
+        }
+        Some(_) => None,
+    })
+}
+
+fn quoted(test: &Test) -> String {
+    format!("{}: {}", test.name, test.message.as_deref().unwrap_or("without a word"))
 }

@@ -6,13 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, Exercise, Experiment};
-use crate::place;
+use crate::checkout;
+
+mod hashes;
+
+use hashes::Hashes;
 
 /// All verdicts, as they are in the file.
 #[derive(Debug, Default)]
@@ -20,6 +23,7 @@ pub struct Verdicts {
     file: PathBuf,
     root: PathBuf,
     known: BTreeMap<String, Known>,
+    hashes: Hashes,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -53,8 +57,9 @@ pub struct Content(u64);
 impl Verdicts {
     /// What is remembered in this checkout. A file that is missing or cannot be read is an empty memory.
     pub fn load(catalogue: &Catalogue) -> Self {
-        let file = place::memory(&catalogue.root).join("verdicts.json");
-        Self { known: known(&file).unwrap_or_default(), file, root: catalogue.root.clone() }
+        let file = checkout::memory(&catalogue.root).join("verdicts.json");
+        let (known, root) = (known(&file).unwrap_or_default(), catalogue.root.clone());
+        Self { known, file, root, hashes: Hashes::default() }
     }
 
     /// Has nothing ever been remembered? Then the reader is new.
@@ -64,28 +69,35 @@ impl Verdicts {
 
     /// Is the exercise, as it is now, known to pass (or to fail)?
     pub fn exercise(&self, exercise: &Exercise) -> Option<bool> {
-        self.get(&exercise.name, content_of_exercise(&self.root, exercise))
+        self.get(&exercise.name, self.hashes.of_exercise(&self.root, exercise))
     }
 
     /// What is remembered of its last check.
     pub fn last(&self, exercise: &Exercise) -> Last {
         let Known { content, good, solved, mistakes } =
             self.known.get(&exercise.name).cloned().unwrap_or_default();
-        Last { current: content == content_of_exercise(&self.root, exercise), passed: good, solved, mistakes }
+        Last {
+            current: content == self.hashes.of_exercise(&self.root, exercise),
+            passed: good,
+            solved,
+            mistakes,
+        }
     }
 
     /// Did the kernel, as it is now, agree?
     pub fn experiment(&self, experiment: &Experiment) -> Option<bool> {
-        self.get(&experiment.name, content_of_experiment(&self.root, experiment))
+        self.get(&experiment.name, self.hashes.of_experiment(&self.root, experiment))
     }
 
-    /// What the exercise's verdict depends on, as it is now: to be taken before the check begins.
+    /// What the exercise's verdict depends on, as it is now: take it before the check begins.
     pub fn content(&self, exercise: &Exercise) -> Content {
-        Content(content_of_exercise(&self.root, exercise))
+        self.hashes.forget();
+        Content(self.hashes.of_exercise(&self.root, exercise))
     }
 
     /// Remember a check of that content. Where the folder cannot be written, nothing is remembered, and
-    /// nothing is lost. Nor is it when the reader saved something meanwhile: nobody knows which was checked.
+    /// nothing is lost. Nothing is remembered either when the reader saved something meanwhile, because either content may
+    /// have been checked.
     ///
     /// `mistakes` are the names of those that fail as it did. One that passes keeps those of before.
     pub fn checked(&mut self, exercise: &Exercise, content: Content, good: bool, mistakes: &[String]) {
@@ -104,7 +116,8 @@ impl Verdicts {
 
     /// Remember a run.
     pub fn agreed(&mut self, experiment: &Experiment, good: bool) {
-        let content = content_of_experiment(&self.root, experiment);
+        self.hashes.forget();
+        let content = self.hashes.of_experiment(&self.root, experiment);
         self.put(&experiment.name, |known| *known = Known { content, good, ..Known::default() });
     }
 
@@ -113,59 +126,15 @@ impl Verdicts {
     }
 
     fn put(&mut self, name: &str, change: impl FnOnce(&mut Known)) {
-        // Another terminal may have remembered something since: it is not to be forgotten here.
+        // Another terminal may have remembered something since, which must not be lost here.
         self.known = known(&self.file).unwrap_or_default();
         change(self.known.entry(name.to_owned()).or_default());
         if let Ok(text) = serde_json::to_string_pretty(&self.known) {
-            let _ = place::write(&self.file, &text);
+            let _ = checkout::write(&self.file, &text);
         }
     }
 }
 
 fn known(file: &Path) -> Option<BTreeMap<String, Known>> {
     serde_json::from_str(&fs::read_to_string(file).ok()?).ok()
-}
-
-/// A hash of all that the exercise's verdict depends on.
-fn content_of_exercise(root: &Path, exercise: &Exercise) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    add(&mut hasher, &root.join("Cargo.lock"));
-    let crates = fs::read_dir(root.join("crates")).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut topics: Vec<PathBuf> = crates.filter(|path| path.join("exercises").is_dir()).collect();
-    topics.sort();
-    // And what the tests of all of them share.
-    topics.push(root.join("crates/testing"));
-    for folder in topics {
-        add(&mut hasher, &folder.join("Cargo.toml"));
-        add(&mut hasher, &folder.join("src"));
-    }
-    add(&mut hasher, &exercise.folder.join("tests"));
-    add(&mut hasher, &exercise.source());
-    kernel(&mut hasher);
-    hasher.finish()
-}
-
-fn content_of_experiment(root: &Path, experiment: &Experiment) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    add(&mut hasher, &root.join("experiments/src"));
-    add(&mut hasher, &experiment.source);
-    kernel(&mut hasher);
-    hasher.finish()
-}
-
-fn kernel(hasher: &mut DefaultHasher) {
-    add(hasher, Path::new("/proc/sys/kernel/osrelease"));
-}
-
-/// A file's path and content, or those of all files below a folder.
-fn add(hasher: &mut DefaultHasher, path: &Path) {
-    if path.is_dir() {
-        let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut entries: Vec<PathBuf> = entries.collect();
-        entries.sort();
-        entries.iter().for_each(|entry| add(hasher, entry));
-    } else {
-        hasher.write(path.as_os_str().as_encoded_bytes());
-        hasher.write(&fs::read(path).unwrap_or_default());
-    }
 }

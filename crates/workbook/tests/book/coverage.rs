@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::checkout::{Checkout, Fault, Page, one_line};
+use crate::checkout::{Checkout, Fault, Page, one_line, stem};
 use crate::includes;
 
 static CHOICE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?m)^  ([a-z])  ").expect("a regex"));
@@ -36,6 +36,7 @@ fn experiment(checkout: &Checkout, source: &str, faults: &mut Vec<Fault>) {
         faults.push(Fault::new(source, 1, format!("no page of the book includes {transcript}")));
         return;
     }
+    named(&pages, stem(source), faults);
     // A transcript begins with its question and the choices; what follows is the answer.
     let mut parts = text.split("\n\n");
     let [question, choices] = [(); 2].map(|()| parts.next().unwrap_or_default());
@@ -67,6 +68,7 @@ fn exercise(checkout: &Checkout, krate: &str, module: &str, faults: &mut Vec<Fau
         faults.push(Fault::new(&file, 1, format!("no page of the book includes {hints}")));
         return;
     };
+    named(&pages, &format!("exercise-{module}"), faults);
     for (i, name) in includes::anchors(&checkout.read(&hints).unwrap_or_default()).iter().enumerate() {
         let step = i + 1;
         match page.includes.iter().find(|include| include.path == hints && include.name == *name) {
@@ -93,6 +95,13 @@ fn exercise(checkout: &Checkout, krate: &str, module: &str, faults: &mut Vec<Fau
         && !page.source.contains(&format!("/{tests})"))
     {
         faults.push(Fault::new(&page.file, 1, format!("the page neither includes {tests} nor links to it")));
+    }
+}
+
+/// One of these pages has that name, by which the tool finds it without reading any.
+fn named(pages: &[&Page], name: &str, faults: &mut Vec<Fault>) {
+    if !pages.iter().any(|page| stem(&page.file) == name) {
+        faults.push(Fault::new(&pages[0].file, 1, format!("the tool looks for this page as {name}.md")));
     }
 }
 
@@ -130,7 +139,7 @@ mod tests {
             "experiments/01-x/e.txt",
             &format!("{QUESTION}\n\n  a  Yes.\n  b  No, because\n     it is closed.\n\nThe answer is b.\n"),
         );
-        scratch.page("index.md", page);
+        scratch.page("e.md", page);
         faults(&scratch.checkout())
     }
 
@@ -138,7 +147,10 @@ mod tests {
         let scratch = Scratch::new();
         let hint = |i| format!("<!-- ANCHOR: hint-{i} -->\nx\n<!-- ANCHOR_END: hint-{i} -->\n");
         scratch.file("crates/k/hints/m.md", &[1, 2, 3].map(hint).concat());
-        scratch.file("crates/k/exercises/m.rs", "").file("crates/k/tests/m.rs", "").page("index.md", page);
+        scratch
+            .file("crates/k/exercises/m.rs", "")
+            .file("crates/k/tests/m.rs", "")
+            .page("exercise-m.md", page);
         scratch.file("crates/k/mistakes/m.md", "### wrong\n");
         faults(&scratch.checkout())
     }
@@ -168,7 +180,7 @@ mod tests {
     #[test]
     fn an_experiment_without_a_transcript_is_found() {
         let scratch = Scratch::new();
-        scratch.file("experiments/01-x/e.rs", "").page("index.md", "# A\n");
+        scratch.file("experiments/01-x/e.rs", "").page("e.md", "# A\n");
         one(&faults(&scratch.checkout()), "experiments/01-x/e.rs:1: ", "`just bless` writes it");
     }
 
@@ -177,7 +189,7 @@ mod tests {
         let page = "A file was open. Is it still?\n\n- a. Yes.\n- b. No, because it is closed.\n\n```text\n{{#include ../../experiments/01-x/e.txt}}\n```\n";
         one(
             &experiment_page(page),
-            "book/src/index.md:7: ",
+            "book/src/e.md:7: ",
             "in these words: A file is open. Then comes exec. Is it still open?",
         );
     }
@@ -187,7 +199,7 @@ mod tests {
         let page = format!(
             "{QUESTION}\n\n- a. Yes.\n- c. No, because it is closed.\n\n{{{{#include ../../experiments/01-x/e.txt}}}}\n"
         );
-        one(&experiment_page(&page), "book/src/index.md:7: ", "in these words: b. No, because it is closed.");
+        one(&experiment_page(&page), "book/src/e.md:7: ", "in these words: b. No, because it is closed.");
     }
 
     #[test]
@@ -204,7 +216,7 @@ mod tests {
         let page = [HINTS[0], HINTS[2], MISTAKES, TESTS].concat();
         one(
             &exercise_page(&page),
-            "book/src/index.md:1: ",
+            "book/src/exercise-m.md:1: ",
             "does not include hint 2: crates/k/hints/m.md:hint-2",
         );
     }
@@ -213,14 +225,14 @@ mod tests {
     fn an_open_hint_is_found() {
         let page =
             [HINTS[0], HINTS[1], TESTS, MISTAKES, "{{#include ../../crates/k/hints/m.md:hint-3}}\n"].concat();
-        one(&exercise_page(&page), "book/src/index.md:22: ", "hint 3 is not folded");
+        one(&exercise_page(&page), "book/src/exercise-m.md:22: ", "hint 3 is not folded");
     }
 
     #[test]
     fn missing_tests_are_found() {
         one(
             &exercise_page(&format!("{}{MISTAKES}", HINTS.concat())),
-            "book/src/index.md:1: ",
+            "book/src/exercise-m.md:1: ",
             "neither includes crates/k/tests/m.rs nor links",
         );
     }
@@ -228,12 +240,20 @@ mod tests {
     #[test]
     fn missing_mistakes_are_found() {
         let page = [&HINTS.concat(), TESTS].concat();
-        one(&exercise_page(&page), "book/src/index.md:1: ", "does not include crates/k/mistakes/m.md");
+        one(&exercise_page(&page), "book/src/exercise-m.md:1: ", "does not include crates/k/mistakes/m.md");
     }
 
     #[test]
     fn open_mistakes_are_found() {
         let page = [&HINTS.concat(), TESTS, "{{#include ../../crates/k/mistakes/m.md}}\n"].concat();
-        one(&exercise_page(&page), "book/src/index.md:22: ", "the mistakes are not folded");
+        one(&exercise_page(&page), "book/src/exercise-m.md:22: ", "the mistakes are not folded");
+    }
+
+    #[test]
+    fn a_page_that_the_tool_does_not_find_is_found() {
+        let scratch = Scratch::new();
+        scratch.file("experiments/01-x/e.rs", "").file("experiments/01-x/e.txt", "Is it?\n\n  a  Yes.\n");
+        scratch.page("other.md", "Is it?\n\n- a. Yes.\n\n{{#include ../../experiments/01-x/e.txt}}\n");
+        one(&faults(&scratch.checkout()), "book/src/other.md:1: ", "looks for this page as e.md");
     }
 }

@@ -297,7 +297,6 @@ autobins = false
             &format!("experiments/{chapter}/{name}.rs"),
             &format!(
                 "\
-// question: \"A preamble. Is {name} so?\"
 fn main() {{
     {code}
 }}
@@ -313,6 +312,8 @@ fn answer(verdict: &str, reason: &str, code: i32) {{
 "
             ),
         );
+        let transcript = format!("A preamble. Is\n{name} so?\n\n  a  Yes.\n");
+        self.write(&format!("experiments/{chapter}/{name}.txt"), &transcript);
         let manifest = self.read("experiments/Cargo.toml");
         let bin = format!("\n[[bin]]\nname = \"{name}\"\npath = \"{chapter}/{name}.rs\"\n");
         self.write("experiments/Cargo.toml", &(manifest + &bin));

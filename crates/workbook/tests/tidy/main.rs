@@ -6,8 +6,10 @@ use repository::Repository;
 
 mod exercises;
 mod experiments;
+mod layers;
 mod manifests;
 mod mistakes;
+mod modules;
 mod proving;
 mod repository;
 mod sources;
@@ -32,6 +34,11 @@ fn every_exercise_is_complete() {
 #[test]
 fn every_mistake_is_an_edit_of_its_reference_and_names_its_test() {
     none(mistakes::faults);
+}
+
+#[test]
+fn no_modules_import_each_other_in_circles() {
+    none(layers::faults);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Sharing the exercises out: a process for each, as many at a time as there are cores. With more, nothing is gained:
 //! most of the time is rustc's, and each copy has to compile what the crates depend on.
 //!
-//! Processes and not threads, because a watchdog takes every orphan of its process for its own program's. Each
+//! Processes and not threads, because `runner` takes every orphan of its process for its own program's. Each
 //! worker is this program once more, with the name of one exercise and the number of a copy that nobody else
 //! uses meanwhile, and its answer is what `verify --json` prints.
 
@@ -19,7 +19,7 @@ use nix::sys::signal::{Signal, kill};
 
 use super::{Proof, steps};
 use crate::catalogue::Exercise;
-use crate::watchdog::{self, interrupt};
+use crate::runner::{self, interrupt};
 
 /// A copy has a target folder of some hundred megabytes, so that there are not as many as anybody's cores.
 const MOST: usize = 4;
@@ -88,7 +88,7 @@ impl<'a> Worker<'a> {
         command.args(["verify", "--json", "--copy", &copy.to_string(), &exercise.name]);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
         // Not SIGKILL: it has programs of its own to end.
-        watchdog::ends_with_this(&mut command, Signal::SIGTERM);
+        runner::ends_with_this(&mut command, Signal::SIGTERM);
         let child = command.spawn().context("cannot start a worker")?;
         Ok(Self { exercise, place, copy, child, output, errors })
     }
@@ -113,7 +113,7 @@ impl<'a> Worker<'a> {
 impl Drop for Worker<'_> {
     fn drop(&mut self) {
         if !self.has_ended() {
-            let _ = kill(watchdog::pid_of(&self.child), Signal::SIGTERM);
+            let _ = kill(runner::pid_of(&self.child), Signal::SIGTERM);
             let _ = self.child.wait();
         }
     }

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::attempt;
 use crate::catalogue::{Catalogue, Exercise};
-use crate::check;
 use crate::proving::{self, Mistake};
-use crate::style::{self, BAD, BOLD, DIM, GOOD};
+use crate::runner;
+use crate::terminal::{self, BAD, BOLD, DIM, GOOD};
 use crate::verdicts::Verdicts;
-use crate::watchdog;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -53,9 +53,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut last = verdicts.last(exercise);
     // A file that was saved since its last check is checked first, and so is one of which nothing is known.
     if !last.current || !last.passed && last.mistakes.is_empty() {
-        let checked = check::check(&catalogue, &mut verdicts, exercise, watchdog::SILENCE)?;
+        let checked = attempt::check(&catalogue, &mut verdicts, exercise, runner::IDLE_TIMEOUT)?;
         if checked.error.is_some() && !options.json {
-            check::show(&catalogue, exercise, &checked);
+            attempt::show(&catalogue, exercise, &checked);
             return Ok(ExitCode::FAILURE);
         }
         error = checked.error.map(|text| anstream::adapter::strip_str(&text).to_string());
@@ -97,7 +97,7 @@ fn show(exercise: &Exercise, why: &Why<'_>) {
         }
         (false, true) => {
             anstream::println!("No known wrong answer to {BOLD}{name}{BOLD:#} fails as yours does.");
-            anstream::println!("{DIM}A hint:{DIM:#} {}", style::command(&format!("hint {short}")));
+            anstream::println!("{DIM}A hint:{DIM:#} {}", terminal::command(&format!("hint {short}")));
         }
         (false, false) => anstream::println!("{BOLD}{name}{BOLD:#} fails as these wrong answers do:"),
     }
@@ -113,7 +113,7 @@ fn show(exercise: &Exercise, why: &Why<'_>) {
         }
     }
     if mistakes.iter().any(|mistake| mistake.diff.is_none()) {
-        let anyway = style::command(&format!("why {short} --anyway"));
+        let anyway = terminal::command(&format!("why {short} --anyway"));
         anstream::println!("\n{DIM}Their code is shown once yours passes. To see it now:{DIM:#} {anyway}");
     }
 }

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::catalogue::{Catalogue, Page};
-use crate::list::mark;
-use crate::style::{self, BOLD, DIM};
+use crate::experiment;
+use crate::terminal::{self, BOLD, DIM, mark};
 use crate::verdicts::Verdicts;
-use crate::{place, run};
 
 /// The experiment that a new reader meets first.
 const FIRST: &str = "fd-vanishes";
@@ -37,19 +36,22 @@ their tests fail: that is how they are meant to look until you have written them
 Here is a first question.
 "
     );
-    run::first(catalogue, FIRST)?;
+    let experiment = catalogue.experiment(FIRST)?;
+    let programs = experiment::build(catalogue, &[experiment])?;
+    let ran = experiment::in_foreground(&programs[FIRST], experiment, &[])?;
+    experiment::remember(&mut Verdicts::load(catalogue), experiment, &ran);
     anstream::println!("\n{BOLD}What to do next{BOLD:#}");
     let start = catalogue.pages.first().map(|page| page.path.display().to_string()).unwrap_or_default();
-    anstream::println!("  Read    {start}, or the whole book in a browser: {}", place::serve());
+    anstream::println!("  Read    {start}, or the whole book in a browser: {}", terminal::serve());
     let mut todo = catalogue.experiments.iter().filter(|e| e.name != FIRST);
     if let Some(experiment) = todo.next() {
-        anstream::println!("  Run     {}", style::command(&format!("run {}", experiment.name)));
+        anstream::println!("  Run     {}", terminal::command(&format!("run {}", experiment.name)));
     }
     if let Some(exercise) = catalogue.exercises.first() {
-        anstream::println!("  Write   {}", shown(catalogue, &exercise.source()));
-        anstream::println!("  Check   {}", style::command(&format!("check {}", exercise.short)));
+        anstream::println!("  Write   {}", catalogue.shown(&exercise.source()));
+        anstream::println!("  Check   {}", terminal::command(&format!("check {}", exercise.short)));
     }
-    anstream::println!("\n  {DIM}Where you are, at any time:{DIM:#} {}", style::command("status"));
+    anstream::println!("\n  {DIM}Where you are, at any time:{DIM:#} {}", terminal::command("status"));
     Ok(())
 }
 
@@ -92,13 +94,9 @@ fn next(catalogue: &Catalogue, verdicts: &Verdicts) {
     }
     match source {
         Some(source) => {
-            anstream::println!("  Write   {}", shown(catalogue, &source));
-            anstream::println!("  Check   {}", style::command(&command));
+            anstream::println!("  Write   {}", catalogue.shown(&source));
+            anstream::println!("  Check   {}", terminal::command(&command));
         }
-        None => anstream::println!("  Run     {}", style::command(&command)),
+        None => anstream::println!("  Run     {}", terminal::command(&command)),
     }
-}
-
-fn shown(catalogue: &Catalogue, path: &std::path::Path) -> String {
-    path.strip_prefix(&catalogue.root).unwrap_or(path).display().to_string()
 }

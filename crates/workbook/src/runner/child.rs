@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{self, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -14,8 +14,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 
-use super::interrupt;
-use crate::processes;
+use super::{interrupt, proc};
 
 /// How long the killed may take to go. One that the kernel holds (in state D), or that has become another
 /// user's, is not worth waiting for without end.
@@ -29,41 +28,41 @@ pub enum Family {
     /// Its process group, and whoever left it: orphans come to this process, their subreaper.
     All,
     /// All, but in this process's group, where it may read the terminal.
-    InFront,
+    Foreground,
 }
 
 /// A program that runs.
-pub struct Running {
-    child: Child,
+pub struct Child {
+    child: process::Child,
     family: Family,
     /// Children that this process had before: a shell can start some, and then become this program.
-    strangers: Vec<Pid>,
+    inherited: Vec<Pid>,
     /// How it ended, once all of it has.
     status: Option<ExitStatus>,
     /// Readable once it has ended. Older kernels have none, and are asked now and then.
     ended: Option<OwnedFd>,
 }
 
-impl Running {
+impl Child {
     pub fn start(command: &mut Command, family: Family) -> Result<Self> {
         interrupt::catch();
         interrupt::check()?;
-        let strangers = match family {
+        let inherited = match family {
             Family::Group => Vec::new(),
-            _ => processes::below(getpid(), &[]),
+            _ => proc::below(getpid(), &[]),
         };
         if family != Family::Group {
             // Without this an orphan goes to init, and nobody here could find it.
             let _ = prctl::set_child_subreaper(true);
         }
-        if family != Family::InFront {
+        if family != Family::Foreground {
             command.process_group(0);
         }
         ends_with_this(command, Signal::SIGKILL);
         let child = command.spawn();
         let child = child.with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let ended = pidfd(pid_of(&child));
-        Ok(Self { child, family, strangers, status: None, ended })
+        Ok(Self { child, family, inherited, status: None, ended })
     }
 
     pub fn pid(&self) -> Pid {
@@ -87,7 +86,7 @@ impl Running {
 
     /// All its processes. Orphans that have ended are reaped on the way, as init would have done.
     pub fn processes(&self) -> Vec<Pid> {
-        let all = processes::below(getpid(), &self.strangers);
+        let all = proc::below(getpid(), &self.inherited);
         all.into_iter().filter(|pid| *pid == self.pid() || !reap(*pid)).collect()
     }
 
@@ -98,7 +97,7 @@ impl Running {
             return Ok(status);
         }
         let _ = match self.family {
-            Family::InFront => kill(self.pid(), Signal::SIGKILL),
+            Family::Foreground => kill(self.pid(), Signal::SIGKILL),
             Family::Group | Family::All => killpg(self.pid(), Signal::SIGKILL),
         };
         let status = self.child.wait()?;
@@ -108,7 +107,7 @@ impl Running {
         }
         let deadline = Instant::now() + GOING;
         loop {
-            let left = processes::below(getpid(), &self.strangers);
+            let left = proc::below(getpid(), &self.inherited);
             for pid in &left {
                 let _ = kill(*pid, Signal::SIGKILL);
                 reap(*pid);
@@ -123,7 +122,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Child {
     fn drop(&mut self) {
         let _ = self.end();
     }
@@ -141,7 +140,7 @@ pub fn ends_with_this(command: &mut Command, signal: Signal) {
     unsafe { command.pre_exec(ask) };
 }
 
-pub fn pid_of(child: &Child) -> Pid {
+pub fn pid_of(child: &process::Child) -> Pid {
     Pid::from_raw(child.id().cast_signed())
 }
 

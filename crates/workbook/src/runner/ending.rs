@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::processes::Doing;
+use super::proc::Doing;
 
 /// How a program ended.
 #[derive(Debug)]
 pub enum Ending {
     /// By itself, or by a signal.
     Ended(ExitStatus),
-    /// It was silent for so long, while its threads did this.
-    Silent(Duration, Vec<Doing>),
+    /// It printed nothing for so long, while its threads did this.
+    Idle(Duration, Vec<Doing>),
     /// It had this many processes.
-    Crowd(usize),
+    ProcessLimit(usize),
     /// It printed this many bytes.
-    Flood(usize),
-    /// It was never silent for long, and still running after so long.
-    Endless(Duration),
+    OutputLimit(usize),
+    /// It kept printing, and still ran after so long.
+    TimeLimit(Duration),
 }
 
 impl Ending {
@@ -38,7 +38,7 @@ impl fmt::Display for Ending {
                 Some(signal) => write!(f, "killed by {signal}"),
                 None => write!(f, "{status}"),
             },
-            Self::Silent(time, doing) => {
+            Self::Idle(time, doing) => {
                 write!(
                     f,
                     "nothing happened for {} s, so it was stopped. What its threads did:",
@@ -46,14 +46,14 @@ impl fmt::Display for Ending {
                 )?;
                 doing.iter().try_for_each(|one| write!(f, "\n  {one}"))
             }
-            Self::Crowd(number) => {
+            Self::ProcessLimit(number) => {
                 write!(f, "it had {number} processes, so it was stopped: does it fork without end?")
             }
-            Self::Flood(bytes) => {
+            Self::OutputLimit(bytes) => {
                 let size = bytes >> 20;
                 write!(f, "it printed {size} MiB, so it was stopped: does it print without end?")
             }
-            Self::Endless(time) => {
+            Self::TimeLimit(time) => {
                 write!(f, "it still ran after {} s, so it was stopped: does it end?", time.as_secs())
             }
         }

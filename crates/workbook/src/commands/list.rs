@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::catalogue::Catalogue;
-use crate::style::{BOLD, DIM, NAME, sign};
+use crate::terminal::{BOLD, DIM, NAME, mark};
 use crate::verdicts::Verdicts;
 
 #[derive(clap::Args)]
@@ -26,7 +26,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         });
         let experiments = catalogue.experiments.iter();
         let experiments =
-            experiments.map(|e| json!({ "name": e.name, "chapter": e.chapter, "question": e.question }));
+            experiments.map(|e| json!({ "name": e.name, "chapter": e.chapter, "question": e.question() }));
         let list = json!({
             "exercises": exercises.collect::<Vec<_>>(),
             "experiments": experiments.collect::<Vec<_>>(),
@@ -38,7 +38,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         anstream::println!("{BOLD}{} {}{BOLD:#}", chapter.number, chapter.title);
         for experiment in catalogue.experiments.iter().filter(|e| e.chapter == chapter.number) {
             let seen = mark(verdicts.experiment(experiment));
-            let question = asked(&experiment.question, 90);
+            let question = asked(&experiment.question(), 90);
             anstream::println!("  {seen} {NAME}{:18}{NAME:#} {DIM}{question}{DIM:#}", experiment.name);
         }
         for exercise in catalogue.exercises.iter().filter(|e| e.chapter == chapter.number) {
@@ -48,11 +48,6 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         anstream::println!();
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Known to be good, known to be bad, not known.
-pub fn mark(verdict: Option<bool>) -> String {
-    verdict.map_or_else(|| format!("{DIM}○{DIM:#}"), sign)
 }
 
 /// A question cut to a line: its last sentence is the one that asks.

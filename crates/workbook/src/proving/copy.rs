@@ -6,22 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::catalogue::{Catalogue, Exercise};
-use crate::suite::{self, Test};
-use crate::{cargo, place, watchdog};
-
-/// What came of one exercise's tests in the copy.
-pub enum Tested {
-    /// They ran; rustc may have warned.
-    Ran(Vec<Test>, Option<String>),
-    /// They do not compile.
-    Not(String),
-}
+use crate::checking::{self, Answer, Checked, Place};
+use crate::{checkout, runner};
 
 /// The copy: sources only, and a target folder of its own.
 pub struct Copy {
     from: PathBuf,
-    root: PathBuf,
-    target: PathBuf,
+    place: Place,
     /// Two at once would put their mistakes into each other's copy.
     _lock: File,
 }
@@ -29,7 +20,7 @@ pub struct Copy {
 impl Copy {
     /// Bring the copy of this number up to date.
     pub fn make(catalogue: &Catalogue, number: usize) -> Result<Self> {
-        let memory = place::memory(&catalogue.root);
+        let memory = checkout::memory(&catalogue.root);
         let folder = memory.join("verify").join(number.to_string());
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -39,48 +30,46 @@ impl Copy {
         }
         let copy = Self {
             from: catalogue.root.clone(),
-            root: folder.join("checkout"),
-            target: folder.join("target"),
+            place: Place { root: folder.join("checkout"), target: Some(folder.join("target")) },
             _lock: lock,
         };
-        fs::create_dir_all(&copy.root)?;
+        fs::create_dir_all(&copy.place.root)?;
         // A file that was taken away since last time must not linger; one that is the same is left alone, so
         // that cargo need not build it again.
         for name in ["crates", "experiments"] {
-            mirror(&copy.from.join(name), &copy.root.join(name))?;
+            mirror(&copy.from.join(name), &copy.place.root.join(name))?;
         }
         for name in ["Cargo.toml", "Cargo.lock"] {
-            mirror(&copy.from.join(name), &copy.root.join(name))?;
+            mirror(&copy.from.join(name), &copy.place.root.join(name))?;
         }
         for exercise in catalogue.exercises.iter().filter(|e| e.starter().is_file()) {
-            copy.put(exercise, &place::read(&exercise.starter())?)?;
+            copy.put(exercise, &checkout::read(&exercise.starter())?)?;
         }
         Ok(copy)
     }
 
     /// In the copy, let this be the reader's file.
     pub fn put(&self, exercise: &Exercise, answer: &str) -> Result<()> {
-        let exercise = exercise.source();
-        let inside = exercise.strip_prefix(&self.from).context("an exercise outside the checkout")?;
-        write(&self.root.join(inside), answer.as_bytes())
+        write(&exercise.source_in(&self.place.root), answer.as_bytes())
     }
 
     /// Run the exercise's tests, or `only` one of them: on the reference, or on this answer.
-    pub fn test(&self, exercise: &Exercise, answer: Option<&str>, only: Option<&str>) -> Result<Tested> {
-        let feature = exercise.feature();
+    ///
+    /// # Errors
+    /// As [`checking::check`].
+    pub fn test(&self, exercise: &Exercise, answer: Option<&str>, only: Option<&str>) -> Result<Checked> {
         if let Some(answer) = answer {
             self.put(exercise, answer)?;
         }
-        let feature = answer.map(|_| feature.as_str());
-        match cargo::build_tests(&self.root, Some(&self.target), &exercise.krate, &exercise.module, feature)?
-        {
-            Err(said) => Ok(Tested::Not(said)),
-            Ok((program, said)) => {
-                let source = place::read(&exercise.tests())?;
-                let tests = suite::run(&program, &source, watchdog::SILENCE, only)?;
-                Ok(Tested::Ran(tests, Some(said).filter(|said| said.contains("warning"))))
-            }
-        }
+        let answer = answer.map_or(Answer::Reference, |_| Answer::Reader);
+        checking::check(&self.place, exercise, answer, only, runner::IDLE_TIMEOUT)
+    }
+
+    /// Has the exercise a page, with its hints?
+    pub fn page_includes_hints(&self, exercise: &Exercise) -> bool {
+        let hints = format!("crates/{}/hints/{}.md", exercise.krate, exercise.module);
+        let text = exercise.page.as_ref().and_then(|page| checkout::read(&self.from.join(&page.path)).ok());
+        text.is_some_and(|text| text.contains(&hints))
     }
 }
 

@@ -1,9 +1,13 @@
-//! Colours and signs. anstream drops them where they are not wanted: pipes, NO_COLOR, dumb terminals.
+//! How things look: colors, signs, spinners, and commands as the reader types them.
+//!
+//! anstream drops colors where they are not wanted: pipes, NO_COLOR, dumb terminals.
 
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::checkout::find_program;
 
 pub const BOLD: Style = Style::new().bold();
 pub const DIM: Style = Style::new().dimmed();
@@ -16,9 +20,28 @@ pub fn sign(good: bool) -> String {
     if good { format!("{GOOD}✓{GOOD:#}") } else { format!("{BAD}✗{BAD:#}") }
 }
 
-/// Text in the style of something to type.
-pub fn command(text: &str) -> String {
-    format!("{NAME}{}{NAME:#}", crate::place::command(text))
+/// A sign for what is known to be good, known to be bad, or not known.
+pub fn mark(verdict: Option<bool>) -> String {
+    verdict.map_or_else(|| format!("{DIM}○{DIM:#}"), sign)
+}
+
+/// A command of this tool as the reader types it, in the style of something to type.
+pub fn command(words: &str) -> String {
+    format!("{NAME}{}{NAME:#}", plain_command(words))
+}
+
+/// The same without a style: with just where there is just.
+pub fn plain_command(words: &str) -> String {
+    if find_program("just").is_some() {
+        format!("just {words}").replace("just run ", "just ")
+    } else {
+        format!("cargo workbook {words}")
+    }
+}
+
+/// The command that shows the book in a browser.
+pub fn serve() -> &'static str {
+    if find_program("just").is_some() { "just serve" } else { "mdbook serve book --open" }
 }
 
 /// Something turns while the reader waits. Drawn on a terminal only.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::catalogue::{Catalogue, Exercise};
-use crate::place;
+use crate::checkout;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -19,21 +19,21 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let catalogue = Catalogue::discover()?;
     let exercise = catalogue.exercise(&options.name)?;
     let source = exercise.source();
-    let shown = |path: &PathBuf| path.strip_prefix(&catalogue.root).unwrap_or(path).display().to_string();
+    let shown = |path: &PathBuf| catalogue.shown(path);
     if exercise.untouched() {
         println!("{} is as it was handed out: there is nothing to put back.", shown(&source));
         return Ok(ExitCode::SUCCESS);
     }
-    let starter = place::read(&exercise.starter())?;
+    let starter = checkout::read(&exercise.starter())?;
     if fs::symlink_metadata(&source).is_err() {
-        place::write(&source, &starter)?;
+        checkout::write(&source, &starter)?;
         println!("{} was missing; it is there again, as it was handed out.", shown(&source));
         return Ok(ExitCode::SUCCESS);
     }
     let backup = free_name(exercise);
     // A rename: there is no moment at which neither name has what the reader wrote.
     fs::rename(&source, &backup).with_context(|| format!("cannot keep yours as {}", shown(&backup)))?;
-    place::write(&source, &starter).with_context(|| format!("yours is kept as {}", shown(&backup)))?;
+    checkout::write(&source, &starter).with_context(|| format!("yours is kept as {}", shown(&backup)))?;
     println!("{} is as it was handed out.", shown(&source));
     println!("What you wrote is in {}.", shown(&backup));
     Ok(ExitCode::SUCCESS)

@@ -7,8 +7,6 @@ use std::fs;
 use nix::unistd::Pid;
 use syscalls::Sysno;
 
-use crate::suite::INSIDE;
-
 /// All processes below this one: its children, theirs, and so on; but not these, nor what is below them.
 pub fn below(top: Pid, except: &[Pid]) -> Vec<Pid> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
@@ -47,7 +45,6 @@ pub struct Doing {
 impl fmt::Display for Doing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { pid, program, thread, what } = self;
-        let thread = thread.trim_start_matches(INSIDE);
         write!(f, "process {pid} ({program}), thread {thread}: {what}")
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use notify::{Config, Event, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
 
+use crate::attempt;
 use crate::catalogue::{Catalogue, Exercise};
-use crate::check;
-use crate::style::{BOLD, DIM};
+use crate::runner::{self, interrupt};
+use crate::terminal::{BOLD, DIM};
 use crate::verdicts::Verdicts;
-use crate::watchdog::{self, interrupt};
 
 /// An editor writes a file in several steps; they are over after this much silence.
 const SETTLED: Duration = Duration::from_millis(15);
@@ -68,8 +68,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn check_one(catalogue: &Catalogue, exercise: &Exercise, verdicts: &mut Verdicts) -> Result<()> {
-    let checked = check::check(catalogue, verdicts, exercise, watchdog::SILENCE)?;
-    check::show(catalogue, exercise, &checked);
+    let attempt = attempt::check(catalogue, verdicts, exercise, runner::IDLE_TIMEOUT)?;
+    attempt::show(catalogue, exercise, &attempt);
     Ok(())
 }
 

@@ -1,8 +1,8 @@
-//! Running a program that may hang, fork without end or leave children: it ends here, whole.
+//! Run a program that may hang, fork without end or leave children: it ends here, whole.
 //!
-//! The program gets a process group of its own. It is ended when nothing was printed for a while, when it
-//! prints or forks beyond reason, when its first process has ended, and when the reader presses Ctrl-C; and
-//! then all of it ends, with whoever left the group.
+//! The program gets a process group of its own. All of its processes, with those that left the group, are killed when
+//! it prints nothing for a while, when it prints or forks beyond reason, when its first process has exited, and when
+//! the reader presses Ctrl-C.
 
 use std::fs::File;
 use std::io::{PipeReader, Read, Seek};
@@ -14,28 +14,26 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use crate::processes;
-
+mod child;
 mod ending;
 pub mod interrupt;
-mod running;
+mod proc;
 
+use child::{Child, Family};
+pub use child::{ends_with_this, pid_of};
 pub use ending::Ending;
-pub use interrupt::Interrupted;
-use running::{Family, Running};
-pub use running::{ends_with_this, pid_of};
 
-/// How long a program may be silent.
-pub const SILENCE: Duration = Duration::from_secs(10);
+/// How long a program may print nothing.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// More processes than any exercise has: somebody forks without end.
-pub const CROWD: usize = 100;
+/// How many processes a program may have: more than any exercise has.
+pub const PROCESS_LIMIT: usize = 100;
 
-/// More than anybody reads: somebody prints without end.
-const FLOOD: usize = 16 << 20;
+/// How many bytes a program may print: more than a reader reads.
+const OUTPUT_LIMIT: usize = 16 << 20;
 
-/// How many times its patience a program may take in all, however much it says.
-const WHOLE: u32 = 12;
+/// How many times its idle timeout a program may take in all, however much it prints.
+const TIME_LIMIT: u32 = 12;
 
 /// How often the processes are looked at. What is printed is read at once.
 const TICK: Duration = Duration::from_millis(100);
@@ -48,21 +46,26 @@ pub struct Outcome {
     pub ending: Ending,
 }
 
-/// Run a program to its end, which comes at the latest after `silence` without a word, or with more than
-/// `crowd` processes.
+/// Run a program to its end. It is killed when it prints nothing for `idle`, or has more processes than `processes`.
 ///
 /// # Errors
-/// When it cannot be started, and [`Interrupted`] on Ctrl-C.
-pub fn run(program: &Path, args: &[&str], folder: &Path, silence: Duration, crowd: usize) -> Result<Outcome> {
-    Watched::start(program, args, folder)?.watch(silence, silence.saturating_mul(WHOLE), crowd)
+/// When it cannot be started, and [`Interrupted`](crate::error::Interrupted) on Ctrl-C.
+pub fn run(
+    program: &Path,
+    args: &[&str],
+    folder: &Path,
+    idle: Duration,
+    processes: usize,
+) -> Result<Outcome> {
+    Watched::start(program, args, folder)?.watch(idle, idle.saturating_mul(TIME_LIMIT), processes)
 }
 
 /// Run a program in front of the reader, with the terminal. It may take as long as it likes.
 ///
 /// # Errors
-/// When it cannot be started, and [`Interrupted`] on Ctrl-C.
-pub fn in_front(command: &mut Command) -> Result<ExitStatus> {
-    let mut running = Running::start(command, Family::InFront)?;
+/// When it cannot be started, and [`Interrupted`](crate::error::Interrupted) on Ctrl-C.
+pub fn in_foreground(command: &mut Command) -> Result<ExitStatus> {
+    let mut running = Child::start(command, Family::Foreground)?;
     while !running.has_ended() {
         interrupt::check()?;
         running.news(None, TICK);
@@ -76,12 +79,12 @@ pub fn in_front(command: &mut Command) -> Result<ExitStatus> {
 /// Run a program that can be trusted to end, for its standard output and its standard error.
 ///
 /// # Errors
-/// When it cannot be started, and [`Interrupted`] on Ctrl-C.
+/// When it cannot be started, and [`Interrupted`](crate::error::Interrupted) on Ctrl-C.
 pub fn collect(command: &mut Command) -> Result<(ExitStatus, String, String)> {
     let (reader, writer) = std::io::pipe()?;
     let mut errors = File::from(memfd_create(c"errors", MFdFlags::MFD_CLOEXEC)?);
     command.stdin(Stdio::null()).stdout(writer).stderr(errors.try_clone()?);
-    let running = Running::start(command, Family::Group)?;
+    let running = Child::start(command, Family::Group)?;
     // Until it is given others, the command holds the pipe's write end.
     command.stdout(Stdio::null());
     let mut watched = Watched { running, reader, output: Vec::new(), open: true };
@@ -99,10 +102,10 @@ pub fn collect(command: &mut Command) -> Result<(ExitStatus, String, String)> {
 
 /// A program that runs, and what it printed so far.
 struct Watched {
-    running: Running,
+    running: Child,
     reader: PipeReader,
     output: Vec<u8>,
-    /// Has anybody still the pipe's other end?
+    /// Does a process still have the pipe's other end?
     open: bool,
 }
 
@@ -116,13 +119,13 @@ impl Watched {
         }
         let (reader, writer) = std::io::pipe()?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-        let running = Running::start(&mut command, Family::All)?;
+        let running = Child::start(&mut command, Family::All)?;
         // The command holds the pipe's write end; with it gone, end of file means that the program let go of it.
         drop(command);
         Ok(Self { running, reader, output: Vec::new(), open: true })
     }
 
-    fn watch(mut self, silence: Duration, whole: Duration, crowd: usize) -> Result<Outcome> {
+    fn watch(mut self, idle: Duration, whole: Duration, limit: usize) -> Result<Outcome> {
         let start = Instant::now();
         let mut heard = start;
         let mut looked = start;
@@ -134,20 +137,20 @@ impl Watched {
             if self.running.has_ended() {
                 break None;
             }
-            if self.output.len() > FLOOD {
-                break Some(Ending::Flood(self.output.len()));
+            if self.output.len() > OUTPUT_LIMIT {
+                break Some(Ending::OutputLimit(self.output.len()));
             }
             if looked.elapsed() >= TICK {
                 looked = Instant::now();
                 let processes = self.running.processes();
-                if processes.len() > crowd {
-                    break Some(Ending::Crowd(processes.len()));
+                if processes.len() > limit {
+                    break Some(Ending::ProcessLimit(processes.len()));
                 }
-                if heard.elapsed() >= silence {
-                    break Some(Ending::Silent(silence, processes::doing(&processes)));
+                if heard.elapsed() >= idle {
+                    break Some(Ending::Idle(idle, proc::doing(&processes)));
                 }
                 if start.elapsed() >= whole {
-                    break Some(Ending::Endless(whole));
+                    break Some(Ending::TimeLimit(whole));
                 }
             }
         };
@@ -166,7 +169,7 @@ impl Watched {
         Ok(self.open)
     }
 
-    /// End all of it, and then read what it printed last: with nobody left to print, that has an end.
+    /// Kill all of it, and then read what it printed last: no process is left to print more.
     fn end(&mut self) -> Result<ExitStatus> {
         let status = self.running.end()?;
         while self.open && self.running.news(Some(self.reader.as_fd()), Duration::ZERO) {
@@ -193,8 +196,8 @@ mod tests {
     fn a_program_that_talks_for_ever_is_stopped() -> Result<()> {
         let talk = ["-c", "while :; do echo and another thing; sleep 0.01; done"];
         let watched = Watched::start(Path::new("/bin/sh"), &talk, Path::new("/"))?;
-        let outcome = watched.watch(SILENCE, Duration::from_millis(200), CROWD)?;
-        assert!(matches!(outcome.ending, Ending::Endless(_)), "{}", outcome.ending);
+        let outcome = watched.watch(IDLE_TIMEOUT, Duration::from_millis(200), PROCESS_LIMIT)?;
+        assert!(matches!(outcome.ending, Ending::TimeLimit(_)), "{}", outcome.ending);
         assert!(outcome.output.starts_with("and another thing\n"), "{}", outcome.output);
         Ok(())
     }

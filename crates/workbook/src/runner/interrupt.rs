@@ -2,24 +2,13 @@
 //!
 //! Whoever runs something, or waits, calls [`catch`] before it and [`check`] at least ten times a second.
 
-use std::fmt;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-/// Ctrl-C, after everything was ended.
-#[derive(Debug)]
-pub struct Interrupted;
-
-impl fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("interrupted")
-    }
-}
-
-impl std::error::Error for Interrupted {}
+use crate::error::Interrupted;
 
 static HAPPENED: AtomicBool = AtomicBool::new(false);
 

@@ -7,8 +7,8 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::utsname::uname;
 use serde::Serialize;
 
-use crate::place::find_program;
-use crate::style::{self, BOLD, DIM};
+use crate::checkout::find_program;
+use crate::terminal::{self, BOLD, DIM};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -49,8 +49,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 fn show(finding: &Finding) {
     let Finding { name, found, needed_for, how, .. } = finding;
     let sign = match (finding.good, finding.required) {
-        (true, _) => style::sign(true),
-        (false, true) => style::sign(false),
+        (true, _) => terminal::sign(true),
+        (false, true) => terminal::sign(false),
         (false, false) => format!("{DIM}–{DIM:#}"),
     };
     anstream::println!("{sign} {name:18} {found}");

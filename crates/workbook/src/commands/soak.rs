@@ -7,14 +7,14 @@ use std::thread;
 
 use anyhow::{Result, bail};
 
-use crate::cargo::{self, Built};
+use crate::cargo::{self, Built, Kind};
 use crate::catalogue::Catalogue;
-use crate::run::{self, Verdict};
-use crate::style::{self, BAD};
-use crate::watchdog;
+use crate::experiment::{self, Verdict};
+use crate::runner;
+use crate::terminal::{self, BAD};
 
 /// Some tests of this tool are of programs that fork without end.
-const TESTS_CROWD: usize = 10 * watchdog::CROWD;
+const TESTS_PROCESS_LIMIT: usize = 10 * runner::PROCESS_LIMIT;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -25,16 +25,16 @@ pub struct Options {
 
 pub fn run(options: &Options) -> Result<ExitCode> {
     let catalogue = Catalogue::discover()?;
-    let spinner = style::spinner("compiling all tests and experiments".into());
+    let spinner = terminal::spinner("compiling all tests and experiments".into());
     let built = cargo::build(&catalogue.root, None, &["test", "--workspace", "--no-run"])?;
     let experiments: Vec<_> = catalogue.experiments.iter().collect();
-    let programs = run::build(&catalogue, &experiments)?;
+    let programs = experiment::build(&catalogue, &experiments)?;
     spinner.finish_and_clear();
     let mut tests = match built {
         Built::Programs(tests, _) => tests,
         Built::Failed(said) => bail!("the tests do not compile:\n{}", said.trim_end()),
     };
-    tests.retain(|name, _| !name.contains(": bin "));
+    tests.retain(|test| test.kind != Kind::Program);
 
     let done = AtomicBool::new(false);
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -47,12 +47,18 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         // However the rounds end, the cores must come to rest, or the scope would wait for ever.
         let _rest = SetOnDrop(&done);
         let mut failures: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let bar = style::bar(options.times as usize * (tests.len() + experiments.len()));
+        let bar = terminal::bar(options.times as usize * (tests.len() + experiments.len()));
         for _ in 0..options.times {
-            for (name, test) in &tests {
+            for test in &tests {
+                let name = format!("{}: {}", test.package, test.name);
                 bar.set_message(format!("tests of {name}"));
-                let outcome =
-                    watchdog::run(&test.path, &[], &test.folder, watchdog::SILENCE * 6, TESTS_CROWD)?;
+                let outcome = runner::run(
+                    &test.path,
+                    &[],
+                    &test.folder,
+                    runner::IDLE_TIMEOUT * 6,
+                    TESTS_PROCESS_LIMIT,
+                )?;
                 if !outcome.ending.good() {
                     let said = format!("{}\n{}", outcome.ending, outcome.output.trim());
                     failures.entry(format!("tests of {name}")).or_default().push(said);
@@ -61,7 +67,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             }
             for experiment in &experiments {
                 bar.set_message(experiment.name.clone());
-                let ran = run::ask(&programs[&experiment.name], experiment)?;
+                let ran = experiment::ask(&programs[&experiment.name], experiment)?;
                 if ran.verdict == Verdict::Disagrees {
                     failures.entry(experiment.name.clone()).or_default().push(ran.reason.unwrap_or_default());
                 }
@@ -76,7 +82,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let first = said.first().map_or("", String::as_str);
         anstream::println!(
             "{} {name} failed {} times; the first time:\n{first}\n",
-            style::sign(false),
+            terminal::sign(false),
             said.len()
         );
     }

@@ -1,23 +1,10 @@
-//! Where things are: the checkout, the folder for what is remembered, the commands as the reader types them.
+//! Where things are: the checkout, its target folder, and reading and writing files.
 
 use std::env;
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-
-/// The reader typed something that cannot be meant: exit status 2.
-#[derive(Debug)]
-pub struct Usage(pub String);
-
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Usage {}
 
 /// The checkout: the nearest folder upwards that holds a book, crates and experiments, else the one that this
 /// program was built in.
@@ -52,7 +39,7 @@ pub fn memory(root: &Path) -> PathBuf {
     target(root).join("workbook")
 }
 
-/// Write a file and the folders above it. Whoever reads it meanwhile finds the old content or the new one.
+/// Write a file and the folders above it. A reader meanwhile finds the old content or the new one.
 pub fn write(path: &Path, content: &str) -> Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).with_context(|| format!("cannot make the folder {}", parent.display()))?;
@@ -75,18 +62,4 @@ pub fn read(path: &Path) -> Result<String> {
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let paths = env::var_os("PATH")?;
     env::split_paths(&paths).map(|dir| dir.join(name)).find(|path| path.is_file())
-}
-
-/// The command that shows the book in a browser.
-pub fn serve() -> &'static str {
-    if find_program("just").is_some() { "just serve" } else { "mdbook serve book --open" }
-}
-
-/// A command of this tool's as the reader types it: with just where there is just.
-pub fn command(words: &str) -> String {
-    if find_program("just").is_some() {
-        format!("just {words}").replace("just run ", "just ")
-    } else {
-        format!("cargo workbook {words}")
-    }
 }

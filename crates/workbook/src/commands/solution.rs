@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::catalogue::Catalogue;
-use crate::place;
-use crate::style::{self, BOLD, DIM};
+use crate::checkout;
+use crate::terminal::{self, BOLD, DIM};
 use crate::verdicts::Verdicts;
 
 #[derive(clap::Args)]
@@ -27,22 +27,21 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         anstream::eprintln!(
             "Your {} is not known to pass: {}",
             exercise.name,
-            style::command(&format!("check {module}"))
+            terminal::command(&format!("check {module}"))
         );
         anstream::eprintln!(
             "To see ours all the same: {}",
-            style::command(&format!("solution {module} --anyway"))
+            terminal::command(&format!("solution {module} --anyway"))
         );
         return Ok(ExitCode::FAILURE);
     }
     let reference = exercise.reference()?;
-    let shown =
-        |path: &std::path::Path| path.strip_prefix(&catalogue.root).unwrap_or(path).display().to_string();
-    anstream::println!("{BOLD}{}{BOLD:#}\n", shown(&reference));
-    for line in place::read(&reference)?.lines().filter(|line| !line.trim_start().starts_with("// ANCHOR")) {
+    anstream::println!("{BOLD}{}{BOLD:#}\n", catalogue.shown(&reference));
+    for line in checkout::read(&reference)?.lines().filter(|line| !line.trim_start().starts_with("// ANCHOR"))
+    {
         println!("{line}");
     }
-    let (ours, yours) = (shown(&reference), shown(&exercise.source()));
+    let (ours, yours) = (catalogue.shown(&reference), catalogue.shown(&exercise.source()));
     anstream::println!("\n{DIM}Beside yours:{DIM:#} git diff --no-index {yours} {ours}");
     Ok(ExitCode::SUCCESS)
 }

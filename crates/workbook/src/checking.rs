@@ -1,0 +1,170 @@
+//! Build an exercise's tests on a file, run them, and read what each said.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::cargo::{self, Built, Kind, Program};
+use crate::catalogue::Exercise;
+use crate::checkout;
+use crate::runner::{self, Ending, Outcome};
+
+mod libtest;
+
+pub use libtest::Test;
+use libtest::{Judged, failed, judge, passed, words};
+
+/// A checkout to build in: the reader's, or a copy with a target folder of its own.
+pub struct Place {
+    pub root: PathBuf,
+    pub target: Option<PathBuf>,
+}
+
+/// Which file the tests run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Our own, below `src/`.
+    Reference,
+    /// The file in `exercises/`.
+    Reader,
+}
+
+/// What came of an exercise's tests.
+pub enum Checked {
+    /// They ran. `said` is what rustc said although it compiled: warnings.
+    Ran { tests: Vec<Test>, said: String },
+    /// What rustc said.
+    DoesNotCompile(String),
+}
+
+/// Build the tests of an exercise in a checkout and run them, or `only` one of them. A test program that prints nothing
+/// for `idle` is killed.
+///
+/// On the reference they are a test program of their crate. With the feature that puts the reader's file in the
+/// reference's place, the crate is compiled with them inside: one run of rustc instead of two. See the end of any topic
+/// crate's `src/lib.rs`.
+///
+/// # Errors
+/// When the tests cannot be read or cargo cannot build at all; `Interrupted` on Ctrl-C.
+pub fn check(
+    place: &Place,
+    exercise: &Exercise,
+    answer: Answer,
+    only: Option<&str>,
+    idle: Duration,
+) -> Result<Checked> {
+    let Exercise { krate, module, .. } = exercise;
+    // Before anything is compiled: rustc would lay it to the reader's code that these are missing.
+    let source = checkout::read(&exercise.tests())?;
+    // The fewer pieces a crate is compiled in, the faster it is from nothing, and the more of it one change touches.
+    // Here one file changes all the time.
+    let pieces = format!("profile.dev.package.{krate}.codegen-units=256");
+    let feature = exercise.feature();
+    let mut args = vec!["test", "--no-run", "--package", krate];
+    let (kind, name) = match answer {
+        Answer::Reference => (Kind::Test, module),
+        Answer::Reader => (Kind::UnitTests, krate),
+    };
+    match answer {
+        Answer::Reference => args.extend(["--test", module]),
+        Answer::Reader => {
+            args.extend(["--config", &pieces, "--lib", "--features", "check", "--features", &feature]);
+        }
+    }
+    match cargo::build(&place.root, place.target.as_deref(), &args)? {
+        Built::Failed(said) => Ok(Checked::DoesNotCompile(said)),
+        Built::Programs(programs, said) => {
+            let program = cargo::find(&programs, krate, kind, name)?;
+            Ok(Checked::Ran { tests: run(program, &source, idle, only)?, said })
+        }
+    }
+}
+
+/// Run a test program: all of its tests, or `only` one, if it has that. They come in the
+/// order of their source, so that the first that fails is the first to think about.
+fn run(program: &Program, source: &str, idle: Duration, only: Option<&str>) -> Result<Vec<Test>> {
+    let mut names = list(&program.path, &program.folder)?;
+    names.retain(|name| only.is_none_or(|only| libtest::without_module(name) == only));
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    // With one thread libtest prints a test's name before it runs, and what the test's children print comes
+    // between the name and the result.
+    let threads = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    let threads = format!("--test-threads={threads}");
+    let mut args = vec![threads.as_str()];
+    if only.is_some() {
+        args.extend(["--exact", &names[0]]);
+    }
+    let outcome = runner::run(&program.path, &args, &program.folder, idle, runner::PROCESS_LIMIT)?;
+    let (mut tests, mut unbegun) = (Vec::new(), Vec::new());
+    for name in names {
+        match (judge(&name, &outcome.output), &outcome.ending) {
+            (Judged::Ignored, _) => {}
+            (Judged::Parsed(test), _) => tests.push(test),
+            // One of them took the others down with it. Which one is seen when each runs by itself.
+            (Judged::Unfinished, Ending::Ended(_)) => tests.extend(alone(program, &name, &threads, idle)?),
+            // libtest names a thread after its test; as long as others hang, the rest waits for its turn.
+            (Judged::Unfinished, Ending::Idle(_, doing)) if !doing.iter().any(|d| d.is_thread(&name)) => {
+                unbegun.push(failed(name, "it did not get its turn: others hang".into(), None));
+            }
+            (Judged::Unfinished, ending) => {
+                tests.push(failed(name, format!("it did not finish: {ending}"), None));
+            }
+        }
+    }
+    if !tests.is_empty() && tests.iter().all(|test| test.passed) && !outcome.ending.good() {
+        let message = format!("every test passed, and then the test program ended badly: {}", outcome.ending);
+        tests.push(failed("(the test program)".into(), message, None));
+    }
+    tests.sort_by_key(|test| place_in(source, &test.name));
+    unbegun.sort_by_key(|test| place_in(source, &test.name));
+    tests.append(&mut unbegun);
+    tests.iter_mut().for_each(Test::leave_module);
+    Ok(tests)
+}
+
+/// Where in the source a test stands.
+fn place_in(source: &str, test: &str) -> usize {
+    let function = test.rsplit("::").next().unwrap_or(test);
+    source.find(&format!("fn {function}(")).unwrap_or(usize::MAX)
+}
+
+/// Run one test without a result among the others': they may have taken it down, or what their children
+/// printed may stand in the middle of its line. What it prints is not held back, or it would be lost with the
+/// program. None: it is one that is ignored.
+///
+/// Its own line may be torn apart again. libtest writes how many passed, failed and were ignored in one piece.
+fn alone(program: &Program, name: &str, threads: &str, idle: Duration) -> Result<Option<Test>> {
+    let args = ["--exact", name, "--nocapture", threads];
+    let Outcome { output, ending } =
+        runner::run(&program.path, &args, &program.folder, idle, runner::PROCESS_LIMIT)?;
+    let counts = |numbers: &str| output.contains(&format!(". {numbers} ignored; "));
+    if counts("0 passed; 0 failed; 1") {
+        return Ok(None);
+    }
+    if counts("1 passed; 0 failed; 0") && ending.good() {
+        return Ok(Some(passed(name.to_owned())));
+    }
+    let heading = format!("test {name} ... ");
+    let noise = ["running 1 test", "failures:", "test result:", &heading];
+    let lines = output.lines().filter(|line| !noise.iter().any(|start| line.starts_with(start)));
+    let (words, place) = words(&lines.collect::<Vec<_>>().join("\n"));
+    let message = match ending {
+        _ if counts("0 passed; 1 failed; 0") => words,
+        Ending::Ended(_) => format!("the test program ended in the middle of it ({ending})\n{words}"),
+        _ => format!("it did not finish: {ending}\n{words}"),
+    };
+    Ok(Some(failed(name.to_owned(), message.trim_end().to_owned(), place)))
+}
+
+/// The names of the tests, as the program itself lists them.
+fn list(program: &Path, folder: &Path) -> Result<Vec<String>> {
+    let output = Command::new(program).current_dir(folder).arg("--list").stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("cannot start {}", program.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
+}

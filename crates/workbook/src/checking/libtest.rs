@@ -1,0 +1,134 @@
+//! What libtest printed, test by test.
+
+use serde::{Deserialize, Serialize};
+
+/// The module of tests that were compiled into their crate: see `checking::check`. libtest names each test by its path.
+const MODULE: &str = "t::";
+
+/// What one test said.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Test {
+    pub name: String,
+    pub passed: bool,
+    /// Why it failed, in its own words; null when it passed.
+    pub message: Option<String>,
+    /// Where it failed: `tests/flags.rs:31:5`.
+    #[serde(skip)]
+    pub place: Option<String>,
+}
+
+impl Test {
+    /// Take the module out of the name, and out of the names of threads, which libtest calls after their test.
+    pub fn leave_module(&mut self) {
+        self.name = without_module(&self.name).to_owned();
+        if let Some(message) = &mut self.message {
+            *message = message.replace(&format!("thread {MODULE}"), "thread ");
+        }
+    }
+}
+
+/// The name of a test without the module that it was compiled into.
+pub fn without_module(name: &str) -> &str {
+    name.strip_prefix(MODULE).unwrap_or(name)
+}
+
+/// What a test's output says of it.
+pub enum Judged {
+    Parsed(Test),
+    Ignored,
+    Unfinished,
+}
+
+/// Find the result of the test of this name.
+pub fn judge(name: &str, output: &str) -> Judged {
+    let said = |word: &str| {
+        ["", " - should panic"].iter().any(|how| output.contains(&format!("test {name}{how} ... {word}")))
+    };
+    if said("FAILED") {
+        let (message, place) = said_by(name, output);
+        Judged::Parsed(failed(name.to_owned(), message, place))
+    } else if said("ok") {
+        Judged::Parsed(passed(name.to_owned()))
+    } else if said("ignored") {
+        Judged::Ignored
+    } else {
+        Judged::Unfinished
+    }
+}
+
+pub fn passed(name: String) -> Test {
+    Test { name, passed: true, message: None, place: None }
+}
+
+pub fn failed(name: String, message: String, place: Option<String>) -> Test {
+    Test { name, passed: false, message: Some(message), place }
+}
+
+/// The words of a failed test, between its heading and the next.
+fn said_by(name: &str, output: &str) -> (String, Option<String>) {
+    let heading = format!("---- {name} stdout ----\n");
+    let Some((_, section)) = output.split_once(&heading) else {
+        return ("it failed without a word".into(), None);
+    };
+    let end = ["\n---- ", "\nfailures:\n"].iter().filter_map(|mark| section.find(mark)).min();
+    words(&section[..end.unwrap_or(section.len())])
+}
+
+/// What was printed, without the noise around a panic, and where the first panic was.
+pub fn words(section: &str) -> (String, Option<String>) {
+    let section = section.trim();
+    let Some((before, panic)) = section.split_once("panicked at ") else {
+        return (section.to_owned(), None);
+    };
+    let (place, message) = panic.split_once('\n').unwrap_or((panic, ""));
+    // There may be a second panic, of the thread that waited for the first.
+    let lines = message.lines().filter(|line| !line.starts_with("note: run with `RUST_BACKTRACE"));
+    let message = lines.collect::<Vec<_>>().join("\n").trim().to_owned();
+    // What the test printed before it failed comes first, without the line that names the thread.
+    let printed = before.trim_end().rsplit_once('\n').map_or("", |(printed, _thread)| printed.trim());
+    let message = if printed.is_empty() { message } else { format!("{printed}\n{message}") };
+    (message, Some(place.trim_end_matches(':').to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = "
+running 4 tests
+test b ... ok
+test a ... FAILED
+test d - should panic ... ok
+test e ... ignored, not on this kernel
+
+failures:
+
+---- a stdout ----
+
+thread 'a' (123) panicked at tests/flags.rs:31:5:
+descriptor 7 is still open
+after exec
+note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
+
+
+failures:
+    a
+
+test result: FAILED. 1 passed; 1 failed; 0 ignored
+";
+
+    #[test]
+    fn a_failed_test_is_quoted_without_the_noise_around_it() {
+        let Judged::Parsed(a) = judge("a", OUTPUT) else { panic!("a has a result") };
+        assert_eq!(a.message.as_deref(), Some("descriptor 7 is still open\nafter exec"));
+        assert_eq!(a.place.as_deref(), Some("tests/flags.rs:31:5"));
+        assert!(matches!(judge("b", OUTPUT), Judged::Parsed(Test { passed: true, .. })));
+        assert!(matches!(judge("d", OUTPUT), Judged::Parsed(Test { passed: true, .. })));
+        assert!(matches!(judge("e", OUTPUT), Judged::Ignored));
+    }
+
+    #[test]
+    fn a_test_without_a_result_did_not_finish() {
+        assert!(matches!(judge("c", OUTPUT), Judged::Unfinished));
+    }
+}

@@ -1,0 +1,65 @@
+//! Prove the exercises, and show what is wrong.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::catalogue::Catalogue;
+use crate::proving::{self, Copy, Proof, workers};
+use crate::terminal::{self, BAD, BOLD};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The exercises: `cloexec/flags`, or `flags`. Without a name: all of them
+    names: Vec<String>,
+    /// Print a JSON object, and nothing else
+    #[arg(long)]
+    json: bool,
+    /// Work in the copy of this number, and without other workers
+    #[arg(long, hide = true)]
+    copy: Option<usize>,
+}
+
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let catalogue = Catalogue::discover()?;
+    let exercises = catalogue.exercises_called(&options.names)?;
+    let bar = terminal::bar(exercises.iter().map(|exercise| proving::steps(exercise)).sum());
+    let mut proof = Proof::default();
+    if options.copy.is_some() || exercises.len() == 1 {
+        let copy = Copy::make(&catalogue, options.copy.unwrap_or(1))?;
+        for exercise in &exercises {
+            proving::prove(&copy, exercise, &mut proof, &bar)?;
+        }
+    } else {
+        workers::prove(&exercises, &bar)?.into_iter().for_each(|part| proof.add(part));
+    }
+    bar.finish_and_clear();
+    if options.json {
+        // In JSON there are no colors, even where the reader has a terminal.
+        proof.faults.iter_mut().for_each(|fault| *fault = anstream::adapter::strip_str(fault).to_string());
+        println!("{}", serde_json::to_string_pretty(&proof)?);
+    } else {
+        show(&proof);
+    }
+    Ok(ExitCode::from(u8::from(!proof.faults.is_empty())))
+}
+
+fn show(proof: &Proof) {
+    let Proof { references, starters, mistakes, faults } = proof;
+    let line = |good: bool, text: String| anstream::println!("{} {text}", terminal::sign(good));
+    line(
+        references.failed == 0,
+        format!("references: {} pass, {} fail", references.passed, references.failed),
+    );
+    line(
+        starters.passing == 0,
+        format!("starters: {} fail as they should, {} pass", starters.failing, starters.passing),
+    );
+    line(mistakes.missed == 0, format!("mistakes: {} caught, {} missed", mistakes.caught, mistakes.missed));
+    for fault in faults {
+        anstream::println!("\n{BAD}fault{BAD:#} {fault}");
+    }
+    if faults.is_empty() {
+        anstream::println!("\n{BOLD}The exercises are proved.{BOLD:#}");
+    }
+}

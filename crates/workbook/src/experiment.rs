@@ -1,0 +1,120 @@
+//! Build experiments, run one, and read its verdict.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus};
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+use serde_json::{Deserializer, Value};
+
+use crate::cargo::{self, Built, Kind, Program};
+use crate::catalogue::{Catalogue, Experiment};
+use crate::error::Usage;
+use crate::runner::{self, Ending};
+use crate::terminal::{self, BAD};
+use crate::verdicts::Verdicts;
+
+/// What one experiment came to.
+#[derive(Debug, Serialize)]
+pub struct Ran {
+    pub name: String,
+    pub verdict: Verdict,
+    /// Why it disagrees or was skipped; null when it agrees.
+    pub reason: Option<String>,
+}
+
+/// Does this kernel do what the book says?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Agrees,
+    Disagrees,
+    Skipped,
+}
+
+/// Build the programs of these experiments.
+pub fn build(catalogue: &Catalogue, experiments: &[&Experiment]) -> Result<BTreeMap<String, Program>> {
+    let mut args = vec!["build", "--package", "experiments"];
+    experiments.iter().for_each(|e| args.extend(["--bin", &e.name]));
+    let spinner = terminal::spinner("compiling".into());
+    let built = cargo::build(&catalogue.root, None, &args)?;
+    spinner.finish_and_clear();
+    let programs = match built {
+        Built::Programs(programs, _warnings) => programs,
+        Built::Failed(said) => bail!("the experiments do not compile:\n{}", said.trim_end()),
+    };
+    let mut found = BTreeMap::new();
+    for experiment in experiments {
+        let program = cargo::find(&programs, "experiments", Kind::Program, &experiment.name)?;
+        found.insert(experiment.name.clone(), program.clone());
+    }
+    Ok(found)
+}
+
+/// Run it in front of the reader, who may be asked to predict.
+pub fn in_foreground(program: &Program, experiment: &Experiment, args: &[&str]) -> Result<Ran> {
+    let status = runner::in_foreground(Command::new(&program.path).args(args))?;
+    let (verdict, reason) = match status.code() {
+        Some(0) => (Verdict::Agrees, None),
+        Some(3) => (Verdict::Skipped, None),
+        _ => (Verdict::Disagrees, Some(ending(status))),
+    };
+    if let (None, Some(reason)) = (status.code(), &reason) {
+        anstream::eprintln!("{BAD}{}{BAD:#} {reason}", experiment.name);
+    }
+    if status.code() == Some(2) {
+        return Err(Usage(format!("{} refused its options", experiment.name)).into());
+    }
+    Ok(Ran { name: experiment.name.clone(), verdict, reason })
+}
+
+/// Remember what it came to. One that cannot be asked here may be asked elsewhere.
+pub fn remember(verdicts: &mut Verdicts, experiment: &Experiment, ran: &Ran) {
+    if ran.verdict != Verdict::Skipped {
+        verdicts.agreed(experiment, ran.verdict == Verdict::Agrees);
+    }
+}
+
+/// Run it for its verdict.
+pub fn ask(program: &Program, experiment: &Experiment) -> Result<Ran> {
+    let name = experiment.name.clone();
+    let outcome = runner::run(
+        &program.path,
+        &["--json"],
+        &program.folder,
+        runner::IDLE_TIMEOUT,
+        runner::PROCESS_LIMIT,
+    )?;
+    // A word of warning may stand before the report, or behind it.
+    let report = outcome.output.find('{').map(|at| &outcome.output[at..]);
+    let report = report.and_then(|text| Deserializer::from_str(text).into_iter::<Value>().next()?.ok());
+    let Some(report) = report else {
+        let said = outcome.output.trim();
+        let reason = format!("it printed no report: {} {said}", outcome.ending);
+        return Ok(Ran { name, verdict: Verdict::Disagrees, reason: Some(reason.trim_end().to_owned()) });
+    };
+    let reason = report["reason"].as_str().map(str::to_owned);
+    let code = match &outcome.ending {
+        Ending::Ended(status) => status.code(),
+        _ => None,
+    };
+    let (verdict, reason) = match (report["verdict"].as_str(), code) {
+        (Some("agrees"), Some(0)) => (Verdict::Agrees, None),
+        (Some("skipped"), Some(3)) => (Verdict::Skipped, reason),
+        (Some("disagrees"), Some(1)) => (Verdict::Disagrees, reason.or(Some("it gave no reason".into()))),
+        (said, _) => {
+            let said = said.unwrap_or("nothing");
+            (Verdict::Disagrees, Some(format!("its report says {said}, but: {}", outcome.ending)))
+        }
+    };
+    Ok(Ran { name, verdict, reason })
+}
+
+fn ending(status: ExitStatus) -> String {
+    match status.signal() {
+        Some(nix::libc::SIGALRM) => "was still running after 60 s, and ended itself".into(),
+        Some(signal) => format!("was killed by signal {signal}"),
+        None => format!("{status}"),
+    }
+}

@@ -1,0 +1,79 @@
+//! Hashes of the files that verdicts depend on. What many of them share is read once.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{DefaultHasher, Hasher};
+use std::path::{Path, PathBuf};
+
+use crate::catalogue::{Exercise, Experiment};
+
+/// The kernel's release.
+const KERNEL: &str = "/proc/sys/kernel/osrelease";
+
+/// Hashes of content.
+#[derive(Debug, Default)]
+pub struct Hashes {
+    /// Of what many verdicts depend on: a file, or a folder with all in it.
+    shared: RefCell<BTreeMap<PathBuf, u64>>,
+}
+
+impl Hashes {
+    /// From now on, look at every file again.
+    pub fn forget(&self) {
+        self.shared.borrow_mut().clear();
+    }
+
+    /// All that an exercise's verdict depends on.
+    pub fn of_exercise(&self, root: &Path, exercise: &Exercise) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.shared(&root.join("Cargo.lock")));
+        let crates =
+            fs::read_dir(root.join("crates")).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut topics: Vec<PathBuf> = crates.filter(|path| path.join("exercises").is_dir()).collect();
+        topics.sort();
+        // And what the tests of all of them share.
+        topics.push(root.join("crates/testing"));
+        for folder in topics {
+            hasher.write_u64(self.shared(&folder.join("Cargo.toml")));
+            hasher.write_u64(self.shared(&folder.join("src")));
+        }
+        hasher.write_u64(self.shared(&exercise.folder.join("tests")));
+        add(&mut hasher, &exercise.source());
+        hasher.write_u64(self.shared(Path::new(KERNEL)));
+        hasher.finish()
+    }
+
+    /// All that an experiment's verdict depends on.
+    pub fn of_experiment(&self, root: &Path, experiment: &Experiment) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.shared(&root.join("experiments/src")));
+        add(&mut hasher, &experiment.source);
+        hasher.write_u64(self.shared(Path::new(KERNEL)));
+        hasher.finish()
+    }
+
+    fn shared(&self, path: &Path) -> u64 {
+        if let Some(hash) = self.shared.borrow().get(path) {
+            return *hash;
+        }
+        let mut hasher = DefaultHasher::new();
+        add(&mut hasher, path);
+        let hash = hasher.finish();
+        self.shared.borrow_mut().insert(path.to_owned(), hash);
+        hash
+    }
+}
+
+/// A file's path and content, or those of all files below a folder.
+fn add(hasher: &mut DefaultHasher, path: &Path) {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut entries: Vec<PathBuf> = entries.collect();
+        entries.sort();
+        entries.iter().for_each(|entry| add(hasher, entry));
+    } else {
+        hasher.write(path.as_os_str().as_encoded_bytes());
+        hasher.write(&fs::read(path).unwrap_or_default());
+    }
+}
