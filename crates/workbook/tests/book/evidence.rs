@@ -67,7 +67,9 @@ fn experiment<'a>(checkout: &'a Checkout, name: &str) -> Result<Vec<&'a Page>, S
 fn test<'a>(checkout: &'a Checkout, name: &str) -> Result<Vec<&'a Page>, String> {
     let parts = name.split_once("::").and_then(|(file, test)| Some((file.split_once('/')?, test)));
     let Some(((krate, module), test)) = parts else {
-        return Err("a test is named as in \"test cloexec/flags::set_makes_the_descriptor_close_on_exec\"".to_owned());
+        return Err(
+            "a test is named as in \"test cloexec/flags::set_makes_the_descriptor_close_on_exec\"".to_owned()
+        );
     };
     let file = format!("crates/{krate}/tests/{module}.rs");
     let Some(source) = checkout.read(&file) else { return Err(format!("there is no file {file}")) };
