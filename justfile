@@ -111,7 +111,7 @@ flag-or-description *ARGS: (run 'flag-or-description' ARGS)
 [group('experiments: 2 close-on-exec')]
 open-race *ARGS: (run 'open-race' ARGS)
 
-# Why does a pipe's reader never see end of file?
+# Why does a pipe's reader get no end of file while a helper runs?
 [group('experiments: 2 close-on-exec')]
 missing-eof *ARGS: (run 'missing-eof' ARGS)
 
@@ -127,63 +127,63 @@ who-marks *ARGS: (run 'who-marks' ARGS)
 [group('experiments: 2 close-on-exec')]
 close-by-hand *ARGS: (run 'close-by-hand' ARGS)
 
-# What do a nonblocking pipe's empty read and full write give?
+# What do a read from an empty and a write to a full nonblocking pipe return?
 [group('experiments: 3 nonblocking pipes')]
 empty-and-full *ARGS: (run 'empty-and-full' ARGS)
 
-# How does a reader get rid of another's O_NONBLOCK?
+# How can a process get blocking reads when another has set O_NONBLOCK?
 [group('experiments: 3 nonblocking pipes')]
 everybodys-flag *ARGS: (run 'everybodys-flag' ARGS)
 
-# Why does a pipe's last reader wait for ever?
+# Why does a pipe's reader wait forever after its writer has exited?
 [group('experiments: 3 nonblocking pipes')]
 who-holds-the-end *ARGS: (run 'who-holds-the-end' ARGS)
 
-# When may a full pipe be written to again?
+# When does poll report a full pipe as writable again?
 [group('experiments: 3 nonblocking pipes')]
 room-for-a-write *ARGS: (run 'room-for-a-write' ARGS)
 
-# Which writes does a pipe split?
+# Which writes to a nearly full pipe are split?
 [group('experiments: 3 nonblocking pipes')]
 pipe-buf *ARGS: (run 'pipe-buf' ARGS)
 
-# Whose bytes can come between those of one write?
+# Can another process's bytes come between those of one write to a pipe?
 [group('experiments: 3 nonblocking pipes')]
 two-writers *ARGS: (run 'two-writers' ARGS)
 
-# What becomes of the part that a write did not take?
+# What must a program do after a partial write?
 [group('experiments: 3 nonblocking pipes')]
 partial-write *ARGS: (run 'partial-write' ARGS)
 
-# Who outlives a write to a pipe without a reader?
+# Which processes survive a write to a pipe without a reader?
 [group('experiments: 3 nonblocking pipes')]
 broken-pipe *ARGS: (run 'broken-pipe' ARGS)
 
-# When does a sleeping loop notice a thread's callback?
+# When does a loop in poll notice a callback from another thread?
 [group('experiments: 4 the waker')]
 callback-from-a-thread *ARGS: (run 'callback-from-a-thread' ARGS)
 
-# How often is a loop told of a thousand wakes?
+# How many reports does a loop get for a thousand wakes?
 [group('experiments: 4 the waker')]
 thousand-wakes *ARGS: (run 'thousand-wakes' ARGS)
 
-# What does a wake do that is left in the pipe?
+# How many waits return at once while a wake's byte stays unread?
 [group('experiments: 4 the waker')]
 nobody-reads *ARGS: (run 'nobody-reads' ARGS)
 
-# What does a waker hold, and cost?
+# How much does a waker hold that is not read: a pipe, an eventfd?
 [group('experiments: 4 the waker')]
 pipe-or-eventfd *ARGS: (run 'pipe-or-eventfd' ARGS)
 
-# Check, then drain, or drain, then check?
+# Should a loop drain its waker before it checks its queue, or after?
 [group('experiments: 4 the waker')]
 lost-wake-up *ARGS: (run 'lost-wake-up' ARGS)
 
-# Which waits end for a signal that came a moment before?
+# Which waits return at once for a signal that came just before?
 [group('experiments: 4 the waker')]
 signal-between *ARGS: (run 'signal-between' ARGS)
 
-# How many signals are left of five?
+# How many times is a blocked signal pending that was raised five times?
 [group('experiments: 4 the waker')]
 five-raises *ARGS: (run 'five-raises' ARGS)
 
