@@ -187,31 +187,31 @@ signal-between *ARGS: (run 'signal-between' ARGS)
 [group('experiments: 4 the waker')]
 five-raises *ARGS: (run 'five-raises' ARGS)
 
-# What does a wait cost, by the number of descriptors?
+# What does a call of select, poll and epoll cost, by the number of descriptors?
 [group('experiments: 5 select, poll, epoll')]
 what-waiting-costs *ARGS: (run 'what-waiting-costs' ARGS)
 
-# How often is a byte reported that stays in a pipe?
+# How often do level-triggered, edge-triggered and oneshot epoll report an unread byte?
 [group('experiments: 5 select, poll, epoll')]
 level-edge-oneshot *ARGS: (run 'level-edge-oneshot' ARGS)
 
-# What does epoll report without being asked?
+# What does epoll report of a descriptor that is registered for no events?
 [group('experiments: 5 select, poll, epoll')]
 hup-unasked *ARGS: (run 'hup-unasked' ARGS)
 
-# What can be watched, and what not?
+# Which kinds of descriptors can epoll watch?
 [group('experiments: 5 select, poll, epoll')]
 what-cannot-be-watched *ARGS: (run 'what-cannot-be-watched' ARGS)
 
-# What does epoll say of a descriptor that is closed?
+# What does epoll report of a descriptor that was closed while a duplicate is open?
 [group('experiments: 5 select, poll, epoll')]
 closed-but-reported *ARGS: (run 'closed-but-reported' ARGS)
 
-# Whom does an event reach whose number was given away?
+# Which handler does an event reach whose descriptor number was reused?
 [group('experiments: 5 select, poll, epoll')]
 wrong-handler *ARGS: (run 'wrong-handler' ARGS)
 
-# How often does a loop wait for one deadline?
+# How often does a loop call epoll_wait for one deadline between two milliseconds?
 [group('experiments: 5 select, poll, epoll')]
 one-poll-or-thousands *ARGS: (run 'one-poll-or-thousands' ARGS)
 
