@@ -215,55 +215,55 @@ wrong-handler *ARGS: (run 'wrong-handler' ARGS)
 [group('experiments: 5 select, poll, epoll')]
 one-poll-or-thousands *ARGS: (run 'one-poll-or-thousands' ARGS)
 
-# Who answers on a port that both families share?
+# Which socket gets IPv4 clients when one for [::] and one for 0.0.0.0 share a port?
 [group('experiments: 6 fork and accept')]
 who-answers-both *ARGS: (run 'who-answers-both' ARGS)
 
-# Who is first after a fork, parent or child?
+# Which process runs first after a fork, parent or child?
 [group('experiments: 6 fork and accept')]
 who-is-first *ARGS: (run 'who-is-first' ARGS)
 
-# What is left of a child that nobody waits for?
+# What is left of a child that has exited and was not waited for?
 [group('experiments: 6 fork and accept')]
 zombie *ARGS: (run 'zombie' ARGS)
 
-# How many children does one SIGCHLD stand for?
+# How many exited children does one SIGCHLD stand for?
 [group('experiments: 6 fork and accept')]
 ten-exits *ARGS: (run 'ten-exits' ARGS)
 
-# What does fork cost a process that is large?
+# What does fork cost a process that uses much memory?
 [group('experiments: 6 fork and accept')]
 cost-of-fork *ARGS: (run 'cost-of-fork' ARGS)
 
-# Who unlocks, in a child, what another thread had locked?
+# Can the child of a fork take a lock that another thread held?
 [group('experiments: 6 fork and accept')]
 the-lock-it-left *ARGS: (run 'the-lock-it-left' ARGS)
 
-# Whose is an epoll that was made before the fork?
+# Which process owns an epoll that was made before a fork?
 [group('experiments: 6 fork and accept')]
 epoll-before-fork *ARGS: (run 'epoll-before-fork' ARGS)
 
-# How many sleeping children does one connection wake?
+# How many waiting children does the kernel wake for one connection?
 [group('experiments: 6 fork and accept')]
 thundering-herd *ARGS: (run 'thundering-herd' ARGS)
 
-# Which of the children gets the connection?
+# Which waiting child gets a connection: in accept, and with EPOLLEXCLUSIVE?
 [group('experiments: 6 fork and accept')]
 who-gets-it *ARGS: (run 'who-gets-it' ARGS)
 
-# What is lost with a listening socket that is closed?
+# What happens to queued connections when one of two SO_REUSEPORT sockets is closed?
 [group('experiments: 6 fork and accept')]
 queue-lost *ARGS: (run 'queue-lost' ARGS)
 
-# What does accept say of a client that is gone?
+# What does accept return for a client that has already reset its connection?
 [group('experiments: 6 fork and accept')]
 aborted-before-accept *ARGS: (run 'aborted-before-accept' ARGS)
 
-# What comes of a connection for which no descriptor is left?
+# What does accept do when the process has no descriptor left?
 [group('experiments: 6 fork and accept')]
 no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
 
-# What breaks when a worker is killed?
+# What happens to a server's connections when a worker is killed and replaced?
 [group('experiments: 6 fork and accept')]
 kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
 
