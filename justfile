@@ -111,7 +111,7 @@ flag-or-description *ARGS: (run 'flag-or-description' ARGS)
 [group('experiments: 2 close-on-exec')]
 open-race *ARGS: (run 'open-race' ARGS)
 
-# Why does a pipe's reader never see end of file?
+# Why does a pipe's reader get no end of file while a helper runs?
 [group('experiments: 2 close-on-exec')]
 missing-eof *ARGS: (run 'missing-eof' ARGS)
 
@@ -127,143 +127,143 @@ who-marks *ARGS: (run 'who-marks' ARGS)
 [group('experiments: 2 close-on-exec')]
 close-by-hand *ARGS: (run 'close-by-hand' ARGS)
 
-# What do a nonblocking pipe's empty read and full write give?
+# What do a read from an empty and a write to a full nonblocking pipe return?
 [group('experiments: 3 nonblocking pipes')]
 empty-and-full *ARGS: (run 'empty-and-full' ARGS)
 
-# How does a reader get rid of another's O_NONBLOCK?
+# How can a process get blocking reads when another has set O_NONBLOCK?
 [group('experiments: 3 nonblocking pipes')]
 everybodys-flag *ARGS: (run 'everybodys-flag' ARGS)
 
-# Why does a pipe's last reader wait for ever?
+# Why does a pipe's reader wait forever after its writer has exited?
 [group('experiments: 3 nonblocking pipes')]
 who-holds-the-end *ARGS: (run 'who-holds-the-end' ARGS)
 
-# When may a full pipe be written to again?
+# When does poll report a full pipe as writable again?
 [group('experiments: 3 nonblocking pipes')]
 room-for-a-write *ARGS: (run 'room-for-a-write' ARGS)
 
-# Which writes does a pipe split?
+# Which writes to a nearly full pipe are split?
 [group('experiments: 3 nonblocking pipes')]
 pipe-buf *ARGS: (run 'pipe-buf' ARGS)
 
-# Whose bytes can come between those of one write?
+# Can another process's bytes come between those of one write to a pipe?
 [group('experiments: 3 nonblocking pipes')]
 two-writers *ARGS: (run 'two-writers' ARGS)
 
-# What becomes of the part that a write did not take?
+# What must a program do after a partial write?
 [group('experiments: 3 nonblocking pipes')]
 partial-write *ARGS: (run 'partial-write' ARGS)
 
-# Who outlives a write to a pipe without a reader?
+# Which processes survive a write to a pipe without a reader?
 [group('experiments: 3 nonblocking pipes')]
 broken-pipe *ARGS: (run 'broken-pipe' ARGS)
 
-# When does a sleeping loop notice a thread's callback?
+# When does a loop in poll notice a callback from another thread?
 [group('experiments: 4 the waker')]
 callback-from-a-thread *ARGS: (run 'callback-from-a-thread' ARGS)
 
-# How often is a loop told of a thousand wakes?
+# How many reports does a loop get for a thousand wakes?
 [group('experiments: 4 the waker')]
 thousand-wakes *ARGS: (run 'thousand-wakes' ARGS)
 
-# What does a wake do that is left in the pipe?
+# How many waits return at once while a wake's byte stays unread?
 [group('experiments: 4 the waker')]
 nobody-reads *ARGS: (run 'nobody-reads' ARGS)
 
-# What does a waker hold, and cost?
+# How much does a waker hold that is not read: a pipe, an eventfd?
 [group('experiments: 4 the waker')]
 pipe-or-eventfd *ARGS: (run 'pipe-or-eventfd' ARGS)
 
-# Check, then drain, or drain, then check?
+# Should a loop drain its waker before it checks its queue, or after?
 [group('experiments: 4 the waker')]
 lost-wake-up *ARGS: (run 'lost-wake-up' ARGS)
 
-# Which waits end for a signal that came a moment before?
+# Which waits return at once for a signal that came just before?
 [group('experiments: 4 the waker')]
 signal-between *ARGS: (run 'signal-between' ARGS)
 
-# How many signals are left of five?
+# How many times is a blocked signal pending that was raised five times?
 [group('experiments: 4 the waker')]
 five-raises *ARGS: (run 'five-raises' ARGS)
 
-# What does a wait cost, by the number of descriptors?
+# What does a call of select, poll and epoll cost, by the number of descriptors?
 [group('experiments: 5 select, poll, epoll')]
 what-waiting-costs *ARGS: (run 'what-waiting-costs' ARGS)
 
-# How often is a byte reported that stays in a pipe?
+# How often do level-triggered, edge-triggered and oneshot epoll report an unread byte?
 [group('experiments: 5 select, poll, epoll')]
 level-edge-oneshot *ARGS: (run 'level-edge-oneshot' ARGS)
 
-# What does epoll report without being asked?
+# What does epoll report of a descriptor that is registered for no events?
 [group('experiments: 5 select, poll, epoll')]
 hup-unasked *ARGS: (run 'hup-unasked' ARGS)
 
-# What can be watched, and what not?
+# Which kinds of descriptors can epoll watch?
 [group('experiments: 5 select, poll, epoll')]
 what-cannot-be-watched *ARGS: (run 'what-cannot-be-watched' ARGS)
 
-# What does epoll say of a descriptor that is closed?
+# What does epoll report of a descriptor that was closed while a duplicate is open?
 [group('experiments: 5 select, poll, epoll')]
 closed-but-reported *ARGS: (run 'closed-but-reported' ARGS)
 
-# Whom does an event reach whose number was given away?
+# Which handler does an event reach whose descriptor number was reused?
 [group('experiments: 5 select, poll, epoll')]
 wrong-handler *ARGS: (run 'wrong-handler' ARGS)
 
-# How often does a loop wait for one deadline?
+# How often does a loop call epoll_wait for one deadline between two milliseconds?
 [group('experiments: 5 select, poll, epoll')]
 one-poll-or-thousands *ARGS: (run 'one-poll-or-thousands' ARGS)
 
-# Who answers on a port that both families share?
+# Which socket gets IPv4 clients when one for [::] and one for 0.0.0.0 share a port?
 [group('experiments: 6 fork and accept')]
 who-answers-both *ARGS: (run 'who-answers-both' ARGS)
 
-# Who is first after a fork, parent or child?
+# Which process runs first after a fork, parent or child?
 [group('experiments: 6 fork and accept')]
 who-is-first *ARGS: (run 'who-is-first' ARGS)
 
-# What is left of a child that nobody waits for?
+# What is left of a child that has exited and was not waited for?
 [group('experiments: 6 fork and accept')]
 zombie *ARGS: (run 'zombie' ARGS)
 
-# How many children does one SIGCHLD stand for?
+# How many exited children does one SIGCHLD stand for?
 [group('experiments: 6 fork and accept')]
 ten-exits *ARGS: (run 'ten-exits' ARGS)
 
-# What does fork cost a process that is large?
+# What does fork cost a process that uses much memory?
 [group('experiments: 6 fork and accept')]
 cost-of-fork *ARGS: (run 'cost-of-fork' ARGS)
 
-# Who unlocks, in a child, what another thread had locked?
+# Can the child of a fork take a lock that another thread held?
 [group('experiments: 6 fork and accept')]
 the-lock-it-left *ARGS: (run 'the-lock-it-left' ARGS)
 
-# Whose is an epoll that was made before the fork?
+# Which process owns an epoll that was made before a fork?
 [group('experiments: 6 fork and accept')]
 epoll-before-fork *ARGS: (run 'epoll-before-fork' ARGS)
 
-# How many sleeping children does one connection wake?
+# How many waiting children does the kernel wake for one connection?
 [group('experiments: 6 fork and accept')]
 thundering-herd *ARGS: (run 'thundering-herd' ARGS)
 
-# Which of the children gets the connection?
+# Which waiting child gets a connection: in accept, and with EPOLLEXCLUSIVE?
 [group('experiments: 6 fork and accept')]
 who-gets-it *ARGS: (run 'who-gets-it' ARGS)
 
-# What is lost with a listening socket that is closed?
+# What happens to queued connections when one of two SO_REUSEPORT sockets is closed?
 [group('experiments: 6 fork and accept')]
 queue-lost *ARGS: (run 'queue-lost' ARGS)
 
-# What does accept say of a client that is gone?
+# What does accept return for a client that has already reset its connection?
 [group('experiments: 6 fork and accept')]
 aborted-before-accept *ARGS: (run 'aborted-before-accept' ARGS)
 
-# What comes of a connection for which no descriptor is left?
+# What does accept do when the process has no descriptor left?
 [group('experiments: 6 fork and accept')]
 no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
 
-# What breaks when a worker is killed?
+# What happens to a server's connections when a worker is killed and replaced?
 [group('experiments: 6 fork and accept')]
 kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
 

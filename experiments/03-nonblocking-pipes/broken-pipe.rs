@@ -13,23 +13,26 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{dup2_stderr, dup2_stdout, execv, pipe2, write};
 
-/// Says something, and ends with status 7 if it lives to do so.
+/// Writes, and exits with 7 if it survives that.
 const SCRIPT: &str = "echo alpha; exit 7";
 
 const QUESTION: Question = Question {
-    question: "The reader of a pipe is gone. Three processes write to it: a Rust program; a shell that the \
-               Rust program started with Command; and a shell that it started with fork and execv. Which of \
-               them outlive their write?",
+    question: "A pipe has no reader left. Three processes write to it: a Rust program, a shell that this \
+               program started with Command, and a shell that it started with fork and execv. Which of them \
+               survive their write?",
     choices: &[
-        Choice::new("None: the kernel sends SIGPIPE, which kills."),
-        Choice::new("All three: the write fails with EPIPE, and they go on."),
-        Choice::new("The Rust program alone: Rust ignores SIGPIPE, and a shell does not."),
+        Choice::new("None: the kernel sends SIGPIPE, which kills.")
+            .because("Rust ignores SIGPIPE: its write failed with EPIPE, and it went on."),
+        Choice::new("All three: the write fails with EPIPE, and they go on.")
+            .because("Command restores SIGPIPE's default action in its child: that shell was killed."),
+        Choice::new("The Rust program alone: Rust ignores SIGPIPE, and a shell does not.")
+            .because("exec keeps an ignored signal ignored, so the shell started with execv survived."),
         Choice::new("The Rust program, and the shell started with fork and execv."),
     ],
     book: 3,
-    shows: "A write to a pipe without a reader sends SIGPIPE, which kills, and fails with EPIPE where it is \
-            ignored. Rust's runtime ignores it. A new program keeps what its parent ignores: execv does not \
-            change that, and Command gives the default back first.",
+    shows: "A write to a pipe without a reader raises SIGPIPE, which kills the writer; where SIGPIPE is \
+            ignored, the write fails with EPIPE. Rust's runtime ignores it. exec keeps ignored signals \
+            ignored, so a shell started with execv ignores it too; Command restores the default first.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -37,12 +40,12 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         if !Path::new("/bin/sh").exists() {
-            return Err(cannot_ask("there is no /bin/sh here"));
+            return Err(cannot_ask("/bin/sh does not exist"));
         }
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
         drop(reader);
         lab.note("a pipe; close the read end");
-        lab.check(ignores_sigpipe()?, "this Rust program ignores SIGPIPE, and never asked for it");
+        lab.check(ignores_sigpipe()?, "this Rust program ignores SIGPIPE, without having asked for that");
 
         let rust = lab.fork("rust", |lab| {
             let outcome = write(&writer, b"alpha");
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
         })?;
         let rust = survives(rust.wait(lab)?)?;
 
-        // A shell that outlives its write complains about it, and that is not for the reader's terminal.
+        // A shell that survives its write complains on stderr, which must not reach the reader's terminal.
         let silent = File::create("/dev/null")?;
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", SCRIPT]).stdout(writer.try_clone()?).stderr(silent.try_clone()?);
@@ -66,7 +69,7 @@ fn main() -> ExitCode {
         lab.note(format!("Command::status: the same; {spawned}"));
         lab.check(
             spawned.signal() == Some(Signal::SIGPIPE as i32),
-            "Command::status, which forks as well, does as Command::exec does",
+            "Command::status, which forks itself, does the same as Command::exec",
         );
 
         let execv = lab.fork("execv", |lab| {
@@ -89,16 +92,16 @@ fn main() -> ExitCode {
     })
 }
 
-/// Did a process with this end outlive its write?
+/// Did a process that ended like this survive its write?
 fn survives(end: WaitStatus) -> Result<bool> {
     match end {
         WaitStatus::Exited(_, 7) => Ok(true),
         WaitStatus::Signaled(_, Signal::SIGPIPE, _) => Ok(false),
-        other => Err(format!("an end that has nothing to do with the write: {other:?}").into()),
+        other => Err(format!("this has nothing to do with the write: {other:?}").into()),
     }
 }
 
-/// What /proc says of the signals that this process ignores: a bit each, the lowest for signal 1.
+/// Does this process ignore SIGPIPE? /proc has a mask of what it ignores, a bit for each signal, the lowest for signal 1.
 fn ignores_sigpipe() -> Result<bool> {
     let status = fs::read_to_string("/proc/self/status")?;
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).ok_or("no SigIgn in status")?;

@@ -1,4 +1,4 @@
-//! A nonblocking pipe at its two limits, and what tells "nothing there" from the end.
+//! A nonblocking pipe, empty and full, and what tells "nothing yet" from end of file.
 
 use std::process::ExitCode;
 
@@ -8,26 +8,29 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{pipe2, read, write};
 
 const QUESTION: Question = Question {
-    question: "A new pipe is nonblocking and holds 65536 bytes. A program reads from it, writes 100000 \
-               bytes, and then writes 1 byte more. What do the three calls give?",
+    question: "A new nonblocking pipe is empty and has room for 65536 bytes. A program reads from it, writes \
+               100000 bytes, and then writes 1 byte more. What do the three calls return?",
     choices: &[
-        Choice::new("0, 65536 and 0: a count of zero says that nothing was there, or no room."),
+        Choice::new("0, 65536 and 0: zero means that there was nothing to read, or no room.")
+            .because("0 from read means end of file; here it gave EAGAIN, because a writer is left."),
         Choice::new(
             "EAGAIN, 65536 and EAGAIN: a write takes what fits, and an error means that nothing was \
                      done.",
         ),
         Choice::new(
             "EAGAIN, EAGAIN and 1: a write that does not fit is refused, and a smaller one is taken.",
-        ),
+        )
+        .because("The large write was not refused: it took the 65536 bytes that fit."),
         Choice::new(
             "EAGAIN, 100000 and EAGAIN: a write that has begun is taken whole, and the next must \
                      wait.",
-        ),
+        )
+        .because("The large write took 65536 bytes: a nonblocking write does not wait for room."),
     ],
     book: 1,
     shows: "Where a call would have to wait, a nonblocking one fails with EAGAIN. A large write that fits in \
-            part is no failure: its result says how much of it was taken. And 0 from read is not \"nothing \
-            yet\", it is the end.",
+            part succeeds, and its result says how much was taken. And 0 from read does not mean \"nothing \
+            yet\": it means end of file.",
     ..Question::EMPTY
 };
 
@@ -49,18 +52,15 @@ fn main() -> ExitCode {
 
         let drained = read(&reader, &mut buffer);
         lab.note(format!("read: {}", said(drained)));
-        lab.check(drained == large, "what was taken can be read, and no byte more");
+        lab.check(drained == large, "exactly the bytes that were taken can be read");
         let again = read(&reader, &mut buffer);
         lab.note(format!("read: {}", said(again)));
-        lab.check(
-            again == Err(Errno::EAGAIN),
-            "empty, and a writer is left: EAGAIN, there may be more to come",
-        );
+        lab.check(again == Err(Errno::EAGAIN), "empty, with a writer left: EAGAIN, because more may come");
         drop(writer);
         lab.note("close the write end");
         let end = read(&reader, &mut buffer);
         lab.note(format!("read: {}", said(end)));
-        lab.check(end == Ok(0), "empty, and no writer is left: 0, which is end of file");
+        lab.check(end == Ok(0), "empty, without a writer: 0, which is end of file");
         choice(empty, large, full)
     })
 }

@@ -1,4 +1,4 @@
-//! A read end that somebody else has made nonblocking, and three ways out.
+//! A read end that another process has made nonblocking, and three attempts to get reads that block.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -16,19 +16,22 @@ use nix::time::ClockId;
 use nix::unistd::{dup, pipe2, read};
 
 const QUESTION: Question = Question {
-    question: "Two processes have inherited one read end of a pipe, descriptor 3. One makes it nonblocking, \
-               and relies on that. The other needs reads that wait. What gives the other its way, and takes \
-               nothing from the first?",
+    question: "Two processes have inherited the same read end of a pipe, descriptor 3. One sets O_NONBLOCK \
+               and relies on it; the other needs reads that block. What can the other do without changing \
+               the first one's reads?",
     choices: &[
-        Choice::new("dup: the duplicate is a descriptor that nobody else has."),
-        Choice::new("F_SETFL: it takes the flag off this process's descriptor, and off no other's."),
+        Choice::new("dup: the duplicate is a descriptor that no other process has.")
+            .because("The duplicate has the same open file description, so its reads failed as well."),
+        Choice::new("F_SETFL: it clears the flag on this process's descriptor only.")
+            .because("F_SETFL cleared the flag of the shared description: both processes' reads blocked."),
         Choice::new("open(\"/proc/self/fd/3\"): it opens the pipe anew."),
-        Choice::new("Nothing: a pipe waits for all of its readers, or for none."),
+        Choice::new("Nothing: a pipe blocks for all of its readers, or for none.")
+            .because("A description of its own blocked, while the other process's reads still failed."),
     ],
     book: 2,
-    shows: "The flag lives on the open file description. dup gives another descriptor of the same one, and \
-            F_SETFL changes it for everybody. Opening /proc/self/fd/N makes a description of one's own, with \
-            flags of its own. That works for a pipe, and not for a socket.",
+    shows: "O_NONBLOCK belongs to the open file description. dup makes another descriptor of the same \
+            description, and F_SETFL changes it for every process. Opening /proc/self/fd/N makes a new \
+            description with flags of its own. That works for a pipe, but fails for a socket.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -36,14 +39,14 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         interruptible()?;
-        let cures: [Cure; 3] = [duplicate, clear, reopen];
+        let attempts: [Attempt; 3] = [duplicate, clear, reopen];
         let mut seen = Vec::new();
-        for cure in cures {
-            seen.push(run(lab, cure)?);
+        for attempt in attempts {
+            seen.push(run(lab, attempt)?);
         }
         lab.check(
             seen.iter().all(|seen| !seen.before),
-            "the parent's reads fail with EAGAIN, though the parent never asked for that",
+            "the parent's reads fail with EAGAIN, although it never set the flag",
         );
         let (socket, _peer) = UnixStream::pair()?;
         let error =
@@ -53,19 +56,19 @@ fn main() -> ExitCode {
             path(&socket),
             error.map_or("works".into(), |error| format!("{error:?}"))
         ));
-        lab.check(error == Some(Errno::ENXIO), "a socket cannot be opened anew");
-        let works = |seen: &Seen| seen.parent_waits && !seen.neighbour_waits;
-        let works: Vec<usize> = (0..cures.len()).filter(|choice| works(&seen[*choice])).collect();
+        lab.check(error == Some(Errno::ENXIO), "a socket cannot be opened through /proc");
+        let works = |seen: &Seen| seen.parent_blocks && !seen.neighbor_blocks;
+        let works: Vec<usize> = (0..attempts.len()).filter(|choice| works(&seen[*choice])).collect();
         match works[..] {
-            [] => Ok(cures.len()),
+            [] => Ok(attempts.len()),
             [choice] => Ok(choice),
             ref more => Err(format!("more than one of the choices: {more:?}").into()),
         }
     })
 }
 
-/// What the parent does about the flag. The descriptor to read from afterwards, if it is a new one.
-type Cure = fn(&Lab, &OwnedFd) -> Result<Option<OwnedFd>>;
+/// One of the parent's attempts. Gives the descriptor to read from afterwards, if it is a new one.
+type Attempt = fn(&Lab, &OwnedFd) -> Result<Option<OwnedFd>>;
 
 fn duplicate(lab: &Lab, reader: &OwnedFd) -> Result<Option<OwnedFd>> {
     let own = dup(reader)?;
@@ -86,37 +89,37 @@ fn reopen(lab: &Lab, reader: &OwnedFd) -> Result<Option<OwnedFd>> {
     Ok(Some(own.into()))
 }
 
-/// Whose reads wait: the parent's before and after the cure, and the neighbour's after it.
+/// Which reads block: the parent's before and after its attempt, and the neighbor's after it.
 struct Seen {
     before: bool,
-    parent_waits: bool,
-    neighbour_waits: bool,
+    parent_blocks: bool,
+    neighbor_blocks: bool,
 }
 
-fn run(lab: &mut Lab, cure: Cure) -> Result<Seen> {
-    // The write end stays open and unused, so that there is nothing to read, and no end.
+fn run(lab: &mut Lab, attempt: Attempt) -> Result<Seen> {
+    // The write end stays open and unused, so that a read finds neither data nor end of file.
     let (reader, _writer) = pipe2(OFlag::O_CLOEXEC)?;
     lab.note(format!("pipe: read end {}; both processes have it", reader.as_raw_fd()));
-    let (set, cured) = (lab.gate()?, lab.gate()?);
-    let neighbour = lab.fork("neighbour", |lab| {
+    let (set, attempted) = (lab.gate()?, lab.gate()?);
+    let neighbor = lab.fork("neighbor", |lab| {
         let flags = OFlag::from_bits_retain(fcntl(&reader, FcntlArg::F_GETFL)?);
         fcntl(&reader, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
         lab.note(format!("F_SETFL: {} with O_NONBLOCK", reader.as_raw_fd()));
         set.open()?;
-        cured.pass()?;
-        Ok(if waits(lab, &reader)? { 3 } else { 2 })
+        attempted.pass()?;
+        Ok(if blocks(lab, &reader)? { 3 } else { 2 })
     })?;
     set.pass()?;
-    let before = waits(lab, &reader)?;
-    let own = cure(lab, &reader)?;
-    let parent_waits = waits(lab, own.as_ref().unwrap_or(&reader))?;
-    cured.open()?;
-    let neighbour_waits = neighbour.answer(lab)? == 3;
-    Ok(Seen { before, parent_waits, neighbour_waits })
+    let before = blocks(lab, &reader)?;
+    let own = attempt(lab, &reader)?;
+    let parent_blocks = blocks(lab, own.as_ref().unwrap_or(&reader))?;
+    attempted.open()?;
+    let neighbor_blocks = neighbor.answer(lab)? == 3;
+    Ok(Seen { before, parent_blocks, neighbor_blocks })
 }
 
-/// Does a read wait? A timer interrupts it then: again and again, lest its signal come before the read.
-fn waits(lab: &Lab, reader: &OwnedFd) -> Result<bool> {
+/// Does a read block? A timer interrupts it then, periodically, because the first signal may come before the read.
+fn blocks(lab: &Lab, reader: &OwnedFd) -> Result<bool> {
     let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGUSR1, si_value: 0 });
     let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, event)?;
     timer.set(Expiration::Interval(Duration::from_millis(100).into()), TimerSetTimeFlags::empty())?;
@@ -124,13 +127,13 @@ fn waits(lab: &Lab, reader: &OwnedFd) -> Result<bool> {
     let number = reader.as_raw_fd();
     match outcome {
         Err(Errno::EAGAIN) => lab.note(format!("read from {number}: EAGAIN")),
-        Err(Errno::EINTR) => lab.note(format!("read from {number}: waits, until a timer interrupts it")),
+        Err(Errno::EINTR) => lab.note(format!("read from {number}: blocks until a timer interrupts it")),
         other => return Err(format!("read from an empty pipe: {other:?}").into()),
     }
     Ok(outcome == Err(Errno::EINTR))
 }
 
-/// From here on SIGUSR1 ends a read that waits, and nothing else.
+/// From here on SIGUSR1 only interrupts a blocked read.
 fn interruptible() -> Result {
     extern "C" fn nothing(_: c_int) {}
     let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());

@@ -1,4 +1,4 @@
-//! A message larger than the pipe, and three ideas of what to write after a part of it was taken.
+//! A message larger than the pipe, and three ideas of what to write after a partial write.
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -11,18 +11,21 @@ const PAGE: usize = 4096;
 const LENGTH: usize = 10_000;
 
 const QUESTION: Question = Question {
-    question: "A program has a message of 10000 bytes and a nonblocking pipe of 4096. It writes the message, \
-               and the result is 4096. What must it write next, so that the reader gets the message?",
+    question: "A program writes a message of 10000 bytes to a nonblocking pipe, and write returns 4096. What \
+               must it write next, so that the reader gets the whole message?",
     choices: &[
-        Choice::new("Nothing: the kernel adds the rest as the reader makes room."),
+        Choice::new("Nothing: the kernel adds the rest as the reader makes room.")
+            .because("The kernel has only what write took: the reader got the first 4096 bytes."),
         Choice::new("The other 5904 bytes, and then what is left of them, as often as it takes."),
-        Choice::new("The other 5904 bytes: the next write that does not give EAGAIN takes them all."),
-        Choice::new("The message again, until a write takes all of it: one that did not counts for nothing."),
+        Choice::new("The other 5904 bytes: the next write that does not give EAGAIN takes them all.")
+            .because("The pipe has room for 4096 bytes, so 5904 bytes take more than one write."),
+        Choice::new("The message again, until one write takes all of it: a partial write does not count.")
+            .because("What a write took stays in the pipe: the reader got the beginning twice."),
     ],
     book: 1,
-    shows: "What was taken is in the pipe, in order, and the rest is the caller's to keep: the kernel knows \
+    shows: "What was taken is in the pipe, in order. The rest is still the caller's: the kernel knows \
             nothing of it. Each write takes a part. A caller that forgets the rest cuts its message short; \
-            one that begins again sends its beginning twice.",
+            one that starts over sends the beginning twice.",
     lane: "reader",
     ..Question::EMPTY
 };
@@ -33,17 +36,17 @@ fn main() -> ExitCode {
         let nothing = send(lab, &message, Next::Nothing)?.concat();
         lab.check(
             nothing.len() < LENGTH && message.starts_with(&nothing),
-            "who writes nothing more has sent the beginning of the message, and no more than that",
+            "a writer that stops has sent only the beginning of the message",
         );
         let rest = send(lab, &message, Next::Rest)?;
         lab.check(
             rest.concat() == message,
-            "who goes on where the count ended has sent the message, whole and in order",
+            "a writer that goes on behind the count has sent the whole message in order",
         );
         let again = send(lab, &message, Next::Again)?.concat();
         lab.check(
             again.len() > PAGE && message.starts_with(&again[PAGE..]),
-            "who begins again has sent the beginning of the message twice",
+            "a writer that starts over has sent the beginning of the message twice",
         );
         match (nothing == message, rest.concat() == message, again == message) {
             (true, _, _) => Ok(0),
@@ -63,13 +66,13 @@ enum Next {
     Again,
 }
 
-/// Have a writer send the message in its way. What this process gets: the bytes of each read.
+/// Fork a writer that sends the message in its way. Gives the bytes of each read.
 fn send(lab: &mut Lab, message: &[u8], next: Next) -> Result<Vec<Vec<u8>>> {
     let (reader, writer) = lab.nonblocking_pipe(i32::try_from(PAGE)?)?;
     lab.note(match next {
-        Next::Nothing => "a pipe of 4096 bytes, and a writer who writes once",
-        Next::Rest => "a pipe of 4096 bytes, and one who keeps the rest",
-        Next::Again => "a pipe of 4096 bytes, and one who begins again",
+        Next::Nothing => "a pipe of 4096 bytes; the writer writes once",
+        Next::Rest => "a pipe of 4096 bytes; the writer keeps the rest",
+        Next::Again => "a pipe of 4096 bytes; the writer starts over",
     });
     let (turn, room) = (lab.gate()?, lab.gate()?);
     let mut write_end = Some(writer);
@@ -77,7 +80,7 @@ fn send(lab: &mut Lab, message: &[u8], next: Next) -> Result<Vec<Vec<u8>>> {
         let writer = write_end.take().ok_or("no write end")?;
         write_message(lab, &writer, message, next, (&turn, &room))?;
         lab.note("close");
-        // Before the turn passes on, so that the reader finds the pipe closed.
+        // Before the reader's turn, so that it finds the pipe closed.
         drop(writer);
         turn.open()?;
         Ok(0)
@@ -87,7 +90,7 @@ fn send(lab: &mut Lab, message: &[u8], next: Next) -> Result<Vec<Vec<u8>>> {
     let mut buffer = [0; LENGTH];
     loop {
         turn.pass()?;
-        // Everything that is there, and the end, if the writer has closed: else it waits for its turn.
+        // Until the pipe is empty, or at its end if the writer has closed it: else the writer waits for its turn.
         loop {
             match read(&reader, &mut buffer) {
                 Ok(length) => {
@@ -106,7 +109,7 @@ fn send(lab: &mut Lab, message: &[u8], next: Next) -> Result<Vec<Vec<u8>>> {
     }
 }
 
-/// A turn of the writer's lasts until a write gives EAGAIN.
+/// The writer's turn lasts until a write gives EAGAIN.
 fn write_message(lab: &Lab, writer: &OwnedFd, message: &[u8], next: Next, gates: (&Gate, &Gate)) -> Result {
     let (turn, room) = gates;
     let mut bytes = message;
@@ -125,7 +128,7 @@ fn write_message(lab: &Lab, writer: &OwnedFd, message: &[u8], next: Next, gates:
             (Ok(length), Next::Rest) => bytes = &bytes[length..],
             (Ok(length), Next::Again) => {
                 beginnings += 1;
-                // It would never end: the message is larger than the pipe. Twice shows what comes of it.
+                // It would never end, because the message is larger than the pipe. Two rounds show the effect.
                 if length == message.len() || beginnings == 2 {
                     break;
                 }

@@ -1,4 +1,4 @@
-//! Writes into a pipe that has room for some of their bytes: which are refused, and which are split.
+//! Writes to a pipe that has room for some of their bytes: which are refused, and which are split.
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -14,20 +14,23 @@ const FREE: usize = 100;
 const EAGAIN: nix::Result<usize> = Err(Errno::EAGAIN);
 
 const QUESTION: Question = Question {
-    question: "In a nonblocking pipe 100 bytes are free, in its last page. A program tries to write 101 \
-               bytes; another 4096; and a third 4097. What do the writes give?",
+    question: "A nonblocking pipe has 100 bytes free, in its last page. What does a write of 101 bytes to it \
+               return, and what do writes of 4096 and of 4097 bytes?",
     choices: &[
-        Choice::new("100, 100 and 100: each takes what fits."),
-        Choice::new("EAGAIN, EAGAIN and EAGAIN: a write that does not fit is refused, whatever its size."),
-        Choice::new("EAGAIN, EAGAIN and 100: one of more than 4096 bytes takes what fits."),
+        Choice::new("100, 100 and 100: each write takes what fits.")
+            .because("Up to 4096 bytes, a write is all or nothing: the first two gave EAGAIN."),
+        Choice::new("EAGAIN, EAGAIN and EAGAIN: a write that does not fit is refused, whatever its size.")
+            .because("A write of more than 4096 bytes may be split: of 4097, 1 byte was taken."),
+        Choice::new("EAGAIN, EAGAIN and 100: a write of more than 4096 bytes takes what fits.")
+            .because("Of 4097 bytes only 1 was taken, what is over 4096, although 100 bytes were free."),
         Choice::new(
-            "EAGAIN, EAGAIN and 1: one of more than 4096 bytes is split, but not where the room \
+            "EAGAIN, EAGAIN and 1: a write of more than 4096 bytes is split, but not where the room \
                      ends.",
         ),
     ],
     book: 3,
-    shows: "A write of up to PIPE_BUF bytes, 4096 on Linux, is all or nothing. A larger one may be split, \
-            and where is the kernel's affair: this one begins with what is over a multiple of 4096, if that \
+    shows: "A write of up to PIPE_BUF bytes, 4096 on Linux, is all or nothing. A larger one may be split, at \
+            a place that the kernel picks: this one begins with what is over a multiple of 4096, if that \
             fits behind the bytes in the last page.",
     ..Question::EMPTY
 };
@@ -49,14 +52,14 @@ fn main() -> ExitCode {
             let expected = if size <= FREE { Ok(size) } else { EAGAIN };
             whole &= attempt(lab, &mut pipe, size)? == expected;
         }
-        lab.check(whole, "of every size from 1 to 4096: written whole if it fits, else EAGAIN");
+        lab.check(whole, "each size from 1 to 4096 is written whole if it fits, else EAGAIN");
         lab.check(
             attempt(lab, &mut pipe, FREE)? == Ok(FREE),
-            "what is refused leaves nothing behind: after it 100 bytes fit still",
+            "a refused write leaves nothing behind: 100 bytes still fit after it",
         );
         lab.check(
             seen[4..] == [Ok(100), EAGAIN],
-            "above, what is over 4096 goes in if it fits: 100 bytes do, 101 do not",
+            "beyond, what is over 4096 goes in if it fits: 100 bytes do, 101 do not",
         );
         match seen[1..4] {
             [Ok(100), Ok(100), Ok(100)] => Ok(0),
@@ -71,7 +74,7 @@ fn main() -> ExitCode {
 /// Read end and write end. The read end is there so that the pipe has a reader.
 type Pipe = (OwnedFd, OwnedFd);
 
-/// A pipe with room for 100 bytes more, in its last page.
+/// A pipe with 100 bytes free, in its last page.
 fn new_pipe(lab: &Lab) -> Result<Pipe> {
     let pipe = lab.nonblocking_pipe(i32::try_from(CAPACITY)?)?;
     match write(&pipe.1, &[b'x'; CAPACITY - FREE])? {

@@ -1,4 +1,4 @@
-//! A full pipe, drained a byte at a time, and the moment at which poll calls it writable.
+//! A full pipe, drained a byte at a time, and the moment at which poll reports it as writable.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -13,17 +13,20 @@ const CAPACITY: usize = 4 * PAGE;
 
 const QUESTION: Question = Question {
     question: "A pipe of 16384 bytes, four pages, is full. Its reader takes one byte after the other, and \
-               the writer asks poll each time. After how many bytes does poll say POLLOUT?",
+               the writer calls poll after each. After how many bytes does poll report POLLOUT?",
     choices: &[
-        Choice::new("After 1: there is room for a byte."),
-        Choice::new("After 16384: it says so when the pipe is empty."),
+        Choice::new("After 1: there is room for a byte.")
+            .because("A partly read page is not free: POLLOUT came when a whole page was."),
+        Choice::new("After 16384: poll reports it when the pipe is empty.")
+            .because("POLLOUT came after 4096 bytes, with three pages still full."),
         Choice::new("After 4096: there is room for a page."),
-        Choice::new("After 8192: it waits for half of the pipe, so that writers are not woken for little."),
+        Choice::new("After 8192: poll waits for half of the pipe, so that writers are not woken for little.")
+            .because("POLLOUT came after 4096 bytes: one free page is enough."),
     ],
     book: 2,
-    shows: "A pipe is a ring of pages, and bytes taken from the front of a page leave no room: it is free \
-            once its last byte is read. POLLOUT says that a page is free. What fits behind the bytes in the \
-            last page can be written too, but poll does not speak of it.",
+    shows: "A pipe is a ring of pages, and bytes read from the front of a page free no room: a page is free \
+            once its last byte is read. POLLOUT means that a page is free. What fits behind the bytes in the \
+            last page can be written too, but poll does not report that.",
     ..Question::EMPTY
 };
 
@@ -41,7 +44,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// How many bytes are read from a full pipe until poll says that it is writable.
+/// How many bytes are read from a full pipe until poll reports it as writable.
 fn drain(lab: &Lab) -> Result<usize> {
     let (reader, writer) = pipe_with(lab, CAPACITY)?;
     let mut taken = 0;
@@ -61,11 +64,11 @@ fn drain(lab: &Lab) -> Result<usize> {
     lab.note(format!("{taken} read; poll: {}", says(&writer)?));
     let outcome = write(&writer, &[b'x'; PAGE]);
     lab.note(format!("write 4096 bytes: {}; poll: {}", said(outcome), says(&writer)?));
-    lab.check(outcome == Ok(PAGE), "once poll says POLLOUT, a whole page can be written");
+    lab.check(outcome == Ok(PAGE), "once poll reports POLLOUT, a whole page can be written");
     Ok(taken)
 }
 
-/// The room that poll does not tell of.
+/// The room that poll does not report.
 fn last_page(lab: &Lab) -> Result {
     let (_reader, writer) = pipe_with(lab, CAPACITY - 100)?;
     let before = writable(&writer)?;
@@ -73,12 +76,12 @@ fn last_page(lab: &Lab) -> Result {
     lab.note(format!("write 100 bytes: {}", said(outcome)));
     lab.check(
         !before && outcome == Ok(100),
-        "no POLLOUT with 100 bytes free in the last page, and yet they fit",
+        "100 bytes free in the last page: no POLLOUT, but a write of them works",
     );
     Ok(())
 }
 
-/// A pipe with so many bytes in it.
+/// A pipe that holds this many bytes.
 fn pipe_with(lab: &Lab, bytes: usize) -> Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = lab.nonblocking_pipe(i32::try_from(CAPACITY)?)?;
     let outcome = write(&writer, &vec![b'x'; bytes]);

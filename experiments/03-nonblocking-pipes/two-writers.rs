@@ -1,4 +1,4 @@
-//! Two writers to one pipe, of whom one gets in for a part of its line.
+//! Two writers to one pipe, which has room for a part of one writer's line.
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -12,18 +12,20 @@ const CAPACITY: usize = 8192;
 const FREE: usize = 100;
 
 const QUESTION: Question = Question {
-    question: "Two programs write to one nonblocking pipe, in which 100 bytes are free. One has a long line, \
-               and keeps what a write does not take until the reader has made room; meanwhile the other \
-               writes 10 bytes. Does the reader find the 10 bytes inside the long line?",
+    question: "Two programs write to one nonblocking pipe that has 100 bytes free. One writes a long line, \
+               and the rest of it once the reader has made room; meanwhile the other writes 10 bytes. Can \
+               the 10 bytes come inside the long line?",
     choices: &[
-        Choice::new("No: what one program writes with one call stays in one piece."),
-        Choice::new("If the long line has 4097 bytes; not if it has 4096."),
-        Choice::new("Yes, with 4096 as with 4097: its first 100 bytes are in the pipe by then."),
+        Choice::new("No: the bytes of one write stay together.")
+            .because("The line of 4097 bytes was split, and the 10 bytes came in between."),
+        Choice::new("Yes, if the long line has 4097 bytes; no, if it has 4096."),
+        Choice::new("Yes, with 4096 as with 4097: its first 100 bytes are in the pipe by then.")
+            .because("Of the line of 4096 bytes nothing was taken: up to PIPE_BUF it is all or nothing."),
     ],
     book: 1,
-    shows: "The kernel keeps a write in one piece up to PIPE_BUF, 4096 bytes: of one that does not fit \
-            nothing gets in. Above, a part may get in before the rest, and others come between. Processes \
-            that share a pipe write no more than PIPE_BUF at a time.",
+    shows: "The kernel keeps a write of up to PIPE_BUF, 4096 bytes, in one piece: if it does not fit, none \
+            of it is taken. A part of a longer write may be taken before the rest, and other writes can come \
+            in between. Processes that share a pipe should write at most PIPE_BUF bytes at a time.",
     lane: "reader",
     ..Question::EMPTY
 };
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Are the 10 bytes inside a line of that length?
+/// Do the 10 bytes come inside a line of this length?
 fn inside(lab: &mut Lab, length: usize) -> Result<bool> {
     let (reader, writer) = lab.nonblocking_pipe(i32::try_from(CAPACITY)?)?;
     let filled = write(&writer, &[b'.'; CAPACITY - FREE])?;
@@ -73,13 +75,13 @@ fn inside(lab: &mut Lab, length: usize) -> Result<bool> {
     let count = |letter| got.iter().filter(|byte| **byte == letter).count();
     lab.check(
         (count(b'a'), count(b'b')) == (length, 10),
-        format!("all {length} and all 10 bytes have come through"),
+        format!("all {length} bytes and all 10 bytes arrived"),
     );
     let runs: Vec<u8> = got.chunk_by(|one, next| one == next).map(|run| run[0]).collect();
     Ok(runs.windows(3).any(|three| three == b"aba"))
 }
 
-/// What the pipe holds. Writes down what is in it, in order, without what filled it from the beginning.
+/// Read all that the pipe holds. The note says what it was, in order, without the bytes that filled the pipe at first.
 fn read_all(lab: &Lab, reader: &OwnedFd) -> Result<Vec<u8>> {
     let mut buffer = vec![0; CAPACITY];
     let length = read(reader, &mut buffer)?;

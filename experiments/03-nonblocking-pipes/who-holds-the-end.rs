@@ -1,4 +1,4 @@
-//! A reader that waits for the end of a pipe, of which it has both ends.
+//! A reader that waits for end of file on a pipe whose write end it has open itself.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
@@ -9,22 +9,25 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::{pipe2, read, write};
 
-/// What the reader's read gives, as an exit status: the choices in their order, from here on.
+/// The reader exits with this number plus its choice.
 const WAITS: i32 = 10;
 
 const QUESTION: Question = Question {
-    question: "A process makes a pipe, and forks a writer and a reader, who inherit both ends. The writer \
-               writes 5 bytes and exits; the parent closes its two ends. The reader reads the 5 bytes, and \
-               reads on. What does it get?",
+    question: "A process makes a pipe, and forks a writer and a reader, which inherit both ends. The writer \
+               writes 5 bytes and exits; the parent closes its two ends. The reader reads the 5 bytes and \
+               calls read again. What does it get?",
     choices: &[
-        Choice::new("Nothing: it waits for a writer, and that is the reader itself."),
-        Choice::new("End of file: no other process is left that could write."),
-        Choice::new("EPIPE: the process that wrote has exited."),
-        Choice::new("EDEADLK: the kernel sees that the reader would wait for itself."),
+        Choice::new("Nothing: it waits for a writer, and the only one is the reader itself."),
+        Choice::new("End of file: no other process is left that could write.")
+            .because("The reader has the write end open too, and the kernel counts that one as well."),
+        Choice::new("EPIPE: the process that wrote has exited.")
+            .because("A pipe's reader gets end of file, and only once every write end is closed."),
+        Choice::new("EDEADLK: the kernel sees that the reader would wait for itself.")
+            .because("The kernel does not check which process has the write end: the reader just waited."),
     ],
     book: 0,
-    shows: "The end comes when the last descriptor of the write end is closed, and the kernel does not ask \
-            whose that is. So a reader closes the write end that it inherited, before its first read.",
+    shows: "End of file comes when the last descriptor of the write end is closed, whichever process has it. \
+            So a reader must close the write end that it inherited before its first read.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -39,7 +42,7 @@ fn main() -> ExitCode {
             Ok(0)
         })?;
         writing.status(lab)?;
-        // In an Option, so that the reader can close its copy and the parent has its own still.
+        // In an Option, so that the reader can close its copy while the parent keeps its own.
         let mut write_end = Some(writer);
         let reading = lab.fork("reader", |lab| {
             alone.pass()?;
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn read_on(lab: &Lab, reader: &OwnedFd, write_end: &mut Option<OwnedFd>) -> Result<i32> {
-    lab.note(format!("beside 0, 1 and 2 it has: {:?}", lab.descriptors()?));
+    lab.note(format!("apart from 0, 1 and 2 it has: {:?}", lab.descriptors()?));
     lab.note(format!("read: {} bytes", read(reader, &mut [0; 10])?));
     let seen = look(lab, reader)?;
     let number = write_end.as_ref().map(AsRawFd::as_raw_fd);
@@ -71,11 +74,11 @@ fn read_on(lab: &Lab, reader: &OwnedFd, write_end: &mut Option<OwnedFd>) -> Resu
         })
 }
 
-/// Read, unless the read would wait.
+/// Read, unless the read would block.
 fn look(lab: &Lab, reader: &OwnedFd) -> Result<Option<nix::Result<usize>>> {
     let mut watched = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
     if poll(&mut watched, 100_u8)? == 0 {
-        lab.note("poll for 100 ms: nothing to read, and no end");
+        lab.note("poll for 100 ms: nothing to read, no end of file");
         return Ok(None);
     }
     let outcome = read(reader, &mut [0; 10]);

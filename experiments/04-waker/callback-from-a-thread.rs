@@ -1,4 +1,4 @@
-//! A callback that another thread puts into the queue of a loop that sleeps in poll.
+//! A callback that another thread pushes while the loop sleeps in poll.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 use std::{fs, io, mem};
 
-use experiments::{Choice, Lab, Question, Result, ask, vary};
+use experiments::{Choice, Lab, Question, Result, ask, sleeps, vary};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{Pid, gettid, write};
 
@@ -16,17 +16,20 @@ type Callback = Box<dyn FnOnce() -> Duration + Send>;
 
 const QUESTION: Question = Question {
     question: "A loop has nothing to do and sleeps in poll, with a timeout of 300 ms. Another thread of the \
-               same process puts a callback into the loop's queue. When does the loop notice?",
+               same process pushes a callback onto the loop's queue. When does the loop notice it?",
     choices: &[
-        Choice::new("At once: the threads share their memory, and the queue is in it."),
-        Choice::new("At once if the thread calls unpark too: that ends whatever a thread sleeps in."),
-        Choice::new("When the 300 ms are over, unless something that poll watches becomes ready."),
-        Choice::new("Not even then: a loop looks at its queue when poll has returned an event."),
+        Choice::new("At once: the threads share their memory, and the queue is in it.")
+            .because("poll does not look at memory: it slept until its timeout."),
+        Choice::new("At once if the thread calls unpark too: that wakes a thread from any sleep.")
+            .because("unpark only ends thread::park: poll slept until its timeout."),
+        Choice::new("When the 300 ms are over, unless a descriptor that poll watches becomes ready."),
+        Choice::new("Not even then: a loop looks at its queue only when poll returns an event.")
+            .because("When the timeout was over, the loop looked and found the callback in the queue."),
     ],
     book: 2,
-    shows: "poll sleeps until a descriptor is ready, a signal comes, or its time is over. Memory and unpark \
-            are none of these. A waker is a descriptor that one thread can make ready for another: a pipe \
-            whose read end is in the poll.",
+    shows: "poll sleeps until a descriptor is ready, a signal comes, or its timeout is over. Writing to \
+            memory and unpark are none of these. A waker is a descriptor that one thread makes ready for \
+            another: a pipe, for example, whose read end is in the poll.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -40,11 +43,11 @@ fn main() -> ExitCode {
         })?;
         let (reader, writer) = lab.nonblocking_pipe(65536)?;
         let woken = run(lab, ", and write a byte", Some(&reader), |_| write(&writer, &[0]).map(drop))?;
-        lab.check(bare.events == 0, "a callback alone: the poll lasts until its timeout");
+        lab.check(bare.events == 0, "a callback alone: poll sleeps until its timeout");
         lab.check(unparked.events == 0, "with unpark: the same");
-        lab.check(woken.events == 1, "with a waker: a poll without a timeout returns, one is ready");
+        lab.check(woken.events == 1, "with a waker: poll without a timeout returns, with one event");
         let all = [&bare, &unparked, &woken].iter().all(|seen| seen.callbacks == 1);
-        lab.check(all, "whatever ended the poll, the callback is in the queue then");
+        lab.check(all, "whatever ended poll, the callback is in the queue by then");
         Ok(match (bare, unparked.events, woken.events) {
             (Seen { callbacks: 0, .. }, ..) => 3,
             (Seen { events: 0, .. }, 0, 1) => 2,
@@ -55,13 +58,13 @@ fn main() -> ExitCode {
 }
 
 struct Seen {
-    /// What the poll returned with which the loop noticed.
+    /// What poll returned when the loop noticed the callback.
     events: i32,
     callbacks: usize,
 }
 
-/// Let the loop sleep, with the waker's read end in its poll or with nothing there; meanwhile a thread puts a callback
-/// into the queue, and does what else may wake the loop.
+/// Let the loop sleep in poll, with the waker's read end or with nothing. Meanwhile a thread pushes a callback onto the
+/// queue and does what else may wake the loop.
 fn run(
     lab: &Lab,
     what: &str,
@@ -96,25 +99,19 @@ fn run(
             let events = poll(&mut watched, timeout)?;
             let has_put = thread.is_finished();
             let callbacks = take();
-            // With every core busy the thread itself may be late; then the loop sleeps once more.
+            // With every core busy the thread may be late; then the loop sleeps once more.
             if events > 0 || !callbacks.is_empty() || has_put {
                 break (events, callbacks);
             }
         };
         thread.join().map_err(|_| "the thread panicked")??;
         lab.ended(&other, "ends");
-        let why = if events == 0 { "its time is over" } else { "the pipe is ready" };
+        let why = if events == 0 { "its timeout is over" } else { "the pipe is ready" };
         let seen = Seen { events, callbacks: callbacks.len() };
         lab.note(format!("poll returns: {why}; callbacks in the queue: {}", seen.callbacks));
         for callback in callbacks {
-            lab.note(format!("run it, {} ms after it came", vary("ms", callback().as_millis())));
+            lab.note(format!("run it, {} ms after it was pushed", vary("ms", callback().as_millis())));
         }
         Ok(seen)
     })
-}
-
-/// Does a thread of this process sleep? The kernel's letter for its state is S then.
-fn sleeps(tid: Pid) -> io::Result<bool> {
-    let stat = fs::read_to_string(format!("/proc/self/task/{tid}/stat"))?;
-    Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
 }

@@ -1,4 +1,4 @@
-//! Signals that come more than once before anybody takes them.
+//! Signals that are raised more than once before they are delivered.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,17 +15,21 @@ const RAISES: usize = 5;
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 const QUESTION: Question = Question {
-    question: "A signal is blocked, and is raised five times. Then a signalfd is read until it is empty. How \
-               many records are there? And how many if it is a real-time signal?",
+    question: "A standard signal is blocked and raised five times, then a signalfd for it is read until it \
+               is empty. How many records does it hold? And how many if it is a real-time signal?",
     choices: &[
-        Choice::new("None, and none: what is raised while it is blocked is thrown away."),
+        Choice::new("None, and none: a signal that is raised while it is blocked is discarded.")
+            .because("A blocked signal stays pending, and the signalfd had a record of it."),
         Choice::new("One, and five."),
-        Choice::new("One, and one: the kernel has one bit for each signal."),
-        Choice::new("Five, and five: blocked means put off."),
+        Choice::new("One, and one: the kernel has one bit for each signal.")
+            .because("Real-time signals are queued: the signalfd had five records of SIGRTMIN."),
+        Choice::new("Five, and five: a blocked signal is only delayed.")
+            .because("A standard signal is pending or not: the five left one record of SIGUSR1."),
     ],
     book: 1,
     shows: "A standard signal is a flag: it is pending or it is not. Real-time signals, from SIGRTMIN on, \
-            queue up. So SIGCHLD says that children have ended, never how many: ask until there is none.",
+            are queued. So SIGCHLD says that children have exited, never how many: call waitpid until it \
+            finds none.",
     lane: "process",
     ..Question::EMPTY
 };
@@ -35,18 +39,18 @@ fn main() -> ExitCode {
         let standard = records(lab, "SIGUSR1", Signal::SIGUSR1 as c_int)?;
         let real_time = records(lab, "SIGRTMIN", libc::SIGRTMIN())?;
         let runs = handled(lab)?;
-        lab.check(runs == standard, "for a handler it is the same as for a signalfd");
+        lab.check(runs == standard, "a handler runs as many times as the signalfd has records");
         match (standard, real_time) {
             (0, 0) => Ok(0),
             (1, RAISES) => Ok(1),
             (1, 1) => Ok(2),
             (RAISES, RAISES) => Ok(3),
-            other => Err(format!("so many records: {other:?}").into()),
+            other => Err(format!("none of the choices: {other:?}").into()),
         }
     })
 }
 
-/// Block a signal, raise it, and read what a signalfd has of it.
+/// Block a signal, raise it, and count the records in its signalfd.
 fn records(lab: &Lab, name: &str, number: c_int) -> Result<usize> {
     let signal = set(number)?;
     signal.thread_block()?;
@@ -86,12 +90,14 @@ extern "C" fn count(_: c_int) {
     RUNS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Raise a signal a few times. nix has no name for those in real time.
+/// Raise a signal a few times. nix has no names for real-time signals.
 fn raise(number: c_int) -> Result {
     for _ in 0..RAISES {
         // SAFETY: the signal is blocked, so no handler and no default action runs in this call.
         match Errno::result(unsafe { libc::raise(number) }) {
-            Err(Errno::EAGAIN) => return Err(cannot_ask("this user has as many signals queued as may be")),
+            Err(Errno::EAGAIN) => {
+                return Err(cannot_ask("this user has as many signals queued as the limit allows"));
+            }
             other => other?,
         };
     }

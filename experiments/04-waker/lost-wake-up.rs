@@ -22,19 +22,22 @@ enum Step {
 use Step::{Check, Drain};
 
 const QUESTION: Question = Question {
-    question: "A loop was woken. Before it sleeps again it does two things: it checks its queue, and runs \
-               what is there; and it drains its pipe. Other threads push an item, then write a byte, \
-               whenever they like. Does the order of the loop's two steps matter?",
+    question: "A loop that was woken checks its queue and runs what is there, and it drains the pipe of its \
+               waker; then it sleeps. Other threads push an item and then write a byte, at any time. Does \
+               the order of the loop's two steps matter?",
     choices: &[
-        Choice::new("Yes: it must drain, then check. The other way it can sleep on an item."),
-        Choice::new("Yes: it must check, then drain. The other way it throws away the byte of an item."),
-        Choice::new("No: one way or the other, byte and item are both dealt with before it sleeps."),
-        Choice::new("Neither order is safe: a thread can always come in between, unless a lock is held."),
+        Choice::new("Yes: it must drain, then check. The other way it can sleep while an item is queued."),
+        Choice::new("Yes: it must check, then drain. The other way it discards the byte of an item.")
+            .because("A byte that is drained first does no harm: the check after it finds the item."),
+        Choice::new("No: either way, byte and item are both handled before it sleeps.")
+            .because("Checking first, the loop drained the byte of an item that came later, and slept."),
+        Choice::new("Neither order is safe: a thread can always come in between, unless a lock is held.")
+            .because("Draining first, the loop missed the item in none of the six interleavings."),
     ],
     book: 0,
-    shows: "A byte says: look at the queue. Whoever reads it has to look afterwards. A loop that has looked \
-            before takes the byte of an item that it has not seen, and sleeps. Drained first, the worst is a \
-            byte too many: a look at an empty queue.",
+    shows: "A byte means: look at the queue. A loop that reads the byte has to look afterwards. If it looks \
+            first, it can drain the byte of an item that it has not seen, and sleep. If it drains first, the \
+            worst case is one byte too many: a look at an empty queue.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -45,8 +48,8 @@ fn main() -> ExitCode {
         narrated(lab, [Drain, Check])?;
         let check_first = lost(lab, [Check, Drain])?;
         let drain_first = lost(lab, [Drain, Check])?;
-        lab.check(check_first == 1, "check, then drain: of all 6 ways to come in between, 1 loses the item");
-        lab.check(drain_first == 0, "drain, then check: of all 6 none does");
+        lab.check(check_first == 1, "check, then drain: one of the 6 interleavings loses the item");
+        lab.check(drain_first == 0, "drain, then check: none of the 6 does");
         Ok(match (check_first, drain_first) {
             (0, 0) => 2,
             (0, _) => 1,
@@ -64,7 +67,7 @@ struct Mailbox {
 }
 
 impl Mailbox {
-    /// Of a loop that was woken by nothing in particular: there is a byte, and no item.
+    /// The mailbox of a loop that was woken: a byte is in the pipe, and the queue is empty.
     fn new(lab: &Lab) -> Result<Self> {
         let (reader, writer) = lab.nonblocking_pipe(4096)?;
         write(&writer, &[0])?;
@@ -79,7 +82,7 @@ impl Mailbox {
         write(&self.writer, &[0]).map(drop)
     }
 
-    /// How many were there, items or bytes?
+    /// Do one step. Gives how many items or bytes there were.
     fn step(&self, step: Step) -> nix::Result<usize> {
         match step {
             Check => Ok(self.queue.lock().expect("no thread panics with it").drain(..).count()),
@@ -126,8 +129,8 @@ fn tell(lane: &Lane, step: Step, found: usize) {
     });
 }
 
-/// The thread's two steps fall before, between or after the loop's two, the push no later than the wake: that makes
-/// six ways. With how many does the loop sleep while there is an item in the queue?
+/// The thread's two steps come before, between or after the loop's two, the push no later than the wake: six
+/// interleavings. In how many of them does the loop sleep while an item is in the queue?
 fn lost(lab: &Lab, [first, second]: [Step; 2]) -> Result<usize> {
     let mut lost = 0;
     for push in 0..3 {

@@ -9,22 +9,26 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::write;
 
-/// How many times the loop goes back to its wait.
+/// How many times the loop waits again.
 const ROUNDS: usize = 100;
 
 const QUESTION: Question = Question {
-    question: "A loop was woken, and has not read the byte: it is in the pipe still. The loop goes back to \
-               its wait, a hundred times over. Nothing else happens. How many of these waits return at once?",
+    question: "A loop was woken by a byte in a pipe. It does not read the byte, and waits again, a hundred \
+               times. How many of these waits return at once, with poll, with epoll, and with edge-triggered \
+               epoll?",
     choices: &[
-        Choice::new("None: the loop has been told of the byte already."),
-        Choice::new("With poll all of them, with epoll none: epoll remembers what it has told."),
-        Choice::new("All of them, however the pipe is watched: there is something to read."),
+        Choice::new("None: the loop was already notified of the byte.")
+            .because("poll and epoll report the pipe as long as there is something to read."),
+        Choice::new("With poll all of them, with epoll none: epoll remembers what it has reported.")
+            .because("epoll is level-triggered by default: it reported the byte each time."),
+        Choice::new("All of them, however the pipe is watched: there is something to read.")
+            .because("Edge-triggered epoll reported the byte once, and then waited for another."),
         Choice::new("All of them, unless the pipe is watched edge-triggered."),
     ],
     book: 3,
-    shows: "poll, and epoll unless told otherwise, say what is: the pipe can be read. A loop that leaves the \
-            byte there never sleeps again, and burns a core. Edge-triggered epoll says what has come: with \
-            it a waker can do without reading.",
+    shows: "poll reports a state, and so does epoll by default: the pipe is readable. A loop that leaves the \
+            byte in the pipe never sleeps again, and burns a core. Edge-triggered epoll reports a change: a \
+            waker that is watched that way need not be read.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -33,16 +37,16 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let (reader, writer) = lab.nonblocking_pipe(4096)?;
         write(&writer, &[0])?;
-        lab.note("a wake: one byte in the pipe, which nobody reads");
+        lab.note("a wake: one byte in the pipe, which is never read");
         let by_poll = rounds(lab, "poll", || {
             Ok(poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], 100_u8)? > 0)
         })?;
         let level = watch(&reader, EpollFlags::empty())?;
         let by_level = rounds(lab, "epoll", || is_reported(&level))?;
         let edge = watch(&reader, EpollFlags::EPOLLET)?;
-        let told = is_reported(&edge)?;
-        lab.note(format!("EPOLLET, first wait: {}", if told { "ready" } else { "nothing" }));
-        lab.check(told, "edge-triggered: the wake itself is reported");
+        let reported = is_reported(&edge)?;
+        lab.note(format!("EPOLLET, first wait: {}", if reported { "ready" } else { "nothing" }));
+        lab.check(reported, "edge-triggered: the wake itself is reported");
         let by_edge = rounds(lab, "EPOLLET", || is_reported(&edge))?;
         never_read(lab)?;
         match (by_poll, by_level, by_edge) {
@@ -50,7 +54,7 @@ fn main() -> ExitCode {
             (ROUNDS, 0, 0) => Ok(1),
             (ROUNDS, ROUNDS, ROUNDS) => Ok(2),
             (ROUNDS, ROUNDS, 0) => Ok(3),
-            other => Err(format!("so many waits returned at once: {other:?}").into()),
+            other => Err(format!("none of the choices: {other:?}").into()),
         }
     })
 }
@@ -66,7 +70,7 @@ fn never_read(lab: &Lab) -> Result {
     }
     let more = is_reported(&edge)?;
     lab.note(format!("an eventfd, EPOLLET, never read: 3 wakes, {reports} reports"));
-    lab.check(reports == 3 && !more, "an eventfd, edge-triggered: a report for each wake, nothing to read");
+    lab.check(reports == 3 && !more, "an eventfd, edge-triggered and never read: one report for each wake");
     Ok(())
 }
 
@@ -74,7 +78,7 @@ fn never_read(lab: &Lab) -> Result {
 fn rounds(lab: &Lab, how: &str, mut wait: impl FnMut() -> Result<bool>) -> Result<usize> {
     for round in 0..ROUNDS {
         if !wait()? {
-            lab.note(format!("{how}, for 100 ms: nothing, though the byte is there"));
+            lab.note(format!("{how}, for 100 ms: nothing, although the byte is there"));
             return Ok(round);
         }
     }

@@ -1,4 +1,4 @@
-//! What a waker costs, in memory and in time: a pipe beside an eventfd.
+//! What a waker costs, in memory and in time: a pipe compared with an eventfd.
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -15,21 +15,24 @@ const WAKES: usize = 65536;
 const PAGE: usize = 4096;
 
 const QUESTION: Question = Question {
-    question: "A waker is a pipe, or it is an eventfd. The loop is too busy to look, and 65536 wakes come. \
-               What does each of the two hold then?",
+    question: "A busy loop is woken 65536 times before it looks at its waker. What does the waker hold then \
+               if it is a pipe, and what if it is an eventfd?",
     choices: &[
-        Choice::new("Both hold a mark: a wake that finds one there changes nothing."),
-        Choice::new("The pipe 65536 bytes, the eventfd as many numbers of 8 bytes: 512 KiB."),
+        Choice::new("Both hold one mark: a wake that finds a mark changes nothing.")
+            .because("Each wake left a byte in the pipe, and added 1 to the eventfd's number."),
+        Choice::new("The pipe 65536 bytes, the eventfd as many numbers of 8 bytes: 512 KiB.")
+            .because("An eventfd is one number, to which each wake adds 1."),
         Choice::new(
-            "The pipe 4096 bytes, one page, which is all that it takes; the eventfd a number of 8 \
+            "The pipe 4096 bytes, because it takes no more than one page; the eventfd a number of 8 \
                      bytes.",
-        ),
+        )
+        .because("The pipe took all 65536 bytes, in 16 pages."),
         Choice::new("The pipe 65536 bytes, in 16 pages of memory; the eventfd a number of 8 bytes."),
     ],
     book: 3,
-    shows: "A pipe stores bytes, and takes a page of memory whenever they need one; an eventfd adds to a \
-            number that it has anyway. A pipe also takes two descriptors, and an inode. In time there is \
-            less between them: each wake is a system call, and so is each drain.",
+    shows: "A pipe stores bytes, and takes another page of memory when they need one; an eventfd adds to a \
+            number that it has anyway. A pipe also takes two descriptors and an inode. The two differ less \
+            in time: each wake is one system call, and so is each drain.",
     lane: "process",
     ..Question::EMPTY
 };
@@ -72,7 +75,7 @@ fn main() -> ExitCode {
 struct Waker {
     name: &'static str,
     reader: OwnedFd,
-    /// An eventfd is written to where it is read.
+    /// The write end of a pipe; an eventfd is written through the descriptor that is read.
     writer: Option<OwnedFd>,
 }
 
@@ -104,8 +107,8 @@ impl Waker {
         })
     }
 
-    /// Read all that is there: a read that does not fill the buffer has taken the last of it. How many bytes, and
-    /// the first eight of them?
+    /// Read all that is there: a read that does not fill the buffer has taken the last of it. Gives how many bytes
+    /// there were, and the first eight of them as a number.
     fn drain(&self) -> nix::Result<(usize, u64)> {
         let mut buffer = [0; PAGE];
         let mut bytes = 0;
@@ -144,8 +147,8 @@ impl Waker {
         Ok((stat.st_dev, stat.st_ino))
     }
 
-    /// What a wake costs, with its share of a drain that comes after so many of them: the median, in nanoseconds of
-    /// this process's own time, since others may have the core meanwhile.
+    /// The time of a wake, with its share of a drain that comes after this many wakes: the median, in nanoseconds of
+    /// this process's own time, because other processes may use the core meanwhile.
     fn time(&self, wakes: usize) -> Result<f64> {
         let rounds = (256 / wakes).max(1);
         let mut times = Vec::new();
@@ -162,7 +165,7 @@ impl Waker {
     }
 }
 
-/// Wake a loop that does not look, then see what has come together.
+/// Wake a loop that does not look, then see what its waker holds.
 fn fill(lab: &Lab, waker: &Waker) -> Result<Held> {
     waker.wake(WAKES)?;
     let pages = waker.pages()?;
@@ -176,7 +179,7 @@ fn fill(lab: &Lab, waker: &Waker) -> Result<Held> {
     Ok(Held { bytes, pages, number })
 }
 
-/// The memory of wakes that nobody has read.
+/// The memory that unread wakes take.
 fn memory(wakers: &[&Waker]) -> Result<Plot> {
     let series = wakers.iter().map(|waker| -> Result<_> {
         let points = steps(2).map(|wakes| -> Result<_> {

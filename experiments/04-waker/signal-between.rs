@@ -1,4 +1,4 @@
-//! A signal that comes after the loop has looked, and before it waits.
+//! A signal that comes after the loop has looked at its flag, and before it waits.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::process::ExitCode;
@@ -19,21 +19,23 @@ static FLAG: AtomicBool = AtomicBool::new(false);
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
 const QUESTION: Question = Question {
-    question: "A signal handler sets a flag. The loop looks at the flag, which is clear, and goes to wait; \
-               the signal comes in between. Which of these waits end at once: poll; ppoll, which unblocks \
-               the signal for as long as it waits; poll of a pipe to which the handler writes; poll of a \
-               signalfd?",
+    question: "A signal handler sets a flag. A loop finds the flag clear, then the signal comes, then the \
+               loop waits. Which of these waits return at once: poll; ppoll, which unblocks the signal while \
+               it waits; poll of a pipe to which the handler writes; poll of a signalfd?",
     choices: &[
-        Choice::new("All four: a signal ends a wait."),
-        Choice::new("The last two: the signal was there before the wait, so a descriptor has to tell of it."),
+        Choice::new("All four: a signal ends a wait.")
+            .because("poll slept until its timeout: the handler had already run when it began."),
+        Choice::new("The last two: the signal came before the wait, so only a descriptor can report it.")
+            .because("ppoll returned with EINTR: the signal was blocked until the wait, so it came then."),
         Choice::new(
-            "All but the first: there the handler is done when the wait begins, and nothing tells it \
-                     of the flag.",
+            "All but the first: there the handler has run before the wait begins, and poll does not \
+                     know the flag.",
         ),
-        Choice::new("ppoll alone: it is the one that deals with the signal and the wait in a single call."),
+        Choice::new("ppoll alone: only there are unblocking the signal and waiting a single call.")
+            .because("The pipe and the signalfd were readable, so poll returned for them too."),
     ],
     book: 2,
-    shows: "A handler that ran a moment before the wait cannot end it: the loop sleeps with its flag set. \
+    shows: "A handler that ran just before the wait cannot end it: the loop sleeps although its flag is set. \
             Either the signal stays blocked until the wait, or it leaves something behind that can be waited \
             for. That is what a signal wakeup descriptor is for.",
     lane: "loop",
@@ -64,13 +66,13 @@ extern "C" fn handler(_: c_int) {
     FLAG.store(true, Ordering::Relaxed);
     let fd = WAKE.load(Ordering::Relaxed);
     if fd >= 0 {
-        // SAFETY: whoever put the number there keeps the descriptor open until it takes the number out.
+        // SAFETY: the code that stores the number keeps the descriptor open until it has taken the number out.
         let _ = write(unsafe { BorrowedFd::borrow_raw(fd) }, &[0]);
     }
     errno.set();
 }
 
-/// A flag, and a wait that knows nothing of it.
+/// A flag, and a wait that does not know it.
 fn with_poll(lab: &Lab) -> Result<bool> {
     SigSet::from(Signal::SIGUSR1).thread_unblock()?;
     look(lab);
@@ -83,14 +85,14 @@ fn with_poll(lab: &Lab) -> Result<bool> {
     Ok(outcome != Ok(0))
 }
 
-/// Blocked until the wait, which unblocks it: no moment is left in between.
+/// The signal is blocked until the wait, which unblocks it: no moment is left in between.
 fn with_ppoll(lab: &Lab) -> Result<bool> {
     let signal = SigSet::from(Signal::SIGUSR1);
     signal.thread_block()?;
     look(lab);
     raise(Signal::SIGUSR1)?;
     let held = !FLAG.load(Ordering::Relaxed);
-    lab.note(format!("SIGUSR1: it is blocked, and waits; the flag is {}", state()));
+    lab.note(format!("SIGUSR1: blocked, so it is pending; the flag is {}", state()));
     let mut mask = SigSet::thread_get_mask()?;
     mask.remove(Signal::SIGUSR1);
     let outcome = ppoll(&mut [], Some(TimeSpec::milliseconds(100)), Some(mask));
@@ -101,7 +103,7 @@ fn with_ppoll(lab: &Lab) -> Result<bool> {
     Ok(outcome != Ok(0))
 }
 
-/// The same for who waits with epoll.
+/// The same with epoll_pwait.
 fn with_epoll_pwait(lab: &Lab) -> Result {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let signal = SigSet::from(Signal::SIGUSR1);
@@ -111,8 +113,7 @@ fn with_epoll_pwait(lab: &Lab) -> Result {
     let mut mask = SigSet::thread_get_mask()?;
     mask.remove(Signal::SIGUSR1);
     let mut event = epoll_event { events: 0, u64: 0 };
-    // SAFETY: nix has no such call. There is room for the one event that is asked for, and the mask outlives
-    // the call.
+    // SAFETY: nix has no such call. There is room for one event, as the call is told, and the mask outlives the call.
     let answer = unsafe { epoll_pwait(epoll.0.as_raw_fd(), &raw mut event, 1, 100, mask.as_ref()) };
     let outcome = Errno::result(answer);
     lab.note(format!("epoll_pwait: {}; the flag is {}", said(outcome), state()));
@@ -136,19 +137,19 @@ fn with_pipe(lab: &Lab) -> Result<bool> {
     Ok(outcome != Ok(0))
 }
 
-/// Blocked for good, and read like a file. No handler runs.
+/// The signal stays blocked, and is read like a file. No handler runs.
 fn with_signalfd(lab: &Lab) -> Result<bool> {
     let signal = SigSet::from(Signal::SIGUSR1);
     signal.thread_block()?;
     let signals = SignalFd::with_flags(&signal, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
     look(lab);
     raise(Signal::SIGUSR1)?;
-    lab.note("SIGUSR1: it is blocked, and waits");
+    lab.note("SIGUSR1: blocked, so it is pending");
     let outcome = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], 100_u8);
     let record = signals.read_signal()?.map(|record| record.ssi_signo.cast_signed());
     lab.note(format!("poll of the signalfd: {}; the flag is {}", said(outcome), state()));
     let read = record == Some(Signal::SIGUSR1 as c_int) && !FLAG.load(Ordering::Relaxed);
-    lab.check(read, "the signal is read from the signalfd, and no handler has run");
+    lab.check(read, "the signal is read from the signalfd, without a handler running");
     signal.thread_unblock()?;
     Ok(outcome != Ok(0))
 }

@@ -1,4 +1,4 @@
-//! A thousand wakes for a loop that is busy, and the wake for which the pipe has no room.
+//! A thousand wakes of a busy loop, and the wake for which the pipe has no room.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -13,19 +13,22 @@ use nix::unistd::{read, write};
 const WAKES: usize = 1000;
 
 const QUESTION: Question = Question {
-    question: "A loop is busy. Meanwhile other threads wake it a thousand times: each writes a byte into its \
-               pipe. Whenever epoll_wait reports the pipe, the loop reads all that is in it. How often is it \
-               reported? And how often would an eventfd be?",
+    question: "While a loop is busy, another thread wakes it a thousand times, each time with a byte in a \
+               pipe. Then the loop calls epoll_wait, and reads all that is there, until nothing is reported. \
+               How many reports does it get? And how many if the waker is an eventfd?",
     choices: &[
-        Choice::new("A thousand times each: every write is an event."),
-        Choice::new("Once each."),
-        Choice::new("The pipe a thousand times; the eventfd once, since it adds up."),
-        Choice::new("The pipe never: it is full long before, and its writers wait for the loop."),
+        Choice::new("A thousand each: every write is an event.")
+            .because("The first read took all thousand bytes, and then there was nothing to report."),
+        Choice::new("One each."),
+        Choice::new("A thousand from the pipe; one from the eventfd, because it adds up.")
+            .because("The pipe was reported once as well: one read took all its bytes."),
+        Choice::new("None from the pipe: it is full long before, and its writers wait for the loop.")
+            .because("The pipe took every byte, and it was reported once."),
     ],
     book: 1,
-    shows: "Being ready is a state, not a count: there is something to read, or there is not. So a wake \
-            needs no room. Where the pipe is full the byte cannot be written, and the loop is going to wake \
-            up all the same.",
+    shows: "Readiness is a state and not a count: there is something to read, or there is not. So a wake \
+            needs no room of its own. If the pipe is full, the byte cannot be written, but the loop is going \
+            to wake up anyway.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
             (1, 1) => Ok(1),
             (WAKES, 1) => Ok(2),
             (0, _) => Ok(3),
-            other => Err(format!("pipe and eventfd were reported so often: {other:?}").into()),
+            other => Err(format!("none of the choices: {other:?}").into()),
         }
     })
 }
@@ -55,7 +58,7 @@ struct Seen {
     bytes: usize,
 }
 
-/// Wake the loop from a thread while it does not look; then look, until there is nothing to see.
+/// Wake the loop from a thread while it is busy; then call epoll_wait until it reports nothing.
 fn busy(lab: &Lab, what: &str, reader: &OwnedFd, writer: &OwnedFd, wake: &[u8]) -> Result<Seen> {
     let epoll = watch(reader)?;
     let kind = if wake.len() == 1 { "pipe" } else { "eventfd" };
@@ -81,7 +84,7 @@ fn busy(lab: &Lab, what: &str, reader: &OwnedFd, writer: &OwnedFd, wake: &[u8]) 
     })
 }
 
-/// Wake a loop that does not look, until the pipe takes no more.
+/// Wake a busy loop until the pipe is full.
 fn full(lab: &Lab, reader: &OwnedFd, writer: &OwnedFd) -> Result {
     let epoll = watch(reader)?;
     let mut taken = 0;
@@ -98,10 +101,7 @@ fn full(lab: &Lab, reader: &OwnedFd, writer: &OwnedFd) -> Result {
         if ready { "ready" } else { "nothing" },
         drain(reader)?
     ));
-    lab.check(
-        error == Errno::EAGAIN && ready,
-        "a wake for which there is no room is not lost: the loop wakes",
-    );
+    lab.check(error == Errno::EAGAIN && ready, "a wake that finds the pipe full is not lost: the loop wakes");
     Ok(())
 }
 
@@ -115,7 +115,7 @@ fn is_reported(epoll: &Epoll) -> Result<bool> {
     Ok(epoll.wait(&mut [EpollEvent::empty(); 8], 100_u8)? > 0)
 }
 
-/// Read until there is nothing left. How many bytes were there?
+/// Read until nothing is left. Gives how many bytes there were.
 fn drain(reader: impl AsFd) -> Result<usize> {
     let mut bytes = 0;
     loop {

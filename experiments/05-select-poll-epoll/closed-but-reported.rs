@@ -1,4 +1,4 @@
-//! A descriptor that is closed while a duplicate of it lives: epoll goes on reporting it.
+//! A descriptor that is closed while a duplicate of it is open: epoll goes on reporting it.
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -9,27 +9,29 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::unistd::{dup2_raw, read, write};
 
-/// How often the loop comes round before it has seen enough.
+/// How many times the loop waits.
 const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
-    question: "A loop watches descriptor 4, the read end of a pipe. Somewhere in the program there is a \
-               duplicate of it, descriptor 6. The loop closes 4 and is done with it. Then a byte is written \
-               into the pipe. What does epoll_wait report?",
+    question: "A loop watches descriptor 4, the read end of a pipe, of which the program also has a \
+               duplicate, descriptor 6. The loop closes 4 without removing it from the epoll. Then a byte is \
+               written into the pipe. What does epoll_wait report?",
     choices: &[
-        Choice::new("Nothing: what is closed is taken out of every epoll."),
-        Choice::new("Descriptor 6, under which the pipe can still be read."),
-        Choice::new("Descriptor 4, once; then the kernel notices that it is closed."),
+        Choice::new("Nothing: closing a descriptor removes it from every epoll.")
+            .because("The entry stays until the last duplicate is closed: 4 was reported at every wait."),
+        Choice::new("Descriptor 6, through which the pipe can still be read.")
+            .because("Each event carries the data that the loop registered: the number 4."),
+        Choice::new("Descriptor 4, once; then the kernel notices that it is closed.")
+            .because("A hundred waits reported it a hundred times: the open file description is not closed."),
         Choice::new(
-            "Descriptor 4, at every wait from now on; and 4 cannot be taken out, because it is \
-                     closed.",
+            "Descriptor 4, at every wait from now on; and 4 cannot be removed, because it is closed.",
         ),
     ],
     book: 3,
-    shows: "epoll watches open file descriptions. The number is there to find the entry again, and is no \
-            promise that it is open. The entry goes with the last descriptor of its description, and until \
-            then only the same number for the same description can take it out. So take it out before you \
-            close.",
+    shows: "epoll watches open file descriptions. The number only serves to find the entry again; it does \
+            not have to be open. The entry is removed with the last descriptor of its description, and until \
+            then only the same number for the same description removes it. So remove a descriptor before you \
+            close it.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -45,7 +47,7 @@ fn main() -> ExitCode {
         }
         let last = named.last().map_or("nothing".to_owned(), u64::to_string);
         lab.note(format!("write a byte; {TURNS} waits: {} reports, of {last}", named.len()));
-        let by_old = take_out(&epoll, number);
+        let by_old = remove(&epoll, number);
         let by_new = epoll.delete(&duplicate);
         lab.note(format!(
             "EPOLL_CTL_DEL of {number}: {}; of {}: {}",
@@ -53,9 +55,12 @@ fn main() -> ExitCode {
             duplicate.as_raw_fd(),
             done(by_new)
         ));
-        lab.check(by_old == Err(Errno::EBADF), "the entry cannot be taken out by its old number: EBADF");
-        lab.check(by_new == Err(Errno::ENOENT), "nor by the duplicate's: ENOENT, it is another number");
-        lab.check(listed(&epoll)? == [number], "it is listed still, in /proc/self/fdinfo of the epoll");
+        lab.check(by_old == Err(Errno::EBADF), "the entry cannot be removed by its old number: EBADF");
+        lab.check(
+            by_new == Err(Errno::ENOENT),
+            "nor by the duplicate's: ENOENT, because that is another number",
+        );
+        lab.check(listed(&epoll)? == [number], "it is still listed, in /proc/self/fdinfo of the epoll");
         reused(lab, &epoll, number, &duplicate)?;
         ended(lab)?;
         let (old, new) = (number as u64, duplicate.as_raw_fd() as u64);
@@ -69,7 +74,8 @@ fn main() -> ExitCode {
     })
 }
 
-/// A pipe whose read end is watched, duplicated and closed: the epoll, the number that is closed, what is left.
+/// A pipe whose read end is watched, duplicated and closed. Gives the epoll, the closed number, the write end and the
+/// duplicate.
 fn closed(lab: &Lab) -> Result<(Epoll, RawFd, OwnedFd, OwnedFd)> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
@@ -82,7 +88,7 @@ fn closed(lab: &Lab) -> Result<(Epoll, RawFd, OwnedFd, OwnedFd)> {
     Ok((epoll, number, writer, duplicate))
 }
 
-/// The number is given to something else.
+/// Reuse the closed number for another pipe, and then for the old one.
 fn reused(lab: &Lab, epoll: &Epoll, number: RawFd, duplicate: &OwnedFd) -> Result {
     let (other, _writer) = lab.nonblocking_pipe(4096)?;
     let same = other.as_raw_fd() == number;
@@ -92,12 +98,12 @@ fn reused(lab: &Lab, epoll: &Epoll, number: RawFd, duplicate: &OwnedFd) -> Resul
     lab.note(format!("a wait: a report of {}; read: {}", named.unwrap_or_default(), said(empty)));
     lab.check(
         same && named == Some(number as u64) && empty == Err(Errno::EAGAIN),
-        "after that the events name the new pipe, and there is nothing in it",
+        "then the events name the new pipe, which is empty",
     );
     let by_number = epoll.delete(&other);
-    lab.check(by_number == Err(Errno::ENOENT), "the new pipe cannot be taken out either: ENOENT");
+    lab.check(by_number == Err(Errno::ENOENT), "the new pipe cannot be removed either: ENOENT");
     drop(other);
-    // SAFETY: the number is free since the line above, and this process has one thread: nobody else can have it.
+    // SAFETY: the number is free since the line above, and this process has one thread, so nothing else can have taken it.
     let again = unsafe { dup2_raw(duplicate, number) }?;
     let by_both = epoll.delete(&again);
     let silent = wait(epoll)?.is_none();
@@ -108,12 +114,12 @@ fn reused(lab: &Lab, epoll: &Epoll, number: RawFd, duplicate: &OwnedFd) -> Resul
     ));
     lab.check(
         by_both == Ok(()) && silent,
-        "with the old pipe back under its number the entry can be taken out",
+        "with the old pipe under its number again, the entry can be removed",
     );
     Ok(())
 }
 
-/// Two ways in which there is nothing to report.
+/// Two cases in which epoll reports nothing: the last duplicate is closed, and the entry is removed before the close.
 fn ended(lab: &Lab) -> Result {
     let (epoll, _, writer, duplicate) = closed(lab)?;
     write(&writer, b"x")?;
@@ -122,14 +128,14 @@ fn ended(lab: &Lab) -> Result {
     let after = wait(&epoll)?.is_some();
     let seen = if after { "a report" } else { "nothing" };
     lab.note(format!("a byte in it; close the duplicate too, and wait: {seen}"));
-    lab.check(before && !after, "with the last descriptor of the pipe's end the entry is gone");
+    lab.check(before && !after, "with the last descriptor of the read end, the entry is gone");
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     epoll.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
     let _duplicate = reader.try_clone()?;
     epoll.delete(&reader)?;
     drop(reader);
     write(&writer, b"x")?;
-    lab.check(wait(&epoll)?.is_none(), "EPOLL_CTL_DEL before close: no report, whoever has a duplicate");
+    lab.check(wait(&epoll)?.is_none(), "EPOLL_CTL_DEL before close: no report, in spite of a duplicate");
     Ok(())
 }
 
@@ -139,8 +145,8 @@ fn wait(epoll: &Epoll) -> Result<Option<u64>> {
     Ok((epoll.wait(&mut event, 0_u8)? > 0).then(|| event[0].data()))
 }
 
-fn take_out(epoll: &Epoll, number: RawFd) -> nix::Result<()> {
-    // SAFETY: borrowed for this one call, which says EBADF if the number is not open; nothing is read or written.
+fn remove(epoll: &Epoll, number: RawFd) -> nix::Result<()> {
+    // SAFETY: borrowed for this one call, which fails with EBADF if the number is not open, and reads or writes nothing.
     epoll.delete(unsafe { BorrowedFd::borrow_raw(number) })
 }
 

@@ -1,4 +1,4 @@
-//! What epoll reports without being asked, and what its words mean.
+//! What epoll reports without a registration, and what its events mean.
 
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,23 +16,25 @@ const RDHUP: EpollFlags = EpollFlags::EPOLLRDHUP;
 const ERR: EpollFlags = EpollFlags::EPOLLERR;
 const HUP: EpollFlags = EpollFlags::EPOLLHUP;
 
-/// How often the loop comes round before it has seen enough.
+/// How many times the loop waits.
 const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
-    question: "A loop has read enough for now, and does not want to hear of a connection. It leaves it in \
-               the epoll and asks for no events: 0. Then the peer closes its end of the socket pair. What \
-               does epoll_wait report?",
+    question: "A loop leaves a socket of a pair in its epoll, registered for no events: 0. Then the peer \
+               closes its end. What does epoll_wait report?",
     choices: &[
-        Choice::new("Nothing: nothing was asked for."),
-        Choice::new("HUP, once."),
+        Choice::new("Nothing: the loop registered for nothing.")
+            .because("ERR and HUP are reported whatever the loop registered for."),
+        Choice::new("HUP, once.")
+            .because("epoll is level-triggered: a hundred waits reported HUP a hundred times."),
         Choice::new("HUP, at every wait."),
-        Choice::new("IN, at every wait: the end of file can be read."),
+        Choice::new("IN, at every wait: the end of file can be read.")
+            .because("IN is reported only if the loop has registered for it."),
     ],
     book: 2,
-    shows: "You choose between IN and OUT and what else you ask for. ERR and HUP come unasked, at every wait \
-            for as long as it is so. IN: a read would not wait, because there is something, or the end, or \
-            an error. OUT: there is room. Neither says how much.",
+    shows: "A loop registers for IN, OUT and other events. ERR and HUP are always reported, at every wait, \
+            for as long as the condition holds. IN means that a read would not block, because there are \
+            data, end of file or an error. OUT means that there is room. Neither says how much.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
         let seen = unasked(lab)?;
         words(lab)?;
         idle_out(lab)?;
-        lab.note("the other end is closed; asked for nothing, and for IN|OUT|RDHUP:");
+        lab.note("the peer is closed; registered for nothing, and for IN|OUT|RDHUP:");
         pipes(lab)?;
         pairs(lab)?;
         tcp(lab)?;
@@ -58,7 +60,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// What is reported, and in how many of so many waits.
+/// What is reported last, and how many of the waits report something.
 fn spin(epoll: &Epoll) -> Result<(EpollFlags, usize)> {
     let mut seen = (NONE, 0);
     for _ in 0..TURNS {
@@ -73,7 +75,7 @@ fn unasked(lab: &Lab) -> Result<(EpollFlags, usize)> {
     let (ours, theirs) = pair()?;
     let epoll = watch(&ours, NONE)?;
     let before = wait(&epoll)?;
-    lab.note(format!("a socket pair, 0 asked for; a wait: {}", said(before)));
+    lab.note(format!("a socket pair, registered for 0; a wait: {}", said(before)));
     drop(theirs);
     let seen = spin(&epoll)?;
     lab.note(format!("the peer closes; {TURNS} waits: {} reports, {}", seen.1, events(seen.0)));
@@ -84,12 +86,12 @@ fn unasked(lab: &Lab) -> Result<(EpollFlags, usize)> {
     lab.note(format!("EPOLLET: {} reports; EPOLLONESHOT: {}; EPOLL_CTL_DEL: {}", once.1, spent.1, deleted.1));
     lab.check(
         (once.1, spent.1, deleted.1) == (1, 1, 0),
-        "to hear no more of it: take it out, or be told once",
+        "to get no more reports: remove it, or use EPOLLET or EPOLLONESHOT",
     );
     Ok(seen)
 }
 
-/// What IN and OUT say of a pipe of two pages.
+/// What IN and OUT mean for a pipe of two pages.
 fn words(lab: &Lab) -> Result {
     let (reader, writer) = lab.nonblocking_pipe(8192)?;
     let (input, output) = (watch(&reader, IN)?, watch(&writer, OUT)?);
@@ -107,20 +109,20 @@ fn words(lab: &Lab) -> Result {
     drop(writer);
     while read(&reader, &mut [0; 4096])? > 0 {}
     let ended = wait(&input)?;
-    lab.note(format!("the pipe at its end: reader {}, a read gives 0", said(ended)));
-    lab.check(ended == Some(HUP), "a pipe at its end says HUP, and not IN");
+    lab.note(format!("the pipe at end of file: reader {}, a read gives 0", said(ended)));
+    lab.check(ended == Some(HUP), "at end of file a pipe reports HUP without IN");
     Ok(())
 }
 
-/// A loop that asks for OUT and has nothing to write.
+/// A loop that is registered for OUT and has nothing to write.
 fn idle_out(lab: &Lab) -> Result {
     let (ours, _theirs) = pair()?;
     let idle = spin(&watch(&ours, IN)?)?;
     let spinning = spin(&watch(&ours, IN | OUT)?)?;
-    lab.note(format!("idle, {TURNS} waits: asked for IN {} reports, for IN|OUT {}", idle.1, spinning.1));
+    lab.note(format!("idle, {TURNS} waits: registered for IN {} reports, for IN|OUT {}", idle.1, spinning.1));
     lab.check(
         idle.1 == 0 && spinning == (OUT, TURNS),
-        "OUT is nearly always so: asked for while idle, it spins",
+        "OUT nearly always holds: registered for it while idle, a loop spins",
     );
     Ok(())
 }
@@ -138,7 +140,7 @@ fn pipes(lab: &Lab) -> Result {
     let broken = table(lab, "pipe, writer", &writer)?;
     lab.check(
         ended == (HUP, HUP) && with_data == (HUP, IN | HUP) && broken == (ERR, OUT | ERR),
-        "pipe: the reader is told HUP, with IN only for data; the writer ERR",
+        "pipe: the reader gets HUP, with IN only for data; the writer gets ERR",
     );
     Ok(())
 }
@@ -150,11 +152,11 @@ fn pairs(lab: &Lab) -> Result {
     let (ours, theirs) = pair()?;
     write(&ours, b"unread")?;
     drop(theirs);
-    let unread = table(lab, "socket pair, ours unread there", &ours)?;
+    let unread = table(lab, "socket pair, it had unread bytes", &ours)?;
     let all = IN | OUT | RDHUP | HUP;
     lab.check(
         closed == (HUP, all) && unread == (ERR | HUP, all | ERR),
-        "socket pair: HUP with everything else; ERR if it closed on unread bytes",
+        "socket pair: HUP with everything else; ERR if the peer closed with unread bytes",
     );
     Ok(())
 }
@@ -165,7 +167,7 @@ fn tcp(lab: &Lab) -> Result {
     let client = lab.connect(port)?;
     let (server, _) = listener.accept()?;
     drop(server);
-    // Its end of file is on the way; it is there when there is something to read.
+    // Its end of file is on the way, and has arrived once there is something to read.
     arrived(&client, IN)?;
     let half = table(lab, "TCP", &client)?;
     client.shutdown(Shutdown::Write)?;
@@ -177,11 +179,11 @@ fn tcp(lab: &Lab) -> Result {
     let reset = table(lab, "TCP, reset", &client)?;
     let unconnected = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     let fresh = table(lab, "TCP, not connected yet", &unconnected)?;
-    lab.check(fresh == (HUP, OUT | HUP), "a TCP socket before it is connected says HUP too");
+    lab.check(fresh == (HUP, OUT | HUP), "a TCP socket reports HUP before it is connected, too");
     let all = IN | OUT | RDHUP;
     lab.check(
         half == (NONE, all) && both == (HUP, all | HUP) && reset == (ERR | HUP, all | ERR | HUP),
-        "TCP: a peer that closes is IN and RDHUP; HUP comes when both sides are done",
+        "TCP: a peer that closes causes IN and RDHUP; HUP comes when both sides are done",
     );
     Ok(())
 }
@@ -192,7 +194,7 @@ fn arrived(fd: impl AsFd, what: EpollFlags) -> Result {
     if count == 0 { Err("what a peer has sent does not arrive".into()) } else { Ok(()) }
 }
 
-/// One row: what comes unasked, and what comes to somebody who asks for all.
+/// One row: what is reported without a registration, and what with IN|OUT|RDHUP.
 fn table(lab: &Lab, name: &str, fd: impl AsFd) -> Result<(EpollFlags, EpollFlags)> {
     let unasked = wait(&watch(&fd, NONE)?)?.unwrap_or(NONE);
     let asked = wait(&watch(&fd, IN | OUT | RDHUP)?)?.unwrap_or(NONE);

@@ -1,4 +1,4 @@
-//! One pipe in three epolls: what each of them reports, and how often.
+//! One pipe in three epolls: what each of them reports, and how many times.
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -17,21 +17,24 @@ const WAYS: [(&str, EpollFlags); 3] =
 
 const QUESTION: Question = Question {
     question: "A pipe is watched by three epolls: level-triggered, edge-triggered, and with EPOLLONESHOT. A \
-               byte comes, all three report it, and nobody reads it. Now a second byte comes. Which of them \
+               byte comes, all three report it, and it is not read. Then a second byte comes. Which of them \
                report the pipe again?",
     choices: &[
-        Choice::new("All three: something has come."),
+        Choice::new("All three: something has come.")
+            .because("A oneshot entry is disabled after its first report, until it is armed again."),
         Choice::new(
-            "The level-triggered one alone: the pipe was ready before and is ready still, which is \
-                     no edge.",
-        ),
+            "The level-triggered one alone: the pipe was ready before and still is, which is no \
+                     edge.",
+        )
+        .because("For edge-triggered epoll each write is an edge: it reported the second one too."),
         Choice::new("The level-triggered and the edge-triggered one."),
-        Choice::new("The edge-triggered one alone: nobody else asked to be told of what is new."),
+        Choice::new("The edge-triggered one alone: the others do not report what is new.")
+            .because("The level-triggered one reports the pipe at every wait, as long as it is readable."),
     ],
     book: 2,
-    shows: "Level-triggered says what is, at every wait. Edge-triggered says that something has come, once \
-            each time; what you leave there is not mentioned again. Oneshot says one thing, and then nothing \
-            at all, not even that the writer is gone, until you arm it again.",
+    shows: "Level-triggered epoll reports a state, at every wait. Edge-triggered epoll reports a change, \
+            once each time; it does not report again what you leave unread. With EPOLLONESHOT there is one \
+            report, and then none until you arm it again, even when the writer has closed.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -45,26 +48,28 @@ fn main() -> ExitCode {
         let first = trio.turns(lab, "write a byte")?;
         lab.check(
             first == [TURNS, 1, 1],
-            "a byte that stays: level says so each time, edge and oneshot once",
+            "an unread byte: level reports it at each wait, edge and oneshot once",
         );
         write(&writer, b"b")?;
         let second = trio.turns(lab, "write a second one")?;
         let by_counter = eventfd(lab)?;
         if second[1] == 0 && by_counter == 2 && old_pipes()? {
-            return Err(cannot_ask("a pipe tells of a write into what is not empty since Linux 5.14"));
+            return Err(cannot_ask(
+                "edge-triggered epoll reports a write into a pipe that is not empty since Linux 5.14",
+            ));
         }
-        lab.check(by_counter == 2, "edge: each write is news, for an eventfd too");
+        lab.check(by_counter == 2, "edge: each write is reported, to an eventfd as well");
         read(&reader, &mut [0])?;
         let after_read = trio.turns(lab, "read one of the two")?;
-        lab.check(after_read == [TURNS, 0, 0], "what is left in the pipe is news to nobody");
+        lab.check(after_read == [TURNS, 0, 0], "edge and oneshot do not report what is left in the pipe");
         for (i, (_, how)) in WAYS.iter().enumerate() {
             trio.0[i].modify(&reader, &mut EpollEvent::new(EpollFlags::EPOLLIN | *how, 0))?;
         }
         let armed = trio.turns(lab, "EPOLL_CTL_MOD, same flags")?;
-        lab.check(armed == [TURNS, 1, 1], "MOD arms oneshot again; it makes edge look again too");
+        lab.check(armed == [TURNS, 1, 1], "MOD arms oneshot again, and lets edge report what is there");
         drop(writer);
         let closed = trio.turns(lab, "close the write end")?;
-        lab.check(closed == [TURNS, 1, 0], "a spent oneshot does not even report that the writer is gone");
+        lab.check(closed == [TURNS, 1, 0], "a spent oneshot does not even report that the writer has closed");
         drained(lab)?;
         match second.map(|reports| reports > 0) {
             [true, true, true] => Ok(0),
@@ -85,7 +90,7 @@ impl Trio {
         Ok(Self([level?, edge?, oneshot?]))
     }
 
-    /// In how many of so many waits does each of them report the pipe?
+    /// Gives how many of the waits report the pipe, for each of them.
     fn turns(&self, lab: &Lab, step: &str) -> Result<[usize; 3]> {
         let mut reports = [0; 3];
         let mut seen = EpollFlags::empty();
@@ -114,7 +119,7 @@ fn reported(epoll: &Epoll) -> Result<Option<EpollFlags>> {
     Ok((epoll.wait(&mut event, 0_u8)? > 0).then(|| event[0].events()))
 }
 
-/// Two writes to an eventfd that nobody reads, edge-triggered: how many reports?
+/// Two writes to an eventfd that is not read, edge-triggered. Gives the number of reports.
 fn eventfd(lab: &Lab) -> Result<usize> {
     let counter = OwnedFd::from(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
     let edge = watch(&counter, EpollFlags::EPOLLET)?;
@@ -147,10 +152,10 @@ fn drained(lab: &Lab) -> Result {
         lab.note(format!("edge, 10 bytes, {name}: {taken} bytes in {calls} calls, then nothing"));
         left.push((10 - taken, calls));
     }
-    lab.check(left[0].0 == 6, "edge, one read for each report: 6 bytes stay, and the loop sleeps on them");
+    lab.check(left[0].0 == 6, "edge, one read for each report: 6 bytes stay, and the loop sleeps");
     lab.check(
         left[1..] == [(0, 4), (0, 3)],
-        "until EAGAIN takes all; a read that comes back short says it sooner",
+        "reading until EAGAIN takes all; stopping at a short read saves a call",
     );
     Ok(())
 }
@@ -163,7 +168,7 @@ enum Until {
 }
 
 impl Until {
-    /// How many bytes, in how many calls?
+    /// Read. Gives how many bytes, in how many calls.
     fn read(&self, reader: &OwnedFd) -> Result<(usize, usize)> {
         let (mut bytes, mut calls) = (0, 0);
         loop {

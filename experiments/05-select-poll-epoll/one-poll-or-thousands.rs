@@ -1,4 +1,4 @@
-//! A deadline that is no whole number of milliseconds, and the timeout that is made of it.
+//! A deadline between two whole milliseconds, and the timeout that a loop makes of it.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::ExitCode;
@@ -13,28 +13,31 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 const DEADLINE: Duration = Duration::from_micros(4900);
-/// One just after a whole millisecond: rounding up makes most of it.
+/// A deadline just after a whole millisecond, which rounding up moves the most.
 const EARLY: Duration = Duration::from_micros(4100);
-/// How often something is tried that comes out the same each time.
+/// How often to try what gives the same result each time.
 const ATTEMPTS: usize = 10;
-/// How often something is tried that others can spoil: who is kept from the processor until the deadline is past has
+/// How often to try what other processes can disturb: a process that gets no processor until the deadline is past has
 /// nothing left to wait for.
 const PATIENCE: usize = 200;
 
 const QUESTION: Question = Question {
-    question: "Nothing happens in a loop but a timer, which is due in 4.9 ms. epoll_wait takes a timeout in \
-               whole milliseconds, so the loop waits for 4, then for what is left, and so on until the timer \
-               is due. How often does it call epoll_wait?",
+    question: "The only timer of a loop is due in 4.9 ms. epoll_wait takes a timeout in whole milliseconds, \
+               so the loop waits for 4 ms, then for the rest rounded down, and so on until the timer is due. \
+               How often does it call epoll_wait?",
     choices: &[
-        Choice::new("Once: the kernel sleeps a little longer than it is told in any case."),
-        Choice::new("Twice: 4 ms, and then the rest."),
-        Choice::new("Five times: four of them for 4 ms in all, and one for the rest."),
+        Choice::new("Once: the kernel sleeps a little longer than the timeout in any case.")
+            .because("The kernel overslept by far less than the 0.9 ms that were left."),
+        Choice::new("Twice: 4 ms, and then the rest.")
+            .because("The rest, 0.9 ms, is rounded down to 0, and a wait of 0 returns at once."),
+        Choice::new("Five times: four of them for 4 ms in all, and one for the rest.")
+            .because("The first wait took 4 ms, and each wait after it had a timeout of 0."),
         Choice::new("Hundreds or thousands of times."),
     ],
     book: 3,
-    shows: "What is left after 4 ms is 0.9 ms, and the whole milliseconds of that are 0: the wait returns at \
-            once, and so does the next. Rounded up, the loop waits once, and is up to a millisecond late. \
-            epoll_pwait2 takes nanoseconds: once, and nearly on time.",
+    shows: "After 4 ms, 0.9 ms are left, which is a timeout of 0 in whole milliseconds: the wait returns at \
+            once, and so do the next ones. Rounding up, the loop waits once and is up to a millisecond late. \
+            epoll_pwait2 takes nanoseconds: the loop waits once and is nearly on time.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -43,11 +46,11 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let cut = polls(&epoll, DEADLINE, cut_off, PATIENCE, |seen| seen.most > 5)?;
-        lab.note(format!("due in 4.9 ms, the rest cut off: {} waits", vary("waits", cut.most)));
+        lab.note(format!("due in 4.9 ms, rounded down: {} waits", vary("waits", cut.most)));
         for (name, wait) in [("rounded up", rounded_up as Wait), ("epoll_pwait2", exact)] {
             let seen = polls(&epoll, DEADLINE, wait, ATTEMPTS, |_| false)?;
-            lab.note(format!("{name}: {} wait, {} times of {ATTEMPTS}", seen.most, seen.once));
-            lab.check(seen.once == ATTEMPTS, format!("{name}: it waits once, every time"));
+            lab.note(format!("{name}: {} wait, in {} of {ATTEMPTS} attempts", seen.most, seen.once));
+            lab.check(seen.once == ATTEMPTS, format!("{name}: the loop waits once, every time"));
         }
         lateness(lab, &epoll)?;
         special(lab)?;
@@ -61,20 +64,20 @@ fn main() -> ExitCode {
     })
 }
 
-/// What several attempts had in common.
+/// What several attempts came to.
 struct Seen {
     /// The most waits that one of them took.
     most: usize,
     /// How many took one wait.
     once: usize,
-    /// By how much they missed the deadline, at the least.
+    /// By how much the best of them missed the deadline.
     late: Duration,
 }
 
-/// One wait of a loop that has so much time left.
+/// One wait of a loop that has this much time left.
 type Wait = fn(&Epoll, Duration) -> Result;
 
-/// Wait for a deadline, again and again, until `enough` is seen.
+/// Wait for a deadline, again and again, until `enough` holds.
 fn polls(
     epoll: &Epoll,
     due: Duration,
@@ -117,14 +120,14 @@ fn exact(epoll: &Epoll, left: Duration) -> Result {
     let timeout = [i64::try_from(left.as_secs())?, i64::from(left.subsec_nanos())];
     let mut event = epoll_event { events: 0, u64: 0 };
     let (fd, room, no_mask) = (epoll.0.as_fd().as_raw_fd(), 1_i32, ptr::null::<sigset_t>());
-    // SAFETY: there is room for the one event that is asked for, the kernel's timespec is two numbers of 64 bits, and
+    // SAFETY: there is room for one event, as the call is told, the kernel's timespec is two numbers of 64 bits, and
     // both outlive the call. Without a signal mask its size is not looked at.
     let answer =
         unsafe { syscall(SYS_epoll_pwait2, fd, &raw mut event, room, &raw const timeout, no_mask, 0_usize) };
     match Errno::result(answer) {
         // A sandbox that does not know a call yet may say either.
         Err(error @ (Errno::ENOSYS | Errno::EPERM)) => {
-            Err(cannot_ask(format!("there is no epoll_pwait2 here, which came with Linux 5.11: {error}")))
+            Err(cannot_ask(format!("epoll_pwait2, which came with Linux 5.11, does not work here: {error}")))
         }
         other => {
             other?;
@@ -133,18 +136,18 @@ fn exact(epoll: &Epoll, left: Duration) -> Result {
     }
 }
 
-/// By how much a deadline of 4.1 ms is missed.
+/// Show by how much a deadline of 4.1 ms is missed.
 fn lateness(lab: &Lab, epoll: &Epoll) -> Result {
     let most = Duration::from_micros(900);
     let up = polls(epoll, EARLY, rounded_up, ATTEMPTS, |_| false)?.late;
     let fine = polls(epoll, EARLY, exact, PATIENCE, |seen| seen.late < most / 2)?.late;
     let [by, fine_by] = [up, fine].map(|late| vary("µs", late.as_micros()));
-    lab.note(format!("due in 4.1 ms; at the least late: rounded up {by}, epoll_pwait2 {fine_by} µs"));
-    lab.check(up >= most && fine < most, "rounded up, 4.1 ms are 5 every time; epoll_pwait2 is nearer");
+    lab.note(format!("due in 4.1 ms; least delay: rounded up {by} µs, epoll_pwait2 {fine_by} µs"));
+    lab.check(up >= most && fine < most, "rounded up, 4.1 ms become 5 ms every time; epoll_pwait2 is nearer");
     Ok(())
 }
 
-/// The timeouts 0, 5 and -1.
+/// Show what the timeouts 0, 5 and -1 mean.
 fn special(lab: &Lab) -> Result {
     let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -153,12 +156,12 @@ fn special(lab: &Lab) -> Result {
     let start = Instant::now();
     let (none, five) = (wait(EpollTimeout::ZERO)?, wait(5_u8.into())?);
     let elapsed = start.elapsed();
-    lab.note(format!("nothing is to come; timeouts 0 and 5: {none} and {five} events"));
+    lab.note(format!("nothing happens; timeouts 0 and 5: {none} and {five} events"));
     let milliseconds = elapsed >= Duration::from_millis(5) && elapsed < Duration::from_secs(4);
-    lab.check((none, five) == (0, 0) && milliseconds, "0 returns at once; 5 are milliseconds");
+    lab.check((none, five) == (0, 0) && milliseconds, "timeout 0 returns at once; 5 means milliseconds");
     timer.set(Expiration::OneShot(TimeSpec::from_duration(DEADLINE)), TimerSetTimeFlags::empty())?;
-    let for_ever = wait(EpollTimeout::NONE)?;
-    lab.note(format!("a timerfd is set; timeout -1: {for_ever} event"));
-    lab.check(for_ever == 1, "-1 waits for an event, however long");
+    let forever = wait(EpollTimeout::NONE)?;
+    lab.note(format!("a timerfd is set; timeout -1: {forever} event"));
+    lab.check(forever == 1, "timeout -1 waits for an event, however long");
     Ok(())
 }

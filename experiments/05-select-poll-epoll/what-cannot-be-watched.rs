@@ -1,4 +1,4 @@
-//! What epoll takes, and what it refuses.
+//! Which descriptors epoll watches, and which it refuses.
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
@@ -15,22 +15,24 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::write;
 
 const QUESTION: Question = Question {
-    question: "A program reads its standard input in a loop, with epoll. Today somebody starts it with the \
-               input from a file, tomorrow with /dev/null. Can these two be watched? And can an epoll watch \
-               another epoll?",
+    question: "A loop watches its standard input with epoll. Can epoll watch it when the program is started \
+               with a file as input, or with /dev/null? And can an epoll watch another epoll?",
     choices: &[
-        Choice::new("All three: whatever has a number can be watched, and a file is always ready."),
+        Choice::new("All three: every descriptor can be watched, and a file is always ready.")
+            .because("epoll_ctl refused both the file and /dev/null with EPERM."),
         Choice::new(
             "The file and /dev/null, which are always ready; an epoll cannot be watched, or there \
                      would be no end.",
-        ),
+        )
+        .because("It is the other way round: an epoll is refused only in a circle or too deep."),
         Choice::new("The epoll alone; epoll_ctl refuses the file and /dev/null."),
-        Choice::new("None: epoll is for sockets and pipes."),
+        Choice::new("None: epoll is for sockets and pipes.")
+            .because("An epoll can be watched: it is ready when it has something to report."),
     ],
     book: 2,
-    shows: "What can be watched is what can say when it becomes ready. A file on a disk cannot, so epoll \
-            refuses it, and poll and select call it ready always, which is not to say that a read takes no \
-            time. An epoll can say it: it is ready when it has something to report.",
+    shows: "epoll can watch whatever can notify it when it becomes ready. A file on a disk cannot, so epoll \
+            refuses it, and poll and select report it as ready always, although a read may take time. An \
+            epoll can: it is ready when it has something to report.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -48,18 +50,18 @@ fn main() -> ExitCode {
             [&regular, &directory, &null]
                 .iter()
                 .all(|seen| seen.poll == (true, true) && seen.select == (true, true)),
-            "poll and select take it, and call it ready for both",
+            "poll and select accept it, and report it as readable and writable",
         );
         let mounts = File::open("/proc/self/mounts")?;
         let is_regular = SFlag::from_bits_truncate(fstat(&mounts)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
         let seen = row(lab, "/proc/self/mounts", &mounts)?;
         lab.check(
             is_regular && seen.epoll.is_ok(),
-            "it is not a matter of type: of regular files too, one that has news can be watched",
+            "the type does not decide: a regular file that can notify epoll can be watched",
         );
         let counter = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
         let idle = row(lab, "an eventfd that holds 0", &counter)?;
-        lab.check(idle.poll == (false, true), "an eventfd has room, and nothing to read");
+        lab.check(idle.poll == (false, true), "an eventfd that holds 0 is writable and not readable");
         let levels = nested(lab)?;
         match (regular.epoll.is_ok(), null.epoll.is_ok(), levels > 1) {
             (true, true, true) => Ok(0),
@@ -71,7 +73,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// What each of the three says of a descriptor: readable, and writable.
+/// What each of the three reports of a descriptor: readable, and writable.
 struct Seen {
     epoll: nix::Result<EpollFlags>,
     poll: (bool, bool),
@@ -113,7 +115,7 @@ fn said(answer: (bool, bool)) -> &'static str {
     }
 }
 
-/// How many epolls can watch one another in a row, the innermost an eventfd.
+/// Let epolls watch one another in a row, the innermost an eventfd. Gives how many are possible.
 fn nested(lab: &Lab) -> Result<usize> {
     let mut row = vec![epoll()?];
     let refused = loop {
@@ -137,10 +139,10 @@ fn nested(lab: &Lab) -> Result<usize> {
     lab.check((before, after) == (0, 1), "an epoll is ready when it has something to report");
     let cycle = innermost.add(&outermost.0, readable());
     let itself = innermost.add(&innermost.0, readable());
-    lab.note(format!("the innermost is to watch the outermost: {}; itself: {}", done(cycle), done(itself)));
+    lab.note(format!("let the innermost watch the outermost: {}; itself: {}", done(cycle), done(itself)));
     lab.check(
         row.len() == 5 && refused == Errno::ELOOP && cycle == Err(Errno::ELOOP),
-        "five levels, and no circle: ELOOP",
+        "five levels at most, and no circle: ELOOP",
     );
     lab.check(itself == Err(Errno::EINVAL), "an epoll cannot watch itself: EINVAL");
     Ok(row.len())

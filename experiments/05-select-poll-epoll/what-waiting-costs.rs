@@ -16,30 +16,33 @@ use nix::unistd::{read, write};
 
 const FEW: usize = 10;
 const MANY: usize = 1000;
-/// What takes that many times as long has grown: 20 to 40 are usual, as the way into the kernel differs by machine.
+/// A call that takes this many times as long has grown. 20 to 40 are usual: the cost of a system call differs by machine.
 const GROWS: f64 = 5.0;
-/// How many are watched in the drawing. select has no place for a number from 1024 on.
+/// How many are watched in the drawing. A select set has no bit for a number from 1024 on.
 const SIZES: [usize; 7] = [10, 30, 100, 300, 1000, 3000, 9000];
 /// How many of a thousand are ready in the other one.
 const READY: [usize; 7] = [1, 3, 10, 30, 100, 300, 1000];
-/// What else a process has open while this is asked.
+/// How many other descriptors this process has open meanwhile.
 const OTHERS: usize = 16;
 
 const QUESTION: Question = Question {
-    question: "A loop watches ten connections, and asks select, poll or epoll which are ready: one is. Then \
-               it watches a thousand, and again one is ready. With which of the three does the question take \
-               about as long as before?",
+    question: "One of ten connections is ready, and a loop calls select, poll or epoll_wait to learn which. \
+               Then it watches a thousand connections, one of them ready. Which of the three takes about as \
+               long as before?",
     choices: &[
-        Choice::new("With all three: the kernel knows which one is ready."),
-        Choice::new("With epoll alone."),
-        Choice::new("With poll and epoll: select is the old one."),
-        Choice::new("With none of them: a thousand connections have to be looked at, whoever asks."),
+        Choice::new("All three: the kernel knows which one is ready.")
+            .because("select and poll go through the whole list, which is a hundred times as long."),
+        Choice::new("epoll alone."),
+        Choice::new("poll and epoll: select is the old one.")
+            .because("poll goes through its list as well: it took more than five times as long."),
+        Choice::new("None of them: a thousand connections have to be looked at in any case.")
+            .because("epoll looks only at what has become ready: one connection."),
     ],
     book: 1,
-    shows: "All three sleep until something happens; none of them looks every so often. What differs is one \
-            call. select and poll are told with each call what to watch, and go through all of it. epoll was \
-            told before, and is itself told what becomes ready: it goes through that. Where all are ready, \
-            that is no shorter.",
+    shows: "All three sleep until something happens; none of them looks now and then. The difference is in \
+            one call. select and poll get the whole list with each call, and go through all of it. epoll has \
+            the list already, and is notified of what becomes ready: it goes through that. Where all are \
+            ready, that is no shorter.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -56,15 +59,13 @@ fn main() -> ExitCode {
         let all = with_ready(&crowd, MANY)?;
         lab.note(format!("{MANY} of {MANY}: {}", said(&all)));
         if traced()? {
-            return Err(cannot_ask(
-                "somebody traces this process, and that takes longer than any of the calls",
-            ));
+            return Err(cannot_ask("this process is traced, which takes longer than any of the calls"));
         }
         let said = format!("of {MANY}, poll takes more than {GROWS} times as long as epoll");
         lab.check(many[1] > GROWS * many[2], said);
         lab.check(
             all[2] > GROWS * many[2] && all[2] * 4.0 > all[1],
-            "epoll's time grows with those that are ready; with all of them it saves nothing",
+            "epoll's time grows with the number of ready ones; with all ready it saves nothing",
         );
         lab.draw(|| against_watched(crowd, limit))?;
         lab.draw(against_ready)?;
@@ -78,31 +79,29 @@ fn main() -> ExitCode {
     })
 }
 
-/// Have as many descriptors as this process may raise its own limit to, and say how many.
+/// Raise this process's limit of descriptors as far as permitted. Gives the new limit.
 fn raise_limit() -> Result<usize> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let wanted = hard.min((SIZES[SIZES.len() - 1] + 256) as u64);
     if wanted < (MANY + OTHERS) as u64 {
-        return Err(cannot_ask(format!(
-            "this process may have {hard} descriptors, and {MANY} are to be watched"
-        )));
+        return Err(cannot_ask(format!("this process may have {hard} descriptors, too few to watch {MANY}")));
     }
     setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
     Ok(usize::try_from(wanted)?)
 }
 
-/// Is there strace, or a debugger?
+/// Is this process traced, by strace or a debugger?
 fn traced() -> Result<bool> {
     let status = fs::read_to_string("/proc/self/status")?;
     Ok(status.lines().any(|line| line.strip_prefix("TracerPid:").is_some_and(|pid| pid.trim() != "0")))
 }
 
-/// Something that can be watched, and is not ready.
+/// A descriptor that can be watched and is not ready.
 fn idle() -> Result<OwnedFd> {
     Ok(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?.into())
 }
 
-/// With nobody ready, both of the old ones sleep, however many they watch.
+/// Check that poll and select sleep while nothing is ready, however many they watch.
 fn they_sleep(lab: &Lab, crowd: &[OwnedFd]) -> Result {
     let (mut polled, mut set) = (poll_list(crowd), select_set(crowd));
     sleeps(lab, "poll", |ms| poll(&mut polled, ms))?;
@@ -115,7 +114,7 @@ fn sleeps(lab: &Lab, name: &str, wait: impl FnOnce(u8) -> nix::Result<i32>) -> R
     let ready = wait(ms)?;
     let (elapsed, used) = (start.elapsed(), own_time()? - used);
     lab.note(format!("{name} of {MANY}, for {ms} ms: {ready} ready"));
-    lab.check(ready == 0 && used * 4 < elapsed, format!("{name} sleeps when nobody is ready"));
+    lab.check(ready == 0 && used * 4 < elapsed, format!("{name} sleeps while none of them is ready"));
     Ok(())
 }
 
@@ -129,7 +128,7 @@ fn select_set(watched: &[OwnedFd]) -> FdSet<'_> {
     set
 }
 
-/// The time of one select. It writes its answer over what it was told, so each call is given a copy.
+/// The time of one select. It overwrites its sets with the answer, so each call gets a copy.
 fn by_select(watched: &[OwnedFd], ready: usize) -> Result<f64> {
     let set = select_set(watched);
     let highest = watched.iter().map(AsRawFd::as_raw_fd).max().map(|highest| highest + 1);
@@ -154,8 +153,8 @@ fn by_epoll(watched: &[OwnedFd], ready: usize) -> Result<f64> {
     least(ready, || Ok(epoll.wait(&mut events, 0_u8)? == ready))
 }
 
-/// What one call takes, in nanoseconds of this process's own time, since others may have the core meanwhile: the least
-/// of several, which nothing came in between. The fewer calls, the more `work` each of them has.
+/// The time of one call in nanoseconds of this process's own time, because other processes may use the core meanwhile:
+/// the least of several. The more `work` a call has, the fewer calls are made.
 fn least(work: usize, mut call: impl FnMut() -> Result<bool>) -> Result<f64> {
     let calls = (10_000 / work).clamp(2, 500);
     let mut least = f64::INFINITY;
@@ -163,7 +162,7 @@ fn least(work: usize, mut call: impl FnMut() -> Result<bool>) -> Result<f64> {
         let start = own_time()?;
         for _ in 0..calls {
             if !call()? {
-                return Err("not those are ready that should be".into());
+                return Err("other descriptors are ready than should be".into());
             }
         }
         least = least.min((own_time()? - start).as_nanos() as f64 / calls as f64);
@@ -180,7 +179,7 @@ fn all_three(watched: &[OwnedFd], ready: usize) -> Result<[f64; 3]> {
     Ok([by_select(watched, ready)?, by_poll(watched, ready)?, by_epoll(watched, ready)?])
 }
 
-/// The three of them, with one ready of the few, and of all: in turns, so that a slow while falls on both.
+/// All three, with one of the few ready and with one of all, in turns, so that a disturbance slows both.
 fn few_and_many(crowd: &[OwnedFd]) -> Result<([f64; 3], [f64; 3])> {
     let mut times = [[f64::INFINITY; 3]; 2];
     for _ in 0..8 {
@@ -192,7 +191,7 @@ fn few_and_many(crowd: &[OwnedFd]) -> Result<([f64; 3], [f64; 3])> {
     Ok(times.into())
 }
 
-/// The three of them, with so many of a thousand ready.
+/// All three, with this many of a thousand ready.
 fn with_ready(crowd: &[OwnedFd], ready: usize) -> Result<[f64; 3]> {
     for fd in crowd {
         let _ = read(fd, &mut [0; 8]); // EAGAIN, if it was not ready.

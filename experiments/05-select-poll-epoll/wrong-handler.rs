@@ -1,4 +1,4 @@
-//! Two events in one batch, and a handler that gives the number of the second one away.
+//! Two events in one batch, and a handler that closes the second one's descriptor and reuses its number.
 
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -10,20 +10,23 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::unistd::{read, write};
 
 const QUESTION: Question = Question {
-    question: "A loop keeps its handlers by descriptor number. Two connections are ready, and epoll_wait \
-               reports both: first A, then B. The handler of A closes B and opens a new connection, C, which \
-               is given the number that B had. Now it is the turn of the second event. Whom does the loop \
-               call?",
+    question: "A loop finds its handlers by descriptor number. epoll_wait reports two connections, first A, \
+               then B. The handler of A closes B and opens a new connection, C, which gets the number that B \
+               had. Which handler does the loop call for the second event?",
     choices: &[
-        Choice::new("Nobody: with the close, the kernel has taken the event of B back."),
-        Choice::new("The handler of B, since the event was B's."),
+        Choice::new("None: when B was closed, the kernel withdrew its event.")
+            .because("The event is in the loop's array already, and the kernel does not change it."),
+        Choice::new("The handler of B, because the event was B's.")
+            .because("The number in the event now belongs to C, so the loop finds C's handler."),
         Choice::new("The handler of C, to which nothing has happened."),
-        Choice::new("Nobody: the kernel gives a number out again only after the next epoll_wait."),
+        Choice::new("None: the kernel reuses a number only after the next epoll_wait.")
+            .because("C got the lowest free number at once, the one that B had."),
     ],
     book: 2,
-    shows: "What epoll_wait has written into your array is yours; the kernel does not come back to mend it. \
-            A number says who has it now, and not who had it then. epoll carries 64 bits for you: put into \
-            them what a new connection cannot have, and an event of the old one is recognised.",
+    shows: "What epoll_wait has written into the array stays there; the kernel does not correct it. A number \
+            says which descriptor has it now, not which one had it then. epoll carries 64 bits for the loop: \
+            put into them something that a new connection cannot have, a generation for example, and a stale \
+            event is recognized.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -32,21 +35,21 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         lab.note("the 64 bits of each event have the descriptor's number");
         let by_number = batch(lab, Tokens::Number, Farewell::Close)?;
-        lab.note("the same, but B is taken out of the epoll before it is closed");
+        lab.note("the same, but B is removed from the epoll before it is closed");
         let deleted = batch(lab, Tokens::Number, Farewell::DeleteAndClose)?;
         lab.check(
             deleted == by_number,
-            "EPOLL_CTL_DEL before close does not help: the event is in the array already",
+            "EPOLL_CTL_DEL before close does not help: the array has the event already",
         );
-        lab.note("the 64 bits have a place in a table, and how often it was given out");
+        lab.note("the 64 bits have a slot of a table and the slot's generation");
         let by_generation = batch(lab, Tokens::Generation, Farewell::Close)?;
         lab.check(
             by_generation.called.is_none(),
-            "with a generation in the 64 bits, the event reaches nobody",
+            "with a generation in the 64 bits, the event reaches no handler",
         );
         lab.check(
             by_number.read == Some(Err(Errno::EAGAIN)),
-            "who is called by mistake, and reads, finds nothing there: EAGAIN",
+            "a handler that is called by mistake reads nothing: EAGAIN",
         );
         match (by_number.same_number, by_number.called) {
             (false, _) => Ok(3),
@@ -63,7 +66,7 @@ fn main() -> ExitCode {
 enum Tokens {
     /// The descriptor's number, and the handler is found by that.
     Number,
-    /// Below, a place in a table; above, how often that place was given out.
+    /// A slot of a table in the lower half; how often it was given out, its generation, in the upper one.
     Generation,
 }
 
@@ -78,23 +81,23 @@ enum Farewell {
 struct Seen {
     /// C was given the number of B.
     same_number: bool,
-    /// Whose handler was called, and what its read said.
+    /// The connection whose handler was called, and the result of its read.
     called: Option<&'static str>,
     read: Option<nix::Result<usize>>,
 }
 
-/// A connection with its handler, which has nothing but a name here.
+/// A connection with its handler, which is only a name here.
 struct Connection {
     name: &'static str,
     fd: OwnedFd,
 }
 
-/// The least that a loop has: an epoll, and a way from an event to a handler.
+/// A minimal loop: an epoll, and a way from an event to a handler.
 struct Loop {
     epoll: Epoll,
     tokens: Tokens,
     connections: HashMap<u64, Connection>,
-    /// For `Tokens::Generation`: how often each place has been given out.
+    /// For `Tokens::Generation`: how often each slot was given out.
     generations: Vec<u64>,
     free: Vec<usize>,
 }
@@ -109,12 +112,12 @@ impl Loop {
         let token = match self.tokens {
             Tokens::Number => fd.as_raw_fd() as u64,
             Tokens::Generation => {
-                let place = self.free.pop().unwrap_or_else(|| {
+                let slot = self.free.pop().unwrap_or_else(|| {
                     self.generations.push(0);
                     self.generations.len() - 1
                 });
-                self.generations[place] += 1;
-                self.generations[place] << 32 | place as u64
+                self.generations[slot] += 1;
+                self.generations[slot] << 32 | slot as u64
             }
         };
         self.epoll.add(&fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?;
@@ -124,7 +127,7 @@ impl Loop {
 
     fn remove(&mut self, token: u64, how: Farewell) -> Result {
         let connection =
-            self.connections.remove(&token).ok_or("a connection is removed that is not there")?;
+            self.connections.remove(&token).ok_or("a connection was removed that does not exist")?;
         if self.tokens == Tokens::Generation {
             self.free.push(usize::try_from(token & 0xffff_ffff)?);
         }
@@ -135,7 +138,7 @@ impl Loop {
     }
 }
 
-/// A and B become ready, and are reported together; the handler of A does what it does.
+/// A and B become ready and are reported together; then the handler of A closes B and opens C.
 fn batch(lab: &Lab, tokens: Tokens, farewell: Farewell) -> Result<Seen> {
     let mut the_loop = Loop::new(tokens)?;
     let mut peers = Vec::new();
@@ -148,7 +151,7 @@ fn batch(lab: &Lab, tokens: Tokens, farewell: Farewell) -> Result<Seen> {
     let count = the_loop.epoll.wait(&mut events, 0_u8)?;
     let reported: Vec<u64> = events[..count].iter().map(EpollEvent::data).collect();
     if reported != [a, b] {
-        return Err(format!("{reported:?} is reported, and should be {:?}", [a, b]).into());
+        return Err(format!("{reported:?} is reported instead of {:?}", [a, b]).into());
     }
     lab.note(format!("A is descriptor {a_number}, B is {b_number}; a wait: {} and {}", hex(a), hex(b)));
     the_loop.remove(b, farewell)?;
@@ -158,7 +161,7 @@ fn batch(lab: &Lab, tokens: Tokens, farewell: Farewell) -> Result<Seen> {
     let read = called.map(|connection| read(&connection.fd, &mut [0; 8]));
     let (who, said) = match (called, read) {
         (Some(connection), Some(read)) => (connection.name, format!("; it reads: {}", said(read))),
-        _ => ("nobody", String::new()),
+        _ => ("none", String::new()),
     };
     lab.note(format!("the second event, {}: call {who}{said}", hex(reported[1])));
     Ok(Seen { same_number: c_number == b_number, called: called.map(|connection| connection.name), read })
@@ -172,7 +175,7 @@ fn open(lab: &Lab, the_loop: &mut Loop, name: &'static str, peers: &mut Vec<Owne
     Ok((the_loop.add(name, reader)?, number))
 }
 
-/// Generation and place are seen apart in hexadecimal.
+/// Shows generation and slot apart, in hexadecimal.
 fn hex(token: u64) -> String {
     if token < 1 << 32 { token.to_string() } else { format!("{:x}:{:x}", token >> 32, token & 0xffff_ffff) }
 }

@@ -1,4 +1,4 @@
-//! A client that has hung up before anybody accepted it; and what an accepted socket has of its listener.
+//! A client that resets its connection before it is accepted; and what an accepted socket inherits from its listener.
 
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -12,18 +12,21 @@ use nix::sys::socket::{SockFlag, accept4, getsockopt, setsockopt, sockopt};
 use nix::unistd::read;
 
 const QUESTION: Question = Question {
-    question: "A client connects, changes its mind and resets the connection, all before the server comes to \
-               accept. Then the server does. What does accept say?",
+    question: "A client connects and resets the connection before the server calls accept. What does the \
+               server's accept return then?",
     choices: &[
-        Choice::new("ECONNABORTED, which its man page lists for this."),
-        Choice::new("EAGAIN: the connection has gone, and the kernel has taken it out of the queue."),
-        Choice::new("A socket, as ever; to read from it is ECONNRESET."),
-        Choice::new("A socket, as ever; to read from it is the end of file."),
+        Choice::new("ECONNABORTED, which its man page lists for this.")
+            .because("On Linux accept returned a socket; the reset was reported by the first read."),
+        Choice::new("EAGAIN: the connection is gone, and the kernel has removed it from the queue.")
+            .because("The connection stays in the queue: poll reported the listener, and accept worked."),
+        Choice::new("A socket, as always; a read from it fails with ECONNRESET."),
+        Choice::new("A socket, as always; a read from it returns end of file.")
+            .because("The first read reports the reset, ECONNRESET; only the next one is end of file."),
     ],
     book: 2,
-    shows: "The reset closes the connection and leaves it in the queue. On Linux accept hands it out, and \
-            what happened is told by the first read. A server has to be ready for both: elsewhere \
-            ECONNABORTED is what accept says.",
+    shows: "The reset closes the connection and leaves it in the queue. On Linux accept returns it, and the \
+            first read reports the reset. A server must be ready for both: on other systems accept fails \
+            with ECONNABORTED.",
     lane: "server",
     ..Question::EMPTY
 };
@@ -61,12 +64,12 @@ fn aborted(lab: &Lab) -> Result<usize> {
         }
     };
     lab.note("accept: a socket, and the client's address");
-    lab.check(of == from, "accept even knows the address of who is gone");
+    lab.check(of == from, "accept even returns the address of the client that is gone");
     let first = read(&socket, &mut [0; 8]);
     lab.note(format!("read: {}", said(first)));
     let second = read(&socket, &mut [0; 8]);
     lab.note(format!("read again: {}", said(second)));
-    lab.check(second == Ok(0), "the error is told once; after that it is the end of file");
+    lab.check(second == Ok(0), "the error is reported once; after that, read returns end of file");
     match first {
         Err(Errno::ECONNRESET) => Ok(2),
         Ok(0) => Ok(3),
@@ -82,7 +85,7 @@ fn said(outcome: nix::Result<usize>) -> String {
     }
 }
 
-/// What an accepted socket has.
+/// The flags and the option of a socket.
 #[derive(Debug, PartialEq, Eq)]
 struct Has {
     nonblocking: bool,
@@ -112,7 +115,7 @@ impl Has {
     }
 }
 
-/// What an accepted socket has of its listener.
+/// Show what an accepted socket inherits from its listener.
 fn inherited(lab: &Lab) -> Result {
     let listener = lab.listen()?;
     listener.set_nonblocking(true)?;
@@ -125,7 +128,7 @@ fn inherited(lab: &Lab) -> Result {
         let client = lab.connect(port)?;
         lab.await_queued(&client)?;
         let raw = accept4(listener.as_raw_fd(), flags)?;
-        // SAFETY: accept4 made this descriptor a moment ago and nobody else knows of it.
+        // SAFETY: accept4 made this descriptor a moment ago, so its number is known here only.
         let accepted = unsafe { OwnedFd::from_raw_fd(raw) };
         let has = Has::of(&accepted)?;
         has.note(lab, &format!("{what}:"));
@@ -134,7 +137,7 @@ fn inherited(lab: &Lab) -> Result {
     }
     lab.check(!seen[0].nonblocking, "O_NONBLOCK is not inherited from the listener");
     lab.check(!seen[0].cloexec, "close-on-exec is not inherited from the listener");
-    lab.check(seen[0].nodelay, "TCP_NODELAY, an option of the socket, is");
+    lab.check(seen[0].nodelay, "TCP_NODELAY, an option of the socket, is inherited");
     lab.check(seen[1].nonblocking && seen[1].cloexec, "accept4 sets both flags, in the same call");
     Ok(())
 }

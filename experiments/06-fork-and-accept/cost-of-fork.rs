@@ -1,4 +1,4 @@
-//! What it costs a process to fork, and to start a program, while its memory grows.
+//! What a fork costs a process, and a start with Command, as its memory grows.
 
 use std::num::NonZero;
 use std::os::unix::process::CommandExt;
@@ -19,22 +19,26 @@ const PAGE: usize = 4096;
 const LARGE: usize = 256;
 /// The largest process that is drawn, in MiB, if there is memory for it.
 const LARGEST: usize = 1024;
-/// Of so many the least is taken: what else the machine does makes a call slower, and none faster.
+/// How many times each call is measured. The least counts: disturbance makes a call slower, never faster.
 const TIMES: usize = 5;
 
 const QUESTION: Question = Question {
     question: "A process uses 1 MiB of memory, and later 256 MiB. Each time it forks a child that does \
-               nothing, and starts a program with std's Command. Which of the two costs it more the second \
+               nothing, and starts a program with std's Command. Which of the two takes longer the second \
                time?",
     choices: &[
-        Choice::new("Neither: memory is copied when it is written to, and nobody writes."),
-        Choice::new("The fork, which copies the table of pages. Command does not."),
-        Choice::new("Both: to start a program is to fork, and then to exec."),
-        Choice::new("Command, as a new program needs memory of its own. The fork does not."),
+        Choice::new("Neither: memory is copied when it is written to, and neither process writes.")
+            .because("The pages are not copied, but the page table is, and it has grown."),
+        Choice::new("The fork, which copies the page table. Command does not."),
+        Choice::new("Both: starting a program is a fork and then an exec.")
+            .because("Command lends its child the memory until exec, and copies no page table."),
+        Choice::new("Command, because a new program needs memory of its own. The fork does not.")
+            .because("The fork took longer: it copies the page table, which Command does not."),
     ],
     book: 1,
-    shows: "fork copies no page, but the table that has an entry for each page in use. Command lends its \
-            child the memory until the exec, and copies no table; with a pre_exec closure it has to fork.",
+    shows: "fork copies no page, but it copies the page table, which has an entry for each page in use. \
+            Command lends its child the memory until exec and copies no table; with a pre_exec closure it \
+            has to fork.",
     lane: "parent",
     roles: &[("nothing", |_| Ok(0))],
 };
@@ -45,19 +49,19 @@ fn main() -> ExitCode {
             return Err(cannot_ask(format!("a page does not have {PAGE} bytes here")));
         }
         if available()? < 2 * LARGE {
-            return Err(cannot_ask("there is too little memory here to use 256 MiB of it"));
+            return Err(cannot_ask("this machine has less than 256 MiB of memory to spare"));
         }
         let mut memory = Memory::map(LARGE, MmapAdvise::MADV_NOHUGEPAGE)?;
         let [small, large] = [1, LARGE].map(|size| costs(lab, &mut memory, size));
         let (small, large) = (small?, large?);
-        // An entry has 8 bytes. Half of them will do: a part of the table may have been there before.
+        // An entry has 8 bytes. Half of that is enough, because a part of the table may have existed before.
         let entries = (LARGE - 1) * MIB / PAGE * 8 / 1024;
         lab.check(
             large.tables > small.tables + entries / 2,
-            "the child is born with a page table for all of its parent's memory",
+            "the new child has a page table for all of its parent's memory",
         );
         let grows = |cost: fn(&Costs) -> Duration| cost(&large) > 4 * cost(&small);
-        lab.check(grows(|costs| costs.pre_exec), "Command with a pre_exec closure costs more too");
+        lab.check(grows(|costs| costs.pre_exec), "Command with a pre_exec closure takes longer, too");
         drop(memory);
         let nothing = nothing(lab)?;
         lab.draw(|| chart(nothing))?;
@@ -70,12 +74,12 @@ fn main() -> ExitCode {
     })
 }
 
-/// What the process pays, in time of its own: others may have the core meanwhile.
+/// What the process spends, in its own time: other processes may use the core meanwhile.
 struct Costs {
     fork: Duration,
     command: Duration,
     pre_exec: Duration,
-    /// What the child's page tables take, in KiB.
+    /// The size of the child's page tables, in KiB.
     tables: usize,
 }
 
@@ -91,7 +95,7 @@ fn costs(lab: &mut Lab, memory: &mut Memory, size: usize) -> Result<Costs> {
     let fork = time_fork()?;
     let mut nothing = nothing(lab)?;
     let command = time_command(&mut nothing)?;
-    // SAFETY: the closure does nothing, and that is safe between a fork and an exec.
+    // SAFETY: the closure does nothing, which is safe between a fork and an exec.
     unsafe { nothing.pre_exec(|| Ok(())) };
     let pre_exec = time_command(&mut nothing)?;
     for (what, cost) in [("fork", fork), ("Command", command), ("Command with pre_exec", pre_exec)] {
@@ -128,7 +132,7 @@ fn time_command(command: &mut Command) -> Result<Duration> {
     })
 }
 
-/// A program that ends at once.
+/// A program that exits at once.
 fn nothing(lab: &Lab) -> Result<Command> {
     let mut command = lab.program("nothing", &[])?;
     command.stdin(Stdio::null());
@@ -139,7 +143,7 @@ fn least(mut time: impl FnMut() -> Result<Duration>) -> Result<Duration> {
     (0..TIMES).try_fold(Duration::MAX, |least, _| Ok(least.min(time()?)))
 }
 
-/// Addresses, which become memory where they are written to.
+/// A range of addresses, which get memory where they are written to.
 struct Memory {
     start: NonNull<c_void>,
     length: usize,
@@ -152,7 +156,7 @@ impl Memory {
         let size = NonZero::new(length).ok_or("no length")?;
         // SAFETY: without MAP_FIXED the kernel picks a place where nothing else is.
         let start = unsafe { mmap_anonymous(None, size, access, MapFlags::MAP_PRIVATE) }
-            .map_err(|error| cannot_ask(format!("{mib} MiB of memory are not to be had: {error}")))?;
+            .map_err(|error| cannot_ask(format!("{mib} MiB of memory cannot be mapped: {error}")))?;
         let memory = Self { start, length };
         // EINVAL: a kernel that has no huge pages.
         // SAFETY: the advice is about the mapping made above, and changes the size of its pages, not its content.
@@ -162,7 +166,7 @@ impl Memory {
         }
     }
 
-    /// Write to every page of the first so many MiB.
+    /// Write to every page of the first `mib` MiB.
     fn fill(&mut self, mib: usize) {
         let length = self.length.min(mib * MIB);
         // SAFETY: the mapping is this object's alone, longer than that, and zeroed by the kernel.
@@ -173,7 +177,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: the mapping is this object's, and nothing refers to it any more.
+        // SAFETY: the mapping is this object's, and no reference to it is left.
         let _ = unsafe { munmap(self.start, self.length) };
     }
 }
@@ -207,7 +211,7 @@ fn tables(pid: &str) -> Result<usize> {
     kib(&format!("/proc/{pid}/status"), "VmPTE:")
 }
 
-/// How much memory there is to be had, in MiB: on the machine, and for this group of processes.
+/// How much memory is available, in MiB: on the machine, and to this control group.
 fn available() -> Result<usize> {
     let machine = kib("/proc/meminfo", "MemAvailable:")? / 1024;
     let group = fs::read_to_string("/sys/fs/cgroup/memory.max").unwrap_or_default();

@@ -14,22 +14,26 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, pause, read};
 
 const QUESTION: Question = Question {
-    question: "Two workers share a listening socket, and each serves one connection. A third one is \
-               established and waits in the queue. Worker 0 gets SIGKILL, and its supervisor forks another \
-               in its place. What becomes of the three connections?",
+    question: "Two workers share a listening socket, and each serves one connection. A third connection is \
+               established and waits in the queue. Worker 0 is killed with SIGKILL, and its supervisor forks \
+               a replacement. What happens to the three connections?",
     choices: &[
         Choice::new(
-            "All three break: the kernel closes what a killed process had, and it had the listening \
-                     socket.",
-        ),
-        Choice::new("The first breaks, and the third: it was in the queue of worker 0."),
-        Choice::new("The first breaks. The third waits in the queue until a worker takes it."),
-        Choice::new("None breaks: the new worker 0 goes on with what the old one had."),
+            "All three break: the kernel closes what a killed process had open, and it had the \
+                     listening socket.",
+        )
+        .because("Other processes have the listening socket too: the second and the third went on."),
+        Choice::new("The first breaks, and the third: it was in the queue of worker 0.")
+            .because("The queue belongs to the socket: the replacement accepted the third."),
+        Choice::new("The first breaks. The third waits in the queue until a worker accepts it."),
+        Choice::new("None breaks: the new worker 0 goes on with what the old one had.")
+            .because("The first client read end of file: only worker 0 had that connection open."),
     ],
     book: 2,
-    shows: "The queue is the listening socket's, which is open for as long as anybody has it. What was \
-            accepted is one process's and ends with it: with end of file if all that came had been read, \
-            else with a reset. A pidfd tells the supervisor that a place is empty, and whose.",
+    shows: "The queue belongs to the listening socket, which is open as long as any process has it. An \
+            accepted connection belongs to one process and ends with it: with end of file if all that had \
+            arrived was read, else with a reset. A pidfd tells the supervisor that a worker has exited, and \
+            which one.",
     lane: "client",
     ..Question::EMPTY
 };
@@ -46,7 +50,7 @@ fn main() -> ExitCode {
         line.read_exact(&mut port)?;
         let port = u16::from_ne_bytes(port);
 
-        // Worker 0 is the only one that accepts as yet, and busy with the first when worker 1 begins.
+        // Only worker 0 accepts so far, and it is busy with the first client when worker 1 begins.
         let mut first = Connection::new("1st", port)?;
         let zero = first.ask(lab)?;
         gates.begin.open()?;
@@ -55,7 +59,7 @@ fn main() -> ExitCode {
         lab.check(zero.task == 0 && one.task == 1, "each worker serves a connection");
         let mut third = Connection::new("3rd", port)?;
         third.say("who")?;
-        lab.check(third.is_silent()?, "a third is connected, and nobody answers it");
+        lab.check(third.is_silent()?, "a third is connected, and gets no answer");
         lab.note("3rd: nothing for 100 ms");
 
         lab.note("kill worker 0");
@@ -71,7 +75,7 @@ fn main() -> ExitCode {
             );
             kill_with_something_unread(lab, &gates, port, third, new)?;
         }
-        // To close it would be too little: fork has given the supervisor a copy of this end.
+        // Closing it would not be enough: fork has given the supervisor a copy of this end.
         line.shutdown(Shutdown::Both)?;
         supervisor.status(lab)?;
         match (broken, untouched.is_ok(), queued.is_ok()) {
@@ -85,9 +89,9 @@ fn main() -> ExitCode {
 }
 
 struct Gates {
-    /// At which worker 1 waits before it accepts.
+    /// The gate at which worker 1 waits before it accepts.
     begin: Gate,
-    /// Opened by a worker that has something to read, and does not read it.
+    /// Opened by a worker that leaves its input unread.
     unread: Gate,
 }
 
@@ -107,14 +111,11 @@ fn kill_with_something_unread(
     kill(worker.pid, Signal::SIGKILL)?;
     Connection::new("4th", port)?.ask(lab)?;
     let end = connection.end(lab);
-    lab.check(
-        end == Err(Errno::ECONNRESET),
-        "what had not been read when the worker died is told by a reset",
-    );
+    lab.check(end == Err(Errno::ECONNRESET), "a worker that dies with unread data resets the connection");
     Ok(())
 }
 
-/// Keep two workers going, until the line is shut down.
+/// Keep two workers running until the line is shut down.
 fn supervise(lab: &mut Lab, gates: &Gates, mut line: UnixStream) -> Result<i32> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
@@ -125,7 +126,7 @@ fn supervise(lab: &mut Lab, gates: &Gates, mut line: UnixStream) -> Result<i32> 
     }
     line.write_all(&port.to_ne_bytes())?;
     loop {
-        // A pidfd is ready when its process has ended, and so is a line that is shut down.
+        // A pidfd is ready when its process has exited, and so is a line that is shut down.
         let sources = workers.iter().map(|(_, pidfd)| pidfd.as_fd()).chain([line.as_fd()]);
         let mut watched: Vec<_> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
         poll(&mut watched, PollTimeout::NONE)?;
@@ -146,14 +147,14 @@ fn supervise(lab: &mut Lab, gates: &Gates, mut line: UnixStream) -> Result<i32> 
     Ok(0)
 }
 
-/// Fork a worker for a task, new or left by another.
+/// Fork a worker for a task: the first one, or a replacement.
 fn start(lab: &mut Lab, gates: &Gates, listener: &TcpListener, task: usize) -> Result<(Child, OwnedFd)> {
     let worker = lab.fork(&format!("worker {task}"), |lab| work(lab, gates, listener, task))?;
     let pidfd = pidfd(worker.pid())?;
     Ok((worker, pidfd))
 }
 
-/// Serve one connection after the other. Each line is answered with who this is.
+/// Serve one connection after the other. Each line is answered with this worker's task and pid.
 fn work(lab: &Lab, gates: &Gates, listener: &TcpListener, task: usize) -> Result<i32> {
     if task == 1 {
         gates.begin.pass()?;
@@ -180,7 +181,7 @@ struct Connection {
     stream: BufReader<TcpStream>,
 }
 
-/// Who answers.
+/// The worker that answers.
 #[derive(PartialEq)]
 struct Answer {
     task: usize,
@@ -211,12 +212,12 @@ impl Connection {
         self.answer(lab)
     }
 
-    /// Is there nothing to read for 100 ms?
+    /// Checks that nothing can be read for 100 ms.
     fn is_silent(&self) -> Result<bool> {
         Ok(poll(&mut [PollFd::new(self.stream.get_ref().as_fd(), PollFlags::POLLIN)], 100_u8)? == 0)
     }
 
-    /// Read once more, where no answer is to come.
+    /// Read once more, where no answer can come.
     fn end(&self, lab: &Lab) -> nix::Result<usize> {
         let outcome = read(self.stream.get_ref(), &mut [0]);
         let said = match outcome {

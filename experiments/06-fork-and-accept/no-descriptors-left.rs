@@ -1,4 +1,4 @@
-//! A server that has no descriptor left for the connection that waits for it.
+//! A server that has no descriptor left for the connection in its queue.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -14,31 +14,34 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::read;
 
-/// How many descriptors the server may have: few, and below those of the laboratory, which are open already.
+/// How many descriptors the server may have: few, and below the laboratory's descriptors, which are open already.
 const LIMIT: u64 = 32;
-/// How often its loop comes round before it has seen enough.
+/// How many times its loop waits.
 const TURNS: i32 = 100;
 
 const QUESTION: Question = Question {
-    question: "A server has as many descriptors open as it may have. It sleeps in epoll_wait, and watches \
-               its listening socket, level-triggered. A client connects. What comes of that?",
+    question: "A server has as many descriptors open as its limit allows. It sleeps in epoll_wait, which \
+               watches its listening socket, level-triggered. What happens when a client connects?",
     choices: &[
-        Choice::new("The client is refused, and the server sleeps on."),
+        Choice::new("The client is refused, and the server sleeps on.")
+            .because("The kernel completes the connection without the server: the client is connected."),
         Choice::new(
             "The client waits in connect until the server has a descriptor for it; the server sleeps \
                      on.",
-        ),
+        )
+        .because("connect returned at once; the server woke up, and its accept failed."),
         Choice::new(
             "The client is connected; accept fails and drops the connection, and the server sleeps \
                      again.",
-        ),
+        )
+        .because("accept failed and left the connection in the queue, so the listener stayed ready."),
         Choice::new("The client is connected; accept fails, and the server does not sleep any more."),
     ],
     book: 3,
-    shows: "A connection needs no descriptor until somebody accepts it, so the client is connected, and \
-            waits. accept fails and leaves it in the queue. The socket is still ready, and a level-triggered \
-            loop is told so again at once. Who keeps a descriptor in reserve can give it up for a moment: \
-            accept the client, close it, take the descriptor back.",
+    shows: "A connection needs no descriptor until it is accepted, so the client is connected, and waits. \
+            accept fails and leaves it in the queue. The socket stays ready, and a level-triggered loop is \
+            notified again at once. A server that keeps a descriptor in reserve can give it up for a moment: \
+            accept the client, close it, open the reserve again.",
     lane: "client",
     ..Question::EMPTY
 };
@@ -74,7 +77,7 @@ fn main() -> ExitCode {
         lab.note(format!("read: {}", said(end)));
         lab.check(
             end == Some(Err(Errno::ECONNRESET)),
-            "one that has sent a request is reset: nobody read it",
+            "one that has sent a request is reset, because the request was not read",
         );
         match (first.map(drop), server.answer(lab)?, silent) {
             (Err(ErrorKind::ConnectionRefused), ..) => Ok(0),
@@ -104,7 +107,7 @@ fn said(outcome: Option<nix::Result<usize>>) -> String {
     }
 }
 
-/// The server. Its answer: in how many turns of the loop accept failed.
+/// The server. Answers in how many iterations of its loop accept failed.
 fn serve(lab: &Lab, listener: TcpListener, arrived: &Gate, done: &Gate) -> Result<i32> {
     listener.set_nonblocking(true)?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -121,10 +124,10 @@ fn serve(lab: &Lab, listener: TcpListener, arrived: &Gate, done: &Gate) -> Resul
     };
     lab.note(format!("open what {LIMIT} descriptors allow: {full:?}"));
     let empty = accept(&listener);
-    lab.note(format!("accept, with nobody there: {}", failed(&empty)));
+    lab.note(format!("accept, with an empty queue: {}", failed(&empty)));
     lab.check(
         empty.err() == Some(Errno::EMFILE),
-        "accept asks for the descriptor first: EMFILE even if nobody waits",
+        "accept allocates the descriptor first: EMFILE even if the queue is empty",
     );
     done.open()?;
     arrived.pass()?;
@@ -135,7 +138,7 @@ fn serve(lab: &Lab, listener: TcpListener, arrived: &Gate, done: &Gate) -> Resul
         }
         turns += i32::from(accept(&listener).err() == Some(Errno::EMFILE));
     }
-    lab.note(format!("epoll_wait: ready, accept: EMFILE; {turns} times of {TURNS}"));
+    lab.note(format!("epoll_wait: ready, accept: EMFILE; {turns} times in {TURNS}"));
     done.open()?;
     for which in ["first", "second"] {
         arrived.pass()?;
@@ -145,7 +148,7 @@ fn serve(lab: &Lab, listener: TcpListener, arrived: &Gate, done: &Gate) -> Resul
         drop(client);
         spare = reserve()?;
         lab.note(format!(
-            "give up one, accept: {}, close, take it back",
+            "give up the reserve, accept: {}, close, open it again",
             if taken { "works" } else { "fails" }
         ));
         let ready = epoll.wait(&mut [EpollEvent::empty()], 100_u8)?;
@@ -170,7 +173,7 @@ fn failed<T>(outcome: &nix::Result<T>) -> String {
     outcome.as_ref().map_or_else(|error| format!("{error:?}"), |_| "it works".into())
 }
 
-/// A descriptor for nothing but to be given up.
+/// A descriptor in reserve, which can be given up.
 fn reserve() -> io::Result<File> {
     File::open("/dev/null")
 }

@@ -1,4 +1,4 @@
-//! Clients that are connected and not accepted yet, when one of the listening sockets of their port is closed.
+//! Clients that are connected and not accepted, when one of the listening sockets of their port is closed.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -12,19 +12,25 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::read;
 
 const QUESTION: Question = Question {
-    question: "Two workers listen on one port, each with a socket of its own, by SO_REUSEPORT. Clients are \
-               connected, some to each, and nobody has accepted them yet. One of the workers closes its \
-               socket, because it is to be replaced. What becomes of its clients?",
+    question: "Two workers listen on one port, each with its own SO_REUSEPORT socket. Clients are connected \
+               and wait in both queues. Then one worker closes its socket. What happens to the clients in \
+               its queue?",
     choices: &[
-        Choice::new("The other worker accepts them: they have connected to a port, and it listens on that."),
-        Choice::new("They are reset, though they were connected and another worker listens."),
-        Choice::new("They read the end of file, as from a server that has nothing to say."),
-        Choice::new("They wait for ever: connected, and in no queue."),
+        Choice::new("The other worker accepts them: they have connected to a port, and it listens on that.")
+            .because(
+                "A client waits in the queue of one socket: the other worker's accept found only its \
+                      own.",
+            ),
+        Choice::new("They are reset, although they were connected and another worker listens."),
+        Choice::new("They read end of file, as from a server that has nothing to say.")
+            .because("Closing a listening socket resets what is in its queue: they read ECONNRESET."),
+        Choice::new("They wait forever: connected, and in no queue.")
+            .because("The kernel does not forget them: they read ECONNRESET at once."),
     ],
     book: 1,
-    shows: "A connection waits in the queue of a socket, not of a port. When the socket goes, so does its \
-            queue. One socket that all workers share has one queue: it goes when the last of its descriptors \
-            is closed, and a worker that closes its own takes nothing along.",
+    shows: "A connection waits in the queue of a socket and not of a port. When the socket is closed, its \
+            queue is gone. A socket that all workers share has one queue, which is gone when the last of its \
+            descriptors is closed: a worker that closes its own loses no connection.",
     lane: "server",
     ..Question::EMPTY
 };
@@ -43,7 +49,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// What a client sees that nobody has accepted before the socket was closed.
+/// What a client sees that was not accepted before the socket was closed.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     Answer,
@@ -57,7 +63,7 @@ fn own_sockets(lab: &Lab) -> Result<usize> {
     let port = closing.local_addr()?.port();
     let staying = lab.listen_beside(port)?;
     lab.note(format!("SO_REUSEPORT: two sockets listen on port {}", vary("port", port)));
-    // Which of the two gets a client is not for us to say. So they come until both have one.
+    // The kernel picks the socket for each client. So clients come until both sockets have one.
     let mut clients = Vec::new();
     while !(is_ready(&closing)? && is_ready(&staying)?) {
         if clients.len() == 100 {
@@ -82,7 +88,7 @@ fn own_sockets(lab: &Lab) -> Result<usize> {
     for client in clients {
         hang_up(client)?;
     }
-    lab.check(answers == answered, "who was in the second queue has an answer");
+    lab.check(answers == answered, "the clients in the second queue have an answer");
     match all - answered {
         0 => Ok(0),
         lost if lost == resets => Ok(1),
@@ -109,7 +115,7 @@ fn one_socket(lab: &Lab) -> Result {
         hang_up(client)?;
     }
     lab.note(format!("the clients: {answers} have an answer"));
-    lab.check((answered, answers) == (8, 8), "a socket that is shared: all eight have an answer");
+    lab.check((answered, answers) == (8, 8), "a shared socket: all eight clients have an answer");
     Ok(())
 }
 
@@ -120,7 +126,7 @@ fn connect(lab: &Lab, port: u16) -> Result<TcpStream> {
     Ok(client)
 }
 
-/// Accept all that is in the queue, and answer it. How many were there?
+/// Accept all clients in the queue, and answer them. Gives how many there were.
 fn serve(listener: &TcpListener) -> Result<usize> {
     listener.set_nonblocking(true)?;
     let mut answered = 0;

@@ -1,4 +1,4 @@
-//! Ten children that end while SIGCHLD is blocked.
+//! Ten children that exit while SIGCHLD is blocked.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -19,17 +19,20 @@ static RUNS: AtomicUsize = AtomicUsize::new(0);
 static REAPED: AtomicUsize = AtomicUsize::new(0);
 
 const QUESTION: Question = Question {
-    question: "Ten children end while SIGCHLD is blocked. Then it is unblocked. Its handler calls waitpid \
-               once, each time that it runs. How many of the ten are zombies afterwards?",
+    question: "Ten children exit while SIGCHLD is blocked. Then it is unblocked. Its handler calls waitpid \
+               once each time it runs. How many of the ten are zombies afterwards?",
     choices: &[
-        Choice::new("None: the handler runs ten times, once for each."),
-        Choice::new("None: it runs once, and one waitpid is for all that have ended."),
-        Choice::new("Nine: it runs once, and waits for one of them."),
-        Choice::new("Ten: what comes while a signal is blocked is lost."),
+        Choice::new("None: the handler runs ten times, once for each.")
+            .because("The handler ran once: a standard signal is pending only once."),
+        Choice::new("None: it runs once, and one waitpid reaps all that have exited.")
+            .because("One waitpid reaps one child: a loop of waitpid found nine more."),
+        Choice::new("Nine: it runs once, and reaps one of them."),
+        Choice::new("Ten: a signal that comes while it is blocked is lost.")
+            .because("The blocked signal was pending, and the handler ran when it was unblocked."),
     ],
     book: 2,
-    shows: "SIGCHLD says that children have ended, and not how many. So call waitpid with WNOHANG until it \
-            has no more. Or hold a pidfd of each child: it is ready when that child has ended, and poll \
+    shows: "SIGCHLD says that children have exited, never how many. So call waitpid with WNOHANG until it \
+            finds none. Or hold a pidfd of each child: it is ready when that child has exited, and poll \
             counts them.",
     lane: "parent",
     ..Question::EMPTY
@@ -52,30 +55,30 @@ fn main() -> ExitCode {
             left += 1;
         }
         lab.note(format!("waitpid with WNOHANG until there is none: {left} more"));
-        lab.check(reaped + left == children.len(), "a loop of waitpid finds all that the handler left");
+        lab.check(reaped + left == children.len(), "a loop of waitpid reaps all that the handler left");
         by_pidfd(lab)?;
         match (runs, left) {
             (CHILDREN, 0) => Ok(0),
             (1, 0) => Ok(1),
             (1, 9) => Ok(2),
             (0, CHILDREN) => Ok(3),
-            other => Err(format!("runs of the handler, and zombies: {other:?}").into()),
+            other => Err(format!("none of the choices: {other:?}").into()),
         }
     })
 }
 
-/// As many handlers do.
+/// Reaps one child, as many handlers do.
 extern "C" fn wait_once(_: c_int) {
     let errno = Errno::last();
     RUNS.fetch_add(1, Ordering::SeqCst);
     if matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::Exited(..))) {
         REAPED.fetch_add(1, Ordering::SeqCst);
     }
-    // What the handler interrupted may be about to look at it.
+    // The code that was interrupted may be about to look at errno.
     errno.set();
 }
 
-/// Ten children, each of which has ended, and was not waited for: the first with status 0, the next with 1.
+/// Ten children that have exited and were not reaped: the first with status 0, the next with 1, and so on.
 fn ten_that_end() -> Result<Vec<Pid>> {
     let children: Vec<Pid> = (0..CHILDREN).map(child_that_ends).collect::<nix::Result<_>>()?;
     for child in &children {
@@ -111,7 +114,7 @@ fn by_pidfd(lab: &Lab) -> Result {
         }
     }
     lab.note(format!("waitid with each; statuses: {statuses:?}"));
-    lab.check(ready == CHILDREN as i32, "ten children that have ended are ten pidfds that are ready");
-    lab.check(statuses.into_iter().eq(0..CHILDREN), "and each gives the status of the child that it is for");
+    lab.check(ready == CHILDREN as i32, "ten children that have exited are ten pidfds that are ready");
+    lab.check(statuses.into_iter().eq(0..CHILDREN), "and each gives the status of its child");
     Ok(())
 }

@@ -13,22 +13,31 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, getpid, read, write};
 
-/// It lies in the parent's memory, and from the fork on in the child's too.
+/// The lock. From the fork on, parent and child have a copy each.
 static LOCK: Mutex<()> = Mutex::new(());
 
 const QUESTION: Question = Question {
-    question: "One thread of a process holds a lock, and another thread forks. How many threads has the \
-               child, and who unlocks the lock there?",
+    question: "One thread of a process holds a lock, and another thread forks. How many threads does the \
+               child have, and can it ever take the lock?",
     choices: &[
-        Choice::new("Two: the child is a copy of the process, and its copy of the holder unlocks."),
-        Choice::new("One, and the lock is free: nobody is there who could hold it."),
-        Choice::new("One, and the lock is free there when the holder unlocks it in the parent."),
-        Choice::new("One, and the lock stays locked there for ever: nobody is there who could unlock it."),
+        Choice::new(
+            "Two, and it can: the child is a copy of the process, and its copy of the holder unlocks \
+                     it.",
+        )
+        .because("fork copies one thread, the caller's: the holder does not exist in the child."),
+        Choice::new("One, and it can: the lock is free, because the holder is not there.")
+            .because("A lock is memory, and the copy was locked: try_lock failed in the child."),
+        Choice::new("One, and it can once the holder unlocks the lock in the parent.")
+            .because("Parent and child have separate copies: in the child it stayed locked."),
+        Choice::new(
+            "One, and it cannot: the lock stays locked forever, because no thread is there to unlock \
+                     it.",
+        ),
     ],
     book: 3,
     shows: "fork copies all of the memory and one of the threads. A lock is memory: the copy is locked, and \
-            its holder is in another process. So the child of a process with threads may do what takes no \
-            lock, and nothing else, until its exec.",
+            the thread that would unlock it is in another process. So until its exec, the child of a process \
+            with threads may only do what takes no lock.",
     lane: "main",
     ..Question::EMPTY
 };
@@ -44,7 +53,7 @@ fn main() -> ExitCode {
                 let guard = LOCK.lock();
                 thread_lane.note("lock it");
                 let _ = locked.send(());
-                // It is told so too when main fails, and drops its end.
+                // Also if main fails, because that drops the sender.
                 let _ = told.recv();
                 drop(guard);
                 thread_lane.note("unlock it");
@@ -66,10 +75,7 @@ fn main() -> ExitCode {
             lab.note(if here { FREE } else { LOCKED });
             write(&line, &[0])?;
             let later = answer(&line)?;
-            lab.check(
-                here && !later,
-                "its holder has unlocked it in the parent, and the child's copy is locked",
-            );
+            lab.check(here && !later, "its holder has unlocked it in the parent; the child's copy is locked");
             write(&line, &[0])?;
             answer(&line)?;
             let events = poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], 100_u8)?;
@@ -85,7 +91,7 @@ fn main() -> ExitCode {
                 (1, true, _) => Ok(1),
                 (1, false, true) => Ok(2),
                 (1, false, false) => Ok(3),
-                other => Err(format!("threads in the child, and is the lock free: {other:?}").into()),
+                other => Err(format!("none of the choices: {other:?}").into()),
             }
         })
     })
@@ -95,13 +101,13 @@ const FREE: &str = "try to lock it: it was free";
 const LOCKED: &str = "try to lock it: it is locked";
 
 // ANCHOR: child
-/// What the child does. The lock that this is about is not the only one that may be locked here. So these are system
-/// calls, and std's Mutex, which is a number and futex(2): nothing allocates, nothing formats or prints.
+/// What the child does. The experiment's lock is not the only one that may be locked here. So these are system calls,
+/// and std's Mutex, which is a number and futex(2): nothing here allocates, formats or prints.
 fn ask_for_the_lock(line: &UnixStream, [locked, free, waits]: &[Prepared; 3]) -> i32 {
     for _ in 0..2 {
         let is_free = LOCK.try_lock().is_ok();
         if is_free { free } else { locked }.write();
-        // Byte by byte: its answer there, and the word to go on back.
+        // A byte each way: its answer to the parent, and the parent's permission to go on.
         if write(line, &[u8::from(is_free)]) != Ok(1) || read(line, &mut [0]) != Ok(1) {
             return 1;
         }
@@ -115,11 +121,11 @@ fn ask_for_the_lock(line: &UnixStream, [locked, free, waits]: &[Prepared; 3]) ->
 }
 // ANCHOR_END: child
 
-/// What the child says: is the lock free?
+/// The child's answer: is the lock free?
 fn answer(line: &UnixStream) -> Result<bool> {
     let mut byte = [0];
     match read(line, &mut byte)? {
-        0 => Err("the child has ended".into()),
+        0 => Err("the child has exited".into()),
         _ => Ok(byte == [1]),
     }
 }

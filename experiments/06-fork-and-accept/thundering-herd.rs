@@ -11,30 +11,28 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::unistd::{pipe2, read, write};
 
-/// How many children the one connection is counted with.
+/// The numbers of children.
 const CHILDREN: [u8; 4] = [2, 4, 8, 16];
-/// How many connections come, one after the other.
+/// How many clients connect, one after the other.
 const CONNECTIONS: usize = 15;
 
 const QUESTION: Question = Question {
-    question: "Sixteen children were forked, and all of them wait for a connection on the one listening \
-               socket of their parent. A client connects. How many of them does the kernel wake?",
+    question: "Sixteen forked children wait for connections on one listening socket of their parent. A \
+               client connects. How many of them does the kernel wake if each watches the socket with its \
+               own epoll, and how many if they block in accept?",
     choices: &[
-        Choice::new("One, however they wait: a connection is for one of them."),
-        Choice::new("All sixteen, however they wait: each of them waits for it."),
-        Choice::new(
-            "All sixteen, if each watches the socket with an epoll of its own; one, if they block in \
-                     accept.",
-        ),
-        Choice::new(
-            "One, if each watches the socket with an epoll of its own; all sixteen, if they block in \
-                     accept.",
-        ),
+        Choice::new("One in both cases: a connection is for one of them.")
+            .because("Level-triggered epoll woke all of them."),
+        Choice::new("All sixteen in both cases: each of them waits for it.")
+            .because("A blocking accept waits exclusively: one child woke."),
+        Choice::new("All sixteen with an epoll each; one in accept."),
+        Choice::new("One with an epoll each; all sixteen in accept.")
+            .because("It is the other way round: epoll woke all, and accept one."),
     ],
     book: 2,
-    shows: "accept is an exclusive wait: the kernel wakes one of those that wait so. epoll's is not, unless \
-            it is asked for with EPOLLEXCLUSIVE, or each child has a socket of its own. The connection goes \
-            to one in any case; what the others are woken for is to find that out.",
+    shows: "A blocking accept is an exclusive wait: the kernel wakes one of those that wait. A wait in epoll \
+            is not, unless EPOLLEXCLUSIVE is set, or each child has its own socket. One child gets the \
+            connection in any case; the others wake up only to find that out.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -53,11 +51,11 @@ fn main() -> ExitCode {
         let medians = |i: usize| woken[i].iter().map(|counted| counted.median).collect::<Vec<_>>();
         let all = CHILDREN.map(usize::from);
         lab.check(medians(1) == all, "epoll, level-triggered: all children wake for each connection");
-        lab.check(medians(0) == [1; 4], "blocking accept: one wakes, whichever their number");
+        lab.check(medians(0) == [1; 4], "blocking accept: one wakes, whatever their number");
         lab.check(medians(2) == [1; 4], "EPOLLEXCLUSIVE: one");
         lab.check(medians(3) == [1; 4], "SO_REUSEPORT, a socket each: one");
         let returns = vary("returns", format!("{:.1}", woken[1][3].returns));
-        lab.note(format!("of 16, epoll_wait came back to {returns}"));
+        lab.note(format!("of 16, epoll_wait returned to {returns}"));
         lab.draw(|| chart(&woken))?;
         match (medians(1)[3], medians(0)[3]) {
             (1, 1) => Ok(0),
@@ -69,20 +67,20 @@ fn main() -> ExitCode {
     })
 }
 
-/// What a connection does to a number of children.
+/// How many children a connection wakes.
 struct Counted {
-    /// How many it wakes: of all connections, the one in the middle.
+    /// How many it wakes: the median of all connections.
     median: usize,
     /// The same, on average.
     mean: f64,
-    /// To how many epoll_wait returns, on average.
+    /// To how many of them epoll_wait returns, on average.
     returns: f64,
 }
 
 /// Let connections come one at a time, each when all children sleep.
 fn count(lab: &mut Lab, way: Way, n: u8) -> Result<Counted> {
     let server = lab.prefork(way, n, false)?;
-    // The first brings in the pages that all others find.
+    // The first connection faults in pages, and is not counted.
     server.serve(lab)?;
     let mut before = server.rest()?;
     server.returns()?;
@@ -90,7 +88,7 @@ fn count(lab: &mut Lab, way: Way, n: u8) -> Result<Counted> {
     for _ in 0..CONNECTIONS {
         server.serve(lab)?;
         let now = server.rest()?;
-        // Who has gone to sleep since was awake.
+        // A child that has gone to sleep since then was awake.
         woken.push(now.iter().zip(&before).filter(|(now, before)| now != before).count());
         before = now;
     }
@@ -100,7 +98,7 @@ fn count(lab: &mut Lab, way: Way, n: u8) -> Result<Counted> {
     Ok(Counted { median: woken[CONNECTIONS / 2], mean, returns })
 }
 
-/// Four children that look before any of them accepts.
+/// Four children that all return from epoll_wait before any of them accepts.
 fn narrated(lab: &mut Lab) -> Result {
     let listener = lab.listen()?;
     listener.set_nonblocking(true)?;
@@ -117,22 +115,22 @@ fn narrated(lab: &mut Lab) -> Result {
     while woken < children.len() {
         let mut watched = [PollFd::new(arrived.as_fd(), PollFlags::POLLIN)];
         if poll(&mut watched, 10_000_u16)? == 0 {
-            return Err(format!("epoll_wait comes back to {woken} of 4").into());
+            return Err(format!("epoll_wait returns to {woken} of 4").into());
         }
         woken += read(&arrived, &mut [0; 4])?;
     }
-    lab.note(format!("epoll_wait has come back to {woken} of 4; let them go on"));
+    lab.note(format!("epoll_wait has returned to {woken} of 4; let them go on"));
     let mut accepted = 0;
     for (child, gate) in children {
         gate.open()?;
         accepted += child.answer(lab)?;
     }
     hang_up(client)?;
-    lab.check(accepted == 1, "all four are told of the connection; one accept wins, three say EAGAIN");
+    lab.check(accepted == 1, "all four get the event; one accept wins, the others fail with EAGAIN");
     Ok(())
 }
 
-/// A child that waits for a connection, says that it was woken, and accepts when it may.
+/// A child that waits for a connection, reports that it was woken, and accepts when it may.
 fn herded(lab: &mut Lab, lane: &str, listener: &TcpListener, arrives: &OwnedFd) -> Result<(Child, Gate)> {
     let gate = lab.gate()?;
     let ready = lab.gate()?;

@@ -11,29 +11,26 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, listen, setsockopt, socket, sockopt,
 };
 
-/// All addresses of either family.
+/// All addresses of a family.
 const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
 
 const QUESTION: Question = Question {
-    question: "A server is to be reached by IPv4 and by IPv6. It makes a socket for [::], IPV6_V6ONLY is \
-               off, and listens; then it makes one for 0.0.0.0 and wants the same port. SO_REUSEADDR is set \
-               on both. What does the second bind say? And a client that comes by IPv4?",
+    question: "A server makes a socket for [::] with IPV6_V6ONLY off, and listens; then it makes one for \
+               0.0.0.0 on the same port. SO_REUSEADDR is set on both. What does the second bind return, and \
+               which socket gets a client that connects by IPv4?",
     choices: &[
-        Choice::new(
-            "The bind works, and the client comes to the socket for 0.0.0.0: each family has ports \
-                     of its own.",
-        ),
-        Choice::new("The bind works, and the client may come to either."),
-        Choice::new("EADDRINUSE; the client comes to the socket for [::], from the address 127.0.0.1."),
-        Choice::new(
-            "EADDRINUSE; the client comes to the socket for [::], from the address ::ffff:127.0.0.1.",
-        ),
+        Choice::new("bind works, and the socket for 0.0.0.0 gets it: each family has ports of its own.")
+            .because("The socket for [::] had taken the port in both families: bind gave EADDRINUSE."),
+        Choice::new("bind works, and either may get it.")
+            .because("bind failed with EADDRINUSE, so there was only one socket."),
+        Choice::new("EADDRINUSE; the socket for [::] gets it, from the address 127.0.0.1.")
+            .because("An IPv6 socket has IPv6 addresses only: accept returned ::ffff:127.0.0.1."),
+        Choice::new("EADDRINUSE; the socket for [::] gets it, from the address ::ffff:127.0.0.1."),
     ],
     book: 3,
     shows: "A socket for [::] takes the port in both families, unless IPV6_V6ONLY is set before bind. A \
-            client that comes by IPv4 has an IPv6 address there, with its own in the last four bytes. With \
-            IPV6_V6ONLY there is a socket for each family, and each client has the address that it came \
-            from.",
+            client that connects by IPv4 has an IPv6 address there, with its own in the last four bytes. \
+            With IPV6_V6ONLY there is a socket for each family, and each client has its own address.",
     lane: "server",
     ..Question::EMPTY
 };
@@ -48,7 +45,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Is there IPv6, and a loopback address to reach it by? Containers often lack the second.
+/// Check that there are IPv4 and IPv6 loopback addresses. Containers often lack the second.
 fn can_be_asked() -> Result {
     for address in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)] {
         let probe =
@@ -64,7 +61,7 @@ fn listen_on(address: IpAddr, port: u16, v6only: bool) -> Result<nix::Result<Tcp
     let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     if address.is_ipv6() {
-        // Set either way: net.ipv6.bindv6only says what it is otherwise.
+        // Set explicitly, because net.ipv6.bindv6only changes the default.
         setsockopt(&socket, sockopt::Ipv6V6Only, &v6only)?;
     }
     let backlog = Backlog::new(8)?;
@@ -83,7 +80,7 @@ fn come(lab: &Lab, by: IpAddr, port: u16, listeners: &[(&str, &TcpListener)]) ->
         listeners.iter().map(|(_, listener)| PollFd::new(listener.as_fd(), PollFlags::POLLIN)).collect();
     poll(&mut watched, 5000_u16)?;
     let at = watched.iter().position(|watched| watched.any() == Some(true));
-    let at = at.ok_or_else(|| format!("a client by {by} comes to none of the sockets"))?;
+    let at = at.ok_or_else(|| format!("no socket gets a client by {by}"))?;
     let (name, listener) = listeners[at];
     let (_, from) = listener.accept()?;
     lab.note(format!("a client by {by}: {name} has it, as {}", from.ip()));
@@ -113,7 +110,7 @@ fn both(lab: &Lab) -> Result<usize> {
     }
 }
 
-/// Who has 0.0.0.0 first.
+/// The other order: 0.0.0.0 first.
 fn other_order(lab: &Lab) -> Result {
     let [any4, any6] = ANY;
     let four = listen_on(any4, 0, false)??;
@@ -127,7 +124,7 @@ fn other_order(lab: &Lab) -> Result {
 /// A socket for each family.
 fn each(lab: &Lab) -> Result {
     let [any4, any6] = ANY;
-    // A port that is free in one family need not be free in the other. So it may take more than one.
+    // A port that is free in one family may be taken in the other, so try several.
     let mut tries = 0;
     let (port, six, four) = loop {
         let six = listen_on(any6, 0, true)??;

@@ -11,19 +11,22 @@ const CHILDREN: u8 = 4;
 const CLIENTS: usize = 12;
 
 const QUESTION: Question = Question {
-    question: "Four children wait for connections on the one listening socket of their parent. Twelve \
-               clients come, each at a moment when all four sleep. Who gets them, if the children block in \
-               accept? And if each watches the socket with EPOLLEXCLUSIVE, so that one is woken?",
+    question: "Four children wait for connections on one listening socket of their parent. Twelve clients \
+               connect, each while all four sleep. Which children get them if they block in accept, and \
+               which if each watches the socket with EPOLLEXCLUSIVE?",
     choices: &[
-        Choice::new("In turn, both times: next is who has waited longest."),
-        Choice::new("In accept they have them in turn; with EPOLLEXCLUSIVE one child gets all twelve."),
-        Choice::new("In accept one child gets all twelve; with EPOLLEXCLUSIVE they have them in turn."),
-        Choice::new("By chance, both times: whoever the scheduler lets run first."),
+        Choice::new("In turn, both times: the child that has waited longest is next.")
+            .because("With EPOLLEXCLUSIVE one child got all twelve."),
+        Choice::new("In accept in turn; with EPOLLEXCLUSIVE one child gets all twelve."),
+        Choice::new("In accept one child gets all twelve; with EPOLLEXCLUSIVE in turn.")
+            .because("It is the other way round: accept took turns, and with epoll one child got all."),
+        Choice::new("By chance, both times: the one that the scheduler runs first.")
+            .because("The kernel woke one child each time, and always by the same rule."),
     ],
     book: 1,
-    shows: "A child that waits in accept leaves the queue of those who wait when it is woken, and comes back \
-            at its end. An epoll stays in that queue, at its place: the first that has somebody asleep in it \
-            is woken, each time. With SO_REUSEPORT nobody is chosen among those who wait; the client's \
+    shows: "A child that is woken in accept leaves the wait queue of the socket, and joins it again at its \
+            end. An epoll stays in that queue, at its place: each time the first epoll is woken in which a \
+            child sleeps. With SO_REUSEPORT the kernel does not choose among those that wait; the client's \
             address and port decide.",
     lane: "parent",
     ..Question::EMPTY
@@ -50,7 +53,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Who serves the clients that come one at a time, each when all children sleep.
+/// Which child serves each client. The clients come one at a time, each when all children sleep.
 fn serve(lab: &Lab, server: &Prefork, clients: usize) -> Result<Vec<u8>> {
     let served = (0..clients).map(|_| {
         let child = server.serve(lab)?;
@@ -70,7 +73,7 @@ fn spread(lab: &mut Lab, way: Way) -> Result<Vec<u8>> {
     Ok(served)
 }
 
-/// Each of the children once, and then again in the same order.
+/// Was each of the children served once, and then again in the same order?
 fn in_turn(served: &[u8]) -> bool {
     let n = usize::from(CHILDREN);
     (1..=CHILDREN).all(|child| served[..n].contains(&child))
@@ -81,7 +84,7 @@ fn one(served: &[u8]) -> bool {
     served.iter().all(|child| *child == served[0])
 }
 
-/// While the child that gets all is busy, who gets the next?
+/// Which child gets the next client while the one that gets all is busy?
 fn busy_exclusive(lab: &mut Lab) -> Result {
     let server = lab.prefork(Way::Exclusive, CHILDREN, true)?;
     let (first, busy) = come(lab, &server, 0)?;
@@ -91,15 +94,18 @@ fn busy_exclusive(lab: &mut Lab) -> Result {
     server.rest()?;
     let (third, back) = come(lab, &server, 0)?;
     lab.note(format!("child {busy} is back, and child {back} gets the next"));
-    lab.check(other != busy && back == busy, "EPOLLEXCLUSIVE: the next child has its turn while one is busy");
+    lab.check(
+        other != busy && back == busy,
+        "EPOLLEXCLUSIVE: while one child is busy, the next one gets the client",
+    );
     hang_up(second)?;
     hang_up(third)
 }
 
-/// While a child is busy, who gets a client that is the same to the kernel as one of that child's?
+/// Which child gets a client that hashes like one of a child that is busy?
 fn busy_reuseport(lab: &mut Lab) -> Result {
     let server = lab.prefork(Way::ReusePort, CHILDREN, true)?;
-    // Of so many clients two have the same child.
+    // Two of this many clients have the same child.
     let mut seen: Vec<(u16, u8)> = Vec::new();
     let (one, two, busy) = loop {
         let (client, child) = come(lab, &server, 0)?;
@@ -116,7 +122,7 @@ fn busy_reuseport(lab: &mut Lab) -> Result {
     lab.note(format!("SO_REUSEPORT: a client comes from port {}: child {busy}", vary("port", one)));
     lab.check(
         vary("child", again) == busy,
-        "SO_REUSEPORT: a client from the same port has the same child again",
+        "SO_REUSEPORT: a client from the same port gets the same child again",
     );
     let mut second = lab.connect_from(two, server.port())?;
     server.rest()?;
@@ -128,7 +134,7 @@ fn busy_reuseport(lab: &mut Lab) -> Result {
     lab.note(format!("child {busy} is back, and serves it"));
     lab.check(
         ready == 0 && after == again,
-        "SO_REUSEPORT: a client waits for its child, though three others sleep",
+        "SO_REUSEPORT: a client waits for its child while three others sleep",
     );
     hang_up(second)
 }

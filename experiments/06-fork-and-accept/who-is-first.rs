@@ -1,4 +1,4 @@
-//! The two returns of fork, and which of them comes first.
+//! The two returns of fork, and which of them is first.
 
 use std::fs;
 use std::process::ExitCode;
@@ -17,16 +17,20 @@ const SETTING: &str = "/proc/sys/kernel/sched_child_runs_first";
 
 const QUESTION: Question = Question {
     question: "fork is called once and returns twice: in the parent with the child's pid, and in the child \
-               with 0. Whose code after the fork is the first to run?",
+               with 0. Which of the two runs first after the fork?",
     choices: &[
-        Choice::new("The parent's: it is running already, and has the next child to start."),
-        Choice::new("The child's: the parent sleeps until its child has begun."),
-        Choice::new("That of the one which /proc/sys/kernel/sched_child_runs_first names."),
-        Choice::new("Now one's, now the other's: each returns for itself, and nothing decides."),
+        Choice::new("The parent: it is running already, and has the next child to start.")
+            .because("Let the parent wait at a gate, and the child is first: fork sets no order."),
+        Choice::new("The child: the parent sleeps until its child has begun.")
+            .because("Let the child wait at a gate, and the parent is first: it does not sleep in fork."),
+        Choice::new("The one that /proc/sys/kernel/sched_child_runs_first names.")
+            .because("Both orders were seen, whatever the file says, if it exists at all."),
+        Choice::new("Sometimes one, sometimes the other: nothing decides it."),
     ],
     book: 3,
-    shows: "After a fork there are two processes, and each goes on from the return that is its own. Whoever \
-            needs an order makes it: one waits, at a pipe or an eventfd, until the other has been there.",
+    shows: "After a fork there are two processes, and each goes on from its own return of fork. A program \
+            that needs an order has to make it: one process waits, at a pipe or an eventfd, until the other \
+            has been there.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -34,7 +38,7 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let setting = fs::read_to_string(SETTING);
-        let told = setting.as_ref().map_or("there is no such file", |value| value.trim());
+        let told = setting.as_ref().map_or("the file does not exist", |value| value.trim());
         lab.note(format!("{SETTING}: {}", vary("answer", told)));
 
         let plain = count(|| {
@@ -55,7 +59,10 @@ fn main() -> ExitCode {
             "{FORKS} with CLONE_VFORK: parent first {}, child first {}",
             vfork.parent, vfork.child
         ));
-        lab.check(vfork.child == FORKS, "with CLONE_VFORK the parent stands still until the child has ended");
+        lab.check(
+            vfork.child == FORKS,
+            "with CLONE_VFORK the parent is suspended until the child has exited",
+        );
 
         let child_waits = forced(lab, Waits::Child)?;
         let parent_waits = forced(lab, Waits::Parent)?;
@@ -68,7 +75,7 @@ fn main() -> ExitCode {
             (true, false, Ok("0")) | (false, true, Ok("1")) => Ok(2),
             (true, false, _) => Ok(0),
             (false, true, _) => Ok(1),
-            (false, false, _) => Err("nobody was first".into()),
+            (false, false, _) => Err("neither was first".into()),
         }
     })
 }
@@ -76,7 +83,7 @@ fn main() -> ExitCode {
 /// Memory that parent and children share.
 #[derive(Default)]
 struct Shared {
-    /// How many have been here since the fork.
+    /// How many processes have been here since the fork.
     arrived: AtomicU32,
     /// What `getpid` gives in the child.
     pid: AtomicI32,
@@ -91,7 +98,7 @@ impl Shared {
         // SAFETY: without MAP_FIXED the kernel picks a place where nothing else is.
         let start: NonNull<Self> =
             unsafe { mmap_anonymous(None, size, access, MapFlags::MAP_SHARED) }?.cast();
-        // SAFETY: a page is aligned for it and large enough, zeroes are valid atomics, and nobody unmaps it.
+        // SAFETY: a page is aligned for it and large enough, zeroes are valid atomics, and it is never unmapped.
         Ok(unsafe { start.as_ref() })
     }
 
@@ -104,11 +111,11 @@ impl Shared {
 struct Seen {
     parent: u32,
     child: u32,
-    /// How often the returned values were those that they should be.
+    /// How many times fork returned the right values.
     values: u32,
 }
 
-/// Fork many times, and count who came first to the line after the fork.
+/// Fork many times, and count which process is first at the line after the fork.
 fn count(fork: impl Fn() -> nix::Result<ForkResult>) -> Result<Seen> {
     let shared = Shared::map()?;
     let mut seen = Seen { parent: 0, child: 0, values: 0 };
@@ -127,7 +134,7 @@ fn count(fork: impl Fn() -> nix::Result<ForkResult>) -> Result<Seen> {
                 match (place, shared.child.load(Ordering::SeqCst)) {
                     (0, 1) => seen.parent += 1,
                     (1, 0) => seen.child += 1,
-                    other => return Err(format!("two processes came in these places: {other:?}").into()),
+                    other => return Err(format!("two processes had these places: {other:?}").into()),
                 }
                 seen.values += u32::from(shared.pid.load(Ordering::SeqCst) == child.as_raw());
             }
@@ -136,7 +143,7 @@ fn count(fork: impl Fn() -> nix::Result<ForkResult>) -> Result<Seen> {
     Ok(seen)
 }
 
-/// What vfork(2) does to the caller, and fork to the memory: the parent stands still, the child has a copy.
+/// A fork whose parent is suspended, as by vfork(2), but with a copy of the memory for the child.
 fn fork_and_stand_still() -> nix::Result<ForkResult> {
     let (flags, none) = (libc::c_long::from(libc::SIGCHLD | libc::CLONE_VFORK), 0_usize);
     // SAFETY: with these flags, and without a stack, clone(2) is a fork whose parent waits. There is one thread.
@@ -152,7 +159,7 @@ enum Waits {
     Parent,
 }
 
-/// Fork with a gate at which one of the two waits until the other has been here. Came they in that order?
+/// Fork with a gate at which one of the two waits until the other has been here. Was that the order?
 fn forced(lab: &mut Lab, waits: Waits) -> Result<bool> {
     let shared = Shared::map()?;
     let gate = lab.gate()?;

@@ -1,4 +1,4 @@
-//! A child that has ended, and that nobody has waited for.
+//! A child that has exited, and was not waited for.
 
 use std::fs;
 use std::mem;
@@ -18,21 +18,22 @@ use nix::unistd::{Pid, getpid, pipe2, read, write};
 const STATUS: i32 = 7;
 
 const QUESTION: Question = Question {
-    question: "A child has ended with status 7, and its parent has not waited for it. What is left of the \
+    question: "A child has exited with status 7, and its parent has not waited for it. What is left of the \
                child, and what does SIGKILL do to it?",
     choices: &[
-        Choice::new(
-            "Nothing is left: the kernel frees it all when a process ends. The kill fails with \
-                     ESRCH.",
-        ),
-        Choice::new("All of it, standing still: memory and descriptors too. The kill frees them."),
-        Choice::new("Its pid and its status. The kill ends it for good."),
-        Choice::new("Its pid and its status. The kill succeeds, and changes nothing."),
+        Choice::new("Nothing is left: the kernel frees all of it at exit. The kill fails with ESRCH.")
+            .because("The pid and the status are kept for the parent: kill found the process."),
+        Choice::new("All of it, standing still: memory and descriptors too. The kill frees them.")
+            .because("Memory and descriptors are freed at exit: the child's write end was closed."),
+        Choice::new("Its pid and its status. The kill removes them.")
+            .because("After the kill it was a zombie as before, with status 7; only waiting removes it."),
+        Choice::new("Its pid and its status. The kill succeeds and changes nothing."),
     ],
     book: 3,
-    shows: "The end of a process frees its memory and its descriptors at once. The pid and the exit status \
-            stay, for the parent to ask: that is a zombie, and it cannot be killed, as it does not live. It \
-            goes when it is waited for. If its parent ends first, it comes to whoever adopts its orphans.",
+    shows: "A process that exits frees its memory and its descriptors at once. Its pid and its exit status \
+            stay until the parent asks for them: that is a zombie, which cannot be killed because it is not \
+            running. Waiting for it removes it. If its parent exits first, the process that adopts its \
+            orphans can wait for it.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -45,25 +46,22 @@ fn main() -> ExitCode {
         let pid = child.pid();
         drop(writer);
         let alive = look(lab, pid, &reader)?;
-        lab.check(
-            alive.memory && !alive.closed,
-            "while it lives, it has memory, and holds the write end of a pipe",
-        );
+        lab.check(alive.memory && !alive.closed, "while it runs, it has memory and the write end of a pipe");
         gate.open()?;
-        // To learn of its end, and leave it as it is.
+        // Wait for its exit without reaping it.
         let end = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
         let ended = look(lab, pid, &reader)?;
         let killed = kill(pid, Signal::SIGKILL);
         lab.note(format!("kill with SIGKILL: {}", outcome(killed)));
         let after = look(lab, pid, &reader)?;
         let status = child.wait(lab)?;
-        lab.check(status == end && after == ended, "after the kill it is what it was, and its status too");
+        lab.check(
+            status == end && after == ended,
+            "after the kill it is still a zombie, with the same status",
+        );
         let gone = [kill(pid, None), waitpid(pid, None).map(drop)];
         lab.note(format!("kill: {}; waitpid: {}", outcome(gone[0]), outcome(gone[1])));
-        lab.check(
-            gone == [Err(Errno::ESRCH), Err(Errno::ECHILD)],
-            "when it has been waited for, nothing is left",
-        );
+        lab.check(gone == [Err(Errno::ESRCH), Err(Errno::ECHILD)], "once it was waited for, nothing is left");
         adopted(lab)?;
         match (&ended, killed, status) {
             (Seen { state: None, .. }, Err(Errno::ESRCH), _) => Ok(0),
@@ -79,13 +77,13 @@ fn main() -> ExitCode {
     })
 }
 
-/// What there is of a child.
+/// What is left of a child.
 #[derive(Debug, PartialEq)]
 struct Seen {
-    /// The kernel's letter for it, if it knows of the process.
+    /// The kernel's letter for its state, if the process exists.
     state: Option<char>,
     memory: bool,
-    /// Has the pipe whose write end it had come to its end?
+    /// Is the pipe at end of file, whose write end the child had?
     closed: bool,
 }
 
@@ -106,7 +104,7 @@ fn look(lab: &Lab, pid: Pid, reader: impl AsFd) -> Result<Seen> {
     Ok(Seen { state, memory, closed })
 }
 
-/// A zombie whose parent ends without having waited.
+/// A zombie whose parent exits without having waited.
 fn adopted(lab: &mut Lab) -> Result {
     prctl::set_child_subreaper(true)?;
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
@@ -114,8 +112,8 @@ fn adopted(lab: &mut Lab) -> Result {
         let child = lab.fork("its child", |_| Ok(STATUS))?;
         waitid(Id::Pid(child.pid()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
         write(&writer, &child.pid().as_raw().to_ne_bytes())?;
-        lab.note("its child has ended; do not wait for it");
-        // Dropped, it would be waited for.
+        lab.note("its child has exited; do not wait for it");
+        // Dropping it would reap it.
         mem::forget(child);
         Ok(0)
     })?;
@@ -130,11 +128,11 @@ fn adopted(lab: &mut Lab) -> Result {
     lab.note(format!("state {state}; its parent: {whose}"));
     lab.check(
         state == "Z" && whose == "this process",
-        "the zombie's parent has ended: it is a zombie still, and has been adopted",
+        "the zombie's parent has exited: it is still a zombie, and was adopted",
     );
     lab.check(
         orphan.status(lab)? == STATUS,
-        "it is waited for by whoever has adopted it, and has kept its status",
+        "the process that adopted it can wait for it, and gets its status",
     );
     Ok(())
 }
