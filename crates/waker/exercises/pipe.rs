@@ -1,49 +1,51 @@
 //! Exercise `waker/pipe`: end a poller's sleep with a byte in a pipe.
 //!
-//! Goal: any number of wakes, from any thread, is one readiness, which the next `consume` ends. Neither ever
-//! blocks, a wake that comes while one is pending is no error, and whatever else goes wrong is one. No program
-//! that is started inherits an end, and both are closed with the waker.
-//! `nonblocking::pipe` has what makes the pipe; `nix::unistd` has `read` and `write`.
+//! Goal: after any number of wakes, from any thread, one `consume` ends the readiness. Neither function ever blocks. A
+//! wake while another one is pending succeeds, and every other failure is an error. Programs that are started do not
+//! inherit the ends, and dropping the waker closes both.
+//! `nonblocking::pipe` makes the pipe; `nix::unistd` has `read` and `write`.
 //! Run `cargo run -p workbook check waker/pipe` after each change; `hint waker/pipe` if you are stuck.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::Result;
 
-/// A waker on a pipe. What must it keep?
+/// A waker on a pipe. Which fields does it need?
 #[derive(Debug)]
 pub struct Waker {}
 
 impl Waker {
-    /// Make a waker, with no wake pending.
+    /// Makes a waker that is not ready.
     pub fn new() -> Result<Self> {
         todo!("make a pipe that never blocks: write `Waker::new` in exercises/pipe.rs")
     }
 
-    /// Make the pipe ready to be read.
+    /// Makes the pipe readable.
     pub fn wake(&self) -> Result<()> {
-        todo!("have the pipe become ready, also when it is full: write `wake` in exercises/pipe.rs")
+        todo!("make the pipe readable, and succeed if it is full: write `wake` in exercises/pipe.rs")
     }
 
-    /// Take every byte out of the pipe, so that it is not ready any more.
+    /// Reads every byte from the pipe, so that it is not readable.
     pub fn consume(&self) -> Result<()> {
-        todo!("empty the pipe, however much is in it: write `consume` in exercises/pipe.rs")
+        todo!("empty the pipe, however many bytes are in it: write `consume` in exercises/pipe.rs")
     }
 
-    /// The end to write to, for a signal handler.
+    /// Lends the write end, for a signal handler.
     pub fn writer(&self) -> BorrowedFd<'_> {
-        todo!("lend the end to write to: write `writer` in exercises/pipe.rs")
+        todo!("lend the write end: write `writer` in exercises/pipe.rs")
     }
 
-    /// Close both ends, as dropping the waker does.
+    /// Closes both ends, as dropping the waker does.
     pub fn close(self) {
-        todo!("close both ends, if there is anything left to do: write `close` in exercises/pipe.rs")
+        todo!(
+            "close both ends, or leave the body empty if `self` closes them: write `close` in exercises/pipe.rs"
+        )
     }
 }
 
-/// What a poller watches.
+/// Lends the read end, to register with a poller.
 impl AsFd for Waker {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        todo!("lend the end to read from: write `as_fd` in exercises/pipe.rs")
+        todo!("lend the read end: write `as_fd` in exercises/pipe.rs")
     }
 }

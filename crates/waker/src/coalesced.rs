@@ -1,22 +1,23 @@
-//! A flag in front of a waker: while a wake is pending, the next one costs no system call.
+//! A flag in front of a waker: while a wake is pending, another wake makes no system call.
 //!
-//! Contract: the flag is set only while the waker is ready, or while a thread that set it is about to make it
-//! so. What a thread did before `wake` is seen by `look`, either in a `consume_then` that has not come to look
-//! yet, or in one that the waker's readiness brings about. No wake-up is lost.
+//! Contract: the flag is set only while the waker is ready, or while the thread that set it is about to make it
+//! ready. `look` sees everything that a thread did before `wake`: either in a `consume_then` that has not called
+//! `look` yet, or in the next one, which the waker's readiness causes. No wake-up is lost.
 //!
-//! Three steps, in this order: drain the waker, clear the flag, look at the queue.
-//! - Look before the flag is clear, and what is queued in between finds the flag set, wakes nobody, and waits.
-//! - Clear before the waker is drained, and a wake in between sets the flag and has its byte drained with the
-//!   others: a flag that is set, a waker that is not ready, and from then on nobody wakes the loop.
-//! - Drained, clear, looked: a wake before the clear is seen by the look; one after it makes the waker ready,
-//!   and nothing drains that until the loop has come round.
+//! `consume_then` takes three steps, in this order: drain the waker, clear the flag, look at the queue.
+//! - If it looked before it cleared, a sender that queues between the two would find the flag set and write nothing.
+//!   Its item would stay in the queue until some other wake.
+//! - If it cleared before it drained, a wake between the two would set the flag, and its byte would be drained with
+//!   the others. The flag would stay set with no byte in the waker, and no later wake would reach the loop.
+//! - In the right order, `look` sees the item of a wake before the clear. A wake after the clear makes the waker
+//!   ready, and only the loop's next `consume_then` drains it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::sync::atomic::{AtomicBool, Ordering};
 use super::{Result, Wake};
 
-/// A waker, and whether a wake of it is pending.
+/// A waker, with a flag that says whether a wake is pending.
 // ANCHOR: coalesced
 #[derive(Debug)]
 pub struct Coalesced<W> {
@@ -26,22 +27,20 @@ pub struct Coalesced<W> {
 // ANCHOR_END: coalesced
 
 impl<W: Wake> Coalesced<W> {
-    /// Put a flag in front of a waker. A wake that the waker has pending already is kept.
+    /// Puts a flag in front of a waker. If the waker is already ready, it stays ready.
     pub fn new(waker: W) -> Self {
         Self { waker, pending: AtomicBool::new(false) }
     }
 
-    /// Make the waker ready, unless it is already, or is about to be. To be called after the news is where
-    /// `look` will find it.
+    /// Makes the waker ready, unless a wake is pending. Queue the item before you call this, so that `look` finds it.
     ///
     /// # Errors
-    /// The waker's. No wake is pending then: the next call tries again.
+    /// The waker's error. Then no wake is pending, so the next call tries again.
     // ANCHOR: wake
     pub fn wake(&self) -> Result<()> {
-        // A swap, and not a load and then a store. It writes whatever it finds, so that also a thread that
-        // finds the flag set has published (Release) what it queued, to the swap that clears the flag. A load
-        // publishes nothing, and may answer with a value that is no longer there.
-        // Acquire: the wake below comes after the drain that went with the clear that is read here.
+        // A swap writes even if the flag is set, so every thread publishes (Release) its queued item to the swap that
+        // clears the flag. A load would publish nothing, and it may return an outdated value.
+        // Acquire: the clear whose value this reads came after a drain, and the wake below must come after that drain.
         if self.pending.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
@@ -49,25 +48,26 @@ impl<W: Wake> Coalesced<W> {
     }
     // ANCHOR_END: wake
 
-    /// Drain the waker, let the next wake through again, and then `look` at what the wakes so far were for.
-    /// The loop calls this whenever its poller reports the waker; calling it more often does no harm.
+    /// Drains the waker, clears the flag, and calls `look` to find the work of the wakes so far.
+    ///
+    /// The loop calls this whenever its poller reports the waker; calling it more often is harmless.
     ///
     /// # Errors
-    /// The waker's, and `look` is not called then.
+    /// The waker's error. Then `look` is not called.
     // ANCHOR: consume
     pub fn consume_then<T>(&self, look: impl FnOnce() -> T) -> Result<T> {
-        // Whatever the flag says: a thread that set it before the last clear may have made the waker ready
-        // after that, and what is not drained keeps a level-triggered poller from sleeping.
+        // Even if the flag is clear: a thread that set it before the last clear may have written its byte after that
+        // clear, and a level-triggered poller does not sleep until the byte is drained.
         self.waker.consume()?;
-        // A swap here too: it reads from the last wake that it takes away (Acquire), so `look` sees what was
-        // queued before that, and before the ones that that one found. A store would read nothing: `look` might
-        // not see what came with a wake that found the flag still set. Release: the drain stays before this.
+        // A swap here too, because it reads the value that the last wake wrote (Acquire), so `look` sees the item of that
+        // wake and of every wake before it. A store would read nothing, so `look` could miss the item of a wake that
+        // found the flag set. Release: the drain stays before the clear.
         self.pending.swap(false, Ordering::AcqRel);
         Ok(look())
     }
     // ANCHOR_END: consume
 
-    /// The waker behind the flag. Waking it directly is harmless; consuming it directly loses a wake.
+    /// Returns the waker behind the flag. Waking it directly is harmless; consuming it directly loses a wake.
     pub fn get_ref(&self) -> &W {
         &self.waker
     }

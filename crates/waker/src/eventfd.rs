@@ -1,7 +1,7 @@
-//! A waker on an eventfd: a counter in the kernel, to which a wake adds one, and which consuming sets to zero.
+//! A waker on an eventfd: a wake adds one to a counter in the kernel, and `consume` resets it to zero.
 //!
-//! Contract: as of the pipe, with one descriptor instead of two. Neither `wake` nor `consume` ever blocks; any
-//! number of wakes is one readiness, which the next `consume` ends; a counter that cannot grow is no error.
+//! Contract: the same as the pipe's, with one descriptor instead of two. Neither `wake` nor `consume` ever blocks.
+//! After any number of wakes, one `consume` ends the readiness. A wake succeeds even if the counter is at its maximum.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -10,18 +10,18 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::{Error, Result};
 
-/// One descriptor, which is written to and read from. A poller watches it: `as_fd`.
+/// An eventfd, for both writing and reading. Register `as_fd` with the poller.
 #[derive(Debug)]
 pub struct Waker {
     counter: EventFd,
 }
 
 impl Waker {
-    /// Make a waker, with no wake pending.
+    /// Makes a waker that is not ready.
     ///
     /// # Errors
-    /// `EMFILE` where no number is left, `ENFILE` where the system has no more files to give. See eventfd(2),
-    /// "ERRORS".
+    /// `EMFILE` if the process has no free descriptor, `ENFILE` if the system's table of open files is full. See
+    /// eventfd(2), "ERRORS".
     // ANCHOR: new
     pub fn new() -> Result<Self> {
         let counter = EventFd::from_value_and_flags(0, EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)
@@ -30,15 +30,15 @@ impl Waker {
     }
     // ANCHOR_END: new
 
-    /// Make the counter ready to be read, from any thread.
+    /// Makes the counter readable. Any thread may call this.
     ///
     /// # Errors
-    /// What write(2) answers for a descriptor that is no eventfd any more.
+    /// The errors of write(2), "ERRORS", which only occur if other code closed or replaced the descriptor.
     // ANCHOR: wake
     pub fn wake(&self) -> Result<()> {
         loop {
             match self.counter.write(1) {
-                // EAGAIN: the counter is at its highest. That is not zero, so it is ready already.
+                // EAGAIN: the counter is at its maximum. That is not zero, so it is already readable.
                 Ok(_) | Err(Errno::EAGAIN) => return Ok(()),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(self.failed("write", errno)),
@@ -47,15 +47,16 @@ impl Waker {
     }
     // ANCHOR_END: wake
 
-    /// Set the counter to zero, so that it is not ready any more. One read does it, whatever the count.
+    /// Resets the counter to zero, so that it is not readable. One read suffices, whatever the count.
     ///
     /// # Errors
-    /// What read(2) answers for a descriptor that is no eventfd any more; the waker may then stay ready.
+    /// The errors of read(2), "ERRORS", which only occur if other code closed or replaced the descriptor. The waker may
+    /// stay ready then.
     // ANCHOR: consume
     pub fn consume(&self) -> Result<()> {
         loop {
             match self.counter.read() {
-                // EAGAIN: it is zero.
+                // EAGAIN: the counter is zero.
                 Ok(_) | Err(Errno::EAGAIN) => return Ok(()),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(self.failed("read", errno)),
@@ -64,13 +65,13 @@ impl Waker {
     }
     // ANCHOR_END: consume
 
-    /// The descriptor to write to, for what wakes without this type: a signal handler. It takes eight bytes, a
-    /// number in the machine's own order, which is added.
+    /// Lends the descriptor to write to, for a signal handler, which cannot call `wake`. A write must have eight bytes,
+    /// a number in native byte order, which the kernel adds to the counter.
     pub fn writer(&self) -> BorrowedFd<'_> {
         self.counter.as_fd()
     }
 
-    /// Close the descriptor, as dropping the waker does.
+    /// Closes the descriptor, as dropping the waker does.
     pub fn close(self) {}
 
     fn failed(&self, operation: &'static str, errno: Errno) -> Error {

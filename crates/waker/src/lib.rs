@@ -1,22 +1,23 @@
 //! Waking a poller that sleeps.
 //!
-//! A loop sleeps in `poll` or `epoll_wait` until one of its descriptors is ready. Whoever has news for it that
-//! no descriptor carries (a callback from another thread, a signal) makes one ready: the waker's.
+//! A loop sleeps in `poll` or `epoll_wait` until one of its descriptors is ready. A callback from another thread or
+//! a signal does not make any of them ready, so the sender makes one more descriptor ready: the waker's.
 //!
-//! - [`pipe`]: the waker as Tornado has it, a byte in a pipe;
+//! - [`pipe`]: a byte in a pipe, the waker of Tornado;
 //! - [`eventfd`]: the same contract on a counter in the kernel, with one descriptor;
-//! - [`coalesced`]: a flag in front of either, so that a second wake costs no system call;
-//! - [`signal`]: a wake from a signal handler, and which signals it was.
+//! - [`coalesced`]: a flag in front of either, so that a second wake makes no system call;
+//! - [`signal`]: a wake from a signal handler, and the set of signals that came.
 //!
-//! Contract: a wake never blocks, and one that comes before the sleep ends the sleep at once. Wakes are not
-//! counted: any number of them is one. The loop consumes the wake first, and then looks at what it was for;
-//! the other way round, a wake that comes in between is lost.
+//! Contract: a wake never blocks. If it comes before the sleep, the sleep ends at once. Wakes are not counted: any
+//! number of them is one. The loop first consumes the wake and then looks for work, because in the opposite order it
+//! would lose a wake that comes between the two.
 //!
-//! Each module is an exercise: with the feature `mine-pipe` the file `exercises/pipe.rs` takes the place of
-//! `src/pipe.rs`, and so on. `mine` switches all of them.
+//! Each module is an exercise: with the feature `mine-pipe`, the crate compiles `exercises/pipe.rs` instead of
+//! `src/pipe.rs`, and so on. The feature `mine` switches all of them.
 
 mod sync;
 mod wake;
+mod wakers;
 pub use cloexec::{Error, Result};
 pub use wake::Wake;
 

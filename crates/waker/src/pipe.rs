@@ -1,7 +1,7 @@
-//! A waker on a pipe: a wake is a byte, and consuming is reading until nothing is left.
+//! A waker on a pipe: `wake` writes a byte, and `consume` reads until the pipe is empty.
 //!
-//! Contract: neither `wake` nor `consume` ever blocks. Any number of wakes is one readiness, which the next
-//! `consume` ends. A full pipe is no error, since it is ready to be read. Both ends are close-on-exec, and
+//! Contract: neither `wake` nor `consume` ever blocks. After any number of wakes, one `consume` ends the readiness.
+//! A wake succeeds even if the pipe is full, because a full pipe is readable. Both ends are close-on-exec and are
 //! closed together.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -11,7 +11,7 @@ use nix::unistd::{read, write};
 
 use crate::{Error, Result};
 
-/// Both ends of a pipe. A poller watches the end to read from: `as_fd`.
+/// Both ends of a pipe. Register the read end, `as_fd`, with the poller.
 // ANCHOR: waker
 #[derive(Debug)]
 pub struct Waker {
@@ -21,26 +21,26 @@ pub struct Waker {
 // ANCHOR_END: waker
 
 impl Waker {
-    /// Make a waker, with no wake pending.
+    /// Makes a waker that is not ready.
     ///
     /// # Errors
-    /// `EMFILE` where fewer than two numbers are left, `ENFILE` where the system has no more files to give. See
-    /// pipe(2), "ERRORS".
+    /// `EMFILE` if the process has fewer than two free descriptors, `ENFILE` if the system's table of open files is
+    /// full. See pipe(2), "ERRORS".
     pub fn new() -> Result<Self> {
         let (reader, writer) = nonblocking::pipe::pipe()?;
         Ok(Self { reader, writer })
     }
 
-    /// Make the pipe ready to be read, from any thread.
+    /// Makes the pipe readable. Any thread may call this.
     ///
     /// # Errors
-    /// `EPIPE` where somebody closed the end to read from, which only this waker owns. Rust programs ignore
-    /// `SIGPIPE`, which comes with that error and would end a program that does not. See write(2), "ERRORS".
+    /// `EPIPE` if other code closed the read end, which only this waker owns. With that error the kernel sends
+    /// `SIGPIPE`, which Rust programs ignore. See write(2), "ERRORS".
     // ANCHOR: wake
     pub fn wake(&self) -> Result<()> {
         loop {
             match write(&self.writer, &[0]) {
-                // EAGAIN: the pipe is full, so it is ready already, and a byte more would say nothing new.
+                // EAGAIN: the pipe is full, so it is already readable.
                 Ok(_) | Err(Errno::EAGAIN) => return Ok(()),
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(failed("write", &self.writer, errno)),
@@ -49,16 +49,17 @@ impl Waker {
     }
     // ANCHOR_END: wake
 
-    /// Take every byte out of the pipe, so that it is not ready any more.
+    /// Reads every byte from the pipe, so that it is not readable.
     ///
     /// # Errors
-    /// What read(2) answers for a descriptor that is no pipe any more; the waker may then stay ready.
+    /// The errors of read(2), "ERRORS", which only occur if other code closed or replaced the descriptor. The waker may
+    /// stay ready then.
     // ANCHOR: consume
     pub fn consume(&self) -> Result<()> {
         let mut bytes = [0; 4096];
         loop {
             match read(&self.reader, &mut bytes) {
-                // 0 is the end of the file: nobody could wake us any more.
+                // 0 means end of file: the write end is closed, and the pipe is empty.
                 Ok(0) | Err(Errno::EAGAIN) => return Ok(()),
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(failed("read", &self.reader, errno)),
@@ -67,12 +68,12 @@ impl Waker {
     }
     // ANCHOR_END: consume
 
-    /// The end to write to, for what wakes without this type: a signal handler. It takes any bytes.
+    /// Lends the write end, for a signal handler, which cannot call `wake`. A write may have any bytes.
     pub fn writer(&self) -> BorrowedFd<'_> {
         self.writer.as_fd()
     }
 
-    /// Close both ends, as dropping the waker does.
+    /// Closes both ends, as dropping the waker does.
     pub fn close(self) {}
 }
 

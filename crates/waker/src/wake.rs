@@ -1,53 +1,21 @@
-//! What every waker can do, so that a loop may have any of them.
+//! The interface of every waker, so that a loop can use any of them.
 
-use crate::coalesced::Coalesced;
-use crate::{Result, eventfd, pipe};
+use crate::Result;
 
-/// Something that ends the sleep of a poller. The poller watches its descriptor (`AsFd`) for reading.
+/// Ends the sleep of a poller that watches the waker's descriptor (`AsFd`) for reading.
 // ANCHOR: wake
 pub trait Wake {
-    /// Make the descriptor ready. From any thread, and without ever blocking; where a wake is pending already,
-    /// there is nothing to do.
+    /// Makes the descriptor ready. Any thread may call this, and it never blocks. If a wake is already pending, it
+    /// changes nothing.
     ///
     /// # Errors
-    /// What the kernel answers, where the descriptor cannot be made ready at all.
+    /// The kernel's errno, if the descriptor cannot be made ready.
     fn wake(&self) -> Result<()>;
 
-    /// End the readiness, and with it every wake so far. Only after this does the loop look at what it was
-    /// woken for.
+    /// Makes the descriptor not ready, and so ends every wake so far. The loop must look for work only after this.
     ///
     /// # Errors
-    /// What the kernel answers, where the descriptor stays ready: a loop that ignores this spins.
+    /// The kernel's errno, if the descriptor may stay ready. A loop that ignores this error spins.
     fn consume(&self) -> Result<()>;
 }
 // ANCHOR_END: wake
-
-impl Wake for pipe::Waker {
-    fn wake(&self) -> Result<()> {
-        self.wake()
-    }
-
-    fn consume(&self) -> Result<()> {
-        self.consume()
-    }
-}
-
-impl Wake for eventfd::Waker {
-    fn wake(&self) -> Result<()> {
-        self.wake()
-    }
-
-    fn consume(&self) -> Result<()> {
-        self.consume()
-    }
-}
-
-impl<W: Wake> Wake for Coalesced<W> {
-    fn wake(&self) -> Result<()> {
-        self.wake()
-    }
-
-    fn consume(&self) -> Result<()> {
-        self.consume_then(|| ())
-    }
-}

@@ -1,10 +1,10 @@
-//! Exercise `waker/signal`: a wake from a signal handler, and which signals it was.
+//! Exercise `waker/signal`: a wake from a signal handler, and the set of signals that came.
 //!
-//! Goal: each signal that comes makes the writer's other end ready, and `take` says which kinds came, also when
-//! a pipe was too full for a byte more. The handler may interrupt any code at any instruction, in any thread:
-//! it allocates nothing, waits for nobody, and leaves `errno` as it was. A signal has one owner at a time, and
-//! when that is dropped, or cannot be made, everything is as it was before.
-//! The handler gets the signal's number and nothing else, so what it needs is in statics.
+//! Goal: each signal makes the read end of `writer` readable, and `take` returns which signals came, even if the pipe
+//! was full. The handler may interrupt any code at any instruction, in any thread, so it does not allocate or lock, and
+//! it preserves `errno`. A signal has one owner at a time. When the owner is dropped, or `new` fails, every signal has
+//! its previous handler.
+//! The handler gets only the signal's number, so keep what it needs in statics.
 //! Run `cargo run -p workbook check signal` after each change; `hint signal` if you are stuck.
 
 use std::os::fd::AsFd;
@@ -18,26 +18,26 @@ use crate::Result;
 pub struct SignalWaker {}
 
 impl SignalWaker {
-    /// From now on, note each of these signals, and write eight bytes to (a duplicate of) `writer`, a one in
-    /// the machine's own order, which suits a pipe and an eventfd alike.
+    /// Installs a handler for each of these signals, which adds the signal to the set and writes eight bytes to a
+    /// duplicate of `writer`: the number 1 in native byte order, for a pipe or an eventfd.
     ///
-    /// A signal that has an owner already is `EBUSY`, one that nobody can handle is `EINVAL`; the error names it.
+    /// A signal that already has an owner is `EBUSY`, and one without a possible handler is `EINVAL`; the error names it.
     pub fn new(writer: impl AsFd, signals: &[Signal]) -> Result<Self> {
         let writer = writer.as_fd();
-        todo!("have {signals:?} write to {writer:?}: write `SignalWaker::new` in exercises/signal.rs")
+        todo!("let {signals:?} write to {writer:?}: write `SignalWaker::new` in exercises/signal.rs")
     }
 
-    /// The signals of ours that came since the last call, each once. The caller has consumed the waker before.
+    /// Returns the owned signals that came since the last call, each once. The caller has consumed the waker before.
     pub fn take(&self) -> SigSet {
-        todo!("say which signals came: write `take` in exercises/signal.rs")
+        todo!("return the signals that came: write `take` in exercises/signal.rs")
     }
 }
 
 impl Drop for SignalWaker {
     fn drop(&mut self) {
-        // A second panic while the first unwinds would end the program without a word.
+        // A second panic during unwinding would abort the program.
         if !std::thread::panicking() {
-            todo!("give the signals back to whoever had them: write `drop` in exercises/signal.rs")
+            todo!("restore the previous handlers: write `drop` in exercises/signal.rs")
         }
     }
 }

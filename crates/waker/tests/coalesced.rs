@@ -1,7 +1,7 @@
-//! Exercise `waker/coalesced`: what it must show, in every order of its steps.
+//! Tests of the exercise `waker/coalesced`, in every order of its steps.
 //!
-//! Four kinds of test: orders that a script plays (the waker behind the flag is the test's own), every order
-//! there is (loom), system calls counted by a tracer, and threads that race on the real kernel.
+//! There are four kinds: chosen orders, with a scripted waker behind the flag; every possible order, with loom; system
+//! calls, counted by the tracer; and threads that race on the real kernel.
 
 mod support;
 
@@ -15,20 +15,17 @@ use nix::errno::Errno;
 use support::scripted::Scripted;
 use support::{LONG, contract, traced, wait};
 use waker::coalesced::Coalesced;
-#[allow(unused_imports, reason = "for the module under test, as its crate has them")]
+#[allow(unused_imports, reason = "the module under test imports them from its parent")]
 use waker::{Error, Result, Wake, eventfd, pipe};
 
-/// The module under test once more, with atomics that are loom's.
+/// The module under test once more, with loom's atomics.
 #[cfg_attr(not(feature = "mine-coalesced"), path = "../src/coalesced.rs")]
 #[cfg_attr(feature = "mine-coalesced", path = "../exercises/coalesced.rs")]
 #[allow(dead_code, reason = "the model uses a part of it")]
 mod modelled;
 
 mod sync {
-    #[allow(
-        unused_imports,
-        reason = "an answer that has its atomics from elsewhere is told so by a test"
-    )]
+    #[allow(unused_imports, reason = "a test reports an answer with other atomics")]
     pub use loom::sync::atomic;
 }
 
@@ -44,38 +41,34 @@ fn a_second_wake_does_not_reach_the_waker() {
     assert_eq!(
         waker.wakes(),
         1,
-        "the loop was woken 1000 times before it came round, and the waker {} times: each costs a system call, and one \
-         would do",
+        "`wake` was called 1000 times before the loop consumed it, and the waker was woken {} times. Each is a system call; \
+         only the first one is needed",
         waker.wakes()
     );
 }
 
 #[test]
-fn a_thousand_wakes_are_one_system_call() {
+fn a_thousand_wakes_make_one_system_call() {
     let Some(answer) = traced("as-it-is", &["waker", "coalesced", "calls-of-wakes"]) else { return };
     let calls: Vec<&str> = answer.lines("call").collect();
     assert_eq!(
         answer.line("before"),
         "ready",
-        "after 1000 wakes the pipe is not ready. The calls: {calls:?}"
+        "after 1000 wakes, the pipe is not readable. The calls: {calls:?}"
     );
-    assert_eq!(
-        calls,
-        ["write -> 1"],
-        "1000 wakes asked the kernel {} times, and one write would have done",
-        calls.len()
-    );
+    assert_eq!(calls, ["write -> 1"], "1000 wakes made {} system calls instead of one write", calls.len());
 }
 
 #[test]
-fn after_it_is_consumed_the_next_wake_counts() {
+fn the_next_wake_after_consume_reaches_the_waker() {
     let (coalesced, waker) = scripted();
     for round in 1..=3 {
         coalesced.wake().unwrap();
         assert_eq!(
             waker.wakes(),
             round,
-            "wake number {round}, after the others were consumed, did not reach the waker: who clears the flag?"
+            "wake number {round}, after the earlier ones were consumed, did not reach the waker. Does `consume_then` clear \
+             the flag?"
         );
         coalesced.consume_then(|| ()).unwrap();
         assert!(!waker.is_ready(), "the wake was consumed, and the waker is still ready");
@@ -83,30 +76,30 @@ fn after_it_is_consumed_the_next_wake_counts() {
 }
 
 #[test]
-fn what_look_finds_is_returned() {
+fn consume_then_returns_the_result_of_look() {
     let (coalesced, _waker) = scripted();
     assert_eq!(coalesced.consume_then(|| 42).unwrap(), 42);
 }
 
 #[test]
-fn a_wake_while_the_loop_looks_is_not_lost() {
+fn a_wake_during_look_is_not_lost() {
     let (coalesced, waker) = scripted();
     coalesced.wake().unwrap();
     coalesced.consume_then(|| coalesced.wake().unwrap()).unwrap();
     assert!(
         waker.wakes() == 2,
-        "while the loop looked at its queue, something was queued and the loop woken: the flag was still set, so \
-         nothing was written. It is cleared before the queue is looked at, or what comes in between waits for ever"
+        "a wake came while the loop looked at its queue, and it did not reach the waker, because the flag was still set. \
+         Clear the flag before you look, or an item that is queued between the two waits forever"
     );
     assert!(
         waker.is_ready(),
-        "while the loop looked at its queue it was woken, and that was drained afterwards, with what it was for still \
-         in the queue: drain, and then look"
+        "a wake came while the loop looked at its queue, and `consume_then` drained its byte afterwards, with the item still \
+         in the queue. Drain first, then look"
     );
 }
 
 #[test]
-fn a_wake_while_the_loop_drains_is_not_lost() {
+fn a_wake_during_the_drain_is_not_lost() {
     let (coalesced, waker) = scripted();
     coalesced.wake().unwrap();
     let (news, other) = (Rc::new(Cell::new(false)), coalesced.clone());
@@ -118,92 +111,95 @@ fn a_wake_while_the_loop_drains_is_not_lost() {
     let seen = coalesced.consume_then(|| news.get()).unwrap();
     assert!(
         seen || waker.is_ready(),
-        "news came while the waker was being drained: the look did not see it, and the waker is not ready"
+        "an item was queued while the waker was drained, `look` did not see it, and the waker is not ready"
     );
     let before = waker.wakes();
     coalesced.wake().unwrap();
     assert!(
         waker.is_ready(),
-        "a wake came after the flag was cleared and before the waker was drained: it set the flag, and its byte was \
-         drained with the others. Now the flag is set, the waker is not ready ({before} wakes), and nobody will ever \
-         wake this loop. Drain, and then clear"
+        "a wake came after the flag was cleared and before the waker was drained. It set the flag, and its byte was drained \
+         with the others. Now the flag is set and the waker is not ready (after {before} wakes), so no later wake reaches \
+         the loop. Drain first, then clear"
     );
 }
 
 #[test]
-fn a_loop_that_is_faster_than_its_waker_can_be_woken_again() {
+fn a_consume_before_wake_returns_loses_no_later_wake() {
     let (coalesced, waker) = scripted();
     let other = coalesced.clone();
-    // The byte is in the pipe: the loop comes round before `wake` has returned.
+    // The byte is in the pipe, and the loop consumes it before `wake` has returned.
     waker.after_wake(move || other.consume_then(|| ()).unwrap());
     coalesced.wake().unwrap();
     coalesced.wake().unwrap();
     assert!(
         waker.is_ready(),
-        "the loop consumed a wake before the call that made it had returned, and then the flag was set, with nothing \
-         pending: the flag is set before the waker is woken, never after"
+        "the loop consumed a wake before that `wake` returned, and then the flag was set, although no wake was pending. Set \
+         the flag before you wake the waker"
     );
 }
 
 #[test]
-fn a_byte_that_comes_late_is_drained_too() {
+fn a_byte_written_after_the_clear_is_drained() {
     let (coalesced, waker) = scripted();
     let other = coalesced.clone();
-    // The flag is set and the byte not written: the loop comes round, because of something else.
+    // The flag is set and the byte is not written yet; the loop runs because of another event.
     waker.before_wake(move || other.consume_then(|| ()).unwrap());
     coalesced.wake().unwrap();
     coalesced.consume_then(|| ()).unwrap();
     assert!(
         !waker.is_ready(),
-        "a byte was written after its flag was cleared: the loop came round for something else in between. The waker \
-         is ready with the flag clear, and was not drained: the loop spins"
+        "the loop ran because of another event and cleared the flag, and then the byte of that wake was written. The waker \
+         is ready with the flag clear, and `consume_then` did not drain it, so the loop spins. Always drain"
     );
 }
 
 #[test]
-fn a_wake_that_failed_is_not_pending() {
+fn a_failed_wake_is_not_pending() {
     let (coalesced, waker) = scripted();
     waker.fail(true);
-    assert!(coalesced.wake().is_err(), "the waker failed, and `wake` does not say so");
-    assert!(coalesced.wake().is_err(), "a wake failed, and the next one says that one is pending");
+    assert!(coalesced.wake().is_err(), "the waker failed, and `wake` did not return its error");
+    assert!(
+        coalesced.wake().is_err(),
+        "a wake failed, and the next one returned Ok, as if a wake were pending. Clear the flag after a failure"
+    );
     waker.fail(false);
     coalesced.wake().unwrap();
-    assert!(waker.is_ready(), "a wake failed, and the ones after it do not reach the waker any more");
+    assert!(waker.is_ready(), "after a failed wake, later wakes do not reach the waker");
 }
 
 #[test]
-fn a_drain_that_failed_is_an_error() {
+fn a_failed_drain_is_an_error() {
     let (coalesced, waker) = scripted();
     coalesced.wake().unwrap();
     waker.fail(true);
-    let consumed = coalesced.consume_then(|| panic!("nothing was consumed, and the loop looks at its queue"));
+    let consumed = coalesced.consume_then(|| panic!("the drain failed, and `look` was called"));
     assert_eq!(
         consumed.map_err(|error| error.errno),
         Err(Errno::EIO),
-        "a loop that cannot drain its waker spins"
+        "the drain failed, and `consume_then` did not return the error. A loop that cannot drain its waker spins"
     );
 }
 
 #[test]
-fn it_keeps_the_contract_of_a_waker() {
+fn coalesced_keeps_the_wakers_contract() {
     for each in [0, 1, 2, 3] {
         let waker = Coalesced::new(pipe::Waker::new().unwrap());
         match each {
-            0 => contract::a_wake_makes_it_ready(&waker),
-            1 => contract::a_consumed_wake_is_gone(&waker),
-            2 => contract::it_can_be_woken_again(&waker),
+            0 => contract::a_wake_makes_the_waker_ready(&waker),
+            1 => contract::consume_ends_the_readiness(&waker),
+            2 => contract::a_consumed_waker_can_be_woken_again(&waker),
             _ => contract::a_wake_from_another_thread_ends_the_sleep(&waker),
         }
     }
 }
 
 // ANCHOR: model
-/// What loom runs: threads that queue something and wake a loop, in every order of their steps.
+/// The model that loom runs: threads that queue items and wake a loop, in every order of their steps.
 ///
-/// The waker behind the flag is ready or not. The loop comes round a few times while they are at it, as it does
-/// for other descriptors and for timers. When they are done, it comes round once more if the waker is ready,
-/// and then it sleeps: whatever is in its queue by then stays there. `preemptions` is how often a thread may be
-/// interrupted by another in its course; nothing is every order there is.
+/// The waker behind the flag is only a Boolean: ready or not. While the threads run, the loop consumes `rounds` times,
+/// as it does because of other descriptors and timers. When they have finished, it consumes once more if the waker is
+/// ready, and then it sleeps: an item that is still in its queue stays there. `preemptions` limits how often one
+/// thread may interrupt another; `None` means every order.
 fn model(threads: usize, each: usize, rounds: usize, preemptions: Option<usize>) {
     use loom::sync::Arc;
     use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -211,7 +207,8 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: Option<usize>)
     struct Pipe(AtomicBool);
     struct Nothing;
 
-    // Relaxed, and each a read and a write in one: what is in a pipe is one truth for all, and orders nothing else.
+    // Each access is a read-modify-write, because all threads see the same content of a pipe. Relaxed, because a pipe
+    // does not order other memory accesses.
     impl Wake for Pipe {
         fn wake(&self) -> Result<()> {
             self.0.swap(true, Relaxed);
@@ -253,7 +250,7 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: Option<usize>)
             self.survive(|| self.coalesced.consume_then(look).unwrap());
         }
 
-        /// A panic must not unwind through loom while other threads have yet to end. It is kept for later.
+        /// Catches a panic and records it, because a panic must not unwind through loom while other threads run.
         fn survive(&self, work: impl FnOnce()) {
             if catch_unwind(AssertUnwindSafe(work)).is_err() {
                 self.panicked.set(true);
@@ -267,13 +264,13 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: Option<usize>)
 
     assert!(
         size_of::<modelled::Coalesced<Nothing>>() >= size_of::<AtomicBool>(),
-        "the flag is not an atomic of `super::sync`, so loom cannot see it, and no order of steps can be tried"
+        "the flag is not an atomic of `super::sync`, so loom cannot see it or vary the order of the steps"
     );
     let mut model = loom::model::Builder::new();
     model.preemption_bound = preemptions;
     model.check(move || {
         let items = threads * each;
-        // And one for when all is quiet.
+        // One item more, for the time when all threads have finished.
         let queue = (0..=items).map(|_| AtomicBool::new(false)).collect();
         let coalesced = modelled::Coalesced::new(Pipe(AtomicBool::new(false)));
         let shared = Arc::new(Shared { coalesced, queue, panicked: Cell::new(false) });
@@ -286,29 +283,32 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: Option<usize>)
             .collect();
         (0..rounds).for_each(|_| shared.come_round(&mut seen));
         senders.into_iter().for_each(|sender| sender.join().unwrap());
-        assert!(!shared.panicked.get(), "it panicked; what it said is above");
+        assert!(!shared.panicked.get(), "the code under test panicked; its message is above");
         if shared.is_ready() {
             shared.come_round(&mut seen);
         }
-        assert!(!shared.is_ready(), "the loop came round, and the waker is still ready: it will never sleep again");
+        assert!(
+            !shared.is_ready(),
+            "the loop consumed the wake, and the waker is still ready, so the loop never sleeps again"
+        );
         assert!(
             seen.iter().all(|seen| *seen),
-            "in one order of the steps a wake-up is lost: the loop sleeps, the waker is not ready, and something is in \
-             the queue. Two things bring that about: the wrong order of drain, clear and look; and an access to the \
-             flag that does not order what it has to. `wake` publishes what was queued before it, whether it finds \
-             the flag set or not, and the clear has to read what it takes away, so that `look` sees it"
+            "in one order of the steps, a wake-up is lost: the loop sleeps, the waker is not ready, and an item is in the \
+             queue. There are two usual causes: the wrong order of drain, clear and look, or an access to the flag with \
+             too weak an ordering. `wake` must publish the queued item whether the flag is set or clear, and the clear \
+             must read the value that the last wake wrote, so that `look` sees the item"
         );
         shared.send(items);
         assert!(
             shared.is_ready(),
-            "in one order of the steps the flag stays set with nothing pending: the loop sleeps, and everybody who \
-             wakes it from now on believes that it has been woken"
+            "in one order of the steps, the flag stays set although no wake is pending: the loop sleeps, and every later \
+             wake finds the flag set and does not reach the waker"
         );
     });
 }
 // ANCHOR_END: model
 
-/// Without a limit this takes thirty times as long, and has found nothing more.
+/// Without the limit of 3 preemptions this takes thirty times as long, and found no further mistakes.
 #[test]
 fn no_order_of_two_threads_loses_a_wake_up() {
     model(2, 1, 1, Some(3));
@@ -323,7 +323,7 @@ fn no_order_of_two_wakes_of_one_thread_loses_a_wake_up() {
 const THREADS: u64 = 8;
 const WAKES: u64 = 100_000;
 
-/// Threads queue and wake as fast as they can, and a loop sleeps in poll whenever it has nothing to do.
+/// Threads queue items and call `wake` as fast as they can, and a loop sleeps in poll whenever its queue is empty.
 fn race(waker: &impl contract::Waker, consume: impl Fn(&dyn Fn() -> u64) -> u64) {
     let queue = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -339,10 +339,10 @@ fn race(waker: &impl contract::Waker, consume: impl Fn(&dyn Fn() -> u64) -> u64)
         while seen < THREADS * WAKES {
             let slept = !wait(waker, LONG);
             let left = queue.load(Ordering::Relaxed);
-            // A second look: something may have been queued just now, with its wake to come.
+            // Wait once more, because an item may have been queued just now, and its wake may still come.
             assert!(
                 !slept || left == 0 || wait(waker, 1000),
-                "the loop slept for {LONG} ms with {left} items in its queue, after {seen} of {}: a wake-up was lost",
+                "a wake-up was lost: the loop slept for {LONG} ms with {left} items in its queue, after {seen} items of {}",
                 THREADS * WAKES
             );
             seen += consume(&|| queue.swap(0, Ordering::Relaxed));
@@ -352,7 +352,7 @@ fn race(waker: &impl contract::Waker, consume: impl Fn(&dyn Fn() -> u64) -> u64)
 // ANCHOR_END: race
 
 #[test]
-fn eight_threads_racing_one_loop_lose_nothing() {
+fn eight_racing_threads_lose_no_wake_up() {
     let waker = Coalesced::new(pipe::Waker::new().unwrap());
     race(&waker, |look| waker.consume_then(look).unwrap());
     let waker = Coalesced::new(eventfd::Waker::new().unwrap());

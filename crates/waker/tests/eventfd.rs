@@ -1,6 +1,6 @@
-//! Exercise `waker/eventfd`: what the kernel must show.
+//! Tests of the exercise `waker/eventfd`. Each looks at the eventfd through poll, `/proc` or the tracer.
 //!
-//! Most of it is the contract of every waker, in `support/contract.rs`, which `pipe` is held to as well.
+//! Most of them check the contract of every waker, in `support/contract.rs`; `pipe` has the same contract.
 
 mod support;
 
@@ -19,98 +19,96 @@ fn new() -> Waker {
 }
 
 #[test]
-fn a_wake_makes_it_ready() {
-    contract::a_wake_makes_it_ready(&new());
+fn a_wake_makes_the_waker_ready() {
+    contract::a_wake_makes_the_waker_ready(&new());
 }
 
 #[test]
-fn it_is_an_eventfd() {
+fn the_waker_is_an_eventfd() {
     let waker = new();
     let target = &ends(&waker)[0].target;
-    assert_eq!(target, "anon_inode:[eventfd]", "`as_fd` lends something else than an eventfd");
+    assert_eq!(target, "anon_inode:[eventfd]", "`as_fd` should lend an eventfd");
 }
 
 #[test]
-fn it_does_not_block() {
-    contract::cannot_block(new());
+fn the_eventfd_is_nonblocking() {
+    contract::is_nonblocking(new());
 }
 
 #[test]
-fn it_does_not_survive_exec() {
-    contract::it_is_closed_on_exec(new());
+fn the_eventfd_does_not_survive_exec() {
+    contract::is_close_on_exec(new());
 }
 
 #[test]
-fn a_consumed_wake_is_gone() {
-    contract::a_consumed_wake_is_gone(&new());
+fn consume_ends_the_readiness() {
+    contract::consume_ends_the_readiness(&new());
 }
 
 #[test]
-fn many_wakes_are_one_readiness() {
-    contract::many_wakes_are_one_readiness(&new());
+fn one_consume_ends_many_wakes() {
+    contract::one_consume_ends_many_wakes(&new());
 }
 
 #[test]
-fn it_can_be_woken_again() {
-    contract::it_can_be_woken_again(&new());
+fn a_consumed_waker_can_be_woken_again() {
+    contract::a_consumed_waker_can_be_woken_again(&new());
 }
 
 #[test]
-fn consuming_without_a_wake_does_nothing() {
-    contract::consuming_without_a_wake_does_nothing(&new());
+fn consume_without_a_wake_succeeds() {
+    contract::consume_without_a_wake_succeeds(&new());
 }
 
 #[test]
-fn many_wakes_with_nobody_reading_are_no_error() {
-    contract::a_full_waker_is_no_error(&new(), "eventfd");
+fn unread_wakes_succeed() {
+    contract::a_wake_of_a_full_waker_succeeds(&new(), "eventfd");
 }
 
-/// The highest that the counter goes. A write that would bring it further is refused.
-const HIGHEST: u64 = u64::MAX - 1;
+/// The counter's maximum. A write that would exceed it fails with EAGAIN.
+const MAXIMUM: u64 = u64::MAX - 1;
 
 #[test]
-fn a_counter_at_its_highest_is_a_pending_wake() {
+fn a_counter_at_its_maximum_is_a_pending_wake() {
     let waker = new();
-    contract::cannot_block(&waker);
-    write(&waker, &HIGHEST.to_ne_bytes()).unwrap();
+    contract::is_nonblocking(&waker);
+    write(&waker, &MAXIMUM.to_ne_bytes()).unwrap();
     let woken = waker.wake();
     assert!(
         woken.is_ok(),
-        "the counter was at its highest, and a wake was an error: {woken:?}. EAGAIN says that it cannot grow, so it is \
-         not zero, so it is ready, and that is all that a wake is for"
+        "the counter was at its maximum, and `wake` returned {woken:?}. EAGAIN means that the counter cannot grow, so it is \
+         not zero, so it is already readable: return Ok"
     );
-    assert!(is_ready(&waker), "the counter was at its highest, and it is not ready");
+    assert!(is_ready(&waker), "the counter was at its maximum, and poll does not report it as readable");
 }
 
 #[test]
-fn one_consume_takes_the_highest_count() {
+fn one_consume_resets_the_maximum() {
     let waker = new();
-    contract::cannot_block(&waker);
-    write(&waker, &HIGHEST.to_ne_bytes()).unwrap();
+    contract::is_nonblocking(&waker);
+    write(&waker, &MAXIMUM.to_ne_bytes()).unwrap();
     waker.consume().unwrap();
     let left = read(&waker, &mut [0; 8]);
     assert_eq!(
         left,
         Err(Errno::EAGAIN),
-        "the counter was at its highest and was consumed, and it is not zero. With EFD_SEMAPHORE a read takes one away"
+        "the counter was at its maximum, and after `consume` it is not zero. Did you pass EFD_SEMAPHORE? With that flag, a \
+         read only decrements the counter"
     );
     waker.wake().unwrap();
-    assert!(
-        is_ready(&waker),
-        "the counter was at its highest and was consumed, and cannot be woken any more"
-    );
+    assert!(is_ready(&waker), "the counter was at its maximum, and after `consume`, `wake` has no effect");
 }
 
 #[test]
-fn a_wake_adds_to_what_is_there() {
+fn a_wake_adds_to_the_counter() {
     let waker = new();
-    contract::cannot_block(&waker);
+    contract::is_nonblocking(&waker);
     write(&waker, &5_u64.to_ne_bytes()).unwrap();
     waker.wake().unwrap();
     let mut count = [0; 8];
     read(&waker, &mut count).unwrap();
     let count = u64::from_ne_bytes(count);
-    assert!(count > 5, "the counter was at 5, and after a wake it is at {count}: nothing was added");
+    assert!(count > 5, "the counter was 5, and after a wake it is {count}. `wake` should add to it");
 }
 
 #[test]
@@ -119,38 +117,38 @@ fn a_wake_from_another_thread_ends_the_sleep() {
 }
 
 #[test]
-fn it_leaves_no_descriptor_behind() {
-    contract::it_leaves_no_descriptor_behind("eventfd", "1");
+fn close_and_drop_close_every_descriptor() {
+    contract::close_and_drop_close_every_descriptor("eventfd", "1");
 }
 
 #[test]
-fn without_a_number_left_it_is_an_error() {
-    contract::without_a_number_left_it_is_an_error("eventfd");
+fn running_out_of_descriptors_is_an_error() {
+    contract::running_out_of_descriptors_is_an_error("eventfd");
 }
 
 #[test]
-fn an_interrupted_call_is_made_again() {
-    contract::an_interrupted_call_is_made_again(&new(), "eventfd");
+fn an_interrupted_call_is_retried() {
+    contract::an_interrupted_call_is_retried(&new(), "eventfd");
 }
 
 #[test]
-fn another_error_of_consume_is_reported() {
-    contract::another_error_is_reported(&new());
+fn any_other_error_of_consume_is_returned() {
+    contract::any_other_error_of_consume_is_returned(&new());
 }
 
 #[test]
-fn another_error_of_wake_is_reported() {
+fn any_other_error_of_wake_is_returned() {
     let waker = new();
     contract::replace(waker.as_fd(), &open("/dev/null", OFlag::O_RDONLY, Mode::empty()).unwrap());
     assert_eq!(
         waker.wake().map_err(|error| error.errno),
         Err(Errno::EBADF),
-        "the descriptor cannot be written to any more, and `wake` does not say so"
+        "the descriptor cannot be written to, and `wake` did not return the error"
     );
 }
 
 #[test]
-fn the_writer_wakes_too() {
+fn a_write_to_writer_wakes() {
     let waker = new();
-    contract::the_writer_wakes_too(&waker, waker.writer());
+    contract::a_write_to_writer_wakes(&waker, waker.writer());
 }

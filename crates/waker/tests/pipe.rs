@@ -1,6 +1,6 @@
-//! Exercise `waker/pipe`: what the kernel must show.
+//! Tests of the exercise `waker/pipe`. Each looks at the pipe through poll, `/proc` or the tracer.
 //!
-//! Most of it is the contract of every waker, in `support/contract.rs`, which `eventfd` is held to as well.
+//! Most of them check the contract of every waker, in `support/contract.rs`; `eventfd` has the same contract.
 
 mod support;
 
@@ -18,64 +18,64 @@ fn new() -> Waker {
 }
 
 #[test]
-fn a_wake_makes_it_ready() {
-    contract::a_wake_makes_it_ready(&new());
+fn a_wake_makes_the_waker_ready() {
+    contract::a_wake_makes_the_waker_ready(&new());
 }
 
 #[test]
-fn it_is_a_pipe_with_two_ends() {
+fn the_waker_is_a_pipe_with_two_ends() {
     let waker = new();
     let ends = ends(&waker);
     assert!(
         ends.len() == 2 && ends.iter().all(|end| end.target.starts_with("pipe:")),
-        "a waker on a pipe has its two ends, and this one has {ends:?}"
+        "a waker on a pipe should have two descriptors, the ends of one pipe, and this one has {ends:?}"
     );
 }
 
 #[test]
 fn neither_end_blocks() {
-    contract::cannot_block(new());
+    contract::is_nonblocking(new());
 }
 
 #[test]
 fn neither_end_survives_exec() {
-    contract::it_is_closed_on_exec(new());
+    contract::is_close_on_exec(new());
 }
 
 #[test]
-fn a_consumed_wake_is_gone() {
-    contract::a_consumed_wake_is_gone(&new());
+fn consume_ends_the_readiness() {
+    contract::consume_ends_the_readiness(&new());
 }
 
 #[test]
-fn many_wakes_are_one_readiness() {
-    contract::many_wakes_are_one_readiness(&new());
+fn one_consume_ends_many_wakes() {
+    contract::one_consume_ends_many_wakes(&new());
 }
 
 #[test]
-fn it_can_be_woken_again() {
-    contract::it_can_be_woken_again(&new());
+fn a_consumed_waker_can_be_woken_again() {
+    contract::a_consumed_waker_can_be_woken_again(&new());
 }
 
 #[test]
-fn consuming_without_a_wake_does_nothing() {
-    contract::consuming_without_a_wake_does_nothing(&new());
+fn consume_without_a_wake_succeeds() {
+    contract::consume_without_a_wake_succeeds(&new());
 }
 
 #[test]
-fn a_full_pipe_is_no_error() {
-    contract::a_full_waker_is_no_error(&new(), "pipe");
+fn a_wake_into_a_full_pipe_succeeds() {
+    contract::a_wake_of_a_full_waker_succeeds(&new(), "pipe");
 }
 
 #[test]
-fn what_nobody_reads_does_not_grow() {
+fn unread_wakes_do_not_exceed_the_capacity() {
     let waker = new();
-    contract::cannot_block(&waker);
+    contract::is_nonblocking(&waker);
     let capacity = fcntl(&waker, FcntlArg::F_GETPIPE_SZ).unwrap();
     let queued: i32 = ask(&["waker", "pipe", "storm"]).line("queued").parse().unwrap();
     assert!(
         (1..=capacity).contains(&queued),
-        "after 200,000 wakes that nobody consumed there are {queued} bytes in the pipe, and it holds {capacity}"
+        "after 200,000 wakes without a read, {queued} bytes are in the pipe, whose capacity is {capacity}"
     );
 }
 
@@ -85,39 +85,39 @@ fn a_wake_from_another_thread_ends_the_sleep() {
 }
 
 #[test]
-fn it_leaves_no_descriptor_behind() {
-    contract::it_leaves_no_descriptor_behind("pipe", "2");
+fn close_and_drop_close_every_descriptor() {
+    contract::close_and_drop_close_every_descriptor("pipe", "2");
 }
 
 #[test]
-fn without_a_number_left_it_is_an_error() {
-    contract::without_a_number_left_it_is_an_error("pipe");
+fn running_out_of_descriptors_is_an_error() {
+    contract::running_out_of_descriptors_is_an_error("pipe");
 }
 
 #[test]
-fn an_interrupted_call_is_made_again() {
-    contract::an_interrupted_call_is_made_again(&new(), "pipe");
+fn an_interrupted_call_is_retried() {
+    contract::an_interrupted_call_is_retried(&new(), "pipe");
 }
 
 #[test]
-fn another_error_of_consume_is_reported() {
-    contract::another_error_is_reported(&new());
+fn any_other_error_of_consume_is_returned() {
+    contract::any_other_error_of_consume_is_returned(&new());
 }
 
 #[test]
-fn without_a_reader_a_wake_is_an_error() {
+fn a_wake_without_a_reader_is_epipe() {
     let waker = new();
-    // Closes the end to read from, behind the waker's back.
+    // Closes the read end without the waker's knowledge.
     contract::replace(waker.as_fd(), &open("/dev/null", OFlag::O_RDONLY, Mode::empty()).unwrap());
     assert_eq!(
         waker.wake().map_err(|error| error.errno),
         Err(Errno::EPIPE),
-        "nobody can be woken any more, and `wake` does not say so"
+        "the read end is closed, so a wake has no effect, and `wake` did not return the error"
     );
 }
 
 #[test]
-fn the_writer_wakes_too() {
+fn a_write_to_writer_wakes() {
     let waker = new();
-    contract::the_writer_wakes_too(&waker, waker.writer());
+    contract::a_write_to_writer_wakes(&waker, waker.writer());
 }

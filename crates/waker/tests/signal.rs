@@ -1,7 +1,7 @@
-//! Exercise `waker/signal`: what the kernel must show.
+//! Tests of the exercise `waker/signal`. Each looks at the waker, the set and the handlers after signals came.
 //!
-//! Signals are for a whole process, so each test has one of its own: the helper sends itself signals, or is
-//! sent them, and says what it saw.
+//! A signal handler belongs to a whole process, so each test starts the helper, which sends signals to itself, or gets
+//! them from a child or a tracer, and prints what it saw.
 
 mod support;
 
@@ -18,48 +18,52 @@ fn owner(what: &str) -> Answer {
 }
 
 #[test]
-fn a_signal_makes_the_waker_ready_every_time() {
-    let answer = signal("told-apart");
+fn every_signal_makes_the_waker_ready() {
+    let answer = signal("kinds");
     let seen: Vec<&str> = answer.lines("sent").collect();
-    assert_eq!(seen.len(), 6, "signals were sent six times:\n{}", answer.0);
+    assert_eq!(seen.len(), 6, "the helper should send signals six times:\n{}", answer.0);
     for sent in seen {
         assert!(
             sent.ends_with("ready"),
-            "sent {sent}: a signal came, and the waker is not ready. A handler that is to work more than once is \
-             installed without SA_RESETHAND, and a kind that was taken writes its bytes anew"
+            "sent {sent}: a signal came, and the waker is not readable. Install the handler without SA_RESETHAND, so that it \
+             stays installed, and let a signal that was taken write its bytes again"
         );
     }
 }
 
 #[test]
-fn signals_are_told_apart() {
-    let answer = signal("told-apart");
-    assert_eq!(answer.line("took at first:"), "none", "before any signal came, one was taken");
+fn take_returns_each_kind_separately() {
+    let answer = signal("kinds");
+    assert_eq!(answer.line("took at first:"), "none", "before any signal came, `take` returned one");
     let sent = answer.lines("sent").map(|line| line.split(':').next().unwrap_or_default());
     for (sent, took) in sent.zip(answer.lines("took").skip(1)) {
         assert_eq!(
             took, sent,
-            "{sent} was sent, and taken was {took}. Each kind is a bit of its own, or nobody knows whether to reload \
-             or to end"
+            "{sent} was sent, and `take` returned {took}. Use a bit per signal; otherwise the loop cannot tell a request to \
+             reload from a request to exit"
         );
     }
 }
 
 #[test]
-fn what_was_taken_is_gone() {
-    let answer = signal("told-apart");
+fn take_clears_the_set() {
+    let answer = signal("kinds");
     for then in answer.lines("then") {
-        assert_eq!(then, "none silent", "everything was taken and consumed, and then there was {then}");
+        assert_eq!(
+            then, "none silent",
+            "after `consume` and `take`, a second `take` and a poll found {then}. `take` should clear the bits that it \
+             returns"
+        );
     }
 }
 
 #[test]
-fn it_wakes_an_eventfd_too() {
+fn a_signal_wakes_an_eventfd() {
     let answer = signal("eventfd");
     assert_eq!(
         answer.line("after"),
         "ready",
-        "a signal came, and the eventfd is not ready: it takes eight bytes at a time, and refuses fewer with EINVAL"
+        "a signal came, and the eventfd is not readable. A write to an eventfd must have eight bytes; fewer fail with EINVAL"
     );
     assert_eq!(answer.line("took"), "SIGUSR1");
 }
@@ -70,52 +74,50 @@ fn a_signal_in_another_thread_ends_the_sleep() {
     assert_eq!(
         answer.line("took"),
         "SIGUSR1",
-        "another thread had the signal, and the poller was not told which"
+        "the signal was handled in another thread, and `take` did not return it"
     );
 }
 
 #[test]
-fn a_full_pipe_loses_nothing() {
+fn a_full_pipe_loses_no_signal() {
     let answer = signal("full");
-    assert_eq!(answer.line("after"), "ready", "the pipe was full, and is not ready any more");
+    assert_eq!(
+        answer.line("after"),
+        "ready",
+        "the pipe was full before the signals, and is not readable after them"
+    );
     assert_eq!(
         answer.line("took"),
         "SIGUSR1 SIGTERM",
-        "the pipe was full when SIGUSR1 and SIGTERM came, and not a byte more went into it: which signals came has to \
-         be kept beside the pipe"
+        "the pipe was full when SIGUSR1 and SIGTERM came, so the handler could write no byte. Keep the set of signals in an \
+         atomic, not in the pipe"
     );
 }
 
 #[test]
-fn a_hundred_thousand_of_one_kind_hide_no_other() {
+fn a_flood_of_one_signal_hides_no_other() {
     let answer = signal("many");
     assert_eq!(
         answer.line("took"),
         "SIGUSR1 SIGUSR2",
-        "100,000 SIGUSR1 came, nobody looked, and then one SIGUSR2. Where each signal is a byte in a pipe, those that \
-         come when it is full are lost"
+        "100,000 SIGUSR1 came without a `take`, and then one SIGUSR2. If each signal is a byte in a pipe, signals that come \
+         while the pipe is full are lost"
     );
-    assert_eq!(
-        answer.line("then"),
-        "none silent",
-        "everything was taken and consumed, and something is left"
-    );
+    assert_eq!(answer.line("then"), "none silent", "after `consume` and `take`, a signal or a byte is left");
 }
 
 #[test]
-fn errno_is_as_it_was() {
+fn the_handler_preserves_errno() {
     let answer = signal("errno");
     for (pipe, meaning) in [
-        ("room", "a call that succeeds may change errno all the same"),
-        (
-            "full",
-            "the handler's write failed, and its errno is what the interrupted code will read as its own",
-        ),
+        ("room", "even a call that succeeds may change errno"),
+        ("full", "the handler's write failed, and the interrupted code reads that errno as its own"),
     ] {
         let errno = answer.line(pipe);
         assert_eq!(
             errno, "kept",
-            "with a pipe that had {pipe}, errno was {errno} after a signal: {meaning}. Save it first, put it back last"
+            "with a pipe in the state “{pipe}”, errno was {errno} after a signal: {meaning}. Save errno at the start of the \
+             handler and restore it at the end"
         );
     }
 }
@@ -126,24 +128,24 @@ fn the_handler_allocates_nothing() {
     let allocations = answer.line("allocations");
     assert_eq!(
         allocations, "0",
-        "200 signals made {allocations} calls of the allocator. If the code that was interrupted holds the allocator's \
-         lock, a handler that allocates waits for it for ever. See signal-safety(7)"
+        "200 signals made {allocations} calls of the allocator. If the interrupted code holds the allocator's lock, a \
+         handler that allocates waits for it forever. See signal-safety(7)"
     );
 }
 
 #[test]
-fn no_moment_is_a_bad_one() {
+fn a_signal_at_any_instruction_of_take_is_not_lost() {
     let Some(answer) = traced("signal-at-every-step", &["signal", "stepped"]) else { return };
     assert!(
         !answer.0.contains("waits futex"),
-        "a signal came in the middle of `take`, and the handler waits for a lock that the code it interrupted holds: \
-         it will wait for ever. In a handler, a lock is a deadlock; an atomic is not"
+        "a signal came in the middle of `take`, and the handler waits forever for a lock that the interrupted code holds. \
+         In a handler, use atomics instead of locks"
     );
     let lost: Vec<&str> = answer.lines("lost").collect();
     assert!(
         lost.is_empty(),
-        "a signal came in the middle of `take`, and neither this nor the next `take` has it ({} times of {}, {}): the \
-         set is read in one step and cleared in another, and what comes between them is gone",
+        "a signal came in the middle of `take`, and neither this `take` nor the next one returned it ({} rounds out of {}, \
+         {}). Does `take` read the set in one step and clear it in another? A signal between the two is lost",
         lost.len(),
         answer.line("rounds"),
         lost[0]
@@ -151,7 +153,7 @@ fn no_moment_is_a_bad_one() {
     let asleep: Vec<&str> = answer.lines("asleep").collect();
     assert!(
         asleep.is_empty(),
-        "a signal came in the middle of `take`, and the waker was not made ready ({} times of {}, {})",
+        "a signal came in the middle of `take`, and the waker is not readable ({} rounds out of {}, {})",
         asleep.len(),
         answer.line("rounds"),
         asleep[0]
@@ -159,78 +161,74 @@ fn no_moment_is_a_bad_one() {
 }
 
 #[test]
-fn whoever_is_woken_finds_the_signal() {
+fn the_signal_is_in_the_set_before_the_wake() {
     let answer = signal("order");
     assert_ne!(
         answer.line("seen"),
         "0",
-        "at the moment when the byte was in the pipe, the signal was not in the set yet: a loop in another thread that \
-         is woken by the byte finds nothing, sleeps again, and the signal waits for the next wake. Set first, wake last"
+        "when the byte came into the pipe, the signal was not in the set yet. A loop in another thread would wake up, find \
+         an empty set and sleep again, and the signal would wait for the next wake. Set the bit before you write the byte"
     );
 }
 
 #[test]
-fn a_storm_of_signals_ends_in_quiet() {
+fn a_storm_of_signals_loses_none() {
     let answer = ask(&["storm"]);
     if let Some(when) = answer.lines("lost").next() {
-        panic!("{when}, signals came and the poller slept on for five seconds:\n{}", answer.0);
+        panic!("{when}, a signal was sent, and poll did not return within five seconds:\n{}", answer.0);
     }
     for seen in answer.lines("storm") {
         assert_eq!(
             seen, "SIGUSR1 SIGUSR2 SIGTERM",
-            "10,000 signals of three kinds came, and only these were seen: {seen}"
+            "10,000 signals of three kinds were sent, and `take` only returned {seen}"
         );
     }
     let quiet: Vec<&str> = answer.lines("quiet").collect();
-    assert_eq!(quiet.len(), 10, "ten storms were to end in quiet:\n{}", answer.0);
+    assert_eq!(quiet.len(), 10, "the helper should run ten rounds:\n{}", answer.0);
     for line in quiet {
-        let (sent, took) = line.split_once(' ').expect("what was sent, and what was taken");
-        assert_eq!(took, sent, "the storm was over, and one {sent} was sent; taken was {took}");
+        let (sent, took) = line.split_once(' ').expect("the line has two words or more");
+        assert_eq!(took, sent, "after a storm, one {sent} was sent, and `take` returned {took}");
     }
 }
 
 #[test]
-fn an_interrupted_call_is_started_again() {
+fn interrupted_calls_are_restarted() {
     let answer = owner("restored");
     assert_eq!(
         answer.line("restarts"),
         "true",
-        "the handler has no SA_RESTART: whatever another part of the program is blocked in, in whatever thread the \
-         signal lands, fails with EINTR. The poller does not need that, since it is woken by its byte"
+        "the handler is installed without SA_RESTART, so a blocking call in any thread may fail with EINTR. The poller does \
+         not need EINTR, because the byte wakes it"
     );
 }
 
 #[test]
-fn the_previous_handlers_are_back() {
+fn drop_restores_the_previous_handlers() {
     let answer = owner("restored");
     if let Some(changed) = answer.lines("changed").next() {
         panic!(
-            "after the owner was dropped, something else handles {changed}. sigaction gives what was there before \
-             (handler, mask and flags), and takes it back as it is"
+            "after the owner was dropped, the action of a signal is not the previous one: {changed}. sigaction returns the \
+             previous action (handler, mask and flags); pass it back unchanged"
         );
     }
     assert_eq!(answer.lines("as-before").count(), 3);
     assert_eq!(
         answer.line("meanwhile"),
         "0",
-        "while the signal had an owner, the previous handler was called as well"
+        "while the signal had an owner, the previous handler was called, too"
     );
     assert_eq!(
         answer.line("afterwards"),
         "1 silent",
-        "after the owner was dropped, one signal came: the previous handler was to be called, once, and the waker to \
-         stay silent"
+        "after the owner was dropped, one signal came. The previous handler should be called once, and the waker should not \
+         become readable"
     );
 }
 
 #[test]
-fn dropping_it_leaves_no_descriptor() {
+fn drop_closes_the_descriptor() {
     let answer = owner("restored");
-    assert_eq!(
-        answer.line("descriptors"),
-        "0",
-        "the owner was dropped, and a descriptor of it is still open"
-    );
+    assert_eq!(answer.line("descriptors"), "0", "the owner was dropped, and its descriptor is still open");
 }
 
 #[test]
@@ -239,65 +237,59 @@ fn a_signal_has_one_owner() {
     let second = answer.line("second");
     assert!(
         second.starts_with("EBUSY") && second.contains("SIGUSR1"),
-        "SIGUSR1 has an owner, and a second one was told `{second}`, where EBUSY and the signal's name were to be \
-         said. Taken over without a word, it would never wake the first owner again"
+        "SIGUSR1 has an owner, and a second `new` returned `{second}` instead of EBUSY with the signal's name. If a second \
+         owner takes a signal over, the signal never wakes the first owner again"
     );
     assert_eq!(
         answer.line("woken"),
         "ready silent",
-        "a second owner was refused, and a signal came: the first one's waker was to be ready, and the other silent"
+        "a second `new` failed, and a signal came. The first owner's waker should be readable, and the second one should not"
     );
-    assert_eq!(
-        answer.line("took"),
-        "SIGUSR1",
-        "a second owner was refused, and the first one lost the signal"
-    );
+    assert_eq!(answer.line("took"), "SIGUSR1", "a second `new` failed, and the first owner lost the signal");
 }
 
 #[test]
-fn a_refused_owner_gives_everything_back() {
+fn a_failed_new_restores_every_handler() {
     for answer in [owner("owners"), owner("refused")] {
         assert_eq!(
             answer.line("disposition"),
             "default",
-            "one of two signals could not be had, and the other one keeps the handler that it was given for it"
+            "`new` failed for one of two signals, and the other signal still has the new handler. Restore the previous one"
         );
     }
     let answer = owner("refused");
     let result = answer.line("result");
     assert!(
         result.starts_with("EINVAL") && result.contains("SIGKILL"),
-        "nobody can handle SIGKILL, and `new` answers `{result}`, where EINVAL and the signal's name were to be said"
+        "SIGKILL cannot have a handler, and `new` returned `{result}` instead of EINVAL with the signal's name"
     );
     let then = answer.line("then");
-    assert_eq!(
-        then, "Ok",
-        "SIGUSR1 was given back when SIGKILL was refused, and cannot be owned again: {then}"
-    );
+    assert_eq!(then, "Ok", "`new` failed because of SIGKILL, and now SIGUSR1 cannot get an owner: {then}");
 }
 
 #[test]
-fn the_next_owner_starts_with_nothing() {
+fn the_next_owner_starts_with_an_empty_set() {
     let answer = owner("owners");
     assert_eq!(
         answer.line("stale"),
         "none",
-        "a new owner took what came for the previous one: that was never its business, and it has no byte for it"
+        "`take` of a new owner returned a signal that came for the previous one. Clear the signal's bit in `new`, because \
+         the new owner's pipe has no byte for it"
     );
     assert_eq!(
         answer.line("later"),
         "silent ready",
-        "a signal changed owners, and came: the first one's waker was to stay silent, and the second one's to be ready"
+        "a signal came after it got a new owner. The first owner's waker should not be readable, and the second one's should"
     );
     assert_eq!(answer.line("took-later"), "SIGUSR1");
 }
 
 #[test]
-fn a_waker_that_is_gone_ends_nobody() {
+fn a_closed_read_end_does_not_end_the_process() {
     let answer = signal("gone");
     assert_eq!(
         answer.line("took"),
         "SIGUSR1",
-        "the pipe's end to read from was closed, a signal came, and it was not noted"
+        "the pipe's read end was closed, a signal came, and `take` did not return it"
     );
 }

@@ -173,7 +173,7 @@ pub fn page() -> usize {
 #[track_caller]
 pub fn waiting(fd: impl AsFd) -> usize {
     let mut bytes = 0;
-    // SAFETY: FIONREAD writes an `int`, and the pointer is to a local one.
+    // SAFETY: FIONREAD writes one `int`, through a pointer to a local variable.
     unsafe { fionread(fd.as_fd().as_raw_fd(), &raw mut bytes) }.expect("a pipe or a socket can be asked");
     usize::try_from(bytes).expect("it is a count")
 }

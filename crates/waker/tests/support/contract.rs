@@ -1,4 +1,4 @@
-//! What every waker must do, whatever it is made of. Each exercise's tests name these one by one.
+//! The contract of every waker. The tests of each exercise call these functions one by one.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Barrier;
@@ -13,101 +13,100 @@ use waker::Wake;
 
 use super::{LONG, ask, ends, is_ready, traced, wait};
 
-/// What these functions are given.
+/// The bounds of a waker under test.
 pub trait Waker: Wake + AsFd + Send + Sync {}
 impl<W: Wake + AsFd + Send + Sync> Waker for W {}
 
 #[track_caller]
-pub fn a_wake_makes_it_ready(waker: &impl Waker) {
-    assert!(!is_ready(waker), "nobody has woken it yet, and a poller already finds it ready");
+pub fn a_wake_makes_the_waker_ready(waker: &impl Waker) {
+    assert!(!is_ready(waker), "a new waker should not be ready, and poll reports it as readable");
     waker.wake().unwrap();
     assert!(
         is_ready(waker),
-        "it was woken, and a poller that watches it does not find it ready: does `as_fd` lend the end to read from, \
-         and was anything written to the other one?"
+        "`wake` was called, and poll does not report the waker as readable. Does `as_fd` lend the read end, and does \
+         `wake` write to the other end?"
     );
 }
 
 #[track_caller]
-pub fn a_consumed_wake_is_gone(waker: &impl Waker) {
-    cannot_block(waker);
+pub fn consume_ends_the_readiness(waker: &impl Waker) {
+    is_nonblocking(waker);
     waker.wake().unwrap();
     waker.consume().unwrap();
     assert!(
         !is_ready(waker),
-        "it was woken and consumed, and is still ready: whoever polls it never sleeps again, and spins"
+        "`consume` returned, and the waker is still readable. A loop that polls it never sleeps again: it spins"
     );
 }
 
 #[track_caller]
-pub fn many_wakes_are_one_readiness(waker: &impl Waker) {
-    cannot_block(waker);
+pub fn one_consume_ends_many_wakes(waker: &impl Waker) {
+    is_nonblocking(waker);
     for wakes in [3, 1000, 9999] {
         (0..wakes).for_each(|_| waker.wake().unwrap());
-        assert!(is_ready(waker), "it was woken {wakes} times, and is not ready");
+        assert!(is_ready(waker), "`wake` was called {wakes} times, and the waker is not readable");
         waker.consume().unwrap();
         assert!(
             !is_ready(waker),
-            "{wakes} wakes were consumed, and it is still ready: `consume` stopped before everything was taken out, so \
-             the loop comes round once for each piece of it"
+            "after {wakes} wakes and one `consume`, the waker is still readable. `consume` should read until the waker is \
+             empty; otherwise the loop wakes up once more for every part that is left"
         );
     }
 }
 
 #[track_caller]
-pub fn it_can_be_woken_again(waker: &impl Waker) {
-    cannot_block(waker);
+pub fn a_consumed_waker_can_be_woken_again(waker: &impl Waker) {
+    is_nonblocking(waker);
     for round in 1..=3 {
         waker.wake().unwrap();
-        assert!(is_ready(waker), "wake number {round}, after {} were consumed, was not seen", round - 1);
+        assert!(is_ready(waker), "wake number {round}, after {} consumed ones, has no effect", round - 1);
         waker.consume().unwrap();
-        assert!(!is_ready(waker), "wake number {round} was consumed, and it is still ready");
+        assert!(!is_ready(waker), "wake number {round} was consumed, and the waker is still readable");
     }
 }
 
 #[track_caller]
-pub fn consuming_without_a_wake_does_nothing(waker: &impl Waker) {
-    cannot_block(waker);
+pub fn consume_without_a_wake_succeeds(waker: &impl Waker) {
+    is_nonblocking(waker);
     for time in ["the first time", "again"] {
         let consumed = waker.consume();
         assert!(
             consumed.is_ok(),
-            "there was nothing to consume, {time}, and that was an error: {consumed:?}. EAGAIN says that nothing is \
-             left, which is what `consume` is after. Pollers report what is no longer so"
+            "no wake was pending, {time}, and `consume` returned {consumed:?}. EAGAIN means that the waker is empty, which \
+             is what `consume` should achieve. A loop may call it without a wake, because pollers report outdated events"
         );
     }
     waker.wake().unwrap();
-    assert!(is_ready(waker), "after a `consume` that found nothing, a wake was not seen");
+    assert!(is_ready(waker), "after a `consume` without a wake, `wake` has no effect");
 }
 
-/// No end blocks. What would block has to be found out without blocking.
+/// Checks that no end blocks. It looks at the flags, because a test that blocks would hang.
 #[track_caller]
-pub fn cannot_block(waker: impl AsFd) {
+pub fn is_nonblocking(waker: impl AsFd) {
     for end in ends(&waker) {
         assert!(
             end.nonblocking,
-            "descriptor {} ({}), which is {}, has no O_NONBLOCK: {}",
+            "descriptor {} ({}), the {} end, lacks O_NONBLOCK: {}",
             end.number,
             end.target,
-            if end.writes { "written to" } else { "read from" },
+            if end.writes { "write" } else { "read" },
             if end.writes {
-                "a wake that finds no room would sleep until the loop reads, and a thread that wakes its own loop for \
-                 ever"
+                "a wake into a full waker would wait until the loop reads, and if the loop's own thread wakes it, forever"
             } else {
-                "reading until nothing is left would sleep there"
+                "the last read of `consume` would wait for the next wake"
             }
         );
     }
 }
 
 #[track_caller]
-pub fn it_is_closed_on_exec(waker: impl AsFd) {
+pub fn is_close_on_exec(waker: impl AsFd) {
     for end in ends(&waker) {
         let (number, target) = (end.number, end.target);
         assert!(
-            end.marked,
-            "descriptor {number} ({target}) is not close-on-exec: every program that is started gets one, and can wake \
-             the loop or empty its waker"
+            end.cloexec,
+            "descriptor {number} ({target}) is not close-on-exec, so every program that is started inherits it, and can wake \
+             the loop or consume its wakes"
         );
     }
 }
@@ -121,35 +120,42 @@ pub fn a_wake_from_another_thread_ends_the_sleep(waker: &impl Waker) {
             waker.wake()
         });
         both.wait();
-        assert!(wait(waker, LONG), "another thread woke it, and the poll slept on for {LONG} ms");
+        assert!(wait(waker, LONG), "another thread called `wake`, and poll did not return within {LONG} ms");
     });
 }
 
-/// In a process of its own, since a waker that blocks or tries again for ever would never give up.
+/// Runs in the helper, because a waker that blocks or retries forever would hang the test.
 #[track_caller]
-pub fn a_full_waker_is_no_error(waker: &impl Waker, kind: &str) {
-    cannot_block(waker);
+pub fn a_wake_of_a_full_waker_succeeds(waker: &impl Waker, kind: &str) {
+    is_nonblocking(waker);
     let answer = ask(&["waker", kind, "storm"]);
     let (count, first) = answer.line("errors").split_once(' ').expect("a number and the first error");
     assert_eq!(
         count, "0",
-        "of 200,000 wakes with nobody reading, {count} failed, the first with: {first}. EAGAIN on a wake says that one \
-         is pending already, which is all that was wanted"
+        "of 200,000 wakes without a read, {count} failed, the first with: {first}. EAGAIN means that the waker is full, so \
+         a wake is already pending: return Ok"
     );
-    assert_eq!(answer.line("before"), "ready", "it was woken 200,000 times, and is not ready");
+    assert_eq!(
+        answer.line("before"),
+        "ready",
+        "`wake` was called 200,000 times, and the waker is not readable"
+    );
     assert_eq!(
         answer.line("after"),
         "silent",
-        "it was full and was consumed, and is still ready: what is in it is more than one buffer"
+        "the waker was full, and after `consume` it is still readable. It contained more than one buffer: read until EAGAIN"
     );
-    assert_eq!(answer.line("again"), "ready", "it was filled and emptied, and cannot be woken any more");
+    assert_eq!(answer.line("again"), "ready", "after the waker was full and consumed, `wake` has no effect");
 }
 
 #[track_caller]
-pub fn it_leaves_no_descriptor_behind(kind: &str, wanted: &str) {
+pub fn close_and_drop_close_every_descriptor(kind: &str, wanted: &str) {
     let answer = ask(&["waker", kind, "leaks"]);
     let each = answer.line("descriptors-each");
-    assert_eq!(each, wanted, "a waker of this kind has {wanted} descriptors, and this one has {each}");
+    assert_eq!(
+        each, wanted,
+        "a waker of this kind should have {wanted} descriptors, and this one has {each}"
+    );
     for how in ["closed", "dropped"] {
         let left = answer.line(&format!("descriptors-{how}"));
         assert_eq!(left, "0", "a waker was {how}, and {left} of its descriptors are still open");
@@ -157,59 +163,68 @@ pub fn it_leaves_no_descriptor_behind(kind: &str, wanted: &str) {
 }
 
 #[track_caller]
-pub fn without_a_number_left_it_is_an_error(kind: &str) {
+pub fn running_out_of_descriptors_is_an_error(kind: &str) {
     let answer = ask(&["waker", kind, "no-numbers"]);
     let result = answer.line("result");
-    assert_eq!(result, "Err EMFILE", "no descriptor could be made, and `new` answers {result}");
+    assert_eq!(result, "Err EMFILE", "the process had no free descriptor, and `new` returned {result}");
 }
 
-/// How a call ends that is interrupted.
+/// The result of an interrupted call, as the tracer prints it.
 const INTERRUPTED: &str = "-> -4\n";
 
-/// The kernel that is played here interrupts calls that today's Linux does not: see the helper's `kernel`.
+/// Runs on a simulated kernel, which interrupts calls that Linux does not: see the helper's `kernel`.
 #[track_caller]
-pub fn an_interrupted_call_is_made_again(waker: &impl Waker, kind: &str) {
-    cannot_block(waker);
+pub fn an_interrupted_call_is_retried(waker: &impl Waker, kind: &str) {
+    is_nonblocking(waker);
     let Some(answer) = traced("eintr", &["waker", kind, "calls-of-wakes"]) else { return };
-    assert!(answer.0.contains(INTERRUPTED), "`wake` wrote nothing:\n{}", answer.0);
-    assert_eq!(answer.line("before"), "ready", "the write of a wake was interrupted, and nobody is woken");
+    assert!(answer.0.contains(INTERRUPTED), "`wake` made no write:\n{}", answer.0);
+    assert_eq!(
+        answer.line("before"),
+        "ready",
+        "a signal interrupted the write of `wake`, and the waker is not readable. Retry on EINTR"
+    );
     let Some(answer) = traced("eintr", &["waker", kind, "calls-of-consume"]) else { return };
-    assert!(answer.0.contains(INTERRUPTED), "`consume` read nothing:\n{}", answer.0);
+    assert!(answer.0.contains(INTERRUPTED), "`consume` made no read:\n{}", answer.0);
     assert_eq!(
         answer.line("after"),
         "silent",
-        "a read was interrupted, and `consume` left the rest in there: EINTR says to try again, not that nothing is left"
+        "a signal interrupted a read, and `consume` returned with the waker still readable. EINTR does not mean that the \
+         waker is empty: retry"
     );
 }
 
-/// Its descriptor is replaced with one that can be neither read nor written: a bug somewhere else in the program.
+/// Replaces the waker's descriptor with one that can be neither read nor written, as a bug in other code might.
 #[track_caller]
-pub fn another_error_is_reported(waker: &impl Waker) {
+pub fn any_other_error_of_consume_is_returned(waker: &impl Waker) {
     let useless = open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).unwrap();
     replace(waker.as_fd(), &useless);
     let consumed = waker.consume();
     assert_eq!(
         consumed.map_err(|error| error.errno),
         Err(Errno::EBADF),
-        "the waker's descriptor cannot be read any more, and `consume` does not say so: a loop that finds it ready, \
-         and is told that it was consumed, spins at 100 % of a processor"
+        "the waker's descriptor cannot be read, and `consume` did not return the error. The poller keeps reporting the \
+         descriptor, so a loop that takes it for consumed spins at 100 % of a processor"
     );
 }
 
-/// Put a copy of `file` at the number of `fd`, which is open at every moment, so nobody else gets the number.
+/// Puts a duplicate of `file` at the number of `fd`. The number stays open at every moment, so no other open gets it.
 pub fn replace(fd: BorrowedFd<'_>, file: &OwnedFd) {
-    // SAFETY: the number is open and stays with its owner, who closes the copy one day.
+    // SAFETY: the number stays open, and its owner closes the duplicate later.
     let answer = unsafe { libc::dup3(file.as_raw_fd(), fd.as_raw_fd(), libc::O_CLOEXEC) };
     Errno::result(answer).expect("both are open");
 }
 
-/// What a signal handler does: it writes eight bytes, a one in the machine's own order.
+/// Writes what a signal handler writes: eight bytes, the number 1 in native byte order.
 #[track_caller]
-pub fn the_writer_wakes_too(waker: &impl Waker, writer: BorrowedFd<'_>) {
-    cannot_block(waker);
+pub fn a_write_to_writer_wakes(waker: &impl Waker, writer: BorrowedFd<'_>) {
+    is_nonblocking(waker);
     let written = write(writer, &1_u64.to_ne_bytes());
-    assert_eq!(written, Ok(8), "`writer` lends the descriptor to write to, and eight bytes do not go there");
-    assert!(is_ready(waker), "eight bytes were written to `writer`, and the waker is not ready");
+    assert_eq!(
+        written,
+        Ok(8),
+        "a write of eight bytes to `writer` failed. `writer` should lend the write end"
+    );
+    assert!(is_ready(waker), "eight bytes were written to `writer`, and the waker is not readable");
     waker.consume().unwrap();
-    assert!(!is_ready(waker), "eight bytes of a signal handler were consumed, and it is still ready");
+    assert!(!is_ready(waker), "after a write of eight bytes and `consume`, the waker is still readable");
 }

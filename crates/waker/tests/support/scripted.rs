@@ -1,4 +1,4 @@
-//! A waker without a kernel, which lets a test say what happens in the middle of a wake or of a drain.
+//! A waker without a descriptor, which runs a test's closure in the middle of a wake or a drain.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use waker::{Error, Result, Wake};
 
-/// Clones are one waker.
+/// A waker in memory. Clones share its state.
 #[derive(Clone, Default)]
 pub struct Scripted(Rc<State>);
 
@@ -20,7 +20,7 @@ struct State {
     before_drain: Event,
 }
 
-/// What somebody else does at that moment, once.
+/// What another thread does at that moment, once.
 type Event = RefCell<Option<Box<dyn FnOnce()>>>;
 
 impl Scripted {
@@ -28,27 +28,27 @@ impl Scripted {
         self.0.ready.get()
     }
 
-    /// How many times it was woken: each would be a system call.
+    /// Returns how many times it was woken. Each would be a system call.
     pub fn wakes(&self) -> usize {
         self.0.wakes.get()
     }
 
-    /// From now on, waking and draining fails; or it works again.
+    /// Sets whether waking and draining fail from now on.
     pub fn fail(&self, fails: bool) {
         self.0.fails.set(fails);
     }
 
-    /// The next wake has been decided on, and the byte is not written yet.
+    /// Runs `event` in the next wake, before the byte is written.
     pub fn before_wake(&self, event: impl FnOnce() + 'static) {
         self.0.before_wake.replace(Some(Box::new(event)));
     }
 
-    /// The next wake has written its byte, and has not returned yet.
+    /// Runs `event` in the next wake, after the byte is written and before the wake returns.
     pub fn after_wake(&self, event: impl FnOnce() + 'static) {
         self.0.after_wake.replace(Some(Box::new(event)));
     }
 
-    /// The loop is about to drain, the next time.
+    /// Runs `event` at the start of the next drain.
     pub fn before_drain(&self, event: impl FnOnce() + 'static) {
         self.0.before_drain.replace(Some(Box::new(event)));
     }
@@ -59,7 +59,7 @@ impl Scripted {
 }
 
 fn now(event: &Event) {
-    // Taken first, and the borrow given back: the event may come here again.
+    // Taken out first, which ends the borrow, because the event may wake or drain, too.
     let event = event.borrow_mut().take();
     if let Some(event) = event {
         event();

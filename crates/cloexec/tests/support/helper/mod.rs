@@ -2,7 +2,7 @@
 //!
 //! `inherited`, `signals` and `arguments …` print what this program was started with; `run SCENARIO …` calls into
 //! this crate; `traced KERNEL SCENARIO …` does the same on a simulated kernel and prints the system calls. The exit
-//! codes are those of `testing`, and 99 for a child of a fork that returned from the code that forked.
+//! codes are the ones in `testing`, and 99 for a child of a fork that returned from the code that forked.
 
 use testing::tracer;
 

@@ -2,7 +2,7 @@
 //! privileges and kernel.
 //!
 //! `run SCENARIO …` calls into this crate; `traced KERNEL SCENARIO …` does the same on a simulated kernel and prints
-//! the system calls. The exit codes are those of `testing`.
+//! the system calls. The exit codes are the ones in `testing`.
 
 use testing::tracer;
 

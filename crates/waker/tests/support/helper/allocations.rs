@@ -1,5 +1,5 @@
-//! An allocator that counts. An allocation in a signal handler works nearly always: only when the code that was
-//! interrupted was allocating too does it find the allocator's lock taken, for ever. Counted, it shows each time.
+//! An allocator that counts its calls. An allocation in a signal handler usually works: it deadlocks only if the
+//! interrupted code holds the allocator's lock. By counting, a test sees the allocation every time.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,12 +11,12 @@ static ALLOCATOR: Counting = Counting;
 
 struct Counting;
 
-/// How many times something was asked of the allocator so far.
+/// Returns how many calls of the allocator there were so far.
 pub fn so_far() -> usize {
     CALLS.load(Ordering::Relaxed)
 }
 
-// SAFETY: all of it is done by the system's allocator; counting touches one atomic.
+// SAFETY: the system's allocator does the work, and counting only changes an atomic.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.fetch_add(1, Ordering::Relaxed);

@@ -1,7 +1,7 @@
-//! Letting a stopped process run to one instruction at full speed: a step takes two context switches, and a run
-//! takes two however far it is.
+//! Running a stopped process to one instruction, at full speed.
 //!
-//! It is for x86-64, as the tracer's registers are.
+//! A single step takes two context switches, and so does a run to a breakpoint, however many instructions it executes.
+//! Like the tracer's registers, this is written for x86-64 only.
 
 use nix::errno::Errno;
 use nix::libc::{self, c_long, c_void};
@@ -10,31 +10,31 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-/// The instruction `int3`, one byte: it raises SIGTRAP in the process that executes it.
+/// The instruction `int3`, one byte. A process that executes it gets SIGTRAP.
 const INT3: c_long = 0xcc;
 
-/// The address of the instruction that the process executes next.
+/// Returns the address of the instruction that the process executes next.
 pub fn next(pid: Pid) -> nix::Result<u64> {
     Ok(ptrace::getregs(pid)?.rip)
 }
 
-/// Let the process run until it is about to execute the instruction at `address` for the `visit`-th time, counted
-/// from 1, or until it makes the tracer's mark, whichever comes first.
+/// Runs the process until it is about to execute the instruction at `address` for the `visit`-th time, counted from 1.
+/// If it reaches a mark of the tracer before that, it stops there.
 ///
 /// # Errors
-/// What ptrace(2) or waitpid(2) says; `EIO` if the process stops for another reason, or exits.
+/// The errors of ptrace(2) and waitpid(2); `EIO` if the process stops for another reason, or exits.
 pub fn run_to(pid: Pid, address: u64, visit: usize) -> nix::Result<()> {
     let place = address as *mut c_void;
     let word = ptrace::read(pid, place)?;
     for visit in (1..=visit).rev() {
         ptrace::write(pid, place, word & !0xff | INT3)?;
         let arrived = to_trap(pid)?;
-        // Nothing else may find the trap: the code goes on as it was written.
+        // Restored at once, so that the process executes the original instruction.
         ptrace::write(pid, place, word)?;
         if !arrived {
             return Ok(());
         }
-        // The trap was executed, and its byte is behind the process.
+        // The process has executed the trap, so the next instruction is one byte too far.
         let mut regs = ptrace::getregs(pid)?;
         regs.rip = address;
         ptrace::setregs(pid, regs)?;
@@ -46,7 +46,7 @@ pub fn run_to(pid: Pid, address: u64, visit: usize) -> nix::Result<()> {
     Ok(())
 }
 
-/// Run to the trap. False if the process comes to a mark before it.
+/// Runs to the trap. Returns false if the process reaches a mark before it.
 fn to_trap(pid: Pid) -> nix::Result<bool> {
     loop {
         ptrace::syscall(pid, None)?;

@@ -1,18 +1,18 @@
-//! Which kernel a scenario meets, in the words of a test.
+//! The kernels that a scenario can run on, by the name that a test uses.
 //!
-//! `as-it-is`; or `eintr`, which answers the first read and the first write with EINTR, as an interrupted call
-//! that slept would: today's kernel never does that to a nonblocking one, and the man pages permit it.
+//! `as-it-is` is the real one. With `eintr`, the first read and the first write fail with EINTR. The real kernel does
+//! that only to calls that sleep, but the man pages permit it for nonblocking calls too.
 
 use nix::errno::Errno;
 use testing::tracer::{self, Call};
 
-/// Is the next read, and the next write, to be interrupted?
+/// Whether the next read and the next write are interrupted.
 pub struct Kernel {
     read: bool,
     write: bool,
 }
 
-/// Nothing for words that mean nothing.
+/// Parses a kernel's name. `None` for an unknown name.
 pub fn parse(words: &str) -> Option<Kernel> {
     match words {
         "as-it-is" => Some(Kernel { read: false, write: false }),
@@ -22,7 +22,7 @@ pub fn parse(words: &str) -> Option<Kernel> {
 }
 
 impl tracer::Kernel for Kernel {
-    /// Every call, since a wake is to be one write and nothing else.
+    /// Describes every call, because a wake should make one write and no other call.
     fn words(&self, call: &Call) -> Option<String> {
         Some(call.name.into())
     }

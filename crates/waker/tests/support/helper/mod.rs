@@ -1,9 +1,9 @@
-//! What this crate's tests have done in a process of its own: signals are for a whole process, and so is being
-//! traced.
+//! The helper of this crate's tests: the test program once more, in a process of its own, because signals and tracing
+//! affect a whole process.
 //!
-//! `run SCENARIO …` calls into this crate; `traced KERNEL SCENARIO …` does so on a kernel that is played, and
-//! prints what was asked of it. With `signal-at-every-step` for the kernel, a signal comes between the
-//! instructions of the marked code: see `stepper`. Exit codes: as `testing` says.
+//! `run SCENARIO …` calls into this crate; `traced KERNEL SCENARIO …` does the same on a simulated kernel and prints
+//! the system calls. With the kernel `signal-at-every-step`, a signal comes between the instructions of the code under
+//! test: see `stepper`. The exit codes are the ones in `testing`.
 
 use testing::tracer;
 
@@ -13,7 +13,7 @@ mod kernel;
 mod scenarios;
 mod stepper;
 
-/// What the helper does, and its exit code.
+/// Does what the arguments say, and returns the exit code.
 pub fn answer(args: &[&str]) -> i32 {
     testing::ignore_sigpipe();
     match args {

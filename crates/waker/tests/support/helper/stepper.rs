@@ -1,8 +1,8 @@
-//! A signal at the worst moment: between two instructions of the code under test, and then between the next two.
+//! A signal at every moment of the code under test, one after the other.
 //!
-//! A scenario runs the same code again and again between marks. The first round is stepped through, to see how
-//! many instructions it has; each later round gets one SIGUSR1, a little further on each time. Which moment
-//! is the bad one need not be known, and no luck is needed to hit it.
+//! A scenario runs the same code again and again between marks. The stepper records the instructions of the first
+//! round. In each later round it delivers one SIGUSR1, each time a few instructions later. So a test needs neither
+//! luck nor knowledge of the moment at which a signal does harm.
 
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -15,9 +15,11 @@ use nix::unistd::Pid;
 use testing::tracer::{MARK, end, next_call, to_call};
 
 use super::breakpoint;
-use super::scenarios::ROUNDS;
 
-/// Prints `steps N` for the first round, and `waits futex` if the code under test waits for a lock.
+/// How many rounds get a signal.
+pub const ROUNDS: usize = 100;
+
+/// Prints the number of instructions as `steps N`, and `waits futex` if the code under test waits for a lock.
 pub fn watch(scenario: Pid) -> nix::Result<i32> {
     on_one_processor(scenario)?;
     let mut path = Vec::new();
@@ -33,7 +35,7 @@ pub fn watch(scenario: Pid) -> nix::Result<i32> {
             let visit = 1 + before.iter().filter(|address| **address == rest[0]).count();
             breakpoint::run_to(scenario, rest[0], visit)?;
         }
-        // The mark after the code under test, on the way to which the signal is handled.
+        // The handler runs on the way to the mark after the code under test.
         if let Some(code) = to_mark(scenario, (round > 0).then_some(Signal::SIGUSR1))? {
             return Ok(code);
         }
@@ -45,7 +47,7 @@ pub fn watch(scenario: Pid) -> nix::Result<i32> {
     }
 }
 
-/// Step to the next mark, and give the address of each instruction on the way.
+/// Steps to the next mark, and returns the address of each instruction on the way.
 fn steps_to_mark(scenario: Pid) -> nix::Result<Vec<u64>> {
     let mut path = Vec::new();
     while next_call(scenario)? != Some(MARK) {
@@ -59,14 +61,15 @@ fn steps_to_mark(scenario: Pid) -> nix::Result<Vec<u64>> {
     Ok(path)
 }
 
-/// Only one of us runs at a time. To hand over to another processor, and back, takes three times as long.
+/// Puts both processes on one processor, because only one of them runs at a time, and switching between two processors
+/// takes three times as long.
 fn on_one_processor(scenario: Pid) -> nix::Result<()> {
     let mut here = CpuSet::new();
     here.set(sched_getcpu()?)?;
     [Pid::this(), scenario].into_iter().try_for_each(|pid| sched_setaffinity(pid, &here))
 }
 
-/// On to where the scenario comes out of a mark. An exit code, if it comes to an end before that.
+/// Runs to the end of the next mark. Returns an exit code if the scenario ends before that.
 fn to_mark(scenario: Pid, mut deliver: Option<Signal>) -> nix::Result<Option<i32>> {
     let mut judging = deliver.is_some();
     loop {
@@ -77,7 +80,7 @@ fn to_mark(scenario: Pid, mut deliver: Option<Signal>) -> nix::Result<Option<i32
         match (stop.call.name, stop.answer) {
             (MARK, Some(_)) => return Ok(None),
             (MARK, None) => judging = false,
-            // Nobody else runs who could let go of a lock.
+            // The scenario has no other thread that could release a lock.
             ("futex", None) if judging => {
                 println!("waits futex");
                 return end(scenario).map(Some);

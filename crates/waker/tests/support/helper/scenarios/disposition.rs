@@ -1,4 +1,4 @@
-//! What a signal does in this process, as the kernel has it.
+//! A signal's disposition in this process, as the kernel has it.
 
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -7,10 +7,10 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::Signal;
 
-/// glibc sets this one on whatever it is given, for its own use.
+/// glibc adds this flag to every action, for its own use.
 const RESTORER: i32 = 0x0400_0000;
 
-/// What comes of a signal: the handler (or that there is none), the signals it blocks meanwhile, and its flags.
+/// A signal's action: the handler, the signals that are blocked while it runs, and the flags.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Disposition {
     handler: usize,
@@ -19,21 +19,21 @@ pub struct Disposition {
 }
 
 impl Disposition {
-    /// Ask the kernel.
+    /// Asks the kernel.
     pub fn of(signal: Signal) -> nix::Result<Self> {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: with a null pointer for the new one, nothing changes and the old one is written.
+        // SAFETY: with a null pointer as the new action, the call only writes the present action, to a local variable.
         Errno::result(unsafe { libc::sigaction(signal as i32, ptr::null(), action.as_mut_ptr()) })?;
-        // SAFETY: the call succeeded, so it was written.
+        // SAFETY: the call succeeded, so it wrote the action.
         let action = unsafe { action.assume_init() };
-        // SAFETY: the mask is part of what was written, and the numbers are those of signals.
+        // SAFETY: the mask is part of the action that the call wrote, and the numbers are signal numbers.
         let blocks =
             |number| number > 0 && unsafe { libc::sigismember(&raw const action.sa_mask, number) } == 1;
         let blocks = std::array::from_fn(|number| blocks(number as i32));
         Ok(Self { handler: action.sa_sigaction, blocks, flags: action.sa_flags & !RESTORER })
     }
 
-    /// Is an interrupted call started again?
+    /// Returns whether interrupted calls are restarted.
     pub fn restarts(&self) -> bool {
         self.flags & libc::SA_RESTART != 0
     }

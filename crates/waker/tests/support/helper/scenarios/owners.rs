@@ -1,4 +1,4 @@
-//! `owner WHAT`: who has a signal, who had it before, and who has it afterwards.
+//! `owner WHAT`: signals that get an owner, lose it, and get another one.
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,18 +10,18 @@ use waker::pipe;
 use waker::signal::SignalWaker;
 
 use super::disposition::Disposition;
+use super::outcome::{Outcome, state};
 use super::signals::names;
-use super::{Outcome, state};
 
 const KINDS: [Signal; 3] = [SIGUSR1, SIGUSR2, SIGTERM];
 
-/// Prints what it saw; `took …` is what `take` gave, by name.
+/// Prints what it saw; `took …` has the names of the signals that `take` returned.
 pub fn run(what: &str) -> Outcome {
     match what {
         "restored" => restored(),
         "owners" => owners(),
         "refused" => refused(),
-        _ => Err(format!("nothing is called {what}").into()),
+        _ => Err(format!("no scenario is called {what}").into()),
     }
 }
 
@@ -32,9 +32,9 @@ fn restored() -> Outcome {
     }
     let mask: SigSet = [SIGTERM, SIGIO].into_iter().collect();
     let action = SigAction::new(SigHandler::Handler(previous), SaFlags::SA_NODEFER, mask);
-    // SAFETY: the handler counts, and nothing else.
+    // SAFETY: the handler only increments an atomic.
     unsafe { sigaction(SIGUSR1, &action) }?;
-    // SAFETY: ignoring a signal runs no code.
+    // SAFETY: an ignored signal runs no handler.
     unsafe { sigaction(SIGUSR2, &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty())) }?;
     let dispositions =
         || -> nix::Result<Vec<_>> { KINDS.iter().map(|kind| Disposition::of(*kind)).collect() };
@@ -55,7 +55,7 @@ fn restored() -> Outcome {
             false => println!("changed {kind} was {before}, and is {after}"),
         }
     }
-    // What is not as it was might end us.
+    // With a wrong handler, the signal might end this process.
     if before != after {
         return Ok(());
     }
@@ -68,7 +68,7 @@ fn descriptors() -> std::io::Result<usize> {
     Ok(fs::read_dir("/proc/self/fd")?.count())
 }
 
-/// One after the other, and two at once.
+/// A second owner while the first one exists, and then one after it.
 fn owners() -> Outcome {
     let (first, second) = (pipe::Waker::new()?, pipe::Waker::new()?);
     let signals = SignalWaker::new(first.writer(), &[SIGUSR1])?;

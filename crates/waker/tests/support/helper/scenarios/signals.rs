@@ -1,4 +1,4 @@
-//! `signal WHAT`: signals that this process sends itself, and what their owner makes of them.
+//! `signal WHAT`: signals that this process sends to itself, and what their owner sees.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::OnceLock;
@@ -16,15 +16,15 @@ use testing::judged;
 use waker::signal::SignalWaker;
 use waker::{eventfd, pipe};
 
-use super::super::allocations;
-use super::{Outcome, ROUNDS, state};
+use super::super::{allocations, stepper};
+use super::outcome::{Outcome, state};
 
 const KINDS: [Signal; 3] = [SIGUSR1, SIGUSR2, SIGTERM];
 
-/// Prints what it saw; `took …` is what `take` gave, by name.
+/// Prints what it saw; `took …` has the names of the signals that `take` returned.
 pub fn run(what: &str) -> Outcome {
     match what {
-        "told-apart" => told_apart(),
+        "kinds" => kinds(),
         "eventfd" => on_an_eventfd(),
         "other-thread" => in_another_thread(),
         "full" => full(),
@@ -34,17 +34,17 @@ pub fn run(what: &str) -> Outcome {
         "order" => order(),
         "stepped" => stepped(),
         "gone" => gone(),
-        _ => Err(format!("nothing is called {what}").into()),
+        _ => Err(format!("no scenario is called {what}").into()),
     }
 }
 
-/// `SIGUSR1 SIGTERM`, or `none`.
+/// Names the signals of a set: `SIGUSR1 SIGTERM`, or `none`.
 pub fn names(set: &SigSet) -> String {
     let names: Vec<_> = set.iter().map(Signal::as_str).collect();
     if names.is_empty() { "none".into() } else { names.join(" ") }
 }
 
-fn told_apart() -> Outcome {
+fn kinds() -> Outcome {
     let waker = pipe::Waker::new()?;
     let signals = SignalWaker::new(waker.writer(), &KINDS)?;
     println!("took at first: {}", names(&signals.take()));
@@ -99,10 +99,12 @@ fn full() -> Outcome {
     Ok(())
 }
 
-/// So many of one kind, with nobody looking, that they fill any pipe; and then one of another kind.
+/// Sends more signals of one kind than a pipe has bytes, without a `take`, and then one of another kind.
 fn many() -> Outcome {
     let waker = pipe::Waker::new()?;
     let signals = SignalWaker::new(waker.writer(), &KINDS)?;
+    // kill(2) makes one system call, where raise(3) makes five. A process with one thread gets the signal before the
+    // call returns.
     let own = getpid();
     (0..100_000).try_for_each(|_| kill(own, SIGUSR1))?;
     kill(own, SIGUSR2)?;
@@ -114,7 +116,7 @@ fn many() -> Outcome {
 }
 
 fn errno() -> Outcome {
-    /// No call ever answers with this.
+    /// No system call ever sets this errno.
     const MINE: i32 = 4242;
     let waker = pipe::Waker::new()?;
     let _signals = SignalWaker::new(waker.writer(), &KINDS)?;
@@ -134,7 +136,7 @@ fn allocated() -> Outcome {
     let waker = pipe::Waker::new()?;
     let signals = SignalWaker::new(waker.writer(), &KINDS)?;
     let before = allocations::so_far();
-    // Enough for a vector to outgrow whatever room it has.
+    // Enough for a vector to outgrow its capacity.
     for _ in 0..100 {
         raise(SIGUSR1)?;
         raise(SIGTERM)?;
@@ -145,7 +147,7 @@ fn allocated() -> Outcome {
     Ok(())
 }
 
-/// What `take` would have given when the first byte came; a signal tells of that, within the handler's write.
+/// Calls `take` at the moment of the first byte: SIGIO reports the byte, and interrupts the handler's write.
 fn order() -> Outcome {
     static SIGNALS: OnceLock<SignalWaker> = OnceLock::new();
     static SEEN: AtomicU32 = AtomicU32::new(u32::MAX);
@@ -157,7 +159,7 @@ fn order() -> Outcome {
     let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
     let signals = SIGNALS.get_or_init(|| signals);
     let action = SigAction::new(SigHandler::Handler(look), SaFlags::empty(), SigSet::empty());
-    // SAFETY: `look` does nothing that is not safe in a handler, as long as `take` only touches atomics.
+    // SAFETY: `look` is safe in a handler as long as `take` only uses atomics.
     unsafe { sigaction(SIGIO, &action) }?;
     // SAFETY: the call takes three integers.
     Errno::result(unsafe { libc::fcntl(waker.as_fd().as_raw_fd(), libc::F_SETOWN, getpid()) })?;
@@ -168,11 +170,11 @@ fn order() -> Outcome {
     Ok(())
 }
 
-/// For the stepper, which sends a SIGUSR1 into each round but the first.
+/// For the stepper, which sends a SIGUSR1 in the middle of each round except the first.
 fn stepped() -> Outcome {
     let waker = pipe::Waker::new()?;
     let signals = SignalWaker::new(waker.writer(), &[SIGUSR1, SIGUSR2])?;
-    for round in 0..=ROUNDS {
+    for round in 0..=stepper::ROUNDS {
         let during = judged(|| signals.take());
         let woken = state(&waker);
         waker.consume()?;
@@ -184,11 +186,11 @@ fn stepped() -> Outcome {
             println!("asleep in round {round}");
         }
     }
-    println!("rounds {ROUNDS}");
+    println!("rounds {}", stepper::ROUNDS);
     Ok(())
 }
 
-/// The pipe's reader is closed while the signals have an owner.
+/// Closes the pipe's read end while the signals have an owner.
 fn gone() -> Outcome {
     let waker = pipe::Waker::new()?;
     let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;

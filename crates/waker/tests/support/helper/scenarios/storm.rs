@@ -1,7 +1,7 @@
 //! `storm`: a child sends 100,000 signals of three kinds, as fast as it can, to a process that polls.
 //!
-//! In ten rounds. After each the two agree that it is quiet, and the child sends one signal more: had the storm
-//! left anything behind, or had a signal been lost, this one would not be what is taken.
+//! There are ten rounds. At the end of each, the parent has taken everything, and the child sends one signal more. If
+//! a signal of the round was left over or this one is lost, `take` returns something else.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -16,28 +16,28 @@ use nix::unistd::{ForkResult, Pid, fork, getpid, pipe, read, write};
 use waker::pipe::Waker;
 use waker::signal::SignalWaker;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use super::signals::names;
 
 const KINDS: [Signal; 3] = [SIGUSR1, SIGUSR2, SIGTERM];
 const ROUNDS: usize = 10;
 const SIGNALS: usize = 10_000;
 
-/// In milliseconds: a signal that is not seen by then was lost.
+/// How long the parent waits for a signal, in milliseconds. One that is later was lost.
 const LOST: u16 = 5000;
 
-/// Prints `storm KINDS` and `quiet SENT TAKEN` for each round, and `lost …` where a signal did not wake us.
+/// Prints `storm KINDS` and `quiet SENT TAKEN` for each round, and `lost …` if a signal did not wake the poller.
 pub fn run() -> Outcome {
     let waker = Waker::new()?;
     let signals = SignalWaker::new(waker.writer(), &KINDS)?;
     let (ours, theirs) = (pipe()?, pipe()?);
     let parent = getpid();
-    // SAFETY: this program has one thread, so the child may do whatever the parent may.
+    // SAFETY: this program has one thread, so the child may do everything that the parent may.
     match unsafe { fork() }? {
         ForkResult::Child => {
             drop((ours.1, theirs.0));
             let sent = send(parent, &ours.0, &theirs.1);
-            // SAFETY: ends this process and does nothing else; the parent's destructors are not ours to run.
+            // SAFETY: `_exit` has no preconditions, and it does not run the parent's destructors.
             unsafe { libc::_exit(i32::from(sent.is_err())) }
         }
         ForkResult::Parent { child } => {
@@ -53,7 +53,7 @@ pub fn run() -> Outcome {
 fn send(parent: Pid, go: &OwnedFd, quiet: &OwnedFd) -> nix::Result<()> {
     prctl::set_pdeathsig(libc::SIGKILL.try_into().ok())?;
     for round in 0..ROUNDS {
-        // Runs of different lengths, so that now one kind and now another comes last.
+        // Seven of one kind in a row, so that a different kind comes last in each round.
         for n in 0..SIGNALS {
             kill(parent, KINDS[(n / 7 + round) % 3])?;
         }
@@ -84,7 +84,7 @@ fn receive(waker: &Waker, signals: &SignalWaker, go: &OwnedFd, quiet: &OwnedFd) 
         }
         println!("storm {}", names(&seen));
         while read(quiet, &mut [0]) == Err(Errno::EINTR) {}
-        // All of it was sent before the child said so. What came since we last looked is taken here.
+        // The child sent every signal before it wrote to `quiet`, so this takes the rest of them.
         waker.consume()?;
         signals.take();
         write(go, &[0])?;
@@ -104,7 +104,7 @@ fn lost(when: &str) -> Outcome {
     Ok(())
 }
 
-/// Sleep until one of them can be read, and say which can. None, if that takes too long.
+/// Sleeps until a descriptor is readable, and returns which are. None is, if that takes too long.
 fn wait<const N: usize>(descriptors: [BorrowedFd<'_>; N]) -> nix::Result<[bool; N]> {
     let mut fds = descriptors.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     while let Err(errno) = poll(&mut fds, PollTimeout::from(LOST)) {

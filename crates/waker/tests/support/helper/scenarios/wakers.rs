@@ -1,4 +1,4 @@
-//! `waker KIND WHAT`: one waker of that kind, and what is done with it.
+//! `waker KIND WHAT`: what one waker of that kind does.
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
@@ -9,7 +9,7 @@ use testing::judged;
 use waker::coalesced::Coalesced;
 use waker::{Wake, eventfd, pipe};
 
-use super::{Outcome, state};
+use super::outcome::{Outcome, state};
 
 /// Prints what it saw: `errors …`, `queued …` (in bytes), `before …`, `after …`, `descriptors …`.
 pub fn run(kind: &str, what: &str) -> Outcome {
@@ -39,11 +39,11 @@ fn with<W: Wake + AsFd>(new: impl Fn() -> waker::Result<W>, close: impl Fn(W), w
             println!("after {}", state(&waker));
             Ok(())
         }
-        _ => Err(format!("nothing is called {what}").into()),
+        _ => Err(format!("no scenario is called {what}").into()),
     }
 }
 
-/// Nobody reads, 200,000 times.
+/// Wakes 200,000 times without a read.
 fn storm(waker: &(impl Wake + AsFd)) -> Outcome {
     let errors: Vec<_> = (0..200_000).filter_map(|_| waker.wake().err()).collect();
     println!("errors {} {}", errors.len(), errors.first().map_or(String::new(), ToString::to_string));
@@ -56,15 +56,15 @@ fn storm(waker: &(impl Wake + AsFd)) -> Outcome {
     Ok(())
 }
 
-/// What is in the pipe, in bytes. An eventfd has no such thing.
+/// Returns how many bytes are in the pipe. Returns 0 for an eventfd, which does not have FIONREAD.
 fn queued(fd: impl AsFd) -> i32 {
     let mut bytes = 0;
-    // SAFETY: the call writes one integer, to the one that it is given a pointer to.
+    // SAFETY: FIONREAD writes one `int`, through a pointer to a local variable.
     let answer = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
     if answer == 0 { bytes } else { 0 }
 }
 
-/// One that is closed, and one that is dropped.
+/// Closes one waker and drops another, and counts descriptors.
 fn leaks<W: Wake + AsFd>(new: impl Fn() -> waker::Result<W>, close: impl Fn(W)) -> Outcome {
     let before = descriptors()?;
     let one = new()?;
@@ -76,12 +76,12 @@ fn leaks<W: Wake + AsFd>(new: impl Fn() -> waker::Result<W>, close: impl Fn(W)) 
     Ok(())
 }
 
-/// How many descriptors there are. The one that reads the folder is one of them each time.
+/// Counts the open descriptors, always including the one that reads the directory.
 fn descriptors() -> std::io::Result<usize> {
     Ok(fs::read_dir("/proc/self/fd")?.count())
 }
 
-/// No number is left for a new descriptor.
+/// Makes a waker while the process has no free descriptor.
 fn no_numbers<W>(new: impl Fn() -> waker::Result<W>) -> Outcome {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, 0, hard)?;
