@@ -83,7 +83,7 @@ impl tracer::Kernel for Network {
         let [first, second, third, fourth] = call.args;
         let what = match call.name {
             "socket" => format!("socket {} {}", family(first as i32), born(second)),
-            "accept" => "accept blocking unmarked".into(),
+            "accept" => "accept blocking inheritable".into(),
             "accept4" => format!("accept4 {}", born(fourth)),
             "bind" | "listen" => format!("{} {}", call.name, self.family(first)),
             "connect" | "chmod" | "fchmod" | "fchmodat" | "umask" | "unlink" | "unlinkat" | "shutdown" => {
@@ -131,6 +131,6 @@ fn family(number: i32) -> &'static str {
 fn born(flags: u64) -> String {
     let has = |flag: i32| flags & flag as u64 != 0;
     let blocks = if has(libc::SOCK_NONBLOCK) { "nonblocking" } else { "blocking" };
-    let marked = if has(libc::SOCK_CLOEXEC) { "marked" } else { "unmarked" };
-    format!("{blocks} {marked}")
+    let on_exec = if has(libc::SOCK_CLOEXEC) { "close-on-exec" } else { "inheritable" };
+    format!("{blocks} {on_exec}")
 }
