@@ -1,33 +1,32 @@
-//! Exercise `prefork/fork`: what the kernel must show.
+//! Exercise `prefork/fork`: what the child inherits, what it must not inherit, and when `fork` is an error.
 //!
-//! A test process has threads, so all forks are the helper's: a process of its own, with one thread. What happens
-//! in the middle of a fork, signals too, is done by functions that the C library calls there, so that no test
-//! depends on timing.
+//! A test process has threads, so the helper process forks, which has one thread. The C library calls functions of the
+//! helper in the middle of a fork, which send signals for example, so that no test depends on timing.
 
 mod support;
 
 use nix::libc::{self, SIGRTMAX};
 use support::{Answer, Helper, ask};
 
-/// Have the helper fork.
+/// Let the helper fork.
 #[track_caller]
 fn fork(what: &[&str]) -> Answer {
-    came_back(ask(&[&["run", "fork"], what].concat()))
+    checked(ask(&[&["run", "fork"], what].concat()))
 }
 
-/// The same. Nothing where this machine refuses what was asked.
+/// The same. `None` if this machine does not permit it.
 #[track_caller]
 fn fork_if_permitted(what: &[&str]) -> Option<Answer> {
-    Helper::new(&[&["run", "fork"], what].concat()).if_permitted().map(came_back)
+    Helper::new(&[&["run", "fork"], what].concat()).if_permitted().map(checked)
 }
 
 #[track_caller]
-fn came_back(answer: Answer) -> Answer {
+fn checked(answer: Answer) -> Answer {
     let escaped = answer.lines("escaped").next();
     assert!(
         escaped.is_none(),
-        "the child came back out of `fork`, {}: now two processes run the caller's code. Whatever the child does, it \
-         ends in `_exit`:\n{}",
+        "the child returned from `fork` ({}), so two processes run the caller's code now. Whatever the closure does, the \
+         child must end in `_exit`:\n{}",
         escaped.unwrap_or_default(),
         answer.0
     );
@@ -36,10 +35,10 @@ fn came_back(answer: Answer) -> Answer {
 
 #[track_caller]
 fn nothing_left(answer: &Answer) {
-    assert_eq!(answer.line("left"), "none", "a child is left to be waited for:\n{}", answer.0);
+    assert_eq!(answer.line("left"), "none", "a child has not been reaped:\n{}", answer.0);
 }
 
-/// How often was this word written?
+/// How often this word was written.
 fn times(answer: &Answer, word: &str) -> usize {
     answer.0.split_whitespace().filter(|other| *other == word).count()
 }
@@ -50,13 +49,13 @@ fn output_buffered_before_the_fork_is_written_once() {
     for (word, where_) in [
         ("rust-before", "Rust's standard output"),
         ("c-before", "C's standard output"),
-        ("stream-before", "a stream of C's"),
+        ("stream-before", "a C stream"),
     ] {
         let times = times(&answer, word);
         assert_eq!(
             times, 1,
-            "before the fork a word was put into the buffer of {where_}, and it was written {times} times: a buffer that \
-             is not empty at the fork is copied with what is in it"
+            "a word in the buffer of {where_} before the fork was written {times} times. fork copies the buffer with its \
+             contents, so flush it before"
         );
     }
 }
@@ -67,12 +66,13 @@ fn output_buffered_by_the_child_is_written() {
     for (word, where_) in [
         ("rust-in-the-child", "Rust's standard output"),
         ("c-in-the-child", "C's standard output"),
-        ("stream-in-the-child", "a stream of C's"),
+        ("stream-in-the-child", "a C stream"),
     ] {
         let times = times(&answer, word);
         assert_eq!(
             times, 1,
-            "the child put a word into the buffer of {where_}, and it was written {times} times: `_exit` writes no buffer"
+            "a word that the child put into the buffer of {where_} was written {times} times. `_exit` does not write \
+             buffers, so flush them first"
         );
     }
 }
@@ -80,21 +80,22 @@ fn output_buffered_by_the_child_is_written() {
 #[test]
 fn each_child_gets_its_own_random_numbers() {
     let answer = fork(&["random"]);
-    let meant = answer.line("meant");
+    let seeded = answer.line("seeded");
     let mut seen = vec![("the parent", answer.line("parent"))];
     seen.extend(answer.lines("child").map(|numbers| ("a child", numbers)));
-    assert_eq!(seen.len(), 3, "there were to be two children:\n{}", answer.0);
+    assert_eq!(seen.len(), 3, "two children and the parent must print numbers:\n{}", answer.0);
     assert!(
-        seen[1].1 != meant && seen[2].1 != meant,
-        "C's rand gives the child {meant}, and its parent the same: a generator is memory, and memory is copied"
+        seen[1].1 != seeded && seen[2].1 != seeded,
+        "C's rand gives a child {seeded}, the same numbers as its parent: fork copies the generator's state. Seed it in \
+         the child"
     );
     assert_ne!(
         seen[1].1, seen[2].1,
-        "C's rand gives two children the same numbers: what they were seeded with was the same"
+        "C's rand gives two children the same numbers, so both got the same seed"
     );
     assert_eq!(
-        seen[0].1, meant,
-        "the parent was to go on with its own numbers: what is seeded is seeded in the child"
+        seen[0].1, seeded,
+        "the parent's numbers have changed: seed the generator in the child, and not before the fork"
     );
 }
 
@@ -106,7 +107,7 @@ fn the_closures_result_is_the_exit_code() {
     let wanted: Vec<String> = codes.iter().map(|(code, exit)| format!("{code} exited with {exit}")).collect();
     assert_eq!(
         seen, wanted,
-        "what the child gives is what it ends with; of a number, the kernel keeps the lowest byte"
+        "the child must exit with what the closure returns, of which the kernel keeps the lowest byte"
     );
     nothing_left(&answer);
 }
@@ -117,11 +118,11 @@ fn a_panic_ends_the_child_with_101() {
     let status = answer.line("status");
     assert_eq!(
         status, "exited with 101",
-        "the child panicked, and {status}: 101 is what a program in Rust ends with then"
+        "the child panicked, and its status is `{status}`. Like any Rust program, it must exit with 101 then"
     );
     assert!(
-        answer.lines("stderr").any(|line| line.contains("the child fell")),
-        "the child panicked, and its words are not on standard error:\n{}",
+        answer.lines("stderr").any(|line| line.contains("the child panics")),
+        "the child panicked, and the panic message is not on standard error:\n{}",
         answer.0
     );
     nothing_left(&answer);
@@ -136,8 +137,8 @@ fn output_buffered_before_a_panic_is_written() {
         let times = times(&answer, word);
         assert_eq!(
             times, 1,
-            "the child put a word into the buffer of {where_} and panicked, and the word was written {times} times: a \
-             panic that is caught ends in `_exit` too, which writes no buffer"
+            "the child put a word into the buffer of {where_} and panicked, and the word was written {times} times. After \
+             a panic too, flush the buffers before `_exit`"
         );
     }
 }
@@ -148,7 +149,7 @@ fn a_panic_payload_that_panics_on_drop_is_contained() {
     let status = answer.line("status");
     assert_eq!(
         status, "exited with 101",
-        "the child panicked with a value that panics when it is dropped, and {status}"
+        "the child panicked with a payload that panics when it is dropped, and its status is `{status}`. It must be 101"
     );
 }
 
@@ -159,8 +160,8 @@ fn the_child_runs_no_exit_handlers() {
     assert_eq!(
         ran,
         ["parent"],
-        "what the parent registered with atexit was run by {ran:?}: `exit` does whatever was to be done at the parent's \
-         end, `_exit` ends the process"
+        "the parent's atexit handler ran in {ran:?}, and must run only in the parent. `exit` runs exit handlers, `_exit` \
+         does not"
     );
     assert_eq!(answer.line("status"), "exited with 3");
 }
@@ -171,19 +172,19 @@ fn a_child_can_fork_too() {
     assert_eq!(
         (answer.line("grandchild"), answer.line("status")),
         ("exited with 5", "exited with 6"),
-        "a child forked, and so did its parent"
+        "the child forked a grandchild, and both statuses must arrive"
     );
 }
 
-/// Which signals are in the mask of that name, which /proc shows as `SigBlk:0000000000000400`?
+/// The signals in the mask of this name, which /proc shows as `SigBlk:0000000000000400`.
 fn mask(line: &str, name: &str) -> Vec<i32> {
     let hex = line.split(' ').find_map(|mask| mask.strip_prefix(name)?.strip_prefix(':'));
     let bits = hex.and_then(|hex| u64::from_str_radix(hex, 16).ok());
-    let bits = bits.unwrap_or_else(|| panic!("there is no mask {name} in `{line}`"));
+    let bits = bits.unwrap_or_else(|| panic!("`{line}` has no mask {name}"));
     (1..=SIGRTMAX()).filter(|signal| bits & 1 << (signal - 1) != 0).collect()
 }
 
-/// What the child's code does itself.
+/// Signals that a process's own code causes.
 const FAULTS: [i32; 7] =
     [libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS];
 
@@ -194,8 +195,8 @@ fn the_child_has_none_of_its_parents_handlers() {
     let parents: Vec<i32> = handled.into_iter().filter(|signal| !FAULTS.contains(signal)).collect();
     assert!(
         parents.is_empty(),
-        "the child runs its parent's handlers at signals {parents:?}: a fork copies them, and they would answer in the \
-         parent's name. There are signals up to {}",
+        "the child still has its parent's handlers for signals {parents:?}. fork copies handlers, so restore the default \
+         action of every signal up to {}",
         SIGRTMAX()
     );
 }
@@ -207,8 +208,8 @@ fn handlers_for_faults_are_kept() {
     let gone: Vec<i32> = FAULTS.into_iter().filter(|signal| !handled.contains(signal)).collect();
     assert!(
         gone.is_empty(),
-        "nobody handles signals {gone:?} in the child, and somebody does in the parent: that is how Rust tells that a \
-         stack has overflowed"
+        "the parent handles signals {gone:?}, and the child does not. Keep handlers for faults: with them, Rust reports a \
+         stack overflow"
     );
 }
 
@@ -218,8 +219,8 @@ fn ignored_signals_stay_ignored() {
     let (before, child) = (mask(answer.line("before"), "SigIgn"), mask(answer.line("child"), "SigIgn"));
     assert_eq!(
         child, before,
-        "the parent ignores signals {before:?}, and the child {child:?}: whoever ignores SIGPIPE or SIGHUP means the \
-         child too"
+        "the parent ignores signals {before:?}, and the child {child:?}. A program that ignores SIGPIPE or SIGHUP wants its \
+         children to ignore it too"
     );
 }
 
@@ -229,7 +230,8 @@ fn the_childs_signal_mask_is_empty() {
     let blocked = mask(answer.line("child"), "SigBlk");
     assert!(
         blocked.is_empty(),
-        "signals {blocked:?} are blocked in the child, which can then not be told to end: a mask is copied by a fork too"
+        "signals {blocked:?} are blocked in the child, so SIGTERM may never end it. fork copies the signal mask: empty it in \
+         the child"
     );
 }
 
@@ -241,7 +243,7 @@ fn the_parents_signals_are_restored() {
         assert_eq!(
             mask(after, name),
             mask(before, name),
-            "{name} of the parent, before the fork and after: what was blocked for the fork is to be given back"
+            "{name} of the parent has changed. Restore the mask that was there before the fork"
         );
     }
 }
@@ -249,23 +251,24 @@ fn the_parents_signals_are_restored() {
 #[test]
 fn a_signal_during_the_fork_does_not_run_the_parents_handler() {
     for kind in ["SIGTERM", "real-time"] {
-        let answer = fork(&["at-the-fork", kind]);
+        let answer = fork(&["signal-during-fork", kind]);
         let number = answer.line("number");
         let handled: Vec<&str> = answer.lines("handled").collect();
         assert!(
             !handled.contains(&"in the child"),
-            "signal {number} came when the child was there and had done nothing yet, and the child ran its parent's \
-             handler: until the handlers are gone, signals have to wait"
+            "signal {number} arrived before the child ran any of its own code, and the child ran its parent's handler. Block \
+             all signals until the child has removed the handlers"
         );
         let status = answer.line("status");
         assert!(
             status.starts_with("killed by"),
-            "signal {number} came for the child too, and nobody handles it there: it was to be killed, and {status}"
+            "signal {number} was sent to the child too, where it has no handler, so it must kill the child. Its status is \
+             `{status}`"
         );
         assert_eq!(
             handled,
             ["in the parent"],
-            "signal {number} came for the parent too, and was to be handled there, once"
+            "signal {number} was sent to the parent too, whose handler must run once"
         );
     }
 }
@@ -276,13 +279,13 @@ fn the_parents_handler_cannot_reap_the_child_before_it_is_held() {
     let held = answer.line("held");
     assert_eq!(
         held, "yes",
-        "the child ended at once, and a handler of the parent's waits for any child: `{held}`. As long as the parent's \
-         signals wait, nobody can take the child before it is held"
+        "the child exited at once, and the parent's SIGCHLD handler waits for any child: `{held}`. Keep the signals blocked \
+         until the child is held, or the handler may reap it first"
     );
     let waited = answer.line("waited");
     assert!(
         waited.starts_with("Err ECHILD"),
-        "a handler has waited for the child, and waiting for it again said `{waited}`"
+        "a handler has reaped the child, so waiting for it must be ECHILD, and it is `{waited}`"
     );
 }
 
@@ -293,16 +296,29 @@ fn fork_with_other_threads_is_ebusy() {
         let result = answer.line("result");
         assert!(
             result.starts_with("Err EBUSY "),
-            "this process has {count} threads, and the fork gave `{result}`: the child has one of them, and every lock \
-             that another holds is locked there for ever"
+            "this process has {count} threads, and fork returned `{result}`. It must be EBUSY: the child would have one of \
+             the threads, and every lock that another one holds would stay locked there forever"
         );
         assert!(
             result.contains(&format!("{count} threads")),
-            "`{result}` does not say how many threads there are: {count} threads"
+            "the error must say how many threads there are, which is {count} threads: `{result}`"
         );
-        assert!(!answer.0.contains("the child ran"), "there was an error, and a child:\n{}", answer.0);
-        assert_eq!(answer.line("children"), "none", "there was an error, and a child:\n{}", answer.0);
-        assert_eq!(answer.line("then"), "exited with 3", "the other threads have ended");
+        assert!(
+            !answer.0.contains("the child ran"),
+            "fork returned an error, and there is a child:\n{}",
+            answer.0
+        );
+        assert_eq!(
+            answer.line("children"),
+            "none",
+            "fork returned an error, and there is a child:\n{}",
+            answer.0
+        );
+        assert_eq!(
+            answer.line("then"),
+            "exited with 3",
+            "the other threads were joined, so fork must work again"
+        );
     }
 }
 
@@ -312,8 +328,8 @@ fn a_thread_name_with_parentheses_does_not_hide_the_thread() {
     let result = answer.line("result");
     assert!(
         result.starts_with("Err EBUSY ") && result.contains("2 threads"),
-        "another thread runs, called `)0 0 0 0 0 0 4 `, and the fork gave `{result}`: a name may have a parenthesis in \
-         it, and what stands behind the last one is the kernel's"
+        "another thread runs, called `)0 0 0 0 0 0 4 `, and fork returned `{result}`. A thread's name may contain \
+         parentheses: the fields follow the last one"
     );
 }
 
@@ -321,19 +337,20 @@ fn a_thread_name_with_parentheses_does_not_hide_the_thread() {
 fn an_exited_thread_does_not_count() {
     let answer = fork(&["joined"]);
     for joined in answer.lines("joined") {
-        assert_eq!(joined, "exited with 3", "a thread was joined, so there is one");
+        assert_eq!(joined, "exited with 3", "the other thread was joined, so only one counts");
     }
     assert_eq!(answer.lines("joined").count(), 100);
     let status = fork(&["main-ended"]).line("status").to_owned();
-    assert_eq!(status, "exited with 3", "the main thread has ended and another has not, so there is one");
+    assert_eq!(status, "exited with 3", "the main thread has exited, so only the other one counts");
 }
 
-/// `crates/…/guards.rs:31`: where the guard of that name was made.
+/// The place where the guard of this name was made: `crates/…/guards.rs:31`.
 #[track_caller]
 fn place<'a>(answer: &'a Answer, what: &str) -> &'a str {
     let place = answer.lines("made").find_map(|line| line.strip_prefix(what)?.strip_prefix(' '));
-    let place = place.unwrap_or_else(|| panic!("no guard called {what} was made:\n{}", answer.0));
-    // The column is a matter of taste.
+    let place =
+        place.unwrap_or_else(|| panic!("the helper did not make a guard called {what}:\n{}", answer.0));
+    // The error need not contain the column.
     place.rsplit_once(':').map_or(place, |(place, _)| place)
 }
 
@@ -342,17 +359,17 @@ fn refused(answer: &Answer, when: &str, what: &str) {
     let result = answer.line(when);
     assert!(
         result.starts_with("Err EBUSY "),
-        "{when}: something lives that must not cross a fork, {what}, and the fork said `{result}`"
+        "{when}: a guard for {what} is alive, so fork must return EBUSY, and it returned `{result}`"
     );
-    assert!(result.contains(what), "{when}: `{result}` does not say what must not cross a fork: {what}");
+    assert!(result.contains(what), "{when}: the error does not name what is guarded, {what}: `{result}`");
 }
 
 #[test]
 fn fork_with_a_guard_alive_is_ebusy() {
     let answer = fork(&["guard"]);
-    assert_eq!(answer.line("none"), "exited with 3", "nothing is guarded yet");
+    assert_eq!(answer.line("none"), "exited with 3", "there is no guard yet, so fork must work");
     refused(&answer, "guarded", "an event loop");
-    assert_eq!(answer.line("dropped"), "exited with 3", "what was guarded is gone");
+    assert_eq!(answer.line("dropped"), "exited with 3", "the guard was dropped, so fork must work again");
     nothing_left(&answer);
 }
 
@@ -362,7 +379,8 @@ fn the_error_names_the_place_of_the_guard() {
     let (place, result) = (place(&answer, "an event loop"), answer.line("guarded"));
     assert!(
         result.contains(place),
-        "the guard was made at {place}, and the error is `{result}`: the place is the caller's, not the library's"
+        "the guard was made at {place}, and the error is `{result}`. It must name the caller's place: is `new` \
+         #[track_caller]?"
     );
 }
 
@@ -378,14 +396,15 @@ fn guards_can_be_dropped_in_any_order() {
         let result = answer.line(when);
         assert!(
             result.starts_with("Err EBUSY "),
-            "{living:?} are alive, and the fork said `{result}`: each guard goes by itself, in whatever order"
+            "the guards {living:?} are alive, so fork must return EBUSY, and it returned `{result}`. Dropping a guard must \
+             remove only that one"
         );
         assert!(
             living.iter().any(|what| result.contains(what)),
-            "{living:?} are alive, and the error names another: `{result}`"
+            "the guards {living:?} are alive, and the error names another one: `{result}`"
         );
     }
-    assert_eq!(answer.line("none"), "exited with 3", "all guards are gone");
+    assert_eq!(answer.line("none"), "exited with 3", "all guards were dropped, so fork must work again");
 }
 
 #[test]
@@ -394,29 +413,33 @@ fn a_copied_guard_does_not_count_in_the_child() {
     let copy = answer.line("copy");
     assert_eq!(
         copy, "exited with 3",
-        "a child, forked by other means, has a copy of its parent's guard, and its own fork said `{copy}`: a guard is \
-         for the process that made it"
+        "a child that was forked by other means has a copy of its parent's guard, and its own fork returned `{copy}`. A \
+         guard counts only in the process that made it"
     );
     refused(&answer, "own", "the child's");
     refused(&answer, "copy-dropped", "the child's");
-    assert_eq!(answer.line("own-dropped"), "exited with 3", "the child's own guard is gone");
+    assert_eq!(
+        answer.line("own-dropped"),
+        "exited with 3",
+        "the child's own guard was dropped, so fork must work again"
+    );
     refused(&answer, "parent", "the parent's other one");
 }
 
-/// An error, no child, and nothing else that has changed.
+/// fork has returned this error, without a child, and the parent's mask is unchanged.
 #[track_caller]
 fn failed(answer: &Answer, errno: &str) {
     let result = answer.line("result");
     assert!(
         result.starts_with(&format!("Err {errno} ")),
-        "the fork was to fail with {errno}, and the answer is `{result}`"
+        "fork must return {errno}, and it returned `{result}`"
     );
     for (what, wanted, meaning) in [
-        ("children", "none", "a child is left, which nobody holds"),
+        ("children", "none", "fork has failed, and has left a child that the caller cannot wait for"),
         (
             "mask",
-            "as it was",
-            "the fork failed, and signals are still blocked: so the parent cannot be told to end",
+            "unchanged",
+            "fork has failed, and signals are still blocked, so SIGTERM cannot end the parent",
         ),
     ] {
         assert_eq!(answer.line(what), wanted, "{meaning}:\n{}", answer.0);
@@ -427,25 +450,25 @@ fn failed(answer: &Answer, errno: &str) {
 fn a_failed_fork_changes_nothing() {
     let Some(answer) = fork_if_permitted(&["limit"]) else { return };
     failed(&answer, "EAGAIN");
-    assert_eq!(answer.line("table"), "none", "the fork failed, and descriptors have changed");
+    assert_eq!(answer.line("table"), "none", "fork has failed, and has leaked or closed a descriptor");
     if let Some(then) = answer.lines("then").next() {
-        assert_eq!(then, "exited with 3", "there was no limit any more");
+        assert_eq!(then, "exited with 3", "the limit was raised again, so fork must work");
     }
 }
 
 #[test]
 fn without_a_descriptor_no_child_is_forked() {
-    let answer = fork(&["no-number"]);
+    let answer = fork(&["no-descriptor"]);
     failed(&answer, "EMFILE");
-    assert!(!answer.0.contains("the child ran"), "there was an error, and a child ran:\n{}", answer.0);
-    assert_eq!(answer.line("then"), "exited with 3", "one number was left");
-    let answer = fork(&["numbers-run-out"]);
+    assert!(!answer.0.contains("the child ran"), "fork returned an error, and a child ran:\n{}", answer.0);
+    assert_eq!(answer.line("then"), "exited with 3", "one descriptor was free, so fork must work");
+    let answer = fork(&["descriptors-run-out"]);
     let (status, children) = (answer.line("status"), answer.line("children"));
     assert_eq!(
         (status, children),
         ("exited with 3", "none"),
-        "the last numbers were taken in the middle of the fork. What a child needs to be held by has to be there before \
-         the child is"
+        "the last free descriptors were taken in the middle of the fork. Reserve the child's pidfd before the fork, or \
+         opening it fails when the child exists"
     );
 }
 
@@ -454,11 +477,11 @@ fn if_pidfd_open_fails_no_child_is_left() {
     for when in ["before", "in the middle"] {
         let Some(answer) = fork_if_permitted(&["no-pidfd", when]) else { return };
         failed(&answer, "EPERM");
-        assert_eq!(answer.line("table"), "none", "the fork failed, and descriptors have changed");
+        assert_eq!(answer.line("table"), "none", "fork has failed, and has leaked or closed a descriptor");
         if when == "before" {
             assert!(
                 !answer.0.contains("the child ran"),
-                "there was an error, and a child ran:\n{}",
+                "fork returned an error, and a child ran:\n{}",
                 answer.0
             );
         }
@@ -472,9 +495,15 @@ fn fork_with_sigchld_ignored_is_echild() {
         let result = answer.line("result");
         assert!(
             result.starts_with("Err ECHILD ") && result.contains("SIGCHLD"),
-            "with SIGCHLD {how} the kernel keeps nothing of a child that ends, and the fork said `{result}`"
+            "with SIGCHLD {how}, the kernel discards the child's status, so fork must return ECHILD and name SIGCHLD. It \
+             returned `{result}`"
         );
-        assert_eq!(answer.line("children"), "none", "there was an error, and a child:\n{}", answer.0);
+        assert_eq!(
+            answer.line("children"),
+            "none",
+            "fork returned an error, and there is a child:\n{}",
+            answer.0
+        );
     }
 }
 
@@ -482,11 +511,11 @@ fn fork_with_sigchld_ignored_is_echild() {
 fn fork_leaks_no_descriptor_on_either_side() {
     let answer = fork(&["table"]);
     for (whose, meaning) in [
-        ("child", "what its parent needs to hold it is not the child's"),
-        ("parent", "the child has ended, and was dropped"),
+        ("child", "the child must drop its copy of the reserved pidfd"),
+        ("parent", "the child was reaped and its `Child` dropped, so nothing of it may stay open"),
     ] {
         let changes = answer.line(whose);
-        assert_eq!(changes, "none", "descriptors of the {whose}, compared with before: {meaning}");
+        assert_eq!(changes, "none", "the descriptors of the {whose} have changed: {meaning}");
     }
     assert_eq!(answer.line("waited"), "exited with 0");
 }
@@ -494,12 +523,28 @@ fn fork_leaks_no_descriptor_on_either_side() {
 #[test]
 fn the_pidfd_is_readable_when_the_child_has_exited() {
     let answer = fork(&["held"]);
-    assert_eq!(answer.line("close-on-exec"), "true", "a program that is started would hold the child too");
-    assert_eq!(answer.line("there"), "not ready", "the child is there");
-    assert_eq!(answer.line("tried-there"), "nothing yet", "the child is there");
-    assert_eq!(answer.line("signalled"), "Ok");
-    assert_eq!(answer.line("ended"), "ready", "the child has ended");
-    assert_eq!(answer.line("signalled-ended"), "Ok", "nobody has waited for it yet");
+    assert_eq!(
+        answer.line("close-on-exec"),
+        "true",
+        "the pidfd must be close-on-exec, or every program started from now on inherits it"
+    );
+    assert_eq!(
+        answer.line("running"),
+        "not ready",
+        "the child is running, so its pidfd must not be readable"
+    );
+    assert_eq!(
+        answer.line("tried-running"),
+        "nothing yet",
+        "the child is running, so try_wait must return None"
+    );
+    assert_eq!(answer.line("signaled"), "Ok");
+    assert_eq!(answer.line("exited"), "ready", "the child has exited, so its pidfd must be readable");
+    assert_eq!(
+        answer.line("signaled-exited"),
+        "Ok",
+        "the child has not been reaped, so it can still be signaled"
+    );
 }
 
 #[test]
@@ -509,16 +554,16 @@ fn the_status_stays_the_same_after_reaping() {
         assert_eq!(
             answer.line(when),
             "killed by SIGTERM",
-            "{when}: the child was waited for, and has been told once"
+            "{when}: the child was reaped, and every later call must return the same status"
         );
     }
     for when in ["once", "twice"] {
-        assert_eq!(answer.line(when), "exited with 4", "a child was waited for {when}");
+        assert_eq!(answer.line(when), "exited with 4", "wait was called {when}");
     }
-    let signalled = answer.line("signalled-waited");
+    let signaled = answer.line("signaled-waited");
     assert!(
-        signalled.starts_with("Err ESRCH "),
-        "the child was waited for, and then it was signalled: {signalled}"
+        signaled.starts_with("Err ESRCH "),
+        "the child has been reaped, so signaling it must be ESRCH, and it is `{signaled}`"
     );
 }
 
@@ -528,46 +573,49 @@ fn eintr_does_not_end_child_wait() {
     let (waited, helped) = (answer.line("waited"), answer.line("helped"));
     assert_eq!(
         waited, "killed by SIGTERM",
-        "a signal was handled while the wait slept, and its answer is `{waited}`: EINTR is no answer, so ask again"
+        "a signal handler interrupted the wait, which returned `{waited}`. After EINTR, wait again"
     );
-    assert_eq!(helped, "0", "the wait was to be interrupted three times");
+    assert_eq!(helped, "0", "the wait must have been interrupted three times");
 }
 
 #[test]
 fn a_process_that_reuses_the_pid_is_not_touched() {
     let Some(answer) = fork_if_permitted(&["reused"]) else { return };
-    assert_eq!(answer.line("same number"), "true");
+    assert_eq!(answer.line("same-pid"), "true");
     for (when, errno, meaning) in [
-        ("signalled", "ESRCH", "it was waited for"),
-        ("theirs-signalled", "ESRCH", "somebody else waited for it"),
-        ("theirs-tried", "ECHILD", "somebody else waited for it"),
-        ("theirs-waited", "ECHILD", "somebody else waited for it"),
+        ("signaled", "ESRCH", "the child was reaped"),
+        ("other-code-signaled", "ESRCH", "other code has reaped the child"),
+        ("other-code-tried", "ECHILD", "other code has reaped the child"),
+        ("other-code-waited", "ECHILD", "other code has reaped the child"),
     ] {
         let result = answer.line(when);
         assert!(
             result.starts_with(&format!("Err {errno} ")),
-            "{when}: {meaning}, another child has its number by now, and the answer is `{result}`"
+            "{when}: {meaning}, and another process has its process id. The result must be {errno}, and it is `{result}`"
         );
     }
     assert_eq!(
         answer.line("again"),
         "exited with 0",
-        "what became of the child, when another has its number"
+        "the stored status must be returned even when another process has the process id"
     );
     for other in answer.lines("other") {
-        assert_eq!(other, "killed by SIGKILL", "the one that got the number was not to be touched");
+        assert_eq!(
+            other, "killed by SIGKILL",
+            "the process that got the process id must not be signaled or reaped"
+        );
     }
 }
 
 #[test]
 fn dropping_a_child_does_not_reap_it() {
     let answer = fork(&["dropped"]);
-    assert_eq!(answer.line("goes-on"), "true", "nobody holds the child any more, and it has ended");
-    for (when, status) in [("waits", "killed by SIGTERM"), ("ended-waits", "exited with 4")] {
+    assert_eq!(answer.line("still-running"), "true", "dropping a `Child` must not end the child");
+    for (when, status) in [("running-dropped", "killed by SIGTERM"), ("exited-dropped", "exited with 4")] {
         assert_eq!(
             answer.line(when),
             status,
-            "{when}: whoever drops what holds a child does not wait for it, and the kernel keeps what became of it"
+            "{when}: dropping a `Child` must not reap the child, so its status must still be there"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Exercise `prefork/sockets`: what the kernel must show.
+//! Exercise `prefork/sockets`: addresses, ports, options, unavailable families and Unix sockets.
 
 mod support;
 
@@ -23,12 +23,12 @@ use testing::{Helper, no_child_is_born};
 const V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0);
 
-/// Those of the two that this machine has.
+/// The loopback addresses of the families that this machine has.
 fn loopback() -> &'static [SocketAddr] {
     if ipv6() { &[V4, V6] } else { &[V4] }
 }
 
-/// Bind, and say what it may mean if that fails.
+/// Bind addresses that must work.
 #[track_caller]
 fn bound(addresses: &[SocketAddr]) -> Vec<TcpListener> {
     bind_all(addresses, &Options::default())
@@ -36,54 +36,61 @@ fn bound(addresses: &[SocketAddr]) -> Vec<TcpListener> {
 }
 
 fn at(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners.iter().map(|each| each.local_addr().expect("it is bound")).collect()
+    listeners.iter().map(|each| each.local_addr().expect("the socket is bound")).collect()
 }
 
-/// The errno and the text of an error.
+/// The errno and the text of an error, where there must be one.
 #[track_caller]
 fn refused<T: std::fmt::Debug>(what: &str, result: Result<T>) -> (Errno, String) {
     match result {
-        Ok(sockets) => panic!("{what} was to be refused, and the answer is {sockets:?}"),
+        Ok(sockets) => panic!("{what} must be an error, and the result is {sockets:?}"),
         Err(error) => (error.errno, error.to_string()),
     }
 }
 
-// Which addresses
+// Addresses
 
 #[test]
 fn the_empty_name_means_every_address_in_both_families() {
     let wanted = loopback().len();
     let listeners = bind_host("", 0, &Options::default()).unwrap_or_else(|error| {
         panic!(
-            "an empty name, any free port: {error}. A socket on [::] takes the port in IPv4 too, unless it is told \
-             IPV6_V6ONLY before it is bound"
+            "bind_host(\"\", 0) failed: {error}. A socket on [::] takes the port in IPv4 too, unless IPV6_V6ONLY is set \
+             before bind"
         )
     });
     let at = at(&listeners);
-    assert_eq!(at.len(), wanted, "one socket a family, on 0.0.0.0 and on [::]; here are {at:?}");
-    assert!(at.iter().all(|each| each.ip().is_unspecified()), "not every address of this machine: {at:?}");
+    assert_eq!(
+        at.len(),
+        wanted,
+        "there must be one socket for each family, on 0.0.0.0 and on [::]. The sockets are on {at:?}"
+    );
+    assert!(
+        at.iter().all(|each| each.ip().is_unspecified()),
+        "these sockets do not cover every address of this machine: {at:?}"
+    );
     for (listener, address) in listeners.iter().zip(&at) {
         let loopback = if address.is_ipv4() { V4.ip() } else { V6.ip() };
-        let mut client = TcpStream::connect((loopback, address.port())).expect("it listens");
-        client.write_all(b"?").expect("it is connected");
-        readable(listener, &format!("a client of {loopback} did not come to {address}"));
+        let mut client = TcpStream::connect((loopback, address.port())).expect("the server is listening");
+        client.write_all(b"?").expect("the client is connected");
+        readable(listener, &format!("a client of {loopback}, on the listener at {address}"));
         assert_eq!(
-            client.peer_addr().expect("it is connected").is_ipv4(),
+            client.peer_addr().expect("the client is connected").is_ipv4(),
             address.is_ipv4(),
-            "{address} answers in the other family"
+            "the client connected to {address} in the other family"
         );
     }
 }
 
 #[test]
 fn every_address_of_a_name_is_bound() {
-    let resolved = ("localhost", 0).to_socket_addrs().expect("every machine knows localhost");
+    let resolved = ("localhost", 0).to_socket_addrs().expect("every machine resolves localhost");
     let own = |ip: &IpAddr| TcpListener::bind((*ip, 0)).is_ok();
     let wanted: BTreeSet<_> = resolved.map(|each| each.ip()).filter(own).collect();
-    let listeners = bind_host("localhost", 0, &Options::default()).expect("it is this machine");
+    let listeners = bind_host("localhost", 0, &Options::default()).expect("localhost is this machine");
     let seen: Vec<_> = at(&listeners).iter().map(SocketAddr::ip).collect();
-    assert_eq!(seen.len(), wanted.len(), "localhost is {wanted:?}, and bound are {seen:?}");
-    assert_eq!(BTreeSet::from_iter(seen), wanted, "each address of localhost has a socket of its own");
+    assert_eq!(seen.len(), wanted.len(), "localhost resolves to {wanted:?}, and the sockets are on {seen:?}");
+    assert_eq!(BTreeSet::from_iter(seen), wanted, "each address of localhost needs a socket of its own");
 }
 
 #[test]
@@ -94,11 +101,11 @@ fn ipv6_sockets_are_ipv6_only() {
     let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
     for address in [V6, any] {
         let listeners = bound(&[address]);
-        let only = getsockopt(&listeners[0], sockopt::Ipv6V6Only).expect("it is an IPv6 socket");
+        let only = getsockopt(&listeners[0], sockopt::Ipv6V6Only).expect("an IPv6 socket has this option");
         assert!(
             only,
-            "{address} is not IPV6_V6ONLY: whether it takes IPv4's connections as well is up to \
-             /proc/sys/net/ipv6/bindv6only, and a socket on 0.0.0.0 cannot have the same port"
+            "{address} is not IPV6_V6ONLY: without it, /proc/sys/net/ipv6/bindv6only decides whether the socket takes IPv4 \
+             connections too, and a socket on 0.0.0.0 cannot have the same port"
         );
     }
 }
@@ -106,19 +113,23 @@ fn ipv6_sockets_are_ipv6_only() {
 #[test]
 fn a_duplicate_address_is_bound_once() {
     for reuse_port in [false, true] {
-        // A new one each time: a helper that is just being born may have a copy of the last.
+        // A new port each time: a helper between fork and exec may still hold a copy of the last listener.
         let port = Port::hold();
         let other = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port.number));
         let address = SocketAddr::from((V4.ip(), port.number));
         let options = Options { reuse_port, ..Options::default() };
         let result = bind_all(&[address, other, address], &options);
         let listeners = result.unwrap_or_else(|error| {
-            panic!("{address} twice: {error}. A resolver may name an address more than once: bind it once")
+            panic!("bind_all got {address} twice: {error}. A resolver may return duplicates: bind each address once")
         });
-        assert_eq!(at(&listeners), [address, other], "{address} was named twice and is to be bound once");
+        assert_eq!(at(&listeners), [address, other], "bind_all got {address} twice, and must bind it once");
     }
     let at = at(&bound(&[V4, V4]));
-    assert_eq!(at.len(), 1, "127.0.0.1:0 was named twice and is to be bound once; here are {at:?}");
+    assert_eq!(
+        at.len(),
+        1,
+        "bind_all got 127.0.0.1:0 twice, and must bind it once. The sockets are on {at:?}"
+    );
 }
 
 #[test]
@@ -128,11 +139,11 @@ fn one_host_with_two_ports_is_two_addresses() {
     assert_eq!(
         at(&bound(&wanted)),
         wanted,
-        "127.0.0.1 was named twice, with two ports: those are two addresses"
+        "127.0.0.1 with two ports makes two addresses, so compare the port too when you look for duplicates"
     );
 }
 
-// Which port
+// Ports
 
 #[test]
 fn with_port_zero_both_families_share_one_port() {
@@ -142,11 +153,11 @@ fn with_port_zero_both_families_share_one_port() {
     for addresses in [[V4, V6], [V6, V4]] {
         let at = at(&bound(&addresses));
         let ports: BTreeSet<u16> = at.iter().map(SocketAddr::port).collect();
-        assert_eq!(at.len(), 2, "one socket a family; here are {at:?}");
+        assert_eq!(at.len(), 2, "there must be one socket for each family. The sockets are on {at:?}");
         assert_eq!(
             ports.len(),
             1,
-            "a client is told one port, and tries it in both families. Here each family has one of its own: {at:?}"
+            "a client gets one port and tries it in both families, but here each family has another port: {at:?}"
         );
     }
 }
@@ -166,14 +177,14 @@ fn a_given_port_is_not_replaced_by_the_free_one() {
         let at = at(&bound(&addresses));
         assert!(
             at.contains(&asked) && at.len() == 2,
-            "{asked} was asked for, and for 127.0.0.1 any port that is free. Bound are {at:?}"
+            "{asked} has a port, and 127.0.0.1 may have any free one. The sockets are on {at:?}"
         );
     }
 }
 
 #[test]
 fn a_port_taken_in_the_second_family_is_replaced_by_another() {
-    // Twice the port that the first got is somebody else's in IPv6.
+    // Twice, the port that the first socket got is taken in IPv6.
     let kernel = "bind6:1=EADDRINUSE,bind6:2=EADDRINUSE";
     let Some(answer) = traced(kernel, &["sockets", "bind", "127.0.0.1:0", "[::1]:0"]) else { return };
     if !ipv6() {
@@ -182,8 +193,8 @@ fn a_port_taken_in_the_second_family_is_replaced_by_another() {
     assert_eq!(
         answer.line("result"),
         "Ok",
-        "the kernel chose a port that was free in IPv4, and in IPv6 somebody else had it. Nobody asked for that \
-         port: another does as well, for both"
+        "the kernel chose a port that is free in IPv4 and taken in IPv6. The caller asked for any free port, so try another \
+         one in both families"
     );
     one_port(&answer);
 }
@@ -195,8 +206,8 @@ fn a_port_that_failed_is_not_chosen_again() {
     assert_eq!(
         answer.line("result"),
         "Ok",
-        "there are two ports, and {taken} is taken in IPv6. Whoever gives it back in IPv4 before asking again is \
-         given it again"
+        "only two ports exist here, and {taken} is taken in IPv6. If you close the IPv4 socket before you try again, the \
+         kernel chooses the same port again"
     );
     one_port(&answer);
 }
@@ -206,11 +217,11 @@ fn bind_gives_up_when_no_port_is_free_in_both_families() {
     let scenario = ["sockets", "bind", "127.0.0.1:0", "[::1]:0"];
     let Some(answer) = traced("bind6:*=EADDRINUSE", &scenario) else { return };
     let endless = answer.lines("endless").next().is_some();
-    assert!(!endless, "in IPv6 every port is taken, and it tries one after the other without end");
+    assert!(!endless, "every port is taken in IPv6, and bind_all tries one after the other without end");
     let result = answer.line("result");
     assert!(
         result.starts_with("Err EADDRINUSE") && result.contains("[::1]:"),
-        "in IPv6 every port is taken, and the result is {result}"
+        "every port is taken in IPv6, so the result must be EADDRINUSE for [::1], and it is {result}"
     );
     nothing_left(&answer);
 }
@@ -219,22 +230,25 @@ fn bind_gives_up_when_no_port_is_free_in_both_families() {
 fn one_port(answer: &Answer) {
     let at: Vec<SocketAddr> = answer.lines("at").map(|each| each.parse().expect("an address")).collect();
     let ports: BTreeSet<u16> = at.iter().map(SocketAddr::port).collect();
-    assert!(at.len() == 2 && ports.len() == 1, "one port, in both families: bound are {at:?}");
+    assert!(
+        at.len() == 2 && ports.len() == 1,
+        "both families must have the same port. The sockets are on {at:?}"
+    );
 }
 
 #[track_caller]
 fn nothing_left(answer: &Answer) {
     let left = answer.line("left");
-    assert_eq!(left, "", "after `{}` these are still open: {left}", answer.line("result"));
+    assert_eq!(left, "", "after `{}`, these descriptors are still open: {left}", answer.line("result"));
 }
 
-/// On a network of its own; nothing where that cannot be had.
+/// Run a scenario in a network namespace of its own. `None` if this machine does not permit that.
 #[track_caller]
 fn alone(scenario: &str) -> Option<Answer> {
     Helper::new(&["run", "sockets", scenario]).if_permitted()
 }
 
-// Which options
+// Options
 
 #[test]
 fn every_socket_is_close_on_exec_and_nonblocking() {
@@ -244,10 +258,13 @@ fn every_socket_is_close_on_exec_and_nonblocking() {
     let listeners = bound(loopback());
     let seen = [info(unix)].into_iter().chain(listeners.iter().map(info));
     for (each, what) in seen.zip(["a Unix socket", "127.0.0.1", "[::1]"]) {
-        assert!(each.marked, "{what} is not close-on-exec: every program started from now on listens too");
+        assert!(
+            each.close_on_exec,
+            "{what} is not close-on-exec: every program started from now on holds the listener open"
+        );
         assert!(
             each.nonblocking,
-            "{what} is not nonblocking: whoever comes too late for a connection sleeps in accept until the next"
+            "{what} is not nonblocking: if another process accepts the connection first, accept blocks until the next one"
         );
     }
 }
@@ -263,11 +280,11 @@ fn socket_itself_sets_both_flags() {
         let calls: Vec<&str> = answer.lines("call").collect();
         let made: Vec<&&str> = calls.iter().filter(|call| call.starts_with("socket ")).collect();
         assert!(!made.is_empty(), "no socket was made: {calls:?}");
-        if let Some(call) = made.iter().find(|call| !call.contains("nonblocking marked")) {
+        if let Some(call) = made.iter().find(|call| !call.contains("nonblocking close-on-exec")) {
             panic!(
-                "`{call}` made a socket without both flags. Set later, there is a moment in which another thread's \
-                 fork and exec carries it off: SOCK_CLOEXEC and SOCK_NONBLOCK go into the call itself. The calls \
-                 were {calls:?}"
+                "`{call}` made a socket without both flags. Until a later call sets them, a fork and exec in another \
+                 thread can inherit the socket: SOCK_CLOEXEC and SOCK_NONBLOCK go into socket(2). The calls were \
+                 {calls:?}"
             );
         }
     }
@@ -278,64 +295,74 @@ fn a_restarted_server_gets_its_port() {
     let _alone = no_child_is_born();
     let listeners = bound(&[V4]);
     let address = at(&listeners)[0];
-    let client = TcpStream::connect(address).expect("it listens");
-    readable(&listeners[0], "a client that is connected is not queued");
+    let client = TcpStream::connect(address).expect("the server is listening");
+    readable(&listeners[0], "the connected client, in the queue");
     let (connection, _) = listeners[0].accept().expect("a client is queued");
-    // The server closes first, so its end of the connection is the one that lingers.
+    // The server closes first, so its socket is the one that enters TIME_WAIT.
     drop((connection, listeners));
-    assert_eq!((&client).read(&mut [0]).expect("the end of the file"), 0);
+    assert_eq!((&client).read(&mut [0]).expect("an end of file"), 0);
     drop(client);
     let again = bind_all(&[address], &Options::default());
     assert!(
         again.is_ok(),
-        "the server ended, and its successor cannot have {address}: {again:?}. The port is held by connections in \
-         TIME_WAIT, unless SO_REUSEADDR is set before bind"
+        "the restarted server cannot bind {address}: {again:?}. Connections in TIME_WAIT hold the port, unless SO_REUSEADDR \
+         is set before bind"
     );
 }
 
 #[test]
 fn a_port_is_shared_only_on_request() {
     let (alone, shared) = (Options::default(), Options { reuse_port: true, ..Options::default() });
-    let first = bind_all(&[V4], &alone).expect("some port is free");
+    let first = bind_all(&[V4], &alone).expect("a port is free");
     assert!(
-        !getsockopt(&first[0], sockopt::ReusePort).expect("it is a socket"),
-        "nobody asked for SO_REUSEPORT: any process of this user may now listen on the same port, and get a share \
+        !getsockopt(&first[0], sockopt::ReusePort).expect("a socket has this option"),
+        "SO_REUSEPORT is set without reuse_port: any process of this user can now listen on the same port, and gets a share \
          of the connections"
     );
     let address = at(&first)[0];
-    let (errno, _) = refused("a port that somebody listens on", bind_all(&[address], &shared));
+    let (errno, _) =
+        refused("binding a port that another socket has without SO_REUSEPORT", bind_all(&[address], &shared));
     assert_eq!(errno, Errno::EADDRINUSE);
-    let first = bind_all(loopback(), &shared).expect("some port is free");
+    let first = bind_all(loopback(), &shared).expect("a port is free");
     let second = bind_all(&at(&first), &shared);
     assert!(
         second.is_ok(),
-        "both asked for SO_REUSEPORT, for each of their sockets, and still the second has {second:?}"
+        "both servers set reuse_port, so they can share the ports, but the second one got {second:?}. Is SO_REUSEPORT set \
+         before bind?"
     );
 }
 
 #[test]
 fn the_backlog_is_the_requested_one() {
-    let most = fs::read_to_string("/proc/sys/net/core/somaxconn").expect("it is there");
+    let most = fs::read_to_string("/proc/sys/net/core/somaxconn").expect("the file can be read");
     let most: u32 = most.trim().parse().expect("a number");
-    let listener = &bind_all(&[V4], &Options::default()).expect("some port is free")[0];
-    assert_eq!(queue(listener).1, 128.min(most), "untold, listen is to be told 128");
+    let listener = &bind_all(&[V4], &Options::default()).expect("a port is free")[0];
+    assert_eq!(queue(listener).1, 128.min(most), "the default backlog is 128");
     for backlog in [1, 7, 100] {
         let options = Options { backlog, ..Options::default() };
-        for listener in bind_all(loopback(), &options).expect("some port is free") {
+        for listener in bind_all(loopback(), &options).expect("a port is free") {
             let (_, room) = queue(&listener);
-            assert_eq!(room, u32::from(backlog).min(most), "listen was to be told {backlog}: {listener:?}");
+            assert_eq!(
+                room,
+                u32::from(backlog).min(most),
+                "listen must get the backlog {backlog}: {listener:?}"
+            );
         }
     }
-    // Of a Unix socket it can be seen only from outside: there is room for one more than was asked for.
+    // The queue of a Unix socket can be measured only with clients. It has room for one more than the backlog.
     let folder = Folder::new();
     let path = folder.path("socket");
     let options = Options { backlog: 2, ..Options::default() };
     let _listener = bind_unix(&path, Mode::S_IRWXU, &options).expect("the path is free");
-    let address = UnixAddr::new(&path).expect("it is short");
+    let address = UnixAddr::new(&path).expect("the path is short");
     let _queued = [client(&address), client(&address), client(&address)];
     let late = unix();
     let late = connect(late.as_raw_fd(), &address);
-    assert_eq!(late, Err(Errno::EAGAIN), "a backlog of 2 is a queue of 3, and the fourth is too many");
+    assert_eq!(
+        late,
+        Err(Errno::EAGAIN),
+        "a backlog of 2 is a queue of 3, so the fourth client must get EAGAIN"
+    );
 }
 
 #[test]
@@ -344,52 +371,55 @@ fn a_backlog_above_the_limit_is_capped() {
     let bound = bind_all(&[V4], &options);
     assert!(
         bound.is_ok(),
-        "a backlog of {} is more than the kernel gives, and no error: {bound:?}",
+        "a backlog of {} is above the limit, and must be capped instead of rejected: {bound:?}",
         u16::MAX
     );
 }
 
-// What is lacking, and what is wrong
+// Errors
 
 #[test]
 fn an_unavailable_family_is_skipped() {
     for kernel in ["socket6:*=EAFNOSUPPORT", "bind6:*=EADDRNOTAVAIL"] {
         let scenario = ["sockets", "bind", "127.0.0.1:0", "[::1]:0"];
         let Some(answer) = traced(kernel, &scenario) else { return };
-        left_out(&answer, kernel);
+        skipped(&answer, kernel);
         let scenario = ["sockets", "bind", "[::1]:0", "127.0.0.1:0"];
         let Some(answer) = traced(kernel, &scenario) else { return };
-        left_out(&answer, kernel);
+        skipped(&answer, kernel);
     }
     let Some(answer) = alone("without-an-address") else { return };
-    left_out(&answer, "disable_ipv6");
+    skipped(&answer, "disable_ipv6");
 }
 
 #[track_caller]
-fn left_out(answer: &Answer, kernel: &str) {
+fn skipped(answer: &Answer, kernel: &str) {
     let result = answer.line("result");
     assert_eq!(
         result, "Ok",
-        "{kernel}: here is no IPv6, and so nobody could listen in IPv4. EAFNOSUPPORT from socket is a kernel without \
-         the family; EADDRNOTAVAIL for ::1 is one in which it is switched off"
+        "{kernel}: this kernel lacks IPv6, and IPv4 must still work. EAFNOSUPPORT of socket(2) means that IPv6 is not built \
+         in; EADDRNOTAVAIL for ::1 means that it is switched off"
     );
     let at: Vec<&str> = answer.lines("at").collect();
-    assert!(matches!(at[..], [one] if one.starts_with("127.0.0.1:")), "{kernel}: bound are {at:?}");
+    assert!(
+        matches!(at[..], [one] if one.starts_with("127.0.0.1:")),
+        "{kernel}: only IPv4 must be bound. The sockets are on {at:?}"
+    );
 }
 
 #[test]
 fn no_available_family_is_an_error() {
     for kernel in ["socket6:*=EAFNOSUPPORT", "bind6:*=EADDRNOTAVAIL"] {
         let Some(answer) = traced(kernel, &["sockets", "bind", "[::1]:0"]) else { return };
-        let errno = kernel.split_once('=').expect("it has one").1;
+        let errno = kernel.split_once('=').expect("it contains an errno").1;
         let result = answer.line("result");
         assert!(
             result.starts_with(&format!("Err {errno}")) && result.contains("[::1]"),
-            "{kernel}, and there was no other address. A server that listens nowhere says {result}"
+            "{kernel}, and there is no other address: without any socket the result must be that error, and it is {result}"
         );
         nothing_left(&answer);
     }
-    let (errno, _) = refused("no address", bind_all(&[], &Options::default()));
+    let (errno, _) = refused("binding an empty slice", bind_all(&[], &Options::default()));
     assert_eq!(errno, Errno::EINVAL);
 }
 
@@ -397,10 +427,11 @@ fn no_available_family_is_an_error() {
 fn other_errors_of_ipv6_are_reported() {
     for kernel in ["socket6:1=EMFILE", "bind6:1=EACCES"] {
         let Some(answer) = traced(kernel, &["sockets", "bind", "127.0.0.1:0", "[::1]:0"]) else { return };
-        let (errno, result) = (kernel.split_once('=').expect("it has one").1, answer.line("result"));
+        let (errno, result) =
+            (kernel.split_once('=').expect("it contains an errno").1, answer.line("result"));
         assert!(
             result.starts_with(&format!("Err {errno}")),
-            "{kernel} is no sign that the family is missing, and the result is {result}"
+            "{kernel} does not mean that IPv6 is unavailable, so it must be returned. The result is {result}"
         );
         nothing_left(&answer);
     }
@@ -408,7 +439,7 @@ fn other_errors_of_ipv6_are_reported() {
 
 #[test]
 fn a_foreign_address_is_an_error_that_names_it() {
-    // 192.0.2.0/24 and 2001:db8::/32 are for documents, and belong to no machine.
+    // 192.0.2.0/24 and 2001:db8::/32 are reserved for documentation, so no machine has these addresses.
     for foreign in ["192.0.2.1:0", "[2001:db8::1]:0"] {
         if foreign.starts_with('[') && !ipv6() {
             return;
@@ -418,7 +449,7 @@ fn a_foreign_address_is_an_error_that_names_it() {
         assert_eq!(errno, Errno::EADDRNOTAVAIL, "{text}");
         assert!(
             text.contains(foreign.trim_end_matches("0")),
-            "the message does not say which address: {text}"
+            "the error does not name the address {foreign}: {text}"
         );
     }
 }
@@ -427,29 +458,29 @@ fn a_foreign_address_is_an_error_that_names_it() {
 fn a_port_in_use_is_an_error_that_names_the_address() {
     let port = Port::hold();
     let taken = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port.number));
-    let _holder = TcpListener::bind(taken).expect("the port is ours");
+    let _holder = TcpListener::bind(taken).expect("the test has reserved the port");
     let first = format!("127.0.0.1:{}", port.number);
     let answer = ask(&["run", "sockets", "bind", &first, &taken.to_string()]);
     let result = answer.line("result");
     assert!(
         result.starts_with("Err EADDRINUSE") && result.contains(&taken.to_string()),
-        "somebody listens on {taken}, and the result is {result}"
+        "another socket listens on {taken}, so the result must be EADDRINUSE with that address, and it is {result}"
     );
     nothing_left(&answer);
 }
 
 #[test]
 fn a_name_that_does_not_resolve_is_an_error_that_names_it() {
-    // One that is not even asked for: nobody's resolver is waited for.
+    // A name with a NUL is rejected before any resolver is asked, so the test does not depend on the network.
     let (errno, text) = refused("a name with a NUL", bind_host("no\0name", 80, &Options::default()));
     assert_eq!(errno, Errno::EADDRNOTAVAIL, "{text}");
-    assert!(text.contains("no\\0name"), "the message does not say which name: {text}");
+    assert!(text.contains("no\\0name"), "the error does not contain the name: {text}");
 }
 
 // Unix sockets
 
 fn mode(path: &Path) -> u32 {
-    fs::symlink_metadata(path).expect("there is a file").permissions().mode() & 0o7777
+    fs::symlink_metadata(path).expect("the file exists").permissions().mode() & 0o7777
 }
 
 #[test]
@@ -460,11 +491,11 @@ fn a_unix_socket_gets_its_permissions_under_any_umask() {
         let answer = ask(&["run", "sockets", "unix", &path.display().to_string(), wanted, mask]);
         assert_eq!(answer.line("result"), "Ok");
         let seen = format!("{:03o}", mode(&path));
-        assert_eq!(seen, wanted, "with umask {mask}, the socket's file was to have {wanted}");
+        assert_eq!(seen, wanted, "under umask {mask}, the socket's file must have permissions {wanted}");
         assert_eq!(
             answer.line("umask"),
             mask,
-            "the umask is changed: every file that is made from now on has other permissions"
+            "the umask has changed: every file that the process creates from now on gets other permissions"
         );
     }
 }
@@ -477,25 +508,28 @@ fn the_permissions_are_never_wider() {
     let Some(answer) = traced(&format!("watch={path}"), &scenario) else { return };
     let calls: Vec<&str> = answer.lines("call").collect();
     for call in &calls {
-        let (what, mode) =
-            call.split_once(" -> ").map_or(*call, |(what, _)| what).split_once(" | ").expect("both");
+        let (what, mode) = call
+            .split_once(" -> ")
+            .map_or(*call, |(what, _)| what)
+            .split_once(" | ")
+            .expect("the tracer prints both");
         if let Ok(mode) = u32::from_str_radix(mode, 8) {
             assert_eq!(
                 mode & !0o600,
                 0,
-                "behind `{what}` the file had {mode:04o}, where 0600 was wanted: in that moment somebody else can \
-                 connect. What has the right permissions before bind? The calls were {calls:?}"
+                "after `{what}` the file had {mode:04o}, and should have 0600: at that moment other users can connect. Set \
+                 the socket's own permissions before bind. The calls were {calls:?}"
             );
         }
     }
     let listening = calls.iter().find(|call| call.starts_with("listen"));
     assert!(
         listening.is_some_and(|call| call.contains("0600")),
-        "at listen they were to be what they should be: {calls:?}"
+        "the file must have 0600 when listen is called: {calls:?}"
     );
     assert!(
         !calls.iter().any(|call| call.starts_with("umask")),
-        "the umask belongs to the whole process: what another thread makes meanwhile gets it too. {calls:?}"
+        "the umask belongs to the whole process, so files that other threads create meanwhile get it too: {calls:?}"
     );
 }
 
@@ -507,75 +541,75 @@ fn a_stale_socket_is_replaced() {
     drop(UnixListener::bind(&path).expect("the path is free"));
     let result = bind_unix(&path, Mode::S_IRWXU, &Options::default());
     let listener = result.unwrap_or_else(|error| {
-        panic!("whoever listened here has ended, and a socket's file outlives it. It is nobody's: {error}")
+        panic!("the server that created this socket has ended, so its file is stale and must be replaced: {error}")
     });
-    let _client = UnixStream::connect(&path).expect("somebody listens again");
-    assert!(listener.accept().is_ok(), "the client came to somebody else");
+    let _client = UnixStream::connect(&path).expect("the new server is listening");
+    assert!(listener.accept().is_ok(), "the client did not reach the new listener");
 }
 
 #[test]
 fn a_live_servers_socket_is_not_replaced() {
     let folder = Folder::new();
-    for (name, backlog) in [("living", 8), ("busy", 0)] {
+    for (name, backlog) in [("a live server", 8), ("a busy server", 0)] {
         let path = folder.path(name);
         let (_server, address) = unix_listener(Some(&path), backlog);
-        // With a backlog of 0 there is room for one.
+        // A backlog of 0 still has room for one client.
         let _queued = client(&address);
-        taken(&path, name);
+        in_use(&path, name);
     }
-    // Another kind of socket is no listener, and somebody's all the same.
+    // A datagram socket does not listen, but a program still uses it.
     let path = folder.path("datagrams");
     let _server = UnixDatagram::bind(&path).expect("the path is free");
-    taken(&path, "datagrams");
+    in_use(&path, "datagrams");
 }
 
 #[test]
 fn a_socket_between_bind_and_listen_looks_stale() {
-    // What no probe can know, and no code can mend.
+    // No probe can tell such a socket from a stale one. Callers that start at the same moment must lock a file.
     let folder = Folder::new();
-    let (server, address) = (unix(), UnixAddr::new(&folder.path("socket")).expect("it is short"));
+    let (server, address) = (unix(), UnixAddr::new(&folder.path("socket")).expect("the path is short"));
     bind(server.as_raw_fd(), &address).expect("the path is free");
     assert_eq!(connect(unix().as_raw_fd(), &address), Err(Errno::ECONNREFUSED));
 }
 
-/// It is refused, and the file is what it was.
+/// bind_unix must return EADDRINUSE, and leave the file as it was.
 #[track_caller]
-fn taken(path: &Path, what: &str) {
-    let before = fs::symlink_metadata(path).expect("there is a file").ino();
-    let asked = Helper::new(&["run", "sockets", "unix", &path.display().to_string(), "700", "022"]).answer();
-    let answer =
-        asked.unwrap_or_else(|words| panic!("{what}: asking whether somebody is there waited: {words}"));
-    let answer = answer.expect("only the tracer is ever refused");
+fn in_use(path: &Path, what: &str) {
+    let before = fs::symlink_metadata(path).expect("the file exists").ino();
+    let result = Helper::new(&["run", "sockets", "unix", &path.display().to_string(), "700", "022"]).answer();
+    let answer = result
+        .unwrap_or_else(|words| panic!("{what}: the probe must not block, so make it nonblocking: {words}"));
+    let answer = answer.expect("this scenario needs no permission");
     let result = answer.line("result");
     assert!(
         result.starts_with("Err EADDRINUSE"),
-        "{what}: the path is somebody's, and the result is {result}. Nobody answers only where connect says \
-         ECONNREFUSED, and what is there is a socket; EAGAIN is a server whose queue is full"
+        "{what}: the path is in use, so the result must be EADDRINUSE, and it is {result}. A stale socket is a socket whose \
+         connect returns ECONNREFUSED; EAGAIN means that a server's queue is full"
     );
-    assert!(result.contains(&path.display().to_string()), "the message does not say which path: {result}");
+    assert!(result.contains(&path.display().to_string()), "the error does not name the path: {result}");
     nothing_left(&answer);
     let after = fs::symlink_metadata(path).map(|file| file.ino());
-    assert_eq!(after.ok(), Some(before), "{what}: the file is gone, and it was somebody else's");
+    assert_eq!(after.ok(), Some(before), "{what}: the file of another program is gone");
 }
 
 #[test]
 fn a_file_that_is_not_a_socket_is_not_replaced() {
     let folder = Folder::new();
     let path = folder.path("file");
-    File::create(&path).and_then(|mut file| file.write_all(b"precious")).expect("it can be made");
-    taken(&path, "a file");
-    assert_eq!(fs::read(&path).expect("it is there"), b"precious");
+    File::create(&path).and_then(|mut file| file.write_all(b"precious")).expect("it can be created");
+    in_use(&path, "a file");
+    assert_eq!(fs::read(&path).expect("the file can be read"), b"precious");
     let path = folder.path("folder");
-    fs::create_dir(&path).expect("it can be made");
-    taken(&path, "a folder");
-    // A link to a deserted socket is not the socket.
-    let (socket, path) = (folder.path("deserted"), folder.path("link"));
+    fs::create_dir(&path).expect("it can be created");
+    in_use(&path, "a folder");
+    // A symbolic link to a stale socket must not be replaced.
+    let (socket, path) = (folder.path("stale"), folder.path("link"));
     {
         let _alone = no_child_is_born();
         drop(UnixListener::bind(&socket).expect("the path is free"));
     }
-    symlink(&socket, &path).expect("it can be made");
-    taken(&path, "a link");
+    symlink(&socket, &path).expect("it can be created");
+    in_use(&path, "a link");
     assert!(fs::symlink_metadata(&socket).is_ok_and(|file| file.file_type().is_socket()));
 }
 
@@ -586,8 +620,9 @@ fn an_impossible_path_is_an_error_that_names_it() {
         (folder.path(&"x".repeat(108)), Errno::ENAMETOOLONG),
         (folder.path("no-such-folder/socket"), Errno::ENOENT),
     ] {
-        let (seen, text) = refused("such a path", bind_unix(&path, Mode::S_IRWXU, &Options::default()));
+        let (seen, text) =
+            refused("binding an impossible path", bind_unix(&path, Mode::S_IRWXU, &Options::default()));
         assert_eq!(seen, errno, "{text}");
-        assert!(text.contains(&path.display().to_string()), "the message does not say which path: {text}");
+        assert!(text.contains(&path.display().to_string()), "the error does not name the path: {text}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests share: the helper, and what the kernel says about sockets.
+//! What the test programs share: the helper process, and functions that make and inspect sockets.
 
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of this")]
 

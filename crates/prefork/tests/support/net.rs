@@ -1,4 +1,4 @@
-//! Sockets as the kernel has them, past the code under test.
+//! Sockets that the tests make and inspect without the code under test.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -13,31 +13,32 @@ use nix::sys::socket::{
     listen, setsockopt, socket, sockopt,
 };
 
-/// Close-on-exec and nonblocking, as /proc/self/fdinfo shows them.
+/// Two flags of a descriptor, as /proc/self/fdinfo shows them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Info {
-    /// Is it close-on-exec?
-    pub marked: bool,
-    /// Is its open file description nonblocking?
+    /// The descriptor's close-on-exec flag.
+    pub close_on_exec: bool,
+    /// `O_NONBLOCK` of its open file description.
     pub nonblocking: bool,
 }
 
-/// Ask the kernel about a descriptor.
+/// Read the flags of a descriptor.
 #[track_caller]
 pub fn info(fd: impl AsFd) -> Info {
     let number = fd.as_fd().as_raw_fd();
     let text =
         fs::read_to_string(format!("/proc/self/fdinfo/{number}")).expect("an open descriptor is in fdinfo");
-    let flags = text.lines().find_map(|line| line.strip_prefix("flags:")).expect("fdinfo has the line");
+    let flags = text.lines().find_map(|line| line.strip_prefix("flags:")).expect("fdinfo has a flags line");
     let flags = i32::from_str_radix(flags.trim(), 8).expect("flags are octal");
-    Info { marked: flags & libc::O_CLOEXEC != 0, nonblocking: flags & libc::O_NONBLOCK != 0 }
+    Info { close_on_exec: flags & libc::O_CLOEXEC != 0, nonblocking: flags & libc::O_NONBLOCK != 0 }
 }
 
-/// Everything that this process has open, as `NUMBER TARGET`. Only what has one thread may compare two of these.
+/// Every open descriptor of this process, as `NUMBER TARGET`. Compare two of these lists only in a process with one
+/// thread.
 pub fn open_now() -> Vec<String> {
     let listing = fs::read_dir("/proc/self/fd").expect("/proc/self/fd can be read");
     let numbers: Vec<_> = listing.flatten().map(|entry| entry.path()).collect();
-    // The one that reads the listing is gone by now.
+    // The descriptor that read the directory is closed by now.
     let mut open: Vec<String> = numbers
         .iter()
         .filter_map(|path| {
@@ -49,13 +50,13 @@ pub fn open_now() -> Vec<String> {
     open
 }
 
-/// How many connections are queued on a TCP listener, and how many may be. See tcp(7), `TCP_INFO`: of a socket
-/// that listens, the two fields are about its queue.
+/// The length and the maximum length of a TCP listener's queue: see tcp(7), `TCP_INFO`. For a listening socket, two of
+/// its fields describe the queue.
 #[track_caller]
 pub fn queue(listener: impl AsFd) -> (u32, u32) {
     let mut info = [0u32; 8];
     let mut length = size_of_val(&info) as libc::socklen_t;
-    // SAFETY: the kernel writes no more than `length` bytes, which are ours, and any bytes are numbers.
+    // SAFETY: the kernel writes at most `length` bytes into `info`, and any bytes are valid numbers.
     let answer = unsafe {
         libc::getsockopt(
             listener.as_fd().as_raw_fd(),
@@ -65,22 +66,22 @@ pub fn queue(listener: impl AsFd) -> (u32, u32) {
             &raw mut length,
         )
     };
-    Errno::result(answer).expect("a TCP socket can be asked");
-    // tcpi_unacked and tcpi_sacked: six numbers of 32 bits stand before them.
+    Errno::result(answer).expect("a TCP socket has TCP_INFO");
+    // tcpi_unacked and tcpi_sacked, which follow 24 bytes of other fields.
     (info[6], info[7])
 }
 
-/// Has this machine IPv6? If not, the test says so, and judges the rest.
+/// Does this machine have IPv6? If not, the test prints that it skips a part.
 pub fn ipv6() -> bool {
     let has = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     if !has {
-        eprintln!("skipped in part: ::1 is no address of this machine");
+        eprintln!("skipped in part: this machine does not have the address ::1");
     }
     has
 }
 
-/// A port that nobody else listens on as long as this is there, on both loopback addresses: it is bound here, and
-/// since nobody listens on it here, whoever sets SO_REUSEADDR may have it.
+/// Reserves a port on both loopback addresses. It is bound with SO_REUSEADDR without listening, so the code under test
+/// can bind it if it sets SO_REUSEADDR too, and the kernel gives it to no other program.
 pub struct Port {
     pub number: u16,
     _held: Vec<OwnedFd>,
@@ -96,18 +97,18 @@ impl Port {
             bind(held.as_raw_fd(), &SockaddrStorage::from(SocketAddr::from((ip, port))))?;
             Ok::<_, Errno>(held)
         };
-        // Where the port is taken in IPv6, another.
+        // If the port is taken in IPv6, try another.
         for _ in 0..100 {
-            let first = hold(Ipv4Addr::LOCALHOST.into(), 0).expect("there is a free port");
-            let address: SockaddrStorage = getsockname(first.as_raw_fd()).expect("it is bound");
-            let number = address.as_sockaddr_in().expect("it is in IPv4").port();
+            let first = hold(Ipv4Addr::LOCALHOST.into(), 0).expect("a port is free");
+            let address: SockaddrStorage = getsockname(first.as_raw_fd()).expect("the socket is bound");
+            let number = address.as_sockaddr_in().expect("the address is IPv4").port();
             match hold(Ipv6Addr::LOCALHOST.into(), number) {
                 Ok(second) => return Self { number, _held: vec![first, second] },
                 Err(Errno::EADDRINUSE) => {}
                 Err(_) => return Self { number, _held: vec![first] },
             }
         }
-        panic!("in a hundred tries no port was free in both families");
+        panic!("none of a hundred ports was free in both families");
     }
 }
 
@@ -115,43 +116,45 @@ impl Port {
 #[track_caller]
 pub fn unix() -> OwnedFd {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    socket(AddressFamily::Unix, SockType::Stream, flags, None).expect("a socket can be made")
+    socket(AddressFamily::Unix, SockType::Stream, flags, None).expect("there are descriptors")
 }
 
-/// A nonblocking Unix listener, at a path or at a name of the kernel's choice, which is no file. On Unix sockets
-/// what a client has sent or begun is there when its call comes back, with nothing in between.
+/// A nonblocking Unix listener, at a path or at an abstract name that the kernel chooses. When connect or write returns
+/// on a Unix socket, the listener has the connection and the bytes already.
 #[track_caller]
 pub fn unix_listener(path: Option<&Path>, backlog: i32) -> (OwnedFd, UnixAddr) {
     let listener = unix();
-    let address = path.map_or_else(UnixAddr::new_unnamed, |path| UnixAddr::new(path).expect("it is short"));
-    bind(listener.as_raw_fd(), &address).expect("the name is free");
-    listen(&listener, Backlog::new(backlog).expect("it is small")).expect("a bound socket can listen");
-    let address = getsockname(listener.as_raw_fd()).expect("it is bound");
+    let address =
+        path.map_or_else(UnixAddr::new_unnamed, |path| UnixAddr::new(path).expect("the path is short"));
+    bind(listener.as_raw_fd(), &address).expect("the address is free");
+    listen(&listener, Backlog::new(backlog).expect("the backlog is small"))
+        .expect("a bound socket can listen");
+    let address = getsockname(listener.as_raw_fd()).expect("the socket is bound");
     (listener, address)
 }
 
-/// A client of it, connected. It blocks no longer than the connection takes.
+/// A connected client of a Unix listener.
 #[track_caller]
 pub fn client(address: &UnixAddr) -> OwnedFd {
     let client = unix();
-    connect(client.as_raw_fd(), address).expect("there is room in the queue");
+    connect(client.as_raw_fd(), address).expect("the queue has room");
     client
 }
 
-/// Wait until it can be read from; whoever waits for what never comes is told so.
+/// Wait until a descriptor is readable. Panics after 4 seconds, and says what it waited for.
 #[track_caller]
 pub fn readable(fd: impl AsFd, what: &str) {
     let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
     let seen = loop {
         match poll(&mut fds, PollTimeout::from(4000u16)) {
             Err(Errno::EINTR) => {}
-            seen => break seen.expect("it can be polled"),
+            seen => break seen.expect("a descriptor can be polled"),
         }
     };
-    assert_eq!(seen, 1, "within 4 seconds nothing came: {what}");
+    assert_eq!(seen, 1, "nothing became readable within 4 seconds. Expected: {what}");
 }
 
-/// A folder of our own, gone with all that is in it.
+/// A new temporary folder, removed with its contents on drop.
 #[derive(Debug)]
 pub struct Folder(PathBuf);
 
@@ -159,7 +162,8 @@ impl Folder {
     #[track_caller]
     pub fn new() -> Self {
         Self(
-            nix::unistd::mkdtemp(&std::env::temp_dir().join("prefork-XXXXXX")).expect("a folder can be made"),
+            nix::unistd::mkdtemp(&std::env::temp_dir().join("prefork-XXXXXX"))
+                .expect("a temporary folder can be created"),
         )
     }
 

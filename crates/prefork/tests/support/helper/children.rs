@@ -1,7 +1,6 @@
-//! Children of the helper that the code under test did not start, and looking at children without taking what is
-//! to be taken from them.
+//! Children that the helper forks without the code under test, and ways to inspect children without reaping them.
 //!
-//! Contract: no child outlives the helper, whatever becomes of it.
+//! Contract: no child outlives the helper, however the helper ends.
 
 use std::fs;
 use std::thread::yield_now;
@@ -12,58 +11,58 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
-/// Start a child, which does this and ends with the code that it gives.
+/// Fork a child that runs `work` and exits with the code that it returns.
 pub fn start(work: impl FnOnce() -> i32) -> Pid {
     let parent = getpid();
-    // SAFETY: the helper has one thread, so the child may do whatever the helper may.
+    // SAFETY: the helper has one thread, so the child may call whatever the helper may.
     match unsafe { fork() }.expect("a helper can fork") {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
             die_with(parent);
             let code = work();
-            // SAFETY: it ends the process at once, and nothing of it is used afterwards.
+            // SAFETY: it ends the process at once, so nothing of it is used afterwards.
             unsafe { libc::_exit(code) }
         }
     }
 }
 
-/// A child that does nothing until a signal ends it.
+/// Fork a child that does nothing until a signal kills it.
 pub fn start_idle() -> Pid {
     start(idle)
 }
 
-/// Do nothing until a signal ends this process.
+/// Do nothing until a signal kills this process.
 pub fn idle() -> i32 {
     loop {
         nix::unistd::pause();
     }
 }
 
-/// In a child: end when that parent ends, however it ends.
+/// In a child: let the kernel kill this process when its parent dies, and exit if the parent has died already.
 pub fn die_with(parent: Pid) {
-    // To the first process of a namespace, its parent is 0.
+    // The first process of a pid namespace sees 0 as its parent.
     if prctl::set_pdeathsig(Signal::SIGKILL).is_err() || ![parent, Pid::from_raw(0)].contains(&getppid()) {
         // SAFETY: as above.
         unsafe { libc::_exit(99) }
     }
 }
 
-/// Wait until it has ended, and leave it to be waited for. Gives `CLD_EXITED`, `CLD_KILLED` or `CLD_DUMPED`.
+/// Wait until a child has exited or was killed, without reaping it. Returns `CLD_EXITED`, `CLD_KILLED` or `CLD_DUMPED`.
 pub fn await_end(child: Pid) -> c_int {
-    look(child, libc::WEXITED).expect("it is a child of the helper's")
+    look(child, libc::WEXITED).expect("it is a child of the helper")
 }
 
-/// Wait until it is stopped or has ended, and leave that to be waited for. Is it there?
+/// Wait until a child was stopped or has exited, without reaping it. Returns whether it still exists.
 pub fn await_stop(child: Pid) -> bool {
-    look(child, libc::WSTOPPED | libc::WEXITED).expect("it is a child of the helper's") != libc::CLD_EXITED
+    look(child, libc::WSTOPPED | libc::WEXITED).expect("it is a child of the helper") != libc::CLD_EXITED
 }
 
 fn look(child: Pid, what: c_int) -> Result<c_int, Errno> {
     loop {
-        // SAFETY: zeros are a valid siginfo_t.
+        // SAFETY: all zeros are a valid siginfo_t.
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
         let id = child.as_raw().cast_unsigned();
-        // SAFETY: the call writes one siginfo_t, to the one that it is given a pointer to.
+        // SAFETY: the call writes one siginfo_t, and `info` has room for it.
         match Errno::result(unsafe { libc::waitid(libc::P_PID, id, &raw mut info, what | libc::WNOWAIT) }) {
             Ok(_) => return Ok(info.si_code),
             Err(Errno::EINTR) => {}
@@ -72,23 +71,23 @@ fn look(child: Pid, what: c_int) -> Result<c_int, Errno> {
     }
 }
 
-/// Wait until that process sleeps. There is no event to wait for, so it looks again and again.
+/// Wait until a process sleeps. The kernel has no event for this, so poll its state.
 pub fn await_sleep(process: Pid) {
     while state(process) != Some('S') {
         yield_now();
     }
 }
 
-/// The letter that /proc has for what it is doing: see proc_pid_stat(5).
+/// The state of a process, as the letter in /proc/PID/stat: see proc_pid_stat(5).
 pub fn state(process: Pid) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
-/// `none`, `running`, or `a zombie`, which is reaped by that.
+/// What a wait for any child finds: `none`, `running`, or `a zombie`, which it reaps.
 pub fn left() -> String {
     let mut raw = 0;
-    // SAFETY: the call writes one integer, to the one that it is given a pointer to.
+    // SAFETY: the call writes one integer, and `raw` has room for it.
     match Errno::result(unsafe { libc::waitpid(-1, &raw mut raw, libc::WNOHANG) }) {
         Err(Errno::ECHILD) => "none".into(),
         Ok(0) => "running".into(),
@@ -97,13 +96,13 @@ pub fn left() -> String {
     }
 }
 
-/// End a child and reap it, if it is there.
+/// Kill a child and reap it, if it exists.
 pub fn end(child: Pid) {
     let _ = kill(child, Signal::SIGKILL);
     let _ = raw_wait(child, 0);
 }
 
-/// waitpid(2) with these options, and the number that it gives.
+/// Call waitpid(2) with these options. Returns the raw wait status.
 pub fn raw_wait(child: Pid, options: c_int) -> Result<i32, Errno> {
     loop {
         let mut raw = 0;

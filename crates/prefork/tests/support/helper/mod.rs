@@ -1,8 +1,7 @@
-//! What this crate's tests have done in a process of its own: forks, limits, the umask, networks, and kernels that
-//! are not at hand.
+//! The helper process of this crate's tests: forks, limits, the umask, network namespaces, and injected errors.
 //!
-//! `run SCENARIO …` calls into this crate; `traced KERNEL SCENARIO …` does so on a kernel that is played, and
-//! prints what was asked of it. Exit codes: as `testing` says.
+//! `run SCENARIO …` calls into this crate. `traced KERNEL SCENARIO …` does the same under a tracer, which answers some
+//! system calls in the kernel's place and prints all that it sees. For the exit codes, see `testing`.
 
 use testing::tracer;
 
@@ -10,7 +9,7 @@ mod children;
 mod network;
 mod scenarios;
 
-/// What the helper does, and its exit code.
+/// Run the helper with these arguments, and return its exit code.
 pub fn answer(args: &[&str]) -> i32 {
     testing::ignore_sigpipe();
     match args {
@@ -19,7 +18,7 @@ pub fn answer(args: &[&str]) -> i32 {
             tracer::run(&mut kernel, || scenarios::run(scenario))
         }
         _ => {
-            eprintln!("no such thing is asked of this helper: {args:?}");
+            eprintln!("the helper does not know these arguments: {args:?}");
             2
         }
     }

@@ -1,10 +1,11 @@
-//! A kernel whose network differs from this one's, in the words of a test.
+//! Network system calls that a tracer answers in the kernel's place.
 //!
-//! `as-it-is`; or answers of our own, like `bind6:1=EADDRINUSE,accept:*=ECONNABORTED`: the first bind of an IPv6
-//! socket does nothing and answers that, and so does every accept. `watch=PATH` changes nothing, and shows the
-//! permissions of the file at that path behind each call.
+//! A test describes the kernel in one word. `as-it-is` changes nothing. `bind6:1=EADDRINUSE,accept:*=ECONNABORTED` lets
+//! the first bind of an IPv6 socket fail with EADDRINUSE, and every accept with ECONNABORTED, without making the calls.
+//! `watch=PATH` changes nothing, and prints the permissions of the file at that path after each call.
 //!
-//! A kernel without IPv6 is not at hand, ECONNABORTED is never seen on Linux, and ENFILE is the whole machine's.
+//! The tests need this because few machines have a kernel without IPv6, Linux rarely returns ECONNABORTED, and ENFILE
+//! would need a full file table of the whole system.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,26 +16,27 @@ use nix::errno::Errno;
 use nix::libc;
 use testing::tracer::{self, Call};
 
-/// What is different about it.
+/// How this kernel differs from the real one.
 #[derive(Default)]
 pub struct Network {
     answers: Vec<Answer>,
     watch: Option<PathBuf>,
-    /// How many calls of a kind there were.
-    turns: BTreeMap<String, usize>,
-    /// The family of each socket, by its number. One that was closed is there until its number is another's.
+    /// The number of calls of each kind so far.
+    counts: BTreeMap<String, usize>,
+    /// The address family of each socket, by its descriptor. The entry of a closed socket stays until the descriptor is
+    /// reused.
     families: BTreeMap<u64, i32>,
 }
 
 struct Answer {
-    /// `bind6`, `accept`
+    /// The kind of call, for example `bind6` or `accept`.
     kind: String,
-    /// Counted from 1; nothing for every one.
-    turn: Option<usize>,
+    /// Which call of this kind, counted from 1. `None` means every one.
+    which: Option<usize>,
     answer: i64,
 }
 
-/// Nothing for words that mean nothing.
+/// Parse a test's description of the kernel. `None` if it has another form.
 pub fn parse(words: &str) -> Option<Network> {
     if words == "as-it-is" {
         return Some(Network::default());
@@ -48,20 +50,19 @@ pub fn parse(words: &str) -> Option<Network> {
 
 fn answer(word: &str) -> Option<Answer> {
     let (call, errno) = word.split_once('=')?;
-    let (kind, turn) = call.split_once(':')?;
-    let turn = if turn == "*" { None } else { Some(turn.parse().ok()?) };
-    // Of any name that an errno has.
+    let (kind, which) = call.split_once(':')?;
+    let which = if which == "*" { None } else { Some(which.parse().ok()?) };
     let errno = (1..134).map(Errno::from_raw).find(|each| format!("{each:?}") == errno)?;
-    Some(Answer { kind: kind.into(), turn, answer: -(errno as i64) })
+    Some(Answer { kind: kind.into(), which, answer: -(errno as i64) })
 }
 
 impl Network {
-    /// `inet6` for a number that is such a socket's.
+    /// The address family of the socket with this descriptor, `inet6` for example.
     fn family(&self, number: u64) -> &'static str {
         family(self.families.get(&number).copied().unwrap_or(libc::AF_UNSPEC))
     }
 
-    /// What a test calls it, when it wants to answer in the kernel's place.
+    /// The kind of this call, by which a test names it. `None` for calls that are never answered here.
     fn kind(&self, call: &Call) -> Option<String> {
         let family = match call.name {
             "socket" => family(call.args[0] as i32),
@@ -82,9 +83,9 @@ impl tracer::Kernel for Network {
     fn words(&self, call: &Call) -> Option<String> {
         let [first, second, third, fourth] = call.args;
         let what = match call.name {
-            "socket" => format!("socket {} {}", family(first as i32), born(second)),
-            "accept" => "accept blocking unmarked".into(),
-            "accept4" => format!("accept4 {}", born(fourth)),
+            "socket" => format!("socket {} {}", family(first as i32), flags(second)),
+            "accept" => "accept blocking inheritable".into(),
+            "accept4" => format!("accept4 {}", flags(fourth)),
             "bind" | "listen" => format!("{} {}", call.name, self.family(first)),
             "connect" | "chmod" | "fchmod" | "fchmodat" | "umask" | "unlink" | "unlinkat" | "shutdown" => {
                 call.name.into()
@@ -105,10 +106,11 @@ impl tracer::Kernel for Network {
 
     fn instead(&mut self, call: &Call) -> Option<i64> {
         let kind = self.kind(call)?;
-        let turn = self.turns.entry(kind.clone()).or_default();
-        *turn += 1;
-        let due = |answer: &&Answer| answer.kind == kind && answer.turn.is_none_or(|each| each == *turn);
-        self.answers.iter().find(due).map(|each| each.answer)
+        let count = self.counts.entry(kind.clone()).or_default();
+        *count += 1;
+        let applies =
+            |answer: &&Answer| answer.kind == kind && answer.which.is_none_or(|each| each == *count);
+        self.answers.iter().find(applies).map(|each| each.answer)
     }
 
     fn told(&mut self, call: &Call, answer: i64) -> i64 {
@@ -128,9 +130,9 @@ fn family(number: i32) -> &'static str {
     }
 }
 
-fn born(flags: u64) -> String {
+fn flags(flags: u64) -> String {
     let has = |flag: i32| flags & flag as u64 != 0;
     let blocks = if has(libc::SOCK_NONBLOCK) { "nonblocking" } else { "blocking" };
-    let marked = if has(libc::SOCK_CLOEXEC) { "marked" } else { "unmarked" };
-    format!("{blocks} {marked}")
+    let on_exec = if has(libc::SOCK_CLOEXEC) { "close-on-exec" } else { "inheritable" };
+    format!("{blocks} {on_exec}")
 }

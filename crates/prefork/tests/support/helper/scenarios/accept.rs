@@ -1,6 +1,6 @@
-//! Accepting with few descriptors left, or none, and on kernels that are played.
+//! Accepting with few or no free descriptors, and with accept4 errors that a tracer injects.
 //!
-//! A turn prints `turn accepted=2 shed=None ended=Empty`, or `turn Err ERRNO TEXT`.
+//! Each batch prints `batch accepted=2 shed=None reason=Empty`, or `batch Err ERRNO TEXT`.
 
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
@@ -19,43 +19,44 @@ use testing::{exit_code, judged};
 
 use super::super::super::net::{client, info, open_now, queue, unix_listener};
 
-/// In milliseconds: what has not come by then does not come.
-const LONG: u16 = 2000;
+/// How long to wait for something that may never arrive, in milliseconds.
+const TIMEOUT: u16 = 2000;
 
-/// In bytes: fewer always find room at the other side.
+/// So few bytes that a socket's send buffer and the peer's receive buffer always have room for them.
 const FEW: usize = 1000;
 
-/// What was asked for.
+/// Run the scenario of that name, and return the helper's exit code.
 pub fn run(what: &[&str]) -> i32 {
     exit_code(match what {
-        ["turns", turns, clients, batch] => numbers([turns, clients, batch]).map(turns_of),
+        ["batches", count, clients, limit] => numbers([count, clients, limit]).map(batches),
         ["shed", kind, sent, clients, free, batch] => {
             numbers([sent, clients, free, batch]).and_then(|numbers| shed(kind, numbers))
         }
         ["again"] => again(),
         ["nothing-left"] => nothing_left(),
-        ["said"] => said(),
-        ["reserve"] => reserve(),
+        ["reports"] => reports(),
+        ["spare"] => spare(),
         _ => Err(format!("no scenario is called {what:?}")),
     })
 }
 
-/// `turns TURNS CLIENTS BATCH`: so many turns, judged, with so many clients queued before the first.
-fn turns_of([turns, clients, batch]: [usize; 3]) {
+/// `batches COUNT CLIENTS LIMIT`: queue this many clients, and then accept COUNT batches under the tracer.
+fn batches([count, clients, limit]: [usize; 3]) {
     let (listener, address) = unix_listener(None, 64);
     let _clients: Vec<OwnedFd> = (0..clients).map(|_| client(&address)).collect();
     let mut acceptor =
-        Acceptor::new(listener).expect("there is a descriptor for the reserve").with_batch(batch);
+        Acceptor::new(listener).expect("there is a descriptor for the spare").with_batch(limit);
     judged(|| {
-        for _ in 0..turns {
-            turn(&mut acceptor, Instant::now(), drop);
+        for _ in 0..count {
+            accept(&mut acceptor, Instant::now(), drop);
         }
     });
 }
 
-/// `shed unix|tcp SENT CLIENTS FREE BATCH`: with so many clients queued, each of which has sent so many bytes, and
-/// so many numbers free, one turn, which keeps what it accepts. Prints `ready` if the listener is still ready then;
-/// for each client `client …` with what it reads; and `left …` for what is open when all of them have gone.
+/// `shed unix|tcp SENT CLIENTS FREE LIMIT`: queue this many clients, each of which has sent SENT bytes, leave FREE
+/// descriptors free, and accept one batch, keeping the accepted connections. Prints `ready` if the listener is still
+/// readable then; `client …` with what each shed client reads; and `left …` for the descriptors that are still open
+/// when everything has been dropped.
 fn shed(kind: &str, [sent, clients, free, batch]: [usize; 4]) -> Result<(), String> {
     let before = open_now();
     let (listener, clients) = match kind {
@@ -70,9 +71,9 @@ fn shed(kind: &str, [sent, clients, free, batch]: [usize; 4]) -> Result<(), Stri
         send_all(client, sent)?;
     }
     let mut acceptor =
-        Acceptor::new(listener).expect("there is a descriptor for the reserve").with_batch(batch);
+        Acceptor::new(listener).expect("there is a descriptor for the spare").with_batch(batch);
     let mut kept = Vec::with_capacity(clients.len());
-    let shed = with_free(free, || turn(&mut acceptor, Instant::now(), |connection| kept.push(connection)))?;
+    let shed = with_free(free, || accept(&mut acceptor, Instant::now(), |connection| kept.push(connection)))?;
     if is_ready(&acceptor, PollTimeout::ZERO) {
         println!("ready");
     }
@@ -85,78 +86,78 @@ fn shed(kind: &str, [sent, clients, free, batch]: [usize; 4]) -> Result<(), Stri
     Ok(())
 }
 
-/// `again`: a client, three times over, with no number free.
+/// `again`: three times, shed a client without a free descriptor.
 fn again() -> Result<(), String> {
     let (listener, address) = unix_listener(None, 8);
     let mut acceptor = Acceptor::new(listener).map_err(in_words)?;
     for _ in 0..3 {
         let client = client(&address);
-        with_free(0, || turn(&mut acceptor, Instant::now(), drop))?;
+        with_free(0, || accept(&mut acceptor, Instant::now(), drop))?;
         println!("client {}", reads(&client));
     }
     Ok(())
 }
 
-/// `nothing-left`: not even the number of the reserve may be used again: two turns. Then all numbers may be, for one
-/// turn that accepts the two clients. Then no number is free, for a client more.
+/// `nothing-left`: accept two batches while not even the spare's number may be used again; then one with descriptors
+/// free, which accepts the two queued clients; then one without a free descriptor, with one more client queued.
 fn nothing_left() -> Result<(), String> {
     let (listener, address) = unix_listener(None, 8);
     let _clients = [client(&address), client(&address)];
     let mut acceptor = Acceptor::new(listener).map_err(in_words)?;
     limited(3, || {
-        turn(&mut acceptor, Instant::now(), drop);
-        turn(&mut acceptor, Instant::now(), drop);
+        accept(&mut acceptor, Instant::now(), drop);
+        accept(&mut acceptor, Instant::now(), drop);
     })?;
-    turn(&mut acceptor, Instant::now(), drop);
+    accept(&mut acceptor, Instant::now(), drop);
     let _late = client(&address);
-    with_free(0, || turn(&mut acceptor, Instant::now(), drop)).map(drop)
+    with_free(0, || accept(&mut acceptor, Instant::now(), drop)).map(drop)
 }
 
-/// `said`: turns at these milliseconds, with so many clients each, and no number free.
-fn said() -> Result<(), String> {
+/// `reports`: batches at these times in milliseconds, each with this many clients and without a free descriptor.
+fn reports() -> Result<(), String> {
     let (listener, address) = unix_listener(None, 8);
     let mut acceptor = Acceptor::new(listener).map_err(in_words)?;
     let start = Instant::now();
     for (at, clients) in [(0, 2), (500, 1), (999, 2), (1000, 0), (1500, 1), (2000, 1), (9000, 0)] {
         let _clients: Vec<OwnedFd> = (0..clients).map(|_| client(&address)).collect();
-        with_free(0, || turn(&mut acceptor, start + Duration::from_millis(at), drop))?;
+        with_free(0, || accept(&mut acceptor, start + Duration::from_millis(at), drop))?;
     }
     Ok(())
 }
 
-/// `reserve`: prints `reserve marked` or `reserve unmarked` for what an acceptor opens for itself, when it is made
-/// and once it was used.
-fn reserve() -> Result<(), String> {
+/// `spare`: prints `spare close-on-exec` or `spare inheritable` for the acceptor's own descriptor, first when it is new
+/// and then when it was reopened.
+fn spare() -> Result<(), String> {
     let (listener, address) = unix_listener(None, 8);
     let _client = client(&address);
     let next = next_number()?;
     let mut acceptor = Acceptor::new(listener).map_err(in_words)?;
-    let say = || {
-        // SAFETY: the number was free before, and only looked at.
-        let reserve = unsafe { BorrowedFd::borrow_raw(next) };
-        println!("reserve {}", if info(reserve).marked { "marked" } else { "unmarked" });
+    let show = || {
+        // SAFETY: the number was free before the acceptor opened its spare, which is only inspected.
+        let spare = unsafe { BorrowedFd::borrow_raw(next) };
+        println!("spare {}", if info(spare).close_on_exec { "close-on-exec" } else { "inheritable" });
     };
-    say();
-    with_free(0, || turn(&mut acceptor, Instant::now(), drop))?;
-    say();
+    show();
+    with_free(0, || accept(&mut acceptor, Instant::now(), drop))?;
+    show();
     Ok(())
 }
 
-/// How many it sent away, as far as it says so.
-fn turn(acceptor: &mut Acceptor, now: Instant, connected: impl FnMut(OwnedFd)) -> usize {
+/// Accept one batch and print it. Returns the number of shed clients that it reports.
+fn accept(acceptor: &mut Acceptor, now: Instant, connected: impl FnMut(OwnedFd)) -> usize {
     match acceptor.accept(now, connected) {
-        Ok(turn) => {
-            println!("turn accepted={} shed={:?} ended={:?}", turn.accepted, turn.shed, turn.reason);
-            turn.shed.unwrap_or(0)
+        Ok(batch) => {
+            println!("batch accepted={} shed={:?} reason={:?}", batch.accepted, batch.shed, batch.reason);
+            batch.shed.unwrap_or(0)
         }
         Err(error) => {
-            println!("turn Err {:?} {error}", error.errno);
+            println!("batch Err {:?} {error}", error.errno);
             0
         }
     }
 }
 
-/// A listener, and clients that are in its queue. On loopback too, a connect can come back before that.
+/// A listener, and clients that are in its queue. Even on loopback, connect may return before the client is queued.
 fn tcp(clients: usize) -> Result<(OwnedFd, Vec<OwnedFd>), String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(in_words)?;
     listener.set_nonblocking(true).map_err(in_words)?;
@@ -174,13 +175,13 @@ fn tcp(clients: usize) -> Result<(OwnedFd, Vec<OwnedFd>), String> {
 }
 
 nix::ioctl_read_bad!(
-    /// How many bytes the other side has not got yet. See tcp(7), `SIOCOUTQ`.
+    /// How many bytes the peer has not acknowledged yet: see tcp(7), `SIOCOUTQ`.
     unsent,
     libc::TIOCOUTQ,
     libc::c_int
 );
 
-/// Send so many bytes, or as many as there is room for. As many as any buffer has room for are seen to arrive.
+/// Send this many bytes, or as many as there is room for. If they are few, wait until the peer has got them.
 fn send_all(client: &OwnedFd, bytes: usize) -> Result<(), String> {
     let mut left = &vec![b'x'; bytes][..];
     while !left.is_empty() {
@@ -191,22 +192,22 @@ fn send_all(client: &OwnedFd, bytes: usize) -> Result<(), String> {
         }
     }
     let is_tcp = getsockname::<UnixAddr>(client.as_raw_fd()).is_err();
-    let mut under_way = libc::c_int::from(is_tcp && bytes < FEW);
-    while under_way > 0 {
-        // SAFETY: the pointer is to an `int` of ours, which is what the call writes.
-        unsafe { unsent(client.as_raw_fd(), &raw mut under_way) }.map_err(in_words)?;
+    let mut unacknowledged = libc::c_int::from(is_tcp && bytes < FEW);
+    while unacknowledged > 0 {
+        // SAFETY: the pointer refers to an `int` of this function, which is what the call writes.
+        unsafe { unsent(client.as_raw_fd(), &raw mut unacknowledged) }.map_err(in_words)?;
         thread::yield_now();
     }
     Ok(())
 }
 
-/// What a client reads: `the end`, `an error ERRNO`, or `nothing`.
+/// What a client reads: `end of file`, `an error, ERRNO`, or `nothing`.
 fn reads(client: &OwnedFd) -> String {
-    if !is_ready(client, LONG) {
+    if !is_ready(client, TIMEOUT) {
         return "nothing".into();
     }
     match read(client, &mut [0; 8]) {
-        Ok(0) => "the end".into(),
+        Ok(0) => "end of file".into(),
         Ok(bytes) => format!("{bytes} bytes"),
         Err(error) => format!("an error, {error:?}"),
     }
@@ -216,18 +217,18 @@ fn is_ready(fd: impl AsFd, timeout: impl Into<PollTimeout>) -> bool {
     poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], timeout.into()) == Ok(1)
 }
 
-/// Do something with so many numbers free.
+/// Run `work` while exactly this many descriptors are free.
 fn with_free<T>(free: usize, work: impl FnOnce() -> T) -> Result<T, String> {
-    let places = (0..free).map(|_| File::open("/dev/null").map_err(in_words));
-    let places: Vec<File> = places.collect::<Result<_, String>>()?;
-    // Below the next there is none but these.
+    let placeholders = (0..free).map(|_| File::open("/dev/null").map_err(in_words));
+    let placeholders: Vec<File> = placeholders.collect::<Result<_, String>>()?;
+    // Below the next free number, only the placeholders can become free.
     limited(next_number()?, || {
-        drop(places);
+        drop(placeholders);
         work()
     })
 }
 
-/// Do something while only numbers below this one may be had.
+/// Run `work` while the limit allows only descriptors below this number.
 fn limited<T>(number: i32, work: impl FnOnce() -> T) -> Result<T, String> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(in_words)?;
     setrlimit(Resource::RLIMIT_NOFILE, number as u64, hard).map_err(in_words)?;
@@ -236,7 +237,7 @@ fn limited<T>(number: i32, work: impl FnOnce() -> T) -> Result<T, String> {
     Ok(done)
 }
 
-/// The lowest number that is free.
+/// The lowest free descriptor number.
 fn next_number() -> Result<i32, String> {
     File::open("/dev/null").map(|file| file.as_raw_fd()).map_err(in_words)
 }
@@ -249,7 +250,7 @@ fn numbers<const N: usize>(words: [&&str; N]) -> Result<[usize; N], String> {
     Ok(numbers)
 }
 
-/// For what is not under test.
+/// The text of an error that is not under test.
 fn in_words(error: impl std::fmt::Display) -> String {
     error.to_string()
 }

@@ -1,4 +1,4 @@
-//! `fork WHAT`: forks of this process, and what is seen on either side.
+//! `fork WHAT`: fork this process, and print what parent and child see.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -18,7 +18,7 @@ mod signals;
 mod table;
 mod threads;
 
-/// Run the scenario of that name.
+/// Run the scenario of that name, and return the helper's exit code.
 pub fn run(what: &[&str]) -> i32 {
     match what {
         ["output"] => output::output(),
@@ -28,7 +28,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["at-exit"] => endings::at_exit(),
         ["grandchild"] => endings::grandchild(),
         ["dispositions"] => signals::dispositions(),
-        ["at-the-fork", kind] => signals::at_the_fork(kind),
+        ["signal-during-fork", kind] => signals::during_fork(kind),
         ["reaped-by-a-handler"] => signals::reaped_by_a_handler(),
         ["sigchld-ignored", how] => signals::sigchld_ignored(how),
         ["threads", count] => threads::alive(count),
@@ -36,11 +36,11 @@ pub fn run(what: &[&str]) -> i32 {
         ["joined"] => threads::joined(),
         ["main-ended"] => threads::main_ended(),
         ["guard"] => guards::one(),
-        ["guards"] => guards::some(),
+        ["guards"] => guards::four(),
         ["guard-copied"] => guards::copied(),
         ["limit"] => return refused::limit(),
-        ["no-number"] => refused::no_number(),
-        ["numbers-run-out"] => refused::numbers_run_out(),
+        ["no-descriptor"] => refused::no_descriptor(),
+        ["descriptors-run-out"] => refused::descriptors_run_out(),
         ["no-pidfd", when] => return refused::no_pidfd(when),
         ["table"] => table::run(),
         ["held"] => holding::held(),
@@ -53,41 +53,41 @@ pub fn run(what: &[&str]) -> i32 {
     0
 }
 
-/// Call the code under test. A child that comes back out of it says so, and goes no further.
+/// Call the code under test. A child that returns from it prints that, and exits.
 #[track_caller]
 fn fork(work: impl FnOnce() -> i32) -> prefork::Result<Child> {
     let parent = getpid();
-    let came = catch_unwind(AssertUnwindSafe(|| {
+    let returned = catch_unwind(AssertUnwindSafe(|| {
         code_under_test::fork(|| {
             die_with(parent);
             work()
         })
     }));
     if getpid() != parent {
-        say(if came.is_ok() { "escaped by a return" } else { "escaped by a panic" });
-        // SAFETY: it ends the process at once, and nothing of it is used afterwards.
+        say(if returned.is_ok() { "escaped by a return" } else { "escaped by a panic" });
+        // SAFETY: it ends the process at once, so nothing of it is used afterwards.
         unsafe { libc::_exit(99) }
     }
-    came.unwrap_or_else(|panic| resume_unwind(panic))
+    returned.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Fork, and wait: how did the child end?
+/// Fork and wait. Returns the child's status in words, or the error.
 #[track_caller]
 fn fork_and_wait(work: impl FnOnce() -> i32) -> String {
     words(fork(work).and_then(|mut child| child.wait()))
 }
 
-/// `exited with 3`, or the error.
+/// The answer in words, `exited with 3` for example, or the error.
 fn words(answer: prefork::Result<impl ToString>) -> String {
     answer.map_or_else(error, |answer| answer.to_string())
 }
 
-/// `Err EAGAIN fork on …`
+/// An error in words: `Err EAGAIN fork on …`.
 fn error(error: Error) -> String {
     format!("Err {:?} {error}", error.errno)
 }
 
-/// A line, past every buffer.
+/// Write a line to standard output without any buffer.
 fn say(line: &str) {
     let _ = write(std::io::stdout(), format!("{line}\n").as_bytes());
 }

@@ -1,7 +1,7 @@
-//! What is done with this crate in a process of its own.
+//! The scenarios: what the helper process does with this crate.
 //!
-//! Contract: a scenario prints what it saw, after its marks, and ends with 0; what could not even be tried ends
-//! with 1, and what this machine does not permit with `testing::REFUSED`.
+//! Contract: a scenario prints what it saw, each line after a keyword, and exits with 0. It exits with 1 if it could not
+//! be run, and with `testing::REFUSED` if this machine does not permit it.
 
 mod accept;
 mod fork;
@@ -9,7 +9,7 @@ mod sockets;
 mod status;
 mod supervise;
 
-/// Run the scenario of that name.
+/// Run the scenario of that name, and return the helper's exit code.
 pub fn run(scenario: &[&str]) -> i32 {
     match scenario {
         ["accept", what @ ..] => accept::run(what),

@@ -1,7 +1,7 @@
-//! Sockets that are bound in a process of its own, where nobody else opens anything, and on a network of its own.
+//! Binding sockets in a process where no other thread opens descriptors, and in a network namespace of its own.
 //!
-//! Each prints `result Ok`, or `result Err ERRNO TEXT`; `at ADDRESS` for each socket; and `left …` for what is open
-//! that was not before, but those sockets.
+//! Each scenario prints `result Ok` or `result Err ERRNO TEXT`; `at ADDRESS` for each socket; and `left …` for the
+//! descriptors that it opened in addition to those sockets and left open.
 
 use std::fmt::Debug;
 use std::fs;
@@ -26,21 +26,21 @@ nix::ioctl_write_ptr_bad!(
     libc::ifreq
 );
 
-/// In seconds: what must not wait has this long.
+/// How long a call that must not block may take, in seconds.
 const PROMPT: u32 = 4;
 
-/// What was asked for.
+/// Run the scenario of that name, and return the helper's exit code.
 pub fn run(what: &[&str]) -> i32 {
     exit_code(match what {
         ["bind", addresses @ ..] => bind(addresses),
         ["unix", path, mode, mask] => unix(Path::new(path), mode, mask),
-        ["port-taken-in-ipv6"] => return on_a_network_of_its_own(port_taken),
-        ["without-an-address"] => return on_a_network_of_its_own(without_an_address),
+        ["port-taken-in-ipv6"] => return in_a_network_namespace(port_taken),
+        ["without-an-address"] => return in_a_network_namespace(without_an_address),
         _ => Err(format!("no scenario is called {what:?}")),
     })
 }
 
-/// `bind ADDRESS …`
+/// `bind ADDRESS …`: call `bind_all` with these addresses.
 fn bind(addresses: &[&str]) -> Result<(), String> {
     let addresses: Vec<SocketAddr> =
         addresses.iter().map(|each| each.parse().map_err(in_words)).collect::<Result<_, String>>()?;
@@ -55,7 +55,7 @@ fn bind(addresses: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// `unix PATH MODE UMASK`, both in octal. A call that waits is ended.
+/// `unix PATH MODE UMASK`, both in octal: call `bind_unix`. An alarm ends a call that blocks.
 fn unix(path: &Path, mode: &str, mask: &str) -> Result<(), String> {
     let bits = |text| u32::from_str_radix(text, 8).map(Mode::from_bits_truncate).map_err(in_words);
     let (mode, mask) = (bits(mode)?, bits(mask)?);
@@ -70,8 +70,7 @@ fn unix(path: &Path, mode: &str, mask: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Two ports are all there are, and in IPv6 the one is taken that the kernel gives first in IPv4. Prints `taken PORT`
-/// as well.
+/// Only two ports exist, and the one that the kernel chooses first in IPv4 is taken in IPv6. Also prints `taken PORT`.
 fn port_taken() -> Result<(), String> {
     fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40001").map_err(in_words)?;
     let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
@@ -81,19 +80,19 @@ fn port_taken() -> Result<(), String> {
     bind(&["127.0.0.1:0", "[::1]:0"])
 }
 
-/// IPv6 is there, and switched off.
+/// The kernel has IPv6, but it is switched off.
 fn without_an_address() -> Result<(), String> {
     fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").map_err(in_words)?;
     bind(&["127.0.0.1:0", "[::1]:0"])
 }
 
-/// In a network namespace, which starts with a loopback that is down. See network_namespaces(7).
-fn on_a_network_of_its_own(work: fn() -> Result<(), String>) -> i32 {
+/// Run `scenario` in a new network namespace, after its loopback interface was brought up: see network_namespaces(7).
+fn in_a_network_namespace(work: fn() -> Result<(), String>) -> i32 {
     let made = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).and_then(|()| loopback_up());
     match made {
         Ok(()) => exit_code(work()),
         Err(error) => {
-            eprintln!("a network of its own: {error}");
+            eprintln!("a network namespace of its own: {error}");
             REFUSED
         }
     }
@@ -101,12 +100,12 @@ fn on_a_network_of_its_own(work: fn() -> Result<(), String>) -> i32 {
 
 fn loopback_up() -> nix::Result<()> {
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
-    // SAFETY: zeros are a valid value of every field.
+    // SAFETY: zeros are valid in every field.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     request.ifr_name[0] = b'l' as libc::c_char;
     request.ifr_name[1] = b'o' as libc::c_char;
     request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
-    // SAFETY: the request lives until the call is over, and has the field that the call reads.
+    // SAFETY: the request lives until the call returns, and has the field that the call reads.
     unsafe { set_flags(socket.as_raw_fd(), &raw const request) }.map(drop)
 }
 
@@ -122,7 +121,7 @@ fn left(before: &[String]) {
     println!("left {}", new.join(", "));
 }
 
-/// For what is not under test.
+/// The text of an error that is not under test.
 fn in_words(error: impl std::fmt::Display) -> String {
     error.to_string()
 }

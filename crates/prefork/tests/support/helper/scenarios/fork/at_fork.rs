@@ -1,27 +1,27 @@
-//! Having something done in the middle of a fork: see pthread_atfork(3).
+//! Running functions in the middle of a fork: see pthread_atfork(3).
 //!
-//! The C library calls these inside fork(3), so what they do happens after everything that the code under test does
-//! before the fork, and before everything that it does after it, on either side. No timing is needed for that.
+//! The C library calls them inside of fork(3): after all that the code under test does before the fork, and before all
+//! that it does after it, in parent and child. So no test depends on timing.
 
 use std::sync::OnceLock;
 
 use nix::libc;
 
-/// What is done at each fork from now on.
+/// The functions to run at each fork.
 #[derive(Clone, Copy, Default)]
 pub struct AtFork {
-    /// In the parent, before there is a child.
+    /// Runs in the parent, before the child exists.
     pub before: Option<fn()>,
-    /// In the parent, when there is one.
+    /// Runs in the parent, when the child exists.
     pub parent: Option<fn()>,
-    /// In the child.
+    /// Runs in the child.
     pub child: Option<fn()>,
 }
 
 static WHAT: OnceLock<AtFork> = OnceLock::new();
 
 impl AtFork {
-    /// From now on; once in a process.
+    /// Run them at each fork from now on. A process can register only once.
     pub fn register(self) {
         extern "C" fn before() {
             run(|what| what.before);
@@ -32,8 +32,8 @@ impl AtFork {
         extern "C" fn child() {
             run(|what| what.child);
         }
-        assert!(WHAT.set(self).is_ok(), "one thing is done at a fork");
-        // SAFETY: the three are there for ever, and do what may be done in a process with one thread.
+        assert!(WHAT.set(self).is_ok(), "register was called twice");
+        // SAFETY: the three functions live as long as the process, which has one thread, so they may call any function.
         unsafe { libc::pthread_atfork(Some(before), Some(parent), Some(child)) };
     }
 }

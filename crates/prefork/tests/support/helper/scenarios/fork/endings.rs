@@ -1,4 +1,4 @@
-//! How a child ends, and that it does.
+//! The ways in which a child ends: exit codes, panics, exit handlers.
 
 use std::io::{Read, Seek, stderr};
 use std::os::fd::AsFd;
@@ -11,28 +11,28 @@ use nix::unistd::{dup, dup2_stderr, getpid};
 
 use super::{fork_and_wait, say};
 
-/// `code GIVEN STATUS`
+/// Prints `code RETURNED STATUS` for each value that the closure returns.
 pub fn codes() {
     for code in [0, 1, 7, 255, 256, 263, -1] {
         println!("code {code} {}", fork_and_wait(|| code));
     }
 }
 
-/// A child that panics, with words in its buffers. What it wrote to standard error becomes lines of output.
+/// The child panics with words in its output buffers. Prints its standard error, each line after `stderr`.
 pub fn panic(how: &str) {
-    let file = memfd_create("stderr", MFdFlags::MFD_CLOEXEC).expect("a file can be made in memory");
+    let file = memfd_create("stderr", MFdFlags::MFD_CLOEXEC).expect("the system has memory for a memfd");
     let before = dup(stderr()).expect("standard error is open");
     dup2_stderr(&file).expect("standard error can be replaced");
     let status = fork_and_wait(|| match how {
         "words" => {
             print!("rust-in-the-child ");
-            // SAFETY: the format ends with NUL, and asks for no argument.
+            // SAFETY: the format ends with NUL and takes no arguments.
             unsafe { libc::printf(c"c-in-the-child ".as_ptr()) };
-            panic!("the child fell")
+            panic!("the child panics")
         }
         _ => panic_any(PanicsAgain),
     });
-    dup2_stderr(before.as_fd()).expect("standard error can be put back");
+    dup2_stderr(before.as_fd()).expect("standard error can be restored");
     println!("\nstatus {status}");
     let mut text = String::new();
     let mut file = std::fs::File::from(file);
@@ -43,16 +43,16 @@ pub fn panic(how: &str) {
     }
 }
 
-/// What panics when it is dropped.
+/// A panic payload that panics when it is dropped.
 struct PanicsAgain;
 
 impl Drop for PanicsAgain {
     fn drop(&mut self) {
-        panic!("and again");
+        panic!("the payload panics");
     }
 }
 
-/// What is to be done at the end of this process, registered before the fork.
+/// The parent registers an exit handler before the fork. The handler prints in which process it runs.
 pub fn at_exit() {
     static REGISTERED: AtomicI32 = AtomicI32::new(0);
     extern "C" fn at_exit() {
@@ -60,12 +60,12 @@ pub fn at_exit() {
         say(if parent { "at-exit parent" } else { "at-exit child" });
     }
     REGISTERED.store(getpid().as_raw(), Ordering::Relaxed);
-    // SAFETY: the function does not unwind, and needs nothing that could be gone by then.
+    // SAFETY: the function does not unwind, and uses nothing that is gone at exit.
     unsafe { libc::atexit(at_exit) };
     println!("status {}", fork_and_wait(|| 3));
 }
 
-/// A child that has a child.
+/// The child forks too.
 pub fn grandchild() {
     let status = fork_and_wait(|| {
         say(&format!("grandchild {}", fork_and_wait(|| 5)));

@@ -1,4 +1,4 @@
-//! What must not cross a fork.
+//! Forking while guards are alive.
 
 use std::panic::Location;
 
@@ -7,7 +7,7 @@ use prefork::fork::ForkGuard;
 use super::super::super::children::{raw_wait, start};
 use super::{fork_and_wait, say};
 
-/// Made by whoever calls this.
+/// Make a guard, and print the caller's place in the source.
 #[track_caller]
 fn guard(what: &str) -> ForkGuard {
     println!("made {what} {}", Location::caller());
@@ -18,7 +18,7 @@ fn try_to_fork(when: &str) {
     println!("{when} {}", fork_and_wait(|| 3));
 }
 
-/// One, and then none.
+/// Fork before, with, and after one guard.
 pub fn one() {
     try_to_fork("none");
     let made = guard("an event loop");
@@ -27,8 +27,8 @@ pub fn one() {
     try_to_fork("dropped");
 }
 
-/// Three, which go in no order, and one that comes when another has gone.
-pub fn some() {
+/// Drop three guards out of order, and make a fourth in between.
+pub fn four() {
     let [first, second, third] = ["first", "second", "third"].map(guard);
     try_to_fork("three");
     drop(second);
@@ -42,7 +42,7 @@ pub fn some() {
     try_to_fork("none");
 }
 
-/// A process is forked by other means while something lives that is guarded. In the child, its copy is there.
+/// Fork by other means while a guard is alive. The child has a copy of the guard.
 pub fn copied() {
     let copy = guard("the parent's");
     let child = start(|| {
@@ -56,7 +56,7 @@ pub fn copied() {
         0
     });
     let _ = raw_wait(child, 0);
-    // What was the closure's is gone here too.
+    // The closure has moved `copy`, so the guard is dropped in this process too.
     let again = guard("the parent's other one");
     try_to_fork("parent");
     drop(again);

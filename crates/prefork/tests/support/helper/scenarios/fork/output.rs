@@ -1,4 +1,4 @@
-//! What is buffered when a process forks, and what is random.
+//! Output buffers and random numbers across a fork.
 
 use std::ffi::CStr;
 use std::io::{Write, stdout};
@@ -9,19 +9,19 @@ use nix::unistd::dup;
 
 use super::{fork_and_wait, say};
 
-/// Words without an end of line, in the buffers of Rust's standard output, of C's, and of a stream of C's: three
-/// from this process, three from its child.
+/// Put words without a newline into three buffers: Rust's standard output, C's standard output, and a C stream. The
+/// parent writes three before the fork, and the child three after it.
 pub fn output() {
     let copy = dup(stdout()).expect("standard output is open").into_raw_fd();
-    // SAFETY: a new descriptor, for the stream to own, and a mode that ends with NUL.
+    // SAFETY: the stream takes over a new descriptor, and the mode ends with NUL.
     let stream = unsafe { libc::fdopen(copy, c"w".as_ptr()) };
-    assert!(!stream.is_null(), "a descriptor can be a stream");
+    assert!(!stream.is_null(), "fdopen has failed");
     let put = |text: &CStr| {
-        // SAFETY: the stream is open until the end, and the text ends with NUL.
+        // SAFETY: the stream is open, and the text ends with NUL.
         unsafe { libc::fputs(text.as_ptr(), stream) };
     };
     print!("rust-before ");
-    // SAFETY: the format ends with NUL, and asks for no argument.
+    // SAFETY: the format ends with NUL and takes no arguments.
     unsafe { libc::printf(c"c-before ".as_ptr()) };
     put(c"stream-before ");
     let status = fork_and_wait(|| {
@@ -32,18 +32,18 @@ pub fn output() {
         0
     });
     let _ = stdout().flush();
-    // SAFETY: the stream is open, and is not used again.
+    // SAFETY: the stream is open, and not used again.
     unsafe { libc::fclose(stream) };
     // SAFETY: a null pointer stands for every stream.
     unsafe { libc::fflush(std::ptr::null_mut()) };
     println!("\nstatus {status}");
 }
 
-/// Four of C's random numbers: as they would be, in this process, and in two children.
+/// Print four random numbers of C's generator: those that follow the seed, and those in the parent and in two children.
 pub fn random() {
     let four = || {
         let numbers = [(); 4].map(|()| {
-            // SAFETY: this process has one thread, and what the call changes is the C library's own.
+            // SAFETY: this process has one thread, and the call changes only the C library's state.
             unsafe { libc::rand() }.to_string()
         });
         numbers.join(" ")
@@ -53,7 +53,7 @@ pub fn random() {
         unsafe { libc::srand(42) }
     };
     seed();
-    println!("meant {}", four());
+    println!("seeded {}", four());
     seed();
     for _ in 0..2 {
         let status = fork_and_wait(|| {

@@ -1,4 +1,4 @@
-//! Handlers and masks, on either side, and signals that come in between.
+//! Signal handlers and masks in parent and child, and signals that arrive during a fork.
 
 use std::fs;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -13,13 +13,13 @@ use super::{error, fork, fork_and_wait, say, words};
 
 extern "C" fn nothing(_: c_int) {}
 
-/// Have that handler, or `SIG_IGN`, or `SIG_DFL`.
+/// Set a handler, `SIG_IGN` or `SIG_DFL` for a signal.
 fn handle(number: c_int, handler: libc::sighandler_t) {
-    // SAFETY: the handlers here make system calls, and nothing else that they may not do at any moment.
+    // SAFETY: the handlers here only do what is async-signal-safe.
     unsafe { libc::signal(number, handler) };
 }
 
-/// `SigBlk:0000 SigIgn:0000 SigCgt:0000`, as /proc has it.
+/// The masks in /proc/self/status: `SigBlk:0000 SigIgn:0000 SigCgt:0000`.
 fn masks() -> String {
     let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let masks =
@@ -27,9 +27,10 @@ fn masks() -> String {
     masks.map(|line| line.replace('\t', "")).collect::<Vec<_>>().join(" ")
 }
 
-/// A process in which nearly every signal is handled, four are ignored and four are blocked.
+/// Fork a process that handles nearly every signal, ignores four and blocks four.
 pub fn dispositions() {
-    // SIGALRM ends a helper that hangs; 9 and 19 nobody can handle, and 32 and 33 are the C library's own.
+    // Skip SIGALRM (14), which ends a helper that hangs; 9 and 19, which cannot be handled; and 32 and 33, which the C
+    // library uses itself.
     for number in (1..=libc::SIGRTMAX()).filter(|number| ![9, 14, 19, 32, 33].contains(number)) {
         handle(number, nothing as *const () as libc::sighandler_t);
     }
@@ -50,46 +51,46 @@ pub fn dispositions() {
     println!("status {status}");
 }
 
-/// The process whose handler it is.
+/// The process that has set the handler.
 static PARENT: AtomicI32 = AtomicI32::new(0);
 static SENT: AtomicI32 = AtomicI32::new(0);
 
-/// A signal to both, as one to their group, when the child is there and has done nothing yet.
-pub fn at_the_fork(kind: &str) {
-    extern "C" fn told(_: c_int) {
+/// Signal parent and child, as a signal to their process group would, when the child has run none of its own code yet.
+pub fn during_fork(kind: &str) {
+    extern "C" fn handled(_: c_int) {
         let parent = PARENT.load(Ordering::Relaxed) == getpid().as_raw();
         say(if parent { "handled in the parent" } else { "handled in the child" });
     }
     fn send() {
-        // SAFETY: the call takes two integers, and the process is this one.
+        // SAFETY: the call takes two integers, and signals this process.
         unsafe { libc::kill(getpid().as_raw(), SENT.load(Ordering::Relaxed)) };
     }
     let number = if kind == "real-time" { libc::SIGRTMIN() + 2 } else { libc::SIGTERM };
     PARENT.store(getpid().as_raw(), Ordering::Relaxed);
     SENT.store(number, Ordering::Relaxed);
-    handle(number, told as *const () as libc::sighandler_t);
+    handle(number, handled as *const () as libc::sighandler_t);
     let _ = SigSet::empty().thread_set_mask();
     AtFork { before: None, parent: Some(send), child: Some(send) }.register();
     println!("number {number}");
     println!("status {}", fork_and_wait(|| 0));
 }
 
-/// A handler of SIGCHLD that waits for any child; the child has ended before the fork comes back in the parent.
+/// The parent's SIGCHLD handler waits for any child, and the child exits before fork(3) returns in the parent.
 pub fn reaped_by_a_handler() {
     extern "C" fn reap(_: c_int) {
-        // SAFETY: a null pointer stands for no interest in what became of it.
+        // SAFETY: a null pointer means that the status is not needed.
         let child = unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) };
         say(if child > 0 { "reaped one" } else { "reaped none" });
     }
-    fn await_the_end() {
-        // SAFETY: zeros are a valid siginfo_t.
+    fn await_exit() {
+        // SAFETY: all zeros are a valid siginfo_t.
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-        // SAFETY: the call writes one siginfo_t, to the one that it is given a pointer to.
+        // SAFETY: the call writes one siginfo_t, and `info` has room for it.
         unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, libc::WEXITED | libc::WNOWAIT) };
     }
     handle(libc::SIGCHLD, reap as *const () as libc::sighandler_t);
     let _ = SigSet::empty().thread_set_mask();
-    AtFork { before: None, parent: Some(await_the_end), child: None }.register();
+    AtFork { before: None, parent: Some(await_exit), child: None }.register();
     match fork(|| 0) {
         Ok(mut child) => {
             println!("held yes");
@@ -99,16 +100,16 @@ pub fn reaped_by_a_handler() {
     }
 }
 
-/// The kernel reaps children by itself.
+/// Fork while SIGCHLD is ignored, so that the kernel would reap the child itself.
 pub fn sigchld_ignored(how: &str) {
     match how {
         // SAFETY: ignoring a signal runs no code.
         "ignored" => drop(unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }),
         _ => {
-            // SAFETY: zeros are a valid sigaction: the default, without flags.
+            // SAFETY: all zeros are a valid sigaction: the default action, without flags.
             let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
             action.sa_flags = libc::SA_NOCLDWAIT;
-            // SAFETY: the default runs no code, and a null pointer asks for nothing.
+            // SAFETY: the default action runs no code, and a null pointer means that the old action is not needed.
             unsafe { libc::sigaction(libc::SIGCHLD, &raw const action, std::ptr::null_mut()) };
         }
     }

@@ -1,4 +1,4 @@
-//! Threads beside the one that forks.
+//! Forking with other threads: running, exiting and joined ones.
 
 use std::sync::mpsc::channel;
 use std::thread;
@@ -10,7 +10,7 @@ use nix::unistd::getpid;
 use super::super::super::children::{left, state};
 use super::{fork, fork_and_wait, say, words};
 
-/// So many threads, the one that forks included; then they end, and it forks again.
+/// Fork with this many threads, the calling one included. Then join the others, and fork again.
 pub fn alive(count: &str) {
     let count: usize = count.parse().expect("a number of threads");
     let others: Vec<_> = (1..count)
@@ -32,20 +32,21 @@ pub fn alive(count: &str) {
     println!("then {}", fork_and_wait(|| 3));
 }
 
-/// Another thread, whose name reads like the fields behind a name: see proc_pid_stat(5). By them it would be ending.
+/// Fork with another thread, whose name looks like the fields that follow the name in proc_pid_stat(5): read as fields,
+/// they would say that the thread is exiting.
 pub fn with_a_name() {
     let ((end, told), (named, is_named)) = (channel::<()>(), channel());
     let other = thread::spawn(move || {
         let _ = named.send(prctl::set_name(c")0 0 0 0 0 0 4 "));
         told.recv()
     });
-    is_named.recv().expect("the thread says so").expect("a thread can have any name");
+    is_named.recv().expect("the thread sends a message").expect("a thread can have any name");
     println!("result {}", words(fork(|| 0).map(|child| child.pid())));
     drop(end);
     let _ = other.join();
 }
 
-/// A fork right after a thread was joined, a hundred times.
+/// Fork right after joining a thread, a hundred times.
 pub fn joined() {
     for _ in 0..100 {
         let _ = thread::spawn(|| ()).join();
@@ -53,7 +54,7 @@ pub fn joined() {
     }
 }
 
-/// The main thread ends, the process does not, and its other thread forks.
+/// Fork from a second thread after the main thread has exited.
 pub fn main_ended() {
     thread::spawn(|| {
         while state(getpid()) != Some('Z') {
@@ -62,6 +63,6 @@ pub fn main_ended() {
         println!("status {}", fork_and_wait(|| 3));
         std::process::exit(0);
     });
-    // SAFETY: it ends this thread, whose stack nobody else has a reference into.
+    // SAFETY: it ends this thread, and no other thread has a reference into its stack.
     unsafe { libc::syscall(libc::SYS_exit, 0) };
 }
