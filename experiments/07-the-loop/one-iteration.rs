@@ -42,7 +42,7 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let (order, turns) = run(lab)?;
-        let waits: Vec<_> = turns.iter().map(|turn| turn.asked).collect();
+        let waits: Vec<_> = turns.iter().map(|turn| turn.timeout).collect();
         lab.check(
             waits.first() == Some(&Duration::ZERO),
             "with a callback queued it waits for no time at all",
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
             second > Duration::ZERO && second <= DELAY,
             "else until the nearest deadline, less what has passed since it was set",
         );
-        let slept = turns.get(1).map_or(Duration::ZERO, |turn| turn.awake.saturating_sub(turn.asleep));
+        let slept = turns.get(1).map_or(Duration::ZERO, |turn| turn.sleep_end.saturating_sub(turn.sleep_start));
         lab.check(slept >= second, "it sleeps at least as long as it was told");
         let longest = without_a_timer()?;
         lab.note(format!("without any timer it would sleep for {} s", longest.as_secs()));
@@ -113,8 +113,8 @@ fn run(lab: &Lab) -> Result<(Vec<&'static str>, Vec<Iteration>)> {
 
 /// One turn, as the loop tells it.
 fn told(turn: &Iteration) -> String {
-    let asked = if turn.asked.is_zero() { "0".into() } else { vary("ms", millis(turn.asked)) };
-    let slept = vary("ms", millis(turn.awake.saturating_sub(turn.asleep)));
+    let asked = if turn.timeout.is_zero() { "0".into() } else { vary("ms", millis(turn.timeout)) };
+    let slept = vary("ms", millis(turn.sleep_end.saturating_sub(turn.sleep_start)));
     let Iteration { callbacks, timers, events, .. } = turn;
     format!(
         "turn: callbacks {callbacks}, timers {timers}, ready {events}; asked {asked} ms, slept {slept} ms"
@@ -138,7 +138,7 @@ fn without_a_timer() -> Result<Duration> {
     let (reader, _writer) = ready()?;
     ioloop.add_handler(reader, Events::READ, |ioloop, _, _| ioloop.stop())?;
     let seen = Rc::clone(&asked);
-    ioloop.subscribe(move |_, turn| seen.set(turn.asked));
+    ioloop.subscribe(move |_, turn| seen.set(turn.timeout));
     ioloop.start()?;
     Ok(asked.get())
 }
@@ -160,16 +160,16 @@ fn chart() -> Result<Plot> {
     ioloop.subscribe(move |_, turn| seen.borrow_mut().push(turn));
     ioloop.start()?;
     let turns = turns.take();
-    let start = turns.first().map_or(Duration::ZERO, |turn| turn.began);
+    let start = turns.first().map_or(Duration::ZERO, |turn| turn.start);
     let at = |time: Duration| time.saturating_sub(start).as_secs_f64() * 1e3;
     // A line that falls while it sleeps: what is left of what it asked for. And one that rises while it works.
     let mut asleep = Vec::new();
     let mut at_work = Vec::new();
     for turn in &turns {
-        let worked = turn.asleep.saturating_sub(turn.began).as_secs_f64() * 1e3;
-        at_work.extend([(at(turn.began), 0.0), (at(turn.asleep), worked)]);
-        let left = (turn.asleep + turn.asked).saturating_sub(turn.awake).as_secs_f64() * 1e3;
-        asleep.extend([(at(turn.asleep), turn.asked.as_secs_f64() * 1e3), (at(turn.awake), left)]);
+        let worked = turn.sleep_start.saturating_sub(turn.start).as_secs_f64() * 1e3;
+        at_work.extend([(at(turn.start), 0.0), (at(turn.sleep_start), worked)]);
+        let left = (turn.sleep_start + turn.timeout).saturating_sub(turn.sleep_end).as_secs_f64() * 1e3;
+        asleep.extend([(at(turn.sleep_start), turn.timeout.as_secs_f64() * 1e3), (at(turn.sleep_end), left)]);
     }
     Ok(Plot {
         title: "Turns of a loop with timers at 10, 20 and 40 ms, and a callback of 15 ms between the first two",

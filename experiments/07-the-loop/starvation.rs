@@ -144,7 +144,7 @@ fn taken(lab: &Lab, length: usize) -> Result<(Vec<Ran>, usize)> {
         read(reader, &mut [0; 8]).map(drop)
     })?;
     let counted = Rc::clone(&looks);
-    ioloop.subscribe(move |_, turn| counted.set(counted.get() + usize::from(turn.asked.is_zero())));
+    ioloop.subscribe(move |_, turn| counted.set(counted.get() + usize::from(turn.timeout.is_zero())));
     add_link(&ioloop, &order, length);
     ioloop.start()?;
     Ok((order.take(), looks.get()))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use experiments::{Choice, Lab, Question, Result, ask, vary};
 use ioloop::poller::Kind;
-use ioloop::{Clock, Config, FakeClock, IoLoop};
+use ioloop::{Clock, Config, Current, FakeClock, IoLoop};
 use nix::time::{ClockId, clock_gettime, clock_settime};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -123,7 +123,7 @@ fn one_second(machine: &Machine, clock: fn(&Machine) -> Duration, ready: Option<
 fn the_loop() -> Result<Duration> {
     let clock = FakeClock::default();
     clock.advance(NOON);
-    let config = Config { poller: Kind::Epoll, clock: Clock::Fake(clock), make_current: Some(false) };
+    let config = Config { poller: Kind::Epoll, clock: Clock::Fake(clock), make_current: Current::No };
     let ioloop = IoLoop::with(config)?;
     let (started, ran) = (ioloop.time(), Rc::<Cell<Duration>>::default());
     let at = Rc::clone(&ran);

@@ -107,7 +107,7 @@ fn blocked(lab: &Lab, what: &str, block: impl FnOnce(&Report<'_>) + 'static) -> 
 fn ours(stack: &[String]) -> Vec<String> {
     let ours = |frame: &&String| {
         let own = frame.strip_prefix("blocked_loop::").is_some_and(|n| !n.contains("::") && n != "blocked");
-        own || frame.as_str() == "ioloop::iteration::turn"
+        own || frame.as_str() == "ioloop::run_loop::iteration::turn"
     };
     stack.iter().filter(ours).map(|frame| frame.trim_start_matches("blocked_loop::").to_owned()).collect()
 }

@@ -155,7 +155,7 @@ fn one_byte(ioloop: &IoLoop) -> Result<bool> {
     writer.write_all(b"x")?;
     let came = Rc::<Cell<bool>>::default();
     let seen = Rc::clone(&came);
-    ioloop.add_handler(reader, Events::READ, move |ioloop, mut reader: &PipeReader, _| {
+    ioloop.add_handler(reader, Events::READ, move |ioloop, reader: &mut PipeReader, _| {
         ioloop.stop();
         seen.set(true);
         reader.read_exact(&mut [0])

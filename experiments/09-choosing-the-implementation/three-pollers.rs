@@ -1,6 +1,6 @@
 //! One program in epoll, poll and select, and every system call that this takes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::net::UnixStream;
@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use experiments::{Call, Choice, Lab, Question, Result, ask};
 use ioloop::poller::Kind;
-use ioloop::{Config, Events, IoLoop, Token};
+use ioloop::{Config, Event, Events, IoLoop};
 use nix::libc;
 
 const CONNECTIONS: usize = 10;
@@ -179,18 +179,14 @@ fn serve(lab: &Lab, kind: Kind, mut report: File) -> Result {
         let Some(stream) = ours[who].take() else { continue };
         stream.set_nonblocking(true)?;
         let (clients, ended) = (Rc::clone(&clients), Rc::clone(&ended));
-        let (token, message) = (Rc::<Cell<Option<Token>>>::default(), Cell::new([0]));
-        let own = Rc::clone(&token);
-        let handler = move |ioloop: &IoLoop, mut stream: &UnixStream, events: Events| -> Result {
-            let Some(token) = own.get() else { return Ok(()) };
+        let mut message = [0];
+        let handler = move |ioloop: &IoLoop, stream: &mut UnixStream, Event { token, events }| -> Result {
             if events.contains(Events::WRITE) {
-                stream.write_all(&message.get())?;
+                stream.write_all(&message)?;
                 ioloop.update_handler(token, Events::READ)?;
                 return clients.answered(who);
             }
-            let mut byte = [0];
-            if stream.read(&mut byte)? > 0 {
-                message.set(byte);
+            if stream.read(&mut message)? > 0 {
                 return Ok(ioloop.update_handler(token, Events::WRITE)?);
             }
             ended.borrow_mut().push(who);
@@ -200,7 +196,7 @@ fn serve(lab: &Lab, kind: Kind, mut report: File) -> Result {
             }
             Ok(())
         };
-        token.set(Some(ioloop.add_handler(stream, Events::READ, handler)?));
+        ioloop.add_handler(stream, Events::READ, handler)?;
     }
     clients.write(0)?;
     ioloop.start()?;

@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use experiments::{Choice, Lab, Question, Result, ask};
-use ioloop::{Events, IoLoop, NoResult, Sleep, Watched};
+use ioloop::{Events, IoLoop, NoResult, Sleep, AsyncFd};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// What a loop sleeps for that has no timer.
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 
 /// Read a message of so many bytes, and no longer than that.
 // ANCHOR: message
-async fn message(connection: Rc<Watched<UnixStream>>, length: usize, limit: Sleep) -> Result<Vec<u8>> {
+async fn message(connection: Rc<AsyncFd<UnixStream>>, length: usize, limit: Sleep) -> Result<Vec<u8>> {
     let (mut bytes, mut limit) = (Vec::new(), pin!(limit));
     while bytes.len() < length {
         let mut readable = pin!(connection.readable());
@@ -201,7 +201,7 @@ fn would_sleep(ioloop: &IoLoop) -> Result<Duration> {
     other.write_all(b"x")?;
     let token = ioloop.add_handler(ready, Events::READ, |ioloop, _, _| ioloop.stop())?;
     let seen = Rc::clone(&asked);
-    ioloop.subscribe(move |_, turn| seen.set(turn.asked));
+    ioloop.subscribe(move |_, turn| seen.set(turn.timeout));
     ioloop.start()?;
     ioloop.remove_handler(token);
     Ok(asked.get())

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use experiments::{Choice, Lab, Lane, Question, Result, ask, events};
-use ioloop::{IoLoop, Iteration, Watched};
+use ioloop::{IoLoop, Iteration, AsyncFd};
 use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::{read, write};
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 
 /// What is waited for: a byte.
 // ANCHOR: a_byte
-async fn a_byte(pipe: Watched<OwnedFd>) -> Result {
+async fn a_byte(pipe: AsyncFd<OwnedFd>) -> Result {
     loop {
         pipe.readable().await?;
         match read(pipe.source(), &mut [0]) {

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use experiments::{Choice, Lab, Question, Result, ask, vary};
-use ioloop::{Events, IoLoop, Token, Watched};
+use ioloop::{Events, IoLoop, Token, AsyncFd};
 
 const LARGE: usize = 1000;
 /// No frame of this program is as far from another as that.
@@ -62,7 +62,7 @@ fn on_body(ioloop: &IoLoop, mut stream: &UnixStream, number: u8, body: &[u8]) ->
 // ANCHOR_END: callbacks
 
 // ANCHOR: future
-async fn serve_async(ioloop: IoLoop, stream: Watched<UnixStream>) -> Result {
+async fn serve_async(ioloop: IoLoop, stream: AsyncFd<UnixStream>) -> Result {
     let header = bytes(&stream, 2).await?;
     let (number, length) = (header[0], usize::from(header[1]));
     let body = bytes(&stream, length).await?;
@@ -97,7 +97,7 @@ fn read_bytes(
 }
 
 /// The same as a future.
-async fn bytes(stream: &Watched<UnixStream>, length: usize) -> Result<Vec<u8>> {
+async fn bytes(stream: &AsyncFd<UnixStream>, length: usize) -> Result<Vec<u8>> {
     let mut got = Vec::new();
     while got.len() < length {
         stream.readable().await?;

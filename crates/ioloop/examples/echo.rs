@@ -12,7 +12,7 @@ use std::net::TcpStream;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use ioloop::{IoLoop, Watched};
+use ioloop::{AsyncFd, IoLoop};
 use nix::sys::signal::Signal;
 use prefork::sockets;
 
@@ -79,7 +79,7 @@ pub fn serve(port: u16, mut tell: impl FnMut(String)) -> Result {
 
 /// Send a client what it sends, until it ends. While it does not take that, nothing more is read.
 // ANCHOR: echo
-async fn echo(connection: Watched<TcpStream>) -> Result {
+async fn echo(connection: AsyncFd<TcpStream>) -> Result {
     let mut buffer = [0; 4096];
     loop {
         connection.readable().await?;

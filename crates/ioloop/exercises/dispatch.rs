@@ -1,20 +1,21 @@
-//! Exercise `ioloop/dispatch`: an event has come, and its handler is to run.
+//! Exercise `ioloop/dispatch`: running the handler of a ready descriptor.
 //!
-//! Goal: an event reaches the handler that its token leads to, or nobody. A handler may do anything with the loop: add
-//! others, watch for something else, remove others, remove itself, close it. One that removes itself is not dropped
-//! before it has come back, and its source stays open until then. What goes wrong in it is reported, and at the next
-//! event it runs again.
+//! Goal: an event reaches the handler that its token leads to, or nothing. A handler may do anything with the loop: add
+//! handlers, change and remove others, remove itself, close the loop. A handler that removes itself is not dropped before it
+//! has returned, and its source stays open until then. What goes wrong in a handler is reported, and the handler runs again at
+//! its next event.
 //!
-//! What there is: `ioloop.0.handlers`, the table in a RefCell, whose `get_mut` leads to a `Handler` with its `fd` and its
-//! `run` (src/watching.rs); `crate::failure::guarded` runs something and catches a panic; `ioloop.reached_nobody()` is for
-//! an event that nobody hears of, and `ioloop.handler_failed()` for a `Failure` of a handler that is back in its place, if
-//! it has one. Origin and cause of one are in src/failure.rs.
+//! What there is: `ioloop.0.registry`, in a RefCell, whose `get(token)` gives the descriptor and a reference to the handler;
+//! a handler is an `Rc<RefCell<dyn FnMut(&IoLoop, Event) -> Outcome>>`. `crate::failure::guarded` runs something and catches a
+//! panic. `ioloop.handler_failed(token, fd, cause)` reports what went wrong. `ioloop.not_open(token, fd)` is for an event with
+//! `Events::INVALID`, which poll(2) reports for a number that is not open anymore.
 //! Run `cargo run -p workbook check ioloop/dispatch` after each change; `hint ioloop/dispatch` if you are stuck.
 
-use crate::{IoLoop, Ready};
+use super::IoLoop;
+use crate::Event;
 
-/// Run the handler of this event, if it has one still.
-pub(crate) fn dispatch(ioloop: &IoLoop, ready: Ready) {
+/// Run the handler of this event, if it still has one.
+pub(super) fn dispatch(ioloop: &IoLoop, event: Event) {
     let _ = ioloop;
-    todo!("run the handler of {ready:?}: write `dispatch` in exercises/dispatch.rs")
+    todo!("run the handler of {event:?}: write `dispatch` in exercises/dispatch.rs")
 }

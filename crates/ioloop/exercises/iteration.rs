@@ -1,32 +1,39 @@
-//! Exercise `ioloop/iteration`: one turn of the loop, and turns until it is stopped.
+//! Exercise `ioloop/iteration`: one iteration of the loop, and iterations until the loop is stopped.
 //!
-//! Goal: callbacks, timers, the sleep, handlers, in this order. What is queued and who is due is settled when the turn
-//! begins; what is added later waits for the next one, and what is cancelled before its turn does not run. It sleeps
-//! until the nearest deadline, an hour at most, and not at all with something queued. A stop is obeyed before the sleep,
-//! and nowhere else, but for one that came before the first turn. Whoever subscribed is told what was done.
+//! Goal: callbacks, timers, the sleep, handlers, in this order. Which callbacks run and which timers are due is settled when
+//! the iteration begins; what is added later waits for the next one, and a timer that is canceled before it runs does not run.
+//! The loop sleeps until the nearest deadline, for `longest` at most, and not at all while a callback is queued. A stop is
+//! obeyed before the sleep and nowhere else, except for a stop that came before the first iteration. Each iteration ends with
+//! an account of what it did.
 //!
-//! What there is: `take` of `ioloop.0.callbacks`; `collect`, `take` and `nearest` of `ioloop.0.timers`. The loop itself
-//! has `run_all`, which runs callbacks or timers, and reports what goes wrong under the `Origin` that it is given;
-//! `is_running`, which says whether nobody stopped the loop, and takes the stop; `wait`, which sleeps; and `dispatch`,
-//! which runs the handler of what is ready. (That is `ioloop.dispatch`. The function in src/dispatch.rs is a part of
-//! it.) `arm` and `disarm` stand around the code of others: whoever blocks the loop is watched. `has_subscriber` and
-//! `tell` are for a `crate::trace::Iteration`. `ioloop.0.due` and `ioloop.0.ready` lend room from turn to turn.
+//! What there is: `ioloop.0.callbacks`, with `len` and `is_empty`; `ioloop.0.timers`, in a RefCell, with `collect` and
+//! `nearest`; and in src/run_loop.rs, `next_callback`, `next_due` and `next_event`, which hand out one at a time, and
+//! `take_stop`. `run_all` runs callbacks or timers, reports what goes wrong under the `Origin` that it is given, and returns
+//! how many ran. `account` begins the account, an `Iteration`; `wait` sleeps for the account's `timeout`; `notify` hands the
+//! account to the subscribers. `dispatch` runs the handler of an event.
 //! Run `cargo run -p workbook check ioloop/iteration` after each change; `hint ioloop/iteration` if you are stuck.
 
-use crate::{IoLoop, Result};
+use std::time::Duration;
 
-/// Turn after turn, until it is stopped.
+use super::IoLoop;
+use crate::Result;
+
+/// The longest sleep: a loop that wakes once an hour cannot sleep forever by mistake.
+pub(super) const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Iterate until the loop is stopped.
 ///
 /// # Errors
 /// The poller's.
-pub(crate) fn run(ioloop: &IoLoop) -> Result<()> {
-    todo!("have {ioloop:?} turn until it is stopped: write `run` in exercises/iteration.rs")
+pub(super) fn run(ioloop: &IoLoop) -> Result<()> {
+    todo!("iterate until {ioloop:?} is stopped: write `run` in exercises/iteration.rs")
 }
 
-/// Run one. False if the loop was stopped: it has not slept then.
+/// One iteration, with a sleep of `longest` at most. False if the loop was stopped: it has not slept then.
 ///
 /// # Errors
 /// The poller's.
-pub(crate) fn turn(ioloop: &IoLoop) -> Result<bool> {
+pub(super) fn turn(ioloop: &IoLoop, longest: Duration) -> Result<bool> {
+    let _ = longest;
     todo!("do once what {ioloop:?} does again and again: write `turn` in exercises/iteration.rs")
 }

@@ -13,19 +13,19 @@ use nix::errno::Errno;
 pub type Outcome = Result<(), Box<dyn Error>>;
 
 /// What a callback, a timer or a handler may return: nothing, or a result. A value in it is ignored.
-pub trait Reply {
+pub trait IntoOutcome {
     /// As the loop has it.
-    fn outcome(self) -> Outcome;
+    fn into_outcome(self) -> Outcome;
 }
 
-impl Reply for () {
-    fn outcome(self) -> Outcome {
+impl IntoOutcome for () {
+    fn into_outcome(self) -> Outcome {
         Ok(())
     }
 }
 
-impl<T, E: Into<Box<dyn Error>>> Reply for Result<T, E> {
-    fn outcome(self) -> Outcome {
+impl<T, E: Into<Box<dyn Error>>> IntoOutcome for Result<T, E> {
+    fn into_outcome(self) -> Outcome {
         self.map(drop).map_err(Into::into)
     }
 }
@@ -91,10 +91,10 @@ impl Failure {
 }
 
 /// Run it, and see what goes wrong.
-pub(crate) fn guarded(run: impl FnOnce() -> Outcome) -> Result<(), Cause> {
+pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Result<T, Cause> {
     // What it was in the middle of may be half done: that is its own affair, and nothing of the loop's.
     match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(Cause::Error(error)),
         Err(thrown) => Err(Cause::Panic(thrown)),
     }

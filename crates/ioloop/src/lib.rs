@@ -1,15 +1,13 @@
 //! An event loop: Tornado's IOLoop in Rust.
 //!
-//! - [`IoLoop`]: what is given to it, and running it; [`LoopHandle`]: what other threads have of it;
-//! - `iteration`: the order of everything; `dispatch`: running a handler, whatever it does; `run_sync`: futures on it,
-//!   and a function that waits for one;
-//! - [`callbacks`], [`timers`], [`handlers`]: what it keeps;
-//! - [`poller`]: what it sleeps in: epoll, poll or select;
-//! - [`Clock`], [`Failure`], `current`, `accept`: where the time comes from, what goes wrong, which loop is meant, and
-//!   accepting on it.
+//! - [`IoLoop`], in `run_loop.rs`: what a loop consists of. Each of its verbs has a file in `run_loop/`: `lifecycle`,
+//!   `iteration`, `dispatch`, `registration`, `schedule`, `signal_handlers`, `tasks`, `handle`, `current`, `observers`.
+//! - Built on a loop, with what any program has of it: `futures`, `accept`, `periodic`.
+//! - Mechanisms, which know nothing of a loop: [`poller`], [`slab`], `registry`, [`timers`] on a [`heap`], `queue`, `closure`,
+//!   `shared`, [`signals`], [`watchdog`] with its `stack`, `failure`, `clock`, `event`, `trace`.
 //!
-//! Contract: one thread runs a loop, and everything it calls may add, change or remove anything. What goes wrong in
-//! a callback, a timer or a handler is reported, and the loop goes on.
+//! Contract: one thread runs a loop, and everything it calls may add, change or remove anything. What goes wrong in a
+//! callback, a timer or a handler is reported, and the loop goes on.
 //!
 //! Some of its modules are exercises: with the feature `mine-timers` the file `exercises/timers.rs` takes the place of
 //! `src/timers.rs`, and so on. `mine` switches all of them.
@@ -26,71 +24,55 @@
 // What is yet to be written calls nothing of what is there for it.
 #![cfg_attr(
     any(
-        feature = "mine-blocking",
         feature = "mine-dispatch",
         feature = "mine-iteration",
-        feature = "mine-run_sync"
+        feature = "mine-run_sync",
+        feature = "mine-tasks",
+        feature = "mine-watchdog"
     ),
     allow(dead_code)
 )]
 
 mod accept;
-#[cfg_attr(feature = "mine-blocking", path = "../exercises/blocking.rs")]
-pub mod blocking;
-#[cfg_attr(feature = "mine-callbacks", path = "../exercises/callbacks.rs")]
-pub mod callbacks;
-mod calls;
 mod clock;
-mod current;
-#[cfg_attr(feature = "mine-dispatch", path = "../exercises/dispatch.rs")]
-mod dispatch;
-#[cfg_attr(feature = "mine-epoll", path = "../exercises/epoll.rs")]
-pub mod epoll;
-mod events;
+mod closure;
+mod event;
 mod failure;
-mod handle;
-#[cfg_attr(feature = "mine-handlers", path = "../exercises/handlers.rs")]
-pub mod handlers;
-#[cfg_attr(feature = "mine-iteration", path = "../exercises/iteration.rs")]
-mod iteration;
-mod looping;
-mod no_result;
-mod once;
+mod futures;
+pub mod heap;
 mod periodic;
-pub mod poll;
 pub mod poller;
-mod ready;
-#[cfg_attr(feature = "mine-run_sync", path = "../exercises/run_sync.rs")]
-mod run_sync;
-mod running;
-pub mod select;
+mod queue;
+mod registry;
+mod run_loop;
 mod shared;
 #[cfg_attr(feature = "mine-signals", path = "../exercises/signals.rs")]
 pub mod signals;
+#[cfg_attr(feature = "mine-slab", path = "../exercises/slab.rs")]
+pub mod slab;
 mod stack;
 mod sync;
-mod tasks;
 #[cfg_attr(feature = "mine-timers", path = "../exercises/timers.rs")]
 pub mod timers;
 mod trace;
-mod waking;
-mod watchers;
-mod watching;
+#[cfg_attr(feature = "mine-watchdog", path = "../exercises/watchdog.rs")]
+pub mod watchdog;
 
-pub use accept::Removed;
-pub use blocking::Blocked;
+pub use accept::AcceptHandle;
 pub use clock::{Clock, FakeClock};
 pub use cloexec::{Error, Result};
-pub use events::{Events, Ready, Token};
-pub use failure::{Cause, Failure, Origin, Outcome, Reply};
-pub use handle::LoopHandle;
-pub use looping::{Config, IoLoop};
-pub use no_result::NoResult;
+pub use event::{Event, Events, Token};
+pub use failure::{Cause, Failure, IntoOutcome, Origin, Outcome};
+pub use futures::async_fd::AsyncFd;
+pub use futures::no_result::NoResult;
+pub use futures::sleep::Sleep;
 pub use periodic::Periodic;
-pub use ready::{Sleep, Watched};
-pub use tasks::TaskId;
+pub use run_loop::handle::LoopHandle;
+pub use run_loop::signal_handlers::SignalToken;
+pub use run_loop::tasks::TaskId;
+pub use run_loop::{Config, Current, IoLoop};
 pub use trace::Iteration;
-pub use waking::SignalToken;
+pub use watchdog::Blocked;
 
 // Here for what the tests compile a second time: see `sync`.
 use ::waker::Wake;
@@ -100,13 +82,13 @@ use ::waker::Wake;
 extern crate self as ioloop;
 
 #[cfg(all(test, feature = "check"))]
-#[cfg_attr(feature = "mine-blocking", path = "../tests/blocking.rs")]
-#[cfg_attr(feature = "mine-callbacks", path = "../tests/callbacks.rs")]
 #[cfg_attr(feature = "mine-dispatch", path = "../tests/dispatch.rs")]
 #[cfg_attr(feature = "mine-epoll", path = "../tests/epoll.rs")]
-#[cfg_attr(feature = "mine-handlers", path = "../tests/handlers.rs")]
 #[cfg_attr(feature = "mine-iteration", path = "../tests/iteration.rs")]
 #[cfg_attr(feature = "mine-run_sync", path = "../tests/run_sync.rs")]
 #[cfg_attr(feature = "mine-signals", path = "../tests/signals.rs")]
+#[cfg_attr(feature = "mine-slab", path = "../tests/slab.rs")]
+#[cfg_attr(feature = "mine-tasks", path = "../tests/tasks.rs")]
 #[cfg_attr(feature = "mine-timers", path = "../tests/timers.rs")]
+#[cfg_attr(feature = "mine-watchdog", path = "../tests/watchdog.rs")]
 mod t;

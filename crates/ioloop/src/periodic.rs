@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::timers::TimerId;
-use crate::{IoLoop, Outcome, Reply};
+use crate::{IntoOutcome, IoLoop, Outcome};
 
 /// Stops a periodic callback; clones are one. Dropping it does not.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ type Run = Box<dyn FnMut(&IoLoop) -> Outcome>;
 
 impl IoLoop {
     /// Run this every `period` from now on, for the first time in one period. A period of zero is a nanosecond.
-    pub fn call_every<R: Reply>(
+    pub fn call_every<R: IntoOutcome>(
         &self,
         period: Duration,
         mut callback: impl FnMut(&Self) -> R + 'static,
@@ -38,7 +38,7 @@ impl IoLoop {
             due: Cell::new(self.time().saturating_add(period)),
             timer: Cell::default(),
             stopped: Cell::new(false),
-            run: RefCell::new(Box::new(move |ioloop| callback(ioloop).outcome())),
+            run: RefCell::new(Box::new(move |ioloop| callback(ioloop).into_outcome())),
         });
         arm(&state, self);
         Periodic(state)

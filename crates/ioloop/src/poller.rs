@@ -7,13 +7,22 @@
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
-use std::str::FromStr;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
 
-use crate::{Error, Events, Ready, Result, Token, epoll, poll, select};
+use crate::{Error, Event, Events, Result, Token};
+
+#[cfg_attr(feature = "mine-epoll", path = "../exercises/epoll.rs")]
+pub mod epoll;
+mod fake;
+mod kind;
+pub mod poll;
+pub mod select;
+
+pub use kind::Kind;
+pub(crate) use kind::make;
 
 /// What a loop needs of the kernel.
 // ANCHOR: poller
@@ -43,59 +52,9 @@ pub trait Poller: fmt::Debug {
     /// # Errors
     /// What the kernel answers, on "the loop's epoll" or "the loop's descriptors", but never `EINTR`: after a signal
     /// nothing is ready.
-    fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> Result<()>;
+    fn wait(&mut self, ready: &mut Vec<Event>, timeout: Option<Duration>) -> Result<()>;
 }
 // ANCHOR_END: poller
-
-/// Which poller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kind {
-    /// epoll(7): what is ready costs, and not what is watched.
-    #[default]
-    Epoll,
-    /// poll(2): every descriptor is looked at, at every wait.
-    Poll,
-    /// select(2): the same, and only descriptors below 1024.
-    Select,
-}
-
-impl Kind {
-    /// All of them, the best first.
-    pub const ALL: [Self; 3] = [Self::Epoll, Self::Poll, Self::Select];
-
-    /// Make one.
-    ///
-    /// # Errors
-    /// `EMFILE`, `ENFILE` of epoll_create1(2).
-    // ANCHOR: make
-    pub fn make(self) -> Result<Box<dyn Poller>> {
-        Ok(match self {
-            Self::Epoll => Box::new(epoll::Epoll::new()?),
-            Self::Poll => Box::new(poll::Poll::new()),
-            Self::Select => Box::new(select::Select::new()),
-        })
-    }
-    // ANCHOR_END: make
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Epoll => "epoll",
-            Self::Poll => "poll",
-            Self::Select => "select",
-        })
-    }
-}
-
-impl FromStr for Kind {
-    type Err = String;
-
-    fn from_str(name: &str) -> std::result::Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|kind| kind.to_string() == name);
-        found.ok_or_else(|| format!("no poller is called {name}: there are epoll, poll and select"))
-    }
-}
 
 /// A duration as the milliseconds of a system call: up, since a wait that ends too early is followed by waits of no
 /// time at all until it is time. -1 is for ever.

@@ -62,9 +62,9 @@ impl<T, W: Wake> Shared<T, W> {
         self.waker.wake()
     }
 
-    /// Consume the wake, and then take what was sent. `into` is empty, and its room is the queue's from now on.
-    pub(crate) fn receive(&self, into: &mut Vec<T>) -> Result<()> {
-        self.waker.consume_then(|| mem::swap(&mut self.lock().sent, into))
+    /// Consume the wake, and then hand out what was sent. `each` is called under the lock: it may only move it elsewhere.
+    pub(crate) fn receive(&self, each: impl FnMut(T)) -> Result<()> {
+        self.waker.consume_then(|| self.lock().sent.drain(..).for_each(each))
     }
     // ANCHOR_END: send
 
@@ -75,6 +75,11 @@ impl<T, W: Wake> Shared<T, W> {
     pub(crate) fn stop(&self) -> Result<()> {
         self.stop.store(true, Ordering::Release);
         self.waker.wake()
+    }
+
+    /// The same in the loop's own thread, which is awake.
+    pub(crate) fn set_stop(&self) {
+        self.stop.store(true, Ordering::Release);
     }
 
     /// Was it stopped since the last time that somebody asked?

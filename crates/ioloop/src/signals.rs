@@ -11,13 +11,13 @@ use std::rc::Rc;
 use nix::sys::signal::Signal;
 use waker::signal::SignalWaker;
 
-use crate::{Result, Token, handlers::Handlers};
+use crate::{Result, Token, slab::Slab};
 
 /// Who is to hear of which signals.
 // ANCHOR: signals
 #[derive(Debug)]
 pub struct Signals<T> {
-    owners: RefCell<Handlers<Owner<T>>>,
+    owners: RefCell<Slab<Owner<T>>>,
 }
 
 #[derive(Debug)]

@@ -1,21 +1,19 @@
-//! What is to run at a time: a heap of deadlines, first come first served among equals, and cheap to cancel.
+//! Timers: a heap of deadlines, first come first served among equals, and cheap to cancel.
 //!
-//! Contract: nothing is due before its deadline. What is due is collected first and run afterwards, so that a timer
-//! that starts itself again waits for the next pass. A cancelled timer does not run, also when it was collected
-//! already. Cancelling only marks it; the marks are swept out when they are more than 512 and more than half of
-//! the heap, so that it takes no more room than twice what lives in it.
-//!
-//! The heap has four children to a node and holds deadlines, not callbacks: four nodes fill a line of the cache.
+//! Contract: no timer is due before its deadline. Due timers are collected first and handed out one at a time, so a timer
+//! that starts itself again waits for the next pass, and a collected timer can still be canceled. Canceling leaves a
+//! tombstone in the heap. The heap is compacted when it has more than 512 tombstones and they are more than half of it,
+//! so it takes at most twice the room of the timers that wait.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-/// More marks than this, and more than half of the heap: then they are swept out.
+use crate::heap::{Heap, Node};
+
+/// Up to this many tombstones stay, whatever the heap holds.
 const FEW: usize = 512;
 
-/// Children of a node.
-const ARITY: usize = 4;
-
-/// Which timer: a place, and which of those who had it.
+/// Which timer: a slot, and how many timers had the slot before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimerId {
     index: u32,
@@ -26,136 +24,128 @@ pub struct TimerId {
 // ANCHOR: timers
 #[derive(Debug)]
 pub struct Timers<T> {
-    heap: Vec<Node>,
+    /// A node for each timer that waits, and a tombstone for each that was canceled since the last compaction.
+    heap: Heap,
     slots: Vec<Slot<T>>,
-    /// Places in `slots` that nobody has.
+    /// Empty slots.
     free: Vec<u32>,
-    /// Nodes in the heap whose timer was cancelled.
-    cancelled: usize,
-    /// The order of the next one that is added.
-    order: u32,
-}
-
-/// One number, so that comparing two is one comparison: the deadline in nanoseconds (64 bits); among equals, the
-/// order in which they came (32); and the place in `slots` (32).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Node(u128);
-
-impl Node {
-    fn new(deadline: u64, order: u32, slot: u32) -> Self {
-        Self(u128::from(deadline) << 64 | u128::from(order) << 32 | u128::from(slot))
-    }
-
-    fn deadline(self) -> u64 {
-        (self.0 >> 64) as u64
-    }
-
-    fn slot(self) -> u32 {
-        self.0 as u32
-    }
+    /// Collected, and not handed out yet.
+    due: VecDeque<TimerId>,
+    tombstones: usize,
+    /// How many were added: the order among equal deadlines.
+    added: u32,
 }
 
 #[derive(Debug)]
 struct Slot<T> {
+    /// How many timers had this slot and are gone.
     generation: u32,
-    /// Nothing once it was cancelled or taken.
+    /// Nothing once it was canceled or handed out.
     carried: Option<T>,
-    /// Is there a node for it in the heap?
+    /// Does a node in the heap lead here? Then no other timer may have the slot yet.
     in_heap: bool,
 }
 // ANCHOR_END: timers
 
 impl<T> Default for Timers<T> {
     fn default() -> Self {
-        Self { heap: Vec::new(), slots: Vec::new(), free: Vec::new(), cancelled: 0, order: 0 }
+        let (heap, due) = (Heap::default(), VecDeque::new());
+        Self { heap, slots: Vec::new(), free: Vec::new(), due, tombstones: 0, added: 0 }
     }
 }
 
 impl<T> Timers<T> {
-    /// Have a timer due at that time.
+    /// Start a timer that is due at `deadline`.
     pub fn add(&mut self, deadline: Duration, carried: T) -> TimerId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, carried: None, in_heap: false });
-            u32::try_from(self.slots.len() - 1).expect("fewer timers than 4 thousand million")
+            u32::try_from(self.slots.len() - 1).expect("fewer than 4 billion timers")
         });
         let slot = &mut self.slots[index as usize];
         slot.carried = Some(carried);
         slot.in_heap = true;
         let generation = slot.generation;
-        // A deadline beyond 584 years is as good as one there.
-        let deadline = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
-        if self.order == u32::MAX {
-            self.number_anew();
+        if self.added == u32::MAX {
+            self.added = self.heap.renumber();
         }
-        self.rise(Node::new(deadline, self.order, index));
-        self.order += 1;
+        self.heap.push(Node::new(nanoseconds(deadline), self.added, index));
+        self.added += 1;
         TimerId { index, generation }
     }
 
-    /// Have it not run. What it carried, if it had yet to run; nothing if it ran or was cancelled before.
+    /// Cancel a timer. Returns what it carried; nothing if it was handed out or canceled before.
     // ANCHOR: cancel
     pub fn cancel(&mut self, timer: TimerId) -> Option<T> {
         let slot = self.slot(timer)?;
         let carried = slot.carried.take()?;
         if slot.in_heap {
-            // Its node is somewhere in the heap and leads to this place, so nobody else may have the place yet.
-            self.cancelled += 1;
+            // The node stays in the heap and leads to this slot, so the slot stays taken.
+            self.tombstones += 1;
         } else {
-            // It was due and is being run: nobody comes by its place any more.
+            // Collected: no node leads here anymore.
             self.vacate(timer.index);
         }
         Some(carried)
     }
     // ANCHOR_END: cancel
 
-    /// The nearest deadline of a timer that was not cancelled.
+    /// The nearest deadline of the timers that wait.
     pub fn nearest(&mut self) -> Option<Duration> {
         self.first().map(|node| Duration::from_nanos(node.deadline()))
     }
 
-    /// Sweep if there are many marks, and put whoever is due now into `due`, by deadline. They are run with
-    /// [`Timers::take`].
+    /// Compact the heap if it has many tombstones, and collect the timers that are due at `now`, by deadline. `now` is
+    /// asked only if there is a timer: reading the clock is not free.
     // ANCHOR: collect
-    pub fn collect(&mut self, now: Duration, due: &mut Vec<TimerId>) {
-        // First: if they are due too, they would leave the heap one by one.
-        if self.cancelled > FEW && self.cancelled > self.heap.len() / 2 {
-            self.sweep();
+    pub fn collect(&mut self, now: impl FnOnce() -> Duration) {
+        if self.heap.is_empty() {
+            return;
         }
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        // First: tombstones that are due would leave the heap one by one.
+        if self.tombstones > FEW && self.tombstones > self.heap.len() / 2 {
+            self.compact();
+        }
+        // A pass that a panic ended left some: those that were canceled since go.
+        self.due.retain(|timer| self.slots[timer.index as usize].generation == timer.generation);
+        let now = nanoseconds(now());
         while let Some(first) = self.first().filter(|first| first.deadline() <= now) {
-            self.pop();
+            self.heap.pop();
             let slot = &mut self.slots[first.slot() as usize];
             slot.in_heap = false;
-            due.push(TimerId { index: first.slot(), generation: slot.generation });
+            self.due.push_back(TimerId { index: first.slot(), generation: slot.generation });
         }
     }
     // ANCHOR_END: collect
 
-    /// What a timer that was collected carries; nothing if it was cancelled since, or was not collected.
-    pub fn take(&mut self, timer: TimerId) -> Option<T> {
-        // One that waits keeps its place: its node still leads there.
-        let slot = self.slot(timer).filter(|slot| !slot.in_heap)?;
-        let carried = slot.carried.take()?;
-        self.vacate(timer.index);
-        Some(carried)
+    /// What the next collected timer carries. A timer that was canceled after it was collected is left out.
+    // ANCHOR: next_due
+    pub fn next_due(&mut self) -> Option<T> {
+        loop {
+            let timer = self.due.pop_front()?;
+            if let Some(carried) = self.slot(timer).and_then(|slot| slot.carried.take()) {
+                self.vacate(timer.index);
+                return Some(carried);
+            }
+        }
     }
+    // ANCHOR_END: next_due
 
-    /// How many nodes the heap has, cancelled ones among them.
+    /// How many nodes the heap has, tombstones included.
     pub fn len(&self) -> usize {
         self.heap.len()
     }
 
-    /// Is there no node at all?
+    /// Has the heap no node?
     pub fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }
 
-    /// Its place, unless that is somebody else's by now.
+    /// The timer's slot, unless another timer has it by now.
     fn slot(&mut self, timer: TimerId) -> Option<&mut Slot<T>> {
         self.slots.get_mut(timer.index as usize).filter(|slot| slot.generation == timer.generation)
     }
 
-    /// Whoever had the place is gone for good: its id leads nowhere from now on.
+    /// Free a slot. From now on the id of the timer that had it leads nowhere.
     fn vacate(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
@@ -163,88 +153,37 @@ impl<T> Timers<T> {
         self.free.push(index);
     }
 
-    /// The first node, once those are out whose timers were cancelled.
+    /// The first node that is no tombstone. The tombstones before it leave the heap.
     fn first(&mut self) -> Option<Node> {
         loop {
-            let first = *self.heap.first()?;
+            let first = self.heap.first()?;
             if self.slots[first.slot() as usize].carried.is_some() {
                 return Some(first);
             }
-            self.pop();
-            self.cancelled -= 1;
+            self.heap.pop();
+            self.tombstones -= 1;
             self.vacate(first.slot());
         }
     }
 
-    /// Take all the marks out, and make a heap of the rest.
-    // ANCHOR: sweep
-    fn sweep(&mut self) {
+    /// Take all tombstones out of the heap.
+    // ANCHOR: compact
+    fn compact(&mut self) {
         let mut heap = std::mem::take(&mut self.heap);
         heap.retain(|node| {
-            let lives = self.slots[node.slot() as usize].carried.is_some();
-            if !lives {
+            let waits = self.slots[node.slot() as usize].carried.is_some();
+            if !waits {
                 self.vacate(node.slot());
             }
-            lives
+            waits
         });
         self.heap = heap;
-        self.cancelled = 0;
-        // From the last node that has a child upwards, each is put right below itself.
-        (0..self.heap.len().div_ceil(ARITY)).rev().for_each(|place| self.sink(place));
+        self.tombstones = 0;
     }
-    // ANCHOR_END: sweep
+    // ANCHOR_END: compact
+}
 
-    /// After 4 thousand million timers: those that wait keep their order, and begin at 0 again.
-    fn number_anew(&mut self) {
-        // What is sorted is a heap.
-        self.heap.sort_unstable();
-        let renumber =
-            |(order, node): (u32, &mut Node)| *node = Node::new(node.deadline(), order, node.slot());
-        (0..).zip(&mut self.heap).for_each(renumber);
-        self.order = self.heap.len() as u32;
-    }
-
-    /// Take out the first node.
-    fn pop(&mut self) {
-        self.heap.swap_remove(0);
-        self.sink(0);
-    }
-
-    /// Move a node up from the end until its parent is before it. It is written once, where it comes to rest.
-    fn rise(&mut self, node: Node) {
-        let mut place = self.heap.len();
-        self.heap.push(node);
-        while place > 0 && node < self.heap[(place - 1) / ARITY] {
-            self.heap[place] = self.heap[(place - 1) / ARITY];
-            place = (place - 1) / ARITY;
-        }
-        self.heap[place] = node;
-    }
-
-    /// Move a node down until it is before all of its children.
-    fn sink(&mut self, mut place: usize) {
-        let Some(node) = self.heap.get(place).copied() else { return };
-        while let Some(child) = self.first_child(place).filter(|child| self.heap[*child] < node) {
-            self.heap[place] = self.heap[child];
-            place = child;
-        }
-        self.heap[place] = node;
-    }
-
-    /// Which of its children comes first.
-    // ANCHOR: first_child
-    fn first_child(&self, place: usize) -> Option<usize> {
-        let begin = place * ARITY + 1;
-        let children = self.heap.get(begin..)?;
-        let first = match children {
-            // In pairs, and as numbers: no comparison waits for the one before, and there is no branch to guess.
-            [a, b, c, d, ..] => {
-                let (left, right) = (usize::from(b < a), 2 + usize::from(d < c));
-                if children[right] < children[left] { right } else { left }
-            }
-            _ => (0..children.len()).min_by_key(|child| children[*child])?,
-        };
-        Some(begin + first)
-    }
-    // ANCHOR_END: first_child
+/// A deadline beyond 584 years is as good as one there.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -10,7 +10,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
 use crate::poller::Poller;
-use crate::{Events, Ready, Result, Token};
+use crate::{Events, Event, Result, Token};
 
 /// An epoll instance. What must it keep?
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Poller for Epoll {
         todo!("report {fd} no more: write `remove` in exercises/epoll.rs")
     }
 
-    fn wait(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> Result<()> {
+    fn wait(&mut self, ready: &mut Vec<Event>, timeout: Option<Duration>) -> Result<()> {
         todo!("sleep for {timeout:?}, and say in {ready:?} what is ready: write `wait` in exercises/epoll.rs")
     }
 }

@@ -3,7 +3,7 @@
 //! Goal: each owner hears of its own signals, each kind once, when it is asked what came. A signal has one owner, and
 //! when that is removed the signal is given back at once, to whatever handled it before. What an owner carries may call
 //! this again, also while it is dropped; by then its signals are free.
-//! `waker::signal::SignalWaker` is there already, and so is `crate::handlers::Handlers`, a table with tokens.
+//! `waker::signal::SignalWaker` is there already, and so is `crate::slab::Slab`, a table with tokens.
 //! Run `cargo run -p workbook check ioloop/signals` after each change; `hint ioloop/signals` if you are stuck.
 
 use std::os::fd::AsFd;

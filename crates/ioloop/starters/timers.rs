@@ -1,14 +1,17 @@
-//! Exercise `ioloop/timers`: what is to run at a time.
+//! Exercise `ioloop/timers`: what runs at a time.
 //!
-//! Goal: nothing is due before its deadline, and equal deadlines come in the order in which they were added. What is
-//! due is collected first, and taken one by one afterwards; until it is taken, it can be cancelled. An id leads to its
-//! own timer, or to nothing. Cancelling only marks, and the marks are taken out in `collect` when there are more than
-//! 512 of them and they are more than half of all. A deadline that no number can hold is one that never comes.
+//! Goal: no timer is due before its deadline, and timers with equal deadlines come in the order in which they were added. Due
+//! timers are collected first and handed out one at a time; until a timer is handed out, it can be canceled. An id leads to
+//! its own timer, or to nothing. Canceling leaves a tombstone in the heap, and `collect` takes the tombstones out when there
+//! are more than 512 of them and they are more than half of the heap. A deadline that no number can hold never comes.
+//!
+//! `crate::heap::Heap` is there already, a heap of deadlines that knows slots and not what is in them; std's `BinaryHeap`
+//! does, too.
 //! Run `cargo run -p workbook check ioloop/timers` after each change; `hint ioloop/timers` if you are stuck.
 
 use std::time::Duration;
 
-/// Which timer. What must it say, so that it is nobody else's later?
+/// Which timer. What must it say, so that it never leads to another timer?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimerId {}
 
@@ -26,39 +29,39 @@ impl<T> Default for Timers<T> {
 }
 
 impl<T> Timers<T> {
-    /// Have a timer due at that time.
+    /// Start a timer that is due at `deadline`.
     pub fn add(&mut self, deadline: Duration, carried: T) -> TimerId {
         let _ = carried;
         todo!("keep it, due at {deadline:?}: write `add` in exercises/timers.rs")
     }
 
-    /// Have it not run. What it carried, if it had yet to run; nothing if it ran or was cancelled before.
+    /// Cancel a timer. Returns what it carried; nothing if it was handed out or canceled before.
     pub fn cancel(&mut self, timer: TimerId) -> Option<T> {
-        todo!("mark {timer:?}, and give back what it carried: write `cancel` in exercises/timers.rs")
+        todo!("leave a tombstone for {timer:?}, and return what it carried: write `cancel` in exercises/timers.rs")
     }
 
-    /// The nearest deadline of a timer that was not cancelled.
+    /// The nearest deadline of the timers that wait.
     pub fn nearest(&mut self) -> Option<Duration> {
-        todo!("say when the next timer that lives is due: write `nearest` in exercises/timers.rs")
+        todo!("say when the next timer is due: write `nearest` in exercises/timers.rs")
     }
 
-    /// Put whoever is due now into `due`, by deadline, and sweep if there are many marks.
-    pub fn collect(&mut self, now: Duration, due: &mut Vec<TimerId>) {
-        let _ = due;
-        todo!("say who is due at {now:?}: write `collect` in exercises/timers.rs")
+    /// Compact the heap if it has many tombstones, and collect the timers that are due at `now`, by deadline. `now` is
+    /// asked only if there is a timer: reading the clock is not free.
+    pub fn collect(&mut self, now: impl FnOnce() -> Duration) {
+        todo!("collect what is due at {:?}: write `collect` in exercises/timers.rs", now())
     }
 
-    /// What a timer that was collected carries; nothing if it was cancelled since, or was not collected.
-    pub fn take(&mut self, timer: TimerId) -> Option<T> {
-        todo!("hand out what {timer:?} carries, once: write `take` in exercises/timers.rs")
+    /// What the next collected timer carries. A timer that was canceled after it was collected is left out.
+    pub fn next_due(&mut self) -> Option<T> {
+        todo!("hand out what was collected, one at a time: write `next_due` in exercises/timers.rs")
     }
 
-    /// How many wait, with those of whom only a mark is left. What was collected waits no more.
+    /// How many nodes the heap has, tombstones included.
     pub fn len(&self) -> usize {
-        todo!("count what waits, marks too: write `len` in exercises/timers.rs")
+        todo!("count the nodes, tombstones too: write `len` in exercises/timers.rs")
     }
 
-    /// Is nothing kept at all?
+    /// Has the heap no node?
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

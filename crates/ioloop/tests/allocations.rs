@@ -1,7 +1,6 @@
-//! What a loop allocates when it has all that it needs: nothing of its own.
+//! The whole: what a loop allocates when it has all that it needs: nothing of its own.
 //!
-//! A callback is a box, so one that holds something is one allocation, of whoever adds it. A timer's closure is kept in
-//! place if it holds three words or less, and in a box if it is larger.
+//! The closure of a callback or of a timer is kept in place if it holds three words or less, and in a box if it is larger.
 
 mod support;
 
@@ -11,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ioloop::{Events, IoLoop};
+use ioloop::{Event, Events, IoLoop};
 use support::counting::allocations;
 
 /// Enough for whatever grows to have grown.
@@ -55,7 +54,7 @@ fn the_steady_state_allocates_nothing() {
         let rounds = Rounds::default();
         let seen = rounds.clone();
         ioloop
-            .add_handler(reader, Events::READ, move |ioloop, mut reader: &PipeReader, _| {
+            .add_handler(reader, Events::READ, move |ioloop, reader: &mut PipeReader, _| {
                 let mut byte = [0];
                 reader.read_exact(&mut byte)?;
                 ioloop.add_callback(|_| ());
@@ -77,7 +76,7 @@ fn echoing_allocates_nothing() {
         for _ in 0..10 {
             let (client, server) = UnixStream::pair().unwrap();
             (&client).write_all(b"hello").unwrap();
-            let echo = |ioloop: &IoLoop, mut stream: &UnixStream, _| {
+            let echo = |ioloop: &IoLoop, stream: &mut UnixStream, _| {
                 let mut buffer = [0; 64];
                 match stream.read(&mut buffer)? {
                     0 => ioloop.stop(),
@@ -87,9 +86,9 @@ fn echoing_allocates_nothing() {
             };
             ioloop.add_handler(server, Events::READ, echo).unwrap();
             let seen = rounds.clone();
-            let again = move |ioloop: &IoLoop, stream: &UnixStream, events: Events| {
+            let again = move |ioloop: &IoLoop, stream: &mut UnixStream, event: Event| {
                 seen.round(ioloop);
-                echo(ioloop, stream, events)
+                echo(ioloop, stream, event)
             };
             ioloop.add_handler(client, Events::READ, again).unwrap();
         }
@@ -98,27 +97,33 @@ fn echoing_allocates_nothing() {
     });
 }
 
-/// A callback that adds itself again: its box is the one allocation.
+/// Callbacks that add themselves again: one that holds nothing, one that holds three words, and one that holds four.
 #[test]
-fn a_callback_is_one_allocation_if_it_holds_something_and_none_if_not() {
+fn a_callback_of_three_words_is_no_allocation_and_one_of_four_words_is_one() {
     fn nothing(ioloop: &IoLoop) {
         ioloop.add_callback(nothing);
     }
-    fn again(ioloop: &IoLoop, rounds: Rounds) {
+    fn three(ioloop: &IoLoop, rounds: Rounds, words: [u64; 2]) {
         rounds.round(ioloop);
-        ioloop.add_callback(move |ioloop| again(ioloop, rounds));
+        ioloop.add_callback(move |ioloop| three(ioloop, rounds, words.map(|word| word + 1)));
     }
-    support::on_each(|ioloop| {
-        let rounds = Rounds::default();
-        nothing(ioloop);
-        again(ioloop, rounds.clone());
-        ioloop.start().unwrap();
-        assert_eq!(
-            rounds.allocated() as u64,
-            LAST - FIRST,
-            "in 2000 iterations, each with a callback that holds something and one that does not"
-        );
-    });
+    fn four(ioloop: &IoLoop, words: [u64; 4]) {
+        ioloop.add_callback(move |ioloop| four(ioloop, words.map(|word| word + 1)));
+    }
+    for (what, also, allocated) in [("up to three words", false, 0), ("four words, too", true, LAST - FIRST)]
+    {
+        support::on_each(|ioloop| {
+            let rounds = Rounds::default();
+            nothing(ioloop);
+            three(ioloop, rounds.clone(), [1, 2]);
+            if also {
+                four(ioloop, [1, 2, 3, 4]);
+            }
+            ioloop.start().unwrap();
+            let seen = rounds.allocated() as u64;
+            assert_eq!(seen, allocated, "in 2000 iterations, each with callbacks that hold {what}");
+        });
+    }
 }
 
 /// Timers that set themselves again, and each time one that is cancelled: its mark is swept out sooner or later.

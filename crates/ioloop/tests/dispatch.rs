@@ -25,7 +25,7 @@ impl<F: FnMut()> Drop for Held<F> {
 fn ready(ioloop: &IoLoop, mut handler: impl FnMut(&IoLoop, &PipeReader) + 'static) -> Token {
     let (reader, mut writer) = a_pipe();
     writer.write_all(b"x").unwrap();
-    let handler = move |ioloop: &IoLoop, reader: &PipeReader, _| {
+    let handler = move |ioloop: &IoLoop, reader: &mut PipeReader, _| {
         let _open = &writer;
         handler(ioloop, reader);
     };
@@ -61,9 +61,13 @@ fn it_is_told_what_its_source_is_ready_for() {
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
         let seen = log.clone();
-        ioloop.add_handler(reader, Events::READ, move |_, _, events| seen.add(("reader", events))).unwrap();
+        ioloop
+            .add_handler(reader, Events::READ, move |_, _, event| seen.add(("reader", event.events)))
+            .unwrap();
         let seen = log.clone();
-        ioloop.add_handler(writer, Events::WRITE, move |_, _, events| seen.add(("writer", events))).unwrap();
+        ioloop
+            .add_handler(writer, Events::WRITE, move |_, _, event| seen.add(("writer", event.events)))
+            .unwrap();
         turns(ioloop, 1);
         let mut seen = log.take();
         seen.sort_by_key(|(who, _)| *who);
@@ -219,7 +223,7 @@ fn one_that_fails_runs_again_and_is_reported_each_time() {
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
         let (number, calls) = (reader.as_raw_fd(), Cell::new(0));
-        let handler = move |_: &IoLoop, _: &PipeReader, _| {
+        let handler = move |_: &IoLoop, _: &mut PipeReader, _| {
             calls.set(calls.get() + 1);
             if calls.get() == 1 {
                 panics("in the handler");
@@ -254,7 +258,7 @@ fn one_that_removes_itself_and_fails_is_reported() {
         writer.write_all(b"x").unwrap();
         let (own, number): (Rc<Cell<Option<Token>>>, _) = (Rc::default(), reader.as_raw_fd());
         let token = Rc::clone(&own);
-        let handler = move |ioloop: &IoLoop, _: &PipeReader, _| {
+        let handler = move |ioloop: &IoLoop, _: &mut PipeReader, _| {
             ioloop.remove_handler(token.get().unwrap());
             Err::<(), _>("no luck")
         };
@@ -278,7 +282,7 @@ fn one_whose_peer_is_gone_stays_and_nobody_hears_of_it() {
         writer.write_all(b"x").unwrap();
         let calls = Rc::new(Cell::new(0));
         let counted = Rc::clone(&calls);
-        let handler = move |_: &IoLoop, _: &PipeReader, _| {
+        let handler = move |_: &IoLoop, _: &mut PipeReader, _| {
             counted.set(counted.get() + 1);
             Err::<(), _>(Errno::EPIPE)
         };

@@ -11,9 +11,9 @@ use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use ioloop::epoll::Epoll;
 use ioloop::poller::Poller;
-use ioloop::{Events, Ready, Token};
+use ioloop::poller::epoll::Epoll;
+use ioloop::{Event, Events, Token};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -37,8 +37,8 @@ fn an_epoll() -> Epoll {
 
 /// What is ready now, in a buffer that held something else.
 #[track_caller]
-fn ready(epoll: &mut Epoll) -> Vec<Ready> {
-    let before = Ready { token: Token { index: 7, generation: 7 }, events: Events::URGENT };
+fn ready(epoll: &mut Epoll) -> Vec<Event> {
+    let before = Event { token: Token { index: 7, generation: 7 }, events: Events::URGENT };
     let mut ready = vec![before];
     epoll.wait(&mut ready, NOW).expect("a wait is no error");
     assert!(
@@ -89,7 +89,7 @@ fn what_is_modified_has_its_new_token_and_its_new_interest() {
     epoll.modify(writer.as_raw_fd(), new, Events::WRITE).unwrap();
     assert_eq!(
         ready(&mut epoll),
-        [Ready { token: new, events: Events::WRITE }],
+        [Event { token: new, events: Events::WRITE }],
         "after modify the descriptor is watched for something else, under another token"
     );
 }
@@ -220,7 +220,7 @@ fn what_is_reported_late_has_its_own_token_and_not_that_of_its_number() {
     writer.write_all(b"x").unwrap();
     assert_eq!(
         ready(&mut epoll),
-        [Ready { token: TOKEN, events: Events::READ }],
+        [Event { token: TOKEN, events: Events::READ }],
         "a byte came into the first pipe, whose number the second one has now, and it is reported as the second's: \
          does the number go to the kernel, and is the token looked up by it?"
     );
@@ -234,7 +234,7 @@ fn a_number_is_added_once() {
     assert_eq!(again.errno, Errno::EEXIST);
     assert_eq!(
         ready(&mut epoll),
-        [Ready { token: TOKEN, events: Events::READ }],
+        [Event { token: TOKEN, events: Events::READ }],
         "adding failed, and changed something"
     );
 }
@@ -359,7 +359,7 @@ fn a_time_that_the_call_cannot_have_is_as_long_as_may_be() {
         waited.expect("a long time is no panic").expect("a long time is no error");
         assert_eq!(
             ready,
-            [Ready { token: TOKEN, events: Events::READ }],
+            [Event { token: TOKEN, events: Events::READ }],
             "something is ready in 5 ms, and a wait of {timeout:?} ended before. The call takes an i32"
         );
     }

@@ -1,4 +1,4 @@
-//! A loop on each side of a fork. A loop does not cross one: see current.rs.
+//! The whole: a loop on each side of a fork. A loop does not cross one: see current.rs.
 
 mod support;
 

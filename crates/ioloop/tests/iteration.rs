@@ -22,7 +22,7 @@ const S: Duration = Duration::from_secs(1);
 fn a_handler(ioloop: &IoLoop, mut handler: impl FnMut(&IoLoop) + 'static) -> ioloop::Token {
     let (reader, mut writer) = a_pipe();
     writer.write_all(b"x").unwrap();
-    let handler = move |ioloop: &IoLoop, _: &_, _| {
+    let handler = move |ioloop: &IoLoop, _: &mut _, _| {
         let _open = &writer;
         handler(ioloop);
     };
@@ -191,7 +191,7 @@ fn a_stop_in_a_handler_lets_the_other_handlers_run_and_one_pass_more() {
         for (reader, mut writer) in [one, other] {
             writer.write_all(b"x").unwrap();
             let seen = log.clone();
-            let handler = move |ioloop: &ioloop::IoLoop, _: &_, _| {
+            let handler = move |ioloop: &ioloop::IoLoop, _: &mut _, _| {
                 seen.add("handler");
                 ioloop.stop();
                 let (queued, due) = (seen.clone(), seen.clone());
@@ -294,7 +294,7 @@ fn one_that_is_closed_comes_back() {
 #[test]
 fn an_error_of_the_poller_ends_it() {
     assert_eq!(
-        helper_said(&["sources", "broken"]).line("start"),
+        helper_said(&["registration", "broken"]).line("start"),
         "EINVAL, and then Ok",
         "the wait failed, and what `wait` answers is to come out of `run`. The next start waits as ever"
     );
@@ -472,7 +472,7 @@ fn what_is_not_open_any_more_is_reported_and_its_handler_does_not_run() {
         // SAFETY: it was made a line above, and nobody else has it.
         let owner = unsafe { OwnedFd::from_raw_fd(number) };
         let seen = log.clone();
-        ioloop.add_handler(Kept(number), Events::READ, move |_, _, events| seen.add(events)).unwrap();
+        ioloop.add_handler(Kept(number), Events::READ, move |_, _, event| seen.add(event.events)).unwrap();
         drop(owner);
         turns(ioloop, 5);
         assert_eq!(
@@ -529,7 +529,7 @@ fn until_a_deadline_it_sleeps_once() {
             let deadline = Duration::from_nanos(nanos);
             ioloop.call_at(deadline, IoLoop::stop);
             ioloop.start().unwrap();
-            let asked: Vec<_> = told.take().iter().map(|iteration| iteration.asked).collect();
+            let asked: Vec<_> = told.take().iter().map(|iteration| iteration.timeout).collect();
             assert_eq!(
                 asked.len(),
                 1,
@@ -572,7 +572,7 @@ fn what_a_callback_does_to_the_timers_is_in_the_sleep() {
         let soon = ioloop.call_at(S / 2, |_| ());
         ioloop.add_callback(move |ioloop| ioloop.remove_timeout(soon));
         ioloop.start().unwrap();
-        let asked: Vec<_> = told.take().iter().map(|iteration| iteration.asked).collect();
+        let asked: Vec<_> = told.take().iter().map(|iteration| iteration.timeout).collect();
         assert_eq!(
             asked,
             [S, S, 3 * S],
@@ -664,12 +664,12 @@ fn it_sleeps_an_hour_at_most() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let without = told(ioloop, 3);
         ioloop.start().unwrap();
-        let asked: Vec<_> = without.take().iter().map(|iteration| iteration.asked).collect();
+        let asked: Vec<_> = without.take().iter().map(|iteration| iteration.timeout).collect();
         assert_eq!(asked, [3600 * S; 3], "nothing is there to wake it, and it sleeps an hour at a time");
         let with = told(ioloop, 50);
         ioloop.call_at(ioloop.time() + 10_000 * S, IoLoop::stop);
         ioloop.start().unwrap();
-        let asked: Vec<_> = with.take().iter().map(|iteration| iteration.asked).collect();
+        let asked: Vec<_> = with.take().iter().map(|iteration| iteration.timeout).collect();
         assert_eq!(asked, [3600 * S, 3600 * S, 2800 * S], "until a deadline in 10,000 s");
     });
 }
@@ -689,12 +689,12 @@ fn what_it_tells_is_what_it_did() {
         ioloop.add_callback(move |ioloop| ioloop.remove_timeout(cancelled));
         ioloop.start().unwrap();
         let did = Iteration {
-            began: Duration::ZERO,
+            start: Duration::ZERO,
             callbacks: 2,
             timers: 1,
-            asked: 5 * S,
-            asleep: S,
-            awake: S,
+            timeout: 5 * S,
+            sleep_start: S,
+            sleep_end: S,
             events: 2,
         };
         let told = told.take();
@@ -719,7 +719,7 @@ fn it_tells_when_the_handlers_have_run_and_counts_them_as_work() {
         });
         let seen = log.clone();
         ioloop.subscribe(move |ioloop, iteration| {
-            seen.add(("told", iteration.awake));
+            seen.add(("told", iteration.sleep_end));
             ioloop.stop();
         });
         ioloop.start().unwrap();

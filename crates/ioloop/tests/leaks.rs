@@ -1,17 +1,17 @@
-//! What a loop leaves behind: nothing. One test, since it counts what is the whole process's.
+//! The whole: what a loop leaves behind: nothing. One test, since it counts what is the whole process's.
 
 mod support;
 
 use std::time::Duration;
 
 use ioloop::poller::Kind;
-use ioloop::{Config, Events, IoLoop};
+use ioloop::{Config, Current, Events, IoLoop};
 
 #[test]
 fn two_thousand_loops_leave_no_descriptor() {
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let make = |poller| {
-        let config = Config { poller, make_current: Some(false), ..Config::default() };
+        let config = Config { poller, make_current: Current::No, ..Config::default() };
         let ioloop = IoLoop::with(config).unwrap();
         let (reader, _writer) = support::a_pipe();
         ioloop.add_handler(reader, Events::READ, |_, _, _| ()).unwrap();

@@ -1,4 +1,4 @@
-//! Whatever is done to a loop, in whatever order: it does what a simple model of it says. On every poller.
+//! The whole: whatever is done to a loop, in whatever order: it does what a simple model of it says. On every poller.
 //!
 //! Callbacks and timers are added, sent by another thread's way, and cancelled; they add others, cancel, remove and stop.
 //! Pipes are watched under one number or several, for every state or once, and removed; numbers are used again at once.
@@ -19,7 +19,7 @@ use arbtest::arbitrary::{Result, Unstructured};
 use arbtest::arbtest;
 use ioloop::poller::Kind;
 use ioloop::timers::TimerId;
-use ioloop::{Clock, Config, Events, FakeClock, IoLoop, Outcome, Token};
+use ioloop::{Clock, Config, Current, Events, FakeClock, IoLoop, Outcome, Token};
 use nix::errno::Errno;
 use simulated::{Action, LAST, Ran, Simulated, TURN, Watch};
 
@@ -78,7 +78,7 @@ impl Model {
     fn new(poller: Kind) -> Self {
         WORLD.take();
         let clock = FakeClock::default();
-        let config = Config { poller, clock: Clock::Fake(clock.clone()), make_current: Some(false) };
+        let config = Config { poller, clock: Clock::Fake(clock.clone()), make_current: Current::No };
         let (ioloop, simulated) = (IoLoop::with(config).unwrap(), Simulated::default());
         ioloop.handle_callback_exception(|_, failure| panic!("{failure}"));
         Self { ioloop, clock, simulated, names: LAST, sources: BTreeMap::new(), writers: BTreeMap::new() }
@@ -184,7 +184,7 @@ impl Model {
 
     fn watch(&mut self, pipe: u32, reader: PipeReader, reads: bool, removes_itself: bool) {
         let (name, source) = (self.name(), Rc::new(reader));
-        let handler = move |ioloop: &IoLoop, source: &Rc<PipeReader>, _| -> Outcome {
+        let handler = move |ioloop: &IoLoop, source: &mut Rc<PipeReader>, _| -> Outcome {
             world(|world| world.ran.push(Ran::Handler(name)));
             if reads {
                 (&**source).read_exact(&mut [0])?;

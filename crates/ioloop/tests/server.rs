@@ -1,4 +1,4 @@
-//! A whole server of futures, on the real kernel: examples/echo.rs, and clients that keep count.
+//! The whole: a whole server of futures, on the real kernel: examples/echo.rs, and clients that keep count.
 //!
 //! No exercise belongs to these tests. With the feature `mine` it is the reader's loop that they try.
 

@@ -14,9 +14,8 @@ const NS: Duration = Duration::from_nanos(1);
 
 /// What is due now, and carries something still, in its order: a pass as the loop makes it.
 fn pass<T>(timers: &mut Timers<T>, now: Duration) -> Vec<T> {
-    let mut due = Vec::new();
-    timers.collect(now, &mut due);
-    due.into_iter().filter_map(|timer| timers.take(timer)).collect()
+    timers.collect(|| now);
+    std::iter::from_fn(|| timers.next_due()).collect()
 }
 
 /// Numbers without an order, the same ones in each run.
@@ -91,10 +90,9 @@ fn a_place_that_is_used_again_changes_no_order() {
 fn a_timer_that_is_added_after_the_collecting_waits_for_the_next_pass() {
     let mut timers = Timers::default();
     timers.add(S, "first");
-    let mut due = Vec::new();
-    timers.collect(S, &mut due);
+    timers.collect(|| S);
     timers.add(S, "added by the first");
-    let ran: Vec<_> = due.drain(..).filter_map(|timer| timers.take(timer)).collect();
+    let ran: Vec<_> = std::iter::from_fn(|| timers.next_due()).collect();
     assert_eq!(ran, ["first"]);
     assert_eq!(timers.nearest(), Some(S), "what is added while others run is there afterwards");
     assert_eq!(pass(&mut timers, S), ["added by the first"]);
@@ -103,10 +101,10 @@ fn a_timer_that_is_added_after_the_collecting_waits_for_the_next_pass() {
 #[test]
 fn only_what_was_collected_can_be_taken() {
     let mut timers = Timers::default();
-    let waits = timers.add(S, "waits");
-    assert_eq!(timers.take(waits), None, "a timer that is not due was taken");
+    timers.add(S, "waits");
+    assert_eq!(timers.next_due(), None, "a timer that is not due was taken");
     assert_eq!(pass(&mut timers, S), ["waits"]);
-    assert_eq!(timers.take(waits), None, "a timer was taken twice");
+    assert_eq!(timers.next_due(), None, "a timer was taken twice");
 }
 
 #[test]
@@ -135,15 +133,14 @@ fn a_timer_that_was_collected_can_still_be_cancelled() {
     let mut timers = Timers::default();
     timers.add(S, "first");
     let second = timers.add(S, "second");
-    let mut due = Vec::new();
-    timers.collect(S, &mut due);
-    assert_eq!(timers.take(due[0]), Some("first"));
+    timers.collect(|| S);
+    assert_eq!(timers.next_due(), Some("first"));
     assert_eq!(
         timers.cancel(second),
         Some("second"),
         "the first one to run cancels the second, which was collected already and has yet to run"
     );
-    assert_eq!(timers.take(due[1]), None, "a timer that was cancelled a moment before would run");
+    assert_eq!(timers.next_due(), None, "a timer that was cancelled a moment before would run");
 }
 
 #[test]
@@ -153,7 +150,7 @@ fn an_id_never_leads_to_another_timer() {
     let ran = timers.add(S, 0);
     pass(&mut timers, S);
     let collected = timers.add(S, 0);
-    timers.collect(S, &mut Vec::new());
+    timers.collect(|| S);
     timers.cancel(collected);
     let met = timers.add(S, 0);
     timers.cancel(met);
@@ -178,16 +175,15 @@ fn an_id_never_leads_to_another_timer() {
             "the id of a timer that {how} led to another that has its place now"
         );
     }
-    let mut due = Vec::new();
-    timers.collect(2 * S, &mut due);
+    timers.collect(|| 2 * S);
     for (gone, how) in gone {
         assert_eq!(
-            (timers.cancel(gone), timers.take(gone)),
-            (None, None),
+            timers.cancel(gone),
+            None,
             "the id of a timer that {how} cancelled or took another that has its place now, and was collected"
         );
     }
-    let ran = due.into_iter().filter(|timer| timers.take(*timer).is_some()).count();
+    let ran = std::iter::from_fn(|| timers.next_due()).count();
     assert_eq!(ran, 2001, "none of the others was touched");
 }
 
@@ -317,12 +313,9 @@ fn marks_that_were_met_are_counted_no_more() {
 #[test]
 fn only_marks_in_the_heap_are_counted() {
     let mut timers = Timers::default();
-    for n in 0..600 {
-        timers.add(S, n);
-    }
-    let mut due = Vec::new();
-    timers.collect(S, &mut due);
-    assert!(due.into_iter().all(|id| timers.cancel(id).is_some()));
+    let ids: Vec<_> = (0..600).map(|n| timers.add(S, n)).collect();
+    timers.collect(|| S);
+    assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
     timers.add(2 * S, 0);
     let ids: Vec<_> = (0..500).map(|n| timers.add(3 * S, n)).collect();
     assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
@@ -367,7 +360,7 @@ fn sweeping_loses_none_that_lives_and_keeps_the_order() {
             timers.cancel(id);
         }
     }
-    timers.collect(Duration::ZERO, &mut Vec::new());
+    pass(&mut timers, Duration::ZERO);
     let (id, carried) = wanted.swap_remove(500);
     assert_eq!(
         timers.cancel(id),
@@ -392,7 +385,7 @@ fn after_a_sweep_whoever_comes_later_is_later() {
     let ids: Vec<_> = (0..1000).map(|_| timers.add(S, "cancelled")).collect();
     timers.add(2 * S, "before the sweep");
     assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
-    timers.collect(Duration::ZERO, &mut Vec::new());
+    timers.collect(|| Duration::ZERO);
     timers.add(2 * S, "after it");
     assert_eq!(
         pass(&mut timers, 2 * S),
@@ -423,7 +416,7 @@ fn whoever_is_gone_takes_no_room() {
     let ways: [(&str, Goes); 4] = [
         ("ran", |timers, _| assert_eq!(pass(timers, S).len(), 1000)),
         ("was cancelled when it was collected", |timers, ids| {
-            timers.collect(S, &mut Vec::new());
+            timers.collect(|| S);
             assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
         }),
         ("was cancelled, and met by `nearest`", |timers, ids| {
@@ -435,7 +428,7 @@ fn whoever_is_gone_takes_no_room() {
         }),
         ("was swept out", |timers, ids| {
             assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
-            timers.collect(Duration::ZERO, &mut Vec::new());
+            timers.collect(|| Duration::ZERO);
         }),
     ];
     for (how, goes) in ways {

@@ -110,7 +110,7 @@ fn on_the_loop(sockets: Vec<TcpStream>) {
     let buffer = Rc::new(RefCell::new([0; 4096]));
     for socket in sockets {
         let buffer = Rc::clone(&buffer);
-        let echo = move |ioloop: &IoLoop, socket: &OwnedFd, _| {
+        let echo = move |ioloop: &IoLoop, socket: &mut OwnedFd, _| {
             let buffer = &mut *buffer.borrow_mut();
             match read(socket, buffer) {
                 Ok(0) | Err(_) => ioloop.stop(),

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 
 use bench::compare;
 use ioloop::poller::Kind;
-use ioloop::{Config, Events, IoLoop};
+use ioloop::{Config, Current, Events, IoLoop};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{read, write};
@@ -50,13 +50,13 @@ struct Idle {
 
 impl Idle {
     fn new(poller: Kind, count: usize) -> Self {
-        let config = Config { poller, make_current: Some(false), ..Config::default() };
+        let config = Config { poller, make_current: Current::No, ..Config::default() };
         let ioloop = IoLoop::with(config).expect("a loop");
         // It writes to itself what it has read, and is ready again.
         let (active, other) = UnixStream::pair().expect("a pair of sockets");
         write(&other, b"x").expect("room");
         let seen = Cell::new(0_u32);
-        let event = move |ioloop: &IoLoop, active: &UnixStream, _| {
+        let event = move |ioloop: &IoLoop, active: &mut UnixStream, _| {
             read(active, &mut [0; 64]).expect("a byte");
             write(&other, b"x").expect("room");
             seen.set(seen.get() + 1);

@@ -5,6 +5,7 @@
 //! not have: `chrt -f 10 cargo bench …`.
 
 mod callbacks;
+#[path = "../../../ioloop/tests/support/clear.rs"]
 mod clear;
 mod echo;
 mod heaps;
@@ -12,6 +13,9 @@ mod idle;
 mod measured;
 mod timers;
 mod wakes;
+
+// For the clear version, which is a module of the loop's tests.
+use ioloop::{Token, slab};
 
 fn main() {
     let parts: [(&str, fn()); 5] = [

@@ -1,4 +1,4 @@
-//! 100,000 timers added, nine of ten cancelled, the rest run: the clear version, what each step away from it brings,
+//! 100,000 timers added, nine of ten canceled, the rest run: the clear version, what each step away from it brings,
 //! and ours.
 
 use std::cell::Cell;
@@ -12,7 +12,7 @@ use bench::compare;
 use ioloop::timers::{TimerId, Timers};
 use ioloop::{Clock, Config, FakeClock, IoLoop};
 
-use crate::clear::Clear;
+use crate::clear;
 use crate::heaps::{Fields, Heap, Packed, Places};
 use crate::measured::{Callback, Measured};
 
@@ -21,7 +21,7 @@ const TIMERS: u64 = 100_000;
 pub fn all() {
     let boxed = |sum: &Rc<Cell<u64>>, n| -> Callback { Box::new(in_place(sum, n)) };
     let beside = |what: &str, step: &dyn Fn()| {
-        compare(&format!("timers, {what}, beside the clear version"), || work::<_, Clear>(boxed), step);
+        compare(&format!("timers, {what}, beside the clear version"), || work::<_, clear::Timers<_>>(boxed), step);
     };
     beside("callbacks in a table", &|| work::<_, Places<BinaryHeap<Reverse<Fields>>, _>>(boxed));
     beside("and nodes packed", &|| work::<_, Places<BinaryHeap<Reverse<Packed>>, _>>(boxed));
@@ -69,20 +69,29 @@ fn on_a_loop() {
     assert_eq!(black_box(sum.get()), (0..TIMERS).step_by(10).sum(), "some were lost, or not cancelled");
 }
 
-impl<T: FnOnce()> Measured<T> for Timers<T> {
-    type Id = TimerId;
+/// Both have the same methods.
+macro_rules! measured {
+    ($timers:ty, $id:ty) => {
+        impl<T: FnOnce()> Measured<T> for $timers {
+            type Id = $id;
 
-    fn add(&mut self, deadline: u64, carried: T) -> TimerId {
-        self.add(Duration::from_nanos(deadline), carried)
-    }
+            fn add(&mut self, deadline: u64, carried: T) -> $id {
+                self.add(Duration::from_nanos(deadline), carried)
+            }
 
-    fn cancel(&mut self, timer: &TimerId) {
-        drop(self.cancel(*timer));
-    }
+            fn cancel(&mut self, timer: &$id) {
+                drop(self.cancel(*timer));
+            }
 
-    fn run(&mut self) {
-        let mut due = Vec::new();
-        self.collect(Duration::MAX, &mut due);
-        due.into_iter().filter_map(|timer| self.take(timer)).for_each(|callback| callback());
-    }
+            fn run(&mut self) {
+                self.collect(|| Duration::MAX);
+                while let Some(callback) = self.next_due() {
+                    callback();
+                }
+            }
+        }
+    };
 }
+
+measured!(Timers<T>, TimerId);
+measured!(clear::Timers<T>, clear::TimerId);

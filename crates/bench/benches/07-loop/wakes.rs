@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bench::compare;
-use ioloop::{Config, IoLoop};
+use ioloop::{Config, Current, IoLoop};
 
 /// The loop takes them out after so many.
 const POSTS: usize = 1000;
@@ -14,7 +14,7 @@ type Callback = Box<dyn FnOnce(&IoLoop) + Send>;
 
 pub fn all() {
     // Not this thread's current loop, so that the handle takes it for another's.
-    let ioloop = IoLoop::with(Config { make_current: Some(false), ..Config::default() }).expect("a loop");
+    let ioloop = IoLoop::with(Config { make_current: Current::No, ..Config::default() }).expect("a loop");
     let handle = ioloop.handle();
     let flag = AtomicBool::new(true);
     handle.stop().expect("a wake");

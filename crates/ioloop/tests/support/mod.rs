@@ -15,6 +15,7 @@ use ioloop::{Clock, Config, FakeClock, IoLoop};
 
 pub mod counting;
 mod helper;
+pub mod operation;
 testing::helper!(helper::answer);
 #[allow(unused_imports, reason = "each test program uses a part of this")]
 pub use testing::{Answer, ask as helper_said};

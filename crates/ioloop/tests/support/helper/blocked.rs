@@ -233,7 +233,7 @@ fn thrown() -> Outcome {
     writer.write_all(b"x")?;
     let own: Rc<Cell<Option<Token>>> = Rc::default();
     let token = Rc::clone(&own);
-    let handler = move |ioloop: &IoLoop, _: &Bomb, _| {
+    let handler = move |ioloop: &IoLoop, _: &mut Bomb, _| {
         token.take().map(|token| ioloop.remove_handler(token)).ok_or("once")
     };
     own.set(Some(ioloop.add_handler(Bomb(reader), Events::READ, handler)?));

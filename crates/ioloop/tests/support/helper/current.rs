@@ -3,7 +3,7 @@
 use std::thread;
 
 use ioloop::poller::Kind;
-use ioloop::{Config, IoLoop};
+use ioloop::{Config, Current, IoLoop};
 
 use super::Outcome;
 
@@ -32,7 +32,7 @@ fn is_current(ioloop: &IoLoop) -> &'static str {
 }
 
 fn aside() -> ioloop::Result<IoLoop> {
-    IoLoop::with(Config { make_current: Some(false), ..Config::default() })
+    IoLoop::with(Config { make_current: Current::No, ..Config::default() })
 }
 
 fn first() -> ioloop::Result<String> {
@@ -78,7 +78,7 @@ fn panicking() -> ioloop::Result<String> {
 
 fn forced() -> ioloop::Result<String> {
     let first = IoLoop::new()?;
-    let second = IoLoop::with(Config { make_current: Some(true), ..Config::default() });
+    let second = IoLoop::with(Config { make_current: Current::Required, ..Config::default() });
     let errno = second.map_or_else(|error| format!("{:?}", error.errno), |_| "Ok".into());
     let current = if is_current(&first) == "current" { "the first" } else { "another" };
     Ok(format!("{errno}; current: {current}"))

@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use ioloop::epoll::Epoll;
 use ioloop::poller::Poller;
+use ioloop::poller::epoll::Epoll;
 use ioloop::{Events, Token};
 use nix::libc;
 use nix::sys::eventfd::{EfdFlags, EventFd};

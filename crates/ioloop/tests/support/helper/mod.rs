@@ -1,17 +1,17 @@
 //! What this crate's tests have done in a process of its own.
 
-mod accepting;
+mod accept;
 mod blocked;
-mod blocking;
 mod current;
 mod epoll;
-mod failing;
 mod forked;
-mod handlers;
 mod interrupted;
+mod observers;
+mod registration;
 mod signalled;
 mod signals;
-mod sources;
+mod slab;
+mod watchdog;
 
 /// Errors are only ever shown.
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -19,10 +19,10 @@ pub type Outcome = Result<(), Box<dyn std::error::Error>>;
 /// What the helper does, and its exit code.
 pub fn answer(args: &[&str]) -> i32 {
     let outcome = match args {
-        ["accepting", "no-descriptor", poller] => {
-            poller.parse().map_err(Into::into).and_then(accepting::no_descriptor)
+        ["accept", "no-descriptor", poller] => {
+            poller.parse().map_err(Into::into).and_then(accept::no_descriptor)
         }
-        ["accepting", "stuck"] => accepting::stuck(),
+        ["accept", "stuck"] => accept::stuck(),
         // The same, with this poller where nothing is said about it.
         ["on", poller, rest @ ..] => match poller.parse() {
             Ok(kind) => {
@@ -32,22 +32,24 @@ pub fn answer(args: &[&str]) -> i32 {
             Err(words) => Err(words.into()),
         },
         ["blocked", what] => blocked::run(what),
-        ["blocking", what] => blocking::run(what),
+        ["watchdog", what] => watchdog::run(what),
         ["current", what] => current::run(what),
         ["epoll", what] => epoll::run(what),
-        ["failing", "no-memory", poller] => return failing::no_memory(poller),
-        ["failing", which, poller] => failing::twice(which, poller),
+        ["observers", "no-memory", poller] => return observers::no_memory(poller),
+        ["observers", which, poller] => observers::twice(which, poller),
         ["forked", poller] => poller.parse().map_err(Into::into).and_then(forked::run),
-        ["handlers", registered] => match registered.parse() {
-            Ok(registered) => return handlers::run(registered),
+        ["slab", registered] => match registered.parse() {
+            Ok(registered) => return slab::run(registered),
             Err(error) => Err(error.into()),
         },
         ["interrupted", poller] => poller.parse().map_err(Into::into).and_then(interrupted::run),
         ["signalled", what] => signalled::run(what),
         ["signals", what] => signals::run(what),
-        ["sources", "broken"] => sources::broken(),
-        ["sources", "unheard", poller] => poller.parse().map_err(Into::into).and_then(sources::unheard),
-        ["sources", "many", poller] => poller.parse().map_err(Into::into).and_then(sources::many),
+        ["registration", "broken"] => registration::broken(),
+        ["registration", "unheard", poller] => {
+            poller.parse().map_err(Into::into).and_then(registration::unheard)
+        }
+        ["registration", "many", poller] => poller.parse().map_err(Into::into).and_then(registration::many),
         _ => Err(format!("no such thing is asked of this helper: {args:?}").into()),
     };
     outcome.map_or_else(

@@ -1,0 +1,142 @@
+//! select(2): three sets of bits, one bit for each number below 1024, made anew for every wait.
+//!
+//! Contract: see [`Poller`]. There is no edge, and no descriptor of 1024 or more. A hang-up is reported as what
+//! select makes of it: it can be read, up to its end.
+
+use std::collections::BTreeMap;
+use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
+use std::ptr;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::libc;
+
+use crate::poller::{self, Poller, failed, milliseconds};
+use crate::{Error, Event, Events, Result, Token};
+
+/// The list, by number.
+#[derive(Debug, Default)]
+pub struct Select {
+    watched: BTreeMap<RawFd, AsyncFd>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct AsyncFd {
+    token: Token,
+    interest: Events,
+}
+
+impl Select {
+    /// With nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Poller for Select {
+    // ANCHOR: add
+    fn add(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()> {
+        if self.watched.contains_key(&fd) {
+            return Err(failed("select: add", fd, Errno::EEXIST));
+        }
+        if fd >= libc::FD_SETSIZE as RawFd {
+            let object =
+                format_args!("descriptor {fd}: select has room for numbers below {} only", libc::FD_SETSIZE);
+            return Err(Error::on("select: add", object)(Errno::EINVAL));
+        }
+        poller::can_be_watched(fd, interest)?;
+        self.watched.insert(fd, AsyncFd { token, interest });
+        Ok(())
+    }
+    // ANCHOR_END: add
+
+    fn modify(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()> {
+        poller::can_be_watched(fd, interest)?;
+        let watched = self.watched.get_mut(&fd).ok_or_else(|| failed("select: modify", fd, Errno::ENOENT))?;
+        *watched = AsyncFd { token, interest };
+        Ok(())
+    }
+
+    fn remove(&mut self, fd: RawFd) -> Result<()> {
+        self.watched.remove(&fd).map(drop).ok_or_else(|| failed("select: remove", fd, Errno::ENOENT))
+    }
+
+    // ANCHOR: wait
+    fn wait(&mut self, ready: &mut Vec<Event>, timeout: Option<Duration>) -> Result<()> {
+        ready.clear();
+        let mut sets = [Set::new(), Set::new(), Set::new()];
+        for (fd, watched) in &self.watched {
+            for (set, events) in sets.iter_mut().zip(SETS) {
+                if watched.interest.contains(events) {
+                    set.insert(*fd);
+                }
+            }
+        }
+        let highest = self.watched.last_key_value().map_or(0, |(fd, _)| fd + 1);
+        match select(highest, &mut sets, milliseconds(timeout)) {
+            Ok(0) | Err(Errno::EINTR) => return Ok(()),
+            // It does not say which one.
+            Err(Errno::EBADF) => sets = [Set::new(), Set::new(), Set::new()],
+            other => drop(other.map_err(Error::on("select", "the loop's descriptors"))?),
+        }
+        let nothing = sets.iter().all(Set::is_empty);
+        for (fd, watched) in &mut self.watched {
+            let mut events = Events::empty();
+            for (set, bit) in sets.iter().zip(SETS) {
+                events.set(bit, set.contains(*fd));
+            }
+            events.set(Events::INVALID, nothing && !poller::is_open(*fd));
+            if !events.is_empty() {
+                ready.push(Event { token: watched.token, events });
+                if watched.interest.contains(Events::ONESHOT) {
+                    watched.interest = Events::empty();
+                }
+            }
+        }
+        Ok(())
+    }
+    // ANCHOR_END: wait
+}
+
+/// What each of the three sets is for.
+const SETS: [Events; 3] = [Events::READ, Events::WRITE, Events::URGENT];
+
+/// A set of numbers below 1024: nix's own borrows its descriptors, and a loop's list outlives any borrow.
+struct Set(libc::fd_set);
+
+impl Set {
+    fn new() -> Self {
+        let mut set = MaybeUninit::uninit();
+        // SAFETY: FD_ZERO writes all of it.
+        unsafe { libc::FD_ZERO(set.as_mut_ptr()) };
+        // SAFETY: it was written.
+        Self(unsafe { set.assume_init() })
+    }
+
+    fn insert(&mut self, fd: RawFd) {
+        // SAFETY: only numbers from 0 to 1023 come into the list, and they have a bit in the set.
+        unsafe { libc::FD_SET(fd, &raw mut self.0) }
+    }
+
+    fn contains(&self, fd: RawFd) -> bool {
+        // SAFETY: as for `insert`.
+        unsafe { libc::FD_ISSET(fd, &raw const self.0) }
+    }
+
+    fn is_empty(&self) -> bool {
+        (0..libc::FD_SETSIZE as RawFd).all(|fd| !self.contains(fd))
+    }
+}
+
+fn select(highest: RawFd, sets: &mut [Set; 3], milliseconds: i32) -> nix::Result<i32> {
+    let [read, write, urgent] = sets;
+    let mut time = libc::timeval {
+        tv_sec: i64::from(milliseconds / 1000),
+        tv_usec: i64::from(milliseconds % 1000) * 1000,
+    };
+    let time = if milliseconds < 0 { ptr::null_mut() } else { &raw mut time };
+    // SAFETY: the three sets and the time are ours, and whole; the kernel writes to nothing else.
+    let found = unsafe { libc::select(highest, &raw mut read.0, &raw mut write.0, &raw mut urgent.0, time) };
+    Errno::result(found)
+}

@@ -1,0 +1,67 @@
+//! One iteration: the order of everything.
+//!
+//! Contract:
+//! - the callbacks that are queued when it begins run, and a callback that is added meanwhile waits for the next iteration;
+//! - the timers that are due when it begins run after the callbacks, in the order of their deadlines;
+//! - then the loop sleeps: not at all if a callback is queued, else until the nearest deadline, at most an hour;
+//! - then the handler of every ready descriptor runs, unless it was removed meanwhile;
+//! - a stop, wherever it comes from, is obeyed before the sleep and nowhere else; a stop that comes before the first
+//!   iteration is obeyed before that.
+
+use std::iter;
+use std::time::Duration;
+
+use super::dispatch::dispatch;
+use super::{Inner, IoLoop};
+use crate::{Origin, Result};
+
+/// The longest sleep: a loop that wakes once an hour cannot sleep forever by mistake.
+pub(super) const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Iterate until the loop is stopped.
+///
+/// # Errors
+/// The poller's.
+// ANCHOR: run
+pub(super) fn run(ioloop: &IoLoop) -> Result<()> {
+    // A stop may have come before the start.
+    if !ioloop.0.take_stop() {
+        while turn(ioloop, LONGEST)? {}
+    }
+    Ok(())
+}
+// ANCHOR_END: run
+
+/// One iteration, with a sleep of `longest` at most. False if the loop was stopped: it has not slept then.
+///
+/// # Errors
+/// The poller's.
+// ANCHOR: turn
+pub(super) fn turn(ioloop: &IoLoop, longest: Duration) -> Result<bool> {
+    let inner @ Inner { callbacks, timers, .. } = &*ioloop.0;
+    let mut account = ioloop.account();
+
+    // Settled before anything runs: what is added from here on waits for the next iteration.
+    let queued = callbacks.len();
+    timers.borrow_mut().collect(|| ioloop.time());
+    account.callbacks = ioloop.run_all(Origin::Callback, (0..queued).map_while(|_| inner.next_callback()));
+    account.timers = ioloop.run_all(Origin::Timer, iter::from_fn(|| inner.next_due()));
+    if inner.take_stop() {
+        return Ok(false);
+    }
+
+    // Only now: what ran may have added a callback or a timer, and it took its time.
+    let nearest = timers.borrow_mut().nearest();
+    account.timeout = match nearest {
+        _ if !callbacks.is_empty() => Duration::ZERO,
+        Some(deadline) => deadline.saturating_sub(ioloop.time()).min(longest),
+        None => longest,
+    };
+    ioloop.wait(&mut account)?;
+    while let Some(event) = inner.next_event() {
+        dispatch(ioloop, event);
+    }
+    ioloop.notify(account);
+    Ok(true)
+}
+// ANCHOR_END: turn

@@ -1,0 +1,62 @@
+//! Callbacks and timers: adding them, and running them.
+
+use std::time::Duration;
+
+use super::{Callback, IoLoop, Phase};
+use crate::failure::guarded;
+use crate::timers::TimerId;
+use crate::{Failure, IntoOutcome, Origin};
+
+impl IoLoop {
+    /// Run this in the next iteration. A closed loop forgets it.
+    pub fn add_callback<R: IntoOutcome>(&self, callback: impl FnOnce(&Self) -> R + 'static) {
+        if self.0.phase.get() != Phase::Closed {
+            let callback = Callback::new(move |ioloop| callback(ioloop).into_outcome());
+            self.0.callbacks.push(callback);
+        }
+    }
+
+    /// Run this at that time by the loop's clock, or as soon afterwards as possible. A closed loop forgets it.
+    pub fn call_at<R: IntoOutcome>(
+        &self,
+        deadline: Duration,
+        callback: impl FnOnce(&Self) -> R + 'static,
+    ) -> TimerId {
+        let callback = Callback::new(move |ioloop| callback(ioloop).into_outcome());
+        let timer = self.0.timers.borrow_mut().add(deadline, callback);
+        if self.0.phase.get() == Phase::Closed {
+            self.remove_timeout(timer);
+        }
+        timer
+    }
+
+    /// Run this after a delay.
+    pub fn call_later<R: IntoOutcome>(
+        &self,
+        delay: Duration,
+        callback: impl FnOnce(&Self) -> R + 'static,
+    ) -> TimerId {
+        self.call_at(self.time().saturating_add(delay), callback)
+    }
+
+    /// Cancel a timer. One that ran or was canceled already is no error.
+    pub fn remove_timeout(&self, timer: TimerId) {
+        let carried = self.0.timers.borrow_mut().cancel(timer);
+        // Not under the borrow: what it carries may be the last of something that has a timer too.
+        drop(carried);
+    }
+
+    /// Run them one after the other, and report what goes wrong: the next one runs in any case. Returns how many ran.
+    // ANCHOR: run_all
+    pub(super) fn run_all(&self, origin: Origin, callbacks: impl Iterator<Item = Callback>) -> usize {
+        let mut ran = 0;
+        let mut callbacks = callbacks.inspect(|_| ran += 1);
+        // One net for all of them: it is set up again only after one fell into it.
+        while let Err(cause) = guarded(|| callbacks.try_for_each(|callback| callback.run(self))) {
+            self.report(Failure { origin, cause });
+        }
+        drop(callbacks);
+        ran
+    }
+    // ANCHOR_END: run_all
+}

@@ -1,0 +1,151 @@
+//! Accepting on a loop: being removed with clients in the queue, and having no descriptor left.
+
+mod support;
+
+use std::cell::RefCell;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
+
+use ioloop::poller::Kind;
+use ioloop::{AcceptHandle, IoLoop};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use support::{LONG, Log, a_pipe, helper_said, on_each, panics, said_on_each, turns};
+use testing::no_child_is_born;
+
+fn listener() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    listener
+}
+
+fn clients(of: &TcpListener, count: usize) -> Vec<TcpStream> {
+    (0..count).map(|_| TcpStream::connect(of.local_addr().unwrap()).unwrap()).collect()
+}
+
+#[test]
+fn who_is_accepted_is_close_on_exec_and_nonblocking() {
+    on_each(|ioloop| {
+        let listener = listener();
+        let _clients = clients(&listener, 3);
+        let flags = Log::default();
+        let seen = flags.clone();
+        let accepting = ioloop.add_accept_handler(listener, move |_, socket| {
+            let descriptor = FdFlag::from_bits_retain(fcntl(&socket, FcntlArg::F_GETFD).unwrap());
+            let status = OFlag::from_bits_retain(fcntl(&socket, FcntlArg::F_GETFL).unwrap());
+            seen.add(descriptor.contains(FdFlag::FD_CLOEXEC) && status.contains(OFlag::O_NONBLOCK));
+        });
+        turns(ioloop, 2);
+        assert_eq!(flags.take(), [true; 3]);
+        accepting.unwrap().remove(ioloop);
+    });
+}
+
+#[test]
+fn removed_with_forty_in_the_queue_it_accepts_nobody_more() {
+    // Or the listener would be open in there, too.
+    let _alone = no_child_is_born();
+    on_each(|ioloop| {
+        let listener = listener();
+        let queued = clients(&listener, 40);
+        let failures = Log::default();
+        let seen = failures.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let accepted = Log::default();
+        let seen = accepted.clone();
+        let own: Rc<RefCell<Option<AcceptHandle>>> = Rc::default();
+        let removed = Rc::clone(&own);
+        let accepting = ioloop.add_accept_handler(listener, move |ioloop: &IoLoop, socket| {
+            seen.add(Rc::new(socket));
+            if seen.len() == 7 {
+                // Twice does no harm.
+                (0..2).for_each(|_| removed.borrow().as_ref().unwrap().remove(ioloop));
+            }
+        });
+        *own.borrow_mut() = accepting.ok();
+        turns(ioloop, 3);
+        assert_eq!(accepted.len(), 7, "it was removed when it had accepted seven");
+        assert_eq!(failures.take(), [""; 0], "a number that was closed was used (EBADF?)");
+        for (place, mut client) in queued.into_iter().enumerate().skip(7) {
+            client.set_read_timeout(Some(LONG)).unwrap();
+            let read = client.read(&mut [0]).map_err(|error| error.kind());
+            let ended = matches!(read, Ok(0) | Err(ErrorKind::ConnectionReset));
+            assert!(ended, "client {place} was in the queue of a listener that is closed: {read:?}");
+        }
+    });
+}
+
+#[test]
+fn a_callback_that_fails_does_not_end_the_accepting() {
+    on_each(|ioloop| {
+        let listener = listener();
+        let _clients = clients(&listener, 3);
+        let (failures, accepted) = (Log::default(), Log::default());
+        let seen = failures.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let seen = accepted.clone();
+        let accepting = ioloop.add_accept_handler(listener, move |_, _| {
+            seen.add(());
+            if seen.len() == 1 {
+                panics("the first");
+            }
+        });
+        turns(ioloop, 4);
+        assert_eq!((accepted.len(), failures.take().len()), (3, 1));
+        accepting.unwrap().remove(ioloop);
+    });
+}
+
+/// A pipe is no listener, and ready all the same.
+#[test]
+fn an_error_of_accept_is_reported_and_the_loop_goes_on() {
+    on_each(|ioloop| {
+        let failures = Log::default();
+        let seen = failures.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let accepting = ioloop.add_accept_handler(reader, |_, _| -> () { panics("nobody was there") });
+        turns(ioloop, 1);
+        let said = failures.take();
+        assert!(
+            said.len() == 1 && said[0].contains("accept") && said[0].contains("ENOTSOCK"),
+            "accept4 was refused, once in a turn, and the hook heard: {said:?}. Kept quiet, it keeps the loop awake and \
+             nobody knows why"
+        );
+        accepting.unwrap().remove(ioloop);
+    });
+}
+
+/// Left in the queue, the clients would keep the listener ready.
+#[test]
+fn without_a_descriptor_clients_are_sent_away_and_the_loop_sleeps() {
+    for poller in Kind::ALL {
+        let answer = helper_said(&["accept", "no-descriptor", &poller.to_string()]);
+        assert_eq!(answer.line("accepted"), "0", "{poller}");
+        assert_eq!(answer.line("sent-away"), "5", "{poller}: of five clients");
+        let reported = answer.line("reported");
+        assert!(
+            reported.ends_with("no descriptor is left: 5 clients were turned away"),
+            "{poller}: who sees why clients are gone? The hook heard «{reported}»"
+        );
+        let turns: usize = answer.line("turns").parse().unwrap();
+        assert!(turns <= 10, "{poller}: {turns} turns in 50 ms, for five clients: it spins");
+        assert_eq!(answer.line("afterwards"), "accepted", "{poller}: there are descriptors again");
+    }
+}
+
+/// There is no way to take anybody from the queue, so the listener stays ready.
+#[test]
+fn with_no_descriptor_at_all_the_listener_is_left_alone_for_a_while() {
+    said_on_each(&["accept", "stuck"], |answer| {
+        let turns: usize = answer.line("turns").parse().unwrap();
+        assert!(turns <= 10, "{turns} turns in 50 ms, of which none could accept anybody: it spins");
+        assert!(
+            !answer.0.contains("nobody was accepted"),
+            "there have been descriptors again for five seconds, and two clients in the queue: who looks again?"
+        );
+        let reported: Vec<&str> = answer.lines("reported").collect();
+        assert_eq!(reported, [""; 0], "it was removed while it was left alone, and that is no failure");
+    });
+}

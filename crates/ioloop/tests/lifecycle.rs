@@ -1,0 +1,152 @@
+//! When a loop sleeps, how long, and what must not keep it awake or asleep.
+
+mod support;
+
+use std::cell::Cell;
+use std::io::Write;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ioloop::{Events, IoLoop};
+use nix::errno::Errno;
+use support::{Log, a_pipe, on_each, on_each_with_a_fake_clock, panics, turns};
+
+const S: Duration = Duration::from_secs(1);
+
+/// What each iteration that sleeps was to sleep.
+fn sleeps(ioloop: &IoLoop) -> Log<Duration> {
+    let sleeps = Log::default();
+    let seen = sleeps.clone();
+    ioloop.subscribe(move |_, iteration| seen.add(iteration.timeout));
+    sleeps
+}
+
+#[test]
+fn what_a_callback_returns_does_not_keep_the_loop_awake() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let sleeps = sleeps(ioloop);
+        ioloop.add_callback(|_| Ok::<_, Errno>(42));
+        ioloop.call_later(S, IoLoop::stop);
+        ioloop.start().unwrap();
+        assert_eq!(sleeps.take(), [S], "one sleep, until the timer");
+    });
+}
+
+#[test]
+fn a_callback_added_by_a_timer_does_not_wait_for_the_next_timer() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.call_later(S, move |ioloop| {
+            ioloop.add_callback(move |ioloop| {
+                seen.add(ioloop.time());
+                ioloop.stop();
+            });
+        });
+        ioloop.call_later(10 * S, |_| ());
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), [S]);
+    });
+}
+
+#[test]
+fn idle_work_starves_neither_timers_nor_descriptors() {
+    fn idle(ioloop: &IoLoop, waited_for: &Rc<Cell<usize>>) {
+        if waited_for.get() == 0 {
+            return ioloop.stop();
+        }
+        let waited_for = Rc::clone(waited_for);
+        ioloop.add_callback(move |ioloop| idle(ioloop, &waited_for));
+    }
+    on_each(|ioloop| {
+        let waited_for = Rc::new(Cell::new(2));
+        idle(ioloop, &waited_for);
+        let one_less = {
+            let waited_for = Rc::clone(&waited_for);
+            move || waited_for.set(waited_for.get() - 1)
+        };
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let (handled, fired) = (one_less.clone(), one_less);
+        ioloop.add_handler(reader, Events::READ | Events::ONESHOT, move |_, _, _| handled()).unwrap();
+        ioloop.call_later(Duration::from_millis(1), move |_| fired());
+        ioloop.start().unwrap();
+        assert_eq!(waited_for.get(), 0);
+    });
+}
+
+#[test]
+fn a_look_that_takes_no_time_reports_what_is_ready() {
+    on_each(|ioloop| {
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        ioloop.add_handler(reader, Events::READ, |_, _, _| ()).unwrap();
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.subscribe(move |_, iteration| seen.add((iteration.timeout, iteration.events)));
+        turns(ioloop, 1);
+        assert_eq!(log.take(), [(Duration::ZERO, 1)]);
+    });
+}
+
+/// Rounded down it would be many sleeps of no time at all.
+#[test]
+fn a_part_of_a_millisecond_is_one_sleep() {
+    on_each(|ioloop| {
+        let mut slept = 0;
+        for micros in [100, 300, 1900, 3100].repeat(5) {
+            let sleeps = sleeps(ioloop);
+            ioloop.call_later(Duration::from_micros(micros), IoLoop::stop);
+            ioloop.start().unwrap();
+            // None, if the machine was so slow that its time had come before.
+            assert!(sleeps.len() <= 1, "sleeps until a timer in {micros} µs: {sleeps:?}");
+            slept += sleeps.len();
+        }
+        assert!(slept > 0, "twenty timers were due in their time, and the loop never slept");
+    });
+}
+
+#[test]
+fn a_timer_that_was_removed_wakes_nobody() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let sleeps = sleeps(ioloop);
+        let timer = ioloop.call_later(S, |_| ());
+        ioloop.call_later(10 * S, IoLoop::stop);
+        ioloop.remove_timeout(timer);
+        ioloop.start().unwrap();
+        assert_eq!(sleeps.take(), [10 * S]);
+    });
+}
+
+#[test]
+fn a_hook_that_fails_ends_the_loop_which_can_be_started_again() {
+    on_each(|ioloop| {
+        ioloop.handle_callback_exception(|_, failure| panics(format!("in the hook, for {failure}")));
+        ioloop.add_callback(|_| Err::<(), _>("the callback's"));
+        let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ioloop.start()));
+        let thrown = started.expect_err("the hook has panicked");
+        let words = thrown.downcast_ref::<String>().expect("words");
+        assert!(words.contains("in the hook") && words.contains("the callback's"), "{words}");
+        ioloop.handle_callback_exception(|_, _| ());
+        turns(ioloop, 2);
+    });
+}
+
+#[test]
+fn a_stop_is_for_one_run_also_if_that_unwinds() {
+    on_each(|ioloop| {
+        ioloop.handle_callback_exception(|_, _| std::panic::resume_unwind(Box::new("in the hook")));
+        ioloop.add_callback(IoLoop::stop);
+        ioloop.add_callback(|_| Err::<(), _>("a callback's"));
+        let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ioloop.start()));
+        started.expect_err("the hook has panicked");
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.add_callback(move |ioloop| {
+            seen.add("the next run");
+            ioloop.stop();
+        });
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), ["the next run"], "it was stopped by what was for the run before");
+    });
+}

@@ -1,0 +1,366 @@
+//! Who is told what: of a failure, of an iteration, and of code that blocks the loop. A process has one watchdog, so each
+//! test of it has a process of its own.
+
+mod support;
+
+use std::any::Any;
+use std::io::{PipeReader, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use ioloop::poller::Kind;
+use ioloop::{Events, IoLoop};
+use support::{Kept, Log, a_pipe, helper_said, on_each, panics, turns};
+use testing::{Helper, no_child_is_born};
+
+/// What comes out of a loop that ends with a panic.
+#[track_caller]
+fn thrown_by(ioloop: &IoLoop) -> Box<dyn Any + Send> {
+    catch_unwind(AssertUnwindSafe(|| ioloop.start())).expect_err("the loop was to end with a panic")
+}
+
+fn words(thrown: &(dyn Any + Send)) -> &str {
+    let words = thrown.downcast_ref::<String>().map(String::as_str);
+    words.or_else(|| thrown.downcast_ref::<&str>().copied()).expect("words")
+}
+
+#[test]
+fn a_hook_that_failed_hears_of_the_next_failure() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| {
+            seen.add(failure.to_string());
+            if seen.len() == 1 {
+                panics("in the hook");
+            }
+        });
+        ioloop.add_callback(|_| -> () { panics("in the first callback") });
+        assert!(words(&*thrown_by(ioloop)).contains("in the hook"));
+        ioloop.add_callback(|_| -> () { panics("in the second callback") });
+        turns(ioloop, 2);
+        let seen = log.take();
+        assert!(
+            seen.len() == 2 && seen[1].contains("in the second callback"),
+            "the hook panicked once, and is to hear of what goes wrong later: it heard of {seen:?}"
+        );
+    });
+}
+
+#[test]
+fn a_hook_that_fails_again_and_again_ends_the_loop_each_time() {
+    on_each(|ioloop| {
+        ioloop.handle_callback_exception(|_, failure| panics(format!("in the hook, for {failure}")));
+        for n in 0..3 {
+            ioloop.call_later(Duration::ZERO, move |_| Err::<(), _>(format!("timer {n}")));
+            let thrown = thrown_by(ioloop);
+            let words = words(&*thrown);
+            assert!(words.starts_with("in the hook") && words.ends_with(&format!("timer {n}")), "{words}");
+        }
+    });
+}
+
+/// Puts a last hook and a last subscriber there when it is dropped.
+struct SetsTheLast(IoLoop, Log<&'static str>);
+
+impl Drop for SetsTheLast {
+    fn drop(&mut self) {
+        let (hook, subscriber) = (self.1.clone(), self.1.clone());
+        self.0.handle_callback_exception(move |_, _| hook.add("the last hook"));
+        self.0.subscribe(move |_, _| subscriber.add("the last subscriber"));
+    }
+}
+
+#[test]
+fn who_is_replaced_from_inside_may_set_another_when_it_is_dropped() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let last = SetsTheLast(ioloop.clone(), log.clone());
+        ioloop.handle_callback_exception(move |ioloop, _| {
+            let _ = &last;
+            ioloop.handle_callback_exception(|_, _| ());
+        });
+        let last = SetsTheLast(ioloop.clone(), log.clone());
+        ioloop.subscribe(move |ioloop, _| {
+            let _ = &last;
+            ioloop.subscribe(|_, _| ());
+        });
+        ioloop.add_callback(|_| -> () { panics("in the first callback") });
+        turns(ioloop, 2);
+        ioloop.add_callback(|_| -> () { panics("in the second callback") });
+        turns(ioloop, 1);
+        let seen = log.take();
+        assert!(
+            seen.contains(&"the last hook") && seen.contains(&"the last subscriber"),
+            "a hook and a subscriber have replaced themselves, and set another when they were dropped: {seen:?}"
+        );
+    });
+}
+
+#[test]
+fn a_subscriber_that_fails_ends_the_loop_and_sees_the_next_iteration() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.subscribe(move |_, iteration| {
+            seen.add(iteration.callbacks);
+            if seen.len() == 1 {
+                panics("in the subscriber");
+            }
+        });
+        ioloop.add_callback(|_| ());
+        ioloop.add_callback(|ioloop| ioloop.add_callback(|_| ()));
+        assert_eq!(words(&*thrown_by(ioloop)), "in the subscriber");
+        turns(ioloop, 2);
+        assert_eq!(
+            log.take().get(..2),
+            Some(&[2, 2][..]),
+            "the subscriber panicked in the first iteration, which ran two callbacks, and the loop was started again. \
+             The second ran one that was left and one of the test's. It is to be told of both"
+        );
+    });
+}
+
+#[test]
+fn who_looks_on_may_put_another_in_its_place() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let (first, second) = (log.clone(), log.clone());
+        ioloop.handle_callback_exception(move |ioloop, failure| {
+            first.add(format!("the first heard: {failure}"));
+            let second = second.clone();
+            ioloop.handle_callback_exception(move |_, failure| {
+                second.add(format!("the second heard: {failure}"));
+            });
+        });
+        let (first, second) = (log.clone(), log.clone());
+        ioloop.subscribe(move |ioloop, _| {
+            first.add("the first saw a turn".into());
+            let second = second.clone();
+            ioloop.subscribe(move |_, _| second.add("the second saw a turn".into()));
+        });
+        for n in [1, 2] {
+            ioloop.add_callback(move |_| Err::<(), _>(format!("{n}")));
+            turns(ioloop, 1);
+        }
+        assert_eq!(
+            log.take(),
+            [
+                "the first heard: a callback failed: 1",
+                "the first saw a turn",
+                "the second heard: a callback failed: 2",
+                "the second saw a turn"
+            ],
+            "a hook and a subscriber have each put another in their place, when they were called first"
+        );
+    });
+}
+
+/// Who is next to it in its batch has done nothing wrong: a task whose poll is dropped there would wait for ever.
+#[test]
+fn a_hook_that_fails_costs_nobody_else_their_turn() {
+    on_each(|ioloop| {
+        for fails in ["callback", "timer", "handler"] {
+            let log = Log::default();
+            let ran = log.clone();
+            ioloop.handle_callback_exception(|_, _| panics("in the hook"));
+            let run = move |who: &'static str| {
+                ran.add(who);
+                // One of them fails, and whoever is like it comes after it.
+                let first = ran.count(|ran| *ran == who) == 1;
+                if who == fails && first { Err(who) } else { Ok(()) }
+            };
+            for _ in 0..2 {
+                let (callback, timer, handler) = (run.clone(), run.clone(), run.clone());
+                ioloop.add_callback(move |_| callback("callback"));
+                ioloop.call_later(Duration::ZERO, move |_| timer("timer"));
+                let (reader, mut writer) = a_pipe();
+                writer.write_all(b"x").unwrap();
+                let once = Events::READ | Events::ONESHOT;
+                ioloop.add_handler(reader, once, move |_, _: &mut PipeReader, _| handler("handler")).unwrap();
+            }
+            let task = run.clone();
+            ioloop.spawn(async move { task("task") });
+            assert_eq!(words(&*thrown_by(ioloop)), "in the hook");
+            turns(ioloop, 2);
+            let mut ran = log.take();
+            ran.sort_unstable();
+            assert_eq!(
+                ran,
+                ["callback", "callback", "handler", "handler", "task", "timer", "timer"],
+                "a {fails} failed, the hook panicked, and the loop was started again. What ran, by then? What was queued, \
+                 due or reported when the loop unwound is not to go with it"
+            );
+        }
+    });
+}
+
+/// A panic carries a value, and dropping that may panic.
+#[test]
+fn a_value_that_panics_when_it_is_dropped_ends_the_loop_with_its_words() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panics("the value of a panic");
+        }
+    }
+
+    on_each(|ioloop| {
+        ioloop.add_callback(|_| -> () { resume_unwind(Box::new(Bomb)) });
+        assert_eq!(words(&*thrown_by(ioloop)), "the value of a panic");
+        turns(ioloop, 2);
+    });
+}
+
+/// It is the language that ends the process there, and no loop can help it: but it says why.
+#[test]
+fn a_panic_inside_of_a_panic_ends_the_process_with_words() {
+    for poller in Kind::ALL.map(|poller| poller.to_string()) {
+        for (which, why) in [
+            ("in-a-destructor", "panic in a destructor during cleanup"),
+            ("in-the-programs-hook", "thread panicked while processing panic"),
+        ] {
+            let mut helper = Helper::new(&["observers", which, &poller]);
+            // To find the names for one takes seconds on a machine that is busy.
+            helper.command().env("RUST_BACKTRACE", "0");
+            let ended = helper.answer();
+            let said = ended.expect_err("one panic inside of another was survived");
+            assert!(said.contains("SIGABRT") && said.contains(why), "{poller}, {which}: {said}");
+            assert!(
+                said.contains("the first panic"),
+                "{poller}, {which}: what it began with is not said: {said}"
+            );
+        }
+    }
+}
+
+/// The file is gone with its last number. epoll forgets it without a word; poll and select are asked about a number that
+/// is not open.
+#[test]
+fn a_file_closed_behind_its_back_is_reported_once_or_forgotten() {
+    on_each(|ioloop| {
+        let _nobody_has_a_copy = no_child_is_born();
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let owner = OwnedFd::from(reader);
+        let number = owner.as_raw_fd();
+        ioloop
+            .add_handler(Kept(number), Events::READ, |_, _, _| -> () { panic!("nothing is there to read") })
+            .unwrap();
+        drop(owner);
+        turns(ioloop, 20);
+        match (ioloop.kind(), log.take().as_slice()) {
+            (Kind::Epoll, []) => {}
+            (Kind::Poll | Kind::Select, [once]) => {
+                assert!(once.contains(&format!("descriptor {number}, which is not open")), "{once}");
+            }
+            (kind, reported) => {
+                panic!("in 20 turns on {kind} it was reported {} times: {reported:?}", reported.len())
+            }
+        }
+        // And everybody else goes on.
+        let (reader, mut writer) = a_pipe();
+        let seen = log.clone();
+        let handler = move |ioloop: &IoLoop, reader: &mut PipeReader, _| {
+            reader.read_exact(&mut [0])?;
+            seen.add("another".to_owned());
+            ioloop.stop();
+            Ok::<_, std::io::Error>(())
+        };
+        ioloop.add_handler(reader, Events::READ, handler).unwrap();
+        writer.write_all(b"x").unwrap();
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), ["another"], "a neighbour of one that was closed behind the loop's back");
+    });
+}
+
+/// The kernel is short of memory once: it is played.
+#[test]
+fn an_error_of_any_poller_comes_out_of_start_with_its_name() {
+    for (poller, call) in [(Kind::Epoll, "epoll_wait"), (Kind::Poll, "poll"), (Kind::Select, "select")] {
+        let scenario = ["observers", "no-memory", &poller.to_string()];
+        let Some(answer) = Helper::new(&scenario).if_permitted() else { return };
+        let error = answer.line("start");
+        assert!(
+            error.starts_with(&format!("{call} on "))
+                && error.contains("the loop's")
+                && error.contains("ENOMEM"),
+            "{poller}: what failed, on what, and why? It said: {error}"
+        );
+        assert_eq!(answer.line("again"), "ran", "{poller}: after its error the loop can be started again");
+    }
+}
+
+#[test]
+fn what_blocks_is_named_while_it_blocks() {
+    let answer = helper_said(&["blocked", "caught"]);
+    let stack: Vec<&str> = answer.lines("frame").collect();
+    assert!(
+        stack.iter().any(|frame| frame.contains("the_one_that_blocks")),
+        "the callback that blocks is not in the stack that was reported: {stack:#?}"
+    );
+    assert_eq!(answer.line("reported"), "while it blocks");
+}
+
+#[test]
+fn what_blocks_while_a_panic_unwinds_is_reported_without_its_stack() {
+    let answer = helper_said(&["blocked", "unwinding"]);
+    assert_eq!(
+        answer.line("reported"),
+        "yes",
+        "a callback panicked, and something that was dropped on the way blocks"
+    );
+    assert_eq!(
+        answer.lines("frame").collect::<Vec<_>>(),
+        ["ioloop::stack::a_panic_unwinds"],
+        "the stack was walked in a signal's handler while a panic unwound it. A signal that comes in the middle of one \
+         of the unwinder's steps finds a stack that cannot be walked, and the process is ended by SIGSEGV"
+    );
+    assert_eq!(answer.line("then"), "caught", "the panic that was interrupted goes on");
+}
+
+#[test]
+fn a_sleeping_loop_is_not_reported() {
+    // A machine that is busy may not let a loop run for as long as the threshold; but not each time.
+    let reports = |poller: Kind| {
+        helper_said(&["on", &poller.to_string(), "blocked", "asleep"]).line("reports").to_owned()
+    };
+    for poller in Kind::ALL {
+        assert!(
+            (0..3).any(|_| reports(poller) == "0"),
+            "{poller}: a loop that sleeps is not blocked, and was reported"
+        );
+    }
+}
+
+#[test]
+fn who_called_a_loop_that_panics_is_not_reported() {
+    let reports = || {
+        let answer = helper_said(&["blocked", "thrown"]);
+        assert_eq!(answer.line("thrown"), "true", "the panic was to get out");
+        answer.line("reports").to_owned()
+    };
+    // As above.
+    assert!(
+        (0..3).any(|_| reports() == "0"),
+        "a loop ended with a panic, and what ran afterwards was reported"
+    );
+}
+
+#[test]
+fn it_can_be_set_and_taken_back_from_inside() {
+    let answer = helper_said(&["blocked", "inside"]);
+    assert_eq!(answer.line("set"), "1 report", "the callback that has set it blocks since then");
+    assert_eq!(answer.line("taken-back"), "0 reports");
+    assert_eq!(answer.line("signal"), "as before");
+}
+
+#[test]
+fn a_second_watch_is_refused() {
+    assert_eq!(helper_said(&["blocked", "twice"]).line("second"), "EBUSY");
+}

@@ -1,0 +1,644 @@
+//! Descriptors and their handlers: what is reported, and which handler gets it. The table of them is tested in slab.rs.
+
+mod support;
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, ErrorKind, PipeReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use ioloop::poller::Kind;
+use ioloop::{Config, Current, Event, Events, IoLoop, Origin, Outcome, Token};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::libc;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::socket::{MsgFlags, send};
+use support::{Kept, LONG, Log, a_byte, a_pipe, alone, helper_said, on_each, panics, turns};
+
+#[test]
+fn only_what_was_asked_for_is_reported() {
+    on_each(|ioloop| {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"x").unwrap();
+        let log = Log::default();
+        let seen = log.clone();
+        let other = ours.try_clone().unwrap();
+        ioloop.add_handler(other, Events::READ, move |_, _, event| seen.add(event.events)).unwrap();
+        turns(ioloop, 3);
+        let seen = log.take();
+        assert!(seen.iter().all(|events| *events == Events::READ) && !seen.is_empty(), "{seen:?}");
+        ours.read_exact(&mut [0]).unwrap();
+    });
+}
+
+#[test]
+fn a_hang_up_is_reported_unasked() {
+    let _alone = alone();
+    for poller in [Kind::Epoll, Kind::Poll] {
+        let ioloop = IoLoop::with(Config { poller, ..Config::default() }).unwrap();
+        let (reader, writer) = a_pipe();
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.add_handler(reader, Events::empty(), move |_, _, event| seen.add(event.events)).unwrap();
+        drop(writer);
+        turns(&ioloop, 2);
+        assert!(log.take().iter().any(|events| events.contains(Events::HANGUP)), "the writer is gone");
+    }
+}
+
+/// What came is to be read, and nobody will ever read what is written.
+#[test]
+fn a_peer_that_closes_is_ready_for_everything_and_hung_up() {
+    on_each(|ioloop| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let log = Log::default();
+        let seen = log.clone();
+        let interest = Events::READ | Events::WRITE;
+        ioloop.add_handler(ours, interest, move |_, _, event| seen.add(event.events)).unwrap();
+        drop(theirs);
+        turns(ioloop, 1);
+        // select has no word for a hang-up.
+        let wanted = if ioloop.kind() == Kind::Select { interest } else { interest | Events::HANGUP };
+        assert_eq!(log.take(), [wanted], "reported on {}", ioloop.kind());
+    });
+}
+
+#[test]
+fn adding_a_number_twice_is_an_error_and_changes_nothing() {
+    on_each(|ioloop| {
+        let (reader, mut writer) = a_pipe();
+        let reader = Rc::new(reader);
+        writer.write_all(b"x").unwrap();
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.add_handler(Rc::clone(&reader), Events::READ, move |_, _, _| seen.add("first")).unwrap();
+        let seen = log.clone();
+        let again = ioloop.add_handler(reader, Events::READ, move |_, _, _| seen.add("second"));
+        assert_eq!(again.map_err(|error| error.errno), Err(Errno::EEXIST));
+        turns(ioloop, 2);
+        assert_eq!(log.take()[0], "first", "the second was refused, and has taken the place of the first");
+    });
+}
+
+#[test]
+fn removing_what_is_gone_is_silent_and_updating_it_an_error() {
+    on_each(|ioloop| {
+        let (reader, _writer) = a_pipe();
+        let token = ioloop.add_handler(reader, Events::READ, |_, _, _| ()).unwrap();
+        ioloop.remove_handler(token);
+        ioloop.remove_handler(token);
+        let updated = ioloop.update_handler(token, Events::WRITE);
+        assert_eq!(updated.map_err(|error| error.errno), Err(Errno::ENOENT));
+    });
+}
+
+#[test]
+fn a_regular_file_cannot_be_watched() {
+    on_each(|ioloop| {
+        let file = Rc::new(File::open("/proc/self/exe").unwrap());
+        let added = ioloop.add_handler(Rc::clone(&file), Events::READ, |_, _, _| ());
+        assert_eq!(added.map_err(|error| error.errno), Err(Errno::EPERM));
+        assert_eq!(Rc::strong_count(&file), 1, "it was refused, and the loop has it all the same");
+    });
+}
+
+/// And not taken for what it is watched for by now.
+#[test]
+fn an_update_that_was_refused_is_refused_again() {
+    on_each(|ioloop| {
+        if ioloop.kind() == Kind::Epoll {
+            return;
+        }
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let log = Log::default();
+        let seen = log.clone();
+        let token = ioloop.add_handler(reader, Events::READ, move |_, _, _| seen.add(())).unwrap();
+        for time in ["first", "second"] {
+            let updated = ioloop.update_handler(token, Events::READ | Events::EDGE);
+            let refused = updated.map_err(|error| error.errno);
+            assert_eq!(refused, Err(Errno::EINVAL), "only epoll reports edges, the {time} time");
+        }
+        turns(ioloop, 3);
+        assert_eq!(log.len(), 3, "it is watched as before");
+    });
+}
+
+#[test]
+fn of_two_that_remove_each_other_one_runs() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let tokens: Rc<[Cell<Option<Token>>; 2]> = Rc::default();
+        let mut writers = Vec::new();
+        for me in 0..2 {
+            let (reader, mut writer) = a_pipe();
+            writer.write_all(b"x").unwrap();
+            writers.push(writer);
+            let (log, all) = (log.clone(), Rc::clone(&tokens));
+            let token = ioloop.add_handler(reader, Events::READ, move |ioloop, _, _| {
+                log.add(me);
+                ioloop.remove_handler(all[1 - me].get().unwrap());
+            });
+            tokens[me].set(token.ok());
+        }
+        turns(ioloop, 1);
+        assert_eq!(
+            log.len(),
+            1,
+            "the event of a handler that was removed before its turn reached it: {log:?}"
+        );
+    });
+}
+
+/// A handler removes its neighbour, and a new source gets the neighbour's number and place. Its event is old.
+#[test]
+fn an_event_on_its_way_reaches_nobody_new() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let tokens: Rc<[Cell<Option<Token>>; 2]> = Rc::default();
+        let numbers: Rc<[Cell<i32>; 2]> = Rc::default();
+        let mut writers = Vec::new();
+        for me in 0..2 {
+            let (reader, mut writer) = a_pipe();
+            writer.write_all(b"x").unwrap();
+            writers.push(writer);
+            numbers[me].set(reader.as_raw_fd());
+            let (log, all, numbers) = (log.clone(), Rc::clone(&tokens), Rc::clone(&numbers));
+            let token = ioloop.add_handler(reader, Events::READ, move |ioloop, _, _| {
+                let Some(other) = all[1 - me].take() else { return };
+                ioloop.remove_handler(other);
+                let (reader, writer) = a_pipe();
+                assert!(
+                    [reader.as_raw_fd(), writer.as_raw_fd()].contains(&numbers[1 - me].get()),
+                    "the number was to be used again"
+                );
+                log.add("the number is used again");
+                let seen = log.clone();
+                let handler = move |_: &IoLoop, _: &mut PipeReader, _| seen.add("stale");
+                ioloop.add_handler(reader, Events::READ, handler).unwrap();
+                std::mem::forget(writer);
+            });
+            tokens[me].set(token.ok());
+        }
+        turns(ioloop, 2);
+        assert_eq!(
+            log.take(),
+            ["the number is used again"],
+            "the event of a source that was closed reached the one with its number"
+        );
+    });
+}
+
+#[test]
+fn a_handler_may_remove_itself() {
+    on_each(|ioloop| {
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let number = reader.as_raw_fd();
+        let own: Rc<Cell<Option<Token>>> = Rc::default();
+        let log = Log::default();
+        let (seen, token) = (log.clone(), Rc::clone(&own));
+        let added = ioloop.add_handler(reader, Events::READ, move |ioloop, source, _| {
+            ioloop.remove_handler(token.get().unwrap());
+            // Its source is there until it has come back.
+            seen.add(source.as_raw_fd());
+        });
+        own.set(added.ok());
+        turns(ioloop, 3);
+        assert_eq!(log.take(), [number]);
+        let (again, _writer) = a_pipe();
+        assert_eq!(again.as_raw_fd(), number, "the source of a handler that was removed is still open");
+    });
+}
+
+#[test]
+fn a_handler_may_close_the_loop() {
+    on_each(|ioloop| {
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        ioloop.add_handler(reader, Events::READ, |ioloop, _, _| ioloop.close()).unwrap();
+        ioloop.start().unwrap();
+        let (reader, _writer) = a_pipe();
+        let added = ioloop.add_handler(reader, Events::READ, |_, _, _| ());
+        assert_eq!(added.map_err(|error| error.errno), Err(Errno::EBADF), "a closed loop takes nothing more");
+    });
+}
+
+#[test]
+fn failures_are_reported_and_the_loop_goes_on() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add((failure.origin, failure.to_string())));
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let fd = reader.as_raw_fd();
+        let own: Rc<Cell<Option<Token>>> = Rc::default();
+        let token = Rc::clone(&own);
+        let added = ioloop.add_handler(reader, Events::READ, move |ioloop, _, _| -> () {
+            ioloop.remove_handler(token.get().unwrap());
+            panics("in the handler");
+        });
+        own.set(added.ok());
+        ioloop.add_callback(|_| Err::<(), _>("no callback"));
+        ioloop.call_later(Duration::ZERO, |_| -> () { panics("in the timer") });
+        ioloop.add_callback(|_| Ok::<_, Errno>(42));
+        turns(ioloop, 3);
+        let seen = log.take();
+        let origins: Vec<Origin> = seen.iter().map(|(origin, _)| *origin).collect();
+        assert_eq!(origins, [Origin::Callback, Origin::Timer, Origin::Handler(fd)], "{seen:?}");
+        assert!(seen[0].1.ends_with("failed: no callback"), "{}", seen[0].1);
+        assert!(seen[1].1.ends_with("panicked: in the timer"), "{}", seen[1].1);
+        assert!(seen[2].1.ends_with("panicked: in the handler"), "{}", seen[2].1);
+    });
+}
+
+/// Most descriptors are close-on-exec, and F_GETFD of one that is not is 0.
+#[test]
+fn one_that_survives_exec_is_open_too() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        fcntl(&reader, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        ioloop.add_handler(reader, Events::READ, |_, _, _| Err::<(), _>("each time")).unwrap();
+        turns(ioloop, 3);
+        assert_eq!(
+            log.len(),
+            3,
+            "its handler failed once, and was taken off as if its number were closed: {log:?}"
+        );
+    });
+}
+
+#[test]
+fn a_broken_pipe_in_a_handler_is_silence() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let broken = |ways: usize| -> Outcome {
+            match ways % 3 {
+                0 => Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()),
+                1 => Err(Errno::EPIPE.into()),
+                _ => Err(ioloop::Error::on("write", "a socket")(Errno::EPIPE).into()),
+            }
+        };
+        let events = Cell::new(0);
+        let handler = move |_: &IoLoop, _: &mut PipeReader, _| {
+            events.set(events.get() + 1);
+            broken(events.get())
+        };
+        ioloop.add_handler(reader, Events::READ, handler).unwrap();
+        turns(ioloop, 3);
+        assert_eq!(log.take(), [""; 0], "a handler's EPIPE was reported");
+        ioloop.add_callback(move |_| broken(0));
+        turns(ioloop, 1);
+        assert_eq!(log.len(), 1, "a callback's EPIPE is a failure like any other");
+    });
+}
+
+/// The file lives on under another number, so epoll goes on reporting it.
+#[test]
+fn a_number_closed_behind_its_back_does_not_make_it_spin() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let other = reader.try_clone().unwrap();
+        let number = reader.as_raw_fd();
+        let owner = std::mem::ManuallyDrop::new(OwnedFd::from(reader));
+        let calls = Log::default();
+        let called = calls.clone();
+        ioloop
+            .add_handler(Kept(number), Events::READ, move |_, _, _| {
+                called.add(());
+                nix::unistd::read(Kept(number), &mut [0; 1]).map(drop)
+            })
+            .unwrap();
+        // SAFETY: it is what the test is about: the number is nobody's from here on, and is not closed again.
+        drop(std::mem::ManuallyDrop::into_inner(owner));
+        turns(ioloop, 20);
+        assert!(
+            calls.len() <= 1 && log.len() == 1,
+            "the handler of a number that was closed ran {} times in 20 iterations, and {} failures were reported",
+            calls.len(),
+            log.len()
+        );
+        assert_eq!(calls.clones(), 1, "the handler is of no use any more, and is still there");
+        drop(other);
+    });
+}
+
+/// The same, and by the time that the kernel reports it the handler is gone: an event for nobody, again and again.
+#[test]
+fn what_is_reported_for_nobody_does_not_make_it_spin() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let ((silent, _writer), (_reader, writer)) = (a_byte(), a_pipe());
+        let seen = log.clone();
+        ioloop.add_handler(silent, Events::empty(), move |_, _, _| seen.add("not asked for")).unwrap();
+        let seen = log.clone();
+        ioloop.add_handler(writer, Events::WRITE, move |_, _, _| seen.add("can be written")).unwrap();
+
+        let (reader, _its_writer) = a_byte();
+        let other = reader.try_clone().unwrap();
+        let number = reader.as_raw_fd();
+        let token = ioloop.add_handler(Kept(number), Events::READ, |_, _, _| ()).unwrap();
+        drop(reader);
+        ioloop.remove_handler(token);
+        let events = Log::default();
+        let seen = events.clone();
+        ioloop.subscribe(move |_, turn| seen.add(turn.events));
+        turns(ioloop, 20);
+        let events = events.take();
+        assert!(
+            events.iter().skip(5).all(|events| *events == 1),
+            "one can be written, and a file that the loop has nothing to do with any more is reported as well: in each \
+             turn there were so many events: {events:?}"
+        );
+        let heard = log.take();
+        assert!(
+            heard.len() == 20 && heard.iter().all(|what| *what == "can be written"),
+            "what is watched, and for what, is as it was before: {heard:?}"
+        );
+        drop(other);
+    });
+}
+
+#[test]
+fn each_event_is_for_its_own_key() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let mut writers = Vec::new();
+        for key in 0..100 {
+            let (reader, writer) = a_pipe();
+            writers.push(writer);
+            let log = log.clone();
+            ioloop
+                .add_handler(reader, Events::READ, move |_, source: &mut PipeReader, _| {
+                    let mut byte = [0];
+                    source.read_exact(&mut byte)?;
+                    log.add((key, byte[0]));
+                    Ok::<_, std::io::Error>(())
+                })
+                .unwrap();
+        }
+        for key in [7, 99, 0, 42, 7] {
+            writers[key].write_all(&[key as u8]).unwrap();
+            turns(ioloop, 2);
+            assert_eq!(log.take(), [(key, key as u8)]);
+        }
+    });
+}
+
+#[test]
+fn a_oneshot_is_silent_until_it_is_updated() {
+    on_each(|ioloop| {
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let log = Log::default();
+        let seen = log.clone();
+        let token =
+            ioloop.add_handler(reader, Events::READ | Events::ONESHOT, move |_, _, _| seen.add(())).unwrap();
+        turns(ioloop, 3);
+        assert_eq!(log.take().len(), 1);
+        ioloop.update_handler(token, Events::READ | Events::ONESHOT).unwrap();
+        turns(ioloop, 3);
+        assert_eq!(log.take().len(), 1, "it was updated, and is to report once more");
+    });
+}
+
+#[test]
+fn an_edge_is_reported_once_and_only_epoll_can() {
+    let _alone = alone();
+    for poller in Kind::ALL {
+        let ioloop = IoLoop::with(Config { poller, ..Config::default() }).unwrap();
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let log = Log::default();
+        let seen = log.clone();
+        let added = ioloop.add_handler(reader, Events::READ | Events::EDGE, move |_, _, _| seen.add(()));
+        if poller != Kind::Epoll {
+            let error = added.expect_err("there is no edge here");
+            assert_eq!(error.errno, Errno::EINVAL);
+            assert!(error.to_string().contains("only epoll reports edges"), "{error}");
+            continue;
+        }
+        added.unwrap();
+        turns(&ioloop, 5);
+        assert_eq!(log.take().len(), 1, "nothing was read and nothing came: there is no edge");
+    }
+}
+
+#[test]
+fn two_loops_watch_one_descriptor() {
+    on_each(|one| {
+        let config = Config { poller: one.kind(), make_current: Current::No, ..Config::default() };
+        let other = IoLoop::with(config).unwrap();
+        let (reader, mut writer) = a_pipe();
+        let reader = Rc::new(reader);
+        let log = Log::default();
+        let watch = |ioloop: &IoLoop, name: &'static str| {
+            let seen = log.clone();
+            ioloop.add_handler(Rc::clone(&reader), Events::READ, move |_, _, _| seen.add(name)).unwrap()
+        };
+        let token = watch(one, "one");
+        watch(&other, "other");
+        writer.write_all(b"x").unwrap();
+        turns(one, 1);
+        turns(&other, 1);
+        assert_eq!(log.take(), ["one", "other"], "each loop has a list of its own, and nobody has read");
+        one.remove_handler(token);
+        turns(one, 1);
+        turns(&other, 1);
+        assert_eq!(log.take(), ["other"], "what one loop forgets is still watched by the other");
+    });
+}
+
+/// An epoll instance is a descriptor: it can be read when something in it is ready.
+struct Inner(Epoll);
+
+impl AsFd for Inner {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.0.as_fd()
+    }
+}
+
+#[test]
+fn an_epoll_can_be_watched() {
+    on_each(|ioloop| {
+        let inner = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
+        let (reader, mut writer) = a_pipe();
+        inner.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN, 7)).unwrap();
+        let log = Log::default();
+        let seen = log.clone();
+        let handler = move |_: &IoLoop, inner: &mut Inner, _| {
+            let mut events = [EpollEvent::empty(); 2];
+            let count = inner.0.wait(&mut events, EpollTimeout::ZERO)?;
+            seen.add((count, events[0].data()));
+            (&reader).read_exact(&mut [0])
+        };
+        ioloop.add_handler(Inner(inner), Events::READ, handler).unwrap();
+        turns(ioloop, 2);
+        assert_eq!(log.take(), [], "nothing is ready in the inner epoll");
+        writer.write_all(b"x").unwrap();
+        turns(ioloop, 3);
+        assert_eq!(log.take(), [(1, 7)], "a byte came, and was read: one event of the inner epoll");
+    });
+}
+
+#[test]
+fn what_is_out_of_band_is_urgent() {
+    on_each(|ioloop| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        let log = Log::default();
+        let seen = log.clone();
+        let handler = move |ioloop: &IoLoop, _: &mut TcpStream, event: Event| {
+            seen.add(event.events);
+            ioloop.stop();
+        };
+        ioloop.add_handler(ours, Events::URGENT, handler).unwrap();
+        send(theirs.as_raw_fd(), b"!", MsgFlags::MSG_OOB).unwrap();
+        ioloop.start().unwrap();
+        assert_eq!(log.take(), [Events::URGENT]);
+    });
+}
+
+/// Needs as many descriptors: a process of its own, with the limit as high as it may be.
+#[test]
+fn thousands_are_removed_by_one_of_their_batch() {
+    for poller in Kind::ALL {
+        let answer = helper_said(&["registration", "many", &poller.to_string()]);
+        assert_eq!(answer.line("ran"), "1", "{poller}: all were ready, and the first has removed the others");
+        assert_eq!(answer.line("left"), "0 descriptors", "{poller}: a source that was removed is closed");
+    }
+}
+
+#[test]
+fn a_source_is_given_changed_and_taken_back_from_another_thread() {
+    on_each(|ioloop| {
+        let (reader, mut writer) = a_pipe();
+        let handle = ioloop.handle();
+        let thread = thread::spawn(move || {
+            let (to_us, tokens) = channel();
+            let (to_handler, bytes) = channel();
+            handle.add_callback(move |ioloop| {
+                let handler = move |_: &IoLoop, reader: &mut PipeReader, _| {
+                    let mut byte = [0];
+                    reader.read_exact(&mut byte)?;
+                    to_handler.send(byte[0]).map_err(|_| io::Error::from(ErrorKind::BrokenPipe))
+                };
+                to_us.send(ioloop.add_handler(reader, Events::empty(), handler)).unwrap();
+            })?;
+            let token = tokens.recv().expect("the loop is woken")?;
+            writer.write_all(b"x").expect("the loop has the reader");
+            handle.add_callback(move |ioloop| ioloop.update_handler(token, Events::READ))?;
+            let came = bytes.recv();
+            handle.add_callback(move |ioloop| ioloop.remove_handler(token))?;
+            // Its sender goes with the handler.
+            let gone = bytes.recv().is_err();
+            handle.stop()?;
+            Ok::<_, ioloop::Error>((came, gone))
+        });
+        ioloop.start().unwrap();
+        let seen = thread.join().unwrap().unwrap();
+        assert_eq!(seen, (Ok(b'x'), true), "the byte came, and then the handler was gone");
+    });
+}
+
+#[test]
+fn an_edge_comes_again_once_it_was_drained() {
+    let _alone = alone();
+    let ioloop = IoLoop::with(Config { poller: Kind::Epoll, ..Config::default() }).unwrap();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let log = Log::default();
+    let seen = log.clone();
+    let handler = move |_: &IoLoop, ours: &mut UnixStream, _| {
+        let mut bytes = 0;
+        let end = loop {
+            match ours.read(&mut [0]) {
+                Ok(count) => bytes += count,
+                Err(error) => break error.kind(),
+            }
+        };
+        seen.add((bytes, end));
+    };
+    ioloop.add_handler(ours, Events::READ | Events::EDGE, handler).unwrap();
+    for _ in 0..3 {
+        theirs.write_all(b"abc").unwrap();
+        turns(&ioloop, 3);
+        assert_eq!(
+            log.take(),
+            [(3, ErrorKind::WouldBlock)],
+            "drained to its end, it reports what comes next"
+        );
+    }
+}
+
+#[test]
+fn closing_the_loop_closes_its_sources() {
+    on_each(|ioloop| {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let dropped = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&dropped);
+        ioloop.add_handler(ours, Events::READ, move |_, _, _| counted.set(1)).unwrap();
+        ioloop.close();
+        theirs.set_read_timeout(Some(LONG)).unwrap();
+        let read = theirs.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(read, Ok(0), "the source of a loop that was closed is still open");
+        assert_eq!(Rc::strong_count(&dropped), 1, "its handler is still there");
+        ioloop.close();
+    });
+}
+
+/// The number of each descriptor that is open.
+fn open_now() -> BTreeSet<i32> {
+    let entries = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+#[test]
+fn a_loop_does_not_survive_exec() {
+    on_each(|ioloop| {
+        let before = open_now();
+        let config = Config { poller: ioloop.kind(), make_current: Current::No, ..Config::default() };
+        let _other = IoLoop::with(config).unwrap();
+        for number in open_now().difference(&before) {
+            // SAFETY: it takes a number; whoever opened that one may have closed it again.
+            let flags = unsafe { libc::fcntl(*number, libc::F_GETFD) };
+            assert!(flags == -1 || flags & libc::FD_CLOEXEC != 0, "descriptor {number} survives exec");
+        }
+    });
+}
+
+#[test]
+fn an_error_of_the_poller_comes_out_of_start() {
+    assert_eq!(helper_said(&["registration", "broken"]).line("start"), "EINVAL, and then Ok");
+}
+
+/// Standard error as a pipe whose reader is gone: `eprintln!` panics then.
+#[test]
+fn a_failure_that_nobody_can_be_told_of_does_not_end_the_loop() {
+    for poller in Kind::ALL {
+        let answer = helper_said(&["registration", "unheard", &poller.to_string()]);
+        assert_eq!(answer.line("start"), "Ok(())", "{poller}");
+    }
+}

@@ -1,0 +1,90 @@
+//! `sources many POLLER`: thousands that are ready, and the first of which removes all others. `sources broken`: a
+//! loop whose epoll is no epoll. `sources unheard POLLER`: failures, and nobody who reads standard error.
+
+use std::cell::{Cell, RefCell};
+use std::fs::{File, read_dir, read_link};
+use std::mem::ManuallyDrop;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ioloop::poller::Kind;
+use ioloop::{Config, Events, IoLoop, Token};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{dup2, dup2_stderr, pipe};
+
+use super::super::turns;
+use super::Outcome;
+
+const MANY: usize = 2500;
+
+pub fn many(poller: Kind) -> Outcome {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
+    let open = || read_dir("/proc/self/fd").map(Iterator::count);
+    let before = open()?;
+    // select has room for numbers below 1024.
+    let limit = if poller == Kind::Select { hard.min(1024) } else { hard };
+    let many = MANY.min(usize::try_from(limit)? - before - 20);
+
+    let tokens: Rc<RefCell<Vec<Token>>> = Rc::default();
+    let ran = Rc::new(Cell::new(0));
+    for _ in 0..many {
+        let ready = EventFd::from_value_and_flags(1, EfdFlags::EFD_CLOEXEC)?;
+        let (all, ran) = (Rc::clone(&tokens), Rc::clone(&ran));
+        let handler = move |ioloop: &IoLoop, _: &mut EventFd, _| {
+            ran.set(ran.get() + 1);
+            all.take().into_iter().for_each(|token| ioloop.remove_handler(token));
+        };
+        let token = ioloop.add_handler(ready, Events::READ, handler)?;
+        tokens.borrow_mut().push(token);
+    }
+    turns(&ioloop, 10);
+    println!("ran {}", ran.get());
+    println!("left {} descriptors", open()? - before);
+    Ok(())
+}
+
+pub fn broken() -> Outcome {
+    let ioloop = IoLoop::with(Config { poller: Kind::Epoll, ..Config::default() })?;
+    let null = File::open("/dev/null")?;
+    let entries = read_dir("/proc/self/fd")?.flatten();
+    let number = |name: std::ffi::OsString| name.to_str()?.parse().ok();
+    let epolls = entries.filter(|entry| {
+        read_link(entry.path()).is_ok_and(|link| link.to_string_lossy().contains("[eventpoll]"))
+    });
+    // The newest.
+    let number: i32 = epolls.filter_map(|entry| number(entry.file_name())).max().ok_or("an epoll")?;
+    // SAFETY: the loop owns it, and here it is only given another file.
+    let mut epoll = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
+    let kept = epoll.try_clone()?;
+    dup2(&null, &mut epoll)?;
+    let started = ioloop.start().map_err(|error| error.errno);
+    dup2(&kept, &mut epoll)?;
+    ioloop.add_callback(IoLoop::stop);
+    let again = ioloop.start().map_err(|error| error.errno);
+    let word = |result: Result<(), nix::errno::Errno>| {
+        result.map_or_else(|errno| format!("{errno:?}"), |()| "Ok".into())
+    };
+    println!("start {}, and then {}", word(started), word(again));
+    Ok(())
+}
+
+pub fn unheard(poller: Kind) -> Outcome {
+    testing::ignore_sigpipe();
+    let (reader, writer) = pipe()?;
+    drop(reader);
+    dup2_stderr(&writer)?;
+    let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
+    let ready = EventFd::from_value_and_flags(1, EfdFlags::EFD_CLOEXEC)?;
+    ioloop.add_callback(|_| Err::<(), _>("a callback's"));
+    ioloop.call_later(Duration::ZERO, |_| Err::<(), _>("a timer's"));
+    ioloop.add_handler(ready, Events::READ | Events::ONESHOT, |ioloop, _, _| {
+        ioloop.add_callback(IoLoop::stop);
+        Err::<(), _>("a handler's")
+    })?;
+    println!("start {:?}", ioloop.start());
+    Ok(())
+}

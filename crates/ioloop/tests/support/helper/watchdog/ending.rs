@@ -1,0 +1,205 @@
+//! How a watch ends, and what is left of one that could not be made.
+
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_dumpable;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SaFlags, SigAction, SigSet, raise, sigaction};
+use nix::unistd::{Uid, setuid};
+
+use super::interrupting::descriptors;
+use super::*;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn previous(_: c_int) {
+    CALLS.fetch_add(1, SeqCst);
+}
+
+/// What the signal does before there is a watch.
+fn before() -> SigAction {
+    let mask: SigSet = [Signal::SIGTERM].into_iter().collect();
+    SigAction::new(SigHandler::Handler(previous), SaFlags::SA_NODEFER, mask)
+}
+
+/// Have it done by `previous`, and say what did it.
+fn take_over() -> nix::Result<SigAction> {
+    // SAFETY: the handler counts, and nothing else.
+    unsafe { sigaction(Signal::SIGALRM, &before()) }
+}
+
+fn address(action: &SigAction) -> usize {
+    match action.handler() {
+        SigHandler::Handler(handler) => handler as usize,
+        SigHandler::SigDfl => 0,
+        _ => 1,
+    }
+}
+
+/// `as before`, or what is not.
+fn compared() -> nix::Result<&'static str> {
+    let (now, before) = (take_over()?, before());
+    let masked = |signal: &Signal| now.mask().contains(*signal) == before.mask().contains(*signal);
+    let rest = Signal::iterator().all(|signal| masked(&signal)) && now.flags().contains(before.flags());
+    Ok(match (address(&now) == address(&before), rest, address(&now)) {
+        (true, true, _) => "as before",
+        (true, false, _) => "the handler that was there before, with another mask or other flags",
+        (false, _, 0) => "the default",
+        _ => "another handler",
+    })
+}
+
+/// Is it closed when the process becomes another program?
+fn is_marked(number: i32) -> bool {
+    // SAFETY: it is the watch's, which is not dropped yet.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    fcntl(fd, FcntlArg::F_GETFD)
+        .is_ok_and(|flags| FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC))
+}
+
+pub fn restored() -> Outcome {
+    take_over()?;
+    let before = descriptors()?;
+    let watch = Watchdog::new(SHORT, |_| ())?;
+    let unmarked =
+        descriptors()?.into_iter().filter(|number| !before.contains(number) && !is_marked(*number));
+    println!("unmarked {}", unmarked.count());
+    watch.arm();
+    step("the watch is dropped");
+    drop(watch);
+    spin(&for_a_while());
+    println!("late {}", CALLS.load(SeqCst));
+    println!("descriptors {}", descriptors()?.len() - before.len());
+    println!("signal {}", compared()?);
+    raise(Signal::SIGALRM)?;
+    println!("previous {}", CALLS.load(SeqCst));
+    Ok(())
+}
+
+/// An alarm goes off at about the time at which its watch is dropped, many times over.
+pub fn at_the_last_moment() -> Outcome {
+    take_over()?;
+    for round in 0..600 {
+        step("a watch is dropped at about the time of its alarm");
+        let watch = Watchdog::new(Duration::from_nanos(100 * (round % 200)), |_| ())?;
+        watch.arm();
+        drop(watch);
+    }
+    println!("late {}", CALLS.load(SeqCst));
+    Ok(())
+}
+
+/// A report that goes on when it is told to.
+fn held(reports: &Reports) -> (impl FnMut(&Blocked) + Send + 'static, Arc<AtomicUsize>, mpsc::Sender<()>) {
+    let (release, released) = mpsc::channel();
+    let (begun, reports) = (Arc::new(AtomicUsize::new(0)), reports.clone());
+    let begins = Arc::clone(&begun);
+    let report = move |blocked: &Blocked| {
+        if begins.fetch_add(1, AcqRel) == 0 {
+            let _ = released.recv();
+        }
+        reports.add(blocked);
+    };
+    (report, begun, release)
+}
+
+/// A report is being made when the watch is dropped.
+pub fn joined() -> Outcome {
+    let reports = Reports::default();
+    let (report, begun, release) = held(&reports);
+    let watch = Watchdog::new(SHORT, report)?;
+    watch.arm();
+    needs(watched(&|| begun.load(Acquire) > 0))?;
+    // Later than whoever does not wait for it.
+    let releases = thread::spawn(move || {
+        thread::sleep(WHILE);
+        release.send(())
+    });
+    step("the watch is dropped while a report is made");
+    drop(watch);
+    println!("over {}", word(reports.len() > 0));
+    let _ = releases.join();
+    Ok(())
+}
+
+/// Somebody was caught, and not reported yet, when the watch is dropped.
+pub fn last() -> Outcome {
+    let reports = Reports::default();
+    let (report, begun, release) = held(&reports);
+    let before = descriptors()?;
+    let watch = Watchdog::new(SHORT, report)?;
+    let own: Vec<_> = descriptors()?.into_iter().filter(|number| !before.contains(number)).collect();
+    watch.arm();
+    needs(watched(&|| begun.load(Acquire) > 0))?;
+    watch.arm();
+    let over = for_a_while();
+    // When the handler has told of it, there is something to be read.
+    let told = |number: &i32| {
+        // SAFETY: it is the watch's, which is not dropped yet.
+        let fd = unsafe { BorrowedFd::borrow_raw(*number) };
+        let readable = PollFlags::POLLIN;
+        let mut asked = [PollFd::new(fd, readable)];
+        poll(&mut asked, PollTimeout::ZERO).is_ok()
+            && asked[0].revents().is_some_and(|seen| seen.contains(readable))
+    };
+    meanwhile(&|| over() && own.iter().any(told));
+    let releases = thread::spawn(move || {
+        thread::sleep(WHILE);
+        release.send(())
+    });
+    step("the watch is dropped, and somebody who was caught is not reported yet");
+    drop(watch);
+    println!("second {}", reports.named(1, &["watched", "meanwhile"]));
+    let _ = releases.join();
+    Ok(())
+}
+
+/// A report panics, and then somebody blocks.
+pub fn panicked() -> Outcome {
+    let begun = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&begun);
+    let watch = Watchdog::new(SHORT, move |_| {
+        begins.store(true, Release);
+        panic!("this is what the report does here")
+    })?;
+    watch.arm();
+    needs(watched(&|| begun.load(Acquire)))?;
+    watch.arm();
+    meanwhile(&for_a_while());
+    step("the watch is dropped, and its report has panicked");
+    drop(watch);
+    let reports = Reports::default();
+    let watch = Watchdog::new(SHORT, reports.hook())?;
+    watch.arm();
+    watched(&|| reports.len() > 0);
+    println!("next {}", reports.named(0, &["watched", "meanwhile"]));
+    Ok(())
+}
+
+/// There is no timer for it, or no thread.
+pub fn refused(what: &str) -> Outcome {
+    take_over()?;
+    let resource = if what == "no-timer" { Resource::RLIMIT_SIGPENDING } else { Resource::RLIMIT_NPROC };
+    if resource == Resource::RLIMIT_NPROC && Uid::effective().is_root() {
+        // The limit is not for root.
+        setuid(Uid::from_raw(65534))?;
+        // And /proc is for whoever could have dumped it.
+        set_dumpable(true)?;
+    }
+    let (soft, hard) = getrlimit(resource)?;
+    setrlimit(resource, 0, hard)?;
+    let files = descriptors()?.len();
+    match catch_unwind(|| Watchdog::new(SHORT, |_| ())) {
+        Ok(Ok(_)) => println!("first Ok"),
+        Ok(Err(error)) => println!("first {:?}", error.errno),
+        Err(_) => println!("first panic"),
+    }
+    println!("descriptors {}", descriptors()?.len() - files);
+    println!("signal {}", compared()?);
+    setrlimit(resource, soft, hard)?;
+    println!("then {}", Watchdog::new(SHORT, |_| ()).map_or_else(|error| error.to_string(), |_| "Ok".into()));
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! One handler, one place for a stack, and whoever wants them at the same time.
+
+use std::hint::black_box;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+
+use super::*;
+
+/// A report takes long, and meanwhile somebody blocks again: is that held up, and is it reported?
+pub fn slow() -> Outcome {
+    let (reports, gone_on, held_up) =
+        (Reports::default(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (begun, seen) = (Arc::new(AtomicUsize::new(0)), reports.clone());
+    let (begins, goes_on, waits) = (Arc::clone(&begun), Arc::clone(&gone_on), Arc::clone(&held_up));
+    let report = move |blocked: &Blocked| {
+        if begins.fetch_add(1, AcqRel) == 0 && !spin(&|| goes_on.load(Acquire)) {
+            waits.store(true, Release);
+        }
+        seen.add(blocked);
+    };
+    let watch = Watchdog::new(SHORT, report)?;
+    watch.arm();
+    needs(watched(&|| begun.load(Acquire) > 0))?;
+    step("code blocks while a report is made, and is held up by it");
+    watch.arm();
+    let over = for_a_while();
+    meanwhile(&|| {
+        if over() {
+            gone_on.store(true, Release);
+        }
+        reports.len() > 1
+    });
+    println!("held-up {}", word(held_up.load(Acquire)));
+    println!("second {}", reports.named(1, &["watched", "meanwhile"]));
+    Ok(())
+}
+
+/// A second one in a process, while there is a first, and when it is gone.
+pub fn twice() -> Outcome {
+    let (first, second, third) = (Reports::default(), Reports::default(), Reports::default());
+    let watch = Watchdog::new(SHORT, first.hook())?;
+    match catch_unwind(AssertUnwindSafe(|| Watchdog::new(SHORT, second.hook()))) {
+        Ok(Ok(_)) => println!("second Ok"),
+        Ok(Err(error)) => println!("second {:?}", error.errno),
+        Err(_) => println!("second panic"),
+    }
+    watch.arm();
+    let heard = watched(&|| first.len() > 0);
+    println!("first {}", word(heard));
+    println!("second-hears {}", second.len());
+    if !heard {
+        return Ok(());
+    }
+    drop(watch);
+    match Watchdog::new(SHORT, third.hook()) {
+        Err(error) => println!("third {:?}", error.errno),
+        Ok(watch) => {
+            watch.arm();
+            let heard = watched(&|| third.len() > 0);
+            println!("third {}", if heard { "hears" } else { "does not hear" });
+        }
+    }
+    Ok(())
+}
+
+macro_rules! side {
+    ($name:ident) => {
+        #[inline(never)]
+        fn $name(watch: &Watchdog, deeper: usize) {
+            black_box(stringify!($name));
+            match deeper {
+                0 => watch.arm(),
+                _ => $name(watch, deeper - 1),
+            }
+            black_box(watch).disarm();
+        }
+    };
+}
+side!(left_side);
+side!(right_side);
+
+/// It goes off at once, again and again, while stacks are read; each that is reported is to be one that there was.
+pub fn storm() -> Outcome {
+    let reports = Reports::default();
+    let watch = Watchdog::new(Duration::ZERO, reports.hook())?;
+    let start = Instant::now();
+    while reports.len() < 200
+        && (reports.len() < 20 || start.elapsed() < 10 * WHILE)
+        && start.elapsed() < NEVER
+    {
+        for side in [left_side, right_side] {
+            step("an alarm goes off at once, again and again");
+            side(&watch, 50);
+            // Who wakes up often interrupts whoever reads, also on one processor.
+            thread::sleep(Duration::from_micros(100));
+        }
+    }
+    println!("reports {}", if reports.len() < 20 { "few" } else { "enough" });
+    for number in 0..reports.len() {
+        let sides = reports.named(number, &["left_side", "right_side"]);
+        if !["", "left_side", "right_side"].contains(&sides.as_str()) {
+            println!("mixed {sides}");
+        }
+    }
+    Ok(())
+}
