@@ -1,4 +1,4 @@
-//! The atomics of [`coalesced`](crate::coalesced), from std.
+//! The atomics of the module `coalesced`, from std.
 //!
 //! The tests compile that module a second time, with a `sync` module of loom's atomics. Loom runs a model in every
 //! order of its threads' steps, and lets a load return any value that its ordering permits.

@@ -134,7 +134,7 @@ fn the_handler_allocates_nothing() {
 }
 
 #[test]
-fn a_signal_at_any_instruction_of_take_is_not_lost() {
+fn a_signal_during_take_is_not_lost() {
     let Some(answer) = traced("signal-at-every-step", &["signal", "stepped"]) else { return };
     assert!(
         !answer.0.contains("waits futex"),

@@ -16,7 +16,8 @@ use testing::judged;
 use waker::signal::SignalWaker;
 use waker::{eventfd, pipe};
 
-use super::super::{allocations, stepper};
+use super::super::allocations;
+use super::super::stepper;
 use super::outcome::{Outcome, state};
 
 const KINDS: [Signal; 3] = [SIGUSR1, SIGUSR2, SIGTERM];
