@@ -341,7 +341,7 @@ fn an_exited_thread_does_not_count() {
     }
     assert_eq!(answer.lines("joined").count(), 100);
     let status = fork(&["main-ended"]).line("status").to_owned();
-    assert_eq!(status, "exited with 3", "the main thread has exited, so only the other one counts");
+    assert_eq!(status, "exited with 3", "the main thread has exited, so only one counts");
 }
 
 /// The place where the guard of this name was made: `crates/…/guards.rs:31`.
