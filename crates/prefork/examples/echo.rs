@@ -152,8 +152,8 @@ impl Server {
         while !self.acceptors.is_empty() || !self.clients.is_empty() {
             let ready = self.sleep()?;
             let stopping = self.signals.next()?.is_some();
-            // When stopping, still accept the clients that are queued by now. Later ones stay in the queue, and are reset
-            // when the parent exits.
+            // When stopping, still accept the clients that are queued by now. Later ones stay in the queue, and are
+            // reset when the parent exits.
             self.accept()?;
             if stopping {
                 self.acceptors.clear();

@@ -131,8 +131,8 @@ impl Server {
         Client::greeted(self.port).expect("the server has enough descriptors")
     }
 
-    /// Everything that the server still prints, until its last process has exited: all of them hold the write end of this
-    /// pipe.
+    /// Everything that the server still prints, until its last process has exited: all of them hold the write end of
+    /// this pipe.
     #[track_caller]
     fn rest(&mut self) -> Vec<String> {
         let mut rest = self.lines.buffer().to_vec();
@@ -211,7 +211,8 @@ impl Client {
                 Ok(taken) if taken > 0 => greeting.extend_from_slice(&bytes[..taken]),
                 other => {
                     panic!(
-                        "after {greeting:?}, reading from the server gave {other:?}: expected a greeting or an end of file"
+                        "after {greeting:?}, reading from the server gave {other:?}: expected a greeting or an end of \
+                         file"
                     )
                 }
             }
@@ -333,8 +334,8 @@ fn a_killed_child_is_replaced_and_only_its_clients_notice() {
             assert_eq!(
                 is_served,
                 client.process != victim,
-                "process {victim} was killed, so its own clients must lose their connections and no others. A client of \
-                 process {} is still served: {is_served}",
+                "process {victim} was killed, so its own clients must lose their connections and no others. A client \
+                 of process {} is still served: {is_served}",
                 client.process
             );
             if !is_served {
@@ -482,8 +483,8 @@ fn without_descriptors_clients_are_shed_and_nothing_spins() {
     let shed: usize = crowds.iter().map(|crowd| crowd.shed).sum();
     assert!(
         served > 200 && served < 256 && served + shed == 300,
-        "a process with 256 descriptors should serve 200 to 256 of 300 clients and shed the rest. It served {served} and \
-         shed {shed}"
+        "a process with 256 descriptors should serve 200 to 256 of 300 clients and shed the rest. It served {served} \
+         and shed {shed}"
     );
     let (before, start) = (cpu_time(server.tasks[&0]), Instant::now());
     while start.elapsed() < Duration::from_secs(1) {
@@ -496,8 +497,8 @@ fn without_descriptors_clients_are_shed_and_nothing_spins() {
     let share = (cpu_time(server.tasks[&0]) - before) / start.elapsed().as_secs_f64();
     assert!(
         share < 0.05,
-        "no descriptor is left, and ten clients a second are shed. That must not take {:.0} % of a core: does the server \
-         spin on its listener?",
+        "no descriptor is left, and ten clients a second are shed. That must not take {:.0} % of a core: does the \
+         server spin on its listener?",
         share * 100.0
     );
     drop(crowds);

@@ -98,8 +98,8 @@ fn a_continue_is_not_final() {
     assert_eq!(
         seen,
         Status::Continued,
-        "the wait status 0xffff is a continue: a stopped child was resumed. All seven bits of the signal are set here too, \
-         so check for it first"
+        "the wait status 0xffff is a continue: a stopped child was resumed. All seven bits of the signal are set here \
+         too, so check for it first"
     );
     for (status, last) in [
         (Status::Exited(0), true),
@@ -147,16 +147,16 @@ fn a_real_time_signal_is_reported() {
     assert_eq!(
         (answer.line("nix"), answer.line("then")),
         ("EINVAL", "ECHILD"),
-        "nix's waitpid used to return EINVAL for a real-time signal after it had reaped the child. If this has changed, \
-         update the book"
+        "nix's waitpid used to return EINVAL for a real-time signal after it had reaped the child. If this has \
+         changed, update the book"
     );
     let wanted = format!("Killed {{ signal: {number}, core: false }}");
     for which in ["ours", "tried"] {
         let said = answer.line(which);
         assert_eq!(
             said, wanted,
-            "signal {number} killed a child, and the answer is `{said}`. nix has no name for a real-time signal: its waitpid \
-             returns an error after it has reaped the child, and the status is lost"
+            "signal {number} killed a child, and the answer is `{said}`. nix has no name for a real-time signal: its \
+             waitpid returns an error after it has reaped the child, and the status is lost"
         );
     }
 }
@@ -220,8 +220,8 @@ fn other_children_are_not_reaped() {
     assert_eq!(
         seen,
         ("Exited(6)", "Exited(7)", "exited with 5"),
-        "three children exited: one for wait, one for try_wait, and one that other code waits for. That one must still be \
-         there. Waiting for any child reaps those of other code"
+        "three children exited: one for wait, one for try_wait, and one that other code waits for. That one must still \
+         be there. Waiting for any child reaps those of other code"
     );
 }
 
@@ -276,7 +276,8 @@ fn wait_with_sigchld_ignored_is_echild() {
     assert_eq!(
         (answer.line("waited"), answer.line("child")),
         ("Err ECHILD", "gone"),
-        "SIGCHLD is ignored, so the kernel discards the child's status, and waitpid returns ECHILD once the child is gone"
+        "SIGCHLD is ignored, so the kernel discards the child's status, and waitpid returns ECHILD once the child is \
+         gone"
     );
 }
 
