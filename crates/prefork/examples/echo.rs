@@ -1,12 +1,12 @@
-//! A prefork server, out of this crate's parts: every child says who it is, and sends back what it is sent.
+//! A prefork echo server: every child greets a client with its task and process id, and echoes what the client sends.
 //!
 //! ```sh
 //! cargo run -p prefork --example echo -- 4 7007    # children, port
 //! ```
 //!
-//! Then `nc localhost 7007` in some other terminals. Who is serving you? `kill -9` it, and see who notices and what
-//! comes after it. Try the same with SIGTERM, which a child takes for a good reason to end. Then Ctrl-C; or `kill -9`
-//! for the parent.
+//! Then run `nc localhost 7007` in other terminals. The greeting says which process serves you. `kill -9` that process:
+//! only its own clients lose their connections, and the supervisor restarts its task. Send SIGTERM to another child: it
+//! finishes its clients, exits with 0 and is not restarted. Finally press Ctrl-C, or `kill -9` the parent.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -25,16 +25,16 @@ use prefork::{Ended, Event, Policy, Result, Signals, sockets};
 const USAGE: &str = "usage: echo CHILDREN PORT";
 
 const HELP: &str = "
-Listens on localhost, and sends back what it is sent. Every child accepts from the same sockets; one that fails or
-is killed is replaced. SIGTERM and SIGINT (Ctrl-C) let the clients that are there finish.
+Listens on localhost and echoes what clients send. All children accept from the same sockets. A child that fails or is
+killed is restarted. SIGTERM and SIGINT (Ctrl-C) stop the server once its clients have finished.
 
-  CHILDREN  how many processes serve; 0 for one a core
-  PORT      where to listen; 0 for any that is free";
+  CHILDREN  the number of processes; 0 for one for each core
+  PORT      the port to listen on; 0 for any free port";
 
-/// In bytes: as much as a client may have in the server at one time.
+/// How many bytes of one client the server buffers at most.
 const ROOM: usize = 64 * 1024;
 
-/// What a listener is left alone for, when there is no descriptor at all. In milliseconds.
+/// How long the listeners are not polled when no descriptor is left, in milliseconds.
 const STUCK: u16 = 100;
 
 fn main() -> ExitCode {
@@ -61,28 +61,28 @@ fn main() -> ExitCode {
 
 fn parse(args: &[String]) -> std::result::Result<(Policy, u16), String> {
     let [children, port] = args else {
-        return Err(format!("two numbers are needed, and these are {}", args.len()));
+        return Err(format!("expected two arguments, got {}", args.len()));
     };
-    // Each is a process, with a descriptor in its parent.
-    let children: u8 = children.parse().map_err(|_| format!("CHILDREN is 0 to 255, and not {children}"))?;
-    let port = port.parse().map_err(|_| format!("PORT is 0 to 65535, and not {port}"))?;
+    // Each child is a process, and needs a descriptor in its parent.
+    let children: u8 = children.parse().map_err(|_| format!("CHILDREN must be 0 to 255, not {children}"))?;
+    let port = port.parse().map_err(|_| format!("PORT must be 0 to 65535, not {port}"))?;
     Ok((Policy { children: children.into(), ..Policy::default() }, port))
 }
 
-/// Bind, fork, and come back when it is over. `tell` hears what happens, a line each.
+/// Bind the sockets and supervise the children, until the server is stopped. `print` gets a line for each event.
 pub fn serve(
     policy: &Policy,
     port: u16,
-    mut tell: impl FnMut(String),
+    mut print: impl FnMut(String),
 ) -> std::result::Result<Ended, Box<dyn std::error::Error>> {
     let listeners = sockets::bind_host("localhost", port, &sockets::Options::default())?;
     for listener in &listeners {
-        tell(format!("listening on {}", listener.local_addr()?));
+        print(format!("listening on {}", listener.local_addr()?));
     }
-    Ok(supervise(policy, |task| child(task, &listeners), |event| tell(words(event)))?)
+    Ok(supervise(policy, |task| child(task, &listeners), |event| print(words(event)))?)
 }
 
-/// `task 2: process 81234 restarted`: what happened, to which task, in which process.
+/// An event as a line: `task 2: process 81234 restarted`.
 fn words(event: Event) -> String {
     match event {
         Event::Started { task, pid } => format!("task {task}: process {pid} started"),
@@ -94,12 +94,14 @@ fn words(event: Event) -> String {
             format!("task {task}: process {pid} restarted after {} ms", pause.as_millis())
         }
         Event::Stopping { signal } => format!("stopping: {signal}"),
-        Event::Killed { task, pid } => format!("task {task}: process {pid} took too long, and is killed"),
-        Event::GaveUp { restarts } => format!("giving up after {restarts} restarts"),
+        Event::Killed { task, pid } => {
+            format!("task {task}: process {pid} did not exit in time, and is killed")
+        }
+        Event::GaveUp { restarts } => format!("giving up: a child failed after {restarts} restarts"),
     }
 }
 
-/// What a child does. It ends with 0 once it was told to and its last client has gone.
+/// Run a child: serve until SIGTERM or SIGINT arrives and the last client has disconnected. Returns the exit code.
 fn child(task: usize, listeners: &[TcpListener]) -> i32 {
     match Server::new(task, listeners).and_then(|mut server| server.run()) {
         Ok(served) => {
@@ -113,7 +115,7 @@ fn child(task: usize, listeners: &[TcpListener]) -> i32 {
     }
 }
 
-/// Children write lines of their own, in between their parent's.
+/// Print a line of a child. All processes share the standard output.
 fn say(task: usize, what: &str) {
     println!("task {task}: process {} {what}", process::id());
 }
@@ -121,20 +123,20 @@ fn say(task: usize, what: &str) {
 struct Server {
     task: usize,
     signals: Signals,
-    /// Empty once it was told to end.
+    /// Empty once the child is stopping.
     acceptors: Vec<Acceptor>,
     clients: BTreeMap<RawFd, Client>,
-    /// How many there have been.
+    /// The number of clients so far.
     served: usize,
-    /// No descriptor was left, not even in reserve: the listeners are not looked at for one turn.
+    /// No descriptor was left, not even a spare one, so the listeners are not polled once.
     stuck: bool,
 }
 
 struct Client {
     socket: OwnedFd,
     out: Outbox,
-    /// It has sent all it will.
-    ended: bool,
+    /// The client has shut down its sending side.
+    finished: bool,
 }
 
 impl Server {
@@ -145,15 +147,15 @@ impl Server {
         Ok(Self { task, signals, acceptors, clients: BTreeMap::new(), served: 0, stuck: false })
     }
 
-    /// How many clients did it serve?
+    /// Serve until the child is stopped. Returns the number of clients.
     fn run(&mut self) -> Result<usize> {
         while !self.acceptors.is_empty() || !self.clients.is_empty() {
             let ready = self.sleep()?;
-            let told = self.signals.next()?.is_some();
-            // Also when told to end: who is queued by now has its turn. Who comes later stays in the queue, and is
-            // reset when the parent ends and the queue with it.
+            let stopping = self.signals.next()?.is_some();
+            // When stopping, still accept the clients that are queued by now. Later ones stay in the queue, and are
+            // reset when the parent exits.
             self.accept()?;
-            if told {
+            if stopping {
                 self.acceptors.clear();
             }
             for number in ready {
@@ -163,7 +165,7 @@ impl Server {
         Ok(self.served)
     }
 
-    /// Until something happens. Which clients are ready?
+    /// Sleep until a descriptor is ready. Returns the clients that are.
     fn sleep(&self) -> Result<Vec<RawFd>> {
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         let listeners = self.acceptors.iter().filter(|_| !self.stuck);
@@ -183,22 +185,22 @@ impl Server {
         let greeting = format!("task {}, process {}\n", self.task, process::id());
         self.stuck = false;
         for acceptor in &mut self.acceptors {
-            let turn = acceptor.accept(Instant::now(), |socket| {
-                let mut client = Client { socket, out: Outbox::new(ROOM), ended: false };
+            let batch = acceptor.accept(Instant::now(), |socket| {
+                let mut client = Client { socket, out: Outbox::new(ROOM), finished: false };
                 if client.out.push(greeting.as_bytes()).is_ok() && client.flush() {
                     self.clients.insert(client.socket.as_raw_fd(), client);
                 }
             })?;
-            self.served += turn.accepted;
-            if let Some(shed) = turn.shed {
-                say(self.task, &format!("sent {shed} clients away: it has no descriptor left"));
+            self.served += batch.accepted;
+            if let Some(shed) = batch.shed {
+                say(self.task, &format!("shed {shed} clients: it has no descriptor left"));
             }
-            self.stuck |= matches!(turn.reason, StopReason::Stuck(_));
+            self.stuck |= matches!(batch.reason, StopReason::Stuck(_));
         }
         Ok(())
     }
 
-    /// Send a client what it sent. One that went away is forgotten.
+    /// Echo what a client has sent. A client that has disconnected is removed.
     fn talk(&mut self, number: RawFd) {
         if self.clients.get_mut(&number).is_some_and(|client| !client.echo()) {
             self.clients.remove(&number);
@@ -207,28 +209,28 @@ impl Server {
 }
 
 impl Client {
-    /// Only as much is read as there is room for: a client that does not read is not read from.
+    /// The events to poll for. A client whose echo is not drained is not read from, so its buffer stays bounded.
     fn interest(&self) -> PollFlags {
         let mut interest = PollFlags::empty();
-        interest.set(PollFlags::POLLIN, !self.ended && self.out.room() > 0);
+        interest.set(PollFlags::POLLIN, !self.finished && self.out.room() > 0);
         interest.set(PollFlags::POLLOUT, self.out.wants_write());
         interest
     }
 
-    /// Is there more to come?
+    /// Read, and write back. Returns whether the client stays connected.
     fn echo(&mut self) -> bool {
         let mut bytes = Vec::new();
         let room = self.out.room();
-        if !self.ended && room > 0 {
+        if !self.finished && room > 0 {
             match drain(&self.socket, &mut bytes, room) {
-                Ok(Stop::EndOfFile) => self.ended = true,
+                Ok(Stop::EndOfFile) => self.finished = true,
                 Ok(_) => {}
                 Err(_) => return false,
             }
         }
         (bytes.is_empty() || self.out.push(bytes).is_ok())
             && self.flush()
-            && !(self.ended && self.out.is_empty())
+            && !(self.finished && self.out.is_empty())
     }
 
     fn flush(&mut self) -> bool {

@@ -90,8 +90,8 @@ fn an_accepted_socket_is_close_on_exec_and_nonblocking() {
         let seen = info(&socket);
         assert!(
             seen.close_on_exec,
-            "the accepted socket is not close-on-exec: every program started from now on holds this connection open. Set \
-             SOCK_CLOEXEC in accept4"
+            "the accepted socket is not close-on-exec: every program started from now on holds this connection open. \
+             Set SOCK_CLOEXEC in accept4"
         );
         assert!(
             seen.nonblocking,
@@ -186,8 +186,8 @@ fn a_failed_connection_does_not_end_the_batch() {
         assert_eq!(
             batches(&answer),
             [words(2, "Empty")],
-            "the first accept4 returned {errno}, which concerns a connection that is gone. Two clients were queued behind \
-             it: go on with the next"
+            "the first accept4 returned {errno}, which concerns a connection that is gone. Two clients were queued \
+             behind it: go on with the next"
         );
     }
 }
@@ -307,8 +307,8 @@ fn without_descriptors_clients_are_shed() {
     assert_eq!(
         batches(&answer),
         ["accepted=0 shed=Some(3) reason=Empty"],
-        "three clients were queued, and only the spare descriptor was left. Close it, accept one client in its place, close \
-         that, and open the spare again"
+        "three clients were queued, and only the spare descriptor was left. Close it, accept one client in its place, \
+         close that, and open the spare again"
     );
     assert!(
         !answer.0.lines().any(|line| line == "ready"),
@@ -333,8 +333,8 @@ fn were_shed(answer: &Answer, clients: usize) {
     assert_eq!(
         seen,
         vec!["end of file"; clients],
-        "a shed client must see a clean end of file. Closing a socket with unread bytes causes ECONNRESET, so shut it down \
-         and read first. A client that sees nothing has a connection that is still open"
+        "a shed client must see a clean end of file. Closing a socket with unread bytes causes ECONNRESET, so shut it \
+         down and read first. A client that sees nothing has a connection that is still open"
     );
     let left = answer.line("left");
     assert_eq!(left, "", "a shed connection leaked. These descriptors are still open: {left}");
@@ -357,7 +357,8 @@ fn shed_clients_count_toward_the_limit() {
     assert_eq!(
         batches(&answer),
         ["accepted=0 shed=Some(2) reason=Full"],
-        "five clients were queued, and the limit is two: shedding a client takes time too, so it counts toward the limit"
+        "five clients were queued, and the limit is two: shedding a client takes time too, so it counts toward the \
+         limit"
     );
 }
 
@@ -412,8 +413,8 @@ fn a_connection_that_fails_while_it_is_shed_does_not_end_the_batch() {
         assert_eq!(
             batches(&answer),
             [words(2, "Empty")],
-            "no descriptor was left, and the accept4 in place of the spare returned {errno}: the connection to be shed is \
-             gone. Two clients were queued behind it: go on with the next"
+            "no descriptor was left, and the accept4 in place of the spare returned {errno}: the connection to be shed \
+             is gone. Two clients were queued behind it: go on with the next"
         );
     }
 }
@@ -425,8 +426,8 @@ fn without_even_a_spare_the_acceptor_is_stuck() {
     assert_eq!(
         seen[..2],
         [words(0, "Stuck(EMFILE)"), words(0, "Stuck(EMFILE)")],
-        "not even the spare could be opened. The listener stays readable, so accept must return Stuck: then the loop can \
-         stop polling it"
+        "not even the spare could be opened. The listener stays readable, so accept must return Stuck: then the loop \
+         can stop polling it"
     );
     assert_eq!(seen[2], words(2, "Empty"), "descriptors were free again, and two clients were queued");
     assert_eq!(
@@ -437,7 +438,8 @@ fn without_even_a_spare_the_acceptor_is_stuck() {
     assert_eq!(
         batches(&answer),
         [words(0, "Stuck(ENFILE)")],
-        "every accept4 returned ENFILE, even with the spare closed: the system's table is full, so accept must return Stuck"
+        "every accept4 returned ENFILE, even with the spare closed: the system's table is full, so accept must return \
+         Stuck"
     );
 }
 

@@ -25,8 +25,8 @@ fn checked(answer: Answer) -> Answer {
     let escaped = answer.lines("escaped").next();
     assert!(
         escaped.is_none(),
-        "the child returned from `fork` ({}), so two processes run the caller's code now. Whatever the closure does, the \
-         child must end in `_exit`:\n{}",
+        "the child returned from `fork` ({}), so two processes run the caller's code now. Whatever the closure does, \
+         the child must end in `_exit`:\n{}",
         escaped.unwrap_or_default(),
         answer.0
     );
@@ -54,8 +54,8 @@ fn output_buffered_before_the_fork_is_written_once() {
         let times = times(&answer, word);
         assert_eq!(
             times, 1,
-            "a word in the buffer of {where_} before the fork was written {times} times. fork copies the buffer with its \
-             contents, so flush it before"
+            "a word in the buffer of {where_} before the fork was written {times} times. fork copies the buffer with \
+             its contents, so flush it before"
         );
     }
 }
@@ -86,8 +86,8 @@ fn each_child_gets_its_own_random_numbers() {
     assert_eq!(seen.len(), 3, "two children and the parent must print numbers:\n{}", answer.0);
     assert!(
         seen[1].1 != seeded && seen[2].1 != seeded,
-        "C's rand gives a child {seeded}, the same numbers as its parent: fork copies the generator's state. Seed it in \
-         the child"
+        "C's rand gives a child {seeded}, the same numbers as its parent: fork copies the generator's state. Seed it \
+         in the child"
     );
     assert_ne!(
         seen[1].1, seen[2].1,
@@ -137,8 +137,8 @@ fn output_buffered_before_a_panic_is_written() {
         let times = times(&answer, word);
         assert_eq!(
             times, 1,
-            "the child put a word into the buffer of {where_} and panicked, and the word was written {times} times. After \
-             a panic too, flush the buffers before `_exit`"
+            "the child put a word into the buffer of {where_} and panicked, and the word was written {times} times. \
+             After a panic too, flush the buffers before `_exit`"
         );
     }
 }
@@ -160,8 +160,8 @@ fn the_child_runs_no_exit_handlers() {
     assert_eq!(
         ran,
         ["parent"],
-        "the parent's atexit handler ran in {ran:?}, and must run only in the parent. `exit` runs exit handlers, `_exit` \
-         does not"
+        "the parent's atexit handler ran in {ran:?}, and must run only in the parent. `exit` runs exit handlers, \
+         `_exit` does not"
     );
     assert_eq!(answer.line("status"), "exited with 3");
 }
@@ -195,8 +195,8 @@ fn the_child_has_none_of_its_parents_handlers() {
     let parents: Vec<i32> = handled.into_iter().filter(|signal| !FAULTS.contains(signal)).collect();
     assert!(
         parents.is_empty(),
-        "the child still has its parent's handlers for signals {parents:?}. fork copies handlers, so restore the default \
-         action of every signal up to {}",
+        "the child still has its parent's handlers for signals {parents:?}. fork copies handlers, so restore the \
+         default action of every signal up to {}",
         SIGRTMAX()
     );
 }
@@ -208,8 +208,8 @@ fn handlers_for_faults_are_kept() {
     let gone: Vec<i32> = FAULTS.into_iter().filter(|signal| !handled.contains(signal)).collect();
     assert!(
         gone.is_empty(),
-        "the parent handles signals {gone:?}, and the child does not. Keep handlers for faults: with them, Rust reports a \
-         stack overflow"
+        "the parent handles signals {gone:?}, and the child does not. Keep handlers for faults: with them, Rust \
+         reports a stack overflow"
     );
 }
 
@@ -219,8 +219,8 @@ fn ignored_signals_stay_ignored() {
     let (before, child) = (mask(answer.line("before"), "SigIgn"), mask(answer.line("child"), "SigIgn"));
     assert_eq!(
         child, before,
-        "the parent ignores signals {before:?}, and the child {child:?}. A program that ignores SIGPIPE or SIGHUP wants its \
-         children to ignore it too"
+        "the parent ignores signals {before:?}, and the child {child:?}. A program that ignores SIGPIPE or SIGHUP \
+         wants its children to ignore it too"
     );
 }
 
@@ -230,8 +230,8 @@ fn the_childs_signal_mask_is_empty() {
     let blocked = mask(answer.line("child"), "SigBlk");
     assert!(
         blocked.is_empty(),
-        "signals {blocked:?} are blocked in the child, so SIGTERM may never end it. fork copies the signal mask: empty it in \
-         the child"
+        "signals {blocked:?} are blocked in the child, so SIGTERM may never end it. fork copies the signal mask: empty \
+         it in the child"
     );
 }
 
@@ -256,14 +256,14 @@ fn a_signal_during_the_fork_does_not_run_the_parents_handler() {
         let handled: Vec<&str> = answer.lines("handled").collect();
         assert!(
             !handled.contains(&"in the child"),
-            "signal {number} arrived before the child ran any of its own code, and the child ran its parent's handler. Block \
-             all signals until the child has removed the handlers"
+            "signal {number} arrived before the child ran any of its own code, and the child ran its parent's handler. \
+             Block all signals until the child has removed the handlers"
         );
         let status = answer.line("status");
         assert!(
             status.starts_with("killed by"),
-            "signal {number} was sent to the child too, where it has no handler, so it must kill the child. Its status is \
-             `{status}`"
+            "signal {number} was sent to the child too, where it has no handler, so it must kill the child. Its status \
+             is `{status}`"
         );
         assert_eq!(
             handled,
@@ -279,8 +279,8 @@ fn the_parents_handler_cannot_reap_the_child_before_it_is_held() {
     let held = answer.line("held");
     assert_eq!(
         held, "yes",
-        "the child exited at once, and the parent's SIGCHLD handler waits for any child: `{held}`. Keep the signals blocked \
-         until the child is held, or the handler may reap it first"
+        "the child exited at once, and the parent's SIGCHLD handler waits for any child: `{held}`. Keep the signals \
+         blocked until the child is held, or the handler may reap it first"
     );
     let waited = answer.line("waited");
     assert!(
@@ -296,8 +296,8 @@ fn fork_with_other_threads_is_ebusy() {
         let result = answer.line("result");
         assert!(
             result.starts_with("Err EBUSY "),
-            "this process has {count} threads, and fork returned `{result}`. It must be EBUSY: the child would have one of \
-             the threads, and every lock that another one holds would stay locked there forever"
+            "this process has {count} threads, and fork returned `{result}`. It must be EBUSY: the child would have \
+             one of the threads, and every lock that another one holds would stay locked there forever"
         );
         assert!(
             result.contains(&format!("{count} threads")),
@@ -341,7 +341,7 @@ fn an_exited_thread_does_not_count() {
     }
     assert_eq!(answer.lines("joined").count(), 100);
     let status = fork(&["main-ended"]).line("status").to_owned();
-    assert_eq!(status, "exited with 3", "the main thread has exited, so only the other one counts");
+    assert_eq!(status, "exited with 3", "the main thread has exited, so only one counts");
 }
 
 /// The place where the guard of this name was made: `crates/…/guards.rs:31`.
@@ -396,8 +396,8 @@ fn guards_can_be_dropped_in_any_order() {
         let result = answer.line(when);
         assert!(
             result.starts_with("Err EBUSY "),
-            "the guards {living:?} are alive, so fork must return EBUSY, and it returned `{result}`. Dropping a guard must \
-             remove only that one"
+            "the guards {living:?} are alive, so fork must return EBUSY, and it returned `{result}`. Dropping a guard \
+             must remove only that one"
         );
         assert!(
             living.iter().any(|what| result.contains(what)),
@@ -413,8 +413,8 @@ fn a_copied_guard_does_not_count_in_the_child() {
     let copy = answer.line("copy");
     assert_eq!(
         copy, "exited with 3",
-        "a child that was forked by other means has a copy of its parent's guard, and its own fork returned `{copy}`. A \
-         guard counts only in the process that made it"
+        "a child that was forked by other means has a copy of its parent's guard, and its own fork returned `{copy}`. \
+         A guard counts only in the process that made it"
     );
     refused(&answer, "own", "the child's");
     refused(&answer, "copy-dropped", "the child's");
@@ -495,8 +495,8 @@ fn fork_with_sigchld_ignored_is_echild() {
         let result = answer.line("result");
         assert!(
             result.starts_with("Err ECHILD ") && result.contains("SIGCHLD"),
-            "with SIGCHLD {how}, the kernel discards the child's status, so fork must return ECHILD and name SIGCHLD. It \
-             returned `{result}`"
+            "with SIGCHLD {how}, the kernel discards the child's status, so fork must return ECHILD and name SIGCHLD. \
+             It returned `{result}`"
         );
         assert_eq!(
             answer.line("children"),
@@ -591,7 +591,8 @@ fn a_process_that_reuses_the_pid_is_not_touched() {
         let result = answer.line(when);
         assert!(
             result.starts_with(&format!("Err {errno} ")),
-            "{when}: {meaning}, and another process has its process id. The result must be {errno}, and it is `{result}`"
+            "{when}: {meaning}, and another process has its process id. The result must be {errno}, and it is \
+             `{result}`"
         );
     }
     assert_eq!(

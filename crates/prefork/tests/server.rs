@@ -1,6 +1,6 @@
-//! A whole server out of this crate's parts, on the real kernel: examples/echo.rs, and clients that keep count.
+//! A whole server of this crate's parts: examples/echo.rs, with clients that count what they get.
 //!
-//! No exercise belongs to these tests. With the feature `mine` it is the reader's server that they try.
+//! These tests belong to no single exercise. With the feature `mine`, they run the reader's server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -20,25 +20,25 @@ use nix::unistd::{Pid, SysconfVar, alarm, sysconf};
 use prefork::Policy;
 use testing::Helper;
 
-#[allow(dead_code, reason = "here it has another main")]
+#[allow(dead_code, reason = "the tests do not call its main")]
 #[path = "../examples/echo.rs"]
 mod echo;
 
 testing::helper!(helper);
 
-/// In seconds. What takes so long hangs.
+/// How long any answer may take, in seconds.
 const PATIENCE: u64 = 10;
 
-/// How many clients a server has while it is tried.
+/// How many clients a server has in most tests.
 const CLIENTS: usize = 64;
 
-/// One server at a time: its clients need descriptors in this process, of which there may be as few as 256.
+/// Lets the tests run one at a time. Their clients need descriptors in this process, which may have as few as 256.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-// What the helper does.
+// The helper process
 
 fn helper(args: &[&str]) -> i32 {
     testing::ignore_sigpipe();
@@ -48,7 +48,7 @@ fn helper(args: &[&str]) -> i32 {
         ["serve", children] => serve(number(children)),
         ["serve", children, limit] => {
             let limit = number(limit) as u64;
-            setrlimit(Resource::RLIMIT_NOFILE, limit, limit).expect("less than there was");
+            setrlimit(Resource::RLIMIT_NOFILE, limit, limit).expect("a process may lower its limits");
             serve(number(children))
         }
         ["clients", count, port] => clients(number(count), number(port) as u16),
@@ -56,7 +56,7 @@ fn helper(args: &[&str]) -> i32 {
     }
 }
 
-/// Children that are killed young are replaced at once, and as many as there are.
+/// Serve with a policy that replaces killed children at once and without a limit.
 fn serve(children: usize) -> i32 {
     let policy =
         Policy { children, max_restarts: usize::MAX, min_uptime: Duration::ZERO, ..Policy::default() };
@@ -69,23 +69,22 @@ fn serve(children: usize) -> i32 {
     }
 }
 
-/// So many clients, which do nothing until the standard input ends. Prints how many were `served`, and how many
-/// were `sent-away`.
+/// Connect this many clients, and keep them until the standard input ends. Prints how many were `served` and `shed`.
 fn clients(count: usize, port: u16) -> i32 {
     let clients: Vec<Option<Client>> = (0..count).map(|_| Client::greeted(port)).collect();
     let served = clients.iter().flatten().count();
     println!("served {served}");
-    println!("sent-away {}", count - served);
+    println!("shed {}", count - served);
     io::stdin().read_to_end(&mut Vec::new()).expect("the standard input can be read");
     0
 }
 
-/// A server, in processes of its own.
+/// A server that runs in processes of its own.
 struct Server {
     process: Child,
     lines: BufReader<ChildStdout>,
     port: u16,
-    /// By task: the process that has it.
+    /// The process id of each task.
     tasks: BTreeMap<usize, i32>,
 }
 
@@ -111,11 +110,11 @@ impl Server {
         server
     }
 
-    /// The next that it says.
+    /// The next line that the server prints.
     #[track_caller]
     fn line(&mut self) -> String {
         let mut line = String::new();
-        self.lines.read_line(&mut line).expect("its output is text");
+        self.lines.read_line(&mut line).expect("the server prints text");
         assert!(!line.is_empty(), "the server has ended: {:?}", self.process.wait());
         line.trim_end().to_owned()
     }
@@ -125,14 +124,15 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
-        kill(self.pid(), signal).expect("it was not waited for");
+        kill(self.pid(), signal).expect("it has not been reaped");
     }
 
     fn connect(&self) -> Client {
-        Client::greeted(self.port).expect("the server has descriptors for everybody")
+        Client::greeted(self.port).expect("the server has enough descriptors")
     }
 
-    /// All that it says until nobody is left who could: every process of the server has the other end of this pipe.
+    /// Everything that the server still prints, until its last process has exited: all of them hold the write end of
+    /// this pipe.
     #[track_caller]
     fn rest(&mut self) -> Vec<String> {
         let mut rest = self.lines.buffer().to_vec();
@@ -140,10 +140,10 @@ impl Server {
         let mut bytes = [0; 4096];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let left = PollTimeout::try_from(left).expect("seconds are few");
+            let left = PollTimeout::try_from(left).expect("the timeout fits");
             let pipe = self.lines.get_mut();
             let ready = poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], left);
-            assert_ne!(ready, Ok(0), "{PATIENCE} s later there are still processes of the server");
+            assert_ne!(ready, Ok(0), "the server's processes have not exited within {PATIENCE} s");
             match pipe.read(&mut bytes).expect("a pipe can be read") {
                 0 => break,
                 taken => rest.extend_from_slice(&bytes[..taken]),
@@ -152,22 +152,22 @@ impl Server {
         String::from_utf8_lossy(&rest).lines().map(str::to_owned).collect()
     }
 
-    /// Have it end, and hear what it says then.
+    /// Stop the server with SIGTERM. Returns what it still prints.
     #[track_caller]
     fn stop(mut self) -> Vec<String> {
         self.signal(Signal::SIGTERM);
         let rest = self.rest();
-        let status = self.process.wait().expect("it is our child");
+        let status = self.process.wait().expect("it is a child");
         assert!(
             status.success(),
-            "the server was sent SIGTERM, and ended with {status}:\n{}",
+            "the server got SIGTERM and should have exited with 0, but its status is {status}:\n{}",
             rest.join("\n")
         );
         rest
     }
 }
 
-/// A test that fails leaves no server behind: the children end with their parent.
+/// Kills the server when a test fails. Its children die with it.
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -175,7 +175,7 @@ impl Drop for Server {
     }
 }
 
-/// `task 2: process 4711 restarted`, taken apart.
+/// The parts of a line such as `task 2: process 4711 restarted`.
 #[track_caller]
 fn about(line: &str) -> (usize, i32, &str) {
     let parts = || {
@@ -183,10 +183,10 @@ fn about(line: &str) -> (usize, i32, &str) {
         let (process, what) = rest.split_once(' ')?;
         Some((task.parse().ok()?, process.parse().ok()?, what))
     };
-    parts().unwrap_or_else(|| panic!("the server says: {line}"))
+    parts().unwrap_or_else(|| panic!("the server printed an unexpected line: {line}"))
 }
 
-/// A client that was greeted.
+/// A client that has got the server's greeting.
 struct Client {
     socket: TcpStream,
     task: usize,
@@ -194,15 +194,15 @@ struct Client {
 }
 
 impl Client {
-    /// Connect, and be greeted, or sent away with nothing but a clean end.
+    /// Connect and read the greeting. `None` if the server has shed the client, which then sees an end of file.
     #[track_caller]
     fn greeted(port: u16) -> Option<Self> {
         let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-            .unwrap_or_else(|error| panic!("the server is to be there, and connecting says: {error}"));
-        // It ends with a reset, unless it finishes: no TIME_WAIT stays behind, and takes the port with it for a minute.
+            .unwrap_or_else(|error| panic!("the server should be listening, but connect failed: {error}"));
+        // Close with a reset, unless the client finishes cleanly. Otherwise thousands of ports stay in TIME_WAIT.
         let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-        setsockopt(&socket, sockopt::Linger, &linger).expect("a socket can be told");
-        socket.set_read_timeout(Some(Duration::from_secs(PATIENCE))).expect("it is not 0");
+        setsockopt(&socket, sockopt::Linger, &linger).expect("a socket has this option");
+        socket.set_read_timeout(Some(Duration::from_secs(PATIENCE))).expect("the timeout is not 0");
         let mut greeting = Vec::new();
         let mut bytes = [0; 256];
         while !greeting.ends_with(b"\n") {
@@ -210,7 +210,10 @@ impl Client {
                 Ok(0) if greeting.is_empty() => return None,
                 Ok(taken) if taken > 0 => greeting.extend_from_slice(&bytes[..taken]),
                 other => {
-                    panic!("after {greeting:?} the server says {other:?}: not a greeting, nor a clean end")
+                    panic!(
+                        "after {greeting:?}, reading from the server gave {other:?}: expected a greeting or an end of \
+                         file"
+                    )
                 }
             }
         }
@@ -219,7 +222,8 @@ impl Client {
             let (task, process) = greeting.strip_prefix("task ")?.split_once(", process ")?;
             Some((task.parse().ok()?, process.parse().ok()?))
         };
-        let (task, process) = parts().unwrap_or_else(|| panic!("one greeting, and not {greeting:?}"));
+        let (task, process) =
+            parts().unwrap_or_else(|| panic!("expected one greeting, and got {greeting:?}"));
         Some(Self { socket, task, process })
     }
 
@@ -227,24 +231,28 @@ impl Client {
         self.socket.write_all(text.as_bytes())
     }
 
-    /// Does it come back? Not if the server has gone; silence, or anything else, is a fault.
+    /// Does the server echo this text? `false` if its process has exited. A timeout or another text fails the test.
     #[track_caller]
     fn comes_back(&mut self, text: &str) -> bool {
         let mut back = vec![0; text.len()];
         match self.socket.read_exact(&mut back) {
-            Ok(()) => assert_eq!(back, text.as_bytes(), "what comes back is not what was sent"),
+            Ok(()) => assert_eq!(back, text.as_bytes(), "the server must echo what it was sent"),
             Err(error) if is_end(&error) => return false,
-            Err(error) => panic!("process {} neither answers nor ends: {error}", self.process),
+            Err(error) => panic!("process {} neither answers nor exits: {error}", self.process),
         }
         true
     }
 
-    /// The other end is closed by the time that this comes back.
+    /// Close the connection cleanly. The server has closed its end when this returns.
     #[track_caller]
     fn finish(mut self) {
-        self.socket.shutdown(Shutdown::Write).expect("it is connected");
+        self.socket.shutdown(Shutdown::Write).expect("the client is connected");
         let rest = self.socket.read_to_end(&mut Vec::new());
-        assert_eq!(rest.map_err(|error| error.kind()), Ok(0), "a client that has ended is let go, cleanly");
+        assert_eq!(
+            rest.map_err(|error| error.kind()),
+            Ok(0),
+            "the server must close the connection of a finished client with an end of file"
+        );
     }
 }
 
@@ -252,26 +260,26 @@ fn is_end(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
-/// Told to end, whoever greeted somebody has done so with 0. A child that was told before it came to look for
-/// signals is ended by it; it has no client.
+/// Every child must have exited with 0 after SIGTERM. SIGTERM may kill a child that has not set up its signals yet, but
+/// only one that has not greeted any client.
 #[track_caller]
-fn all_ended_well(rest: &[String], tasks: &BTreeMap<usize, i32>, greeted: &BTreeSet<i32>) {
+fn all_exited_with_zero(rest: &[String], tasks: &BTreeMap<usize, i32>, greeted: &BTreeSet<i32>) {
     for (task, process) in tasks {
-        let ended = |how| rest.contains(&format!("task {task}: process {process} {how}"));
+        let has = |how| rest.contains(&format!("task {task}: process {process} {how}"));
         assert!(
-            ended("exited with 0") || ended("killed by SIGTERM") && !greeted.contains(process),
-            "process {process} of task {task} was told to end, and did not end with 0:\n{}",
+            has("exited with 0") || has("killed by SIGTERM") && !greeted.contains(process),
+            "process {process} of task {task} got SIGTERM, and did not exit with 0:\n{}",
             rest.join("\n")
         );
     }
 }
 
-/// How many descriptors has that process?
+/// How many descriptors a process has.
 fn descriptors(process: i32) -> usize {
-    fs::read_dir(format!("/proc/{process}/fd")).expect("it is there, and ours").count()
+    fs::read_dir(format!("/proc/{process}/fd")).expect("the process exists and is ours").count()
 }
 
-/// The children that a process has, and what they are doing: `R`, `S`, `Z` for a zombie.
+/// The children of a process with their states: `R`, `S`, `Z` for a zombie and so on, see proc_pid_stat(5).
 fn children(parent: Pid) -> BTreeMap<i32, char> {
     let processes = fs::read_dir("/proc").expect("/proc can be read").flatten();
     let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -284,13 +292,13 @@ fn children(parent: Pid) -> BTreeMap<i32, char> {
     processes.filter_map(child).collect()
 }
 
-/// What a process has computed for so far, in seconds: `utime` and `stime` of proc_pid_stat(5).
-fn computed(process: i32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("it is there");
-    let words: Vec<&str> = stat.rsplit(") ").next().expect("a line").split(' ').collect();
+/// The CPU time of a process so far, in seconds: `utime` and `stime` of proc_pid_stat(5).
+fn cpu_time(process: i32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process exists");
+    let words: Vec<&str> = stat.rsplit(") ").next().expect("the file has a line").split(' ').collect();
     let ticks: u64 = [words[11], words[12]].iter().filter_map(|word| word.parse::<u64>().ok()).sum();
-    let in_a_second = sysconf(SysconfVar::CLK_TCK).expect("it can be asked").expect("and is known");
-    ticks as f64 / in_a_second as f64
+    let per_second = sysconf(SysconfVar::CLK_TCK).expect("sysconf works").expect("the clock tick is known");
+    ticks as f64 / per_second as f64
 }
 
 #[test]
@@ -307,30 +315,30 @@ fn a_killed_child_is_replaced_and_only_its_clients_notice() {
         assert_eq!(server.tasks[&task], victim, "process {victim} greeted for task {task}");
         let text = format!("round {round}, while process {victim} is killed\n");
         for client in &mut clients {
-            client.send(&text).expect("nobody was killed since it was greeted");
+            client.send(&text).expect("its process has not been killed yet");
         }
-        kill(Pid::from_raw(victim), Signal::SIGKILL).expect("it was not waited for");
+        kill(Pid::from_raw(victim), Signal::SIGKILL).expect("it has not been reaped");
         let line = server.line();
         assert_eq!(about(&line), (task, victim, "killed by SIGKILL"), "in round {round}");
         let line = server.line();
-        let (same, successor, what) = about(&line);
+        let (same, replacement, what) = about(&line);
         assert!(
-            (same, what) == (task, "restarted") && successor != victim,
-            "process {victim} of task {task} was killed, and the server says: {line}"
+            (same, what) == (task, "restarted") && replacement != victim,
+            "process {victim} of task {task} was killed, so the server must restart that task, and it printed: {line}"
         );
-        server.tasks.insert(task, successor);
+        server.tasks.insert(task, replacement);
         for client in &mut clients {
             let came_back = client.comes_back(&text);
-            // What was on its way may have arrived before.
-            let is_there = came_back && (client.process != victim || client.comes_back("more"));
-            let others = if client.process == victim { "its own" } else { "another's" };
+            // The killed process may have sent its answer before it died.
+            let is_served = came_back && (client.process != victim || client.comes_back("more"));
             assert_eq!(
-                is_there,
+                is_served,
                 client.process != victim,
-                "process {victim} was killed, and a client of process {}, which is {others}, is there: {is_there}",
+                "process {victim} was killed, so its own clients must lose their connections and no others. A client \
+                 of process {} is still served: {is_served}",
                 client.process
             );
-            if !is_there {
+            if !is_served {
                 *client = server.connect();
             }
         }
@@ -342,15 +350,15 @@ fn a_killed_child_is_replaced_and_only_its_clients_notice() {
     assert!(
         left.len() == ours.len()
             && ours.iter().all(|process| left.get(process).is_some_and(|state| *state != 'Z')),
-        "the server is to have four children, {ours:?}, and has, with their states: {left:?}"
+        "the server should have the four children {ours:?} and no zombie, and has (with their states): {left:?}"
     );
     assert_eq!(
         descriptors(server.pid().as_raw()),
         supervisors,
-        "the supervisor has descriptors that it had not"
+        "the supervisor has leaked descriptors over 100 restarts"
     );
     for (task, process) in &server.tasks {
-        // The youngest may have yet to close what was its parent's.
+        // A child that was just forked may not have closed its parent's descriptors yet.
         let deadline = Instant::now() + Duration::from_secs(PATIENCE);
         while descriptors(*process) > idle && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(1));
@@ -358,11 +366,11 @@ fn a_killed_child_is_replaced_and_only_its_clients_notice() {
         let now = descriptors(*process);
         assert!(
             now <= idle,
-            "no client is left, and the child of task {task} has {now} descriptors, not {idle}"
+            "no client is left, so the child of task {task} should have {idle} descriptors again, and it has {now}"
         );
     }
     let tasks = server.tasks.clone();
-    all_ended_well(&server.stop(), &tasks, &greeted);
+    all_exited_with_zero(&server.stop(), &tasks, &greeted);
 }
 
 #[test]
@@ -373,14 +381,14 @@ fn children_die_with_a_killed_supervisor() {
     let (begun, all_begun) = mpsc::channel();
     thread::scope(|scope| {
         for some in clients.chunks_mut(CLIENTS / 4) {
-            // Until the server has gone, for each of them.
+            // Each thread echoes with its clients until the server has died.
             let begun = begun.clone();
             scope.spawn(move || {
                 let mut round = || {
                     some.iter_mut()
                         .all(|client| client.send("again\n").is_ok() && client.comes_back("again\n"))
                 };
-                assert!(round(), "the server was not killed yet");
+                assert!(round(), "the server has not been killed yet, so it must echo");
                 begun.send(()).expect("the test waits for it");
                 while round() {}
                 for client in some {
@@ -388,7 +396,7 @@ fn children_die_with_a_killed_supervisor() {
                     let end = client.socket.read_to_end(&mut rest);
                     assert!(
                         end.as_ref().is_ok() || end.as_ref().is_err_and(is_end),
-                        "a client hears {end:?}"
+                        "a client of a killed server must see the end of its connection, and saw {end:?}"
                     );
                 }
             });
@@ -397,11 +405,11 @@ fn children_die_with_a_killed_supervisor() {
             all_begun.recv_timeout(Duration::from_secs(PATIENCE)).expect("every thread has a first round");
         }
         server.signal(Signal::SIGKILL);
-        // Nobody but its children has the pipe, once it is waited for.
-        server.process.wait().expect("it is our child");
+        // Once the supervisor is reaped, only its children hold the write end of the pipe.
+        server.process.wait().expect("it is a child");
         let killed = Instant::now();
         server.rest();
-        println!("the last child has ended after {:?}", killed.elapsed());
+        println!("the last child died after {:?}", killed.elapsed());
     });
 }
 
@@ -411,28 +419,31 @@ fn sigterm_lets_running_connections_finish() {
     let mut server = Server::start(4, &[]);
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
     for client in &mut clients {
-        client.send("one half, ").expect("it is connected");
+        client.send("one half, ").expect("the client is connected");
     }
     server.signal(Signal::SIGTERM);
     assert_eq!(server.line(), "stopping: SIGTERM");
     for client in &mut clients {
-        client.send("and the other\n").expect("it is connected");
+        client.send("and the other\n").expect("the client is connected");
         assert!(client.comes_back("one half, and the other\n"), "a client lost its connection to SIGTERM");
     }
     let greeted = clients.iter().map(|client| client.process).collect();
     clients.into_iter().for_each(Client::finish);
     let rest = server.rest();
-    let status = server.process.wait().expect("it is our child");
-    assert!(status.success(), "the server was sent SIGTERM, and ended with {status}: {rest:?}");
-    all_ended_well(&rest, &server.tasks, &greeted);
+    let status = server.process.wait().expect("it is a child");
+    assert!(
+        status.success(),
+        "the server got SIGTERM and should have exited with 0, but its status is {status}: {rest:?}"
+    );
+    all_exited_with_zero(&rest, &server.tasks, &greeted);
 }
 
-/// Some clients in a process of their own, which they leave by dropping this.
+/// Clients in a process of their own. Dropping this disconnects them.
 struct Crowd {
     process: Child,
     stdin: Option<ChildStdin>,
     served: usize,
-    sent_away: usize,
+    shed: usize,
 }
 
 impl Crowd {
@@ -444,10 +455,14 @@ impl Crowd {
         let mut next = |word: &str| {
             let line = lines.next().and_then(io::Result::ok).unwrap_or_default();
             let number = line.strip_prefix(word).and_then(|rest| rest.trim().parse().ok());
-            number.unwrap_or_else(|| panic!("{count} clients say `{line}`, and not how many were {word}"))
+            number.unwrap_or_else(|| {
+                panic!(
+                    "the process with {count} clients must print how many were {word}, and printed `{line}`"
+                )
+            })
         };
-        let (served, sent_away) = (next("served"), next("sent-away"));
-        Self { stdin: process.stdin.take(), process, served, sent_away }
+        let (served, shed) = (next("served"), next("shed"));
+        Self { stdin: process.stdin.take(), process, served, shed }
     }
 }
 
@@ -462,37 +477,45 @@ impl Drop for Crowd {
 fn without_descriptors_clients_are_shed_and_nothing_spins() {
     let _alone = alone();
     let server = Server::start(1, &["256"]);
-    // In two processes, each with 256 descriptors at least.
+    // Two processes, because each may have only 256 descriptors.
     let crowds = [Crowd::of(150, server.port), Crowd::of(150, server.port)];
     let served: usize = crowds.iter().map(|crowd| crowd.served).sum();
-    let sent_away: usize = crowds.iter().map(|crowd| crowd.sent_away).sum();
+    let shed: usize = crowds.iter().map(|crowd| crowd.shed).sum();
     assert!(
-        served > 200 && served < 256 && served + sent_away == 300,
-        "of 300 clients, a process with 256 descriptors serves {served} and sends {sent_away} away"
+        served > 200 && served < 256 && served + shed == 300,
+        "a process with 256 descriptors should serve 200 to 256 of 300 clients and shed the rest. It served {served} \
+         and shed {shed}"
     );
-    let (before, start) = (computed(server.tasks[&0]), Instant::now());
+    let (before, start) = (cpu_time(server.tasks[&0]), Instant::now());
     while start.elapsed() < Duration::from_secs(1) {
-        assert!(Client::greeted(server.port).is_none(), "there was no descriptor, and now there is one");
+        assert!(
+            Client::greeted(server.port).is_none(),
+            "the server has no descriptor left, so it must shed this client"
+        );
         thread::sleep(Duration::from_millis(100));
     }
-    let share = (computed(server.tasks[&0]) - before) / start.elapsed().as_secs_f64();
+    let share = (cpu_time(server.tasks[&0]) - before) / start.elapsed().as_secs_f64();
     assert!(
         share < 0.05,
-        "no descriptor is left, and nothing happens but ten clients a second: that takes {:.0} % of a core",
+        "no descriptor is left, and ten clients a second are shed. That must not take {:.0} % of a core: does the \
+         server spin on its listener?",
         share * 100.0
     );
     drop(crowds);
     let deadline = Instant::now() + Duration::from_secs(PATIENCE);
-    // Those that left may not have been noticed yet.
+    // The server may not have noticed yet that its clients have disconnected.
     let back = loop {
         match Client::greeted(server.port) {
             None if Instant::now() < deadline => {}
             other => break other,
         }
     };
-    back.expect("the crowd has left, and there are descriptors again").finish();
+    back.expect("the clients have disconnected, so the server must serve again").finish();
     let rest = server.stop();
-    assert!(rest.iter().any(|line| line.contains("it has no descriptor left")), "it says so: {rest:?}");
+    assert!(
+        rest.iter().any(|line| line.contains("it has no descriptor left")),
+        "the server must report that it has shed clients: {rest:?}"
+    );
 }
 
 #[test]
@@ -505,7 +528,7 @@ fn each_of_ten_thousand_connections_is_accepted_once() {
     let count = || {
         let mut greeted: BTreeMap<i32, usize> = BTreeMap::new();
         for _ in 0..EACH {
-            let client = Client::greeted(port).expect("the server has descriptors for everybody");
+            let client = Client::greeted(port).expect("the server has enough descriptors");
             *greeted.entry(client.process).or_default() += 1;
         }
         greeted
@@ -514,7 +537,7 @@ fn each_of_ten_thousand_connections_is_accepted_once() {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(count)).collect();
         let mut all: BTreeMap<i32, usize> = BTreeMap::new();
         for thread in threads {
-            for (process, greeted) in thread.join().expect("it says itself what it failed of") {
+            for (process, greeted) in thread.join().expect("a client thread has failed") {
                 *all.entry(process).or_default() += greeted;
             }
         }
@@ -530,6 +553,13 @@ fn each_of_ten_thousand_connections_is_accepted_once() {
         })
         .collect();
     println!("clients of each process: {served:?}");
-    assert_eq!(greeted, served, "who greeted how many, as the clients say, and as the children do");
-    assert_eq!(served.values().sum::<usize>(), THREADS * EACH, "so many connections were made");
+    assert_eq!(
+        greeted, served,
+        "the clients and the children must count the same greetings for each process"
+    );
+    assert_eq!(
+        served.values().sum::<usize>(),
+        THREADS * EACH,
+        "each connection must be accepted exactly once"
+    );
 }

@@ -55,8 +55,8 @@ fn the_empty_name_means_every_address_in_both_families() {
     let wanted = loopback().len();
     let listeners = bind_host("", 0, &Options::default()).unwrap_or_else(|error| {
         panic!(
-            "bind_host(\"\", 0) failed: {error}. A socket on [::] takes the port in IPv4 too, unless IPV6_V6ONLY is set \
-             before bind"
+            "bind_host(\"\", 0) failed: {error}. A socket on [::] takes the port in IPv4 too, unless IPV6_V6ONLY is \
+             set before bind"
         )
     });
     let at = at(&listeners);
@@ -104,8 +104,8 @@ fn ipv6_sockets_are_ipv6_only() {
         let only = getsockopt(&listeners[0], sockopt::Ipv6V6Only).expect("an IPv6 socket has this option");
         assert!(
             only,
-            "{address} is not IPV6_V6ONLY: without it, /proc/sys/net/ipv6/bindv6only decides whether the socket takes IPv4 \
-             connections too, and a socket on 0.0.0.0 cannot have the same port"
+            "{address} is not IPV6_V6ONLY: without it, /proc/sys/net/ipv6/bindv6only decides whether the socket takes \
+             IPv4 connections too, and a socket on 0.0.0.0 cannot have the same port"
         );
     }
 }
@@ -193,8 +193,8 @@ fn a_port_taken_in_the_second_family_is_replaced_by_another() {
     assert_eq!(
         answer.line("result"),
         "Ok",
-        "the kernel chose a port that is free in IPv4 and taken in IPv6. The caller asked for any free port, so try another \
-         one in both families"
+        "the kernel chose a port that is free in IPv4 and taken in IPv6. The caller asked for any free port, so try \
+         another one in both families"
     );
     one_port(&answer);
 }
@@ -206,8 +206,8 @@ fn a_port_that_failed_is_not_chosen_again() {
     assert_eq!(
         answer.line("result"),
         "Ok",
-        "only two ports exist here, and {taken} is taken in IPv6. If you close the IPv4 socket before you try again, the \
-         kernel chooses the same port again"
+        "only two ports exist here, and {taken} is taken in IPv6. If you close the IPv4 socket before you try again, \
+         the kernel chooses the same port again"
     );
     one_port(&answer);
 }
@@ -264,7 +264,8 @@ fn every_socket_is_close_on_exec_and_nonblocking() {
         );
         assert!(
             each.nonblocking,
-            "{what} is not nonblocking: if another process accepts the connection first, accept blocks until the next one"
+            "{what} is not nonblocking: if another process accepts the connection first, accept blocks until the next \
+             one"
         );
     }
 }
@@ -305,8 +306,8 @@ fn a_restarted_server_gets_its_port() {
     let again = bind_all(&[address], &Options::default());
     assert!(
         again.is_ok(),
-        "the restarted server cannot bind {address}: {again:?}. Connections in TIME_WAIT hold the port, unless SO_REUSEADDR \
-         is set before bind"
+        "the restarted server cannot bind {address}: {again:?}. Connections in TIME_WAIT hold the port, unless \
+         SO_REUSEADDR is set before bind"
     );
 }
 
@@ -316,8 +317,8 @@ fn a_port_is_shared_only_on_request() {
     let first = bind_all(&[V4], &alone).expect("a port is free");
     assert!(
         !getsockopt(&first[0], sockopt::ReusePort).expect("a socket has this option"),
-        "SO_REUSEPORT is set without reuse_port: any process of this user can now listen on the same port, and gets a share \
-         of the connections"
+        "SO_REUSEPORT is set without reuse_port: any process of this user can now listen on the same port, and gets a \
+         share of the connections"
     );
     let address = at(&first)[0];
     let (errno, _) =
@@ -327,8 +328,8 @@ fn a_port_is_shared_only_on_request() {
     let second = bind_all(&at(&first), &shared);
     assert!(
         second.is_ok(),
-        "both servers set reuse_port, so they can share the ports, but the second one got {second:?}. Is SO_REUSEPORT set \
-         before bind?"
+        "both servers set reuse_port, so they can share the ports, but the second one got {second:?}. Is SO_REUSEPORT \
+         set before bind?"
     );
 }
 
@@ -397,8 +398,8 @@ fn skipped(answer: &Answer, kernel: &str) {
     let result = answer.line("result");
     assert_eq!(
         result, "Ok",
-        "{kernel}: this kernel lacks IPv6, and IPv4 must still work. EAFNOSUPPORT of socket(2) means that IPv6 is not built \
-         in; EADDRNOTAVAIL for ::1 means that it is switched off"
+        "{kernel}: this kernel lacks IPv6, and IPv4 must still work. EAFNOSUPPORT of socket(2) means that IPv6 is not \
+         built in; EADDRNOTAVAIL for ::1 means that it is switched off"
     );
     let at: Vec<&str> = answer.lines("at").collect();
     assert!(
@@ -415,7 +416,8 @@ fn no_available_family_is_an_error() {
         let result = answer.line("result");
         assert!(
             result.starts_with(&format!("Err {errno}")) && result.contains("[::1]"),
-            "{kernel}, and there is no other address: without any socket the result must be that error, and it is {result}"
+            "{kernel}, and there is no other address: without any socket the result must be that error, and it is \
+             {result}"
         );
         nothing_left(&answer);
     }
@@ -517,8 +519,8 @@ fn the_permissions_are_never_wider() {
             assert_eq!(
                 mode & !0o600,
                 0,
-                "after `{what}` the file had {mode:04o}, and should have 0600: at that moment other users can connect. Set \
-                 the socket's own permissions before bind. The calls were {calls:?}"
+                "after `{what}` the file had {mode:04o}, and should have 0600: at that moment other users can connect. \
+                 Set the socket's own permissions before bind. The calls were {calls:?}"
             );
         }
     }
@@ -583,8 +585,8 @@ fn in_use(path: &Path, what: &str) {
     let result = answer.line("result");
     assert!(
         result.starts_with("Err EADDRINUSE"),
-        "{what}: the path is in use, so the result must be EADDRINUSE, and it is {result}. A stale socket is a socket whose \
-         connect returns ECONNREFUSED; EAGAIN means that a server's queue is full"
+        "{what}: the path is in use, so the result must be EADDRINUSE, and it is {result}. A stale socket is a socket \
+         whose connect returns ECONNREFUSED; EAGAIN means that a server's queue is full"
     );
     assert!(result.contains(&path.display().to_string()), "the error does not name the path: {result}");
     nothing_left(&answer);

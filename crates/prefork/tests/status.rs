@@ -1,7 +1,7 @@
-//! Exercise `prefork/status`: what the kernel must show.
+//! Exercise `prefork/status`: decoding wait statuses, and waiting for one child.
 //!
-//! Children are started in the helper, a process of its own with one thread, and end there in every way there is.
-//! What only a rare machine shows is tried with the number that such a machine gives.
+//! The helper process, which has one thread, forks the children. Statuses that only a few machines produce are decoded
+//! from their raw numbers.
 
 mod support;
 
@@ -16,7 +16,7 @@ fn status(what: &[&str]) -> Answer {
     ask(&[&["run", "status"], what].concat())
 }
 
-/// Nothing where this machine refuses what was asked.
+/// The same. `None` if this machine does not permit it.
 #[track_caller]
 fn status_if_permitted(what: &[&str]) -> Option<Answer> {
     Helper::new(&[&["run", "status"], what].concat()).if_permitted()
@@ -29,20 +29,19 @@ fn every_exit_code_is_decoded() {
         assert_eq!(
             seen,
             Status::Exited(code),
-            "the kernel gave {:#06x}, which is an exit with {code}: the code is the byte above the lowest, as it is, \
-             without a sign",
+            "the wait status {:#06x} is an exit with {code}: the code is the second byte, and has no sign",
             code << 8
         );
     }
     let answer = status(&["codes"]);
     let codes: Vec<&str> = answer.lines("code").collect();
-    assert_eq!(codes.len(), 256, "256 children ended, and were to be waited for:\n{}", answer.0);
+    assert_eq!(codes.len(), 256, "256 children exited, and each must be reaped:\n{}", answer.0);
     for seen in codes {
         let (code, said) = seen.split_once(' ').unwrap_or_default();
         assert_eq!(
             said,
             format!("Exited({code})"),
-            "a child ended with code {code}, and the answer is {said}"
+            "a child exited with code {code}, and the answer is {said}"
         );
     }
 }
@@ -54,7 +53,7 @@ fn a_signal_is_not_an_exit_code() {
         assert_eq!(
             seen,
             Status::Killed { signal, core: false },
-            "the kernel gave {signal:#06x}: no code, but signal {signal}"
+            "the wait status {signal:#06x} means that signal {signal} has killed the child, not that it has exited"
         );
     }
 }
@@ -66,7 +65,7 @@ fn the_core_flag_is_separate_from_the_signal() {
         assert_eq!(
             seen,
             Status::Killed { signal, core: true },
-            "the kernel gave {:#06x}: signal {signal}, and with bit 7 it says that there is a core file",
+            "the wait status {:#06x} means signal {signal}, and its bit 7 means that a core was dumped",
             signal | 0x80
         );
     }
@@ -80,15 +79,15 @@ fn a_stop_is_not_signal_127() {
         assert_eq!(
             seen,
             Status::Stopped(signal),
-            "the kernel gave {raw:#06x}: 0x7f says that the child was stopped, and the byte above by which signal"
+            "the wait status {raw:#06x} is a stop, because its lowest byte is 0x7f. The second byte is the signal"
         );
     }
-    // What a tracer sees besides: an event above the two bytes, a bit for system calls.
+    // A tracer also sees events, above the two bytes, and a flag for system call stops.
     let event = libc::PTRACE_EVENT_FORK << 16 | SIGTRAP << 8 | 0x7f;
     assert_eq!(
         Status::from_raw(event),
         Status::Stopped(SIGTRAP),
-        "the kernel gave {event:#x}: what is above the two bytes is no part of the signal"
+        "the wait status {event:#x} has a ptrace event above the two bytes, which must be cut off the signal"
     );
     assert_eq!(Status::from_raw((SIGTRAP | 0x80) << 8 | 0x7f), Status::Stopped(SIGTRAP | 0x80));
 }
@@ -99,7 +98,8 @@ fn a_continue_is_not_final() {
     assert_eq!(
         seen,
         Status::Continued,
-        "the kernel gave 0xffff: the child was stopped, and goes on. All seven bits of the signal are set here too"
+        "the wait status 0xffff is a continue: a stopped child was resumed. All seven bits of the signal are set here \
+         too, so check for it first"
     );
     for (status, last) in [
         (Status::Exited(0), true),
@@ -108,8 +108,12 @@ fn a_continue_is_not_final() {
         (Status::Stopped(SIGSTOP), false),
         (Status::Continued, false),
     ] {
-        assert_eq!(status.is_final(), last, "{status:?}: is there nothing more to come?");
-        assert_eq!(status.is_success(), status == Status::Exited(0), "{status:?}: did it end well?");
+        assert_eq!(status.is_final(), last, "is_final of {status:?}: do more statuses follow?");
+        assert_eq!(
+            status.is_success(),
+            status == Status::Exited(0),
+            "is_success of {status:?}: only an exit with 0 is a success"
+        );
     }
 }
 
@@ -122,17 +126,17 @@ fn the_kernel_reports_stop_continue_and_kill() {
         "SIGCONT Continued".to_owned(),
         format!("SIGKILL Killed {{ signal: {SIGKILL}, core: false }}"),
     ];
-    assert_eq!(seen, wanted, "a child was stopped, continued and killed, and said of it was this");
+    assert_eq!(seen, wanted, "a child was stopped, continued and killed, and each status must say so");
 }
 
 #[test]
 fn every_killing_signal_is_reported() {
     let answer = status(&["signals"]);
-    assert!(answer.lines("signal").count() > 50, "more signals than that end a process:\n{}", answer.0);
+    assert!(answer.lines("signal").count() > 50, "more than 50 signals kill a process:\n{}", answer.0);
     for line in answer.lines("signal") {
         let (signal, said) = line.split_once(' ').unwrap_or_default();
         let wanted = format!("Killed {{ signal: {signal}, core: false }}");
-        assert_eq!(said, wanted, "signal {signal} ended a child, and the answer is {said}");
+        assert_eq!(said, wanted, "signal {signal} killed a child, and the answer is {said}");
     }
 }
 
@@ -143,16 +147,16 @@ fn a_real_time_signal_is_reported() {
     assert_eq!(
         (answer.line("nix"), answer.line("then")),
         ("EINVAL", "ECHILD"),
-        "so far, nix's waitpid has had no answer for a real-time signal, and has reaped the child all the same. If it \
-         has one now, the book is out of date"
+        "nix's waitpid used to return EINVAL for a real-time signal after it had reaped the child. If this has \
+         changed, update the book"
     );
     let wanted = format!("Killed {{ signal: {number}, core: false }}");
     for which in ["ours", "tried"] {
         let said = answer.line(which);
         assert_eq!(
             said, wanted,
-            "signal {number} ended a child, and the answer is `{said}`: nix knows no name for a real-time signal, and \
-             what it cannot name it reports as an error, when the child is reaped and its status lost"
+            "signal {number} killed a child, and the answer is `{said}`. nix has no name for a real-time signal: its \
+             waitpid returns an error after it has reaped the child, and the status is lost"
         );
     }
 }
@@ -165,11 +169,11 @@ fn the_core_flag_says_whether_a_core_was_dumped() {
         assert_eq!(
             (answer.line("kernel"), answer.line("files")),
             (kernel, files),
-            "a child aborted, and the limit for a core file was {limit}"
+            "a child aborted under the core file limit {limit}, and the kernel reported something else"
         );
         let wanted = format!("Killed {{ signal: {SIGABRT}, core: {dumped} }}");
         let said = answer.line("ours");
-        assert_eq!(said, wanted, "a child aborted, there are {files} core files, and the answer is {said}");
+        assert_eq!(said, wanted, "a child aborted and left {files} core files, and the answer is {said}");
     }
 }
 
@@ -180,8 +184,8 @@ fn a_stop_does_not_end_the_wait() {
     assert_eq!(
         (tried, waited),
         ("nothing yet", "Exited(3)"),
-        "the child is stopped: trying said `{tried}`, waiting `{waited}`. The kernel tells of stops only those who ask \
-         it to"
+        "the child was stopped: try_wait returned `{tried}` and wait `{waited}`. The kernel reports stops only with \
+         WUNTRACED, so leave that flag out"
     );
 }
 
@@ -192,50 +196,50 @@ fn a_traced_childs_stop_does_not_end_the_wait() {
     assert_eq!(
         (tried, waited),
         ("nothing yet", "Killed { signal: 9, core: false }"),
-        "the child is traced by its parent and has stopped: trying said `{tried}`, then it was killed, and waiting said \
-         `{waited}`. Of such a child the kernel tells every stop unasked, so look at what it says"
+        "the child is traced by its parent and was stopped: try_wait returned `{tried}`. Then it was killed, and wait \
+         returned `{waited}`. The kernel reports every stop of a traced child, so skip statuses that are not final"
     );
 }
 
 #[test]
 fn try_wait_does_not_wait_for_a_running_child() {
     let answer = status(&["try"]);
-    let (there, ended) = (answer.line("there"), answer.line("ended"));
+    let (running, exited) = (answer.line("running"), answer.line("exited"));
     assert_eq!(
-        there, "nothing yet",
-        "a child runs, and trying said `{there}`: where waitpid gives 0 there is no news, and nothing was written"
+        running, "nothing yet",
+        "the child is running, and try_wait returned `{running}`. If waitpid returns 0, it has not written a status"
     );
     let wanted = format!("Killed {{ signal: {SIGTERM}, core: false }}");
-    assert_eq!(ended, wanted, "SIGTERM ended the child, and trying said `{ended}`");
+    assert_eq!(exited, wanted, "SIGTERM killed the child, and try_wait returned `{exited}`");
 }
 
 #[test]
 fn other_children_are_not_reaped() {
     let answer = status(&["others"]);
-    let seen = (answer.line("waited"), answer.line("tried"), answer.line("somebody's"));
+    let seen = (answer.line("waited"), answer.line("tried"), answer.line("other"));
     assert_eq!(
         seen,
         ("Exited(6)", "Exited(7)", "exited with 5"),
-        "three children ended, the first of them another part of the program's. One was waited for, one tried, and \
-         then the first was looked for: whoever waits for any child takes what others wait for"
+        "three children exited: one for wait, one for try_wait, and one that other code waits for. That one must still \
+         be there. Waiting for any child reaps those of other code"
     );
 }
 
 #[test]
 fn zero_and_negative_pids_are_echild() {
-    for which in ["any", "our group", "a group", "the least", "the parent", "itself"] {
+    for which in ["any child", "the own group", "a group", "the smallest number", "the parent", "itself"] {
         let answer = status(&["not-one", which]);
         let number = answer.line("number");
-        for (how, said) in [("waiting", answer.line("waited")), ("trying", answer.line("tried"))] {
+        for (how, said) in [("wait", answer.line("waited")), ("try_wait", answer.line("tried"))] {
             assert_eq!(
                 said, "Err ECHILD",
-                "{how} for {which}, which to waitpid is {number}, is to be ECHILD: it is not one child of ours"
+                "{how} with {number} ({which}) must be ECHILD, because that is not one child of this process"
             );
         }
         assert_eq!(
-            answer.line("somebody's"),
+            answer.line("other"),
             "there",
-            "waiting for {which} ({number}) took a child that was not meant"
+            "waiting for {number} ({which}) has reaped a child that other code waits for"
         );
     }
 }
@@ -246,9 +250,12 @@ fn a_child_is_reaped_once() {
     assert_eq!(answer.line("waited"), "Exited(5)");
     for which in ["again", "tried"] {
         let said = answer.line(which);
-        assert_eq!(said, "Err ECHILD", "a child was waited for before, and now the answer is {said}");
+        assert_eq!(
+            said, "Err ECHILD",
+            "the child has been reaped, so the answer must be ECHILD, and it is {said}"
+        );
     }
-    assert_eq!(answer.line("names"), "true", "the error does not say which process was waited for");
+    assert_eq!(answer.line("names"), "true", "the error must contain the process id");
 }
 
 #[test]
@@ -258,9 +265,9 @@ fn eintr_does_not_end_the_wait() {
     assert_eq!(
         said,
         format!("Killed {{ signal: {SIGTERM}, core: false }}"),
-        "a signal was handled while the wait slept, and its answer is `{said}`: EINTR is no answer, so ask again"
+        "a signal handler interrupted the wait, which returned `{said}`. After EINTR, wait again"
     );
-    assert_eq!(answer.line("handled"), "3", "the wait was to be interrupted three times");
+    assert_eq!(answer.line("handled"), "3", "the wait must have been interrupted three times");
 }
 
 #[test]
@@ -269,7 +276,8 @@ fn wait_with_sigchld_ignored_is_echild() {
     assert_eq!(
         (answer.line("waited"), answer.line("child")),
         ("Err ECHILD", "gone"),
-        "SIGCHLD is ignored, so nobody keeps what became of a child; waitpid comes back when there is none left"
+        "SIGCHLD is ignored, so the kernel discards the child's status, and waitpid returns ECHILD once the child is \
+         gone"
     );
 }
 
@@ -292,6 +300,6 @@ fn a_status_is_displayed_in_words() {
 fn no_zombie_is_left() {
     for what in ["codes", "signals", "others", "again", "try", "interrupted"] {
         let left = status(&[what]).line("left").to_owned();
-        assert_eq!(left, "none", "`{what}`: every child was waited for, and {left} is left");
+        assert_eq!(left, "none", "`{what}`: every child should have been reaped, and {left} is left");
     }
 }

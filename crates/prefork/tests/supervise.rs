@@ -1,7 +1,7 @@
 //! Exercise `prefork/supervise`: restarting, stopping, and leaving nothing behind.
 //!
-//! A test process has threads, so the supervisor runs in the helper process, or in a child of it. The helper prints each
-//! event that `on_event` gets, and at the end what is left.
+//! A test process has threads, so the supervisor runs in the helper process, or in a child of it. The helper prints
+//! each event that `on_event` gets, and at the end what is left.
 
 mod support;
 
@@ -70,13 +70,13 @@ fn nothing_is_left(answer: &Answer) {
     let (children, table, mask) = (answer.line("children"), answer.line("table"), answer.line("mask"));
     assert_eq!(
         children, "none",
-        "supervise returned, and the caller still has children ({children}): running ones are unsupervised from now on, \
-         and exited ones stay zombies. Is each child reaped before supervise returns?"
+        "supervise returned, and the caller still has children ({children}): running ones are unsupervised from now \
+         on, and exited ones stay zombies. Is each child reaped before supervise returns?"
     );
     assert_eq!(
         table, "same",
-        "supervise leaked a descriptor, or closed one of the caller's. Descriptors {table}. Are all pidfds and the signalfd \
-         closed?"
+        "supervise leaked a descriptor, or closed one of the caller's. Descriptors {table}. Are all pidfds and the \
+         signalfd closed?"
     );
     assert_eq!(
         mask, "same",
@@ -178,7 +178,8 @@ fn max_restarts_counts_all_children_together() {
     returned(
         &answer,
         "too many restarts: 3",
-        "two children failed twice each. 3 restarts are allowed for all children together, so the fourth failure is an error",
+        "two children failed twice each. 3 restarts are allowed for all children together, so the fourth failure is an \
+         error",
     );
     let restarts = events(&answer).iter().filter(|event| event.starts_with("restarted")).count();
     assert!(restarts <= 3, "3 restarts are allowed, and there were {restarts}");
@@ -214,8 +215,8 @@ fn after_too_many_failures_the_grace_period_applies() {
         assert_eq!(
             story(&answer, 1),
             ["started", "gave-up 0", "stopping SIGTERM", "killed", "killed by SIGKILL"],
-            "a child failed once too often, and its sibling ignores SIGTERM. The sibling must be killed after the grace \
-             period of {grace} ms, or earlier when a signal arrives: {signal:?}"
+            "a child failed once too often, and its sibling ignores SIGTERM. The sibling must be killed after the \
+             grace period of {grace} ms, or earlier when a signal arrives: {signal:?}"
         );
         returned(
             &answer,
@@ -232,7 +233,8 @@ fn a_signal_is_forwarded_to_all_children() {
         let got: Vec<_> = answer.lines("got").collect();
         assert!(
             got.len() == 3 && got.iter().all(|line| line.ends_with(signal)),
-            "the supervisor got {signal} and should have sent it to all three children. They got (task, signal): {got:?}"
+            "the supervisor got {signal} and should have sent it to all three children. They got (task, signal): \
+             {got:?}"
         );
         returned(
             &answer,
@@ -255,7 +257,8 @@ fn no_child_is_restarted_while_stopping() {
         events(&answer).into_iter().filter(|event| event.starts_with("restarted")).collect();
     assert!(
         restarted.is_empty(),
-        "{restarted:?}: the supervisor is stopping, so a child that exits now must not be restarted, whatever its status"
+        "{restarted:?}: the supervisor is stopping, so a child that exits now must not be restarted, whatever its \
+         status"
     );
     returned(
         &answer,
@@ -288,9 +291,9 @@ fn signals_are_read_again_before_each_exit_is_judged() {
     returned(
         &answer,
         "stopped SIGTERM",
-        "the supervisor handled the exit of one child; then SIGTERM was sent to it and to the other child, which it killed; \
-         then the supervisor saw the other child's exit. SIGTERM was pending by then, so read the signals again before each \
-         exit is judged",
+        "the supervisor handled the exit of one child; then SIGTERM was sent to it and to the other child, which it \
+         killed; then the supervisor saw the other child's exit. SIGTERM was pending by then, so read the signals \
+         again before each exit is judged",
     );
     assert_eq!(story(&answer, 1), ["started", "stopping SIGTERM", "killed by SIGTERM"]);
 }
@@ -301,8 +304,8 @@ fn a_child_killed_by_ctrl_c_has_not_failed() {
     let ended: Vec<_> = answer.lines("ended").collect();
     assert!(
         ended.len() == 20 && ended.iter().all(|how| *how == "Ok(Stopped(SIGINT))"),
-        "SIGINT was sent to a whole process group, twenty times, and killed the children in it. Each time it was pending for \
-         the supervisor before any child could be reaped, so it must stop the supervisor: {ended:?}"
+        "SIGINT was sent to a whole process group, twenty times, and killed the children in it. Each time it was \
+         pending for the supervisor before any child could be reaped, so it must stop the supervisor: {ended:?}"
     );
 }
 
@@ -322,7 +325,8 @@ fn children_are_killed_when_the_grace_period_ends() {
         let seen = story(&answer, task);
         assert!(
             seen.ends_with(&["killed".into(), "killed by SIGKILL".into()]),
-            "none of three children exited within the grace period of 20 ms, so all must be killed. Task {task}: {seen:?}"
+            "none of three children exited within the grace period of 20 ms, so all must be killed. Task {task}: \
+             {seen:?}"
         );
     }
 }
@@ -361,8 +365,9 @@ fn children_are_signaled_through_their_pidfds() {
         assert_eq!(
             story(&answer, task),
             ["started", "stopping SIGTERM", "exited with 0"],
-            "kill(2) is forbidden in this supervisor, and the child of task {task} got no signal. kill takes a process id, \
-             which may belong to another process once the child is reaped. Child::signal uses the child's pidfd instead"
+            "kill(2) is forbidden in this supervisor, and the child of task {task} got no signal. kill takes a process \
+             id, which may belong to another process once the child is reaped. Child::signal uses the child's pidfd \
+             instead"
         );
     }
     returned(&answer, "stopped SIGTERM", "the signal arrived");
@@ -409,8 +414,8 @@ fn the_earliest_restart_comes_first() {
         }
     }
     panic!(
-        "three times, task 0 was due to be restarted in 128 ms; then task 1 failed and was due in 1 ms, but had to wait for \
-         task 0. The sleep must end at the earliest due time. The events were {seen:?}"
+        "three times, task 0 was due to be restarted in 128 ms; then task 1 failed and was due in 1 ms, but had to \
+         wait for task 0. The sleep must end at the earliest due time. The events were {seen:?}"
     );
 }
 
@@ -429,8 +434,9 @@ fn a_child_that_ran_long_enough_resets_the_pause() {
         assert_eq!(
             told,
             ["restarted 0 4", "restarted 0 8", "restarted 0 0", "restarted 0 4"],
-            "pauses in milliseconds. Two children failed at once. The third failed after `min_uptime`, so it is restarted \
-             without a pause. The fourth failed at once, and its pause must be the first one again: the third has reset it"
+            "pauses in milliseconds. Two children failed at once. The third failed after `min_uptime`, so it is \
+             restarted without a pause. The fourth failed at once, and its pause must be the first one again: the \
+             third has reset it"
         );
         return;
     }
@@ -443,7 +449,8 @@ fn the_longest_durations_do_not_overflow() {
     returned(
         &answer,
         "stopped SIGTERM",
-        "the grace period and the pause are the longest durations there are, and adding them to the clock must not panic",
+        "the grace period and the pause are the longest durations there are, and adding them to the clock must not \
+         panic",
     );
     assert_eq!(
         story(&answer, 0),
@@ -493,8 +500,8 @@ fn a_child_whose_parent_died_before_prctl_exits() {
     assert_eq!(
         answer.line("worked"),
         "no",
-        "the supervisor died before its child called prctl, so the kernel will never send the child a signal. After prctl, \
-         compare getppid with the process id that the parent had, and exit if they differ"
+        "the supervisor died before its child called prctl, so the kernel will never send the child a signal. After \
+         prctl, compare getppid with the process id that the parent had, and exit if they differ"
     );
 }
 
@@ -523,8 +530,8 @@ fn supervise_in_a_child_is_ebusy() {
     let inside = answer.line("inside");
     assert!(
         inside.starts_with("EBUSY: "),
-        "a child of a supervisor called supervise, and got: {inside}. A caller that does not know it runs in a child would \
-         fork children of children"
+        "a child of a supervisor called supervise, and got: {inside}. A caller that does not know it runs in a child \
+         would fork children of children"
     );
     returned(&answer, "done", "the child exited with 0");
 }
@@ -538,8 +545,8 @@ fn children_start_with_an_empty_signal_mask() {
         assert_eq!(
             mask.trim_start_matches('0'),
             "",
-            "a child (task {task}, life {life}) starts with these signals blocked, in hexadecimal: {mask}. It would never get \
-             them. Does `fork` reset the mask in the child?"
+            "a child (task {task}, life {life}) starts with these signals blocked, in hexadecimal: {mask}. It would \
+             never get them. Does `fork` reset the mask in the child?"
         );
     }
 }
@@ -552,8 +559,8 @@ fn children_inherit_no_pidfd_or_signalfd() {
         let (child, extra) = line.split_at(3);
         assert!(
             extra.trim().is_empty(),
-            "a child (task and life: {child}) has inherited what the supervisor opened for itself: {}. fork copies the pidfds \
-             of its siblings and the parent's signalfd, and close-on-exec closes them only at an exec",
+            "a child (task and life: {child}) has inherited what the supervisor opened for itself: {}. fork copies the \
+             pidfds of its siblings and the parent's signalfd, and close-on-exec closes them only at an exec",
             extra.trim()
         );
     }
@@ -578,8 +585,8 @@ fn waiting_uses_no_cpu_time() {
     let cpu: u64 = answer.line("cpu").parse().unwrap_or(u64::MAX);
     assert!(
         cpu < 10_000,
-        "a child slept for 200 ms, and nothing else happened. The supervisor used {} ms of CPU time meanwhile: it polls in a \
-         loop instead of sleeping until a descriptor is ready or a task is due",
+        "a child slept for 200 ms, and nothing else happened. The supervisor used {} ms of CPU time meanwhile: it \
+         polls in a loop instead of sleeping until a descriptor is ready or a task is due",
         cpu / 1000
     );
     returned(&answer, "done", "the child exited with 0");

@@ -1,7 +1,7 @@
 //! The scenarios: what the helper process does with this crate.
 //!
-//! Contract: a scenario prints what it saw, each line after a keyword, and exits with 0. It exits with 1 if it could not
-//! be run, and with `testing::REFUSED` if this machine does not permit it.
+//! Contract: a scenario prints what it saw, each line after a keyword, and exits with 0. It exits with 1 if it could
+//! not be run, and with `testing::REFUSED` if this machine does not permit it.
 
 mod accept;
 mod fork;

@@ -1,4 +1,4 @@
-//! `status WHAT`: children that end in every way there is, and what is said of them.
+//! `status WHAT`: children that exit, are killed, stopped or traced, and what the code under test says of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,9 +17,9 @@ use super::super::children::{self, await_end, await_sleep, await_stop, idle, raw
 
 mod core_file;
 
-/// Run the scenario of that name.
+/// Run the scenario of that name, and return the helper's exit code.
 pub fn run(what: &[&str]) -> i32 {
-    // A core file would stay behind; what is about them has its own scenario.
+    // Avoid core files, except in the scenario that tests them.
     let _ = getrlimit(Resource::RLIMIT_CORE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_CORE, 0, hard));
     match what {
         ["codes"] => codes(),
@@ -41,7 +41,7 @@ pub fn run(what: &[&str]) -> i32 {
     0
 }
 
-/// `waited ANSWER` for each code that a process can end with.
+/// Prints `code CODE ANSWER` for each exit code.
 fn codes() {
     for code in 0..=255 {
         let child = start(|| code);
@@ -49,7 +49,7 @@ fn codes() {
     }
 }
 
-/// `signal NUMBER ANSWER` for every signal whose default is to end a process.
+/// Prints `signal NUMBER ANSWER` for each signal whose default action kills a process.
 fn signals() {
     let harmless = [
         libc::SIGCHLD,
@@ -61,59 +61,61 @@ fn signals() {
         libc::SIGURG,
         libc::SIGWINCH,
     ];
-    // 32 and 33 are the C library's own: it lets nobody change what they do, and posix_spawn leaves them ignored.
+    // The C library uses 32 and 33 itself: it does not let a program change their actions, and posix_spawn leaves them
+    // ignored.
     let numbers = (1..32).chain(libc::SIGRTMIN()..=libc::SIGRTMAX());
     for number in numbers.filter(|number| !harmless.contains(number)) {
         let child = start(|| {
-            // Wherever cores go on this machine, there is to be none.
+            // Prevent a core dump, wherever this machine puts them.
             let _ = prctl::set_dumpable(false);
-            // The helper may have been started with some of them ignored or blocked.
-            // SAFETY: the default is no handler, so there is nothing that could run at a bad moment.
+            // The helper may have been started with some signals ignored or blocked.
+            // SAFETY: the default action runs no code of ours.
             unsafe { libc::signal(number, libc::SIG_DFL) };
             let _ = SigSet::empty().thread_set_mask();
-            // SAFETY: stops this process and does nothing else.
+            // SAFETY: the call only stops this process.
             unsafe { libc::raise(libc::SIGSTOP) };
             idle()
         });
         await_stop(child);
-        // SAFETY: the call takes two integers, and the child has not been waited for.
+        // SAFETY: the call takes two integers, and the child has not been reaped.
         unsafe { libc::kill(child.as_raw(), number) };
         let _ = kill(child, Signal::SIGCONT);
         println!("signal {number} {}", words(status::wait(child)));
     }
 }
 
-/// What nix says of a child that a real-time signal ended, and what is left of that child; and what we say.
+/// A real-time signal kills a child. Prints what nix says of it and whether nix has reaped it, and what the code under
+/// test says.
 fn real_time() {
     let number = libc::SIGRTMIN() + 1;
-    let ended = || {
+    let killed = || {
         let child = start_idle();
-        // SAFETY: the call takes two integers, and the child has not been waited for.
+        // SAFETY: the call takes two integers, and the child has not been reaped.
         unsafe { libc::kill(child.as_raw(), number) };
         await_end(child);
         child
     };
-    let child = ended();
+    let child = killed();
     println!("nix {}", waitpid(child, None).map_or_else(|errno| format!("{errno:?}"), |s| format!("{s:?}")));
     println!("then {}", raw_wait(child, 0).map_or_else(|errno| format!("{errno:?}"), |raw| raw.to_string()));
     println!("number {number}");
-    println!("ours {}", words(status::wait(ended())));
-    println!("tried {}", try_words(status::try_wait(ended())));
+    println!("ours {}", words(status::wait(killed())));
+    println!("tried {}", try_words(status::try_wait(killed())));
 }
 
-/// The numbers that the kernel gives when it is asked for stops and continuations too.
+/// Decode the statuses that the kernel returns for a stop, a continue and a kill.
 fn changes() {
     let child = start_idle();
     for (sent, options) in
         [(Signal::SIGSTOP, libc::WUNTRACED), (Signal::SIGCONT, libc::WCONTINUED), (Signal::SIGKILL, 0)]
     {
-        kill(child, sent).expect("the child is there");
-        let raw = raw_wait(child, options).expect("it is a child of the helper's");
+        kill(child, sent).expect("the child exists");
+        let raw = raw_wait(child, options).expect("it is a child of the helper");
         println!("sent {sent} {:?}", Status::from_raw(raw));
     }
 }
 
-/// A child that is stopped, tried and then waited for; what continues it does so when the wait sleeps.
+/// Call try_wait and wait for a stopped child. Another process continues it while the wait sleeps.
 fn stopped() {
     let child = start(|| {
         let _ = raise(Signal::SIGSTOP);
@@ -132,7 +134,7 @@ fn stopped() {
     children::end(child);
 }
 
-/// A child that this process traces: the kernel tells its tracer of every stop, asked or not.
+/// The same with a child that this process traces. The kernel reports every stop of such a child to its tracer.
 fn traced() -> i32 {
     let child = start(|| match ptrace::traceme().and_then(|()| raise(Signal::SIGSTOP)) {
         Ok(()) => idle(),
@@ -153,38 +155,38 @@ fn refused(what: &str) -> i32 {
     REFUSED
 }
 
-/// One child ends, and nobody asks for it; then another is waited for, and another is tried.
+/// One child exits without a wait for it. Then wait and try_wait get children of their own.
 fn others() {
-    let somebodys = start(|| 5);
-    await_end(somebodys);
+    let other = start(|| 5);
+    await_end(other);
     let ours = start(|| 6);
     println!("waited {}", words(status::wait(ours)));
     let ours = start(|| 7);
     await_end(ours);
     println!("tried {}", try_words(status::try_wait(ours)));
-    let there = raw_wait(somebodys, 0).map(Status::from_raw);
-    println!("somebody's {}", there.map_or_else(|errno| format!("gone: {errno:?}"), |s| s.to_string()));
+    let status = raw_wait(other, 0).map(Status::from_raw);
+    println!("other {}", status.map_or_else(|errno| format!("gone: {errno:?}"), |s| s.to_string()));
 }
 
-/// Waiting for what is no child, or not one, with a child that has ended beside it.
+/// Wait for numbers that are not one child of this process, while an exited child of other code has not been reaped.
 fn not_one(which: &str) {
-    let somebodys = start(|| 5);
-    await_end(somebodys);
+    let other = start(|| 5);
+    await_end(other);
     let number = match which {
-        "any" => -1,
-        "our group" => 0,
+        "any child" => -1,
+        "the own group" => 0,
         "a group" => -getpgrp().as_raw(),
-        "the least" => i32::MIN,
+        "the smallest number" => i32::MIN,
         "the parent" => getppid().as_raw(),
         _ => getpid().as_raw(),
     };
     println!("number {number}");
     println!("tried {}", try_words(status::try_wait(Pid::from_raw(number))));
     println!("waited {}", words(status::wait(Pid::from_raw(number))));
-    println!("somebody's {}", if raw_wait(somebodys, 0).is_ok() { "there" } else { "gone" });
+    println!("other {}", if raw_wait(other, 0).is_ok() { "there" } else { "gone" });
 }
 
-/// A child that was waited for, waited for and tried once more.
+/// Wait for a child that has been reaped already.
 fn again() {
     let child = start(|| 5);
     println!("waited {}", words(status::wait(child)));
@@ -196,30 +198,30 @@ fn again() {
     );
 }
 
-/// A child that is there, and then is not.
+/// Call try_wait for a running child, and for one that was killed.
 fn try_wait() {
-    // What waits for this child waits for ever.
+    // A try_wait that blocks would never return, so let an alarm end it.
     alarm::set(2);
     let child = start_idle();
-    println!("there {}", try_words(status::try_wait(child)));
+    println!("running {}", try_words(status::try_wait(child)));
     let _ = kill(child, Signal::SIGTERM);
     await_end(child);
-    println!("ended {}", try_words(status::try_wait(child)));
+    println!("exited {}", try_words(status::try_wait(child)));
 }
 
-/// How often a handler was called, which processes share.
+/// A counter of handler calls, in memory that the processes share.
 fn shared_counter() -> &'static AtomicUsize {
     let (length, access) = (std::mem::size_of::<AtomicUsize>(), ProtFlags::PROT_READ | ProtFlags::PROT_WRITE);
-    let length = length.try_into().expect("it has a size");
-    // SAFETY: a mapping of its own, at an address that the kernel chooses.
+    let length = length.try_into().expect("the counter has a size");
+    // SAFETY: the kernel chooses an address that is free.
     let page = unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_SHARED) };
-    // SAFETY: it is page-aligned, as large as an AtomicUsize, filled with zeros, and never unmapped.
+    // SAFETY: the mapping is page-aligned, large enough for an AtomicUsize, zeroed, and never unmapped.
     unsafe { page.expect("a page can be mapped").cast().as_ref() }
 }
 
 static HANDLED: AtomicUsize = AtomicUsize::new(0);
 
-/// A signal comes while the wait sleeps, three times; then the child ends.
+/// Another process interrupts the sleeping wait with a signal, three times, and then kills the child.
 fn interrupted() {
     static COUNTER: std::sync::OnceLock<&'static AtomicUsize> = std::sync::OnceLock::new();
     extern "C" fn count(_: c_int) {
@@ -229,16 +231,16 @@ fn interrupted() {
     let counter = shared_counter();
     let _ = COUNTER.set(counter);
     let action = SigAction::new(SigHandler::Handler(count), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler adds to two numbers, which it may do at any moment.
+    // SAFETY: the handler only increments two atomic counters.
     unsafe { sigaction(Signal::SIGUSR1, &action) }.expect("SIGUSR1 can be handled");
     let _ = SigSet::from(Signal::SIGUSR1).thread_unblock();
     let child = start_idle();
     let parent = getpid();
     let other = start(|| {
-        for came in 0..3 {
+        for handled in 0..3 {
             await_sleep(parent);
             let _ = kill(parent, Signal::SIGUSR1);
-            while counter.load(Ordering::Relaxed) == came {
+            while counter.load(Ordering::Relaxed) == handled {
                 std::thread::yield_now();
             }
         }
@@ -251,7 +253,7 @@ fn interrupted() {
     children::end(child);
 }
 
-/// With SIGCHLD ignored, the kernel keeps nothing of a child that ends.
+/// Wait for a child while SIGCHLD is ignored, so that the kernel discards its status.
 fn ignored() {
     // SAFETY: ignoring a signal runs no code.
     let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) };

@@ -1,7 +1,7 @@
 //! `supervise WHAT …`: run a supervisor whose children behave as the scenario says.
 //!
-//! Prints each event when it happens, `event restarted 0 4711 10` (the event, the task, the process id, and the pause in
-//! milliseconds); what the children print; and at the end `result …` and what is left: `children`, `table` (of
+//! Prints each event when it happens, `event restarted 0 4711 10` (the event, the task, the process id, and the pause
+//! in milliseconds); what the children print; and at the end `result …` and what is left: `children`, `table` (of
 //! descriptors), `mask` (of blocked signals), and `cpu`, in microseconds.
 //!
 //! No child lives longer than [`PATIENCE`], even if the code under test leaves it behind.
@@ -436,9 +436,9 @@ fn idle() {
     observe(&policy(1), |_| children::idle(), |_| {});
 }
 
-/// Three children print the descriptors that they have in addition to those that the parent had at first, and the signals
-/// that they block. The first child fails, and its replacement is forked while the others run. Then the parent prints its
-/// own additional descriptors, `opened close-on-exec …` or `opened inheritable …`.
+/// Three children print the descriptors that they have in addition to those that the parent had at first, and the
+/// signals that they block. The first child fails, and its replacement is forked while the others run. Then the parent
+/// prints its own additional descriptors, `opened close-on-exec …` or `opened inheritable …`.
 fn inherited(shared: &Shared) {
     let before = kernel::open_now();
     let work = |task| {

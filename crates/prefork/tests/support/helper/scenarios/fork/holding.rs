@@ -149,7 +149,8 @@ fn with_reused_pid() -> nix::Result<()> {
     Ok(())
 }
 
-/// Kill the process that reuses the process id, and print its status: SIGKILL unless the code under test has touched it.
+/// Kill the process that reuses the process id, and print its status: SIGKILL unless the code under test has touched
+/// it.
 fn end_untouched(other: Pid) {
     let _ = kill(other, Signal::SIGKILL);
     super::say(&format!("other {}", status_of(other)));
@@ -165,8 +166,8 @@ fn fork_as(number: Pid) -> nix::Result<Pid> {
     args.exit_signal = libc::SIGCHLD as u64;
     args.set_tid = set_tid.as_ptr() as u64;
     args.set_tid_size = 1;
-    // SAFETY: `args` and `set_tid` live until the call returns. The new process is a copy, as after fork(2), and has one
-    // thread. The C library does not know of the fork, but the child uses nothing that depends on that.
+    // SAFETY: `args` and `set_tid` live until the call returns. The new process is a copy, as after fork(2), and has
+    // one thread. The C library does not know of the fork, but the child uses nothing that depends on that.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
     match Errno::result(pid)? {
         0 => {

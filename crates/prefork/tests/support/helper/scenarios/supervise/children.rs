@@ -32,8 +32,8 @@ impl Shared {
         let (both, shared) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED);
         // SAFETY: the kernel chooses an address that is free.
         let memory = unsafe { mmap_anonymous(None, length, both, shared) }.expect("there is memory");
-        // SAFETY: the mapping lives until the process exits and is page-aligned; zeros are a valid `Page`, and all of its
-        // fields are atomic.
+        // SAFETY: the mapping lives until the process exits and is page-aligned; zeros are a valid `Page`, and all of
+        // its fields are atomic.
         let page = unsafe { memory.cast().as_ref() };
         Box::leak(Box::new(Self { page, release: pipe().expect("there are descriptors") }))
     }
