@@ -267,19 +267,19 @@ no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
 [group('experiments: 6 fork and accept')]
 kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
 
-# How many callbacks run before a descriptor that is ready?
+# How many queued callbacks run before the handler of a ready descriptor?
 [group('experiments: 7 the loop')]
 starvation *ARGS: (run 'starvation' ARGS)
 
-# How often does a timer run that starts itself again?
+# How often does a timer that restarts itself run before a ready descriptor's handler?
 [group('experiments: 7 the loop')]
 timer-that-rearms *ARGS: (run 'timer-that-rearms' ARGS)
 
-# In which order does it all run, and how long is each sleep?
+# In which order does a loop run callbacks, timers and handlers?
 [group('experiments: 7 the loop')]
 one-iteration *ARGS: (run 'one-iteration' ARGS)
 
-# How long does a cancelled timer stay in the heap?
+# How long do canceled timers stay in the heap?
 [group('experiments: 7 the loop')]
 cancelled-timers *ARGS: (run 'cancelled-timers' ARGS)
 

@@ -1,4 +1,4 @@
-//! A hundred thousand timers that were cancelled, behind one that lives: how long their nodes stay in the heap.
+//! A hundred thousand canceled timers behind one that is live: how long their nodes stay in the heap.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -11,27 +11,30 @@ use ioloop::timers::Timers;
 const MANY: usize = 100_000;
 /// The timeout of a request that is answered at once.
 const TIMEOUT: Duration = Duration::from_secs(3600);
-/// When the one is due that lives.
+/// The deadline of the live timer.
 const BEFORE: Duration = Duration::from_secs(1800);
 /// Tornado's rule, and the loop's: more than this, and more than half of the heap.
 const FEW: usize = 512;
 
 const QUESTION: Question = Question {
-    question: "A server gives each request a timer for in an hour, and cancels it when the answer is sent, a \
-               moment later. A hundred thousand requests come and go. One timer lives, and is due in half an \
-               hour. Cancelling marks a timer and leaves it in the heap. How many nodes has the heap, if a \
-               node is dropped when it comes to the top? And if the marks are swept out when they are more \
-               than 512 and more than half of the heap?",
+    question: "A hundred thousand timers of an hour are set and canceled, one after the other, behind one \
+               that is due in half an hour. A canceled timer stays in the heap as a tombstone. How many \
+               nodes does the heap get if tombstones are dropped only at its top, and how many if it is \
+               compacted when they are more than 512 and more than half of it?",
     choices: &[
-        Choice::new("1 in both: what is cancelled is gone."),
-        Choice::new("100001 in the first, and 1 in the second, which is swept after each."),
-        Choice::new("100001 in the first, and never more than 514 in the second."),
-        Choice::new("50001 in both: half of them is where it stops."),
+        Choice::new("1 in both: what is canceled is gone.")
+            .because("A canceled timer stays in the heap as a tombstone: the first heap kept every node."),
+        Choice::new("100001 in the first, and 1 in the second, which is compacted each time.")
+            .because("It is compacted only above 512 tombstones, so it grew to 514 nodes."),
+        Choice::new("100001 in the first, and at most 514 in the second."),
+        Choice::new("50001 in both: half of them is where it stops.")
+            .because("The first heap does not count its tombstones, and the second had 514 at most."),
     ],
     book: 2,
-    shows: "A marked node leaves the heap at its top or not at all, and comes there when all before it have \
-            run. Sweeping costs as much as the heap is large, so it waits until more than half is waste. \
-            Then each cancelled timer pays for two nodes, and the heap is hardly more than twice what lives.",
+    shows: "A tombstone leaves the heap only at the top, and gets there when all timers before it have run. \
+            Compacting costs as much as the heap is large, so it waits until more than half is waste. Then \
+            each canceled timer pays for two nodes, and the heap is hardly larger than twice its live \
+            timers.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -46,25 +49,25 @@ fn main() -> ExitCode {
             lazy.request();
             most = most.max(swept.request());
         }
-        lab.note(format!("{MANY} requests have come and gone; one timer lives"));
+        lab.note(format!("{MANY} timers were set and canceled; one is live"));
         let left = lazy.heap.len();
         lab.note(format!("dropped at the top: {left} nodes"));
-        lab.note(format!("swept: {} nodes now, {most} at the most", swept.0.len()));
+        lab.note(format!("compacted: {} nodes now, {most} at most", swept.0.len()));
         lab.check(lazy.nearest() == swept.0.nearest(), "the nearest deadline is the same in both");
         let (dropped, took) = lazy.run_the_first()?;
         lab.note(format!(
-            "that one has run: {dropped} nodes are dropped in one turn, {} ms",
+            "that one has run: {dropped} nodes are dropped in one iteration, {} ms",
             vary("ms", took.as_millis())
         ));
-        lab.check(dropped == MANY, "where nothing is swept, all of the waste is found at one time");
+        lab.check(dropped == MANY, "without compacting, one iteration drops all of the waste");
         let (few, nodes) = few_stay();
-        lab.note(format!("{few} cancelled behind one: {nodes} nodes; so few are left alone"));
-        lab.check(nodes == few + 1, "512 marks stay, though all but one of the nodes are marked");
+        lab.note(format!("{few} canceled behind one: {nodes} nodes; that is too few to compact"));
+        lab.check(nodes == few + 1, "512 tombstones stay, although they are all nodes but one");
         let (lives, before, after) = half_stays();
-        lab.note(format!("{lives} live, {lives} are cancelled: {before} nodes, and one more: {after}"));
+        lab.note(format!("{lives} live, {lives} canceled: {before} nodes; one more canceled: {after}"));
         lab.check(
             before == 2 * lives && after == lives,
-            "half of the heap stays, and one more mark is one too many",
+            "when half of the heap is tombstones they stay; one more is too many",
         );
         lab.draw(chart)?;
         match (left, most) {
@@ -77,7 +80,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// The heap without the rule: what is cancelled stays until it comes to the top.
+/// The heap without the rule: a tombstone stays until it gets to the top.
 // ANCHOR: lazy
 #[derive(Default)]
 struct Lazy {
@@ -110,7 +113,7 @@ impl Lazy {
 // ANCHOR_END: lazy
 
 impl Lazy {
-    /// A request, and a turn of the loop; how many nodes there are then.
+    /// Set and cancel a timer, and run an iteration. Gives how many nodes there are then.
     fn request(&mut self) -> usize {
         let timer = self.add(TIMEOUT);
         self.cancel(timer);
@@ -118,9 +121,9 @@ impl Lazy {
         self.heap.len()
     }
 
-    /// The timer that lives has run. How many nodes does the next look drop, and how long does that take?
+    /// The live timer has run. How many nodes does the next look drop, and how long does that take?
     fn run_the_first(&mut self) -> Result<(usize, Duration)> {
-        self.heap.pop().ok_or("no timer lives")?;
+        self.heap.pop().ok_or("no timer is live")?;
         let (nodes, start) = (self.heap.len(), Instant::now());
         self.nearest();
         Ok((nodes - self.heap.len(), start.elapsed()))
@@ -132,7 +135,7 @@ impl Lazy {
 struct Swept(Timers<()>);
 
 impl Swept {
-    /// A request, and a turn of the loop; how many nodes there were before that.
+    /// Set and cancel a timer, and run an iteration. Gives how many nodes there were before that.
     fn request(&mut self) -> usize {
         let timer = self.0.add(TIMEOUT, ());
         self.0.cancel(timer);
@@ -146,7 +149,7 @@ impl Swept {
     }
 }
 
-/// As many marks as are few; and the nodes after a turn.
+/// The most tombstones that are too few to compact, and the nodes after an iteration.
 fn few_stay() -> (usize, usize) {
     let mut timers = Swept::default();
     timers.0.add(BEFORE, ());
@@ -156,7 +159,7 @@ fn few_stay() -> (usize, usize) {
     (FEW, timers.0.len())
 }
 
-/// Exactly half of many are cancelled, and then one more: how many live, and the nodes each time.
+/// Cancel exactly half of many timers, and then one more. Gives how many are live, and the nodes each time.
 fn half_stays() -> (usize, usize, usize) {
     const LIVES: usize = 1000;
     let mut timers = Swept::default();
@@ -171,7 +174,7 @@ fn half_stays() -> (usize, usize, usize) {
     (LIVES, before, timers.0.len())
 }
 
-/// The nodes of both heaps while requests come and go.
+/// The nodes of both heaps while timers are set and canceled.
 fn chart() -> Result<Plot> {
     let (mut lazy, mut swept) = (Lazy::default(), Swept::default());
     lazy.add(BEFORE);

@@ -1,4 +1,4 @@
-//! What the loop does, turn by turn, out of its own trace.
+//! What the loop does, iteration by iteration, from its own trace.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
@@ -16,25 +16,28 @@ const DELAY: Duration = Duration::from_millis(200);
 const HOUR: Duration = Duration::from_secs(3600);
 
 const QUESTION: Question = Question {
-    question: "A callback is queued, a timer is due, and a descriptor is ready. The timer's callback adds \
-               another callback, which starts a timer for in 200 ms, which stops the loop. In which order \
-               does it all run, and how often does the loop ask who is ready?",
+    question: "A callback is queued, a timer is due, and a descriptor is ready. The timer's callback queues \
+               another callback, which starts a 200 ms timer, which stops the loop. In which order do they \
+               run, and how often does the loop wait for events?",
     choices: &[
         Choice::new(
-            "Callback, timer, callback, handler: what is queued is run before anybody is asked. It \
-                     asks once, and sleeps.",
-        ),
+            "Callback, timer, callback, handler: what is queued runs before the loop waits. It waits \
+                     once, and sleeps.",
+        )
+        .because("What is queued meanwhile runs in the next iteration, after the handler."),
         Choice::new(
-            "Callback, timer, handler, callback. It asks twice: once without waiting, since a \
+            "Callback, timer, handler, callback. It waits twice: once without sleeping, because a \
                      callback is queued, and once to sleep.",
         ),
-        Choice::new("Timer, callback, handler, callback: what has a time is first. It asks twice."),
-        Choice::new("Handler, callback, timer, callback: who is ready is asked first. It asks three times."),
+        Choice::new("Timer, callback, handler, callback: what has a deadline is first. It waits twice.")
+            .because("Callbacks come before timers: the callback was first."),
+        Choice::new("Handler, callback, timer, callback: descriptors are first. It waits three times.")
+            .because("The wait comes after callbacks and timers, so the handler was third."),
     ],
     book: 1,
-    shows: "A turn is callbacks, then timers, then the wait, then handlers. How long the wait may be is \
-            worked out last, when everything has run that could change it: nothing at all with a callback \
-            queued, else until the nearest deadline, and at most an hour.",
+    shows: "An iteration is callbacks, then timers, then the wait, then handlers. The timeout of the wait is \
+            computed last, when everything has run that could change it: zero with a callback queued, else \
+            until the nearest deadline, at most an hour.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -43,20 +46,15 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let (order, turns) = run(lab)?;
         let waits: Vec<_> = turns.iter().map(|turn| turn.timeout).collect();
-        lab.check(
-            waits.first() == Some(&Duration::ZERO),
-            "with a callback queued it waits for no time at all",
-        );
+        lab.check(waits.first() == Some(&Duration::ZERO), "with a callback queued, the timeout is zero");
         let second = waits.get(1).copied().unwrap_or_default();
-        lab.check(
-            second > Duration::ZERO && second <= DELAY,
-            "else until the nearest deadline, less what has passed since it was set",
-        );
-        let slept = turns.get(1).map_or(Duration::ZERO, |turn| turn.sleep_end.saturating_sub(turn.sleep_start));
-        lab.check(slept >= second, "it sleeps at least as long as it was told");
+        lab.check(second > Duration::ZERO && second <= DELAY, "else it lasts until the nearest deadline");
+        let slept =
+            turns.get(1).map_or(Duration::ZERO, |turn| turn.sleep_end.saturating_sub(turn.sleep_start));
+        lab.check(slept >= second, "the loop sleeps at least as long as the timeout");
         let longest = without_a_timer()?;
-        lab.note(format!("without any timer it would sleep for {} s", longest.as_secs()));
-        lab.check(longest == HOUR, "without a timer, an hour at most");
+        lab.note(format!("without any timer the timeout would be {} s", longest.as_secs()));
+        lab.check(longest == HOUR, "without a timer, the timeout is an hour");
         lab.draw(chart)?;
         match (&order[..], waits.len()) {
             (["callback", "timer", "callback", "handler", ..], 1) => Ok(0),
@@ -68,7 +66,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// What ran, and writes it down.
+/// The list of what ran, and the lane to write it down on.
 #[derive(Clone)]
 struct Order(Rc<RefCell<Vec<&'static str>>>, Lane);
 
@@ -92,7 +90,7 @@ fn run(lab: &Lab) -> Result<(Vec<&'static str>, Vec<Iteration>)> {
         ran.ran("timer", ": adds a callback");
         let ran = ran.clone();
         ioloop.add_callback(move |ioloop| {
-            ran.ran("callback", ": starts a timer of 200 ms");
+            ran.ran("callback", ": starts a 200 ms timer");
             ioloop.call_later(DELAY, move |ioloop| {
                 ran.ran("timer", ": stops the loop");
                 ioloop.stop();
@@ -111,13 +109,13 @@ fn run(lab: &Lab) -> Result<(Vec<&'static str>, Vec<Iteration>)> {
     Ok((order.0.take(), turns.take()))
 }
 
-/// One turn, as the loop tells it.
+/// Write down one iteration, as the loop reports it.
 fn told(turn: &Iteration) -> String {
     let asked = if turn.timeout.is_zero() { "0".into() } else { vary("ms", millis(turn.timeout)) };
     let slept = vary("ms", millis(turn.sleep_end.saturating_sub(turn.sleep_start)));
     let Iteration { callbacks, timers, events, .. } = turn;
     format!(
-        "turn: callbacks {callbacks}, timers {timers}, ready {events}; asked {asked} ms, slept {slept} ms"
+        "iteration: callbacks {callbacks}, timers {timers}, ready {events}; timeout {asked}, slept {slept} ms"
     )
 }
 
@@ -125,14 +123,14 @@ fn millis(time: Duration) -> String {
     format!("{:.3}", time.as_secs_f64() * 1e3)
 }
 
-/// A descriptor that is ready, and its other end.
+/// A pipe whose read end is ready: read end, write end.
 fn ready() -> Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
     write(&writer, b"x")?;
     Ok((reader, writer))
 }
 
-/// How long a loop is going to sleep that has no timer. Something is ready, so it does not.
+/// The timeout of a loop that has no timer. A descriptor is ready, so it does not sleep.
 fn without_a_timer() -> Result<Duration> {
     let (ioloop, asked) = (IoLoop::new()?, Rc::<Cell<Duration>>::default());
     let (reader, _writer) = ready()?;
@@ -162,7 +160,7 @@ fn chart() -> Result<Plot> {
     let turns = turns.take();
     let start = turns.first().map_or(Duration::ZERO, |turn| turn.start);
     let at = |time: Duration| time.saturating_sub(start).as_secs_f64() * 1e3;
-    // A line that falls while it sleeps: what is left of what it asked for. And one that rises while it works.
+    // One line falls while it sleeps: what is left of the timeout. The other rises while it works.
     let mut asleep = Vec::new();
     let mut at_work = Vec::new();
     for turn in &turns {

@@ -12,25 +12,28 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::unistd::{read, write};
 
 const CHAIN: usize = 100;
-/// A chain that is drawn link by link, and one that is long.
+/// A chain that is shown link by link, and longer ones.
 const SHORT: usize = 5;
 const LONG: usize = 1000;
 
 const QUESTION: Question = Question {
-    question: "A callback adds a callback, and that one another: a hundred in a chain. Meanwhile a \
-               descriptor is ready. How many of the hundred run before its handler, in a loop that runs \
-               callbacks until its queue is empty? And in one that runs those which were queued when its \
-               turn began?",
+    question: "A callback queues a callback, and that one another: a hundred in a chain. Meanwhile a \
+               descriptor is ready. How many of the hundred run before its handler in a loop that runs \
+               callbacks until its queue is empty, and how many in one that runs what was queued when its \
+               iteration began?",
     choices: &[
-        Choice::new("None in both: what is ready comes first."),
-        Choice::new("One in both: after each callback the loop looks at its descriptors."),
+        Choice::new("None in both: a ready descriptor comes first.")
+            .because("Both loops run callbacks before they wait for descriptors."),
+        Choice::new("One in both: after each callback the loop looks at its descriptors.")
+            .because("The first loop looks at its descriptors only when its queue is empty."),
         Choice::new("All hundred in the first, one in the second."),
-        Choice::new("All hundred in both: callbacks come before descriptors."),
+        Choice::new("All hundred in both: callbacks come before descriptors.")
+            .because("The second loop left what was added for its next iteration, after the handler."),
     ],
     book: 2,
     shows: "A queue that is refilled by what it runs is never empty, and a loop that waits for that does not \
-            come to its descriptors. A loop that takes what is queued now, and leaves what is added \
-            meanwhile for its next turn, looks at them in between. It pays with a system call a turn.",
+            get to its descriptors. A loop that runs what is queued now, and leaves what is added meanwhile \
+            for its next iteration, looks at them in between. That costs a system call an iteration.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -49,11 +52,11 @@ fn main() -> ExitCode {
         lab.note(format!("a chain of {LONG}: {long}, and {still}"));
         lab.check(
             long == LONG && still == some,
-            "the longer the chain, the later the handler in the first; in the second it is as before",
+            "a longer chain delays the handler in the first, but not in the second",
         );
         lab.check(
             second.len() == CHAIN + 1 && looks == CHAIN - 1,
-            "the second runs all of them too: one a turn, and a look at the descriptors after each but the last",
+            "the second runs all of them too: one an iteration, with a wait after each but the last",
         );
         match (all, some) {
             (0, 0) => Ok(0),
@@ -72,7 +75,7 @@ enum Ran {
     Handler,
 }
 
-/// What ran, in its order.
+/// What ran, in order.
 type Order = Rc<RefCell<Vec<Ran>>>;
 
 fn row(order: &[Ran]) -> String {
@@ -83,14 +86,14 @@ fn before_the_handler(order: &[Ran]) -> usize {
     order.iter().take_while(|ran| **ran == Ran::Callback).count()
 }
 
-/// A descriptor that is ready, and its other end.
+/// A pipe whose read end is ready: read end, write end.
 fn ready(lab: &Lab) -> Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     write(&writer, b"x")?;
     Ok((reader, writer))
 }
 
-/// The wrong way: run callbacks until there is none, then look who is ready.
+/// The wrong way: run callbacks until none is queued, then wait for descriptors.
 // ANCHOR: drained
 fn drained(lab: &Lab, length: usize) -> Result<Vec<Ran>> {
     let (reader, _writer) = ready(lab)?;
@@ -134,7 +137,7 @@ fn link(order: &Order, left: usize) -> Callback {
     })
 }
 
-/// The book's loop. What ran, and how often it looked at its descriptors without sleeping.
+/// The book's loop. Gives what ran, and how often it looked at its descriptors without sleeping.
 fn taken(lab: &Lab, length: usize) -> Result<(Vec<Ran>, usize)> {
     let (reader, _writer) = ready(lab)?;
     let (ioloop, order, looks) = (IoLoop::new()?, Order::default(), Rc::<Cell<usize>>::default());

@@ -1,4 +1,4 @@
-//! A timer that starts itself again, in loops that run timers while they take them out and in one that does not.
+//! A timer that starts itself again, in loops that run timers while they take them out, and in one that collects them first.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -13,26 +13,29 @@ use ioloop::{Events, IoLoop};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::unistd::{read, write};
 
-/// After so many runs in a row it is enough. Long before, even a clock with coarse ticks has moved on.
+/// How many runs in a row are enough. Long before, even a clock with coarse ticks has moved on.
 const FOR_EVER: usize = 1_000_000;
-/// How often the book's loop is to run its timer.
+/// How many times the book's loop runs its timer.
 const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
-    question: "A timer has no delay: it is due at once. When it runs, it starts itself again. Meanwhile a \
-               descriptor is ready. How often does it run before the descriptor's handler, in a loop that \
-               runs timers as long as the first of them is due? And in one that takes out all that are due, \
-               and then runs those?",
+    question: "A timer without a delay starts itself again each time it runs. Meanwhile a descriptor is \
+               ready. How often does the timer run before the descriptor's handler in a loop that runs \
+               timers as long as one is due, and how often in one that collects all due timers first and \
+               then runs them?",
     choices: &[
-        Choice::new("Once in both: the clock has moved on by then."),
-        Choice::new("For ever in the first, once in the second."),
-        Choice::new("For ever in both: a timer without a delay is always due."),
-        Choice::new("Never in both: descriptors come before timers."),
+        Choice::new("Once in both: the clock has moved on by then.")
+            .because("The restarted timer is due at once: the first loop ran it a million times."),
+        Choice::new("Forever in the first, once in the second."),
+        Choice::new("Forever in both: a timer without a delay is always due.")
+            .because("What is started while collected timers run waits for the next iteration."),
+        Choice::new("Never in both: descriptors come before timers.")
+            .because("Both loops run due timers before they wait for descriptors."),
     ],
     book: 1,
-    shows: "What is due has to be settled before anything of it runs. To look at the clock once is not \
-            enough for that: it helps against a timer that counts from a later look, and not against one \
-            that counts from the same, or is due at a time that is past.",
+    shows: "What is due must be settled before any of it runs. Looking at the clock once is not enough: it \
+            helps against a timer that counts from a later look, but not against one that counts from the \
+            same look or has a deadline in the past.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -42,7 +45,7 @@ fn main() -> ExitCode {
         let looks = [
             ("a look at the clock for each, no delay", each as Looks, no_delay as Again),
             ("one look, no delay counted from that", once, from_that),
-            ("one look, a deadline that is past", once, past),
+            ("one look, a deadline in the past", once, past),
             ("one look, no delay from a look of its own", once, no_delay),
         ];
         let mut runs = Vec::new();
@@ -55,18 +58,18 @@ fn main() -> ExitCode {
             runs.push(seen);
         }
         let mut collected = Vec::new();
-        for (name, past) in [("no delay", false), ("a deadline that is past", true)] {
+        for (name, past) in [("no delay", false), ("a deadline in the past", true)] {
             let (first, turns) = taken_first(lab, past)?;
-            lab.note(format!("all taken out first, {name}: {first}, then the handler"));
-            lab.note(format!("to run {TURNS} times it takes {turns} turns"));
-            lab.check(turns == TURNS, format!("taken out first, {name}: it runs once a turn"));
+            lab.note(format!("all collected first, {name}: {first}, then the handler"));
+            lab.note(format!("to run {TURNS} times it takes {turns} iterations"));
+            lab.check(turns == TURNS, format!("collected first, {name}: it runs once an iteration"));
             collected.push(first);
         }
         lab.check(
             runs[1] == FOR_EVER && runs[2] == FOR_EVER && runs[3] < FOR_EVER,
             "with one look at the clock it depends on the timer's deadline",
         );
-        lab.check(collected[0] == collected[1], "taken out first, it does not");
+        lab.check(collected[0] == collected[1], "collected first, it does not");
         match (runs[0], collected[0]) {
             (1, 1) => Ok(0),
             (FOR_EVER, 1) => Ok(1),
@@ -77,9 +80,9 @@ fn main() -> ExitCode {
     })
 }
 
-/// What the time is while timers are run, if this was it when that began.
+/// The time that a loop sees while it runs timers, given the time at which it began.
 type Looks = fn(&Instant, Duration) -> Duration;
-/// When the timer is due again.
+/// The timer's new deadline.
 type Again = fn(&Instant, Duration) -> Duration;
 
 fn each(clock: &Instant, _began: Duration) -> Duration {
@@ -102,14 +105,14 @@ fn past(_clock: &Instant, _began: Duration) -> Duration {
     Duration::ZERO
 }
 
-/// A descriptor that is ready, and its other end.
+/// A pipe whose read end is ready: read end, write end.
 fn ready(lab: &Lab) -> Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     write(&writer, b"x")?;
     Ok((reader, writer))
 }
 
-/// The wrong way: run a timer as soon as it is taken out. How often does it run before the loop looks who is ready?
+/// The wrong way: run a timer as soon as it is taken out. How often does it run before the loop waits for descriptors?
 // ANCHOR: run_while_taken
 fn run_while_taken(lab: &Lab, look: Looks, again: Again) -> Result<usize> {
     let (reader, _writer) = ready(lab)?;
@@ -134,7 +137,7 @@ fn run_while_taken(lab: &Lab, look: Looks, again: Again) -> Result<usize> {
 }
 // ANCHOR_END: run_while_taken
 
-/// The book's loop. How often the timer runs before the handler, and how many turns it takes to run it [`TURNS`] times.
+/// The book's loop. How often the timer runs before the handler, and how many iterations it takes to run it [`TURNS`] times.
 fn taken_first(lab: &Lab, past: bool) -> Result<(usize, usize)> {
     let (reader, _writer) = ready(lab)?;
     let ioloop = IoLoop::new()?;
@@ -149,7 +152,7 @@ fn taken_first(lab: &Lab, past: bool) -> Result<(usize, usize)> {
     ioloop.subscribe(move |_, turn| counted.set(counted.get() + turn.timers.min(1)));
     start_again(&ioloop, &runs, past);
     ioloop.start()?;
-    // The turn in which the loop was stopped is not over when it ends.
+    // The iteration in which the loop was stopped has not ended, and is not counted yet.
     Ok((first.take().unwrap_or(TURNS), turns.get() + 1))
 }
 

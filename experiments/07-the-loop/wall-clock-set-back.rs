@@ -1,5 +1,5 @@
-//! A deadline in one second, and a clock that somebody sets when half of it has passed. Nobody's clock is set here: the
-//! machine is played, but for the last question, which the kernel answers.
+//! A deadline in one second, and a clock that is set when half of it has passed. No real clock is set here: the machine
+//! is simulated, except for the last question, which the kernel answers.
 
 use std::cell::Cell;
 use std::process::ExitCode;
@@ -14,23 +14,28 @@ use nix::time::{ClockId, clock_gettime, clock_settime};
 const SECOND: Duration = Duration::from_secs(1);
 const HALF: Duration = Duration::from_millis(500);
 const HOUR: Duration = Duration::from_secs(3600);
-/// Some time of day.
+/// A time of day.
 const NOON: Duration = Duration::from_secs(12 * 3600);
 
 const QUESTION: Question = Question {
-    question: "A loop has a timer for in one second. When half of the second has passed, somebody sets the \
-               clock back by an hour. When does the timer run, if the loop has its time from that clock? And \
-               if it has it from the monotonic one?",
+    question: "A loop has a 1 s timer. After half a second the wall clock is set back by an hour. When does \
+               the timer run if the loop reads the wall clock, and when if it reads the monotonic clock?",
     choices: &[
-        Choice::new("After a second in both: the kernel sleeps for as long as it was told."),
-        Choice::new("At once by the one, after a second by the other."),
-        Choice::new("After an hour and a second by the one, after a second by the other."),
-        Choice::new("After an hour and a second by both: what is set is the machine's only clock."),
+        Choice::new("After a second in both cases: the kernel sleeps as long as the timeout.")
+            .because("The sleep ended after a second, but by the wall clock the timer was not due."),
+        Choice::new("At once with the wall clock, after a second with the monotonic clock.")
+            .because("Setting the clock back moves the deadline away: it was an hour off."),
+        Choice::new(
+            "After an hour and a second with the wall clock, after a second with the monotonic \
+                     clock.",
+        ),
+        Choice::new("After an hour and a second in both cases: the machine has only one clock.")
+            .because("The monotonic clock is another one, and cannot be set."),
     ],
     book: 2,
-    shows: "The sleep lasts as long as it was told, and is over after a second. Then the loop looks at its \
-            clock, finds that the deadline is an hour away, and sleeps again. The monotonic clock cannot be \
-            set, so it does not know of any of this.",
+    shows: "The sleep ends after its timeout, a second. Then the loop reads its clock, finds that the \
+            deadline is an hour away, and sleeps again. The monotonic clock cannot be set, so a loop that \
+            reads it is not affected.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -49,10 +54,13 @@ fn main() -> ExitCode {
         let woken = Some(Duration::from_millis(600));
         let early = one_second(&Machine::set(Set::Forward), Machine::wall, woken);
         lab.note(format!("the same, and a descriptor is ready after 0.6 s: after {} s", early.as_secs_f64()));
-        lab.check(early < other_way, "set forward, the timer is early if anything wakes the loop");
+        lab.check(
+            early < other_way,
+            "after setting it forward, the timer is early if anything wakes the loop",
+        );
         let ours = the_loop()?;
-        lab.note(format!("the book's loop, by a clock that nobody sets: after {} s", ours.as_secs_f64()));
-        lab.check(ours == SECOND, "the loop looks at one clock, its own");
+        lab.note(format!("the book's loop, with a clock that is never set: after {} s", ours.as_secs_f64()));
+        lab.check(ours == SECOND, "the loop reads one clock, its own");
         nobody_sets_it(lab)?;
         match (by_wall, by_monotonic) {
             (SECOND, SECOND) => Ok(0),
@@ -64,14 +72,14 @@ fn main() -> ExitCode {
     })
 }
 
-/// What somebody does to the wall clock after half a second.
+/// How the wall clock is set after half a second.
 #[derive(Clone, Copy)]
 enum Set {
     Back,
     Forward,
 }
 
-/// A machine with two clocks, on which time passes when somebody sleeps.
+/// A simulated machine with two clocks, on which time passes while the loop sleeps.
 struct Machine {
     /// Since the timer was started.
     passed: Cell<Duration>,
@@ -96,13 +104,13 @@ impl Machine {
         }
     }
 
-    /// As the kernel does for a timeout: it is so much time, whatever the clocks say meanwhile.
+    /// Sleep as the kernel does for a timeout: for this long, whatever the clocks say meanwhile.
     fn sleep(&self, time: Duration) {
         self.passed.set(self.passed.get() + time);
     }
 }
 
-/// A loop with one timer, and its time from `clock`. After how long does that run? At `ready`, something wakes the loop.
+/// A loop with one timer that reads `clock`. Gives when the timer runs. At `ready`, a descriptor wakes the loop.
 // ANCHOR: one_second
 fn one_second(machine: &Machine, clock: fn(&Machine) -> Duration, ready: Option<Duration>) -> Duration {
     let deadline = clock(machine) + SECOND;
@@ -119,7 +127,7 @@ fn one_second(machine: &Machine, clock: fn(&Machine) -> Duration, ready: Option<
 }
 // ANCHOR_END: one_second
 
-/// The book's loop, with a timer of a second, on a clock that is played and that nobody sets.
+/// The book's loop, with a 1 s timer, on a fake clock that is never set.
 fn the_loop() -> Result<Duration> {
     let clock = FakeClock::default();
     clock.advance(NOON);
@@ -135,12 +143,12 @@ fn the_loop() -> Result<Duration> {
     Ok(ran.get() - started)
 }
 
-/// May somebody set the monotonic clock, to what it says anyway?
+/// May this process set the monotonic clock, to what it says anyway?
 fn nobody_sets_it(lab: &Lab) -> Result {
     let clock = ClockId::CLOCK_MONOTONIC;
     let answer = clock_settime(clock, clock_gettime(clock)?);
     let word = answer.map_or_else(|error| format!("{error:?}"), |()| "done".into());
     lab.note(format!("clock_settime(CLOCK_MONOTONIC), the kernel's: {}", vary("error", word)));
-    lab.check(answer.is_err(), "nobody sets the monotonic clock");
+    lab.check(answer.is_err(), "the monotonic clock cannot be set");
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use experiments::{Choice, Lab, Question, Result, ask};
-use ioloop::{Events, IoLoop, NoResult, Sleep, AsyncFd};
+use ioloop::{AsyncFd, Events, IoLoop, NoResult, Sleep};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// What a loop sleeps for that has no timer.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use experiments::{Choice, Lab, Lane, Question, Result, ask, events};
-use ioloop::{IoLoop, Iteration, AsyncFd};
+use ioloop::{AsyncFd, IoLoop, Iteration};
 use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::{read, write};

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use experiments::{Choice, Lab, Question, Result, ask, vary};
-use ioloop::{Events, IoLoop, Token, AsyncFd};
+use ioloop::{AsyncFd, Events, IoLoop, Token};
 
 const LARGE: usize = 1000;
 /// No frame of this program is as far from another as that.

@@ -21,7 +21,11 @@ const TIMERS: u64 = 100_000;
 pub fn all() {
     let boxed = |sum: &Rc<Cell<u64>>, n| -> Callback { Box::new(in_place(sum, n)) };
     let beside = |what: &str, step: &dyn Fn()| {
-        compare(&format!("timers, {what}, beside the clear version"), || work::<_, clear::Timers<_>>(boxed), step);
+        compare(
+            &format!("timers, {what}, beside the clear version"),
+            || work::<_, clear::Timers<_>>(boxed),
+            step,
+        );
     };
     beside("callbacks in a table", &|| work::<_, Places<BinaryHeap<Reverse<Fields>>, _>>(boxed));
     beside("and nodes packed", &|| work::<_, Places<BinaryHeap<Reverse<Packed>>, _>>(boxed));
