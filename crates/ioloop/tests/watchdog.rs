@@ -3,13 +3,11 @@
 
 mod support;
 
-use support::{Answer, alone};
+use support::{Answer, zygote};
 
-/// One helper at a time: to find the names of a stack takes a processor some time, and they all wait for that.
 #[track_caller]
 fn watched(what: &str) -> Answer {
-    let _alone = alone();
-    support::helper_said(&["watchdog", what])
+    zygote::ask(&["watchdog", what])
 }
 
 #[test]
@@ -203,7 +201,7 @@ fn an_alarm_at_the_last_moment_is_nobody_elses() {
 #[test]
 fn no_program_that_is_started_has_its_descriptors() {
     assert_eq!(
-        watched("restored").line("unmarked"),
+        watched("unmarked").line("unmarked"),
         "0",
         "so many descriptors of a watch stay open in a program that this process starts. See O_CLOEXEC in open(2), \
          and EFD_CLOEXEC in eventfd(2)"

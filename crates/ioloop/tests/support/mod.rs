@@ -16,6 +16,7 @@ use ioloop::{Clock, Config, FakeClock, IoLoop};
 pub mod counting;
 mod helper;
 pub mod operation;
+pub mod zygote;
 testing::helper!(helper::answer);
 #[allow(unused_imports, reason = "each test program uses a part of this")]
 pub use testing::{Answer, ask as helper_said};

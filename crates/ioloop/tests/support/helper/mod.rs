@@ -50,6 +50,7 @@ pub fn answer(args: &[&str]) -> i32 {
             poller.parse().map_err(Into::into).and_then(registration::unheard)
         }
         ["registration", "many", poller] => poller.parse().map_err(Into::into).and_then(registration::many),
+        ["zygote"] => return super::zygote::serve(answer),
         _ => Err(format!("no such thing is asked of this helper: {args:?}").into()),
     };
     outcome.map_or_else(

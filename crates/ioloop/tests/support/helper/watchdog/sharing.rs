@@ -83,7 +83,7 @@ pub fn storm() -> Outcome {
     let reports = Reports::default();
     let watch = Watchdog::new(Duration::ZERO, reports.hook())?;
     let start = Instant::now();
-    while reports.len() < 200
+    while reports.len() < 50
         && (reports.len() < 20 || start.elapsed() < 10 * WHILE)
         && start.elapsed() < NEVER
     {
