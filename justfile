@@ -399,7 +399,7 @@ miri:
     fi
     # closures runs a loop in Miri's own epoll, and a loop looks at the clock.
     MIRIFLAGS=-Zmiri-disable-isolation exec cargo +nightly miri test --target-dir target/miri --package ioloop \
-        --test callbacks --test closures --test handlers --test timers
+        --test closure --test heap --test slab --test timers
 
 # Run what CI runs
 [group('maintain')]
