@@ -31,7 +31,7 @@ pub struct Options {
     /// How many connections may wait to be accepted: see listen(2). The kernel caps it at
     /// /proc/sys/net/core/somaxconn, and this module at `SOMAXCONN`: 4096 with glibc, 128 with musl.
     pub backlog: u16,
-    /// Let other sockets that also set this option bind the same port, and get a share of its connections? See
+    /// Let other sockets that also set this option bind the same port, and get a share of its connections. See
     /// socket(7), `SO_REUSEPORT`.
     pub reuse_port: bool,
 }

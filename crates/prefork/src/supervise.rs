@@ -1,10 +1,9 @@
 //! Supervising children: restarting those that fail, and stopping all of them with their parent.
 //!
-//! Contract: each child has a task, which is a number, and its replacement gets the same one. A child that exits with
-//! 0 is not restarted. A child that fails is, up to a limit; if it failed at once, after a pause that grows each time.
-//! SIGTERM and SIGINT are forwarded, and children still running after the grace period are killed. No child outlives
-//! its parent, however the parent ends. The supervisor waits only for its own children, and signals no process that it
-//! has reaped.
+//! Contract: each child has a task, which is a number, and its replacement gets the same one. A child that fails is
+//! restarted, up to a limit, and after a growing pause if it failed at once. SIGTERM and SIGINT are forwarded, and
+//! children still running after the grace period are killed. No child outlives its parent, however the parent ends.
+//! The supervisor waits only for its own children, and signals no process that it has reaped.
 
 use std::num::NonZero;
 use std::os::fd::AsFd;
@@ -33,14 +32,12 @@ pub fn task() -> Option<usize> {
 /// Fork the children, restart those that fail, and return when the last one has exited. Each child calls `work` with
 /// its task and exits with the code that `work` returns; 0 means success. `on_event` gets each [`Event`].
 ///
-/// While it runs, SIGTERM and SIGINT are blocked in the calling thread, which must be the only one: see [`fork`]. The
-/// supervisor forwards the first of them to the children, and the second one ends the grace period.
+/// Meanwhile SIGTERM and SIGINT are blocked in the calling thread, which must be the only one: see [`fork`]. The first
+/// of them is forwarded to the children, and the second one ends the grace period. No child is left when it returns.
 ///
 /// # Errors
-/// No child is left after an error.
 /// - [`Failed::TooManyRestarts`] if a child fails when [`Policy::max_restarts`] restarts have been used.
-/// - [`Failed::Call`] with `EBUSY` in a child of a supervisor, and with the errors of [`fork`]: `EBUSY`, `EMFILE`,
-///   `EAGAIN`, `ECHILD` and others; of signalfd(2); of ppoll(2).
+/// - [`Failed::Call`] with `EBUSY` in a child of a supervisor, and with errors of [`fork`], signalfd(2) and ppoll(2).
 // ANCHOR: supervise
 pub fn supervise(
     policy: &Policy,
@@ -128,8 +125,7 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
         let Self { tasks, signals, work, .. } = self;
         let child = fork(|| {
             TASK.store(task + 1, Ordering::Relaxed);
-            // The kernel kills this child when its parent dies, even of SIGKILL. It sends nothing if the parent died
-            // before this call, so check for that.
+            // The kernel kills this child when its parent dies, but not if the parent died before this call.
             if prctl::set_pdeathsig(Signal::SIGKILL).is_err() || getppid() != parent {
                 return 1;
             }
@@ -196,8 +192,7 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
         let Some(status) = child.try_wait()? else { return Ok(()) };
         let (pid, age) = (child.pid(), started.elapsed());
         self.tasks[task].state = State::Finished;
-        // Ctrl-C signals parent and children together. If it killed this child, then the parent's signal is pending by
-        // now, and the child has not failed.
+        // Ctrl-C signals parent and children together. A child that it killed has not failed, so look for it first.
         self.stop_if_signaled()?;
         (self.on_event)(Event::Exited { task, pid, status });
         if status.is_success() || self.stop.is_some() {

@@ -22,7 +22,7 @@ use crate::Result;
 pub struct Options {
     /// How many connections may wait to be accepted. A number above the kernel's limit is capped.
     pub backlog: u16,
-    /// Let other sockets that also set this option bind the same port, and get a share of its connections?
+    /// Let other sockets that also set this option bind the same port, and get a share of its connections.
     pub reuse_port: bool,
 }
 

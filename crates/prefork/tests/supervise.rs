@@ -584,8 +584,8 @@ fn waiting_uses_no_cpu_time() {
     let answer = ask(&["idle"]);
     let cpu: u64 = answer.line("cpu").parse().unwrap_or(u64::MAX);
     assert!(
-        cpu < 10_000,
-        "a child slept for 200 ms, and nothing else happened. The supervisor used {} ms of CPU time meanwhile: it \
+        cpu < 5_000,
+        "a child slept for 100 ms, and nothing else happened. The supervisor used {} ms of CPU time meanwhile: it \
          polls in a loop instead of sleeping until a descriptor is ready or a task is due",
         cpu / 1000
     );

@@ -157,7 +157,7 @@ pub fn end(how: &str) -> i32 {
 
 /// Sleep for a while, and exit with 0.
 pub fn idle() -> i32 {
-    sleep(Duration::from_millis(200));
+    sleep(Duration::from_millis(100));
     0
 }
 
