@@ -24,6 +24,10 @@ pub mod select;
 pub use kind::Kind;
 pub(crate) use kind::make;
 
+mod pwait2;
+
+pub(crate) use pwait2::epoll_pwait2;
+
 /// What a loop needs of the kernel.
 // ANCHOR: poller
 pub trait Poller: fmt::Debug {
