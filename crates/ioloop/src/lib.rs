@@ -25,6 +25,7 @@
 #![cfg_attr(
     any(
         feature = "mine-dispatch",
+        feature = "mine-epoll",
         feature = "mine-iteration",
         feature = "mine-run_sync",
         feature = "mine-tasks",

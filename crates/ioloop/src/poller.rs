@@ -24,9 +24,7 @@ pub mod select;
 pub use kind::Kind;
 pub(crate) use kind::make;
 
-mod pwait2;
-
-pub(crate) use pwait2::epoll_pwait2;
+pub(crate) mod pwait2;
 
 /// What a loop needs of the kernel.
 // ANCHOR: poller

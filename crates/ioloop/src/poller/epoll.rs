@@ -9,7 +9,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use crate::poller::{Poller, epoll_pwait2, failed, milliseconds};
+use crate::poller::pwait2::epoll_pwait2;
+use crate::poller::{Poller, failed, milliseconds};
 use crate::{Error, Event, Events, Result, Token};
 
 /// How many events a wait fetches at most. What is ready beyond that is reported by the next one.

@@ -166,10 +166,10 @@ fn waits() -> Outcome {
     let timeouts = [&micros[..], &[Some(Duration::MAX), None]].concat();
     let mut ready = Vec::new();
     testing::judged(|| {
-        timeouts.into_iter().try_for_each(|timeout| {
-            epoll.wait(&mut ready, timeout)?;
-            println!("ready {}", ready.len());
-            Ok(())
+        timeouts.into_iter().for_each(|timeout| match epoll.wait(&mut ready, timeout) {
+            Ok(()) => println!("ready {}", ready.len()),
+            Err(error) => println!("ready not: {error}"),
         })
-    })
+    });
+    Ok(())
 }
