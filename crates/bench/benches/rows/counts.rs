@@ -240,7 +240,7 @@ fn iterate(with_a_timer: bool) -> i32 {
         ioloop.call_later(Duration::from_secs(3600), |_| ());
     }
     let events = Cell::new(0);
-    let count = move |ioloop: &IoLoop, _: &EventFd, _| {
+    let count = move |ioloop: &IoLoop, _: &mut EventFd, _| {
         events.set(events.get() + 1);
         if events.get() == WARM_UP {
             getppid();

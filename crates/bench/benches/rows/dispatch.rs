@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bench::{Clock, in_turns};
-use ioloop::{Config, Events, IoLoop};
+use ioloop::{Config, Current, Events, IoLoop};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
 
@@ -40,11 +40,11 @@ fn ready() -> OwnedFd {
 }
 
 fn ours() -> (IoLoop, Rc<Cell<usize>>) {
-    let ioloop = IoLoop::with(Config { make_current: Some(false), ..Config::default() }).expect("a loop");
+    let ioloop = IoLoop::with(Config { make_current: Current::No, ..Config::default() }).expect("a loop");
     let count = Rc::new(Cell::new(0));
     for _ in 0..READY {
         let count = Rc::clone(&count);
-        let handler = move |ioloop: &IoLoop, source: &OwnedFd, _| {
+        let handler = move |ioloop: &IoLoop, source: &mut OwnedFd, _| {
             black_box(source);
             count.set(count.get() + 1);
             if count.get() == EVENTS {

@@ -11,13 +11,13 @@ mod counts;
 mod deadline;
 mod dispatch;
 mod echo;
+#[path = "../07-loop/measured.rs"]
+#[allow(dead_code, reason = "the table has two of the implementations")]
+mod measured;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod sleeping;
 mod table;
-#[path = "../07-loop/measured.rs"]
-#[allow(dead_code, reason = "the table has two of the implementations")]
-mod measured;
 mod timers;
 mod wake;
 

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bench::{Clock, in_turns};
-use ioloop::{Config, IoLoop};
+use ioloop::{Config, Current, IoLoop};
 
 use crate::table::Row;
 
@@ -17,7 +17,7 @@ const WAKES: usize = 1000;
 
 pub fn rows() -> Vec<Row> {
     // Not this thread's current loop, so the wakes come from outside of it.
-    let ioloop = IoLoop::with(Config { make_current: Some(false), ..Config::default() }).expect("a loop");
+    let ioloop = IoLoop::with(Config { make_current: Current::No, ..Config::default() }).expect("a loop");
     let kept = Arc::new(Mutex::new(None));
     let keeps = Arc::clone(&kept);
     ioloop.spawn(poll_fn(move |context| {

@@ -118,11 +118,11 @@ pub fn with_handlers(sockets: Vec<TcpStream>) {
     let buffer = Rc::new(RefCell::new([0; 4096]));
     for socket in sockets {
         let buffer = Rc::clone(&buffer);
-        let echo = move |ioloop: &IoLoop, socket: &OwnedFd, _| {
+        let echo = move |ioloop: &IoLoop, socket: &mut OwnedFd, _| {
             let buffer = &mut *buffer.borrow_mut();
-            match read(socket, buffer) {
+            match read(&*socket, buffer) {
                 Ok(0) | Err(_) => ioloop.stop(),
-                Ok(taken) => drop(write(socket, &buffer[..taken])),
+                Ok(taken) => drop(write(&*socket, &buffer[..taken])),
             }
         };
         ioloop.add_handler(OwnedFd::from(socket), Events::READ, echo).expect("room");
