@@ -37,6 +37,7 @@
 mod accept;
 mod clock;
 mod closure;
+mod edge_waker;
 mod event;
 mod failure;
 mod futures;
