@@ -360,6 +360,11 @@ bless:
 bench *CHAPTERS:
     cargo bench --package bench {{ if CHAPTERS == "" { "" } else { "--bench " + CHAPTERS } }}
 
+# Measure each figure that the loop promises beside its peer, and print one table; `just rows echo wake` for some of them
+[group('maintain')]
+rows *WHICH:
+    cargo bench --package bench --bench rows -- {{WHICH}}
+
 # Run all tests and experiments N times with every core busy
 [group('maintain')]
 [no-exit-message]

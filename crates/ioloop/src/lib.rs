@@ -25,6 +25,7 @@
 #![cfg_attr(
     any(
         feature = "mine-dispatch",
+        feature = "mine-epoll",
         feature = "mine-iteration",
         feature = "mine-run_sync",
         feature = "mine-tasks",
@@ -36,6 +37,7 @@
 mod accept;
 mod clock;
 mod closure;
+mod edge_waker;
 mod event;
 mod failure;
 mod futures;

@@ -24,6 +24,8 @@ pub mod select;
 pub use kind::Kind;
 pub(crate) use kind::make;
 
+pub(crate) mod pwait2;
+
 /// What a loop needs of the kernel.
 // ANCHOR: poller
 pub trait Poller: fmt::Debug {

@@ -19,9 +19,9 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use prefork::fork::ForkGuard;
-use waker::eventfd;
 
 use crate::closure::Closure;
+use crate::edge_waker::EdgeWaker;
 use crate::poller::Kind;
 use crate::queue::Queue;
 use crate::registry::Registry;
@@ -104,7 +104,7 @@ struct Inner {
     tasks: RefCell<Slab<Task>>,
     signals: Signals<SignalHandler>,
     /// With the handles in other threads.
-    shared: Arc<shared::Shared<Sent, eventfd::Waker>>,
+    shared: Arc<shared::Shared<Sent, EdgeWaker>>,
     on_failure: RefCell<Option<FailureHook>>,
     subscriber: RefCell<Option<Subscriber>>,
     watchdog: RefCell<Option<Watchdog>>,

@@ -3,6 +3,10 @@
 //! Contract: what is sent or said is there before the loop is woken, and the loop consumes the wake before it looks. So
 //! nothing that was sent lies there while the loop sleeps, and a stop ends its sleep. Each is taken once. Nothing waits
 //! for the loop. After the close nothing is taken in, and what lay there is dropped.
+//!
+//! A waker whose edge the poller has reported has nothing to drain, and the order stays: the wait takes the edge, the flag is
+//! cleared, the loop looks. A wake before the clear is seen by the look; one after it writes, which is the next edge. A
+//! thread that set the flag before the clear and writes after it makes one edge too many, for which the loop looks in vain.
 
 use std::sync::PoisonError;
 use std::{fmt, mem};

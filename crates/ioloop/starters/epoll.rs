@@ -2,8 +2,11 @@
 //!
 //! Goal: what is added is reported as it was asked for, until it is removed, and its token comes back whole. A wait ends
 //! when something is ready, when a signal comes, or when its time is over: not earlier, and without a detour through
-//! waits of no time. What was reported before is not reported again. A program that is started from here has nothing of
-//! it. Errors name the call and the descriptor (`crate::poller::failed`); `Poller`, in src/poller.rs, says which.
+//! waits of no time. A fraction of a millisecond is waited for in nanoseconds, by the call in `crate::poller::pwait2`. An
+//! older kernel answers that with ENOSYS, and a filter of system calls with EPERM: then it is not tried again, and a wait
+//! takes milliseconds, rounded up. What was reported before is not reported again. A program that is started from here
+//! has nothing of it. Errors name the call and the descriptor (`crate::poller::failed`); `Poller`, in src/poller.rs, says
+//! which.
 //! Run `cargo run -p workbook check ioloop/epoll` after each change; `hint ioloop/epoll` if you are stuck.
 
 use std::os::fd::{BorrowedFd, RawFd};

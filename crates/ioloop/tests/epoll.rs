@@ -365,6 +365,60 @@ fn a_time_that_the_call_cannot_have_is_as_long_as_may_be() {
     }
 }
 
+/// What a wait asks of that kernel, with each kind of timeout: the calls, and how many events each wait reported.
+fn asked(kernel: &str) -> Option<(Vec<String>, Vec<String>)> {
+    let answer = testing::traced(kernel, &["epoll", "waits"])?;
+    Some(["call", "ready"].map(|word| answer.lines(word).map(str::to_owned).collect()).into())
+}
+
+#[test]
+fn fractions_of_a_millisecond_use_epoll_pwait2() {
+    let Some((calls, ready)) = asked("as-it-is") else { return };
+    let refused = |call: &String| call.ends_with("-> -38") || call.ends_with("-> -1");
+    let exact: Vec<&String> = calls.iter().filter(|call| call.starts_with("epoll_pwait2")).collect();
+    // 1, 300 and 1500 microseconds; a kernel before 5.11 is asked once.
+    assert!(
+        exact.len() >= 3 || exact.first().is_some_and(|call| refused(call)),
+        "epoll_wait takes milliseconds, so a timer of 1.5 ms would be half a millisecond late. epoll_pwait2 takes \
+         nanoseconds, and of three waits for a fraction of a millisecond {} use it: {calls:?}",
+        exact.len()
+    );
+    assert_eq!(ready, ["1"; 8], "one descriptor is ready at each wait");
+}
+
+#[test]
+fn without_epoll_pwait2_the_timeout_is_rounded_up_to_milliseconds() {
+    for kernel in ["without-epoll_pwait2", "forbids-epoll_pwait2"] {
+        let Some((calls, ready)) = asked(kernel) else { return };
+        assert_eq!(
+            ready, ["1"; 8],
+            "what eight waits reported while one descriptor is ready. The kernel answers epoll_pwait2 with ENOSYS where it \
+             is older, and with EPERM where a filter forbids it: then epoll_wait does it"
+        );
+        let milliseconds = |call: &String| call.strip_prefix("epoll_wait ")?.split(' ').next()?.parse().ok();
+        let timeouts: Vec<i32> = calls.iter().filter_map(milliseconds).collect();
+        assert_eq!(
+            timeouts,
+            [0, 1, 1, 2, 3, i32::MAX, i32::MAX, -1],
+            "without epoll_pwait2, waits for 0, 1, 300, 1500 and 3000 µs, 2^31 ms, Duration::MAX and without a timeout: in \
+             milliseconds, rounded up, as far as an i32 can hold them"
+        );
+    }
+}
+
+#[test]
+fn a_refused_epoll_pwait2_is_not_tried_again() {
+    for kernel in ["without-epoll_pwait2", "forbids-epoll_pwait2"] {
+        let Some((calls, _)) = asked(kernel) else { return };
+        let tries = calls.iter().filter(|call| call.starts_with("epoll_pwait2")).count();
+        assert!(
+            tries <= 1,
+            "the kernel refused epoll_pwait2 and will not change its mind, and it was tried {tries} times: remember \
+             that in the Epoll"
+        );
+    }
+}
+
 #[test]
 fn a_signal_ends_the_wait_and_is_neither_an_error_nor_an_event() {
     let answer = helper_said(&["epoll", "signal"]);

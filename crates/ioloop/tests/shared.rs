@@ -4,7 +4,7 @@
 use ioloop::Result;
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicUsize;
-use sync::{AtomicBool, Coalesced, Mutex, Ordering};
+use sync::{AtomicBool, Mutex, Ordering};
 use waker::Wake;
 
 /// The module under test once more, with a lock and atomics that are loom's.
@@ -24,10 +24,18 @@ mod sync {
     pub use super::coalesced::Coalesced;
 }
 
-/// Ready or not. Relaxed, and each a read and a write in one: what is in a pipe is one truth for all, and orders nothing.
-struct Pipe(AtomicBool);
+/// What the loop waits for. Relaxed, and each a read and a write in one: what is in the kernel is one truth for all threads,
+/// and orders nothing.
+trait Kernel: Wake + 'static {
+    fn new() -> Self;
+    /// What a wait reports.
+    fn is_ready(&self) -> bool;
+}
 
-impl Wake for Pipe {
+/// A pipe, or an eventfd that is watched for its level: ready until it is drained.
+struct Level(AtomicBool);
+
+impl Wake for Level {
     fn wake(&self) -> Result<()> {
         self.0.swap(true, Ordering::Relaxed);
         Ok(())
@@ -39,8 +47,38 @@ impl Wake for Pipe {
     }
 }
 
-fn a_pipe() -> Pipe {
-    Pipe(AtomicBool::new(false))
+impl Kernel for Level {
+    fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.fetch_or(false, Ordering::Relaxed)
+    }
+}
+
+/// An eventfd that is watched for edges and never drained: each write is an edge, and the wait that reports it takes it.
+struct Edge(AtomicBool);
+
+impl Wake for Edge {
+    fn wake(&self) -> Result<()> {
+        self.0.swap(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn consume(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Kernel for Edge {
+    fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
 }
 
 /// What is sent: which one it is, and where it is counted when it is dropped.
@@ -62,7 +100,7 @@ trait Crossing {
     fn is_ready(&self) -> bool;
 }
 
-impl Crossing for shared::Shared<Item, Pipe> {
+impl<K: Kernel> Crossing for shared::Shared<Item, K> {
     fn send(&self, item: Item) {
         self.send(item).unwrap();
     }
@@ -86,7 +124,7 @@ impl Crossing for shared::Shared<Item, Pipe> {
     }
 
     fn is_ready(&self) -> bool {
-        self.waker().get_ref().0.fetch_or(false, Ordering::Relaxed)
+        self.waker().get_ref().is_ready()
     }
 }
 
@@ -101,32 +139,52 @@ enum Mistake {
     WokenBeforeTheStop,
     /// Looked at before the lock is taken.
     ClosedOutsideOfTheLock,
+    /// The flag is cleared before the loop sleeps, and not after it woke.
+    ClearedBeforeTheWait,
+    /// The flag is cleared by a store, which reads nothing and so sees nothing of the wakes that found it set.
+    ClearedByAStore,
 }
 
 /// What is shared, by hand, and wrong in one way.
-struct Wrong {
+struct Wrong<K> {
     mistake: Mistake,
     queue: Mutex<Vec<Item>>,
     closed: AtomicBool,
     stop: AtomicBool,
-    waker: Coalesced<Pipe>,
+    pending: AtomicBool,
+    kernel: K,
 }
 
-impl Wrong {
+impl<K: Kernel> Wrong<K> {
     fn new(mistake: Mistake) -> Self {
-        let [closed, stop] = [false; 2].map(AtomicBool::new);
-        Self { mistake, queue: Mutex::default(), closed, stop, waker: Coalesced::new(a_pipe()) }
+        let [closed, stop, pending] = [false; 3].map(AtomicBool::new);
+        Self { mistake, queue: Mutex::default(), closed, stop, pending, kernel: K::new() }
     }
 
     fn take(&self) -> Vec<Item> {
         std::mem::take(&mut *self.queue.lock().unwrap())
     }
+
+    fn wake(&self) {
+        if !self.pending.swap(true, Ordering::AcqRel) {
+            self.kernel.wake().unwrap();
+        }
+    }
+
+    fn consume(&self) {
+        self.kernel.consume().unwrap();
+        match self.mistake {
+            Mistake::ClearedByAStore => self.pending.store(false, Ordering::Release),
+            Mistake::ClearedBeforeTheWait => {}
+            _ => drop(self.pending.swap(false, Ordering::AcqRel)),
+        }
+    }
 }
 
-impl Crossing for Wrong {
+impl<K: Kernel> Crossing for Wrong<K> {
     fn send(&self, item: Item) {
         if self.mistake == Mistake::WokenBeforeItIsQueued {
-            self.waker.wake().unwrap();
+            self.wake();
         }
         if self.mistake == Mistake::ClosedOutsideOfTheLock && self.closed.load(Ordering::Acquire) {
             return;
@@ -137,31 +195,32 @@ impl Crossing for Wrong {
         }
         drop(queue);
         if self.mistake != Mistake::WokenBeforeItIsQueued {
-            self.waker.wake().unwrap();
+            self.wake();
         }
     }
 
     fn receive(&self) -> Vec<Item> {
         if self.mistake == Mistake::ConsumedAfterTheQueue {
             let received = self.take();
-            self.waker.consume_then(|| ()).unwrap();
+            self.consume();
             return received;
         }
-        self.waker.consume_then(|| self.take()).unwrap()
+        self.consume();
+        self.take()
     }
 
     fn stop(&self) {
         if self.mistake == Mistake::WokenBeforeTheStop {
-            self.waker.wake().unwrap();
+            self.wake();
         }
         self.stop.store(true, Ordering::Release);
         if self.mistake != Mistake::WokenBeforeTheStop {
-            self.waker.wake().unwrap();
+            self.wake();
         }
     }
 
     fn take_stop(&self) -> bool {
-        self.stop.swap(false, Ordering::AcqRel)
+        self.stop.load(Ordering::Relaxed) && self.stop.swap(false, Ordering::AcqRel)
     }
 
     fn close(&self) {
@@ -173,7 +232,10 @@ impl Crossing for Wrong {
     }
 
     fn is_ready(&self) -> bool {
-        self.waker.get_ref().0.fetch_or(false, Ordering::Relaxed)
+        if self.mistake == Mistake::ClearedBeforeTheWait {
+            self.pending.swap(false, Ordering::AcqRel);
+        }
+        self.kernel.is_ready()
     }
 }
 
@@ -188,8 +250,12 @@ fn in_every_order<C: Crossing + 'static>(
     model.check(move || scenario(&Arc::new(make()), &Arc::new(AtomicUsize::new(0))));
 }
 
-fn right() -> shared::Shared<Item, Pipe> {
-    shared::Shared::new(a_pipe())
+fn right<K: Kernel>() -> shared::Shared<Item, K> {
+    shared::Shared::new(K::new())
+}
+
+fn wrong<K: Kernel>(mistake: Mistake) -> impl Fn() -> Wrong<K> {
+    move || Wrong::new(mistake)
 }
 
 /// A thread that does this.
@@ -266,39 +332,60 @@ fn one_sends_while_it_is_closed<C: Crossing + 'static>(shared: &Arc<C>, dropped:
 
 #[test]
 fn no_order_loses_what_two_threads_send_or_runs_it_twice() {
-    in_every_order(right, two_threads_send);
+    in_every_order(right::<Level>, two_threads_send);
+    in_every_order(right::<Edge>, two_threads_send);
 }
 
 #[test]
 fn no_order_loses_a_stop() {
-    in_every_order(right, one_sends_and_another_stops);
+    in_every_order(right::<Level>, one_sends_and_another_stops);
+    in_every_order(right::<Edge>, one_sends_and_another_stops);
 }
 
 #[test]
 fn no_order_leaves_something_in_a_loop_that_is_closed() {
-    in_every_order(right, one_sends_while_it_is_closed);
+    in_every_order(right::<Level>, one_sends_while_it_is_closed);
+    in_every_order(right::<Edge>, one_sends_while_it_is_closed);
 }
 
 #[test]
 #[should_panic(expected = "one lies in the queue while the loop sleeps")]
 fn a_wake_that_is_consumed_after_the_queue_was_taken_is_found() {
-    in_every_order(|| Wrong::new(Mistake::ConsumedAfterTheQueue), two_threads_send);
+    in_every_order(wrong::<Level>(Mistake::ConsumedAfterTheQueue), two_threads_send);
+}
+
+#[test]
+#[should_panic(expected = "one lies in the queue while the loop sleeps")]
+fn a_flag_that_is_cleared_after_the_queue_was_taken_is_found_without_a_drain_too() {
+    in_every_order(wrong::<Edge>(Mistake::ConsumedAfterTheQueue), two_threads_send);
+}
+
+#[test]
+#[should_panic(expected = "one lies in the queue while the loop sleeps")]
+fn a_flag_that_is_cleared_before_the_wait_is_found() {
+    in_every_order(wrong::<Edge>(Mistake::ClearedBeforeTheWait), two_threads_send);
+}
+
+#[test]
+#[should_panic(expected = "has not seen one of the two")]
+fn a_flag_that_is_cleared_by_a_store_is_found() {
+    in_every_order(wrong::<Edge>(Mistake::ClearedByAStore), one_sends_and_another_stops);
 }
 
 #[test]
 #[should_panic(expected = "one lies in the queue while the loop sleeps")]
 fn a_wake_before_there_is_something_to_find_is_found() {
-    in_every_order(|| Wrong::new(Mistake::WokenBeforeItIsQueued), two_threads_send);
+    in_every_order(wrong::<Edge>(Mistake::WokenBeforeItIsQueued), two_threads_send);
 }
 
 #[test]
 #[should_panic(expected = "has not seen one of the two")]
 fn a_wake_before_the_stop_is_found() {
-    in_every_order(|| Wrong::new(Mistake::WokenBeforeTheStop), one_sends_and_another_stops);
+    in_every_order(wrong::<Edge>(Mistake::WokenBeforeTheStop), one_sends_and_another_stops);
 }
 
 #[test]
 #[should_panic(expected = "one lies in the queue of a loop that is closed")]
 fn a_close_that_is_looked_at_outside_of_the_lock_is_found() {
-    in_every_order(|| Wrong::new(Mistake::ClosedOutsideOfTheLock), one_sends_while_it_is_closed);
+    in_every_order(wrong::<Level>(Mistake::ClosedOutsideOfTheLock), one_sends_while_it_is_closed);
 }

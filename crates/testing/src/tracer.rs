@@ -9,7 +9,9 @@
 //! with `endless WORDS`.
 
 use std::collections::BTreeMap;
+use std::fs::read_to_string;
 use std::ops::ControlFlow::{Break, Continue};
+use std::ops::Range;
 
 use nix::errno::Errno;
 use nix::sys::ptrace;
@@ -25,7 +27,7 @@ mod registers;
 
 pub use call::Call;
 pub use follow::{Stop, end, start, to_call};
-pub use registers::next_call;
+pub use registers::{next_call, position};
 
 /// What [`judged`](crate::judged) calls, before and after.
 pub const MARK: &str = "getppid";
@@ -125,4 +127,37 @@ pub fn steps_to_mark(scenario: Pid) -> nix::Result<usize> {
         }
     }
     Ok(steps)
+}
+
+/// Step to the next mark, and say how often the clock was read on the way: by a function of the vDSO, see vdso(7), or by
+/// clock_gettime(2).
+///
+/// # Errors
+/// What ptrace or waitpid says; `EIO` if the scenario ends before.
+pub fn clock_reads_to_mark(scenario: Pid) -> nix::Result<usize> {
+    let vdso = vdso(scenario);
+    let (mut reads, mut inside) = (0, false);
+    loop {
+        let call = next_call(scenario)?;
+        if call == Some(MARK) {
+            return Ok(reads);
+        }
+        let was_inside = inside;
+        inside = vdso.contains(&position(scenario)?);
+        // A clock that the vDSO cannot read is read by the system call, from inside of the same function.
+        reads += usize::from(inside && !was_inside || !inside && call == Some("clock_gettime"));
+        ptrace::step(scenario, None)?;
+        if !matches!(waitpid(scenario, None)?, WaitStatus::Stopped(_, Signal::SIGTRAP)) {
+            return Err(Errno::EIO);
+        }
+    }
+}
+
+/// Where the kernel has mapped its functions into a process; nothing if it did not.
+fn vdso(process: Pid) -> Range<u64> {
+    let maps = read_to_string(format!("/proc/{process}/maps")).unwrap_or_default();
+    let line = maps.lines().find(|line| line.ends_with("[vdso]")).and_then(|line| line.split_once(' '));
+    let ends = line.and_then(|(range, _)| range.split_once('-'));
+    let number = |hex| u64::from_str_radix(hex, 16).unwrap_or(0);
+    ends.map_or(0..0, |(start, end)| number(start)..number(end))
 }

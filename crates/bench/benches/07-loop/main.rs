@@ -11,6 +11,8 @@ mod echo;
 mod heaps;
 mod idle;
 mod measured;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod timers;
 mod wakes;
 

@@ -1,7 +1,7 @@
 //! epoll(7): the kernel keeps the list, and a wait costs what is ready, not what is watched.
 //!
 //! Contract: see [`Poller`]. The token travels in the 64 bits that the kernel keeps for each descriptor, so what
-//! comes back needs no look-up by number.
+//! comes back needs no look-up by number. Where the kernel has epoll_pwait2, a wait takes nanoseconds.
 
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use crate::poller::pwait2::epoll_pwait2;
 use crate::poller::{Poller, failed, milliseconds};
 use crate::{Error, Event, Events, Result, Token};
 
@@ -20,6 +21,8 @@ const BATCH: usize = 512;
 pub struct Epoll {
     epoll: nix::sys::epoll::Epoll,
     fetched: Vec<EpollEvent>,
+    /// Does the kernel refuse epoll_pwait2?
+    milliseconds_only: bool,
 }
 
 impl Epoll {
@@ -30,7 +33,7 @@ impl Epoll {
     pub fn new() -> Result<Self> {
         let epoll = nix::sys::epoll::Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)
             .map_err(Error::on("epoll_create1", "a new instance"))?;
-        Ok(Self { epoll, fetched: vec![EpollEvent::empty(); BATCH] })
+        Ok(Self { epoll, fetched: vec![EpollEvent::empty(); BATCH], milliseconds_only: false })
     }
 }
 
@@ -54,8 +57,7 @@ impl Poller for Epoll {
     // ANCHOR: wait
     fn wait(&mut self, ready: &mut Vec<Event>, timeout: Option<Duration>) -> Result<()> {
         ready.clear();
-        let timeout = EpollTimeout::try_from(milliseconds(timeout)).unwrap_or(EpollTimeout::MAX);
-        let count = match self.epoll.wait(&mut self.fetched, timeout) {
+        let count = match self.fetch(timeout) {
             Err(Errno::EINTR) => 0,
             other => other.map_err(Error::on("epoll_wait", "the loop's epoll"))?,
         };
@@ -66,6 +68,25 @@ impl Poller for Epoll {
         Ok(())
     }
     // ANCHOR_END: wait
+}
+
+impl Epoll {
+    // ANCHOR: fetch
+    /// Let the kernel write what is ready into `fetched`. Returns how many events there are.
+    fn fetch(&mut self, timeout: Option<Duration>) -> nix::Result<usize> {
+        // Only a fraction of a millisecond needs the call that takes nanoseconds: it takes longer itself.
+        let fraction = timeout.is_some_and(|timeout| timeout.subsec_nanos() % 1_000_000 != 0);
+        if fraction && !self.milliseconds_only {
+            match epoll_pwait2(&self.epoll, &mut self.fetched, timeout) {
+                // An older kernel does not have it; a container's filter may not know it.
+                Err(Errno::ENOSYS | Errno::EPERM) => self.milliseconds_only = true,
+                answer => return answer,
+            }
+        }
+        let timeout = EpollTimeout::try_from(milliseconds(timeout)).unwrap_or(EpollTimeout::MAX);
+        self.epoll.wait(&mut self.fetched, timeout)
+    }
+    // ANCHOR_END: fetch
 }
 
 fn event(token: Token, interest: Events) -> EpollEvent {

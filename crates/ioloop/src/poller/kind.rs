@@ -47,6 +47,11 @@ impl Kind {
     }
     // ANCHOR_END: configure
 
+    /// Can something be watched for a change, and not for a state?
+    pub(crate) fn reports_edges(self) -> bool {
+        self == Self::Epoll
+    }
+
     /// Make one.
     ///
     /// # Errors

@@ -5,15 +5,15 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use crate::edge_waker::EdgeWaker;
 use nix::errno::Errno;
-use waker::eventfd;
 
 use super::handle::LoopHandle;
 use super::{Current, IoLoop, Sent, WeakLoop};
 use crate::poller::Kind;
 use crate::{Error, Result, shared};
 
-type Shared = shared::Shared<Sent, eventfd::Waker>;
+type Shared = shared::Shared<Sent, EdgeWaker>;
 
 thread_local! {
     static CURRENT: RefCell<WeakLoop> = const { RefCell::new(WeakLoop::new()) };

@@ -12,6 +12,7 @@ use crate::{Event, Events};
 
 /// Run the handler of this event, if it still has one.
 // ANCHOR: dispatch
+#[inline]
 pub(super) fn dispatch(ioloop: &IoLoop, event: Event) {
     // Held here too: if it is removed meanwhile, it is dropped after its code has returned.
     let found = ioloop.0.registry.borrow().get(event.token).map(|(fd, handler)| (fd, Rc::clone(handler)));

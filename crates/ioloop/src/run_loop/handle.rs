@@ -6,15 +6,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use waker::eventfd;
-
 use super::{IoLoop, Sent};
+use crate::edge_waker::EdgeWaker;
 use crate::shared::Shared;
 use crate::{IntoOutcome, Result};
 
 /// A loop, as other threads have it; clones are one. It does not keep the loop alive.
 #[derive(Clone)]
-pub struct LoopHandle(pub(super) Arc<Shared<Sent, eventfd::Waker>>);
+pub struct LoopHandle(pub(super) Arc<Shared<Sent, EdgeWaker>>);
 
 impl fmt::Debug for LoopHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use prefork::fork::ForkGuard;
-use waker::eventfd;
 
 use super::iteration::{self, LONGEST};
 use super::{Config, Inner, IoLoop, Phase, current};
+use crate::edge_waker::EdgeWaker;
 use crate::queue::Queue;
 use crate::registry::Registry;
 use crate::signals::Signals;
-use crate::{Error, Events, Result, poller, shared};
+use crate::{Error, Result, poller, shared};
 
 impl IoLoop {
     /// A loop as it is configured.
@@ -44,14 +44,15 @@ impl IoLoop {
             registry: RefCell::new(Registry::new(Box::new(move || poller::make(kind, &clock)))?),
             tasks: RefCell::default(),
             signals: Signals::default(),
-            shared: Arc::new(shared::Shared::new(eventfd::Waker::new()?)),
+            shared: Arc::new(shared::Shared::new(EdgeWaker::new(kind)?)),
             on_failure: RefCell::default(),
             subscriber: RefCell::default(),
             watchdog: RefCell::default(),
             _guard: guard,
         }));
-        let waker = ioloop.0.shared.waker().as_fd().as_raw_fd();
-        ioloop.register(waker, Events::READ, Rc::new(RefCell::new(|ioloop: &Self, _| ioloop.receive())))?;
+        let waker = ioloop.0.shared.waker().get_ref();
+        let receive = Rc::new(RefCell::new(|ioloop: &Self, _| ioloop.receive()));
+        ioloop.register(waker.as_fd().as_raw_fd(), waker.interest(), receive)?;
         current::made(&ioloop, make_current)?;
         Ok(ioloop)
     }

@@ -20,3 +20,7 @@ pub fn answer(_: Pid, _: i64) -> nix::Result<()> {
 pub fn next_call(_: Pid) -> nix::Result<Option<&'static str>> {
     Err(Errno::ENOSYS)
 }
+
+pub fn position(_: Pid) -> nix::Result<u64> {
+    Err(Errno::ENOSYS)
+}

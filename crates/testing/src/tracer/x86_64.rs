@@ -42,6 +42,11 @@ pub fn next_call(pid: Pid) -> nix::Result<Option<&'static str>> {
     Ok((instruction == SYSCALL).then(|| name(regs.rax)))
 }
 
+/// Where in its code a stopped process is.
+pub fn position(pid: Pid) -> nix::Result<u64> {
+    ptrace::getregs(pid).map(|regs| regs.rip)
+}
+
 fn name(number: u64) -> &'static str {
     usize::try_from(number).ok().and_then(Sysno::new).map_or("none", |call| call.name())
 }

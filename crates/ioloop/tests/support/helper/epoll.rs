@@ -1,4 +1,5 @@
-//! `epoll WHAT`: what an epoll does with signals, with many descriptors, and with its own.
+//! `epoll WHAT`: what an epoll does with signals, with many descriptors, and with its own. `traced KERNEL epoll waits`: what
+//! it asks of a kernel that has epoll_pwait2, or refuses it with ENOSYS or EPERM.
 
 use std::collections::HashSet;
 use std::fs;
@@ -10,12 +11,14 @@ use std::time::Duration;
 use ioloop::poller::Poller;
 use ioloop::poller::epoll::Epoll;
 use ioloop::{Events, Token};
+use nix::errno::Errno;
 use nix::libc;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{SigEvent, SigHandler, SigevNotify, Signal, signal};
 use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
+use testing::tracer::{self, Call, Kernel};
 
 use super::Outcome;
 
@@ -25,6 +28,7 @@ pub fn run(what: &str) -> Outcome {
         "many" => many(),
         "marked" => marked(),
         "dropped" => dropped(),
+        "waits" => waits(),
         _ => Err(format!("nothing is called {what}").into()),
     }
 }
@@ -123,5 +127,49 @@ fn dropped() -> Outcome {
         let _dropped_here = Epoll::new()?;
     }
     println!("left {}", epolls()?.difference(&before).count());
+    Ok(())
+}
+
+/// A kernel that answers epoll_pwait2 with an errno, or does what it is asked.
+struct Refusing(Option<Errno>);
+
+impl Kernel for Refusing {
+    fn words(&self, call: &Call) -> Option<String> {
+        match call.name {
+            "epoll_wait" | "epoll_pwait" => Some(format!("epoll_wait {}", call.args[3] as i32)),
+            "epoll_pwait2" => Some(call.name.to_owned()),
+            _ => None,
+        }
+    }
+
+    fn instead(&mut self, call: &Call) -> Option<i64> {
+        self.0.filter(|_| call.name == "epoll_pwait2").map(|errno| -i64::from(errno as i32))
+    }
+}
+
+pub fn on_a_kernel(name: &str, scenario: impl FnOnce() -> i32) -> i32 {
+    let refused = match name {
+        "as-it-is" => None,
+        "without-epoll_pwait2" => Some(Errno::ENOSYS),
+        "forbids-epoll_pwait2" => Some(Errno::EPERM),
+        _ => return 2,
+    };
+    tracer::run(&mut Refusing(refused), scenario)
+}
+
+/// Waits with each kind of timeout, while something is ready, so that none of them sleeps.
+fn waits() -> Outcome {
+    let mut epoll = Epoll::new()?;
+    let one = EventFd::from_value_and_flags(1, EfdFlags::EFD_CLOEXEC)?;
+    epoll.add(one.as_fd().as_raw_fd(), Token { index: 0, generation: 0 }, Events::READ)?;
+    let micros = [0, 1, 300, 1500, 3000, 1000 << 31].map(|micros| Some(Duration::from_micros(micros)));
+    let timeouts = [&micros[..], &[Some(Duration::MAX), None]].concat();
+    let mut ready = Vec::new();
+    testing::judged(|| {
+        timeouts.into_iter().for_each(|timeout| match epoll.wait(&mut ready, timeout) {
+            Ok(()) => println!("ready {}", ready.len()),
+            Err(error) => println!("ready not: {error}"),
+        })
+    });
     Ok(())
 }

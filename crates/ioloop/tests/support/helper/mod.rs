@@ -37,6 +37,7 @@ pub fn answer(args: &[&str]) -> i32 {
         ["epoll", what] => epoll::run(what),
         ["observers", "no-memory", poller] => return observers::no_memory(poller),
         ["observers", which, poller] => observers::twice(which, poller),
+        ["traced", kernel, rest @ ..] => return epoll::on_a_kernel(kernel, || answer(rest)),
         ["forked", poller] => poller.parse().map_err(Into::into).and_then(forked::run),
         ["slab", registered] => match registered.parse() {
             Ok(registered) => return slab::run(registered),

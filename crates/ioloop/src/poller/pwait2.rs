@@ -1,0 +1,33 @@
+//! epoll_pwait2(2): epoll_wait(2) with a timeout in nanoseconds. nix does not have it, and neither has an older C library.
+
+use std::os::fd::AsRawFd;
+use std::ptr;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::libc::{SYS_epoll_pwait2, sigset_t, syscall, time_t, timespec};
+use nix::sys::epoll::{Epoll, EpollEvent};
+
+/// Wait until something is ready, for so long at most; without a timeout, until then. Returns how many events were written.
+///
+/// # Errors
+/// `EINTR` after a signal; `ENOSYS` before Linux 5.11, `EPERM` where a filter of system calls refuses what it does not
+/// know: see seccomp(2).
+pub(crate) fn epoll_pwait2(
+    epoll: &Epoll,
+    events: &mut [EpollEvent],
+    timeout: Option<Duration>,
+) -> nix::Result<usize> {
+    let timeout = timeout.map(|timeout| timespec {
+        tv_sec: time_t::try_from(timeout.as_secs()).unwrap_or(time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    let no_mask = ptr::null::<sigset_t>();
+    let (fd, room) = (epoll.0.as_raw_fd(), i32::try_from(events.len()).unwrap_or(i32::MAX));
+    // SAFETY: the kernel writes at most `room` events, which a nix event is as it lies in memory; the time is there until
+    // the call returns, and without a mask its size is not looked at.
+    let count =
+        unsafe { syscall(SYS_epoll_pwait2, fd, events.as_mut_ptr(), room, timeout, no_mask, 0_usize) };
+    Errno::result(count).map(|count| count as usize)
+}
