@@ -299,23 +299,23 @@ whose-signal *ARGS: (run 'whose-signal' ARGS)
 [group('experiments: 8 signals and blocked loops')]
 blocked-loop *ARGS: (run 'blocked-loop' ARGS)
 
-# Which system calls go on after a signal?
+# Which system calls are restarted after a signal?
 [group('experiments: 8 signals and blocked loops')]
 interrupted-calls *ARGS: (run 'interrupted-calls' ARGS)
 
-# Does the alarm go off while the loop has nothing to do?
+# Does a watchdog's alarm go off while the loop has nothing to do?
 [group('experiments: 8 signals and blocked loops')]
 alarm-around-the-poll *ARGS: (run 'alarm-around-the-poll' ARGS)
 
-# Which calls does the same program make on each poller?
+# With which poller does the same program make the fewest system calls?
 [group('experiments: 9 choosing the implementation')]
 three-pollers *ARGS: (run 'three-pollers' ARGS)
 
-# What does select make of a descriptor beyond 1024?
+# What does select return for a descriptor beyond 1024?
 [group('experiments: 9 choosing the implementation')]
 beyond-1024 *ARGS: (run 'beyond-1024' ARGS)
 
-# What becomes of a loop whose epoll is refused?
+# What happens to a loop where epoll is refused?
 [group('experiments: 9 choosing the implementation')]
 epoll-refused *ARGS: (run 'epoll-refused' ARGS)
 

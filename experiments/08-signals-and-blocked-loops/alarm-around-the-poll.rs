@@ -1,4 +1,4 @@
-//! Ways to watch a loop that has nothing to do, what each costs, and whom it notices.
+//! Ways to watch a loop that has nothing to do, what each costs, and what it notices.
 
 use std::cell::{Cell, RefCell};
 use std::hint::spin_loop;
@@ -20,7 +20,7 @@ use nix::unistd::gettid;
 
 const THRESHOLD: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_millis(500);
-/// How long a callback blocks at most, if nobody notices.
+/// How long a callback blocks at most, if no alarm goes off.
 const LIMIT: Duration = Duration::from_secs(20);
 const TURNS: usize = 100;
 
@@ -28,22 +28,24 @@ const TURNS: usize = 100;
 static ALARMS: AtomicUsize = AtomicUsize::new(0);
 
 const QUESTION: Question = Question {
-    question: "A loop is to be told of whoever blocks it for 100 ms. When its wait returns it sets a timer, \
-               whose signal is the alarm. Now it has nothing to do for 500 ms. Does the alarm go off, if the \
-               timer is left as it is? If it is taken back before the wait? And if there is no timer, but a \
-               thread that looks every 100 ms at a number which the loop counts up before and after its \
-               wait?",
+    question: "A watchdog raises an alarm when a loop is blocked for 100 ms. Does the alarm also go off \
+               while the loop waits for 500 ms with nothing to do: if it is a timer, set after each wait; if \
+               it is that timer, disarmed before each wait; if it is a thread that looks every 100 ms at a \
+               number which the loop increments before and after each wait?",
     choices: &[
-        Choice::new("Never, never, never: a loop that waits is not run, so nothing is blocked."),
+        Choice::new("Never, never, never: a loop that waits does not run, so nothing is blocked.")
+            .because("An armed timer does not know that the loop waits: its signal interrupts the wait."),
         Choice::new("Again and again; never; never."),
-        Choice::new("Again and again; never; again and again: the number stands still."),
-        Choice::new("Once; never; never: after that the timer is over."),
+        Choice::new("Again and again; never; again and again: the number does not change.")
+            .because("The number is even during a wait, and the thread raises the alarm for odd ones only."),
+        Choice::new("Once; never; never: then the timer has expired.")
+            .because("The alarm interrupts the wait, and the loop sets the timer again after it."),
     ],
     book: 1,
-    shows: "A timer does not know whether its time is spent in code or in a wait, and interrupts either. \
-            Taken back before each wait it is right, for two system calls a turn. A number tells another \
-            thread the same for none: even is asleep, odd is at work, and odd and the same as before is \
-            blocked.",
+    shows: "A timer does not know whether time passes in code or in a wait, and interrupts either. Disarmed \
+            before each wait it is right, for two system calls an iteration. A number tells another thread \
+            the same without a call: even means waiting, odd means working, and the same odd number as \
+            before means blocked.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -55,15 +57,15 @@ fn main() -> ExitCode {
         let action = SigAction::new(SigHandler::Handler(count), SaFlags::SA_RESTART, SigSet::empty());
         // SAFETY: the handler touches an atomic and nothing else; it replaces none that Rust relies on.
         unsafe { sigaction(Signal::SIGALRM, &action) }?;
-        let left = watched(lab, By::TimerLeft, "a timer");
-        let back = watched(lab, By::TimerTakenBack, "a timer, taken back");
+        let left = watched(lab, By::TimerKept, "a timer");
+        let back = watched(lab, By::TimerDisarmed, "a timer, disarmed");
         let number = watched(lab, By::Number, "a number, and a thread");
-        let own = watched(lab, By::CpuTime, "a timer of its own time");
+        let own = watched(lab, By::CpuTime, "a timer of CPU time");
         let (seen, own) = ([left?, back?, number?], own?);
         let both = seen.iter().all(|seen| seen.computes && seen.waits);
         lab.check(both, "the first three notice a callback that computes, and one that waits");
         let own = own.computes && !own.waits;
-        lab.check(own, "by the time that a thread computes, who waits is not noticed");
+        lab.check(own, "a timer of CPU time does not notice a callback that waits");
         match seen.map(|seen| seen.idle).into() {
             (0, 0, 0) => Ok(0),
             (2.., 0, 0) => Ok(1),
@@ -78,24 +80,24 @@ extern "C" fn count(_: c_int) {
     ALARMS.fetch_add(1, Ordering::AcqRel);
 }
 
-/// By what a loop is watched.
+/// How a loop is watched.
 #[derive(Clone, Copy, PartialEq)]
 enum By {
-    TimerLeft,
-    TimerTakenBack,
+    TimerKept,
+    TimerDisarmed,
     Number,
-    /// A timer that is left, and counts the time that the thread computes.
+    /// A timer that stays armed and counts the thread's CPU time.
     CpuTime,
 }
 
-/// What came of a watch: alarms while there was nothing to do, and who was noticed.
+/// What a watchdog did: alarms while the loop had nothing to do, and the callbacks that it noticed.
 struct Seen {
     idle: usize,
     computes: bool,
     waits: bool,
 }
 
-/// A loop, watched in one of these ways, that has nothing to do, and then a callback that computes, and one that waits.
+/// Watch a loop that has nothing to do, then runs a callback that computes, then one that waits.
 fn watched(lab: &Lab, by: By, name: &str) -> Result<Seen> {
     let named =
         SigevNotify::SigevThreadId { signal: Signal::SIGALRM, thread_id: gettid().as_raw(), si_value: 0 };
@@ -118,22 +120,22 @@ fn watched(lab: &Lab, by: By, name: &str) -> Result<Seen> {
     })?;
     let idle = if seen.idle > 1 { "again and again".into() } else { seen.idle.to_string() };
     let calls = turns.calls.get() / turns.turns.get();
-    lab.note(format!("{name}: alarms in the wait: {idle}; calls a turn: {calls}"));
+    lab.note(format!("{name}: alarms in the wait: {idle}; calls an iteration: {calls}"));
     let [computes, waits] =
         [seen.computes, seen.waits].map(|noticed| if noticed { "noticed" } else { "not" });
-    lab.note(format!("{name}: who computes: {computes}; who waits: {waits}"));
+    lab.note(format!("{name}: computing: {computes}; waiting: {waits}"));
     Ok(seen)
 }
 
-/// A loop that waits and does nothing else, and what its watch needs.
+/// A loop that only waits, and what its watchdog needs.
 struct Turns<'a> {
     by: By,
     epoll: Epoll,
     timer: RefCell<Timer>,
-    /// Odd while the loop is at work, even while it waits.
+    /// Odd while the loop works, even while it waits.
     number: &'a AtomicUsize,
     turns: Cell<usize>,
-    /// System calls that were made for the watch.
+    /// System calls that were made for the watchdog.
     calls: Cell<usize>,
 }
 
@@ -146,19 +148,19 @@ impl Turns<'_> {
         while let Some(left) = IDLE.checked_sub(began.elapsed()) {
             self.wait(left)?;
         }
-        // On a busy machine there may have been no time for a second one.
+        // On a busy machine there may have been no time for a second alarm.
         while ALARMS.load(Ordering::Acquire) == 1 && began.elapsed() < LIMIT {
             self.wait(IDLE)?;
         }
         let idle = ALARMS.load(Ordering::Acquire);
         let computes = self.noticed(LIMIT, spin_loop)?;
-        // Its own time stands still meanwhile, so that one is not waited for.
+        // CPU time stands still meanwhile, so that alarm never comes.
         let limit = if self.by == By::CpuTime { 4 * THRESHOLD } else { LIMIT };
         let waits = self.noticed(limit, || thread::sleep(THRESHOLD / 10))?;
         Ok(Seen { idle, computes, waits })
     }
 
-    /// After a wait, a callback does this until the alarm goes off, for so long at most: does it?
+    /// After a wait, do this until the alarm goes off, for `limit` at most. Gives whether the alarm went off.
     fn noticed(&self, limit: Duration, this: fn()) -> Result<bool> {
         self.wait(Duration::ZERO)?;
         ALARMS.store(0, Ordering::Release);
@@ -172,19 +174,19 @@ impl Turns<'_> {
     // ANCHOR: wait
     fn wait(&self, time: Duration) -> Result {
         match self.by {
-            By::TimerLeft | By::CpuTime => {}
-            By::TimerTakenBack => self.set(Duration::ZERO)?,
+            By::TimerKept | By::CpuTime => {}
+            By::TimerDisarmed => self.set(Duration::ZERO)?,
             By::Number => drop(self.number.fetch_add(1, Ordering::AcqRel)),
         }
         let timeout = u16::try_from(time.as_millis() + 1)?;
         let outcome = self.epoll.wait(&mut [EpollEvent::empty()], timeout);
         match self.by {
-            By::TimerLeft | By::TimerTakenBack | By::CpuTime => self.set(THRESHOLD)?,
+            By::TimerKept | By::TimerDisarmed | By::CpuTime => self.set(THRESHOLD)?,
             By::Number => drop(self.number.fetch_add(1, Ordering::AcqRel)),
         }
         self.turns.set(self.turns.get() + 1);
         match outcome {
-            // Interrupted, it goes round once more.
+            // Interrupted, the loop waits again.
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(other) => Err(other.into()),
         }
@@ -197,16 +199,16 @@ impl Turns<'_> {
     }
 }
 
-/// The thread that looks at the number: the same odd one as before is a loop that is blocked since then.
+/// The thread that looks at the number. The same odd number as before means a loop that has been blocked since.
 // ANCHOR: look_at
 fn look_at(number: &AtomicUsize, over: &AtomicBool, the_loop: Pthread) -> nix::Result<()> {
-    let (mut before, mut told) = (0, 0);
+    let (mut before, mut reported) = (0, 0);
     while !over.load(Ordering::Acquire) {
         thread::park_timeout(THRESHOLD);
         let now = number.load(Ordering::Acquire);
-        if now % 2 == 1 && now == before && now != told {
+        if now % 2 == 1 && now == before && now != reported {
             pthread_kill(the_loop, Signal::SIGALRM)?;
-            told = now;
+            reported = now;
         }
         before = now;
     }
@@ -214,24 +216,21 @@ fn look_at(number: &AtomicUsize, over: &AtomicBool, the_loop: Pthread) -> nix::R
 }
 // ANCHOR_END: look_at
 
-/// What the book's loop makes of it, counted from outside.
+/// Count the timer calls of the book's loop from outside.
 fn the_books(lab: &mut Lab) -> Result {
     let mut a_turn = |watched| -> Result<_> {
         let calls =
             lab.count(libc::SYS_timer_settime, || many_turns(watched), |ioloop| Ok(ioloop.start()?))?;
         Ok(calls.map(|calls| calls / TURNS))
     };
-    // Under a tracer there is no other, and nothing is counted.
+    // A process that is traced cannot be traced again, so nothing is counted then.
     let (Some(bare), Some(watched)) = (a_turn(false)?, a_turn(true)?) else { return Ok(()) };
-    lab.note(format!("the book's loop: calls a turn: {bare}; watched: {watched}"));
-    lab.check(
-        (bare, watched) == (0, 4),
-        "the book's loop makes none if nobody watches it, and else four a turn",
-    );
+    lab.note(format!("the book's loop: calls an iteration: {bare}; watched: {watched}"));
+    lab.check((bare, watched) == (0, 4), "unwatched, the book's loop makes no such call; watched, four");
     Ok(())
 }
 
-/// The book's loop, and what keeps it going for so many turns.
+/// The book's loop, with callbacks for this many iterations.
 fn many_turns(watched: bool) -> Result<IoLoop> {
     let ioloop = IoLoop::new()?;
     if watched {

@@ -1,4 +1,4 @@
-//! Callbacks that keep a loop from its sleep, each in its own way, and a watch that says which.
+//! Callbacks that block a loop, each in its own way, and a watchdog that names them.
 
 use std::cell::Cell;
 use std::hint::{black_box, spin_loop};
@@ -22,23 +22,26 @@ const THRESHOLD: Duration = Duration::from_millis(100);
 const LIMIT: Duration = Duration::from_secs(20);
 
 const QUESTION: Question = Question {
-    question: "A loop is watched: whoever keeps it at work for longer than 100 ms at a time is interrupted \
-               by a timer's signal, and reported with the stack. One callback computes, one reads from an \
-               empty pipe, one waits for a lock. Then three hundred callbacks are queued that take 1 ms \
-               each; and then the loop has nothing to do for 300 ms. Who is reported?",
+    question: "A watchdog interrupts a loop that works for more than 100 ms between two waits, and reports \
+               the stack. One callback computes, one reads from an empty pipe, one waits for a lock; then \
+               three hundred callbacks of 1 ms each are queued; then the loop waits for 300 ms. Which of \
+               these are reported?",
     choices: &[
-        Choice::new("The one that computes: the others do not run, they wait."),
+        Choice::new("The one that computes: the others do not run, they wait.")
+            .because("A callback that waits keeps the loop from its own wait too: both were reported."),
         Choice::new(
-            "The first three. No callback of the three hundred takes long, and a loop that waits is \
+            "The first three: no callback of the three hundred takes long, and a loop that waits is \
                      not blocked.",
-        ),
+        )
+        .because("The time counts for all that runs between two waits: 300 ms were too long."),
         Choice::new("The first three, and one of the three hundred."),
-        Choice::new("The first three, one of the three hundred, and the loop's own wait."),
+        Choice::new("The first three, one of the three hundred, and the loop's own wait.")
+            .because("The loop's own wait is not watched: 300 ms of it caused no report."),
     ],
     book: 2,
-    shows: "The time counts for all that runs at a time, not for each callback. When it is over, whatever \
-            runs then is interrupted: code, or a system call. So the stack says where the time was up, and \
-            not who has used it: of many short callbacks it names one.",
+    shows: "The time counts for all that runs between two waits, and not for each callback. When it is over, \
+            whatever runs is interrupted: code, or a system call. So the stack says where the time was up, \
+            but not what used it: of many short callbacks it names one.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -53,7 +56,7 @@ fn main() -> ExitCode {
             reads.contains(&"read_a_pipe".to_owned()),
             locks.contains(&"wait_for_a_lock".to_owned()),
         ];
-        lab.check(named == [true; 3], "while each of them still blocks, the stack that is reported names it");
+        lab.check(named == [true; 3], "each of them is named by the reported stack while it still blocks");
         let many = three_hundred(lab)?;
         let asleep = asleep(lab)?;
         once(lab)?;
@@ -68,7 +71,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// What a callback that blocks has of its report.
+/// How a callback that blocks starts the watchdog, and learns of its report.
 struct Report<'a> {
     ioloop: &'a IoLoop,
     stacks: mpsc::Sender<Vec<String>>,
@@ -76,7 +79,7 @@ struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// From here on the time counts, and not for what the callback did before. This is done when the report has come.
+    /// Start to count now, whatever the callback did before. `then` is called when the report has come.
     fn watch(&self, then: impl FnOnce() + Send + 'static) {
         let (stacks, flag, mut then) = (self.stacks.clone(), Arc::clone(&self.reported), Some(then));
         let report = move |blocked: &Blocked| {
@@ -99,11 +102,11 @@ fn blocked(lab: &Lab, what: &str, block: impl FnOnce(&Report<'_>) + 'static) -> 
     ioloop.start()?;
     ioloop.close();
     let stack = stacks.try_recv().unwrap_or_default();
-    lab.note(format!("who {what}: {}", stack.join(" in ")));
+    lab.note(format!("{what}: {}", stack.join(" in ")));
     Ok(stack)
 }
 
-/// Of a stack: this program's own functions, without the closures between them, and the loop's turn.
+/// Of a stack: this program's own functions, without the closures between them, and the loop's iteration.
 fn ours(stack: &[String]) -> Vec<String> {
     let ours = |frame: &&String| {
         let own = frame.strip_prefix("blocked_loop::").is_some_and(|n| !n.contains("::") && n != "blocked");
@@ -155,7 +158,7 @@ fn counted(ioloop: &IoLoop) -> Result<mpsc::Receiver<()>> {
     Ok(reports)
 }
 
-/// Many short callbacks, all queued at once. How many reports come of them?
+/// Queue many short callbacks at once. Gives the number of reports.
 fn three_hundred(lab: &Lab) -> Result<usize> {
     const MANY: usize = 300;
     let ioloop = IoLoop::new()?;
@@ -187,7 +190,7 @@ fn one_millisecond() -> nix::Result<Duration> {
     }
 }
 
-/// A loop with nothing to do for three thresholds.
+/// Let a loop wait for three thresholds with nothing to do. Gives the number of reports.
 fn asleep(lab: &Lab) -> Result<usize> {
     let ioloop = IoLoop::new()?;
     let reports = counted(&ioloop)?;
@@ -199,7 +202,7 @@ fn asleep(lab: &Lab) -> Result<usize> {
     Ok(count)
 }
 
-/// A callback that goes on, for much longer than the threshold, after it was reported.
+/// A callback that keeps blocking, for much longer than the threshold, after it was reported.
 fn once(lab: &Lab) -> Result {
     let ioloop = IoLoop::new()?;
     let reports = counted(&ioloop)?;
@@ -215,8 +218,8 @@ fn once(lab: &Lab) -> Result {
     });
     ioloop.start()?;
     let count = count.try_recv()?;
-    lab.note(format!("one that goes on for three thresholds more; reports: {count}"));
-    lab.check(count == 1, "whoever blocks on is reported once, and not again and again");
+    lab.note(format!("one that blocks for three thresholds more; reports: {count}"));
+    lab.check(count == 1, "a callback that keeps blocking is reported once");
     Ok(())
 }
 
@@ -242,7 +245,6 @@ fn not_before(lab: &Lab) -> Result {
     ioloop.start()?;
     let (before, after) = counts.try_recv()?;
     lab.note(format!("SIGALRM blocked for three thresholds; reports: {before}; then unblocked: {after}"));
-    let right = (before, after) == (0, 1);
-    lab.check(right, "with the signal blocked a callback is not caught before it lets it in");
+    lab.check((before, after) == (0, 1), "a callback that blocks the signal is reported once it unblocks it");
     Ok(())
 }

@@ -18,27 +18,30 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 use nix::unistd::{pipe, read, write};
 
-/// How long a call with a time limit waits if nothing ends it: longer than anybody here takes.
+/// The time limit of a call that nothing ends: longer than anything here takes.
 const LONG_MS: u16 = 20_000;
 
 /// How often the handler ran.
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 const QUESTION: Question = Question {
-    question: "A signal's handler has SA_RESTART, so that calls that it interrupts go on afterwards. It \
-               comes while a thread is in a read from an empty pipe; in a read from a socket with a receive \
-               timeout; in nanosleep; in poll and in epoll_wait, both without a timeout. Which of the five \
-               go on?",
+    question: "A signal whose handler has SA_RESTART interrupts five calls: a read from an empty pipe, a \
+               read from a socket with a receive timeout, nanosleep, and poll and epoll_wait without a \
+               timeout. Which of them are restarted?",
     choices: &[
-        Choice::new("All of them: that is what the flag says."),
-        Choice::new("The two reads: the flag is for calls that read and write."),
+        Choice::new("All of them: that is what the flag says.")
+            .because("Four of the five failed with EINTR in spite of the flag."),
+        Choice::new("The two reads: the flag is for calls that read and write.")
+            .because("The read with a receive timeout failed with EINTR."),
         Choice::new("The read from the pipe. The other four fail with EINTR."),
-        Choice::new("None of them: the flag is for calls that have begun to transfer something."),
+        Choice::new("None of them: the flag is for calls that have begun to transfer something.")
+            .because("The read from the pipe had transferred nothing, and it was restarted."),
     ],
     book: 2,
-    shows: "A read is begun again. A sleep, a wait for descriptors, and a read with a timeout fail with \
-            EINTR, whatever the flag says. So a signal that is to leave no trace leaves one in the code that \
-            it interrupts, unless that calls again; and a loop's wait may end without a signal of its own.",
+    shows: "A plain read is restarted. A sleep, a wait for descriptors and a read with a timeout fail with \
+            EINTR, whatever the flag says. So even a signal that should leave no trace is noticed by the \
+            code that it interrupts, unless that code calls again; and a stop and a continue end a loop's \
+            wait without any handler.",
     lane: "process",
     ..Question::EMPTY
 };
@@ -49,7 +52,7 @@ fn main() -> ExitCode {
         let stopped = [stopped(lab, In::EpollWait)?, stopped(lab, In::Poll)?, stopped(lab, In::Nanosleep)?];
         lab.check(
             stopped == [false, true, true],
-            "without any handler, a stop and a continue end epoll_wait with EINTR, and not the others",
+            "without any handler, a stop and a continue end epoll_wait with EINTR, but not the others",
         );
         let action = SigAction::new(SigHandler::Handler(count), SaFlags::SA_RESTART, SigSet::empty());
         // SAFETY: the handler touches an atomic and nothing else; it replaces none that Rust relies on.
@@ -70,7 +73,7 @@ extern "C" fn count(_: c_int) {
     RUNS.fetch_add(1, Ordering::AcqRel);
 }
 
-/// Interrupt each of the calls. Which of them come back with what they waited for?
+/// Interrupt each of the calls. Gives which of them return with what they waited for.
 fn five(lab: &Lab) -> Result<[bool; 5]> {
     let (reader, writer) = pipe()?;
     let from_pipe = interrupted(|| read(&reader, &mut [0; 8]), || write(&writer, b"x"))?;
@@ -109,7 +112,7 @@ fn epoll_one(fd: BorrowedFd) -> nix::Result<usize> {
     epoll.wait(&mut [EpollEvent::empty()], EpollTimeout::NONE)
 }
 
-/// Make a call, have a thread interrupt it when it waits, and then do what it waits for.
+/// Make a call, let a thread interrupt it while it waits, and then do what it waits for.
 fn interrupted(
     call: impl FnOnce() -> nix::Result<usize>,
     give: impl FnOnce() -> nix::Result<usize> + Send,
@@ -127,7 +130,7 @@ fn interrupted(
     })
 }
 
-/// What std makes of it.
+/// Show that std's sleep calls again.
 fn std_sleep(lab: &Lab) -> Result {
     const TIME: Duration = Duration::from_millis(200);
     let (began, before) = (Instant::now(), RUNS.load(Ordering::Acquire));
@@ -142,13 +145,13 @@ fn std_sleep(lab: &Lab) -> Result {
     let whole = slept.is_ok() && runs == 1 && time >= TIME;
     lab.note(format!(
         "std::thread::sleep, the same: {}",
-        if whole { "sleeps to its end" } else { "is cut short" }
+        if whole { "sleeps its full time" } else { "is cut short" }
     ));
     lab.check(whole, "std's sleep calls again, for what is left");
     Ok(())
 }
 
-/// What a process is in that is stopped, and continued.
+/// The call in which a process is stopped and continued.
 #[derive(Clone, Copy)]
 enum In {
     EpollWait,
@@ -156,7 +159,7 @@ enum In {
     Nanosleep,
 }
 
-/// Stop a process in a call, as Ctrl-Z does, and have it continue. No handler runs. Does the call go on?
+/// Stop a process in a call, as Ctrl-Z does, and continue it. No handler runs. Gives whether the call goes on.
 fn stopped(lab: &mut Lab, what: In) -> Result<bool> {
     let (reader, writer) = pipe()?;
     let gate = lab.gate()?;

@@ -1,4 +1,4 @@
-//! A signal whose handler sets a flag, and loops that look at the flag: wherever the signal comes, who oversleeps?
+//! A signal whose handler sets a flag, and loops that check the flag: which of them sleep through the signal?
 
 use std::cell::Cell;
 use std::io;
@@ -17,9 +17,9 @@ use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use nix::unistd::write;
 
-/// How long a loop sleeps that nobody wakes: longer than anybody here takes. In a real one it is an hour.
+/// The timeout of a loop: longer than anything here takes. A real loop's may be an hour.
 const SLEEP_MS: c_int = 20_000;
-/// What epoll says when somebody has ended that sleep.
+/// The data of the event that ends this sleep from outside.
 const END: u64 = 1;
 
 /// What the handler does: it sets the flag and, if there is a descriptor here, writes a byte to it.
@@ -28,23 +28,23 @@ static WAKE: AtomicI32 = AtomicI32::new(-1);
 const NEVER: [bool; 4] = [false; 4];
 
 const QUESTION: Question = Question {
-    question: "A signal's handler sets a flag. In each turn a loop looks at the flag, and then sleeps in \
-               epoll_wait. The signal comes in a callback, before the look; or between the look and the \
-               wait; or during the wait; or during the wait, but in another thread. Which of the four does \
-               the loop sleep through? And which, if the handler also writes a byte to the loop's waker?",
+    question: "A signal handler sets a flag, and a loop checks the flag before each epoll_wait. The signal \
+               comes in a callback before the check; or between check and wait; or during the wait; or \
+               during the wait, but in another thread. Which of the four does the loop sleep through, and \
+               which if the handler also writes a byte to the loop's waker?",
     choices: &[
-        Choice::new("None, with or without the byte: a signal ends the wait."),
-        Choice::new("The second. With the byte, none."),
-        Choice::new("The second and the fourth. With the byte, none."),
-        Choice::new(
-            "The second and the fourth, with or without the byte: what was written before the wait \
-                     is no news.",
-        ),
+        Choice::new("None, with or without the byte: a signal ends the wait.")
+            .because("A handler that runs between check and wait does not end the wait."),
+        Choice::new("The second; with the byte, none.")
+            .because("A handler that runs in another thread does not interrupt the loop's wait."),
+        Choice::new("The second and the fourth; with the byte, none."),
+        Choice::new("The second and the fourth, byte or not: a byte from before the wait does not end it.")
+            .because("The byte stays in the waker's pipe, and epoll_wait reports it at once."),
     ],
     book: 2,
-    shows: "A signal ends the wait of the thread that handles it, if that waits by then. A byte in the waker \
-            ends the loop's wait, wherever and whenever it was written. So a signal wakeup descriptor is the \
-            waker's write end, and has to be taken back before that is closed.",
+    shows: "A signal interrupts the wait of the thread that handles it, if that thread waits by then. A byte \
+            in the waker ends the loop's wait, whichever thread wrote it, and whenever. So a signal wakeup \
+            descriptor is the waker's write end, and must be reset before that is closed.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -56,13 +56,10 @@ fn main() -> ExitCode {
         unsafe { sigaction(Signal::SIGUSR1, &action) }?;
         let asleep = WAYS.map(|way| way.at_each_moment(lab)).into_iter().collect::<Result<Vec<_>>>()?;
         let [flag, again, mask, byte] = asleep[..] else { unreachable!("four ways have four answers") };
-        lab.check(
-            again[2],
-            "a loop that takes an interrupted wait up again hears nothing, even during the wait",
-        );
+        lab.check(again[2], "a loop that repeats an interrupted wait misses the signal even during the wait");
         lab.check(
             mask == [false, false, false, true],
-            "epoll_pwait closes the gap, and not for other threads",
+            "epoll_pwait closes the gap, but not for other threads",
         );
         the_books(lab)?;
         left_behind(lab)?;
@@ -82,7 +79,7 @@ extern "C" fn handler(_: c_int) {
     FLAG.store(true, Ordering::Release);
     let fd = WAKE.load(Ordering::Acquire);
     if fd >= 0 {
-        // SAFETY: whoever put the number there keeps a descriptor of that number open until it takes the number out.
+        // SAFETY: the code that stores the number keeps that descriptor open until it has taken the number out.
         let _ = write(unsafe { BorrowedFd::borrow_raw(fd) }, &[0]);
     }
     errno.set();
@@ -99,12 +96,12 @@ enum Moment {
 
 const MOMENTS: [Moment; 4] = [Moment::Callback, Moment::Between, Moment::Wait, Moment::Thread];
 
-/// What a loop does so as to hear of the signal, beside looking at the flag.
+/// What a loop does to notice the signal, apart from checking the flag.
 struct Way {
     name: &'static str,
     again: bool, // wait again after EINTR
     mask: bool,  // let the signal in during the wait, and at no other time
-    byte: bool,  // have the handler write to the waker
+    byte: bool,  // let the handler write to the waker
 }
 
 const WAYS: [Way; 4] = [
@@ -121,13 +118,13 @@ impl Way {
         if self.mask {
             signal.thread_block()?;
         }
-        let (mut asleep, mut told) = (NEVER, Vec::new());
+        let (mut asleep, mut seen) = (NEVER, Vec::new());
         for (asleep, moment) in asleep.iter_mut().zip(MOMENTS) {
             *asleep = self.sleeps_through(lab, moment)?;
-            told.push(format!("{moment:?} {}", if *asleep { "ASLEEP" } else { "heard" }));
+            seen.push(format!("{moment:?} {}", if *asleep { "ASLEEP" } else { "heard" }));
         }
         signal.thread_unblock()?;
-        lab.note(format!("{}: {}", self.name, told.join(", ")));
+        lab.note(format!("{}: {}", self.name, seen.join(", ")));
         Ok(asleep)
     }
 
@@ -143,7 +140,7 @@ impl Way {
         let other = |sleeper: &Sleeper| {
             send(moment, here, sleeper)?;
             sleeper.until(|| Ok(FLAG.load(Ordering::Acquire)))?;
-            // The handler has run, and it sleeps: nothing is going to end that but its time, and this.
+            // The handler has run, and the loop sleeps: only its timeout would end that, so this does.
             sleeper.asleep()?;
             write(&end_writer, &[0]).map(drop).map_err(Into::into)
         };
@@ -152,7 +149,7 @@ impl Way {
         asleep
     }
 
-    /// One turn of a loop: a callback, the look, the wait. True if the wait went on, and somebody had to end it.
+    /// One iteration of a loop: a callback, the check, the wait. True if the wait had to be ended from outside.
     fn turn(&self, epoll: &Epoll, moment: Moment, sleeper: &Sleeper) -> Result<bool> {
         if moment == Moment::Callback {
             raise(Signal::SIGUSR1)?;
@@ -180,7 +177,7 @@ impl Way {
             mask.remove(Signal::SIGUSR1);
         }
         let mut event = libc::epoll_event { events: 0, u64: END };
-        // SAFETY: nix has no such call. There is room for the one event that is asked for, and the mask outlives the
+        // SAFETY: nix has no such call. There is room for one event, as the call is seen, and the mask outlives the
         // call. With the thread's own mask it is epoll_wait.
         let answer =
             unsafe { libc::epoll_pwait(epoll.as_raw_fd(), &raw mut event, 1, SLEEP_MS, mask.as_ref()) };
@@ -188,9 +185,9 @@ impl Way {
     }
 }
 
-/// In the other thread: send the signal when the loop sleeps, if that is the moment, to it or to this thread itself.
+/// In the other thread: if it is the moment, send the signal while the loop sleeps, to the loop or to this thread.
 fn send(moment: Moment, the_loop: Pthread, sleeper: &Sleeper) -> io::Result<()> {
-    // As a thread has it that somebody else has started.
+    // As in a thread that was started before the loop blocked the signal.
     SigSet::from(Signal::SIGUSR1).thread_unblock()?;
     sleeper.asleep()?;
     match moment {
@@ -201,7 +198,7 @@ fn send(moment: Moment, the_loop: Pthread, sleeper: &Sleeper) -> io::Result<()> 
     Ok(())
 }
 
-/// The book's loop, which would sleep for long: does it hear of the signal?
+/// Does the book's loop, which would sleep for long, notice the signal?
 fn the_books(lab: &Lab) -> Result {
     let heard = Rc::<Cell<usize>>::default();
     for moment in [Moment::Callback, Moment::Wait, Moment::Thread] {
@@ -211,10 +208,10 @@ fn the_books(lab: &Lab) -> Result {
             ioloop.stop();
         })?;
         if moment == Moment::Callback {
-            // Nothing looks for signals after this and before the wait: so it is the moment between, too.
+            // The loop checks no flag between this and the wait, so this is the moment between, too.
             ioloop.add_callback(|_| raise(Signal::SIGUSR1));
         }
-        // Not an hour: the experiment is to say what went wrong.
+        // Less than an hour, so that the experiment can report what went wrong.
         ioloop.call_later(Duration::from_secs(20), IoLoop::stop);
         let here = pthread_self();
         beside(
@@ -226,7 +223,7 @@ fn the_books(lab: &Lab) -> Result {
         )?;
     }
     lab.note(format!("the book's loop, in a callback, asleep, in a thread; heard: {}", heard.get()));
-    lab.check(heard.get() == 3, "the book's loop hears of each, with nothing else to wake it");
+    lab.check(heard.get() == 3, "the book's loop notices each, with nothing else to wake it");
     Ok(())
 }
 
@@ -236,14 +233,14 @@ fn left_behind(lab: &Lab) -> Result {
     let number = writer.as_raw_fd();
     WAKE.store(number, Ordering::Release);
     drop::<[OwnedFd; 2]>([reader, writer]);
-    // The lowest number that is free is given out next: some of these files get both.
+    // The kernel gives out the lowest free numbers: these files get the waker's.
     let files = [lab.file(b"")?, lab.file(b"")?];
     raise(Signal::SIGUSR1)?;
     WAKE.store(-1, Ordering::Release);
     let taken =
         files.iter().find(|file| file.as_raw_fd() == number).ok_or("no file has the waker's number")?;
     let length = taken.metadata()?.len();
-    lab.note(format!("its waker closed, the number a file's; a signal: bytes in the file: {length}"));
-    lab.check(length == 1, "a wakeup descriptor that is not taken back ends up as a byte in somebody's file");
+    lab.note(format!("the waker closed, its number a file's; after a signal it has {length} byte"));
+    lab.check(length == 1, "a wakeup descriptor that is not reset writes its byte into another file");
     Ok(())
 }

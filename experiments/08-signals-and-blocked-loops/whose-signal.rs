@@ -1,4 +1,4 @@
-//! Signals that a loop's thread asks for, in a process with a main thread beside it. Who handles them?
+//! Signals that a loop's thread causes in a process that has a main thread, too: which thread handles them?
 
 use std::hint::spin_loop;
 use std::process::{Command, ExitCode, Stdio};
@@ -20,25 +20,28 @@ const SOON: Duration = Duration::from_millis(10);
 /// How long to wait for a signal that should have come by then.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// The thread that ran the handler; 0 for nobody yet.
+/// The thread that ran the handler; 0 for none yet.
 static RAN_IN: AtomicI32 = AtomicI32::new(0);
 
 const QUESTION: Question = Question {
-    question: "A process has two threads. The main thread sleeps. The other one runs a loop, and is blocked \
-               in a callback. Neither has any signal blocked. Four signals are asked for by the loop's \
-               thread: kill of its own process; a timer of setitimer; a timer of timer_create with \
-               SIGEV_THREAD_ID and its own number; and the SIGCHLD of a child that it has started. In which \
-               thread does the handler run?",
+    question: "The main thread of a process sleeps, and another thread runs a loop; neither blocks a signal. \
+               The loop's thread causes four signals: a kill of its own process; a timer of setitimer; a \
+               timer of timer_create with SIGEV_THREAD_ID and its own number; and the SIGCHLD of a child \
+               that it started. In which thread does each handler run?",
     choices: &[
-        Choice::new("In the loop's thread, for each of them: it is the one that asked."),
-        Choice::new("In the main thread, for each of them: signals are for the process."),
+        Choice::new("In the loop's thread, for each of them: it caused them.")
+            .because("kill and setitimer signal the process, and the main thread handled both."),
+        Choice::new("In the main thread, for each of them: signals are for the process.")
+            .because("SIGEV_THREAD_ID signals one thread, and the loop's thread handled it."),
         Choice::new("In the main thread for kill and setitimer; in the loop's thread for the other two."),
-        Choice::new("In the main thread, but for the timer that names the loop's thread."),
+        Choice::new("In the main thread, except for the timer that names the loop's thread.")
+            .because("SIGCHLD was handled by the thread that had started the child."),
     ],
     book: 2,
-    shows: "A signal for the process goes to the main thread, if that has it not blocked; a SIGCHLD to the \
-            thread that has started the child, though it is for the process too. Only a signal for a thread \
-            is certain to reach it. So whoever wants to interrupt a loop names the loop's thread.",
+    shows: "A signal for the process goes to the main thread, unless that blocks it; a SIGCHLD goes to the \
+            thread that started the child, although it is for the process too. Only a signal for a thread is \
+            certain to reach that thread. So code that wants to interrupt a loop must name the loop's \
+            thread.",
     lane: "main",
     roles: &[("child", until_the_end_of_input)],
 };
@@ -85,14 +88,14 @@ fn in_a_thread<T: Send>(body: impl FnOnce() -> nix::Result<T> + Send) -> Result<
     Ok(outcome.map_err(|_| "the thread panicked")??)
 }
 
-/// In the loop's thread, which computes while it waits: did it handle each of the four itself?
+/// In the loop's thread, which computes while it waits. Gives whether it handled each of the four itself.
 fn four(lane: &Lane, mut child: Command) -> nix::Result<[bool; 4]> {
     let told = |what: &str, here: bool| {
         lane.note(format!("{what}: in {}", if here { "this one" } else { "the main thread" }));
         here
     };
     let itself = handled_here(|| raise(Signal::SIGUSR1))?;
-    lane.check(itself, "what a thread raises it handles itself");
+    lane.check(itself, "a signal that a thread raises is handled by that thread");
     let killed = told("kill of the process", handled_here(|| kill(getpid(), Signal::SIGUSR1))?);
     let itimer = told("setitimer", handled_here(setitimer)?);
     let named =
@@ -102,7 +105,7 @@ fn four(lane: &Lane, mut child: Command) -> nix::Result<[bool; 4]> {
     Ok([killed, itimer, named, chld])
 }
 
-/// Have a signal sent, and wait for its handler. Did that run in this thread?
+/// Let `send` send a signal, and wait for its handler. Gives whether that ran in this thread.
 fn handled_here<T>(send: impl FnOnce() -> nix::Result<T>) -> nix::Result<bool> {
     RAN_IN.store(0, Ordering::Release);
     let _kept = send()?;
@@ -128,7 +131,7 @@ fn with_a_timer(notify: SigevNotify) -> nix::Result<bool> {
     handled_here(|| timer.set(Expiration::OneShot(SOON.into()), TimerSetTimeFlags::empty()))
 }
 
-/// A child that ends when its standard input does, and is waited for. It must not end any sooner: as long as it is being
+/// Start a child that exits when its standard input ends, and wait for it. It must not exit sooner: while it is being
 /// started, the thread that starts it may have all signals blocked.
 fn started(child: &mut Command) -> nix::Result<()> {
     let errno = |error: io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
@@ -143,12 +146,12 @@ fn until_the_end_of_input(_: &mut Lab) -> Result<i32> {
     Ok(0)
 }
 
-/// The same kill, when the main thread has the signal blocked.
+/// The same kill while the main thread blocks the signal.
 fn main_has_it_blocked(lab: &Lab) -> Result {
     let signal = SigSet::from(Signal::SIGUSR1);
     signal.thread_block()?;
     let here = in_a_thread(|| {
-        // A thread begins with the mask of the one that starts it.
+        // A thread starts with the signal mask of the thread that starts it.
         signal.thread_unblock()?;
         handled_here(|| kill(getpid(), Signal::SIGUSR1))
     })?;
@@ -157,6 +160,6 @@ fn main_has_it_blocked(lab: &Lab) -> Result {
         "blocked here, and kill once more: in {}",
         if here { "the other thread" } else { "this one" }
     ));
-    lab.check(here, "a signal for the process goes to whoever has it not blocked");
+    lab.check(here, "a signal for the process goes to a thread that does not block it");
     Ok(())
 }

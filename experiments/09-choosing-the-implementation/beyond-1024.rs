@@ -22,19 +22,22 @@ const HIGH: i32 = 1200;
 const WORDS: usize = mem::size_of::<libc::fd_set>() / 8;
 
 const QUESTION: Question = Question {
-    question: "A descriptor has the number 1200, and is ready. fd_set, the type that select takes, has 1024 \
-               bits. A program makes sets of its own, with 2048, and asks select about that descriptor. What \
-               does the kernel answer?",
+    question: "Descriptor 1200 is ready. fd_set, the type that select takes, has 1024 bits. A program passes \
+               select larger sets of its own, with 2048 bits, and asks for descriptor 1200. What does select \
+               return?",
     choices: &[
-        Choice::new("EINVAL: select takes numbers below 1024."),
-        Choice::new("EBADF: for select there is no such descriptor."),
-        Choice::new("0: the bits from 1024 on are not looked at."),
-        Choice::new("1: it is ready, as any other would be."),
+        Choice::new("EINVAL: select takes numbers below 1024.")
+            .because("The kernel takes as many bits as the first argument says, and here it says 1201."),
+        Choice::new("EBADF: for select no such descriptor is open.")
+            .because("The kernel looks the number up in the process's table, where it is open."),
+        Choice::new("0: the bits from 1024 on are ignored.")
+            .because("The kernel read the bit of 1200, because the first argument covers it."),
+        Choice::new("1: it is ready, like any other."),
     ],
     book: 3,
-    shows: "The kernel has no limit of 1024. It takes as many bits as the first argument says, reads them \
-            and writes them. The limit is the type that C has for a set, and nothing stops a program from \
-            going past its end. So somebody else has to: our poller refuses, and says why.",
+    shows: "The kernel has no limit of 1024. It reads and writes as many bits as the first argument says. \
+            The limit is the type that C has for a set, and nothing stops a program from going past its end. \
+            So the library that calls select has to: our poller refuses, and says why.",
     ..Question::EMPTY
 };
 
@@ -46,7 +49,7 @@ fn main() -> ExitCode {
         write(&writer, b"x")?;
         lab.note(format!("a pipe's read end is number {HIGH}, and has a byte"));
         let choice = own_sets(lab)?;
-        neighbour(lab)?;
+        neighbor(lab)?;
         not_open(lab)?;
         in_rust(lab, &reader);
         pollers(lab, &reader)?;
@@ -54,18 +57,18 @@ fn main() -> ExitCode {
     })
 }
 
-/// The same once more, under a number that fd_set has no bit for.
+/// The same descriptor again, under a number that fd_set has no bit for.
 fn numbered(fd: &impl AsFd) -> Result<OwnedFd> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if hard <= HIGH as u64 {
         return Err(cannot_ask(format!(
-            "this process may have {hard} descriptors, and number {HIGH} is in question (ulimit -Hn)"
+            "this process may have {hard} descriptors, too few for number {HIGH} (ulimit -Hn)"
         )));
     }
     // For this process alone.
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     let number = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(HIGH))?;
-    // SAFETY: it was made a moment ago, and nobody else knows of it.
+    // SAFETY: it was made a moment ago, so it has no other owner.
     let high = unsafe { OwnedFd::from_raw_fd(number) };
     if number == HIGH { Ok(high) } else { Err(cannot_ask(format!("number {HIGH} is taken"))) }
 }
@@ -100,8 +103,8 @@ fn own_sets(lab: &Lab) -> Result<usize> {
     }
 }
 
-/// A variable that is behind an fd_set in memory.
-fn neighbour(lab: &Lab) -> Result {
+/// A variable that comes after an fd_set in memory.
+fn neighbor(lab: &Lab) -> Result {
     let (word, bit) = place(HIGH);
     let mut memory = [0; 2 * WORDS];
     // What FD_SET does in C. In here it is only another place of the same array.
@@ -110,10 +113,9 @@ fn neighbour(lab: &Lab) -> Result {
     lab.note(format!("FD_SET({HIGH}) in C writes to word {word} of an fd_set's {WORDS}"));
     lab.check(
         word >= WORDS && memory[..WORDS].iter().all(|word| *word == 0),
-        format!("that is not in the set, but in what comes after it, {behind} words on"),
+        format!("that is not in the set, but behind it, by {behind} words"),
     );
-    // A descriptor that is open and not ready, so that nobody says EBADF: the other end is full of room, and not to
-    // be read.
+    // A descriptor that is open and not readable, so that select does not fail with EBADF: the read end of an empty pipe.
     let (idle, _writer) = pipe2(OFlag::O_CLOEXEC)?;
     let (low, low_bit) = place(idle.as_raw_fd());
     memory = [0; 2 * WORDS];
@@ -122,21 +124,21 @@ fn neighbour(lab: &Lab) -> Result {
     let (word, bit) = place(open.as_raw_fd());
     memory[word] = bit;
     let answer = select(open.as_raw_fd() + 1, &mut memory);
-    lab.note(format!("select takes the neighbour for more of the set: {}", said(answer)));
+    lab.note(format!("select takes the neighbor for more of the set: {}", said(answer)));
     lab.check(
         answer == Ok(0) && memory[word] == 0,
-        "and the kernel writes there too: what was there is gone",
+        "the kernel writes there too, and overwrites what was there",
     );
     Ok(())
 }
 
 fn numbered_idle(fd: &impl AsFd) -> Result<OwnedFd> {
     let number = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(HIGH + 1))?;
-    // SAFETY: it was made a moment ago, and nobody else knows of it.
+    // SAFETY: it was made a moment ago, so it has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Bits for numbers that nobody has: below the end of the process's table, and beyond.
+/// Bits for numbers that are not open: below the end of the process's table, and beyond it.
 fn not_open(lab: &Lab) -> Result {
     let status = fs::read_to_string("/proc/self/status")?;
     let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).ok_or("no FDSize")?;
@@ -149,10 +151,10 @@ fn not_open(lab: &Lab) -> Result {
         select(fd + 1, &mut set)
     };
     let (within, beyond) = (ask(size - 1), ask(size));
-    lab.note(format!("this process's table has {size} places"));
+    lab.note(format!("this process's table has {size} slots"));
     lab.note(format!("its last number, not open: {}; one more: {}", said(within), said(beyond)));
     lab.check(within == Err(Errno::EBADF), "a number that is not open is EBADF");
-    lab.check(beyond == Ok(0), "one beyond the table is not even an error: it is not looked at");
+    lab.check(beyond == Ok(0), "a number beyond the table is ignored, without an error");
     Ok(())
 }
 

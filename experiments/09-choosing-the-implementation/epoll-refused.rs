@@ -14,28 +14,31 @@ use nix::sys::prctl::set_no_new_privs;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::wait::WaitStatus;
 
-/// What a child exits with where there is no sandbox to be had.
+/// The exit status of a child that cannot make a sandbox.
 const NO_SANDBOX: i32 = 77;
-/// What it saw, as bits of a byte.
+/// What a child saw, as bits of a byte.
 const MADE: u8 = 1;
 const NAMED: u8 = 2;
 const CONFIGURED: u8 = 4;
 const IN_POLL: u8 = 8;
 
 const QUESTION: Question = Question {
-    question: "A sandbox, made with seccomp, lets epoll_create1 answer EPERM. In it a program makes a loop \
-               and says nothing about the poller. Then it says IoLoop::configure(Kind::Poll), and makes \
-               another. What happens?",
+    question: "In a seccomp sandbox, epoll_create1 fails with EPERM. A program makes a loop with the default \
+               poller; then it calls IoLoop::configure(Kind::Poll) and makes another. What happens?",
     choices: &[
-        Choice::new("The kernel ends the program at the call that it must not make."),
-        Choice::new("Both loops work: the first one sleeps in poll, since epoll is not to be had."),
-        Choice::new("The first is an error, which says epoll_create1 and EPERM. The second works."),
-        Choice::new("The first is made, and fails when something is to be watched."),
+        Choice::new("The kernel kills the program at the forbidden call.")
+            .because("This filter answers with an errno: the program got EPERM, and went on."),
+        Choice::new("Both loops work: the first one uses poll, because it cannot have epoll.")
+            .because("A loop does not choose another poller by itself: IoLoop::new returned an error."),
+        Choice::new("The first is an error, which names epoll_create1 and EPERM. The second works."),
+        Choice::new("The first is made, and fails when a descriptor is registered.")
+            .because("A loop makes its epoll at once, so IoLoop::new returned the error."),
     ],
     book: 2,
-    shows: "What a filter answers is an errno like any other, and the loop passes it on. It does not choose \
-            in your place. Who falls back has to tell “there is no epoll” from “there is no descriptor for \
-            one”: else a loop that was made at a bad moment stays in poll for good.",
+    shows: "A filter answers with an errno like any other, and the loop returns it as its error. It does not \
+            choose another poller in your place. A program that falls back must tell “there is no epoll” \
+            from “there is no descriptor left for one”: else a loop that was made at a bad moment uses poll \
+            for good.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let refused = in_sandbox(lab, "EPERM", Errno::EPERM)?;
         let missing = in_sandbox(lab, "ENOSYS", Errno::ENOSYS)?;
-        lab.check(missing == refused, "a kernel without epoll, which says ENOSYS: the same");
+        lab.check(missing == refused, "a kernel without epoll, which answers ENOSYS: the same");
         if let Some(seen) = refused {
             lab.check(seen & CONFIGURED != 0, "configured for poll, the loop works without epoll");
             lab.check(seen & IN_POLL != 0, "the first of the three that can be made is poll");
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
         let (full, _) = child(lab, "full", without_descriptors)?;
         lab.check(
             full == Some(IN_POLL),
-            "with no descriptor left it is poll too, and epoll is not refused at all",
+            "with no descriptor left it is poll too, although epoll is not refused",
         );
         match refused {
             None => Ok(0),
@@ -84,7 +87,7 @@ fn child(
     Ok((seen.first().copied(), status))
 }
 
-/// What a child of such a sandbox saw, if it lived to say so.
+/// What a child in such a sandbox saw, if it survived to report it.
 fn in_sandbox(lab: &mut Lab, lane: &str, answer: Errno) -> Result<Option<u8>> {
     let seen = child(lab, lane, |lab| {
         if let Err(error) = refuse_epoll(answer) {
@@ -116,12 +119,11 @@ fn in_sandbox(lab: &mut Lab, lane: &str, answer: Errno) -> Result<Option<u8>> {
         (_, WaitStatus::Exited(_, NO_SANDBOX)) => Err(cannot_ask("seccomp(2) filters are refused here")),
         (Some(seen), _) => Ok(Some(seen)),
         (None, WaitStatus::Signaled(..)) => Ok(None),
-        (None, other) => Err(format!("a child saw nothing: {other:?}").into()),
+        (None, other) => Err(format!("a child reported nothing: {other:?}").into()),
     }
 }
 
-/// From here on epoll_create1, with which a loop makes its epoll, answers this, in this process and in all that it
-/// starts.
+/// From here on epoll_create1 fails with this errno, in this process and in all that it starts.
 fn refuse_epoll(answer: Errno) -> nix::Result<()> {
     // Without it, only root may.
     set_no_new_privs()?;
@@ -129,8 +131,8 @@ fn refuse_epoll(answer: Errno) -> nix::Result<()> {
     let back = (libc::BPF_RET | libc::BPF_K) as u16;
     let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
-    // The first word of what a filter is shown is the call's number. This one is for a test and not for safety: it does
-    // not look at the architecture.
+    // The first word of what a filter is shown is the call's number. This filter is for a test, not for safety, so it
+    // does not check the architecture.
     let mut filter = [
         step(load, 0, 0, 0),
         step(same, libc::SYS_epoll_create1 as u32, 0, 1),
@@ -167,7 +169,7 @@ fn one_byte(ioloop: &IoLoop) -> Result<bool> {
 /// A child that has as many descriptors as it may.
 fn without_descriptors(lab: &mut Lab) -> Result<Option<u8>> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    // Below 3 every place is taken, by 0, 1 and 2.
+    // Every slot below 3 is taken, by 0, 1 and 2.
     setrlimit(Resource::RLIMIT_NOFILE, 3, hard)?;
     match Config::default().poller.make() {
         Ok(_) => return Err("an epoll, with no descriptor for it".into()),

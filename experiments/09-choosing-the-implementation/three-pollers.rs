@@ -1,4 +1,4 @@
-//! One program in epoll, poll and select, and every system call that this takes.
+//! One program on epoll, poll and select, and every system call that it makes.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -14,25 +14,28 @@ use nix::libc;
 
 const CONNECTIONS: usize = 10;
 const MESSAGES: usize = 50;
-/// In which order they come into the loop, and in which the clients hang up: two that are not that of their numbers.
+/// The order in which connections are added to the loop, and the one in which clients hang up: neither is by number.
 const ADDED: [usize; CONNECTIONS] = [5, 6, 7, 8, 9, 0, 1, 2, 3, 4];
 const HUNG_UP: [usize; CONNECTIONS] = [9, 7, 5, 3, 1, 8, 6, 4, 2, 0];
 
 const QUESTION: Question = Question {
     question: "An echo server on a loop has ten connections and answers fifty messages, one at a time. The \
-               same program runs three times: in epoll, in poll, and in select. In which of them does it \
-               make the fewest system calls to learn who is ready?",
+               same program runs on epoll, on poll and on select. On which of them does it make the fewest \
+               system calls to learn which descriptors are ready?",
     choices: &[
-        Choice::new("In epoll: fewer calls are what makes it fast."),
-        Choice::new("In none: it is one call a turn, and the turns are the same."),
-        Choice::new("In poll and select: they wait as often as epoll, and that is all they do."),
-        Choice::new("In poll: select takes a call for reading and one for writing."),
+        Choice::new("On epoll: fewer calls are what makes it fast.")
+            .because("epoll makes about twice as many, because each change of interest is a call."),
+        Choice::new("On none: it is one call an iteration, and the iterations are the same.")
+            .because("The waits are equally many, but epoll adds an epoll_ctl for each change."),
+        Choice::new("On poll and select: they wait as often as epoll, and that is all they do."),
+        Choice::new("On poll: select takes a call for reading and one for writing.")
+            .because("select takes the sets for reading and for writing in one call."),
     ],
     book: 2,
-    shows: "The program is the same, the answers are, and so are the waits. What epoll saves is not calls, \
-            of which it makes twice as many, since each change is one. It saves what each wait is handed: \
-            poll and select get the whole list again, all of it looked through. And who is ready at the same \
-            time comes in no order that you may rely on.",
+    shows: "The program is the same, and so are the answers and the number of waits. epoll does not save \
+            calls: it makes about twice as many, because each change is one. It saves what each wait hands \
+            over: poll and select get the whole list again, and go through all of it. And descriptors that \
+            are ready at the same time come in no order that you may rely on.",
     lane: "tracer",
     ..Question::EMPTY
 };
@@ -48,7 +51,7 @@ fn main() -> ExitCode {
         lab.check(runs.iter().all(|run| run.waits.len() == epoll.waits.len()), "the same number of waits");
         lab.check(
             epoll.changes == [1 + CONNECTIONS, 2 * MESSAGES, CONNECTIONS] && epoll.handed() == 0,
-            "epoll: a call for each change, and nothing is handed over at a wait",
+            "epoll: a call for each change, and an empty list at each wait",
         );
         lab.check(
             poll.changes == [0; 3] && poll.waits.iter().all(|handed| *handed == 1 + CONNECTIONS as u64),
@@ -56,11 +59,11 @@ fn main() -> ExitCode {
         );
         lab.check(
             select.changes == [0; 3] && select.waits.iter().all(|handed| *handed > 1 + CONNECTIONS as u64),
-            "select: the same, and a bit for each number that is not watched",
+            "select: the same, with a bit for each number, watched or not",
         );
         lab.check(
             epoll.ended == HUNG_UP && poll.ended == ADDED && select.ended.is_sorted(),
-            "ten ready at once: as they became so, as they were added, by number",
+            "ten ready at once: in the order of readiness, of registration, of numbers",
         );
         match [&epoll, &poll, &select].map(Run::calls) {
             [a, b, c] if a < b && a < c => Ok(0),
@@ -75,21 +78,21 @@ fn main() -> ExitCode {
 /// What came of one run.
 #[derive(Debug, Default)]
 struct Run {
-    /// Whose message was answered, one after the other.
+    /// The clients whose messages were answered, in order.
     served: Vec<usize>,
-    /// Whose end was seen, one after the other.
+    /// The clients whose end of file was read, in order.
     ended: Vec<usize>,
     made: usize,
     /// Added, modified, removed, by `epoll_ctl`.
     changes: [usize; 3],
     /// For each wait, how many descriptors the kernel was handed: for `select`, how many bits of each set.
     waits: Vec<u64>,
-    /// How often this book's poll and select look for themselves whether a number can be watched.
+    /// How often this book's poll and select check for themselves whether a number can be watched.
     looks: usize,
 }
 
 impl Run {
-    /// All that has to do with who is ready. To look for oneself is nothing that poll or select need.
+    /// All calls that have to do with readiness. The own check is not counted: poll and select do not need it.
     fn calls(&self) -> usize {
         self.made + self.changes.iter().sum::<usize>() + self.waits.len()
     }
@@ -131,7 +134,7 @@ fn run(lab: &mut Lab, kind: Kind) -> Result<Run> {
         Kind::Select => lab.note(format!("select {waits}, each with 3 sets of {each} bits")),
     }
     if run.looks > 0 {
-        lab.note(format!("fstat {}: our own look at what is added", run.looks));
+        lab.note(format!("fstat {}: our own check of what is added", run.looks));
     }
     Ok(run)
 }
@@ -146,7 +149,7 @@ impl Run {
                 libc::EPOLL_CTL_MOD => self.changes[1] += 1,
                 _ => self.changes[2] += 1,
             },
-            // What it is handed is room for the answer.
+            // It is handed room for the answer only.
             libc::SYS_epoll_pwait => self.waits.push(0),
             libc::SYS_ppoll => self.waits.push(args[1]),
             libc::SYS_pselect6 => self.waits.push(args[0]),
@@ -208,7 +211,7 @@ fn serve(lab: &Lab, kind: Kind, mut report: File) -> Result {
     Ok(())
 }
 
-/// The other ends. Nobody watches them: what was answered can be read.
+/// The clients' ends. They are not watched: once a message is answered, the answer can be read.
 #[derive(Default)]
 struct Clients {
     ends: RefCell<Vec<Option<UnixStream>>>,
@@ -222,7 +225,7 @@ impl Clients {
         Ok(end.write_all(b"x")?)
     }
 
-    /// The next one's turn; after the last message, all of them hang up.
+    /// Let the next client write; after the last message, all of them hang up.
     fn answered(&self, who: usize) -> Result {
         {
             let ends = self.ends.borrow();
