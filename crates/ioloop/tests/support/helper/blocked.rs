@@ -20,6 +20,9 @@ const MS: Duration = Duration::from_millis(1);
 /// Before the helper's own alarm, which is a SIGALRM too: it would pass for the watch's.
 const LONG: Duration = Duration::from_secs(4);
 
+/// How long a loop sleeps.
+const SLEEP: Duration = Duration::from_millis(200);
+
 pub fn run(what: &str) -> Outcome {
     match what {
         "caught" => caught(),
@@ -142,7 +145,7 @@ fn counting(ioloop: &IoLoop) -> ioloop::Result<Arc<AtomicUsize>> {
         counted.fetch_add(1, Ordering::AcqRel);
     };
     // Long beside what a busy machine makes of a moment, short beside the sleep.
-    ioloop.set_blocking_threshold(Some(300 * MS), count)?;
+    ioloop.set_blocking_threshold(Some(80 * MS), count)?;
     Ok(reports)
 }
 
@@ -152,7 +155,7 @@ fn asleep() -> Outcome {
     let sleeps = Rc::new(Cell::new(0));
     let counted = Rc::clone(&sleeps);
     ioloop.subscribe(move |_, _| counted.set(counted.get() + 1));
-    ioloop.call_later(700 * MS, IoLoop::stop);
+    ioloop.call_later(SLEEP, IoLoop::stop);
     ioloop.start()?;
     println!("sleeps {}", sleeps.get());
     // What was caught by now is reported first: the names take their time.
@@ -239,7 +242,7 @@ fn thrown() -> Outcome {
     own.set(Some(ioloop.add_handler(Bomb(reader), Events::READ, handler)?));
     println!("thrown {}", catch_unwind(AssertUnwindSafe(|| ioloop.start())).is_err());
     // There is nothing to wait for: it is not to go off. Where it is late, a wrong answer passes, and no right one fails.
-    std::thread::sleep(700 * MS);
+    std::thread::sleep(SLEEP);
     // What was caught by now is reported first: the names take their time.
     ioloop.set_blocking_threshold(None, |_| ())?;
     println!("reports {}", reports.load(Ordering::Acquire));
