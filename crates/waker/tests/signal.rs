@@ -100,7 +100,7 @@ fn a_flood_of_one_signal_hides_no_other() {
     assert_eq!(
         answer.line("took"),
         "SIGUSR1 SIGUSR2",
-        "100,000 SIGUSR1 came without a `take`, and then one SIGUSR2. If each signal is a byte in a pipe, signals that come \
+        "70,000 SIGUSR1 came without a `take`, and then one SIGUSR2. If each signal is a byte in a pipe, signals that come \
          while the pipe is full are lost"
     );
     assert_eq!(answer.line("then"), "none silent", "after `consume` and `take`, a signal or a byte is left");

@@ -107,7 +107,7 @@ fn many() -> Outcome {
     // kill(2) makes one system call, where raise(3) makes five. A process with one thread gets the signal before the
     // call returns.
     let own = getpid();
-    (0..100_000).try_for_each(|_| kill(own, SIGUSR1))?;
+    (0..70_000).try_for_each(|_| kill(own, SIGUSR1))?;
     kill(own, SIGUSR2)?;
     println!("after {}", state(&waker));
     waker.consume()?;
