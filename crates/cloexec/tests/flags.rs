@@ -43,8 +43,8 @@ fn exec_closes_a_descriptor_that_was_set() {
     let inherited = inherited(&reader);
     assert!(
         inherited.is_none(),
-        "`set` was called on {}, and a program that was started later still has it, as {inherited:?}. execve should have \
-         closed it",
+        "`set` was called on {}, and a program that was started later still has it, as {inherited:?}. execve should \
+         have closed it",
         name(&reader)
     );
 }
@@ -173,12 +173,13 @@ fn second_flag(what: &str, wanted: u32) {
     assert!(
         written & 2 != 0 || read,
         "`{what}` overwrote the descriptor's flags: F_SETFD wrote {written}, and F_GETFD was not called before. On a \
-         kernel with a second flag, that flag would be lost. Read the flags with F_GETFD, change one bit, write them back"
+         kernel with a second flag, that flag would be lost. Read the flags with F_GETFD, change one bit, write them \
+         back"
     );
     assert!(
         written & 2 != 0,
-        "`{what}` lost a flag: F_GETFD returned bit 2 (which no kernel has yet), and F_SETFD wrote {written} without it. \
-         FdFlag::from_bits_truncate drops unknown bits; from_bits_retain keeps them"
+        "`{what}` lost a flag: F_GETFD returned bit 2 (which no kernel has yet), and F_SETFD wrote {written} without \
+         it. FdFlag::from_bits_truncate drops unknown bits; from_bits_retain keeps them"
     );
     assert_eq!(written, wanted, "`{what}` wrote the wrong flags with F_SETFD. Its calls: {calls:?}");
 }

@@ -1,4 +1,5 @@
-//! Tests of the exercise `cloexec/open`. Each looks at the new descriptor through `/proc`, or at the calls that made it.
+//! Tests of the exercise `cloexec/open`. Each looks at the new descriptor through `/proc`, or at the calls that made
+//! it.
 
 mod support;
 
@@ -172,8 +173,8 @@ fn a_duplicate_shares_the_offset() {
     assert_eq!(
         offset,
         5,
-        "5 bytes were written through the original, and {} is at offset {offset}. A duplicate should share the open file \
-         description",
+        "5 bytes were written through the original, and {} is at offset {offset}. A duplicate should share the open \
+         file description",
         name(&copy)
     );
 }

@@ -26,8 +26,8 @@ fn spawn(program: &str, places: &str, moves: &str, args: &[&str]) -> Answer {
     let escaped = answer.lines("escaped").next();
     assert!(
         escaped.is_none(),
-        "the child of the fork returned from `spawn`, with {}, so two processes run the caller's code now. The child must \
-         call `execve` or `_exit`",
+        "the child of the fork returned from `spawn`, with {}, so two processes run the caller's code now. The child \
+         must call `execve` or `_exit`",
         escaped.unwrap_or_default()
     );
     answer
@@ -132,8 +132,8 @@ fn the_callers_descriptors_do_not_change() {
         assert_eq!(
             answer.line("table"),
             "same",
-            "`spawn` changed its caller's descriptors. Before the fork, every change happens in the caller, and the caller \
-             has to close both ends of the pipe"
+            "`spawn` changed its caller's descriptors. Before the fork, every change happens in the caller, and the \
+             caller has to close both ends of the pipe"
         );
     }
 }
@@ -160,8 +160,8 @@ fn the_program_starts_with_default_signals() {
         let set = u64::from_str_radix(mask, 16).expect("a mask is hexadecimal") & (1 << (number - 1)) != 0;
         assert!(
             !set,
-            "in the program, {what} {mask} contains signal {number}. Ignored and blocked signals survive execve, so reset \
-             them before it"
+            "in the program, {what} {mask} contains signal {number}. Ignored and blocked signals survive execve, so \
+             reset them before it"
         );
     }
 }
@@ -173,8 +173,8 @@ fn an_exec_failure_is_returned_to_the_caller() {
         let result = answer.line("result");
         assert!(
             result.starts_with(&format!("Err {errno} ")) && result.contains(program),
-            "{program} cannot be started, and `spawn` returned `{result}` instead of {errno}. The child has to send the \
-             errno of execve to the caller, through a pipe that a successful execve closes"
+            "{program} cannot be started, and `spawn` returned `{result}` instead of {errno}. The child has to send \
+             the errno of execve to the caller, through a pipe that a successful execve closes"
         );
     }
 }

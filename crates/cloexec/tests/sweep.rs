@@ -25,9 +25,9 @@ fn sweep_refused(kernel: &str, first: &str, places: &str) -> Option<Answer> {
     assert_eq!(
         answer.line("result"),
         "Ok",
-        "{kernel}: set_from({first}) failed instead of falling back to /proc/self/fd. ENOSYS means an old kernel, EPERM a \
-         seccomp filter, EINVAL a kernel without CLOSE_RANGE_CLOEXEC; EBADF means that the descriptor was closed after it \
-         was listed"
+        "{kernel}: set_from({first}) failed instead of falling back to /proc/self/fd. ENOSYS means an old kernel, \
+         EPERM a seccomp filter, EINVAL a kernel without CLOSE_RANGE_CLOEXEC; EBADF means that the descriptor was \
+         closed after it was listed"
     );
     Some(answer)
 }
@@ -95,7 +95,8 @@ fn exec_keeps_only_descriptors_below_first() {
     let only_the_fifth = matches!(inherited[..], [one] if one.starts_with("5 "));
     assert!(
         only_the_fifth,
-        "after a sweep from 6 up, the next program should inherit only 5 of the descriptors 5, 6 and 60. It has {inherited:?}"
+        "after a sweep from 6 up, the next program should inherit only 5 of the descriptors 5, 6 and 60. It has \
+         {inherited:?}"
     );
 }
 
@@ -105,8 +106,8 @@ fn a_negative_number_is_an_error() {
         let answer = ask(&["run", "sweep", first, "5"]);
         assert!(
             answer.line("result").starts_with("Err"),
-            "set_from({first}) returned Ok. Cast to an unsigned number, {first} is higher than every descriptor. Return \
-             EINVAL"
+            "set_from({first}) returned Ok. Cast to an unsigned number, {first} is higher than every descriptor. \
+             Return EINVAL"
         );
         assert_eq!(
             state(&answer, 5),
@@ -145,8 +146,8 @@ fn a_lowered_limit_hides_no_descriptor() {
     let (_, after) = state(&answer, 200);
     assert_eq!(
         after, "close-on-exec",
-        "the sweep missed descriptor 200, which was opened before the limit was lowered to 100. RLIMIT_NOFILE limits new \
-         descriptors; descriptors above it stay open"
+        "the sweep missed descriptor 200, which was opened before the limit was lowered to 100. RLIMIT_NOFILE limits \
+         new descriptors; descriptors above it stay open"
     );
 }
 

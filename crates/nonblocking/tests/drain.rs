@@ -39,8 +39,8 @@ fn an_empty_pipe_would_block() {
     let (stop, read) = from_open(&reader, writer, PLENTY);
     assert!(
         stop != Ok(Stop::EndOfFile),
-        "the pipe is empty and its write end is open, and `drain` returned EndOfFile. EAGAIN does not mean end of file; a \
-         read of 0 bytes does"
+        "the pipe is empty and its write end is open, and `drain` returned EndOfFile. EAGAIN does not mean end of \
+         file; a read of 0 bytes does"
     );
     assert_eq!(
         stop,
@@ -158,7 +158,8 @@ fn a_limit_of_zero_reads_nothing() {
     assert_eq!(
         stop,
         Ok(Stop::Limit),
-        "a read into an empty buffer returns 0, and that 0 does not mean end of file. Do not read if the limit is used up"
+        "a read into an empty buffer returns 0, and that 0 does not mean end of file. Do not read if the limit is \
+         used up"
     );
     assert_eq!(
         (read.len(), waiting(&reader)),
@@ -293,8 +294,8 @@ fn no_byte_is_lost_between_two_drains() {
                 };
                 assert!(
                     right,
-                    "`drain` returned {stop:?} after {came} bytes, with a limit of {limit} and {left} bytes left in an open \
-                     pipe"
+                    "`drain` returned {stop:?} after {came} bytes, with a limit of {limit} and {left} bytes left in \
+                     an open pipe"
                 );
             }
             Ok(written)

@@ -62,9 +62,9 @@ fn is_set_agrees_with_the_kernel() {
             assert_eq!(
                 flags::is_set(end).unwrap(),
                 nonblocking,
-                "/proc/self/fdinfo shows {} with {}, {}close-on-exec, and `is_set` returns the opposite. F_GETFD reads the \
-                 flags of the descriptor, which has only close-on-exec. Use F_GETFL, and test one bit of its result, \
-                 O_NONBLOCK",
+                "/proc/self/fdinfo shows {} with {}, {}close-on-exec, and `is_set` returns the opposite. F_GETFD \
+                 reads the flags of the descriptor, which has only close-on-exec. Use F_GETFL, and test one bit of \
+                 its result, O_NONBLOCK",
                 name(end),
                 words(info(end).flags),
                 if cloexec { "" } else { "not " },
@@ -104,8 +104,8 @@ fn other_status_flags_do_not_change() {
             let after = info(&reader).flags;
             assert!(
                 after == before ^ OFlag::O_NONBLOCK,
-                "`{what}` should change only O_NONBLOCK of {}, which had {} and now has {}. F_SETFL overwrites all the flags \
-                 that it can change: read them with F_GETFL, change one bit, write them back",
+                "`{what}` should change only O_NONBLOCK of {}, which had {} and now has {}. F_SETFL overwrites all \
+                 the flags that it can change: read them with F_GETFL, change one bit, write them back",
                 name(&reader),
                 words(before),
                 words(after)
@@ -123,8 +123,8 @@ fn close_on_exec_does_not_change() {
             assert_eq!(
                 info(&reader).cloexec,
                 cloexec,
-                "`{what}` changed the close-on-exec flag of {}. F_SETFD writes the flags of the descriptor; O_NONBLOCK is a \
-                 flag of the open file description",
+                "`{what}` changed the close-on-exec flag of {}. F_SETFD writes the flags of the descriptor; \
+                 O_NONBLOCK is a flag of the open file description",
                 name(&reader)
             );
         }
@@ -145,7 +145,8 @@ fn a_duplicate_shares_the_flag() {
     flags::clear(&copy).unwrap();
     assert!(
         !flags::is_set(&reader).unwrap() && !info(&reader).nonblocking(),
-        "`clear` was called on {}, and its duplicate {} is still nonblocking. Duplicates share the open file description",
+        "`clear` was called on {}, and its duplicate {} is still nonblocking. Duplicates share the open file \
+         description",
         name(&copy),
         name(&reader)
     );
@@ -161,8 +162,8 @@ fn a_child_shares_the_flag() {
         assert_eq!(
             info(&reader).nonblocking(),
             nonblocking,
-            "a child called `{what}` on its standard input, which is a duplicate of {}, and the parent does not see the \
-             change. Parent and child share the open file description",
+            "a child called `{what}` on its standard input, which is a duplicate of {}, and the parent does not see \
+             the change. Parent and child share the open file description",
             name(&reader)
         );
     }
@@ -179,8 +180,8 @@ fn another_open_file_description_has_its_own_flag() {
     for other in [writer.as_fd(), anew.as_fd()] {
         assert!(
             !flags::is_set(other).unwrap() && !info(other).nonblocking(),
-            "`set` was called on {}, and {} is nonblocking too. It is the same pipe, but another open file description, \
-             which has its own flags",
+            "`set` was called on {}, and {} is nonblocking too. It is the same pipe, but another open file \
+             description, which has its own flags",
             name(&reader),
             name(other)
         );

@@ -103,7 +103,8 @@ fn a_partial_write_continues_where_it_stopped() {
     assert_eq!(
         flush(&mut outbox, &reader, &writer),
         Ok(Flushed::WouldBlock),
-        "`flush` wrote a part of {1} bytes into a pipe of {0}. It must not write that part again, and must keep the rest",
+        "`flush` wrote a part of {1} bytes into a pipe of {0}. It must not write that part again, and must keep the \
+         rest",
         page(),
         bytes.len()
     );
@@ -141,7 +142,8 @@ fn a_write_may_stop_inside_any_chunk() {
         same_bytes(
             &deliver(&mut outbox, &reader, &writer),
             &bytes,
-            "a write of several chunks can end inside one. The rest of that chunk must be written first in the next flush",
+            "a write of several chunks can end inside one. The rest of that chunk must be written first in the next \
+             flush",
         );
     }
 }
@@ -173,7 +175,8 @@ fn a_closed_read_end_is_epipe() {
     let result = outbox.flush(&writer);
     assert!(
         result.is_err(),
-        "the read end is closed, and `flush` returned {result:?}. Return EPIPE, so that the caller closes the connection"
+        "the read end is closed, and `flush` returned {result:?}. Return EPIPE, so that the caller closes the \
+         connection"
     );
     let (errno, text) = refused("a flush into a pipe without a reader", result);
     assert_eq!(errno, Errno::EPIPE, "{text}");
@@ -235,13 +238,14 @@ fn more_chunks_than_iov_max_are_written() {
         let result = outbox.flush(&file);
         assert!(
             result.as_ref().map_err(|error| error.errno) != Err(Errno::EINVAL),
-            "2500 chunks were queued, and `flush` returned {result:?}. writev takes at most IOV_MAX slices, which is 1024"
+            "2500 chunks were queued, and `flush` returned {result:?}. writev takes at most IOV_MAX slices, which is \
+             1024"
         );
         assert_eq!(
             result,
             Ok(Flushed::Empty),
-            "2500 chunks were queued, and {} bytes are left, although a file never returns EAGAIN. `flush` should continue \
-             until the queue is empty or a write returns EAGAIN",
+            "2500 chunks were queued, and {} bytes are left, although a file never returns EAGAIN. `flush` should \
+             continue until the queue is empty or a write returns EAGAIN",
             outbox.len()
         );
         counts(&outbox, 0, "after everything was written");
@@ -259,8 +263,8 @@ fn a_push_over_the_limit_returns_the_bytes() {
     let over = outbox.push("8901");
     assert!(
         over.is_err(),
-        "7 bytes were queued, the limit is 10, and `push` accepted 4 more. Without the limit, a slow reader lets the queue \
-         use all the memory"
+        "7 bytes were queued, the limit is 10, and `push` accepted 4 more. Without the limit, a slow reader lets the \
+         queue use all the memory"
     );
     let wanted = Full { bytes: b"8901".to_vec(), room: 3, limit: 10 };
     assert_eq!(

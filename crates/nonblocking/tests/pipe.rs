@@ -33,8 +33,8 @@ fn both_ends_are_close_on_exec() {
     for (which, end) in [("read", reader.as_fd()), ("write", writer.as_fd())] {
         assert!(
             info(end).cloexec,
-            "the {which} end, {}, is not close-on-exec, so every program that is started from now on inherits it. While \
-             such a program has the write end open, the reader never sees end of file",
+            "the {which} end, {}, is not close-on-exec, so every program that is started from now on inherits it. \
+             While such a program has the write end open, the reader never sees end of file",
             name(end)
         );
     }
@@ -48,9 +48,9 @@ fn one_call_sets_both_flags() {
     let made = made.unwrap_or_else(|| panic!("`pipe` made no pipe. Its calls: {calls:?}"));
     assert!(
         !made.contains(" no-cloexec "),
-        "`pipe` has a race: `{made}` made the ends without close-on-exec. If another thread forks and execs right after \
-         it, its program inherits both ends. Use pipe2 with O_CLOEXEC, which sets the flag in the same call. The calls: \
-         {calls:?}"
+        "`pipe` has a race: `{made}` made the ends without close-on-exec. If another thread forks and execs right \
+         after it, its program inherits both ends. Use pipe2 with O_CLOEXEC, which sets the flag in the same call. \
+         The calls: {calls:?}"
     );
     assert!(
         calls.len() == 1,
@@ -135,8 +135,8 @@ fn set_capacity_returns_the_new_capacity() {
         assert_eq!(
             answer,
             pages * page,
-            "the kernel rounded {asked} bytes up to {}, a power of two of pages, and `set_capacity` returned another number. \
-             Return the result of F_SETPIPE_SZ",
+            "the kernel rounded {asked} bytes up to {}, a power of two of pages, and `set_capacity` returned another \
+             number. Return the result of F_SETPIPE_SZ",
             pages * page
         );
     }
@@ -162,8 +162,8 @@ fn says(text: &str, fd: impl AsFd, bytes: &str, reason: &str) {
     for part in [&format!("descriptor {number}"), bytes, reason] {
         assert!(
             text.contains(part),
-            "the error “{text}” does not contain “{part}”. The errno alone is ambiguous: add the descriptor, the requested \
-             bytes, and what the errno means for a pipe"
+            "the error “{text}” does not contain “{part}”. The errno alone is ambiguous: add the descriptor, the \
+             requested bytes, and what the errno means for a pipe"
         );
     }
 }
@@ -178,8 +178,8 @@ fn an_unprivileged_user_has_a_limit() {
     let (asked, result) = (answer.line("asked"), answer.line("result"));
     assert!(
         result.starts_with("Err EPERM "),
-        "{asked} bytes are more than /proc/sys/fs/pipe-max-size, and `set_capacity` returned {result}. Return the kernel's \
-         EPERM instead of setting a smaller capacity"
+        "{asked} bytes are more than /proc/sys/fs/pipe-max-size, and `set_capacity` returned {result}. Return the \
+         kernel's EPERM instead of setting a smaller capacity"
     );
     for part in ["descriptor ", asked, "pipe-max-size"] {
         assert!(
@@ -204,8 +204,8 @@ fn a_capacity_above_2_gib_is_einval() {
         let result = pipe::set_capacity(&reader, asked);
         assert!(
             result.is_err(),
-            "`set_capacity` with {asked} bytes returned {result:?}. F_SETPIPE_SZ takes an `int`, so the upper half of the \
-             number was lost: check the number before you cast it"
+            "`set_capacity` with {asked} bytes returned {result:?}. F_SETPIPE_SZ takes an `int`, so the upper half \
+             of the number was lost: check the number before you cast it"
         );
         let (errno, text) = refused("a capacity above 2 GiB", result);
         assert_eq!(errno, Errno::EINVAL, "no pipe can hold that many bytes: {text}");
@@ -231,8 +231,8 @@ fn the_error_says_that_a_file_is_not_a_pipe() {
             let names = text.contains(&number.to_string()) && text.contains("not a pipe");
             assert!(
                 names,
-                "`{what}` on {} returned “{text}”. The kernel returns EBADF also for an open file that is not a pipe; say so \
-                 in the error",
+                "`{what}` on {} returned “{text}”. The kernel returns EBADF also for an open file that is not a \
+                 pipe; say so in the error",
                 name(fd)
             );
         }

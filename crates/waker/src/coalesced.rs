@@ -59,9 +59,9 @@ impl<W: Wake> Coalesced<W> {
         // Even if the flag is clear: a thread that set it before the last clear may have written its byte after that
         // clear, and a level-triggered poller does not sleep until the byte is drained.
         self.waker.consume()?;
-        // A swap here too, because it reads the value that the last wake wrote (Acquire), so `look` sees the item of that
-        // wake and of every wake before it. A store would read nothing, so `look` could miss the item of a wake that
-        // found the flag set. Release: the drain stays before the clear.
+        // A swap here too, because it reads the value that the last wake wrote (Acquire), so `look` sees the item of
+        // that wake and of every wake before it. A store would read nothing, so `look` could miss the item of a wake
+        // that found the flag set. Release: the drain stays before the clear.
         self.pending.swap(false, Ordering::AcqRel);
         Ok(look())
     }

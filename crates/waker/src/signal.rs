@@ -45,7 +45,8 @@ pub struct SignalWaker {
 }
 
 impl SignalWaker {
-    /// Installs a handler for each of these signals, which adds the signal to the set and writes eight bytes to `writer`.
+    /// Installs a handler for each of these signals, which adds the signal to the set and writes eight bytes to
+    /// `writer`.
     ///
     /// The bytes are the number 1 in native byte order: an eventfd requires that, and a pipe takes any bytes. `writer`
     /// must be nonblocking. The new owner keeps a duplicate of it.

@@ -21,7 +21,8 @@ impl SignalWaker {
     /// Installs a handler for each of these signals, which adds the signal to the set and writes eight bytes to a
     /// duplicate of `writer`: the number 1 in native byte order, for a pipe or an eventfd.
     ///
-    /// A signal that already has an owner is `EBUSY`, and one without a possible handler is `EINVAL`; the error names it.
+    /// A signal that already has an owner is `EBUSY`, and one without a possible handler is `EINVAL`; the error names
+    /// it.
     pub fn new(writer: impl AsFd, signals: &[Signal]) -> Result<Self> {
         let writer = writer.as_fd();
         todo!("let {signals:?} write to {writer:?}: write `SignalWaker::new` in exercises/signal.rs")

@@ -41,8 +41,8 @@ fn a_second_wake_does_not_reach_the_waker() {
     assert_eq!(
         waker.wakes(),
         1,
-        "`wake` was called 1000 times before the loop consumed it, and the waker was woken {} times. Each is a system call; \
-         only the first one is needed",
+        "`wake` was called 1000 times before the loop consumed it, and the waker was woken {} times. Each is a \
+         system call; only the first one is needed",
         waker.wakes()
     );
 }
@@ -67,8 +67,8 @@ fn the_next_wake_after_consume_reaches_the_waker() {
         assert_eq!(
             waker.wakes(),
             round,
-            "wake number {round}, after the earlier ones were consumed, did not reach the waker. Does `consume_then` clear \
-             the flag?"
+            "wake number {round}, after the earlier ones were consumed, did not reach the waker. Does `consume_then` \
+             clear the flag?"
         );
         coalesced.consume_then(|| ()).unwrap();
         assert!(!waker.is_ready(), "the wake was consumed, and the waker is still ready");
@@ -88,13 +88,13 @@ fn a_wake_during_look_is_not_lost() {
     coalesced.consume_then(|| coalesced.wake().unwrap()).unwrap();
     assert!(
         waker.wakes() == 2,
-        "a wake came while the loop looked at its queue, and it did not reach the waker, because the flag was still set. \
-         Clear the flag before you look, or an item that is queued between the two waits forever"
+        "a wake came while the loop looked at its queue, and it did not reach the waker, because the flag was still \
+         set. Clear the flag before you look, or an item that is queued between the two waits forever"
     );
     assert!(
         waker.is_ready(),
-        "a wake came while the loop looked at its queue, and `consume_then` drained its byte afterwards, with the item still \
-         in the queue. Drain first, then look"
+        "a wake came while the loop looked at its queue, and `consume_then` drained its byte afterwards, with the \
+         item still in the queue. Drain first, then look"
     );
 }
 
@@ -117,9 +117,9 @@ fn a_wake_during_the_drain_is_not_lost() {
     coalesced.wake().unwrap();
     assert!(
         waker.is_ready(),
-        "a wake came after the flag was cleared and before the waker was drained. It set the flag, and its byte was drained \
-         with the others. Now the flag is set and the waker is not ready (after {before} wakes), so no later wake reaches \
-         the loop. Drain first, then clear"
+        "a wake came after the flag was cleared and before the waker was drained. It set the flag, and its byte was \
+         drained with the others. Now the flag is set and the waker is not ready (after {before} wakes), so no later \
+         wake reaches the loop. Drain first, then clear"
     );
 }
 
@@ -133,8 +133,8 @@ fn a_consume_before_wake_returns_loses_no_later_wake() {
     coalesced.wake().unwrap();
     assert!(
         waker.is_ready(),
-        "the loop consumed a wake before that `wake` returned, and then the flag was set, although no wake was pending. Set \
-         the flag before you wake the waker"
+        "the loop consumed a wake before that `wake` returned, and then the flag was set, although no wake was \
+         pending. Set the flag before you wake the waker"
     );
 }
 
@@ -148,8 +148,8 @@ fn a_byte_written_after_the_clear_is_drained() {
     coalesced.consume_then(|| ()).unwrap();
     assert!(
         !waker.is_ready(),
-        "the loop ran because of another event and cleared the flag, and then the byte of that wake was written. The waker \
-         is ready with the flag clear, and `consume_then` did not drain it, so the loop spins. Always drain"
+        "the loop ran because of another event and cleared the flag, and then the byte of that wake was written. The \
+         waker is ready with the flag clear, and `consume_then` did not drain it, so the loop spins. Always drain"
     );
 }
 
@@ -293,16 +293,16 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: Option<usize>)
         );
         assert!(
             seen.iter().all(|seen| *seen),
-            "in one order of the steps, a wake-up is lost: the loop sleeps, the waker is not ready, and an item is in the \
-             queue. There are two usual causes: the wrong order of drain, clear and look, or an access to the flag with \
-             too weak an ordering. `wake` must publish the queued item whether the flag is set or clear, and the clear \
-             must read the value that the last wake wrote, so that `look` sees the item"
+            "in one order of the steps, a wake-up is lost: the loop sleeps, the waker is not ready, and an item is \
+             in the queue. There are two usual causes: the wrong order of drain, clear and look, or an access to the \
+             flag with too weak an ordering. `wake` must publish the queued item whether the flag is set or clear, \
+             and the clear must read the value that the last wake wrote, so that `look` sees the item"
         );
         shared.send(items);
         assert!(
             shared.is_ready(),
-            "in one order of the steps, the flag stays set although no wake is pending: the loop sleeps, and every later \
-             wake finds the flag set and does not reach the waker"
+            "in one order of the steps, the flag stays set although no wake is pending: the loop sleeps, and every \
+             later wake finds the flag set and does not reach the waker"
         );
     });
 }
@@ -342,7 +342,8 @@ fn race(waker: &impl contract::Waker, consume: impl Fn(&dyn Fn() -> u64) -> u64)
             // Wait once more, because an item may have been queued just now, and its wake may still come.
             assert!(
                 !slept || left == 0 || wait(waker, 1000),
-                "a wake-up was lost: the loop slept for {LONG} ms with {left} items in its queue, after {seen} items of {}",
+                "a wake-up was lost: the loop slept for {LONG} ms with {left} items in its queue, after {seen} items \
+                 of {}",
                 THREADS * WAKES
             );
             seen += consume(&|| queue.swap(0, Ordering::Relaxed));

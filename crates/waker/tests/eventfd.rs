@@ -76,8 +76,8 @@ fn a_counter_at_its_maximum_is_a_pending_wake() {
     let woken = waker.wake();
     assert!(
         woken.is_ok(),
-        "the counter was at its maximum, and `wake` returned {woken:?}. EAGAIN means that the counter cannot grow, so it is \
-         not zero, so it is already readable: return Ok"
+        "the counter was at its maximum, and `wake` returned {woken:?}. EAGAIN means that the counter cannot grow, \
+         so it is not zero, so it is already readable: return Ok"
     );
     assert!(is_ready(&waker), "the counter was at its maximum, and poll does not report it as readable");
 }
@@ -92,8 +92,8 @@ fn one_consume_resets_the_maximum() {
     assert_eq!(
         left,
         Err(Errno::EAGAIN),
-        "the counter was at its maximum, and after `consume` it is not zero. Did you pass EFD_SEMAPHORE? With that flag, a \
-         read only decrements the counter"
+        "the counter was at its maximum, and after `consume` it is not zero. Did you pass EFD_SEMAPHORE? With that \
+         flag, a read only decrements the counter"
     );
     waker.wake().unwrap();
     assert!(is_ready(&waker), "the counter was at its maximum, and after `consume`, `wake` has no effect");

@@ -25,8 +25,8 @@ fn every_signal_makes_the_waker_ready() {
     for sent in seen {
         assert!(
             sent.ends_with("ready"),
-            "sent {sent}: a signal came, and the waker is not readable. Install the handler without SA_RESETHAND, so that it \
-             stays installed, and let a signal that was taken write its bytes again"
+            "sent {sent}: a signal came, and the waker is not readable. Install the handler without SA_RESETHAND, so \
+             that it stays installed, and let a signal that was taken write its bytes again"
         );
     }
 }
@@ -39,8 +39,8 @@ fn take_returns_each_kind_separately() {
     for (sent, took) in sent.zip(answer.lines("took").skip(1)) {
         assert_eq!(
             took, sent,
-            "{sent} was sent, and `take` returned {took}. Use a bit per signal; otherwise the loop cannot tell a request to \
-             reload from a request to exit"
+            "{sent} was sent, and `take` returned {took}. Use a bit per signal; otherwise the loop cannot tell a \
+             request to reload from a request to exit"
         );
     }
 }
@@ -63,7 +63,8 @@ fn a_signal_wakes_an_eventfd() {
     assert_eq!(
         answer.line("after"),
         "ready",
-        "a signal came, and the eventfd is not readable. A write to an eventfd must have eight bytes; fewer fail with EINVAL"
+        "a signal came, and the eventfd is not readable. A write to an eventfd must have eight bytes; fewer fail \
+         with EINVAL"
     );
     assert_eq!(answer.line("took"), "SIGUSR1");
 }
@@ -89,8 +90,8 @@ fn a_full_pipe_loses_no_signal() {
     assert_eq!(
         answer.line("took"),
         "SIGUSR1 SIGTERM",
-        "the pipe was full when SIGUSR1 and SIGTERM came, so the handler could write no byte. Keep the set of signals in an \
-         atomic, not in the pipe"
+        "the pipe was full when SIGUSR1 and SIGTERM came, so the handler could write no byte. Keep the set of \
+         signals in an atomic, not in the pipe"
     );
 }
 
@@ -100,8 +101,8 @@ fn a_flood_of_one_signal_hides_no_other() {
     assert_eq!(
         answer.line("took"),
         "SIGUSR1 SIGUSR2",
-        "70,000 SIGUSR1 came without a `take`, and then one SIGUSR2. If each signal is a byte in a pipe, signals that come \
-         while the pipe is full are lost"
+        "70,000 SIGUSR1 came without a `take`, and then one SIGUSR2. If each signal is a byte in a pipe, signals \
+         that come while the pipe is full are lost"
     );
     assert_eq!(answer.line("then"), "none silent", "after `consume` and `take`, a signal or a byte is left");
 }
@@ -116,8 +117,8 @@ fn the_handler_preserves_errno() {
         let errno = answer.line(pipe);
         assert_eq!(
             errno, "kept",
-            "with a pipe in the state “{pipe}”, errno was {errno} after a signal: {meaning}. Save errno at the start of the \
-             handler and restore it at the end"
+            "with a pipe in the state “{pipe}”, errno was {errno} after a signal: {meaning}. Save errno at the start \
+             of the handler and restore it at the end"
         );
     }
 }
@@ -138,14 +139,14 @@ fn a_signal_during_take_is_not_lost() {
     let Some(answer) = traced("signal-at-every-step", &["signal", "stepped"]) else { return };
     assert!(
         !answer.0.contains("waits futex"),
-        "a signal came in the middle of `take`, and the handler waits forever for a lock that the interrupted code holds. \
-         In a handler, use atomics instead of locks"
+        "a signal came in the middle of `take`, and the handler waits forever for a lock that the interrupted code \
+         holds. In a handler, use atomics instead of locks"
     );
     let lost: Vec<&str> = answer.lines("lost").collect();
     assert!(
         lost.is_empty(),
-        "a signal came in the middle of `take`, and neither this `take` nor the next one returned it ({} rounds out of {}, \
-         {}). Does `take` read the set in one step and clear it in another? A signal between the two is lost",
+        "a signal came in the middle of `take`, and neither this `take` nor the next one returned it ({} rounds out \
+         of {}, {}). Does `take` read the set in one step and clear it in another? A signal between the two is lost",
         lost.len(),
         answer.line("rounds"),
         lost[0]
@@ -166,8 +167,9 @@ fn the_signal_is_in_the_set_before_the_wake() {
     assert_ne!(
         answer.line("seen"),
         "0",
-        "when the byte came into the pipe, the signal was not in the set yet. A loop in another thread would wake up, find \
-         an empty set and sleep again, and the signal would wait for the next wake. Set the bit before you write the byte"
+        "when the byte came into the pipe, the signal was not in the set yet. A loop in another thread would wake \
+         up, find an empty set and sleep again, and the signal would wait for the next wake. Set the bit before you \
+         write the byte"
     );
 }
 
@@ -197,8 +199,8 @@ fn interrupted_calls_are_restarted() {
     assert_eq!(
         answer.line("restarts"),
         "true",
-        "the handler is installed without SA_RESTART, so a blocking call in any thread may fail with EINTR. The poller does \
-         not need EINTR, because the byte wakes it"
+        "the handler is installed without SA_RESTART, so a blocking call in any thread may fail with EINTR. The \
+         poller does not need EINTR, because the byte wakes it"
     );
 }
 
@@ -207,8 +209,8 @@ fn drop_restores_the_previous_handlers() {
     let answer = owner("restored");
     if let Some(changed) = answer.lines("changed").next() {
         panic!(
-            "after the owner was dropped, the action of a signal is not the previous one: {changed}. sigaction returns the \
-             previous action (handler, mask and flags); pass it back unchanged"
+            "after the owner was dropped, the action of a signal is not the previous one: {changed}. sigaction \
+             returns the previous action (handler, mask and flags); pass it back unchanged"
         );
     }
     assert_eq!(answer.lines("as-before").count(), 3);
@@ -220,8 +222,8 @@ fn drop_restores_the_previous_handlers() {
     assert_eq!(
         answer.line("afterwards"),
         "1 silent",
-        "after the owner was dropped, one signal came. The previous handler should be called once, and the waker should not \
-         become readable"
+        "after the owner was dropped, one signal came. The previous handler should be called once, and the waker \
+         should not become readable"
     );
 }
 
@@ -237,13 +239,14 @@ fn a_signal_has_one_owner() {
     let second = answer.line("second");
     assert!(
         second.starts_with("EBUSY") && second.contains("SIGUSR1"),
-        "SIGUSR1 has an owner, and a second `new` returned `{second}` instead of EBUSY with the signal's name. If a second \
-         owner takes a signal over, the signal never wakes the first owner again"
+        "SIGUSR1 has an owner, and a second `new` returned `{second}` instead of EBUSY with the signal's name. If a \
+         second owner takes a signal over, the signal never wakes the first owner again"
     );
     assert_eq!(
         answer.line("woken"),
         "ready silent",
-        "a second `new` failed, and a signal came. The first owner's waker should be readable, and the second one should not"
+        "a second `new` failed, and a signal came. The first owner's waker should be readable, and the second one \
+         should not"
     );
     assert_eq!(answer.line("took"), "SIGUSR1", "a second `new` failed, and the first owner lost the signal");
 }
@@ -254,7 +257,8 @@ fn a_failed_new_restores_every_handler() {
         assert_eq!(
             answer.line("disposition"),
             "default",
-            "`new` failed for one of two signals, and the other signal still has the new handler. Restore the previous one"
+            "`new` failed for one of two signals, and the other signal still has the new handler. Restore the \
+             previous one"
         );
     }
     let answer = owner("refused");
@@ -273,13 +277,14 @@ fn the_next_owner_starts_with_an_empty_set() {
     assert_eq!(
         answer.line("stale"),
         "none",
-        "`take` of a new owner returned a signal that came for the previous one. Clear the signal's bit in `new`, because \
-         the new owner's pipe has no byte for it"
+        "`take` of a new owner returned a signal that came for the previous one. Clear the signal's bit in `new`, \
+         because the new owner's pipe has no byte for it"
     );
     assert_eq!(
         answer.line("later"),
         "silent ready",
-        "a signal came after it got a new owner. The first owner's waker should not be readable, and the second one's should"
+        "a signal came after it got a new owner. The first owner's waker should not be readable, and the second \
+         one's should"
     );
     assert_eq!(answer.line("took-later"), "SIGUSR1");
 }

@@ -48,8 +48,8 @@ pub fn one_consume_ends_many_wakes(waker: &impl Waker) {
         waker.consume().unwrap();
         assert!(
             !is_ready(waker),
-            "after {wakes} wakes and one `consume`, the waker is still readable. `consume` should read until the waker is \
-             empty; otherwise the loop wakes up once more for every part that is left"
+            "after {wakes} wakes and one `consume`, the waker is still readable. `consume` should read until the \
+             waker is empty; otherwise the loop wakes up once more for every part that is left"
         );
     }
 }
@@ -72,8 +72,9 @@ pub fn consume_without_a_wake_succeeds(waker: &impl Waker) {
         let consumed = waker.consume();
         assert!(
             consumed.is_ok(),
-            "no wake was pending, {time}, and `consume` returned {consumed:?}. EAGAIN means that the waker is empty, which \
-             is what `consume` should achieve. A loop may call it without a wake, because pollers report outdated events"
+            "no wake was pending, {time}, and `consume` returned {consumed:?}. EAGAIN means that the waker is empty, \
+             which is what `consume` should achieve. A loop may call it without a wake, because pollers report \
+             outdated events"
         );
     }
     waker.wake().unwrap();
@@ -91,7 +92,8 @@ pub fn is_nonblocking(waker: impl AsFd) {
             end.target,
             if end.writes { "write" } else { "read" },
             if end.writes {
-                "a wake into a full waker would wait until the loop reads, and if the loop's own thread wakes it, forever"
+                "a wake into a full waker would wait until the loop reads, and if the loop's own thread wakes it, \
+                 forever"
             } else {
                 "the last read of `consume` would wait for the next wake"
             }
@@ -105,8 +107,8 @@ pub fn is_close_on_exec(waker: impl AsFd) {
         let (number, target) = (end.number, end.target);
         assert!(
             end.cloexec,
-            "descriptor {number} ({target}) is not close-on-exec, so every program that is started inherits it, and can wake \
-             the loop or consume its wakes"
+            "descriptor {number} ({target}) is not close-on-exec, so every program that is started inherits it, and \
+             can wake the loop or consume its wakes"
         );
     }
 }
@@ -132,8 +134,8 @@ pub fn a_wake_of_a_full_waker_succeeds(waker: &impl Waker, kind: &str) {
     let (count, first) = answer.line("errors").split_once(' ').expect("a number and the first error");
     assert_eq!(
         count, "0",
-        "of 200,000 wakes without a read, {count} failed, the first with: {first}. EAGAIN means that the waker is full, so \
-         a wake is already pending: return Ok"
+        "of 200,000 wakes without a read, {count} failed, the first with: {first}. EAGAIN means that the waker is \
+         full, so a wake is already pending: return Ok"
     );
     assert_eq!(
         answer.line("before"),
@@ -143,7 +145,8 @@ pub fn a_wake_of_a_full_waker_succeeds(waker: &impl Waker, kind: &str) {
     assert_eq!(
         answer.line("after"),
         "silent",
-        "the waker was full, and after `consume` it is still readable. It contained more than one buffer: read until EAGAIN"
+        "the waker was full, and after `consume` it is still readable. It contained more than one buffer: read until \
+         EAGAIN"
     );
     assert_eq!(answer.line("again"), "ready", "after the waker was full and consumed, `wake` has no effect");
 }
@@ -188,8 +191,8 @@ pub fn an_interrupted_call_is_retried(waker: &impl Waker, kind: &str) {
     assert_eq!(
         answer.line("after"),
         "silent",
-        "a signal interrupted a read, and `consume` returned with the waker still readable. EINTR does not mean that the \
-         waker is empty: retry"
+        "a signal interrupted a read, and `consume` returned with the waker still readable. EINTR does not mean that \
+         the waker is empty: retry"
     );
 }
 

@@ -1,4 +1,5 @@
-//! `pass PROGRAM PLACES MOVES [ARGS]`: open descriptors at chosen numbers, start a program with some of them, wait for it.
+//! `pass PROGRAM PLACES MOVES [ARGS]`: open descriptors at chosen numbers, start a program with some of them, wait
+//! for it.
 //!
 //! PLACES is like `red@3 blue@4*`: a star means close-on-exec. MOVES is like `3>4 4>3`: from number to number.
 //! The program also gets this process's standard output and error, at 1 and 2; MOVES must not use those numbers.
