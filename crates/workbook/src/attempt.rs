@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::catalogue::{Catalogue, Exercise};
-use crate::checking::{self, Answer, Checked, Place, Test};
+use crate::checking::{self, Checked, Place, Test};
 use crate::proving;
 use crate::terminal::{self, BAD, BOLD, DIM, GOOD};
 use crate::verdicts::Verdicts;
@@ -49,7 +49,7 @@ pub fn check(
     }
     let place = Place { root: catalogue.root.clone(), target: None };
     let spinner = terminal::spinner(format!("checking {}", exercise.name));
-    let checked = checking::check(&place, exercise, Answer::Reader, None, patience);
+    let checked = checking::check(&place, exercise, None, patience);
     spinner.finish_and_clear();
     let (tests, error) = match checked? {
         Checked::Ran { tests, .. } => (tests, None),

@@ -23,15 +23,6 @@ pub struct Place {
     pub target: Option<PathBuf>,
 }
 
-/// Which file the tests run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// Our own, below `src/`.
-    Reference,
-    /// The file in `exercises/`.
-    Reader,
-}
-
 /// What came of an exercise's tests.
 pub enum Checked {
     /// They ran. `said` is what rustc said although it compiled: warnings.
@@ -40,44 +31,28 @@ pub enum Checked {
     DoesNotCompile(String),
 }
 
-/// Build the tests of an exercise in a checkout and run them, or `only` one of them. A test program that prints nothing
-/// for `idle` is killed.
+/// Build the tests of an exercise in a checkout, on the file in `exercises/`, and run them, or `only` one of them. A test
+/// program that prints nothing for `idle` is killed.
 ///
-/// On the reference they are a test program of their crate. With the feature that puts the reader's file in the
-/// reference's place, the crate is compiled with them inside: one run of rustc instead of two. See the end of any topic
-/// crate's `src/lib.rs`.
+/// The crate is compiled with the tests inside, in the module `t`: one run of rustc instead of two. See the end of any
+/// topic crate's `src/lib.rs`.
 ///
 /// # Errors
 /// When the tests cannot be read or cargo cannot build at all; `Interrupted` on Ctrl-C.
-pub fn check(
-    place: &Place,
-    exercise: &Exercise,
-    answer: Answer,
-    only: Option<&str>,
-    idle: Duration,
-) -> Result<Checked> {
-    let Exercise { krate, module, .. } = exercise;
+pub fn check(place: &Place, exercise: &Exercise, only: Option<&str>, idle: Duration) -> Result<Checked> {
+    let Exercise { krate, .. } = exercise;
     // Before anything is compiled: rustc would lay it to the reader's code that these are missing.
     let source = checkout::read(&exercise.tests())?;
     // The fewer pieces a crate is compiled in, the faster it is from nothing, and the more of it one change touches.
     // Here one file changes all the time.
     let pieces = format!("profile.dev.package.{krate}.codegen-units=256");
-    let feature = exercise.feature();
-    let mut args = vec!["test", "--no-run", "--package", krate];
-    let (kind, name) = match answer {
-        Answer::Reference => (Kind::Test, module),
-        Answer::Reader => (Kind::UnitTests, krate),
-    };
-    match answer {
-        Answer::Reference => args.extend(["--test", module]),
-        Answer::Reader => {
-            args.extend(["--config", &pieces, "--lib", "--features", "check", "--features", &feature]);
-        }
-    }
+    let features = format!("check,{}", exercise.feature());
+    let args =
+        ["test", "--no-run", "--package", krate, "--config", &pieces, "--lib", "--features", &features];
     match cargo::build(&place.root, place.target.as_deref(), &args)? {
         Built::Failed(said) => Ok(Checked::DoesNotCompile(said)),
         Built::Programs(programs, said) => {
-            let program = cargo::find(&programs, krate, kind, name)?;
+            let program = cargo::find(&programs, krate, Kind::UnitTests, krate)?;
             Ok(Checked::Ran { tests: run(program, &source, idle, only)?, said })
         }
     }

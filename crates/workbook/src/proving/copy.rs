@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::catalogue::{Catalogue, Exercise};
-use crate::checking::{self, Answer, Checked, Place};
+use crate::checking::{self, Checked, Place};
 use crate::{checkout, runner};
 
 /// The copy: sources only, and a target folder of its own.
@@ -53,16 +53,13 @@ impl Copy {
         write(&exercise.source_in(&self.place.root), answer.as_bytes())
     }
 
-    /// Run the exercise's tests, or `only` one of them: on the reference, or on this answer.
+    /// Run the exercise's tests, or `only` one of them, on this answer.
     ///
     /// # Errors
     /// As [`checking::check`].
-    pub fn test(&self, exercise: &Exercise, answer: Option<&str>, only: Option<&str>) -> Result<Checked> {
-        if let Some(answer) = answer {
-            self.put(exercise, answer)?;
-        }
-        let answer = answer.map_or(Answer::Reference, |_| Answer::Reader);
-        checking::check(&self.place, exercise, answer, only, runner::IDLE_TIMEOUT)
+    pub fn test(&self, exercise: &Exercise, answer: &str, only: Option<&str>) -> Result<Checked> {
+        self.put(exercise, answer)?;
+        checking::check(&self.place, exercise, only, runner::IDLE_TIMEOUT)
     }
 
     /// Has the exercise a page, with its hints?

@@ -75,7 +75,7 @@ fn verify_is_ended_and_can_begin_again() {
     checkout.mistake("twice", "a_hang", "doubles", "did not finish", hang);
     checkout.solve("twice", "the reader's own words");
     let running = checkout.start(checkout.command(&["verify", "twice"]));
-    checkout.await_process("--crate-name twice");
+    checkout.await_process("--crate-name toy");
     running.signal(Signal::SIGINT);
     running.end().expect(130, &["stopped"]);
     assert_eq!(checkout.read("crates/toy/exercises/twice.rs"), "the reader's own words");
