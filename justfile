@@ -319,23 +319,23 @@ beyond-1024 *ARGS: (run 'beyond-1024' ARGS)
 [group('experiments: 9 choosing the implementation')]
 epoll-refused *ARGS: (run 'epoll-refused' ARGS)
 
-# What has an async function done that was called?
+# What has an async function done that was called but never polled?
 [group('experiments: 12 callbacks to futures')]
 nobody-polls *ARGS: (run 'nobody-polls' ARGS)
 
-# Where is a variable while its function waits?
+# Where is an async function's variable while the function waits?
 [group('experiments: 12 callbacks to futures')]
 where-it-is-kept *ARGS: (run 'where-it-is-kept' ARGS)
 
-# In which turns is a task polled?
+# In which iterations of the loop is a task polled?
 [group('experiments: 12 callbacks to futures')]
 life-of-a-future *ARGS: (run 'life-of-a-future' ARGS)
 
-# How many polls are there for how many wakes?
+# How many polls follow how many wakes?
 [group('experiments: 12 callbacks to futures')]
 wakes-and-polls *ARGS: (run 'wakes-and-polls' ARGS)
 
-# What is left of an operation that was given up?
+# What is left of an operation whose future is dropped?
 [group('experiments: 12 callbacks to futures')]
 dropped-future *ARGS: (run 'dropped-future' ARGS)
 

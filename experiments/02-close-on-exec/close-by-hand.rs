@@ -46,7 +46,7 @@ fn main() -> ExitCode {
             fcntl(file, FcntlArg::F_SETFD(FdFlag::empty()))?;
         }
         let high = fcntl(&lab.file(b"moved up")?, FcntlArg::F_DUPFD(HIGH))?;
-        // SAFETY: F_DUPFD made this descriptor in the line above, and nothing else owns it.
+        // SAFETY: F_DUPFD made this descriptor in the line above, so its number is known here only.
         let high = unsafe { OwnedFd::from_raw_fd(high) };
         let numbers = [files[0].as_raw_fd(), files[1].as_raw_fd(), high.as_raw_fd()];
         lab.note(format!("not close-on-exec: {numbers:?}; a library opened the second"));

@@ -50,7 +50,7 @@ fn duplicate(lab: &mut Lab) -> Result<i32> {
     dup2(&original, &mut by_dup2)?;
     note(lab, "dup2(3, 5)", &by_dup2)?;
     let number = fcntl(&original, FcntlArg::F_DUPFD_CLOEXEC(0))?;
-    // SAFETY: F_DUPFD_CLOEXEC made this descriptor in the line above, and nothing else knows its number.
+    // SAFETY: F_DUPFD_CLOEXEC made this descriptor in the line above, so its number is known here only.
     let by_fcntl = unsafe { OwnedFd::from_raw_fd(number) };
     note(lab, "F_DUPFD_CLOEXEC(3)", &by_fcntl)?;
     let mut by_dup3 = OwnedFd::from(lab.file(b"delta")?);

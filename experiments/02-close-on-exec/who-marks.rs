@@ -79,7 +79,7 @@ fn by_call(lab: &Lab, listener: &TcpListener) -> Result<Vec<bool>> {
     seen.push(see(lab, "C: socket", &socket)?);
     seen.push(see(lab, "C: dup, of a close-on-exec listener", &dup(listener)?)?);
     let accepted = accept(listener.as_raw_fd())?;
-    // SAFETY: accept made this descriptor in the line above, and nothing else knows its number.
+    // SAFETY: accept made this descriptor in the line above, so its number is known here only.
     let accepted = unsafe { OwnedFd::from_raw_fd(accepted) };
     seen.push(see(lab, "C: accept, from such a listener", &accepted)?);
     Ok(seen)
@@ -138,7 +138,7 @@ fn by_python(lab: &Lab) {
             lab.check(false, format!("Python sets it on all four (inheritable: {inheritable})"));
             "not on all"
         }
-        _ => "there is no python3 here",
+        _ => "python3 not found",
     };
     row(lab, "Python: os.open, os.pipe, socket", &vary("seen", seen));
 }

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         (false, false) => Ok(0),
         (false, true) => Ok(1),
         (true, true) => Ok(2),
-        (true, false) => Err("none of the choices: inside 4096 bytes, and not inside 4097".into()),
+        (true, false) => Err("none of the choices: inside 4096 bytes, but not inside 4097".into()),
     })
 }
 

@@ -1,4 +1,4 @@
-//! An operation that is given up halfway: what of it is left on the loop, in the kernel, and in the connection.
+//! An operation that is canceled halfway: what is left of it on the loop, in the kernel, and in the connection.
 
 use std::cell::Cell;
 use std::fs;
@@ -15,24 +15,27 @@ use experiments::{Choice, Lab, Question, Result, ask};
 use ioloop::{AsyncFd, Events, IoLoop, NoResult, Sleep};
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// What a loop sleeps for that has no timer.
+/// The timeout of a loop that has no timer.
 const HOUR: Duration = Duration::from_secs(3600);
 
 const QUESTION: Question = Question {
-    question: "An operation has a connection, and is to read a message from it, within a minute. It has read \
-               the first half and waits for the second when it is cancelled. What is left of it?",
+    question: "An async operation owns a connection and reads a message from it, for a minute at most. It \
+               has read the first half and waits for the second when it is canceled. What is left of it on \
+               the loop and in the kernel?",
     choices: &[
         Choice::new(
             "All of it, until the loop is closed: the connection is open and watched, and the timer \
                      is set.",
-        ),
-        Choice::new("The timer: the connection is closed, and in a minute the loop wakes for nobody."),
-        Choice::new("Nothing: the connection is closed, nobody watches it, and the timer is cancelled."),
+        )
+        .because("Canceling drops the future, and the future owns the connection: it was closed."),
+        Choice::new("The timer: the connection is closed, and in a minute the loop wakes up for nothing.")
+            .because("The future owns its timer as well, and dropping it canceled the timer."),
+        Choice::new("Nothing: the connection is closed and not watched any more, and the timer is canceled."),
     ],
     book: 2,
-    shows: "To give an operation up is to drop its future, and with that everything it owns is dropped. What \
-            it waited for is waited for no more. What it has handed to others stays with them, and the bytes \
-            that it has read are nowhere.",
+    shows: "Canceling an operation drops its future, and everything that the future owns is dropped with it. \
+            The loop stops waiting for it. What the operation has handed to others stays with them, and the \
+            bytes that it has read are lost.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Read a message of so many bytes, and no longer than that.
+/// Read a message of `length` bytes, until `limit` at most.
 // ANCHOR: message
 async fn message(connection: Rc<AsyncFd<UnixStream>>, length: usize, limit: Sleep) -> Result<Vec<u8>> {
     let (mut bytes, mut limit) = (Vec::new(), pin!(limit));
@@ -83,12 +86,12 @@ struct Left {
 }
 
 impl Left {
-    /// What is there of the operation, whose peer has the other end of its connection?
+    /// What exists of the operation, whose peer has the other end of its connection?
     fn now(lab: &Lab, ioloop: &IoLoop, mut peer: &UnixStream) -> Result<Self> {
         let open = match peer.read(&mut [0]) {
             Ok(0) => false,
             Err(error) if error.kind() == ErrorKind::WouldBlock => true,
-            other => return Err(format!("the peer is told {other:?}").into()),
+            other => return Err(format!("the peer got {other:?}").into()),
         };
         // The loop's own waker is watched as well.
         Ok(Self { open, watched: watched(lab)? > 1, timer: would_sleep(ioloop)? < HOUR })
@@ -112,7 +115,7 @@ fn connected() -> Result<(UnixStream, UnixStream)> {
     Ok((ours, theirs))
 }
 
-/// Half of a message comes, and the task is cancelled. What was there before, and what is left?
+/// Half of a message comes, and the task is canceled. Gives what existed before, and what is left.
 fn cancelled(lab: &Lab) -> Result<Left> {
     let ioloop = IoLoop::new()?;
     let (ours, mut peer) = connected()?;
@@ -123,7 +126,7 @@ fn cancelled(lab: &Lab) -> Result<Left> {
     lab.note(format!("a task that waits for the second half: {}", before.words()));
     ioloop.cancel(task);
     let after = Left::now(lab, &ioloop, &peer)?;
-    lab.note(format!("cancelled: {}", after.words()));
+    lab.note(format!("canceled: {}", after.words()));
     lab.check(
         before == Left { open: true, watched: true, timer: true },
         "while it waits, there are a connection, an entry in the epoll, and a timer",
@@ -131,7 +134,7 @@ fn cancelled(lab: &Lab) -> Result<Left> {
     Ok(after)
 }
 
-/// An operation that takes too long, and has left something with the loop.
+/// An operation that takes too long, and has handed something to the loop.
 fn timed_out(lab: &Lab) -> Result {
     let (ioloop, ran) = (IoLoop::new()?, Rc::<Cell<bool>>::default());
     let (owned, spawned) = (Rc::new(()), Rc::new(()));
@@ -154,12 +157,12 @@ fn timed_out(lab: &Lab) -> Result {
     let (dropped, lives) = (Rc::strong_count(&owned) == 1, Rc::strong_count(&spawned) == 2);
     let timer = would_sleep(&ioloop)?;
     lab.note(format!(
-        "given up by run_sync: dropped {}; its timer set {}, its task lives {}",
+        "too late for run_sync: dropped {}; its timer {}, its task {}",
         yes(dropped),
         yes(timer <= MINUTE),
         yes(lives)
     ));
-    lab.check(late && dropped, "run_sync drops what it has given up");
+    lab.check(late && dropped, "run_sync drops a future that takes too long");
     lab.check(
         timer <= MINUTE && lives && !ran.get(),
         "a timer that it set and a task that it spawned are the loop's, and stay",
@@ -167,7 +170,7 @@ fn timed_out(lab: &Lab) -> Result {
     Ok(())
 }
 
-/// The connection belongs to somebody else too, who goes on reading it.
+/// A connection that another future shares and goes on reading.
 fn half_a_message(lab: &Lab) -> Result {
     let ioloop = IoLoop::new()?;
     let (ours, mut peer) = connected()?;
@@ -179,8 +182,11 @@ fn half_a_message(lab: &Lab) -> Result {
     peer.write_all(b"a letter")?;
     let bytes = ioloop.run_sync(message(shared, 8, ioloop.sleep(MINUTE)), Some(MINUTE))??;
     let next = String::from_utf8_lossy(&bytes).into_owned();
-    lab.note(format!("on a connection that others have too: the next one reads \"{next}\""));
-    lab.check(next == "a letter", "what the dropped one had read is lost, and the next begins in the middle");
+    lab.note(format!("on a shared connection: the next future reads \"{next}\""));
+    lab.check(
+        next == "a letter",
+        "what the dropped future had read is lost, so the next begins in the middle",
+    );
     Ok(())
 }
 
@@ -194,7 +200,7 @@ fn watched(lab: &Lab) -> Result<usize> {
     Ok(entries)
 }
 
-/// How long the loop is going to sleep. Something is ready, so it does not.
+/// The loop's next timeout. A descriptor is ready, so it does not sleep.
 fn would_sleep(ioloop: &IoLoop) -> Result<Duration> {
     let asked = Rc::<Cell<Duration>>::default();
     let (ready, mut other) = connected()?;
@@ -207,7 +213,7 @@ fn would_sleep(ioloop: &IoLoop) -> Result<Duration> {
     Ok(asked.get())
 }
 
-/// Have the loop turn so many times.
+/// Run this many iterations of the loop.
 fn turns(ioloop: &IoLoop, left: usize) -> Result {
     fn next(ioloop: &IoLoop, left: usize) {
         match left {

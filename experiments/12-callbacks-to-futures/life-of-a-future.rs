@@ -1,4 +1,4 @@
-//! A future on the loop, from its spawn to its end: who polls it, when, and who has its waker in between.
+//! A future on the loop, from its spawn to its end: what polls it, when, and what has its waker in between.
 
 use std::cell::RefCell;
 use std::fs;
@@ -16,26 +16,28 @@ use nix::errno::Errno;
 use nix::sys::epoll::EpollFlags;
 use nix::unistd::{read, write};
 
-/// In this turn the byte is written.
+/// The iteration in which the byte is written.
 const WRITTEN: usize = 4;
 
 const QUESTION: Question = Question {
-    question: "A task waits until a pipe can be read. The loop goes on turning, for others. In its fourth \
-               turn somebody writes a byte into the pipe, and the wait of that turn reports it. In which \
-               turns is the task polled?",
+    question: "A task waits until a pipe is readable, while the loop goes on running other callbacks. In its \
+               fourth iteration a callback writes a byte into the pipe, and the wait of that iteration \
+               reports it. In which iterations is the task polled?",
     choices: &[
-        Choice::new("In the first: the poll lasts until the byte is there."),
-        Choice::new("In the first and in the fourth: the pipe's handler polls the task."),
+        Choice::new("In the first: the poll lasts until the byte is there.")
+            .because("A poll does not wait: the first one returned Pending at once."),
+        Choice::new("In the first and in the fourth: the pipe's handler polls the task.")
+            .because("The handler only woke the task, which queued a callback for the fifth iteration."),
         Choice::new(
-            "In the first and in the fifth: the pipe's handler wakes the task, and that is a \
-                     callback for the next turn.",
+            "In the first and in the fifth: the pipe's handler wakes the task, which queues a \
+                     callback for the next iteration.",
         ),
-        Choice::new("In all five: a loop asks each of its tasks once a turn."),
+        Choice::new("In all five: a loop polls each of its tasks once an iteration.")
+            .because("The task was woken once, in the fourth, so iterations 2 to 4 did not poll it."),
     ],
     book: 2,
-    shows: "A task is polled when it is spawned, and once after it was woken. What it waits for has its \
-            waker in the meantime, and nobody else knows of it. To wake is to queue a callback, and that \
-            polls.",
+    shows: "A task is polled when it is spawned, and once after it was woken. Meanwhile only what it waits \
+            for has its waker. Waking a task queues a callback, and the callback polls it.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
             [1, WRITTEN] => Ok(1),
             [1, 5] => Ok(2),
             [1, 2, 3, WRITTEN, 5] => Ok(3),
-            ref other => Err(format!("none of the choices: polled in the turns {other:?}").into()),
+            ref other => Err(format!("none of the choices: polled in the iterations {other:?}").into()),
         }
     })
 }
@@ -66,7 +68,7 @@ async fn a_byte(pipe: AsyncFd<OwnedFd>) -> Result {
 }
 // ANCHOR_END: a_byte
 
-/// The turns of a loop, counted as it tells of them. The one that is under way is one more.
+/// The iterations that the loop has reported. The current one is one more.
 #[derive(Clone, Default)]
 struct Turns(Rc<RefCell<Vec<Iteration>>>);
 
@@ -92,9 +94,9 @@ struct Noted<F> {
     task: Lane,
     ioloop: Lane,
     turns: Turns,
-    /// In which turns it was polled.
+    /// The iterations in which it was polled.
     polled: Rc<RefCell<Vec<usize>>>,
-    /// How many others had its waker after each of them.
+    /// How many copies of its waker there were after each of them.
     kept: Rc<RefCell<Vec<usize>>>,
 }
 
@@ -113,19 +115,19 @@ impl<F: Future<Output = Result>> Future for Noted<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result> {
         let turn = self.turns.now();
         self.polled.borrow_mut().push(turn);
-        self.task.note(format!("polled, in turn {turn}"));
+        self.task.note(format!("polled, in iteration {turn}"));
         let waker = Arc::new(NotedWaker(context.waker().clone(), self.ioloop.clone()));
         let polled = self.future.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&waker))));
         let others = Arc::strong_count(&waker) - 1;
         self.kept.borrow_mut().push(others);
-        let kept = if others == 0 { "nobody has" } else { "the pipe's watch has" };
+        let kept = if others == 0 { "nothing has" } else { "the pipe's watch has" };
         let what = if polled.is_ready() { "Ready" } else { "Pending" };
         self.task.note(format!("{what}: {kept} its waker"));
         polled
     }
 }
 
-/// The whole of it. In which turns was the task polled?
+/// Run all of it. Gives the iterations in which the task was polled.
 fn one_life(lab: &Lab) -> Result<Vec<usize>> {
     let ioloop = IoLoop::new()?;
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
@@ -138,7 +140,7 @@ fn one_life(lab: &Lab) -> Result<Vec<usize>> {
     let seen = Rc::clone(&asked);
     let turns = Turns::of(&ioloop, move |number, turn| {
         let Iteration { callbacks, events, .. } = turn;
-        lane.note(format!("turn {number} was: callbacks {callbacks}, ready {events}"));
+        lane.note(format!("iteration {number} was: callbacks {callbacks}, ready {events}"));
         let now = interest(watched).unwrap_or_else(|error| error.to_string());
         if seen.borrow().last() != Some(&now) {
             kernel.note(format!("watches the pipe for {now}"));
@@ -168,16 +170,16 @@ fn one_life(lab: &Lab) -> Result<Vec<usize>> {
     );
     lab.check(
         kept.take() == [1, 0],
-        "while it is Pending its waker is kept in one place; when it has come to its end, in none",
+        "while it is Pending, one copy of its waker is kept; when it is Ready, none",
     );
     Ok(polled.take())
 }
 
-/// What others do in the meantime: a callback in each turn, of which one writes the byte.
+/// What runs in the meantime: a callback in each iteration, one of which writes the byte.
 fn others(ioloop: &IoLoop, lane: Lane, writer: OwnedFd, turn: usize) {
     ioloop.add_callback(move |ioloop| {
         if turn == WRITTEN {
-            lane.note("somebody writes a byte into the pipe");
+            lane.note("a callback writes a byte into the pipe");
             return write(writer, b"x").map(drop);
         }
         others(ioloop, lane, writer, turn + 1);

@@ -1,4 +1,4 @@
-//! An async function that is called, and what has been done of it: before anybody polls, after a poll, and in between.
+//! An async function that is called, and what it has done: before its first poll, after it, and in between.
 
 use std::future::{Future, poll_fn};
 use std::os::fd::OwnedFd;
@@ -14,18 +14,20 @@ use nix::unistd::{read, write};
 const TURNS: usize = 1000;
 
 const QUESTION: Question = Question {
-    question: "An async function writes a byte into a pipe, waits for an answer, and writes another byte. \
-               You call it and keep what it gives, and a loop turns a thousand times. The answer comes, and \
-               the loop turns a thousand times more. What has been written?",
+    question: "An async function writes a byte into a pipe, waits for an answer, and writes another byte. A \
+               program calls it, keeps the future, and runs a loop for a thousand iterations; then the \
+               answer comes, and the loop runs for a thousand more. What has been written?",
     choices: &[
-        Choice::new("The first byte, and after the answer the second: the loop goes on with what was begun."),
-        Choice::new("The first byte: the call runs up to where it has to wait."),
-        Choice::new("Nothing: nobody has polled what the call gave."),
+        Choice::new("The first byte, and after the answer the second: the loop goes on with what was begun.")
+            .because("A loop polls only futures that it was given, and this one was kept by its caller."),
+        Choice::new("The first byte: the call runs up to where it has to wait.")
+            .because("A call only makes the future: its first poll would write the first byte."),
+        Choice::new("Nothing: the future was never polled."),
     ],
     book: 2,
-    shows: "To call an async function is to make a value, and nothing else. What it has to do is done when \
-            somebody polls it, up to the next wait; then it is a value again. A loop does not look for such \
-            values: it polls those that were given to it.",
+    shows: "Calling an async function makes a value and does nothing else. Its code runs when the value is \
+            polled, up to the next wait; then it is a value again. A loop does not look for such values: it \
+            polls the futures that were given to it.",
     lane: "main",
     ..Question::EMPTY
 };
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let first = left_alone(lab)?;
         let second = polled_by_hand(lab)?;
-        lab.check(owned(lab)?, "what was never polled owns what it was given, until it is dropped");
+        lab.check(owned(lab)?, "a future that was never polled owns its arguments until it is dropped");
         match (first, second) {
             ((1, 1), _) => Ok(0),
             ((1, 0), _) => Ok(1),
@@ -52,7 +54,7 @@ async fn two_bytes(pipe: OwnedFd, answers: OwnedFd) -> nix::Result<()> {
     Ok(())
 }
 
-/// Looks whether there is an answer, each time that somebody asks.
+/// Checks for an answer at each poll.
 async fn answered(answers: &OwnedFd) -> nix::Result<()> {
     poll_fn(|_| match read(answers, &mut [0]) {
         Err(Errno::EAGAIN) => Poll::Pending,
@@ -62,7 +64,7 @@ async fn answered(answers: &OwnedFd) -> nix::Result<()> {
 }
 // ANCHOR_END: two_bytes
 
-/// Call it, and let a loop turn. How many bytes came before the answer, and how many after it?
+/// Call it, and run a loop. Gives how many bytes came before the answer, and how many after it.
 fn left_alone(lab: &Lab) -> Result<(usize, usize)> {
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     let (answers, answer) = lab.nonblocking_pipe(4096)?;
@@ -72,12 +74,12 @@ fn left_alone(lab: &Lab) -> Result<(usize, usize)> {
     write(&answer, b"!")?;
     turn(TURNS)?;
     let after = arrived(&reader)?;
-    lab.note(format!("called, {TURNS} turns: {before} bytes; answered, {TURNS} turns: {after}"));
+    lab.note(format!("called, {TURNS} iterations: {before} bytes; answered, {TURNS} more: {after}"));
     drop(operation);
     Ok((before, after))
 }
 
-/// Call it, and poll it. How many bytes came with the first poll, and how many with the second?
+/// Call it, and poll it. Gives how many bytes came with the first poll, and how many with the second.
 fn polled_by_hand(lab: &Lab) -> Result<(usize, usize)> {
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     let (answers, answer) = lab.nonblocking_pipe(4096)?;
@@ -87,21 +89,21 @@ fn polled_by_hand(lab: &Lab) -> Result<(usize, usize)> {
     write(&answer, b"!")?;
     turn(TURNS)?;
     let between = arrived(&reader)?;
-    lab.note(format!("answered, {TURNS} turns: {between} more"));
+    lab.note(format!("answered, {TURNS} iterations: {between} more"));
     let (second, ended) = (poll_once(operation.as_mut()), arrived(&reader)?);
     lab.note(format!("polled again: {}, and {ended} more", words(&second)));
     lab.check(
         first.is_pending() && began == 1 && between == 0,
-        "a poll goes on to the next wait, and after that nothing happens again",
+        "a poll runs up to the next wait; then nothing happens until the next poll",
     );
     lab.check(
         matches!(second, Poll::Ready(Ok(()))) && ended == 1,
-        "the next poll goes on from there, and comes to the end",
+        "the next poll goes on from there, to the end",
     );
     Ok((began, ended))
 }
 
-/// Poll by hand, with a waker that wakes nobody.
+/// Poll by hand, with a waker that does nothing.
 // ANCHOR: poll_once
 fn poll_once<F: Future>(operation: Pin<&mut F>) -> Poll<F::Output> {
     operation.poll(&mut Context::from_waker(Waker::noop()))
@@ -112,7 +114,7 @@ fn words<T>(poll: &Poll<T>) -> &'static str {
     if poll.is_ready() { "Ready" } else { "Pending" }
 }
 
-/// Have the thread's loop turn so many times.
+/// Run this many iterations of the thread's loop.
 fn turn(turns: usize) -> Result {
     fn next(ioloop: &IoLoop, left: usize) {
         match left {
@@ -133,7 +135,7 @@ fn arrived(reader: &OwnedFd) -> Result<usize> {
     }
 }
 
-/// Is a pipe's write end, given to an operation that nobody polls, open until the operation is dropped?
+/// Is a pipe's write end open until the operation that owns it, and is never polled, is dropped?
 fn owned(lab: &Lab) -> Result<bool> {
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     let (answers, _answer) = lab.nonblocking_pipe(4096)?;
@@ -141,13 +143,13 @@ fn owned(lab: &Lab) -> Result<bool> {
     let before = read(&reader, &mut [0]);
     drop(operation);
     let after = read(&reader, &mut [0]);
-    lab.note(format!("never polled: its pipe's reader is told {}; dropped: {}", told(before), told(after)));
+    lab.note(format!("never polled: its pipe's reader gets {}; dropped: {}", got(before), got(after)));
     Ok(before == Err(Errno::EAGAIN) && after == Ok(0))
 }
 
-fn told(read: nix::Result<usize>) -> String {
+fn got(read: nix::Result<usize>) -> String {
     match read {
-        Ok(0) => "the end".into(),
+        Ok(0) => "end of file".into(),
         Ok(taken) => format!("{taken} bytes"),
         Err(errno) => format!("{errno:?}"),
     }

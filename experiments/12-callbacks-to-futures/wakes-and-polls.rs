@@ -14,19 +14,25 @@ use ioloop::{IoLoop, Outcome};
 const TURNS: usize = 1000;
 
 const QUESTION: Question = Question {
-    question: "Three tasks have been polled, and are pending. A callback wakes the first one three times in \
-               a row. A thread wakes the second, while the loop sleeps. The third gave its waker to nobody. \
-               The loop turns a thousand times. How often is each of them polled again?",
+    question: "Three tasks were polled and are pending. A callback wakes the first one three times in a row; \
+               a thread wakes the second while the loop sleeps; the third has not handed out its waker. The \
+               loop runs for a thousand iterations. How often is each of them polled again?",
     choices: &[
-        Choice::new("Three times, once, a thousand times: who has no waker is asked in each turn."),
-        Choice::new("Three times, once, never: there is a poll for each wake."),
-        Choice::new("Once, once, never: there is a poll after a wake, however many there were."),
-        Choice::new("Once, never, never: a thread has no way into a loop that sleeps."),
+        Choice::new(
+            "Three times, once, a thousand times: a task whose waker nothing has is polled in each \
+                     iteration.",
+        )
+        .because("A task that is not woken is not polled: the third was never polled again."),
+        Choice::new("Three times, once, never: there is a poll for each wake.")
+            .because("The first wake queued a callback; the other two found it queued."),
+        Choice::new("Once, once, never: there is a poll after a wake, however many wakes there were."),
+        Choice::new("Once, never, never: a thread cannot reach into a loop that sleeps.")
+            .because("The thread's wake wrote to the loop's own waker, and the second was polled."),
     ],
     book: 2,
-    shows: "A wake says that a poll is worth while, and how many said so makes no difference. It may come \
-            from any thread. Without one there is no poll: a future that is pending and leaves its waker \
-            with nobody has seen its last.",
+    shows: "A wake says that a poll is worthwhile, and the number of wakes makes no difference. It may come \
+            from any thread. A task that is not woken is not polled: a pending future that has not handed \
+            out its waker is never polled again.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -44,10 +50,10 @@ fn main() -> ExitCode {
     })
 }
 
-/// A waker that somebody took from a future, which waits for nothing else.
+/// A waker that was taken from a future, which waits for nothing else.
 type Taken = Rc<RefCell<Option<Waker>>>;
 
-/// A future that hands out its waker, and comes to its end when it was polled so many times. It counts.
+/// A future that hands out its waker, counts its polls, and is ready after this many.
 fn polled_times(times: usize, taken: &Taken) -> (impl Future<Output = ()> + 'static, Rc<Cell<usize>>) {
     let (taken, polls) = (Rc::clone(taken), Rc::<Cell<usize>>::default());
     let counted = Rc::clone(&polls);
@@ -59,7 +65,7 @@ fn polled_times(times: usize, taken: &Taken) -> (impl Future<Output = ()> + 'sta
     (future, polls)
 }
 
-/// Woken three times before its callback had its turn. How often is it polled again?
+/// Woken three times before its callback has run. Gives how often it is polled again.
 fn three_wakes(lab: &Lab) -> Result<usize> {
     let (ioloop, taken) = (IoLoop::new()?, Taken::default());
     let (future, polls) = polled_times(usize::MAX, &taken);
@@ -76,15 +82,15 @@ fn three_wakes(lab: &Lab) -> Result<usize> {
     ioloop.start()?;
     let again = polls.get() - 1;
     lab.note(format!("the first, woken three times in a row: polled {again} time more"));
-    // In the turn after the wakes it has a callback, and so has what turns the loop.
+    // In the iteration after the wakes there is its callback, and one that keeps the loop running.
     lab.check(
         callbacks.borrow()[..3] == [2, 2, 1],
-        "the first of the three queues a callback, the others nothing",
+        "the first of the three wakes queues a callback, the others queue none",
     );
     Ok(again)
 }
 
-/// Woken by a thread, while the loop has nothing to do. How often is it polled again?
+/// Woken by a thread, while the loop has nothing to do. Gives how often it is polled again.
 fn from_a_thread(lab: &Lab) -> Result<usize> {
     let (ioloop, taken) = (IoLoop::new()?, Taken::default());
     let (future, polls) = polled_times(2, &taken);
@@ -115,11 +121,11 @@ fn from_a_thread(lab: &Lab) -> Result<usize> {
     lab.ended(&lane, "ended");
     let (again, ready) = (polls.get() - 1, ready.get());
     lab.note(format!("the second: {ready} descriptor is ready; polled {again} time more"));
-    lab.check(ready == 1, "a wake from another thread ends the loop's sleep: what is ready is its own waker");
+    lab.check(ready == 1, "a wake from another thread ends the loop's sleep by the loop's own waker");
     Ok(again)
 }
 
-/// Pending, and nobody was told whom to wake. How often is it polled again?
+/// Pending, without handing out its waker. Gives how often it is polled again.
 fn forgetful(lab: &Lab) -> Result<usize> {
     let (ioloop, polls) = (IoLoop::new()?, Rc::<Cell<usize>>::default());
     let counted = Rc::clone(&polls);
@@ -130,11 +136,11 @@ fn forgetful(lab: &Lab) -> Result<usize> {
     turn(&ioloop, TURNS);
     ioloop.start()?;
     let again = polls.get() - 1;
-    lab.note(format!("the third, its waker with nobody: {again} times in {TURNS} turns"));
+    lab.note(format!("the third, its waker kept back: {again} times in {TURNS} iterations"));
     Ok(again)
 }
 
-/// Turn so many times, and stop.
+/// Run this many iterations, and stop.
 fn turn(ioloop: &IoLoop, left: usize) {
     match left {
         0 => ioloop.stop(),

@@ -1,4 +1,4 @@
-//! One operation, as callbacks and as an async function; and where that has its variables while it waits.
+//! One operation, as callbacks and as an async function; and where the function's variables are while it waits.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -13,21 +13,23 @@ use experiments::{Choice, Lab, Question, Result, ask, vary};
 use ioloop::{AsyncFd, Events, IoLoop, Token};
 
 const LARGE: usize = 1000;
-/// No frame of this program is as far from another as that.
+/// More than the distance between any two stack frames of this program.
 const STACK: usize = 1 << 20;
 
 const QUESTION: Question = Question {
-    question: "An async function has an array of 1000 bytes as a variable. It waits, and needs the array \
-               after that. Where is the array while the function waits?",
+    question: "An async function has an array of 1000 bytes in a variable, and needs it after a wait. Where \
+               is the array while the function waits?",
     choices: &[
-        Choice::new("On the thread's stack, like the variables of any function."),
-        Choice::new("In the future that the call gave, which is larger by it."),
-        Choice::new("Somewhere else: on a stack that the function has for itself, or in a box of its own."),
+        Choice::new("On the thread's stack, like the variables of any function.")
+            .because("The array's address was inside the future, which was on the heap."),
+        Choice::new("In the future that the call returned, which is larger by it."),
+        Choice::new("Somewhere else: on a stack of the function's own, or in a box of its own.")
+            .because("The array's address was inside the future itself."),
     ],
     book: 1,
     shows: "What an async function still needs after a wait is a field of its future. The future has room \
-            for the most that is needed at one of its waits, and what is not needed any more takes none. In \
-            callbacks, one writes those fields oneself: they are what a closure captures.",
+            for the most that it needs at any of its waits; what it does not need any more takes none. With \
+            callbacks you write those fields yourself: they are what a closure captures.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -50,7 +52,7 @@ fn serve(ioloop: &IoLoop, stream: Rc<UnixStream>) -> Result {
 
 fn on_header(ioloop: &IoLoop, stream: Rc<UnixStream>, header: &[u8]) -> Result {
     let (number, length) = (header[0], usize::from(header[1]));
-    // The next but one needs the number, so the next has to carry it.
+    // on_body needs the number, so this closure has to carry it.
     read_bytes(ioloop, stream, length, move |ioloop, stream, body| on_body(ioloop, &stream, number, body))
 }
 
@@ -72,7 +74,7 @@ async fn serve_async(ioloop: IoLoop, stream: AsyncFd<UnixStream>) -> Result {
 }
 // ANCHOR_END: future
 
-/// Read so many bytes, however they come, and then call `then`. What has come so far is the closure's.
+/// Read this many bytes, in whatever pieces, and then call `then`. The closure owns what has come so far.
 fn read_bytes(
     ioloop: &IoLoop,
     stream: Rc<UnixStream>,
@@ -118,7 +120,7 @@ fn read_some(mut stream: &UnixStream, length: usize, got: &mut Vec<u8>) -> Resul
     Ok(())
 }
 
-/// Both ends of a connection. What is sent comes in pieces, one a turn.
+/// Both ends of a connection. What is sent comes in pieces, one an iteration.
 fn peer(ioloop: &IoLoop) -> Result<(UnixStream, UnixStream)> {
     fn piece(ioloop: &IoLoop, mut to: UnixStream, left: &'static [u8]) {
         ioloop.add_callback(move |ioloop| {
@@ -165,7 +167,7 @@ async fn wait() {
     .await;
 }
 
-/// Where somebody's variables were, as they say themselves.
+/// The addresses of the variables, as the functions report them.
 type Seen = Rc<RefCell<Vec<usize>>>;
 
 // ANCHOR: kept
@@ -213,7 +215,7 @@ fn place(lab: &Lab) -> usize {
         vary("size", size),
         vary("address", format_args!("{array:#x}"))
     ));
-    lab.check(pending && poll(future.as_mut()) == Poll::Ready(1), "it waits, and has its array after that");
+    lab.check(pending && poll(future.as_mut()) == Poll::Ready(1), "it waits, and has its array afterwards");
     match array {
         _ if (begin..begin + size).contains(&array) => 1,
         _ if array.abs_diff(here) < STACK => 0,
@@ -239,7 +241,10 @@ fn sizes(lab: &Lab) {
         vary("size", two)
     ));
     lab.check(kept > LARGE, "a future has room for the array that is needed after the wait");
-    lab.check(used_up < LARGE, "what was used up before the wait takes no room");
-    lab.check(in_scope > LARGE, "used up, borrowed before, and still in scope, it takes room");
-    lab.check(two > LARGE && two < 2 * LARGE, "two that are never needed at one time have the same room");
+    lab.check(used_up < LARGE, "an array that was used up before the wait takes no room");
+    lab.check(in_scope > LARGE, "an array that was borrowed and is still in scope takes room");
+    lab.check(
+        two > LARGE && two < 2 * LARGE,
+        "two arrays that are never needed at the same time share their room",
+    );
 }

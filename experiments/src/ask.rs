@@ -21,7 +21,7 @@ use crate::report::{Report, letter, question_text, strace};
 use crate::timeline::Log;
 use crate::verdict::{CannotAsk, Result, Verdict};
 
-/// How long an experiment may take. None takes more than a few seconds; one that hangs is ended by SIGALRM.
+/// How long an experiment may take. None takes more than a few seconds; SIGALRM kills one that hangs.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Ask the kernel one question, and print what it answered.
@@ -33,7 +33,7 @@ struct Options {
     /// Print one JSON object, and nothing else
     #[arg(long, conflicts_with = "plain")]
     json: bool,
-    /// Print what the book prints: no colour, no prompt, and names for what varies
+    /// Print what the book prints: no color, no prompt, and names for what varies
     #[arg(long)]
     plain: bool,
     /// Show the system calls beside the timeline (needs strace)
@@ -53,7 +53,7 @@ struct Options {
     args: Vec<String>,
 }
 
-/// Run an experiment: `body` makes things happen, notes what it sees, and gives the choice that the kernel made.
+/// Run an experiment: `body` makes things happen, notes what it sees, and returns the choice that the kernel made.
 pub fn ask(question: Question, body: impl FnOnce(&mut Lab) -> Result<usize>) -> ExitCode {
     let options = options(question);
     if let Some(role) = &options.role {
@@ -110,7 +110,7 @@ fn experiment(
         write!(anstream::stdout(), "{}", report.text(false, asked))
     };
     match printed.and_then(|()| io::stdout().flush()) {
-        // Whoever read this has seen enough: `just fd-vanishes | head`.
+        // The reader of the output has seen enough: `just fd-vanishes | head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         other => other?,
     }
@@ -122,13 +122,13 @@ fn experiment(
                 fs::write(path, figure(&name(), &plots)?).map_err(|e| format!("{}: {e}", path.display()))
             }
         };
-        // The kernel agreed: what is wrong is the option.
+        // The kernel agreed, so only the option is wrong.
         written.unwrap_or_else(|message| Options::command().error(ErrorKind::InvalidValue, message).exit());
     }
     Ok(report.verdict)
 }
 
-/// This program was started by itself, as something else.
+/// This program has started itself in a role.
 fn play(question: Question, role: &str, options: &Options) -> ExitCode {
     let Some((_, body)) = question.roles.iter().find(|(name, _)| *name == role) else {
         eprintln!("{}: no role is called {role}", name());
@@ -141,7 +141,7 @@ fn play(question: Question, role: &str, options: &Options) -> ExitCode {
     let lane = options.lane.as_deref().unwrap_or(role);
     let outcome = log.and_then(|log| {
         let mut lab = Lab::new(lane, Arc::new(log), options.args.clone());
-        // On the timeline too: the exit status alone could be taken for an answer.
+        // On the timeline too, because the exit status alone could be taken for an answer.
         body(&mut lab).inspect_err(|error| lab.check(false, format!("{lane} failed: {error}")))
     });
     match outcome {
@@ -186,8 +186,8 @@ fn predict(question: Question) -> Result<Option<usize>> {
     }
 }
 
-/// End this process if it hangs. A timer of its own, so that experiments may use `alarm` and the like; it is
-/// not inherited by children, who are killed when their parent ends.
+/// Kill this process if it hangs. The timer is a separate one, so that experiments may use `alarm` and the like. Children
+/// do not inherit it; they are killed when their parent dies.
 fn limit() -> Result<Timer> {
     let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 });
     let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, event)?;

@@ -1,4 +1,4 @@
-//! Charts, for experiments whose answer is a number that grows with another: axes with units, in the theme's colours.
+//! Charts, for experiments whose answer is a number that grows with another: axes with units, in the theme's colors.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub(crate) const SIZE: (u32, u32) = (480, 350);
 /// The height of the text in other figures, 16 units, in the library's measure.
 const FONT: (&str, f64) = ("sans-serif", 16.0 * 1.24);
 
-/// What is drawn has a stand-in for a colour, and then the theme's own in its place.
+/// Charts are drawn in stand-ins for colors, which are then replaced by the theme's own.
 const INK: RGBColor = RGBColor(1, 0, 0);
 const RULE: RGBColor = RGBColor(2, 0, 0);
 const SERIES: [RGBColor; 4] = [RGBColor(3, 0, 0), RGBColor(4, 0, 0), RGBColor(5, 0, 0), RGBColor(6, 0, 0)];
@@ -54,12 +54,12 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// An axis that begins at 0. What was counted has the unit "number".
+    /// An axis that begins at 0. A count has the unit "number".
     pub const fn linear(what: &'static str, unit: &'static str) -> Self {
         Self { what, unit, log: false }
     }
 
-    /// An axis with as much room for 1 to 10 as for 10 to 100. It has no place for 0.
+    /// An axis with as much room for 1 to 10 as for 10 to 100. It cannot show 0.
     pub const fn log(what: &'static str, unit: &'static str) -> Self {
         Self { what, unit, log: true }
     }
@@ -68,15 +68,17 @@ impl Axis {
         format!("{} ({})", self.what, self.unit)
     }
 
-    /// What the axis has to hold: whole powers of ten, or everything from 0 to a little above the largest.
+    /// The range of the axis: whole powers of ten, or from 0 to a little above the largest value.
     fn range(self, values: impl Iterator<Item = f64> + Clone) -> Result<Range<f64>> {
         let least = values.clone().fold(f64::INFINITY, f64::min);
         let most = values.fold(f64::NEG_INFINITY, f64::max);
         let fits = least.is_finite() && most.is_finite() && if self.log { least > 0.0 } else { least >= 0.0 };
         if !fits || most <= 0.0 {
-            return Err(
-                format!("nothing from {least} to {most} can be drawn on the axis of {}", self.what).into()
-            );
+            return Err(format!(
+                "values from {least} to {most} cannot be drawn on the axis of {}",
+                self.what
+            )
+            .into());
         }
         Ok(match self.log {
             true => {
@@ -96,7 +98,7 @@ impl Plot {
         let points = self.series.iter().flat_map(|(_, points)| points);
         let x = self.x.range(points.clone().map(|point| point.0))?;
         let y = self.y.range(points.map(|point| point.1))?;
-        // Room for the largest number: all of it beside the upward axis, half of it at the end of the other.
+        // Room for the largest number: its full width beside the upward axis, half of it at the end of the other.
         let width = |largest: f64| 9 * number(largest).chars().count() as u32;
         let room = (width(y.end) + 12, width(x.end) / 2 + 4);
         match (self.x.log, self.y.log) {
@@ -121,7 +123,7 @@ impl Plot {
         X: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
         Y: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
     {
-        // Above the chart the upward axis and the names of the series, both in lines that need not be turned.
+        // Above the chart are the label of the upward axis and the names of the series, in lines that need not be turned.
         let (head, body) = root.split_vertically(58);
         let font = FONT.into_font().color(&INK);
         head.draw(&Text::new(self.y.label(), (8, 6), font.clone()))?;
@@ -151,7 +153,7 @@ impl Plot {
             .x_desc(self.x.label())
             .draw()?;
         for (i, (_, points)) in self.series.iter().enumerate() {
-            chart.draw_series(LineSeries::new(points.iter().copied(), colour(i).stroke_width(2)))?;
+            chart.draw_series(LineSeries::new(points.iter().copied(), color(i).stroke_width(2)))?;
             chart.draw_series(points.iter().map(|point| mark(i, *point)))?;
         }
         Ok(())
@@ -163,29 +165,29 @@ fn logarithmic(range: Range<f64>) -> LogCoord<f64> {
     (range.start * (1.0 - 1e-9)..range.end * (1.0 + 1e-9)).log_scale().into()
 }
 
-fn colour(series: usize) -> RGBColor {
+fn color(series: usize) -> RGBColor {
     SERIES[series % SERIES.len()]
 }
 
-/// A point of a series: each has a shape of its own beside its colour.
+/// A point of a series: each series has a shape of its own beside its color.
 fn mark<'a, C: Clone + 'static>(series: usize, at: C) -> DynElement<'static, SVGBackend<'a>, C> {
-    let colour = colour(series);
+    let color = color(series);
     match series % SERIES.len() {
-        0 => Circle::new(at, 5, colour.filled()).into_dyn(),
-        1 => TriangleMarker::new(at, 7, colour.filled()).into_dyn(),
-        2 => Cross::new(at, 5, colour.stroke_width(3)).into_dyn(),
-        _ => Circle::new(at, 5, colour.stroke_width(2)).into_dyn(),
+        0 => Circle::new(at, 5, color.filled()).into_dyn(),
+        1 => TriangleMarker::new(at, 7, color.filled()).into_dyn(),
+        2 => Cross::new(at, 5, color.stroke_width(3)).into_dyn(),
+        _ => Circle::new(at, 5, color.stroke_width(2)).into_dyn(),
     }
 }
 
-/// The theme's colours; outside the book, where there is no theme, the text's.
+/// The chart in the theme's colors; outside the book, which has the theme, in the text's color.
 fn themed(svg: &str) -> String {
-    THEME.iter().fold(svg.replace(" opacity=\"1\"", ""), |svg, (stand_in, colour)| {
-        svg.replace(&format!("\"{stand_in}\""), &format!("\"var({colour}, currentColor)\""))
+    THEME.iter().fold(svg.replace(" opacity=\"1\"", ""), |svg, (stand_in, color)| {
+        svg.replace(&format!("\"{stand_in}\""), &format!("\"var({color}, currentColor)\""))
     })
 }
 
-/// Three digits are enough for what was measured; whole numbers keep all of theirs, in groups of three.
+/// Three digits are enough for a measured value; whole numbers keep all of theirs, in groups of three.
 pub(crate) fn number(value: f64) -> String {
     if value < 100.0 {
         let decimals = if value >= 10.0 { 1 } else { 2 };
@@ -208,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_as_long_as_they_have_to_be() {
+    fn small_numbers_have_three_digits_and_whole_ones_all() {
         let numbers = [0.0, 0.25, 1.0, 12.34, 99.96, 250.4, 4096.0, 65536.0, 1e6].map(number);
         assert_eq!(
             numbers,
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_logarithmic_axis_takes_whole_powers_of_ten_and_no_zero() {
+    fn a_logarithmic_axis_spans_whole_powers_of_ten_and_refuses_zero() {
         let axis = Axis::log("descriptors", "number");
         assert_eq!(axis.range([3.0, 9000.0].into_iter()).unwrap(), 1.0..10000.0);
         assert_eq!(axis.range([1.0].into_iter()).unwrap(), 1.0..10.0);

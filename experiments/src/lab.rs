@@ -38,18 +38,18 @@ impl Lane {
         self.event(&self.name, What::Note, text);
     }
 
-    /// State a fact, and whether it held. One that does not hold makes the verdict *disagrees*.
+    /// State a fact, and whether it holds. A fact that does not hold makes the verdict *disagrees*.
     pub fn check(&self, holds: bool, fact: impl Display) {
         self.event(&self.name, What::Fact { holds }, fact);
     }
 
-    /// A lane for a thread that this one is about to start.
+    /// Start a lane for a thread that is about to start.
     pub fn thread(&self, name: &str, text: impl Display) -> Lane {
         self.event(name, What::Born, text);
         Lane { name: name.into(), log: Arc::clone(&self.log) }
     }
 
-    /// Write down that a lane of this process, a thread's, has ended.
+    /// Write down that a thread of this process, with its lane, has ended.
     pub fn ended(&self, lane: &Lane, text: impl Display) {
         self.event(&lane.name, What::End, text);
     }
@@ -70,7 +70,7 @@ impl Lane {
 pub struct Lab {
     lane: Lane,
     args: Rc<[String]>,
-    /// What was drawn, if a drawing was asked for.
+    /// The charts, if `--draw` asks for them.
     pub(crate) plots: Option<Vec<Plot>>,
 }
 
@@ -99,7 +99,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Nothing of the experiment is left: each child was reaped, and each descriptor closed.
+    /// Check that nothing of the experiment is left: each child was reaped, and each descriptor closed.
     pub(crate) fn left_nothing(&self) -> Result {
         child::none_left()?;
         match self.descriptors()?[..] {

@@ -1,7 +1,7 @@
-//! The library that all experiments share, and the only one beside `nix`; from chapter 7 on, beside the loop itself.
+//! The library that all experiments share. Apart from it they use only `nix`, and from chapter 7 on the loop itself.
 //!
-//! An experiment asks the kernel one question. It states the question, what might happen and what the book
-//! says happens; then its body makes it happen, notes what it sees, and returns what the kernel chose:
+//! An experiment asks the kernel one question. It states the question, what might happen and what happens according to
+//! the book; then its body makes it happen, notes what it sees, and returns the choice that the kernel made:
 //!
 //! ```no_run
 //! use experiments::{Choice, Question, ask};
@@ -30,13 +30,13 @@
 //!
 //! - [`ask`] runs the whole of it: options, prediction, body, report, verdict;
 //! - [`Lab`] is what the body works with: notes, checks, children, files without a name;
-//! - [`Prefork`] is a server of many processes, for experiments that ask which of them gets a connection;
-//! - [`Lab::traced`] starts a child and writes down each of its system calls, for experiments that count them;
+//! - [`Prefork`] is a server of many processes, for experiments on which of them gets a connection;
+//! - [`Lab::traced`] starts a child and records each of its system calls, and [`Lab::count`] counts one of them;
 //! - [`vary`] marks what differs from run to run, so that a transcript can leave it out;
-//! - [`beside`] runs another thread, which knows when this one sleeps, so that something can come during the sleep;
-//! - [`own_time`] is what this process has used of a processor, which nobody else's work makes longer;
-//! - [`pidfd`] gives a descriptor that is ready when a process has ended;
-//! - [`cannot_ask`] is the way out where this kernel or machine lacks what the question needs.
+//! - [`beside`] runs another thread, which knows when this one sleeps, so that it can act during the sleep;
+//! - [`own_time`] is the processor time of this process, which does not grow while other processes run;
+//! - [`pidfd`] gives a descriptor that is ready when a process has exited;
+//! - [`cannot_ask`] is the error where this kernel or machine lacks what the question needs.
 
 mod ask;
 mod chart;

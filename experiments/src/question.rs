@@ -3,13 +3,13 @@
 use crate::lab::Lab;
 use crate::verdict::Result;
 
-/// What a program does when it was started by itself, as something else. Gives the exit status.
+/// What a program does when it has started itself in a role. Gives the exit status.
 pub type Role = fn(&mut Lab) -> Result<i32>;
 
 /// A question to the kernel, what might happen, and what the book says happens.
 #[derive(Debug, Clone, Copy)]
 pub struct Question {
-    /// One or two sentences that end in a question mark. They can be understood on their own, in a list.
+    /// One or two sentences that end in a question mark, and that can be understood on their own, in a list.
     pub question: &'static str,
     /// What might happen. The first is shown as `a`.
     pub choices: &'static [Choice],

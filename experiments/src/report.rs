@@ -16,7 +16,7 @@ pub use wording::{events, vary};
 
 use wording::resolve;
 
-/// Everything there is to say, as `--json` prints it.
+/// The whole report, as `--json` prints it.
 #[derive(Serialize)]
 pub(crate) struct Report {
     name: String,

@@ -1,8 +1,8 @@
 //! The timeline: what happened, in order, one lane a process or thread.
 //!
-//! Events of all processes go into one nameless file, opened for appending, whose descriptor every child
-//! inherits: the kernel puts whole writes one behind the other, so the file's order is the order in which
-//! they happened. The descriptor sits far above the numbers that experiments show.
+//! The events of all processes go into one file without a name, opened for appending, whose descriptor every child
+//! inherits: the kernel appends whole writes one after the other, so the order of the file is the order in which they
+//! happened. The descriptor's number is far above those that experiments show.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::verdict::Result;
 
-/// Where the log's descriptor is, in every process of an experiment. Below the smallest limit that
-/// experiments promise to work with (256), above every number they show.
+/// The number of the log's descriptor in every process of an experiment: below the smallest limit with which
+/// experiments promise to work (256), above every number that they show.
 pub(crate) const LOG: RawFd = 200;
 
 /// One thing that happened.
@@ -30,7 +30,7 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// As it stands in the log.
+    /// Its line in the log.
     pub fn line(&self) -> Vec<u8> {
         let mut line = serde_json::to_vec(self).expect("an event is plain data");
         line.push(b'\n');
@@ -49,7 +49,7 @@ impl Event {
 pub(crate) enum What {
     /// Something was done or seen.
     Note,
-    /// `lane` was born of `by`.
+    /// `by` has started `lane`.
     Born,
     /// `lane` became another program.
     Exec,
@@ -64,11 +64,11 @@ pub(crate) enum What {
 pub(crate) struct Log(File);
 
 impl Log {
-    /// Make the log, at its number.
+    /// Make the log, under its number.
     pub fn create() -> Result<Self> {
         let low = memfd_create(c"timeline", MFdFlags::MFD_CLOEXEC)?;
         let high = fcntl(&low, FcntlArg::F_DUPFD_CLOEXEC(LOG))?;
-        // SAFETY: F_DUPFD_CLOEXEC made this descriptor a moment ago and nobody else knows of it.
+        // SAFETY: F_DUPFD_CLOEXEC made this descriptor a moment ago, so its number is known here only.
         let high = unsafe { OwnedFd::from_raw_fd(high) };
         if high.as_raw_fd() != LOG {
             return Err(format!("descriptor {LOG} is taken").into());
@@ -84,13 +84,13 @@ impl Log {
         // SAFETY: the descriptor is borrowed for this one call, which fails with EBADF if it is not open.
         let inherited = unsafe { BorrowedFd::borrow_raw(LOG) };
         fcntl(inherited, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-        // SAFETY: it is open, as the call above showed, and this program has only begun: nobody else has it.
+        // SAFETY: it is open, as the call above showed, and this program has only begun, so nothing else owns it.
         Ok(Self(File::from(unsafe { OwnedFd::from_raw_fd(LOG) })))
     }
 
     /// Append an event, whole.
     pub fn write(&self, event: &Event) {
-        // There is nobody to tell: a lost event shows as a timeline that differs from the transcript.
+        // An error cannot be reported here: a lost event shows as a timeline that differs from the transcript.
         let _ = (&self.0).write_all(&event.line());
     }
 

@@ -1,7 +1,7 @@
-//! Every drawing can be made here and now, and says in words, axes and units what it shows. What it shows was measured
-//! and varies, so nothing is compared.
+//! Every drawing can be made, and says in words, axes and units what it shows. Measured values vary, so they are not
+//! compared.
 //!
-//! A test program of its own: Cargo runs one after the other, so nothing else of ours takes time from what is measured.
+//! This is a test program of its own: Cargo runs one after the other, so that no other test slows what is measured.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use support::{Run, blessing, experiments, program, run};
 
 mod support;
 
-/// The experiments that draw: their names, and where the book finds their drawings.
+/// The experiments that draw: their names, and the paths of their drawings.
 fn drawings() -> BTreeMap<String, PathBuf> {
     let draws = |path: &Path| fs::read_to_string(path).is_ok_and(|source| source.contains("lab.draw("));
     let found = experiments().into_iter().filter(|(_, path)| draws(&path.with_extension("rs")));
@@ -22,7 +22,7 @@ fn drawings() -> BTreeMap<String, PathBuf> {
     found
 }
 
-/// Run an experiment with `--draw`: how that went, and the drawing, if there is one.
+/// Run an experiment with `--draw`. Gives the run, and the drawing, if there is one.
 fn draw(name: &str) -> (Run, Option<String>) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("drawing.svg");
@@ -81,10 +81,10 @@ fn every_drawing_of_the_book_is_well_formed() {
 fn an_experiment_without_a_drawing_says_so() {
     let (run, drawing) = draw("fd-vanishes");
     assert_eq!((run.status, drawing), (Some(2), None), "wrong usage, and no file: {}", run.stderr);
-    assert!(run.stderr.contains("nothing to draw"), "it is to say why: {}", run.stderr);
+    assert!(run.stderr.contains("nothing to draw"), "it should say why: {}", run.stderr);
 }
 
-/// What is wrong with a drawing, as a figure of the book.
+/// The fault of a drawing, as a figure of the book.
 fn fault(drawing: &str) -> Option<String> {
     let document = match Document::parse(drawing) {
         Ok(document) => document,
@@ -97,8 +97,10 @@ fn fault(drawing: &str) -> Option<String> {
         () if !figure.has_tag_name("figure") => Some("it is not a <figure>".into()),
         () if charts.is_empty() => Some("it has no <svg>".into()),
         () if !caption.contains("Linux") => Some(format!("the machine is not named under it: {caption:?}")),
-        () if drawing.lines().any(|line| line.trim().is_empty()) => Some("it ends at its blank line".into()),
-        () if drawing.contains("=\"#") => Some("it has a colour that is not the theme's".into()),
+        () if drawing.lines().any(|line| line.trim().is_empty()) => {
+            Some("it has a blank line, at which Markdown ends it".into())
+        }
+        () if drawing.contains("=\"#") => Some("it has a color that is not the theme's".into()),
         () => charts.into_iter().find_map(chart),
     }
 }
@@ -118,7 +120,7 @@ fn chart(chart: Node<'_, '_>) -> Option<String> {
         () if chart.attribute("aria-labelledby") != Some(&ids.join(" ")) => {
             Some(format!("a chart is not labelled by {ids:?}"))
         }
-        () if axes != 2 => Some(format!("of the labels {labels:?} two are to be axes with units")),
+        () if axes != 2 => Some(format!("two of the labels {labels:?} should be axes with units")),
         () if numbers < 4 => Some(format!("the labels {labels:?} have too few numbers for two axes")),
         () if !chart.children().any(|child| child.has_tag_name("polyline")) => {
             Some("a chart lacks a line".into())

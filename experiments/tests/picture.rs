@@ -1,4 +1,4 @@
-//! The README's picture is of a real run: what `just fd-vanishes` prints, in its colours.
+//! The README's picture shows a real run: what `just fd-vanishes` prints, in its colors.
 
 use std::fs;
 use std::process::Command;
@@ -13,10 +13,10 @@ const WORDS: &str = "A terminal. The command: just fd-vanishes. The experiment p
                      timeline with one lane a process, what that shows, and the verdict: this kernel agrees with the \
                      book.";
 
-/// Dark, whatever the page around it: every colour has at least 7 : 1 on it. In the order of ANSI's numbers.
+/// Dark on any page: every color has a contrast of at least 7 : 1 with it. In the order of ANSI's numbers.
 const BACKGROUND: RgbColor = RgbColor(0x16, 0x1b, 0x22);
 const TEXT: RgbColor = RgbColor(0xe6, 0xed, 0xf3);
-const COLOURS: [RgbColor; 8] = [
+const COLORS: [RgbColor; 8] = [
     RgbColor(0x9d, 0xa7, 0xb3),
     RgbColor(0xff, 0xa1, 0x98),
     RgbColor(0x56, 0xd3, 0x64),
@@ -31,7 +31,7 @@ const COLOURS: [RgbColor; 8] = [
 fn the_readme_shows_what_an_experiment_prints() {
     let run = run(Command::new(program("fd-vanishes")).env("CLICOLOR_FORCE", "1").env_remove("NO_COLOR"));
     assert_eq!(run.status, Some(0), "fd-vanishes does not agree: {}{}", run.stdout, run.stderr);
-    assert!(run.stdout.contains('\x1b'), "there is no colour in this, with CLICOLOR_FORCE=1: {}", run.stdout);
+    assert!(run.stdout.contains('\x1b'), "it prints no colors with CLICOLOR_FORCE=1: {}", run.stdout);
     let terminal = format!("\x1b[32m$\x1b[0m \x1b[1mjust fd-vanishes\x1b[0m\n\n{}", run.stdout);
     let picture = described(&term().render_svg(&terminal));
     let path = root().join("book/src/images/first-run.svg");
@@ -48,13 +48,13 @@ fn the_readme_shows_what_an_experiment_prints() {
 }
 
 fn term() -> Term {
-    let mut colours = [TEXT; 16];
-    colours[..8].copy_from_slice(&COLOURS);
-    colours[8..].copy_from_slice(&COLOURS);
-    Term::new().palette(Palette(colours)).fg_color(Color::Rgb(TEXT)).bg_color(Color::Rgb(BACKGROUND))
+    let mut colors = [TEXT; 16];
+    colors[..8].copy_from_slice(&COLORS);
+    colors[8..].copy_from_slice(&COLORS);
+    Term::new().palette(Palette(colors)).fg_color(Color::Rgb(TEXT)).bg_color(Color::Rgb(BACKGROUND))
 }
 
-/// The same picture with words for readers who do not see it, an edge for dark pages, and dim text that can be
+/// The same picture with a description for readers who do not see it, an edge for dark pages, and dim text that can be
 /// read.
 fn described(svg: &str) -> String {
     let (start, rest) = svg.split_once('>').expect("the element svg");

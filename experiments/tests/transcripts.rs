@@ -1,5 +1,5 @@
-//! Every experiment, run again: the transcript in the book is what this kernel does, under whatever conditions a
-//! reader has.
+//! Every experiment, run again: the transcript in the book is what this kernel does, under all conditions that a reader
+//! may have.
 
 use std::fmt::Write;
 use std::fs::{self, Permissions};
@@ -17,13 +17,13 @@ use support::{Run, blessing, experiments, program, root, run};
 
 mod support;
 
-/// The book's column of code holds that many characters.
+/// How many characters fit into the book's column of code.
 const WIDEST: usize = 78;
 
-/// How many experiments run at a time. Most of them wait for most of their time.
+/// How many experiments run at a time. Most of them wait most of the time.
 const AT_A_TIME: usize = 2;
 
-/// Run every experiment in the way of `command`; nothing may be left of it, and its transcript is `written`.
+/// Run every experiment as `command` says, and compare: nothing may be left of it, and it prints its transcript.
 fn compare(command: impl Fn(&str) -> Command + Sync) {
     let experiments = Mutex::new(experiments().into_iter());
     let next = || experiments.lock().ok()?.next();
@@ -38,7 +38,7 @@ fn compare(command: impl Fn(&str) -> Command + Sync) {
     assert!(faults.is_empty(), "\n{}\njust bless writes new ones", faults.join("\n"));
 }
 
-/// What is wrong with an experiment, if anything is.
+/// The faults of an experiment.
 fn faults(name: &str, path: &Path, command: &mut Command) -> Vec<String> {
     let run = run(command);
     let mut faults: Vec<_> = outcome(name, &run).into_iter().collect();
@@ -52,26 +52,26 @@ fn faults(name: &str, path: &Path, command: &mut Command) -> Vec<String> {
     faults
 }
 
-/// A path as it stands in the book: from the top of the checkout.
+/// A path from the top of the checkout, as the book writes it.
 fn short(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-/// What is wrong with a run, whatever it printed. A skip is said, and is no fault.
+/// The fault of a run, whatever it printed. A skip is reported, but is not a fault.
 fn outcome(name: &str, run: &Run) -> Option<String> {
     if !run.left.is_empty() {
         return Some(format!("{name}: these processes outlived it: {}", run.left.join(", ")));
     }
     match run.status {
         Some(0) if run.stderr.is_empty() => None,
-        Some(0) => Some(format!("{name}: it agrees, and yet writes to stderr: {}", run.stderr)),
+        Some(0) => Some(format!("{name}: it agrees, but writes to stderr: {}", run.stderr)),
         Some(3) => {
             eprintln!("skipped: {name}: {}", run.stdout.lines().last().unwrap_or_default());
             None
         }
         status => {
             let status = status.map_or("a signal".to_owned(), |status| format!("exit status {status}"));
-            Some(format!("{name}: it ends with {status}:\n{}{}", run.stdout, run.stderr))
+            Some(format!("{name}: it ended with {status}:\n{}{}", run.stdout, run.stderr))
         }
     }
 }
@@ -98,7 +98,7 @@ fn every_transcript_is_what_this_kernel_does() {
 }
 
 #[test]
-fn few_descriptors_and_leaked_ones_change_nothing() {
+fn a_low_limit_and_leaked_descriptors_change_nothing() {
     if blessing() {
         return; // Nothing to compare with until the new ones are written.
     }
@@ -119,13 +119,13 @@ fn an_ordinary_user_sees_the_same() {
         return eprintln!("skipped: the other tests run as an ordinary user already");
     }
     if Command::new("setpriv").arg("--version").output().is_err() {
-        return eprintln!("skipped: there is no setpriv here (util-linux)");
+        return eprintln!("skipped: setpriv (util-linux) is not installed");
     }
     // Cargo may have built into a folder that only root can enter.
     let folder = tempfile::tempdir().expect("a temporary folder");
-    fs::set_permissions(&folder, Permissions::from_mode(0o755)).expect("a folder for everybody");
-    // A program of its own copies. This one forks for other tests meanwhile, and a child that has not come to its
-    // exec yet would hold the copy open for writing: ETXTBSY, "Text file busy".
+    fs::set_permissions(&folder, Permissions::from_mode(0o755)).expect("a folder that every user can enter");
+    // install(1) copies, because this process forks for other tests meanwhile: a child before its exec would have the
+    // copy open for writing, so that running it fails with ETXTBSY, "Text file busy".
     let mut copy = Command::new("install");
     copy.args(["-m", "755", "-t"]).arg(folder.path()).args(experiments().keys().map(|name| program(name)));
     assert!(copy.status().expect("install, of coreutils").success(), "the programs cannot be copied");
@@ -140,7 +140,7 @@ fn an_ordinary_user_sees_the_same() {
 }
 
 #[test]
-fn no_row_is_wider_than_the_book() {
+fn rows_fit_into_the_books_column() {
     let mut faults = Vec::new();
     for (name, path) in experiments().into_iter().filter(|_| !blessing()) {
         let text = fs::read_to_string(&path).unwrap_or_default();
@@ -180,16 +180,16 @@ fn well_formed(name: &str, run: &Run, report: &Value) -> Result<(), String> {
     demand(choices.len() >= 2, "`choices` leaves no choice")?;
     demand(choices.iter().all(|choice| choice.ends_with('.')), "`choices` has one that is not a sentence")?;
     demand(is_choice(letter("book")), "`book` is none of the choices")?;
-    demand(report["prediction"].is_null(), "`prediction`: nobody was asked")?;
+    demand(report["prediction"].is_null(), "`prediction` is set, but no reader was asked")?;
     demand(report["shows"].as_str().is_some_and(|text| text.ends_with('.')), "`shows` is not a sentence")?;
     let facts: Vec<_> = report["facts"].as_array().into_iter().flatten().collect();
     match report["verdict"].as_str() {
         Some("agrees") => {
-            demand(run.status == Some(0), "it agrees, and its exit status is not 0")?;
-            demand(letter("observed") == letter("book"), "it agrees, and observed something else")?;
+            demand(run.status == Some(0), "it agrees, but its exit status is not 0")?;
+            demand(letter("observed") == letter("book"), "it agrees, but observed something else")?;
             demand(!facts.is_empty(), "it agrees without a fact that was checked")?;
-            demand(facts.iter().all(|fact| fact["holds"] == true), "it agrees, and a fact does not hold")?;
-            demand(report["reason"].is_null(), "`reason`: there is nothing to excuse")?;
+            demand(facts.iter().all(|fact| fact["holds"] == true), "it agrees, but a fact does not hold")?;
+            demand(report["reason"].is_null(), "`reason` is set, but it agrees")?;
             let rows: Vec<_> = report["timeline"].as_array().into_iter().flatten().collect();
             demand(!rows.is_empty(), "`timeline` is empty")?;
             let whole = |row: &&Value| {
@@ -198,7 +198,7 @@ fn well_formed(name: &str, run: &Run, report: &Value) -> Result<(), String> {
             demand(rows.iter().all(whole), "`timeline` has a row without lane or text")
         }
         Some("skipped") => {
-            demand(run.status == Some(3), "it was skipped, and its exit status is not 3")?;
+            demand(run.status == Some(3), "it was skipped, but its exit status is not 3")?;
             demand(
                 report["reason"].as_str().is_some_and(|text| !text.is_empty()),
                 "it was skipped without a reason",

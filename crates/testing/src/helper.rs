@@ -18,8 +18,8 @@ pub use scenario::{exit_code, ignore_sigpipe, judged};
 /// Between its fork and its exec, a child has a copy of every descriptor, close-on-exec or not.
 static CHILDREN: RwLock<()> = RwLock::new(());
 
-/// No helper of this process is between fork and exec as long as this is held: for a test in which the last copy
-/// of a descriptor has to be closed. Whoever holds it must not start a helper.
+/// While this guard is held, no helper of this process is between fork and exec: for a test in which the last copy of a
+/// descriptor has to be closed. The thread that holds the guard must not start a helper.
 pub fn no_child_is_born() -> RwLockReadGuard<'static, ()> {
     CHILDREN.read().unwrap_or_else(PoisonError::into_inner)
 }
@@ -32,25 +32,25 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// This program once more, to do what the arguments say. It has nothing on its standard input.
+    /// This program again, to do what the arguments say, with an empty standard input.
     ///
     /// # Panics
-    /// If this program cannot be found any more.
+    /// If this program's file cannot be found any more.
     pub fn new(args: &[&str]) -> Self {
         let mut command = Command::new(env::current_exe().expect("a program that runs has a path"));
         command.arg(HELPER).args(args).stdin(Stdio::null());
         Self { command, args: args.join(" ") }
     }
 
-    /// The command, for whoever wants it to have more than its arguments.
+    /// The command, to set more than its arguments.
     pub fn command(&mut self) -> &mut Command {
         &mut self.command
     }
 
-    /// Have it done. Nothing where this machine refuses what was asked.
+    /// Run the helper. `None` if this machine does not permit what it should do.
     ///
     /// # Errors
-    /// In words, what became of a helper that did not do it.
+    /// A message that says how the helper failed.
     ///
     /// # Panics
     /// If this program cannot be started.
@@ -58,7 +58,7 @@ impl Helper {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = {
             let _alone = CHILDREN.write().unwrap_or_else(PoisonError::into_inner);
-            // Comes back when the child's exec is over.
+            // Returns when the child's exec is over.
             self.command.spawn().expect("this program can be started once more")
         };
         let out = child.wait_with_output().expect("its output can be read");
@@ -72,13 +72,12 @@ impl Helper {
             }
             (_, Some(signal)) if signal == Signal::SIGALRM as i32 => Err(format!(
                 "the helper `{}` hung until its alarm went off: it waits for something that never comes, or tries \
-                 again what never succeeds. (An end of a pipe that is still open somewhere means that its reader \
-                 never sees the end.)\n{said}",
+                 again what never succeeds. (A pipe's reader never sees end of file while a write end is open \
+                 anywhere.)\n{said}",
                 self.args
             )),
             (_, Some(signal)) => Err(format!(
-                "the helper `{}` was ended by {}: a signal that nobody handles does what it does by default, and \
-                 that is this.\n{said}",
+                "the helper `{}` was killed by {}: that is the default action of a signal without a handler.\n{said}",
                 self.args,
                 Signal::try_from(signal).map_or("a signal", Signal::as_str)
             )),
@@ -86,39 +85,39 @@ impl Helper {
         }
     }
 
-    /// Have it done, or nothing where this machine refuses what was asked: then the test has nothing to judge.
+    /// Run the helper. `None` if this machine does not permit what it should do: then the test has nothing to judge.
     ///
     /// # Panics
-    /// If it could not do it, with what it said.
+    /// If the helper failed, with its output.
     #[track_caller]
     pub fn if_permitted(self) -> Option<Answer> {
         self.answer().unwrap_or_else(|words| panic!("{words}"))
     }
 
-    /// Have it done, where it must be.
+    /// Run the helper, which does nothing that a machine may refuse.
     ///
     /// # Panics
-    /// If it could not do it, with what it said.
+    /// If the helper failed, with its output.
     #[track_caller]
     pub fn ask(self) -> Answer {
         self.if_permitted().expect("only the tracer is ever refused")
     }
 }
 
-/// Have the helper do something, in a process of its own.
+/// Run the helper with these arguments, in a process of its own.
 ///
 /// # Panics
-/// If it could not do it, with what it said.
+/// If the helper failed, with its output.
 #[track_caller]
 pub fn ask(args: &[&str]) -> Answer {
     Helper::new(args).ask()
 }
 
-/// Have the helper run a scenario under its tracer, on the kernel as it is or on a different one. Nothing where
-/// this machine refuses ptrace: then the test says so and has nothing to judge.
+/// Let the helper run a scenario under its tracer, on the real kernel or on a simulated one. `None` if this machine
+/// refuses ptrace: then the test has nothing to judge, and this says so.
 ///
 /// # Panics
-/// If it could not do it, with what it said.
+/// If the helper failed, with its output.
 #[track_caller]
 pub fn traced(kernel: &str, scenario: &[&str]) -> Option<Answer> {
     Helper::new(&[&["traced", kernel], scenario].concat()).if_permitted()

@@ -1,10 +1,9 @@
-//! What the tests of the topic crates share: a helper process, its answers, and kernels that are played.
+//! What the tests of the topic crates share: a helper process, its answers, and simulated kernels.
 //!
-//! A test program has threads, so it must not fork, and signals, limits and descriptors are a whole process's.
-//! What needs a process of its own is done by the *helper*: the test program once more, started with
-//! [`HELPER`] as its first argument. It does what the other arguments say, prints what it saw, a line each, and
-//! ends before its `main`: it has one thread, and nothing of Rust's runtime has been set up. So no test waits for
-//! a second program to be linked.
+//! A test program has threads, so it must not fork, and signals, limits and descriptors belong to a whole process.
+//! A *helper* does what needs a process of its own: it is the test program again, started with [`HELPER`] as its first
+//! argument. The helper does what the other arguments say, prints what it saw, a line for each thing, and exits before
+//! its `main`: it has one thread, and Rust's runtime is not set up. So no test waits for a second program to be linked.
 //!
 //! ```ignore
 //! testing::helper!(scenarios::answer); // fn answer(args: &[&str]) -> i32, the exit code
@@ -12,10 +11,10 @@
 //! assert_eq!(answer.line("marked"), "3 4 5");
 //! ```
 //!
-//! Under a [`tracer`] the helper can meet a kernel that is not at hand, and show what was asked of it.
+//! Under a [`tracer`] the helper can meet a kernel that this machine does not have, and show its system calls.
 //!
-//! Exit codes of the helper: 0 done; 1 could not be done; 2 asked for something unknown; [`REFUSED`] this
-//! machine does not permit it; 101 a panic.
+//! Exit codes of the helper: 0 done; 1 failed; 2 unknown arguments; [`REFUSED`] this machine does not permit it;
+//! 101 a panic.
 
 mod helper;
 pub mod tracer;
@@ -25,12 +24,12 @@ pub use helper::{
     no_child_is_born, traced,
 };
 
-/// Make the test program able to be its own helper: `testing::helper!(answer)`, where `answer` takes the
-/// arguments behind [`HELPER`] and gives the exit code.
+/// Let the test program be its own helper: `testing::helper!(answer)`, where `answer` takes the arguments behind
+/// [`HELPER`] and gives the exit code.
 #[macro_export]
 macro_rules! helper {
     ($answer:path) => {
-        // The C runtime calls what stands in this section before `main`.
+        // The C runtime calls the functions in this section before `main`.
         // SAFETY: it holds a pointer to a function that takes no argument and does not unwind.
         #[used]
         #[unsafe(link_section = ".init_array")]

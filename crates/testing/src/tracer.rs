@@ -1,12 +1,12 @@
-//! A kernel with a difference: run a scenario under ptrace, and answer some of its system calls ourselves.
+//! A simulated kernel: run a scenario under ptrace, and answer some of its system calls in the kernel's place.
 //!
-//! Code has to be right on kernels that are not at hand: one with a flag more, one without a certain call, one that
-//! interrupts. A [`Kernel`] says how the one that is played differs from the one that runs. Each call that it has
-//! words for becomes a line of output, `call WORDS -> ANSWER`, so that a test can see what was asked and how.
+//! Code has to be right on kernels that this machine does not have: one with another flag, one without a certain call,
+//! one that interrupts calls. A [`Kernel`] says how the simulated kernel differs from the real one. Each call for which
+//! it has words becomes a line of output, `call WORDS -> ANSWER`, so that a test can see the calls and their arguments.
 //!
-//! Contract: calls are shown and changed between two marks only (see [`judged`](crate::judged)), those of processes
-//! that the scenario forks too. A scenario that makes more of them than any honest one is ended, and so is the output,
-//! with `endless WORDS`.
+//! Contract: calls are shown and changed only between two marks (see [`judged`](crate::judged)), in the processes that
+//! the scenario forks as well. A scenario that makes far more calls than it needs is killed, and the output ends with
+//! `endless WORDS`.
 
 use std::collections::BTreeMap;
 use std::fs::read_to_string;
@@ -29,37 +29,37 @@ pub use call::Call;
 pub use follow::{Stop, end, start, to_call};
 pub use registers::{next_call, position};
 
-/// What [`judged`](crate::judged) calls, before and after.
+/// The system call that [`judged`](crate::judged) makes, before and after.
 pub const MARK: &str = "getppid";
 
 /// More calls than any scenario needs.
 const ENDLESS: usize = 2500;
 
-/// The kernel that a scenario meets, as far as it is not the real one.
+/// How the kernel that a scenario meets differs from the real one.
 pub trait Kernel {
-    /// The call in words, or nothing for one that is about something else.
+    /// The call in words, or `None` for a call that the test does not want to see.
     fn words(&self, call: &Call) -> Option<String>;
 
-    /// What a call answers that is not to reach the real kernel: a number, or an errno below zero.
+    /// The answer to a call that must not reach the real kernel: a number, or an errno below zero.
     fn instead(&mut self, _call: &Call) -> Option<i64> {
         None
     }
 
-    /// What the caller is told, where the real kernel answered this.
+    /// The answer that the caller gets, where the real kernel gave this one.
     fn told(&mut self, _call: &Call, answer: i64) -> i64 {
         answer
     }
 }
 
-/// Run the scenario on that kernel, and give its exit code, or [`REFUSED`](crate::REFUSED) where there is no tracing.
+/// Run the scenario on that kernel. Gives its exit code, or [`REFUSED`](crate::REFUSED) if it cannot be traced.
 pub fn run(kernel: &mut dyn Kernel, scenario: impl FnOnce() -> i32) -> i32 {
     start(scenario, |pid| watch(pid, kernel))
 }
 
-/// From call to call, as the kernel that is played would have it.
+/// Follow the scenario from call to call, and answer as the simulated kernel would.
 fn watch(scenario: Pid, kernel: &mut dyn Kernel) -> nix::Result<i32> {
     let (mut judging, mut shown, mut pid) = (false, 0, scenario);
-    // Calls that were kept from the real kernel, by who made them, and what they are to answer.
+    // Calls that were kept from the real kernel, by the process that made them, and their answers.
     let mut kept = BTreeMap::new();
     loop {
         let stop = match to_call(scenario, pid, None)? {
@@ -92,8 +92,8 @@ fn watch(scenario: Pid, kernel: &mut dyn Kernel) -> nix::Result<i32> {
     }
 }
 
-/// Run the scenario, and print `steps N` for each thing that it does between two marks: how many instructions that
-/// takes. They are the same on a busy machine.
+/// Run the scenario, and print `steps N` for each thing that it does between two marks: the number of instructions,
+/// which is the same on a busy machine.
 pub fn counted(scenario: impl FnOnce() -> i32) -> i32 {
     start(scenario, |pid| {
         let mut judging = false;
@@ -113,10 +113,10 @@ pub fn counted(scenario: impl FnOnce() -> i32) -> i32 {
     })
 }
 
-/// Step to the next mark, and say how many instructions that took.
+/// Step to the next mark. Gives the number of instructions.
 ///
 /// # Errors
-/// What ptrace or waitpid says; `EIO` if the scenario ends before.
+/// What ptrace or waitpid says; `EIO` if the scenario ends before that.
 pub fn steps_to_mark(scenario: Pid) -> nix::Result<usize> {
     let mut steps = 0;
     while next_call(scenario)? != Some(MARK) {

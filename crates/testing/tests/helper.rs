@@ -57,7 +57,7 @@ fn a_panic_is_quoted() {
 #[test]
 fn a_signal_is_named() {
     let killed = words(&["raise", "SIGUSR1"]);
-    assert!(killed.contains("was ended by SIGUSR1"), "{killed}");
+    assert!(killed.contains("was killed by SIGUSR1"), "{killed}");
     let hung = words(&["raise", "SIGALRM"]);
     assert!(hung.contains("hung until its alarm went off"), "{hung}");
 }

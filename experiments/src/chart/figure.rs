@@ -1,5 +1,5 @@
-//! The file that `--draw` writes: an experiment's charts, in words too, with the machine named under them. It is made
-//! like the book's own figures, to be included in a page and to follow its theme.
+//! The file that `--draw` writes: an experiment's charts, described in words too, with the machine named under them. It
+//! is built like the book's own figures, so that a page can include it and it follows the theme.
 
 use std::fmt::Write;
 use std::fs;
@@ -30,7 +30,7 @@ pub(crate) fn figure(name: &str, plots: &[Plot]) -> Result<String> {
     Ok(out)
 }
 
-/// What the chart shows, for whoever does not see it.
+/// What the chart shows, for readers who do not see it.
 fn words(plot: &Plot) -> String {
     let mut words = format!("Upwards: {}. From left to right: {}.", plot.y.label(), plot.x.label());
     for (name, points) in &plot.series {
@@ -42,7 +42,7 @@ fn words(plot: &Plot) -> String {
     words
 }
 
-/// Processor, how many of them, kernel.
+/// The processor, how many there are, and the kernel.
 fn machine() -> Result<String> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));

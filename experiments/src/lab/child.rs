@@ -1,4 +1,4 @@
-//! Children of an experiment: they die with it, and are reaped by it.
+//! Children of an experiment: they die with it, and it reaps them.
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -19,7 +19,7 @@ use super::Lab;
 use crate::timeline::{LOG, What};
 use crate::verdict::Result;
 
-/// A child process. Dropped before it was waited for, it is killed and reaped.
+/// A child process. Dropping it kills and reaps it, unless it was reaped before.
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
@@ -37,17 +37,17 @@ impl Child {
         self.pid
     }
 
-    /// Wait for its end, write that down, and reap it.
+    /// Wait until it exits, reap it, and write down how it ended.
     pub fn wait(self, lab: &Lab) -> Result<WaitStatus> {
         self.reap(lab, "")
     }
 
-    /// Wait for its end, as [`Child::wait`] does; give its exit status. A child that was killed is an error.
+    /// Wait for it, as [`Child::wait`] does, and give its exit status. It is an error if a signal killed it.
     pub fn status(self, lab: &Lab) -> Result<i32> {
         exit_status(self.reap(lab, "")?)
     }
 
-    /// The same, of a child whose exit status says what it saw.
+    /// The same, for a child whose exit status says what it saw.
     pub fn answer(self, lab: &Lab) -> Result<i32> {
         exit_status(self.reap(lab, ", its answer")?)
     }
@@ -87,7 +87,7 @@ impl Drop for Child {
 }
 
 impl Lab {
-    /// Fork. The child runs `body` on a lane of its own and ends with the status that `body` gives.
+    /// Fork. The child runs `body` on a lane of its own and exits with the status that `body` gives.
     ///
     /// Only for a process with one thread: the child may then do whatever the parent may.
     pub fn fork(&mut self, lane: &str, body: impl FnOnce(&mut Lab) -> Result<i32>) -> Result<Child> {
@@ -95,7 +95,7 @@ impl Lab {
         self.start(lane, body)
     }
 
-    /// The same, of a child that is one of many and has no lane: what it notes is on its parent's.
+    /// The same, for a child that is one of many and has no lane: its notes are on its parent's.
     pub(super) fn fork_quietly(&mut self, body: impl FnOnce(&mut Lab) -> Result<i32>) -> Result<Child> {
         let lane = self.name().to_owned();
         self.start(&lane, body)
@@ -107,8 +107,7 @@ impl Lab {
             return Err(format!("fork in a process with {threads} threads").into());
         }
         let parent = nix::unistd::getpid();
-        // SAFETY: there is one thread, as counted above, so no lock can be held by a thread that the child
-        // lacks.
+        // SAFETY: there is one thread, as counted above, so no lock can be held by a thread that the child lacks.
         match unsafe { fork() }? {
             ForkResult::Parent { child } => Ok(Child::new(child, lane)),
             ForkResult::Child => {
@@ -135,14 +134,14 @@ impl Lab {
         }
     }
 
-    /// A process that came to this one because its own parent ended (see `PR_SET_CHILD_SUBREAPER`): from here
-    /// on a child like any other. `lane` is the one that its parent started it on.
+    /// Adopt a process that became a child of this one because its own parent exited (see `PR_SET_CHILD_SUBREAPER`).
+    /// `lane` is the one on which its parent started it.
     pub fn adopt(&self, pid: Pid, lane: &str) -> Child {
         Child::new(pid, lane)
     }
 
-    /// In a child: become this same program again, in one of its roles. Memory is new; what stays are the
-    /// descriptors without close-on-exec, and the timeline.
+    /// In a child: exec this same program, in one of its roles. Its memory is new; the descriptors without close-on-exec
+    /// and the timeline stay.
     pub fn exec(&self, role: &str, args: &[&str], text: &str) -> Result<Infallible> {
         self.event(self.name(), What::Exec, text);
         // SAFETY: the log's descriptor is open for as long as the process lives.
@@ -156,20 +155,20 @@ impl Lab {
         Ok(execv(&argv[0], &argv)?)
     }
 
-    /// This same program in one of its roles, as std starts programs. It writes on no lane.
+    /// This same program in one of its roles, to be started by std. It writes on no lane.
     pub fn program(&self, role: &str, args: &[&str]) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--role", role, "--"]).args(args);
         Ok(command)
     }
 
-    /// A gate between a parent and its children: made before the fork, one side waits until the other opens.
-    /// Its descriptor sits beside the timeline's, out of the way of the numbers that experiments show.
+    /// A gate between a parent and its children, made before the fork: one side waits until the other opens it. Its
+    /// descriptor has a number near the timeline's, above those that experiments show.
     pub fn gate(&self) -> Result<Gate> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_SEMAPHORE;
         let low = EventFd::from_value_and_flags(0, flags)?;
         let high = fcntl(low.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(LOG))?;
-        // SAFETY: F_DUPFD_CLOEXEC made this descriptor a moment ago and nobody else knows of it.
+        // SAFETY: F_DUPFD_CLOEXEC made this descriptor a moment ago, so its number is known here only.
         Ok(Gate(unsafe { OwnedFd::from_raw_fd(high) }))
     }
 }
@@ -185,7 +184,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Wait until somebody opens.
+    /// Wait until the other side opens it.
     pub fn pass(&self) -> Result {
         let mut count = [0; 8];
         while let Err(error) = nix::unistd::read(&self.0, &mut count) {
@@ -197,10 +196,10 @@ impl Gate {
     }
 }
 
-/// Have this process killed when its parent ends, however that comes about: Ctrl-C leaves nobody behind.
+/// Let the kernel kill this process when its parent dies, by Ctrl-C for example, so that no child is left behind.
 pub(super) fn die_with(parent: Pid) {
     let armed = prctl::set_pdeathsig(Signal::SIGKILL);
-    // A parent that ended before the call above will send no signal.
+    // If the parent died before the call above, no signal will come.
     if armed.is_err() || getppid() != parent {
         // SAFETY: _exit ends the process at once; nothing of it is used afterwards.
         unsafe { nix::libc::_exit(1) }

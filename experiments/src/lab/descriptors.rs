@@ -24,14 +24,14 @@ impl Lab {
         Ok(file)
     }
 
-    /// The numbers of the descriptors that are open in this process, in order, without 0, 1 and 2 and without
-    /// the laboratory's own, which sit from 200 on.
+    /// The numbers of the open descriptors of this process, in order, without 0, 1 and 2 and without the laboratory's
+    /// own, which have numbers from 200 on.
     pub fn descriptors(&self) -> Result<Vec<i32>> {
         let mut numbers = Vec::new();
         for entry in fs::read_dir("/proc/self/fd")? {
             numbers.extend(entry?.file_name().to_string_lossy().parse::<i32>());
         }
-        // The directory's own descriptor is closed by now, so asking again tells it from the others.
+        // The directory's own descriptor is in the list too, but is closed by now, so its link is gone.
         numbers.retain(|n| (3..LOG).contains(n) && fs::read_link(format!("/proc/self/fd/{n}")).is_ok());
         numbers.sort_unstable();
         Ok(numbers)
@@ -39,29 +39,29 @@ impl Lab {
 
     /// A pipe, nonblocking and close-on-exec at both ends, that holds exactly `capacity` bytes: read end, write end.
     ///
-    /// A pipe consists of pages, so this cannot be asked where a page is larger than `capacity`, or where the
-    /// user has so many pipes already that the kernel gives out small ones.
+    /// A pipe consists of pages, so the question cannot be asked where a page is larger than `capacity`, or where the
+    /// user has so many pipes already that the kernel makes small ones.
     pub fn nonblocking_pipe(&self, capacity: i32) -> Result<(OwnedFd, OwnedFd)> {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         match fcntl(&writer, FcntlArg::F_SETPIPE_SZ(capacity)) {
             Ok(size) if size == capacity => Ok((reader, writer)),
-            Ok(size) => Err(cannot_ask(format!("a pipe of {capacity} bytes was asked for, and has {size}"))),
-            Err(error) => Err(cannot_ask(format!("a pipe of {capacity} bytes is not to be had: {error}"))),
+            Ok(size) => Err(cannot_ask(format!("a pipe has {size} bytes instead of {capacity}"))),
+            Err(error) => Err(cannot_ask(format!("a pipe cannot have {capacity} bytes: {error}"))),
         }
     }
 }
 
-/// A pidfd of a child that was not waited for yet: its pid is nobody else's until then. Close-on-exec, as every pidfd.
+/// A pidfd of a child that was not reaped yet, because its pid can be reused after that. Close-on-exec, like every pidfd.
 ///
-/// It came with Linux 5.3, and some sandboxes refuse it: then this cannot be asked. See pidfd_open(2).
+/// pidfd_open(2) came with Linux 5.3, and some sandboxes refuse it: then the question cannot be asked.
 pub fn pidfd(child: Pid) -> Result<OwnedFd> {
     // SAFETY: the call takes two numbers, and touches no memory of this program. nix and libc have no function for it.
     let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0_u32) };
     match Errno::result(opened) {
-        // SAFETY: the kernel made this descriptor a moment ago and nobody else knows of it.
+        // SAFETY: the kernel made this descriptor a moment ago, so its number is known here only.
         Ok(fd) => Ok(unsafe { OwnedFd::from_raw_fd(RawFd::try_from(fd)?) }),
         Err(error @ (Errno::ENOSYS | Errno::EPERM)) => {
-            Err(cannot_ask(format!("pidfd_open is not to be had: {error}")))
+            Err(cannot_ask(format!("pidfd_open does not work here: {error}")))
         }
         Err(error) => Err(format!("pidfd_open({child}): {error}").into()),
     }

@@ -1,11 +1,11 @@
-//! Time that this process has used, and nobody else.
+//! The processor time of this process.
 
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// What this process, with all of its threads, has had of the processors so far. Others may have them meanwhile, and it
-/// does not grow. See clock_gettime(2), `CLOCK_PROCESS_CPUTIME_ID`.
+/// The processor time that all threads of this process have used so far. It does not grow while other processes have the
+/// processors. See clock_gettime(2), `CLOCK_PROCESS_CPUTIME_ID`.
 ///
 /// # Errors
 /// `EINVAL` where the kernel has no such clock.

@@ -1,4 +1,4 @@
-//! A small server of many processes: children that were forked, and wait for connections in one of four ways.
+//! A small server of many processes: forked children that wait for connections in one of four ways.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -22,13 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How the children wait for connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// All of them in accept, on one blocking socket.
+    /// All in accept, on one blocking socket.
     Accept,
     /// Each with an epoll of its own that watches the one socket, level-triggered.
     Level,
     /// The same with EPOLLEXCLUSIVE.
     Exclusive,
-    /// Each with a socket of its own on the one port, by SO_REUSEPORT, and an epoll that watches it.
+    /// Each with its own socket on the same port, by SO_REUSEPORT, and an epoll that watches it.
     ReusePort,
 }
 
@@ -36,7 +36,7 @@ impl Way {
     /// All four of them.
     pub const ALL: [Way; 4] = [Way::Accept, Way::Level, Way::Exclusive, Way::ReusePort];
 
-    /// As it is named in a timeline.
+    /// Its name in a timeline.
     pub fn name(self) -> &'static str {
         match self {
             Way::Accept => "accept, blocking",
@@ -47,7 +47,7 @@ impl Way {
     }
 }
 
-/// The server. Dropped, it is over: its children are killed and reaped.
+/// The server. Dropping it kills and reaps its children.
 #[derive(Debug)]
 pub struct Prefork {
     children: Vec<Child>,
@@ -55,7 +55,7 @@ pub struct Prefork {
     returns: EventFd,
 }
 
-/// What a child has: its number, counted from 1, and what it waits on.
+/// A child: its number, counted from 1, and what it waits on.
 struct Worker {
     number: u8,
     listener: TcpListener,
@@ -63,13 +63,13 @@ struct Worker {
 }
 
 impl Lab {
-    /// Fork `n` children that wait for connections, each when the one before has gone to sleep. To every client they
-    /// write one byte, their number, and close; those that `stay` wait first until the client has closed.
+    /// Fork `n` children that wait for connections, each when the one before has gone to sleep. A child writes one byte to
+    /// each client, its number, and closes; with `stay` it first waits until the client has closed.
     ///
     /// They write on no lane.
     pub fn prefork(&mut self, way: Way, n: u8, stay: bool) -> Result<Prefork> {
         let (shared, _reserve, port) = if way == Way::ReusePort {
-            // Bound, and not listening: it keeps the port for the children's own sockets, and gets no connection.
+            // Bound but not listening: it keeps the port for the children's own sockets, and gets no connection.
             let (reserve, port) = self.beside(0)?;
             (None, Some(reserve), port)
         } else {
@@ -88,7 +88,7 @@ impl Lab {
                 };
                 let worker = Worker { number, epoll: watch(&listener, way)?, listener };
                 loop {
-                    worker.turn(returns, stay)?;
+                    worker.serve_next(returns, stay)?;
                 }
             })?;
             server.children.push(child);
@@ -99,15 +99,15 @@ impl Lab {
 }
 
 impl Worker {
-    /// Wait for a connection, and serve it unless another child has taken it meanwhile.
-    fn turn(&self, returns: &EventFd, stay: bool) -> Result {
+    /// Wait for a connection, and serve it unless another child has accepted it meanwhile.
+    fn serve_next(&self, returns: &EventFd, stay: bool) -> Result {
         if let Some(epoll) = &self.epoll {
             epoll.wait(&mut [EpollEvent::empty()], EpollTimeout::NONE)?;
             returns.write(1)?;
         }
         match self.listener.accept() {
             Ok((mut client, _)) => {
-                // A client that has gone is served as well as can be.
+                // A client that is gone cannot be served, which is no error here.
                 let _ = client.write(&[self.number]);
                 if stay {
                     let _ = client.read(&mut [0]);
@@ -121,16 +121,16 @@ impl Worker {
 }
 
 impl Prefork {
-    /// The port that it listens on.
+    /// The port on which it listens.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Wait until all children sleep. How often each of them has gone to sleep so far: the kernel counts that, as
+    /// Wait until all children sleep. Gives how often each of them has gone to sleep so far, which the kernel counts as
     /// voluntary context switches.
     ///
-    /// A process that is about to sleep has the letter for it a moment before it sleeps. So it counts when nothing has
-    /// changed between two looks.
+    /// A process that is about to sleep already has the state S a moment before. So the children count as asleep when
+    /// nothing has changed between two looks.
     pub fn rest(&self) -> Result<Vec<u64>> {
         let start = Instant::now();
         let mut before = None;
@@ -141,26 +141,26 @@ impl Prefork {
                 return Ok(now.unwrap_or_default());
             }
             if start.elapsed() > PATIENCE {
-                return Err("the children do not go to sleep".into());
+                return Err("the children did not go to sleep".into());
             }
             before = now;
             thread::yield_now();
         }
     }
 
-    /// Let one client come, and be gone again. Which child has served it? Not for children that stay: they and the
-    /// client would wait for each other.
+    /// Let one client connect and close. Gives the child that served it. Not for children that stay: they and the client
+    /// would wait for each other.
     pub fn serve(&self, lab: &Lab) -> Result<u8> {
         let mut client = lab.connect(self.port)?;
         let child = answer(&mut client)?;
-        // Its end, so that the child has nothing left to do for it.
+        // Until end of file, so that the child is done with this client.
         let mut rest = [0];
         let _ = client.read(&mut rest);
         hang_up(client)?;
         Ok(child)
     }
 
-    /// How often epoll_wait has come back to a child since this was asked last.
+    /// How often epoll_wait has returned to a child since the last call of this.
     pub fn returns(&self) -> Result<u64> {
         match self.returns.read() {
             Err(Errno::EAGAIN) => Ok(0),
@@ -172,11 +172,11 @@ impl Prefork {
 /// The number of the child that serves a connection.
 pub fn answer(client: &mut TcpStream) -> Result<u8> {
     let mut number = [0];
-    client.read_exact(&mut number).map_err(|error| format!("a client has no answer: {error}"))?;
+    client.read_exact(&mut number).map_err(|error| format!("a client got no answer: {error}"))?;
     Ok(number[0])
 }
 
-/// What a child waits on before it calls accept. A listener that is watched must not block: another child may be faster.
+/// What a child waits on before it calls accept. A watched listener must not block, because another child may be faster.
 fn watch(listener: &TcpListener, way: Way) -> Result<Option<Epoll>> {
     if way == Way::Accept {
         return Ok(None);
@@ -188,7 +188,7 @@ fn watch(listener: &TcpListener, way: Way) -> Result<Option<Epoll>> {
     Ok(Some(epoll))
 }
 
-/// If a child sleeps: how often it has gone to sleep so far.
+/// How often a child has gone to sleep so far; `None` if it does not sleep now.
 fn asleep(pid: Pid) -> Result<Option<u64>> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
@@ -197,7 +197,7 @@ fn asleep(pid: Pid) -> Result<Option<u64>> {
             let count = value("voluntary_ctxt_switches:").ok_or("/proc has no count of context switches")?;
             Ok(Some(count.parse()?))
         }
-        Some(state) if state.starts_with(['Z', 'X']) => Err("a child has ended".into()),
+        Some(state) if state.starts_with(['Z', 'X']) => Err("a child has exited".into()),
         _ => Ok(None),
     }
 }

@@ -1,4 +1,4 @@
-//! Listening sockets and clients, on the loopback interface alone.
+//! Listening sockets and clients, on the loopback interface only.
 
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,7 +14,7 @@ use nix::sys::socket::{
 use super::Lab;
 use crate::verdict::{Result, cannot_ask};
 
-/// How long a client waits for an answer that is sure to come: so long only where something is wrong.
+/// How long a client waits for an answer that is sure to come, before something must be wrong.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Lab {
@@ -24,8 +24,8 @@ impl Lab {
         Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?)
     }
 
-    /// A socket on 127.0.0.1 that shares its port with others by SO_REUSEPORT, and its number: `port`, or a free one
-    /// for 0. It does not listen.
+    /// A socket on 127.0.0.1 that shares its port with others by SO_REUSEPORT, and its port: `port`, or a free one for 0.
+    /// It does not listen.
     pub fn beside(&self, port: u16) -> Result<(OwnedFd, u16)> {
         if port == 0 {
             reachable()?;
@@ -51,7 +51,7 @@ impl Lab {
         Ok(client)
     }
 
-    /// The same, from a port of the client's own choice, or from a free one for 0.
+    /// The same, from the port `from`, or from a free one for 0.
     pub fn connect_from(&self, from: u16, port: u16) -> Result<TcpStream> {
         let [from, to] =
             [from, port].map(|port| SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)));
@@ -64,21 +64,21 @@ impl Lab {
         Ok(client)
     }
 
-    /// Wait until the connection of a client is whole at the server's end too, and so in the queue of its listener:
+    /// Wait until a client's connection is established at the server's end too, and so in the queue of its listener:
     /// connect returns a moment before that.
     pub fn await_queued(&self, client: &TcpStream) -> Result {
         let [from, port] = [client.local_addr()?.port(), client.peer_addr()?.port()];
         eventually(|| Ok(server_end(from, port)?.is_some_and(|end| end.state == "01")))
     }
 
-    /// Wait until what a client on port `from` has sent to `port` is there: its bytes, or the reset that it hung up
-    /// with. Nothing is accepted or read meanwhile.
+    /// Wait until what a client on port `from` has sent to `port` has arrived: its bytes, or its reset. Nothing is
+    /// accepted or read meanwhile.
     pub fn await_arrival(&self, from: u16, port: u16) -> Result {
         eventually(|| Ok(server_end(from, port)?.is_none_or(|end| end.unread > 0)))
     }
 }
 
-/// Where the loopback interface is down, a socket can be bound to its address, and nobody can connect to it.
+/// Check that the loopback interface is up: if it is down, bind works, but connect does not.
 fn reachable() -> Result {
     let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| TcpStream::connect(l.local_addr()?));
     hang_up(probe.map_err(|error| cannot_ask(format!("127.0.0.1 cannot be used: {error}")))?)
@@ -92,7 +92,7 @@ struct End {
     unread: u64,
 }
 
-/// `None` if the kernel has no such connection, or not any more.
+/// The server's end of a connection; `None` if the kernel does not list it, or does not list it any more.
 fn server_end(from: u16, port: u16) -> Result<Option<End>> {
     // Addresses and numbers are in hexadecimal: `0: 0100007F:9A4D 0100007F:C350 01 00000000:00000012 …`
     let [local, remote] = [port, from].map(|port| format!("0100007F:{port:04X}"));
@@ -108,19 +108,19 @@ fn server_end(from: u16, port: u16) -> Result<Option<End>> {
     Ok(None)
 }
 
-/// Wait for what is about to come, and tells nobody.
+/// Wait for something that happens soon without any notification.
 fn eventually(mut has_come: impl FnMut() -> Result<bool>) -> Result {
     let start = Instant::now();
     while !has_come()? {
         if start.elapsed() > PATIENCE {
-            return Err("what a client has sent does not arrive".into());
+            return Err("what a client has sent has not arrived".into());
         }
         thread::yield_now();
     }
     Ok(())
 }
 
-/// Close a connection with a reset: it is gone at once at both ends, and lingers in no TIME_WAIT.
+/// Close a connection with a reset: it is gone at once at both ends, without TIME_WAIT.
 pub fn hang_up(connection: TcpStream) -> Result {
     setsockopt(&connection, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 })?;
     Ok(())

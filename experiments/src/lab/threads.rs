@@ -10,13 +10,12 @@ use super::{Lab, Lane};
 use crate::timeline::{Event, LOG, What};
 use crate::verdict::Result;
 
-/// A note that is ready to be written: it takes one system call, no memory and no lock. See
-/// [`Lab::fork_with_threads`].
+/// A note that is ready to be written, with one system call, without memory and locks. See [`Lab::fork_with_threads`].
 #[derive(Debug)]
 pub struct Prepared(Vec<u8>);
 
 impl Prepared {
-    /// Write it down. Async-signal-safe: one write(2), of bytes that are there already.
+    /// Write it down. Async-signal-safe: one write(2) of bytes that exist already.
     pub fn write(&self) {
         // SAFETY: the bytes are this object's and outlive the call, which reads them and nothing else. The log's
         // descriptor is open for as long as the process lives.
@@ -25,7 +24,7 @@ impl Prepared {
 }
 
 impl Lane {
-    /// A note on the lane of a child that is yet to be born.
+    /// Prepare a note on the lane of a child that does not exist yet.
     pub fn prepare(&self, lane: &str, text: &str) -> Prepared {
         let event = Event { lane: lane.into(), by: lane.into(), what: What::Note, text: text.into() };
         Prepared(event.line())
@@ -33,19 +32,19 @@ impl Lane {
 }
 
 impl Lab {
-    /// Fork, whatever threads this process has. The child runs `body` and ends with the status that `body` gives.
+    /// Fork, whatever threads this process has. The child runs `body` and exits with the status that `body` gives.
     ///
     /// # Safety
     ///
-    /// The child has this thread and no other, and whatever lock another thread held is held for ever there: the
-    /// memory allocator's too, and that of the standard output. So `body` may do only what signal-safety(7) allows,
-    /// down to its last line: system calls on what was there before the fork, and no allocation, formatting, printing
-    /// or panic. Where it takes a lock, to see what becomes of it, somebody outside has to end it.
+    /// The child has only this thread, and each lock that another thread held stays locked there forever: those of the
+    /// memory allocator and the standard output, for example. So `body` may do only what signal-safety(7) allows, down
+    /// to its last line: system calls on what existed before the fork, without allocating, formatting, printing or
+    /// panicking. If it takes a lock, to show what happens, another process has to kill it.
     pub unsafe fn fork_with_threads(&mut self, lane: &str, body: impl FnOnce() -> i32) -> Result<Child> {
         self.event(lane, What::Born, "fork");
         let parent = getpid();
-        // SAFETY: what the child does from here on are prctl, getppid and _exit, which are system calls and nothing
-        // more, and `body`, for which the caller answers.
+        // SAFETY: from here on the child calls prctl, getppid and _exit, which are plain system calls, and `body`, for
+        // which the caller answers.
         match unsafe { fork() }? {
             ForkResult::Parent { child } => Ok(Child::new(child, lane)),
             ForkResult::Child => {
@@ -60,7 +59,7 @@ impl Lab {
     }
 }
 
-/// Dropped by a panic alone, and ends the process then: it must not unwind into the parent's half of the program.
+/// Only a panic drops it, and that ends the process: it must not unwind into the parent's half of the program.
 struct Unwound;
 
 impl Drop for Unwound {
@@ -70,17 +69,17 @@ impl Drop for Unwound {
     }
 }
 
-/// Does this process, or thread, sleep? The kernel's letter for its state is S then. See proc_pid_stat(5).
+/// Does this process, or thread, sleep? Its state is S then. See proc_pid_stat(5).
 ///
 /// # Errors
-/// `ENOENT` or `ESRCH` if it is gone.
+/// `ENOENT` or `ESRCH` if it does not exist any more.
 pub fn sleeps(task: Pid) -> io::Result<bool> {
     let stat = fs::read_to_string(format!("/proc/{task}/stat"))?;
-    // Its name comes before, in parentheses, and may hold anything.
+    // The name before the state is in parentheses, and may contain anything.
     Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
 }
 
-/// A thread that is going to sleep, for another one that has to know when. See [`beside`].
+/// A thread that is going to sleep, as another one sees it that has to know when. See [`beside`].
 #[derive(Debug)]
 pub struct Sleeper {
     thread: Pid,
@@ -89,17 +88,17 @@ pub struct Sleeper {
 }
 
 impl Sleeper {
-    /// In the thread itself: the next call that it makes is the one that is meant.
+    /// In the thread itself: its next system call is the one in which it sleeps.
     pub fn goes_to_sleep(&self) {
         self.goes.store(true, Ordering::Release);
     }
 
-    /// In the other one: come back when the thread is asleep; at once if it is done.
+    /// In the other thread: return when the thread sleeps, or at once if it is done.
     pub fn asleep(&self) -> io::Result<()> {
         self.until(|| Ok(self.goes.load(Ordering::Acquire) && sleeps(self.thread)?))
     }
 
-    /// In the other one: come back when this is so; at once if the thread is done.
+    /// In the other thread: return when `so` holds, or at once if the thread is done.
     pub fn until(&self, so: impl Fn() -> io::Result<bool>) -> io::Result<()> {
         while !self.done.load(Ordering::Acquire) && !so()? {
             thread::yield_now();
@@ -108,7 +107,7 @@ impl Sleeper {
     }
 }
 
-/// Run `body` in this thread, and `other` in another one that knows when this one sleeps.
+/// Run `body` in this thread, and `other` in another one, which knows when this one sleeps.
 pub fn beside<T>(
     other: impl FnOnce(&Sleeper) -> io::Result<()> + Send,
     body: impl FnOnce(&Sleeper) -> Result<T>,

@@ -2,7 +2,7 @@
 
 use crate::timeline::{Event, What};
 
-/// The lanes in order of birth.
+/// The lanes in the order in which they started.
 fn lanes(events: &[Event]) -> Vec<&str> {
     let mut lanes: Vec<&str> = Vec::new();
     for event in events.iter().filter(|e| !matches!(e.what, What::Fact { .. })) {
@@ -15,7 +15,7 @@ fn lanes(events: &[Event]) -> Vec<&str> {
     lanes
 }
 
-/// The picture: a header with the lanes' names, then one row an event. Rows keep their marks for `vary`.
+/// The picture: a header with the lanes' names, then a row for each event. Rows keep the marks of `vary`.
 pub struct Picture<'a> {
     lanes: Vec<&'a str>,
     widths: Vec<usize>,
@@ -39,7 +39,7 @@ impl<'a> Picture<'a> {
         cells.collect::<String>().trim_end().to_owned()
     }
 
-    /// Which lane an event is drawn on, for its colour.
+    /// The lane on which an event is drawn, for its color.
     pub fn lane(&self, name: &str) -> usize {
         self.lanes.iter().position(|lane| *lane == name).unwrap_or(0)
     }
@@ -77,7 +77,7 @@ impl<'a> Picture<'a> {
         row
     }
 
-    /// The lanes beside something that is not an event, with `sign` in the lane it belongs to.
+    /// The lanes beside a line that is not an event, with `sign` in the lane to which it belongs.
     pub fn beside(&self, lane: &str, sign: char) -> String {
         let at = self.lane(lane);
         self.cells(|i, alive| match i {

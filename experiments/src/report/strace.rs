@@ -1,7 +1,7 @@
 //! The system calls beside the timeline.
 //!
-//! The experiment is run again under strace. Its writes to the log are system calls too, so strace's output
-//! tells between which two events every other call was made, and in which lane.
+//! The experiment runs again under strace. Its writes to the log are system calls too, so strace's output shows between
+//! which two events every other call was made, and in which lane.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -21,7 +21,7 @@ use crate::verdict::{Result, Verdict};
 
 const DIM: Style = Style::new().dimmed();
 
-/// The calls worth seeing here. Memory, locks and signal masks are left out: they are the runtime's own.
+/// The calls worth seeing. Memory, locks and signal masks are left out, because they are the runtime's own.
 const CALLS: &str = "trace=process,network,open,openat,close,close_range,dup,dup2,dup3,pipe,pipe2,fcntl,read,\
                      write,lseek,poll,ppoll,select,pselect6,epoll_create1,epoll_ctl,epoll_wait,epoll_pwait,\
                      eventfd2,memfd_create,signalfd4,prlimit64,kill,tgkill,?pidfd_open,nanosleep,\
@@ -32,7 +32,7 @@ const MOST: usize = 40;
 
 /// Run this program under strace and show what it did, with every call in its place.
 pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
-    // Passed on to strace by number, and so not close-on-exec.
+    // strace inherits it and gets its number, so it is not close-on-exec.
     let mut trace = File::from(memfd_create(c"strace", MFdFlags::empty())?);
     let program = std::env::current_exe()?;
     let output = Command::new("strace")
@@ -49,7 +49,7 @@ pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
     let lines: Vec<Line> = text.lines().filter_map(Line::parse).collect();
     let events: Vec<Event> = lines.iter().filter_map(|line| line.event.clone()).collect();
     if events.is_empty() {
-        return Err(format!("{name} could not be traced (exit status {:?})", output.status.code()).into());
+        return Err(format!("{name} was not traced (exit status {:?})", output.status.code()).into());
     }
     let lane_of: HashMap<&str, &str> =
         lines.iter().filter_map(|l| Some((l.pid, l.event.as_ref()?.by.as_str()))).collect();
@@ -57,11 +57,11 @@ pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
     let mut picture = Picture::new(&events);
     anstream::println!("{DIM}{}{DIM:#}", picture.header());
     let last = lines.iter().rposition(|line| line.event.is_some()).unwrap_or(0);
-    // What happens before a program has its log is the loader and the runtime, not the experiment.
+    // Calls before a program has its log are the loader's and the runtime's.
     let mut loading: Vec<&str> = lane_of.keys().copied().filter(|pid| *pid == lines[0].pid).collect();
     // How many calls each lane has made since the last event.
     let mut calls: BTreeMap<&str, usize> = BTreeMap::new();
-    // A call about the log that strace wrote in two halves, because another process came between.
+    // Processes in a call about the log that strace writes in two halves, because another process came between.
     let mut ours: Vec<&str> = Vec::new();
     for line in &lines[..=last] {
         let second_half = line.call.starts_with("<... ") && take(&mut ours, line.pid);
@@ -123,8 +123,8 @@ impl<'a> Line<'a> {
         let call = call.trim_start();
         let logged = call.strip_prefix(&format!("write({LOG}, "));
         let event = logged.and_then(|rest| {
-            // strace quotes as C does, JSON as JavaScript; for what an event holds the two agree, once the
-            // bytes beyond ASCII are back.
+            // strace quotes like C, JSON like JavaScript; for the text of an event the two agree, once the bytes beyond
+            // ASCII are decoded.
             let quoted = &rest[..=rest.rfind('"')?];
             Event::parse(&unquote(quoted)).ok()
         });
@@ -137,7 +137,7 @@ impl<'a> Line<'a> {
         arguments.starts_with(&format!("{LOG},")) || arguments.starts_with(&format!("{LOG})"))
     }
 
-    /// The call as shown: where it is long, its arguments are cut, and not its result.
+    /// The call as shown: if it is long, its arguments are cut, but its result is kept.
     fn shown(&self) -> String {
         let shown: String = self.call.split_whitespace().collect::<Vec<_>>().join(" ");
         if shown.chars().count() <= 90 {

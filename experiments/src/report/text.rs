@@ -24,7 +24,7 @@ const LANES: [Style; 4] = [
 ];
 
 impl Report {
-    /// The report in text, with colours. `plain` is for transcripts: it has names for what varies. A reader who was
+    /// The report in text, with colors. `plain` is for transcripts: it has names for what varies. A reader who was
     /// `asked` to predict has the question on the screen already.
     pub fn text(&self, plain: bool, asked: bool) -> String {
         let mut out = String::new();

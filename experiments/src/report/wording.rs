@@ -19,15 +19,15 @@ pub fn vary(name: &str, value: impl Display) -> String {
     format!("{OPEN}{name}{MIDDLE}{value}{CLOSE}")
 }
 
-/// Text with its marks resolved: to names when `normalised`, else to values.
-pub(crate) fn resolve(text: &str, normalised: bool) -> String {
+/// Text with its marks resolved: to names when `normalized`, else to values.
+pub(crate) fn resolve(text: &str, normalized: bool) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, marked)) = rest.split_once(OPEN) {
         out.push_str(before);
         let (name, after) = marked.split_once(MIDDLE).unwrap_or(("", marked));
         let (value, after) = after.split_once(CLOSE).unwrap_or((after, ""));
-        if normalised {
+        if normalized {
             out.push('<');
             out.push_str(name);
             out.push('>');
@@ -49,7 +49,7 @@ const NAMES: [(EpollFlags, &str); 6] = [
     (EpollFlags::EPOLLHUP, "HUP"),
 ];
 
-/// Events by their names, without what all of these begin with: `IN|HUP`. None at all: `nothing`.
+/// Events by their names without `EPOLL`: `IN|HUP`; `nothing` if there are none.
 pub fn events(events: EpollFlags) -> String {
     let mut names: Vec<String> = NAMES
         .iter()

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-/// `BLESS=1` writes what the kernel does in place of comparing it.
+/// `BLESS=1` writes what the experiments print instead of comparing it.
 pub fn blessing() -> bool {
     std::env::var_os("BLESS").is_some_and(|value| value == "1")
 }
@@ -37,7 +37,7 @@ pub fn experiments() -> BTreeMap<String, PathBuf> {
             (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), path.with_extension("txt"))
         })
         .collect();
-    assert!(!found.is_empty(), "there is no experiment");
+    assert!(!found.is_empty(), "no experiment was found");
     found
 }
 
@@ -56,15 +56,15 @@ pub struct Run {
     pub left: Vec<String>,
 }
 
-/// Run a command to its end. It writes into nameless files: a pipe would be held open by whoever it leaves
-/// behind, and this would wait for them in place of reporting them.
+/// Run a command to its end. It writes into files without a name, because processes that it leaves behind would keep a
+/// pipe open, and this would wait for them instead of reporting them.
 pub fn run(command: &mut Command) -> Run {
     let [mut out, mut err] = [(); 2].map(|()| tempfile::tempfile().expect("a file without a name"));
     let copy = |file: &File| file.try_clone().expect("a second descriptor");
     command.stdin(std::process::Stdio::null()).stdout(copy(&out)).stderr(copy(&err)).process_group(0);
     let mut child = command.spawn().unwrap_or_else(|error| {
         panic!(
-            "{} does not start: {error}. Has it an entry in experiments/Cargo.toml?",
+            "{} does not start: {error}. Does it have an entry in experiments/Cargo.toml?",
             command.get_program().display()
         )
     });
@@ -80,15 +80,15 @@ fn text(file: &mut File) -> String {
     text
 }
 
-/// Who is alive in a process group whose leader has ended. They are killed.
+/// Kill and name the processes that are alive in a process group whose leader has exited.
 ///
-/// A process that was killed with its parent needs a moment to be gone, and nothing tells a stranger of it.
+/// A process that was killed with its parent needs a moment to be gone, of which only its parent is notified.
 fn left_behind(group: Pid) -> Vec<String> {
     let deadline = Instant::now() + Duration::from_secs(2);
     while killpg(group, None) != Err(Errno::ESRCH) {
         let alive = members(group);
         if alive.is_empty() {
-            break; // ended, and not reaped yet by whoever inherited them
+            break; // exited, but not reaped yet by the process that adopted them
         }
         if Instant::now() > deadline {
             let _ = killpg(group, Signal::SIGKILL);
@@ -99,7 +99,7 @@ fn left_behind(group: Pid) -> Vec<String> {
     Vec::new()
 }
 
-/// The processes of a group that have not ended, by /proc/PID/stat: `pid (name) state ppid pgrp …`.
+/// The processes of a group that have not exited, by /proc/PID/stat: `pid (name) state ppid pgrp …`.
 fn members(group: Pid) -> Vec<String> {
     let mut members = Vec::new();
     for entry in fs::read_dir("/proc").expect("/proc").flatten() {

@@ -11,7 +11,7 @@ pub type Fields = (u64, u32, u32);
 /// The same in one number.
 pub type Packed = u128;
 
-/// Who is next: a heap that knows places and no callbacks.
+/// The order of the timers: a heap of places, without callbacks.
 pub trait Queue: Default {
     fn push(&mut self, node: Fields);
     /// The place of the first one.

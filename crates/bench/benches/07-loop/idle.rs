@@ -1,7 +1,7 @@
-//! One connection that is active, and many that are not: what one event costs.
+//! One active connection and many idle ones: what one event costs.
 //!
-//! The many are TCP connections that nobody accepts. They are established all the same, and wait in the listeners'
-//! queues, so that each of them needs one descriptor and not two.
+//! The idle ones are TCP connections that are not accepted. They are established and wait in the listeners' queues, so
+//! that each of them needs one descriptor instead of two.
 
 use std::cell::Cell;
 use std::io;

@@ -1,4 +1,4 @@
-//! What a helper printed: a line each thing, of which the first word says what it is about.
+//! What a helper printed: a line for each thing, whose first word says what it is about.
 
 /// All that it printed.
 #[derive(Debug, Clone)]
@@ -13,14 +13,16 @@ impl Answer {
     /// The rest of the one line that starts with this word.
     ///
     /// # Panics
-    /// If there is none, or more than one: two processes may have come back out of code that forks.
+    /// If there is none, or more than one: two processes may have returned from code that forks.
     #[track_caller]
     pub fn line(&self, word: &str) -> &str {
         let mut lines = self.lines(word);
         match (lines.next(), lines.next()) {
             (Some(line), None) => line,
-            (None, _) => panic!("nothing was said about `{word}`:\n{}", self.0),
-            (Some(_), Some(_)) => panic!("more than one thing was said about `{word}`:\n{}", self.0),
+            (None, _) => panic!("the helper printed no line that starts with `{word}`:\n{}", self.0),
+            (Some(_), Some(_)) => {
+                panic!("the helper printed more than one line that starts with `{word}`:\n{}", self.0)
+            }
         }
     }
 }

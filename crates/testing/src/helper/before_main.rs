@@ -8,23 +8,23 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::alarm;
 
-/// The first argument of a test program that is to be the helper. libtest knows no such option.
+/// The first argument that makes a test program the helper. libtest has no such option.
 pub const HELPER: &str = "--helper";
 
-/// The exit code of a helper that was not permitted what it was asked for: tracing, say.
+/// The exit code of a helper that is not permitted to do what its arguments say: to trace, for example.
 pub const REFUSED: i32 = 77;
 
-/// In seconds. Nothing that is asked of a helper takes that long, unless it waits for what never comes. It is
-/// shorter than the patience of `workbook check`, so that a test can say which helper it was.
+/// The time limit of a helper, in seconds. No helper takes that long, unless it waits for something that never comes.
+/// `workbook check` waits longer, so that a test can say which helper hung.
 const HUNG: u32 = 8;
 
-/// A limit that nothing here depends on, since no test has message queues: set to this, it marks a helper and all
-/// that descends from it, through fork and exec, whatever becomes of arguments and environment.
+/// A limit on which nothing here depends, because no test has message queues. Set to this value, it marks a helper and
+/// all its descendants, across fork and exec, whatever their arguments and environment.
 const MARK: (Resource, u64) = (Resource::RLIMIT_MSGQUEUE, 4242);
 
-/// What a test program does before its `main`: see [`helper!`](crate::helper).
+/// Be the helper, if the arguments say so; else return. See [`helper!`](crate::helper).
 pub fn before_main(answer: fn(&[&str]) -> i32) {
-    // Miri starts no process, so there is no helper; and it has no limits to be asked for.
+    // Miri cannot start processes, so it has no helper, and it has no resource limits.
     if cfg!(miri) {
         return;
     }
@@ -32,9 +32,9 @@ pub fn before_main(answer: fn(&[&str]) -> i32) {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let limit = getrlimit(MARK.0);
     let Some((&HELPER, args)) = args.split_first() else {
-        // All tests would run in here, start their helpers, and so on without end.
+        // All tests would run here and start their helpers, which would do the same, without end.
         if limit.is_ok_and(|(soft, _)| soft == MARK.1) {
-            eprintln!("a program was started without the arguments that were meant for it: {args:?}");
+            eprintln!("a helper started a program without the arguments that were meant for it: {args:?}");
             exit(2);
         }
         return;
@@ -44,16 +44,16 @@ pub fn before_main(answer: fn(&[&str]) -> i32) {
         exit(1);
     }
     alarm::set(HUNG);
-    // What is started in the background of a script, or with nohup, ignores these, and all that it starts does.
+    // A program that a script starts in the background, or nohup, ignores these, and its children inherit that.
     for ignored in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP] {
         // SAFETY: the default disposition runs no code of ours.
         let _ = unsafe { signal(ignored, SigHandler::SigDfl) };
     }
-    // A panic must not cross into the C runtime; it ends the program as it would end any other in Rust.
+    // A panic must not unwind into the C runtime; it ends the program with the same code as any Rust program.
     exit(catch_unwind(|| answer(args)).unwrap_or(101));
 }
 
-/// For a helper that has come on, and whose work is long: its alarm goes off that much later.
+/// In a helper whose work is long and that has made progress: start its time limit anew.
 pub fn comes_on() {
     alarm::set(HUNG);
 }

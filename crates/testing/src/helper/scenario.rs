@@ -5,8 +5,8 @@ use std::fmt::Display;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::getppid;
 
-/// Do something between two marks, for the [tracer](crate::tracer) to know what is under test. No code has a reason
-/// to ask for the parent's id, and asking changes nothing.
+/// Do something between two marks, so that the [tracer](crate::tracer) knows what is under test. The marks are calls of
+/// getppid, which no code under test makes, and which change nothing.
 pub fn judged<T>(work: impl FnOnce() -> T) -> T {
     getppid();
     let result = work();
@@ -14,7 +14,7 @@ pub fn judged<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The exit code for what came of a scenario: 0, or 1 for what could not even be tried.
+/// The exit code for the result of a scenario: 0, or 1 if it could not even be tried.
 pub fn exit_code(outcome: Result<(), impl Display>) -> i32 {
     match outcome {
         Ok(()) => 0,
@@ -25,7 +25,7 @@ pub fn exit_code(outcome: Result<(), impl Display>) -> i32 {
     }
 }
 
-/// Have EPIPE instead of SIGPIPE, as any Rust program has from its `main` on; a helper never gets there.
+/// Ignore SIGPIPE, so that a write fails with EPIPE. Rust's runtime does that before `main`, which a helper never reaches.
 ///
 /// # Panics
 /// Never: the signal exists.

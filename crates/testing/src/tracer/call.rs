@@ -5,6 +5,6 @@
 pub struct Call {
     /// `close_range`
     pub name: &'static str,
-    /// The first four of its arguments. Behind those that it has stands whatever was in the registers.
+    /// The first four arguments. A call with fewer is followed by whatever was in the registers.
     pub args: [u64; 4],
 }

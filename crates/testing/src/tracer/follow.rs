@@ -1,6 +1,6 @@
-//! Following a process, and those that it forks, from one system call to the next.
+//! Following a process, and all that it forks, from one system call to the next.
 //!
-//! Contract: what is followed dies with its tracer, and the end of a process that was killed at the wrong moment is
+//! Contract: the followed processes die with their tracer, and a process that is killed at the wrong moment causes
 //! no error here.
 
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -16,8 +16,8 @@ use super::call::Call;
 use super::registers;
 use crate::helper::REFUSED;
 
-/// Start a scenario, stopped before its beginning, and watch over it in some way until it has ended. Gives its exit
-/// code, or [`REFUSED`] where there is no tracing.
+/// Start a scenario, stopped before its beginning, and `watch` it until it has ended. Gives its exit code, or
+/// [`REFUSED`] if it cannot be traced.
 pub fn start(scenario: impl FnOnce() -> i32, watch: impl FnOnce(Pid) -> nix::Result<i32>) -> i32 {
     // SAFETY: a helper has one thread, so the child may do whatever the parent may.
     match unsafe { fork() } {
@@ -45,18 +45,18 @@ fn attached(scenario: Pid, watch: impl FnOnce(Pid) -> nix::Result<i32>) -> nix::
     watch(scenario)
 }
 
-/// A process stands before a system call, or behind it.
+/// A process that has stopped before a system call, or after it.
 #[derive(Debug)]
 pub struct Stop {
     /// Which process.
     pub pid: Pid,
     /// Its call.
     pub call: Call,
-    /// What the call answered; nothing before it.
+    /// The call's answer; `None` before the call.
     pub answer: Option<i64>,
 }
 
-/// Let a stopped process go on, with a signal if there is one for it, until a process stands at a call; or until the
+/// Resume a stopped process, with a signal if there is one for it, until a process stops at a call; or until the
 /// scenario has ended, with this exit code.
 ///
 /// # Errors
@@ -68,7 +68,7 @@ pub fn to_call(
 ) -> nix::Result<ControlFlow<i32, Stop>> {
     loop {
         match ptrace::syscall(stopped, signal) {
-            Ok(()) | Err(Errno::ESRCH) => {} // killed meanwhile: its end is reported next
+            Ok(()) | Err(Errno::ESRCH) => {} // killed meanwhile: that is reported next
             Err(error) => return Err(error),
         }
         (stopped, signal) = loop {
@@ -94,7 +94,7 @@ pub fn to_call(
     }
 }
 
-/// End the scenario, of which enough was seen.
+/// Kill the scenario, because enough was seen.
 ///
 /// # Errors
 /// What kill or waitpid says.

@@ -1,4 +1,4 @@
-//! Where reading and changing registers is not written yet, nothing can be traced: it is for x86-64 so far.
+//! On other architectures than x86-64 reading and changing registers is not written yet, so nothing can be traced.
 
 use nix::errno::Errno;
 use nix::unistd::Pid;

@@ -1,4 +1,4 @@
-//! A call as the registers of a stopped process have it. For each architecture this is written anew.
+//! Reading and changing the call of a stopped process in its registers, on x86-64.
 
 use nix::libc::{self, c_long, c_void};
 use nix::sys::ptrace;
@@ -7,13 +7,13 @@ use syscalls::Sysno;
 
 use super::call::Call;
 
-/// The number of no call at all. The kernel answers ENOSYS and does nothing.
+/// The number of no call: the kernel answers ENOSYS and does nothing.
 const NO_CALL: u64 = u64::MAX;
 
 /// The instruction `syscall`, as two bytes of memory.
 const SYSCALL: c_long = 0x050f;
 
-/// The call that the process stands at, and what it answered, if it comes out of it.
+/// The call at which the process has stopped, and its answer, if the process has stopped after it.
 pub fn call(pid: Pid) -> nix::Result<(Call, Option<i64>)> {
     let regs = ptrace::getregs(pid)?;
     let leaving = ptrace::syscall_info(pid)?.op == libc::PTRACE_SYSCALL_INFO_EXIT;
@@ -21,14 +21,14 @@ pub fn call(pid: Pid) -> nix::Result<(Call, Option<i64>)> {
     Ok((call, leaving.then_some(regs.rax as i64)))
 }
 
-/// Keep the call from the kernel, before which the process stands.
+/// Keep the call from the kernel before which the process has stopped.
 pub fn keep(pid: Pid) -> nix::Result<()> {
     let mut regs = ptrace::getregs(pid)?;
     regs.orig_rax = NO_CALL;
     ptrace::setregs(pid, regs)
 }
 
-/// Have the call, out of which the process comes, answer this.
+/// Change the answer of the call after which the process has stopped.
 pub fn answer(pid: Pid, answer: i64) -> nix::Result<()> {
     let mut regs = ptrace::getregs(pid)?;
     regs.rax = answer as u64;
