@@ -4,16 +4,12 @@
 //! Times of one thread are the processor's time of that thread, so a busy machine moves them little; the echoes, where
 //! the load runs on another processor, want a quiet one.
 
+mod boxes;
 mod callbacks;
-#[path = "../07-loop/clear.rs"]
-mod clear;
 mod counts;
 mod deadline;
 mod dispatch;
 mod echo;
-#[path = "../07-loop/measured.rs"]
-#[allow(dead_code, reason = "the table has two of the implementations")]
-mod measured;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod sleeping;

@@ -8,13 +8,13 @@ use std::time::Duration;
 use bench::{Clock, in_turns};
 use ioloop::{Config, FakeClock, IoLoop};
 
-use crate::clear::Clear;
+use crate::boxes::Timers;
 use crate::table::Row;
 
 const TIMERS: u64 = 100_000;
 
 pub fn rows() -> Vec<Row> {
-    let turns = in_turns(Clock::Thread, Duration::from_secs(4), clear, on_a_loop);
+    let turns = in_turns(Clock::Thread, Duration::from_secs(4), boxes, on_a_loop);
     let name = format!("{TIMERS} timers, beside a heap of boxes that is compacted at half");
     vec![Row::at_most(name, turns, 0.35)]
 }
@@ -33,9 +33,9 @@ fn check(sum: &Cell<u64>) {
     assert_eq!(black_box(sum.get()), (0..TIMERS).step_by(10).sum(), "some were lost, or not canceled");
 }
 
-fn clear() {
+fn boxes() {
     let sum = Rc::new(Cell::new(0));
-    let mut timers = Clear::default();
+    let mut timers = Timers::default();
     let all: Vec<_> = (0..TIMERS).map(|n| timers.add(deadline(n), Box::new(add(&sum, n)))).collect();
     all.iter().enumerate().filter(|(n, _)| n % 10 != 0).for_each(|(_, timer)| timers.cancel(timer));
     timers.run(u64::MAX);
