@@ -241,7 +241,8 @@ fn one_that_fails_runs_again_and_is_reported_each_time() {
             seen.len(),
             2,
             "a handler panicked at its first event and failed at its second: two reports, and it stays where it is. \
-             Reported was {seen:?}. (`handler_failed` is for those whose origin is a handler, and says nothing of others)"
+             Reported was {seen:?}. (`handler_failed` is for those whose origin is a handler, and says nothing of \
+             others)"
         );
         assert!(seen.iter().all(|(origin, _)| *origin == Origin::Handler(number)), "whose failure? {seen:?}");
         assert!(seen[0].1.contains("panicked") && seen[1].1.ends_with("failed: no luck"), "{seen:?}");

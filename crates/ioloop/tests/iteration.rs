@@ -1,5 +1,6 @@
-//! Exercise `ioloop/iteration`: the order of everything in one iteration of the loop, how long the loop sleeps, and where
-//! it obeys a stop. With a fake clock the loop does not sleep: the clock advances by the timeout that the loop chose.
+//! Exercise `ioloop/iteration`: the order of everything in one iteration of the loop, how long the loop sleeps, and
+//! where it obeys a stop. With a fake clock the loop does not sleep: the clock advances by the timeout that the loop
+//! chose.
 
 mod support;
 
@@ -63,7 +64,8 @@ fn a_callback_added_by_a_callback_waits_for_the_next_iteration() {
             order[..2],
             ["callback", "handler"],
             "a callback added another one, and a descriptor that was ready all the time came after all of them: a loop \
-             that runs callbacks until the queue is empty lets callbacks starve the descriptors. The order was {order:?}"
+             that runs callbacks until the queue is empty lets callbacks starve the descriptors. The order was \
+             {order:?}"
         );
     });
 }
@@ -98,7 +100,8 @@ fn a_timer_added_by_a_timer_waits_for_the_next_iteration() {
         assert_eq!(
             log.take(),
             ["timer", "callback", "timer of the timer"],
-            "a loop collects the timers that are due before it runs them: otherwise a timer that rearms itself runs forever"
+            "a loop collects the timers that are due before it runs them: otherwise a timer that rearms itself runs \
+             forever"
         );
     });
 }
@@ -205,8 +208,8 @@ fn a_stop_in_a_handler_is_obeyed_before_the_next_sleep() {
         assert_eq!(
             log.take(),
             ["handler", "handler", "callback", "callback", "timer", "timer"],
-            "both descriptors were ready, and the first handler stopped the loop: the other handler still runs, then the \
-             callbacks that they added, and then the timers that are due"
+            "both descriptors were ready, and the first handler stopped the loop: the other handler still runs, then \
+             the callbacks that they added, and then the timers that are due"
         );
     });
 }
@@ -271,7 +274,8 @@ fn a_stop_from_another_thread_is_obeyed_before_the_sleep() {
         assert_eq!(
             ioloop.time(),
             Duration::ZERO,
-            "another thread stopped the loop while a callback ran, and the loop slept: `take_stop` reports that stop too"
+            "another thread stopped the loop while a callback ran, and the loop slept: `take_stop` reports that stop \
+             too"
         );
     });
 }
@@ -285,7 +289,8 @@ fn a_closed_loop_returns_from_start() {
         assert_eq!(
             accounts.take(),
             [],
-            "a callback closed the loop, which then has nothing to wait for, and the loop slept: `take_stop` reports that too"
+            "a callback closed the loop, which then has nothing to wait for, and the loop slept: `take_stop` reports \
+             that too"
         );
     });
 }
@@ -440,7 +445,8 @@ fn a_descriptor_that_stays_ready_does_not_starve_the_callbacks() {
         assert_eq!(
             log.take()[..2],
             ["handler", "callback"],
-            "the handler of a descriptor that is always ready runs once an iteration, so the callbacks that it adds run too"
+            "the handler of a descriptor that is always ready runs once an iteration, so the callbacks that it adds \
+             run too"
         );
     });
 }
@@ -545,8 +551,8 @@ fn it_sleeps_once_until_a_deadline() {
             assert_eq!(
                 asked.len(),
                 1,
-                "until a deadline in {deadline:?} the loop reported these sleeps: {asked:?}. A timeout that is rounded down \
-                 leaves a rest of no time, again and again; and an iteration that was stopped has not slept"
+                "until a deadline in {deadline:?} the loop reported these sleeps: {asked:?}. A timeout that is rounded \
+                 down leaves a rest of no time, again and again; and an iteration that was stopped has not slept"
             );
             assert_eq!(asked[0], deadline, "the timeout that the loop chose");
             assert_eq!(ioloop.time(), deadline, "the time at which the timer ran");
@@ -588,8 +594,8 @@ fn the_sleep_respects_timers_that_callbacks_add_and_cancel() {
         assert_eq!(
             asked,
             [S, S, 3 * S],
-            "timers were due in 0.5, 1 and 10 s. Callbacks canceled the first one, and added one in 2 s, which added one \
-             in 5 s: a loop that looks up the nearest deadline before all of them have run sleeps for a wrong one"
+            "timers were due in 0.5, 1 and 10 s. Callbacks canceled the first one, and added one in 2 s, which added \
+             one in 5 s: a loop that looks up the nearest deadline before all of them have run sleeps for a wrong one"
         );
     });
 }
@@ -623,8 +629,8 @@ fn errors_and_panics_are_reported_and_the_rest_runs() {
         assert_eq!(
             reported.take(),
             [Origin::Callback, Origin::Callback, Origin::Timer, Origin::Timer],
-            "of two callbacks and of two timers, one failed and one panicked, and these origins were reported. `run_all` \
-             reports the origin that it is given"
+            "of two callbacks and of two timers, one failed and one panicked, and these origins were reported. \
+             `run_all` reports the origin that it is given"
         );
     });
 }
@@ -653,8 +659,8 @@ fn a_repeated_iteration_allocates_nothing() {
         assert_eq!(
             allocated.get(),
             Some(0),
-            "allocations in 100 iterations, each with a callback, a timer and a handler: the loop must reuse the memory of \
-             the iteration before"
+            "allocations in 100 iterations, each with a callback, a timer and a handler: the loop must reuse the \
+             memory of the iteration before"
         );
     });
 }
@@ -715,7 +721,8 @@ fn the_account_of_an_iteration_is_complete() {
         assert_eq!(
             accounts.first(),
             Some(&did),
-            "two callbacks ran, of which one took 1 s; two timers were due, of which one was canceled; two descriptors were ready"
+            "two callbacks ran, of which one took 1 s; two timers were due, of which one was canceled; two descriptors \
+             were ready"
         );
         ioloop.close();
     });
@@ -746,7 +753,8 @@ fn the_account_comes_after_the_handlers_and_counts_them_as_work() {
         assert_eq!(
             accounts[1].1,
             Duration::ZERO,
-            "the loop did not wait, and a handler took 3 s: the loop must look up when its sleep ended before the handlers run"
+            "the loop did not wait, and a handler took 3 s: the loop must look up when its sleep ended before the \
+             handlers run"
         );
         ioloop.close();
     });
@@ -755,8 +763,8 @@ fn the_account_comes_after_the_handlers_and_counts_them_as_work() {
 /// A process has one watchdog, so each case has its own process.
 #[test]
 fn the_watchdog_is_armed_except_during_the_sleep() {
-    // A watchdog that stays armed ends every sleep with its signal, whether or not it makes a report. A busy machine that
-    // does not let the loop run for as long as the threshold can do so too, but not each time.
+    // A watchdog that stays armed ends every sleep with its signal, whether or not it makes a report. A busy machine
+    // that does not let the loop run for as long as the threshold can do so too, but not each time.
     let asleep = || {
         let said = helper_said(&["blocked", "asleep"]);
         (said.line("sleeps").to_owned(), said.line("reports").to_owned())

@@ -42,8 +42,8 @@ fn only_code_between_arm_and_disarm_is_reported() {
     assert_eq!(
         answer.line("first"),
         "watched",
-        "code blocked before the watchdog was armed, then after it was disarmed; then the watchdog was armed and `watched` \
-         blocked. This function was reported first. A loop disarms its watchdog before it sleeps"
+        "code blocked before the watchdog was armed, then after it was disarmed; then the watchdog was armed and \
+         `watched` blocked. This function was reported first. A loop disarms its watchdog before it sleeps"
     );
 }
 
@@ -81,8 +81,9 @@ fn only_the_thread_that_made_it_is_watched() {
     assert_eq!(
         answer.line("caught"),
         "watched",
-        "a thread made a watchdog, armed it and blocked, while the main thread waited for that thread. This function was \
-         in the stack. The kernel delivers a signal that is sent to the process to any of its threads, mostly the first"
+        "a thread made a watchdog, armed it and blocked, while the main thread waited for that thread. This function \
+         was in the stack. The kernel delivers a signal that is sent to the process to any of its threads, mostly the \
+         first"
     );
 }
 
@@ -92,8 +93,8 @@ fn an_interrupted_call_is_restarted() {
     assert_eq!(
         answer.line("read"),
         "Ok(1)",
-        "code slept in read(2), was reported, and this is what read(2) returned. With SA_RESTART the kernel restarts the \
-         call, so the watched code notices nothing"
+        "code slept in read(2), was reported, and this is what read(2) returned. With SA_RESTART the kernel restarts \
+         the call, so the watched code notices nothing"
     );
 }
 
@@ -115,8 +116,8 @@ fn the_handler_preserves_errno() {
     assert_eq!(
         errno.line("errno"),
         "E2BIG",
-        "code that blocked was about to read errno, E2BIG, and read this instead, because a write failed in the handler. \
-         Save errno first, and restore it last"
+        "code that blocked was about to read errno, E2BIG, and read this instead, because a write failed in the \
+         handler. Save errno first, and restore it last"
     );
 }
 
@@ -126,14 +127,14 @@ fn a_slow_report_does_not_hold_up_the_watched_thread() {
     assert_eq!(
         answer.line("held-up"),
         "no",
-        "while a report was being made, code blocked again, and the handler waited until the report was finished: so the \
-         code waited too. What does your handler share with the thread that reports?"
+        "while a report was being made, code blocked again, and the handler waited until the report was finished: so \
+         the code waited too. What does your handler share with the thread that reports?"
     );
     assert_eq!(
         answer.line("second"),
         "meanwhile",
-        "while a report was being made, `meanwhile` blocked, and kept blocking. This function was reported next: as soon \
-         as the reporter has read a stack, there must be room for another one"
+        "while a report was being made, `meanwhile` blocked, and kept blocking. This function was reported next: as \
+         soon as the reporter has read a stack, there must be room for another one"
     );
 }
 
@@ -172,8 +173,8 @@ fn alarms_in_quick_succession_do_not_mix_stacks() {
     );
     if let Some(mixed) = answer.lines("mixed").next() {
         panic!(
-            "`left_side` calls itself, and so does `right_side`; neither calls the other. One stack that was reported has \
-             `{mixed}`: the handler wrote a new stack while the reporter was reading the last one"
+            "`left_side` calls itself, and so does `right_side`; neither calls the other. One stack that was reported \
+             has `{mixed}`: the handler wrote a new stack while the reporter was reading the last one"
         );
     }
 }
@@ -186,8 +187,8 @@ fn dropping_it_restores_handler_and_descriptors() {
     assert_eq!(
         answer.line("signal"),
         "as before",
-        "a watchdog was dropped, and this is what handles SIGALRM now. sigaction(2) returns the old action, and takes it \
-         back unchanged"
+        "a watchdog was dropped, and this is what handles SIGALRM now. sigaction(2) returns the old action, and takes \
+         it back unchanged"
     );
     assert_eq!(
         answer.line("previous"),
@@ -201,8 +202,8 @@ fn an_alarm_during_the_drop_does_not_reach_the_old_handler() {
     assert_eq!(
         watched("at-the-last-moment").line("late"),
         "0",
-        "a watchdog was dropped a hundred times, about when its alarm fired, and this many alarms reached the handler that \
-         was there before: by default SIGALRM kills the process. Disarm the timer before you restore the handler"
+        "a watchdog was dropped a hundred times, about when its alarm fired, and this many alarms reached the handler \
+         that was there before: by default SIGALRM kills the process. Disarm the timer before you restore the handler"
     );
 }
 
@@ -211,8 +212,8 @@ fn its_descriptors_are_close_on_exec() {
     assert_eq!(
         watched("unmarked").line("unmarked"),
         "0",
-        "this many descriptors of a watchdog stay open in a program that this process starts. See O_CLOEXEC in open(2), \
-         and EFD_CLOEXEC in eventfd(2)"
+        "this many descriptors of a watchdog stay open in a program that this process starts. See O_CLOEXEC in \
+         open(2), and EFD_CLOEXEC in eventfd(2)"
     );
 }
 
@@ -221,8 +222,8 @@ fn dropping_it_waits_for_the_running_report() {
     assert_eq!(
         watched("joined").line("over"),
         "yes",
-        "a watchdog was dropped while a report was being made, and the report went on after the drop: what the report uses \
-         may be gone by then"
+        "a watchdog was dropped while a report was being made, and the report went on after the drop: what the report \
+         uses may be gone by then"
     );
 }
 
@@ -231,8 +232,8 @@ fn a_noted_stack_is_reported_before_the_drop_returns() {
     assert_eq!(
         watched("last").line("second"),
         "meanwhile",
-        "`meanwhile` was caught while another report was being made, and then the watchdog was dropped. This function was \
-         reported second: the reporter may stop when no stack is left to report"
+        "`meanwhile` was caught while another report was being made, and then the watchdog was dropped. This function \
+         was reported second: the reporter may stop when no stack is left to report"
     );
 }
 

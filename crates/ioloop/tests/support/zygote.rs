@@ -1,9 +1,9 @@
-//! A helper for scenarios that need the names of a stack. Looking up the first name reads the symbol tables of the whole
-//! program and of the C library: with libc's debug symbols installed, that takes 0.1 s of processor time. A zygote reads
-//! the tables once, and forks a process for each scenario.
+//! A helper for scenarios that need the names of a stack. Looking up the first name reads the symbol tables of the
+//! whole program and of the C library: with libc's debug symbols installed, that takes 0.1 s of processor time. A
+//! zygote reads the tables once, and forks a process for each scenario.
 //!
-//! Contract: the zygote has one thread, so it may fork. The output of a scenario comes back through a socket, followed by
-//! how its process ended. The zygote exits when the test program does.
+//! Contract: the zygote has one thread, so it may fork. The output of a scenario comes back through a socket, followed
+//! by how its process ended. The zygote exits when the test program does.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe, stdin, stdout};
@@ -24,8 +24,8 @@ use super::Answer;
 const ENDED: &str = "the process ";
 const WELL: &str = "exited with 0";
 
-/// The zygote of this test program: the address where it accepts, and the reader of the pipe on which the zygote notices
-/// that this program has exited.
+/// The zygote of this test program: the address where it accepts, and the reader of the pipe on which the zygote
+/// notices that this program has exited.
 static ZYGOTE: LazyLock<(SocketAddr, PipeReader)> =
     LazyLock::new(|| start().expect("the zygote can be started"));
 

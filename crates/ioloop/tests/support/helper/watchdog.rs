@@ -1,5 +1,5 @@
-//! `watchdog WHAT`: a watchdog without a loop, and code that blocks. A report is called by the name of the function that
-//! blocked.
+//! `watchdog WHAT`: a watchdog without a loop, and code that blocks. A report is called by the name of the function
+//! that blocked.
 
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,8 +28,8 @@ const WHILE: Duration = Duration::from_millis(30);
 const NEVER: Duration = Duration::from_secs(6);
 
 pub fn run(what: &str) -> Outcome {
-    // A helper's alarm against hanging sends the signal that is tested here, and would be reported. So a thread looks for
-    // hangs instead.
+    // A helper's alarm against hanging sends the signal that is tested here, and would be reported. So a thread looks
+    // for hangs instead.
     nix::unistd::alarm::cancel();
     // By default the signal would kill this process, just as a helper's own alarm kills one that hangs.
     // SAFETY: the handler calls what signal-safety(7) permits.
