@@ -110,8 +110,8 @@ fn an_error_of_accept_is_reported_and_the_loop_goes_on() {
         let said = failures.take();
         assert!(
             said.len() == 1 && said[0].contains("accept") && said[0].contains("ENOTSOCK"),
-            "accept4 was refused, once in a turn, and the hook heard: {said:?}. Kept quiet, it keeps the loop awake and \
-             nobody knows why"
+            "accept4 was refused, once in a turn, and the hook heard: {said:?}. Kept quiet, it keeps the loop awake \
+             and nobody knows why"
         );
         accepting.unwrap().remove(ioloop);
     });

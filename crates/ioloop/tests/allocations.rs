@@ -1,6 +1,7 @@
 //! The whole: what a loop allocates when it has all that it needs: nothing of its own.
 //!
-//! The closure of a callback or of a timer is kept in place if it holds three words or less, and in a box if it is larger.
+//! The closure of a callback or of a timer is kept in place if it holds three words or less, and in a box if it is
+//! larger.
 
 mod support;
 
@@ -142,7 +143,8 @@ fn a_timer_of_three_words_is_no_allocation() {
         assert_eq!(
             rounds.allocated(),
             0,
-            "in 2000 iterations, each with a timer that ran and one that did not. Does a sweep make a vector of its own?"
+            "in 2000 iterations, each with a timer that ran and one that did not. Does a sweep make a vector of its \
+             own?"
         );
     });
 }

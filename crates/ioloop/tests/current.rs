@@ -38,7 +38,8 @@ fn a_loop_that_is_dropped_is_current_no_more() {
 fn the_instance_is_the_processs_and_found_where_it_lives() {
     says(
         "instance",
-        "before: none; installed; twice: EEXIST; in its thread: current, and without it none; elsewhere: a handle, not current",
+        "before: none; installed; twice: EEXIST; in its thread: current, and without it none; elsewhere: a handle, not \
+         current",
     );
 }
 
@@ -52,7 +53,8 @@ fn after_the_instance_there_may_be_another() {
 fn configuring_chooses_the_poller_and_an_argument_overrides_it() {
     says(
         "configured",
-        "epoll; configured: poll; argument: select; unknown: no poller is called kqueue: there are epoll, poll and select",
+        "epoll; configured: poll; argument: select; unknown: no poller is called kqueue: there are epoll, poll and \
+         select",
     );
 }
 

@@ -1,4 +1,4 @@
-//! Exercise `ioloop/dispatch`: what a handler may do while it runs, and where it is afterwards.
+//! Exercise `ioloop/dispatch`: what a handler may do while it runs, and where it is stored afterwards.
 
 mod support;
 
@@ -12,7 +12,7 @@ use ioloop::{Events, IoLoop, Origin, Token};
 use nix::errno::Errno;
 use support::{Log, a_pipe, on_each, panics, turns};
 
-/// What a handler holds: says when it is dropped, and does something then.
+/// A value that a handler holds: it logs its drop, and calls the loop then.
 struct Held<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for Held<F> {
@@ -21,7 +21,7 @@ impl<F: FnMut()> Drop for Held<F> {
     }
 }
 
-/// Something that is ready, and stays so: nobody reads the byte.
+/// A reader that stays ready, because its byte is never read.
 fn ready(ioloop: &IoLoop, mut handler: impl FnMut(&IoLoop, &PipeReader) + 'static) -> Token {
     let (reader, mut writer) = a_pipe();
     writer.write_all(b"x").unwrap();
@@ -32,7 +32,7 @@ fn ready(ioloop: &IoLoop, mut handler: impl FnMut(&IoLoop, &PipeReader) + 'stati
     ioloop.add_handler(reader, Events::READ, handler).unwrap()
 }
 
-/// Turns of a loop that must not panic.
+/// Iterations of a loop that must not panic.
 #[track_caller]
 fn turns_without_a_panic(ioloop: &IoLoop, count: usize, otherwise: &str) {
     let ended = catch_unwind(AssertUnwindSafe(|| turns(ioloop, count)));
@@ -49,13 +49,14 @@ fn a_handler_runs_at_each_event() {
         assert_eq!(
             log.take(),
             ["ran"; 3],
-            "it was ready in three turns, and runs once in each: is a handler that ran back in its place?"
+            "its descriptor was ready in three iterations, so it runs once in each: does a handler that ran return to \
+             its slot?"
         );
     });
 }
 
 #[test]
-fn it_is_told_what_its_source_is_ready_for() {
+fn a_handler_gets_the_events_of_its_source() {
     on_each(|ioloop| {
         let log = Log::default();
         let (reader, mut writer) = a_pipe();
@@ -74,31 +75,28 @@ fn it_is_told_what_its_source_is_ready_for() {
         assert_eq!(
             seen,
             [("reader", Events::READ), ("writer", Events::WRITE)],
-            "one end of a pipe can be read, and the other written: a handler is told what came, as the poller said it"
+            "one end of a pipe is readable, and the other writable: a handler gets the events that the poller reported"
         );
     });
 }
 
 #[test]
-fn its_token_is_the_same_after_it_ran() {
+fn a_handler_keeps_its_token_after_it_ran() {
     on_each(|ioloop| {
         let log = Log::default();
         let seen = log.clone();
         let token = ready(ioloop, move |_, _| seen.add("ran"));
         turns(ioloop, 1);
         let updated = ioloop.update_handler(token, Events::empty());
-        assert!(
-            updated.is_ok(),
-            "a handler ran, and has lost its place: whoever registered it cannot change it any more"
-        );
+        assert!(updated.is_ok(), "a handler ran, and lost its slot: its token cannot change it any more");
         turns(ioloop, 2);
-        assert_eq!(log.take(), ["ran"], "it is watched for nothing by now");
+        assert_eq!(log.take(), ["ran"], "it is registered for no events now");
         ioloop.remove_handler(token);
     });
 }
 
 #[test]
-fn it_may_add_change_and_remove_others() {
+fn a_handler_can_add_change_and_remove_others() {
     on_each(|ioloop| {
         let log = Log::default();
         let (_kept, writer) = a_pipe();
@@ -117,14 +115,14 @@ fn it_may_add_change_and_remove_others() {
         let seen = log.take();
         assert!(
             seen.contains(&"ran") && seen.contains(&"added"),
-            "a handler adds another one, changes a third and removes that, and it did not get so far: is the table \
-             borrowed while the handler runs? What ran is {seen:?}"
+            "a handler adds another one, changes a third one and removes it, and did not get that far: is the slab \
+             borrowed while the handler runs? These ran: {seen:?}"
         );
     });
 }
 
 #[test]
-fn it_may_be_changed_from_inside() {
+fn a_handler_can_change_its_own_registration() {
     on_each(|ioloop| {
         let (own, log): (Rc<Cell<Option<Token>>>, _) = (Rc::default(), Log::default());
         let (token, seen) = (Rc::clone(&own), log.clone());
@@ -133,12 +131,16 @@ fn it_may_be_changed_from_inside() {
             seen.add(updated.map_err(|error| error.errno));
         })));
         turns(ioloop, 3);
-        assert_eq!(log.take(), [Ok(())], "while it runs, its place is its own: it is changed as any other");
+        assert_eq!(
+            log.take(),
+            [Ok(())],
+            "while a handler runs, it keeps its slot: it can be changed like any other"
+        );
     });
 }
 
 #[test]
-fn one_that_removes_itself_is_dropped_when_it_has_come_back() {
+fn a_handler_that_removes_itself_is_dropped_after_it_returned() {
     on_each(|ioloop| {
         let (own, log): (Rc<Cell<Option<Token>>>, _) = (Rc::default(), Log::default());
         let (token, seen) = (Rc::clone(&own), log.clone());
@@ -146,29 +148,29 @@ fn one_that_removes_itself_is_dropped_when_it_has_come_back() {
         let held = Held(move || dropped.add("dropped"));
         own.set(Some(ready(ioloop, move |ioloop, source| {
             let _held = &held;
-            // All that is needed behind the removal, where nothing of this handler may be left.
+            // A copy of what is needed after the removal, when nothing of this handler may be left.
             let (seen, number) = (seen.clone(), source.as_raw_fd());
             ioloop.remove_handler(token.get().unwrap());
-            // SAFETY: it takes a number.
+            // SAFETY: fcntl only takes the number.
             let open = unsafe { nix::libc::fcntl(number, nix::libc::F_GETFD) } >= 0;
             seen.add(if open { "came back" } else { "came back, and its source is closed" });
         })));
         turns_without_a_panic(
             ioloop,
             3,
-            "a handler that has removed itself comes back to no place: that is no panic",
+            "a handler removed itself and returned: its slot is gone, and the loop must not panic",
         );
         assert_eq!(
             log.take(),
             ["came back", "dropped"],
-            "a handler has removed itself. It is dropped when it has come back: a box that is dropped while the code \
-             in it runs is gone under its feet, and one that is not dropped keeps its source open"
+            "a handler removed itself. The loop must drop it after it has returned: a box that is dropped while its \
+             code runs frees what that code uses, and a box that is never dropped keeps its source open"
         );
     });
 }
 
 #[test]
-fn what_it_holds_may_call_the_loop_when_it_is_dropped() {
+fn a_value_that_a_handler_holds_can_call_the_loop_when_dropped() {
     on_each(|ioloop| {
         let (own, log): (Rc<Cell<Option<Token>>>, _) = (Rc::default(), Log::default());
         let (token, seen, here) = (Rc::clone(&own), log.clone(), ioloop.clone());
@@ -184,16 +186,16 @@ fn what_it_holds_may_call_the_loop_when_it_is_dropped() {
         turns_without_a_panic(
             ioloop,
             2,
-            "what a handler held removed another one when it was dropped, and the loop panics: it is dropped while the \
-             table is borrowed",
+            "a value that a handler held removed another handler when it was dropped, and the loop panicked: the loop \
+             drops it while the slab is borrowed",
         );
         assert_eq!(log.take(), ["dropped"]);
     });
 }
 
-/// A handler removes itself and adds another, which has its place from then on.
+/// A handler removes itself and adds another one, which gets its slot.
 #[test]
-fn whoever_has_its_place_by_then_keeps_it() {
+fn a_handler_that_got_the_slot_meanwhile_keeps_it() {
     on_each(|ioloop| {
         let (own, log): (Rc<Cell<Option<Token>>>, _) = (Rc::default(), Log::default());
         let (token, seen) = (Rc::clone(&own), log.clone());
@@ -203,19 +205,20 @@ fn whoever_has_its_place_by_then_keeps_it() {
             ioloop.remove_handler(old);
             let seen = seen.clone();
             let new = ready(ioloop, move |_, _| seen.add("new"));
-            assert_eq!(new.index, old.index, "its place was to be used again");
+            assert_eq!(new.index, old.index, "the slot was expected to be reused");
         })));
         turns(ioloop, 3);
         assert_eq!(
             log.take(),
             ["old", "new", "new"],
-            "the first one has removed itself, and its place is another's: who came back to it?"
+            "the first handler removed itself, and another one got its slot: which handler does the loop put back \
+             there?"
         );
     });
 }
 
 #[test]
-fn one_that_fails_runs_again_and_is_reported_each_time() {
+fn a_handler_that_fails_is_reported_each_time_and_runs_again() {
     on_each(|ioloop| {
         let log = Log::default();
         let seen = log.clone();
@@ -234,22 +237,26 @@ fn one_that_fails_runs_again_and_is_reported_each_time() {
         turns_without_a_panic(
             ioloop,
             2,
-            "a panic in a handler has come out of the loop: it is caught, reported, and the loop goes on",
+            "a panic in a handler left the loop: the loop must catch it, report it, and go on",
         );
         let seen = log.take();
         assert_eq!(
             seen.len(),
             2,
-            "a handler panicked at its first event and failed at its second: two reports, and it stays where it is. \
-             Reported was {seen:?}. (`handler_failed` is for those whose origin is a handler, and says nothing of others)"
+            "a handler panicked at its first event and failed at its second one: that makes two reports, and the \
+             handler stays registered. These were reported: {seen:?}. (`handler_failed` is only for failures whose \
+             origin is a handler)"
         );
-        assert!(seen.iter().all(|(origin, _)| *origin == Origin::Handler(number)), "whose failure? {seen:?}");
+        assert!(
+            seen.iter().all(|(origin, _)| *origin == Origin::Handler(number)),
+            "the origin of both is the handler: {seen:?}"
+        );
         assert!(seen[0].1.contains("panicked") && seen[1].1.ends_with("failed: no luck"), "{seen:?}");
     });
 }
 
 #[test]
-fn one_that_removes_itself_and_fails_is_reported() {
+fn a_handler_that_removes_itself_and_fails_is_reported() {
     on_each(|ioloop| {
         let log = Log::default();
         let seen = log.clone();
@@ -267,13 +274,13 @@ fn one_that_removes_itself_and_fails_is_reported() {
         assert_eq!(
             log.take(),
             [format!("the handler of descriptor {number} failed: no luck")],
-            "a handler has removed itself, and then failed. Its place is gone, and what went wrong is no less wrong"
+            "a handler removed itself, and then failed. Its slot is gone, and its failure must still be reported"
         );
     });
 }
 
 #[test]
-fn one_whose_peer_is_gone_stays_and_nobody_hears_of_it() {
+fn a_handler_whose_peer_is_gone_is_not_reported_and_stays() {
     on_each(|ioloop| {
         let log = Log::default();
         let seen = log.clone();
@@ -291,15 +298,15 @@ fn one_whose_peer_is_gone_stays_and_nobody_hears_of_it() {
         assert_eq!(
             log.take(),
             [""; 0],
-            "a handler wrote to a peer that was gone, which is no news: a failure of a handler's goes to \
-             `handler_failed`, which knows"
+            "a handler wrote to a peer that was gone, and that was reported: hand the failure of a handler to \
+             `handler_failed`, which leaves such errors out"
         );
-        assert_eq!(calls.get(), 2, "it failed, and stays where it is");
+        assert_eq!(calls.get(), 2, "a handler that failed stays registered");
     });
 }
 
 #[test]
-fn one_that_closes_the_loop_comes_back_to_nothing() {
+fn a_handler_can_close_the_loop() {
     on_each(|ioloop| {
         let log = Log::default();
         let (seen, dropped) = (log.clone(), log.clone());
@@ -310,17 +317,13 @@ fn one_that_closes_the_loop_comes_back_to_nothing() {
             seen.add("came back");
         });
         ioloop.start().unwrap();
-        assert_eq!(
-            log.take(),
-            ["came back", "dropped"],
-            "a handler has closed the loop, and was still running"
-        );
+        assert_eq!(log.take(), ["came back", "dropped"], "a handler closed the loop, and was still running");
     });
 }
 
-/// Who is gone when it is their turn: nobody is run, and nothing else is touched.
+/// A handler that was removed before its event is dispatched: no handler runs, and nothing else changes.
 #[test]
-fn an_event_for_nobody_reaches_nobody() {
+fn an_event_for_a_removed_handler_runs_no_handler() {
     on_each(|ioloop| {
         let log = Log::default();
         let tokens: Rc<Cell<[Option<Token>; 2]>> = Rc::default();
@@ -332,8 +335,12 @@ fn an_event_for_nobody_reaches_nobody() {
             }))
         });
         tokens.set(made);
-        turns_without_a_panic(ioloop, 1, "an event came for a handler that was removed: that is no panic");
-        assert_eq!(log.len(), 1, "two were ready, and the first one removed the other");
+        turns_without_a_panic(
+            ioloop,
+            1,
+            "an event came for a handler that was removed: the loop must not panic",
+        );
+        assert_eq!(log.len(), 1, "two descriptors were ready, and the first handler removed the other one");
         made.into_iter().flatten().for_each(|token| ioloop.remove_handler(token));
     });
 }

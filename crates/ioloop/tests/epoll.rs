@@ -169,7 +169,8 @@ fn a_hang_up_and_an_error_are_reported_unasked() {
     assert_eq!(
         reported(&mut epoll),
         Some(Events::ERROR),
-        "the reader is gone. The kernel says so to whoever asked for nothing: was it filtered out? Or was something added?"
+        "the reader is gone. The kernel says so to whoever asked for nothing: was it filtered out? Or was something \
+         added?"
     );
 }
 
@@ -204,8 +205,8 @@ fn half_a_hang_up_is_not_reported_unasked() {
     }
 }
 
-/// One that is not removed before it is closed, and of which there is a duplicate, is reported still. By then its number
-/// can be another's.
+/// One that is not removed before it is closed, and of which there is a duplicate, is reported still. By then its
+/// number can be another's.
 #[test]
 fn what_is_reported_late_has_its_own_token_and_not_that_of_its_number() {
     let (mut epoll, (first, mut writer), (second, _other)) = (an_epoll(), pipe().unwrap(), pipe().unwrap());
@@ -392,16 +393,16 @@ fn without_epoll_pwait2_the_timeout_is_rounded_up_to_milliseconds() {
         let Some((calls, ready)) = asked(kernel) else { return };
         assert_eq!(
             ready, ["1"; 8],
-            "what eight waits reported while one descriptor is ready. The kernel answers epoll_pwait2 with ENOSYS where it \
-             is older, and with EPERM where a filter forbids it: then epoll_wait does it"
+            "what eight waits reported while one descriptor is ready. The kernel answers epoll_pwait2 with ENOSYS \
+             where it is older, and with EPERM where a filter forbids it: then epoll_wait does it"
         );
         let milliseconds = |call: &String| call.strip_prefix("epoll_wait ")?.split(' ').next()?.parse().ok();
         let timeouts: Vec<i32> = calls.iter().filter_map(milliseconds).collect();
         assert_eq!(
             timeouts,
             [0, 1, 1, 2, 3, i32::MAX, i32::MAX, -1],
-            "without epoll_pwait2, waits for 0, 1, 300, 1500 and 3000 µs, 2^31 ms, Duration::MAX and without a timeout: in \
-             milliseconds, rounded up, as far as an i32 can hold them"
+            "without epoll_pwait2, waits for 0, 1, 300, 1500 and 3000 µs, 2^31 ms, Duration::MAX and without a \
+             timeout: in milliseconds, rounded up, as far as an i32 can hold them"
         );
     }
 }

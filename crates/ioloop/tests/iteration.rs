@@ -1,5 +1,6 @@
-//! Exercise `ioloop/iteration`: the order of everything in one turn of the loop, how long it sleeps, and where a stop is
-//! obeyed. With a fake clock nobody sleeps: the clock is moved by the time that the loop wanted to sleep.
+//! Exercise `ioloop/iteration`: the order of everything in one iteration of the loop, how long the loop sleeps, and
+//! where it obeys a stop. With a fake clock the loop does not sleep: the clock advances by the timeout that the loop
+//! chose.
 
 mod support;
 
@@ -18,7 +19,7 @@ use support::{Kept, Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock
 
 const S: Duration = Duration::from_secs(1);
 
-/// Something that is ready, and stays so: nobody reads the byte.
+/// A handler whose descriptor stays ready, because the byte in its pipe is never read.
 fn a_handler(ioloop: &IoLoop, mut handler: impl FnMut(&IoLoop) + 'static) -> ioloop::Token {
     let (reader, mut writer) = a_pipe();
     writer.write_all(b"x").unwrap();
@@ -30,7 +31,7 @@ fn a_handler(ioloop: &IoLoop, mut handler: impl FnMut(&IoLoop) + 'static) -> iol
 }
 
 #[test]
-fn callbacks_run_in_their_order() {
+fn callbacks_run_in_the_order_they_were_added() {
     on_each(|ioloop| {
         let log = Log::default();
         for n in 0..5 {
@@ -39,7 +40,7 @@ fn callbacks_run_in_their_order() {
         }
         ioloop.add_callback(IoLoop::stop);
         ioloop.start().unwrap();
-        assert_eq!(log.take(), [0, 1, 2, 3, 4], "callbacks are run first come, first served");
+        assert_eq!(log.take(), [0, 1, 2, 3, 4], "callbacks run in the order in which they were added");
     });
 }
 
@@ -62,8 +63,9 @@ fn a_callback_added_by_a_callback_waits_for_the_next_iteration() {
         assert_eq!(
             order[..2],
             ["callback", "handler"],
-            "a callback added another one, and a descriptor that was ready all the time came after all of them: \
-             whoever drains the queue until it is empty lets callbacks starve the descriptors. The order was {order:?}"
+            "a callback added another one, and a descriptor that was ready all the time came after all of them: a loop \
+             that runs callbacks until the queue is empty lets callbacks starve the descriptors. The order was \
+             {order:?}"
         );
     });
 }
@@ -98,7 +100,8 @@ fn a_timer_added_by_a_timer_waits_for_the_next_iteration() {
         assert_eq!(
             log.take(),
             ["timer", "callback", "timer of the timer"],
-            "what is due is collected before it is run: a timer that starts itself again would run for ever"
+            "a loop collects the timers that are due before it runs them: otherwise a timer that rearms itself runs \
+             forever"
         );
     });
 }
@@ -121,8 +124,8 @@ fn a_callback_added_by_a_timer_waits_for_the_next_iteration() {
         assert_eq!(
             log.take(),
             ["timer", "handler", "callback"],
-            "a timer added a callback, and a descriptor was ready: the callback is of the next turn, and the descriptor \
-             of this one"
+            "a timer added a callback, and a descriptor was ready: the callback belongs to the next iteration, and the \
+             descriptor to this one"
         );
     });
 }
@@ -142,7 +145,7 @@ fn callbacks_come_before_the_timers_that_are_due() {
         assert_eq!(
             log.take(),
             ["callback", "timer"],
-            "both were there when the turn began: callbacks come first"
+            "both were there when the iteration began: callbacks come first"
         );
     });
 }
@@ -172,19 +175,19 @@ fn a_stop_in_a_callback_lets_the_rest_of_the_iteration_run_and_skips_the_sleep()
         assert_eq!(
             log.take(),
             ["callback", "timer"],
-            "what was queued and due runs, and nobody looks for events"
+            "the callbacks that were queued and the timers that were due run, and the loop does not poll for events"
         );
         ioloop.start().unwrap();
         assert_eq!(
             log.take()[0],
             "after the next start",
-            "what was queued meanwhile is there at the next start"
+            "a callback that was added meanwhile runs at the next start"
         );
     });
 }
 
 #[test]
-fn a_stop_in_a_handler_lets_the_other_handlers_run_and_one_pass_more() {
+fn a_stop_in_a_handler_is_obeyed_before_the_next_sleep() {
     on_each(|ioloop| {
         let log = Log::default();
         let (one, other) = (a_pipe(), a_pipe());
@@ -205,22 +208,22 @@ fn a_stop_in_a_handler_lets_the_other_handlers_run_and_one_pass_more() {
         assert_eq!(
             log.take(),
             ["handler", "handler", "callback", "callback", "timer", "timer"],
-            "both were ready, and the first one stopped the loop: the other has its turn, and what they queued too, and \
-             what is due by then"
+            "both descriptors were ready, and the first handler stopped the loop: the other handler still runs, then \
+             the callbacks that they added, and then the timers that are due"
         );
     });
 }
 
 #[test]
-fn a_stop_before_the_start_makes_it_come_back_at_once() {
+fn a_stop_before_the_start_makes_start_return_at_once() {
     on_each(|ioloop| {
         let log = Log::default();
         let seen = log.clone();
         ioloop.add_callback(move |ioloop| {
             seen.add("callback");
-            // What makes the two ways to be wrong differ: one is stopped after a turn, the other runs on.
+            // Tells the two wrong answers apart: one stops after an iteration, and the other one keeps running.
             ioloop.add_callback(move |ioloop| {
-                seen.add("next turn");
+                seen.add("next iteration");
                 ioloop.stop();
             });
         });
@@ -228,13 +231,13 @@ fn a_stop_before_the_start_makes_it_come_back_at_once() {
         ioloop.stop();
         ioloop.start().unwrap();
         let ran = log.take();
-        assert_ne!(ran, ["callback"], "a stop that came before the start was obeyed a turn later");
+        assert_ne!(ran, ["callback"], "a stop that came before the start was obeyed an iteration late");
         assert_eq!(ran, [""; 0], "a stop that came before the start was forgotten");
         ioloop.start().unwrap();
         assert_eq!(
             log.take(),
-            ["callback", "next turn"],
-            "a stop is a flag and no counter: two of them are one, and the second start runs"
+            ["callback", "next iteration"],
+            "a stop is a flag, not a counter: two of them are one, so the second start runs"
         );
     });
 }
@@ -252,10 +255,10 @@ fn a_stop_from_another_thread_before_the_start_counts_too() {
         assert_eq!(
             log.take(),
             [""; 0],
-            "it was stopped from another thread, and the loop ran a turn all the same"
+            "another thread stopped the loop before the start, and the loop still ran an iteration"
         );
         ioloop.start().unwrap();
-        assert_eq!(log.take(), ["callback"], "the second start runs what was queued");
+        assert_eq!(log.take(), ["callback"], "the second start runs the queued callback");
     });
 }
 
@@ -271,36 +274,38 @@ fn a_stop_from_another_thread_is_obeyed_before_the_sleep() {
         assert_eq!(
             ioloop.time(),
             Duration::ZERO,
-            "another thread stopped it while a callback ran, and it went on: `is_running` asks for that stop too"
+            "another thread stopped the loop while a callback ran, and the loop slept: `take_stop` reports that stop \
+             too"
         );
     });
 }
 
 #[test]
-fn one_that_is_closed_comes_back() {
+fn a_closed_loop_returns_from_start() {
     on_each_with_a_fake_clock(|ioloop, _| {
-        let told = told(ioloop, 3);
+        let accounts = accounts(ioloop, 3);
         ioloop.add_callback(IoLoop::close);
         ioloop.start().unwrap();
         assert_eq!(
-            told.take(),
+            accounts.take(),
             [],
-            "a callback closed the loop, which has nothing left to wait for, and it slept: `is_running` says so"
+            "a callback closed the loop, which then has nothing to wait for, and the loop slept: `take_stop` reports \
+             that too"
         );
     });
 }
 
-/// For the time of a start, another file has the number of its epoll.
+/// While `start` runs, the number of the loop's epoll descriptor refers to another file.
 #[test]
-fn an_error_of_the_poller_ends_it() {
+fn start_returns_the_error_of_the_poller() {
     assert_eq!(
         helper_said(&["registration", "broken"]).line("start"),
         "EINVAL, and then Ok",
-        "the wait failed, and what `wait` answers is to come out of `run`. The next start waits as ever"
+        "the wait failed, and `run` must return the error of `wait`. The next start waits as usual"
     );
 }
 
-/// The one from inside, and at the same time one from outside.
+/// One from a callback, and at the same time one from another thread.
 #[test]
 fn two_stops_of_one_run_are_one() {
     on_each(|ioloop| {
@@ -320,7 +325,7 @@ fn two_stops_of_one_run_are_one() {
         assert_eq!(
             log.take(),
             ["callback"],
-            "one of them is left, and has stopped the next run before it began"
+            "one of the two stops was left over, and stopped the next run before it began"
         );
     });
 }
@@ -356,13 +361,14 @@ fn a_timer_added_by_a_callback_waits_for_the_next_iteration() {
         assert_eq!(
             log.take(),
             ["handler", "timer"],
-            "a timer that a callback added ran in the same turn: who is due is settled when a turn begins"
+            "a timer that a callback added ran in the same iteration: the loop settles which timers are due when an \
+             iteration begins"
         );
     });
 }
 
 #[test]
-fn whoever_runs_before_a_timer_may_cancel_it() {
+fn a_callback_or_a_timer_can_cancel_a_timer_that_is_due() {
     on_each_with_a_fake_clock(|ioloop, _| {
         for by_a_callback in [true, false] {
             let log = Log::default();
@@ -383,7 +389,7 @@ fn whoever_runs_before_a_timer_may_cancel_it() {
             assert_eq!(
                 log.take(),
                 [""; 0],
-                "a timer ran that was cancelled a moment before: it was taken before it was its turn"
+                "a timer ran that was canceled a moment before: the loop took it out before it was about to run it"
             );
         }
     });
@@ -401,7 +407,11 @@ fn a_stop_in_a_timer_lets_the_other_timers_run() {
             });
         }
         ioloop.start().unwrap();
-        assert_eq!(log.take(), [0, 1, 2], "three were due, and each stopped the loop: all have their turn");
+        assert_eq!(
+            log.take(),
+            [0, 1, 2],
+            "three timers were due, and each stopped the loop: all of them run"
+        );
     });
 }
 
@@ -411,7 +421,7 @@ fn a_stop_is_obeyed_before_the_sleep() {
         ioloop.call_at(5 * S, |_| ());
         ioloop.add_callback(IoLoop::stop);
         ioloop.start().unwrap();
-        assert_eq!(ioloop.time(), Duration::ZERO, "it was stopped, and went to sleep first");
+        assert_eq!(ioloop.time(), Duration::ZERO, "a callback stopped the loop, and the loop slept first");
     });
 }
 
@@ -435,13 +445,14 @@ fn a_descriptor_that_stays_ready_does_not_starve_the_callbacks() {
         assert_eq!(
             log.take()[..2],
             ["handler", "callback"],
-            "a descriptor that is always ready is served once a turn, and whatever it queues has its turn then"
+            "the handler of a descriptor that is always ready runs once an iteration, so the callbacks that it adds \
+             run too"
         );
     });
 }
 
 #[test]
-fn whoever_is_removed_in_the_same_turn_does_not_run() {
+fn a_handler_removed_in_the_same_iteration_does_not_run() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let log = Log::default();
         let tokens: Rc<Cell<[Option<ioloop::Token>; 2]>> = Rc::default();
@@ -455,21 +466,25 @@ fn whoever_is_removed_in_the_same_turn_does_not_run() {
         });
         tokens.set(made);
         ioloop.start().unwrap();
-        assert_eq!(log.len(), 1, "two were ready, and the first removed the other, which ran all the same");
+        assert_eq!(
+            log.len(),
+            1,
+            "two descriptors were ready, and the handler of the first one removed the other handler, which still ran"
+        );
         made.into_iter().flatten().for_each(|token| ioloop.remove_handler(token));
     });
 }
 
-/// epoll forgets it; poll and select report it at each wait.
+/// epoll forgets a closed descriptor; poll and select report it at each wait.
 #[test]
-fn what_is_not_open_any_more_is_reported_and_its_handler_does_not_run() {
+fn a_closed_descriptor_is_reported_and_its_handler_does_not_run() {
     on_each(|ioloop| {
         let (log, reported) = (Log::default(), Log::default());
         let seen = reported.clone();
         ioloop.handle_callback_exception(move |_, failure| seen.add(failure.origin));
         let (reader, _writer) = a_pipe();
         let number = fcntl(&reader, FcntlArg::F_DUPFD_CLOEXEC(200)).unwrap();
-        // SAFETY: it was made a line above, and nobody else has it.
+        // SAFETY: the descriptor was made a line above, and has no other owner.
         let owner = unsafe { OwnedFd::from_raw_fd(number) };
         let seen = log.clone();
         ioloop.add_handler(Kept(number), Events::READ, move |_, _, event| seen.add(event.events)).unwrap();
@@ -478,11 +493,14 @@ fn what_is_not_open_any_more_is_reported_and_its_handler_does_not_run() {
         assert_eq!(
             log.take(),
             [],
-            "a descriptor was closed elsewhere, and its handler was run in five turns. The function `dispatch` of \
-             src/dispatch.rs does that; `ioloop.dispatch` looks what the poller says first"
+            "a descriptor was closed behind the loop's back, and its handler ran, within five iterations"
         );
         if ioloop.kind() != Kind::Epoll {
-            assert_eq!(reported.take(), [Origin::Handler(number)], "of one that is not open, in five turns");
+            assert_eq!(
+                reported.take(),
+                [Origin::Handler(number)],
+                "what was reported of a closed descriptor in five iterations"
+            );
         }
     });
 }
@@ -508,8 +526,8 @@ fn with_a_callback_queued_it_does_not_sleep() {
     });
 }
 
-/// The first of what the loop told of its turns; it is stopped after so many.
-fn told(ioloop: &IoLoop, most: usize) -> Log<Iteration> {
+/// The accounts of the first iterations. The loop is stopped after this many.
+fn accounts(ioloop: &IoLoop, most: usize) -> Log<Iteration> {
     let log = Log::default();
     let seen = log.clone();
     ioloop.subscribe(move |ioloop, iteration| {
@@ -522,22 +540,22 @@ fn told(ioloop: &IoLoop, most: usize) -> Log<Iteration> {
 }
 
 #[test]
-fn until_a_deadline_it_sleeps_once() {
+fn it_sleeps_once_until_a_deadline() {
     for nanos in [1, 999_999, 1_500_000, 5_000_000_000] {
         on_each_with_a_fake_clock(|ioloop, _| {
-            let told = told(ioloop, 50);
+            let accounts = accounts(ioloop, 50);
             let deadline = Duration::from_nanos(nanos);
             ioloop.call_at(deadline, IoLoop::stop);
             ioloop.start().unwrap();
-            let asked: Vec<_> = told.take().iter().map(|iteration| iteration.timeout).collect();
+            let asked: Vec<_> = accounts.take().iter().map(|iteration| iteration.timeout).collect();
             assert_eq!(
                 asked.len(),
                 1,
-                "until a deadline in {deadline:?} it told of so many sleeps, {asked:?}: rounded down, the rest is no time, \
-                 again and again; and a turn that was stopped has not slept"
+                "until a deadline in {deadline:?} the loop reported these sleeps: {asked:?}. A timeout that is rounded \
+                 down leaves a rest of no time, again and again; and an iteration that was stopped has not slept"
             );
-            assert_eq!(asked[0], deadline, "how long it wanted to sleep");
-            assert_eq!(ioloop.time(), deadline, "the time when the timer ran");
+            assert_eq!(asked[0], deadline, "the timeout that the loop chose");
+            assert_eq!(ioloop.time(), deadline, "the time at which the timer ran");
         });
     }
 }
@@ -552,15 +570,15 @@ fn the_sleep_is_what_is_left_until_the_deadline() {
         assert_eq!(
             ioloop.time(),
             5 * S,
-            "a callback took 2 s, and the timer in 5 s was late by as much: what is left is worked out last"
+            "a callback took 2 s, and the timer in 5 s was 2 s late: the loop must compute the timeout last"
         );
     });
 }
 
 #[test]
-fn what_a_callback_does_to_the_timers_is_in_the_sleep() {
+fn the_sleep_respects_timers_that_callbacks_add_and_cancel() {
     on_each_with_a_fake_clock(|ioloop, _| {
-        let told = told(ioloop, 50);
+        let accounts = accounts(ioloop, 50);
         let far = ioloop.call_at(10 * S, |_| ());
         ioloop.add_callback(move |ioloop| {
             ioloop.call_at(2 * S, move |ioloop| {
@@ -572,18 +590,18 @@ fn what_a_callback_does_to_the_timers_is_in_the_sleep() {
         let soon = ioloop.call_at(S / 2, |_| ());
         ioloop.add_callback(move |ioloop| ioloop.remove_timeout(soon));
         ioloop.start().unwrap();
-        let asked: Vec<_> = told.take().iter().map(|iteration| iteration.timeout).collect();
+        let asked: Vec<_> = accounts.take().iter().map(|iteration| iteration.timeout).collect();
         assert_eq!(
             asked,
             [S, S, 3 * S],
-            "timers were due in 0.5, 1 and 10 s. Callbacks cancelled the first, and set one for 2 s, which set one for 5: \
-             whoever looks up the nearest deadline before all of that has run sleeps for another"
+            "timers were due in 0.5, 1 and 10 s. Callbacks canceled the first one, and added one in 2 s, which added \
+             one in 5 s: a loop that looks up the nearest deadline before all of them have run sleeps for a wrong one"
         );
     });
 }
 
 #[test]
-fn what_goes_wrong_in_one_is_reported_and_the_next_one_runs() {
+fn errors_and_panics_are_reported_and_the_rest_runs() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let (log, reported) = (Log::default(), Log::default());
         let seen = reported.clone();
@@ -601,25 +619,25 @@ fn what_goes_wrong_in_one_is_reported_and_the_next_one_runs() {
         });
         let ended = catch_unwind(AssertUnwindSafe(|| ioloop.start()));
         ended
-            .expect("a callback or a timer panicked, and has taken the loop along: `run_all` catches that")
+            .expect("a callback or a timer panicked, and the panic left `start`: `run_all` catches it")
             .unwrap();
         assert_eq!(
             log.take(),
             ["callback", "timer"],
-            "two of each went wrong before these, which run all the same"
+            "two callbacks and two timers failed before these two, which must still run"
         );
         assert_eq!(
             reported.take(),
             [Origin::Callback, Origin::Callback, Origin::Timer, Origin::Timer],
-            "of two callbacks and two timers one failed and one panicked, and this is what was reported. `run_all` does \
-             it, if it is told whose they are"
+            "of two callbacks and of two timers, one failed and one panicked, and these origins were reported. \
+             `run_all` reports the origin that it is given"
         );
     });
 }
 
-/// Nobody but the loop wants memory here: what holds nothing needs no box.
+/// Only the loop could allocate here: a closure without captures needs no box.
 #[test]
-fn a_turn_like_the_last_one_allocates_nothing() {
+fn a_repeated_iteration_allocates_nothing() {
     on_each(|ioloop| {
         let (turns, before) = (Cell::new(0), Cell::new(0));
         let allocated = Rc::new(Cell::new(None));
@@ -641,43 +659,45 @@ fn a_turn_like_the_last_one_allocates_nothing() {
         assert_eq!(
             allocated.get(),
             Some(0),
-            "allocations in 100 turns, each with a callback, a timer and a handler: `due` and `ready` are lent. Are they \
-             put back, with their room?"
+            "allocations in 100 iterations, each with a callback, a timer and a handler: the loop must reuse the \
+             memory of the iteration before"
         );
     });
 }
 
 #[test]
-fn a_deadline_that_passes_meanwhile_is_no_sleep() {
+fn a_deadline_that_passed_meanwhile_means_no_sleep() {
     on_each_with_a_fake_clock(|ioloop, clock| {
         let clock = clock.clone();
         ioloop.call_at(5 * S, IoLoop::stop);
         ioloop.add_callback(move |_| clock.advance(20 * S));
         let ended = catch_unwind(AssertUnwindSafe(|| ioloop.start()));
-        ended.expect("a callback took 20 s, and the timer in 5 s is past: that is no panic").unwrap();
-        assert_eq!(ioloop.time(), 20 * S, "a timer was past, and the loop slept");
+        ended
+            .expect("a callback took 20 s, and the deadline in 5 s has passed: the loop must not panic")
+            .unwrap();
+        assert_eq!(ioloop.time(), 20 * S, "a deadline had passed, and the loop slept");
     });
 }
 
 #[test]
 fn it_sleeps_an_hour_at_most() {
     on_each_with_a_fake_clock(|ioloop, _| {
-        let without = told(ioloop, 3);
+        let without = accounts(ioloop, 3);
         ioloop.start().unwrap();
         let asked: Vec<_> = without.take().iter().map(|iteration| iteration.timeout).collect();
-        assert_eq!(asked, [3600 * S; 3], "nothing is there to wake it, and it sleeps an hour at a time");
-        let with = told(ioloop, 50);
+        assert_eq!(asked, [3600 * S; 3], "nothing is there to wake the loop, so it sleeps an hour at a time");
+        let with = accounts(ioloop, 50);
         ioloop.call_at(ioloop.time() + 10_000 * S, IoLoop::stop);
         ioloop.start().unwrap();
         let asked: Vec<_> = with.take().iter().map(|iteration| iteration.timeout).collect();
-        assert_eq!(asked, [3600 * S, 3600 * S, 2800 * S], "until a deadline in 10,000 s");
+        assert_eq!(asked, [3600 * S, 3600 * S, 2800 * S], "timeouts until a deadline in 10,000 s");
     });
 }
 
 #[test]
-fn what_it_tells_is_what_it_did() {
+fn the_account_of_an_iteration_is_complete() {
     on_each_with_a_fake_clock(|ioloop, clock| {
-        let told = told(ioloop, 1);
+        let accounts = accounts(ioloop, 1);
         for _ in 0..2 {
             a_handler(ioloop, |_| ());
         }
@@ -697,19 +717,20 @@ fn what_it_tells_is_what_it_did() {
             sleep_end: S,
             events: 2,
         };
-        let told = told.take();
+        let accounts = accounts.take();
         assert_eq!(
-            told.first(),
+            accounts.first(),
             Some(&did),
-            "two callbacks of which one took 1 s, two timers of which one was cancelled, two that were ready"
+            "two callbacks ran, of which one took 1 s; two timers were due, of which one was canceled; two descriptors \
+             were ready"
         );
         ioloop.close();
     });
 }
 
-/// Whoever sums up what lies between `awake` and the next `asleep` has how long the loop was busy.
+/// The time from `sleep_end` to the next `sleep_start` is how long the loop was busy.
 #[test]
-fn it_tells_when_the_handlers_have_run_and_counts_them_as_work() {
+fn the_account_comes_after_the_handlers_and_counts_them_as_work() {
     on_each_with_a_fake_clock(|ioloop, clock| {
         let log = Log::default();
         let (seen, clock) = (log.clone(), clock.clone());
@@ -719,30 +740,31 @@ fn it_tells_when_the_handlers_have_run_and_counts_them_as_work() {
         });
         let seen = log.clone();
         ioloop.subscribe(move |ioloop, iteration| {
-            seen.add(("told", iteration.sleep_end));
+            seen.add(("account", iteration.sleep_end));
             ioloop.stop();
         });
         ioloop.start().unwrap();
-        let told = log.take();
+        let accounts = log.take();
         assert_eq!(
-            told.iter().map(|(who, _)| *who).collect::<Vec<_>>(),
-            ["handler", "told"],
-            "a turn is told of when it is over"
+            accounts.iter().map(|(who, _)| *who).collect::<Vec<_>>(),
+            ["handler", "account"],
+            "an iteration is reported when it has ended"
         );
         assert_eq!(
-            told[1].1,
+            accounts[1].1,
             Duration::ZERO,
-            "nothing was to be waited for, and a handler took 3 s: when it woke is looked up before the handlers run"
+            "the loop did not wait, and a handler took 3 s: the loop must look up when its sleep ended before the \
+             handlers run"
         );
         ioloop.close();
     });
 }
 
-/// A process has one watch.
+/// A process has one watchdog, so each case has its own process.
 #[test]
-fn what_it_runs_is_watched_and_the_sleep_is_not() {
-    // A watch that goes on ends the sleep with its signal, whether it comes to a report or not. It does so each time; a
-    // machine that is busy, and does not let the loop run for as long as the threshold, does not.
+fn the_watchdog_is_armed_except_during_the_sleep() {
+    // A watchdog that stays armed ends every sleep with its signal, whether or not it makes a report. A busy machine
+    // that does not let the loop run for as long as the threshold can do so too, but not each time.
     let asleep = || {
         let said = helper_said(&["blocked", "asleep"]);
         (said.line("sleeps").to_owned(), said.line("reports").to_owned())
@@ -750,14 +772,14 @@ fn what_it_runs_is_watched_and_the_sleep_is_not() {
     let right = ("1".to_owned(), "0".to_owned());
     let retried = || (0..3).map(|_| asleep()).find(|seen| *seen == right).unwrap_or_else(asleep);
     std::thread::scope(|scope| {
-        // Side by side with the others, since a sleep takes its time.
+        // Beside the others, because the sleep takes long.
         let sleep = scope.spawn(retried);
         let reported = |what| zygote::ask(&["blocked", what]).line("reported").to_owned();
         assert_eq!(reported("callback"), "yes", "a callback blocks");
         assert_eq!(reported("timer"), "yes", "a timer blocks");
         assert_eq!(reported("handler"), "yes", "a handler blocks");
         assert_eq!(reported("subscriber"), "yes", "a subscriber blocks");
-        let seen = sleep.join().expect("it was asked");
+        let seen = sleep.join().expect("the helper answers");
         assert_eq!(seen, right, "sleeps, and reports: a loop that sleeps is not blocked");
     });
 }

@@ -1,9 +1,9 @@
 //! The whole: whatever is done to a loop, in whatever order: it does what a simple model of it says. On every poller.
 //!
-//! Callbacks and timers are added, sent by another thread's way, and cancelled; they add others, cancel, remove and stop.
-//! Pipes are watched under one number or several, for every state or once, and removed; numbers are used again at once.
-//! After each turn of the loop, what ran is compared with what the model says must have run; and what was removed must
-//! be closed.
+//! Callbacks and timers are added, sent by another thread's way, and cancelled; they add others, cancel, remove and
+//! stop. Pipes are watched under one number or several, for every state or once, and removed; numbers are used again at
+//! once. After each turn of the loop, what ran is compared with what the model says must have run; and what was removed
+//! must be closed.
 
 #[path = "support/simulated.rs"]
 mod simulated;
@@ -68,8 +68,8 @@ struct Model {
     simulated: Simulated,
     /// The next name.
     names: u32,
-    /// By the name of who watches them. The model holds them too, so that it can look: the number is free again when both
-    /// let go.
+    /// By the name of who watches them. The model holds them too, so that it can look: the number is free again when
+    /// both let go.
     sources: BTreeMap<u32, Rc<PipeReader>>,
     writers: BTreeMap<u32, PipeWriter>,
 }

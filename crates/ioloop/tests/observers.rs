@@ -1,5 +1,5 @@
-//! Who is told what: of a failure, of an iteration, and of code that blocks the loop. A process has one watchdog, so each
-//! test of it has a process of its own.
+//! Who is told what: of a failure, of an iteration, and of code that blocks the loop. A process has one watchdog, so
+//! each test of it has a process of its own.
 
 mod support;
 
@@ -189,8 +189,8 @@ fn a_hook_that_fails_costs_nobody_else_their_turn() {
             assert_eq!(
                 ran,
                 ["callback", "callback", "handler", "handler", "task", "timer", "timer"],
-                "a {fails} failed, the hook panicked, and the loop was started again. What ran, by then? What was queued, \
-                 due or reported when the loop unwound is not to go with it"
+                "a {fails} failed, the hook panicked, and the loop was started again. What ran, by then? What was \
+                 queued, due or reported when the loop unwound is not to go with it"
             );
         }
     });
@@ -236,8 +236,8 @@ fn a_panic_inside_of_a_panic_ends_the_process_with_words() {
     }
 }
 
-/// The file is gone with its last number. epoll forgets it without a word; poll and select are asked about a number that
-/// is not open.
+/// The file is gone with its last number. epoll forgets it without a word; poll and select are asked about a number
+/// that is not open.
 #[test]
 fn a_file_closed_behind_its_back_is_reported_once_or_forgotten() {
     on_each(|ioloop| {

@@ -1,5 +1,5 @@
-//! Exercise `ioloop/run_sync`: what it returns, and what it leaves behind. With a fake clock nothing waits: the clock is
-//! moved by the time that the loop wanted to sleep, an hour at most.
+//! Exercise `ioloop/run_sync`: what it returns, and what it leaves behind. With a fake clock nothing waits: the clock
+//! is moved by the time that the loop wanted to sleep, an hour at most.
 
 mod support;
 

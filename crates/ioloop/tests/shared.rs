@@ -24,8 +24,8 @@ mod sync {
     pub use super::coalesced::Coalesced;
 }
 
-/// What the loop waits for. Relaxed, and each a read and a write in one: what is in the kernel is one truth for all threads,
-/// and orders nothing.
+/// What the loop waits for. Relaxed, and each a read and a write in one: what is in the kernel is one truth for all
+/// threads, and orders nothing.
 trait Kernel: Wake + 'static {
     fn new() -> Self;
     /// What a wait reports.
@@ -57,7 +57,8 @@ impl Kernel for Level {
     }
 }
 
-/// An eventfd that is watched for edges and never drained: each write is an edge, and the wait that reports it takes it.
+/// An eventfd that is watched for edges and never drained: each write is an edge, and the wait that reports it takes
+/// it.
 struct Edge(AtomicBool);
 
 impl Wake for Edge {
@@ -239,8 +240,8 @@ impl<K: Kernel> Crossing for Wrong<K> {
     }
 }
 
-/// Every order of the steps in which a thread is interrupted in its course three times at most. Without that limit it takes
-/// many times as long, and has found nothing more.
+/// Every order of the steps in which a thread is interrupted in its course three times at most. Without that limit it
+/// takes many times as long, and has found nothing more.
 fn in_every_order<C: Crossing + 'static>(
     make: impl Fn() -> C + Send + Sync + 'static,
     scenario: impl Fn(&Arc<C>, &Arc<AtomicUsize>) + Send + Sync + 'static,
@@ -309,7 +310,8 @@ fn one_sends_and_another_stops<C: Crossing + 'static>(shared: &Arc<C>, dropped: 
     assert_eq!(
         (ran, stops),
         (1, 1),
-        "what ran, and how often it was stopped: in one order of the steps the loop sleeps, and has not seen one of the two"
+        "what ran, and how often it was stopped: in one order of the steps the loop sleeps, and has not seen one of \
+         the two"
     );
 }
 

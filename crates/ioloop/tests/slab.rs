@@ -1,5 +1,5 @@
-//! Exercise `ioloop/handlers`: what the table of a loop must do. What is registered are numbers here; to the loop they
-//! are handlers, tasks, and owners of signals.
+//! Exercise `ioloop/slab`: what the slab of a loop must do. Its entries are numbers here; a loop keeps handlers and
+//! tasks in it.
 
 mod support;
 
@@ -11,16 +11,16 @@ use ioloop::slab::Slab;
 use testing::Helper;
 
 #[test]
-fn a_token_leads_to_what_it_was_given_for() {
+fn a_token_leads_to_its_entry() {
     let mut handlers = Slab::default();
     let tokens: Vec<_> = (0..100).map(|n| handlers.insert(n)).collect();
     for (n, token) in tokens.iter().enumerate().rev() {
-        assert_eq!(handlers.get_mut(*token), Some(&mut n.clone()), "{token:?} leads to somebody else");
+        assert_eq!(handlers.get_mut(*token), Some(&mut n.clone()), "{token:?} leads to another entry");
     }
 }
 
 #[test]
-fn what_is_registered_can_be_changed() {
+fn an_entry_can_be_changed() {
     let mut handlers = Slab::default();
     let token = handlers.insert(1);
     *handlers.get_mut(token).unwrap() = 2;
@@ -29,30 +29,30 @@ fn what_is_registered_can_be_changed() {
 }
 
 #[test]
-fn a_token_of_what_was_removed_leads_nowhere() {
+fn the_token_of_a_removed_entry_leads_nowhere() {
     let mut handlers = Slab::default();
     let tokens = [1, 2, 3].map(|n| handlers.insert(n));
     assert_eq!(handlers.remove(tokens[1]), Some(2));
     assert_eq!(
         handlers.get_mut(tokens[1]),
         None,
-        "its token leads to what was removed, or to whoever was moved to its place"
+        "its token leads to the entry that was removed, or to one that was moved to its slot"
     );
-    assert_eq!(handlers.remove(tokens[1]), None, "removed twice");
+    assert_eq!(handlers.remove(tokens[1]), None, "removing the same token twice");
     assert_eq!(
         handlers.get_mut(tokens[0]),
         Some(&mut 1),
-        "one was removed, and its neighbour is not to be found"
+        "an entry was removed, and its neighbor cannot be found"
     );
     assert_eq!(
         handlers.get_mut(tokens[2]),
         Some(&mut 3),
-        "one was removed, and its neighbour is not to be found"
+        "an entry was removed, and its neighbor cannot be found"
     );
 }
 
 #[test]
-fn an_old_token_does_not_lead_to_whoever_has_the_place_now() {
+fn an_old_token_does_not_lead_to_the_next_entry_of_its_slot() {
     for others in [0, 5] {
         let mut handlers = Slab::default();
         (0..others).for_each(|n| {
@@ -61,27 +61,27 @@ fn an_old_token_does_not_lead_to_whoever_has_the_place_now() {
         let old = handlers.insert(100);
         handlers.remove(old);
         let new = handlers.insert(200);
-        assert_ne!(old, new, "a token was given out a second time, for another");
+        assert_ne!(old, new, "a token was given out a second time, for another entry");
         assert_eq!(
             handlers.get_mut(old),
             None,
-            "an event that was on its way for somebody who is gone reaches whoever has the place now"
+            "an event for an entry that was removed reaches the entry that has its slot now"
         );
         assert_eq!(
             handlers.remove(old),
             None,
-            "who removes themselves a second time removes whoever has the place now"
+            "removing an entry a second time removes the entry that has its slot now"
         );
         assert_eq!(handlers.get_mut(new), Some(&mut 200));
     }
 }
 
-/// More than sixteen bits have; under Miri, which is slow, more than eight.
+/// More than 16 bits can count; under Miri, which is slow, more than 8 bits.
 const OFTEN: u32 = if cfg!(miri) { 300 } else { 200_000 };
 
-/// A busy server registers a connection at the same place all day long.
+/// A busy server registers connections in the same slot all day long.
 #[test]
-fn an_old_token_stays_old_however_often_its_place_is_used() {
+fn an_old_token_stays_old_however_often_its_slot_is_reused() {
     let mut handlers = Slab::default();
     let old = handlers.insert(0);
     handlers.remove(old);
@@ -89,21 +89,21 @@ fn an_old_token_stays_old_however_often_its_place_is_used() {
         let token = handlers.insert(n);
         assert_ne!(
             token, old,
-            "after {n} others had the place, a token came again: how wide is the generation?"
+            "after {n} other entries had the slot, a token was given out again: how wide is the generation?"
         );
         handlers.remove(token);
     }
 }
 
 #[test]
-fn a_place_is_used_again() {
+fn a_slot_is_reused() {
     let mut handlers = Slab::default();
     for n in 0..1000 {
         let tokens = [n, n, n].map(|n| handlers.insert(n));
         for token in tokens {
             assert!(
                 token.index < 3,
-                "three are registered at most, and place {} is used: it grows",
+                "at most three entries exist at a time, and slot {} is used: the slab grows",
                 token.index
             );
             handlers.remove(token);
@@ -112,8 +112,8 @@ fn a_place_is_used_again() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "it has no ptrace")]
-fn nobody_is_searched_for() {
+#[cfg_attr(miri, ignore = "Miri has no ptrace")]
+fn no_operation_searches() {
     let steps = |registered: &str| -> Option<Vec<usize>> {
         let answer = Helper::new(&["slab", registered]).if_permitted()?;
         Some(answer.lines("steps").map(|steps| steps.parse().expect("a number")).collect())
@@ -122,35 +122,38 @@ fn nobody_is_searched_for() {
     let more = |which: usize| many[which] > 4 * few[which] + 1000;
     assert!(
         !more(0),
-        "who has a token is found with {} instructions alone, and with {} among three hundred: is there a search? The \
-         token says where to look",
+        "finding an entry by its token takes {} instructions where it is the only one, and {} among three hundred: is \
+         there a search? The token holds the number of the slot",
         few[0],
         many[0]
     );
     assert!(
         !more(1),
-        "to remove one and register another takes {} instructions where there is one, and {} where there are \
-         three hundred: is an empty place searched for?",
+        "removing an entry and inserting another takes {} instructions where there is one, and {} where there are \
+         three hundred: is there a search for an empty slot?",
         few[1],
         many[1]
     );
 }
 
 #[test]
-fn a_place_is_given_to_one_at_a_time() {
+fn a_slot_is_given_to_one_entry_at_a_time() {
     let mut handlers = Slab::default();
     let token = handlers.insert(0);
     handlers.remove(token);
     handlers.remove(token);
     let (one, other) = (handlers.insert(1), handlers.insert(2));
-    assert_ne!(one.index, other.index, "removed twice, a place is free twice, and two have it");
+    assert_ne!(
+        one.index, other.index,
+        "after a second removal a slot is free twice, and two entries get it"
+    );
     assert_eq!(handlers.get_mut(one), Some(&mut 1));
     assert_eq!(handlers.get_mut(other), Some(&mut 2));
 }
 
-/// A token is two numbers that anybody can write down, and the kernel hands back whatever it was given.
+/// Any code can make up a token, which is two numbers; and the kernel returns whatever it was given.
 #[test]
-fn a_token_from_elsewhere_is_no_panic() {
+fn a_token_from_elsewhere_does_not_panic() {
     let mut handlers = Slab::default();
     let ours = handlers.insert(1);
     let elsewhere = [
@@ -162,16 +165,16 @@ fn a_token_from_elsewhere_is_no_panic() {
     for token in elsewhere {
         let found =
             catch_unwind(AssertUnwindSafe(|| (handlers.get_mut(token).copied(), handlers.remove(token))));
-        let found = found.expect("a token that this table never gave out made it panic");
-        assert_eq!(found, (None, None), "{token:?} was never given out, and leads to somebody");
+        let found = found.expect("a token that this slab never gave out made it panic");
+        assert_eq!(found, (None, None), "{token:?} was never given out, and leads to an entry");
     }
     assert_eq!(handlers.remove(ours), Some(1));
 }
 
 #[test]
-fn the_tokens_are_those_of_all_that_is_registered() {
+fn tokens_lists_every_entry() {
     let mut handlers = Slab::default();
-    assert_eq!(handlers.tokens(), [], "nobody is registered");
+    assert_eq!(handlers.tokens(), [], "the slab is empty");
     let all: Vec<_> = (0..10).map(|n| handlers.insert(n)).collect();
     for token in &all[..5] {
         handlers.remove(*token);
@@ -180,18 +183,18 @@ fn the_tokens_are_those_of_all_that_is_registered() {
         handlers.insert(n);
     });
     let tokens = handlers.tokens();
-    assert_eq!(tokens.len(), 7, "seven are registered");
+    assert_eq!(tokens.len(), 7, "seven entries are in the slab");
     let mut left: Vec<_> = tokens.iter().filter_map(|token| handlers.remove(*token)).collect();
     left.sort_unstable();
-    assert_eq!(left, [5, 6, 7, 8, 9, 10, 11], "by its tokens, all that is registered can be removed");
-    assert_eq!(handlers.tokens(), [], "all were removed");
+    assert_eq!(left, [5, 6, 7, 8, 9, 10, 11], "every entry can be removed by its token");
+    assert_eq!(handlers.tokens(), [], "every entry was removed");
 }
 
 const STEPS: u32 = if cfg!(miri) { 500 } else { 20_000 };
 
-/// Whatever is done to it, in whatever order: the same as with a map in which no key comes twice.
+/// Any operations in any order: the slab does the same as a map in which no key comes twice.
 #[test]
-fn it_does_what_a_map_does() {
+fn it_behaves_like_a_map() {
     let (mut handlers, mut seed) = (Slab::default(), 7_u64);
     let mut random = |below: usize| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -202,7 +205,7 @@ fn it_does_what_a_map_does() {
     for n in 0..STEPS {
         if given.is_empty() || random(3) == 0 {
             let token = handlers.insert(n);
-            assert_eq!(model.insert(token, n), None, "step {n}: {token:?} is somebody's already");
+            assert_eq!(model.insert(token, n), None, "step {n}: {token:?} belongs to another entry already");
             given.push(token);
         } else if random(2) == 0 {
             let token = given[random(given.len())];
@@ -213,10 +216,10 @@ fn it_does_what_a_map_does() {
         }
         if n % 1000 == 0 {
             let mut tokens = handlers.tokens();
-            assert!(tokens.iter().all(|token| model.contains_key(token)), "step {n}: one is nobody's");
+            assert!(tokens.iter().all(|token| model.contains_key(token)), "step {n}: a token leads nowhere");
             tokens.sort_unstable_by_key(|token| token.to_bits());
             tokens.dedup();
-            assert_eq!(tokens.len(), model.len(), "step {n}: how many are registered");
+            assert_eq!(tokens.len(), model.len(), "step {n}: how many entries there are");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Exercise `ioloop/tasks`: when a task is polled, how often, and what becomes of it. With a fake clock nothing waits: the
-//! clock is moved by the time that the loop wanted to sleep, an hour at most.
+//! Exercise `ioloop/tasks`: when a task is polled, how often, and what becomes of it. With a fake clock nothing waits:
+//! the clock is moved by the time that the loop wanted to sleep, an hour at most.
 
 mod support;
 
@@ -212,8 +212,8 @@ fn a_wake_is_not_lost_when_the_loop_is_faster_than_whoever_wakes_it() {
     let result = ioloop.run_sync(operation, Some(LONG));
     assert!(
         result.is_ok(),
-        "a thread has put a poll into the queue, and before it went on the loop had polled. Woken once more after that, \
-         it polled nobody for {LONG:?}. Whatever says that a poll is queued is to be said first: {result:?}"
+        "a thread has put a poll into the queue, and before it went on the loop had polled. Woken once more after \
+         that, it polled nobody for {LONG:?}. Whatever says that a poll is queued is to be said first: {result:?}"
     );
     thread.join().unwrap();
 }

@@ -471,8 +471,8 @@ fn however_many_are_left_by_a_sweep_they_are_a_heap() {
         assert_eq!(
             pass(&mut timers, S),
             wanted,
-            "{living} were left by a sweep, and are out of order: each node that has a child, the last one too, has to be \
-             put below it"
+            "{living} were left by a sweep, and are out of order: each node that has a child, the last one too, has to \
+             be put below it"
         );
     }
 }

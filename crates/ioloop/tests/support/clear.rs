@@ -1,5 +1,5 @@
-//! Timers as you would write them first: std's heap, on the slab. A right answer of another construction, which passes the
-//! tests of `timers` as it is.
+//! Timers as you would write them first: std's heap, on the slab. A right answer of another construction, which passes
+//! the tests of `timers` as it is.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -76,8 +76,8 @@ impl<T> Timers<T> {
         self.first().map(|node| Duration::from_nanos(node.deadline))
     }
 
-    /// Compact the heap if it is time, and collect the timers that are due at `now`, by deadline. Without a timer, nothing
-    /// looks at the clock.
+    /// Compact the heap if it is time, and collect the timers that are due at `now`, by deadline. Without a timer,
+    /// nothing looks at the clock.
     pub fn collect(&mut self, now: impl FnOnce() -> Duration) {
         if self.heap.is_empty() {
             return;

@@ -37,8 +37,8 @@ fn patience() -> Duration {
     seconds.map_or(LONG, Duration::from_secs)
 }
 
-/// A panic without the words of the program's hook. Finding the names for its backtrace takes seconds on a machine that is
-/// busy, and meanwhile a loop counts as hung.
+/// A panic without the words of the program's hook. Finding the names for its backtrace takes seconds on a machine that
+/// is busy, and meanwhile a loop counts as hung.
 pub fn panics(words: impl Into<String>) -> ! {
     std::panic::resume_unwind(Box::new(words.into()))
 }

@@ -10,8 +10,8 @@ use ioloop::IoLoop;
 
 use super::{Log, on_each_with_a_fake_clock};
 
-/// On each poller, with a fake clock. A thousand turns are weeks by it: what has not come by then does not come, and the
-/// loop is stopped.
+/// On each poller, with a fake clock. A thousand turns are weeks by it: what has not come by then does not come, and
+/// the loop is stopped.
 #[track_caller]
 pub fn on_each_for_weeks(test: impl Fn(&IoLoop)) {
     on_each_with_a_fake_clock(|ioloop, _| {

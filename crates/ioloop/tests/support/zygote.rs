@@ -1,9 +1,9 @@
-//! A helper for scenarios that need the names of a stack. The first name that is looked up reads the tables of the
-//! whole program and of the C library: with libc's debug symbols installed, a tenth of a second of processor time. A
+//! A helper for scenarios that need the names of a stack. Looking up the first name reads the symbol tables of the
+//! whole program and of the C library: with libc's debug symbols installed, that takes 0.1 s of processor time. A
 //! zygote reads the tables once, and forks a process for each scenario.
 //!
-//! Contract: the zygote has one thread, so it may fork. What a scenario prints comes back through a socket, and after
-//! it how its process ended. The zygote exits when the test program has.
+//! Contract: the zygote has one thread, so it may fork. The output of a scenario comes back through a socket, followed
+//! by how its process ended. The zygote exits when the test program does.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe, stdin, stdout};
@@ -20,11 +20,12 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, alarm, dup2_stderr, dup2_stdin, dup2_stdout, fork};
 
 use super::Answer;
-/// What precedes, in the last line of an answer, how the scenario's process ended.
+/// In the last line of an answer, this precedes how the scenario's process ended.
 const ENDED: &str = "the process ";
 const WELL: &str = "exited with 0";
 
-/// The zygote of this test program: where it accepts, and the end of the pipe that tells it of this program's exit.
+/// The zygote of this test program: the address where it accepts, and the reader of the pipe on which the zygote
+/// notices that this program has exited.
 static ZYGOTE: LazyLock<(SocketAddr, PipeReader)> =
     LazyLock::new(|| start().expect("the zygote can be started"));
 
@@ -61,12 +62,12 @@ pub fn ask(args: &[&str]) -> Answer {
     match answer.trim_end().rsplit_once(ENDED) {
         Some((said, WELL)) => Answer(said.into()),
         Some((said, ended)) => panic!("the helper `{scenario}` {ended}:\n{said}"),
-        None => panic!("nobody saw how the helper `{scenario}` ended:\n{answer}"),
+        None => panic!("the zygote did not report how the helper `{scenario}` ended:\n{answer}"),
     }
 }
 
-/// Be the zygote: the listening socket is the standard input. Comes back, too, in each process that it forks, with the
-/// exit code of that.
+/// Be the zygote, with the listening socket as standard input. Returns in each process that it forks too, with the exit
+/// code of that process.
 pub fn serve(run: fn(&[&str]) -> i32) -> i32 {
     alarm::cancel();
     serve_until_the_test_program_exits(run).unwrap_or_else(|error| {
@@ -87,7 +88,7 @@ fn serve_until_the_test_program_exits(run: fn(&[&str]) -> i32) -> std::io::Resul
         let stdout = stdout();
         let mut waited = [
             PollFd::new(listener.as_fd(), PollFlags::POLLIN),
-            // With its last reader gone it has POLLERR.
+            // It has POLLERR once its last reader is closed.
             PollFd::new(stdout.as_fd(), PollFlags::empty()),
         ];
         poll(&mut waited, PollTimeout::NONE)?;
@@ -103,9 +104,9 @@ fn serve_until_the_test_program_exits(run: fn(&[&str]) -> i32) -> std::io::Resul
     }
 }
 
-/// Fork once more, and say how the scenario ended.
+/// Fork again, and report how the scenario ended.
 fn answer(stream: UnixStream, run: fn(&[&str]) -> i32) -> std::io::Result<i32> {
-    // SAFETY: the default runs no code, either.
+    // SAFETY: the default action runs no code either.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }?;
     let mut scenario = String::new();
     BufReader::new(&stream).read_line(&mut scenario)?;
@@ -116,7 +117,7 @@ fn answer(stream: UnixStream, run: fn(&[&str]) -> i32) -> std::io::Result<i32> {
     // SAFETY: this process has one thread.
     match unsafe { fork() }? {
         ForkResult::Child => {
-            // As any helper has it.
+            // Every helper has this alarm.
             testing::comes_on();
             Ok(run(&scenario.split_whitespace().collect::<Vec<_>>()))
         }

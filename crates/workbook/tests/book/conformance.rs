@@ -7,7 +7,7 @@ use regex::Regex;
 
 use crate::checkout::{Checkout, Fault, stem};
 
-/// `ioloop/iteration::callbacks_run_in_their_order`, in code or in the title of a link.
+/// `ioloop/iteration::callbacks_run_in_the_order_they_were_added`, in code or in the title of a link.
 static TEST: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\b([a-z]+)/([a-z_]+)::([a-z0-9_]+)\b").expect("a regex"));
 

@@ -241,7 +241,8 @@ fn thrown() -> Outcome {
     };
     own.set(Some(ioloop.add_handler(Bomb(reader), Events::READ, handler)?));
     println!("thrown {}", catch_unwind(AssertUnwindSafe(|| ioloop.start())).is_err());
-    // There is nothing to wait for: it is not to go off. Where it is late, a wrong answer passes, and no right one fails.
+    // There is nothing to wait for: it is not to go off. Where it is late, a wrong answer passes, and no right one
+    // fails.
     std::thread::sleep(SLEEP);
     // What was caught by now is reported first: the names take their time.
     ioloop.set_blocking_threshold(None, |_| ())?;

@@ -1,5 +1,5 @@
-//! `epoll WHAT`: what an epoll does with signals, with many descriptors, and with its own. `traced KERNEL epoll waits`: what
-//! it asks of a kernel that has epoll_pwait2, or refuses it with ENOSYS or EPERM.
+//! `epoll WHAT`: what an epoll does with signals, with many descriptors, and with its own. `traced KERNEL epoll waits`:
+//! what it asks of a kernel that has epoll_pwait2, or refuses it with ENOSYS or EPERM.
 
 use std::collections::HashSet;
 use std::fs;

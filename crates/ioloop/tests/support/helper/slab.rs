@@ -1,5 +1,5 @@
-//! `handlers N`: how many instructions the table takes where so many are registered: to find one, and to remove one and
-//! register another.
+//! `slab N`: how many instructions the slab takes when it has N entries: to find one, and to remove one and insert
+//! another.
 
 use ioloop::slab::Slab;
 use testing::{judged, tracer};
@@ -7,7 +7,7 @@ use testing::{judged, tracer};
 pub fn run(registered: usize) -> i32 {
     tracer::counted(|| {
         let mut handlers = Slab::default();
-        // What it makes once, it has made.
+        // What the slab allocates once is allocated by now.
         let warm = handlers.insert(0);
         handlers.remove(warm);
         let last = (0..registered).map(|n| handlers.insert(n)).last();

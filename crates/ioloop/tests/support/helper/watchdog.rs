@@ -1,5 +1,5 @@
-//! `blocking WHAT`: a watch without a loop, and code that blocks. What it reported is called by the name of the
-//! function that was blocking.
+//! `watchdog WHAT`: a watchdog without a loop, and code that blocks. A report is called by the name of the function
+//! that blocked.
 
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,17 +21,17 @@ mod sharing;
 /// A threshold.
 const SHORT: Duration = Duration::from_millis(10);
 
-/// So long that an alarm that is armed has gone off. If it has not, a wrong answer passes, and no right one fails.
+/// Long enough for an armed alarm to fire. If the alarm is later, a wrong answer passes, and no right one fails.
 const WHILE: Duration = Duration::from_millis(30);
 
-/// What has not come by then does not come.
+/// A report that has not come by then does not come.
 const NEVER: Duration = Duration::from_secs(6);
 
 pub fn run(what: &str) -> Outcome {
-    // A helper's alarm against hanging is the signal that is tested here, and would be reported. In its place there is a
-    // thread that looks.
+    // A helper's alarm against hanging sends the signal that is tested here, and would be reported. So a thread looks
+    // for hangs instead.
     nix::unistd::alarm::cancel();
-    // By default the signal would end this process, and that is what a helper's own alarm does to one that hangs.
+    // By default the signal would kill this process, just as a helper's own alarm kills one that hangs.
     // SAFETY: the handler calls what signal-safety(7) permits.
     unsafe { signal(Signal::SIGALRM, SigHandler::Handler(unheard)) }?;
     let begun = Instant::now();
@@ -69,22 +69,22 @@ pub fn run(what: &str) -> Outcome {
     }
 }
 
-/// Nothing of a watch handles its signal.
+/// The signal came while no watchdog handled it.
 extern "C" fn unheard(_: c_int) {
-    const WORDS: &[u8] = b"SIGALRM came, and no handler of the watch's was there\n";
+    const WORDS: &[u8] = b"SIGALRM came, and the watchdog had no handler for it\n";
     let _ = nix::unistd::write(std::io::stderr(), WORDS);
-    // SAFETY: it ends the process, and runs nothing before.
+    // SAFETY: it ends the process without running anything else.
     unsafe { nix::libc::_exit(1) };
 }
 
-/// What is done now, and since when, for whoever hangs.
-static STEP: Mutex<(Option<Instant>, &str)> = Mutex::new((None, "a watch is made"));
+/// The step that runs now, and since when: a message for the case that it hangs.
+static STEP: Mutex<(Option<Instant>, &str)> = Mutex::new((None, "a watchdog is made"));
 
 fn step(what: &'static str) {
     *STEP.lock().unwrap_or_else(PoisonError::into_inner) = (Some(Instant::now()), what);
 }
 
-/// What was reported, and in which thread.
+/// The reports, each with the thread that made it.
 #[derive(Debug, Clone, Default)]
 struct Reports {
     count: Arc<AtomicUsize>,
@@ -114,7 +114,7 @@ impl Reports {
         stacks.get(number).map(|(_, blocked)| blocked.stack.clone()).unwrap_or_default()
     }
 
-    /// Which of these functions were in it?
+    /// Which of these functions were in the stack?
     fn named(&self, number: usize, functions: &[&str]) -> String {
         let stack = self.stack(number);
         let in_it = |function: &&&str| stack.iter().any(|frame| frame.contains(**function));
@@ -140,7 +140,7 @@ fn for_a_while() -> impl Fn() -> bool {
     move || start.elapsed() > WHILE
 }
 
-/// Functions that block until something is so, or for long. Was it?
+/// Functions that block until a condition holds, or for long. They return whether it held.
 macro_rules! blocks {
     ($($name:ident)*) => {$(
         #[inline(never)]
@@ -152,9 +152,9 @@ macro_rules! blocks {
 }
 blocks! { not_yet_armed watched disarmed_again armed_no_more the_main_thread meanwhile }
 
-/// For what has to be so before the rest can be tried.
+/// An error if the report is missing that the rest depends on.
 fn needs(reported: bool) -> Outcome {
-    if reported { Ok(()) } else { Err("code blocked for seconds, and nobody said so".into()) }
+    if reported { Ok(()) } else { Err("code blocked for seconds, and no report was made".into()) }
 }
 
 fn word(yes: bool) -> &'static str {
@@ -200,7 +200,7 @@ fn unarmed() -> Outcome {
     Ok(())
 }
 
-/// It goes off, and what comes then is not watched, until it is armed once more.
+/// The alarm fires; code that blocks then is not watched until the watchdog is armed again.
 fn once() -> Outcome {
     let reports = Reports::default();
     let watch = Watchdog::new(SHORT, reports.hook())?;

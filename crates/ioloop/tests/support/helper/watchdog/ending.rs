@@ -1,4 +1,4 @@
-//! How a watch ends, and what is left of one that could not be made.
+//! How a watchdog is dropped, and what is left of one that could not be made.
 
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
@@ -19,15 +19,15 @@ extern "C" fn previous(_: c_int) {
     CALLS.fetch_add(1, SeqCst);
 }
 
-/// What the signal does before there is a watch.
+/// The action for the signal before a watchdog is made.
 fn before() -> SigAction {
     let mask: SigSet = [Signal::SIGTERM].into_iter().collect();
     SigAction::new(SigHandler::Handler(previous), SaFlags::SA_NODEFER, mask)
 }
 
-/// Have it done by `previous`, and say what did it.
+/// Install `previous` as the handler, and return the action that was there.
 fn take_over() -> nix::Result<SigAction> {
-    // SAFETY: the handler counts, and nothing else.
+    // SAFETY: the handler only increments a counter.
     unsafe { sigaction(Signal::SIGALRM, &before()) }
 }
 
@@ -39,7 +39,7 @@ fn address(action: &SigAction) -> usize {
     }
 }
 
-/// `as before`, or what is not.
+/// `as before`, or the difference.
 fn compared() -> nix::Result<&'static str> {
     let (now, before) = (take_over()?, before());
     let masked = |signal: &Signal| now.mask().contains(*signal) == before.mask().contains(*signal);
@@ -52,7 +52,7 @@ fn compared() -> nix::Result<&'static str> {
     })
 }
 
-/// Is it closed when the process becomes another program?
+/// Is it close-on-exec?
 fn is_marked(number: i32) -> bool {
     // SAFETY: it is the watch's, which is not dropped yet.
     let fd = unsafe { BorrowedFd::borrow_raw(number) };
@@ -60,7 +60,7 @@ fn is_marked(number: i32) -> bool {
         .is_ok_and(|flags| FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC))
 }
 
-/// How many descriptors of a watch a program that is started would have.
+/// How many descriptors of a watchdog stay open across exec.
 pub fn unmarked() -> Outcome {
     let before = descriptors()?;
     let _watch = Watchdog::new(SHORT, |_| ())?;
@@ -75,7 +75,7 @@ pub fn restored() -> Outcome {
     let before = descriptors()?;
     let watch = Watchdog::new(SHORT, |_| ())?;
     watch.arm();
-    step("the watch is dropped");
+    step("the watchdog is dropped");
     drop(watch);
     spin(&for_a_while());
     println!("late {}", CALLS.load(SeqCst));
@@ -86,14 +86,14 @@ pub fn restored() -> Outcome {
     Ok(())
 }
 
-/// An alarm goes off at about the time at which its watch is dropped, many times over: later after each round that had
-/// a report, earlier after each that had none.
+/// An alarm fires at about the time at which its watchdog is dropped, many times over: later after each round that made
+/// a report, earlier after each round that made none.
 pub fn at_the_last_moment() -> Outcome {
     take_over()?;
     let reports = Reports::default();
     let mut threshold = Duration::from_micros(5);
     for _ in 0..100 {
-        step("a watch is dropped at about the time of its alarm");
+        step("a watchdog is dropped at about the time of its alarm");
         let before = reports.len();
         let watch = Watchdog::new(threshold, reports.hook())?;
         watch.arm();
@@ -104,7 +104,7 @@ pub fn at_the_last_moment() -> Outcome {
     Ok(())
 }
 
-/// A report that goes on when it is told to.
+/// A report that waits for permission to finish.
 fn held(reports: &Reports) -> (impl FnMut(&Blocked) + Send + 'static, Arc<AtomicUsize>, mpsc::Sender<()>) {
     let (release, released) = mpsc::channel();
     let (begun, reports) = (Arc::new(AtomicUsize::new(0)), reports.clone());
@@ -118,26 +118,26 @@ fn held(reports: &Reports) -> (impl FnMut(&Blocked) + Send + 'static, Arc<Atomic
     (report, begun, release)
 }
 
-/// A report is being made when the watch is dropped.
+/// A report is being made when the watchdog is dropped.
 pub fn joined() -> Outcome {
     let reports = Reports::default();
     let (report, begun, release) = held(&reports);
     let watch = Watchdog::new(SHORT, report)?;
     watch.arm();
     needs(watched(&|| begun.load(Acquire) > 0))?;
-    // Later than whoever does not wait for it.
+    // Later than a drop that does not wait for the report.
     let releases = thread::spawn(move || {
         thread::sleep(WHILE);
         release.send(())
     });
-    step("the watch is dropped while a report is made");
+    step("the watchdog is dropped while a report is being made");
     drop(watch);
     println!("over {}", word(reports.len() > 0));
     let _ = releases.join();
     Ok(())
 }
 
-/// Somebody was caught, and not reported yet, when the watch is dropped.
+/// A stack was noted, and not reported yet, when the watchdog is dropped.
 pub fn last() -> Outcome {
     let reports = Reports::default();
     let (report, begun, release) = held(&reports);
@@ -148,7 +148,7 @@ pub fn last() -> Outcome {
     needs(watched(&|| begun.load(Acquire) > 0))?;
     watch.arm();
     let over = for_a_while();
-    // When the handler has told of it, there is something to be read.
+    // After the handler has written to it, it is readable.
     let told = |number: &i32| {
         // SAFETY: it is the watch's, which is not dropped yet.
         let fd = unsafe { BorrowedFd::borrow_raw(*number) };
@@ -162,14 +162,14 @@ pub fn last() -> Outcome {
         thread::sleep(WHILE);
         release.send(())
     });
-    step("the watch is dropped, and somebody who was caught is not reported yet");
+    step("the watchdog is dropped, and a stack that was noted is not reported yet");
     drop(watch);
     println!("second {}", reports.named(1, &["watched", "meanwhile"]));
     let _ = releases.join();
     Ok(())
 }
 
-/// A report panics, and then somebody blocks.
+/// A report panics, and then code blocks.
 pub fn panicked() -> Outcome {
     let begun = Arc::new(AtomicBool::new(false));
     let begins = Arc::clone(&begun);
@@ -181,7 +181,7 @@ pub fn panicked() -> Outcome {
     needs(watched(&|| begun.load(Acquire)))?;
     watch.arm();
     meanwhile(&for_a_while());
-    step("the watch is dropped, and its report has panicked");
+    step("the watchdog is dropped, and its report has panicked");
     drop(watch);
     let reports = Reports::default();
     let watch = Watchdog::new(SHORT, reports.hook())?;
@@ -191,14 +191,14 @@ pub fn panicked() -> Outcome {
     Ok(())
 }
 
-/// There is no timer for it, or no thread.
+/// The kernel refuses the timer, or the thread.
 pub fn refused(what: &str) -> Outcome {
     take_over()?;
     let resource = if what == "no-timer" { Resource::RLIMIT_SIGPENDING } else { Resource::RLIMIT_NPROC };
     if resource == Resource::RLIMIT_NPROC && Uid::effective().is_root() {
-        // The limit is not for root.
+        // The limit does not apply to root.
         setuid(Uid::from_raw(65534))?;
-        // And /proc is for whoever could have dumped it.
+        // A process that is not dumpable cannot read its own /proc/self/fd.
         set_dumpable(true)?;
     }
     let (soft, hard) = getrlimit(resource)?;

@@ -1,11 +1,11 @@
-//! One handler, one place for a stack, and whoever wants them at the same time.
+//! One handler and one slot for a stack, used by several at the same time.
 
 use std::hint::black_box;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
 use super::*;
 
-/// A report takes long, and meanwhile somebody blocks again: is that held up, and is it reported?
+/// A report takes long, and meanwhile code blocks again: is that code held up, and is it reported?
 pub fn slow() -> Outcome {
     let (reports, gone_on, held_up) =
         (Reports::default(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
@@ -20,7 +20,7 @@ pub fn slow() -> Outcome {
     let watch = Watchdog::new(SHORT, report)?;
     watch.arm();
     needs(watched(&|| begun.load(Acquire) > 0))?;
-    step("code blocks while a report is made, and is held up by it");
+    step("code blocks while a report is being made, and the report holds it up");
     watch.arm();
     let over = for_a_while();
     meanwhile(&|| {
@@ -34,7 +34,7 @@ pub fn slow() -> Outcome {
     Ok(())
 }
 
-/// A second one in a process, while there is a first, and when it is gone.
+/// A second watchdog in a process, while the first one exists, and after it was dropped.
 pub fn twice() -> Outcome {
     let (first, second, third) = (Reports::default(), Reports::default(), Reports::default());
     let watch = Watchdog::new(SHORT, first.hook())?;
@@ -78,7 +78,7 @@ macro_rules! side {
 side!(left_side);
 side!(right_side);
 
-/// It goes off at once, again and again, while stacks are read; each that is reported is to be one that there was.
+/// The alarm fires at once, again and again, while stacks are being read. Each reported stack must be a real one.
 pub fn storm() -> Outcome {
     let reports = Reports::default();
     let watch = Watchdog::new(Duration::ZERO, reports.hook())?;
@@ -88,9 +88,9 @@ pub fn storm() -> Outcome {
         && start.elapsed() < NEVER
     {
         for side in [left_side, right_side] {
-            step("an alarm goes off at once, again and again");
+            step("an alarm fires at once, again and again");
             side(&watch, 50);
-            // Who wakes up often interrupts whoever reads, also on one processor.
+            // A thread that wakes up often preempts the reporter, even on one processor.
             thread::sleep(Duration::from_micros(100));
         }
     }
