@@ -350,6 +350,12 @@ test:
 verify *ARGS:
     @{{tool}} verify {{ARGS}}
 
+# Measure how long a reader waits from a save to the verdict, exercise by exercise, and for what
+[group('maintain')]
+[no-exit-message]
+latency *ARGS:
+    @{{tool}} latency {{ARGS}}
+
 # Write new transcripts and the README's picture from what this kernel does
 [group('maintain')]
 bless:

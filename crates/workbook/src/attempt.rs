@@ -19,7 +19,7 @@ pub struct Attempt {
     pub passed: bool,
     pub tests: Vec<Test>,
     pub seconds: f64,
-    /// Why no test ran: what rustc said, or that there is no file.
+    /// Why no test ran: what rustc said, or that the file is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The names of the known wrong answers that fail as this one does.
@@ -63,7 +63,7 @@ pub fn check(
 }
 
 impl Attempt {
-    /// Without colors, as JSON must be also where the reader has a terminal.
+    /// Without colors, as JSON must be even in a terminal.
     pub fn without_colors(mut self) -> Self {
         self.error = self.error.map(|text| anstream::adapter::strip_str(&text).to_string());
         self
@@ -81,7 +81,7 @@ pub fn show_line(exercise: &Exercise, attempt: &Attempt) {
     anstream::println!("{} {:24} {state}", terminal::sign(attempt.passed), attempt.name);
 }
 
-/// All there is to say about one exercise: the first failed test whole, the rest by name.
+/// Show one exercise: the first failed test whole, and how many more failed.
 pub fn show(catalogue: &Catalogue, exercise: &Exercise, attempt: &Attempt) {
     let Attempt { name, passed, seconds, .. } = attempt;
     if let Some(error) = &attempt.error {

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-use crate::cargo::{self, Built, Kind, Program};
+use crate::cargo::{self, Kind, Program};
 use crate::catalogue::Exercise;
 use crate::checkout;
 use crate::runner::{self, Ending, Outcome};
@@ -23,10 +23,17 @@ pub struct Place {
     pub target: Option<PathBuf>,
 }
 
+/// When a build started and ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Built {
+    pub start: SystemTime,
+    pub end: SystemTime,
+}
+
 /// What came of an exercise's tests.
 pub enum Checked {
     /// They ran. `said` is what rustc said although it compiled: warnings.
-    Ran { tests: Vec<Test>, said: String },
+    Ran { tests: Vec<Test>, said: String, program: Program, built: Built },
     /// What rustc said.
     DoesNotCompile(String),
 }
@@ -40,22 +47,32 @@ pub enum Checked {
 /// # Errors
 /// When the tests cannot be read or cargo cannot build at all; `Interrupted` on Ctrl-C.
 pub fn check(place: &Place, exercise: &Exercise, only: Option<&str>, idle: Duration) -> Result<Checked> {
-    let Exercise { krate, .. } = exercise;
     // Before anything is compiled: rustc would lay it to the reader's code that these are missing.
     let source = checkout::read(&exercise.tests())?;
+    let start = SystemTime::now();
+    match build(place, exercise, &["test", "--no-run"])? {
+        cargo::Built::Failed(said) => Ok(Checked::DoesNotCompile(said)),
+        cargo::Built::Programs(programs, said) => {
+            let built = Built { start, end: SystemTime::now() };
+            let (krate, kind) = (&exercise.krate, Kind::UnitTests);
+            let program = cargo::find(&programs, krate, kind, krate)?.clone();
+            Ok(Checked::Ran { tests: run(&program, &source, idle, only)?, said, program, built })
+        }
+    }
+}
+
+/// Call cargo, with this command, for the crate with the exercise's tests inside.
+///
+/// # Errors
+/// As [`cargo::build`].
+pub fn build(place: &Place, exercise: &Exercise, command: &[&str]) -> Result<cargo::Built> {
+    let krate = &exercise.krate;
     // The fewer pieces a crate is compiled in, the faster it is from nothing, and the more of it one change touches.
     // Here one file changes all the time.
     let pieces = format!("profile.dev.package.{krate}.codegen-units=256");
     let features = format!("check,{}", exercise.feature());
-    let args =
-        ["test", "--no-run", "--package", krate, "--config", &pieces, "--lib", "--features", &features];
-    match cargo::build(&place.root, place.target.as_deref(), &args)? {
-        Built::Failed(said) => Ok(Checked::DoesNotCompile(said)),
-        Built::Programs(programs, said) => {
-            let program = cargo::find(&programs, krate, Kind::UnitTests, krate)?;
-            Ok(Checked::Ran { tests: run(program, &source, idle, only)?, said })
-        }
-    }
+    let what = ["--package", krate, "--config", &pieces, "--lib", "--features", &features];
+    cargo::build(&place.root, place.target.as_deref(), &[command, &what].concat())
 }
 
 /// Run a test program: all of its tests, or `only` one, if it has that. They come in the

@@ -8,6 +8,7 @@ use clap::Subcommand;
 mod check;
 mod doctor;
 mod hint;
+mod latency;
 mod list;
 mod reset;
 mod run;
@@ -40,6 +41,8 @@ pub enum Command {
     Reset(reset::Options),
     /// Prove the exercises: references pass, starters fail, mistakes are caught
     Verify(verify::Options),
+    /// Measure how long a reader waits from a save to the verdict, exercise by exercise
+    Latency(latency::Options),
     /// Say what this machine has and lacks
     Doctor(doctor::Options),
     /// Run all tests and experiments many times with every core busy, to find what fails rarely
@@ -62,6 +65,7 @@ pub fn run(command: Option<Command>) -> Result<ExitCode> {
         Command::Solution(options) => solution::run(&options),
         Command::Reset(options) => reset::run(&options),
         Command::Verify(options) => verify::run(&options),
+        Command::Latency(options) => latency::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Soak(options) => soak::run(&options),
     }

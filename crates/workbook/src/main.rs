@@ -55,9 +55,9 @@ fn main() -> ExitCode {
 }
 
 /// In `workbook list | head` the reader of the pipe goes first. Rust ignores SIGPIPE, and printing would then
-/// panic; the default is to end, as every program in a pipeline does.
+/// panic; by default the signal ends the tool, as it does every program in a pipeline.
 fn end_quietly_at_a_closed_pipe() {
     use nix::sys::signal::{SigHandler, Signal, signal};
-    // SAFETY: the default disposition runs no code of ours, and nothing else has been set up yet.
+    // SAFETY: the default disposition runs no code of ours, and main has set up nothing yet.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }

@@ -93,7 +93,7 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
     };
     bar.set_message(format!("{name}: the reference"));
     match copy.test(exercise, &reference, None)? {
-        Checked::Ran { tests, said } => {
+        Checked::Ran { tests, said, .. } => {
             match tests.iter().find(|test| !test.passed) {
                 None if tests.is_empty() => fail_reference(proof, format!("{name}: no test ran")),
                 None => proof.references.passed += 1,
@@ -109,10 +109,10 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
 
     bar.set_message(format!("{name}: the starter"));
     match copy.test(exercise, &starter, None)? {
-        Checked::Ran { tests, said } => {
+        Checked::Ran { tests, said, .. } => {
             if tests.iter().all(|test| test.passed) {
                 proof.starters.passing += 1;
-                proof.faults.push(format!("{name}: the starter passes, and nothing is written yet"));
+                proof.faults.push(format!("{name}: the starter passes, although it is not written yet"));
             } else {
                 proof.starters.failing += 1;
             }
@@ -165,7 +165,7 @@ fn missed(copy: &Copy, exercise: &Exercise, mistake: &Mistake, reference: &str) 
         return Ok(Some(format!("names the test {test}, which there is not")));
     };
     Ok(match &found.message {
-        None => Some(format!("passes {test}, which was to catch it")),
+        None => Some(format!("passes {test}, which should catch it")),
         Some(said) if !said.contains(message) => {
             Some(format!("is caught by {test}, but not with «{message}»: {said}"))
         }

@@ -1,6 +1,6 @@
 //! Run a program that may hang, fork without end or leave children: it ends here, whole.
 //!
-//! The program gets a process group of its own. All of its processes, with those that left the group, are killed when
+//! The program gets a process group of its own. All of its processes, even outside the group, are killed when
 //! it prints nothing for a while, when it prints or forks beyond reason, when its first process has exited, and when
 //! the reader presses Ctrl-C.
 

@@ -1,7 +1,7 @@
 //! What passed, remembered by content.
 //!
 //! A verdict is stored with a hash of everything it depends on: the reader's file, the tests, the crates,
-//! the kernel. When any of it changes the hash does not match, and there is no verdict: so status answers at
+//! the kernel. When any of it changes the hash does not match, and the verdict does not count: so status answers at
 //! once, and is never stale.
 
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ impl Verdicts {
     /// nothing is lost. Nothing is remembered either when the reader saved something meanwhile, because either content may
     /// have been checked.
     ///
-    /// `mistakes` are the names of those that fail as it did. One that passes keeps those of before.
+    /// `mistakes` names the mistakes that fail as it did. An exercise that passes keeps its earlier ones.
     pub fn checked(&mut self, exercise: &Exercise, content: Content, good: bool, mistakes: &[String]) {
         if content != self.content(exercise) {
             return;

@@ -3,7 +3,7 @@
 //! - An experiment is a program in `experiments/CHAPTER/`.
 //! - An exercise is a file in `crates/CRATE/exercises/`, or in `crates/CRATE/starters/`: one that the reader
 //!   deleted is still known, and can be put back.
-//! - The book's SUMMARY.md gives the order. The page of an experiment is `CHAPTER/NAME.md`, that of an exercise
+//! - The book's SUMMARY.md gives the order. The page of an experiment is `CHAPTER/NAME.md`, the page of an exercise
 //!   `CHAPTER/exercise-NAME.md`. Where two chapters have such a page, the one that includes the exercise's hints, or
 //!   is in the experiment's chapter, is meant.
 

@@ -10,7 +10,7 @@ pub fn of(folder: &Path, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The same, with those of the folders below.
+/// The same, with the files of the folders below.
 pub fn below(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = of(folder, extension);
     found.extend(folders(folder).iter().flat_map(|folder| below(folder, extension)));

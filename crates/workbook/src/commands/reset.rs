@@ -31,7 +31,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let backup = free_name(exercise);
-    // A rename: there is no moment at which neither name has what the reader wrote.
+    // A rename, so that at each moment one of the two names has what the reader wrote.
     fs::rename(&source, &backup).with_context(|| format!("cannot keep yours as {}", shown(&backup)))?;
     checkout::write(&source, &starter).with_context(|| format!("yours is kept as {}", shown(&backup)))?;
     println!("{} is as it was handed out.", shown(&source));

@@ -20,7 +20,7 @@ pub struct Options {
     /// Print a JSON array, and nothing else
     #[arg(long, conflicts_with_all = ["plain", "strace"])]
     json: bool,
-    /// Print what the book prints: no colour, no prompt, and names for what varies
+    /// Print what the book prints: no color, no prompt, and names for what varies
     #[arg(long, conflicts_with = "all")]
     plain: bool,
     /// Show the system calls beside the timeline (needs strace)

@@ -29,10 +29,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             exercise.name,
             terminal::command(&format!("check {module}"))
         );
-        anstream::eprintln!(
-            "To see ours all the same: {}",
-            terminal::command(&format!("solution {module} --anyway"))
-        );
+        anstream::eprintln!("To see ours now: {}", terminal::command(&format!("solution {module} --anyway")));
         return Ok(ExitCode::FAILURE);
     }
     let reference = exercise.reference()?;

@@ -1,4 +1,4 @@
-//! The main command: a greeting for who is new, and for everybody else where they are and what comes next.
+//! The main command: a greeting for a new reader, and for the others where they are and what comes next.
 
 use std::process::ExitCode;
 

@@ -35,7 +35,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     bar.finish_and_clear();
     if options.json {
-        // In JSON there are no colors, even where the reader has a terminal.
+        // JSON has no colors, even in a terminal.
         proof.faults.iter_mut().for_each(|fault| *fault = anstream::adapter::strip_str(fault).to_string());
         println!("{}", serde_json::to_string_pretty(&proof)?);
     } else {

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Options {
     /// The exercise to begin with. Without a name: the first that is open
     name: Option<String>,
-    /// Look at the files four times a second, where the file system tells nobody of changes
+    /// Look at the files four times a second, where the file system does not report changes
     #[arg(long)]
     poll: bool,
 }
@@ -73,7 +73,7 @@ fn check_one(catalogue: &Catalogue, exercise: &Exercise, verdicts: &mut Verdicts
     Ok(())
 }
 
-/// The files that changed, once the editor is through. None when nobody watches any more.
+/// The files that changed, once the editor has written all of them. None when the watcher is gone.
 fn next_change(changes: &Receiver<notify::Result<Event>>) -> Result<Option<Vec<PathBuf>>> {
     let event = loop {
         interrupt::check()?;
@@ -95,7 +95,7 @@ fn next_change(changes: &Receiver<notify::Result<Event>>) -> Result<Option<Vec<P
     Ok(Some(paths))
 }
 
-/// Reading a file, as the compiler does, is an event too, and not one to act on.
+/// Reading a file, as the compiler does, is an event too, which changes nothing.
 fn written(event: Event) -> Vec<PathBuf> {
     if event.kind.is_access() { Vec::new() } else { event.paths }
 }

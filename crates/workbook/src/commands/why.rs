@@ -30,7 +30,7 @@ struct Why<'a> {
     name: &'a str,
     passed: bool,
     mistakes: Vec<Shown<'a>>,
-    /// Why no test ran: what rustc said, or that there is no file.
+    /// Why no test ran: what rustc said, or that the file is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }

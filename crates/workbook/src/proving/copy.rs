@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -60,6 +61,16 @@ impl Copy {
     pub fn test(&self, exercise: &Exercise, answer: &str, only: Option<&str>) -> Result<Checked> {
         self.put(exercise, answer)?;
         checking::check(&self.place, exercise, only, runner::IDLE_TIMEOUT)
+    }
+
+    /// Compile what the tests need with `cargo check`, which generates no code. How long did it take?
+    ///
+    /// # Errors
+    /// As [`checking::check`].
+    pub fn only_check(&self, exercise: &Exercise) -> Result<Duration> {
+        let start = Instant::now();
+        checking::build(&self.place, exercise, &["check", "--profile", "test"])?;
+        Ok(start.elapsed())
     }
 
     /// Has the exercise a page, with its hints?

@@ -124,7 +124,7 @@ impl Hunk {
                 return Err(format!("it matches at {} places: lines {}", matching.len(), lines.join(", ")));
             }
         }
-        // The first of those that agree longest.
+        // Of several equally close places, the first.
         let closest = (0..compared.len()).rev().max_by_key(|start| agree(*start)).unwrap_or_default();
         let (wanted, found) = (old[agree(closest)], compared.get(closest + agree(closest)));
         match (agree(closest), found) {
@@ -231,7 +231,7 @@ pub fn same(a: i32) -> i32 {
     }
 
     #[test]
-    fn what_is_no_diff_is_refused() {
+    fn a_malformed_diff_is_refused() {
         wrong("*sum", "«*sum» begins with none of");
         wrong("é", "«é» begins with none of");
         wrong("+one", "hunk 1 has no line of the reference");

@@ -61,7 +61,7 @@ fn mistake(name: &str, mut lines: &[&str]) -> Result<Mistake, String> {
             let slot = match key {
                 "Caught by" => &mut caught_by,
                 "Message" => &mut message,
-                _ => return Err(format!("there is no field `{key}`, only `Caught by` and `Message`")),
+                _ => return Err(format!("the field `{key}` is none of `Caught by` and `Message`")),
             };
             let value =
                 code(value.trim()).ok_or_else(|| format!("the value of `{key}` is not in backticks"))?;
@@ -171,7 +171,7 @@ so the sum is too small.
 
     #[test]
     fn what_is_not_known_is_refused() {
-        wrong(&ONE.replace("- Message", "- Massage"), "no_carry: there is no field `Massage`");
+        wrong(&ONE.replace("- Message", "- Massage"), "no_carry: the field `Massage` is none of");
         wrong(&ONE.replace("- Message:", "- Message"), "is not a field");
         wrong(&ONE.replace("- Caught by", "- Message"), "it has the field `Message` twice");
         wrong(

@@ -2,8 +2,8 @@
 //! most of the time is rustc's, and each copy has to compile what the crates depend on.
 //!
 //! Processes and not threads, because `runner` takes every orphan of its process for its own program's. Each
-//! worker is this program once more, with the name of one exercise and the number of a copy that nobody else
-//! uses meanwhile, and its answer is what `verify --json` prints.
+//! worker is this program once more, with the name of one exercise and the number of a copy that no other
+//! worker uses meanwhile, and its answer is what `verify --json` prints.
 
 use std::cmp::Reverse;
 use std::fs::File;
@@ -35,7 +35,7 @@ pub fn prove(exercises: &[&Exercise], bar: &ProgressBar) -> Result<Vec<Proof>> {
     interrupt::catch();
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut free: Vec<usize> = (1..=cores.min(MOST)).rev().collect();
-    // The longest first, or the last one of them would keep everybody waiting.
+    // The longest first, or the other workers would wait for the last one.
     let mut order: Vec<usize> = (0..exercises.len()).collect();
     order.sort_by_cached_key(|&place| Reverse(steps(exercises[place])));
     let mut order = order.into_iter();

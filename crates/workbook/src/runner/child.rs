@@ -23,9 +23,9 @@ const GOING: Duration = Duration::from_secs(5);
 /// What belongs to a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// Its process group. Who left it left on purpose: a compiler's cache server, say.
+    /// Its process group. A process that left it did so on purpose, such as a compiler's cache server.
     Group,
-    /// Its process group, and whoever left it: orphans come to this process, their subreaper.
+    /// Its process group, and the processes that left it: orphans come to this process, their subreaper.
     All,
     /// All, but in this process's group, where it may read the terminal.
     Foreground,
@@ -52,7 +52,7 @@ impl Child {
             _ => proc::below(getpid(), &[]),
         };
         if family != Family::Group {
-            // Without this an orphan goes to init, and nobody here could find it.
+            // Without this an orphan goes to init, and could not be found.
             let _ = prctl::set_child_subreaper(true);
         }
         if family != Family::Foreground {
@@ -78,7 +78,7 @@ impl Child {
         matches!(poll(&mut fds, timeout), Ok(n) if n > 0) && pipe.is_some() && fds[0].any() == Some(true)
     }
 
-    /// Has its first process ended? That stays unreaped, so that its number, and its group's, is nobody else's.
+    /// Has its first process ended? That stays unreaped, so that its number, and its group's, stay taken.
     pub fn has_ended(&self) -> bool {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         !matches!(waitid(Id::Pid(self.pid()), flags), Ok(WaitStatus::StillAlive))
@@ -154,6 +154,6 @@ fn pidfd(pid: Pid) -> Option<OwnedFd> {
     // SAFETY: pidfd_open takes two numbers and touches no memory of ours.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
-    // SAFETY: the kernel has just opened it for us, close-on-exec, and nobody else knows of it.
+    // SAFETY: the kernel has just opened it for us, close-on-exec, and no other code has its number.
     Some(unsafe { OwnedFd::from_raw_fd(fd) })
 }

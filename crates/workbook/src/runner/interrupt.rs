@@ -1,6 +1,6 @@
 //! Ctrl-C and a polite kill: remembered instead of obeyed, so that whatever runs can be ended first.
 //!
-//! Whoever runs something, or waits, calls [`catch`] before it and [`check`] at least ten times a second.
+//! Code that runs a program, or waits, calls [`catch`] before it and [`check`] at least ten times a second.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +16,12 @@ extern "C" fn remember(_signal: i32) {
     HAPPENED.store(true, Ordering::Relaxed);
 }
 
-/// From now on, remember. There is no way back: between two programs that run, Ctrl-C must not be obeyed
+/// From now on, remember. This stays so, because between two programs that run, Ctrl-C must not be obeyed
 /// either, or cargo, which has a process group of its own, would be left behind.
 pub fn catch() {
     static DONE: Once = Once::new();
     DONE.call_once(|| {
-        // No SA_RESTART: a wait is to end, so that somebody looks.
+        // No SA_RESTART: the signal must end a wait, so that `check` is called.
         let action = SigAction::new(SigHandler::Handler(remember), SaFlags::empty(), SigSet::empty());
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
             // SAFETY: the handler stores into an atomic, which is async-signal-safe.

@@ -75,7 +75,7 @@ pub fn doing(pids: &[Pid]) -> Vec<Doing> {
 fn what(pid: Pid, syscall: &str, wchan: &str, stat: &str) -> String {
     let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
     if state == Some('Z') {
-        return "has ended, and nobody waited for it (a zombie)".into();
+        return "has exited, and its parent did not wait for it (a zombie)".into();
     }
     if syscall == "running" || state == Some('R') {
         return "runs, in no system call: a loop that does not end?".into();

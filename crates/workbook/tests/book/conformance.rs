@@ -50,7 +50,7 @@ fn of_row(checkout: &Checkout, row: &str) -> Vec<String> {
     for test in TEST.captures_iter(shown_by) {
         let file = format!("crates/{}/tests/{}.rs", &test[1], &test[2]);
         match checkout.read(&file) {
-            None => wrong.push(format!("there is no file {file}")),
+            None => wrong.push(format!("{file} does not exist")),
             Some(source) if !source.contains(&format!("#[test]\nfn {}()", &test[3])) => {
                 wrong.push(format!("{file} has no test `{}`", &test[3]));
             }
@@ -105,7 +105,7 @@ mod tests {
             "crates/k/tests/m.rs has no test `it_hold`",
         );
         one(&table("| It helps. | `k/m::helps` | same |"), PAGE, "has no test `helps`");
-        one(&table("| It holds. | `k/n::it_holds` | same |"), PAGE, "there is no file crates/k/tests/n.rs");
+        one(&table("| It holds. | `k/n::it_holds` | same |"), PAGE, "crates/k/tests/n.rs does not exist");
     }
 
     #[test]

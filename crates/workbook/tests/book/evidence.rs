@@ -63,7 +63,7 @@ fn experiment<'a>(checkout: &'a Checkout, name: &str) -> Result<Vec<&'a Page>, S
     if pages.is_empty() { Err("no page includes its transcript".to_owned()) } else { Ok(pages) }
 }
 
-/// The pages of the exercise that `crate/module::test` belongs to; for one of no exercise, those that print it.
+/// The pages of the exercise that `crate/module::test` belongs to; for a test without an exercise, the pages that print it.
 fn test<'a>(checkout: &'a Checkout, name: &str) -> Result<Vec<&'a Page>, String> {
     let parts = name.split_once("::").and_then(|(file, test)| Some((file.split_once('/')?, test)));
     let Some(((krate, module), test)) = parts else {
@@ -72,7 +72,7 @@ fn test<'a>(checkout: &'a Checkout, name: &str) -> Result<Vec<&'a Page>, String>
         );
     };
     let file = format!("crates/{krate}/tests/{module}.rs");
-    let Some(source) = checkout.read(&file) else { return Err(format!("there is no file {file}")) };
+    let Some(source) = checkout.read(&file) else { return Err(format!("{file} does not exist")) };
     if !source.contains(&format!("fn {test}(")) {
         return Err(format!("{file} has no test `{test}`"));
     }
@@ -140,7 +140,7 @@ mod tests {
     fn an_unknown_test_is_found() {
         let page = |test: &str| book(&format!("[t](exercise-m.md \"test {test}\")"));
         one(&page("k/m::it_hold"), "book/src/01-x/p.md:3: ", "crates/k/tests/m.rs has no test `it_hold`");
-        one(&page("k/n::it_holds"), "book/src/01-x/p.md:3: ", "no file crates/k/tests/n.rs");
+        one(&page("k/n::it_holds"), "book/src/01-x/p.md:3: ", "crates/k/tests/n.rs does not exist");
         one(&page("it_holds"), "book/src/01-x/p.md:3: ", "a test is named as in");
     }
 

@@ -16,7 +16,7 @@ pub fn faults(checkout: &Checkout, rendered: &Rendered) -> Vec<Fault> {
             let mut find =
                 |text: String| faults.push(page.fault(&[&needle], format!("the figure{called} {text}")));
             if !figure.value().classes().any(|class| class == "figure") {
-                find("lacks class=\"figure\", and so the colours of the theme".into());
+                find("lacks class=\"figure\", and so the colors of the theme".into());
             }
             if figure.attr("role") != Some("img") {
                 find("lacks role=\"img\": a screen reader would read its labels one by one".into());
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_without_the_themes_colours_is_found() {
+    fn a_figure_without_the_themes_colors_is_found() {
         one(&book(&GOOD.replace(" class=\"figure\"", "")), "book/src/", "lacks class");
     }
 

@@ -143,7 +143,7 @@ pub fn faults(checkout: &Checkout) -> Vec<Fault> {
             } else if path.is_empty() {
                 Some("this leads out of the checkout".to_owned())
             } else {
-                Some(format!("there is no file {path}"))
+                Some(format!("{path} does not exist"))
             };
             faults.extend(wrong.map(|wrong| Fault::new(&file, include.line, format!("`{text}`: {wrong}"))));
         }
@@ -179,7 +179,7 @@ mod tests {
     fn a_missing_file_is_found() {
         let scratch = Scratch::new();
         scratch.page("index.md", "# A\n\n```rust\n{{#include ../../crates/a/src/gone.rs}}\n```\n");
-        one(&faults(&scratch.checkout()), "book/src/index.md:4: ", "no file crates/a/src/gone.rs");
+        one(&faults(&scratch.checkout()), "book/src/index.md:4: ", "crates/a/src/gone.rs does not exist");
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
         let scratch = Scratch::new();
         scratch.page("index.md", "# A\n\n{{#include ../../hints/h.md}}\n");
         scratch.file("hints/h.md", "a hint\n{{#include gone.md}}\n");
-        one(&faults(&scratch.checkout()), "hints/h.md:2: ", "no file hints/gone.md");
+        one(&faults(&scratch.checkout()), "hints/h.md:2: ", "hints/gone.md does not exist");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::checkout::{Checkout, Fault, resolve};
 /// What a reader takes in at one sitting.
 const LONGEST: usize = 160;
 
-/// What nobody reads from the first line to the last.
+/// Pages that a reader looks things up in.
 const LOOKED_UP: [&str; 1] = ["book/src/appendix/glossary.md"];
 
 const SUMMARY: &str = "book/src/SUMMARY.md";
@@ -23,7 +23,7 @@ pub fn faults(checkout: &Checkout) -> Vec<Fault> {
         for entry in ENTRY.captures_iter(line) {
             let file = resolve(SUMMARY, &entry[1]).unwrap_or_default();
             if !checkout.root.join(&file).is_file() {
-                faults.push(Fault::new(SUMMARY, i + 1, format!("there is no page {file}")));
+                faults.push(Fault::new(SUMMARY, i + 1, format!("the page {file} does not exist")));
             }
             named.push(file);
         }
@@ -77,7 +77,7 @@ mod tests {
     fn a_name_without_a_page_is_found() {
         let scratch = Scratch::new();
         scratch.file(SUMMARY, "# Summary\n\n- [A](a.md)\n");
-        one(&faults(&scratch.checkout()), "book/src/SUMMARY.md:3: ", "there is no page book/src/a.md");
+        one(&faults(&scratch.checkout()), "book/src/SUMMARY.md:3: ", "the page book/src/a.md does not exist");
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn prose(source: &str) -> String {
     let options = Options::ENABLE_TABLES | Options::ENABLE_GFM | Options::ENABLE_FOOTNOTES;
     for (event, range) in Parser::new_ext(source, options).into_offset_iter() {
         match event {
-            // An alert, `> [!NOTE]`, is ours; a plain block quote is somebody else's.
+            // An alert, `> [!NOTE]`, is ours; a plain block quote is quoted from elsewhere.
             Event::Start(Tag::CodeBlock(_) | Tag::BlockQuote(None)) => skipping += 1,
             // The name of a program, in a link to where it comes from.
             Event::Start(Tag::Link { dest_url, .. }) if dest_url.contains("just.systems") => in_name = true,

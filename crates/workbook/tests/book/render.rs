@@ -34,7 +34,7 @@ impl Rendered {
                 book.config.build.build_dir = folder.path().join("html");
                 book.build()
             });
-        let mut log = log.0.lock().expect("nobody panicked with the log").clone();
+        let mut log = log.0.lock().expect("no thread panicked with the log").clone();
         let mut files = BTreeMap::new();
         match result {
             Ok(()) => collect(&folder.path().join("html"), "", &mut files),
@@ -140,7 +140,7 @@ impl<S: Subscriber> Layer<S> for Log {
         if level <= Level::WARN {
             let mut line = Message(level.to_string());
             event.record(&mut line);
-            self.0.lock().expect("nobody panicked with the log").push(line.0);
+            self.0.lock().expect("no thread panicked with the log").push(line.0);
         }
     }
 }

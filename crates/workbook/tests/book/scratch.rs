@@ -54,12 +54,12 @@ impl Scratch {
 /// There is one fault: it is at `at` (`file:line: `), and says `words`.
 #[track_caller]
 pub fn one(faults: &[Fault], at: &str, words: &str) {
-    let [fault] = faults else { panic!("one fault was to be found, and not these: {faults:#?}") };
+    let [fault] = faults else { panic!("there should be one fault: {faults:#?}") };
     let fault = fault.to_string();
     assert!(fault.starts_with(at) && fault.contains(words), "`{fault}` is not at `{at}` or lacks `{words}`");
 }
 
-/// There is no fault.
+/// The book has no fault.
 #[track_caller]
 pub fn none(faults: &[Fault]) {
     assert!(faults.is_empty(), "there is nothing wrong with this book: {faults:#?}");

@@ -31,7 +31,7 @@ fn every_command_explains_itself() {
 }
 
 #[test]
-fn a_new_reader_is_welcomed_and_afterwards_told_what_comes_next() {
+fn a_new_reader_is_welcomed_and_a_known_one_sees_what_comes_next() {
     let checkout = Checkout::new();
     let said = checkout.workbook(&[]);
     said.expect(0, &["Welcome", "their tests fail", "What was seen: fd-vanishes agrees", "What to do next"]);
@@ -52,7 +52,7 @@ fn a_new_reader_is_welcomed_and_afterwards_told_what_comes_next() {
 }
 
 #[test]
-fn who_has_begun_is_no_new_reader() {
+fn a_reader_with_a_changed_exercise_is_not_welcomed_again() {
     let checkout = Checkout::new();
     checkout.solve("twice", "pub fn twice() {}");
     checkout
@@ -93,7 +93,7 @@ fn the_list_is_in_the_books_order() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_ends_it_quietly() {
+fn a_closed_pipe_ends_the_tool_quietly() {
     let checkout = Checkout::new();
     for args in [&["list"][..], &["list", "--json"], &["doctor"], &["--help"]] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -129,7 +129,7 @@ fn hints_go_one_step_further_at_each_call() {
 }
 
 #[test]
-fn the_solution_is_for_who_has_passed() {
+fn the_solution_is_shown_after_a_pass_or_with_anyway() {
     let checkout = Checkout::new();
     checkout
         .workbook(&["solution", "twice"])

@@ -12,7 +12,7 @@ pub fn add(a: i32, _: i32) -> i32 { a + LONG as i32 }
 ";
 
 #[test]
-fn a_check_is_ended_whole() {
+fn ctrl_c_ends_a_check_and_all_its_processes() {
     let checkout = Checkout::new();
     checkout.add_does(
         "if b == -2 { shell(\"sleep 1000; :\", false); shell(\"sleep 2000; :\", true).wait().unwrap(); }",
@@ -114,7 +114,7 @@ fn the_workers_of_verify_end_with_it() {
 }
 
 #[test]
-fn what_was_told_to_ignore_ctrl_c_does() {
+fn a_tool_started_with_sigint_ignored_ignores_ctrl_c() {
     use nix::sys::signal::{SigHandler, signal};
     use std::os::unix::process::CommandExt;
     let checkout = Checkout::new();

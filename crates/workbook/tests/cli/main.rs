@@ -6,12 +6,13 @@
 mod asking;
 mod check;
 mod checkout;
-mod colour;
+mod color;
 mod commands;
 mod interrupt;
 mod missing;
+mod runner;
 mod tool;
 mod verify;
 mod watch;
-mod watchdog;
+
 mod why;

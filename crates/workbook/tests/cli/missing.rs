@@ -1,4 +1,4 @@
-//! What is missing or cannot be written: said clearly, and nothing lost.
+//! What is missing or cannot be written: the tool says so, and loses nothing.
 
 use std::fs;
 

@@ -234,19 +234,19 @@ impl Reading {
         let thread = thread::spawn(move || {
             let mut chunk = [0; 4096];
             while let Ok(length @ 1..) = pipe.read(&mut chunk) {
-                into.lock().expect("nobody panics with it").extend_from_slice(&chunk[..length]);
+                into.lock().expect("no thread panics with it").extend_from_slice(&chunk[..length]);
             }
         });
         Self { text, thread }
     }
 
     fn so_far(&self) -> String {
-        String::from_utf8_lossy(&self.text.lock().expect("nobody panics with it")).into_owned()
+        String::from_utf8_lossy(&self.text.lock().expect("no thread panics with it")).into_owned()
     }
 
     fn end(self) -> String {
         self.thread.join().expect("reading does not panic");
-        String::from_utf8_lossy(&self.text.lock().expect("nobody panics with it")).into_owned()
+        String::from_utf8_lossy(&self.text.lock().expect("no thread panics with it")).into_owned()
     }
 }
 
@@ -268,7 +268,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 pub fn unprivileged(mut command: Command) -> Command {
     const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
     let give_up = || {
-        // SAFETY: prctl takes numbers here and touches no memory of ours. Who is not root may not, and need not.
+        // SAFETY: prctl takes numbers here and touches no memory of ours. Without root it is refused, and not needed.
         let _ = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0) };
         Ok(())
     };

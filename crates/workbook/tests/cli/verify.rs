@@ -66,7 +66,7 @@ fn a_mistake_that_is_not_caught_as_it_says_is_missed() {
     let (json, faults) = faults(checkout.workbook(&["verify", "twice", "--json"]).expect(1, &[]).json());
     assert_eq!(json, proof([1, 0], [1, 0], [3, 6]));
     let wanted = [
-        "b_right passes doubles, which was to catch it",
+        "b_right passes doubles, which should catch it",
         "c_other_words is caught by doubles, but not with «not 4»: twice 3 is 6, not 3",
         "d_no_such_test names the test doubles_well, which there is not",
         "e_not_rust does not compile:\nerror[E0308]",
@@ -103,7 +103,7 @@ fn faults_of_references_and_starters_are_found() {
         "toy/add: 2 mistakes, where three are the least",
         "toy/add: the reference fails negative: -1 and -2 make -3, not 3",
         "toy/add: the reference compiles with warnings:\nwarning: function `unused` is never used",
-        "toy/add: the starter passes, and nothing is written yet",
+        "toy/add: the starter passes, although it is not written yet",
         "toy/add: the starter compiles with warnings:",
         "toy/twice: no starter: ",
     ] {
@@ -113,7 +113,7 @@ fn faults_of_references_and_starters_are_found() {
 }
 
 #[test]
-fn what_does_not_compile_or_has_no_test_is_no_proof() {
+fn a_reference_or_starter_that_does_not_compile_is_a_fault() {
     let checkout = Checkout::new();
     checkout.write("crates/toy/src/twice.rs", "pub fn twice() {");
     checkout.write("crates/toy/starters/twice.rs", "pub fn twice() {");
@@ -133,8 +133,24 @@ fn two_at_once_do_not_disturb_each_other() {
     let folder = checkout.target().join("workbook/verify/1");
     fs::create_dir_all(&folder).expect("a folder");
     let lock = fs::File::create(folder.join("lock")).expect("a file");
-    lock.lock().expect("nobody else has it");
+    lock.lock().expect("no other process has it");
     checkout.workbook(&["verify", "twice"]).expect(1, &["another verify works in"]);
     let words = ["toy/add was not proved (exit status: 1): another verify works in"];
     checkout.workbook(&["verify"]).expect(1, &words).without(&["error: error"]);
+}
+
+#[test]
+fn latency_measures_the_reference_and_leaves_the_readers_files_alone() {
+    let checkout = Checkout::new();
+    checkout.solve("twice", "not even Rust");
+    let files = checkout.files();
+    let said = checkout.workbook(&["latency", "twice", "--rounds", "1"]);
+    said.expect(0, &["exercise", "front end", "code generation", "link", "tests", "toy/twice", " s "]);
+    said.expect(0, &["median ", "slowest ", "(toy/twice)"]).without(&["toy/add"]);
+    assert!(files == checkout.files(), "latency changed a file of the reader's");
+    checkout.write("crates/toy/src/twice.rs", &TWICE_SOLVED.replace("a + a", "a + a + 1"));
+    checkout.write("crates/toy/mistakes/twice.md", "");
+    checkout.workbook(&["latency", "twice"]).expect(1, &["toy/twice has no mistake"]);
+    checkout.mistake("twice", "once", "doubles", "not 3", "pub fn twice(a: i32) -> i32 { a }");
+    checkout.workbook(&["latency", "twice"]).expect(1, &["toy/twice: the reference fails doubles"]);
 }

@@ -33,7 +33,7 @@ pub fn faults(repository: &Repository) -> Vec<String> {
             && ["starters", "hints", "mistakes"].contains(&folder.as_str())
             && !exercises.contains(&(krate.clone(), module.clone()))
         {
-            faults.push(format!("{file}: there is no exercise crates/{krate}/exercises/{module}.rs"));
+            faults.push(format!("{file}: the exercise crates/{krate}/exercises/{module}.rs does not exist"));
         }
     }
     faults

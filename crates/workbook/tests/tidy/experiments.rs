@@ -64,7 +64,7 @@ fn recipes(repository: &Repository, files: &BTreeMap<String, String>, faults: &m
         let place = format!("justfile:{}: the recipe {recipe}", i + 1);
         let above: Vec<&str> = lines[..i].iter().rev().take_while(|line| !line.is_empty()).copied().collect();
         let Some(file) = files.get(&name) else {
-            faults.push(format!("{place} runs `{name}`, and there is no such experiment"));
+            faults.push(format!("{place} runs `{name}`, which is not an experiment"));
             continue;
         };
         if recipe != name {
@@ -133,7 +133,7 @@ mod tests {
     fn a_recipe_without_an_experiment_is_found() {
         let justfile =
             format!("{RECIPES}\n# x\n[group('experiments: 2 x')]\ngone *ARGS: (run 'gone' ARGS)\n");
-        one(&repository(ENTRY, &justfile, &[]), &["justfile:7: ", "no such experiment"]);
+        one(&repository(ENTRY, &justfile, &[]), &["justfile:7: ", "not an experiment"]);
     }
 
     #[test]

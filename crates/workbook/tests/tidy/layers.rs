@@ -1,7 +1,7 @@
 //! Modules do not import each other in circles, so that each can be read with nothing but what is below it.
 //!
 //! An import is a path in code that begins with `crate`, `super`, `self` or the name of one's own child, and leads to
-//! another module of the same crate. It is followed through re-exports, and re-exporting one's own child is no import.
+//! another module of the same crate. It is followed through re-exports, and re-exporting one's own child does not count.
 //! Tests at the end of a file do not count.
 
 use std::collections::{BTreeMap, BTreeSet};

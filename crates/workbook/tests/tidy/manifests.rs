@@ -1,4 +1,4 @@
-//! One version of each dependency, named in the workspace's Cargo.toml; nothing there that nobody uses; nothing
+//! One version of each dependency, named in the workspace's Cargo.toml; nothing there that no crate uses; nothing
 //! is published; every crate keeps the workspace's lints.
 
 use std::collections::BTreeSet;
@@ -38,7 +38,7 @@ pub fn faults(repository: &Repository) -> Vec<String> {
             // A crate of this repository has no version to choose.
             if !of_workspace && dependency.get("path").is_none() {
                 faults.push(format!(
-                    "{file}: {name} is to be `{name}.workspace = true`: one version for all crates"
+                    "{file}: {name} must be `{name}.workspace = true`: one version for all crates"
                 ));
             }
             used.insert(name);
@@ -80,17 +80,17 @@ mod tests {
 
     #[test]
     fn a_version_of_its_own_is_found() {
-        one(&member(&format!("{MEMBER}libc = \"0.2\"\n")), &["crates/k/Cargo.toml: libc is to be"]);
+        one(&member(&format!("{MEMBER}libc = \"0.2\"\n")), &["crates/k/Cargo.toml: libc must be"]);
         one(
             &member(&format!(
                 "{MEMBER}[target.'cfg(unix)'.dev-dependencies]\nlibc = {{ version = \"1\" }}\n"
             )),
-            &["libc is"],
+            &["libc must be"],
         );
     }
 
     #[test]
-    fn a_dependency_that_nobody_uses_is_found() {
+    fn an_unused_dependency_is_found() {
         one(
             &member(&MEMBER.replace("nix.workspace = true\n", "")),
             &["Cargo.toml: ", "nix, which no crate uses"],

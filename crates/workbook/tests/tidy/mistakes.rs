@@ -48,7 +48,7 @@ fn of_exercise(repository: &Repository, file: &str, krate: &str, module: &str) -
 fn wrong(mistake: &Mistake, reference: &str, tests: &str, words: &Words) -> Option<String> {
     let Mistake { caught_by, message, hunks, .. } = mistake;
     if !tests.contains(&format!("fn {caught_by}(")) {
-        return Some(format!("there is no test `{caught_by}` that could catch it"));
+        return Some(format!("the test `{caught_by}` does not exist"));
     }
     if !words.may_say(message) {
         return Some(format!("no test of its crate says «{message}»"));
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_test_that_is_not_there_is_found() {
-        one(&with("`adds`", "`add`"), &["crates/k/mistakes/m.md: two: there is no test `add`"]);
+        one(&with("`adds`", "`add`"), &["crates/k/mistakes/m.md: two: the test `add` does not exist"]);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Module {
             for (path, called) in flat(&found[2]) {
                 let of_child =
                     path.first().is_some_and(|first| first == "self" || is_module(&join(name, first)));
-                // A re-export of one's own child is no import: who uses it imports the child.
+                // A re-export of one's own child does not count: its user imports the child.
                 if found.get(1).is_none() || !of_child {
                     module.paths.push(path.clone());
                 }
@@ -88,7 +88,7 @@ impl Modules {
                 at = below;
             } else if let Some(path) = self.0[&at].names.get(next).filter(|_| depth < 8) {
                 let path: Vec<String> = path.iter().chain(further).cloned().collect();
-                // What comes from another crate is nobody's here.
+                // A path into another crate leads to no module of this one.
                 return self.follow(&at, &path, depth + 1);
             } else {
                 break;

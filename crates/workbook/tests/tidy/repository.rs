@@ -109,6 +109,6 @@ pub fn resolve(from: &str, relative: &str) -> Option<String> {
 /// There is one fault, and it says all of `words`.
 #[track_caller]
 pub fn one(faults: &[String], words: &[&str]) {
-    let [fault] = faults else { panic!("one fault was to be found, and not these: {faults:#?}") };
+    let [fault] = faults else { panic!("there should be one fault: {faults:#?}") };
     assert!(words.iter().all(|word| fault.contains(word)), "`{fault}` lacks one of {words:?}");
 }

@@ -1,4 +1,4 @@
-//! Colour: where it is wanted, and nowhere else.
+//! Colors: only where they are wanted.
 
 use std::fs::File;
 use std::io::Read;
@@ -50,7 +50,7 @@ fn a_terminal_has_some_unless_it_is_refused() {
     checkout.solve("add", "pub fn add() { 1 }");
     for args in [&["list"][..], &["check", "add"]] {
         let said = in_a_terminal(checkout.command(args));
-        // rustc's words have rustc's colours, although cargo writes into a pipe.
+        // rustc's words have rustc's colors, although cargo writes into a pipe.
         let line = said.lines().find(|line| line.contains("E0308") || line.contains("toy/add"));
         assert!(line.is_some_and(|line| line.contains(ESCAPE)), "{said}");
         let mut command = checkout.command(args);
@@ -66,7 +66,7 @@ fn in_a_terminal(mut command: Command) -> String {
     // The command holds the terminal open, and reading ends with the last who does.
     drop(command);
     let mut text = Vec::new();
-    // EIO is how a terminal's other side learns that nobody has it open any more.
+    // EIO is how a terminal's other side learns that no process has it open any more.
     let _ = File::from(pty.master).read_to_end(&mut text);
     child.wait().expect("it is our child");
     String::from_utf8_lossy(&text).into_owned()
