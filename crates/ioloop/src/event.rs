@@ -11,6 +11,9 @@ bitflags! {
         const READ = libc::EPOLLIN as u32;
         /// It can be written without blocking. For a pipe: a whole page is free.
         const WRITE = libc::EPOLLOUT as u32;
+        /// The peer of a stream socket shut its writing side down, or closed: there may be bytes left, and then the end.
+        /// Only epoll and poll can: see epoll_ctl(2), EPOLLRDHUP.
+        const READ_HANGUP = libc::EPOLLRDHUP as u32;
         /// There is something urgent: out-of-band data, see tcp(7).
         const URGENT = libc::EPOLLPRI as u32;
         /// An error waits on it. Reported whether it is watched for or not.

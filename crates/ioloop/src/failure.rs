@@ -39,6 +39,8 @@ pub enum Origin {
     Timer,
     /// The handler's of this descriptor.
     Handler(RawFd),
+    /// A task's.
+    Task,
 }
 
 /// An error, or a panic.
@@ -64,6 +66,7 @@ impl fmt::Display for Failure {
         match self.origin {
             Origin::Callback => f.write_str("a callback")?,
             Origin::Timer => f.write_str("a timer")?,
+            Origin::Task => f.write_str("a task")?,
             Origin::Handler(fd) => write!(f, "the handler of descriptor {fd}")?,
         }
         match &self.cause {

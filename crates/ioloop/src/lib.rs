@@ -4,7 +4,7 @@
 //!   `iteration`, `dispatch`, `registration`, `schedule`, `signal_handlers`, `tasks`, `handle`, `current`, `observers`.
 //! - Built on a loop, with what any program has of it: `futures`, `accept`, `periodic`.
 //! - Mechanisms, which know nothing of a loop: [`poller`], [`slab`], `registry`, [`timers`] on a [`heap`], `queue`, `closure`,
-//!   `shared`, [`signals`], [`watchdog`] with its `stack`, `failure`, `clock`, `event`, `trace`.
+//!   `shared`, [`signals`], [`watchdog`] with its `stack`, `failure`, `listeners`, `clock`, `event`, `trace`.
 //!
 //! Contract: one thread runs a loop, and everything it calls may add, change or remove anything. What goes wrong in a
 //! callback, a timer or a handler is reported, and the loop goes on.
@@ -42,6 +42,7 @@ mod event;
 mod failure;
 mod futures;
 pub mod heap;
+mod listeners;
 mod periodic;
 pub mod poller;
 mod queue;
@@ -66,14 +67,16 @@ pub use cloexec::{Error, Result};
 pub use event::{Event, Events, Token};
 pub use failure::{Cause, Failure, IntoOutcome, Origin, Outcome};
 pub use futures::async_fd::AsyncFd;
+pub use futures::join::{JoinError, JoinHandle};
 pub use futures::no_result::NoResult;
+pub use futures::offload::Offloaded;
 pub use futures::sleep::Sleep;
 pub use periodic::Periodic;
 pub use run_loop::handle::LoopHandle;
 pub use run_loop::signal_handlers::SignalToken;
 pub use run_loop::tasks::TaskId;
-pub use run_loop::{Config, Current, IoLoop};
-pub use trace::Iteration;
+pub use run_loop::{Config, Current, IoLoop, Subscription};
+pub use trace::{Dispatch, Iteration};
 pub use watchdog::Blocked;
 
 // Here for what the tests compile a second time: see `sync`.

@@ -3,7 +3,8 @@
 //! - `lifecycle`: making, starting, stopping and closing one; `iteration`: what it does while it runs;
 //! - `schedule`: callbacks and timers; `registration` and `dispatch`: descriptors and their handlers; `signal_handlers`;
 //!   `tasks`: futures;
-//! - `handle`: what other threads have of it; `current`: which loop is meant; `observers`: who is told what.
+//! - `handle`: what other threads have of it; `current`: which loop is meant; `observers`: who is told what; `tracing`: who
+//!   sees each dispatch.
 //!
 //! Contract: nothing is borrowed while code of others runs. Everything that waits to run is in one of these fields and never
 //! in a local variable, so a panic that unwinds out of the loop takes nothing along.
@@ -22,6 +23,7 @@ use prefork::fork::ForkGuard;
 
 use crate::closure::Closure;
 use crate::edge_waker::EdgeWaker;
+use crate::listeners::Listeners;
 use crate::poller::Kind;
 use crate::queue::Queue;
 use crate::registry::Registry;
@@ -29,7 +31,7 @@ use crate::signals::Signals;
 use crate::slab::Slab;
 use crate::timers::Timers;
 use crate::watchdog::Watchdog;
-use crate::{Clock, Error, Event, Failure, Iteration, Outcome, Result, shared};
+use crate::{Clock, Dispatch, Error, Event, Failure, Iteration, Outcome, Result, shared};
 
 pub(crate) mod current;
 #[cfg_attr(feature = "mine-dispatch", path = "../exercises/dispatch.rs")]
@@ -44,6 +46,7 @@ mod schedule;
 pub(crate) mod signal_handlers;
 #[cfg_attr(feature = "mine-tasks", path = "../exercises/tasks.rs")]
 pub(crate) mod tasks;
+mod tracing;
 
 /// How a loop is made.
 #[derive(Debug, Clone)]
@@ -74,6 +77,15 @@ impl Default for Config {
     }
 }
 
+/// Which subscriber or tracer: see [`IoLoop::unsubscribe`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subscription {
+    /// Of [`IoLoop::subscribe`].
+    Subscriber(u64),
+    /// Of [`IoLoop::trace`].
+    Tracer(u64),
+}
+
 /// An event loop, of one thread. Clones are one loop; it is closed with the last of them.
 #[derive(Clone)]
 pub struct IoLoop(Rc<Inner>);
@@ -90,6 +102,7 @@ type Handler = Shared<dyn FnMut(&IoLoop, Event) -> Outcome>;
 type SignalHandler = RefCell<Box<dyn FnMut(&IoLoop, Signal) -> Outcome>>;
 type FailureHook = Shared<dyn FnMut(&IoLoop, Failure)>;
 type Subscriber = Shared<dyn FnMut(&IoLoop, Iteration)>;
+type Tracer = Shared<dyn FnMut(&IoLoop, &Dispatch)>;
 
 /// A future, taken out of the table while it is polled.
 type Task = Option<Pin<Box<dyn Future<Output = Outcome>>>>;
@@ -106,7 +119,8 @@ struct Inner {
     /// With the handles in other threads.
     shared: Arc<shared::Shared<Sent, EdgeWaker>>,
     on_failure: RefCell<Option<FailureHook>>,
-    subscriber: RefCell<Option<Subscriber>>,
+    subscribers: Listeners<Subscriber>,
+    tracers: Listeners<Tracer>,
     watchdog: RefCell<Option<Watchdog>>,
     _guard: ForkGuard,
 }

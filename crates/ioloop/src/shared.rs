@@ -72,6 +72,14 @@ impl<T, W: Wake> Shared<T, W> {
     }
     // ANCHOR_END: send
 
+    /// Wake the loop, which finds nothing new.
+    ///
+    /// # Errors
+    /// The waker's.
+    pub(crate) fn wake(&self) -> Result<()> {
+        self.waker.wake()
+    }
+
     /// Say that the loop is to stop, and wake it.
     ///
     /// # Errors

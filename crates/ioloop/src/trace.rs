@@ -1,6 +1,9 @@
-//! What an iteration did, as subscribers get it.
+//! What subscribers and tracers get: what an iteration did, and what ran in it.
 
 use std::time::Duration;
+
+use crate::event::Token;
+use crate::failure::Origin;
 
 // ANCHOR: iteration
 /// One iteration. Times are by the loop's clock.
@@ -22,3 +25,20 @@ pub struct Iteration {
     pub events: usize,
 }
 // ANCHOR_END: iteration
+
+/// One run of code that was given to the loop. Times are by the loop's clock.
+// ANCHOR: dispatch
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dispatch {
+    /// What it is.
+    pub origin: Origin,
+    /// Of a handler: its token.
+    pub token: Option<Token>,
+    /// What the compiler calls it: for a closure, the function in which it is written.
+    pub label: &'static str,
+    /// When it began.
+    pub start: Duration,
+    /// When it had run.
+    pub end: Duration,
+}
+// ANCHOR_END: dispatch

@@ -6,7 +6,7 @@
 //!
 //! What there is: `LoopHandle::add_callback`, from any thread; `ioloop.0.tasks`, a `Slab` of `Option<Pin<Box<dyn Future>>>`, in
 //! a RefCell; `ioloop.must_be_open`, an error for a loop that is closed; `crate::failure::guarded`, which catches a panic;
-//! `ioloop.report`, for a `Failure` with `Origin::Callback`.
+//! `ioloop.report`, for a `Failure` with `Origin::Task`.
 //! Run `cargo run -p workbook check ioloop/tasks` after each change; `hint ioloop/tasks` if you are stuck.
 
 use std::future::Future;
@@ -19,7 +19,7 @@ use crate::{IntoOutcome, Token};
 pub struct TaskId(Token);
 
 impl IoLoop {
-    /// Run a future to its end. An error that it ends with is reported, as a callback's. A closed loop forgets it.
+    /// Run a future to its end. An error that it ends with is reported. A closed loop forgets it.
     pub fn spawn<R: IntoOutcome>(&self, future: impl Future<Output = R> + 'static) -> TaskId {
         let _ = future;
         todo!("keep the future, and wake it for the first time: write `spawn` in exercises/tasks.rs")

@@ -98,6 +98,31 @@ fn a_callback_that_fails_does_not_end_the_accepting() {
 
 /// A pipe is no listener, and ready all the same.
 #[test]
+fn what_goes_wrong_with_a_client_is_reported_and_the_others_are_accepted() {
+    on_each(|ioloop| {
+        let listener = listener();
+        let _clients = clients(&listener, 3);
+        let (failures, accepted) = (Log::default(), Log::default());
+        let seen = failures.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let seen = accepted.clone();
+        let accepting = ioloop.add_accept_handler(listener, move |_, socket| {
+            drop(socket);
+            seen.add(());
+            if seen.len() < 3 { Err(format!("client {}", seen.len())) } else { Ok(()) }
+        });
+        turns(ioloop, 2);
+        assert_eq!(accepted.len(), 3, "an error of the first client ends the accepting");
+        let failures = failures.take();
+        assert!(
+            matches!(&failures[..], [first] if first.ends_with(" failed: client 1")),
+            "the first error of the batch is reported: {failures:?}"
+        );
+        accepting.unwrap().remove(ioloop);
+    });
+}
+
+#[test]
 fn an_error_of_accept_is_reported_and_the_loop_goes_on() {
     on_each(|ioloop| {
         let failures = Log::default();

@@ -46,10 +46,10 @@ fn a_hang_up_that_nobody_waits_for_does_not_keep_the_loop_awake() {
 fn keeps_quiet(ioloop: &IoLoop, when: &str) {
     let turns = Log::default();
     let seen = turns.clone();
-    ioloop.subscribe(move |_, _| seen.add(()));
+    let counting = ioloop.subscribe(move |_, _| seen.add(()));
     ioloop.call_later(Duration::from_millis(20), IoLoop::stop);
     ioloop.start().unwrap();
-    ioloop.subscribe(|_, _| ());
+    ioloop.unsubscribe(counting);
     assert!(turns.len() <= 3, "{when}, and in 20 ms there are {} turns", turns.len());
 }
 
@@ -214,6 +214,62 @@ fn one_that_waits_to_read_and_one_that_waits_to_write_both_hear() {
 }
 
 /// Ready is what was so a moment ago. Whoever finds it otherwise waits again, and is not told the old news.
+#[test]
+fn any_number_of_tasks_wait_for_one_descriptor_and_each_is_woken() {
+    on_each(|ioloop| {
+        let (reader, mut writer) = a_pipe();
+        let reader = Rc::new(ioloop.watch(reader).unwrap());
+        let woken = Log::default();
+        for n in 0..5 {
+            let (reader, woken) = (Rc::clone(&reader), woken.clone());
+            ioloop.spawn(async move {
+                reader.readable().await?;
+                woken.add(n);
+                Ok::<_, ioloop::Error>(())
+            });
+        }
+        turns(ioloop, 3);
+        assert_eq!(woken.len(), 0, "nothing has come");
+        writer.write_all(b"x").unwrap();
+        turns(ioloop, 3);
+        assert_eq!(woken.take(), [0, 1, 2, 3, 4], "one event, in the order in which they began to wait");
+    });
+}
+
+/// A task that gave up, for a timeout say, must not be woken, and must not use up the wake of another.
+#[test]
+fn a_wait_that_is_dropped_leaves_no_waker_and_the_others_wait_on() {
+    struct Counts(AtomicBool);
+
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    on_each(|ioloop| {
+        let (reader, mut writer) = a_pipe();
+        let reader = ioloop.watch(reader).unwrap();
+        let [gone, stays] = [(); 2].map(|()| Arc::new(Counts(AtomicBool::new(false))));
+        let mut dropped = Box::pin(reader.readable());
+        let mut kept = Box::pin(reader.readable());
+        for (wait, waker) in [(&mut dropped, &gone), (&mut kept, &stays)] {
+            let waker = Waker::from(Arc::clone(waker));
+            // However often it is polled, it waits once.
+            for _ in 0..100 {
+                assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            }
+        }
+        assert!(Arc::strong_count(&gone) <= 2, "a hundred polls of one wait keep a hundred wakers");
+        drop(dropped);
+        assert_eq!(Arc::strong_count(&gone), 1, "a wait that was dropped leaves its waker there");
+        writer.write_all(b"x").unwrap();
+        turns(ioloop, 1);
+        let woken = [&gone, &stays].map(|waker| waker.0.load(Ordering::Relaxed));
+        assert_eq!(woken, [false, true], "the one that gave up, and the one that waits");
+    });
+}
+
 #[test]
 fn who_finds_nothing_there_waits_again() {
     on_each(|ioloop| {

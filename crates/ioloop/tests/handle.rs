@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ioloop::poller::Kind;
 use ioloop::{IoLoop, LoopHandle, SignalToken, TaskId, Token};
-use support::{Log, helper_said, on_each, turns};
+use support::{LONG, Log, helper_said, on_each, turns};
 
 #[test]
 fn a_handle_crosses_threads() {
@@ -154,6 +154,56 @@ fn three_wakes_are_one_event_and_then_there_is_silence() {
             events.take().iter().all(|events| *events == 0),
             "a wake that was consumed is reported again"
         );
+    });
+}
+
+#[test]
+fn a_plain_wake_ends_the_sleep_and_nothing_else_happens() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.subscribe(move |ioloop, iteration| {
+            seen.add((iteration.callbacks, iteration.timers, iteration.events));
+            ioloop.stop();
+        });
+        let handle = ioloop.handle();
+        let thread = thread::spawn(move || handle.wake());
+        // The guard of `on_each` ends a loop that sleeps on.
+        ioloop.start().unwrap();
+        thread.join().unwrap().unwrap();
+        assert_eq!(log.take(), [(0, 0, 1)], "an iteration with the wake as its only event");
+    });
+}
+
+#[test]
+fn any_number_of_plain_wakes_before_the_sleep_end_it_once() {
+    on_each(|ioloop| {
+        elsewhere(ioloop, |handle| (0..1000).try_for_each(|_| handle.wake()));
+        assert!(ioloop.turn(LONG).unwrap(), "the first sleep ends at once");
+        let start = Instant::now();
+        let short = Duration::from_millis(20);
+        assert!(ioloop.turn(short).unwrap());
+        assert!(start.elapsed() >= short, "a thousand wakes were more than one");
+    });
+}
+
+#[test]
+fn a_plain_wake_in_the_loops_own_thread_ends_its_next_sleep() {
+    on_each(|ioloop| {
+        let handle = ioloop.handle();
+        ioloop.add_callback(move |_| handle.wake());
+        let start = Instant::now();
+        assert!(ioloop.turn(LONG).unwrap());
+        assert!(start.elapsed() < LONG, "it slept though it was woken");
+    });
+}
+
+#[test]
+fn a_plain_wake_of_a_closed_loop_is_no_error() {
+    on_each(|ioloop| {
+        let handle = ioloop.handle();
+        ioloop.close();
+        handle.wake().unwrap();
     });
 }
 

@@ -5,11 +5,11 @@ mod support;
 use std::cell::Cell;
 use std::io::Write;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ioloop::{Events, IoLoop};
 use nix::errno::Errno;
-use support::{Log, a_pipe, on_each, on_each_with_a_fake_clock, panics, turns};
+use support::{LONG, Log, a_pipe, on_each, on_each_with_a_fake_clock, panics, turns};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -90,6 +90,58 @@ fn a_look_that_takes_no_time_reports_what_is_ready() {
 }
 
 /// Rounded down it would be many sleeps of no time at all.
+#[test]
+fn one_iteration_can_be_run_alone() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let (callback, timer, handler, later) = (log.clone(), log.clone(), log.clone(), log.clone());
+        ioloop.add_callback(move |ioloop| {
+            callback.add("callback");
+            ioloop.add_callback(move |_| later.add("added by the callback"));
+        });
+        ioloop.call_later(Duration::ZERO, move |_| timer.add("timer"));
+        let (reader, _writer) = support::a_byte();
+        let token = ioloop.add_handler(reader, Events::READ, move |_, _, _| handler.add("handler")).unwrap();
+        assert!(ioloop.turn(LONG).unwrap(), "it was not stopped");
+        assert_eq!(log.take(), ["callback", "timer", "handler"]);
+        ioloop.remove_handler(token);
+        assert!(ioloop.turn(Duration::ZERO).unwrap());
+        assert_eq!(log.take(), ["added by the callback"]);
+    });
+}
+
+#[test]
+fn one_iteration_sleeps_for_as_long_as_it_is_told_and_no_longer() {
+    on_each(|ioloop| {
+        let sleeps = sleeps(ioloop);
+        let (start, longest) = (Instant::now(), Duration::from_millis(10));
+        assert!(ioloop.turn(longest).unwrap());
+        assert!(start.elapsed() >= longest, "nothing was there, and it did not sleep");
+        ioloop.call_later(Duration::from_millis(1), |_| ());
+        assert!(ioloop.turn(LONG).unwrap());
+        let sleeps = sleeps.take();
+        assert_eq!(sleeps[0], longest);
+        assert!(sleeps[1] <= Duration::from_millis(1), "until the nearest deadline: {sleeps:?}");
+    });
+}
+
+#[test]
+fn one_iteration_obeys_a_stop_and_is_an_error_in_a_loop_that_runs() {
+    on_each(|ioloop| {
+        ioloop.add_callback(IoLoop::stop);
+        assert!(!ioloop.turn(LONG).unwrap(), "it was stopped, and says that it was not");
+        assert!(ioloop.turn(Duration::ZERO).unwrap(), "the stop was for one iteration");
+        let inside = Log::default();
+        let seen = inside.clone();
+        ioloop.add_callback(move |ioloop| {
+            seen.add(ioloop.turn(Duration::ZERO).map_err(|error| error.errno));
+            ioloop.stop();
+        });
+        ioloop.start().unwrap();
+        assert_eq!(inside.take(), [Err(Errno::EBUSY)]);
+    });
+}
+
 #[test]
 fn a_part_of_a_millisecond_is_one_sleep() {
     on_each(|ioloop| {

@@ -4,9 +4,11 @@
 mod support;
 
 use std::any::Any;
+use std::cell::Cell;
 use std::io::{PipeReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
 use std::time::Duration;
 
 use ioloop::poller::Kind;
@@ -61,7 +63,7 @@ fn a_hook_that_fails_again_and_again_ends_the_loop_each_time() {
     });
 }
 
-/// Puts a last hook and a last subscriber there when it is dropped.
+/// Adds a last hook and a last subscriber when it is dropped.
 struct SetsTheLast(IoLoop, Log<&'static str>);
 
 impl Drop for SetsTheLast {
@@ -82,10 +84,12 @@ fn who_is_replaced_from_inside_may_set_another_when_it_is_dropped() {
             ioloop.handle_callback_exception(|_, _| ());
         });
         let last = SetsTheLast(ioloop.clone(), log.clone());
-        ioloop.subscribe(move |ioloop, _| {
+        let own = Rc::new(Cell::new(None));
+        let subscription = Rc::clone(&own);
+        own.set(Some(ioloop.subscribe(move |ioloop, _| {
             let _ = &last;
-            ioloop.subscribe(|_, _| ());
-        });
+            subscription.take().into_iter().for_each(|own| ioloop.unsubscribe(own));
+        })));
         ioloop.add_callback(|_| -> () { panics("in the first callback") });
         turns(ioloop, 2);
         ioloop.add_callback(|_| -> () { panics("in the second callback") });
@@ -93,8 +97,43 @@ fn who_is_replaced_from_inside_may_set_another_when_it_is_dropped() {
         let seen = log.take();
         assert!(
             seen.contains(&"the last hook") && seen.contains(&"the last subscriber"),
-            "a hook and a subscriber have replaced themselves, and set another when they were dropped: {seen:?}"
+            "a hook has replaced itself, a subscriber has unsubscribed itself, and each added another when it was dropped: {seen:?}"
         );
+    });
+}
+
+#[test]
+fn any_number_of_subscribers_see_each_iteration_until_they_unsubscribe() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let subscriptions = ["first", "second", "third"].map(|name| {
+            let seen = log.clone();
+            ioloop.subscribe(move |_, _| seen.add(name))
+        });
+        turns(ioloop, 1);
+        assert_eq!(log.take(), ["first", "second", "third"], "in the order in which they were added");
+        ioloop.unsubscribe(subscriptions[1]);
+        ioloop.unsubscribe(subscriptions[1]);
+        turns(ioloop, 1);
+        assert_eq!(log.take(), ["first", "third"], "the second has unsubscribed");
+        assert_eq!(log.clones(), 3, "it is dropped as well");
+    });
+}
+
+#[test]
+fn a_subscriber_that_is_added_meanwhile_sees_the_next_iteration() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let (seen, once) = (log.clone(), Cell::new(true));
+        ioloop.subscribe(move |ioloop, _| {
+            seen.add("first");
+            let added = seen.clone();
+            if once.take() {
+                ioloop.subscribe(move |_, _| added.add("added"));
+            }
+        });
+        turns(ioloop, 2);
+        assert_eq!(log.take(), ["first", "first", "added"]);
     });
 }
 
@@ -123,7 +162,7 @@ fn a_subscriber_that_fails_ends_the_loop_and_sees_the_next_iteration() {
 }
 
 #[test]
-fn who_looks_on_may_put_another_in_its_place() {
+fn a_hook_and_a_subscriber_may_put_another_in_their_place() {
     on_each(|ioloop| {
         let log = Log::default();
         let (first, second) = (log.clone(), log.clone());
@@ -135,11 +174,14 @@ fn who_looks_on_may_put_another_in_its_place() {
             });
         });
         let (first, second) = (log.clone(), log.clone());
-        ioloop.subscribe(move |ioloop, _| {
+        let own = Rc::new(Cell::new(None));
+        let subscription = Rc::clone(&own);
+        own.set(Some(ioloop.subscribe(move |ioloop, _| {
             first.add("the first saw a turn".into());
+            subscription.take().into_iter().for_each(|own| ioloop.unsubscribe(own));
             let second = second.clone();
             ioloop.subscribe(move |_, _| second.add("the second saw a turn".into()));
-        });
+        })));
         for n in [1, 2] {
             ioloop.add_callback(move |_| Err::<(), _>(format!("{n}")));
             turns(ioloop, 1);

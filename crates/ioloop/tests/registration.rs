@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -97,6 +97,109 @@ fn removing_what_is_gone_is_silent_and_updating_it_an_error() {
         ioloop.remove_handler(token);
         let updated = ioloop.update_handler(token, Events::WRITE);
         assert_eq!(updated.map_err(|error| error.errno), Err(Errno::ENOENT));
+    });
+}
+
+#[test]
+fn a_handler_gets_its_own_token() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let tokens = [(); 3].map(|()| {
+            let (reader, writer) = a_byte();
+            let seen = log.clone();
+            let handler = move |ioloop: &IoLoop, _: &mut PipeReader, event: Event| {
+                let _open = &writer;
+                seen.add(event.token);
+                ioloop.remove_handler(event.token);
+            };
+            ioloop.add_handler(reader, Events::READ, handler).unwrap()
+        });
+        turns(ioloop, 3);
+        let mut seen = log.take();
+        seen.sort_unstable();
+        assert_eq!(seen, tokens, "each has run once, and removed itself by the token that it got");
+    });
+}
+
+#[test]
+fn a_handler_may_change_its_source() {
+    on_each(|ioloop| {
+        let (reader, mut writer) = a_pipe();
+        let log = Log::default();
+        let seen = log.clone();
+        // The state of a connection is the source.
+        struct Counted(PipeReader, usize);
+        impl AsFd for Counted {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                self.0.as_fd()
+            }
+        }
+        let handler = move |_: &IoLoop, source: &mut Counted, _| {
+            source.1 += source.0.read(&mut [0; 8])?;
+            seen.add(source.1);
+            Ok::<_, io::Error>(())
+        };
+        ioloop.add_handler(Counted(reader, 0), Events::READ, handler).unwrap();
+        for bytes in [&b"ab"[..], b"cde"] {
+            writer.write_all(bytes).unwrap();
+            turns(ioloop, 1);
+        }
+        assert_eq!(log.take(), [2, 5]);
+    });
+}
+
+#[test]
+fn a_paused_handler_hears_nothing_until_it_is_resumed() {
+    on_each(|ioloop| {
+        let (reader, writer) = a_byte();
+        let log = Log::default();
+        let seen = log.clone();
+        let handler = move |_: &IoLoop, _: &mut PipeReader, event: Event| seen.add(event.events);
+        let token = ioloop.add_handler(reader, Events::READ, handler).unwrap();
+        ioloop.pause_handler(token).unwrap();
+        ioloop.pause_handler(token).expect("paused twice is paused");
+        // A hang-up too: an interest in nothing would still report it.
+        drop(writer);
+        turns(ioloop, 2);
+        assert_eq!(log.take(), [], "it is paused");
+        ioloop.update_handler(token, Events::empty()).unwrap();
+        ioloop.update_handler(token, Events::READ).unwrap();
+        turns(ioloop, 2);
+        assert_eq!(log.take(), [], "it was changed while it was paused, and that has resumed it");
+        ioloop.resume_handler(token).unwrap();
+        ioloop.resume_handler(token).expect("resumed twice is resumed");
+        turns(ioloop, 1);
+        assert!(matches!(log.take()[..], [events] if events.contains(Events::READ)), "it is resumed");
+        ioloop.pause_handler(token).unwrap();
+        ioloop.remove_handler(token);
+        ioloop.pause_handler(token).expect("a token that leads nowhere is no error");
+        ioloop.resume_handler(token).expect("a token that leads nowhere is no error");
+        turns(ioloop, 1);
+        assert_eq!(log.take(), []);
+    });
+}
+
+#[test]
+fn a_peer_that_shut_its_side_down_is_reported_to_who_asked_for_it() {
+    on_each(|ioloop| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let other = ours.try_clone().unwrap();
+        let asked = Events::READ | Events::READ_HANGUP;
+        let (with, without) = (Log::default(), Log::default());
+        let (seen, others) = (with.clone(), without.clone());
+        let added = ioloop.add_handler(ours, asked, move |_, _, event| seen.add(event.events));
+        ioloop.add_handler(other, Events::READ, move |_, _, event| others.add(event.events)).unwrap();
+        if ioloop.kind() == Kind::Select {
+            let error = added.expect_err("select has no bit for it");
+            assert_eq!(error.errno, Errno::EINVAL, "{error}");
+            return;
+        }
+        turns(ioloop, 1);
+        assert_eq!(with.take(), [], "nothing was shut down");
+        theirs.shutdown(Shutdown::Write).unwrap();
+        turns(ioloop, 1);
+        assert_eq!(with.take(), [asked], "it can be read up to its end, and nothing more will come");
+        assert_eq!(without.take(), [Events::READ], "this one has not asked");
     });
 }
 

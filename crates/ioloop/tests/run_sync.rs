@@ -116,7 +116,7 @@ fn a_panic_of_the_operation_ends_it() {
         assert_eq!(ioloop.time(), Duration::ZERO, "waited for what cannot come");
         assert_eq!(
             failures.take(),
-            ["a callback panicked: in the operation"],
+            ["a task panicked: in the operation"],
             "the loop's owner hears of it too"
         );
     });

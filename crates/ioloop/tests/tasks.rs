@@ -278,7 +278,7 @@ fn a_task_that_panics_is_reported_once_and_dropped() {
             resume_unwind(Box::new("in the task")) as Poll<()>
         }));
         turns(ioloop, 1);
-        assert_eq!(failures.take(), ["a callback panicked: in the task"]);
+        assert_eq!(failures.take(), ["a task panicked: in the task"]);
         assert!(!operation.is_kept(), "it has panicked, and the loop still keeps it");
         operation.waker().wake();
         turns(ioloop, 5);
@@ -294,11 +294,7 @@ fn errors_of_tasks_are_reported() {
         let failures = failures(ioloop);
         ioloop.spawn(async { Err::<(), _>("no task") });
         turns(ioloop, 2);
-        assert_eq!(
-            failures.take(),
-            ["a callback failed: no task"],
-            "what a task comes to is its poll's outcome"
-        );
+        assert_eq!(failures.take(), ["a task failed: no task"], "what a task comes to is its poll's outcome");
     });
 }
 

@@ -16,11 +16,11 @@ use crate::{Error, Event, Events, Result, Token};
 pub struct Poll {
     fds: Vec<libc::pollfd>,
     /// At the same place as its descriptor.
-    watched: Vec<AsyncFd>,
+    watched: Vec<Watched>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct AsyncFd {
+struct Watched {
     token: Token,
     interest: Events,
 }
@@ -46,7 +46,7 @@ impl Poller for Poll {
         }
         poller::can_be_watched(fd, interest)?;
         self.fds.push(libc::pollfd { fd, events: bits(interest), revents: 0 });
-        self.watched.push(AsyncFd { token, interest });
+        self.watched.push(Watched { token, interest });
         Ok(())
     }
 
@@ -54,7 +54,7 @@ impl Poller for Poll {
         let place = self.place("poll: modify", fd)?;
         poller::can_be_watched(fd, interest)?;
         self.fds[place] = libc::pollfd { fd, events: bits(interest), revents: 0 };
-        self.watched[place] = AsyncFd { token, interest };
+        self.watched[place] = Watched { token, interest };
         Ok(())
     }
 
@@ -92,5 +92,5 @@ impl Poller for Poll {
 
 /// poll's bits are epoll's, where both have them.
 fn bits(interest: Events) -> libc::c_short {
-    (interest & (Events::READ | Events::WRITE | Events::URGENT)).bits() as libc::c_short
+    (interest & (Events::READ | Events::WRITE | Events::URGENT | Events::READ_HANGUP)).bits() as libc::c_short
 }

@@ -1,7 +1,7 @@
 //! select(2): three sets of bits, one bit for each number below 1024, made anew for every wait.
 //!
-//! Contract: see [`Poller`]. There is no edge, and no descriptor of 1024 or more. A hang-up is reported as what
-//! select makes of it: it can be read, up to its end.
+//! Contract: see [`Poller`]. There is no edge, no hang-up of the peer's writing side, and no descriptor of 1024 or more. A
+//! hang-up is reported as what select makes of it: it can be read, up to its end.
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
@@ -18,11 +18,11 @@ use crate::{Error, Event, Events, Result, Token};
 /// The list, by number.
 #[derive(Debug, Default)]
 pub struct Select {
-    watched: BTreeMap<RawFd, AsyncFd>,
+    watched: BTreeMap<RawFd, Watched>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct AsyncFd {
+struct Watched {
     token: Token,
     interest: Events,
 }
@@ -45,16 +45,16 @@ impl Poller for Select {
                 format_args!("descriptor {fd}: select has room for numbers below {} only", libc::FD_SETSIZE);
             return Err(Error::on("select: add", object)(Errno::EINVAL));
         }
-        poller::can_be_watched(fd, interest)?;
-        self.watched.insert(fd, AsyncFd { token, interest });
+        can_be_watched(fd, interest)?;
+        self.watched.insert(fd, Watched { token, interest });
         Ok(())
     }
     // ANCHOR_END: add
 
     fn modify(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()> {
-        poller::can_be_watched(fd, interest)?;
+        can_be_watched(fd, interest)?;
         let watched = self.watched.get_mut(&fd).ok_or_else(|| failed("select: modify", fd, Errno::ENOENT))?;
-        *watched = AsyncFd { token, interest };
+        *watched = Watched { token, interest };
         Ok(())
     }
 
@@ -97,6 +97,15 @@ impl Poller for Select {
         Ok(())
     }
     // ANCHOR_END: wait
+}
+
+/// As for poll, and less.
+fn can_be_watched(fd: RawFd, interest: Events) -> Result<()> {
+    if interest.contains(Events::READ_HANGUP) {
+        let object = format_args!("descriptor {fd}: select does not tell that the peer shut its side down");
+        return Err(Error::on("watch", object)(Errno::EINVAL));
+    }
+    poller::can_be_watched(fd, interest)
 }
 
 /// What each of the three sets is for.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{IoLoop, Sent};
 use crate::edge_waker::EdgeWaker;
 use crate::shared::Shared;
-use crate::{IntoOutcome, Result};
+use crate::{IntoOutcome, Origin, Result};
 
 /// A loop, as other threads have it; clones are one. It does not keep the loop alive.
 #[derive(Clone)]
@@ -39,18 +39,30 @@ impl LoopHandle {
     /// # Errors
     /// What the kernel answers to the wake. The callback is queued all the same.
     // ANCHOR: add_callback
-    pub fn add_callback<R: IntoOutcome>(
-        &self,
-        callback: impl FnOnce(&IoLoop) -> R + Send + 'static,
-    ) -> Result<()> {
+    pub fn add_callback<F, R>(&self, callback: F) -> Result<()>
+    where
+        F: FnOnce(&IoLoop) -> R + Send + 'static,
+        R: IntoOutcome,
+    {
         // In the loop's own thread it is awake, and needs no system call.
         if let Some(here) = IoLoop::current().filter(|here| here.is(self)) {
             here.add_callback(callback);
             return Ok(());
         }
-        self.0.send(Box::new(move |ioloop| callback(ioloop).into_outcome()))
+        self.0.send(Box::new(move |ioloop| {
+            ioloop.traced::<F, _>(Origin::Callback, None, || callback(ioloop)).into_outcome()
+        }))
     }
     // ANCHOR_END: add_callback
+
+    /// Wake the loop: its sleep ends, or if it does not sleep, its next sleep ends at once. So it goes through an iteration, and
+    /// looks at what it keeps once more. Any number of wakes before that are one.
+    ///
+    /// # Errors
+    /// What the kernel answers to the wake.
+    pub fn wake(&self) -> Result<()> {
+        self.0.wake()
+    }
 
     /// Stop the loop: as [`IoLoop::stop`], from any thread.
     ///

@@ -12,6 +12,7 @@ use prefork::fork::ForkGuard;
 use super::iteration::{self, LONGEST};
 use super::{Config, Inner, IoLoop, Phase, current};
 use crate::edge_waker::EdgeWaker;
+use crate::listeners::Listeners;
 use crate::queue::Queue;
 use crate::registry::Registry;
 use crate::signals::Signals;
@@ -46,7 +47,8 @@ impl IoLoop {
             signals: Signals::default(),
             shared: Arc::new(shared::Shared::new(EdgeWaker::new(kind)?)),
             on_failure: RefCell::default(),
-            subscriber: RefCell::default(),
+            subscribers: Listeners::default(),
+            tracers: Listeners::default(),
             watchdog: RefCell::default(),
             _guard: guard,
         }));

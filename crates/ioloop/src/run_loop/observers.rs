@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{IoLoop, Phase};
+use super::{IoLoop, Phase, Subscriber, Subscription};
 use crate::watchdog::{Blocked, Watchdog};
 use crate::{Failure, Iteration, Result};
 
@@ -17,11 +17,19 @@ impl IoLoop {
         drop(replaced);
     }
 
-    /// Let `subscriber` see what each iteration did, at its end. If it panics, so does `start`. Without one, no time is
-    /// measured.
-    pub fn subscribe(&self, subscriber: impl FnMut(&Self, Iteration) + 'static) {
-        let replaced = self.0.subscriber.replace(Some(Rc::new(RefCell::new(subscriber))));
-        drop(replaced);
+    /// Let `subscriber` see what each iteration did, at its end; any number of subscribers, in the order in which they were
+    /// added. If one panics, so does `start`. Without a subscriber, no time is measured.
+    pub fn subscribe(&self, subscriber: impl FnMut(&Self, Iteration) + 'static) -> Subscription {
+        let subscriber: Subscriber = Rc::new(RefCell::new(subscriber));
+        Subscription::Subscriber(self.0.subscribers.add(subscriber))
+    }
+
+    /// Let a subscriber or a tracer see nothing more. It may do that itself. Doing it twice does no harm.
+    pub fn unsubscribe(&self, subscription: Subscription) {
+        match subscription {
+            Subscription::Subscriber(number) => self.0.subscribers.remove(number),
+            Subscription::Tracer(number) => self.0.tracers.remove(number),
+        }
     }
 
     /// Let `report` hear, in a thread of its own, of whatever keeps the loop from its next sleep for longer than
@@ -89,16 +97,13 @@ impl IoLoop {
         Ok(())
     }
 
-    /// Tell the subscriber what the iteration did.
+    /// Tell the subscribers what the iteration did.
     pub(super) fn notify(&self, account: Iteration) {
-        let subscriber = self.0.subscriber.borrow().clone();
-        if let Some(subscriber) = subscriber {
-            (subscriber.borrow_mut())(self, account);
-        }
+        self.0.subscribers.each(|subscriber| (subscriber.borrow_mut())(self, account));
     }
     // ANCHOR_END: account
 
     fn trace_time(&self) -> Duration {
-        if self.0.subscriber.borrow().is_some() { self.time() } else { Duration::ZERO }
+        if self.0.subscribers.is_empty() { Duration::ZERO } else { self.time() }
     }
 }

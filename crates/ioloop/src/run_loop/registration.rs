@@ -18,14 +18,17 @@ impl IoLoop {
     /// # Errors
     /// `EEXIST` if its number is registered, `EPERM` for what is always ready: a regular file; `EINVAL` for what this
     /// poller cannot do; `ENOSPC`, see epoll_ctl(2). Nothing has changed then. `EBADF` for a loop that is closed.
-    pub fn add_handler<S: AsFd + 'static, R: IntoOutcome>(
-        &self,
-        mut source: S,
-        interest: Events,
-        mut handler: impl FnMut(&Self, &mut S, Event) -> R + 'static,
-    ) -> Result<Token> {
+    pub fn add_handler<S, F, R>(&self, mut source: S, interest: Events, mut handler: F) -> Result<Token>
+    where
+        S: AsFd + 'static,
+        F: FnMut(&Self, &mut S, Event) -> R + 'static,
+        R: IntoOutcome,
+    {
         let fd = source.as_fd().as_raw_fd();
-        let handler = move |ioloop: &Self, event: Event| handler(ioloop, &mut source, event).into_outcome();
+        let handler = move |ioloop: &Self, event: Event| {
+            let run = || handler(ioloop, &mut source, event);
+            ioloop.traced::<F, _>(Origin::Handler(fd), Some(event.token), run).into_outcome()
+        };
         self.register(fd, interest, Rc::new(RefCell::new(handler)))
     }
 

@@ -9,20 +9,24 @@ use crate::{Failure, IntoOutcome, Origin};
 
 impl IoLoop {
     /// Run this in the next iteration. A closed loop forgets it.
-    pub fn add_callback<R: IntoOutcome>(&self, callback: impl FnOnce(&Self) -> R + 'static) {
+    pub fn add_callback<F: FnOnce(&Self) -> R + 'static, R: IntoOutcome>(&self, callback: F) {
         if self.0.phase.get() != Phase::Closed {
-            let callback = Callback::new(move |ioloop| callback(ioloop).into_outcome());
+            let callback = Callback::new(move |ioloop| {
+                ioloop.traced::<F, _>(Origin::Callback, None, || callback(ioloop)).into_outcome()
+            });
             self.0.callbacks.push(callback);
         }
     }
 
     /// Run this at that time by the loop's clock, or as soon afterwards as possible. A closed loop forgets it.
-    pub fn call_at<R: IntoOutcome>(
+    pub fn call_at<F: FnOnce(&Self) -> R + 'static, R: IntoOutcome>(
         &self,
         deadline: Duration,
-        callback: impl FnOnce(&Self) -> R + 'static,
+        callback: F,
     ) -> TimerId {
-        let callback = Callback::new(move |ioloop| callback(ioloop).into_outcome());
+        let callback = Callback::new(move |ioloop| {
+            ioloop.traced::<F, _>(Origin::Timer, None, || callback(ioloop)).into_outcome()
+        });
         let timer = self.0.timers.borrow_mut().add(deadline, callback);
         if self.0.phase.get() == Phase::Closed {
             self.remove_timeout(timer);

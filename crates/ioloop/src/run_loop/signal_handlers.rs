@@ -6,7 +6,7 @@ use std::rc::Rc;
 use nix::sys::signal::Signal;
 
 use super::{Callback, IoLoop, SignalHandler};
-use crate::{IntoOutcome, Outcome, Result, Token};
+use crate::{IntoOutcome, Origin, Outcome, Result, Token};
 
 /// Which signal handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,15 +19,16 @@ impl IoLoop {
     /// # Errors
     /// `EBUSY` for a signal that has an owner in this process, `EINVAL` for SIGKILL and SIGSTOP: the error names it.
     /// `EBADF` for a loop that is closed.
-    pub fn add_signal_handler<R: IntoOutcome>(
-        &self,
-        signals: &[Signal],
-        mut handler: impl FnMut(&Self, Signal) -> R + 'static,
-    ) -> Result<SignalToken> {
+    pub fn add_signal_handler<F, R>(&self, signals: &[Signal], mut handler: F) -> Result<SignalToken>
+    where
+        F: FnMut(&Self, Signal) -> R + 'static,
+        R: IntoOutcome,
+    {
         // It would take the signal from the process, and nothing would ever hear of it.
         self.must_be_open("add_signal_handler")?;
-        let handler: SignalHandler =
-            RefCell::new(Box::new(move |ioloop, signal| handler(ioloop, signal).into_outcome()));
+        let handler: SignalHandler = RefCell::new(Box::new(move |ioloop, signal| {
+            ioloop.traced::<F, _>(Origin::Callback, None, || handler(ioloop, signal)).into_outcome()
+        }));
         self.0.signals.add(self.0.shared.waker().get_ref().writer(), signals, handler).map(SignalToken)
     }
 
@@ -44,9 +45,9 @@ impl IoLoop {
         for (signal, handler) in self.0.signals.take() {
             // Weak: removed before its turn, it must not run.
             let handler = Rc::downgrade(&handler);
-            self.add_callback(move |ioloop| {
+            self.0.callbacks.push(Callback::new(move |ioloop| {
                 handler.upgrade().map_or(Ok(()), |handler| (handler.borrow_mut())(ioloop, signal))
-            });
+            }));
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::IoLoop;
 use super::handle::LoopHandle;
+use super::tracing::traced;
 use crate::failure::guarded;
 use crate::{Failure, IntoOutcome, Origin, Token};
 
@@ -49,8 +50,9 @@ impl Wake for TaskWaker {
 
 impl IoLoop {
     // ANCHOR: spawn
-    /// Run a future to its end. An error that it ends with is reported, as a callback's. A closed loop forgets it.
+    /// Run a future to its end. An error that it ends with is reported. A closed loop forgets it.
     pub fn spawn<R: IntoOutcome>(&self, future: impl Future<Output = R> + 'static) -> TaskId {
+        let future = traced(self.downgrade(), future);
         let future = Box::pin(async move { future.await.into_outcome() });
         let task = TaskId(self.0.tasks.borrow_mut().insert(Some(future)));
         Arc::new(TaskWaker { ioloop: self.handle(), task, queued: AtomicBool::new(false) }).wake();
@@ -88,7 +90,7 @@ impl IoLoop {
         self.cancel(task);
         drop(future);
         if let Err(cause) = polled {
-            self.report(Failure { origin: Origin::Callback, cause });
+            self.report(Failure { origin: Origin::Task, cause });
         }
     }
     // ANCHOR_END: poll_task

@@ -1,0 +1,92 @@
+//! Tasks whose results are waited for.
+
+mod support;
+
+use std::future::{pending, ready};
+use std::time::Duration;
+
+use ioloop::JoinError;
+use support::operation::{Operation, failures, on_each_for_weeks};
+use support::{panics, turns};
+
+const S: Duration = Duration::from_secs(1);
+
+#[test]
+fn whoever_awaits_a_task_gets_its_result() {
+    on_each_for_weeks(|ioloop| {
+        let sleep = ioloop.sleep(3 * S);
+        let task = ioloop.spawn_joined(async move {
+            sleep.await;
+            String::from("slept")
+        });
+        assert!(!task.is_finished());
+        assert_eq!(ioloop.run_sync(task, None).unwrap(), Ok("slept".into()));
+        assert_eq!(ioloop.time(), 3 * S, "it was waited for as long as the task took, and no longer");
+    });
+}
+
+#[test]
+fn a_task_that_was_done_before_is_waited_for_as_well() {
+    on_each_for_weeks(|ioloop| {
+        let task = ioloop.spawn_joined(ready(42));
+        turns(ioloop, 3);
+        assert!(task.is_finished());
+        assert_eq!(ioloop.run_sync(task, Some(S)).unwrap(), Ok(42));
+    });
+}
+
+#[test]
+fn a_task_that_is_canceled_ends_the_wait() {
+    on_each_for_weeks(|ioloop| {
+        let task = ioloop.spawn_joined(pending::<()>());
+        turns(ioloop, 1);
+        task.cancel();
+        task.cancel();
+        assert_eq!(ioloop.run_sync(task, Some(S)).unwrap(), Err(JoinError::Canceled));
+        let task = ioloop.spawn_joined(pending::<()>());
+        let id = task.id();
+        ioloop.add_callback(move |ioloop| ioloop.cancel(id));
+        assert_eq!(
+            ioloop.run_sync(task, Some(S)).unwrap(),
+            Err(JoinError::Canceled),
+            "by its id, while it is waited for"
+        );
+    });
+}
+
+#[test]
+fn a_task_that_panics_ends_the_wait_and_is_reported() {
+    on_each_for_weeks(|ioloop| {
+        let failures = failures(ioloop);
+        let task = ioloop.spawn_joined(async { panics("in the task") });
+        assert_eq!(ioloop.run_sync::<Result<(), _>>(task, None).unwrap(), Err(JoinError::Panicked));
+        assert_eq!(failures.take(), ["a task panicked: in the task"]);
+    });
+}
+
+#[test]
+fn a_handle_that_is_dropped_leaves_the_task_alone() {
+    on_each_for_weeks(|ioloop| {
+        let operation = Operation::default();
+        drop(ioloop.spawn_joined(operation.clone()));
+        turns(ioloop, 2);
+        assert!(operation.is_kept(), "the task was dropped with its handle");
+        operation.end();
+        turns(ioloop, 2);
+        assert!(!operation.is_kept(), "it was polled to its end");
+    });
+}
+
+#[test]
+fn a_loop_that_closes_ends_the_wait() {
+    on_each_for_weeks(|ioloop| {
+        let task = ioloop.spawn_joined(pending::<()>());
+        ioloop.close();
+        assert!(task.is_finished(), "nothing will ever poll it, and it is still waited for");
+        let task = ioloop.spawn_joined(pending::<()>());
+        assert!(
+            task.is_finished(),
+            "a closed loop forgets what is spawned, and whoever waits would wait forever"
+        );
+    });
+}

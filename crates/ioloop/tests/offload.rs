@@ -1,0 +1,84 @@
+//! Blocking work in a thread, and its result on the loop.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use ioloop::NoResult;
+use support::{LONG, on_each, panics, turns};
+
+#[test]
+fn the_result_of_blocking_work_comes_back_and_the_loop_goes_on_meanwhile() {
+    on_each(|ioloop| {
+        let (done, may_end) = channel();
+        let here = thread::current().id();
+        let work = ioloop.offload(move || {
+            // It blocks until the loop has gone on.
+            may_end.recv().expect("the callback sends");
+            thread::current().id()
+        });
+        ioloop.call_later(Duration::from_millis(5), move |_| done.send(()));
+        let there =
+            ioloop.run_sync(work.unwrap(), Some(LONG)).expect("the loop went on, so the work could end");
+        assert_ne!(there, here, "it ran in the thread of the loop");
+    });
+}
+
+#[test]
+fn work_that_is_done_before_it_is_waited_for_is_not_lost() {
+    on_each(|ioloop| {
+        let (done, came) = channel();
+        let work = ioloop.offload(move || done.send(()).map(|()| 42)).unwrap();
+        came.recv().unwrap();
+        assert_eq!(ioloop.run_sync(work, Some(LONG)).unwrap(), Ok(42));
+    });
+}
+
+#[test]
+fn several_at_once_come_back_each_with_its_own() {
+    on_each(|ioloop| {
+        let work: Vec<_> = (0..8).map(|n| ioloop.offload(move || n * n).unwrap()).collect();
+        let all = async move {
+            let mut results = Vec::new();
+            for work in work {
+                results.push(work.await);
+            }
+            results
+        };
+        assert_eq!(ioloop.run_sync(all, Some(LONG)).unwrap(), [0, 1, 4, 9, 16, 25, 36, 49]);
+    });
+}
+
+#[test]
+fn a_panic_of_the_work_is_a_panic_of_whoever_waits() {
+    on_each(|ioloop| {
+        let failures = support::operation::failures(ioloop);
+        let work = ioloop.offload(|| -> () { panics("in the thread") }).unwrap();
+        let ended = ioloop.run_sync(work, Some(LONG));
+        assert!(matches!(ended, Err(NoResult::Panicked)), "{ended:?}");
+        assert_eq!(failures.take(), ["a task panicked: in the thread"]);
+    });
+}
+
+#[test]
+fn work_that_is_not_waited_for_goes_on_and_what_it_has_is_dropped() {
+    on_each(|ioloop| {
+        let held = Arc::new(());
+        let (inside, ours) = (Arc::clone(&held), Arc::downgrade(&held));
+        drop(held);
+        let (sender, receiver) = channel::<()>();
+        drop(ioloop.offload(move || {
+            let _goes_with_the_thread = sender;
+            inside
+        }));
+        // It ends when the sender is dropped.
+        assert!(receiver.recv().is_err());
+        while ours.upgrade().is_some() {
+            thread::yield_now();
+        }
+        turns(ioloop, 1);
+    });
+}

@@ -1,0 +1,189 @@
+//! Accepting, connecting, reading and writing, as operations that wait.
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::thread;
+
+use ioloop::{AsyncFd, IoLoop};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
+use support::{LONG, on_each};
+
+/// More than any socket has room for.
+const MANY: usize = 4_000_000;
+
+fn pair(ioloop: &IoLoop) -> (AsyncFd<UnixStream>, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    (ioloop.watch(ours).unwrap(), theirs)
+}
+
+#[track_caller]
+fn assert_is_nonblocking_and_close_on_exec(socket: impl AsFd) {
+    let flags = fcntl(socket.as_fd(), FcntlArg::F_GETFL).unwrap();
+    assert!(OFlag::from_bits_retain(flags).contains(OFlag::O_NONBLOCK), "it blocks");
+    let flags = fcntl(socket.as_fd(), FcntlArg::F_GETFD).unwrap();
+    assert!(FdFlag::from_bits_retain(flags).contains(FdFlag::FD_CLOEXEC), "it survives exec");
+}
+
+#[test]
+fn a_read_waits_until_something_comes_and_then_for_the_end() {
+    on_each(|ioloop| {
+        let (ours, mut theirs) = pair(ioloop);
+        let thread = thread::spawn(move || {
+            theirs.write_all(b"hello").unwrap();
+            // Then it is closed.
+        });
+        let read = async move {
+            let (mut all, mut buffer) = (Vec::new(), [0; 3]);
+            loop {
+                match ours.read(&mut buffer).await? {
+                    0 => return Ok::<_, std::io::Error>(all),
+                    read => all.extend_from_slice(&buffer[..read]),
+                }
+            }
+        };
+        assert_eq!(ioloop.run_sync(read, Some(LONG)).unwrap().unwrap(), b"hello");
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_ready_costs_no_wait() {
+    on_each(|ioloop| {
+        let (ours, mut theirs) = pair(ioloop);
+        theirs.write_all(b"x").unwrap();
+        let iterations = support::Log::default();
+        let seen = iterations.clone();
+        ioloop.subscribe(move |_, _| seen.add(()));
+        let both = async move {
+            let read = ours.read(&mut [0; 8]).await;
+            ours.write_all(b"y").await.map(|()| read)
+        };
+        assert_eq!(ioloop.run_sync(both, None).unwrap().unwrap().unwrap(), 1);
+        assert_eq!(iterations.len(), 0, "the loop slept before the first call was made");
+    });
+}
+
+#[test]
+fn a_write_of_all_waits_for_room_as_often_as_it_must() {
+    on_each(|ioloop| {
+        let (ours, mut theirs) = pair(ioloop);
+        let sent: Vec<u8> = (0..MANY).map(|n| (n * 31 % 251) as u8).collect();
+        let wanted = sent.clone();
+        let thread = thread::spawn(move || {
+            let mut received = Vec::new();
+            theirs.read_to_end(&mut received).map(|_| received == wanted)
+        });
+        let write = async move { ours.write_all(&sent).await };
+        ioloop.run_sync(write, Some(LONG)).unwrap().unwrap();
+        assert!(thread.join().unwrap().unwrap(), "what came is not what was written");
+    });
+}
+
+#[test]
+fn a_write_to_a_peer_that_is_gone_is_its_error() {
+    on_each(|ioloop| {
+        let (ours, theirs) = pair(ioloop);
+        drop(theirs);
+        let write = async move { ours.write_all(b"x").await };
+        let error = ioloop.run_sync(write, Some(LONG)).unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    });
+}
+
+#[test]
+fn tasks_accept_and_connect_over_tcp() {
+    on_each(|ioloop| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = ioloop.watch(listener).unwrap();
+        let (watching, connecting) = (ioloop.clone(), ioloop.clone());
+        let server = ioloop.spawn_joined(async move {
+            let (client, from) = listener.accept().await?;
+            assert_is_nonblocking_and_close_on_exec(&client);
+            let client = watching.watch(client).unwrap();
+            let mut buffer = [0; 4];
+            let read = client.read(&mut buffer).await?;
+            client.write_all(&buffer[..read]).await?;
+            Ok::<_, std::io::Error>(from)
+        });
+        let client = async move {
+            let client = connecting.connect(address).await?;
+            assert_is_nonblocking_and_close_on_exec(client.source());
+            client.write_all(b"ping").await?;
+            let mut buffer = [0; 4];
+            let read = client.read(&mut buffer).await?;
+            let from = server.await.expect("the server is done")?;
+            assert_eq!(from, client.source().local_addr()?);
+            Ok::<_, std::io::Error>(buffer[..read].to_vec())
+        };
+        assert_eq!(ioloop.run_sync(client, Some(LONG)).unwrap().unwrap(), b"ping");
+    });
+}
+
+#[test]
+fn a_connection_that_is_refused_is_its_error() {
+    on_each(|ioloop| {
+        // Bound and not listening: the port is taken, and nothing answers.
+        let bound = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(bound.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+        let port = getsockname::<SockaddrIn>(bound.as_raw_fd()).unwrap().port();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let connecting = ioloop.clone();
+        let connect = async move { connecting.connect(address).await.map(drop) };
+        let error = ioloop.run_sync(connect, Some(LONG)).unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn a_task_accepts_over_a_unix_socket() {
+    let folder = std::env::temp_dir().join(format!("ioloop-streams-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    on_each(|ioloop| {
+        let path = folder.join(ioloop.kind().to_string());
+        let listener = UnixListener::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = ioloop.watch(listener).unwrap();
+        let thread = thread::spawn(move || UnixStream::connect(path));
+        let accept = async move { listener.accept().await };
+        let client = ioloop.run_sync(accept, Some(LONG)).unwrap().unwrap();
+        assert_is_nonblocking_and_close_on_exec(&client);
+        thread.join().unwrap().unwrap();
+    });
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_client_that_waits_for_two_things_may_be_read_by_two_tasks() {
+    on_each(|ioloop| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = std::rc::Rc::new(ioloop.watch(listener).unwrap());
+        // Two tasks accept at one listener, as two workers would.
+        let tasks = [(); 2].map(|()| {
+            let listener = std::rc::Rc::clone(&listener);
+            ioloop.spawn_joined(async move { listener.accept().await.map(|(_, from)| from) })
+        });
+        let thread = thread::spawn(move || {
+            let clients = [(); 2].map(|()| TcpStream::connect(address).unwrap());
+            clients.map(|client| client.local_addr().unwrap())
+        });
+        let both = async move {
+            let [one, other] = tasks;
+            [one.await.unwrap().unwrap(), other.await.unwrap().unwrap()]
+        };
+        let mut accepted = ioloop.run_sync(both, Some(LONG)).unwrap();
+        let mut connected = thread.join().unwrap();
+        accepted.sort_unstable();
+        connected.sort_unstable();
+        assert_eq!(accepted, connected, "each of the two tasks accepted one of the two clients");
+    });
+}
