@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let computes = blocked(lab, "computes", compute)?;
         let reads = blocked(lab, "reads", read_a_pipe)?;
-        let locks = blocked(lab, "waits for a lock", wait_for_a_lock)?;
+        let locks = blocked(lab, "locks", wait_for_a_lock)?;
         let named = [
             computes.contains(&"compute".to_owned()),
             reads.contains(&"read_a_pipe".to_owned()),
