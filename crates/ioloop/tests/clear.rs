@@ -1,5 +1,5 @@
-//! The whole: the tests of `timers`, on another construction: the clear version that the book prints. What passes here
-//! is asked for by the contract, and not by one way to write it.
+//! The whole: the tests of `timers`, on another construction: the clear version that the book prints. So these tests
+//! check the contract, instead of one implementation of it.
 
 // In here `ioloop` is this program, whose timers are the clear ones.
 extern crate ioloop as ours;

@@ -115,7 +115,7 @@ fn a_handler_can_add_change_and_remove_others() {
         let seen = log.take();
         assert!(
             seen.contains(&"ran") && seen.contains(&"added"),
-            "a handler adds another one, changes a third one and removes it, and did not get that far: is the slab \
+            "a handler adds another one, changes a third one and removes it, and did not get that far: is the registry \
              borrowed while the handler runs? These ran: {seen:?}"
         );
     });
@@ -187,7 +187,7 @@ fn a_value_that_a_handler_holds_can_call_the_loop_when_dropped() {
             ioloop,
             2,
             "a value that a handler held removed another handler when it was dropped, and the loop panicked: the loop \
-             drops it while the slab is borrowed",
+             drops it while the registry is borrowed",
         );
         assert_eq!(log.take(), ["dropped"]);
     });

@@ -1,5 +1,5 @@
-//! Exercise `ioloop/epoll`: what a loop needs of the kernel, and what the kernel answers when it is asked by epoll.
-//! What counts descriptors or is sent signals is done in a process of its own.
+//! Exercise `ioloop/epoll`: what a loop needs from the kernel, and how epoll answers. A test that counts descriptors or
+//! sends signals uses its own process.
 
 mod support;
 
@@ -26,42 +26,42 @@ use nix::unistd::dup3;
 use support::helper_said;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
-/// Both of its numbers are needed, and neither is a descriptor's.
+/// A token of two numbers that both matter, and that are not descriptors.
 const TOKEN: Token = Token { index: 0x8765_4321, generation: 0xfedc_ba98 };
-/// What no process has.
+/// A descriptor number that no process has.
 const NOBODY: RawFd = RawFd::MAX;
 
 fn an_epoll() -> Epoll {
-    Epoll::new().expect("an epoll can be made")
+    Epoll::new().expect("epoll_create1 succeeds")
 }
 
-/// What is ready now, in a buffer that held something else.
+/// What is ready now, in a buffer that held another event.
 #[track_caller]
 fn ready(epoll: &mut Epoll) -> Vec<Event> {
     let before = Event { token: Token { index: 7, generation: 7 }, events: Events::URGENT };
     let mut ready = vec![before];
-    epoll.wait(&mut ready, NOW).expect("a wait is no error");
+    epoll.wait(&mut ready, NOW).expect("the wait succeeds");
     assert!(
         !ready.contains(&before),
-        "what was in the buffer before the wait is still there: what is ready takes its place, also if that is nothing"
+        "the buffer still has an event from before the wait: replace what it held, even if nothing is ready"
     );
     ready
 }
 
-/// What the one descriptor that is watched is ready for, if it is.
+/// The events of the one descriptor in the interest list, if it is ready.
 #[track_caller]
 fn reported(epoll: &mut Epoll) -> Option<Events> {
     let ready = ready(epoll);
     assert!(
         ready.len() <= 1,
-        "one descriptor is watched, and {} events are reported: epoll_wait(2) answers how many it has written into \
-         the array, and the rest of that says nothing",
+        "one descriptor is in the interest list, and {} events are reported: epoll_wait(2) returns how many events it \
+         wrote into the array, and the rest of the array is meaningless",
         ready.len()
     );
     ready.first().map(|ready| ready.events)
 }
 
-/// A pipe with a byte in it, watched for that.
+/// A pipe with a byte in it, registered for that.
 fn a_byte_watched_as(interest: Events) -> (Epoll, PipeReader, PipeWriter) {
     let (mut epoll, (reader, mut writer)) = (an_epoll(), pipe().unwrap());
     writer.write_all(b"x").unwrap();
@@ -76,66 +76,68 @@ fn the_token_comes_back_as_it_was_given() {
     assert_eq!(
         ready.first().map(|ready| ready.token),
         Some(TOKEN),
-        "the kernel keeps 64 bits for each descriptor. Is a number in them, or half a token?"
+        "the kernel keeps 64 bits for each descriptor. Did you store the descriptor in them, or half of the token?"
     );
 }
 
 #[test]
-fn what_is_modified_has_its_new_token_and_its_new_interest() {
+fn modify_replaces_token_and_interest() {
     let (mut epoll, (_reader, writer)) = (an_epoll(), pipe().unwrap());
     let new = Token { index: 1, generation: 2 };
     epoll.add(writer.as_raw_fd(), TOKEN, Events::READ).unwrap();
-    assert_eq!(reported(&mut epoll), None, "the end for writing is never ready for reading");
+    assert_eq!(reported(&mut epoll), None, "the write end is never ready for reading");
     epoll.modify(writer.as_raw_fd(), new, Events::WRITE).unwrap();
     assert_eq!(
         ready(&mut epoll),
         [Event { token: new, events: Events::WRITE }],
-        "after modify the descriptor is watched for something else, under another token"
+        "after `modify` the descriptor is registered for other events, under another token"
     );
 }
 
 #[test]
-fn what_is_removed_is_not_reported() {
+fn a_removed_descriptor_is_not_reported() {
     let (mut epoll, mut reader, _writer) = a_byte_watched_as(Events::READ);
     epoll.remove(reader.as_raw_fd()).unwrap();
-    assert_eq!(reported(&mut epoll), None, "it was removed, and is reported");
+    assert_eq!(reported(&mut epoll), None, "the descriptor was removed, and is still reported");
     assert_eq!(
         reader.read(&mut [0; 2]).unwrap(),
         1,
-        "removing is not closing: the descriptor is its owner's"
+        "removing a descriptor must not close it: it belongs to its owner"
     );
-    epoll.add(reader.as_raw_fd(), TOKEN, Events::READ).expect("what was removed can be added again");
+    epoll
+        .add(reader.as_raw_fd(), TOKEN, Events::READ)
+        .expect("a descriptor that was removed can be added again");
 }
 
 #[test]
-fn a_state_is_reported_as_long_as_it_lasts() {
+fn level_triggered_events_repeat_while_the_descriptor_is_ready() {
     let (mut epoll, mut reader, _writer) = a_byte_watched_as(Events::READ);
     for wait in 1..=3 {
         assert_eq!(
             reported(&mut epoll),
             Some(Events::READ),
-            "wait {wait}: a byte is there, and nobody asked for edges: EPOLLET where it was not meant?"
+            "wait {wait}: a byte is there, and the interest is level-triggered: did you set EPOLLET?"
         );
     }
     reader.read_exact(&mut [0]).unwrap();
-    assert_eq!(reported(&mut epoll), None, "the byte was read, and is still reported");
+    assert_eq!(reported(&mut epoll), None, "the byte was read, and the descriptor is still reported");
 }
 
 #[test]
-fn an_edge_is_reported_once_and_again_with_the_next_byte() {
+fn edge_triggered_events_come_once_for_each_new_byte() {
     let (mut epoll, _reader, mut writer) = a_byte_watched_as(Events::READ | Events::EDGE);
     assert_eq!(reported(&mut epoll), Some(Events::READ));
     assert_eq!(
         reported(&mut epoll),
         None,
-        "nothing came since it was told: did EPOLLET get lost on its way to the kernel?"
+        "no byte came since the last event: did EPOLLET get lost on its way to the kernel?"
     );
     writer.write_all(b"y").unwrap();
     assert_eq!(reported(&mut epoll), Some(Events::READ), "a second byte came");
 }
 
 #[test]
-fn a_oneshot_is_off_until_it_is_modified() {
+fn a_oneshot_is_disarmed_until_it_is_modified() {
     let interest = Events::READ | Events::ONESHOT;
     let (mut epoll, reader, mut writer) = a_byte_watched_as(interest);
     assert_eq!(reported(&mut epoll), Some(Events::READ));
@@ -143,10 +145,10 @@ fn a_oneshot_is_off_until_it_is_modified() {
     assert_eq!(
         reported(&mut epoll),
         None,
-        "it was told once, and that was all: did EPOLLONESHOT get lost on its way to the kernel?"
+        "a oneshot got a second event: did EPOLLONESHOT get lost on its way to the kernel?"
     );
     epoll.modify(reader.as_raw_fd(), TOKEN, interest).unwrap();
-    assert_eq!(reported(&mut epoll), Some(Events::READ), "modify turns a oneshot on again");
+    assert_eq!(reported(&mut epoll), Some(Events::READ), "`modify` rearms a oneshot");
 }
 
 #[test]
@@ -159,8 +161,8 @@ fn a_hang_up_and_an_error_are_reported_unasked() {
         assert_eq!(
             reported(&mut epoll),
             Some(Events::HANGUP),
-            "the writer is gone. The kernel says so to whoever asked for {interest:?}: was it filtered out? Or \
-             was something added? What it means is for whoever is called"
+            "the writer is gone. The kernel reports that for any interest, {interest:?} here: was it filtered out? Or \
+             was something added? The handler decides what it means"
         );
     }
     let (mut epoll, (reader, writer)) = (an_epoll(), pipe().unwrap());
@@ -169,13 +171,13 @@ fn a_hang_up_and_an_error_are_reported_unasked() {
     assert_eq!(
         reported(&mut epoll),
         Some(Events::ERROR),
-        "the reader is gone. The kernel says so to whoever asked for nothing: was it filtered out? Or was something \
+        "the reader is gone. The kernel reports that even for an empty interest: was it filtered out? Or was something \
          added?"
     );
 }
 
 #[test]
-fn what_is_urgent_is_reported_to_whoever_asked_for_it() {
+fn out_of_band_data_is_reported_on_request() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let receiver = listener.accept().unwrap().0;
@@ -183,11 +185,11 @@ fn what_is_urgent_is_reported_to_whoever_asked_for_it() {
     epoll.add(receiver.as_raw_fd(), TOKEN, Events::URGENT).unwrap();
     send(sender.as_raw_fd(), b"!", MsgFlags::MSG_OOB).unwrap();
     let mut polled = [PollFd::new(receiver.as_fd(), PollFlags::POLLPRI)];
-    assert_eq!(poll(&mut polled, PollTimeout::NONE).unwrap(), 1, "poll(2) says that it has come");
+    assert_eq!(poll(&mut polled, PollTimeout::NONE).unwrap(), 1, "poll(2) reports that the byte has arrived");
     assert_eq!(
         reported(&mut epoll),
         Some(Events::URGENT),
-        "a byte of out-of-band data came, and it was asked for: did EPOLLPRI get lost on its way?"
+        "a byte of out-of-band data came, and the interest includes it: did EPOLLPRI get lost on its way?"
     );
 }
 
@@ -200,15 +202,15 @@ fn half_a_hang_up_is_not_reported_unasked() {
         assert_eq!(
             reported(&mut epoll),
             None,
-            "the peer writes no more, and still reads. Nobody asked for that: does it get EPOLLRDHUP in addition?"
+            "the peer shut down writing, and the interest does not include that: did you add EPOLLRDHUP to it?"
         );
     }
 }
 
-/// One that is not removed before it is closed, and of which there is a duplicate, is reported still. By then its
-/// number can be another's.
+/// A descriptor that has a duplicate and is closed without being removed is still reported. By then another file can
+/// have its number.
 #[test]
-fn what_is_reported_late_has_its_own_token_and_not_that_of_its_number() {
+fn a_late_event_carries_the_token_it_was_added_with() {
     let (mut epoll, (first, mut writer), (second, _other)) = (an_epoll(), pipe().unwrap(), pipe().unwrap());
     let _duplicate = first.try_clone().unwrap();
     let mut number = OwnedFd::from(first);
@@ -217,68 +219,72 @@ fn what_is_reported_late_has_its_own_token_and_not_that_of_its_number() {
     let new = Token { index: 1, generation: 1 };
     epoll
         .add(number.as_raw_fd(), new, Events::READ)
-        .expect("the number is another pipe's, which was never added");
+        .expect("another pipe has the number now, and was never added");
     writer.write_all(b"x").unwrap();
     assert_eq!(
         ready(&mut epoll),
         [Event { token: TOKEN, events: Events::READ }],
-        "a byte came into the first pipe, whose number the second one has now, and it is reported as the second's: \
-         does the number go to the kernel, and is the token looked up by it?"
+        "a byte came into the first pipe, whose number the second one has now, and is reported for the second one: do \
+         you pass the number to the kernel, and look up the token by it?"
     );
 }
 
 #[test]
-fn a_number_is_added_once() {
+fn adding_a_descriptor_twice_is_eexist() {
     let (mut epoll, reader, _writer) = a_byte_watched_as(Events::READ);
     let again = epoll.add(reader.as_raw_fd(), Token { index: 1, generation: 1 }, Events::WRITE);
-    let again = again.expect_err("a number was added twice: whoever had it before hears no more of it");
+    let again =
+        again.expect_err("a descriptor was added twice: the second token would replace the first one");
     assert_eq!(again.errno, Errno::EEXIST);
     assert_eq!(
         ready(&mut epoll),
         [Event { token: TOKEN, events: Events::READ }],
-        "adding failed, and changed something"
+        "`add` failed, and still changed the registration"
     );
 }
 
 #[test]
-fn what_is_not_there_can_be_neither_modified_nor_removed() {
+fn modifying_or_removing_an_unknown_descriptor_is_enoent() {
     let (mut epoll, (reader, mut writer)) = (an_epoll(), pipe().unwrap());
     writer.write_all(b"x").unwrap();
     let modified = epoll.modify(reader.as_raw_fd(), TOKEN, Events::READ);
-    let modified = modified.expect_err("what was never added was modified: does modify add?");
+    let modified = modified.expect_err("`modify` accepted a descriptor that was never added: does it add?");
     assert_eq!(modified.errno, Errno::ENOENT);
     let removed = epoll.remove(reader.as_raw_fd());
-    assert_eq!(removed.expect_err("what was never added was removed").errno, Errno::ENOENT);
-    assert_eq!(reported(&mut epoll), None, "nothing was added");
+    assert_eq!(
+        removed.expect_err("`remove` accepted a descriptor that was never added").errno,
+        Errno::ENOENT
+    );
+    assert_eq!(reported(&mut epoll), None, "no descriptor was added");
 }
 
 #[test]
-fn a_number_that_nobody_has_is_ebadf() {
+fn a_number_without_a_descriptor_is_ebadf() {
     for fd in [NOBODY, -1] {
         let mut epoll = an_epoll();
         let answers = catch_unwind(AssertUnwindSafe(|| {
             [epoll.add(fd, TOKEN, Events::READ), epoll.modify(fd, TOKEN, Events::READ), epoll.remove(fd)]
         }));
-        for answer in answers.expect("a number that nobody has is an error, and no panic") {
-            let error = answer.expect_err("the kernel said that nobody has this number, and it became Ok");
+        for answer in answers.expect("a number without a descriptor must be an error, not a panic") {
+            let error = answer.expect_err("the kernel answered EBADF, and the call returned Ok");
             assert_eq!(error.errno, Errno::EBADF, "{error}");
         }
     }
 }
 
 #[test]
-fn what_is_always_ready_is_eperm() {
+fn a_regular_file_or_directory_is_eperm() {
     let file = memfd_create("watched", MFdFlags::MFD_CLOEXEC).unwrap();
     let directory = File::open("/").unwrap().into();
     for (what, fd) in [("a regular file", file), ("a directory", directory)] {
         let error = an_epoll().add(fd.as_raw_fd(), TOKEN, Events::READ);
-        let error = error.expect_err("a regular file cannot be waited for, and neither can a directory");
+        let error = error.expect_err("epoll supports neither a regular file nor a directory");
         assert_eq!(error.errno, Errno::EPERM, "{what}: {error}");
     }
 }
 
 #[test]
-fn an_error_says_which_descriptor_and_what_was_asked() {
+fn an_error_names_the_descriptor_and_the_operation() {
     let mut epoll = an_epoll();
     let errors = [
         ("EPOLL_CTL_ADD", epoll.add(NOBODY, TOKEN, Events::READ)),
@@ -286,15 +292,18 @@ fn an_error_says_which_descriptor_and_what_was_asked() {
         ("EPOLL_CTL_DEL", epoll.remove(NOBODY)),
     ];
     for (asked, error) in errors {
-        let error = error.expect_err("nobody has this number").to_string();
+        let error = error.expect_err("no descriptor has this number").to_string();
         for part in [asked, &NOBODY.to_string()] {
-            assert!(error.contains(part), "whoever reads this at night asks for {part}: {error}");
+            assert!(
+                error.contains(part),
+                "an error must name {part}, for the person who reads it in a log: {error}"
+            );
         }
     }
 }
 
 #[test]
-fn what_was_reported_before_is_gone_from_the_buffer() {
+fn a_wait_replaces_the_events_in_the_buffer() {
     let (mut epoll, reader, _writer) = a_byte_watched_as(Events::READ);
     let mut ready = Vec::new();
     for wait in 1..=3 {
@@ -302,20 +311,20 @@ fn what_was_reported_before_is_gone_from_the_buffer() {
         assert_eq!(
             ready.len(),
             1,
-            "wait {wait}: one is ready. What an earlier wait reported is still in the buffer"
+            "wait {wait}: one descriptor is ready. The events of an earlier wait are still in the buffer"
         );
     }
     epoll.remove(reader.as_raw_fd()).unwrap();
     for timeout in [Duration::ZERO, Duration::from_millis(1)] {
         let mut ready = ready.clone();
         epoll.wait(&mut ready, Some(timeout)).unwrap();
-        assert_eq!(ready, [], "nothing is ready, and the buffer has what an earlier wait reported");
+        assert_eq!(ready, [], "nothing is ready, and the buffer has the events of an earlier wait");
     }
 }
 
-/// What a loop does until a deadline: work out the rest, and wait for so long.
+/// A loop computes the time left until a deadline, and waits that long.
 #[test]
-fn until_a_deadline_it_waits_once() {
+fn it_waits_once_until_a_deadline() {
     let (mut epoll, mut ready) = (an_epoll(), Vec::new());
     for micros in [1, 300, 999, 1001, 2900, 4000] {
         let (start, rest) = (Instant::now(), Duration::from_micros(micros));
@@ -324,18 +333,18 @@ fn until_a_deadline_it_waits_once() {
             epoll.wait(&mut ready, Some(left)).unwrap();
             waits += 1;
         }
-        // A deadline of a microsecond may be past before the first one.
+        // A deadline in a microsecond can pass before the first wait.
         assert!(
             waits <= 1,
-            "until a deadline in {micros} µs there were {waits} waits: milliseconds that are cut off end too \
-             early, and then there is a wait of 0 after the other, until it is time"
+            "until a deadline in {micros} µs there were {waits} waits: a timeout that is truncated to milliseconds \
+             ends too early, and then waits of 0 follow each other until the deadline"
         );
     }
 }
 
-/// Who waits sleeps, and the kernel counts that. No clock is looked at.
+/// A wait that sleeps is a voluntary context switch, which the kernel counts: the test needs no clock.
 #[test]
-fn no_time_is_no_sleep() {
+fn a_timeout_of_zero_does_not_sleep() {
     let (mut epoll, mut ready) = (an_epoll(), Vec::new());
     let slept = || getrusage(UsageWho::RUSAGE_THREAD).unwrap().voluntary_context_switches();
     let before = slept();
@@ -343,11 +352,11 @@ fn no_time_is_no_sleep() {
         epoll.wait(&mut ready, NOW).unwrap();
     }
     let times = slept() - before;
-    assert!(times < 50, "a hundred times nothing was to be waited for, and it slept {times} times");
+    assert!(times < 50, "a hundred waits had a timeout of zero, and {times} of them slept");
 }
 
 #[test]
-fn a_time_that_the_call_cannot_have_is_as_long_as_may_be() {
+fn a_timeout_beyond_the_call_is_clamped() {
     let milliseconds = |n: u64| Some(Duration::from_millis(n));
     let long = [milliseconds(1 << 31), milliseconds(1 << 32), Some(Duration::MAX), None];
     for timeout in long {
@@ -357,16 +366,16 @@ fn a_time_that_the_call_cannot_have_is_as_long_as_may_be() {
         epoll.add(timer.as_fd().as_raw_fd(), TOKEN, Events::READ).unwrap();
         timer.set(soon, TimerSetTimeFlags::empty()).unwrap();
         let waited = catch_unwind(AssertUnwindSafe(|| epoll.wait(&mut ready, timeout)));
-        waited.expect("a long time is no panic").expect("a long time is no error");
+        waited.expect("a long timeout must not panic").expect("a long timeout must not fail");
         assert_eq!(
             ready,
             [Event { token: TOKEN, events: Events::READ }],
-            "something is ready in 5 ms, and a wait of {timeout:?} ended before. The call takes an i32"
+            "a descriptor is ready after 5 ms, and a wait of {timeout:?} ended before. The call takes an i32"
         );
     }
 }
 
-/// What a wait asks of that kernel, with each kind of timeout: the calls, and how many events each wait reported.
+/// The system calls that waits with each kind of timeout make on that kernel, and how many events each wait reported.
 fn asked(kernel: &str) -> Option<(Vec<String>, Vec<String>)> {
     let answer = testing::traced(kernel, &["epoll", "waits"])?;
     Some(["call", "ready"].map(|word| answer.lines(word).map(str::to_owned).collect()).into())
@@ -414,34 +423,37 @@ fn a_refused_epoll_pwait2_is_not_tried_again() {
         let tries = calls.iter().filter(|call| call.starts_with("epoll_pwait2")).count();
         assert!(
             tries <= 1,
-            "the kernel refused epoll_pwait2 and will not change its mind, and it was tried {tries} times: remember \
-             that in the Epoll"
+            "the kernel refused epoll_pwait2, which does not change, and the call was tried {tries} times: remember \
+             the refusal in `Epoll`"
         );
     }
 }
 
 #[test]
-fn a_signal_ends_the_wait_and_is_neither_an_error_nor_an_event() {
+fn a_signal_ends_the_wait_without_error_or_event() {
     let answer = helper_said(&["epoll", "signal"]);
     assert_eq!(
         answer.line("again"),
         "no",
-        "fifty signals came, and the wait was taken up again after each. A signal ends it: the loop may have \
-         something to do"
+        "fifty signals came, and the wait was restarted after each. A signal must end the wait, because the loop may \
+         have something to do"
     );
     assert_eq!(
         answer.line("answer"),
         "Ok, 0 ready",
-        "a signal came while it slept, and nothing else: EINTR is no error, and no event"
+        "only a signal came during the sleep: EINTR is neither an error nor an event"
     );
 }
 
 #[test]
-fn more_than_one_wait_can_fetch_is_fetched_by_the_next() {
+fn events_beyond_the_capacity_come_with_the_next_wait() {
     let answer = helper_said(&["epoll", "many"]);
-    assert_eq!(answer.line("missing"), "0", "of many that are ready, some are never reported");
+    assert_eq!(answer.line("missing"), "0", "many descriptors are ready, and some are never reported");
     let waits: usize = answer.line("waits").parse().unwrap();
-    assert!(waits <= 20, "some hundred are ready, and it took {waits} waits: how many fit into one?");
+    assert!(
+        waits <= 20,
+        "hundreds of descriptors are ready, and fetching them took {waits} waits: how many events fit into one wait?"
+    );
 }
 
 #[test]
@@ -449,15 +461,15 @@ fn it_is_close_on_exec() {
     assert_eq!(
         helper_said(&["epoll", "marked"]).line("unmarked"),
         "0",
-        "a program that is started from here has the loop's epoll: see epoll_create1(2), EPOLL_CLOEXEC"
+        "a program that this process starts inherits the loop's epoll: see EPOLL_CLOEXEC in epoll_create1(2)"
     );
 }
 
 #[test]
-fn one_that_is_dropped_is_closed() {
+fn dropping_it_closes_its_descriptor() {
     assert_eq!(
         helper_said(&["epoll", "dropped"]).line("left"),
         "0",
-        "of ten that were dropped, some are open"
+        "ten were dropped, and some of them are still open"
     );
 }

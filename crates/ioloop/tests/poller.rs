@@ -67,7 +67,7 @@ fn a_state_is_reported_under_its_token_as_long_as_it_lasts() {
 }
 
 #[test]
-fn what_is_modified_has_its_new_token_and_its_new_interest() {
+fn modify_replaces_token_and_interest() {
     each(|kind, poller| {
         let (_reader, writer) = a_pipe();
         poller.add(writer.as_raw_fd(), TOKEN, Events::READ).unwrap();
@@ -96,7 +96,7 @@ fn what_is_removed_is_not_reported_and_the_others_are() {
 }
 
 #[test]
-fn a_number_is_added_once() {
+fn adding_a_descriptor_twice_is_eexist() {
     each(|kind, poller| {
         let (reader, _writer) = a_byte();
         poller.add(reader.as_raw_fd(), TOKEN, Events::READ).unwrap();
@@ -107,7 +107,7 @@ fn a_number_is_added_once() {
 }
 
 #[test]
-fn what_is_not_there_can_be_neither_modified_nor_removed() {
+fn modifying_or_removing_an_unknown_descriptor_is_enoent() {
     each(|kind, poller| {
         let (reader, _writer) = a_byte();
         let fd = reader.as_raw_fd();
@@ -136,7 +136,7 @@ fn a_number_that_nobody_has_is_an_error_and_nobody_elses() {
 }
 
 #[test]
-fn what_is_always_ready_is_eperm() {
+fn a_regular_file_or_directory_is_eperm() {
     each(|kind, poller| {
         for path in ["/proc/self/exe", "/"] {
             let file = File::open(path).unwrap();
@@ -245,7 +245,7 @@ fn a_number_that_was_closed_is_invalid_where_the_list_is_ours() {
 }
 
 #[test]
-fn until_a_deadline_it_waits_once() {
+fn it_waits_once_until_a_deadline() {
     each(|kind, poller| {
         let mut ready = Vec::new();
         for micros in [1, 300, 999, 1001, 2900, 4000] {

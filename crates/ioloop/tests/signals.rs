@@ -1,12 +1,12 @@
-//! Exercise `ioloop/signals`: who hears of which signals. There is no loop here but in the last test: what is taken
-//! would be queued. Signals are a whole process's, so each test has one of its own.
+//! Exercise `ioloop/signals`: which owner gets which signals. Only the last test has a loop, which queues what `take`
+//! returns. Signal handlers belong to the whole process, so each test has its own process.
 
 mod support;
 
 use support::helper_said;
 
 #[test]
-fn everyone_hears_of_their_own_signals_and_of_no_others() {
+fn each_owner_gets_its_own_signals_only() {
     let answer = helper_said(&["signals", "heard"]);
     let sent: Vec<&str> = answer.lines("sent").collect();
     let took: Vec<&str> = answer.lines("took").collect();
@@ -23,147 +23,150 @@ fn everyone_hears_of_their_own_signals_and_of_no_others() {
         assert!(
             missing.is_empty(),
             "`one` has SIGUSR1 and SIGUSR2, and `other` SIGTERM; {sent} came, and `take` gave {took}. Missing: \
-             {missing:?}. The waker was consumed: what one `take` leaves behind, or throws away, nobody is woken for"
+             {missing:?}. The waker was drained: signals that one `take` leaves behind or drops do not wake the loop \
+             again"
         );
         assert_eq!(
             took, expected,
-            "`one` has SIGUSR1 and SIGUSR2, and `other` SIGTERM; {sent} came: each kind is to be heard of once, by \
-             whom it belongs to"
+            "`one` has SIGUSR1 and SIGUSR2, and `other` SIGTERM; {sent} came: `take` must return each of them once, \
+             with its owner"
         );
     }
-    assert_eq!(sent.len(), 5, "five times there were signals:\n{}", answer.0);
+    assert_eq!(sent.len(), 5, "signals were sent five times:\n{}", answer.0);
 }
 
 #[test]
-fn what_was_taken_is_gone() {
+fn taken_signals_are_not_returned_again() {
     let answer = helper_said(&["signals", "heard"]);
-    assert_eq!(answer.line("took-at-first"), "nothing", "before any signal came, somebody heard of one");
+    assert_eq!(answer.line("took-at-first"), "nothing", "`take` returned a signal before any came");
     for then in answer.lines("then") {
-        assert_eq!(then, "nothing", "all was taken, and then it was there again");
+        assert_eq!(then, "nothing", "every signal was taken, and the next `take` returned it again");
     }
 }
 
 #[test]
-fn removed_the_signals_do_what_they_did_before() {
+fn removing_an_owner_restores_the_old_handlers() {
     for how in ["removed", "cleared"] {
         let answer = helper_said(&["signals", how]);
         assert_eq!(
             answer.line("previous"),
             "2",
-            "two owners of one signal each were {how}, and both signals came. How often was the handler called that \
-             they had before? A signal is given back when its owner is {how}, and not when somebody gets to it"
+            "two owners of one signal each were {how}, and both signals came: how often was the handler called that \
+             was there before? Restore it when the owner is {how}, not later"
         );
         assert_eq!(
             answer.line("took"),
             "nothing",
-            "two owners were {how}, and somebody heard of their signals"
+            "two owners were {how}, and `take` returned their signals"
         );
         assert_eq!(
             answer.line("again"),
             "Ok",
-            "two owners were {how}, and nobody else can have their signals"
+            "two owners were {how}, and no other owner can register for their signals"
         );
     }
 }
 
 #[test]
-fn removed_an_owner_hears_of_nothing_that_came_before() {
+fn a_removed_owner_gets_no_pending_signal() {
     let took = helper_said(&["signals", "late"]);
     assert_eq!(
         took.line("took"),
         "nothing",
-        "a signal came, its owner was removed, and then heard of it: what it works on may be gone"
+        "a signal came, its owner was removed, and then `take` returned the signal to it: what the owner uses may be \
+         gone"
     );
 }
 
 #[test]
-fn owners_that_come_and_go_take_nothing_from_the_others() {
+fn adding_and_removing_owners_loses_no_signal_of_others() {
     let answer = helper_said(&["signals", "neighbours"]);
     for (word, event) in [("came", "another owner was added"), ("left", "another owner was removed")] {
         assert_eq!(
             answer.line(word),
             "one:SIGUSR1",
-            "a signal came, {event}, and then it was asked what came. Whoever is made anew starts with nothing"
+            "a signal came, {event}, and `take` returned this. A receiver that is made anew starts with no signals"
         );
     }
 }
 
 #[test]
-fn an_old_token_removes_nobody() {
+fn an_old_token_removes_no_owner() {
     let answer = helper_said(&["signals", "old-token"]);
     assert_eq!(
         answer.line("free"),
         "false",
-        "an owner was removed, another was added, and the first one's token was used once more: it has given away the \
-         other one's signal"
+        "an owner was removed, another one was added, and the first owner's token was used again: it removed the other \
+         owner"
     );
     assert_eq!(
         answer.line("free-when-cleared"),
         "false",
-        "all owners were cleared, another was added, and a token from before was used once more: it has given away the \
-         new one's signal. What remembers who had a place has to outlive them"
+        "all owners were cleared, another one was added, and a token from before was used again: it removed the new \
+         owner. The generations of the slots must outlive the owners"
     );
 }
 
 #[test]
-fn who_is_refused_leaves_nothing_behind() {
+fn a_refused_owner_leaves_nothing_behind() {
     let answer = helper_said(&["signals", "refused"]);
     for (word, errno, signal) in [("owned", "EBUSY", "SIGUSR1"), ("unheard-of", "EINVAL", "SIGKILL")] {
         let said = answer.line(word);
         assert!(
             said.starts_with(errno) && said.contains(signal),
-            "{signal} cannot be had, and whoever asked for it was told `{said}`, where {errno} and the signal's name \
-             were to be said"
+            "{signal} cannot be handled, and registering for it returned `{said}`, instead of {errno} and the signal's \
+             name"
         );
     }
+    assert_eq!(answer.line("kept"), "0", "two owners were refused, and their values still exist");
     assert_eq!(
-        answer.line("kept"),
-        "0",
-        "two were refused their signals, and what they carried is still here"
+        answer.line("took"),
+        "1",
+        "an owner was refused a signal, and the owner that has it does not get it any more"
     );
-    assert_eq!(answer.line("took"), "1", "somebody was refused a signal, and its owner hears of it no more");
     assert_eq!(
         answer.line("free"),
         "true",
-        "somebody was refused one of two signals, and nobody can have the other"
+        "an owner was refused one of two signals, and no owner can register for the other one"
     );
 }
 
 #[test]
-fn what_is_dropped_may_add_another() {
+fn a_dropped_value_can_add_another_owner() {
     for how in ["removed", "cleared", "refused"] {
         let answer = helper_said(&["signals", &format!("drop-{how}")]);
         assert_eq!(
             answer.line("ended"),
             "well",
-            "an owner was {how}, and what it carried, when it was dropped, added another: the owners were still \
-             borrowed. Take it out, let go of the borrow, and then drop it"
+            "an owner was {how}, and its value added another owner when it was dropped: the owners were still \
+             borrowed. Take the value out, end the borrow, and then drop it"
         );
         assert_eq!(
-            answer.lines("next").next().unwrap_or("what it carried was never dropped"),
+            answer.lines("next").next().unwrap_or("the value of the owner was never dropped"),
             "Ok",
-            "an owner was {how}, and what it carried, when it was dropped, wanted the signal for another. It was to be \
-             free by then: first the signals are given back"
+            "an owner was {how}, and its value registered another owner for the signal when it was dropped. The signal \
+             must be free by then: restore the handlers first"
         );
         assert_eq!(
             answer.line("took"),
             "1",
-            "while an owner was {how}, another was added; then a signal came, and so many heard of it"
+            "while an owner was {how}, another one was added; then a signal came, and this many owners got it"
         );
     }
 }
 
 #[test]
-fn on_a_loop_a_handler_may_send_its_signal_again_and_give_it_back() {
+fn on_a_loop_a_handler_can_send_its_signal_again_and_remove_itself() {
     let answer = helper_said(&["signals", "loop"]);
     assert_eq!(
         answer.lines("time").collect::<Vec<_>>(),
         ["1", "2"],
-        "each time, it sent the signal once more"
+        "the handler sent the signal again each time"
     );
     assert_eq!(
         answer.line("previous"),
         "1",
-        "the second time it gave the signal back, and then sent it: to the handler that the signal had before"
+        "the second time the handler removed itself, and then sent the signal: the handler that was there before gets \
+         it"
     );
 }

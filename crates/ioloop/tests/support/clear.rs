@@ -10,7 +10,7 @@ use crate::{Token, slab::Slab};
 /// Up to this many tombstones stay, whatever the heap holds.
 const FEW: usize = 512;
 
-/// Which timer.
+/// The id of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimerId(Token);
 
@@ -21,7 +21,7 @@ pub struct Timers<T> {
     /// The nearest deadline on top. A node whose id leads nowhere is a tombstone.
     heap: BinaryHeap<Reverse<Node>>,
     timers: Slab<Timer<T>>,
-    /// Collected, and not handed out yet.
+    /// Collected and not yet handed out.
     due: VecDeque<Token>,
     tombstones: usize,
     /// How many were added: the order among equal deadlines.
@@ -64,7 +64,7 @@ impl<T> Timers<T> {
         TimerId(id)
     }
 
-    /// Cancel it. Gives back what it carried; nothing if it ran or was canceled before.
+    /// Cancel it. Returns its value, or nothing if it ran or was canceled before.
     pub fn cancel(&mut self, timer: TimerId) -> Option<T> {
         let timer = self.timers.remove(timer.0)?;
         self.tombstones += usize::from(!timer.collected);
@@ -126,7 +126,7 @@ impl<T> Timers<T> {
         self.heap.is_empty()
     }
 
-    /// The first node that is no tombstone.
+    /// The first node of a live timer.
     fn first(&mut self) -> Option<Node> {
         loop {
             let Reverse(first) = *self.heap.peek()?;

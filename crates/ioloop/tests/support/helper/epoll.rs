@@ -1,5 +1,5 @@
-//! `epoll WHAT`: what an epoll does with signals, with many descriptors, and with its own. `traced KERNEL epoll waits`:
-//! what it asks of a kernel that has epoll_pwait2, or refuses it with ENOSYS or EPERM.
+//! `epoll WHAT`: an epoll with signals, with many descriptors, and its own descriptor. `traced KERNEL epoll waits`: its
+//! calls on a kernel that has epoll_pwait2, or refuses it with ENOSYS or EPERM.
 
 use std::collections::HashSet;
 use std::fs;
@@ -35,13 +35,13 @@ pub fn run(what: &str) -> Outcome {
 
 /// How many signals came.
 static CAME: AtomicU32 = AtomicU32::new(0);
-/// So many in one wait are not one.
+/// This many signals in one wait show that the wait is restarted.
 const TOO_MANY: u32 = 50;
-/// What ends a wait that no signal ended.
+/// Written to end a wait that no signal ended.
 static END: OnceLock<EventFd> = OnceLock::new();
 
 extern "C" fn came(_: libc::c_int) {
-    // A wait that is taken up again after each signal ends here, so that the test can say so.
+    // A wait that is restarted after each signal ends here, so that the test can report it.
     if CAME.fetch_add(1, Ordering::SeqCst) + 1 == TOO_MANY
         && let Some(end) = END.get()
     {
@@ -72,12 +72,12 @@ fn signals() -> Outcome {
     Ok(())
 }
 
-/// As many as may be open, up to 600, and all of them ready.
+/// As many descriptors as the limit allows, up to 600, all of them ready.
 fn many() -> Outcome {
     let mut epoll = Epoll::new()?;
     let one = EventFd::from_value_and_flags(1, EfdFlags::EFD_CLOEXEC)?;
     let mut open = Vec::new();
-    // Each duplicate is a number of its own, and an entry.
+    // Each duplicate has its own number, and its own entry in the interest list.
     while let Some(fd) = one.as_fd().try_clone_to_owned().ok().filter(|_| open.len() < 600) {
         epoll.add(fd.as_raw_fd(), Token { index: open.len() as u32, generation: 0 }, Events::READ)?;
         open.push(fd);
@@ -98,7 +98,7 @@ fn epolls() -> Result<HashSet<i32>, std::io::Error> {
     let mut epolls = HashSet::new();
     for entry in fs::read_dir("/proc/self/fd")? {
         let entry = entry?;
-        // The one that the listing itself had open is gone.
+        // The descriptor of the listing itself is closed by now.
         let Ok(target) = fs::read_link(entry.path()) else { continue };
         if target.to_string_lossy().contains("[eventpoll]") {
             epolls.extend(entry.file_name().to_string_lossy().parse::<i32>());
@@ -130,7 +130,7 @@ fn dropped() -> Outcome {
     Ok(())
 }
 
-/// A kernel that answers epoll_pwait2 with an errno, or does what it is asked.
+/// A kernel that answers epoll_pwait2 with an errno, or executes it.
 struct Refusing(Option<Errno>);
 
 impl Kernel for Refusing {
@@ -157,7 +157,7 @@ pub fn on_a_kernel(name: &str, scenario: impl FnOnce() -> i32) -> i32 {
     tracer::run(&mut Refusing(refused), scenario)
 }
 
-/// Waits with each kind of timeout, while something is ready, so that none of them sleeps.
+/// Waits with each kind of timeout, while a descriptor is ready, so that none of them sleeps.
 fn waits() -> Outcome {
     let mut epoll = Epoll::new()?;
     let one = EventFd::from_value_and_flags(1, EfdFlags::EFD_CLOEXEC)?;

@@ -14,11 +14,11 @@ use waker::eventfd::Waker;
 
 use super::Outcome;
 
-/// Prints what it saw; `took …` is what `take` gave: who, and of which signal.
+/// Prints what it saw; `took …` is what `take` returned: the owner, and the signal.
 pub fn run(what: &str) -> Outcome {
-    // By default they would end this process, where nobody has them who should.
+    // By default a signal that has no owner, where it should have one, would kill this process.
     for kind in [SIGUSR1, SIGUSR2, SIGTERM] {
-        // SAFETY: the handler counts, and nothing else.
+        // SAFETY: the handler only increments a counter.
         unsafe { signal(kind, SigHandler::Handler(previous)) }?;
     }
     match what {
@@ -34,7 +34,7 @@ pub fn run(what: &str) -> Outcome {
     }
 }
 
-/// As the loop does it: the waker is consumed, and then it is asked what came.
+/// As the loop does: drain the waker, and then take the signals.
 fn take(signals: &Signals<&'static str>, waker: &Waker) -> Result<String> {
     waker.consume()?;
     let mut came: Vec<_> = signals.take().iter().map(|(signal, who)| format!("{who}:{signal}")).collect();
@@ -93,7 +93,7 @@ fn late() -> Outcome {
     Ok(())
 }
 
-/// One has a signal, and nobody has taken it yet, when others come and go.
+/// A signal of one owner is pending while other owners are added and removed.
 fn neighbours() -> Outcome {
     let (signals, waker) = (Signals::default(), Waker::new()?);
     signals.add(waker.writer(), &[SIGUSR1], "one")?;
@@ -124,7 +124,7 @@ fn old_token() -> Outcome {
 
 fn refused() -> Outcome {
     let (signals, waker) = (Signals::default(), Waker::new()?);
-    let carried = Rc::new("who is refused");
+    let carried = Rc::new("the owner that is refused");
     signals.add(waker.writer(), &[SIGUSR1], Rc::new("one"))?;
     for (word, last) in [("owned", SIGUSR1), ("unheard-of", SIGKILL)] {
         let add = || signals.add(waker.writer(), &[SIGUSR2, last], Rc::clone(&carried));
@@ -142,7 +142,7 @@ fn refused() -> Outcome {
     Ok(())
 }
 
-/// Wants the signal for another, when it is dropped: a handler that closes what it owns may end in any code.
+/// Registers another owner for the signal when it is dropped: dropping a handler can run any code.
 struct Leaving(Option<Box<dyn FnOnce()>>);
 
 impl Drop for Leaving {
@@ -171,13 +171,13 @@ fn dropped(how: &str) -> Outcome {
         Ok(())
     }));
     println!("ended {}", if done.is_ok_and(|done| done.is_ok()) { "well" } else { "in a panic" });
-    // Whoever came while it was cleared is one of those that are here.
+    // An owner that was added while the others were cleared counts too.
     raise(SIGUSR1)?;
     println!("took {}", signals.take().len());
     Ok(())
 }
 
-/// Its handler gives the signal back the second time.
+/// The handler removes itself the second time.
 fn on_a_loop() -> Outcome {
     let ioloop = IoLoop::new()?;
     let (times, token) = (Cell::new(0), Rc::new(Cell::new(None)));
