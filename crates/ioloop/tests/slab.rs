@@ -143,10 +143,7 @@ fn a_slot_is_given_to_one_entry_at_a_time() {
     handlers.remove(token);
     handlers.remove(token);
     let (one, other) = (handlers.insert(1), handlers.insert(2));
-    assert_ne!(
-        one.index, other.index,
-        "after a second removal a slot is free twice, and two entries get it"
-    );
+    assert_ne!(one.index, other.index, "after a second removal a slot is free twice, and two entries get it");
     assert_eq!(handlers.get_mut(one), Some(&mut 1));
     assert_eq!(handlers.get_mut(other), Some(&mut 2));
 }
