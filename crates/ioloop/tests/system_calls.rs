@@ -1,4 +1,4 @@
-//! The whole loop, counted and not timed: the system calls of a wake from another thread, and the reads of the clock.
+//! The whole: counted and not timed: the system calls of a wake from another thread, and the reads of the clock.
 
 use std::cell::Cell;
 use std::error::Error;
