@@ -98,13 +98,4 @@ impl Lab {
         }
         Ok(())
     }
-
-    /// Check that nothing of the experiment is left: each child was reaped, and each descriptor closed.
-    pub(crate) fn left_nothing(&self) -> Result {
-        child::none_left()?;
-        match self.descriptors()?[..] {
-            [] => Ok(()),
-            ref left => Err(format!("descriptors were left open: {left:?}").into()),
-        }
-    }
 }

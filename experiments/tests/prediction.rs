@@ -1,9 +1,10 @@
 //! A prediction is compared with what the kernel did, in the terminal and in JSON.
 
+use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
-use support::{program, run};
+use support::{experiments, program, run};
 
 mod support;
 
@@ -36,4 +37,19 @@ fn a_letter_that_is_no_choice_is_wrong_usage() {
     let run = predict("e", "--plain");
     assert_eq!((run.status, run.stdout.as_str()), (Some(2), ""));
     assert!(run.stderr.contains("`e` is none of the letters a to d"), "{}", run.stderr);
+}
+
+#[test]
+fn every_wrong_choice_says_why_it_is_wrong() {
+    let mut faults = Vec::new();
+    for (name, path) in experiments() {
+        let source = fs::read_to_string(path.with_extension("rs")).expect("an experiment's source");
+        let [choices, answers] = ["Choice::new(", ".because("].map(|call| source.matches(call).count());
+        if choices < 2 || answers != choices - 1 {
+            faults.push(format!(
+                "{name}: {choices} choices need an answer each, except the right one: there are {answers} `.because(`"
+            ));
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }

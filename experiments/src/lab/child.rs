@@ -162,6 +162,18 @@ impl Lab {
         Ok(command)
     }
 
+    /// Check that nothing of the experiment is left: each child was reaped, and each descriptor closed.
+    pub(crate) fn left_nothing(&self) -> Result {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Err(Errno::ECHILD) => {}
+            left => return Err(format!("a child was not waited for: {left:?}").into()),
+        }
+        match self.descriptors()?[..] {
+            [] => Ok(()),
+            ref left => Err(format!("descriptors were left open: {left:?}").into()),
+        }
+    }
+
     /// A gate between a parent and its children, made before the fork: one side waits until the other opens it. Its
     /// descriptor has a number near the timeline's, above those that experiments show.
     pub fn gate(&self) -> Result<Gate> {
@@ -203,13 +215,5 @@ pub(super) fn die_with(parent: Pid) {
     if armed.is_err() || getppid() != parent {
         // SAFETY: _exit ends the process at once; nothing of it is used afterwards.
         unsafe { nix::libc::_exit(1) }
-    }
-}
-
-/// Was each child of this process reaped?
-pub(super) fn none_left() -> Result {
-    match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-        Err(Errno::ECHILD) => Ok(()),
-        left => Err(format!("a child was not waited for: {left:?}").into()),
     }
 }

@@ -30,8 +30,26 @@ pub fn of(repository: &Repository, root: &str) -> Modules {
         let name = if file == root { ROOT.to_owned() } else { below.replace('/', "::") };
         files.insert(name, code(&repository.read(&file)));
     }
+    // A module of the root may have its file elsewhere.
+    static ELSEWHERE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"#\[path = "([^"]+)"\]\s*mod (\w+);"#).expect("a regex"));
+    for found in ELSEWHERE.captures_iter(&repository.read(root)) {
+        files.insert(found[2].to_owned(), code(&repository.read(&at(folder, &found[1]))));
+    }
     let is_module = |name: &str| files.contains_key(name);
     Modules(files.iter().map(|(name, code)| (name.clone(), Module::of(name, code, &is_module))).collect())
+}
+
+/// A path from a folder, which may begin with `../`.
+fn at(folder: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = folder.trim_end_matches('/').split('/').collect();
+    for part in path.split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            other => parts.push(other),
+        }
+    }
+    parts.join("/")
 }
 
 impl Module {
