@@ -19,8 +19,8 @@ const QUESTION: Question = Question {
                loop runs for a thousand iterations. How often is each of them polled again?",
     choices: &[
         Choice::new(
-            "Three times, once, a thousand times: a task whose waker nothing has is polled in each \
-                     iteration.",
+            "Three times, once, a thousand times: a task that has not handed out its waker is polled \
+                     each time.",
         )
         .because("A task that is not woken is not polled: the third was never polled again."),
         Choice::new("Three times, once, never: there is a poll for each wake.")
