@@ -1,4 +1,4 @@
-//! Accepting on a loop: being removed with clients in the queue, and having no descriptor left.
+//! Accepting on a loop: removal while clients are in the backlog, and running out of descriptors.
 
 mod support;
 
@@ -24,7 +24,7 @@ fn clients(of: &TcpListener, count: usize) -> Vec<TcpStream> {
 }
 
 #[test]
-fn who_is_accepted_is_close_on_exec_and_nonblocking() {
+fn accepted_connections_are_close_on_exec_and_nonblocking() {
     on_each(|ioloop| {
         let listener = listener();
         let _clients = clients(&listener, 3);
@@ -42,8 +42,8 @@ fn who_is_accepted_is_close_on_exec_and_nonblocking() {
 }
 
 #[test]
-fn removed_with_forty_in_the_queue_it_accepts_nobody_more() {
-    // Or the listener would be open in there, too.
+fn removed_with_forty_in_the_backlog_it_accepts_no_more() {
+    // Otherwise the child would inherit the listener.
     let _alone = no_child_is_born();
     on_each(|ioloop| {
         let listener = listener();
@@ -58,19 +58,19 @@ fn removed_with_forty_in_the_queue_it_accepts_nobody_more() {
         let accepting = ioloop.add_accept_handler(listener, move |ioloop: &IoLoop, socket| {
             seen.add(Rc::new(socket));
             if seen.len() == 7 {
-                // Twice does no harm.
+                // A second removal does nothing.
                 (0..2).for_each(|_| removed.borrow().as_ref().unwrap().remove(ioloop));
             }
         });
         *own.borrow_mut() = accepting.ok();
         turns(ioloop, 3);
-        assert_eq!(accepted.len(), 7, "it was removed when it had accepted seven");
-        assert_eq!(failures.take(), [""; 0], "a number that was closed was used (EBADF?)");
+        assert_eq!(accepted.len(), 7, "it was removed after it had accepted seven clients");
+        assert_eq!(failures.take(), [""; 0], "a closed descriptor was used (EBADF?)");
         for (place, mut client) in queued.into_iter().enumerate().skip(7) {
             client.set_read_timeout(Some(LONG)).unwrap();
             let read = client.read(&mut [0]).map_err(|error| error.kind());
             let ended = matches!(read, Ok(0) | Err(ErrorKind::ConnectionReset));
-            assert!(ended, "client {place} was in the queue of a listener that is closed: {read:?}");
+            assert!(ended, "client {place} was in the backlog of a listener that is closed: {read:?}");
         }
     });
 }
@@ -96,9 +96,9 @@ fn a_callback_that_fails_does_not_end_the_accepting() {
     });
 }
 
-/// A pipe is no listener, and ready all the same.
+/// A pipe is ready although it is not a listener.
 #[test]
-fn what_goes_wrong_with_a_client_is_reported_and_the_others_are_accepted() {
+fn an_error_of_a_client_is_reported_and_the_others_are_accepted() {
     on_each(|ioloop| {
         let listener = listener();
         let _clients = clients(&listener, 3);
@@ -130,21 +130,21 @@ fn an_error_of_accept_is_reported_and_the_loop_goes_on() {
         ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
-        let accepting = ioloop.add_accept_handler(reader, |_, _| -> () { panics("nobody was there") });
+        let accepting = ioloop.add_accept_handler(reader, |_, _| -> () { panics("there was no client") });
         turns(ioloop, 1);
         let said = failures.take();
         assert!(
             said.len() == 1 && said[0].contains("accept") && said[0].contains("ENOTSOCK"),
-            "accept4 was refused, once in a turn, and the hook heard: {said:?}. Kept quiet, it keeps the loop awake \
-             and nobody knows why"
+            "accept4 failed, once an iteration, and the hook got: {said:?}. If the error is not reported, it keeps the \
+             loop awake for no visible reason"
         );
         accepting.unwrap().remove(ioloop);
     });
 }
 
-/// Left in the queue, the clients would keep the listener ready.
+/// Clients that stay in the backlog would keep the listener ready.
 #[test]
-fn without_a_descriptor_clients_are_sent_away_and_the_loop_sleeps() {
+fn without_a_descriptor_clients_are_turned_away_and_the_loop_sleeps() {
     for poller in Kind::ALL {
         let answer = helper_said(&["accept", "no-descriptor", &poller.to_string()]);
         assert_eq!(answer.line("accepted"), "0", "{poller}");
@@ -152,25 +152,28 @@ fn without_a_descriptor_clients_are_sent_away_and_the_loop_sleeps() {
         let reported = answer.line("reported");
         assert!(
             reported.ends_with("no descriptor is left: 5 clients were turned away"),
-            "{poller}: who sees why clients are gone? The hook heard «{reported}»"
+            "{poller}: the report must say why clients are gone. The hook got «{reported}»"
         );
         let turns: usize = answer.line("turns").parse().unwrap();
-        assert!(turns <= 10, "{poller}: {turns} turns in 50 ms, for five clients: it spins");
+        assert!(turns <= 10, "{poller}: {turns} iterations in 50 ms, for five clients: the loop spins");
         assert_eq!(answer.line("afterwards"), "accepted", "{poller}: there are descriptors again");
     }
 }
 
-/// There is no way to take anybody from the queue, so the listener stays ready.
+/// No client can be taken from the backlog, so the listener stays ready.
 #[test]
-fn with_no_descriptor_at_all_the_listener_is_left_alone_for_a_while() {
+fn without_even_a_reserve_the_listener_is_paused_for_a_while() {
     said_on_each(&["accept", "stuck"], |answer| {
         let turns: usize = answer.line("turns").parse().unwrap();
-        assert!(turns <= 10, "{turns} turns in 50 ms, of which none could accept anybody: it spins");
         assert!(
-            !answer.0.contains("nobody was accepted"),
-            "there have been descriptors again for five seconds, and two clients in the queue: who looks again?"
+            turns <= 10,
+            "{turns} iterations in 50 ms, none of which could accept a client: the loop spins"
+        );
+        assert!(
+            !answer.0.contains("no client was accepted"),
+            "descriptors have been free for five seconds, and two clients are in the backlog: the loop must try again"
         );
         let reported: Vec<&str> = answer.lines("reported").collect();
-        assert_eq!(reported, [""; 0], "it was removed while it was left alone, and that is no failure");
+        assert_eq!(reported, [""; 0], "it was removed while it was paused, which is not a failure");
     });
 }

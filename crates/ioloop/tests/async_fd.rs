@@ -1,4 +1,4 @@
-//! A descriptor that operations wait for: none of them, one, or two at a time.
+//! A descriptor that operations wait for: none of them, one, or several at a time.
 
 mod support;
 
@@ -19,29 +19,29 @@ use ioloop::IoLoop;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use support::{Log, a_pipe, on_each, on_each_with_a_fake_clock, turns};
 
-/// What has not come by then does not come.
+/// An event that has not come by then does not come.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// A hang-up is reported unasked, as long as it lasts: nothing but a oneshot has the kernel keep quiet about it.
+/// The kernel reports a hang-up unasked, as long as it lasts. Only a oneshot stops that.
 #[test]
-fn a_hang_up_that_nobody_waits_for_does_not_keep_the_loop_awake() {
+fn a_hang_up_without_waiters_does_not_keep_the_loop_awake() {
     on_each(|ioloop| {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let watched = ioloop.watch(ours).unwrap();
         drop(theirs);
-        keeps_quiet(ioloop, "nobody has waited for anything");
+        keeps_quiet(ioloop, "no operation has waited yet");
 
         let read = async move {
             watched.readable().await?;
             Ok::<_, ioloop::Error>(watched.source().read(&mut [0]).map_err(|error| error.kind()))
         };
         let read = ioloop.run_sync(read, None).unwrap().unwrap();
-        assert_eq!(read, Ok(0), "whoever waits later hears of it all the same");
+        assert_eq!(read, Ok(0), "an operation that waits later still gets the hang-up");
     });
 }
 
-/// Nobody waits for anything: the loop is to sleep.
+/// No operation waits, so the loop must sleep.
 #[track_caller]
 fn keeps_quiet(ioloop: &IoLoop, when: &str) {
     let turns = Log::default();
@@ -50,12 +50,12 @@ fn keeps_quiet(ioloop: &IoLoop, when: &str) {
     ioloop.call_later(Duration::from_millis(20), IoLoop::stop);
     ioloop.start().unwrap();
     ioloop.unsubscribe(counting);
-    assert!(turns.len() <= 3, "{when}, and in 20 ms there are {} turns", turns.len());
+    assert!(turns.len() <= 3, "{when}, and in 20 ms the loop made {} iterations", turns.len());
 }
 
-/// What was heard is still so: there are bytes that nobody has read, and room that nobody has filled.
+/// The reported state persists: bytes stay unread, and room stays unfilled.
 #[test]
-fn what_was_heard_does_not_keep_the_loop_awake() {
+fn readiness_without_waiters_does_not_keep_the_loop_awake() {
     on_each(|ioloop| {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -64,24 +64,24 @@ fn what_was_heard_does_not_keep_the_loop_awake() {
         let watched = ioloop.watch(ours).unwrap();
         let mut reader = Box::pin(watched.readable());
         let mut writer = Box::pin(watched.writable());
-        assert!(is_pending(reader.as_mut()) && is_pending(writer.as_mut()), "nothing has come yet");
+        assert!(is_pending(reader.as_mut()) && is_pending(writer.as_mut()), "no byte has come yet");
         (&theirs).write_all(b"x").unwrap();
         turns(ioloop, 2);
-        assert!(is_pending(writer.as_mut()), "there is no room yet, and the reader has yet to look");
+        assert!(is_pending(writer.as_mut()), "there is no room yet, and the reader has not polled yet");
         while (&theirs).read(&mut [0; 4096]).is_ok() {}
         turns(ioloop, 2);
         assert!(!is_pending(writer.as_mut()), "there is room");
         assert!(
             !is_pending(reader.as_mut()),
-            "it came first, and what came for another is no reason to forget it"
+            "the byte came first, and an event for another operation must not hide it"
         );
-        keeps_quiet(ioloop, "who waited to read and who waited to write have heard, and wait no more");
+        keeps_quiet(ioloop, "the reader and the writer got their events, and no longer wait");
 
         let mut reader = Box::pin(watched.readable());
         assert!(is_pending(reader.as_mut()));
         turns(ioloop, 2);
         assert!(!is_pending(reader.as_mut()), "the byte is still there");
-        keeps_quiet(ioloop, "who waited has heard, and has left the byte where it is");
+        keeps_quiet(ioloop, "the reader got its event, and left the byte in the pipe");
     });
 }
 
@@ -89,16 +89,19 @@ fn is_pending(future: Pin<&mut (impl Future + ?Sized)>) -> bool {
     future.poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
-/// Of a pipe, the kernel says no more than that the other end has gone: nothing of reading, nothing of writing.
+/// When one end of a pipe is closed, the kernel reports only that: neither readable nor writable.
 #[test]
-fn the_end_of_the_other_side_is_news_for_both() {
+fn a_hang_up_wakes_readers_and_writers() {
     on_each(|ioloop| {
         let (reader, writer) = a_pipe();
         let read = ioloop.watch(reader).unwrap();
         let hung = ioloop.call_later(PATIENCE, IoLoop::stop);
         ioloop.add_callback(move |_| drop(writer));
         let heard = ioloop.run_sync(async move { read.readable().await.is_ok() }, None);
-        assert!(matches!(heard, Ok(true)), "nobody can write any more, and who waits to read has {heard:?}");
+        assert!(
+            matches!(heard, Ok(true)),
+            "no writer is left, and the operation that waits to read got {heard:?}"
+        );
 
         let (reader, mut writer) = a_pipe();
         let flags = FcntlArg::F_SETFL(OFlag::O_NONBLOCK);
@@ -107,16 +110,19 @@ fn the_end_of_the_other_side_is_news_for_both() {
         let written = ioloop.watch(writer).unwrap();
         ioloop.add_callback(move |_| drop(reader));
         let heard = ioloop.run_sync(async move { written.writable().await.is_ok() }, None);
-        assert!(matches!(heard, Ok(true)), "nobody can read any more, and who waits to write has {heard:?}");
+        assert!(
+            matches!(heard, Ok(true)),
+            "no reader is left, and the operation that waits to write got {heard:?}"
+        );
         ioloop.remove_timeout(hung);
     });
 }
 
 type Waits = dyn Future<Output = ()>;
 
-/// A future may move from one task to another, and it is the one that polled it last that waits.
+/// A future can move from one task to another: the task that polled it last waits.
 #[test]
-fn whoever_polled_last_is_woken() {
+fn the_last_waker_is_woken() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -135,9 +141,9 @@ fn whoever_polled_last_is_woken() {
             ioloop.start().unwrap();
             assert!(
                 last.0.swap(false, Ordering::SeqCst),
-                "{what} was polled with one waker, then with another, and the other was not woken"
+                "{what} was polled with one waker, then with another, and did not wake the second one"
             );
-            assert!(!is_pending(future.as_mut()), "{what} is over");
+            assert!(!is_pending(future.as_mut()), "{what} is ready");
         }
     });
 }
@@ -151,7 +157,7 @@ impl Wake for Last {
     }
 }
 
-/// Neither one that is dropped nor one that is polled again.
+/// Neither a sleep that is dropped nor a sleep that is polled again.
 #[test]
 fn a_sleep_leaves_no_timer_behind() {
     on_each_with_a_fake_clock(|ioloop, _| {
@@ -171,13 +177,13 @@ fn a_sleep_leaves_no_timer_behind() {
         drop(sleep);
         ioloop.call_later(2 * PATIENCE, IoLoop::stop);
         ioloop.start().unwrap();
-        assert_eq!(fired.take().len(), 0, "a sleep that was dropped has none");
+        assert_eq!(fired.take().len(), 0, "a sleep that was dropped has no timer");
     });
 }
 
-/// The event of the one uses the oneshot up, for both.
+/// The event for one operation disarms the oneshot for both.
 #[test]
-fn one_that_waits_to_read_and_one_that_waits_to_write_both_hear() {
+fn a_reader_and_a_writer_of_one_descriptor_are_both_woken() {
     on_each(|ioloop| {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -192,7 +198,7 @@ fn one_that_waits_to_read_and_one_that_waits_to_write_both_hear() {
             IoLoop::current().unwrap().stop();
             Ok::<_, ioloop::Error>(())
         });
-        // First there is something to read, and when that was heard, there is room to write.
+        // First a byte can be read; after that event, there is room to write.
         (&theirs).write_all(b"x").unwrap();
         let log = heard.clone();
         ioloop.spawn(async move {
@@ -208,12 +214,13 @@ fn one_that_waits_to_read_and_one_that_waits_to_write_both_hear() {
         assert_eq!(
             heard.take(),
             ["readable", "writable"],
-            "who has heard, of two that wait for one descriptor: who arms the oneshot again for the other?"
+            "which of two operations that wait for one descriptor got their events: is the oneshot rearmed for the \
+             other one?"
         );
     });
 }
 
-/// Ready is what was so a moment ago. Whoever finds it otherwise waits again, and is not told the old news.
+/// Readiness can be outdated. An operation that gets EAGAIN waits again, and must not get the old event again.
 #[test]
 fn any_number_of_tasks_wait_for_one_descriptor_and_each_is_woken() {
     on_each(|ioloop| {
@@ -232,13 +239,17 @@ fn any_number_of_tasks_wait_for_one_descriptor_and_each_is_woken() {
         assert_eq!(woken.len(), 0, "nothing has come");
         writer.write_all(b"x").unwrap();
         turns(ioloop, 3);
-        assert_eq!(woken.take(), [0, 1, 2, 3, 4], "one event, in the order in which they began to wait");
+        assert_eq!(
+            woken.take(),
+            [0, 1, 2, 3, 4],
+            "one event wakes all, in the order in which they began to wait"
+        );
     });
 }
 
-/// A task that gave up, for a timeout say, must not be woken, and must not use up the wake of another.
+/// A task that gave up, for example after a timeout, must not be woken, and must not use up the wake of another one.
 #[test]
-fn a_wait_that_is_dropped_leaves_no_waker_and_the_others_wait_on() {
+fn a_dropped_wait_leaves_no_waker_and_the_others_wait_on() {
     struct Counts(AtomicBool);
 
     impl Wake for Counts {
@@ -255,7 +266,7 @@ fn a_wait_that_is_dropped_leaves_no_waker_and_the_others_wait_on() {
         let mut kept = Box::pin(reader.readable());
         for (wait, waker) in [(&mut dropped, &gone), (&mut kept, &stays)] {
             let waker = Waker::from(Arc::clone(waker));
-            // However often it is polled, it waits once.
+            // A wait that is polled often still has one waker.
             for _ in 0..100 {
                 assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
             }
@@ -266,12 +277,12 @@ fn a_wait_that_is_dropped_leaves_no_waker_and_the_others_wait_on() {
         writer.write_all(b"x").unwrap();
         turns(ioloop, 1);
         let woken = [&gone, &stays].map(|waker| waker.0.load(Ordering::Relaxed));
-        assert_eq!(woken, [false, true], "the one that gave up, and the one that waits");
+        assert_eq!(woken, [false, true], "the wait that gave up, and the wait that goes on");
     });
 }
 
 #[test]
-fn who_finds_nothing_there_waits_again() {
+fn a_task_that_gets_eagain_waits_again() {
     on_each(|ioloop| {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -285,14 +296,14 @@ fn who_finds_nothing_there_waits_again() {
             for _ in 0..2 {
                 watched.readable().await?;
                 seen.add(watched.source().read(&mut [0; 8]).map_err(|error| error.kind()));
-                // Not before it was found that there is nothing, and the task waits again.
+                // Not before the task got EAGAIN and waits again.
                 let peer = theirs.try_clone()?;
                 ioloop.add_callback(move |_| (&peer).write_all(b"two!"));
             }
             ioloop.stop();
             Ok::<_, Box<dyn Error>>(())
         });
-        // In the turn of the event, and so before the task is polled, somebody else takes what there is.
+        // In the iteration of the event, and so before the task is polled, other code reads the byte.
         ioloop.subscribe(move |_, turn| {
             if turn.events > 0 && stolen.get() == 0 {
                 stolen.set((&thief).read(&mut [0; 8]).unwrap_or_default());
@@ -301,16 +312,16 @@ fn who_finds_nothing_there_waits_again() {
         let hung = ioloop.call_later(PATIENCE, IoLoop::stop);
         ioloop.start().unwrap();
         ioloop.remove_timeout(hung);
-        assert_eq!(was_stolen.get(), 3, "there was something to take, in the turn that reported it");
+        assert_eq!(was_stolen.get(), 3, "the byte could be read, in the iteration that reported it");
         assert_eq!(
             log.take(),
             [Err(ErrorKind::WouldBlock), Ok(4)],
-            "what the task read: nothing, since somebody was faster, and when it was told again what came then"
+            "what the task read: EAGAIN, because other code was faster, and then, at the next event, the new byte"
         );
     });
 }
 
-/// A question that was refused was not asked: the next wait has to ask again, and not believe that it is on its way.
+/// A registration that was refused does not exist: the next wait must try it again, instead of waiting for an event.
 #[test]
 fn a_wait_that_was_refused_is_refused_again() {
     on_each(|ioloop| {
@@ -321,7 +332,7 @@ fn a_wait_that_was_refused_is_refused_again() {
         for time in ["first", "second"] {
             let polled = pin!(watched.readable()).poll(&mut Context::from_waker(Waker::noop()));
             let refused = matches!(polled, Poll::Ready(Err(_)));
-            assert!(refused, "the {time} wait on a closed loop is {polled:?}: nobody will ever wake it");
+            assert!(refused, "the {time} wait on a closed loop is {polled:?}: it would never be woken");
         }
     });
 }
@@ -371,6 +382,6 @@ fn an_echo_server_in_a_dozen_lines() {
             same
         });
         ioloop.start().unwrap();
-        assert!(client.join().unwrap(), "what came back is not what was sent");
+        assert!(client.join().unwrap(), "the echo differs from what was sent");
     });
 }

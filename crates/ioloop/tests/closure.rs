@@ -1,5 +1,5 @@
-//! What a loop is given to run: each closure is run once or dropped, and lets go of what it holds once, whatever its
-//! size. Small ones are kept in place and large ones in a box, and nobody is to see a difference.
+//! Closures that a loop gets: each one runs once or is dropped, and drops its captures once, whatever its size. The
+//! loop keeps small ones in place and large ones in a box, which must make no visible difference.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use ioloop::IoLoop;
 use support::{Log, on_each_with_a_fake_clock, turns};
 
-/// Small enough for two words, and not to lie at every one: written there, it ends the process.
+/// Fits into two words, but needs a larger alignment: written at an odd word, it crashes the process.
 #[derive(Clone)]
 #[repr(align(16))]
 struct Aligned(u64);
@@ -23,7 +23,7 @@ fn give_both(ioloop: &IoLoop, closure: impl Fn() + Clone + 'static) {
     ioloop.call_later(Duration::ZERO, move |_| timer());
 }
 
-/// Closures of all sizes around that of the words that there is room for: each is a callback and a timer.
+/// Closures of all sizes around the one that is still kept in place: each is a callback and a timer.
 fn closures_of_all_sizes() -> [Give; 6] {
     fn give<const WORDS: usize>(ioloop: &IoLoop, log: &Rc<Log<u64>>) {
         let (log, words) = (Rc::clone(log), [7_u64; WORDS]);
@@ -41,7 +41,7 @@ fn closures_of_all_sizes() -> [Give; 6] {
 }
 
 #[test]
-fn a_closure_of_any_size_runs_once_with_what_it_holds() {
+fn a_closure_of_any_size_runs_once_with_its_captures() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let log = Rc::new(Log::default());
         closures_of_all_sizes().iter().for_each(|give| give(ioloop, &log));
@@ -52,24 +52,28 @@ fn a_closure_of_any_size_runs_once_with_what_it_holds() {
             [[0, 7, 14, 21, 700, 7]; 2].concat(),
             "first as callbacks, and then as timers"
         );
-        assert_eq!(Rc::strong_count(&log), 1, "what ran keeps what it held, or let go of it twice");
+        assert_eq!(Rc::strong_count(&log), 1, "a closure that ran keeps its captures, or dropped them twice");
     });
 }
 
 #[test]
-fn a_closure_of_any_size_that_does_not_run_lets_go_of_what_it_holds() {
+fn a_closure_of_any_size_that_does_not_run_drops_its_captures() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let log = Rc::new(Log::default());
         closures_of_all_sizes().iter().for_each(|give| give(ioloop, &log));
         ioloop.close();
-        assert_eq!(log.len(), 0, "a closed loop has run something");
-        assert_eq!(Rc::strong_count(&log), 1, "what is forgotten keeps what it held, or let go of it twice");
+        assert_eq!(log.len(), 0, "a closed loop ran a closure");
+        assert_eq!(
+            Rc::strong_count(&log),
+            1,
+            "a closure that is dropped keeps its captures, or dropped them twice"
+        );
     });
 }
 
-/// The queue of callbacks is never empty here: its room is used again and again, and what waits is moved on the way.
+/// The queue of callbacks is never empty here: its memory is reused again and again, and waiting closures are moved.
 #[test]
-fn callbacks_of_many_sizes_come_in_their_order_for_thousands_of_iterations() {
+fn callbacks_of_many_sizes_keep_their_order_for_thousands_of_iterations() {
     fn again<const WORDS: usize>(ioloop: &IoLoop, log: &Log<(usize, u64)>, round: u64) {
         let (held, words) = (log.clone(), [round; WORDS]);
         ioloop.add_callback(move |ioloop| {
@@ -89,13 +93,13 @@ fn callbacks_of_many_sizes_come_in_their_order_for_thousands_of_iterations() {
         turns(ioloop, 3010);
         let wanted = (0..=3000)
             .flat_map(|round| [0, 1, 2, 3, 9].repeat(3).into_iter().map(move |words| (words, round)));
-        assert!(log.take().into_iter().eq(wanted), "first come, first served");
+        assert!(log.take().into_iter().eq(wanted), "callbacks run in the order in which they were added");
         assert_eq!(log.clones(), 1, "a closure was not dropped, or twice");
     });
 }
 
 #[test]
-fn a_timer_that_is_removed_lets_go_of_what_it_holds_at_once() {
+fn a_removed_timer_drops_its_captures_at_once() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let held = Rc::new(());
         let (small, large) = (Rc::clone(&held), (Rc::clone(&held), [0_u64; 10]));
@@ -108,13 +112,13 @@ fn a_timer_that_is_removed_lets_go_of_what_it_holds_at_once() {
         assert_eq!(
             Rc::strong_count(&held),
             1,
-            "a timer that was removed holds what it carried until its time"
+            "a timer that was removed keeps its captures until its deadline"
         );
     });
 }
 
 #[test]
-fn a_closure_that_panics_lets_go_of_what_it_holds_once() {
+fn a_closure_that_panics_drops_its_captures_once() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let (held, failures) = (Rc::new(()), Log::default());
         let log = failures.clone();
@@ -131,6 +135,10 @@ fn a_closure_that_panics_lets_go_of_what_it_holds_once() {
         ioloop.add_callback(IoLoop::stop);
         ioloop.start().unwrap();
         assert_eq!(failures.take(), ["a timer panicked: a small one", "a timer panicked: a large one"]);
-        assert_eq!(Rc::strong_count(&held), 1, "a panic keeps what the closure held, or lets go of it twice");
+        assert_eq!(
+            Rc::strong_count(&held),
+            1,
+            "after a panic a closure keeps its captures, or dropped them twice"
+        );
     });
 }

@@ -1,4 +1,4 @@
-//! What other threads may do with a loop: give it callbacks, wake it, stop it; and what a signal does.
+//! What other threads can do with a loop: add callbacks, wake it, stop it; and what a signal does.
 
 mod support;
 
@@ -54,14 +54,14 @@ fn every_callback_from_many_threads_is_run_in_its_threads_order() {
         });
         ioloop.start().unwrap();
         stopper.join().unwrap().unwrap();
-        // What was sent before the stop, and is not run yet.
+        // Callbacks that were sent before the stop, and have not run yet.
         ioloop.call_later(Duration::ZERO, |ioloop| {
             ioloop.add_callback(|ioloop| ioloop.add_callback(IoLoop::stop));
         });
         ioloop.start().unwrap();
         let mut next = [0; 4];
         for (thread, n) in from_threads.try_iter() {
-            assert_eq!(next[thread], n, "thread {thread}'s callbacks changed places, or one was lost");
+            assert_eq!(next[thread], n, "callbacks of thread {thread} changed their order, or one was lost");
             next[thread] += 1;
         }
         assert_eq!(next, [EACH; 4]);
@@ -83,43 +83,51 @@ fn adding_while_it_closes_is_silent() {
         assert_eq!(
             Arc::strong_count(&held),
             1,
-            "two callbacks were given to a loop that is closed, and what they hold is kept: nobody will ever run them"
+            "two callbacks were added to a closed loop, which keeps their captures although they will never run"
         );
     });
 }
 
-/// Give it a callback, from a thread in which the loop is not current, and have it hold this.
+/// Adds a callback with this capture, from a thread in which the loop is not current.
 fn send(handle: &LoopHandle, held: &Arc<()>) {
     let (handle, held) = (handle.clone(), Arc::clone(held));
     thread::spawn(move || handle.add_callback(move |_| drop(held))).join().unwrap().unwrap();
 }
 
 #[test]
-fn what_was_sent_is_forgotten_when_it_closes_and_what_is_sent_then() {
+fn a_close_drops_what_was_sent_and_what_is_sent_then() {
     on_each(|ioloop| {
         let (handle, held) = (ioloop.handle(), Arc::new(()));
         send(&handle, &held);
         assert_eq!(Arc::strong_count(&held), 2, "it waits for the loop");
         ioloop.close();
-        assert_eq!(Arc::strong_count(&held), 1, "it was sent before the close, and is kept");
+        assert_eq!(Arc::strong_count(&held), 1, "a callback that was sent before the close is kept");
         send(&handle, &held);
-        assert_eq!(Arc::strong_count(&held), 1, "it was sent after the close, and is kept");
+        assert_eq!(Arc::strong_count(&held), 1, "a callback that was sent after the close is kept");
     });
 }
 
 #[test]
-fn a_handle_does_not_keep_the_loop() {
+fn a_handle_does_not_keep_the_loop_alive() {
     let ioloop = IoLoop::new().unwrap();
     let (handle, held) = (ioloop.handle(), Arc::new(()));
     send(&handle, &held);
     drop(ioloop);
-    assert_eq!(Arc::strong_count(&held), 1, "the loop is gone, and what was sent to it is kept by a handle");
+    assert_eq!(
+        Arc::strong_count(&held),
+        1,
+        "the loop is gone, and a handle keeps a callback that was sent to it"
+    );
     send(&handle, &held);
-    assert_eq!(Arc::strong_count(&held), 1, "nobody will ever run what is sent to a loop that is gone");
+    assert_eq!(
+        Arc::strong_count(&held),
+        1,
+        "a callback that is sent to a loop that is gone is kept, although it will never run"
+    );
     handle.stop().unwrap();
 }
 
-/// Do this with the loop's handle in another thread, and come back when that has ended.
+/// Runs this with the loop's handle in another thread, and returns when that thread has finished.
 fn elsewhere(ioloop: &IoLoop, what: impl FnOnce(&LoopHandle) -> ioloop::Result<()> + Send + 'static) {
     let handle = ioloop.handle();
     thread::spawn(move || what(&handle)).join().unwrap().unwrap();
@@ -129,7 +137,7 @@ fn elsewhere(ioloop: &IoLoop, what: impl FnOnce(&LoopHandle) -> ioloop::Result<(
 fn a_wake_before_the_sleep_ends_it_at_once() {
     on_each(|ioloop| {
         elsewhere(ioloop, |handle| handle.add_callback(IoLoop::stop));
-        // The guard of `on_each` ends a loop that sleeps on.
+        // The guard of `on_each` aborts if the loop keeps sleeping.
         ioloop.start().unwrap();
     });
 }
@@ -150,10 +158,7 @@ fn three_wakes_are_one_event_and_then_there_is_silence() {
             assert_eq!(events.take(), [1], "three wakes that came before the loop looked are one event");
         }
         turns(ioloop, 5);
-        assert!(
-            events.take().iter().all(|events| *events == 0),
-            "a wake that was consumed is reported again"
-        );
+        assert!(events.take().iter().all(|events| *events == 0), "a wake that was drained is reported again");
     });
 }
 
@@ -168,7 +173,7 @@ fn a_plain_wake_ends_the_sleep_and_nothing_else_happens() {
         });
         let handle = ioloop.handle();
         let thread = thread::spawn(move || handle.wake());
-        // The guard of `on_each` ends a loop that sleeps on.
+        // The guard of `on_each` aborts if the loop keeps sleeping.
         ioloop.start().unwrap();
         thread.join().unwrap().unwrap();
         assert_eq!(log.take(), [(0, 0, 1)], "an iteration with the wake as its only event");
@@ -194,12 +199,12 @@ fn a_plain_wake_in_the_loops_own_thread_ends_its_next_sleep() {
         ioloop.add_callback(move |_| handle.wake());
         let start = Instant::now();
         assert!(ioloop.turn(LONG).unwrap());
-        assert!(start.elapsed() < LONG, "it slept though it was woken");
+        assert!(start.elapsed() < LONG, "the loop slept although it was woken");
     });
 }
 
 #[test]
-fn a_plain_wake_of_a_closed_loop_is_no_error() {
+fn a_plain_wake_of_a_closed_loop_is_accepted() {
     on_each(|ioloop| {
         let handle = ioloop.handle();
         ioloop.close();
@@ -208,7 +213,7 @@ fn a_plain_wake_of_a_closed_loop_is_no_error() {
 }
 
 #[test]
-fn thousands_that_are_queued_are_all_run() {
+fn thousands_of_queued_callbacks_all_run() {
     const QUEUED: usize = 5000;
     on_each(|ioloop| {
         let (to_loop, ran) = channel();
@@ -220,7 +225,7 @@ fn thousands_that_are_queued_are_all_run() {
             handle.add_callback(IoLoop::stop)
         });
         ioloop.start().unwrap();
-        assert!(ran.try_iter().eq(0..QUEUED), "one was lost, or they changed places");
+        assert!(ran.try_iter().eq(0..QUEUED), "a callback was lost, or they changed their order");
     });
 }
 
@@ -229,18 +234,22 @@ fn a_signal_during_the_sleep_is_neither_an_event_nor_an_error() {
     for poller in Kind::ALL {
         let answer = helper_said(&["interrupted", &poller.to_string()]);
         assert_eq!(answer.line("handled"), "1 signal", "{poller}");
-        assert_eq!(answer.line("events"), "0", "{poller}: a signal that no loop asked for was an event");
+        assert_eq!(
+            answer.line("events"),
+            "0",
+            "{poller}: a signal without a handler on the loop was an event"
+        );
         assert_eq!(
             answer.line("timer"),
             "not early",
             "{poller}: the loop was interrupted before its deadline"
         );
-        assert_eq!(answer.line("ended"), "Ok", "{poller}: EINTR came out of the loop");
+        assert_eq!(answer.line("ended"), "Ok", "{poller}: `start` returned EINTR");
     }
 }
 
-/// Checked by the compiler: if a loop were `Send`, there would be two ways for it to be `NotSend`, and no telling
-/// which one is meant.
+/// The compiler checks this: if a loop were `Send`, two impls of `NotSend` would apply to it, and the call would be
+/// ambiguous.
 #[test]
 fn a_loop_stays_in_its_thread() {
     trait NotSend<Way> {
@@ -259,7 +268,7 @@ fn a_loop_stays_in_its_thread() {
 }
 
 #[test]
-fn in_its_own_thread_a_handle_wakes_nobody() {
+fn in_the_loops_own_thread_a_handle_does_not_wake() {
     on_each(|ioloop| {
         let events = Log::default();
         let seen = events.clone();
@@ -269,7 +278,7 @@ fn in_its_own_thread_a_handle_wakes_nobody() {
         let handle = ioloop.handle();
         ioloop.add_callback(move |_| handle.add_callback(move |_| to_us.send(())));
         turns(ioloop, 4);
-        assert_eq!(ran.try_iter().count(), 1, "how often what was given to the handle has run");
-        assert!(events.take().iter().all(|events| *events == 0), "it wrote to its own waker");
+        assert_eq!(ran.try_iter().count(), 1, "how often the callbacks of the handle ran");
+        assert!(events.take().iter().all(|events| *events == 0), "the loop wrote to its own waker");
     });
 }

@@ -1,4 +1,4 @@
-//! When a loop sleeps, how long, and what must not keep it awake or asleep.
+//! When a loop sleeps, how long, and what must keep it neither awake nor asleep.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::{LONG, Log, a_pipe, on_each, on_each_with_a_fake_clock, panics, tur
 
 const S: Duration = Duration::from_secs(1);
 
-/// What each iteration that sleeps was to sleep.
+/// The timeouts of the iterations that sleep.
 fn sleeps(ioloop: &IoLoop) -> Log<Duration> {
     let sleeps = Log::default();
     let seen = sleeps.clone();
@@ -76,7 +76,7 @@ fn idle_work_starves_neither_timers_nor_descriptors() {
 }
 
 #[test]
-fn a_look_that_takes_no_time_reports_what_is_ready() {
+fn a_poll_without_a_timeout_reports_ready_descriptors() {
     on_each(|ioloop| {
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
@@ -89,7 +89,7 @@ fn a_look_that_takes_no_time_reports_what_is_ready() {
     });
 }
 
-/// Rounded down it would be many sleeps of no time at all.
+/// A timeout that is rounded down would make many sleeps of zero.
 #[test]
 fn one_iteration_can_be_run_alone() {
     on_each(|ioloop| {
@@ -102,7 +102,7 @@ fn one_iteration_can_be_run_alone() {
         ioloop.call_later(Duration::ZERO, move |_| timer.add("timer"));
         let (reader, _writer) = support::a_byte();
         let token = ioloop.add_handler(reader, Events::READ, move |_, _, _| handler.add("handler")).unwrap();
-        assert!(ioloop.turn(LONG).unwrap(), "it was not stopped");
+        assert!(ioloop.turn(LONG).unwrap(), "the loop was not stopped");
         assert_eq!(log.take(), ["callback", "timer", "handler"]);
         ioloop.remove_handler(token);
         assert!(ioloop.turn(Duration::ZERO).unwrap());
@@ -116,7 +116,7 @@ fn one_iteration_sleeps_for_as_long_as_it_is_told_and_no_longer() {
         let sleeps = sleeps(ioloop);
         let (start, longest) = (Instant::now(), Duration::from_millis(10));
         assert!(ioloop.turn(longest).unwrap());
-        assert!(start.elapsed() >= longest, "nothing was there, and it did not sleep");
+        assert!(start.elapsed() >= longest, "no event was ready, and the loop did not sleep");
         ioloop.call_later(Duration::from_millis(1), |_| ());
         assert!(ioloop.turn(LONG).unwrap());
         let sleeps = sleeps.take();
@@ -129,8 +129,11 @@ fn one_iteration_sleeps_for_as_long_as_it_is_told_and_no_longer() {
 fn one_iteration_obeys_a_stop_and_is_an_error_in_a_loop_that_runs() {
     on_each(|ioloop| {
         ioloop.add_callback(IoLoop::stop);
-        assert!(!ioloop.turn(LONG).unwrap(), "it was stopped, and says that it was not");
-        assert!(ioloop.turn(Duration::ZERO).unwrap(), "the stop was for one iteration");
+        assert!(
+            !ioloop.turn(LONG).unwrap(),
+            "the loop was stopped, and the iteration returned that it was not"
+        );
+        assert!(ioloop.turn(Duration::ZERO).unwrap(), "the stop ended one iteration");
         let inside = Log::default();
         let seen = inside.clone();
         ioloop.add_callback(move |ioloop| {
@@ -143,23 +146,23 @@ fn one_iteration_obeys_a_stop_and_is_an_error_in_a_loop_that_runs() {
 }
 
 #[test]
-fn a_part_of_a_millisecond_is_one_sleep() {
+fn a_fraction_of_a_millisecond_is_one_sleep() {
     on_each(|ioloop| {
         let mut slept = 0;
         for micros in [100, 300, 1900, 3100].repeat(5) {
             let sleeps = sleeps(ioloop);
             ioloop.call_later(Duration::from_micros(micros), IoLoop::stop);
             ioloop.start().unwrap();
-            // None, if the machine was so slow that its time had come before.
+            // None if the machine was so slow that the deadline had passed before.
             assert!(sleeps.len() <= 1, "sleeps until a timer in {micros} µs: {sleeps:?}");
             slept += sleeps.len();
         }
-        assert!(slept > 0, "twenty timers were due in their time, and the loop never slept");
+        assert!(slept > 0, "twenty timers ran at their deadlines, and the loop never slept");
     });
 }
 
 #[test]
-fn a_timer_that_was_removed_wakes_nobody() {
+fn a_removed_timer_does_not_wake_the_loop() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let sleeps = sleeps(ioloop);
         let timer = ioloop.call_later(S, |_| ());
@@ -174,22 +177,22 @@ fn a_timer_that_was_removed_wakes_nobody() {
 fn a_hook_that_fails_ends_the_loop_which_can_be_started_again() {
     on_each(|ioloop| {
         ioloop.handle_callback_exception(|_, failure| panics(format!("in the hook, for {failure}")));
-        ioloop.add_callback(|_| Err::<(), _>("the callback's"));
+        ioloop.add_callback(|_| Err::<(), _>("the error of the callback"));
         let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ioloop.start()));
         let thrown = started.expect_err("the hook has panicked");
         let words = thrown.downcast_ref::<String>().expect("words");
-        assert!(words.contains("in the hook") && words.contains("the callback's"), "{words}");
+        assert!(words.contains("in the hook") && words.contains("the error of the callback"), "{words}");
         ioloop.handle_callback_exception(|_, _| ());
         turns(ioloop, 2);
     });
 }
 
 #[test]
-fn a_stop_is_for_one_run_also_if_that_unwinds() {
+fn a_stop_ends_one_run_even_if_that_unwinds() {
     on_each(|ioloop| {
         ioloop.handle_callback_exception(|_, _| std::panic::resume_unwind(Box::new("in the hook")));
         ioloop.add_callback(IoLoop::stop);
-        ioloop.add_callback(|_| Err::<(), _>("a callback's"));
+        ioloop.add_callback(|_| Err::<(), _>("the error of a callback"));
         let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ioloop.start()));
         started.expect_err("the hook has panicked");
         let log = Log::default();
@@ -199,6 +202,6 @@ fn a_stop_is_for_one_run_also_if_that_unwinds() {
             ioloop.stop();
         });
         ioloop.start().unwrap();
-        assert_eq!(log.take(), ["the next run"], "it was stopped by what was for the run before");
+        assert_eq!(log.take(), ["the next run"], "it was stopped by a stop for the run before");
     });
 }

@@ -1,9 +1,9 @@
-//! The whole: whatever is done to a loop, in whatever order: it does what a simple model of it says. On every poller.
+//! The whole: any operations on a loop, in any order: the loop does what a simple model of it does. On every poller.
 //!
-//! Callbacks and timers are added, sent by another thread's way, and cancelled; they add others, cancel, remove and
-//! stop. Pipes are watched under one number or several, for every state or once, and removed; numbers are used again at
-//! once. After each turn of the loop, what ran is compared with what the model says must have run; and what was removed
-//! must be closed.
+//! Callbacks and timers are added, sent the way other threads send them, and canceled; they add others, cancel, remove
+//! and stop. Pipes are registered under one number or several, level-triggered or as a oneshot, and removed; numbers
+//! are reused at once. After each iteration the test compares what ran with what the model ran, and checks that removed
+//! pipes are closed.
 
 #[path = "support/simulated.rs"]
 mod simulated;
@@ -23,7 +23,8 @@ use ioloop::{Clock, Config, Current, Events, FakeClock, IoLoop, Outcome, Token};
 use nix::errno::Errno;
 use simulated::{Action, LAST, Ran, Simulated, TURN, Watch};
 
-/// What the callbacks know. It is their thread's, so that what is sent by another thread's way can know it too.
+/// State of the callbacks. It is thread-local, so that callbacks that are sent the way other threads send them have it
+/// too.
 #[derive(Default)]
 struct World {
     ran: Vec<Ran>,
@@ -39,7 +40,7 @@ fn world<T>(with: impl FnOnce(&mut World) -> T) -> T {
     WORLD.with_borrow_mut(with)
 }
 
-/// What a callback or a timer does, and that it ran.
+/// Logs that a callback or a timer ran, and does its action.
 fn runs(ran: Ran, action: Action) -> impl FnOnce(&IoLoop) + Send {
     move |ioloop| {
         if !matches!(ran, Ran::Callback(TURN | LAST)) {
@@ -68,8 +69,7 @@ struct Model {
     simulated: Simulated,
     /// The next name.
     names: u32,
-    /// By the name of who watches them. The model holds them too, so that it can look: the number is free again when
-    /// both let go.
+    /// By the name of the handler. The model holds them too, to check them: the number is free when both are dropped.
     sources: BTreeMap<u32, Rc<PipeReader>>,
     writers: BTreeMap<u32, PipeWriter>,
 }
@@ -108,7 +108,7 @@ impl Model {
             }
             _ => self.turn(),
         }
-        self.what_is_gone_is_closed();
+        self.removed_pipes_are_closed();
         Ok(())
     }
 
@@ -119,7 +119,7 @@ impl Model {
         Ok(())
     }
 
-    /// The loop is nobody's current one between its turns, so this goes the way of other threads.
+    /// Between iterations no loop is current, so this callback goes the way of other threads.
     fn send(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
         let (name, action) = (self.name(), self.action(random)?);
         self.ioloop.handle().add_callback(runs(Ran::Callback(name), action)).unwrap();
@@ -146,7 +146,7 @@ impl Model {
         })
     }
 
-    /// Every timer there ever was, and every watch: what is done with those that are gone must have no effect.
+    /// Includes timers and handlers that are gone: operations on those must have no effect.
     fn a_timer(&self) -> Vec<u32> {
         world(|world| world.ids.keys().copied().collect())
     }
@@ -192,7 +192,7 @@ impl Model {
             if removes_itself {
                 let held = Rc::clone(source);
                 ioloop.remove_handler(world(|world| world.tokens[&name]));
-                assert_eq!(Rc::strong_count(&held), 3, "a handler and its source are there while it runs");
+                assert_eq!(Rc::strong_count(&held), 3, "a handler and its source exist while it runs");
             }
             Ok(())
         };
@@ -219,7 +219,7 @@ impl Model {
             match self.simulated.watches.get_mut(&name) {
                 Some(watch) => (watch.on, watch.oneshot) = (on, oneshot),
                 None => {
-                    assert_eq!(updated.map_err(|error| error.errno), Err(Errno::ENOENT), "it is nobody's");
+                    assert_eq!(updated.map_err(|error| error.errno), Err(Errno::ENOENT), "no handler has it");
                 }
             }
         }
@@ -244,9 +244,10 @@ impl Model {
         Ok(())
     }
 
-    /// One iteration with a look for events and one without, unless somebody stops it before; and what the model says.
+    /// One iteration that polls for events and one that does not, unless a stop comes before; on the loop and on the
+    /// model.
     fn turn(&mut self) {
-        // Stopped early, it may have left the end of another turn.
+        // If it was stopped early, the end of another iteration may be left.
         if self.simulated.queued.iter().all(|(name, _)| *name != LAST) {
             self.ioloop.add_callback(runs(Ran::Callback(TURN), Action::OneTurnMore));
             self.simulated.queued.push((TURN, Action::OneTurnMore));
@@ -254,14 +255,14 @@ impl Model {
         self.ioloop.start().unwrap();
         self.simulated.start();
         let mut ran = world(|world| std::mem::take(&mut world.ran));
-        // In which order descriptors are reported is the kernel's affair.
+        // The kernel chooses the order in which it reports descriptors.
         for neighbours in ran.chunk_by_mut(|one, other| is_handler(one) && is_handler(other)) {
             neighbours.sort();
         }
-        assert_eq!(ran, std::mem::take(&mut self.simulated.ran), "what ran, and what was to run");
+        assert_eq!(ran, std::mem::take(&mut self.simulated.ran), "what ran, and what the model ran");
     }
 
-    fn what_is_gone_is_closed(&mut self) {
+    fn removed_pipes_are_closed(&mut self) {
         let watches = &self.simulated.watches;
         self.sources.retain(|name, source| {
             let gone = !watches.contains_key(name);
@@ -269,7 +270,7 @@ impl Model {
             assert_eq!(
                 count,
                 if gone { 1 } else { 2 },
-                "who has the source of {name}, which is gone: {gone}"
+                "the source of {name} has another owner, although its handler is gone: {gone}"
             );
             !gone
         });
@@ -282,16 +283,16 @@ impl Model {
         self.ioloop.add_callback(runs(Ran::Callback(TURN + 2), Action::Nothing));
         self.ioloop.handle().add_callback(runs(Ran::Callback(TURN + 2), Action::Nothing)).unwrap();
         let added = self.ioloop.add_handler(support::a_pipe().0, Events::READ, |_, _, _| ());
-        assert_eq!(added.map_err(|error| error.errno), Err(Errno::EBADF), "it is closed");
+        assert_eq!(added.map_err(|error| error.errno), Err(Errno::EBADF), "the loop is closed");
         self.clock.advance(Duration::from_secs(1));
         self.ioloop.start().unwrap();
         assert_eq!(
             world(|world| std::mem::take(&mut world.ran)),
             [],
-            "something of a loop that is closed ran"
+            "a callback, timer or handler of a closed loop ran"
         );
         self.simulated = Simulated::default();
-        self.what_is_gone_is_closed();
+        self.removed_pipes_are_closed();
     }
 }
 
@@ -310,7 +311,7 @@ fn holds_on(poller: Kind) {
             model.do_something(random)?;
         }
         model.turn();
-        model.what_is_gone_is_closed();
+        model.removed_pipes_are_closed();
         model.close();
         Ok(())
     })

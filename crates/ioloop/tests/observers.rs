@@ -1,5 +1,5 @@
-//! Who is told what: of a failure, of an iteration, and of code that blocks the loop. A process has one watchdog, so
-//! each test of it has a process of its own.
+//! Observers: who gets a failure, an iteration, and the stack of code that blocks the loop. A process has one watchdog,
+//! so each test of the watchdog has its own process.
 
 mod support;
 
@@ -16,10 +16,10 @@ use ioloop::{Events, IoLoop};
 use support::{Kept, Log, a_pipe, helper_said, on_each, panics, turns};
 use testing::{Helper, no_child_is_born};
 
-/// What comes out of a loop that ends with a panic.
+/// The panic that leaves a loop.
 #[track_caller]
 fn thrown_by(ioloop: &IoLoop) -> Box<dyn Any + Send> {
-    catch_unwind(AssertUnwindSafe(|| ioloop.start())).expect_err("the loop was to end with a panic")
+    catch_unwind(AssertUnwindSafe(|| ioloop.start())).expect_err("the loop must end with a panic")
 }
 
 fn words(thrown: &(dyn Any + Send)) -> &str {
@@ -28,7 +28,7 @@ fn words(thrown: &(dyn Any + Send)) -> &str {
 }
 
 #[test]
-fn a_hook_that_failed_hears_of_the_next_failure() {
+fn a_hook_that_failed_gets_the_next_failure() {
     on_each(|ioloop| {
         let log = Log::default();
         let seen = log.clone();
@@ -45,7 +45,7 @@ fn a_hook_that_failed_hears_of_the_next_failure() {
         let seen = log.take();
         assert!(
             seen.len() == 2 && seen[1].contains("in the second callback"),
-            "the hook panicked once, and is to hear of what goes wrong later: it heard of {seen:?}"
+            "the hook panicked once, and must still get later failures: it got {seen:?}"
         );
     });
 }
@@ -75,7 +75,7 @@ impl Drop for SetsTheLast {
 }
 
 #[test]
-fn who_is_replaced_from_inside_may_set_another_when_it_is_dropped() {
+fn a_replaced_observer_can_set_another_one_when_dropped() {
     on_each(|ioloop| {
         let log = Log::default();
         let last = SetsTheLast(ioloop.clone(), log.clone());
@@ -97,7 +97,8 @@ fn who_is_replaced_from_inside_may_set_another_when_it_is_dropped() {
         let seen = log.take();
         assert!(
             seen.contains(&"the last hook") && seen.contains(&"the last subscriber"),
-            "a hook has replaced itself, a subscriber has unsubscribed itself, and each added another when it was dropped: {seen:?}"
+            "a hook replaced itself, a subscriber unsubscribed itself, and each added another one when it was dropped: \
+             {seen:?}"
         );
     });
 }
@@ -156,31 +157,31 @@ fn a_subscriber_that_fails_ends_the_loop_and_sees_the_next_iteration() {
             log.take().get(..2),
             Some(&[2, 2][..]),
             "the subscriber panicked in the first iteration, which ran two callbacks, and the loop was started again. \
-             The second ran one that was left and one of the test's. It is to be told of both"
+             The second iteration ran the callback that was left and one of the test. The subscriber must get both"
         );
     });
 }
 
 #[test]
-fn a_hook_and_a_subscriber_may_put_another_in_their_place() {
+fn a_hook_and_a_subscriber_can_replace_themselves() {
     on_each(|ioloop| {
         let log = Log::default();
         let (first, second) = (log.clone(), log.clone());
         ioloop.handle_callback_exception(move |ioloop, failure| {
-            first.add(format!("the first heard: {failure}"));
+            first.add(format!("the first got: {failure}"));
             let second = second.clone();
             ioloop.handle_callback_exception(move |_, failure| {
-                second.add(format!("the second heard: {failure}"));
+                second.add(format!("the second got: {failure}"));
             });
         });
         let (first, second) = (log.clone(), log.clone());
         let own = Rc::new(Cell::new(None));
         let subscription = Rc::clone(&own);
         own.set(Some(ioloop.subscribe(move |ioloop, _| {
-            first.add("the first saw a turn".into());
+            first.add("the first saw an iteration".into());
             subscription.take().into_iter().for_each(|own| ioloop.unsubscribe(own));
             let second = second.clone();
-            ioloop.subscribe(move |_, _| second.add("the second saw a turn".into()));
+            ioloop.subscribe(move |_, _| second.add("the second saw an iteration".into()));
         })));
         for n in [1, 2] {
             ioloop.add_callback(move |_| Err::<(), _>(format!("{n}")));
@@ -189,19 +190,20 @@ fn a_hook_and_a_subscriber_may_put_another_in_their_place() {
         assert_eq!(
             log.take(),
             [
-                "the first heard: a callback failed: 1",
-                "the first saw a turn",
-                "the second heard: a callback failed: 2",
-                "the second saw a turn"
+                "the first got: a callback failed: 1",
+                "the first saw an iteration",
+                "the second got: a callback failed: 2",
+                "the second saw an iteration"
             ],
-            "a hook and a subscriber have each put another in their place, when they were called first"
+            "a hook and a subscriber each replaced themselves when they were called first"
         );
     });
 }
 
-/// Who is next to it in its batch has done nothing wrong: a task whose poll is dropped there would wait for ever.
+/// The callbacks next to the failed one in its batch must still run: a task whose poll is dropped there would wait
+/// forever.
 #[test]
-fn a_hook_that_fails_costs_nobody_else_their_turn() {
+fn a_hook_that_fails_does_not_skip_other_callbacks() {
     on_each(|ioloop| {
         for fails in ["callback", "timer", "handler"] {
             let log = Log::default();
@@ -209,7 +211,7 @@ fn a_hook_that_fails_costs_nobody_else_their_turn() {
             ioloop.handle_callback_exception(|_, _| panics("in the hook"));
             let run = move |who: &'static str| {
                 ran.add(who);
-                // One of them fails, and whoever is like it comes after it.
+                // One of them fails, and others of its kind come after it.
                 let first = ran.count(|ran| *ran == who) == 1;
                 if who == fails && first { Err(who) } else { Ok(()) }
             };
@@ -231,14 +233,14 @@ fn a_hook_that_fails_costs_nobody_else_their_turn() {
             assert_eq!(
                 ran,
                 ["callback", "callback", "handler", "handler", "task", "timer", "timer"],
-                "a {fails} failed, the hook panicked, and the loop was started again. What ran, by then? What was \
-                 queued, due or reported when the loop unwound is not to go with it"
+                "a {fails} failed, the hook panicked, and the loop was started again. These ran. What was queued, due \
+                 or reported when the loop unwound must not be lost"
             );
         }
     });
 }
 
-/// A panic carries a value, and dropping that may panic.
+/// A panic carries a value, and dropping the value can panic.
 #[test]
 fn a_value_that_panics_when_it_is_dropped_ends_the_loop_with_its_words() {
     struct Bomb;
@@ -256,7 +258,7 @@ fn a_value_that_panics_when_it_is_dropped_ends_the_loop_with_its_words() {
     });
 }
 
-/// It is the language that ends the process there, and no loop can help it: but it says why.
+/// The language ends the process there, which a loop cannot prevent; but the message says why.
 #[test]
 fn a_panic_inside_of_a_panic_ends_the_process_with_words() {
     for poller in Kind::ALL.map(|poller| poller.to_string()) {
@@ -265,21 +267,21 @@ fn a_panic_inside_of_a_panic_ends_the_process_with_words() {
             ("in-the-programs-hook", "thread panicked while processing panic"),
         ] {
             let mut helper = Helper::new(&["observers", which, &poller]);
-            // To find the names for one takes seconds on a machine that is busy.
+            // Finding the names for a backtrace takes seconds on a busy machine.
             helper.command().env("RUST_BACKTRACE", "0");
             let ended = helper.answer();
             let said = ended.expect_err("one panic inside of another was survived");
             assert!(said.contains("SIGABRT") && said.contains(why), "{poller}, {which}: {said}");
             assert!(
                 said.contains("the first panic"),
-                "{poller}, {which}: what it began with is not said: {said}"
+                "{poller}, {which}: the first panic is not in the message: {said}"
             );
         }
     }
 }
 
-/// The file is gone with its last number. epoll forgets it without a word; poll and select are asked about a number
-/// that is not open.
+/// The file is closed with its last number. epoll forgets it silently; poll and select are asked about a number that is
+/// not open.
 #[test]
 fn a_file_closed_behind_its_back_is_reported_once_or_forgotten() {
     on_each(|ioloop| {
@@ -292,7 +294,9 @@ fn a_file_closed_behind_its_back_is_reported_once_or_forgotten() {
         let owner = OwnedFd::from(reader);
         let number = owner.as_raw_fd();
         ioloop
-            .add_handler(Kept(number), Events::READ, |_, _, _| -> () { panic!("nothing is there to read") })
+            .add_handler(Kept(number), Events::READ, |_, _, _| -> () {
+                panic!("the pipe has no byte to read")
+            })
             .unwrap();
         drop(owner);
         turns(ioloop, 20);
@@ -302,10 +306,10 @@ fn a_file_closed_behind_its_back_is_reported_once_or_forgotten() {
                 assert!(once.contains(&format!("descriptor {number}, which is not open")), "{once}");
             }
             (kind, reported) => {
-                panic!("in 20 turns on {kind} it was reported {} times: {reported:?}", reported.len())
+                panic!("in 20 iterations on {kind} it was reported {} times: {reported:?}", reported.len())
             }
         }
-        // And everybody else goes on.
+        // The other handlers keep running.
         let (reader, mut writer) = a_pipe();
         let seen = log.clone();
         let handler = move |ioloop: &IoLoop, reader: &mut PipeReader, _| {
@@ -317,13 +321,17 @@ fn a_file_closed_behind_its_back_is_reported_once_or_forgotten() {
         ioloop.add_handler(reader, Events::READ, handler).unwrap();
         writer.write_all(b"x").unwrap();
         ioloop.start().unwrap();
-        assert_eq!(log.take(), ["another"], "a neighbour of one that was closed behind the loop's back");
+        assert_eq!(
+            log.take(),
+            ["another"],
+            "a neighbor of a descriptor that was closed behind the loop's back"
+        );
     });
 }
 
-/// The kernel is short of memory once: it is played.
+/// The tracer plays a kernel that is short of memory once.
 #[test]
-fn an_error_of_any_poller_comes_out_of_start_with_its_name() {
+fn start_returns_the_named_error_of_any_poller() {
     for (poller, call) in [(Kind::Epoll, "epoll_wait"), (Kind::Poll, "poll"), (Kind::Select, "select")] {
         let scenario = ["observers", "no-memory", &poller.to_string()];
         let Some(answer) = Helper::new(&scenario).if_permitted() else { return };
@@ -332,14 +340,14 @@ fn an_error_of_any_poller_comes_out_of_start_with_its_name() {
             error.starts_with(&format!("{call} on "))
                 && error.contains("the loop's")
                 && error.contains("ENOMEM"),
-            "{poller}: what failed, on what, and why? It said: {error}"
+            "{poller}: the error must name the call, the object and the cause: {error}"
         );
-        assert_eq!(answer.line("again"), "ran", "{poller}: after its error the loop can be started again");
+        assert_eq!(answer.line("again"), "ran", "{poller}: the loop can be started again after the error");
     }
 }
 
 #[test]
-fn what_blocks_is_named_while_it_blocks() {
+fn blocking_code_is_named_while_it_blocks() {
     let answer = helper_said(&["blocked", "caught"]);
     let stack: Vec<&str> = answer.lines("frame").collect();
     assert!(
@@ -350,59 +358,59 @@ fn what_blocks_is_named_while_it_blocks() {
 }
 
 #[test]
-fn what_blocks_while_a_panic_unwinds_is_reported_without_its_stack() {
+fn code_that_blocks_an_unwinding_is_reported_without_its_stack() {
     let answer = helper_said(&["blocked", "unwinding"]);
     assert_eq!(
         answer.line("reported"),
         "yes",
-        "a callback panicked, and something that was dropped on the way blocks"
+        "a callback panicked, and a value that was dropped during the unwinding blocks"
     );
     assert_eq!(
         answer.lines("frame").collect::<Vec<_>>(),
         ["ioloop::stack::a_panic_unwinds"],
-        "the stack was walked in a signal's handler while a panic unwound it. A signal that comes in the middle of one \
-         of the unwinder's steps finds a stack that cannot be walked, and the process is ended by SIGSEGV"
+        "a signal handler walked the stack while a panic unwound it. If the signal interrupts a step of the unwinder, \
+         the stack cannot be walked, and SIGSEGV kills the process"
     );
-    assert_eq!(answer.line("then"), "caught", "the panic that was interrupted goes on");
+    assert_eq!(answer.line("then"), "caught", "the interrupted panic continues");
 }
 
 #[test]
 fn a_sleeping_loop_is_not_reported() {
-    // A machine that is busy may not let a loop run for as long as the threshold; but not each time.
+    // A busy machine may not let a loop run for as long as the threshold; but not each time.
     let reports = |poller: Kind| {
         helper_said(&["on", &poller.to_string(), "blocked", "asleep"]).line("reports").to_owned()
     };
     for poller in Kind::ALL {
         assert!(
             (0..3).any(|_| reports(poller) == "0"),
-            "{poller}: a loop that sleeps is not blocked, and was reported"
+            "{poller}: a loop was reported while it slept, which is not blocking"
         );
     }
 }
 
 #[test]
-fn who_called_a_loop_that_panics_is_not_reported() {
+fn the_caller_of_a_loop_that_panics_is_not_reported() {
     let reports = || {
         let answer = helper_said(&["blocked", "thrown"]);
-        assert_eq!(answer.line("thrown"), "true", "the panic was to get out");
+        assert_eq!(answer.line("thrown"), "true", "the panic must leave the loop");
         answer.line("reports").to_owned()
     };
     // As above.
     assert!(
         (0..3).any(|_| reports() == "0"),
-        "a loop ended with a panic, and what ran afterwards was reported"
+        "a loop ended with a panic, and code that ran afterwards was reported"
     );
 }
 
 #[test]
-fn it_can_be_set_and_taken_back_from_inside() {
+fn the_threshold_can_be_set_and_removed_from_inside() {
     let answer = helper_said(&["blocked", "inside"]);
-    assert_eq!(answer.line("set"), "1 report", "the callback that has set it blocks since then");
+    assert_eq!(answer.line("set"), "1 report", "the callback that set the threshold blocks since then");
     assert_eq!(answer.line("taken-back"), "0 reports");
     assert_eq!(answer.line("signal"), "as before");
 }
 
 #[test]
-fn a_second_watch_is_refused() {
+fn a_second_watchdog_is_refused() {
     assert_eq!(helper_said(&["blocked", "twice"]).line("second"), "EBUSY");
 }

@@ -24,7 +24,7 @@ fn it_runs_at_every_period() {
 }
 
 #[test]
-fn an_overrun_is_left_out_and_the_grid_stays() {
+fn an_overrun_skips_runs_and_keeps_the_grid() {
     on_each_with_a_fake_clock(|ioloop, clock| {
         let log = Log::default();
         let (seen, clock) = (log.clone(), clock.clone());
@@ -36,7 +36,7 @@ fn an_overrun_is_left_out_and_the_grid_stays() {
         });
         ioloop.call_at(75 * S, IoLoop::stop);
         ioloop.start().unwrap();
-        assert_eq!(log.take(), [10, 20, 50, 60, 70], "a run from 20 to 45 misses 30 and 40, and 50 is next");
+        assert_eq!(log.take(), [10, 20, 50, 60, 70], "a run from 20 to 45 misses 30 and 40, so 50 is next");
     });
 }
 
@@ -60,7 +60,7 @@ fn a_panic_does_not_end_it_and_stop_does() {
 }
 
 #[test]
-fn it_may_be_stopped_from_inside() {
+fn it_can_be_stopped_from_inside() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let log = Log::default();
         let (seen, own) = (log.clone(), Rc::new(OnceCell::<Periodic>::new()));
@@ -74,7 +74,7 @@ fn it_may_be_stopped_from_inside() {
         own.set(periodic).ok().unwrap();
         ioloop.call_at(10 * S, IoLoop::stop);
         ioloop.start().unwrap();
-        assert_eq!(log.take(), [1, 2], "its second run has stopped it");
+        assert_eq!(log.take(), [1, 2], "its second run stopped it");
     });
 }
 
@@ -110,7 +110,7 @@ fn a_run_that_ends_on_the_grid_waits_for_the_next_time() {
         assert_eq!(
             log.take(),
             [10, 40, 50],
-            "a run from 10 to 30 misses 20, and 30 is now, and not after it"
+            "a run from 10 to 30 misses 20, and 30 is now instead of later, so 40 is next"
         );
     });
 }

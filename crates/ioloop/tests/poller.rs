@@ -1,4 +1,4 @@
-//! The contract of `Poller`, held by epoll, poll and select alike; and where one of them cannot, what it says instead.
+//! The contract of `Poller`, kept by epoll, poll and select alike; and which error one of them returns where it cannot.
 
 mod support;
 
@@ -13,35 +13,35 @@ use nix::errno::Errno;
 use support::{a_byte, a_pipe, alone};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
-/// Both of its numbers are needed, and neither is a descriptor's.
+/// A token of two numbers that both matter, and that are not descriptors.
 const TOKEN: Token = Token { index: 0x8765_4321, generation: 0xfedc_ba98 };
 const OTHER: Token = Token { index: 1, generation: 2 };
 /// The first number that an `fd_set` has no bit for.
 const BEYOND: RawFd = 1024;
 
-/// Do this with one of each kind, alone: numbers are the whole process's.
+/// Run this with a poller of each kind, while no other test runs: descriptor numbers belong to the whole process.
 #[track_caller]
 fn each(test: impl Fn(Kind, &mut dyn Poller)) {
     let _alone = alone();
     for kind in Kind::ALL {
         println!("on {kind}");
-        test(kind, &mut *kind.make().expect("a poller can be made"));
+        test(kind, &mut *kind.make().expect("the poller is made"));
     }
 }
 
-/// What is ready now, in a buffer that held something else.
+/// What is ready now, in a buffer that held another event.
 #[track_caller]
 fn ready(poller: &mut dyn Poller) -> Vec<Event> {
     let mut ready = vec![Event { token: OTHER, events: Events::URGENT }; 3];
-    poller.wait(&mut ready, NOW).expect("a wait is no error");
+    poller.wait(&mut ready, NOW).expect("the wait succeeds");
     ready
 }
 
-/// What the one descriptor that is watched is ready for, if it is.
+/// The events of the one registered descriptor, if it is ready.
 #[track_caller]
 fn reported(poller: &mut dyn Poller) -> Option<Events> {
     let ready = ready(poller);
-    assert!(ready.len() <= 1, "one descriptor is watched, and {ready:?} is reported");
+    assert!(ready.len() <= 1, "one descriptor is registered, and {ready:?} is reported");
     ready.first().map(|ready| ready.events)
 }
 
@@ -53,7 +53,7 @@ fn refused(answer: Result<()>, errno: Errno, why: &str) -> String {
 }
 
 #[test]
-fn a_state_is_reported_under_its_token_as_long_as_it_lasts() {
+fn level_triggered_events_repeat_under_their_token() {
     each(|kind, poller| {
         let (mut reader, _writer) = a_byte();
         poller.add(reader.as_raw_fd(), TOKEN, Events::READ).unwrap();
@@ -71,16 +71,16 @@ fn modify_replaces_token_and_interest() {
     each(|kind, poller| {
         let (_reader, writer) = a_pipe();
         poller.add(writer.as_raw_fd(), TOKEN, Events::READ).unwrap();
-        assert_eq!(reported(poller), None, "{kind}: the end for writing is never ready for reading");
+        assert_eq!(reported(poller), None, "{kind}: the write end is never ready for reading");
         poller.modify(writer.as_raw_fd(), OTHER, Events::WRITE).unwrap();
         assert_eq!(ready(poller), [Event { token: OTHER, events: Events::WRITE }], "{kind}");
         poller.modify(writer.as_raw_fd(), OTHER, Events::READ).unwrap();
-        assert_eq!(reported(poller), None, "{kind}: an interest that was taken back is reported");
+        assert_eq!(reported(poller), None, "{kind}: an interest that was removed is reported");
     });
 }
 
 #[test]
-fn what_is_removed_is_not_reported_and_the_others_are() {
+fn a_removed_descriptor_is_not_reported_and_the_others_are() {
     each(|kind, poller| {
         let pipes: Vec<_> = (0..4).map(|_| a_byte()).collect();
         for (index, (reader, _)) in (0..).zip(&pipes) {
@@ -90,8 +90,13 @@ fn what_is_removed_is_not_reported_and_the_others_are() {
         let mut left: Vec<u32> = ready(poller).iter().map(|ready| ready.token.index).collect();
         left.sort_unstable();
         assert_eq!(left, [0, 2, 3], "{kind}: number 1 of four was removed");
-        poller.add(pipes[1].0.as_raw_fd(), TOKEN, Events::READ).expect("what was removed can be added again");
-        assert!(ready(poller).iter().any(|ready| ready.token == TOKEN), "{kind}: added again, it is silent");
+        poller
+            .add(pipes[1].0.as_raw_fd(), TOKEN, Events::READ)
+            .expect("a descriptor that was removed can be added again");
+        assert!(
+            ready(poller).iter().any(|ready| ready.token == TOKEN),
+            "{kind}: it was added again, and is not reported"
+        );
     });
 }
 
@@ -100,9 +105,13 @@ fn adding_a_descriptor_twice_is_eexist() {
     each(|kind, poller| {
         let (reader, _writer) = a_byte();
         poller.add(reader.as_raw_fd(), TOKEN, Events::READ).unwrap();
-        refused(poller.add(reader.as_raw_fd(), OTHER, Events::WRITE), Errno::EEXIST, "a number added twice");
+        refused(
+            poller.add(reader.as_raw_fd(), OTHER, Events::WRITE),
+            Errno::EEXIST,
+            "a descriptor added twice",
+        );
         let wanted = [Event { token: TOKEN, events: Events::READ }];
-        assert_eq!(ready(poller), wanted, "{kind}: adding failed, and changed something");
+        assert_eq!(ready(poller), wanted, "{kind}: `add` failed, and still changed the registration");
     });
 }
 
@@ -113,25 +122,25 @@ fn modifying_or_removing_an_unknown_descriptor_is_enoent() {
         let fd = reader.as_raw_fd();
         refused(poller.modify(fd, TOKEN, Events::READ), Errno::ENOENT, "modified, and was never added");
         refused(poller.remove(fd), Errno::ENOENT, "removed, and was never added");
-        assert_eq!(reported(poller), None, "{kind}: nothing was added");
+        assert_eq!(reported(poller), None, "{kind}: no descriptor was added");
     });
 }
 
-/// Beside one that is watched, whose number the negative ones could be taken for.
+/// Beside a registered descriptor, whose number the negative ones could be mistaken for.
 #[test]
-fn a_number_that_nobody_has_is_an_error_and_nobody_elses() {
+fn a_number_without_a_descriptor_is_an_error_and_changes_nothing() {
     each(|kind, poller| {
         let (reader, _writer) = a_byte();
         let fd = reader.as_raw_fd();
         poller.add(fd, TOKEN, Events::READ).unwrap();
         for nobody in [-1, !fd, -fd, RawFd::MIN] {
-            let why = format!("{kind}: {nobody} is no descriptor, and {fd} is watched");
+            let why = format!("{kind}: {nobody} is not a descriptor, and {fd} is registered");
             refused(poller.add(nobody, OTHER, Events::READ), Errno::EBADF, &why);
             poller.modify(nobody, OTHER, Events::WRITE).expect_err(&why);
             poller.remove(nobody).expect_err(&why);
         }
         let wanted = [Event { token: TOKEN, events: Events::READ }];
-        assert_eq!(ready(poller), wanted, "{kind}: what was refused has changed what is watched");
+        assert_eq!(ready(poller), wanted, "{kind}: a refused call changed the registration");
     });
 }
 
@@ -140,31 +149,36 @@ fn a_regular_file_or_directory_is_eperm() {
     each(|kind, poller| {
         for path in ["/proc/self/exe", "/"] {
             let file = File::open(path).unwrap();
-            let why = format!("{kind}: nobody would sleep again who watches {path}");
+            let why = format!(
+                "{kind}: {path} is always ready, so a loop that registered it would never sleep again"
+            );
             refused(poller.add(file.as_raw_fd(), TOKEN, Events::READ), Errno::EPERM, &why);
         }
     });
 }
 
 #[test]
-fn a_oneshot_is_silent_until_it_is_modified_about_a_hang_up_too() {
+fn a_oneshot_hides_even_a_hang_up_until_it_is_modified() {
     each(|kind, poller| {
         let (reader, mut writer) = a_byte();
         let interest = Events::READ | Events::ONESHOT;
         poller.add(reader.as_raw_fd(), TOKEN, interest).unwrap();
         assert_eq!(reported(poller), Some(Events::READ), "{kind}");
         writer.write_all(b"y").unwrap();
-        assert_eq!(reported(poller), None, "{kind}: it was told once, and that was all");
+        assert_eq!(reported(poller), None, "{kind}: a oneshot got a second event");
         drop(writer);
-        assert_eq!(reported(poller), None, "{kind}: a spent oneshot is silent, whatever happens");
+        assert_eq!(reported(poller), None, "{kind}: a disarmed oneshot reports no events");
         poller.modify(reader.as_raw_fd(), TOKEN, interest).unwrap();
-        assert!(reported(poller).is_some_and(|events| events.contains(Events::READ)), "{kind}: it is armed");
-        poller.remove(reader.as_raw_fd()).expect("a oneshot that has fired is still there");
+        assert!(
+            reported(poller).is_some_and(|events| events.contains(Events::READ)),
+            "{kind}: the oneshot is rearmed"
+        );
+        poller.remove(reader.as_raw_fd()).expect("a oneshot that has fired is still registered");
     });
 }
 
 #[test]
-fn how_it_is_watched_can_be_modified_too() {
+fn the_trigger_mode_can_be_modified() {
     each(|kind, poller| {
         let (reader, _writer) = a_byte();
         let (fd, once) = (reader.as_raw_fd(), Events::READ | Events::ONESHOT);
@@ -172,7 +186,7 @@ fn how_it_is_watched_can_be_modified_too() {
         assert_eq!((reported(poller), reported(poller)), (Some(Events::READ), None), "{kind}: a oneshot");
         poller.modify(fd, TOKEN, Events::READ).unwrap();
         for wait in 1..=3 {
-            assert_eq!(reported(poller), Some(Events::READ), "{kind}, wait {wait}: a oneshot no more");
+            assert_eq!(reported(poller), Some(Events::READ), "{kind}, wait {wait}: level-triggered again");
         }
         poller.modify(fd, TOKEN, once).unwrap();
         assert_eq!(
@@ -184,7 +198,7 @@ fn how_it_is_watched_can_be_modified_too() {
 }
 
 #[test]
-fn an_edge_is_epolls_and_the_others_refuse_it() {
+fn only_epoll_accepts_edges() {
     each(|kind, poller| {
         let (reader, _writer) = a_byte();
         let (fd, edge) = (reader.as_raw_fd(), Events::READ | Events::EDGE);
@@ -195,33 +209,37 @@ fn an_edge_is_epolls_and_the_others_refuse_it() {
         }
         let words = refused(poller.add(fd, TOKEN, edge), Errno::EINVAL, "an edge where there is none");
         assert!(words.contains("only epoll reports edges"), "{words}");
-        poller.add(fd, TOKEN, Events::READ).expect("what was refused is not there");
+        poller.add(fd, TOKEN, Events::READ).expect("the descriptor that was refused is not registered");
         refused(poller.modify(fd, TOKEN, edge), Errno::EINVAL, "an edge by way of modify");
-        assert_eq!(reported(poller), Some(Events::READ), "{kind}: refused, it is watched as before");
+        assert_eq!(
+            reported(poller),
+            Some(Events::READ),
+            "{kind}: after the refusal it is registered as before"
+        );
     });
 }
 
-/// select has no word for it: the end can be read, by whoever asked to read.
+/// select has no bit for a hang-up: it reports the descriptor as readable, if the interest includes reading.
 #[test]
 fn a_hang_up_comes_unasked_from_epoll_and_poll_and_as_readable_from_select() {
     each(|kind, poller| {
         for interest in [Events::empty(), Events::READ] {
             let (reader, writer) = a_pipe();
             poller.add(reader.as_raw_fd(), TOKEN, interest).unwrap();
-            assert_eq!(reported(poller), None, "{kind}, watched for {interest:?}");
+            assert_eq!(reported(poller), None, "{kind}, registered for {interest:?}");
             drop(writer);
             let wanted = match kind {
                 Kind::Select => Some(interest).filter(|interest| !interest.is_empty()),
                 _ => Some(Events::HANGUP),
             };
-            assert_eq!(reported(poller), wanted, "{kind}, watched for {interest:?}: the writer is gone");
+            assert_eq!(reported(poller), wanted, "{kind}, registered for {interest:?}: the writer is gone");
             poller.remove(reader.as_raw_fd()).unwrap();
         }
     });
 }
 
 #[test]
-fn a_number_that_was_closed_is_invalid_where_the_list_is_ours() {
+fn poll_and_select_report_a_closed_descriptor() {
     each(|kind, poller| {
         let ((gone, _writer), (other, _other)) = (a_byte(), a_byte());
         poller.add(gone.as_raw_fd(), TOKEN, Events::READ).unwrap();
@@ -231,14 +249,14 @@ fn a_number_that_was_closed_is_invalid_where_the_list_is_ours() {
         let ready = ready(poller);
         let about = |token| ready.iter().find(|ready| ready.token == token).map(|ready| ready.events);
         match kind {
-            Kind::Epoll => assert_eq!(about(TOKEN), None, "epoll forgets what is closed"),
+            Kind::Epoll => assert_eq!(about(TOKEN), None, "epoll forgets a closed descriptor"),
             _ => assert_eq!(about(TOKEN), Some(Events::INVALID), "{kind}: {fd} is closed, and in its list"),
         }
-        // select is told EBADF, and not by whom, and nothing about the others.
+        // select fails with EBADF: it says neither which descriptor is closed nor which ones are ready.
         let wanted = Some(Events::READ).filter(|_| kind != Kind::Select);
         assert_eq!(about(OTHER), wanted, "{kind}: the other one has a byte, and is open");
         if poller.remove(fd).is_ok() {
-            assert_ne!(kind, Kind::Epoll, "epoll cannot be told about a number that is closed");
+            assert_ne!(kind, Kind::Epoll, "epoll refuses a closed descriptor");
         }
         assert_eq!(reported(poller), Some(Events::READ), "{kind}: the other one has a byte");
     });
@@ -261,33 +279,37 @@ fn it_waits_once_until_a_deadline() {
 }
 
 #[test]
-fn a_time_that_no_call_can_have_is_no_error_and_no_panic() {
+fn a_timeout_beyond_every_call_is_accepted() {
     each(|kind, poller| {
         let (reader, _writer) = a_byte();
         poller.add(reader.as_raw_fd(), TOKEN, Events::READ).unwrap();
         for timeout in [Some(Duration::from_millis(1 << 31)), Some(Duration::MAX), None] {
             let mut ready = Vec::new();
-            poller.wait(&mut ready, timeout).expect("a long time is no error");
-            assert_eq!(ready.len(), 1, "{kind}: something is ready, and {timeout:?} does not matter");
+            poller.wait(&mut ready, timeout).expect("a long timeout must not fail");
+            assert_eq!(
+                ready.len(),
+                1,
+                "{kind}: a descriptor is ready, so a timeout of {timeout:?} does not matter"
+            );
         }
     });
 }
 
 #[test]
-fn a_wait_without_anything_to_watch_is_a_sleep() {
+fn a_wait_without_descriptors_is_a_sleep() {
     each(|kind, poller| {
         let (start, time) = (Instant::now(), Duration::from_millis(5));
         let mut ready = Vec::new();
-        poller.wait(&mut ready, Some(time)).expect("an empty list is no error");
+        poller.wait(&mut ready, Some(time)).expect("an empty interest list must not fail");
         assert!(ready.is_empty() && start.elapsed() >= time, "{kind}: {ready:?} after {:?}", start.elapsed());
     });
 }
 
 #[test]
-fn select_says_which_number_is_beyond_it() {
+fn select_names_a_descriptor_beyond_its_limit() {
     let _alone = alone();
     let mut select = Kind::Select.make().unwrap();
-    // Whether anybody has opened these does not matter to it.
+    // Whether these are open does not matter to select.
     for fd in [BEYOND, BEYOND + 1, RawFd::MAX] {
         let words = refused(select.add(fd, TOKEN, Events::READ), Errno::EINVAL, "there is no bit for it");
         assert!(words.contains(&format!("descriptor {fd}")) && words.contains("below 1024"), "{words}");

@@ -1,4 +1,4 @@
-//! Descriptors and their handlers: what is reported, and which handler gets it. The table of them is tested in slab.rs.
+//! Descriptors and their handlers: which events are reported, and which handler gets them. slab.rs tests the slab.
 
 mod support;
 
@@ -24,7 +24,7 @@ use nix::sys::socket::{MsgFlags, send};
 use support::{Kept, LONG, Log, a_byte, a_pipe, alone, helper_said, on_each, panics, turns};
 
 #[test]
-fn only_what_was_asked_for_is_reported() {
+fn only_registered_events_are_reported() {
     on_each(|ioloop| {
         let (mut ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(b"x").unwrap();
@@ -54,7 +54,7 @@ fn a_hang_up_is_reported_unasked() {
     }
 }
 
-/// What came is to be read, and nobody will ever read what is written.
+/// The bytes that came can be read, and bytes that are written will never be read.
 #[test]
 fn a_peer_that_closes_is_ready_for_everything_and_hung_up() {
     on_each(|ioloop| {
@@ -84,12 +84,16 @@ fn adding_a_number_twice_is_an_error_and_changes_nothing() {
         let again = ioloop.add_handler(reader, Events::READ, move |_, _, _| seen.add("second"));
         assert_eq!(again.map_err(|error| error.errno), Err(Errno::EEXIST));
         turns(ioloop, 2);
-        assert_eq!(log.take()[0], "first", "the second was refused, and has taken the place of the first");
+        assert_eq!(
+            log.take()[0],
+            "first",
+            "the second handler was refused, and still replaced the first one"
+        );
     });
 }
 
 #[test]
-fn removing_what_is_gone_is_silent_and_updating_it_an_error() {
+fn removing_an_old_token_is_silent_and_updating_it_an_error() {
     on_each(|ioloop| {
         let (reader, _writer) = a_pipe();
         let token = ioloop.add_handler(reader, Events::READ, |_, _, _| ()).unwrap();
@@ -117,7 +121,7 @@ fn a_handler_gets_its_own_token() {
         turns(ioloop, 3);
         let mut seen = log.take();
         seen.sort_unstable();
-        assert_eq!(seen, tokens, "each has run once, and removed itself by the token that it got");
+        assert_eq!(seen, tokens, "each handler ran once, and removed itself by the token that it got");
     });
 }
 
@@ -149,7 +153,7 @@ fn a_handler_may_change_its_source() {
 }
 
 #[test]
-fn a_paused_handler_hears_nothing_until_it_is_resumed() {
+fn a_paused_handler_gets_no_events_until_it_is_resumed() {
     on_each(|ioloop| {
         let (reader, writer) = a_byte();
         let log = Log::default();
@@ -161,26 +165,29 @@ fn a_paused_handler_hears_nothing_until_it_is_resumed() {
         // A hang-up too: an interest in nothing would still report it.
         drop(writer);
         turns(ioloop, 2);
-        assert_eq!(log.take(), [], "it is paused");
+        assert_eq!(log.take(), [], "the handler is paused");
         ioloop.update_handler(token, Events::empty()).unwrap();
         ioloop.update_handler(token, Events::READ).unwrap();
         turns(ioloop, 2);
-        assert_eq!(log.take(), [], "it was changed while it was paused, and that has resumed it");
+        assert_eq!(log.take(), [], "changing a paused handler resumed it");
         ioloop.resume_handler(token).unwrap();
         ioloop.resume_handler(token).expect("resumed twice is resumed");
         turns(ioloop, 1);
-        assert!(matches!(log.take()[..], [events] if events.contains(Events::READ)), "it is resumed");
+        assert!(
+            matches!(log.take()[..], [events] if events.contains(Events::READ)),
+            "the handler is resumed"
+        );
         ioloop.pause_handler(token).unwrap();
         ioloop.remove_handler(token);
-        ioloop.pause_handler(token).expect("a token that leads nowhere is no error");
-        ioloop.resume_handler(token).expect("a token that leads nowhere is no error");
+        ioloop.pause_handler(token).expect("a token that leads nowhere is accepted");
+        ioloop.resume_handler(token).expect("a token that leads nowhere is accepted");
         turns(ioloop, 1);
         assert_eq!(log.take(), []);
     });
 }
 
 #[test]
-fn a_peer_that_shut_its_side_down_is_reported_to_who_asked_for_it() {
+fn a_peer_that_shut_down_writing_is_reported_on_request() {
     on_each(|ioloop| {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let other = ours.try_clone().unwrap();
@@ -198,8 +205,12 @@ fn a_peer_that_shut_its_side_down_is_reported_to_who_asked_for_it() {
         assert_eq!(with.take(), [], "nothing was shut down");
         theirs.shutdown(Shutdown::Write).unwrap();
         turns(ioloop, 1);
-        assert_eq!(with.take(), [asked], "it can be read up to its end, and nothing more will come");
-        assert_eq!(without.take(), [Events::READ], "this one has not asked");
+        assert_eq!(
+            with.take(),
+            [asked],
+            "the socket can be read up to end of file, and no more bytes will come"
+        );
+        assert_eq!(without.take(), [Events::READ], "this interest does not include it");
     });
 }
 
@@ -209,13 +220,13 @@ fn a_regular_file_cannot_be_watched() {
         let file = Rc::new(File::open("/proc/self/exe").unwrap());
         let added = ioloop.add_handler(Rc::clone(&file), Events::READ, |_, _, _| ());
         assert_eq!(added.map_err(|error| error.errno), Err(Errno::EPERM));
-        assert_eq!(Rc::strong_count(&file), 1, "it was refused, and the loop has it all the same");
+        assert_eq!(Rc::strong_count(&file), 1, "the handler was refused, and the loop still has it");
     });
 }
 
-/// And not taken for what it is watched for by now.
+/// A refused interest must not be remembered as the registered one.
 #[test]
-fn an_update_that_was_refused_is_refused_again() {
+fn a_refused_update_is_refused_again() {
     on_each(|ioloop| {
         if ioloop.kind() == Kind::Epoll {
             return;
@@ -231,7 +242,7 @@ fn an_update_that_was_refused_is_refused_again() {
             assert_eq!(refused, Err(Errno::EINVAL), "only epoll reports edges, the {time} time");
         }
         turns(ioloop, 3);
-        assert_eq!(log.len(), 3, "it is watched as before");
+        assert_eq!(log.len(), 3, "it is registered as before");
     });
 }
 
@@ -256,14 +267,14 @@ fn of_two_that_remove_each_other_one_runs() {
         assert_eq!(
             log.len(),
             1,
-            "the event of a handler that was removed before its turn reached it: {log:?}"
+            "a handler that was removed before its event was dispatched still got the event: {log:?}"
         );
     });
 }
 
-/// A handler removes its neighbour, and a new source gets the neighbour's number and place. Its event is old.
+/// A handler removes its neighbor, and a new source gets the neighbor's number and slot. The event is for the neighbor.
 #[test]
-fn an_event_on_its_way_reaches_nobody_new() {
+fn an_old_event_does_not_reach_a_new_handler() {
     on_each(|ioloop| {
         let log = Log::default();
         let tokens: Rc<[Cell<Option<Token>>; 2]> = Rc::default();
@@ -281,9 +292,9 @@ fn an_event_on_its_way_reaches_nobody_new() {
                 let (reader, writer) = a_pipe();
                 assert!(
                     [reader.as_raw_fd(), writer.as_raw_fd()].contains(&numbers[1 - me].get()),
-                    "the number was to be used again"
+                    "the number was expected to be reused"
                 );
-                log.add("the number is used again");
+                log.add("the number is reused");
                 let seen = log.clone();
                 let handler = move |_: &IoLoop, _: &mut PipeReader, _| seen.add("stale");
                 ioloop.add_handler(reader, Events::READ, handler).unwrap();
@@ -294,8 +305,8 @@ fn an_event_on_its_way_reaches_nobody_new() {
         turns(ioloop, 2);
         assert_eq!(
             log.take(),
-            ["the number is used again"],
-            "the event of a source that was closed reached the one with its number"
+            ["the number is reused"],
+            "the event of a source that was closed reached the source that has its number now"
         );
     });
 }
@@ -311,7 +322,7 @@ fn a_handler_may_remove_itself() {
         let (seen, token) = (log.clone(), Rc::clone(&own));
         let added = ioloop.add_handler(reader, Events::READ, move |ioloop, source, _| {
             ioloop.remove_handler(token.get().unwrap());
-            // Its source is there until it has come back.
+            // Its source is open until it has returned.
             seen.add(source.as_raw_fd());
         });
         own.set(added.ok());
@@ -331,7 +342,7 @@ fn a_handler_may_close_the_loop() {
         ioloop.start().unwrap();
         let (reader, _writer) = a_pipe();
         let added = ioloop.add_handler(reader, Events::READ, |_, _, _| ());
-        assert_eq!(added.map_err(|error| error.errno), Err(Errno::EBADF), "a closed loop takes nothing more");
+        assert_eq!(added.map_err(|error| error.errno), Err(Errno::EBADF), "a closed loop refuses a handler");
     });
 }
 
@@ -364,9 +375,9 @@ fn failures_are_reported_and_the_loop_goes_on() {
     });
 }
 
-/// Most descriptors are close-on-exec, and F_GETFD of one that is not is 0.
+/// Most descriptors are close-on-exec; F_GETFD of a descriptor that is not returns 0.
 #[test]
-fn one_that_survives_exec_is_open_too() {
+fn a_descriptor_without_close_on_exec_counts_as_open() {
     on_each(|ioloop| {
         let log = Log::default();
         let seen = log.clone();
@@ -379,13 +390,13 @@ fn one_that_survives_exec_is_open_too() {
         assert_eq!(
             log.len(),
             3,
-            "its handler failed once, and was taken off as if its number were closed: {log:?}"
+            "its handler failed once, and was removed as if its descriptor were closed: {log:?}"
         );
     });
 }
 
 #[test]
-fn a_broken_pipe_in_a_handler_is_silence() {
+fn a_broken_pipe_in_a_handler_is_not_reported() {
     on_each(|ioloop| {
         let log = Log::default();
         let seen = log.clone();
@@ -406,14 +417,14 @@ fn a_broken_pipe_in_a_handler_is_silence() {
         };
         ioloop.add_handler(reader, Events::READ, handler).unwrap();
         turns(ioloop, 3);
-        assert_eq!(log.take(), [""; 0], "a handler's EPIPE was reported");
+        assert_eq!(log.take(), [""; 0], "the EPIPE of a handler was reported");
         ioloop.add_callback(move |_| broken(0));
         turns(ioloop, 1);
-        assert_eq!(log.len(), 1, "a callback's EPIPE is a failure like any other");
+        assert_eq!(log.len(), 1, "the EPIPE of a callback is a failure like any other");
     });
 }
 
-/// The file lives on under another number, so epoll goes on reporting it.
+/// The file is still open under another number, so epoll keeps reporting it.
 #[test]
 fn a_number_closed_behind_its_back_does_not_make_it_spin() {
     on_each(|ioloop| {
@@ -433,23 +444,24 @@ fn a_number_closed_behind_its_back_does_not_make_it_spin() {
                 nix::unistd::read(Kept(number), &mut [0; 1]).map(drop)
             })
             .unwrap();
-        // SAFETY: it is what the test is about: the number is nobody's from here on, and is not closed again.
+        // SAFETY: the test is about this. From here on the number has no owner, and it is not closed again.
         drop(std::mem::ManuallyDrop::into_inner(owner));
         turns(ioloop, 20);
         assert!(
             calls.len() <= 1 && log.len() == 1,
-            "the handler of a number that was closed ran {} times in 20 iterations, and {} failures were reported",
+            "the handler of a closed descriptor ran {} times in 20 iterations, and {} failures were reported",
             calls.len(),
             log.len()
         );
-        assert_eq!(calls.clones(), 1, "the handler is of no use any more, and is still there");
+        assert_eq!(calls.clones(), 1, "the handler cannot run any more, and is still registered");
         drop(other);
     });
 }
 
-/// The same, and by the time that the kernel reports it the handler is gone: an event for nobody, again and again.
+/// The same, with a handler that is removed by the time that the kernel reports the event: an event without a handler,
+/// again and again.
 #[test]
-fn what_is_reported_for_nobody_does_not_make_it_spin() {
+fn an_event_without_a_handler_does_not_make_it_spin() {
     on_each(|ioloop| {
         let log = Log::default();
         let ((silent, _writer), (_reader, writer)) = (a_byte(), a_pipe());
@@ -471,13 +483,13 @@ fn what_is_reported_for_nobody_does_not_make_it_spin() {
         let events = events.take();
         assert!(
             events.iter().skip(5).all(|events| *events == 1),
-            "one can be written, and a file that the loop has nothing to do with any more is reported as well: in each \
-             turn there were so many events: {events:?}"
+            "one descriptor is writable, and the kernel also reports a file that is no longer registered. Events in \
+             each iteration: {events:?}"
         );
         let heard = log.take();
         assert!(
             heard.len() == 20 && heard.iter().all(|what| *what == "can be written"),
-            "what is watched, and for what, is as it was before: {heard:?}"
+            "descriptors and interests are registered as before: {heard:?}"
         );
         drop(other);
     });
@@ -522,7 +534,7 @@ fn a_oneshot_is_silent_until_it_is_updated() {
         assert_eq!(log.take().len(), 1);
         ioloop.update_handler(token, Events::READ | Events::ONESHOT).unwrap();
         turns(ioloop, 3);
-        assert_eq!(log.take().len(), 1, "it was updated, and is to report once more");
+        assert_eq!(log.take().len(), 1, "after an update it must report again");
     });
 }
 
@@ -544,7 +556,7 @@ fn an_edge_is_reported_once_and_only_epoll_can() {
         }
         added.unwrap();
         turns(&ioloop, 5);
-        assert_eq!(log.take().len(), 1, "nothing was read and nothing came: there is no edge");
+        assert_eq!(log.take().len(), 1, "no byte was read and no byte came: there is no edge");
     }
 }
 
@@ -565,15 +577,23 @@ fn two_loops_watch_one_descriptor() {
         writer.write_all(b"x").unwrap();
         turns(one, 1);
         turns(&other, 1);
-        assert_eq!(log.take(), ["one", "other"], "each loop has a list of its own, and nobody has read");
+        assert_eq!(
+            log.take(),
+            ["one", "other"],
+            "each loop has its own interest list, and the byte was not read"
+        );
         one.remove_handler(token);
         turns(one, 1);
         turns(&other, 1);
-        assert_eq!(log.take(), ["other"], "what one loop forgets is still watched by the other");
+        assert_eq!(
+            log.take(),
+            ["other"],
+            "a descriptor that one loop forgets stays registered with the other"
+        );
     });
 }
 
-/// An epoll instance is a descriptor: it can be read when something in it is ready.
+/// An epoll instance is a descriptor itself: it is readable when a descriptor in its interest list is ready.
 struct Inner(Epoll);
 
 impl AsFd for Inner {
@@ -606,7 +626,7 @@ fn an_epoll_can_be_watched() {
 }
 
 #[test]
-fn what_is_out_of_band_is_urgent() {
+fn out_of_band_data_is_urgent() {
     on_each(|ioloop| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -624,18 +644,22 @@ fn what_is_out_of_band_is_urgent() {
     });
 }
 
-/// Needs as many descriptors: a process of its own, with the limit as high as it may be.
+/// Needs as many descriptors, so it has its own process, with the limit raised as far as permitted.
 #[test]
-fn thousands_are_removed_by_one_of_their_batch() {
+fn one_handler_can_remove_thousands_of_its_batch() {
     for poller in Kind::ALL {
         let answer = helper_said(&["registration", "many", &poller.to_string()]);
-        assert_eq!(answer.line("ran"), "1", "{poller}: all were ready, and the first has removed the others");
+        assert_eq!(
+            answer.line("ran"),
+            "1",
+            "{poller}: all were ready, and the first handler removed the others"
+        );
         assert_eq!(answer.line("left"), "0 descriptors", "{poller}: a source that was removed is closed");
     }
 }
 
 #[test]
-fn a_source_is_given_changed_and_taken_back_from_another_thread() {
+fn another_thread_can_add_change_and_remove_a_source() {
     on_each(|ioloop| {
         let (reader, mut writer) = a_pipe();
         let handle = ioloop.handle();
@@ -651,11 +675,11 @@ fn a_source_is_given_changed_and_taken_back_from_another_thread() {
                 to_us.send(ioloop.add_handler(reader, Events::empty(), handler)).unwrap();
             })?;
             let token = tokens.recv().expect("the loop is woken")?;
-            writer.write_all(b"x").expect("the loop has the reader");
+            writer.write_all(b"x").expect("the loop owns the reader");
             handle.add_callback(move |ioloop| ioloop.update_handler(token, Events::READ))?;
             let came = bytes.recv();
             handle.add_callback(move |ioloop| ioloop.remove_handler(token))?;
-            // Its sender goes with the handler.
+            // The sender is dropped with the handler.
             let gone = bytes.recv().is_err();
             handle.stop()?;
             Ok::<_, ioloop::Error>((came, gone))
@@ -691,7 +715,7 @@ fn an_edge_comes_again_once_it_was_drained() {
         assert_eq!(
             log.take(),
             [(3, ErrorKind::WouldBlock)],
-            "drained to its end, it reports what comes next"
+            "after it was drained, it reports the next byte"
         );
     }
 }
@@ -725,7 +749,7 @@ fn a_loop_does_not_survive_exec() {
         let config = Config { poller: ioloop.kind(), make_current: Current::No, ..Config::default() };
         let _other = IoLoop::with(config).unwrap();
         for number in open_now().difference(&before) {
-            // SAFETY: it takes a number; whoever opened that one may have closed it again.
+            // SAFETY: fcntl only takes the number, which may be closed by now.
             let flags = unsafe { libc::fcntl(*number, libc::F_GETFD) };
             assert!(flags == -1 || flags & libc::FD_CLOEXEC != 0, "descriptor {number} survives exec");
         }
@@ -733,13 +757,13 @@ fn a_loop_does_not_survive_exec() {
 }
 
 #[test]
-fn an_error_of_the_poller_comes_out_of_start() {
+fn start_returns_an_error_of_the_poller() {
     assert_eq!(helper_said(&["registration", "broken"]).line("start"), "EINVAL, and then Ok");
 }
 
 /// Standard error as a pipe whose reader is gone: `eprintln!` panics then.
 #[test]
-fn a_failure_that_nobody_can_be_told_of_does_not_end_the_loop() {
+fn a_failure_that_cannot_be_printed_does_not_end_the_loop() {
     for poller in Kind::ALL {
         let answer = helper_said(&["registration", "unheard", &poller.to_string()]);
         assert_eq!(answer.line("start"), "Ok(())", "{poller}");

@@ -1,5 +1,5 @@
-//! Exercise `ioloop/run_sync`: what it returns, and what it leaves behind. With a fake clock nothing waits: the clock
-//! is moved by the time that the loop wanted to sleep, an hour at most.
+//! Exercise `ioloop/run_sync`: what it returns, and what it leaves on the loop. With a fake clock no test waits: the
+//! clock advances by the timeout that the loop chose, an hour at most.
 
 mod support;
 
@@ -15,12 +15,12 @@ use support::{Log, on_each_with_a_fake_clock};
 const S: Duration = Duration::from_secs(1);
 
 #[test]
-fn run_sync_gives_the_result() {
+fn run_sync_returns_the_result() {
     on_each_for_weeks(|ioloop| {
         assert_eq!(ioloop.run_sync(async { 42 }, Some(5 * S)).unwrap(), 42);
-        assert_eq!(ioloop.time(), Duration::ZERO, "the loop ran on after the result was there");
+        assert_eq!(ioloop.time(), Duration::ZERO, "the loop kept running after the result was there");
         let error: Result<(), &str> = ioloop.run_sync(async { Err("no") }, None).unwrap();
-        assert_eq!(error, Err("no"), "the operation's own error is its result");
+        assert_eq!(error, Err("no"), "an error of the operation is its result");
     });
 }
 
@@ -29,11 +29,11 @@ fn the_loop_is_current_inside() {
     let ioloop = IoLoop::with(Config { make_current: Current::No, ..Config::default() }).unwrap();
     let inside = ioloop.run_sync(async { IoLoop::current().is_some() }, None).unwrap();
     assert!(inside);
-    assert!(IoLoop::current_only().is_none(), "it is current only while it runs");
+    assert!(IoLoop::current_only().is_none(), "the loop is current only while it runs");
 }
 
 #[test]
-fn run_sync_gives_up_after_its_time_and_leaves_other_timers() {
+fn run_sync_times_out_and_leaves_other_timers() {
     on_each_for_weeks(|ioloop| {
         let log = Log::default();
         let seen = log.clone();
@@ -51,11 +51,11 @@ fn run_sync_gives_up_after_its_time_and_leaves_other_timers() {
         assert_eq!(
             ioloop.time(),
             3 * S,
-            "it was given one second, when the loop's clock stood at two, and here that stands when it was given up"
+            "run_sync had a timeout of 1 s, when the loop's clock showed 2 s, and gave up when the clock showed this"
         );
         assert!(
             matches!(result, Err(NoResult::Timeout(time)) if time == S),
-            "it was given one second, from the second on, and is to say so: {result:?}"
+            "run_sync had a timeout of 1 s, from 2 s on, and must return a timeout: {result:?}"
         );
         ioloop.start().unwrap();
         assert_eq!(log.take(), ["the operation's timer"]);
@@ -63,13 +63,13 @@ fn run_sync_gives_up_after_its_time_and_leaves_other_timers() {
 }
 
 #[test]
-fn a_time_without_end_is_no_timeout() {
+fn the_longest_timeout_never_expires() {
     on_each_with_a_fake_clock(|ioloop, clock| {
         clock.advance(S);
         let run = || ioloop.run_sync(async { 42 }, Some(Duration::MAX));
         let Ok(result) = catch_unwind(AssertUnwindSafe(run)) else {
             panic!(
-                "a timeout of {:?}, after one second: a deadline that is longer than any clock can show",
+                "a timeout of {:?}, after one second: a deadline beyond what the clock can show",
                 Duration::MAX
             )
         };
@@ -78,84 +78,86 @@ fn a_time_without_end_is_no_timeout() {
 }
 
 #[test]
-fn a_stop_from_outside_is_an_error_of_its_own() {
+fn a_stop_from_outside_has_its_own_error() {
     on_each_for_weeks(|ioloop| {
         for timeout in [None, Some(20 * S)] {
             ioloop.call_later(S, IoLoop::stop);
             let result = ioloop.run_sync(pending::<()>(), timeout);
             assert!(
                 matches!(result, Err(NoResult::Stopped)),
-                "stopped after one second, with a timeout of {timeout:?}: no result is not yet a timeout ({result:?})"
+                "the loop was stopped after one second, with a timeout of {timeout:?}: a missing result is not always \
+                 a timeout ({result:?})"
             );
         }
     });
 }
 
 #[test]
-fn a_loop_that_is_closed_inside_is_no_panic_of_the_operation() {
+fn closing_the_loop_inside_is_not_reported_as_a_panic() {
     on_each_for_weeks(|ioloop| {
         ioloop.call_later(S, IoLoop::close);
         let result = ioloop.run_sync(pending::<()>(), Some(5 * S));
         assert!(
             matches!(result, Err(NoResult::Stopped)),
-            "the loop was closed, and the operation did not panic, though it was dropped: {result:?}"
+            "the loop was closed, which dropped the operation. The operation did not panic: {result:?}"
         );
     });
 }
 
 #[test]
-fn a_panic_of_the_operation_ends_it() {
+fn a_panic_of_the_operation_ends_run_sync() {
     on_each_for_weeks(|ioloop| {
         let failures = failures(ioloop);
         let result = ioloop.run_sync(async { panic_any("in the operation") }, Some(5 * S)).map(|(): ()| ());
         assert!(
             matches!(result, Err(NoResult::Panicked)),
-            "the operation has panicked, and nobody will ever give a result: {result:?}, at {:?}",
+            "the operation panicked, so no result will ever come: {result:?}, at {:?}",
             ioloop.time()
         );
-        assert_eq!(ioloop.time(), Duration::ZERO, "waited for what cannot come");
+        assert_eq!(ioloop.time(), Duration::ZERO, "run_sync waited for a result that cannot come");
         assert_eq!(
             failures.take(),
             ["a task panicked: in the operation"],
-            "the loop's owner hears of it too"
+            "the panic is reported to the loop's owner too"
         );
     });
 }
 
 #[test]
-fn who_ends_it_first_says_why() {
+fn the_first_end_decides_the_result() {
     on_each_for_weeks(|ioloop| {
         failures(ioloop).take();
         let result = ioloop.run_sync(async { 42 }, Some(Duration::ZERO));
         assert!(
             matches!(result, Ok(42)),
-            "callbacks run before the timers that are due: the operation had a result when its time was up ({result:?})"
+            "callbacks run before the timers that are due: the operation had a result when its timeout expired \
+             ({result:?})"
         );
         let result = ioloop.run_sync(async { panic_any("first") }, Some(Duration::ZERO)).map(|(): ()| ());
         assert!(
             matches!(result, Err(NoResult::Panicked)),
-            "the operation had panicked when its time was up ({result:?})"
+            "the operation had panicked when its timeout expired ({result:?})"
         );
     });
 }
 
 #[test]
-fn what_is_given_up_is_dropped() {
+fn an_operation_that_is_given_up_is_dropped() {
     on_each_for_weeks(|ioloop| {
         for (how, timeout) in [("a timeout", Some(S)), ("a stop", None)] {
             ioloop.call_later(5 * S, IoLoop::stop);
             let operation = Operation::default();
-            ioloop.run_sync(operation.clone(), timeout).expect_err("it has no end");
+            ioloop.run_sync(operation.clone(), timeout).expect_err("it never finishes");
             assert!(
                 !operation.is_kept(),
-                "after {how} the operation is still on the loop: what it holds stays open, and it goes on behind the \
-                 back of whoever was told that it has failed"
+                "after {how} the operation is still on the loop: what it holds stays open, and it continues although \
+                 the caller got an error"
             );
         }
     });
 }
 
-/// Run the loop for ten seconds, and say how often it slept, and where the clock stands then.
+/// Run the loop for ten seconds, and return how often it slept, and what its clock shows then.
 fn ten_seconds(ioloop: &IoLoop) -> (usize, Duration) {
     let sleeps = Log::default();
     let seen = sleeps.clone();
@@ -167,13 +169,13 @@ fn ten_seconds(ioloop: &IoLoop) -> (usize, Duration) {
 }
 
 #[test]
-fn its_timer_goes_with_it() {
+fn its_timer_is_removed_with_the_operation() {
     on_each_for_weeks(|ioloop| {
         ioloop.run_sync(async {}, Some(2 * S)).unwrap();
         assert_eq!(
             ten_seconds(ioloop),
             (1, 10 * S),
-            "sleeps, and seconds, of a run of ten: a timeout that nobody needs any more has cut it short"
+            "sleeps, and seconds, of a run of ten: a timer that is no longer needed has cut it short"
         );
     });
 }
@@ -183,29 +185,33 @@ fn it_leaves_no_stop_behind() {
     on_each_for_weeks(|ioloop| {
         failures(ioloop).take();
         let _ = ioloop.run_sync(async { 42 }, Some(S));
-        assert_eq!(ten_seconds(ioloop).1, 10 * S, "the next run was stopped by one that has come to its end");
+        assert_eq!(ten_seconds(ioloop).1, 10 * S, "the next run was stopped by a run_sync that had finished");
         let _ = ioloop.run_sync(pending::<()>(), Some(S));
-        assert_eq!(ten_seconds(ioloop).1, 10 * S, "the next run was stopped by one that was given up");
+        assert_eq!(
+            ten_seconds(ioloop).1,
+            10 * S,
+            "the next run was stopped by a run_sync that had timed out"
+        );
         let _ = ioloop.run_sync(async { panic_any("here") }, Some(S)).map(|(): ()| ());
-        assert_eq!(ten_seconds(ioloop).1, 10 * S, "the next run was stopped by one that panicked");
+        assert_eq!(ten_seconds(ioloop).1, 10 * S, "the next run was stopped by a run_sync that had panicked");
     });
 }
 
 #[test]
-fn a_stop_before_it_is_for_it_and_for_no_other() {
+fn a_stop_before_it_ends_only_that_run_sync() {
     on_each_for_weeks(|ioloop| {
         ioloop.stop();
         let operation = Operation::default();
         let result = ioloop.run_sync(operation.clone(), None);
         assert!(matches!(result, Err(NoResult::Stopped)), "{result:?}");
         assert!(!operation.is_kept());
-        assert!(matches!(ioloop.run_sync(async { 42 }, None), Ok(42)), "a stop is for one run");
-        assert_eq!(operation.polls(), 0, "it was given up before the loop ran");
+        assert!(matches!(ioloop.run_sync(async { 42 }, None), Ok(42)), "a stop ends one run");
+        assert_eq!(operation.polls(), 0, "run_sync gave up before the loop ran");
     });
 }
 
 #[test]
-fn inside_of_a_loop_that_runs_it_is_an_error_and_nothing_else() {
+fn inside_a_running_loop_it_is_an_error_without_side_effects() {
     on_each_for_weeks(|ioloop| {
         let operation = Operation::default();
         let (inner, log) = (operation.clone(), Log::default());
@@ -220,26 +226,26 @@ fn inside_of_a_loop_that_runs_it_is_an_error_and_nothing_else() {
             "the loop that runs was stopped by a run_sync inside of it"
         );
         assert_eq!(log.take(), [Errno::EBUSY]);
-        assert!(!operation.is_kept(), "it cannot be waited for, and the loop still keeps it");
+        assert!(!operation.is_kept(), "run_sync refused the operation, and the loop still keeps it");
         assert_eq!(operation.polls(), 0);
     });
 }
 
 #[test]
-fn when_the_loop_unwinds_nothing_stays_either() {
+fn an_unwinding_loop_keeps_neither_operation_nor_timer() {
     on_each_for_weeks(|ioloop| {
         ioloop.handle_callback_exception(|_, _| resume_unwind(Box::new("in the hook")));
-        ioloop.add_callback(|_| Err::<(), _>("a callback's"));
+        ioloop.add_callback(|_| Err::<(), _>("the result of a callback"));
         let operation = Operation::default();
         let run = || ioloop.run_sync(operation.clone(), Some(2 * S));
         catch_unwind(AssertUnwindSafe(run)).expect_err("a hook that panics ends the loop");
-        assert!(!operation.is_kept(), "start has unwound, and the operation is still on the loop");
-        assert_eq!(ten_seconds(ioloop), (1, 10 * S), "start has unwound, and the timer is still on the loop");
+        assert!(!operation.is_kept(), "`start` unwound, and the operation is still on the loop");
+        assert_eq!(ten_seconds(ioloop), (1, 10 * S), "`start` unwound, and the timer is still on the loop");
     });
 }
 
 #[test]
-fn run_sync_waits_for_time() {
+fn run_sync_waits_for_timers() {
     on_each_with_a_fake_clock(|ioloop, _| {
         for (n, outcome) in (1..).zip([Ok(42), Err("no")]) {
             let sleep = ioloop.sleep(3 * S);
@@ -247,7 +253,7 @@ fn run_sync_waits_for_time() {
                 sleep.await;
                 outcome
             };
-            assert_eq!(ioloop.run_sync(operation, None).unwrap(), outcome, "what it came to, later");
+            assert_eq!(ioloop.run_sync(operation, None).unwrap(), outcome, "the result, later");
             assert_eq!(ioloop.time(), n * 3 * S);
         }
     });

@@ -1,4 +1,4 @@
-//! Timers as a loop runs them: order, cancelling, and never early. The table of them is tested in timers.rs.
+//! Timers as a loop runs them: order, canceling, and never early. timers.rs tests the heap.
 
 mod support;
 
@@ -54,13 +54,13 @@ fn a_timer_cancels_another_that_is_due_in_the_same_pass() {
         assert_eq!(
             log.take(),
             [""; 0],
-            "a timer that was cancelled a moment before ran: it was collected already"
+            "a timer that was canceled a moment before ran: it was collected already"
         );
     });
 }
 
 #[test]
-fn cancelling_twice_or_after_it_fired_is_harmless() {
+fn canceling_twice_or_after_it_fired_is_harmless() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let log = Log::default();
         let seen = log.clone();
@@ -73,13 +73,17 @@ fn cancelling_twice_or_after_it_fired_is_harmless() {
         assert_eq!(log.take(), ["fired"]);
         let seen = log.clone();
         ioloop.call_at(2 * S, move |ioloop| {
-            seen.add("in its place");
+            seen.add("in its slot");
             ioloop.stop();
         });
         ioloop.remove_timeout(fired);
         ioloop.remove_timeout(cancelled);
         ioloop.start().unwrap();
-        assert_eq!(log.take(), ["in its place"], "a timer's id led to another timer that has its place now");
+        assert_eq!(
+            log.take(),
+            ["in its slot"],
+            "the id of a timer led to another timer that has its slot now"
+        );
     });
 }
 
@@ -98,7 +102,7 @@ fn a_timer_is_never_early() {
 }
 
 #[test]
-fn a_timer_that_cannot_be_waited_for_is_no_overflow() {
+fn a_deadline_beyond_the_clock_does_not_overflow() {
     on_each_with_a_fake_clock(|ioloop, _| {
         ioloop.call_later(Duration::MAX, |_| ());
         ioloop.call_at(Duration::MAX, |_| ());
@@ -108,7 +112,7 @@ fn a_timer_that_cannot_be_waited_for_is_no_overflow() {
     });
 }
 
-/// 10,000 timers over a day, some cancelled, some moved by jumps of the clock.
+/// 10,000 timers over a day, some canceled, some late because the clock jumps.
 #[test]
 fn in_a_day_none_is_early_and_none_is_lost() {
     on_each_with_a_fake_clock(|ioloop, clock| {
@@ -153,13 +157,13 @@ fn a_closed_loop_forgets_its_timers_and_takes_no_more() {
         };
         ioloop.call_later(S, holding());
         ioloop.close();
-        assert_eq!(Rc::strong_count(&held), 1, "a timer that will never run keeps what it holds");
+        assert_eq!(Rc::strong_count(&held), 1, "a timer that will never run keeps its captures");
         let timer = ioloop.call_later(S, holding());
         ioloop.call_every(S, holding_again(&held, ioloop));
         assert_eq!(
             Rc::strong_count(&held),
             1,
-            "a timer that was added after the close keeps what it holds, the loop among it, for ever"
+            "a timer that was added after the close keeps its captures forever, including the loop"
         );
         ioloop.remove_timeout(timer);
     });
@@ -172,13 +176,13 @@ fn a_closed_loop_forgets_its_callbacks() {
         let holds = Rc::clone(&held);
         ioloop.add_callback(move |_| drop(holds));
         ioloop.close();
-        assert_eq!(Rc::strong_count(&held), 1, "a callback that will never run keeps what it holds");
+        assert_eq!(Rc::strong_count(&held), 1, "a callback that will never run keeps its captures");
     });
 }
 
-/// Whatever the loop has, it drops, and what is dropped may call the loop.
+/// A close drops everything that the loop has, and a value that is dropped can call the loop.
 #[test]
-fn what_a_close_drops_can_give_it_nothing_more() {
+fn a_value_dropped_by_a_close_can_add_nothing_more() {
     struct Adds(IoLoop, Rc<()>);
 
     impl Drop for Adds {
@@ -201,14 +205,14 @@ fn what_a_close_drops_can_give_it_nothing_more() {
         assert_eq!(
             Rc::strong_count(&held),
             1,
-            "what was dropped by the close has given the loop something more, which is kept"
+            "a value that the close dropped added something to the loop, which is kept"
         );
     });
 }
 
-/// The rest of the batch, and of the pass.
+/// The rest of the callbacks, and of the due timers.
 #[test]
-fn whoever_comes_after_the_close_does_not_run() {
+fn callbacks_and_timers_after_the_close_do_not_run() {
     for closes in ["callback", "timer"] {
         on_each(|ioloop| {
             let log = Log::default();
@@ -228,11 +232,7 @@ fn whoever_comes_after_the_close_does_not_run() {
             ioloop.start().unwrap();
             let wanted =
                 if closes == "callback" { &["callback"][..] } else { &["callback", "callback", "timer"] };
-            assert_eq!(
-                log.take(),
-                wanted,
-                "the first {closes} closed the loop, and the others are to be forgotten"
-            );
+            assert_eq!(log.take(), wanted, "the first {closes} closed the loop, so the others must not run");
         });
     }
 }

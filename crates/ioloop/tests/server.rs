@@ -1,6 +1,6 @@
-//! The whole: a whole server of futures, on the real kernel: examples/echo.rs, and clients that keep count.
+//! The whole: a server of futures, on the real kernel: examples/echo.rs, and clients that count what they get.
 //!
-//! No exercise belongs to these tests. With the feature `mine` it is the reader's loop that they try.
+//! These tests belong to no exercise. With the feature `mine` they run the reader's loop.
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -22,17 +22,17 @@ mod echo;
 
 testing::helper!(helper);
 
-/// What takes so long hangs.
+/// A step that takes this long hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many clients a server has while it is tried.
+/// How many clients a server has during a test.
 const CLIENTS: usize = 64;
 
-/// So often in a row there is no room, and in between the server had a turn: then it does not read any more. It would
-/// have read 4 KB in each, and the kernel gives room back in pieces of 64 KB at most.
+/// If there is no room this many times in a row, and the server ran in between, then the server has stopped reading. It
+/// would have read 4 KB each time, and the kernel frees room in pieces of 64 KB at most.
 const FULL: usize = 100;
 
-/// One server at a time: its clients need descriptors in this process, of which there may be as few as 256.
+/// One server at a time: its clients need descriptors in this process, which may have as few as 256.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -61,10 +61,10 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let mut helper = Helper::new(&["serve"]);
-        let mut process = helper.command().stdout(Stdio::piped()).spawn().expect("a helper can be started");
-        let lines = BufReader::new(process.stdout.take().expect("it is a pipe"));
+        let mut process = helper.command().stdout(Stdio::piped()).spawn().expect("the helper starts");
+        let lines = BufReader::new(process.stdout.take().expect("its output is a pipe"));
         let mut server = Self { process, lines, port: 0 };
-        // On IPv4, and on IPv6 where there is that: on the same port.
+        // On IPv4, and on IPv6 where it is available: on the same port.
         let line = server.line();
         let port = line.strip_prefix("listening on ").and_then(|address| address.rsplit(':').next());
         server.port =
@@ -82,21 +82,21 @@ impl Server {
 
     #[track_caller]
     fn connect(&self) -> TcpStream {
-        let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("the server is there");
-        // It ends with a reset, unless it finishes: no TIME_WAIT stays behind, and takes the port with it for a minute.
+        let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("the server accepts");
+        // The connection ends with a reset, unless it finishes: so no TIME_WAIT holds the port for a minute.
         let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-        setsockopt(&socket, sockopt::Linger, &linger).expect("a socket can be told");
+        setsockopt(&socket, sockopt::Linger, &linger).expect("the option can be set");
         socket.set_read_timeout(Some(PATIENCE)).expect("it is not 0");
         socket.set_write_timeout(Some(PATIENCE)).expect("it is not 0");
         socket
     }
 
-    /// How many descriptors it has.
+    /// How many descriptors the server has.
     fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("it is there, and ours").count()
+        fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("the server is our child").count()
     }
 
-    /// Wait until it has as many as that, or until it is clear that it will not.
+    /// Waits until the server has this many descriptors, or until it is clear that it will not.
     fn comes_to(&self, descriptors: usize) -> usize {
         let deadline = Instant::now() + PATIENCE;
         while self.descriptors() != descriptors && Instant::now() < deadline {
@@ -105,13 +105,13 @@ impl Server {
         self.descriptors()
     }
 
-    /// Send it this signal, and hear what it says then.
+    /// Sends the server this signal, and returns what it prints then.
     #[track_caller]
     fn ended_by(mut self, signal: Signal) -> String {
-        kill(Pid::from_raw(self.process.id().cast_signed()), signal).expect("it was not waited for");
+        kill(Pid::from_raw(self.process.id().cast_signed()), signal).expect("the server is not reaped yet");
         let mut said = String::new();
         self.lines.read_to_string(&mut said).expect("its output is text");
-        let status = self.process.wait().expect("it is our child");
+        let status = self.process.wait().expect("the server is our child");
         assert!(status.success(), "the server was sent {signal}, and ended with {status}: {said}");
         said.lines().last().unwrap_or_default().to_owned()
     }
@@ -129,27 +129,33 @@ impl Drop for Server {
 fn comes_back(client: &mut TcpStream, sent: &[u8]) {
     let mut back = vec![0; sent.len()];
     if let Err(error) = client.read_exact(&mut back) {
-        panic!("in {PATIENCE:?} it has not come back ({error}): does another client's task keep the loop?");
+        panic!(
+            "in {PATIENCE:?} the echo did not come ({error}): does the task of another client block the loop?"
+        );
     }
-    assert!(back == sent, "what comes back is not what was sent");
+    assert!(back == sent, "the echo differs from what was sent");
 }
 
-/// The other end is closed by the time that this comes back.
+/// The peer is closed by the time that this returns.
 #[track_caller]
 fn finish(mut client: TcpStream) {
     client.shutdown(Shutdown::Write).expect("it is connected");
     let rest = client.read_to_end(&mut Vec::new());
-    assert_eq!(rest.map_err(|error| error.kind()), Ok(0), "a client that has ended is let go, cleanly");
+    assert_eq!(
+        rest.map_err(|error| error.kind()),
+        Ok(0),
+        "the server closes the connection of a client that has finished"
+    );
 }
 
 #[test]
-fn each_client_has_its_own_back_and_leaves_nothing() {
+fn each_client_gets_its_own_bytes_and_leaves_no_descriptor() {
     let _alone = alone();
     let server = Server::start();
     let mut first = server.connect();
     first.write_all(b"x").expect("it is connected");
     comes_back(&mut first, b"x");
-    // By now it has all that it needs for itself.
+    // By now the server has opened its own descriptors.
     let idle = server.descriptors() - 1;
     let others = (1..CLIENTS).map(|_| server.connect());
     let mut clients: Vec<TcpStream> = std::iter::once(first).chain(others).collect();
@@ -166,26 +172,26 @@ fn each_client_has_its_own_back_and_leaves_nothing() {
     assert_eq!(
         busy,
         idle + CLIENTS,
-        "descriptors with {CLIENTS} clients: one for each, beside the server's own"
+        "descriptors with {CLIENTS} clients: one for each client, beside the server's own"
     );
     for (n, client) in clients.into_iter().enumerate() {
-        // Half of them say that they go, the others are gone.
+        // Half of the clients finish, and the others just close.
         if n % 2 == 0 { finish(client) } else { drop(client) }
     }
     let after = server.comes_to(idle);
-    assert_eq!(after, idle, "all clients have left, and the server has descriptors that it had not before");
+    assert_eq!(after, idle, "all clients have left, and the server has more descriptors than before");
     assert_eq!(server.ended_by(Signal::SIGTERM), format!("ended, with 0 of {CLIENTS} clients there"));
 }
 
 #[test]
-fn a_client_that_does_not_read_keeps_nobody_waiting_and_loses_nothing() {
+fn a_client_that_does_not_read_delays_no_other_and_loses_no_byte() {
     let _alone = alone();
     let server = Server::start();
     let mut deaf = server.connect();
     deaf.set_nonblocking(true).expect("a socket can be");
     let text: Vec<u8> = (0..65536_u32).map(|n| (n % 251) as u8).collect();
     let mut sent = 0;
-    // Until all that is between the two of them is full. The other clients are served all the while.
+    // Until every buffer between the two is full. The server serves the other clients all the while.
     let mut other = server.connect();
     let mut refused = 0;
     while refused < FULL {
@@ -200,16 +206,16 @@ fn a_client_that_does_not_read_keeps_nobody_waiting_and_loses_nothing() {
     deaf.set_nonblocking(false).expect("a socket can be");
     deaf.shutdown(Shutdown::Write).expect("it is connected");
     let mut back = Vec::new();
-    deaf.read_to_end(&mut back).expect("all of it comes, and then the end");
+    deaf.read_to_end(&mut back).expect("all bytes come, and then end of file");
     let expected: Vec<u8> = text.iter().copied().cycle().take(sent).collect();
     assert_eq!(back.len(), sent, "bytes that came back to a client that did not read for a while");
-    assert!(back == expected, "what comes back is not what was sent");
+    assert!(back == expected, "the echo differs from what was sent");
     finish(other);
     assert_eq!(server.ended_by(Signal::SIGTERM), "ended, with 0 of 2 clients there");
 }
 
 #[test]
-fn ctrl_c_ends_it_with_the_clients_that_are_there() {
+fn ctrl_c_ends_it_with_its_clients_connected() {
     let _alone = alone();
     let server = Server::start();
     let mut clients: Vec<TcpStream> = (0..3).map(|_| server.connect()).collect();
@@ -220,6 +226,6 @@ fn ctrl_c_ends_it_with_the_clients_that_are_there() {
     assert_eq!(server.ended_by(Signal::SIGINT), "ended, with 3 of 3 clients there");
     for mut client in clients {
         let end = client.read(&mut [0]);
-        assert_eq!(end.map_err(|error| error.kind()), Ok(0), "its connection is closed, and nothing is lost");
+        assert_eq!(end.map_err(|error| error.kind()), Ok(0), "its connection is closed, and no byte is lost");
     }
 }

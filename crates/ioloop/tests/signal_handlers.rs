@@ -1,4 +1,4 @@
-//! Signals on the loop. Signals are a whole process's, so each test has one of its own.
+//! Signals on the loop. Signal handlers belong to the whole process, so each test has its own process.
 
 mod support;
 
@@ -12,7 +12,7 @@ fn a_signal_ends_the_sleep_and_its_handler_runs_in_the_loop() {
 }
 
 #[test]
-fn each_kind_is_run_once_and_told_apart() {
+fn each_kind_of_signal_runs_its_handler_once() {
     said_on_each(&["signalled", "kinds"], |answer| {
         let mut came: Vec<&str> = answer.lines("came").collect();
         came.sort_unstable();
@@ -21,25 +21,25 @@ fn each_kind_is_run_once_and_told_apart() {
 }
 
 #[test]
-fn removed_the_signal_does_what_it_did_before() {
+fn removing_a_handler_restores_the_old_action() {
     said_on_each(&["signalled", "removed"], |answer| {
-        assert_eq!(answer.line("ignored"), "yes", "it was ignored before the loop had it");
+        assert_eq!(answer.line("ignored"), "yes", "it was ignored before the loop handled it");
     });
 }
 
 #[test]
-fn removed_before_its_turn_a_handler_does_not_run() {
+fn a_handler_removed_before_it_ran_does_not_run() {
     said_on_each(&["signalled", "late"], |answer| {
         assert_eq!(
             answer.line("ran"),
             "0 times",
-            "two signals came and had woken the loop, and their handler was queued. Then it was removed, before its \
-             turn: what it works on may be gone"
+            "two signals came and woke the loop, and their handler was queued. Then the handler was removed before it \
+             ran: what it uses may be gone"
         );
         assert_eq!(
             answer.line("removing-itself"),
             "1 time",
-            "two signals came, and the handler of the first has removed itself: the second is nobody's any more"
+            "two signals came, and the handler removed itself at the first one: the second one has no handler any more"
         );
     });
 }
@@ -55,16 +55,17 @@ fn a_signal_stops_a_loop_in_another_thread() {
 }
 
 #[test]
-fn a_loop_that_is_closed_gives_signals_and_the_watch_back() {
+fn a_closed_loop_releases_its_signals_and_its_watchdog() {
     said_on_each(&["signalled", "closed"], |answer| {
-        assert_eq!(answer.line("threads"), "1", "the thread that reports what blocks is still there");
-        assert_eq!(answer.lines("given").count(), 1, "another loop cannot have the signal");
+        assert_eq!(answer.line("threads"), "1", "the thread of the watchdog still runs");
+        assert_eq!(answer.lines("given").count(), 1, "another loop cannot register for the signal");
     });
 }
 
-/// What is dropped while a loop is closed may still call it. A signal that it took then would be nobody's.
+/// A value that is dropped while a loop is being closed can still call it. A signal that the loop took then would have
+/// no owner.
 #[test]
-fn a_loop_that_is_closed_takes_no_signal_and_no_watch() {
+fn a_closing_loop_takes_neither_a_signal_nor_a_watchdog() {
     said_on_each(&["signalled", "too-late"], |answer| {
         assert_eq!(
             answer.lines("added").collect::<Vec<_>>(),
@@ -72,6 +73,6 @@ fn a_loop_that_is_closed_takes_no_signal_and_no_watch() {
             "while it was closed, and afterwards"
         );
         assert_eq!(answer.line("watched"), "EBADF");
-        assert_eq!(answer.line("given"), "back", "somebody else can have both");
+        assert_eq!(answer.line("given"), "back", "another loop can have both");
     });
 }

@@ -1,5 +1,5 @@
-//! Exercise `ioloop/tasks`: when a task is polled, how often, and what becomes of it. With a fake clock nothing waits:
-//! the clock is moved by the time that the loop wanted to sleep, an hour at most.
+//! Exercise `ioloop/tasks`: when a task is polled, how often, and when it is dropped. With a fake clock no test waits:
+//! the clock advances by the timeout that the loop chose, an hour at most.
 
 mod support;
 
@@ -24,7 +24,7 @@ use support::operation::{Operation, failures, on_each_for_weeks};
 use support::{LONG, Log, a_pipe, on_each, turns};
 
 #[test]
-fn a_task_is_polled_once_a_wake_and_never_else() {
+fn a_task_is_polled_once_for_each_wake() {
     on_each_for_weeks(|ioloop| {
         let operation = Operation::default();
         ioloop.spawn(operation.clone());
@@ -34,8 +34,8 @@ fn a_task_is_polled_once_a_wake_and_never_else() {
             assert_eq!(
                 seen,
                 polls,
-                "spawn wakes it once, and since then it was woken {} times: so many polls too many, or too few, in \
-                 five turns",
+                "`spawn` woke the task once, and since then it was woken {} times: the difference to the number of \
+                 polls, in five iterations",
                 polls - 1
             );
             operation.waker().wake();
@@ -44,14 +44,14 @@ fn a_task_is_polled_once_a_wake_and_never_else() {
 }
 
 #[test]
-fn a_wake_polls_nobody_itself() {
+fn a_wake_does_not_poll() {
     on_each_for_weeks(|ioloop| {
         let operation = Operation::default();
         ioloop.spawn(operation.clone());
         assert_eq!(
             operation.polls(),
             0,
-            "polled before the loop runs: a wake puts a callback into the queue"
+            "the task was polled before the loop ran: a wake must only queue a callback"
         );
         turns(ioloop, 1);
         let log = Log::default();
@@ -64,7 +64,8 @@ fn a_wake_polls_nobody_itself() {
         assert_eq!(
             log.take(),
             [1],
-            "polled inside of the wake: whoever wakes is in the middle of something, and may hold what the task needs"
+            "the task was polled inside the wake: the code that wakes it is in the middle of its work, and may hold \
+             what the task needs"
         );
         assert_eq!(operation.polls(), 2);
     });
@@ -82,16 +83,16 @@ fn many_wakes_are_one_poll() {
         assert_eq!(
             operation.polls(),
             2,
-            "woken a hundred times before the loop came round: one poll would do"
+            "a task was woken a hundred times within an iteration: it needs one poll"
         );
         thread::spawn(move || (0..100).for_each(|_| waker.wake_by_ref())).join().unwrap();
         turns(ioloop, 5);
-        assert_eq!(operation.polls(), 3, "woken a hundred times by another thread: one poll would do");
+        assert_eq!(operation.polls(), 3, "another thread woke a task a hundred times: it needs one poll");
     });
 }
 
 #[test]
-fn an_older_waker_is_as_good_as_a_newer_one() {
+fn all_wakers_of_a_task_share_one_flag() {
     on_each_for_weeks(|ioloop| {
         let operation = Operation::default();
         ioloop.spawn(operation.clone());
@@ -103,7 +104,7 @@ fn an_older_waker_is_as_good_as_a_newer_one() {
             assert_eq!(
                 operation.polls(),
                 polls,
-                "woken by a waker of its first poll: does a task have one waker, with one flag?"
+                "a waker of the first poll woke the task: does a task have one waker, with one flag?"
             );
         }
         older.wake();
@@ -112,13 +113,13 @@ fn an_older_waker_is_as_good_as_a_newer_one() {
         assert_eq!(
             operation.polls(),
             4,
-            "two wakers of one task, from two polls, and a wake by each: does a task have one waker, with one flag?"
+            "two wakers of a task, from two polls, each woke it once: does a task have one waker, with one flag?"
         );
     });
 }
 
 #[test]
-fn a_wake_during_the_poll_is_for_another_poll() {
+fn a_wake_during_the_poll_causes_another_poll() {
     on_each_for_weeks(|ioloop| {
         for from_a_thread in [false, true] {
             let mut polled = false;
@@ -138,8 +139,8 @@ fn a_wake_during_the_poll_is_for_another_poll() {
             let result = ioloop.run_sync(operation, None);
             assert!(
                 result.is_ok(),
-                "woken while it was polled, and not polled again: what a flag says that is cleared after the poll is \
-                 lost, and this wake with it ({result:?})"
+                "a task was woken while it was polled, and not polled again: a flag that is cleared after the poll \
+                 loses this wake ({result:?})"
             );
         }
     });
@@ -153,8 +154,8 @@ fn a_wake_from_another_thread_polls_the_task() {
         let over = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&over);
         let thread = thread::spawn(move || {
-            // It was polled once: now the loop has nothing to do but to sleep.
-            let waker = receiver.recv().expect("it is polled, and sends its waker");
+            // The task was polled once: now the loop has nothing to do and sleeps.
+            let waker = receiver.recv().expect("the task is polled, and sends its waker");
             ends.store(true, Ordering::Release);
             waker.wake();
         });
@@ -162,42 +163,42 @@ fn a_wake_from_another_thread_polls_the_task() {
             if over.load(Ordering::Acquire) {
                 return Poll::Ready(());
             }
-            sender.send(context.waker().clone()).expect("the thread waits for it");
+            sender.send(context.waker().clone()).expect("the thread waits for the waker");
             Poll::Pending
         });
         let result = ioloop.run_sync(operation, Some(LONG));
         assert!(
             result.is_ok(),
-            "on {poller}: woken by another thread, and not polled for {LONG:?}: {result:?}"
+            "on {poller}: another thread woke the task, and the loop did not poll it for {LONG:?}: {result:?}"
         );
         thread.join().unwrap();
     }
 }
 
-/// From now on this thread has this core and no other; and it runs only when nobody else wants that, if it `gives_way`.
-/// See sched(7), SCHED_IDLE.
+/// Pins this thread to this core. If it `gives_way`, it runs only when no other thread wants the core: see SCHED_IDLE
+/// in sched(7).
 fn share_a_core(core: usize, gives_way: bool) {
     let mut cores = CpuSet::new();
     cores.set(core).unwrap();
-    sched_setaffinity(Pid::from_raw(0), &cores).expect("a thread may have fewer cores than it had");
+    sched_setaffinity(Pid::from_raw(0), &cores).expect("a thread can give up cores");
     if gives_way {
         let priority = libc::sched_param { sched_priority: 0 };
-        // SAFETY: it is read during the call, and by nobody afterwards.
+        // SAFETY: the call reads the parameter, and keeps no pointer to it.
         let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const priority) };
-        Errno::result(result).expect("a thread may give way to all others");
+        Errno::result(result).expect("a thread can give way to all others");
     }
 }
 
 #[test]
-fn a_wake_is_not_lost_when_the_loop_is_faster_than_whoever_wakes_it() {
+fn a_wake_is_not_lost_when_the_loop_polls_during_it() {
     let ioloop = IoLoop::new().unwrap();
     let core = sched_getcpu().unwrap();
     share_a_core(core, false);
     let (sender, receiver) = mpsc::channel::<Waker>();
     let thread = thread::spawn(move || {
         share_a_core(core, true);
-        // As soon as the loop has something to do, this thread stands still, in the middle of the wake; and goes on
-        // when the task has been polled, and the loop sleeps.
+        // As soon as the loop has something to do, this thread is preempted, in the middle of the wake. It continues
+        // when the task has been polled and the loop sleeps.
         receiver.into_iter().for_each(Waker::wake);
     });
     let mut left = 5;
@@ -206,20 +207,20 @@ fn a_wake_is_not_lost_when_the_loop_is_faster_than_whoever_wakes_it() {
         if left == 0 {
             return Poll::Ready(());
         }
-        sender.send(context.waker().clone()).expect("the thread waits for it");
+        sender.send(context.waker().clone()).expect("the thread waits for the waker");
         Poll::Pending
     });
     let result = ioloop.run_sync(operation, Some(LONG));
     assert!(
         result.is_ok(),
-        "a thread has put a poll into the queue, and before it went on the loop had polled. Woken once more after \
-         that, it polled nobody for {LONG:?}. Whatever says that a poll is queued is to be said first: {result:?}"
+        "a thread queued a poll, and the loop polled before the thread continued. Then the task was woken again, and \
+         not polled for {LONG:?}. Set the flag that says `a poll is queued` before you queue the poll: {result:?}"
     );
     thread.join().unwrap();
 }
 
 #[test]
-fn a_task_that_wakes_itself_starves_nobody() {
+fn a_task_that_wakes_itself_does_not_starve_handlers() {
     on_each_for_weeks(|ioloop| {
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
@@ -227,7 +228,7 @@ fn a_task_that_wakes_itself_starves_nobody() {
         let counted = Rc::clone(&polls);
         ioloop.spawn(poll_fn(move |context| {
             counted.set(counted.get() + 1);
-            // Not for ever, so that whoever polls on and on comes to an end too.
+            // Not forever, so that a loop that keeps polling comes to an end too.
             if counted.get() < 500 {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
@@ -238,15 +239,15 @@ fn a_task_that_wakes_itself_starves_nobody() {
         ioloop.start().unwrap();
         assert!(
             polls.get() < 3,
-            "a task that wakes itself was polled {} times before a descriptor that was ready all the time had its \
-             turn: one poll a turn, and the next wake waits for the next turn",
+            "a task that wakes itself was polled {} times before the handler of a descriptor that was ready all the \
+             time ran: one poll an iteration, and the next wake waits for the next iteration",
             polls.get()
         );
     });
 }
 
 #[test]
-fn a_task_that_is_over_is_dropped_and_its_waker_wakes_nobody() {
+fn a_finished_task_is_dropped_and_its_waker_does_nothing() {
     on_each_for_weeks(|ioloop| {
         let failures = failures(ioloop);
         let operation = Operation::default();
@@ -254,16 +255,16 @@ fn a_task_that_is_over_is_dropped_and_its_waker_wakes_nobody() {
         turns(ioloop, 1);
         operation.end();
         turns(ioloop, 2);
-        assert!(!operation.is_kept(), "it has come to its end, and the loop still keeps it");
-        // Perhaps in the place that the other one had.
+        assert!(!operation.is_kept(), "the task is finished, and the loop still keeps it");
+        // Perhaps in the slot that the finished task had.
         let other = Operation::default();
         ioloop.spawn(other.clone());
         turns(ioloop, 1);
         operation.waker().wake();
         turns(ioloop, 5);
-        assert_eq!(failures.take(), [""; 0], "it was woken after its end, and polled once more");
-        assert_eq!(operation.polls(), 2, "polled once more after its end");
-        assert_eq!(other.polls(), 1, "the waker of a task that is over has woken another one");
+        assert_eq!(failures.take(), [""; 0], "a finished task was woken, and polled again");
+        assert_eq!(operation.polls(), 2, "polled again after its end");
+        assert_eq!(other.polls(), 1, "the waker of a finished task woke another task");
     });
 }
 
@@ -279,10 +280,11 @@ fn a_task_that_panics_is_reported_once_and_dropped() {
         }));
         turns(ioloop, 1);
         assert_eq!(failures.take(), ["a task panicked: in the task"]);
-        assert!(!operation.is_kept(), "it has panicked, and the loop still keeps it");
+        assert!(!operation.is_kept(), "the task panicked, and the loop still keeps it");
         operation.waker().wake();
         turns(ioloop, 5);
-        let again = "it was woken after its panic, and polled once more: what it left half done is still so";
+        let again =
+            "a task that panicked was woken, and polled again: what it left half done is still half done";
         assert_eq!(failures.take(), [""; 0], "{again}");
         assert_eq!(operation.polls(), 1, "{again}");
     });
@@ -294,12 +296,16 @@ fn errors_of_tasks_are_reported() {
         let failures = failures(ioloop);
         ioloop.spawn(async { Err::<(), _>("no task") });
         turns(ioloop, 2);
-        assert_eq!(failures.take(), ["a task failed: no task"], "what a task comes to is its poll's outcome");
+        assert_eq!(
+            failures.take(),
+            ["a task failed: no task"],
+            "the result of a task must be the outcome of its poll"
+        );
     });
 }
 
 #[test]
-fn a_task_may_spawn_and_cancel_while_it_is_polled() {
+fn a_task_can_spawn_and_cancel_while_it_is_polled() {
     on_each_for_weeks(|ioloop| {
         let failures = failures(ioloop);
         let (spawned, cancelled) = (Operation::default(), Operation::default());
@@ -311,9 +317,9 @@ fn a_task_may_spawn_and_cancel_while_it_is_polled() {
             ioloop.cancel(cancels);
         });
         turns(ioloop, 3);
-        assert_eq!(failures.take(), [""; 0], "is the table of tasks borrowed while one of them is polled?");
+        assert_eq!(failures.take(), [""; 0], "is the slab of tasks borrowed while a task is polled?");
         assert_eq!(spawned.polls(), 1);
-        assert!(!cancelled.is_kept(), "it was cancelled, and the loop still keeps it");
+        assert!(!cancelled.is_kept(), "the task was canceled, and the loop still keeps it");
     });
 }
 
@@ -327,7 +333,7 @@ impl Drop for Cancels {
 }
 
 #[test]
-fn a_task_that_cancels_itself_is_dropped_when_its_poll_is_over() {
+fn a_task_that_cancels_itself_is_dropped_after_its_poll() {
     on_each_for_weeks(|ioloop| {
         let failures = failures(ioloop);
         let operation = Operation::default();
@@ -337,7 +343,7 @@ fn a_task_that_cancels_itself_is_dropped_when_its_poll_is_over() {
         let task = ioloop.spawn(async move {
             let _cancels = Cancels(other);
             let held = held;
-            IoLoop::current().expect("it runs").cancel(known.get().expect("it is known by now"));
+            IoLoop::current().expect("it runs").cancel(known.get().expect("the id is known by now"));
             held.await;
         });
         itself.set(Some(task));
@@ -346,17 +352,17 @@ fn a_task_that_cancels_itself_is_dropped_when_its_poll_is_over() {
         assert_eq!(
             failures.take(),
             [""; 0],
-            "it cancels another one when it is dropped: is the table of tasks borrowed then?"
+            "a task cancels another one when it is dropped: is the slab of tasks borrowed then?"
         );
-        assert!(!operation.is_kept(), "it has cancelled itself, and the loop still keeps it");
+        assert!(!operation.is_kept(), "a task canceled itself, and the loop still keeps it");
         operation.waker().wake();
         turns(ioloop, 5);
-        assert_eq!(operation.polls(), 1, "polled once more after it was cancelled");
+        assert_eq!(operation.polls(), 1, "polled again after it was canceled");
     });
 }
 
 #[test]
-fn what_is_over_leaves_no_memory_behind() {
+fn finished_tasks_leave_no_memory_behind() {
     on_each_for_weeks(|ioloop| {
         failures(ioloop).take();
         ioloop.handle_callback_exception(|_, _| ());
@@ -372,14 +378,14 @@ fn what_is_over_leaves_no_memory_behind() {
         let (before, after) = (round(), round());
         assert_eq!(
             after, before,
-            "pieces of memory that are in use before and after ten tasks that end and ten that panic: does a panic \
-             leave a place in the table? Does anything keep the waker of a task that is over?"
+            "allocations in use before and after ten tasks that finish and ten that panic: does a panic leave a slot \
+             in use? Does anything keep the waker of a finished task?"
         );
     });
 }
 
 #[test]
-fn a_cancelled_task_is_dropped() {
+fn a_canceled_task_is_dropped() {
     on_each(|ioloop| {
         let dropped = Rc::new(());
         let held = Rc::clone(&dropped);
@@ -395,7 +401,7 @@ fn a_cancelled_task_is_dropped() {
 }
 
 #[test]
-fn a_closed_loop_forgets_what_is_spawned() {
+fn a_closed_loop_drops_what_is_spawned() {
     on_each(|ioloop| {
         ioloop.close();
         let dropped = Rc::new(());
@@ -404,11 +410,7 @@ fn a_closed_loop_forgets_what_is_spawned() {
             let _held = (held, itself);
             pending::<()>().await;
         });
-        assert_eq!(
-            Rc::strong_count(&dropped),
-            1,
-            "a task that nobody will ever poll keeps its loop for ever"
-        );
+        assert_eq!(Rc::strong_count(&dropped), 1, "a task that is never polled again keeps its loop forever");
         ioloop.cancel(task);
     });
 }
@@ -427,13 +429,13 @@ fn a_loop_that_is_closed_drops_its_tasks() {
         assert_eq!(
             Rc::strong_count(&dropped),
             1,
-            "nobody will ever poll it, and what it holds is never given back"
+            "a task that is never polled again keeps what it holds forever"
         );
     });
 }
 
 #[test]
-fn a_task_that_is_dropped_may_cancel_another() {
+fn a_dropped_task_can_cancel_another() {
     struct Cancels(IoLoop, TaskId);
 
     impl Drop for Cancels {
@@ -461,7 +463,7 @@ fn a_task_that_is_dropped_may_cancel_another() {
             } else {
                 ioloop.cancel(task);
             }
-            assert_eq!(Rc::strong_count(&dropped), 1, "the other one is gone too");
+            assert_eq!(Rc::strong_count(&dropped), 1, "the other task is dropped too");
         }
     });
 }

@@ -1,12 +1,12 @@
-//! A loop without descriptors, sleeps or memory to reuse: what the real one must do, written as simply as can be.
+//! A loop without descriptors, sleeps or memory to reuse: what the real one must do, written as simply as possible.
 //!
-//! Pipes are numbers of bytes, and whatever is made has a name that nothing else ever had. Everything is looked up.
+//! A pipe is a count of bytes, and everything that is made has a unique name, by which it is looked up.
 
 use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 
-/// What ran: a callback, a timer, or the handler of that name.
+/// What ran: the callback, the timer, or the handler of that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ran {
     Callback(u32),
@@ -29,7 +29,7 @@ pub enum Action {
     OneTurnMore,
 }
 
-/// The names of what makes the loop turn twice, and sleep once. What is so called does not count as something that ran.
+/// The names of the callbacks that make the loop iterate twice, and sleep once. They do not count as having run.
 pub const TURN: u32 = 0;
 pub const LAST: u32 = 1;
 
@@ -38,7 +38,7 @@ pub struct Watch {
     pub pipe: u32,
     pub on: bool,
     pub oneshot: bool,
-    /// One of those that watch a pipe reads a byte each time, the others only look.
+    /// One handler of a pipe reads a byte each time; the others only look.
     pub reads: bool,
     pub removes_itself: bool,
 }
@@ -47,7 +47,7 @@ pub struct Watch {
 pub struct Simulated {
     pub now: Duration,
     pub queued: Vec<(u32, Action)>,
-    /// By other threads' way. Not seen before the loop has looked at its waker.
+    /// Sent the way other threads send. The loop sees them after it has looked at its waker.
     pub sent: Vec<(u32, Action)>,
     /// By deadline, and among equals in the order in which they came.
     timers: BTreeMap<(Duration, usize), (u32, Action)>,
@@ -80,7 +80,7 @@ impl Simulated {
             self.perform(action);
         }
         for timer in due {
-            // Whoever ran before may have cancelled it.
+            // A callback that ran before may have canceled it.
             if let Some((name, action)) = self.timers.remove(&timer) {
                 self.ran.push(Ran::Timer(name));
                 self.perform(action);
@@ -95,9 +95,9 @@ impl Simulated {
             self.watches.iter_mut().filter(|(_, watch)| ready(watch)).map(|(name, _)| *name).collect();
         for name in ready {
             self.ran.push(Ran::Handler(name));
-            let watch = self.watches.get_mut(&name).expect("only it removes itself");
+            let watch = self.watches.get_mut(&name).expect("only the handler removes itself");
             watch.on &= !watch.oneshot;
-            *self.pipes.get_mut(&watch.pipe).expect("it is watched") -= usize::from(watch.reads);
+            *self.pipes.get_mut(&watch.pipe).expect("the pipe is registered") -= usize::from(watch.reads);
             if watch.removes_itself {
                 self.remove(name);
             }
@@ -128,7 +128,7 @@ impl Simulated {
     pub fn remove(&mut self, name: u32) {
         self.watches.remove(&name);
         let watches = &self.watches;
-        // With the last one that watches it, a pipe is gone.
+        // A pipe is closed with its last handler.
         self.pipes.retain(|pipe, _| watches.values().any(|watch| watch.pipe == *pipe));
     }
 }

@@ -1,5 +1,5 @@
 //! `accepting no-descriptor POLLER`: a loop that accepts, in a process that has no descriptor left. `accepting stuck`:
-//! in one that may not even use the number of its reserve again.
+//! the same in a process that cannot even reuse the number of its reserve.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -78,13 +78,13 @@ pub fn stuck() -> Outcome {
     println!("turns {}", turns.get());
     limit(soft)?;
     let given_up = ioloop.call_later(Duration::from_secs(5), |ioloop| {
-        println!("nobody was accepted");
+        println!("no client was accepted");
         ioloop.stop();
     });
     ioloop.start()?;
     ioloop.remove_timeout(given_up);
 
-    // Stuck once more, and removed by the time that it is to look again.
+    // Stuck again, and removed by the time at which the loop would try again.
     let late = TcpStream::connect(address)?;
     limit(3)?;
     ioloop.call_later(Duration::from_millis(20), move |ioloop| accepting.remove(ioloop));

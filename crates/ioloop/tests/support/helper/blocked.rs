@@ -1,4 +1,4 @@
-//! `blocked WHAT`: a loop that blocks, and what is reported of it.
+//! `blocked WHAT`: a loop that blocks, and what its watchdog reports.
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -17,7 +17,7 @@ use super::Outcome;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Before the helper's own alarm, which is a SIGALRM too: it would pass for the watch's.
+/// Shorter than the helper's own alarm, whose SIGALRM the watchdog would report.
 const LONG: Duration = Duration::from_secs(4);
 
 /// How long a loop sleeps.
@@ -36,7 +36,7 @@ pub fn run(what: &str) -> Outcome {
     }
 }
 
-/// Computes until this is so, for so long at most.
+/// Spins until a condition holds, or for `longest`.
 fn spin(longest: Duration, until: impl Fn() -> bool) {
     let start = Instant::now();
     while !until() && start.elapsed() < longest {
@@ -44,7 +44,7 @@ fn spin(longest: Duration, until: impl Fn() -> bool) {
     }
 }
 
-/// Blocks until it was reported: so the report came while it did.
+/// Blocks until it was reported, so that the report came while it blocked.
 #[inline(never)]
 fn the_one_that_blocks(reported: &AtomicBool) {
     spin(LONG, || black_box(reported).load(Ordering::Acquire));
@@ -65,13 +65,13 @@ fn caught() -> Outcome {
         ioloop.stop();
     });
     ioloop.start()?;
-    // Nothing comes any more, and so the other end is closed.
+    // No more stacks come, and the sender is dropped.
     ioloop.set_blocking_threshold(None, |_| ())?;
     stacks.recv().iter().flatten().for_each(|frame| println!("frame {frame}"));
     Ok(())
 }
 
-/// Blocks when it is dropped, until it was reported, and not for ever.
+/// Blocks when it is dropped, until that was reported, but not forever.
 struct BlocksAtItsEnd(Arc<AtomicBool>);
 
 impl Drop for BlocksAtItsEnd {
@@ -107,7 +107,7 @@ fn unwinding() -> Outcome {
     Ok(())
 }
 
-/// Blocks until it was reported, and not for ever.
+/// Blocks until that was reported, but not forever.
 fn reported(whose: &str) -> Outcome {
     let ioloop = IoLoop::new()?;
     let reported = Arc::new(AtomicBool::new(false));
@@ -129,7 +129,7 @@ fn reported(whose: &str) -> Outcome {
         }
         "subscriber" => {
             ioloop.subscribe(move |ioloop, _| block(ioloop));
-            // With one queued, it does not sleep in its first turn.
+            // With a callback queued, the loop does not sleep in its first iteration.
             ioloop.add_callback(|ioloop| ioloop.add_callback(|_| ()));
         }
         _ => ioloop.add_callback(block),
@@ -144,7 +144,7 @@ fn counting(ioloop: &IoLoop) -> ioloop::Result<Arc<AtomicUsize>> {
     let count = move |_: &Blocked| {
         counted.fetch_add(1, Ordering::AcqRel);
     };
-    // Long beside what a busy machine makes of a moment, short beside the sleep.
+    // Long compared to the delays of a busy machine, short compared to the sleep.
     ioloop.set_blocking_threshold(Some(80 * MS), count)?;
     Ok(reports)
 }
@@ -158,18 +158,18 @@ fn asleep() -> Outcome {
     ioloop.call_later(SLEEP, IoLoop::stop);
     ioloop.start()?;
     println!("sleeps {}", sleeps.get());
-    // What was caught by now is reported first: the names take their time.
+    // Stacks that were noted by now are reported first: finding the names takes time.
     ioloop.set_blocking_threshold(None, |_| ())?;
     println!("reports {}", reports.load(Ordering::Acquire));
     Ok(())
 }
 
 fn handler() -> nix::Result<usize> {
-    // SAFETY: the default runs no code of ours, and what was there is put back at once.
+    // SAFETY: the default action runs no code of ours, and the old action is restored at once.
     let before = unsafe {
         sigaction(Signal::SIGALRM, &SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty()))
     }?;
-    // SAFETY: what was there before.
+    // SAFETY: this is the action that was there before.
     unsafe { sigaction(Signal::SIGALRM, &before) }?;
     Ok(match before.handler() {
         SigHandler::Handler(handler) => handler as usize,
@@ -213,7 +213,7 @@ fn twice() -> Outcome {
     Ok(())
 }
 
-/// A panic that gets out of the loop, and a caller that takes its time.
+/// A panic that leaves the loop, and a caller that takes long afterwards.
 fn thrown() -> Outcome {
     /// A source.
     struct Bomb(PipeReader);
@@ -241,10 +241,10 @@ fn thrown() -> Outcome {
     };
     own.set(Some(ioloop.add_handler(Bomb(reader), Events::READ, handler)?));
     println!("thrown {}", catch_unwind(AssertUnwindSafe(|| ioloop.start())).is_err());
-    // There is nothing to wait for: it is not to go off. Where it is late, a wrong answer passes, and no right one
-    // fails.
+    // No event can be awaited, because the alarm must not fire. If the alarm is later, a wrong answer passes, and no
+    // right one fails.
     std::thread::sleep(SLEEP);
-    // What was caught by now is reported first: the names take their time.
+    // Stacks that were noted by now are reported first: finding the names takes time.
     ioloop.set_blocking_threshold(None, |_| ())?;
     println!("reports {}", reports.load(Ordering::Acquire));
     Ok(())

@@ -1,4 +1,4 @@
-//! `interrupted POLLER`: a signal that is none of the loop's comes while it sleeps.
+//! `interrupted POLLER`: a signal that the loop does not handle comes while it sleeps.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -23,7 +23,7 @@ extern "C" fn count(_: c_int) {
 pub fn run(poller: Kind) -> Outcome {
     let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
     let action = SigAction::new(SigHandler::Handler(count), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler adds to a number, and nothing else.
+    // SAFETY: the handler only increments a counter.
     unsafe { sigaction(Signal::SIGUSR1, &action) }?;
     let to_us = SigevNotify::SigevSignal { signal: Signal::SIGUSR1, si_value: 0 };
     let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(to_us))?;

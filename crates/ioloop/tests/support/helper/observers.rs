@@ -1,4 +1,4 @@
-//! `failing no-memory POLLER`: a loop whose wait is refused once. `failing WHICH POLLER`: one panic inside of another.
+//! `observers no-memory POLLER`: a loop whose wait is refused once. `observers WHICH POLLER`: one panic inside another.
 
 use std::panic::{set_hook, take_hook};
 
@@ -53,7 +53,7 @@ pub fn twice(which: &str, poller: &str) -> Outcome {
         }
     }
 
-    // It ends with SIGABRT, and nobody wants to have its memory.
+    // The process ends with SIGABRT, and must not leave a core file.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     let ioloop = on(poller)?;
     match which {

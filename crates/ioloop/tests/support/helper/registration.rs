@@ -1,5 +1,6 @@
-//! `sources many POLLER`: thousands that are ready, and the first of which removes all others. `sources broken`: a
-//! loop whose epoll is no epoll. `sources unheard POLLER`: failures, and nobody who reads standard error.
+//! `sources many POLLER`: thousands of descriptors that are ready, and a first handler that removes all others.
+//! `sources broken`: a loop whose epoll descriptor refers to another file. `sources unheard POLLER`: failures, while
+//! standard error has no reader.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{File, read_dir, read_link};
@@ -55,9 +56,9 @@ pub fn broken() -> Outcome {
     let epolls = entries.filter(|entry| {
         read_link(entry.path()).is_ok_and(|link| link.to_string_lossy().contains("[eventpoll]"))
     });
-    // The newest.
+    // The newest one.
     let number: i32 = epolls.filter_map(|entry| number(entry.file_name())).max().ok_or("an epoll")?;
-    // SAFETY: the loop owns it, and here it is only given another file.
+    // SAFETY: the loop owns the descriptor, which only gets another file here.
     let mut epoll = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
     let kept = epoll.try_clone()?;
     dup2(&null, &mut epoll)?;
@@ -79,11 +80,11 @@ pub fn unheard(poller: Kind) -> Outcome {
     dup2_stderr(&writer)?;
     let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
     let ready = EventFd::from_value_and_flags(1, EfdFlags::EFD_CLOEXEC)?;
-    ioloop.add_callback(|_| Err::<(), _>("a callback's"));
-    ioloop.call_later(Duration::ZERO, |_| Err::<(), _>("a timer's"));
+    ioloop.add_callback(|_| Err::<(), _>("the error of a callback"));
+    ioloop.call_later(Duration::ZERO, |_| Err::<(), _>("the error of a timer"));
     ioloop.add_handler(ready, Events::READ | Events::ONESHOT, |ioloop, _, _| {
         ioloop.add_callback(IoLoop::stop);
-        Err::<(), _>("a handler's")
+        Err::<(), _>("the error of a handler")
     })?;
     println!("start {:?}", ioloop.start());
     Ok(())

@@ -1,4 +1,4 @@
-//! `signalled WHAT`: signals that this process sends itself, and what its loop makes of them.
+//! `signalled WHAT`: signals that this process sends itself, and how its loop handles them.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -61,7 +61,7 @@ fn removed() -> Outcome {
     Ok(())
 }
 
-/// The signals come, and the loop has taken them, when what was queued before removes their handler.
+/// The signals come, the loop takes them, and then a callback that was queued before removes their handler.
 fn late() -> Outcome {
     let both = [Signal::SIGUSR1, Signal::SIGUSR2];
     let raise_both = move || both.into_iter().try_for_each(raise);
@@ -97,7 +97,7 @@ fn closed() -> Outcome {
     ioloop.set_blocking_threshold(Some(Duration::from_secs(5)), |_| ())?;
     ioloop.close();
     raise(Signal::SIGUSR1)?;
-    // One that was joined may be listed a moment longer; if it never goes, the helper's alarm does.
+    // A thread that was joined may be listed a moment longer; if it stays, the helper's alarm fires.
     while std::fs::read_dir("/proc/self/task")?.count() > 1 {
         thread::yield_now();
     }
@@ -140,7 +140,7 @@ fn too_late() -> Outcome {
     Ok(())
 }
 
-/// Each run of the handler sends the signal once more.
+/// Each run of the handler sends the signal again.
 fn again() -> Outcome {
     let ioloop = IoLoop::new()?;
     let times = Rc::new(Cell::new(0));
