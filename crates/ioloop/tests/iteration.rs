@@ -526,6 +526,52 @@ fn with_a_callback_queued_it_does_not_sleep() {
     });
 }
 
+#[test]
+fn with_a_callback_queued_by_a_timer_it_does_not_sleep() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.call_at(5 * S, |_| ());
+        ioloop.call_at(Duration::ZERO, move |ioloop| {
+            ioloop.add_callback(move |ioloop| {
+                seen.add(ioloop.time());
+                ioloop.stop();
+            });
+        });
+        ioloop.start().unwrap();
+        assert_eq!(
+            log.take(),
+            [Duration::ZERO],
+            "a timer queued a callback, and the loop slept until the next timer: check the queue after the timers \
+             have run"
+        );
+    });
+}
+
+#[test]
+fn a_timer_can_start_and_cancel_timers() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let reported = Log::default();
+        let seen = reported.clone();
+        ioloop.handle_callback_exception(move |ioloop, failure| {
+            seen.add(failure.to_string());
+            ioloop.stop();
+        });
+        ioloop.call_at(Duration::ZERO, |ioloop| {
+            let other = ioloop.call_at(S, |_| ());
+            ioloop.remove_timeout(other);
+            ioloop.stop();
+        });
+        ioloop.start().unwrap();
+        assert_eq!(
+            reported.take(),
+            [""; 0],
+            "a timer started another one and canceled it, and this was reported: are the timers borrowed while they \
+             run?"
+        );
+    });
+}
+
 /// The accounts of the first iterations. The loop is stopped after this many.
 fn accounts(ioloop: &IoLoop, most: usize) -> Log<Iteration> {
     let log = Log::default();
@@ -691,6 +737,24 @@ fn it_sleeps_an_hour_at_most() {
         ioloop.start().unwrap();
         let asked: Vec<_> = with.take().iter().map(|iteration| iteration.timeout).collect();
         assert_eq!(asked, [3600 * S, 3600 * S, 2800 * S], "timeouts until a deadline in 10,000 s");
+    });
+}
+
+#[test]
+fn a_single_turn_sleeps_for_longest_at_most() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        for deadline in [None, Some(10 * S)] {
+            let timer = deadline.map(|deadline| ioloop.call_at(deadline, |_| ()));
+            let start = ioloop.time();
+            ioloop.turn(S).unwrap();
+            assert_eq!(
+                ioloop.time() - start,
+                S,
+                "with its nearest deadline at {deadline:?}, the loop slept for longer than the 1 s that the caller of \
+                 `turn` allowed, or for less"
+            );
+            timer.into_iter().for_each(|timer| ioloop.remove_timeout(timer));
+        }
     });
 }
 
