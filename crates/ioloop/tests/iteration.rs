@@ -6,16 +6,13 @@ mod support;
 
 use std::cell::Cell;
 use std::io::Write;
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use ioloop::poller::Kind;
 use ioloop::{Events, IoLoop, Iteration, Origin};
-use nix::fcntl::{FcntlArg, fcntl};
 use support::counting::allocations;
-use support::{Kept, Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock, panics, turns, zygote};
+use support::{Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock, panics, zygote};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -472,36 +469,6 @@ fn a_handler_removed_in_the_same_iteration_does_not_run() {
             "two descriptors were ready, and the handler of the first one removed the other handler, which still ran"
         );
         made.into_iter().flatten().for_each(|token| ioloop.remove_handler(token));
-    });
-}
-
-/// epoll forgets a closed descriptor; poll and select report it at each wait.
-#[test]
-fn a_closed_descriptor_is_reported_and_its_handler_does_not_run() {
-    on_each(|ioloop| {
-        let (log, reported) = (Log::default(), Log::default());
-        let seen = reported.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.origin));
-        let (reader, _writer) = a_pipe();
-        let number = fcntl(&reader, FcntlArg::F_DUPFD_CLOEXEC(200)).unwrap();
-        // SAFETY: the descriptor was made a line above, and has no other owner.
-        let owner = unsafe { OwnedFd::from_raw_fd(number) };
-        let seen = log.clone();
-        ioloop.add_handler(Kept(number), Events::READ, move |_, _, event| seen.add(event.events)).unwrap();
-        drop(owner);
-        turns(ioloop, 5);
-        assert_eq!(
-            log.take(),
-            [],
-            "a descriptor was closed behind the loop's back, and its handler ran, within five iterations"
-        );
-        if ioloop.kind() != Kind::Epoll {
-            assert_eq!(
-                reported.take(),
-                [Origin::Handler(number)],
-                "what was reported of a closed descriptor in five iterations"
-            );
-        }
     });
 }
 
