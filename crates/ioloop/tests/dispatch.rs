@@ -4,13 +4,15 @@ mod support;
 
 use std::cell::Cell;
 use std::io::{PipeReader, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+use ioloop::poller::Kind;
 use ioloop::{Events, IoLoop, Origin, Token};
 use nix::errno::Errno;
-use support::{Log, a_pipe, on_each, panics, turns};
+use nix::fcntl::{FcntlArg, fcntl};
+use support::{Kept, Log, a_pipe, on_each, panics, turns};
 
 /// A value that a handler holds: it logs its drop, and calls the loop then.
 struct Held<F: FnMut()>(F);
@@ -302,6 +304,36 @@ fn a_handler_whose_peer_is_gone_is_not_reported_and_stays() {
              `handler_failed`, which leaves such errors out"
         );
         assert_eq!(calls.get(), 2, "a handler that failed stays registered");
+    });
+}
+
+/// epoll forgets a closed descriptor; poll and select report it at each wait.
+#[test]
+fn a_closed_descriptor_is_reported_and_its_handler_does_not_run() {
+    on_each(|ioloop| {
+        let (log, reported) = (Log::default(), Log::default());
+        let seen = reported.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.origin));
+        let (reader, _writer) = a_pipe();
+        let number = fcntl(&reader, FcntlArg::F_DUPFD_CLOEXEC(200)).unwrap();
+        // SAFETY: the descriptor was made a line above, and has no other owner.
+        let owner = unsafe { OwnedFd::from_raw_fd(number) };
+        let seen = log.clone();
+        ioloop.add_handler(Kept(number), Events::READ, move |_, _, event| seen.add(event.events)).unwrap();
+        drop(owner);
+        turns(ioloop, 5);
+        assert_eq!(
+            log.take(),
+            [],
+            "a descriptor was closed behind the loop's back, and its handler ran, within five iterations"
+        );
+        if ioloop.kind() != Kind::Epoll {
+            assert_eq!(
+                reported.take(),
+                [Origin::Handler(number)],
+                "what was reported of a closed descriptor in five iterations"
+            );
+        }
     });
 }
 

@@ -6,16 +6,13 @@ mod support;
 
 use std::cell::Cell;
 use std::io::Write;
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use ioloop::poller::Kind;
 use ioloop::{Events, IoLoop, Iteration, Origin};
-use nix::fcntl::{FcntlArg, fcntl};
 use support::counting::allocations;
-use support::{Kept, Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock, panics, turns, zygote};
+use support::{Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock, panics, zygote};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -475,36 +472,6 @@ fn a_handler_removed_in_the_same_iteration_does_not_run() {
     });
 }
 
-/// epoll forgets a closed descriptor; poll and select report it at each wait.
-#[test]
-fn a_closed_descriptor_is_reported_and_its_handler_does_not_run() {
-    on_each(|ioloop| {
-        let (log, reported) = (Log::default(), Log::default());
-        let seen = reported.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.origin));
-        let (reader, _writer) = a_pipe();
-        let number = fcntl(&reader, FcntlArg::F_DUPFD_CLOEXEC(200)).unwrap();
-        // SAFETY: the descriptor was made a line above, and has no other owner.
-        let owner = unsafe { OwnedFd::from_raw_fd(number) };
-        let seen = log.clone();
-        ioloop.add_handler(Kept(number), Events::READ, move |_, _, event| seen.add(event.events)).unwrap();
-        drop(owner);
-        turns(ioloop, 5);
-        assert_eq!(
-            log.take(),
-            [],
-            "a descriptor was closed behind the loop's back, and its handler ran, within five iterations"
-        );
-        if ioloop.kind() != Kind::Epoll {
-            assert_eq!(
-                reported.take(),
-                [Origin::Handler(number)],
-                "what was reported of a closed descriptor in five iterations"
-            );
-        }
-    });
-}
-
 #[test]
 fn with_a_callback_queued_it_does_not_sleep() {
     on_each_with_a_fake_clock(|ioloop, _| {
@@ -522,6 +489,52 @@ fn with_a_callback_queued_it_does_not_sleep() {
             log.take(),
             [Duration::ZERO],
             "a callback was queued, and the loop slept until the next timer"
+        );
+    });
+}
+
+#[test]
+fn with_a_callback_queued_by_a_timer_it_does_not_sleep() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.call_at(5 * S, |_| ());
+        ioloop.call_at(Duration::ZERO, move |ioloop| {
+            ioloop.add_callback(move |ioloop| {
+                seen.add(ioloop.time());
+                ioloop.stop();
+            });
+        });
+        ioloop.start().unwrap();
+        assert_eq!(
+            log.take(),
+            [Duration::ZERO],
+            "a timer queued a callback, and the loop slept until the next timer: check the queue after the timers \
+             have run"
+        );
+    });
+}
+
+#[test]
+fn a_timer_can_start_and_cancel_timers() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let reported = Log::default();
+        let seen = reported.clone();
+        ioloop.handle_callback_exception(move |ioloop, failure| {
+            seen.add(failure.to_string());
+            ioloop.stop();
+        });
+        ioloop.call_at(Duration::ZERO, |ioloop| {
+            let other = ioloop.call_at(S, |_| ());
+            ioloop.remove_timeout(other);
+            ioloop.stop();
+        });
+        ioloop.start().unwrap();
+        assert_eq!(
+            reported.take(),
+            [""; 0],
+            "a timer started another one and canceled it, and this was reported: are the timers borrowed while they \
+             run?"
         );
     });
 }
@@ -691,6 +704,24 @@ fn it_sleeps_an_hour_at_most() {
         ioloop.start().unwrap();
         let asked: Vec<_> = with.take().iter().map(|iteration| iteration.timeout).collect();
         assert_eq!(asked, [3600 * S, 3600 * S, 2800 * S], "timeouts until a deadline in 10,000 s");
+    });
+}
+
+#[test]
+fn a_single_turn_sleeps_for_longest_at_most() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        for deadline in [None, Some(10 * S)] {
+            let timer = deadline.map(|deadline| ioloop.call_at(deadline, |_| ()));
+            let start = ioloop.time();
+            ioloop.turn(S).unwrap();
+            assert_eq!(
+                ioloop.time() - start,
+                S,
+                "with its nearest deadline at {deadline:?}, the loop slept for longer than the 1 s that the caller of \
+                 `turn` allowed, or for less"
+            );
+            timer.into_iter().for_each(|timer| ioloop.remove_timeout(timer));
+        }
     });
 }
 
