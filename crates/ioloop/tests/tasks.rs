@@ -372,14 +372,14 @@ fn finished_tasks_leave_no_memory_behind() {
                 ioloop.spawn(poll_fn(|_| resume_unwind(Box::new(())) as Poll<()>));
             }
             turns(ioloop, 2);
-            support::counting::live()
+            (support::counting::live(), support::counting::bytes())
         };
         round();
         let (before, after) = (round(), round());
         assert_eq!(
             after, before,
-            "allocations in use before and after ten tasks that finish and ten that panic: does a panic leave a slot \
-             in use? Does anything keep the waker of a finished task?"
+            "allocations and bytes in use before and after ten tasks that finish and ten that panic: does a panic leave \
+             a slot in use? Does anything keep the waker of a finished task?"
         );
     });
 }
