@@ -7,7 +7,7 @@
 //! Then `nc localhost 7007` in some other terminals, and Ctrl-C in this one.
 
 use std::cell::Cell;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -82,20 +82,14 @@ pub fn serve(port: u16, mut tell: impl FnMut(String)) -> Result {
 async fn echo(connection: AsyncFd<TcpStream>) -> Result {
     let mut buffer = [0; 4096];
     loop {
-        connection.readable().await?;
-        let taken = match connection.source().read(&mut buffer) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+        let echoed = match connection.read(&mut buffer).await {
             Ok(0) => return Ok(()),
-            Err(error) if went_away(&error) => return Ok(()),
-            taken => taken?,
+            Ok(read) => connection.write_all(&buffer[..read]).await,
+            Err(error) => Err(error),
         };
-        let mut left = &buffer[..taken];
-        while !left.is_empty() {
-            match connection.source().write(left) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => connection.writable().await?,
-                Err(error) if went_away(&error) => return Ok(()),
-                written => left = &left[written?..],
-            }
+        match echoed {
+            Err(error) if went_away(&error) => return Ok(()),
+            other => other?,
         }
     }
 }

@@ -5,13 +5,11 @@
 //! not have: `chrt -f 10 cargo bench …`.
 
 mod callbacks;
-#[path = "../../../ioloop/tests/support/clear.rs"]
 mod clear;
 mod echo;
 mod heaps;
 mod idle;
 mod measured;
-#[path = "../servers/mod.rs"]
 mod servers;
 mod timers;
 mod wakes;

@@ -12,7 +12,7 @@ use bench::compare;
 use ioloop::timers::{TimerId, Timers};
 use ioloop::{Clock, Config, FakeClock, IoLoop};
 
-use crate::clear;
+use crate::clear::{TimerId as ClearId, Timers as Clear};
 use crate::heaps::{Fields, Heap, Packed, Places};
 use crate::measured::{Callback, Measured};
 
@@ -21,11 +21,7 @@ const TIMERS: u64 = 100_000;
 pub fn all() {
     let boxed = |sum: &Rc<Cell<u64>>, n| -> Callback { Box::new(in_place(sum, n)) };
     let beside = |what: &str, step: &dyn Fn()| {
-        compare(
-            &format!("timers, {what}, beside the clear version"),
-            || work::<_, clear::Timers<_>>(boxed),
-            step,
-        );
+        compare(&format!("timers, {what}, beside the clear version"), || work::<_, Clear<_>>(boxed), step);
     };
     beside("callbacks in a table", &|| work::<_, Places<BinaryHeap<Reverse<Fields>>, _>>(boxed));
     beside("and nodes packed", &|| work::<_, Places<BinaryHeap<Reverse<Packed>>, _>>(boxed));
@@ -98,4 +94,4 @@ macro_rules! measured {
 }
 
 measured!(Timers<T>, TimerId);
-measured!(clear::Timers<T>, clear::TimerId);
+measured!(Clear<T>, ClearId);

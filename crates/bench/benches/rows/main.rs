@@ -10,7 +10,6 @@ mod counts;
 mod deadline;
 mod dispatch;
 mod echo;
-#[path = "../servers/mod.rs"]
 mod servers;
 mod sleeping;
 mod table;

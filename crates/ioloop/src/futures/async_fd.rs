@@ -35,6 +35,8 @@ struct State<S> {
 struct Direction {
     /// How many events came. A wait is over when this is not what it was at its beginning.
     events: Cell<u64>,
+    /// Did a call leave nothing to read, or no room to write, since the last event? Then the next call would block.
+    exhausted: Cell<bool>,
     /// How many waits there were: each has a number.
     waits: Cell<u64>,
     waiting: RefCell<Vec<(u64, Waker)>>,
@@ -100,6 +102,7 @@ impl Direction {
     /// Count an event, and wake the tasks that wait for it. False if there are none.
     fn wake_all(&self) -> bool {
         self.events.set(self.events.get() + 1);
+        self.exhausted.set(false);
         let mut waiting = self.waiting.take();
         let any = !waiting.is_empty();
         // Not under the borrow: a waker runs code of others. Then the room is used again.
@@ -156,7 +159,17 @@ impl<S> AsyncFd<S> {
         self.until(Events::WRITE).await
     }
 
-    fn until(&self, bit: Events) -> Until<'_, S> {
+    /// Would a call block, as far as is known? It is a guess: the kernel reports what is there, whether it was right or not.
+    pub(super) fn is_exhausted(&self, bit: Events) -> bool {
+        self.state.direction(bit).exhausted.get()
+    }
+
+    /// A call took all that was there, or all the room that there was.
+    pub(super) fn exhaust(&self, bit: Events) {
+        self.state.direction(bit).exhausted.set(true);
+    }
+
+    pub(super) fn until(&self, bit: Events) -> Until<'_, S> {
         let direction = self.state.direction(bit);
         let wait = direction.waits.get();
         direction.waits.set(wait + 1);
@@ -166,7 +179,7 @@ impl<S> AsyncFd<S> {
 
 /// One wait.
 // ANCHOR: until
-struct Until<'a, S> {
+pub(super) struct Until<'a, S> {
     fd: &'a AsyncFd<S>,
     bit: Events,
     /// Which one.

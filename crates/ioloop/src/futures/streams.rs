@@ -1,7 +1,8 @@
 //! Accepting, connecting, reading and writing, as operations that wait.
 //!
-//! Contract: each makes its call first, and waits only if the call would block, so what is ready costs no wait. A read returns
-//! what there is, and 0 at the end. A write of all has written all, or an error; if it is dropped on its way, a part is written.
+//! Contract: each makes its call at once, unless the call before took all that there was; so what is ready costs no wait, and a
+//! conversation costs no call that finds nothing. A read returns what there is, and 0 at the end. A write of all has written all,
+//! or an error; if it is dropped on its way, a part is written.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,24 +16,28 @@ use super::async_fd::AsyncFd;
 use crate::{Events, IoLoop};
 
 impl<S> AsyncFd<S> {
-    /// Make this call until it does not say that it would block, and wait in between. The call should make one attempt.
+    /// Make this call until it does not say that it would block, and wait in between until the descriptor can be read, or
+    /// written. The call should make one attempt.
     ///
     /// # Errors
-    /// The call's own, and the poller's.
+    /// The call's own, and the poller's. `EINVAL` for an interest that is neither [`Events::READ`] nor [`Events::WRITE`].
     pub async fn attempt<T>(
         &self,
         interest: Events,
         mut call: impl FnMut(&S) -> io::Result<T>,
     ) -> io::Result<T> {
+        if interest != Events::READ && interest != Events::WRITE {
+            return Err(Errno::EINVAL.into());
+        }
         loop {
+            if self.is_exhausted(interest) {
+                self.until(interest).await.map_err(io::Error::other)?;
+            }
             match call(self.source()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.exhaust(interest),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => return done,
             }
-            let waited =
-                if interest.contains(Events::WRITE) { self.writable().await } else { self.readable().await };
-            waited.map_err(io::Error::other)?;
         }
     }
 }
@@ -46,7 +51,12 @@ where
     /// # Errors
     /// Those of read(2), but for `EAGAIN` and `EINTR`; the poller's.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.attempt(Events::READ, |mut source| source.read(buffer)).await
+        let read = self.attempt(Events::READ, |mut source| source.read(buffer)).await?;
+        // Less than there was room for: another call would find nothing, so the next one waits first.
+        if read > 0 && read < buffer.len() {
+            self.exhaust(Events::READ);
+        }
+        Ok(read)
     }
 }
 
@@ -59,7 +69,12 @@ where
     /// # Errors
     /// Those of write(2), but for `EAGAIN` and `EINTR`; the poller's.
     pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.attempt(Events::WRITE, |mut source| source.write(bytes)).await
+        let written = self.attempt(Events::WRITE, |mut source| source.write(bytes)).await?;
+        // Not all: there is no more room.
+        if written < bytes.len() {
+            self.exhaust(Events::WRITE);
+        }
+        Ok(written)
     }
 
     /// Write all of it.
