@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::catalogue::{Catalogue, Exercise};
-use crate::checking::{self, Checked, Place, Test};
+use crate::checking::{self, Checked, Place, Test, Through};
 use crate::proving;
 use crate::terminal::{self, BAD, BOLD, DIM, GOOD};
 use crate::verdicts::Verdicts;
@@ -47,9 +47,10 @@ pub fn check(
         let (tests, mistakes) = (Vec::new(), Vec::new());
         return Ok(Attempt { name, passed: false, tests, seconds: 0.0, error: Some(error), mistakes });
     }
-    let place = Place { root: catalogue.root.clone(), target: None };
+    let place =
+        Place { root: catalogue.root.clone(), target: None, unchanged: verdicts.surroundings(exercise) };
     let spinner = terminal::spinner(format!("checking {}", exercise.name));
-    let checked = checking::check(&place, exercise, None, patience);
+    let checked = checking::check(&place, exercise, Through::Shortcut, None, patience);
     spinner.finish_and_clear();
     let (tests, error) = match checked? {
         Checked::Ran { tests, .. } => (tests, None),

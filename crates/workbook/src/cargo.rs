@@ -11,11 +11,29 @@ use crate::{checkout, runner};
 
 /// What came of a build.
 pub enum Built {
-    /// The programs, and what rustc said although it succeeded: warnings.
-    Programs(Vec<Program>, String),
+    /// The programs, what rustc said although it succeeded (warnings), and the calls of rustc, quoted for a shell.
+    Programs { programs: Vec<Program>, said: String, calls: Vec<String> },
     /// What rustc said.
     Failed(String),
 }
+
+/// What cargo does, by the words that it says it with.
+const PROGRESS: [&str; 14] = [
+    "Fresh",
+    "Dirty",
+    "Compiling",
+    "Checking",
+    "Finished",
+    "Executable",
+    "Blocking",
+    "Updating",
+    "Locking",
+    "Adding",
+    "Downloading",
+    "Downloaded",
+    "Unpacking",
+    "Removing",
+];
 
 /// A program that cargo built.
 #[derive(Debug, Clone)]
@@ -50,7 +68,7 @@ pub fn find<'a>(programs: &'a [Program], package: &str, kind: Kind, name: &str) 
 /// folder than the usual one, for builds that must not disturb the reader's.
 pub fn build(root: &Path, target: Option<&Path>, args: &[&str]) -> Result<Built> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root).args(args).args(["--quiet", "--message-format=json-render-diagnostics"]);
+    command.current_dir(root).args(args).args(["--verbose", "--message-format=json-render-diagnostics"]);
     if has_colors() {
         command.args(["--color", "always"]);
     }
@@ -59,6 +77,7 @@ pub fn build(root: &Path, target: Option<&Path>, args: &[&str]) -> Result<Built>
     }
     let (status, output, said) =
         runner::collect(&mut command).context("cannot run cargo; is Rust installed?")?;
+    let (said, calls) = without_progress(&said);
     // rustc may have refused the code, or cargo may have failed before it called rustc.
     if !status.success() && said.contains("could not compile") {
         return Ok(Built::Failed(said));
@@ -75,7 +94,29 @@ pub fn build(root: &Path, target: Option<&Path>, args: &[&str]) -> Result<Built>
         bail!("cargo cannot build here ({status}):\n{}{advice}", said.trim_end());
     }
     let programs = output.lines().filter_map(|line| program(&serde_json::from_str(line).ok()?)).collect();
-    Ok(Built::Programs(programs, said))
+    Ok(Built::Programs { programs, said, calls })
+}
+
+/// What cargo printed without its progress, and the calls of rustc in that: `     Running `rustc …``. The words of the
+/// progress end in column 12.
+fn without_progress(printed: &str) -> (String, Vec<String>) {
+    let (mut said, mut calls) = (String::new(), Vec::new());
+    for line in printed.split_inclusive('\n') {
+        let plain = anstream::adapter::strip_str(line).to_string();
+        let word = plain.get(..12).map(str::trim_start).filter(|_| plain.get(12..13) == Some(" "));
+        match word {
+            Some("Running") => {
+                let call = plain[12..].trim().trim_matches('`');
+                calls.extend(call.contains("--crate-name").then(|| call.to_owned()));
+            }
+            Some(word) if PROGRESS.contains(&word) => {}
+            _ => said += line,
+        }
+    }
+    // A failed call is repeated at the end, with all its arguments.
+    let end = said.find("\nCaused by:\n  process didn't exit successfully: ").unwrap_or(said.len());
+    said.truncate(end);
+    (said, calls)
 }
 
 /// The program that a message of cargo's is about, if it is about one.

@@ -41,7 +41,7 @@ pub fn build(catalogue: &Catalogue, experiments: &[&Experiment]) -> Result<BTree
     let built = cargo::build(&catalogue.root, None, &args)?;
     spinner.finish_and_clear();
     let programs = match built {
-        Built::Programs(programs, _warnings) => programs,
+        Built::Programs { programs, .. } => programs,
         Built::Failed(said) => bail!("the experiments do not compile:\n{}", said.trim_end()),
     };
     let mut found = BTreeMap::new();

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use indicatif::ProgressBar;
 
 use crate::catalogue::Exercise;
-use crate::checking::{Checked, Test};
+use crate::checking::{Checked, Test, Through};
 use crate::{checkout, hints};
 
 mod copy;
@@ -92,7 +92,7 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
         said.contains("warning").then(|| format!("{name}: the {what} compiles with warnings:\n{said}"))
     };
     bar.set_message(format!("{name}: the reference"));
-    match copy.test(exercise, &reference, None)? {
+    match copy.test(exercise, &reference, Through::Cargo, None)? {
         Checked::Ran { tests, said, .. } => {
             match tests.iter().find(|test| !test.passed) {
                 None if tests.is_empty() => fail_reference(proof, format!("{name}: no test ran")),
@@ -108,7 +108,7 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
     bar.inc(1);
 
     bar.set_message(format!("{name}: the starter"));
-    match copy.test(exercise, &starter, None)? {
+    match copy.test(exercise, &starter, Through::Cargo, None)? {
         Checked::Ran { tests, said, .. } => {
             if tests.iter().all(|test| test.passed) {
                 proof.starters.passing += 1;
@@ -157,7 +157,7 @@ fn missed(copy: &Copy, exercise: &Exercise, mistake: &Mistake, reference: &str) 
         Err(wrong) => return Ok(Some(format!("is no edit of the reference: {wrong}"))),
     };
     // The others may catch it too, and would take their time.
-    let tests = match copy.test(exercise, &answer, Some(test))? {
+    let tests = match copy.test(exercise, &answer, Through::Shortcut, Some(test))? {
         Checked::Ran { tests, .. } => tests,
         Checked::DoesNotCompile(said) => return Ok(Some(format!("does not compile:\n{said}"))),
     };

@@ -95,6 +95,11 @@ impl Verdicts {
         Content(self.hashes.of_exercise(&self.root, exercise))
     }
 
+    /// What building the exercise's tests depends on, apart from the reader's file, as it was for `content`.
+    pub fn surroundings(&self, exercise: &Exercise) -> u64 {
+        self.hashes.around(&self.root, exercise)
+    }
+
     /// Remember a check of that content. Where the folder cannot be written, nothing is remembered, and
     /// nothing is lost. Nothing is remembered either when the reader saved something meanwhile, because either content may
     /// have been checked.

@@ -31,7 +31,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let programs = experiment::build(&catalogue, &experiments)?;
     spinner.finish_and_clear();
     let mut tests = match built {
-        Built::Programs(tests, _) => tests,
+        Built::Programs { programs, .. } => programs,
         Built::Failed(said) => bail!("the tests do not compile:\n{}", said.trim_end()),
     };
     tests.retain(|test| test.kind != Kind::Program);

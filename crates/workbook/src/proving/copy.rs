@@ -1,13 +1,14 @@
 //! The copy in which the exercises are proved. Every exercise is its starter there, until it is put otherwise.
 
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
 use crate::catalogue::{Catalogue, Exercise};
-use crate::checking::{self, Checked, Place};
+use crate::checking::{self, Checked, Place, Through};
 use crate::{checkout, runner};
 
 /// The copy: sources only, and a target folder of its own.
@@ -31,7 +32,11 @@ impl Copy {
         }
         let copy = Self {
             from: catalogue.root.clone(),
-            place: Place { root: folder.join("checkout"), target: Some(folder.join("target")) },
+            place: Place {
+                root: folder.join("checkout"),
+                target: Some(folder.join("target")),
+                unchanged: this_run(),
+            },
             _lock: lock,
         };
         fs::create_dir_all(&copy.place.root)?;
@@ -58,9 +63,15 @@ impl Copy {
     ///
     /// # Errors
     /// As [`checking::check`].
-    pub fn test(&self, exercise: &Exercise, answer: &str, only: Option<&str>) -> Result<Checked> {
+    pub fn test(
+        &self,
+        exercise: &Exercise,
+        answer: &str,
+        through: Through,
+        only: Option<&str>,
+    ) -> Result<Checked> {
         self.put(exercise, answer)?;
-        checking::check(&self.place, exercise, only, runner::IDLE_TIMEOUT)
+        checking::check(&self.place, exercise, through, only, runner::IDLE_TIMEOUT)
     }
 
     /// Compile what the tests need with `cargo check`, which generates no code. How long did it take?
@@ -79,6 +90,13 @@ impl Copy {
         let text = exercise.page.as_ref().and_then(|page| checkout::read(&self.from.join(&page.path)).ok());
         text.is_some_and(|text| text.contains(&hints))
     }
+}
+
+/// A number for as long as this process works: only it writes in its copy.
+fn this_run() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (std::process::id(), SystemTime::now()).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Make `to` the same as `from`, writing only what differs.

@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use crate::catalogue::{Exercise, Experiment};
@@ -27,6 +28,27 @@ impl Hashes {
     /// All that an exercise's verdict depends on.
     pub fn of_exercise(&self, root: &Path, exercise: &Exercise) -> u64 {
         let mut hasher = DefaultHasher::new();
+        self.add_sources(&mut hasher, root, exercise);
+        add(&mut hasher, &exercise.source());
+        hasher.write_u64(self.shared(Path::new(KERNEL)));
+        hasher.finish()
+    }
+
+    /// All that building an exercise's tests depends on, apart from the reader's file.
+    pub fn around(&self, root: &Path, exercise: &Exercise) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.add_sources(&mut hasher, root, exercise);
+        for name in ["Cargo.toml", ".cargo/config.toml", "rust-toolchain.toml"] {
+            add(&mut hasher, &root.join(name));
+        }
+        let mut variables: Vec<_> = std::env::vars_os().filter(|(name, _)| is_of_build(name)).collect();
+        variables.sort();
+        variables.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// The sources of all topic crates, and of the tests of this one.
+    fn add_sources(&self, hasher: &mut DefaultHasher, root: &Path, exercise: &Exercise) {
         hasher.write_u64(self.shared(&root.join("Cargo.lock")));
         let crates =
             fs::read_dir(root.join("crates")).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -39,9 +61,6 @@ impl Hashes {
             hasher.write_u64(self.shared(&folder.join("src")));
         }
         hasher.write_u64(self.shared(&exercise.folder.join("tests")));
-        add(&mut hasher, &exercise.source());
-        hasher.write_u64(self.shared(Path::new(KERNEL)));
-        hasher.finish()
     }
 
     /// All that an experiment's verdict depends on.
@@ -63,6 +82,14 @@ impl Hashes {
         self.shared.borrow_mut().insert(path.to_owned(), hash);
         hash
     }
+}
+
+/// Does this variable change how cargo and rustc build? What cargo itself sets for a program that it runs does not.
+fn is_of_build(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let by_cargo = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+    let starts = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
+    name == "PATH" || starts(&["CARGO", "RUST"]) && !starts(&by_cargo)
 }
 
 /// A file's path and content, or those of all files below a folder.

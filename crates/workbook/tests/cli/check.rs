@@ -1,6 +1,7 @@
 //! `check`: what passes, what fails, and how that is said.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::checkout::{ADD_SOLVED, Checkout, TWICE_SOLVED};
 use crate::tool::names;
@@ -144,4 +145,57 @@ fn a_bad_name_is_refused_with_a_suggestion() {
     checkout
         .workbook(&["check", "add"])
         .expect(2, &["`add` is in more than one crate", "other/add", "toy/add"]);
+}
+
+/// Check `twice` with a cargo that notes each of its calls. How many were there?
+fn calls_of_cargo(checkout: &Checkout, code: i32, words: &[&str]) -> usize {
+    let notes = checkout.home().join("calls");
+    fs::write(&notes, "").expect("a file");
+    let script = format!("#!/bin/sh\necho >> \"{}\"\nexec cargo \"$@\"\n", notes.display());
+    let cargo = checkout.home().join("noting-cargo");
+    fs::write(&cargo, script).expect("a script");
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("it may be run");
+    let mut command = checkout.command(&["check", "twice"]);
+    command.env("CARGO", &cargo);
+    checkout.run(command).expect(code, words);
+    fs::read_to_string(&notes).expect("the notes").lines().count()
+}
+
+#[test]
+fn cargo_is_asked_when_something_else_than_the_readers_file_has_changed() {
+    let checkout = Checkout::new();
+    let answer = |number: u32| format!("pub fn twice(a: i32) -> i32 {{\n    let _ = a;\n    {number}\n}}\n");
+    assert_eq!(calls_of_cargo(&checkout, 1, &["not yet implemented"]), 1);
+    // From now on it is known how to call rustc.
+    checkout.solve("twice", &answer(5));
+    assert_eq!(calls_of_cargo(&checkout, 1, &["twice 3 is 6, not 5"]), 0);
+    checkout.solve("twice", TWICE_SOLVED);
+    assert_eq!(calls_of_cargo(&checkout, 0, &["1 of 1 tests pass"]), 0);
+    // An error is cargo's to tell.
+    checkout.solve("twice", "pub fn twice(a: i32) -> i32 { \"a\" }");
+    let words = ["error[E0308]: mismatched types", "could not compile `toy`", "toy/twice does not compile"];
+    assert_eq!(calls_of_cargo(&checkout, 1, &words), 1);
+    for file in ["crates/toy/src/add.rs", "crates/toy/Cargo.toml", "Cargo.toml", "crates/toy/tests/twice.rs"]
+    {
+        let comment = if file.ends_with("toml") { "# changed\n" } else { "// changed\n" };
+        checkout.write(file, &format!("{}{comment}", checkout.read(file)));
+        checkout.solve("twice", &format!("{TWICE_SOLVED}// {file}\n"));
+        assert_eq!(calls_of_cargo(&checkout, 0, &["1 of 1 tests pass"]), 1, "{file} has changed");
+    }
+    checkout
+        .write("crates/toy/tests/twice.rs", &checkout.read("crates/toy/tests/twice.rs").replace('6', "7"));
+    assert_eq!(calls_of_cargo(&checkout, 1, &["twice 3 is 7, not 6"]), 1);
+}
+
+#[test]
+fn cargo_is_asked_when_the_target_folder_is_gone() {
+    let checkout = Checkout::new();
+    checkout.workbook(&["check", "twice"]).expect(1, &[]);
+    for entry in fs::read_dir(checkout.target()).expect("the target folder").flatten() {
+        if entry.file_name() != "workbook" && entry.path().is_dir() {
+            fs::remove_dir_all(entry.path()).expect("it was there");
+        }
+    }
+    checkout.solve("twice", TWICE_SOLVED);
+    checkout.workbook(&["check", "twice"]).expect(0, &["1 of 1 tests pass"]).without(&["error"]);
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::repository::Repository;
+use crate::repository::{Repository, resolve};
 
 /// The crate's own module, by the name that paths have for it.
 const ROOT: &str = "crate";
@@ -22,34 +22,24 @@ struct Module {
 
 /// Read the modules below a `lib.rs` or a `main.rs`.
 pub fn of(repository: &Repository, root: &str) -> Modules {
+    static ELSEWHERE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"#\[path = "([^"]+)"\]\s*(?:pub\S* )?mod (\w+);"#).expect("a regex"));
     let folder = &root[..=root.rfind('/').unwrap_or_default()];
     let mut files = BTreeMap::new();
     for file in repository.below(folder, ".rs") {
         let below = file[folder.len()..].trim_end_matches(".rs");
         let below = below.strip_suffix("/mod").unwrap_or(below);
         let name = if file == root { ROOT.to_owned() } else { below.replace('/', "::") };
-        files.insert(name, code(&repository.read(&file)));
-    }
-    // A module of the root may have its file elsewhere.
-    static ELSEWHERE: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r#"#\[path = "([^"]+)"\]\s*mod (\w+);"#).expect("a regex"));
-    for found in ELSEWHERE.captures_iter(&repository.read(root)) {
-        files.insert(found[2].to_owned(), code(&repository.read(&at(folder, &found[1]))));
+        let source = repository.read(&file);
+        // Modules from elsewhere, such as those that two programs share.
+        for found in ELSEWHERE.captures_iter(&source) {
+            let there = resolve(&file, &found[1]).unwrap_or_default();
+            files.insert(join(&name, &found[2]), code(&repository.read(&there)));
+        }
+        files.insert(name, code(&source));
     }
     let is_module = |name: &str| files.contains_key(name);
     Modules(files.iter().map(|(name, code)| (name.clone(), Module::of(name, code, &is_module))).collect())
-}
-
-/// A path from a folder, which may begin with `../`.
-fn at(folder: &str, path: &str) -> String {
-    let mut parts: Vec<&str> = folder.trim_end_matches('/').split('/').collect();
-    for part in path.split('/') {
-        match part {
-            ".." => drop(parts.pop()),
-            other => parts.push(other),
-        }
-    }
-    parts.join("/")
 }
 
 impl Module {

@@ -16,7 +16,7 @@ use crate::checking::Built;
 pub struct Phases {
     /// Looking at the files of the checkout.
     tool: Duration,
-    /// From calling cargo to rustc's start, and from the finished program to cargo's end.
+    /// From the call of cargo, or of rustc where it is known how, to rustc's start, and after the program is linked.
     cargo: Duration,
     front_end: Duration,
     code: Duration,
@@ -27,7 +27,8 @@ pub struct Phases {
 impl Phases {
     pub const HEADER: &str = "tool  cargo  front end  code generation  link  tests";
 
-    /// The phases of a build, between what the tool does and the tests. `checked` is how long `cargo check` took.
+    /// The phases of a build, between what the tool does and the tests. `checked` is how long rustc took for
+    /// `cargo check`.
     pub fn of(program: &Program, built: Built, tool: Duration, total: Duration, checked: Duration) -> Self {
         let since = |from: SystemTime, to: SystemTime| to.duration_since(from).unwrap_or_default();
         let mut objects: Vec<SystemTime> = Vec::new();
@@ -45,7 +46,7 @@ impl Phases {
         let linked = written(&program.path).unwrap_or(last);
         let took = since(built.start, built.end);
         let cargo = took.saturating_sub(since(start, linked));
-        let front_end = checked.saturating_sub(cargo).min(since(start, last));
+        let front_end = checked.min(since(start, last));
         Self {
             tool,
             cargo,
