@@ -6,11 +6,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
-use std::{fs, io, mem};
+use std::{io, mem};
 
 use experiments::{Choice, Lab, Question, Result, ask, sleeps, vary};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::{Pid, gettid, write};
+use nix::unistd::{gettid, write};
 
 type Callback = Box<dyn FnOnce() -> Duration + Send>;
 

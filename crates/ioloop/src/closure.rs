@@ -13,6 +13,8 @@ pub(crate) const WORDS: usize = 3;
 
 pub(crate) type Words = [MaybeUninit<usize>; WORDS];
 
+type Boxed<A> = Box<dyn FnOnce(&A) -> Outcome>;
+
 /// Any `FnOnce(&A) -> Outcome`.
 // ANCHOR: closure
 pub(crate) struct Closure<A: 'static> {
@@ -20,7 +22,7 @@ pub(crate) struct Closure<A: 'static> {
     words: Words,
     kind: &'static Kind<A>,
     /// As a box of it would be: neither Send nor Sync.
-    holds: PhantomData<Box<dyn FnOnce(&A) -> Outcome>>,
+    holds: PhantomData<Boxed<A>>,
 }
 
 /// What was known of the closure when it still had a type.

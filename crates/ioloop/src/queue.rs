@@ -60,14 +60,13 @@ impl<A> Queue<A> {
             self.make_room(words);
         }
         let end = words.len();
-        // SAFETY: there is room for a header and for the words of the largest closure. The new length has the header inside
-        // and the words that this closure fills.
-        unsafe {
-            let header = words.as_mut_ptr().add(end);
-            header.write(Word { header: (&raw const *kind).wrapping_byte_add(kind.size()) });
-            header.add(1).cast::<Words>().write(parts);
-            words.set_len(end + 1 + kind.size());
-        }
+        let room = &mut words.spare_capacity_mut()[..1 + WORDS];
+        room[0].write(Word { header: (&raw const *kind).wrapping_byte_add(kind.size()) });
+        let behind = room[1..].as_mut_ptr().cast::<Words>();
+        // SAFETY: behind the header there is room for as many words as the largest closure has.
+        unsafe { behind.write(parts) };
+        // SAFETY: the header is written, and so are the words that this closure fills.
+        unsafe { words.set_len(end + 1 + kind.size()) };
         self.len.set(self.len() + 1);
     }
 
@@ -77,12 +76,15 @@ impl<A> Queue<A> {
         let left = self.len().checked_sub(1)?;
         // SAFETY: as in `push`.
         let words = unsafe { &mut *self.words.get() };
-        // SAFETY: one waits, so `front` is where it begins: with a header. Behind that, `push` had room for the words of the
-        // largest closure, and there is no less room since.
-        let (header, parts) = unsafe {
-            let front = words.as_ptr().add(self.front.get());
-            ((*front).header, front.add(1).cast::<Words>().read())
-        };
+        // Of the whole room: the words behind a short closure may be behind the last one, too.
+        let front = words.as_ptr().wrapping_add(self.front.get());
+        // SAFETY: a closure waits, so it begins at `front`.
+        let front_word = unsafe { *front };
+        // SAFETY: it begins with a header.
+        let header = unsafe { front_word.header };
+        let behind = front.wrapping_add(1).cast::<Words>();
+        // SAFETY: behind the header `push` had room for the words of the largest closure, and there is no less room since.
+        let parts = unsafe { behind.read() };
         let size = header.addr() & SIZE;
         self.len.set(left);
         if left > 0 {
@@ -91,16 +93,17 @@ impl<A> Queue<A> {
             words.clear();
             self.front.set(0);
         }
-        // SAFETY: without the size it is what `push` had, and that is never gone. Both went in together, and nothing leads
-        // to them anymore.
-        Some(unsafe { Closure::from_parts(parts, &*header.wrapping_byte_sub(size)) })
+        // SAFETY: without the size it is the reference that `push` had, and that is static.
+        let kind = unsafe { &*header.wrapping_byte_sub(size) };
+        // SAFETY: both went in together, and nothing leads to them anymore.
+        Some(unsafe { Closure::from_parts(parts, kind) })
     }
 
     /// Drop all that waits.
     pub(crate) fn clear(&self) {
         let waiting = Self::default();
-        // SAFETY: as in `push`.
-        unsafe { std::mem::swap(&mut *self.words.get(), &mut *waiting.words.get()) };
+        // SAFETY: as in `push`, and the two queues are different ones.
+        unsafe { self.words.get().swap(waiting.words.get()) };
         waiting.front.swap(&self.front);
         waiting.len.swap(&self.len);
         // Here: a closure that is dropped may add one.
