@@ -86,7 +86,7 @@ fn by_call(lab: &Lab, listener: &TcpListener) -> Result<Vec<bool>> {
 }
 
 fn by_fopen(lab: &Lab) -> Result<bool> {
-    // SAFETY: both arguments are strings that end in a NUL, and live for ever.
+    // SAFETY: both arguments are strings that end in a NUL, and live forever.
     let file = unsafe { libc::fopen(c"/dev/null".as_ptr(), c"r".as_ptr()) };
     if file.is_null() {
         return Err("fopen(\"/dev/null\") failed".into());

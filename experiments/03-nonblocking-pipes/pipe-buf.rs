@@ -83,7 +83,7 @@ fn new_pipe(lab: &Lab) -> Result<Pipe> {
     }
 }
 
-/// Write so many bytes. A pipe that took some is replaced by a new one.
+/// Write this many bytes. A pipe that took some is replaced by a new one.
 fn attempt(lab: &Lab, pipe: &mut Pipe, size: usize) -> Result<nix::Result<usize>> {
     let outcome = write(&pipe.1, &vec![b'x'; size]);
     if outcome.is_ok() {

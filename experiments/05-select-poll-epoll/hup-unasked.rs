@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         let bits = [IN, OUT, ERR, HUP].map(|event| event.bits());
         lab.check(bits == [1, 4, 8, 16], "IN, OUT, ERR and HUP are 1, 4, 8 and 16");
         let seen = unasked(lab)?;
-        words(lab)?;
+        in_and_out(lab)?;
         idle_out(lab)?;
         lab.note("the peer is closed; registered for nothing, and for IN|OUT|RDHUP:");
         pipes(lab)?;
@@ -92,7 +92,7 @@ fn unasked(lab: &Lab) -> Result<(EpollFlags, usize)> {
 }
 
 /// What IN and OUT mean for a pipe of two pages.
-fn words(lab: &Lab) -> Result {
+fn in_and_out(lab: &Lab) -> Result {
     let (reader, writer) = lab.nonblocking_pipe(8192)?;
     let (input, output) = (watch(&reader, IN)?, watch(&writer, OUT)?);
     let mut states = Vec::new();

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let limit = raise_limit()?;
         let crowd = (0..MANY).map(|_| idle()).collect::<Result<Vec<_>>>()?;
-        they_sleep(lab, &crowd)?;
+        both_sleep(lab, &crowd)?;
         write(&crowd[0], &1_u64.to_ne_bytes())?;
         let (few, many) = few_and_many(&crowd)?;
         lab.note(format!("one of {FEW} is ready: {}", said(&few)));
@@ -102,7 +102,7 @@ fn idle() -> Result<OwnedFd> {
 }
 
 /// Check that poll and select sleep while nothing is ready, however many they watch.
-fn they_sleep(lab: &Lab, crowd: &[OwnedFd]) -> Result {
+fn both_sleep(lab: &Lab, crowd: &[OwnedFd]) -> Result {
     let (mut polled, mut set) = (poll_list(crowd), select_set(crowd));
     sleeps(lab, "poll", |ms| poll(&mut polled, ms))?;
     sleeps(lab, "select", |ms| select(None, &mut set, None, None, &mut TimeVal::milliseconds(i64::from(ms))))

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         add(&epoll, &own)?;
         let number = own.as_raw_fd();
         lab.note(format!("an epoll; add a pipe, {number}"));
-        tell(lab, told(&epoll)?);
+        tell(lab, reported(&epoll)?);
         let [changed, end] = [lab.gate()?, lab.gate()?];
         let child = lab.fork("child", |lab| {
             epoll.delete(&own)?;
@@ -59,16 +59,16 @@ fn main() -> ExitCode {
             Ok(0)
         })?;
         changed.pass()?;
-        let after = told(&epoll)?;
+        let after = reported(&epoll)?;
         tell(lab, after);
         let removed = after.map_or(Ok(()), |number| remove(lab, &epoll, number));
-        let turns = (0..TURNS).map_while(|_| told(&epoll).transpose()).count();
+        let turns = (0..TURNS).map_while(|_| reported(&epoll).transpose()).count();
         lab.note(format!("epoll_wait, over and over: ready {turns} times in {TURNS}"));
         // The numbers that the child's pipe got are the lowest free ones here.
         let (other, _other_writer) = pipe2(OFlag::O_CLOEXEC)?;
         lab.note(format!("make another pipe, which is empty: {}", other.as_raw_fd()));
         lab.check(
-            Some(other.as_raw_fd()) == after && told(&epoll)? == after,
+            Some(other.as_raw_fd()) == after && reported(&epoll)? == after,
             "the child's number may be another file's in the parent, which gets that number",
         );
         let other = remove(lab, &epoll, other.as_raw_fd());
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
 
         end.open()?;
         child.status(lab)?;
-        let at_last = told(&epoll)?;
+        let at_last = reported(&epoll)?;
         tell(lab, at_last);
         lab.check(at_last.is_none(), "when the child has exited, its pipe is closed, and the entry is gone");
         add(&epoll, &own)?;
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
         own_epoll(lab, &epoll, &own)?;
 
         match (after, removed, turns) {
-            (Some(told), ..) if told == number => Ok(0),
+            (Some(reported), ..) if reported == number => Ok(0),
             (None, ..) => Ok(1),
             (Some(_), Ok(()), _) => Ok(2),
             (Some(_), Err(Errno::EBADF), TURNS) => Ok(3),
@@ -103,7 +103,7 @@ fn own_epoll(lab: &mut Lab, epoll: &Epoll, own: &OwnedFd) -> Result {
         Ok(0)
     })?;
     child.status(lab)?;
-    let number = told(epoll)?;
+    let number = reported(epoll)?;
     tell(lab, number);
     lab.check(
         number == Some(own.as_raw_fd()),
@@ -126,7 +126,7 @@ fn add(epoll: &Epoll, reader: &OwnedFd) -> Result {
 }
 
 /// The number of the descriptor that is ready within 100 ms. There is at most one.
-fn told(epoll: &Epoll) -> Result<Option<RawFd>> {
+fn reported(epoll: &Epoll) -> Result<Option<RawFd>> {
     let mut events = [EpollEvent::empty(); 8];
     match epoll.wait(&mut events, 100_u8)? {
         0 => Ok(None),

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         // SAFETY: the handler calls waitpid and touches atomics, and replaces none that Rust relies on.
         unsafe { sigaction(Signal::SIGCHLD, &action) }?;
         signals.thread_block()?;
-        let children = ten_that_end()?;
+        let children = ten_exited_children()?;
         lab.note(format!("block SIGCHLD; fork {CHILDREN} children, which end"));
         signals.thread_unblock()?;
         let [runs, reaped] = [&RUNS, &REAPED].map(|count| count.load(Ordering::SeqCst));
@@ -79,7 +79,7 @@ extern "C" fn wait_once(_: c_int) {
 }
 
 /// Ten children that have exited and were not reaped: the first with status 0, the next with 1, and so on.
-fn ten_that_end() -> Result<Vec<Pid>> {
+fn ten_exited_children() -> Result<Vec<Pid>> {
     let children: Vec<Pid> = (0..CHILDREN).map(child_that_ends).collect::<nix::Result<_>>()?;
     for child in &children {
         waitid(Id::Pid(*child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
@@ -100,7 +100,7 @@ fn child_that_ends(status: usize) -> nix::Result<Pid> {
 fn by_pidfd(lab: &Lab) -> Result {
     let signals = SigSet::from(Signal::SIGCHLD);
     signals.thread_block()?;
-    let children = ten_that_end()?;
+    let children = ten_exited_children()?;
     let pidfds: Vec<OwnedFd> = children.into_iter().map(pidfd).collect::<Result<_>>()?;
     lab.note(format!("{CHILDREN} children again, with a pidfd each"));
     let mut watched: Vec<_> =

@@ -38,8 +38,8 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let setting = fs::read_to_string(SETTING);
-        let told = setting.as_ref().map_or("the file does not exist", |value| value.trim());
-        lab.note(format!("{SETTING}: {}", vary("answer", told)));
+        let content = setting.as_ref().map_or("the file does not exist", |value| value.trim());
+        lab.note(format!("{SETTING}: {}", vary("answer", content)));
 
         let plain = count(|| {
             // SAFETY: this process has one thread, so no lock can be held by a thread that the child lacks.
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
             plain.values == FORKS,
             "each time fork gave 0 to the child, and the child's pid to the parent",
         );
-        let vfork = count(fork_and_stand_still)?;
+        let vfork = count(fork_with_vfork_order)?;
         lab.note(format!(
             "{FORKS} with CLONE_VFORK: parent first {}, child first {}",
             vfork.parent, vfork.child
@@ -144,7 +144,7 @@ fn count(fork: impl Fn() -> nix::Result<ForkResult>) -> Result<Seen> {
 }
 
 /// A fork whose parent is suspended, as by vfork(2), but with a copy of the memory for the child.
-fn fork_and_stand_still() -> nix::Result<ForkResult> {
+fn fork_with_vfork_order() -> nix::Result<ForkResult> {
     let (flags, none) = (libc::c_long::from(libc::SIGCHLD | libc::CLONE_VFORK), 0_usize);
     // SAFETY: with these flags, and without a stack, clone(2) is a fork whose parent waits. There is one thread.
     match Errno::result(unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) })? {

@@ -102,7 +102,7 @@ fn run(lab: &Lab) -> Result<(Vec<&'static str>, Vec<Iteration>)> {
     let turns = Rc::<RefCell<Vec<Iteration>>>::default();
     let (seen, lane) = (Rc::clone(&turns), (**lab).clone());
     ioloop.subscribe(move |_, turn| {
-        lane.note(told(&turn));
+        lane.note(described(&turn));
         seen.borrow_mut().push(turn);
     });
     ioloop.start()?;
@@ -110,7 +110,7 @@ fn run(lab: &Lab) -> Result<(Vec<&'static str>, Vec<Iteration>)> {
 }
 
 /// Write down one iteration, as the loop reports it.
-fn told(turn: &Iteration) -> String {
+fn described(turn: &Iteration) -> String {
     let asked = if turn.timeout.is_zero() { "0".into() } else { vary("ms", millis(turn.timeout)) };
     let slept = vary("ms", millis(turn.sleep_end.saturating_sub(turn.sleep_start)));
     let Iteration { callbacks, timers, events, .. } = turn;

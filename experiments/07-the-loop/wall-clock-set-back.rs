@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         let ours = the_loop()?;
         lab.note(format!("the book's loop, with a clock that is never set: after {} s", ours.as_secs_f64()));
         lab.check(ours == SECOND, "the loop reads one clock, its own");
-        nobody_sets_it(lab)?;
+        on_a_fake_clock(lab)?;
         match (by_wall, by_monotonic) {
             (SECOND, SECOND) => Ok(0),
             (wall, SECOND) if wall < SECOND => Ok(1),
@@ -144,7 +144,7 @@ fn the_loop() -> Result<Duration> {
 }
 
 /// May this process set the monotonic clock, to what it says anyway?
-fn nobody_sets_it(lab: &Lab) -> Result {
+fn on_a_fake_clock(lab: &Lab) -> Result {
     let clock = ClockId::CLOCK_MONOTONIC;
     let answer = clock_settime(clock, clock_gettime(clock)?);
     let word = answer.map_or_else(|error| format!("{error:?}"), |()| "done".into());

@@ -53,7 +53,7 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         // First, while this process has one thread and may fork.
-        the_books(lab)?;
+        count_own_loop(lab)?;
         let action = SigAction::new(SigHandler::Handler(count), SaFlags::SA_RESTART, SigSet::empty());
         // SAFETY: the handler touches an atomic and nothing else; it replaces none that Rust relies on.
         unsafe { sigaction(Signal::SIGALRM, &action) }?;
@@ -217,7 +217,7 @@ fn look_at(number: &AtomicUsize, over: &AtomicBool, the_loop: Pthread) -> nix::R
 // ANCHOR_END: look_at
 
 /// Count the timer calls of the book's loop from outside.
-fn the_books(lab: &mut Lab) -> Result {
+fn count_own_loop(lab: &mut Lab) -> Result {
     let mut a_turn = |watched| -> Result<_> {
         let calls =
             lab.count(libc::SYS_timer_settime, || many_turns(watched), |ioloop| Ok(ioloop.start()?))?;

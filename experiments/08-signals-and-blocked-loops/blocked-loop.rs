@@ -59,8 +59,8 @@ fn main() -> ExitCode {
         lab.check(named == [true; 3], "each of them is named by the reported stack while it still blocks");
         let many = three_hundred(lab)?;
         let asleep = asleep(lab)?;
-        once(lab)?;
-        not_before(lab)?;
+        keeps_blocking(lab)?;
+        with_the_signal_blocked(lab)?;
         match (named, many, asleep) {
             ([true, false, false], 0, 0) => Ok(0),
             ([true, true, true], 0, 0) => Ok(1),
@@ -203,7 +203,7 @@ fn asleep(lab: &Lab) -> Result<usize> {
 }
 
 /// A callback that keeps blocking, for much longer than the threshold, after it was reported.
-fn once(lab: &Lab) -> Result {
+fn keeps_blocking(lab: &Lab) -> Result {
     let ioloop = IoLoop::new()?;
     let reports = counted(&ioloop)?;
     let (seen, count) = mpsc::channel();
@@ -224,7 +224,7 @@ fn once(lab: &Lab) -> Result {
 }
 
 /// A callback that runs with the signal blocked: it is pending, and interrupts nothing.
-fn not_before(lab: &Lab) -> Result {
+fn with_the_signal_blocked(lab: &Lab) -> Result {
     let ioloop = IoLoop::new()?;
     let reports = counted(&ioloop)?;
     let (seen, counts) = mpsc::channel();

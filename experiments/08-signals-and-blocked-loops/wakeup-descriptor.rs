@@ -61,7 +61,7 @@ fn main() -> ExitCode {
             mask == [false, false, false, true],
             "epoll_pwait closes the gap, but not for other threads",
         );
-        the_books(lab)?;
+        own_loop_notices(lab)?;
         left_behind(lab)?;
         match (flag, byte) {
             ([false, false, false, false], NEVER) => Ok(0),
@@ -199,7 +199,7 @@ fn send(moment: Moment, the_loop: Pthread, sleeper: &Sleeper) -> io::Result<()> 
 }
 
 /// Does the book's loop, which would sleep for long, notice the signal?
-fn the_books(lab: &Lab) -> Result {
+fn own_loop_notices(lab: &Lab) -> Result {
     let heard = Rc::<Cell<usize>>::default();
     for moment in [Moment::Callback, Moment::Wait, Moment::Thread] {
         let (ioloop, counted) = (IoLoop::new()?, Rc::clone(&heard));

@@ -43,7 +43,7 @@ const QUESTION: Question = Question {
             certain to reach that thread. So code that wants to interrupt a loop must name the loop's \
             thread.",
     lane: "main",
-    roles: &[("child", until_the_end_of_input)],
+    roles: &[("child", until_end_of_input)],
 };
 
 fn main() -> ExitCode {
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         let child = lab.program("child", &[])?;
         let by_loop = in_a_thread(|| four(&lane, child))?;
         lab.ended(&lane, "ends");
-        main_has_it_blocked(lab)?;
+        main_blocks_it(lab)?;
         match by_loop {
             [true, true, true, true] => Ok(0),
             [false, false, false, false] => Ok(1),
@@ -122,7 +122,7 @@ fn handled_here<T>(send: impl FnOnce() -> nix::Result<T>) -> nix::Result<bool> {
 fn setitimer() -> nix::Result<()> {
     let soon = libc::timeval { tv_sec: 0, tv_usec: 10_000 };
     let once = libc::itimerval { it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 }, it_value: soon };
-    // SAFETY: nix has no such call. It reads the one, which outlives it, and is told not to write the old one.
+    // SAFETY: nix has no such call. It reads the new value, which outlives it; the null pointer says not to write the old one.
     Errno::result(unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const once, ptr::null_mut()) }).map(drop)
 }
 
@@ -141,13 +141,13 @@ fn started(child: &mut Command) -> nix::Result<()> {
 }
 
 /// The child.
-fn until_the_end_of_input(_: &mut Lab) -> Result<i32> {
+fn until_end_of_input(_: &mut Lab) -> Result<i32> {
     io::copy(&mut io::stdin(), &mut io::sink())?;
     Ok(0)
 }
 
 /// The same kill while the main thread blocks the signal.
-fn main_has_it_blocked(lab: &Lab) -> Result {
+fn main_blocks_it(lab: &Lab) -> Result {
     let signal = SigSet::from(Signal::SIGUSR1);
     signal.thread_block()?;
     let here = in_a_thread(|| {

@@ -140,7 +140,7 @@ fn refuse_epoll(answer: Errno) -> nix::Result<()> {
         step(back, libc::SECCOMP_RET_ALLOW, 0, 0),
     ];
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: the kernel copies the program, which is whole and as long as it says, before the call comes back.
+    // SAFETY: the kernel copies the program, which is whole and as long as it says, before the call returns.
     Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) })
         .map(drop)
 }

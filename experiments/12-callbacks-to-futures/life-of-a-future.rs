@@ -44,7 +44,7 @@ const QUESTION: Question = Question {
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
-        let polled = one_life(lab)?;
+        let polled = run_task(lab)?;
         match polled[..] {
             [1] => Ok(0),
             [1, WRITTEN] => Ok(1),
@@ -128,7 +128,7 @@ impl<F: Future<Output = Result>> Future for Noted<F> {
 }
 
 /// Run all of it. Gives the iterations in which the task was polled.
-fn one_life(lab: &Lab) -> Result<Vec<usize>> {
+fn run_task(lab: &Lab) -> Result<Vec<usize>> {
     let ioloop = IoLoop::new()?;
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     let watched = (epoll(lab)?, reader.as_raw_fd());

@@ -39,7 +39,7 @@ const QUESTION: Question = Question {
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
-        let again = [three_wakes(lab)?, from_a_thread(lab)?, forgetful(lab)?];
+        let again = [three_wakes(lab)?, from_a_thread(lab)?, without_a_wake(lab)?];
         match again {
             [3, 1, TURNS] => Ok(0),
             [3, 1, 0] => Ok(1),
@@ -126,7 +126,7 @@ fn from_a_thread(lab: &Lab) -> Result<usize> {
 }
 
 /// Pending, without handing out its waker. Gives how often it is polled again.
-fn forgetful(lab: &Lab) -> Result<usize> {
+fn without_a_wake(lab: &Lab) -> Result<usize> {
     let (ioloop, polls) = (IoLoop::new()?, Rc::<Cell<usize>>::default());
     let counted = Rc::clone(&polls);
     ioloop.spawn(poll_fn(move |_| {
