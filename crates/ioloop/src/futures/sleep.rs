@@ -1,6 +1,7 @@
 //! A time that operations wait for, in place of a timer.
 //!
-//! Contract: a sleep has one timer at most, however often it is polled, and none after it is dropped.
+//! Contract: a sleep has one timer at most, however often it is polled, and none after it is dropped. The clock is read when
+//! the sleep is made, and not when it is polled: the timer says when the time is over.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -14,10 +15,11 @@ use crate::run_loop::WeakLoop;
 use crate::timers::TimerId;
 
 impl IoLoop {
-    /// Wait for so long, by the loop's clock.
+    /// Wait for so long, by the loop's clock. No time at all is over at the first poll.
     pub fn sleep(&self, time: Duration) -> Sleep {
+        let state = Rc::new(State { over: Cell::new(time.is_zero()), waker: Cell::default() });
         let deadline = self.time().saturating_add(time);
-        Sleep { ioloop: self.downgrade(), deadline, timer: None, waker: Rc::default() }
+        Sleep { ioloop: self.downgrade(), deadline, timer: None, state }
     }
 }
 
@@ -26,23 +28,35 @@ pub struct Sleep {
     ioloop: WeakLoop,
     deadline: Duration,
     timer: Option<TimerId>,
-    /// The newest: the task that polls it may be another than last time.
-    waker: Rc<Cell<Option<Waker>>>,
+    state: Rc<State>,
+}
+
+/// What the sleep and its timer share.
+struct State {
+    over: Cell<bool>,
+    /// The newest: the task that polls the sleep may be another than last time.
+    waker: Cell<Option<Waker>>,
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        // Without its loop, nothing polls it again.
-        let Some(ioloop) = self.ioloop.upgrade() else { return Poll::Pending };
-        if ioloop.time() >= self.deadline {
+        if self.state.over.get() {
             return Poll::Ready(());
         }
-        self.waker.set(Some(context.waker().clone()));
-        if self.timer.is_none() {
-            let waker = Rc::clone(&self.waker);
-            let timer = ioloop.call_at(self.deadline, move |_| waker.take().map_or((), Waker::wake));
+        self.state.waker.set(Some(context.waker().clone()));
+        // Without its loop, nothing polls it again.
+        if self.timer.is_none()
+            && let Some(ioloop) = self.ioloop.upgrade()
+        {
+            let state = Rc::clone(&self.state);
+            let timer = ioloop.call_at(self.deadline, move |_| {
+                state.over.set(true);
+                if let Some(waker) = state.waker.take() {
+                    waker.wake();
+                }
+            });
             self.timer = Some(timer);
         }
         Poll::Pending
@@ -51,7 +65,9 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let (Some(ioloop), Some(timer)) = (self.ioloop.upgrade(), self.timer) {
+        if !self.state.over.get()
+            && let (Some(timer), Some(ioloop)) = (self.timer, self.ioloop.upgrade())
+        {
             ioloop.remove_timeout(timer);
         }
     }

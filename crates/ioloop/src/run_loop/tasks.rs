@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::IoLoop;
 use super::handle::LoopHandle;
-use super::tracing::traced;
+use super::tracing::Traced;
 use crate::failure::guarded;
 use crate::{Failure, IntoOutcome, Origin, Token};
 
@@ -45,6 +45,14 @@ impl Wake for TaskWaker {
             ioloop.poll_task(self.task, &Waker::from(self));
         });
     }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // A wake while one is pending is one atomic operation, and no clone. It writes what it finds, so that the poll sees
+        // what was done before this wake, too.
+        if !self.queued.fetch_or(false, Ordering::AcqRel) {
+            Arc::clone(self).wake();
+        }
+    }
 }
 // ANCHOR_END: waker
 
@@ -52,8 +60,7 @@ impl IoLoop {
     // ANCHOR: spawn
     /// Run a future to its end. An error that it ends with is reported. A closed loop forgets it.
     pub fn spawn<R: IntoOutcome>(&self, future: impl Future<Output = R> + 'static) -> TaskId {
-        let future = traced(self.downgrade(), future);
-        let future = Box::pin(async move { future.await.into_outcome() });
+        let future = Box::pin(Traced { ioloop: self.downgrade(), future });
         let task = TaskId(self.0.tasks.borrow_mut().insert(Some(future)));
         Arc::new(TaskWaker { ioloop: self.handle(), task, queued: AtomicBool::new(false) }).wake();
         if self.must_be_open("spawn").is_err() {

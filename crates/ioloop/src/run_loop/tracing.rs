@@ -4,13 +4,14 @@
 
 use std::any::type_name;
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use super::{IoLoop, Subscription, Tracer, WeakLoop};
-use crate::{Dispatch, Origin, Token};
+use crate::{Dispatch, IntoOutcome, Origin, Outcome, Token};
 
 impl IoLoop {
     /// Let `tracer` see each callback, timer, handler and poll of a task when it has run, any number of tracers in the order
@@ -44,12 +45,25 @@ impl IoLoop {
     }
 }
 
-/// The same future, whose polls the tracers see.
-pub(super) async fn traced<F: Future>(ioloop: WeakLoop, future: F) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|context| match ioloop.upgrade() {
-        Some(ioloop) => ioloop.traced::<F, _>(Origin::Task, None, || future.as_mut().poll(context)),
-        None => future.as_mut().poll(context),
-    })
-    .await
+/// A future as the loop polls it: the tracers see each poll, and what it comes to is an outcome.
+///
+/// An async block would do the same, and would hold the future twice: as what it captured, and as what it awaits.
+pub(super) struct Traced<F> {
+    pub(super) ioloop: WeakLoop,
+    pub(super) future: F,
+}
+
+impl<F: Future<Output: IntoOutcome>> Future for Traced<F> {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let ioloop = self.ioloop.upgrade();
+        // SAFETY: the future is pinned with what holds it: nothing moves it out of there, and there is no Drop that might.
+        let future = unsafe { self.map_unchecked_mut(|traced| &mut traced.future) };
+        let polled = match ioloop {
+            Some(ioloop) => ioloop.traced::<F, _>(Origin::Task, None, || future.poll(context)),
+            None => future.poll(context),
+        };
+        polled.map(IntoOutcome::into_outcome)
+    }
 }
