@@ -43,7 +43,7 @@ pub fn check(
     if !exercise.source().is_file() {
         let reset = terminal::plain_command(&format!("reset {}", exercise.short));
         let source = catalogue.shown(&exercise.source());
-        let error = format!("{source} is missing. To have it as it was handed out: {reset}");
+        let error = format!("{source} is missing. Put back as it was handed out: {reset}");
         let (tests, mistakes) = (Vec::new(), Vec::new());
         return Ok(Attempt { name, passed: false, tests, seconds: 0.0, error: Some(error), mistakes });
     }

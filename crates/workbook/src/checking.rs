@@ -27,12 +27,12 @@ pub struct Place {
     pub unchanged: u64,
 }
 
-/// Who calls rustc.
+/// How rustc is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Through {
     /// cargo, which looks at all files, and passes warnings on.
     Cargo,
-    /// This program, where it is known how. There are no warnings then.
+    /// This program, where it knows how from the last time. Warnings are lost.
     Shortcut,
 }
 

@@ -8,7 +8,7 @@ use crate::checkout;
 /// Read the hints. Their anchors are step-1, step-2 and step-3: to mdBook a bare number would be a line.
 ///
 /// # Errors
-/// When there is no file, or no hint in it, or one without an end.
+/// When the file is missing, has no hint, or has a hint without an end.
 pub fn steps(exercise: &Exercise) -> Result<Vec<String>> {
     let path = exercise.hints();
     let text = checkout::read(&path)?;

@@ -23,7 +23,7 @@ pub use proof::Proof;
 /// The mistakes of an exercise, in the order of their file. One that cannot be read says why, after its name.
 ///
 /// # Errors
-/// When there is no such file.
+/// When the file is missing.
 pub fn mistakes(exercise: &Exercise) -> Result<Vec<Result<Mistake, String>>> {
     Ok(mistakes::parse(&checkout::read(&exercise.mistakes())?))
 }
@@ -154,7 +154,7 @@ fn missed(copy: &Copy, exercise: &Exercise, mistake: &Mistake, reference: &str) 
     let Mistake { caught_by: test, message, .. } = mistake;
     let answer = match edited(mistake, reference) {
         Ok(answer) => answer,
-        Err(wrong) => return Ok(Some(format!("is no edit of the reference: {wrong}"))),
+        Err(wrong) => return Ok(Some(format!("does not fit the reference: {wrong}"))),
     };
     // The others may catch it too, and would take their time.
     let tests = match copy.test(exercise, &answer, Through::Shortcut, Some(test))? {

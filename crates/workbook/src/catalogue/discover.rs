@@ -19,7 +19,7 @@ impl Catalogue {
     /// Look at the files of this checkout.
     ///
     /// # Errors
-    /// When this is no checkout, or it has no SUMMARY.md.
+    /// When this is not a checkout, or it has no SUMMARY.md.
     pub fn discover() -> Result<Self> {
         let root = checkout::root()?;
         let pages = pages(&root)?;

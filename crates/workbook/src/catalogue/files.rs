@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The files of a folder that have this extension. None where there is no such folder.
+/// The files of a folder that have this extension. None where the folder is missing.
 pub fn of(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut files = entries(folder);
     files.retain(|path| path.is_file() && path.extension().is_some_and(|e| e == extension));

@@ -18,7 +18,7 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = runner::IDLE_TIMEOUT.as_secs())]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     patience: u64,
-    /// Print a JSON array, and nothing else
+    /// Print only a JSON array
     #[arg(long)]
     json: bool,
 }

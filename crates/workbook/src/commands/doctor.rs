@@ -12,7 +12,7 @@ use crate::terminal::{self, BOLD, DIM};
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Print a JSON array, and nothing else
+    /// Print only a JSON array
     #[arg(long)]
     json: bool,
 }

@@ -11,7 +11,7 @@ use crate::verdicts::Verdicts;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Print a JSON object, and nothing else
+    /// Print only a JSON object
     #[arg(long)]
     json: bool,
 }

@@ -17,7 +17,7 @@ pub struct Options {
     /// Run all of them, a line each
     #[arg(long)]
     all: bool,
-    /// Print a JSON array, and nothing else
+    /// Print only a JSON array
     #[arg(long, conflicts_with_all = ["plain", "strace"])]
     json: bool,
     /// Print what the book prints: no color, no prompt, and names for what varies

@@ -12,7 +12,7 @@ use crate::terminal::{self, BAD, BOLD};
 pub struct Options {
     /// The exercises: `cloexec/flags`, or `flags`. Without a name: all of them
     names: Vec<String>,
-    /// Print a JSON object, and nothing else
+    /// Print only a JSON object
     #[arg(long)]
     json: bool,
     /// Work in the copy of this number, and without other workers

@@ -19,7 +19,7 @@ pub struct Options {
     /// Show the wrong code too, although yours does not pass yet
     #[arg(long)]
     anyway: bool,
-    /// Print a JSON object, and nothing else
+    /// Print only a JSON object
     #[arg(long)]
     json: bool,
 }

@@ -92,7 +92,7 @@ fn is_of_build(name: &OsStr) -> bool {
     name == "PATH" || starts(&["CARGO", "RUST"]) && !starts(&by_cargo)
 }
 
-/// A file's path and content, or those of all files below a folder.
+/// Add a file's path and content; of a folder, each file's below it.
 fn add(hasher: &mut DefaultHasher, path: &Path) {
     if path.is_dir() {
         let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());

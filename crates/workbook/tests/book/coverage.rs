@@ -24,11 +24,7 @@ pub fn faults(checkout: &Checkout) -> Vec<Fault> {
 fn experiment(checkout: &Checkout, source: &str, faults: &mut Vec<Fault>) {
     let transcript = source.replace(".rs", ".txt");
     let Some(text) = checkout.read(&transcript) else {
-        faults.push(Fault::new(
-            source,
-            1,
-            "there is no transcript of this experiment: `just bless` writes it",
-        ));
+        faults.push(Fault::new(source, 1, "this experiment has no transcript: `just bless` writes it"));
         return;
     };
     let pages = checkout.including(&transcript);

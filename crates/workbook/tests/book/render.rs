@@ -85,7 +85,7 @@ pub fn faults(checkout: &Checkout, rendered: &Rendered) -> Vec<Fault> {
     let summary = "book/src/SUMMARY.md";
     let named = checkout.read(summary).unwrap_or_default();
     let place = |message: &str| {
-        // What mdBook quotes from a page, or the page's name, is all there is to go by.
+        // What mdBook quotes from a page, or the page's name, is the only clue.
         let quoted = message.split(['`', '"', '<', '>']).skip(1).step_by(2).filter(|text| text.len() > 2);
         for quote in quoted {
             if let Some(at) = named.find(&format!("({quote})")).filter(|_| message.contains("failed to read"))

@@ -13,8 +13,7 @@ fn check(checkout: &Checkout, body: &str) -> Value {
     check_for(checkout, "10", body)
 }
 
-/// The same for what hangs. As long as this, so that on a busy machine, too, everybody is by then where they
-/// hang.
+/// The same for a program that hangs. It has this long to reach the place where it hangs, on a busy machine too.
 fn check_a_hang(checkout: &Checkout, body: &str) -> Value {
     check_for(checkout, "2", body)
 }

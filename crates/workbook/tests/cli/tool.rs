@@ -268,7 +268,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 pub fn unprivileged(mut command: Command) -> Command {
     const CAP_DAC_OVERRIDE: libc::c_ulong = 1;
     let give_up = || {
-        // SAFETY: prctl takes numbers here and touches no memory of ours. Without root it is refused, and not needed.
+        // SAFETY: prctl takes numbers here and touches no memory of ours. Without root the kernel refuses it, but then nothing needs it.
         let _ = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0) };
         Ok(())
     };

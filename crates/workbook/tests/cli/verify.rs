@@ -71,7 +71,7 @@ fn a_mistake_that_is_not_caught_as_it_says_is_missed() {
         "d_no_such_test names the test doubles_well, which there is not",
         "e_not_rust does not compile:\nerror[E0308]",
         "f_no_fields: it has no fence ```diff",
-        "g_no_place is no edit of the reference: hunk 1: it matches nowhere: no line is «a * a»",
+        "g_no_place does not fit the reference: hunk 1: it matches nowhere: no line is «a * a»",
     ];
     assert_eq!(faults.len(), wanted.len(), "{faults:#?}");
     for (fault, wanted) in faults.iter().zip(wanted) {

@@ -49,7 +49,7 @@ fn one(repository: &Repository, krate: &str, module: &str, faults: &mut Vec<Stri
         }
     }
     match &repository.sources(krate, module)[..] {
-        [] => find(format!("there is no reference: no {module}.rs anywhere below crates/{krate}/src")),
+        [] => find(format!("the reference is missing: no {module}.rs is below crates/{krate}/src")),
         [_] => {}
         several => find(format!("only one of these can be the reference: {}", several.join(", "))),
     }
@@ -198,7 +198,7 @@ mod tests {
             &with("crates/k/starters/m.rs", None),
             &["crates/k/exercises/m.rs: ", "no crates/k/starters/m.rs"],
         );
-        one(&with("crates/k/src/m.rs", None), &["no reference", "crates/k/src"]);
+        one(&with("crates/k/src/m.rs", None), &["the reference is missing", "crates/k/src"]);
         one(&with("crates/k/src/a/m.rs", Some("")), &["only one", "crates/k/src/a/m.rs, crates/k/src/m.rs"]);
         one(&with("crates/k/mistakes/m.md", None), &["no crates/k/mistakes/m.md"]);
         one(&with("crates/k/tests/m.rs", None)[..1], &["no crates/k/tests/m.rs"]);

@@ -31,7 +31,7 @@ pub fn of(repository: &Repository, root: &str) -> Modules {
         let below = below.strip_suffix("/mod").unwrap_or(below);
         let name = if file == root { ROOT.to_owned() } else { below.replace('/', "::") };
         let source = repository.read(&file);
-        // Modules from elsewhere, such as those that two programs share.
+        // Modules from elsewhere, such as a file that two programs share.
         for found in ELSEWHERE.captures_iter(&source) {
             let there = resolve(&file, &found[1]).unwrap_or_default();
             files.insert(join(&name, &found[2]), code(&repository.read(&there)));
