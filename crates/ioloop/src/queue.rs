@@ -78,10 +78,8 @@ impl<A> Queue<A> {
         let words = unsafe { &mut *self.words.get() };
         // Of the whole room: the words behind a short closure may be behind the last one, too.
         let front = words.as_ptr().wrapping_add(self.front.get());
-        // SAFETY: a closure waits, so it begins at `front`.
-        let front_word = unsafe { *front };
-        // SAFETY: it begins with a header.
-        let header = unsafe { front_word.header };
+        // SAFETY: a closure waits, so it begins at `front`, with a header.
+        let header = unsafe { front.cast::<*const Kind<A>>().read() };
         let behind = front.wrapping_add(1).cast::<Words>();
         // SAFETY: behind the header `push` had room for the words of the largest closure, and there is no less room since.
         let parts = unsafe { behind.read() };
