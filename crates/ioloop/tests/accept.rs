@@ -130,7 +130,8 @@ fn an_error_of_accept_is_reported_and_the_loop_goes_on() {
         ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
-        let accepting = ioloop.add_accept_handler(reader, |_, _| -> () { panics("there was no client") });
+        let accepting =
+            ioloop.add_accept_handler(reader, |_, _| -> () { panics("a pipe accepts no client") });
         turns(ioloop, 1);
         let said = failures.take();
         assert!(

@@ -1,4 +1,4 @@
-//! The whole: what a loop allocates when it has all that it needs: nothing of its own.
+//! The whole: a loop that has the memory that it needs allocates nothing of its own.
 //!
 //! The closure of a callback or of a timer is kept in place if it holds three words or less, and in a box if it is
 //! larger.
@@ -14,12 +14,12 @@ use std::time::Duration;
 use ioloop::{Event, Events, IoLoop};
 use support::counting::allocations;
 
-/// Enough for whatever grows to have grown.
+/// Enough rounds for every buffer to have grown.
 const FIRST: u64 = 1000;
 const LAST: u64 = 3000;
 
-/// How many allocations there are from one round to another; whoever runs rounds calls `round`, and the loop is
-/// stopped by the last.
+/// Counts the allocations from one round to another. The test calls `round` once a round, and the last call stops the
+/// loop.
 #[derive(Clone, Default)]
 struct Rounds(Rc<Cell<(u64, usize, usize)>>);
 
@@ -37,16 +37,16 @@ impl Rounds {
         self.0.set((round + 1, before, after));
     }
 
-    /// In the rounds between.
+    /// The allocations in the rounds between.
     fn allocated(&self) -> usize {
         let (round, before, after) = self.0.get();
-        assert!(round > LAST, "the loop came back after {round} rounds");
+        assert!(round > LAST, "the loop returned after {round} rounds");
         after - before
     }
 }
 
-/// A byte goes through a pipe, again and again: an event and an iteration each time. Callbacks and timers of what
-/// is as small as nothing go with it.
+/// A byte goes through a pipe, again and again: an event and an iteration each time. Callbacks and timers without
+/// captures run with it.
 #[test]
 fn the_steady_state_allocates_nothing() {
     support::on_each(|ioloop| {
@@ -98,9 +98,9 @@ fn echoing_allocates_nothing() {
     });
 }
 
-/// Callbacks that add themselves again: one that holds nothing, one that holds three words, and one that holds four.
+/// Callbacks that add themselves again: one without captures, one of three words, and one of four.
 #[test]
-fn a_callback_of_three_words_is_no_allocation_and_one_of_four_words_is_one() {
+fn a_callback_allocates_from_four_words_on() {
     fn nothing(ioloop: &IoLoop) {
         ioloop.add_callback(nothing);
     }
@@ -127,9 +127,9 @@ fn a_callback_of_three_words_is_no_allocation_and_one_of_four_words_is_one() {
     }
 }
 
-/// Timers that set themselves again, and each time one that is cancelled: its mark is swept out sooner or later.
+/// Timers that rearm themselves, each time beside one that is canceled: its tombstone is compacted away at some point.
 #[test]
-fn a_timer_of_three_words_is_no_allocation() {
+fn a_timer_of_three_words_allocates_nothing() {
     fn again(ioloop: &IoLoop, rounds: Rounds, words: [u64; 2]) {
         rounds.round(ioloop);
         let long = ioloop.call_later(support::LONG, move |_| assert_eq!(words.len(), 2));
@@ -143,15 +143,15 @@ fn a_timer_of_three_words_is_no_allocation() {
         assert_eq!(
             rounds.allocated(),
             0,
-            "in 2000 iterations, each with a timer that ran and one that did not. Does a sweep make a vector of its \
-             own?"
+            "in 2000 iterations, each with a timer that ran and one that was canceled. Does compacting allocate a \
+             vector?"
         );
     });
 }
 
 /// What one word more costs.
 #[test]
-fn a_timer_of_four_words_is_one_allocation() {
+fn a_timer_of_four_words_allocates_once() {
     fn again(ioloop: &IoLoop, rounds: Rounds, words: [u64; 3]) {
         rounds.round(ioloop);
         ioloop.call_later(Duration::ZERO, move |ioloop| again(ioloop, rounds, words.map(|word| word + 1)));

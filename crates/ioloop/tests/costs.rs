@@ -1,4 +1,5 @@
-//! The whole: what a future costs: an echo as a handler and as a task, counted in system calls, turns and allocations.
+//! The whole: what a future costs: an echo as a handler and as a task, counted in system calls, iterations and
+//! allocations.
 
 #[path = "support/counting.rs"]
 mod counting;
@@ -17,15 +18,15 @@ testing::helper!(helper);
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-/// How many bytes go there and back, one at a time, once everything has the room that it needs.
+/// How many bytes go there and back, one at a time, after every buffer has grown.
 const ECHOES: usize = 10;
 
-/// The kernel as it is, with all that is asked of it.
+/// The real kernel, with every call shown.
 struct AsItIs;
 
 impl Kernel for AsItIs {
     fn words(&self, call: &Call) -> Option<String> {
-        // Whether a time costs a system call is the machine's clock's affair.
+        // Whether reading the clock is a system call depends on the machine.
         (call.name != "clock_gettime").then(|| call.name.to_owned())
     }
 }
@@ -84,7 +85,7 @@ impl Pair {
         Ok(Self { ioloop, client: theirs, turns })
     }
 
-    /// One byte goes there, and comes back.
+    /// Sends one byte, and reads the echo.
     fn echo(&self) -> Result {
         (&self.client).write_all(b"x")?;
         Ok(self.ioloop.start()?)
@@ -100,7 +101,7 @@ async fn echo(stream: AsyncFd<UnixStream>) -> Result {
     }
 }
 
-/// The same with operations that wait by themselves.
+/// The same with operations that wait themselves.
 async fn echo_stream(stream: AsyncFd<UnixStream>) -> Result {
     loop {
         let mut buffer = [0; 2];
@@ -109,7 +110,7 @@ async fn echo_stream(stream: AsyncFd<UnixStream>) -> Result {
     }
 }
 
-/// The calls, how many turns there were, and how many allocations.
+/// The system calls, and the numbers of iterations and of allocations.
 fn costs(kind: &str) -> Option<(Vec<String>, usize, usize)> {
     let answer = testing::traced("as-it-is", &[kind])?;
     let number = |name| answer.line(name).parse().expect("a number");
@@ -124,7 +125,7 @@ fn count(calls: &[String], name: &str) -> usize {
 #[test]
 fn a_wait_of_a_task_costs_no_epoll_ctl_and_no_allocation() {
     let Some(handler) = costs("handler") else { return };
-    assert_eq!(count(&handler.0, "epoll_ctl"), 0, "the handler stays as it is: {:?}", handler.0);
+    assert_eq!(count(&handler.0, "epoll_ctl"), 0, "the handler makes no epoll_ctl call: {:?}", handler.0);
     assert_eq!(
         (handler.0.len(), handler.1),
         (6 * ECHOES, 2 * ECHOES),
@@ -139,10 +140,10 @@ fn a_wait_of_a_task_costs_no_epoll_ctl_and_no_allocation() {
             "a descriptor that a {kind} waits for again and again stays armed: {:?}",
             task.0
         );
-        assert_eq!(task.0, handler.0, "a {kind} asks the same of the kernel");
+        assert_eq!(task.0, handler.0, "a {kind} makes the same system calls as a handler");
         assert_eq!(
             task.1, handler.1,
-            "iterations: the callback that polls runs in one that the loop makes anyway"
+            "iterations: the callback that polls runs in an iteration that the loop makes anyway"
         );
         assert_eq!((handler.2, task.2), (0, 0), "allocations of a handler and of a {kind}");
     }

@@ -1,4 +1,5 @@
-//! Which loop is meant when none is named. The process's loop is a process's, so each test has one of its own.
+//! The current loop of a thread and the instance of the process. A process has one instance, so each test has its own
+//! process.
 
 mod support;
 
@@ -30,12 +31,12 @@ fn forcing_a_second_current_loop_is_an_error_that_changes_nothing() {
 }
 
 #[test]
-fn a_loop_that_is_dropped_is_current_no_more() {
+fn a_dropped_loop_is_no_longer_current() {
     says("dropped", "current: none; cleared: none");
 }
 
 #[test]
-fn the_instance_is_the_processs_and_found_where_it_lives() {
+fn a_process_has_one_instance_current_in_its_own_thread() {
     says(
         "instance",
         "before: none; installed; twice: EEXIST; in its thread: current, and without it none; elsewhere: a handle, not \
@@ -43,9 +44,10 @@ fn the_instance_is_the_processs_and_found_where_it_lives() {
     );
 }
 
-/// A handle keeps no loop alive: whoever has one, a waker in another thread say, does not keep the place taken either.
+/// A handle, for example in a waker in another thread, does not keep the loop alive, so it does not keep the instance
+/// set.
 #[test]
-fn after_the_instance_there_may_be_another() {
+fn another_instance_can_follow_the_first() {
     says("after", "dropped: none, then Ok, the second; closed: none, then Ok, the second");
 }
 

@@ -353,7 +353,7 @@ fn a_handler_can_close_the_loop() {
     });
 }
 
-/// A handler that was removed before its event is dispatched: no handler runs, and nothing else changes.
+/// A handler that was removed before its event is dispatched: no handler runs, and the other registrations stay.
 #[test]
 fn an_event_for_a_removed_handler_runs_no_handler() {
     on_each(|ioloop| {

@@ -1,4 +1,4 @@
-//! The whole: a loop on each side of a fork. A loop does not cross one: see current.rs.
+//! The whole: a loop on each side of a fork. A loop itself does not cross a fork: see current.rs.
 
 mod support;
 
@@ -10,7 +10,11 @@ fn after_a_fork_each_side_has_its_own_timers_events_and_signals() {
     for poller in Kind::ALL {
         let answer = helper_said(&["forked", &poller.to_string()]);
         assert_eq!(answer.line("timer"), "in the child", "{poller}");
-        assert_eq!(answer.line("event"), "in the child", "{poller}: the parent watches the pipe no more");
+        assert_eq!(
+            answer.line("event"),
+            "in the child",
+            "{poller}: the pipe is no longer registered with the parent"
+        );
         assert_eq!(answer.line("signal"), "in the child", "{poller}");
         assert_eq!(answer.line("parent"), "0 signals", "{poller}: a signal for the child came to the parent");
         assert_eq!(answer.line("ended"), "Exited(0)", "{poller}");

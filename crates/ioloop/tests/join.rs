@@ -1,4 +1,4 @@
-//! Tasks whose results are waited for.
+//! Tasks whose results other tasks await.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::{panics, turns};
 const S: Duration = Duration::from_secs(1);
 
 #[test]
-fn whoever_awaits_a_task_gets_its_result() {
+fn awaiting_a_task_returns_its_result() {
     on_each_for_weeks(|ioloop| {
         let sleep = ioloop.sleep(3 * S);
         let task = ioloop.spawn_joined(async move {
@@ -21,12 +21,12 @@ fn whoever_awaits_a_task_gets_its_result() {
         });
         assert!(!task.is_finished());
         assert_eq!(ioloop.run_sync(task, None).unwrap(), Ok("slept".into()));
-        assert_eq!(ioloop.time(), 3 * S, "it was waited for as long as the task took, and no longer");
+        assert_eq!(ioloop.time(), 3 * S, "the wait took exactly as long as the task");
     });
 }
 
 #[test]
-fn a_task_that_was_done_before_is_waited_for_as_well() {
+fn a_task_that_finished_before_can_be_awaited() {
     on_each_for_weeks(|ioloop| {
         let task = ioloop.spawn_joined(ready(42));
         turns(ioloop, 3);
@@ -49,7 +49,7 @@ fn a_task_that_is_canceled_ends_the_wait() {
         assert_eq!(
             ioloop.run_sync(task, Some(S)).unwrap(),
             Err(JoinError::Canceled),
-            "by its id, while it is waited for"
+            "by its id, while its result is awaited"
         );
     });
 }
@@ -82,11 +82,8 @@ fn a_loop_that_closes_ends_the_wait() {
     on_each_for_weeks(|ioloop| {
         let task = ioloop.spawn_joined(pending::<()>());
         ioloop.close();
-        assert!(task.is_finished(), "nothing will ever poll it, and it is still waited for");
+        assert!(task.is_finished(), "no loop will ever poll the task, and its result is still awaited");
         let task = ioloop.spawn_joined(pending::<()>());
-        assert!(
-            task.is_finished(),
-            "a closed loop forgets what is spawned, and whoever waits would wait forever"
-        );
+        assert!(task.is_finished(), "a closed loop drops what is spawned, so the wait would never end");
     });
 }

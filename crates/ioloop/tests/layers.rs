@@ -15,7 +15,7 @@ fn root() -> PathBuf {
 /// Each source by the path of its module, such as `run_loop::tasks`, with its code: no comments.
 fn sources() -> BTreeMap<String, String> {
     fn read(folder: &Path, prefix: &str, into: &mut BTreeMap<String, String>) {
-        for entry in fs::read_dir(folder).expect("the sources are there").map(|entry| entry.unwrap().path()) {
+        for entry in fs::read_dir(folder).expect("the sources exist").map(|entry| entry.unwrap().path()) {
             let name = entry.file_stem().unwrap().to_str().unwrap().to_owned();
             if entry.is_dir() {
                 read(&entry, &format!("{prefix}{name}::"), into);
@@ -48,7 +48,7 @@ fn fields_are_private() {
             let field = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub(super) "));
             let field = field.and_then(|rest| rest.split_once(": ")).map(|(name, _)| name);
             let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-            assert!(!field.is_some_and(is_name), "a field of {module} is seen by others: {line}");
+            assert!(!field.is_some_and(is_name), "a field of {module} is visible to others: {line}");
         }
     }
 }
@@ -63,7 +63,7 @@ fn a_test_file_is_named_for_a_source_or_tests_the_whole() {
             let text = fs::read_to_string(&entry).unwrap();
             assert!(
                 text.starts_with("//! The whole: "),
-                "{name}.rs is named for no source, and does not begin with `//! The whole: `"
+                "{name}.rs is not named for a source, and does not begin with `//! The whole: `"
             );
         }
     }

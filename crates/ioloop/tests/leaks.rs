@@ -1,4 +1,4 @@
-//! The whole: what a loop leaves behind: nothing. One test, since it counts what is the whole process's.
+//! The whole: a loop leaves nothing behind. A single test, because it counts the descriptors of the whole process.
 
 mod support;
 

@@ -11,24 +11,24 @@ use ioloop::NoResult;
 use support::{LONG, on_each, panics, turns};
 
 #[test]
-fn the_result_of_blocking_work_comes_back_and_the_loop_goes_on_meanwhile() {
+fn the_loop_runs_while_work_blocks_and_gets_its_result() {
     on_each(|ioloop| {
         let (done, may_end) = channel();
         let here = thread::current().id();
         let work = ioloop.offload(move || {
-            // It blocks until the loop has gone on.
+            // It blocks until the loop has continued.
             may_end.recv().expect("the callback sends");
             thread::current().id()
         });
         ioloop.call_later(Duration::from_millis(5), move |_| done.send(()));
         let there =
-            ioloop.run_sync(work.unwrap(), Some(LONG)).expect("the loop went on, so the work could end");
-        assert_ne!(there, here, "it ran in the thread of the loop");
+            ioloop.run_sync(work.unwrap(), Some(LONG)).expect("the loop continued, so the work could finish");
+        assert_ne!(there, here, "the work ran in the thread of the loop");
     });
 }
 
 #[test]
-fn work_that_is_done_before_it_is_waited_for_is_not_lost() {
+fn work_that_finished_before_it_is_awaited_is_not_lost() {
     on_each(|ioloop| {
         let (done, came) = channel();
         let work = ioloop.offload(move || done.send(()).map(|()| 42)).unwrap();
@@ -38,7 +38,7 @@ fn work_that_is_done_before_it_is_waited_for_is_not_lost() {
 }
 
 #[test]
-fn several_at_once_come_back_each_with_its_own() {
+fn several_at_once_each_get_their_own_result() {
     on_each(|ioloop| {
         let work: Vec<_> = (0..8).map(|n| ioloop.offload(move || n * n).unwrap()).collect();
         let all = async move {
@@ -53,7 +53,7 @@ fn several_at_once_come_back_each_with_its_own() {
 }
 
 #[test]
-fn a_panic_of_the_work_is_a_panic_of_whoever_waits() {
+fn a_panic_of_the_work_panics_in_the_waiting_task() {
     on_each(|ioloop| {
         let failures = support::operation::failures(ioloop);
         let work = ioloop.offload(|| -> () { panics("in the thread") }).unwrap();
@@ -64,7 +64,7 @@ fn a_panic_of_the_work_is_a_panic_of_whoever_waits() {
 }
 
 #[test]
-fn work_that_is_not_waited_for_goes_on_and_what_it_has_is_dropped() {
+fn work_that_is_not_awaited_continues_and_drops_its_captures() {
     on_each(|ioloop| {
         let held = Arc::new(());
         let (inside, ours) = (Arc::clone(&held), Arc::downgrade(&held));
@@ -74,7 +74,7 @@ fn work_that_is_not_waited_for_goes_on_and_what_it_has_is_dropped() {
             let _goes_with_the_thread = sender;
             inside
         }));
-        // It ends when the sender is dropped.
+        // The work ends when the sender is dropped.
         assert!(receiver.recv().is_err());
         while ours.upgrade().is_some() {
             thread::yield_now();

@@ -133,11 +133,11 @@ fn a_number_without_a_descriptor_is_an_error_and_changes_nothing() {
         let (reader, _writer) = a_byte();
         let fd = reader.as_raw_fd();
         poller.add(fd, TOKEN, Events::READ).unwrap();
-        for nobody in [-1, !fd, -fd, RawFd::MIN] {
-            let why = format!("{kind}: {nobody} is not a descriptor, and {fd} is registered");
-            refused(poller.add(nobody, OTHER, Events::READ), Errno::EBADF, &why);
-            poller.modify(nobody, OTHER, Events::WRITE).expect_err(&why);
-            poller.remove(nobody).expect_err(&why);
+        for number in [-1, !fd, -fd, RawFd::MIN] {
+            let why = format!("{kind}: {number} is not a descriptor, and {fd} is registered");
+            refused(poller.add(number, OTHER, Events::READ), Errno::EBADF, &why);
+            poller.modify(number, OTHER, Events::WRITE).expect_err(&why);
+            poller.remove(number).expect_err(&why);
         }
         let wanted = [Event { token: TOKEN, events: Events::READ }];
         assert_eq!(ready(poller), wanted, "{kind}: a refused call changed the registration");

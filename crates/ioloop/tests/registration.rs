@@ -208,7 +208,7 @@ fn a_peer_that_shut_down_writing_is_reported_on_request() {
         assert_eq!(
             with.take(),
             [asked],
-            "the socket can be read up to end of file, and no more bytes will come"
+            "the socket can be read up to end of file, after which no bytes come"
         );
         assert_eq!(without.take(), [Events::READ], "this interest does not include it");
     });

@@ -1,5 +1,5 @@
-//! What crosses threads, in every order of the threads' steps: loom runs a model of a loop and of those that send to it
-//! and stop it. And the same of loops that are wrong in one way, to show that the model finds that.
+//! State that crosses threads, in every order of the threads' steps: loom runs a model of a loop and of the threads
+//! that send to it and stop it. It also runs models that are wrong in one way, to show that it finds the bug.
 
 use ioloop::Result;
 use loom::sync::Arc;
@@ -7,12 +7,12 @@ use loom::sync::atomic::AtomicUsize;
 use sync::{AtomicBool, Mutex, Ordering};
 use waker::Wake;
 
-/// The module under test once more, with a lock and atomics that are loom's.
+/// The module under test again, with the lock and the atomics of loom.
 #[allow(dead_code, reason = "the model uses a part of it")]
 #[path = "../src/shared.rs"]
 mod shared;
 
-/// And the waker's flag.
+/// The flag of the waker.
 #[path = "../../waker/src/coalesced.rs"]
 #[allow(dead_code, reason = "the model uses a part of it")]
 mod coalesced;
@@ -24,15 +24,15 @@ mod sync {
     pub use super::coalesced::Coalesced;
 }
 
-/// What the loop waits for. Relaxed, and each a read and a write in one: what is in the kernel is one truth for all
-/// threads, and orders nothing.
+/// The event that the loop waits for. Relaxed, and each access is a read and a write in one: all threads see the same
+/// state of the kernel, which orders nothing.
 trait Kernel: Wake + 'static {
     fn new() -> Self;
     /// What a wait reports.
     fn is_ready(&self) -> bool;
 }
 
-/// A pipe, or an eventfd that is watched for its level: ready until it is drained.
+/// A pipe, or a level-triggered eventfd: ready until it is drained.
 struct Level(AtomicBool);
 
 impl Wake for Level {
@@ -57,8 +57,7 @@ impl Kernel for Level {
     }
 }
 
-/// An eventfd that is watched for edges and never drained: each write is an edge, and the wait that reports it takes
-/// it.
+/// An edge-triggered eventfd that is never drained: each write is an edge, and the wait that reports it consumes it.
 struct Edge(AtomicBool);
 
 impl Wake for Edge {
@@ -82,7 +81,7 @@ impl Kernel for Edge {
     }
 }
 
-/// What is sent: which one it is, and where it is counted when it is dropped.
+/// A message: its number, and the counter of its drops.
 struct Item(usize, Arc<AtomicUsize>);
 
 impl Drop for Item {
@@ -91,7 +90,7 @@ impl Drop for Item {
     }
 }
 
-/// What a loop and its handles share, right or wrong.
+/// The state that a loop and its handles share, right or wrong.
 trait Crossing {
     fn send(&self, item: Item);
     fn receive(&self) -> Vec<Item>;
@@ -129,24 +128,24 @@ impl<K: Kernel> Crossing for shared::Shared<Item, K> {
     }
 }
 
-/// What is wrong with it.
+/// The bug.
 #[derive(Clone, Copy, PartialEq)]
 enum Mistake {
-    /// The queue is taken, and then the wake is consumed.
+    /// The loop takes the queue, and then drains the wake.
     ConsumedAfterTheQueue,
-    /// The loop is woken, and then it is queued.
+    /// A thread wakes the loop, and then queues the message.
     WokenBeforeItIsQueued,
-    /// The loop is woken, and then the stop is said.
+    /// A thread wakes the loop, and then sets the stop.
     WokenBeforeTheStop,
-    /// Looked at before the lock is taken.
+    /// A thread checks for a close before it takes the lock.
     ClosedOutsideOfTheLock,
-    /// The flag is cleared before the loop sleeps, and not after it woke.
+    /// The loop clears the flag before it sleeps, instead of after it woke.
     ClearedBeforeTheWait,
-    /// The flag is cleared by a store, which reads nothing and so sees nothing of the wakes that found it set.
+    /// The loop clears the flag with a store, which does not synchronize with the wakes that found the flag set.
     ClearedByAStore,
 }
 
-/// What is shared, by hand, and wrong in one way.
+/// The shared state, written by hand, with one bug.
 struct Wrong<K> {
     mistake: Mistake,
     queue: Mutex<Vec<Item>>,
@@ -240,8 +239,8 @@ impl<K: Kernel> Crossing for Wrong<K> {
     }
 }
 
-/// Every order of the steps in which a thread is interrupted in its course three times at most. Without that limit it
-/// takes many times as long, and has found nothing more.
+/// Every order of the steps with at most three preemptions. Without that limit the run takes many times as long, and
+/// finds no more bugs.
 fn in_every_order<C: Crossing + 'static>(
     make: impl Fn() -> C + Send + Sync + 'static,
     scenario: impl Fn(&Arc<C>, &Arc<AtomicUsize>) + Send + Sync + 'static,
@@ -259,7 +258,7 @@ fn wrong<K: Kernel>(mistake: Mistake) -> impl Fn() -> Wrong<K> {
     move || Wrong::new(mistake)
 }
 
-/// A thread that does this.
+/// A thread that runs this.
 fn elsewhere<C: Crossing + 'static>(
     shared: &Arc<C>,
     what: impl FnOnce(&C) + 'static,
@@ -269,7 +268,7 @@ fn elsewhere<C: Crossing + 'static>(
 }
 
 // ANCHOR: scenarios
-/// The loop comes round twice while they are at it, as it does for timers, and then only if its waker is ready.
+/// The loop iterates twice while the threads run, as it does for timers, and then only if its waker is ready.
 fn two_threads_send<C: Crossing + 'static>(shared: &Arc<C>, dropped: &Arc<AtomicUsize>) {
     let senders = [0, 1].map(|n| {
         let item = Item(n, Arc::clone(dropped));
@@ -285,11 +284,12 @@ fn two_threads_send<C: Crossing + 'static>(shared: &Arc<C>, dropped: &Arc<Atomic
     come_round();
     senders.into_iter().for_each(|sender| sender.join().unwrap());
     come_round();
-    assert!(!shared.is_ready(), "the loop has come round, and is still ready: it never sleeps again");
+    assert!(!shared.is_ready(), "the loop has iterated, and its waker is still ready: it never sleeps again");
     assert_eq!(
         ran,
         [1, 1],
-        "how often each ran: in one order of the steps one lies in the queue while the loop sleeps, or runs twice"
+        "how often each callback ran: in one order of the steps a callback stays in the queue while the loop sleeps, \
+         or runs twice"
     );
 }
 
@@ -310,7 +310,7 @@ fn one_sends_and_another_stops<C: Crossing + 'static>(shared: &Arc<C>, dropped: 
     assert_eq!(
         (ran, stops),
         (1, 1),
-        "what ran, and how often it was stopped: in one order of the steps the loop sleeps, and has not seen one of \
+        "what ran, and how often the loop was stopped: in one order of the steps the loop sleeps, and misses one of \
          the two"
     );
 }
@@ -319,15 +319,15 @@ fn one_sends_while_it_is_closed<C: Crossing + 'static>(shared: &Arc<C>, dropped:
     let items = [0, 1].map(|n| Item(n, Arc::clone(dropped)));
     let sender = elsewhere(shared, move |shared| items.into_iter().for_each(|item| shared.send(item)));
     let ran = if shared.is_ready() { shared.receive() } else { Vec::new() };
-    assert!(ran.iter().map(|item| item.0).eq(0..ran.len()), "they changed places");
+    assert!(ran.iter().map(|item| item.0).eq(0..ran.len()), "the callbacks changed their order");
     drop(ran);
     shared.close();
     sender.join().unwrap();
     assert_eq!(
         dropped.load(Ordering::Relaxed),
         2,
-        "two were sent while the loop was closed, and so many are gone: in one order of the steps one lies in the \
-         queue of a loop that is closed, with all that it holds"
+        "two callbacks were sent while the loop was being closed, and this many were dropped: in one order of the \
+         steps a callback stays in the queue of a closed loop, with its captures"
     );
 }
 // ANCHOR_END: scenarios
@@ -345,49 +345,49 @@ fn no_order_loses_a_stop() {
 }
 
 #[test]
-fn no_order_leaves_something_in_a_loop_that_is_closed() {
+fn no_order_leaves_a_callback_in_a_closed_loop() {
     in_every_order(right::<Level>, one_sends_while_it_is_closed);
     in_every_order(right::<Edge>, one_sends_while_it_is_closed);
 }
 
 #[test]
-#[should_panic(expected = "one lies in the queue while the loop sleeps")]
-fn a_wake_that_is_consumed_after_the_queue_was_taken_is_found() {
+#[should_panic(expected = "a callback stays in the queue while the loop sleeps")]
+fn a_wake_that_is_drained_after_the_queue_was_taken_is_found() {
     in_every_order(wrong::<Level>(Mistake::ConsumedAfterTheQueue), two_threads_send);
 }
 
 #[test]
-#[should_panic(expected = "one lies in the queue while the loop sleeps")]
+#[should_panic(expected = "a callback stays in the queue while the loop sleeps")]
 fn a_flag_that_is_cleared_after_the_queue_was_taken_is_found_without_a_drain_too() {
     in_every_order(wrong::<Edge>(Mistake::ConsumedAfterTheQueue), two_threads_send);
 }
 
 #[test]
-#[should_panic(expected = "one lies in the queue while the loop sleeps")]
+#[should_panic(expected = "a callback stays in the queue while the loop sleeps")]
 fn a_flag_that_is_cleared_before_the_wait_is_found() {
     in_every_order(wrong::<Edge>(Mistake::ClearedBeforeTheWait), two_threads_send);
 }
 
 #[test]
-#[should_panic(expected = "has not seen one of the two")]
+#[should_panic(expected = "misses one of the two")]
 fn a_flag_that_is_cleared_by_a_store_is_found() {
     in_every_order(wrong::<Edge>(Mistake::ClearedByAStore), one_sends_and_another_stops);
 }
 
 #[test]
-#[should_panic(expected = "one lies in the queue while the loop sleeps")]
-fn a_wake_before_there_is_something_to_find_is_found() {
+#[should_panic(expected = "a callback stays in the queue while the loop sleeps")]
+fn a_wake_before_the_message_is_queued_is_found() {
     in_every_order(wrong::<Edge>(Mistake::WokenBeforeItIsQueued), two_threads_send);
 }
 
 #[test]
-#[should_panic(expected = "has not seen one of the two")]
+#[should_panic(expected = "misses one of the two")]
 fn a_wake_before_the_stop_is_found() {
     in_every_order(wrong::<Edge>(Mistake::WokenBeforeTheStop), one_sends_and_another_stops);
 }
 
 #[test]
-#[should_panic(expected = "one lies in the queue of a loop that is closed")]
-fn a_close_that_is_looked_at_outside_of_the_lock_is_found() {
+#[should_panic(expected = "a callback stays in the queue of a closed loop")]
+fn a_close_that_is_checked_outside_the_lock_is_found() {
     in_every_order(wrong::<Level>(Mistake::ClosedOutsideOfTheLock), one_sends_while_it_is_closed);
 }

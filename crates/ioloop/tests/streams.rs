@@ -13,7 +13,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
 use support::{LONG, on_each};
 
-/// More than any socket has room for.
+/// More than any socket buffer holds.
 const MANY: usize = 4_000_000;
 
 fn pair(ioloop: &IoLoop) -> (AsyncFd<UnixStream>, UnixStream) {
@@ -31,7 +31,7 @@ fn assert_is_nonblocking_and_close_on_exec(socket: impl AsFd) {
 }
 
 #[test]
-fn a_read_waits_until_something_comes_and_then_for_the_end() {
+fn a_read_waits_for_bytes_and_then_for_end_of_file() {
     on_each(|ioloop| {
         let (ours, mut theirs) = pair(ioloop);
         let thread = thread::spawn(move || {
@@ -53,7 +53,7 @@ fn a_read_waits_until_something_comes_and_then_for_the_end() {
 }
 
 #[test]
-fn what_is_ready_costs_no_wait() {
+fn a_ready_operation_does_not_wait() {
     on_each(|ioloop| {
         let (ours, mut theirs) = pair(ioloop);
         theirs.write_all(b"x").unwrap();
@@ -70,7 +70,7 @@ fn what_is_ready_costs_no_wait() {
 }
 
 #[test]
-fn a_write_of_all_waits_for_room_as_often_as_it_must() {
+fn write_all_waits_for_room_as_often_as_needed() {
     on_each(|ioloop| {
         let (ours, mut theirs) = pair(ioloop);
         let sent: Vec<u8> = (0..MANY).map(|n| (n * 31 % 251) as u8).collect();
@@ -81,12 +81,12 @@ fn a_write_of_all_waits_for_room_as_often_as_it_must() {
         });
         let write = async move { ours.write_all(&sent).await };
         ioloop.run_sync(write, Some(LONG)).unwrap().unwrap();
-        assert!(thread.join().unwrap().unwrap(), "what came is not what was written");
+        assert!(thread.join().unwrap().unwrap(), "the bytes that came differ from what was written");
     });
 }
 
 #[test]
-fn a_write_to_a_peer_that_is_gone_is_its_error() {
+fn a_write_to_a_closed_peer_returns_its_error() {
     on_each(|ioloop| {
         let (ours, theirs) = pair(ioloop);
         drop(theirs);
@@ -128,9 +128,9 @@ fn tasks_accept_and_connect_over_tcp() {
 }
 
 #[test]
-fn a_connection_that_is_refused_is_its_error() {
+fn a_refused_connection_returns_its_error() {
     on_each(|ioloop| {
-        // Bound and not listening: the port is taken, and nothing answers.
+        // Bound but not listening: the port is taken, and connections are refused.
         let bound = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
         bind(bound.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
         let port = getsockname::<SockaddrIn>(bound.as_raw_fd()).unwrap().port();
@@ -161,7 +161,7 @@ fn a_task_accepts_over_a_unix_socket() {
 }
 
 #[test]
-fn a_client_that_waits_for_two_things_may_be_read_by_two_tasks() {
+fn two_tasks_can_wait_for_one_descriptor() {
     on_each(|ioloop| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();

@@ -1,4 +1,5 @@
-//! The whole: counted and not timed: the system calls of a wake from another thread, and the reads of the clock.
+//! The whole: costs that are counted instead of timed: the system calls of a wake from another thread, and the reads of
+//! the clock.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -22,7 +23,7 @@ const COUNTED: usize = 5;
 
 const FIRST: usize = 3;
 
-/// The kernel as it is, with all that is asked of it but for what a thread that spins asks.
+/// The real kernel, with every call shown except those of a thread that spins.
 struct AsItIs;
 
 impl Kernel for AsItIs {
@@ -113,10 +114,7 @@ fn a_wake_from_another_thread_is_a_write_and_the_end_of_a_wait() {
         calls.sort_unstable();
         let mut expected = each.repeat(COUNTED);
         expected.sort_unstable();
-        assert_eq!(
-            calls, expected,
-            "{poller}: what {COUNTED} wakes ask of the kernel, both threads together"
-        );
+        assert_eq!(calls, expected, "{poller}: the system calls of {COUNTED} wakes, both threads together");
     }
 }
 

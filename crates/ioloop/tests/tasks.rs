@@ -378,8 +378,8 @@ fn finished_tasks_leave_no_memory_behind() {
         let (before, after) = (round(), round());
         assert_eq!(
             after, before,
-            "allocations and bytes in use before and after ten tasks that finish and ten that panic: does a panic leave \
-             a slot in use? Does anything keep the waker of a finished task?"
+            "allocations and bytes in use before and after ten tasks that finish and ten that panic: does a panic \
+             leave a slot in use? Does anything keep the waker of a finished task?"
         );
     });
 }

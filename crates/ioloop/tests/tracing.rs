@@ -11,7 +11,7 @@ use std::time::Duration;
 use ioloop::{Dispatch, Events, IoLoop, Origin};
 use support::{Log, a_pipe, on_each, on_each_with_a_fake_clock, panics, turns};
 
-/// What runs from now on.
+/// The dispatches from now on.
 fn traced(ioloop: &IoLoop) -> Log<Dispatch> {
     let log = Log::default();
     let seen = log.clone();
@@ -47,7 +47,7 @@ fn each_dispatch_is_named() {
         let seen = |origin: Origin, name: &str| {
             seen.iter().filter(|dispatch| dispatch.origin == origin && dispatch.label.contains(name)).count()
         };
-        assert_eq!(seen(Origin::Callback, "named_callback"), 2, "one is from another thread");
+        assert_eq!(seen(Origin::Callback, "named_callback"), 2, "one callback is from another thread");
         assert_eq!(seen(Origin::Timer, "named_timer"), 1);
         assert_eq!(seen(Origin::Task, "named_task"), 1);
         // A closure is named for the function in which it is written.
@@ -86,7 +86,7 @@ fn a_dispatch_says_when_it_began_and_ended() {
 }
 
 #[test]
-fn code_that_panics_is_seen_too_and_reported_all_the_same() {
+fn code_that_panics_is_traced_and_reported() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let failures = support::operation::failures(ioloop);
         let log = traced(ioloop);
@@ -98,7 +98,7 @@ fn code_that_panics_is_seen_too_and_reported_all_the_same() {
 }
 
 #[test]
-fn there_may_be_any_number_of_tracers_and_each_may_remove_itself() {
+fn any_number_of_tracers_can_be_added_and_remove_themselves() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let (log, second) = (Log::default(), Rc::new(Cell::new(None)));
         let (first, last) = (log.clone(), log.clone());
@@ -115,7 +115,7 @@ fn there_may_be_any_number_of_tracers_and_each_may_remove_itself() {
 }
 
 #[test]
-fn a_tracer_that_was_removed_sees_nothing_and_is_dropped() {
+fn a_removed_tracer_sees_nothing_and_is_dropped() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let log = Log::default();
         let seen = log.clone();
@@ -123,7 +123,7 @@ fn a_tracer_that_was_removed_sees_nothing_and_is_dropped() {
         ioloop.unsubscribe(tracer);
         ioloop.unsubscribe(tracer);
         turns(ioloop, 3);
-        assert_eq!(log.len(), 0, "a tracer that was removed is told of what runs");
-        assert_eq!(log.clones(), 1, "and it is kept");
+        assert_eq!(log.len(), 0, "a tracer that was removed still gets dispatches");
+        assert_eq!(log.clones(), 1, "and the loop keeps it");
     });
 }

@@ -1,5 +1,5 @@
-//! Exercise `ioloop/watchdog`: what a watchdog must catch, and what it must leave alone. There is no loop here: the
-//! watched thread itself arms and disarms the watchdog. A process has one watchdog, so each test has its own process.
+//! Exercise `ioloop/watchdog`: what a watchdog must catch, and what it must leave alone. Without a loop, the watched
+//! thread itself arms and disarms the watchdog. A process has one watchdog, so each test has its own process.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! An allocator that counts, of the thread that asks: the test runner has others.
+//! An allocator that counts the allocations of each thread, because the test runner has other threads.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -20,32 +20,32 @@ pub fn allocations() -> usize {
     ALLOCATIONS.get()
 }
 
-/// How many pieces of memory it has allocated and not given back, or given back for other threads.
+/// How many allocations it has made and not freed, less those that it freed for other threads.
 #[allow(dead_code, reason = "each test program uses a part of this")]
 pub fn live() -> isize {
     LIVE.get()
 }
 
-/// How many bytes that is.
+/// How many bytes these are.
 #[allow(dead_code, reason = "each test program uses a part of this")]
 pub fn bytes() -> isize {
     BYTES.get()
 }
 
-// SAFETY: all of it is done by the system's allocator; counting touches three numbers of the thread's own.
+// SAFETY: the system's allocator does all the work; counting changes three thread-local numbers.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
         let _ = LIVE.try_with(|count| count.set(count.get() + 1));
         let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + layout.size() as isize));
-        // SAFETY: the caller's promises are passed on as they are.
+        // SAFETY: the caller's promises hold for the system's allocator too.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         let _ = LIVE.try_with(|count| count.set(count.get() - 1));
         let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() - layout.size() as isize));
-        // SAFETY: the caller's promises are passed on as they are.
+        // SAFETY: the caller's promises hold for the system's allocator too.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests share: a loop on each poller, with a guard against loops that never come back.
+//! What the tests share: a loop on each poller, with a guard against loops that hang.
 
 #![allow(dead_code, reason = "each test program uses a part of this")]
 
@@ -21,35 +21,36 @@ testing::helper!(helper::answer);
 #[allow(unused_imports, reason = "each test program uses a part of this")]
 pub use testing::{Answer, ask as helper_said};
 
-/// Nothing takes that long, so what has not come by then does not come.
+/// No step takes that long, so an event that has not come by then does not come.
 pub const LONG: Duration = Duration::from_secs(5);
 
-/// Numbers of descriptors are the whole process's: what counts on the lowest one that is free, or closes one behind
-/// a loop's back, must not run beside a test that opens some.
+/// Descriptor numbers belong to the whole process: a test that relies on the lowest free number, or closes one behind a
+/// loop's back, must not run beside a test that opens descriptors.
 pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long a test may take: longer where PATIENCE says so, in seconds, as under valgrind.
+/// How long a test may take. PATIENCE, in seconds, makes it longer, for example under valgrind.
 fn patience() -> Duration {
     let seconds = std::env::var("PATIENCE").ok().and_then(|seconds| seconds.parse().ok());
     seconds.map_or(LONG, Duration::from_secs)
 }
 
-/// A panic without the words of the program's hook. Finding the names for its backtrace takes seconds on a machine that
-/// is busy, and meanwhile a loop counts as hung.
+/// A panic without the program's hook, which would look up the names for a backtrace. That takes seconds on a busy
+/// machine, and meanwhile the loop would count as hung.
 pub fn panics(words: impl Into<String>) -> ! {
     std::panic::resume_unwind(Box::new(words.into()))
 }
 
-/// Do this with a loop on each poller, alone. The loop fails the test if it runs for long.
+/// Runs a test with a loop on each poller, while no other test of this kind runs. A loop that runs too long aborts the
+/// test program.
 #[track_caller]
 pub fn on_each(test: impl Fn(&IoLoop)) {
     let _alone = alone();
     for poller in Kind::ALL {
         println!("on {poller}");
-        let ioloop = IoLoop::with(Config { poller, ..Config::default() }).expect("a loop can be made");
+        let ioloop = IoLoop::with(Config { poller, ..Config::default() }).expect("the loop is made");
         let hung = ioloop.call_later(patience(), |_| -> () { std::process::abort() });
         test(&ioloop);
         ioloop.remove_timeout(hung);
@@ -57,21 +58,21 @@ pub fn on_each(test: impl Fn(&IoLoop)) {
     }
 }
 
-/// The same with a clock that stands still unless the loop has nothing to do.
+/// The same with a clock that only advances when the loop would sleep.
 #[track_caller]
 pub fn on_each_with_a_fake_clock(test: impl Fn(&IoLoop, &FakeClock)) {
-    // Miri has epoll, and for the others it does not know a file's kind.
+    // Miri supports epoll, but not what the other pollers need to learn the type of a file.
     let pollers = if cfg!(miri) { &Kind::ALL[..1] } else { &Kind::ALL[..] };
     for &poller in pollers {
         println!("on {poller}");
         let clock = FakeClock::default();
         let config = Config { poller, clock: Clock::Fake(clock.clone()), ..Config::default() };
-        let ioloop = IoLoop::with(config).expect("a loop can be made");
+        let ioloop = IoLoop::with(config).expect("the loop is made");
         test(&ioloop, &clock);
     }
 }
 
-/// Have the helper do this on each poller.
+/// Asks the helper on each poller.
 #[track_caller]
 pub fn said_on_each(args: &[&str], test: impl Fn(&testing::Answer)) {
     for poller in Kind::ALL {
@@ -80,7 +81,7 @@ pub fn said_on_each(args: &[&str], test: impl Fn(&testing::Answer)) {
     }
 }
 
-/// What happened, in its order; clones are one.
+/// What happened, in order. Clones share one log.
 #[derive(Debug, Clone)]
 pub struct Log<T>(Rc<RefCell<Vec<T>>>);
 
@@ -103,7 +104,7 @@ impl<T: Debug + Clone> Log<T> {
         self.0.borrow().len()
     }
 
-    /// How many have it.
+    /// How many clones there are.
     pub fn clones(&self) -> usize {
         Rc::strong_count(&self.0)
     }
@@ -113,7 +114,7 @@ impl<T: Debug + Clone> Log<T> {
     }
 }
 
-/// A pipe: what std makes is close-on-exec.
+/// A pipe, which std makes close-on-exec.
 pub fn a_pipe() -> (PipeReader, PipeWriter) {
     pipe().expect("a pipe can be made")
 }
@@ -125,17 +126,17 @@ pub fn a_byte() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// A number that its owner closes elsewhere: what no safe program can do.
+/// A number that its owner closes elsewhere, as no safe program can.
 pub struct Kept(pub RawFd);
 
 impl AsFd for Kept {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the kernel answers EBADF for one that is closed, and that is what the tests are about.
+        // SAFETY: the kernel answers EBADF for a closed number, which is what the tests check.
         unsafe { BorrowedFd::borrow_raw(self.0) }
     }
 }
 
-/// Have the loop look for events so many times.
+/// Runs this many iterations.
 pub fn turns(ioloop: &IoLoop, count: usize) {
     fn next(ioloop: &IoLoop, left: usize) {
         match left {

@@ -10,8 +10,8 @@ use ioloop::IoLoop;
 
 use super::{Log, on_each_with_a_fake_clock};
 
-/// On each poller, with a fake clock. A thousand turns are weeks by it: what has not come by then does not come, and
-/// the loop is stopped.
+/// On each poller, with a fake clock. By that clock a thousand iterations take weeks: a result that has not come by
+/// then does not come, and the loop is stopped.
 #[track_caller]
 pub fn on_each_for_weeks(test: impl Fn(&IoLoop)) {
     on_each_with_a_fake_clock(|ioloop, _| {
@@ -26,7 +26,7 @@ pub fn on_each_for_weeks(test: impl Fn(&IoLoop)) {
     });
 }
 
-/// A future that counts its polls and keeps its waker, and is over when it is told so. Clones are one.
+/// A future that counts its polls, keeps its waker, and finishes on request. Clones share one state.
 #[derive(Clone, Default)]
 pub struct Operation(Rc<State>);
 
@@ -53,7 +53,7 @@ impl Operation {
     }
 
     pub fn waker(&self) -> Waker {
-        self.0.waker.borrow().clone().expect("it has been polled, so it has a waker")
+        self.0.waker.borrow().clone().expect("the future was polled, so it has a waker")
     }
 
     pub fn end(&self) {
@@ -61,13 +61,13 @@ impl Operation {
         self.waker().wake();
     }
 
-    /// Does anybody but the test still have it?
+    /// Does anything besides the test still hold it?
     pub fn is_kept(&self) -> bool {
         Rc::strong_count(&self.0) > 1
     }
 }
 
-/// What the loop reports from now on.
+/// The failures that the loop reports from now on.
 pub fn failures(ioloop: &IoLoop) -> Log<String> {
     let log = Log::default();
     let seen = log.clone();

@@ -1,4 +1,4 @@
-//! `current WHAT`: which loop is the thread's, and which the process's.
+//! `current WHAT`: the current loop of a thread, and the instance of the process.
 
 use std::thread;
 
@@ -114,7 +114,7 @@ fn instance() -> ioloop::Result<String> {
     ))
 }
 
-/// The instance is dropped, or closed, and somebody has a handle of it still.
+/// The instance is dropped, or closed, while a handle to it exists.
 fn after() -> ioloop::Result<String> {
     let mut said = Vec::new();
     for how in ["dropped", "closed"] {

@@ -1,4 +1,4 @@
-//! `forked POLLER`: a process forks, and then each side makes a loop. Both watch the reader of one pipe.
+//! `forked POLLER`: a process forks, and then each side makes a loop. Both register the reader of one pipe.
 
 use std::cell::Cell;
 use std::io::{PipeReader, Write, pipe};

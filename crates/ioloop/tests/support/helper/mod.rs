@@ -1,4 +1,4 @@
-//! What this crate's tests have done in a process of its own.
+//! The scenarios that this crate's tests run in a process of their own.
 
 mod accept;
 mod blocked;
@@ -13,17 +13,17 @@ mod signals;
 mod slab;
 mod watchdog;
 
-/// Errors are only ever shown.
+/// Errors are only printed.
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-/// What the helper does, and its exit code.
+/// Runs what the arguments say, and returns the exit code.
 pub fn answer(args: &[&str]) -> i32 {
     let outcome = match args {
         ["accept", "no-descriptor", poller] => {
             poller.parse().map_err(Into::into).and_then(accept::no_descriptor)
         }
         ["accept", "stuck"] => accept::stuck(),
-        // The same, with this poller where nothing is said about it.
+        // The same, with this poller as the default.
         ["on", poller, rest @ ..] => match poller.parse() {
             Ok(kind) => {
                 ioloop::IoLoop::configure(kind);
@@ -52,7 +52,7 @@ pub fn answer(args: &[&str]) -> i32 {
         }
         ["registration", "many", poller] => poller.parse().map_err(Into::into).and_then(registration::many),
         ["zygote"] => return super::zygote::serve(answer),
-        _ => Err(format!("no such thing is asked of this helper: {args:?}").into()),
+        _ => Err(format!("this helper knows no such scenario: {args:?}").into()),
     };
     outcome.map_or_else(
         |error| {

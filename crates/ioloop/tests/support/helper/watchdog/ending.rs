@@ -137,7 +137,7 @@ pub fn joined() -> Outcome {
     Ok(())
 }
 
-/// A stack was noted, and not reported yet, when the watchdog is dropped.
+/// A stack is noted but not yet reported when the watchdog is dropped.
 pub fn last() -> Outcome {
     let reports = Reports::default();
     let (report, begun, release) = held(&reports);
