@@ -25,8 +25,6 @@ pub(crate) struct Closure<A: 'static> {
     holds: PhantomData<Boxed<A>>,
 }
 
-type Boxed<A> = Box<dyn FnOnce(&A) -> Outcome>;
-
 /// What was known of the closure when it still had a type.
 pub(crate) struct Kind<A> {
     /// How many of the words it fills.
