@@ -87,8 +87,11 @@ fn callbacks_of_many_sizes_keep_their_order_for_thousands_of_iterations() {
     on_each_with_a_fake_clock(|ioloop, _| {
         let log = Log::default();
         for _ in 0..3 {
-            (again::<0>(ioloop, &log, 0), again::<1>(ioloop, &log, 0), again::<2>(ioloop, &log, 0));
-            (again::<3>(ioloop, &log, 0), again::<9>(ioloop, &log, 0));
+            again::<0>(ioloop, &log, 0);
+            again::<1>(ioloop, &log, 0);
+            again::<2>(ioloop, &log, 0);
+            again::<3>(ioloop, &log, 0);
+            again::<9>(ioloop, &log, 0);
         }
         turns(ioloop, 3010);
         let wanted = (0..=3000)

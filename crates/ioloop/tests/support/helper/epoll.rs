@@ -169,7 +169,7 @@ fn waits() -> Outcome {
         timeouts.into_iter().for_each(|timeout| match epoll.wait(&mut ready, timeout) {
             Ok(()) => println!("ready {}", ready.len()),
             Err(error) => println!("ready not: {error}"),
-        })
+        });
     });
     Ok(())
 }
