@@ -47,7 +47,8 @@ impl IoLoop {
 
 /// The future of a task: notifies the tracers of each poll, and converts its result into an outcome.
 ///
-/// An async block would do the same in twice the room, because it holds the future as a captured value and as an awaited one.
+/// An async block would do the same in twice the room, because it holds the future as a captured value and as an awaited
+/// one.
 pub(super) struct Traced<F> {
     pub(super) ioloop: WeakLoop,
     pub(super) future: F,
