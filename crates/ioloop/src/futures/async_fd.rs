@@ -159,12 +159,12 @@ impl<S> AsyncFd<S> {
         self.until(Events::WRITE).await
     }
 
-    /// Would a call block, as far as is known? It is a guess: the kernel reports what is there, whether it was right or not.
+    /// Would a call probably block? A wrong guess costs only a wait, because the kernel reports an armed descriptor anyway.
     pub(super) fn is_exhausted(&self, bit: Events) -> bool {
         self.state.direction(bit).exhausted.get()
     }
 
-    /// A call took all that was there, or all the room that there was.
+    /// Note that a call read everything, or filled the buffer.
     pub(super) fn exhaust(&self, bit: Events) {
         self.state.direction(bit).exhausted.set(true);
     }
