@@ -1,4 +1,4 @@
-//! Accepting on the loop: prefork's acceptor as the source of a handler.
+//! Accepting on the loop: the `Acceptor` of prefork as the source of a handler.
 
 use std::mem;
 use std::os::fd::OwnedFd;
@@ -8,10 +8,10 @@ use prefork::accept::{Acceptor, StopReason};
 
 use crate::{Events, IntoOutcome, IoLoop, Outcome, Result, Token};
 
-/// How long a listener is left alone when there is no descriptor at all.
+/// How long a listener is paused when accept(2) fails for want of memory or of any descriptor: see [`StopReason::Stuck`].
 const STUCK: Duration = Duration::from_millis(100);
 
-/// Takes a listener off the loop again.
+/// Removes a listener from the loop. Dropping it does not.
 #[derive(Debug, Clone)]
 pub struct AcceptHandle {
     remover: prefork::accept::Remover,
@@ -19,8 +19,7 @@ pub struct AcceptHandle {
 }
 
 impl AcceptHandle {
-    /// Accept nothing more, not even in the iteration that is under way, and close the listener. Doing it twice does no
-    /// harm.
+    /// Stop accepting, even in the iteration that is under way, and close the listener. Removing it twice does nothing.
     pub fn remove(&self, ioloop: &IoLoop) {
         self.remover.remove();
         ioloop.remove_handler(self.token);
@@ -28,12 +27,14 @@ impl AcceptHandle {
 }
 
 impl IoLoop {
-    /// Accept the clients that connect to `listener`, which is nonblocking, and pass their sockets to `connected`: a
-    /// bounded number in an iteration, as [`Acceptor`] does. How many were turned away for want of a descriptor is
-    /// reported, as a handler's failure; so is the first error that `connected` returns in an iteration.
+    /// Accept clients on `listener`, which must be nonblocking, and pass each socket to `connected`.
+    ///
+    /// One iteration accepts a bounded number of clients: see [`Acceptor`]. If no descriptor is free, clients are turned
+    /// away, and their number is reported as a failure of the handler. The first error that `connected` returns in an
+    /// iteration is reported in the same way.
     ///
     /// # Errors
-    /// Those of [`Acceptor::new`] and [`IoLoop::add_handler`].
+    /// The errors of [`Acceptor::new`] and [`IoLoop::add_handler`].
     pub fn add_accept_handler<R: IntoOutcome>(
         &self,
         listener: impl Into<OwnedFd>,
@@ -48,7 +49,7 @@ impl IoLoop {
                 outcome = mem::replace(&mut outcome, Ok(())).and(connected);
             })?;
             if let StopReason::Stuck(_) = turn.reason {
-                // An empty interest would still report a hang-up, in each iteration.
+                // Paused, because even an empty interest reports a hang-up, in each iteration.
                 ioloop.pause_handler(event.token)?;
                 ioloop.call_later(STUCK, move |ioloop| ioloop.resume_handler(event.token));
             }

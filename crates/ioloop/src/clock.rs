@@ -1,22 +1,22 @@
-//! What time it is: monotonic, or what a test says.
+//! The clock of a loop: CLOCK_MONOTONIC, or a fake clock that a test moves.
 //!
-//! Contract: time never goes back. It is a duration since some moment, and only differences mean anything.
+//! Contract: time never goes back. It is a duration since an arbitrary moment, so only differences are meaningful.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// Where a loop has its time from.
+/// The clock of a loop's timers.
 #[derive(Debug, Clone)]
 pub enum Clock {
-    /// CLOCK_MONOTONIC: see clock_gettime(2). Nobody can set it, so no timer is early or dead because somebody did.
+    /// CLOCK_MONOTONIC, counted from this instant. Setting the system's time does not move it: see clock_gettime(2).
     Monotonic(Instant),
-    /// What the test says.
+    /// A clock that a test moves.
     Fake(FakeClock),
 }
 
 impl Clock {
-    /// The kernel's, from now on.
+    /// The kernel's monotonic clock, counted from now.
     pub fn monotonic() -> Self {
         Self::Monotonic(Instant::now())
     }
@@ -30,13 +30,13 @@ impl Clock {
     }
 }
 
-/// A clock that a test moves; clones are one clock. A loop that has it does not sleep for a timer: it moves the
-/// clock to the timer's deadline instead.
+/// A clock that a test moves. Clones refer to the same clock. A loop with this clock never sleeps: if no descriptor is
+/// ready, it advances the clock by the time that it would have slept.
 #[derive(Debug, Clone, Default)]
 pub struct FakeClock(Rc<Cell<Duration>>);
 
 impl FakeClock {
-    /// Let time pass.
+    /// Move the clock forward.
     pub fn advance(&self, by: Duration) {
         self.0.set(self.0.get() + by);
     }

@@ -1,35 +1,35 @@
-//! A closure that runs once, kept in place: one of three words or less needs no allocation.
+//! A type-erased `FnOnce`: a closure of at most three words is kept in place, without an allocation.
 //!
-//! Contract: what it was made from is run once or dropped once, never both. What is larger, or has a stricter alignment
-//! than a word, is in a box, and the box is kept in place.
+//! Contract: the closure is run once or dropped once, never both. A closure that is larger than three words, or whose
+//! alignment is stricter than a word's, is boxed, and the box is kept in place.
 
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
 
 use crate::failure::Outcome;
 
-/// Most closures hold something reference-counted, and a number or two.
+/// Room for an `Rc` and two numbers, which is as much as most closures capture.
 pub(crate) const WORDS: usize = 3;
 
 pub(crate) type Words = [MaybeUninit<usize>; WORDS];
 
 type Boxed<A> = Box<dyn FnOnce(&A) -> Outcome>;
 
-/// Any `FnOnce(&A) -> Outcome`.
+/// An `FnOnce(&A) -> Outcome` of any type.
 // ANCHOR: closure
 pub(crate) struct Closure<A: 'static> {
-    /// The closure, of whatever type.
+    /// The closure's bytes.
     words: Words,
     kind: &'static Kind<A>,
-    /// As a box of it would be: neither Send nor Sync.
+    /// Neither Send nor Sync, as a box of the closure would be.
     holds: PhantomData<Boxed<A>>,
 }
 
-/// What was known of the closure when it still had a type.
+/// What depends on the closure's type: its size, and the code that runs or drops it.
 pub(crate) struct Kind<A> {
-    /// How many of the words it fills.
+    /// How many of the words the closure fills.
     size: usize,
-    /// Moves the closure out of the words; runs it, or only drops it where there is no argument.
+    /// Moves the closure out of the words, and runs it; without an argument, drops it.
     end: unsafe fn(&mut Words, Option<&A>) -> Outcome,
 }
 // ANCHOR_END: closure
@@ -46,9 +46,9 @@ impl<A> Closure<A> {
     }
 
     fn in_place<F: FnOnce(&A) -> Outcome + 'static>(run: F) -> Self {
-        assert!(fits::<F>(), "it would be written over what lies behind the words");
+        assert!(fits::<F>(), "the closure does not fit into the words");
         let mut words: Words = [MaybeUninit::uninit(); WORDS];
-        // SAFETY: the words have room for it and its alignment, and nothing else refers to them.
+        // SAFETY: the words are large enough for an `F` and aligned for it, and this is the only reference to them.
         unsafe { words.as_mut_ptr().cast::<F>().write(run) };
         let kind = const { &Kind { size: size_of::<F>().div_ceil(size_of::<usize>()), end: end::<A, F> } };
         Self { words, kind, holds: PhantomData }
@@ -56,19 +56,22 @@ impl<A> Closure<A> {
 
     pub(crate) fn run(self, argument: &A) -> Outcome {
         let (mut words, kind) = self.into_parts();
-        // SAFETY: `end` has the type that was written, and moves it out here or in `drop`: this value is gone afterwards,
-        // whichever it was.
+        // SAFETY: the words hold a closure of the type that `end` was made for. `end` moves it out either here or in `drop`,
+        // because `into_parts` forgot this value.
         unsafe { (kind.end)(&mut words, Some(argument)) }
     }
 
-    /// What it consists of. It is neither run nor dropped until [`Closure::from_parts`] puts it together again.
+    /// Take a closure apart. It is neither run nor dropped until [`Closure::from_parts`] puts it together again.
     pub(crate) fn into_parts(self) -> (Words, &'static Kind<A>) {
         let this = ManuallyDrop::new(self);
         (this.words, this.kind)
     }
 
+    /// Put a closure together again.
+    ///
     /// # Safety
-    /// Both come from one call of [`Closure::into_parts`], of whose words `kind.size()` were kept, and are used once.
+    /// Both parts must come from one call of [`Closure::into_parts`] and be used once. The first `kind.size()` words must be
+    /// unchanged; the others may be anything.
     pub(crate) unsafe fn from_parts(words: Words, kind: &'static Kind<A>) -> Self {
         Self { words, kind, holds: PhantomData }
     }
@@ -76,7 +79,7 @@ impl<A> Closure<A> {
 
 impl<A> Drop for Closure<A> {
     fn drop(&mut self) {
-        // SAFETY: as in `run`, from which no value comes here.
+        // SAFETY: as in `run`, which never drops the value that it runs.
         let _ = unsafe { (self.kind.end)(&mut self.words, None) };
     }
 }
@@ -85,11 +88,13 @@ const fn fits<F>() -> bool {
     size_of::<F>() <= size_of::<Words>() && align_of::<F>() <= align_of::<Words>()
 }
 
+/// Move the closure out of the words, and run it or drop it.
+///
 /// # Safety
-/// An `F` is in the words, and nothing uses it afterwards.
+/// The words must hold an `F`, and must not be used afterwards.
 unsafe fn end<A, F: FnOnce(&A) -> Outcome>(words: &mut Words, argument: Option<&A>) -> Outcome {
-    // SAFETY: the caller's promise: it is there, and it is moved out here for good.
+    // SAFETY: the caller promises that the words hold an `F`, and that this is its last use.
     let run = unsafe { words.as_mut_ptr().cast::<F>().read() };
-    // Without an argument it is dropped.
+    // Without an argument, `run` is dropped.
     argument.map_or(Ok(()), run)
 }

@@ -1,16 +1,16 @@
-//! The eventfd that wakes a loop. On epoll it is watched for edges and never drained.
+//! The eventfd that wakes a loop. epoll watches it edge-triggered, and the loop never drains it.
 //!
-//! Contract: neither `wake` nor `consume` blocks. On epoll each wake is an edge, even if the counter was not zero before: a
-//! wait reports an edge once, so there is nothing to end, and a wake from another thread is two system calls in all, the
-//! write and the wait that it ends. poll and select report the counter as long as it is not zero, so there `consume` drains
-//! it: a third call.
+//! Contract: neither `wake` nor `consume` blocks. On epoll each write is an edge, even if the counter was not zero before.
+//! epoll_wait(2) reports an edge once, so there is nothing to drain, and a wake from another thread is two system calls: the
+//! write, and the wait that it ends. poll and select report the counter as long as it is not zero, so on them `consume`
+//! drains it, which is a third system call.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::poller::Kind;
 use crate::{Events, Result, Wake};
 
-/// An eventfd, and how it is watched.
+/// An eventfd, and the interest with which the loop watches it.
 #[derive(Debug)]
 pub(crate) struct EdgeWaker {
     eventfd: waker::eventfd::Waker,
@@ -18,28 +18,28 @@ pub(crate) struct EdgeWaker {
 }
 
 impl EdgeWaker {
-    /// A waker for a loop that sleeps in this.
+    /// A waker for a loop that sleeps in this poller.
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE`: see eventfd(2).
+    /// `EMFILE`, `ENFILE` of eventfd(2).
     pub(crate) fn new(poller: Kind) -> Result<Self> {
         let how = if poller.reports_edges() { Events::EDGE } else { Events::empty() };
         Ok(Self { eventfd: waker::eventfd::Waker::new()?, interest: Events::READ | how })
     }
 
-    /// What it must be watched for.
+    /// The interest with which the loop must watch it.
     pub(crate) fn interest(&self) -> Events {
         self.interest
     }
 
-    /// Where a signal handler writes. Eight bytes, as for [`waker::eventfd::Waker::writer`].
+    /// The descriptor to which a signal handler writes eight bytes: see [`waker::eventfd::Waker::writer`].
     pub(crate) fn writer(&self) -> BorrowedFd<'_> {
         self.eventfd.writer()
     }
 }
 
 impl Wake for EdgeWaker {
-    /// The counter would be full, and a wake no edge, after 2^64 wakes: with one each nanosecond, in 584 years.
+    /// Write 1 to the eventfd. The counter is full after 2^64 - 2 wakes: with one each nanosecond, in 584 years.
     fn wake(&self) -> Result<()> {
         self.eventfd.wake()
     }

@@ -1,69 +1,69 @@
-//! What a descriptor is watched for, what it is reported for, and the token that says whose it is.
+//! Events: the bits for which a descriptor is watched and reported, and the token that leads to its handler.
 
 use bitflags::bitflags;
 use nix::libc;
 
 bitflags! {
-    /// What is watched for, and what is reported: the bits of epoll_ctl(2), on every poller.
+    /// Events for which a descriptor is watched or reported: the bits of epoll_ctl(2), on each poller.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Events: u32 {
-        /// It can be read without blocking: there are bytes, or a connection, or the end of the file.
+        /// A read or an accept does not block: there are bytes, a connection, or the end of the file.
         const READ = libc::EPOLLIN as u32;
-        /// It can be written without blocking. For a pipe: a whole page is free.
+        /// A write does not block. A pipe has at least one free page.
         const WRITE = libc::EPOLLOUT as u32;
-        /// The peer of a stream socket shut its writing side down, or closed: there may be bytes left, and then the end.
-        /// Only epoll and poll can: see epoll_ctl(2), EPOLLRDHUP.
+        /// The peer of a stream socket shut down its writing side or closed the socket. There may be bytes left to read.
+        /// Only epoll and poll report it: see epoll_ctl(2), EPOLLRDHUP.
         const READ_HANGUP = libc::EPOLLRDHUP as u32;
-        /// There is something urgent: out-of-band data, see tcp(7).
+        /// There is urgent data: out-of-band data of a TCP socket, see tcp(7).
         const URGENT = libc::EPOLLPRI as u32;
-        /// An error waits on it. Reported whether it is watched for or not.
+        /// An error is pending. Always reported, whether it is in the interest or not.
         const ERROR = libc::EPOLLERR as u32;
-        /// The other end is gone. Reported whether it is watched for or not.
+        /// The peer closed its end of a pipe, or both directions of a socket are shut down. Always reported, as an error is.
         const HANGUP = libc::EPOLLHUP as u32;
-        /// Report a change once, not a state as long as it lasts: only epoll can.
+        /// Edge-triggered: report a change once, instead of a state as long as it lasts. Only epoll can.
         const EDGE = libc::EPOLLET as u32;
-        /// Report once, and then nothing until it is updated.
+        /// Report one event, and then nothing until the interest is updated.
         const ONESHOT = libc::EPOLLONESHOT as u32;
-        /// Reported for a number that is no open descriptor any more: the bit of poll(2).
+        /// The descriptor is not open: POLLNVAL of poll(2). Reported by poll and select.
         const INVALID = libc::POLLNVAL as u32;
     }
 }
 
 impl Events {
-    /// What a poller reports unasked.
+    /// The events that a poller reports even if they are not in the interest.
     pub const ALWAYS: Self = Self::ERROR.union(Self::HANGUP).union(Self::INVALID);
 
-    /// How something is watched, not what for.
+    /// The bits that say how a descriptor is watched, and that are never reported.
     pub const MODE: Self = Self::EDGE.union(Self::ONESHOT);
 }
 
-/// Whose event it is: a place in a table, and which of those who had the place. Once its owner has gone, a token
-/// is nobody's for good, whoever has the place then.
+/// Identifies a registration: a slot of a table, and a generation. After the registration was removed, its token leads
+/// nowhere, even if another registration has the slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token {
-    /// The place.
+    /// The slot.
     pub index: u32,
-    /// How many had it before.
+    /// How many values had the slot before.
     pub generation: u32,
 }
 
 impl Token {
-    /// As it travels through the kernel, in the 64 bits that epoll keeps for each descriptor.
+    /// The token as 64 bits, which is what epoll keeps for each descriptor: `data` of epoll_ctl(2).
     pub fn to_bits(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    /// And back.
+    /// The token that [`Token::to_bits`] turned into these bits.
     pub fn from_bits(bits: u64) -> Self {
         Self { index: bits as u32, generation: (bits >> 32) as u32 }
     }
 }
 
-/// A descriptor is ready: whose, and for what.
+/// A ready descriptor, as a poller reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
-    /// As it was given when the descriptor was added.
+    /// The token with which the descriptor was added.
     pub token: Token,
-    /// What it is ready for, of what was asked, and of [`Events::ALWAYS`].
+    /// The events of its interest, and of [`Events::ALWAYS`], that it is ready for.
     pub events: Events,
 }

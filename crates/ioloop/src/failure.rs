@@ -1,4 +1,4 @@
-//! What goes wrong in the code that a loop runs: an error that it returns, or a panic.
+//! Failures of the code that a loop runs: an error that it returns, or a panic.
 
 use std::any::Any;
 use std::error::Error;
@@ -9,12 +9,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nix::errno::Errno;
 
-/// What a callback, a timer or a handler comes to.
+/// The outcome of a callback, a timer, a handler or a task.
 pub type Outcome = Result<(), Box<dyn Error>>;
 
-/// What a callback, a timer or a handler may return: nothing, or a result. A value in it is ignored.
+/// The types that a callback, a timer, a handler or a task may return: `()`, or a `Result`, whose value is ignored.
 pub trait IntoOutcome {
-    /// As the loop has it.
+    /// Convert it into an [`Outcome`].
     fn into_outcome(self) -> Outcome;
 }
 
@@ -30,34 +30,34 @@ impl<T, E: Into<Box<dyn Error>>> IntoOutcome for Result<T, E> {
     }
 }
 
-/// Whose code it was.
+/// The kind of code that the loop ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// A callback's.
+    /// A callback or a signal handler.
     Callback,
-    /// A timer's.
+    /// A timer.
     Timer,
-    /// The handler's of this descriptor.
+    /// The handler of this descriptor.
     Handler(RawFd),
-    /// A task's.
+    /// A task.
     Task,
 }
 
-/// An error, or a panic.
+/// Why code failed.
 #[derive(Debug)]
 pub enum Cause {
-    /// Returned.
+    /// It returned an error.
     Error(Box<dyn Error>),
-    /// Caught, with what it was thrown with.
+    /// It panicked with this payload.
     Panic(Box<dyn Any + Send>),
 }
 
-/// Something has gone wrong in the code that the loop runs. The loop goes on.
+/// A failure of code that the loop ran. The loop goes on.
 #[derive(Debug)]
 pub struct Failure {
-    /// Whose code.
+    /// Which code failed.
     pub origin: Origin,
-    /// What.
+    /// Why it failed.
     pub cause: Cause,
 }
 
@@ -74,14 +74,14 @@ impl fmt::Display for Failure {
             Cause::Panic(thrown) => {
                 let words = thrown.downcast_ref::<String>().map(String::as_str);
                 let words = words.or_else(|| thrown.downcast_ref::<&str>().copied());
-                write!(f, " panicked: {}", words.unwrap_or("without a word"))
+                write!(f, " panicked: {}", words.unwrap_or("(the payload is not a string)"))
             }
         }
     }
 }
 
 impl Failure {
-    /// Did somebody write to a peer that went away? For a handler that is no news: its next event says so.
+    /// Is the cause EPIPE? Then the code wrote to a peer that closed. A handler learns that from its next event anyway.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         let Cause::Error(error) = &self.cause else { return false };
         let kernel = error.downcast_ref::<Errno>().copied();
@@ -93,9 +93,9 @@ impl Failure {
     }
 }
 
-/// Run it, and see what goes wrong.
+/// Call `run`, and catch a panic.
 pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Result<T, Cause> {
-    // What it was in the middle of may be half done: that is its own affair, and nothing of the loop's.
+    // Unwind-safe: `run` may leave its own values half changed, but it borrows nothing of the loop.
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(Cause::Error(error)),

@@ -1,6 +1,6 @@
-//! Futures on a loop: descriptors, times, tasks and threads to wait for, and a function that waits for a future.
+//! Futures on a loop: they wait for a descriptor, a time, a task or a thread; and `run_sync`, which runs the loop for one.
 //!
-//! All of it is built on what any program has of a loop: callbacks, timers, handlers and tasks.
+//! All of them are built on the public functions of a loop: callbacks, timers, handlers and tasks.
 
 pub(crate) mod async_fd;
 pub(crate) mod join;

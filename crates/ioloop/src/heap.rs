@@ -1,16 +1,15 @@
-//! A heap of deadlines: four children to a node, and a node is one number.
+//! A 4-ary heap of deadlines, whose nodes are single numbers.
 //!
-//! Contract: the first node is the one with the nearest deadline, and among equal deadlines the one with the lowest order.
-//! The heap knows slots and not what is in them, so it moves 16 bytes a step: four nodes fill a cache line.
+//! Contract: the first node has the nearest deadline, and among equal deadlines the lowest order. A node has the slot of its
+//! timer instead of the timer, so each step of a push or a pop moves 16 bytes, and four nodes fill a cache line.
 //!
-//! std's `BinaryHeap` does the same with two children to a node. What the difference brings is measured in the book, on the
-//! page "Clear, or fast".
+//! std's `BinaryHeap` does the same with two children a node. The book measures the difference on the page "Clear, or fast".
 
 /// Children of a node.
 const ARITY: usize = 4;
 
-/// One number, so that one comparison compares all of it: the deadline in nanoseconds (64 bits), then the order in which
-/// the timers were added (32), and the slot of the timer (32).
+/// A node, in one number so that one comparison is enough: the deadline in nanoseconds (64 bits), the order in which the
+/// timer was added (32 bits), and the slot of the timer (32 bits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Node(u128);
 
@@ -20,18 +19,18 @@ impl Node {
         Self(u128::from(deadline) << 64 | u128::from(order) << 32 | u128::from(slot))
     }
 
-    /// In nanoseconds.
+    /// The deadline in nanoseconds.
     pub fn deadline(self) -> u64 {
         (self.0 >> 64) as u64
     }
 
-    /// Where the timer is.
+    /// The slot of the timer.
     pub fn slot(self) -> u32 {
         self.0 as u32
     }
 }
 
-/// Nodes, the first one on top.
+/// A heap of nodes, the lowest on top.
 #[derive(Debug, Default)]
 pub struct Heap {
     nodes: Vec<Node>,
@@ -43,7 +42,7 @@ impl Heap {
         self.nodes.len()
     }
 
-    /// Is there no node?
+    /// Is the heap empty?
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
@@ -53,7 +52,7 @@ impl Heap {
         self.nodes.first().copied()
     }
 
-    /// Add a node: from the end it moves up until its parent is before it. It is written once, where it comes to rest.
+    /// Add a node: from the end it moves up until its parent is lower.
     pub fn push(&mut self, node: Node) {
         let mut place = self.nodes.len();
         self.nodes.push(node);
@@ -64,7 +63,7 @@ impl Heap {
         self.nodes[place] = node;
     }
 
-    /// Take the first node out.
+    /// Remove the first node, and return it.
     pub fn pop(&mut self) -> Option<Node> {
         let first = self.first()?;
         self.nodes.swap_remove(0);
@@ -72,17 +71,17 @@ impl Heap {
         Some(first)
     }
 
-    /// Keep the nodes that `keep` says yes to. It is called once for each node, in no order.
+    /// Keep the nodes for which `keep` returns true. It is called once for each node, in no particular order.
     pub fn retain(&mut self, mut keep: impl FnMut(Node) -> bool) {
         self.nodes.retain(|node| keep(*node));
-        // From the last node that has a child to the first: each sinks below what comes before it.
+        // From the last node that has a child to the first: each moves down below its lower children.
         (0..self.nodes.len().div_ceil(ARITY)).rev().for_each(|place| self.sink(place));
     }
 
-    /// Give the nodes the orders from 0 on, and change nothing in who comes before whom. Returns the next order. For when
-    /// 32 bits of orders are used up.
+    /// Number the orders of the nodes anew from 0, for when 32 bits are used up. The nodes stay in the same order.
+    /// Returns the next free order.
     pub fn renumber(&mut self) -> u32 {
-        // What is sorted is a heap.
+        // A sorted vector is a heap.
         self.nodes.sort_unstable();
         for (order, node) in (0..).zip(&mut self.nodes) {
             *node = Node::new(node.deadline(), order, node.slot());
@@ -90,7 +89,7 @@ impl Heap {
         self.nodes.len() as u32
     }
 
-    /// Move a node down until it is before all of its children.
+    /// Move a node down until it is lower than all of its children.
     fn sink(&mut self, mut place: usize) {
         let Some(node) = self.nodes.get(place).copied() else { return };
         while let Some(child) = self.first_child(place).filter(|child| self.nodes[*child] < node) {
@@ -100,13 +99,13 @@ impl Heap {
         self.nodes[place] = node;
     }
 
-    /// Which of its children comes first.
+    /// The place of the lowest child of a node.
     // ANCHOR: first_child
     fn first_child(&self, place: usize) -> Option<usize> {
         let begin = place * ARITY + 1;
         let children = self.nodes.get(begin..)?;
         let first = match children {
-            // In pairs, and as numbers: no comparison waits for the one before, and there is no branch to guess.
+            // In pairs, and without a branch that could be mispredicted: no comparison waits for the one before it.
             [a, b, c, d, ..] => {
                 let (left, right) = (usize::from(b < a), 2 + usize::from(d < c));
                 if children[right] < children[left] { right } else { left }

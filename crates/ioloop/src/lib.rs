@@ -1,16 +1,16 @@
 //! An event loop: Tornado's IOLoop in Rust.
 //!
-//! - [`IoLoop`], in `run_loop.rs`: what a loop consists of. Each of its verbs has a file in `run_loop/`: `lifecycle`,
+//! - [`IoLoop`], in `run_loop.rs`: the fields of a loop. Each group of its methods has a file in `run_loop/`: `lifecycle`,
 //!   `iteration`, `dispatch`, `registration`, `schedule`, `signal_handlers`, `tasks`, `handle`, `current`, `observers`.
-//! - Built on a loop, with what any program has of it: `futures`, `accept`, `periodic`.
-//! - Mechanisms, which know nothing of a loop: [`poller`], [`slab`], `registry`, [`timers`] on a [`heap`], `queue`, `closure`,
+//! - Built on the public functions of a loop: `futures`, `accept`, `periodic`.
+//! - Mechanisms, which do not use a loop: [`poller`], [`slab`], `registry`, [`timers`] on a [`heap`], `queue`, `closure`,
 //!   `shared`, [`signals`], [`watchdog`] with its `stack`, `failure`, `listeners`, `clock`, `event`, `trace`.
 //!
-//! Contract: one thread runs a loop, and everything it calls may add, change or remove anything. What goes wrong in a
-//! callback, a timer or a handler is reported, and the loop goes on.
+//! Contract: one thread runs a loop, and everything that the loop calls may add, change or remove anything. The loop reports
+//! an error or a panic of a callback, a timer, a handler or a task, and goes on.
 //!
-//! Some of its modules are exercises: with the feature `mine-timers` the file `exercises/timers.rs` takes the place of
-//! `src/timers.rs`, and so on. `mine` switches all of them.
+//! Some modules are exercises: with the feature `mine-timers` the file `exercises/timers.rs` takes the place of
+//! `src/timers.rs`, and so on. The feature `mine` switches all of them.
 //!
 //! ```
 //! use std::time::Duration;
@@ -21,7 +21,7 @@
 //! # Ok::<_, ioloop::Error>(())
 //! ```
 
-// What is yet to be written calls nothing of what is there for it.
+// A starter calls none of the functions that the reference uses.
 #![cfg_attr(
     any(
         feature = "mine-dispatch",
@@ -79,7 +79,7 @@ pub use run_loop::{Config, Current, IoLoop, Subscription};
 pub use trace::{Dispatch, Iteration};
 pub use watchdog::Blocked;
 
-// Here for what the tests compile a second time: see `sync`.
+// The tests compile `shared` a second time, with another `Wake`: see `sync`.
 use ::waker::Wake;
 
 // To check one exercise, its tests are compiled into this crate: see the end of cloexec's.

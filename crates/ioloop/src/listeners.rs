@@ -1,17 +1,18 @@
-//! Code that is told of something: any number of listeners, each told in the order in which they were added.
+//! A list of listeners, which are notified in the order in which they were added.
 //!
-//! Contract: a listener may add and remove listeners while it is told, itself too. One that is added meanwhile is told from the
-//! next time on, and one that is removed is not told anymore. Nothing is borrowed while a listener runs or is dropped.
+//! Contract: a listener that is being notified may add and remove listeners, including itself. A listener that it adds is
+//! notified from the next round on, and a listener that it removes is not notified anymore. Nothing is borrowed while a
+//! listener runs or is dropped.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// Any number of listeners.
+/// A list of listeners.
 pub(crate) struct Listeners<T> {
-    /// A round goes through the list as it was when it began: whoever changes the list meanwhile changes a copy.
+    /// A round of notifications holds the list as it was when the round began. Changing the list meanwhile changes a copy.
     list: RefCell<Rc<Vec<(u64, T)>>>,
     count: Cell<usize>,
-    /// How many there were: each has a number.
+    /// How many listeners were ever added: the number of the next one.
     added: Cell<u64>,
 }
 
@@ -22,13 +23,13 @@ impl<T> Default for Listeners<T> {
 }
 
 impl<T: Clone> Listeners<T> {
-    /// Is there none? It is asked before each callback, so it is one load.
+    /// Is the list empty? The loop asks before each callback, so this is one load.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.count.get() == 0
     }
 
-    /// Add one, and return its number.
+    /// Add a listener, and return its number.
     pub(crate) fn add(&self, listener: T) -> u64 {
         let number = self.added.get();
         self.added.set(number + 1);
@@ -39,22 +40,22 @@ impl<T: Clone> Listeners<T> {
         number
     }
 
-    /// Remove one. A number that leads nowhere is no error.
+    /// Remove a listener. Does nothing if it was removed already.
     pub(crate) fn remove(&self, number: u64) {
         let removed = self.change(|list| {
             let at = list.iter().position(|(other, _)| *other == number)?;
             Some(list.remove(at))
         });
-        // Not under the borrow: what it holds may call the loop when it is dropped.
+        // Not under the borrow: the listener's values may call the loop when they are dropped.
         drop(removed);
     }
 
-    /// Tell each of them.
-    pub(crate) fn each(&self, mut tell: impl FnMut(&T)) {
+    /// Call `notify` with each listener.
+    pub(crate) fn for_each(&self, mut notify: impl FnMut(&T)) {
         let list = Rc::clone(&self.list.borrow());
         for (number, listener) in list.iter() {
             if self.list.borrow().iter().any(|(other, _)| other == number) {
-                tell(listener);
+                notify(listener);
             }
         }
     }

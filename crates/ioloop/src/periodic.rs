@@ -1,7 +1,7 @@
-//! A callback that comes round: on a grid of times, which it does not leave.
+//! Periodic callbacks: a callback that runs on a fixed grid of times.
 //!
-//! Contract: it runs at start + n periods. When a run takes longer than a period, or the clock jumps, the times that
-//! are over are left out, and the next one is on the grid again. It waits for its own end before it is due once more.
+//! Contract: the callback is due at start + n periods. If a run takes longer than a period, or the clock jumps, the missed
+//! times are skipped, and the next run is on the grid again. The next timer starts after the callback has returned.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,13 +10,13 @@ use std::time::Duration;
 use crate::timers::TimerId;
 use crate::{IntoOutcome, IoLoop, Outcome};
 
-/// Stops a periodic callback; clones are one. Dropping it does not.
+/// Stops a periodic callback. Clones refer to the same callback, and dropping them does not stop it.
 #[derive(Clone)]
 pub struct Periodic(Rc<State>);
 
 struct State {
     period: Duration,
-    /// When it is due, by the loop's clock.
+    /// The next deadline, by the loop's clock.
     due: Cell<Duration>,
     timer: Cell<Option<TimerId>>,
     stopped: Cell<bool>,
@@ -26,7 +26,7 @@ struct State {
 type Run = Box<dyn FnMut(&IoLoop) -> Outcome>;
 
 impl IoLoop {
-    /// Run this every `period` from now on, for the first time in one period. A period of zero is a nanosecond.
+    /// Run a callback every `period`, for the first time one period from now. A period of zero counts as a nanosecond.
     pub fn call_every<R: IntoOutcome>(
         &self,
         period: Duration,
@@ -46,7 +46,7 @@ impl IoLoop {
 }
 
 impl Periodic {
-    /// Have it not run any more, also from inside of it. Doing it twice does no harm.
+    /// Stop the callback. It may stop itself. Stopping it twice does nothing.
     pub fn stop(&self, ioloop: &IoLoop) {
         self.0.stopped.set(true);
         if let Some(timer) = self.0.timer.take() {
@@ -58,13 +58,14 @@ impl Periodic {
 fn arm(state: &Rc<State>, ioloop: &IoLoop) {
     let own = Rc::clone(state);
     let timer = ioloop.call_at(state.due.get(), move |ioloop| {
-        // On the way out, also when the callback panics, the next time is arranged for.
+        // A guard, so that the next timer starts even if the callback panics.
         let _again = Again { state: &own, ioloop };
         (own.run.borrow_mut())(ioloop)
     });
     state.timer.set(Some(timer));
 }
 
+/// Starts the next timer when it is dropped, unless the callback was stopped.
 struct Again<'a> {
     state: &'a Rc<State>,
     ioloop: &'a IoLoop,
@@ -80,7 +81,7 @@ impl Drop for Again<'_> {
     }
 }
 
-/// The first time on the grid after `now`. `due` is on the grid, and over.
+/// The first time on the grid after `now`. `due` is a time on the grid that has passed.
 fn next(due: Duration, period: Duration, now: Duration) -> Duration {
     let periods = now.saturating_sub(due).as_nanos() / period.as_nanos() + 1;
     let ahead = u64::try_from(periods * period.as_nanos()).unwrap_or(u64::MAX);

@@ -1,8 +1,9 @@
-//! Sleeping until one of many descriptors is ready: one trait, and three system calls to choose from.
+//! Pollers: the trait [`Poller`], and its implementations on epoll, poll and select. A wait sleeps until a descriptor is
+//! ready.
 //!
-//! Contract of every poller: what is added is reported, level-triggered, until it is removed; an error and a
-//! hang-up are reported unasked. A wait never ends before its time without an event or a signal, and a signal is
-//! neither an event nor an error. A number is added once; what is not there can be neither modified nor removed.
+//! Contract of each poller: it reports an added descriptor, level-triggered, until the descriptor is removed. It always
+//! reports an error and a hang-up. A wait does not end before its timeout without an event or a signal, and a signal is
+//! neither an event nor an error. A descriptor can be added once, and only an added one can be modified or removed.
 
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -26,65 +27,68 @@ pub(crate) use kind::make;
 
 pub(crate) mod pwait2;
 
-/// What a loop needs of the kernel.
+/// The system calls that a loop sleeps in.
 // ANCHOR: poller
 pub trait Poller: fmt::Debug {
-    /// From now on, report this descriptor under this token.
+    /// Watch a descriptor for `interest`, and report it with `token`.
     ///
     /// # Errors
-    /// `EEXIST` if it is there already, `EBADF` if it is not open, `EPERM` for what is always ready and cannot be
-    /// waited for: a regular file, a directory. `EINVAL` for what this poller cannot do.
+    /// `EEXIST` if it was added already; `EBADF` if it is not open; `EPERM` if it is a regular file or a directory, which is
+    /// always ready; `EINVAL` if this poller cannot do it. epoll also: `ENOSPC`, `ENOMEM`, see epoll_ctl(2).
     fn add(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()>;
 
-    /// Watch it for something else.
+    /// Change the token and the interest of a descriptor.
     ///
     /// # Errors
-    /// `ENOENT` if it is not there, `EBADF`, `EINVAL`.
+    /// `ENOENT` if it was not added; `EBADF` if it is not open; `EINVAL` if this poller cannot do it.
     fn modify(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()>;
 
-    /// Do not report it any more. To be called before the descriptor is closed.
+    /// Stop watching a descriptor. Call this before the descriptor is closed.
     ///
     /// # Errors
-    /// `ENOENT` if it is not there, `EBADF`.
+    /// `ENOENT` if it was not added; on epoll, `EBADF` if it is not open.
     fn remove(&mut self, fd: RawFd) -> Result<()>;
 
-    /// Sleep until something is ready, for so long at most (rounded up to what the system call takes, never
-    /// down), and put what is ready into `ready`, in place of what is there. Without a timeout: until then.
+    /// Sleep until a descriptor is ready, for at most `timeout`, and replace the contents of `ready` with the events. `None`
+    /// sleeps without a limit. The timeout is rounded up to the unit of the system call, never down.
     ///
     /// # Errors
-    /// What the kernel answers, on "the loop's epoll" or "the loop's descriptors", but never `EINTR`: after a signal
-    /// nothing is ready.
+    /// The errors of epoll_wait(2), poll(2) or select(2), except `EINTR`: after a signal, `ready` is empty.
     fn wait(&mut self, ready: &mut Vec<Event>, timeout: Option<Duration>) -> Result<()>;
 }
 // ANCHOR_END: poller
 
-/// A duration as the milliseconds of a system call: up, since a wait that ends too early is followed by waits of no
-/// time at all until it is time. -1 is for ever.
+/// A timeout in milliseconds for a system call; `None` is -1, which sleeps without a limit. Rounded up, because after a wait
+/// that ends too early the loop would wait with a timeout of 0, again and again, until the deadline.
 pub(crate) fn milliseconds(timeout: Option<Duration>) -> i32 {
     let Some(timeout) = timeout else { return -1 };
     i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
 }
 
+/// An error of an operation on a descriptor.
 pub(crate) fn failed(operation: &'static str, fd: RawFd, errno: Errno) -> Error {
     Error::on(operation, format_args!("descriptor {fd}"))(errno)
 }
 
-/// Is there an open descriptor of that number?
+/// Is this descriptor open? See fcntl(2), F_GETFD.
 pub(crate) fn is_open(fd: RawFd) -> bool {
-    // SAFETY: the call takes integers and answers EBADF where nothing is open.
+    // SAFETY: the call takes integers, and fails with EBADF if the descriptor is not open.
     unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
 }
 
-/// For pollers that keep the list themselves: the answers that epoll has from the kernel.
+/// The checks of epoll_ctl(2), for pollers that keep their list in this process.
+///
+/// # Errors
+/// `EBADF` if the descriptor is not open; `EPERM` for a regular file or a directory; `EINVAL` for [`Events::EDGE`].
 // ANCHOR: watchable
 pub(crate) fn can_be_watched(fd: RawFd, interest: Events) -> Result<()> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: the kernel writes one stat, or answers EBADF.
+    // SAFETY: the kernel writes one stat, or fails with EBADF.
     Errno::result(unsafe { libc::fstat(fd, stat.as_mut_ptr()) })
         .map_err(|errno| failed("fstat", fd, errno))?;
-    // SAFETY: the call succeeded, so it was written.
+    // SAFETY: the call succeeded, so the kernel wrote the stat.
     let kind = unsafe { stat.assume_init() }.st_mode & libc::S_IFMT;
-    // Always ready, so that nobody would ever sleep again.
+    // Always ready, so the loop would never sleep again.
     if kind == libc::S_IFREG || kind == libc::S_IFDIR {
         return Err(failed("watch", fd, Errno::EPERM));
     }

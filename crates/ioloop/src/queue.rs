@@ -1,35 +1,35 @@
-//! A queue of closures: first come, first served, each in as many words as it fills and one more.
+//! A first-in, first-out queue of closures. A closure takes the words that it fills, and one more.
 //!
-//! Contract: closures come out in the order in which they went in. Nothing is borrowed between two calls, and no call runs or
-//! drops a closure but [`Queue::clear`], which has emptied the queue by then. So code that runs may add to the queue that it
-//! came out of. The room of closures that came out is used again: a queue that is as long as it was before allocates nothing.
+//! Contract: closures come out in the order in which they went in. Nothing is borrowed between two calls. Only
+//! [`Queue::clear`] drops closures, after it has emptied the queue, and no call runs one; so a closure that runs may add to
+//! the queue that it came from. The room of popped closures is reused: a queue that does not get longer allocates nothing.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 
 use crate::closure::{Closure, Kind, WORDS, Words};
 
-/// A queue that is changed by reference.
+/// A queue of closures, which is changed by shared reference.
 pub(crate) struct Queue<A: 'static>(UnsafeCell<Row<A>>);
 
-/// A closure is a header and the words that it fills, so one that holds nothing takes a single word. A queue is written and
-/// read from one end to the other: what is short is fast.
+/// The closures, one behind the other. Each is a header and the words that it fills, so a closure that captures nothing
+/// takes one word. The row is read and written in sequence, so its speed depends on its length in bytes.
 // ANCHOR: queue
 struct Row<A: 'static> {
-    /// From `front` to the end there are closures. There is always capacity for the words that the last one might have filled.
+    /// The closures from `front` to the end. Behind the last header there is always capacity for the largest closure.
     words: Vec<Word<A>>,
     front: usize,
     len: usize,
 }
 
 union Word<A: 'static> {
-    /// What is known of a closure, and in the two lowest bits of its address how many words follow.
+    /// The address of the closure's `Kind`; its two lowest bits are the number of words that follow.
     header: *const Kind<A>,
     _part: MaybeUninit<usize>,
 }
 // ANCHOR_END: queue
 
-// Not derived: that would ask the same of `A`.
+// Not derived, because a derived impl would require `A: Copy`.
 impl<A> Copy for Word<A> {}
 
 impl<A> Clone for Word<A> {
@@ -38,7 +38,7 @@ impl<A> Clone for Word<A> {
     }
 }
 
-/// The bits of an address that are 0 where a `Kind` can be.
+/// The bits of an address that are 0 because of the alignment of `Kind`.
 const SIZE: usize = 3;
 
 impl<A> Default for Queue<A> {
@@ -54,39 +54,39 @@ impl<A> Default for Row<A> {
     }
 }
 
-// SAFETY, of each block in here: a queue is in one thread, and while a reference to the row is used no other is: what is called
-// with it runs no code of others.
+// SAFETY, of each block in this impl: a queue is not Sync, and the functions of `Row` run no code that could use the
+// queue, so a reference to the row is the only one while it is used.
 impl<A> Queue<A> {
-    /// How many closures wait.
+    /// How many closures are in the queue.
     pub(crate) fn len(&self) -> usize {
         // SAFETY: see above.
         unsafe { &*self.0.get() }.len
     }
 
-    /// Does none wait?
+    /// Is the queue empty?
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Add one at the end.
+    /// Add a closure at the end.
     #[inline]
     pub(crate) fn push(&self, closure: Closure<A>) {
         // SAFETY: see above.
         unsafe { &mut *self.0.get() }.push(closure);
     }
 
-    /// Take the first one out.
+    /// Remove the first closure, and return it.
     #[inline]
     pub(crate) fn pop(&self) -> Option<Closure<A>> {
         // SAFETY: see above.
         unsafe { &mut *self.0.get() }.pop()
     }
 
-    /// Drop all that waits.
+    /// Drop all closures in the queue.
     pub(crate) fn clear(&self) {
         // SAFETY: see above.
         let waiting = std::mem::take(unsafe { &mut *self.0.get() });
-        // When this one is empty: a closure that is dropped may add one.
+        // Only now, from an empty queue: a closure that is dropped may add one.
         drop(waiting);
     }
 }
@@ -100,11 +100,11 @@ impl<A> Row<A> {
         let (parts, kind) = closure.into_parts();
         let end = self.words.len();
         let header = self.words.as_mut_ptr().wrapping_add(end);
-        // SAFETY: there is room for a header and for the words of the largest closure.
+        // SAFETY: the vector has capacity for a header and for the words of the largest closure.
         unsafe { header.write(Word { header: (&raw const *kind).wrapping_byte_add(kind.size()) }) };
-        // SAFETY: as above. The next closure is written over the words that this one does not fill.
+        // SAFETY: as above. The next closure overwrites the words that this one does not fill.
         unsafe { header.wrapping_add(1).cast::<Words>().write(parts) };
-        // SAFETY: a header was written, and the words behind it that this closure fills.
+        // SAFETY: the header and the words that this closure fills were written.
         unsafe { self.words.set_len(end + 1 + kind.size()) };
         self.len += 1;
     }
@@ -113,11 +113,12 @@ impl<A> Row<A> {
     fn pop(&mut self) -> Option<Closure<A>> {
         self.len = self.len.checked_sub(1)?;
         let at = self.words.as_ptr().wrapping_add(self.front);
-        // SAFETY: one waits, so this is where it begins: with a header.
+        // SAFETY: the row is not empty, so a header is at `front`.
         let word = unsafe { at.read() };
         // SAFETY: as above.
         let header = unsafe { word.header };
-        // SAFETY: behind it `push` had room for the words of the largest closure, and there is no less room since.
+        // SAFETY: behind the header, `push` had capacity for the words of the largest closure, and the capacity never
+        // shrinks.
         let parts = unsafe { at.wrapping_add(1).cast::<Words>().read() };
         let size = header.addr() & SIZE;
         self.front += 1 + size;
@@ -125,13 +126,13 @@ impl<A> Row<A> {
             self.words.clear();
             self.front = 0;
         }
-        // SAFETY: without the size it is what `push` had, and that is never gone.
+        // SAFETY: without the size, the header is the `&'static Kind` that `push` had.
         let kind = unsafe { &*header.wrapping_byte_sub(size) };
-        // SAFETY: both went in together, and nothing leads to them anymore.
+        // SAFETY: `push` wrote both parts, and `front` or `clear` above left them behind, so they are used once.
         Some(unsafe { Closure::from_parts(parts, kind) })
     }
 
-    /// Use the room at the front again if that is half of all, and else get more.
+    /// Reuse the room of popped closures if it is more than half of all, or else allocate.
     #[cold]
     fn make_room(&mut self) {
         if self.front > self.words.len() / 2 {

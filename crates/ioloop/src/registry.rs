@@ -1,8 +1,8 @@
-//! What a loop watches: the poller, and a table of what each registration is for.
+//! The registry of a loop: its poller, and a table of the registered descriptors and their handlers.
 //!
-//! Contract: a number is registered once. An event leads to its registration by its token, or to nothing. What the table
-//! holds is handed out and never dropped here. If the poller cannot forget a number, because it was closed without telling
-//! the loop, the registry moves to a new poller: the old one may report that file forever.
+//! Contract: a descriptor is registered once. The token of an event leads to its registration, or to nothing. The registry
+//! hands a removed handler out and never drops it. If the poller cannot remove a descriptor, because it was closed before it
+//! was removed, the registry moves to a new poller: the old one may report the open file description forever.
 
 use std::fmt;
 use std::os::fd::RawFd;
@@ -17,39 +17,41 @@ use crate::{Error, Event, Events, Result, Token};
 /// Makes an empty poller.
 pub(crate) type MakePoller = Box<dyn Fn() -> Result<Box<dyn Poller>>>;
 
-/// The poller, and what is registered with it.
+/// A poller, and the registrations on it.
 pub(crate) struct Registry<H> {
-    /// Makes the first poller, and the next one for a move.
+    /// Makes the first poller, and another one for `rebuild`.
     make: MakePoller,
     poller: Box<dyn Poller>,
     registrations: Slab<Registration<H>>,
-    /// What the last wait reported; from `next` on it is still to be handed out.
+    /// The events of the last wait. Those from `next` on were not handed out yet.
     events: Vec<Event>,
     next: usize,
 }
 
-/// A number, what it is watched for, and what its events are for.
+/// A descriptor, its interest, and its handler.
 #[derive(Debug)]
 struct Registration<H> {
     fd: RawFd,
     interest: Events,
-    /// The poller does not know of it.
+    /// Was it removed from the poller for now?
     paused: bool,
     handler: H,
 }
 
 impl<H> Registry<H> {
+    /// An empty registry.
+    ///
     /// # Errors
-    /// Those of `make`.
+    /// The errors of `make`.
     pub(crate) fn new(make: MakePoller) -> Result<Self> {
         let poller = make()?;
         Ok(Self { make, poller, registrations: Slab::default(), events: Vec::new(), next: 0 })
     }
 
-    /// Register a number. On an error `handler` is dropped in here: keep a clone of what must not be.
+    /// Register a descriptor. On an error `handler` is dropped here, so a caller that must not drop it keeps a clone.
     ///
     /// # Errors
-    /// The poller's.
+    /// The errors of [`Poller::add`].
     pub(crate) fn add(&mut self, fd: RawFd, interest: Events, handler: H) -> Result<Token> {
         let token = self.registrations.insert(Registration { fd, interest, paused: false, handler });
         let added = self.poller.add(fd, token, interest).inspect_err(|_| {
@@ -58,20 +60,20 @@ impl<H> Registry<H> {
         added.map(|()| token)
     }
 
-    /// The number and the handler that the token was given for.
+    /// The descriptor and the handler of a registration.
     pub(crate) fn get(&self, token: Token) -> Option<(RawFd, &H)> {
         self.registrations.get(token).map(|it| (it.fd, &it.handler))
     }
 
-    /// Watch a number for something else. If it is paused, from the time it is resumed.
+    /// Change the interest of a descriptor. If it is paused, the new interest counts from when it is resumed.
     ///
     /// # Errors
-    /// `ENOENT` for a token that leads nowhere; the poller's.
+    /// `ENOENT` if the registration was removed; the errors of [`Poller::modify`].
     pub(crate) fn update(&mut self, token: Token, interest: Events) -> Result<()> {
         let Some(it) = self.registrations.get_mut(token) else {
             return Err(Error::on("update_handler", "a handler that was removed")(Errno::ENOENT));
         };
-        // A oneshot that fired is watched for nothing, whatever its interest says.
+        // Even with the same interest: a oneshot that fired must be armed again.
         if !it.paused && (it.interest != interest || interest.contains(Events::ONESHOT)) {
             self.poller.modify(it.fd, token, interest)?;
         }
@@ -79,10 +81,10 @@ impl<H> Registry<H> {
         Ok(())
     }
 
-    /// Let the poller forget a number for now.
+    /// Remove a descriptor from the poller, and keep its registration.
     ///
     /// # Errors
-    /// The poller's.
+    /// The errors of [`Poller::remove`].
     pub(crate) fn pause(&mut self, token: Token) -> Result<()> {
         let Some(it) = self.registrations.get_mut(token).filter(|it| !it.paused) else { return Ok(()) };
         self.poller.remove(it.fd)?;
@@ -90,10 +92,10 @@ impl<H> Registry<H> {
         Ok(())
     }
 
-    /// Let the poller watch a paused number again.
+    /// Add a paused descriptor to the poller again.
     ///
     /// # Errors
-    /// The poller's.
+    /// The errors of [`Poller::add`].
     pub(crate) fn resume(&mut self, token: Token) -> Result<()> {
         let Some(it) = self.registrations.get_mut(token).filter(|it| it.paused) else { return Ok(()) };
         self.poller.add(it.fd, token, it.interest)?;
@@ -101,7 +103,7 @@ impl<H> Registry<H> {
         Ok(())
     }
 
-    /// Unregister a number, and hand out what its events were for.
+    /// Remove a registration, and return its handler.
     pub(crate) fn remove(&mut self, token: Token) -> Option<H> {
         let removed = self.registrations.remove(token)?;
         if !removed.paused && self.poller.remove(removed.fd).is_err() {
@@ -110,16 +112,16 @@ impl<H> Registry<H> {
         Some(removed.handler)
     }
 
-    /// The tokens of everything registered.
+    /// The tokens of all registrations.
     pub(crate) fn tokens(&self) -> Vec<Token> {
         self.registrations.tokens()
     }
 
-    /// Sleep until something is ready, for `timeout` at most, and return how many events there are. If a panic kept some of
-    /// the last ones from being handed out, those come first, without a sleep.
+    /// Sleep until a descriptor is ready, for at most `timeout`, and return how many events there are. If a panic ended the
+    /// last iteration before all of its events were handed out, return the rest of them, without a sleep.
     ///
     /// # Errors
-    /// The poller's.
+    /// The errors of [`Poller::wait`].
     pub(crate) fn wait(&mut self, timeout: Duration) -> Result<usize> {
         if self.next == self.events.len() {
             self.next = 0;
@@ -129,21 +131,21 @@ impl<H> Registry<H> {
         Ok(self.events.len() - self.next)
     }
 
-    /// The next event of the last wait.
+    /// The next event of the last wait that was not handed out.
     pub(crate) fn next_event(&mut self) -> Option<Event> {
         let event = self.events.get(self.next).copied()?;
         self.next += 1;
         Some(event)
     }
 
-    /// Move to a new poller. A oneshot that fired is armed once more: only the old poller knew that it fired.
+    /// Move to a new poller. A oneshot that fired is armed again, because only the old poller knew that it fired.
     fn rebuild(&mut self) {
-        // Without a descriptor for a new one, the old one must do.
+        // If no descriptor is free for a new poller, keep the old one.
         let Ok(poller) = (self.make)() else { return };
         self.poller = poller;
         for token in self.registrations.tokens() {
             if let Some(Registration { fd, interest, paused: false, .. }) = self.registrations.get(token) {
-                // A number that is not open has no events anymore.
+                // This fails if the descriptor was closed, and then it has no events.
                 let _ = self.poller.add(*fd, token, *interest);
             }
         }

@@ -1,13 +1,14 @@
-//! The loop: what it consists of. Each of its verbs has a file in `run_loop/`.
+//! The loop: its fields. Each group of its methods has a file in `run_loop/`.
 //!
-//! - `lifecycle`: making, starting, stopping and closing one; `iteration`: what it does while it runs;
+//! - `lifecycle`: make, start, stop and close a loop; `iteration`: the order of an iteration;
 //! - `schedule`: callbacks and timers; `registration` and `dispatch`: descriptors and their handlers; `signal_handlers`;
 //!   `tasks`: futures;
-//! - `handle`: what other threads have of it; `current`: which loop is meant; `observers`: who is told what; `tracing`: who
-//!   sees each dispatch.
+//! - `handle`: wake and stop a loop from another thread; `current`: the loop of a thread and of the process; `observers`:
+//!   failures, iterations and blocked loops are reported; `tracing`: each dispatch is reported.
 //!
-//! Contract: nothing is borrowed while code of others runs. Everything that waits to run is in one of these fields and never
-//! in a local variable, so a panic that unwinds out of the loop takes nothing along.
+//! Contract: nothing is borrowed while the loop runs a callback, a timer, a handler or any other code of the program.
+//! Everything that waits to run is in one of these fields and never in a local variable, so a panic that unwinds out of the
+//! loop loses nothing.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -48,24 +49,24 @@ pub(crate) mod signal_handlers;
 pub(crate) mod tasks;
 mod tracing;
 
-/// How a loop is made.
+/// Options of a new loop.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What it sleeps in; as [`IoLoop::configure`] says, unless it is set.
+    /// The poller that the loop sleeps in. The default is the one that [`IoLoop::configure`] set last, or epoll.
     pub poller: Kind,
-    /// Where it has its time from.
+    /// The clock of its timers.
     pub clock: Clock,
-    /// Does it become the thread's current loop when it is made?
+    /// Does the loop become the thread's current loop when it is made?
     pub make_current: Current,
 }
 
-/// Whether a loop becomes its thread's current loop when it is made. While a loop runs it is current in any case.
+/// Whether a new loop becomes its thread's current loop. A loop that runs is current in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Current {
-    /// If the thread has none.
+    /// Yes, if the thread has no current loop.
     #[default]
     IfNone,
-    /// Yes, and it is an error if the thread has one.
+    /// Yes; `EEXIST` if the thread has a current loop.
     Required,
     /// No.
     No,
@@ -77,26 +78,26 @@ impl Default for Config {
     }
 }
 
-/// Which subscriber or tracer: see [`IoLoop::unsubscribe`].
+/// Identifies a subscriber or a tracer, for [`IoLoop::unsubscribe`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subscription {
-    /// Of [`IoLoop::subscribe`].
+    /// Returned by [`IoLoop::subscribe`].
     Subscriber(u64),
-    /// Of [`IoLoop::trace`].
+    /// Returned by [`IoLoop::trace`].
     Tracer(u64),
 }
 
-/// An event loop, of one thread. Clones are one loop; it is closed with the last of them.
+/// An event loop, for one thread. Clones refer to the same loop, and dropping the last clone closes it.
 #[derive(Clone)]
 pub struct IoLoop(Rc<Inner>);
 
-/// A callback. Most hold little: in place, they cost no allocation.
+/// A callback. Most closures are small, and a small one is kept in place without an allocation.
 type Callback = Closure<IoLoop>;
 
 /// A callback from another thread.
 type Sent = Box<dyn FnOnce(&IoLoop) -> Outcome + Send>;
 
-/// Code that runs more than once. The loop holds it while it runs, so it may be removed or replaced meanwhile.
+/// A closure that runs more than once. The loop clones its `Rc` to run it, so the closure may remove or replace itself.
 type Shared<F> = Rc<RefCell<F>>;
 type Handler = Shared<dyn FnMut(&IoLoop, Event) -> Outcome>;
 type SignalHandler = RefCell<Box<dyn FnMut(&IoLoop, Signal) -> Outcome>>;
@@ -110,13 +111,13 @@ type Task = Option<Pin<Box<dyn Future<Output = Outcome>>>>;
 struct Inner {
     config: Config,
     phase: Cell<Phase>,
-    /// To run in the next iteration.
+    /// Queued for the next iteration.
     callbacks: Queue<IoLoop>,
     timers: RefCell<Timers<Callback>>,
     registry: RefCell<Registry<Handler>>,
     tasks: RefCell<Slab<Task>>,
     signals: Signals<SignalHandler>,
-    /// With the handles in other threads.
+    /// Shared with the handles in other threads.
     shared: Arc<shared::Shared<Sent, EdgeWaker>>,
     on_failure: RefCell<Option<FailureHook>>,
     subscribers: Listeners<Subscriber>,
@@ -132,7 +133,7 @@ enum Phase {
     Closed,
 }
 
-// Each borrows for one call: what it hands out runs while nothing is borrowed.
+// Each borrows a field for one call and hands out one item, so nothing is borrowed while the item runs.
 impl Inner {
     fn next_callback(&self) -> Option<Callback> {
         self.callbacks.pop()
@@ -146,30 +147,30 @@ impl Inner {
         self.registry.borrow_mut().next_event()
     }
 
-    /// Was it stopped since the last time this was asked, or closed?
+    /// Was the loop stopped since the last call, or closed?
     fn take_stop(&self) -> bool {
         self.shared.take_stop() || self.phase.get() == Phase::Closed
     }
 }
 
 impl IoLoop {
-    /// Which poller it sleeps in.
+    /// The poller that this loop sleeps in.
     pub fn kind(&self) -> Kind {
         self.0.config.poller
     }
 
-    /// The time by its clock.
+    /// The time by this loop's clock.
     pub fn time(&self) -> Duration {
         self.0.config.clock.now()
     }
 
-    /// Does not keep the loop alive.
+    /// A reference that does not keep the loop alive.
     pub(crate) fn downgrade(&self) -> WeakLoop {
         WeakLoop(Rc::downgrade(&self.0))
     }
 
     /// # Errors
-    /// `EBADF` for a loop that is closed.
+    /// `EBADF` if the loop is closed.
     fn must_be_open(&self, operation: &'static str) -> Result<()> {
         if self.0.phase.get() == Phase::Closed {
             return Err(Error::on(operation, "a loop that is closed")(Errno::EBADF));
@@ -178,7 +179,7 @@ impl IoLoop {
     }
 }
 
-/// A loop that may be gone.
+/// A reference to a loop that may have been dropped.
 #[derive(Clone, Default)]
 pub(crate) struct WeakLoop(Weak<Inner>);
 

@@ -1,12 +1,14 @@
-//! What a loop and its handles in other threads share: what was sent, whether it was stopped, and the waker.
+//! The state that a loop shares with its handles in other threads: sent callbacks, the stop flag, and the waker.
 //!
-//! Contract: what is sent or said is there before the loop is woken, and the loop consumes the wake before it looks. So
-//! nothing that was sent lies there while the loop sleeps, and a stop ends its sleep. Each is taken once. Nothing waits
-//! for the loop. After the close nothing is taken in, and what lay there is dropped.
+//! Contract: a sender pushes a callback or sets the stop flag before it wakes the loop, and the loop consumes the wake
+//! before it looks at the queue. So no callback stays in the queue while the loop sleeps, and a stop ends the sleep. The
+//! loop takes each callback and each stop once. No call waits for the loop. Closing drops the queued callbacks, and later
+//! ones are dropped when they are sent.
 //!
-//! A waker whose edge the poller has reported has nothing to drain, and the order stays: the wait takes the edge, the flag is
-//! cleared, the loop looks. A wake before the clear is seen by the look; one after it writes, which is the next edge. A
-//! thread that set the flag before the clear and writes after it makes one edge too many, for which the loop looks in vain.
+//! An edge-triggered waker has nothing to drain, and the order is the same: the wait takes the edge, the loop clears the
+//! flag, the loop looks at the queue. If a thread wakes before the clear, the loop finds its callback; if it wakes after the
+//! clear, it writes, which is the next edge. A thread that sets the flag before the clear and writes after it makes one edge
+//! too many, for which the loop looks at an empty queue.
 
 use std::sync::PoisonError;
 use std::{fmt, mem};
@@ -14,7 +16,7 @@ use std::{fmt, mem};
 use super::sync::{AtomicBool, Coalesced, Mutex, MutexGuard, Ordering};
 use super::{Result, Wake};
 
-/// What is shared.
+/// The shared state.
 // ANCHOR: shared
 pub(crate) struct Shared<T, W> {
     queue: Mutex<Queue<T>>,
@@ -24,7 +26,7 @@ pub(crate) struct Shared<T, W> {
 
 struct Queue<T> {
     sent: Vec<T>,
-    /// Under the same lock: whoever found it open has queued before the close takes what there is.
+    /// Under the same lock, so that a sender that found the queue open has pushed before `close` takes the queue.
     closed: bool,
 }
 // ANCHOR_END: shared
@@ -46,70 +48,74 @@ impl<T, W: Wake> Shared<T, W> {
         &self.waker
     }
 
-    /// Queue something, and wake the loop.
+    /// Push to the queue, and wake the loop. After the close, drop it instead.
     ///
     /// # Errors
-    /// The waker's. It is queued all the same.
+    /// The errors of the waker. It is queued even then.
     // ANCHOR: send
     pub(crate) fn send(&self, what: T) -> Result<()> {
         {
             let mut queue = self.lock();
             if queue.closed {
                 drop(queue);
-                // Not under the lock: what it holds may send.
+                // Not under the lock: the values that it owns may send when they are dropped.
                 drop(what);
                 return Ok(());
             }
             queue.sent.push(what);
         }
-        // After the push, and outside of the lock: whoever is woken takes it at once.
+        // After the push, and outside of the lock, because the loop that is woken locks the queue at once.
         self.waker.wake()
     }
 
-    /// Consume the wake, and then hand out what was sent. `each` is called under the lock: it may only move it elsewhere.
+    /// Consume the wake, and then pass everything that was sent to `each`. It is called under the lock, so it may only
+    /// move its argument elsewhere.
+    ///
+    /// # Errors
+    /// The errors of the waker.
     pub(crate) fn receive(&self, each: impl FnMut(T)) -> Result<()> {
         self.waker.consume_then(|| self.lock().sent.drain(..).for_each(each))
     }
     // ANCHOR_END: send
 
-    /// Wake the loop, which finds nothing new.
+    /// Wake the loop, and send nothing.
     ///
     /// # Errors
-    /// The waker's.
+    /// The errors of the waker.
     pub(crate) fn wake(&self) -> Result<()> {
         self.waker.wake()
     }
 
-    /// Say that the loop is to stop, and wake it.
+    /// Set the stop flag, and wake the loop.
     ///
     /// # Errors
-    /// The waker's. It is said all the same.
+    /// The errors of the waker. The flag is set even then.
     pub(crate) fn stop(&self) -> Result<()> {
         self.stop.store(true, Ordering::Release);
         self.waker.wake()
     }
 
-    /// The same in the loop's own thread, which is awake.
+    /// Set the stop flag in the loop's own thread, where the loop is awake.
     pub(crate) fn set_stop(&self) {
         self.stop.store(true, Ordering::Release);
     }
 
-    /// Was it stopped since the last time that somebody asked?
+    /// Clear the stop flag. True if it was set.
     pub(crate) fn take_stop(&self) -> bool {
-        // Most of the time it was not, and a load leaves the line where it is.
+        // Most of the time it is not set, and a load leaves the cache line shared.
         self.stop.load(Ordering::Relaxed) && self.stop.swap(false, Ordering::AcqRel)
     }
 
-    /// Is nothing taken in any more?
+    /// Was it closed?
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().closed
     }
 
-    /// Take nothing more in, and forget what was sent.
+    /// Close the queue, and drop everything that was sent.
     pub(crate) fn close(&self) {
         let mut queue = self.lock();
         queue.closed = true;
-        // Dropping a callback may send another.
+        // Dropped outside of the lock: dropping a callback may send another.
         let sent = mem::take(&mut queue.sent);
         drop(queue);
         drop(sent);

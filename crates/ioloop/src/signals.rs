@@ -1,8 +1,9 @@
-//! Signals on the loop: what a signal is for runs as a callback, where it may do whatever a callback may.
+//! Signals on the loop: the code for a signal runs as a callback, so it may do whatever a callback may.
 //!
-//! Contract: the signal's own handler only notes the kind and writes to the loop's waker, so that the sleep ends.
-//! After that, each kind that came since is run once. A signal has one owner in a process; given back, whatever
-//! handled it before does so again. What an owner carries may call this again, also while it is dropped.
+//! Contract: the handler that the kernel calls only sets a flag for its signal and writes to the loop's waker, which ends
+//! the sleep. After that, `take` returns each signal that arrived once. A signal has one owner in a process. Removing the
+//! owner restores the disposition that the signal had before. The owner's value may call this table, even while it is
+//! dropped.
 
 use std::cell::RefCell;
 use std::os::fd::AsFd;
@@ -13,7 +14,7 @@ use waker::signal::SignalWaker;
 
 use crate::{Result, Token, slab::Slab};
 
-/// Who is to hear of which signals.
+/// The owners of signals, each with a value of type `T`.
 // ANCHOR: signals
 #[derive(Debug)]
 pub struct Signals<T> {
@@ -22,7 +23,7 @@ pub struct Signals<T> {
 
 #[derive(Debug)]
 struct Owner<T> {
-    /// Dropped first: when `carried` is, the signals are free.
+    /// Dropped first, so that the signals have no owner when `carried` is dropped.
     waker: SignalWaker,
     carried: Rc<T>,
 }
@@ -35,10 +36,11 @@ impl<T> Default for Signals<T> {
 }
 
 impl<T> Signals<T> {
-    /// From now on, these signals write to `writer`, and `carried` hears of them.
+    /// Make `carried` the owner of these signals. From now on each of them writes to `writer`.
     ///
     /// # Errors
-    /// `EBUSY` for a signal that has an owner, `EINVAL` for one that nobody can handle: see [`SignalWaker::new`].
+    /// `EBUSY` for a signal that has an owner, `EINVAL` for SIGKILL and SIGSTOP, which no process can handle: see
+    /// [`SignalWaker::new`]. After an error nothing has changed.
     // ANCHOR: add
     pub fn add(&self, writer: impl AsFd, signals: &[Signal], carried: T) -> Result<Token> {
         let waker = SignalWaker::new(writer, signals)?;
@@ -46,24 +48,24 @@ impl<T> Signals<T> {
     }
     // ANCHOR_END: add
 
-    /// Give them back. Nobody hears of one that came and was not taken.
+    /// Remove an owner, and restore the dispositions of its signals. A signal that arrived and was not taken is lost.
     // ANCHOR: remove
     pub fn remove(&self, token: Token) {
         let removed = self.owners.borrow_mut().remove(token);
-        // Not in the line above: there, the table would still be borrowed.
+        // Not in the statement above: the table would still be borrowed.
         drop(removed);
     }
 
-    /// Give all of them back.
+    /// Remove all owners.
     pub fn clear(&self) {
-        // One after the other, and not the whole table: a new one would hand out the old tokens again.
+        // One after the other, because a new table would hand out the old tokens again.
         let tokens = self.owners.borrow().tokens();
         tokens.into_iter().for_each(|token| self.remove(token));
     }
     // ANCHOR_END: remove
 
-    /// What came since the last call, and who is to hear of it: after the waker was consumed, since a signal from
-    /// here on writes to it anew.
+    /// The signals that arrived since the last call, each with the value of its owner. Consume the waker before this call: a
+    /// signal that arrives after `take` writes to the waker again.
     // ANCHOR: take
     pub fn take(&self) -> Vec<(Signal, Rc<T>)> {
         let mut owners = self.owners.borrow_mut();

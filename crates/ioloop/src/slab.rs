@@ -1,8 +1,8 @@
-//! A table whose tokens are never reused: a token leads to what it was given for, or to nothing.
+//! A table whose tokens are never reused: a token leads to its own value, or to nothing.
 //!
-//! Contract: a slot is reused, and the token of whatever had it before then leads nowhere. An event that was still on its
-//! way for that token reaches nothing. The table never shrinks: a slot that was given up would forget its generation.
-//! What it holds is handed out and never dropped here: dropping a handler closes its source and may call the loop.
+//! Contract: slots are reused, but after a value was removed, its token leads nowhere, so a stale event with that token
+//! reaches nothing. The table never shrinks, because a slot that was given up would lose its generation. The table hands
+//! removed values out and never drops them: dropping a handler closes its source and may call the loop.
 
 use crate::Token;
 
@@ -17,7 +17,7 @@ pub struct Slab<T> {
 
 #[derive(Debug)]
 struct Slot<T> {
-    /// How many values have had this slot and are gone.
+    /// How many values had this slot and were removed.
     generation: u32,
     value: Option<T>,
 }
@@ -43,18 +43,18 @@ impl<T> Slab<T> {
     }
     // ANCHOR_END: insert
 
-    /// What the token was given for, if it is still there.
+    /// The value of a token, if it was not removed.
     pub fn get(&self, token: Token) -> Option<&T> {
         let slot = self.slots.get(token.index as usize)?;
         slot.value.as_ref().filter(|_| slot.generation == token.generation)
     }
 
-    /// The same, to change it.
+    /// The value of a token, to change it.
     pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
         self.slot(token)?.value.as_mut()
     }
 
-    /// Take it out. The token leads nowhere from now on.
+    /// Remove a value, and return it. From now on its token leads nowhere.
     // ANCHOR: remove
     pub fn remove(&mut self, token: Token) -> Option<T> {
         let slot = self.slot(token)?;
@@ -66,13 +66,13 @@ impl<T> Slab<T> {
     // ANCHOR_END: remove
 
     // ANCHOR: slot
-    /// The slot, unless another value has it by now.
+    /// The slot of a token, unless another value has it by now.
     fn slot(&mut self, token: Token) -> Option<&mut Slot<T>> {
         self.slots.get_mut(token.index as usize).filter(|slot| slot.generation == token.generation)
     }
     // ANCHOR_END: slot
 
-    /// The tokens of everything in the table.
+    /// The tokens of all values in the table.
     pub fn tokens(&self) -> Vec<Token> {
         let taken = self.slots.iter().enumerate().filter(|(_, slot)| slot.value.is_some());
         taken.map(|(index, slot)| Token { index: index as u32, generation: slot.generation }).collect()

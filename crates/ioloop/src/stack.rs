@@ -1,26 +1,26 @@
-//! Who called whom in a thread, noted in a signal's handler, and named elsewhere.
+//! The call stack of a thread: its addresses are noted in a signal handler, and its names are found in another thread.
 //!
-//! Contract: to note it, nothing is called that allocates or waits, and what was noted before and not read yet stays
-//! as it is. To find the names takes milliseconds, and a good deal of memory.
+//! Contract: `note` calls nothing that allocates or waits, and does not overwrite a stack that was not read yet. `names`
+//! takes milliseconds and much memory, because it reads the debug information.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// Whatever goes deeper than this is cut off: the outermost functions are the loop's own.
+/// Frames beyond this depth are cut off: the outermost functions are the loop's own.
 const DEPTH: usize = 128;
 
 /// Room for one stack.
 #[derive(Debug)]
 pub(crate) struct Stack {
-    /// Where each function would go on, the innermost first.
+    /// The return address of each frame, the innermost first.
     frames: [AtomicUsize; DEPTH],
     found: AtomicUsize,
-    /// Is there something to be read?
+    /// Is there a stack that was not read yet?
     noted: AtomicBool,
 }
 
 impl Stack {
-    /// With nothing noted.
+    /// An empty stack.
     pub(crate) const fn new() -> Self {
         Self {
             frames: [const { AtomicUsize::new(0) }; DEPTH],
@@ -29,30 +29,29 @@ impl Stack {
         }
     }
 
-    /// What the unwinder does at its first call, loading and allocating, is done here. To be called before anything
-    /// is noted.
+    /// Call the unwinder once, which loads and allocates at its first call. Must be called before [`note`](Self::note).
     pub(crate) fn prepare() {
         backtrace::trace(|_| false);
     }
 
-    /// Note who has called this, and who has called them. Also in a signal's handler. False, and nothing is noted, as
-    /// long as the last one was not read. In a thread that a panic unwinds, that is all that is noted: a signal may have
-    /// interrupted the unwinder in the middle of a step, the stack cannot be walked there, and to try is a SIGSEGV.
+    /// Note the stack of this thread. May be called in a signal handler. False if the last stack was not read yet; then
+    /// nothing is noted. In a thread that a panic unwinds, the stack is `a_panic_unwinds` alone: the signal may have
+    /// interrupted the unwinder in the middle of a step, and walking the stack there may end in SIGSEGV.
     // ANCHOR: note
     pub(crate) fn note(&self) -> bool {
         if self.noted.swap(true, Ordering::AcqRel) {
             return false;
         }
         if thread::panicking() {
-            // As if it were there to return to: behind its first byte.
+            // As a return address would be: one byte behind the start of the function.
             self.frames[0].store(a_panic_unwinds as *const () as usize + 1, Ordering::Relaxed);
             self.found.store(1, Ordering::Release);
             return true;
         }
         let mut found = 0;
-        // SAFETY: it is this thread alone that is walked. The unwinder reads the stack and the program's own tables,
-        // takes no lock that this thread could hold (glibc from 2.35 on finds the tables without one), and allocates
-        // nothing, since it was called before.
+        // SAFETY: only this thread's stack is walked. The unwinder reads the stack and the program's own tables, takes no
+        // lock that this thread could hold (glibc finds the tables without a lock since 2.35), and allocates nothing
+        // after its first call, which was in `prepare`.
         unsafe {
             backtrace::trace_unsynchronized(|frame| {
                 self.frames[found].store(frame.ip() as usize, Ordering::Relaxed);
@@ -65,9 +64,9 @@ impl Stack {
     }
     // ANCHOR_END: note
 
-    /// What was noted, by name, the innermost first: nothing, if nothing was. Then there is room for the next.
+    /// The functions of the noted stack by name, the innermost first, and make room for the next. Empty if none was noted.
     ///
-    /// To be called when [`note`](Self::note) has come back, by one thread at a time.
+    /// Must be called after [`note`](Self::note) has returned, by one thread at a time.
     pub(crate) fn names(&self) -> Vec<String> {
         if !self.noted.load(Ordering::Acquire) {
             return Vec::new();
@@ -79,7 +78,7 @@ impl Stack {
     }
 }
 
-/// What is named in place of a stack that is being unwound.
+/// The name that stands for a stack that is being unwound.
 #[inline(never)]
 fn a_panic_unwinds() {
     std::hint::black_box(DEPTH);

@@ -1,7 +1,7 @@
-//! Where [`shared`](crate::shared) has its lock and its atomics: from std.
+//! The lock and the atomics of [`shared`](crate::shared), from std.
 //!
-//! The tests compile that module a second time, beside a `sync` that is loom's. Loom runs a model through every order of
-//! its threads' steps, and lets a load answer with any value that its ordering permits.
+//! The tests compile `shared` a second time, beside a `sync` that has loom's. Loom runs a model in every order of its
+//! threads' steps, and lets a load return any value that its ordering permits.
 
 pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) use std::sync::{Mutex, MutexGuard};

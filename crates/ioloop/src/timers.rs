@@ -1,26 +1,27 @@
-//! Timers: a heap of deadlines, first come first served among equals, and cheap to cancel.
+//! Timers: a heap of deadlines, in which canceling leaves a tombstone.
 //!
-//! Contract: no timer is due before its deadline. Due timers are collected first and handed out one at a time, so a timer
-//! that starts itself again waits for the next pass, and a collected timer can still be canceled. Canceling leaves a
-//! tombstone in the heap. The heap is compacted when it has more than 512 tombstones and they are more than half of it,
-//! so it takes at most twice the room of the timers that wait.
+//! Contract: no timer is due before its deadline, and timers with equal deadlines are due in the order in which they were
+//! added. Due timers are collected first and handed out one at a time, so a timer that starts itself again waits for the
+//! next pass, and a collected timer can still be canceled. Canceling searches nothing. A pass compacts a heap in which
+//! more than 512 nodes, and more than half of all, are tombstones, so after a pass the heap takes at most twice the room
+//! of the timers that wait, and 512 nodes more.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::heap::{Heap, Node};
 
-/// Up to this many tombstones stay, whatever the heap holds.
+/// Up to this many tombstones stay, however small the heap is.
 const FEW: usize = 512;
 
-/// Which timer: a slot, and how many timers had the slot before.
+/// Identifies a timer, for [`Timers::cancel`]: a slot, and how many timers had the slot before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimerId {
     index: u32,
     generation: u32,
 }
 
-/// Timers that each carry something.
+/// Timers that each carry a value.
 // ANCHOR: timers
 #[derive(Debug)]
 pub struct Timers<T> {
@@ -29,20 +30,20 @@ pub struct Timers<T> {
     slots: Vec<Slot<T>>,
     /// Empty slots.
     free: Vec<u32>,
-    /// Collected, and not handed out yet.
+    /// Collected timers that were not handed out yet. Some may be canceled.
     due: VecDeque<TimerId>,
     tombstones: usize,
-    /// How many were added: the order among equal deadlines.
+    /// How many timers were added: the order among equal deadlines.
     added: u32,
 }
 
 #[derive(Debug)]
 struct Slot<T> {
-    /// How many timers had this slot and are gone.
+    /// How many timers had this slot before.
     generation: u32,
-    /// Nothing once it was canceled or handed out.
+    /// `None` after the timer was canceled or handed out.
     carried: Option<T>,
-    /// Does a node in the heap lead here? Then no other timer may have the slot yet.
+    /// Does a node in the heap have this slot? Then no other timer may get the slot yet.
     in_heap: bool,
 }
 // ANCHOR_END: timers
@@ -73,39 +74,40 @@ impl<T> Timers<T> {
         TimerId { index, generation }
     }
 
-    /// Cancel a timer. Returns what it carried; nothing if it was handed out or canceled before.
+    /// Cancel a timer, and return what it carried. `None` if the timer was handed out or canceled before.
     // ANCHOR: cancel
     pub fn cancel(&mut self, timer: TimerId) -> Option<T> {
         let slot = self.slot(timer)?;
         let carried = slot.carried.take()?;
         if slot.in_heap {
-            // The node stays in the heap and leads to this slot, so the slot stays taken.
+            // The node stays in the heap as a tombstone with this slot, so the slot stays taken.
             self.tombstones += 1;
         } else {
-            // Collected: no node leads here anymore.
+            // The timer was collected, so no node has this slot anymore.
             self.vacate(timer.index);
         }
         Some(carried)
     }
     // ANCHOR_END: cancel
 
-    /// The nearest deadline of the timers that wait.
+    /// The nearest deadline of the timers that wait. Tombstones before it leave the heap.
     pub fn nearest(&mut self) -> Option<Duration> {
         self.first().map(|node| Duration::from_nanos(node.deadline()))
     }
 
-    /// Compact the heap if it has many tombstones, and collect the timers that are due at `now`, by deadline. `now` is
-    /// asked only if there is a timer: reading the clock is not free.
+    /// Compact the heap if it has many tombstones, and collect the timers that are due at `now`, in the order of their
+    /// deadlines. Timers that were collected before and not handed out stay collected, and come first. `now` is called
+    /// only if the heap has a node, because reading the clock is not free.
     // ANCHOR: collect
     pub fn collect(&mut self, now: impl FnOnce() -> Duration) {
         if self.heap.is_empty() {
             return;
         }
-        // First: tombstones that are due would leave the heap one by one.
+        // First, because tombstones that are due would leave the heap one by one.
         if self.tombstones > FEW && self.tombstones > self.heap.len() / 2 {
             self.compact();
         }
-        // A pass that a panic ended left some: those that were canceled since go.
+        // A panic may have ended the last pass and left ids here. Drop the ids of timers that were canceled since.
         self.due.retain(|timer| self.slots[timer.index as usize].generation == timer.generation);
         let now = nanoseconds(now());
         while let Some(first) = self.first().filter(|first| first.deadline() <= now) {
@@ -117,7 +119,7 @@ impl<T> Timers<T> {
     }
     // ANCHOR_END: collect
 
-    /// What the next collected timer carries. A timer that was canceled after it was collected is left out.
+    /// Hand out the value of the next collected timer. Skips a timer that was canceled after it was collected.
     // ANCHOR: next_due
     pub fn next_due(&mut self) -> Option<T> {
         loop {
@@ -130,22 +132,22 @@ impl<T> Timers<T> {
     }
     // ANCHOR_END: next_due
 
-    /// How many nodes the heap has, tombstones included.
+    /// How many nodes the heap has, including tombstones.
     pub fn len(&self) -> usize {
         self.heap.len()
     }
 
-    /// Has the heap no node?
+    /// Is the heap empty? A heap of tombstones is not.
     pub fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }
 
-    /// The timer's slot, unless another timer has it by now.
+    /// The slot of a timer, unless another timer has it by now.
     fn slot(&mut self, timer: TimerId) -> Option<&mut Slot<T>> {
         self.slots.get_mut(timer.index as usize).filter(|slot| slot.generation == timer.generation)
     }
 
-    /// Free a slot. From now on the id of the timer that had it leads nowhere.
+    /// Free a slot. The id of the timer that had it leads nowhere from now on.
     fn vacate(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
@@ -153,7 +155,7 @@ impl<T> Timers<T> {
         self.free.push(index);
     }
 
-    /// The first node that is no tombstone. The tombstones before it leave the heap.
+    /// The first node of a timer that waits. Tombstones before it leave the heap.
     fn first(&mut self) -> Option<Node> {
         loop {
             let first = self.heap.first()?;
@@ -166,11 +168,11 @@ impl<T> Timers<T> {
         }
     }
 
-    /// Take all tombstones out of the heap, and free their slots.
+    /// Remove all tombstones from the heap, and free their slots.
     // ANCHOR: compact
     fn compact(&mut self) {
-        // Freed in the order of the heap, which is none, each slot would be a cache miss when it is used again. But the slots
-        // are not all looked through for few.
+        // In the order of their nodes, the freed slots would be scattered, and each would be a cache miss when it is
+        // reused. In the order of the slots they are not, but that takes a pass over all slots, so it must free many.
         let in_order = self.tombstones > self.slots.len() / 8;
         let mut heap = std::mem::take(&mut self.heap);
         heap.retain(|node| {
@@ -182,7 +184,7 @@ impl<T> Timers<T> {
         });
         self.heap = heap;
         if in_order {
-            // The last slot first: the first slot is used again first.
+            // The last slot first, so that the first slot is reused first.
             for index in (0..self.slots.len()).rev() {
                 if self.slots[index].in_heap && self.slots[index].carried.is_none() {
                     self.vacate(index as u32);
@@ -194,7 +196,7 @@ impl<T> Timers<T> {
     // ANCHOR_END: compact
 }
 
-/// A deadline beyond 584 years is as good as one there.
+/// A time in nanoseconds. A time beyond 584 years, which 64 bits cannot hold, counts as 584 years.
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

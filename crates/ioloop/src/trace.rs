@@ -1,4 +1,4 @@
-//! What subscribers and tracers get: what an iteration did, and what ran in it.
+//! The records that subscribers and tracers get: one for each iteration, one for each dispatch.
 
 use std::time::Duration;
 
@@ -6,39 +6,40 @@ use crate::event::Token;
 use crate::failure::Origin;
 
 // ANCHOR: iteration
-/// One iteration. Times are by the loop's clock.
+/// The record of an iteration. Times are by the loop's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Iteration {
-    /// When it began.
+    /// When the iteration began.
     pub start: Duration,
-    /// How many callbacks were run.
+    /// How many callbacks ran.
     pub callbacks: usize,
-    /// How many timers were run.
+    /// How many timers ran.
     pub timers: usize,
-    /// How long it was to sleep at most.
+    /// The timeout of the sleep.
     pub timeout: Duration,
-    /// When it fell asleep.
+    /// When the sleep began.
     pub sleep_start: Duration,
-    /// When it woke.
+    /// When the sleep ended.
     pub sleep_end: Duration,
     /// How many descriptors were ready.
     pub events: usize,
 }
 // ANCHOR_END: iteration
 
-/// One run of code that was given to the loop. Times are by the loop's clock.
+/// The record of a dispatch: one run of a callback, a timer or a handler, or one poll of a task. Times are by the loop's
+/// clock.
 // ANCHOR: dispatch
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dispatch {
-    /// What it is.
+    /// The kind of code that ran.
     pub origin: Origin,
-    /// Of a handler: its token.
+    /// The token of a handler; `None` for other code.
     pub token: Option<Token>,
-    /// What the compiler calls it: for a closure, the function in which it is written.
+    /// The type of the code, as std's `type_name` names it: for a closure, with the function in which it is written.
     pub label: &'static str,
-    /// When it began.
+    /// When the run began.
     pub start: Duration,
-    /// When it had run.
+    /// When the run ended.
     pub end: Duration,
 }
 // ANCHOR_END: dispatch

@@ -1,9 +1,9 @@
-//! Code that keeps the loop from its sleep for too long, caught with its stack while it still does.
+//! The watchdog: reports code that blocks the loop, with its stack, while it still blocks.
 //!
-//! Contract: a timer is armed while the code of others runs, and disarmed while the loop sleeps, so it goes off for
-//! nothing else. Then a signal interrupts that code, and its handler notes the stack: it calls nothing that allocates
-//! or waits. A thread that does nothing else finds the names, and reports. What was interrupted goes on. What was
-//! caught by the time that the watch is dropped is reported before it is gone, and nothing is reported after that.
+//! Contract: a timer is armed while the loop runs the program's code, and disarmed while the loop sleeps. When the timer
+//! expires, SIGALRM interrupts the code that blocks, and the signal handler notes its stack; the handler calls nothing that
+//! allocates or waits. The code goes on. A thread of its own finds the names of the functions, and reports. Dropping the
+//! watchdog reports the stack that was noted last, if any, and ends the reports.
 
 use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -24,69 +24,72 @@ use nix::unistd::{gettid, read, write};
 use crate::stack::Stack;
 use crate::{Error, Result};
 
-/// In place of a descriptor, when nothing is watched.
-const NOBODY: RawFd = -1;
+/// In place of a descriptor, when no thread is watched.
+const NO_EVENTFD: RawFd = -1;
 
 // ANCHOR: statics
-/// Where the handler notes what it has found.
+/// The stack that the signal handler noted.
 static STACK: Stack = Stack::new();
 
-/// What it writes to, when it has.
-static TELL: AtomicI32 = AtomicI32::new(NOBODY);
+/// The eventfd that the signal handler writes to after it has noted a stack.
+static EVENTFD: AtomicI32 = AtomicI32::new(NO_EVENTFD);
 // ANCHOR_END: statics
 
-/// What has blocked.
+/// A report of code that blocked the loop.
 #[derive(Debug, Clone)]
 pub struct Blocked {
-    /// For longer than this.
+    /// The threshold that the code exceeded.
     pub threshold: Duration,
-    /// The functions that were being called, the innermost first, by name; `a_panic_unwinds` alone, if what blocked was
-    /// dropped by a panic on its way.
+    /// The names of the functions on the stack, the innermost first; `a_panic_unwinds` alone, if the code blocked in a drop
+    /// while a panic unwound.
     pub stack: Vec<String>,
 }
 
-/// Watches the thread that made it.
+/// Watches the thread that made it: see timer_create(2), SIGEV_THREAD_ID.
 // ANCHOR: watch
 #[derive(Debug)]
 pub struct Watchdog {
     threshold: Duration,
     timer: RefCell<Timer>,
-    /// What the signal did.
+    /// The disposition of SIGALRM before.
     before: SigAction,
-    tell: Arc<EventFd>,
+    eventfd: Arc<EventFd>,
     over: Arc<AtomicBool>,
     reporter: Option<JoinHandle<()>>,
 }
 // ANCHOR_END: watch
 
 impl Watchdog {
-    /// Report what runs between [`Watchdog::arm`] and [`Watchdog::disarm`] for longer than `threshold`. What reports must not
-    /// wait for this thread, which waits for it when the watch is dropped.
+    /// Watch this thread: call `report`, in a thread of its own, when more than `threshold` passes between
+    /// [`Watchdog::arm`] and [`Watchdog::disarm`]. `report` must not wait for this thread, because dropping the watchdog
+    /// waits for `report`.
     ///
     /// # Errors
-    /// `EBUSY` if a thread of this process is watched; `EAGAIN` of timer_create(2) and pthread_create(3); `EMFILE` of
-    /// eventfd(2). Then all is as it was.
+    /// `EBUSY` if a thread of this process is watched already; `EAGAIN` of timer_create(2) and pthread_create(3); `EMFILE`,
+    /// `ENFILE` of eventfd(2). After an error nothing has changed.
     // ANCHOR: new
     pub fn new(threshold: Duration, report: impl FnMut(&Blocked) + Send + 'static) -> Result<Self> {
         Stack::prepare();
-        let tell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(Error::on("eventfd", "the watch"))?;
-        // To this thread, and no other that the process has.
+        let eventfd =
+            EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(Error::on("eventfd", "the watchdog"))?;
+        // The signal must interrupt this thread, and no other thread of the process.
         let to =
             SigevNotify::SigevThreadId { signal: Signal::SIGALRM, thread_id: gettid().as_raw(), si_value: 0 };
         let timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(to));
         let timer = timer.map_err(Error::on("timer_create", "CLOCK_MONOTONIC"))?;
-        TELL.compare_exchange(NOBODY, raw(&tell), Ordering::SeqCst, Ordering::SeqCst)
-            .map_err(|_| Error::on("set_blocking_threshold", "a process that is watched")(Errno::EBUSY))?;
+        EVENTFD
+            .compare_exchange(NO_EVENTFD, raw(&eventfd), Ordering::SeqCst, Ordering::SeqCst)
+            .map_err(|_| Error::on("set_blocking_threshold", "a watched process")(Errno::EBUSY))?;
         let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
-        // SAFETY: `note` does what signal-safety(7) permits, whatever code it interrupts: see there.
+        // SAFETY: `note` calls only async-signal-safe functions: see signal-safety(7), and `Stack::note` for the unwinder.
         let before = unsafe { sigaction(Signal::SIGALRM, &action) }
-            .inspect_err(|_| TELL.store(NOBODY, Ordering::SeqCst))
+            .inspect_err(|_| EVENTFD.store(NO_EVENTFD, Ordering::SeqCst))
             .map_err(Error::on("sigaction", "SIGALRM"))?;
-        let (tell, over) = (Arc::new(tell), Arc::new(AtomicBool::new(false)));
-        // On an error, dropping `watch` gives back what it has by then.
-        let mut watch = Self { threshold, timer: timer.into(), before, tell, over, reporter: None };
-        let (tell, over) = (Arc::clone(&watch.tell), Arc::clone(&watch.over));
-        let reporter = move || report_until(&over, &tell, threshold, report);
+        let (eventfd, over) = (Arc::new(eventfd), Arc::new(AtomicBool::new(false)));
+        // On an error, dropping `watch` restores SIGALRM.
+        let mut watch = Self { threshold, timer: timer.into(), before, eventfd, over, reporter: None };
+        let (eventfd, over) = (Arc::clone(&watch.eventfd), Arc::clone(&watch.over));
+        let reporter = move || report_until(&over, &eventfd, threshold, report);
         let reporter = thread::Builder::new().name("watch".into()).spawn(reporter);
         let reporter = reporter.map_err(Error::on_io("pthread_create", "the thread that reports"))?;
         watch.reporter = Some(reporter);
@@ -95,20 +98,20 @@ impl Watchdog {
     // ANCHOR_END: new
 
     // ANCHOR: arm
-    /// From now on the time counts.
+    /// Start the timer: see timer_settime(2).
     pub fn arm(&self) {
-        // Zero would disarm it.
+        // A time of zero would disarm it.
         self.set(self.threshold.max(Duration::from_nanos(1)));
     }
 
-    /// From now on it does not.
+    /// Stop the timer.
     pub fn disarm(&self) {
         self.set(Duration::ZERO);
     }
 
     fn set(&self, time: Duration) {
         let once = Expiration::OneShot(TimeSpec::from_duration(time));
-        // It fails for a time beyond all times, and for a timer that is gone.
+        // It fails only for a time that the kernel cannot hold, which never expires anyway.
         let _ = self.timer.borrow_mut().set(once, TimerSetTimeFlags::empty());
     }
     // ANCHOR_END: arm
@@ -121,26 +124,26 @@ fn raw(fd: &EventFd) -> RawFd {
 // ANCHOR: handler
 extern "C" fn note(_: c_int) {
     let errno = Errno::last_raw();
-    let tell = TELL.load(Ordering::SeqCst);
-    if tell != NOBODY && STACK.note() {
-        // SAFETY: the watch keeps it open until the handler is another's.
-        let tell = unsafe { BorrowedFd::borrow_raw(tell) };
-        let _ = write(tell, &1_u64.to_ne_bytes());
+    let eventfd = EVENTFD.load(Ordering::SeqCst);
+    if eventfd != NO_EVENTFD && STACK.note() {
+        // SAFETY: the watchdog closes the eventfd only after it has restored the signal's old handler.
+        let eventfd = unsafe { BorrowedFd::borrow_raw(eventfd) };
+        let _ = write(eventfd, &1_u64.to_ne_bytes());
     }
     Errno::set_raw(errno);
 }
 // ANCHOR_END: handler
 
 // ANCHOR: reporter
-fn report_until(over: &AtomicBool, tell: &EventFd, threshold: Duration, mut report: impl FnMut(&Blocked)) {
+fn report_until(over: &AtomicBool, eventfd: &EventFd, threshold: Duration, mut report: impl FnMut(&Blocked)) {
     loop {
-        match read(tell, &mut [0; 8]) {
-            // Nobody has told it anything: a stack may be half noted.
+        match read(eventfd, &mut [0; 8]) {
+            // A signal interrupted the read, and nothing was written: a stack may be half noted.
             Err(Errno::EINTR) => continue,
             Err(_) => return,
             Ok(_) => {}
         }
-        // Read before the stack is: what was noted by then is reported.
+        // Loaded before the stack is read, so a stack that was noted before the drop is reported.
         let last = over.load(Ordering::Acquire);
         let stack = STACK.names();
         if !stack.is_empty() {
@@ -157,17 +160,18 @@ fn report_until(over: &AtomicBool, tell: &EventFd, threshold: Duration, mut repo
 impl Drop for Watchdog {
     fn drop(&mut self) {
         self.disarm();
-        // One that went off before this was handled by now, unless this thread blocks the signal: it was sent to it.
-        // SAFETY: what the kernel had for the signal before; whoever put it there answered for it.
+        // The kernel sends SIGALRM to this thread, so one that was sent before this line was handled by now, unless this
+        // thread blocks SIGALRM.
+        // SAFETY: restores the disposition that the signal had before `new`, which was valid then.
         let _ = unsafe { sigaction(Signal::SIGALRM, &self.before) };
         self.over.store(true, Ordering::Release);
-        let _ = self.tell.write(1);
+        let _ = self.eventfd.write(1);
         if let Some(reporter) = self.reporter.take() {
             let _ = reporter.join();
         }
-        // What a report that panicked has left behind would keep the next watch from noting anything.
+        // If `report` panicked, a stack may be left, and the next watchdog could note none.
         let _ = STACK.names();
-        TELL.store(NOBODY, Ordering::SeqCst);
+        EVENTFD.store(NO_EVENTFD, Ordering::SeqCst);
     }
 }
 // ANCHOR_END: drop

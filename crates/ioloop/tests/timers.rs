@@ -149,6 +149,59 @@ fn a_collected_timer_can_still_be_canceled() {
 }
 
 #[test]
+fn a_timer_in_the_slot_of_a_canceled_one_waits_for_its_own_deadline() {
+    let mut timers = Timers::default();
+    timers.add(S, "first");
+    let second = timers.add(S, "second");
+    timers.collect(|| S);
+    assert_eq!(timers.cancel(second), Some("second"));
+    timers.add(10 * S, "in the second's slot");
+    let ran: Vec<_> = std::iter::from_fn(|| timers.next_due()).collect();
+    assert_eq!(
+        ran,
+        ["first"],
+        "a collected timer was canceled, and a timer in 10 s got its slot: it was handed out after 1 s. Does \
+         `next_due` compare the generation?"
+    );
+    assert_eq!(pass(&mut timers, 10 * S), ["in the second's slot"]);
+}
+
+#[test]
+fn collected_timers_outlive_a_pass_that_ended_early() {
+    let mut timers = Timers::default();
+    for (deadline, n) in [(S, 1), (S, 2), (S, 3), (2 * S, 4), (10 * S, 5)] {
+        timers.add(deadline, n);
+    }
+    timers.collect(|| S);
+    assert_eq!(timers.next_due(), Some(1));
+    // The first timer panicked, which ended the pass. The loop is started again.
+    assert_eq!(
+        pass(&mut timers, 2 * S),
+        [2, 3, 4],
+        "a panic ended the pass after the first of three timers, and the next `collect` forgot the other two, or put \
+         the later timer before them"
+    );
+}
+
+#[test]
+fn collect_reads_no_clock_for_an_empty_heap() {
+    let mut timers = Timers::default();
+    let reads = |timers: &mut Timers<_>| {
+        let mut reads = 0;
+        timers.collect(|| {
+            reads += 1;
+            S
+        });
+        reads
+    };
+    assert_eq!(reads(&mut timers), 0, "`collect` read the clock, and there has never been a timer");
+    timers.add(S, "timer");
+    assert_eq!(reads(&mut timers), 1, "`collect` reads the clock once a pass, however many timers there are");
+    assert_eq!(timers.next_due(), Some("timer"));
+    assert_eq!(reads(&mut timers), 0, "`collect` read the clock, and every timer has run");
+}
+
+#[test]
 fn an_id_never_leads_to_another_timer() {
     let mut timers = Timers::default();
     // A timer can go in four ways: it ran, was canceled when collected, was canceled and met in the heap, or was

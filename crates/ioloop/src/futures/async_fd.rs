@@ -1,9 +1,9 @@
-//! A descriptor that operations wait for, in place of a handler.
+//! A descriptor that tasks can wait for, instead of a handler.
 //!
-//! Contract: ready means that a call would probably not block: make it, and wait once more after EAGAIN. Any number of
-//! tasks may wait for it, and an event wakes all of them. The descriptor stays armed from one wait to the next, and an
-//! event that nothing waits for disarms it: so a hang-up that nothing reads costs one event, and a wait costs no
-//! `epoll_ctl`. A wait that is dropped leaves no waker behind. An `AsyncFd` that is dropped is unregistered.
+//! Contract: readiness is a hint. Make the call, and if it fails with EAGAIN, wait again. Any number of tasks may wait
+//! for one descriptor, and an event wakes all of them. The descriptor stays armed from one wait to the next, so a wait
+//! needs no epoll_ctl(2). An event that no task waits for disarms the descriptor, so a hang-up that no task reads costs
+//! one event. Dropping a wait removes its waker. Dropping an `AsyncFd` unregisters the descriptor.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use crate::run_loop::WeakLoop;
 use crate::{Event, Events, IoLoop, Result, Token};
 
-/// A descriptor that operations wait for.
+/// A descriptor that tasks can wait for: see [`IoLoop::watch`].
 pub struct AsyncFd<S> {
     state: Rc<State<S>>,
     ioloop: WeakLoop,
@@ -25,7 +25,7 @@ pub struct AsyncFd<S> {
 // ANCHOR: state
 struct State<S> {
     source: S,
-    /// What the poller is asked for.
+    /// The interest that the poller has now.
     armed: Cell<Events>,
     reading: Direction,
     writing: Direction,
@@ -33,17 +33,17 @@ struct State<S> {
 
 #[derive(Default)]
 struct Direction {
-    /// How many events came. A wait is over when this is not what it was at its beginning.
+    /// How many events there were. A wait is over when this has changed since the wait began.
     events: Cell<u64>,
-    /// Did a call leave nothing to read, or no room to write, since the last event? Then the next call would block.
+    /// Did a call read everything, or fill the buffer, since the last event? Then the next call would block.
     exhausted: Cell<bool>,
-    /// How many waits there were: each has a number.
+    /// How many waits there were: the number of the next one.
     waits: Cell<u64>,
     waiting: RefCell<Vec<(u64, Waker)>>,
 }
 // ANCHOR_END: state
 
-/// What the loop owns of it.
+/// The source that the loop's handler owns.
 struct Source<S>(Rc<State<S>>);
 
 impl<S: AsFd> AsFd for Source<S> {
@@ -53,15 +53,15 @@ impl<S: AsFd> AsFd for Source<S> {
 }
 
 impl IoLoop {
-    /// Watch a descriptor, which is nonblocking, for operations that wait for it.
+    /// Register a descriptor that tasks can wait for. It must be nonblocking.
     ///
     /// # Errors
-    /// Those of [`IoLoop::add_handler`].
+    /// The errors of [`IoLoop::add_handler`].
     pub fn watch<S: AsFd + 'static>(&self, source: S) -> Result<AsyncFd<S>> {
         let (reading, writing) = (Direction::default(), Direction::default());
         let state = Rc::new(State { source, armed: Cell::new(Events::empty()), reading, writing });
         let handler = |ioloop: &Self, source: &mut Source<S>, event: Event| source.0.notify(ioloop, event);
-        // A oneshot for nothing: a hang-up, which is reported unasked, is reported once.
+        // An empty oneshot: a hang-up, which is always reported, is reported only once.
         let token = self.add_handler(Source(Rc::clone(&state)), Events::ONESHOT, handler)?;
         Ok(AsyncFd { state, ioloop: self.downgrade(), token })
     }
@@ -72,13 +72,13 @@ impl<S> State<S> {
         if bit == Events::READ { &self.reading } else { &self.writing }
     }
 
-    /// An event came: wake the tasks that wait for it, and disarm what nothing waits for.
+    /// Handle an event: wake the tasks that wait for it, and disarm the directions that no task waits for.
     // ANCHOR: notify
     fn notify(&self, ioloop: &IoLoop, event: Event) -> Result<()> {
         let failed = event.events.intersects(Events::ALWAYS);
         let mut wanted = self.armed.get();
         for bit in [Events::READ, Events::WRITE] {
-            // An error and a hang-up are for both: the call that the task makes next says what it is.
+            // An error or a hang-up ends a wait in both directions: the task's next call returns what happened.
             if failed || event.events.contains(bit) {
                 let was_waited_for = self.direction(bit).wake_all();
                 wanted.set(bit, wanted.contains(bit) && was_waited_for);
@@ -88,7 +88,7 @@ impl<S> State<S> {
     }
     // ANCHOR_END: notify
 
-    /// Ask the poller for this; for nothing, as a oneshot, since a hang-up is reported unasked.
+    /// Set the poller's interest. Without any it is an empty oneshot, because a hang-up is always reported.
     fn arm(&self, ioloop: &IoLoop, token: Token, wanted: Events) -> Result<()> {
         if self.armed.get() != wanted {
             ioloop.update_handler(token, if wanted.is_empty() { Events::ONESHOT } else { wanted })?;
@@ -99,20 +99,20 @@ impl<S> State<S> {
 }
 
 impl Direction {
-    /// Count an event, and wake the tasks that wait for it. False if there are none.
+    /// Count an event, and wake the tasks that wait for it. False if no task waits.
     fn wake_all(&self) -> bool {
         self.events.set(self.events.get() + 1);
         self.exhausted.set(false);
         let mut waiting = self.waiting.take();
         let any = !waiting.is_empty();
-        // Not under the borrow: a waker runs code of others. Then the room is used again.
+        // Not under the borrow: a waker runs code that may wait here again. The vector's room is reused.
         waiting.drain(..).for_each(|(_, waker)| waker.wake());
         waiting.append(&mut self.waiting.borrow_mut());
         self.waiting.replace(waiting);
         any
     }
 
-    /// Wake this task at the next event, in place of the one that this wait came with before.
+    /// Keep a waker for the next event, in place of the one that this wait had before.
     fn wait(&self, wait: u64, waker: &Waker) {
         let mut waiting = self.waiting.borrow_mut();
         let own = waiting.iter().position(|(other, _)| *other == wait);
@@ -138,33 +138,33 @@ impl Direction {
 }
 
 impl<S> AsyncFd<S> {
-    /// What is watched.
+    /// The source that was registered.
     pub fn source(&self) -> &S {
         &self.state.source
     }
 
-    /// Wait until it can be read.
+    /// Wait until the descriptor is ready to be read.
     ///
     /// # Errors
-    /// The poller's.
+    /// The errors of [`IoLoop::update_handler`].
     pub async fn readable(&self) -> Result<()> {
         self.until(Events::READ).await
     }
 
-    /// Wait until it can be written.
+    /// Wait until the descriptor is ready to be written.
     ///
     /// # Errors
-    /// The poller's.
+    /// The errors of [`IoLoop::update_handler`].
     pub async fn writable(&self) -> Result<()> {
         self.until(Events::WRITE).await
     }
 
-    /// Would a call block, as far as is known? It is a guess: the kernel reports what is there, whether it was right or not.
+    /// Would a call probably block? A wrong guess costs only a wait, because the kernel reports an armed descriptor anyway.
     pub(super) fn is_exhausted(&self, bit: Events) -> bool {
         self.state.direction(bit).exhausted.get()
     }
 
-    /// A call took all that was there, or all the room that there was.
+    /// Note that a call read everything, or filled the buffer.
     pub(super) fn exhaust(&self, bit: Events) {
         self.state.direction(bit).exhausted.set(true);
     }
@@ -177,14 +177,14 @@ impl<S> AsyncFd<S> {
     }
 }
 
-/// One wait.
+/// One wait: a future that is done at the next event.
 // ANCHOR: until
 pub(super) struct Until<'a, S> {
     fd: &'a AsyncFd<S>,
     bit: Events,
-    /// Which one.
+    /// The number of this wait.
     wait: u64,
-    /// How many events had come when it began: what is left from before is old news.
+    /// How many events there were when this wait began: earlier events do not end it.
     before: u64,
 }
 
@@ -197,7 +197,7 @@ impl<S> Future for Until<'_, S> {
         if direction.events.get() != self.before {
             return Poll::Ready(Ok(()));
         }
-        // Without its loop, nothing polls it again.
+        // The loop was dropped, so nothing polls this again.
         let Some(ioloop) = ioloop.upgrade() else { return Poll::Pending };
         if let Err(error) = state.arm(&ioloop, *token, state.armed.get() | self.bit) {
             return Poll::Ready(Err(error));

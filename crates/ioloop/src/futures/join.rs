@@ -1,7 +1,7 @@
-//! A task whose result can be waited for.
+//! Join handles: a task's result as a future.
 //!
-//! Contract: whoever awaits the handle gets the result, or the reason why there is none, once. A handle that is dropped leaves
-//! the task alone. A panic of the task is reported by the loop, as any panic on it, and ends the wait as well.
+//! Contract: awaiting the handle returns the result of the task, or the reason why there is none, once. Dropping the handle
+//! does not cancel the task. If the task panics, the loop reports the panic, and the wait ends with [`JoinError::Panicked`].
 
 use std::cell::RefCell;
 use std::fmt;
@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use crate::run_loop::WeakLoop;
 use crate::{IoLoop, TaskId};
 
-/// A task whose result can be waited for: a future of it.
+/// A future of a task's result. Dropping it does not cancel the task.
 pub struct JoinHandle<T> {
     shared: Rc<RefCell<Shared<T>>>,
     ioloop: WeakLoop,
@@ -22,7 +22,7 @@ pub struct JoinHandle<T> {
 }
 
 struct Shared<T> {
-    /// Nothing as long as the task is not done, and after it was taken.
+    /// `None` until the task is done, and after the result was taken.
     end: Option<Result<T, JoinError>>,
     waiting: Option<Waker>,
 }
@@ -30,9 +30,9 @@ struct Shared<T> {
 /// Why a task has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JoinError {
-    /// It was canceled, or the loop was closed.
+    /// The task was canceled, or the loop was closed.
     Canceled,
-    /// It panicked. The panic was reported, as any panic on the loop.
+    /// The task panicked. The loop has reported the panic.
     Panicked,
 }
 
@@ -48,18 +48,18 @@ impl fmt::Display for JoinError {
 impl std::error::Error for JoinError {}
 
 impl IoLoop {
-    /// Run a future to its end, as [`IoLoop::spawn`] does, and hand its result to whoever awaits the handle.
+    /// Spawn a task, as [`IoLoop::spawn`] does, and return a handle whose `await` returns the task's result.
     pub fn spawn_joined<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
         let shared = Rc::new(RefCell::new(Shared { end: None, waiting: None }));
         let end = End(Rc::clone(&shared));
-        // However the task goes, `end` goes with it.
+        // The task owns `end`, so `end` is dropped with it, even if the task is canceled.
         let task = self.spawn(async move {
             let mut future = pin!(future);
             let result = poll_fn(|context| {
                 let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
                 polled.unwrap_or_else(|thrown| {
                     end.set(Err(JoinError::Panicked));
-                    // On to where every panic on the loop is reported.
+                    // The loop catches it, and reports it like any other panic.
                     resume_unwind(thrown)
                 })
             });
@@ -69,18 +69,18 @@ impl IoLoop {
     }
 }
 
-/// The task's end of it.
+/// The task's side: sets the result, and wakes the handle. Dropping it without a result means that the task was canceled.
 struct End<T>(Rc<RefCell<Shared<T>>>);
 
 impl<T> End<T> {
-    /// The first word counts.
+    /// Set the result, unless there is one, and wake the handle.
     fn set(&self, end: Result<T, JoinError>) {
         let mut shared = self.0.borrow_mut();
         if shared.end.is_none() {
             shared.end = Some(end);
         }
         let waiting = shared.waiting.take();
-        // Not under the borrow: a waker runs code of others.
+        // Not under the borrow: a waker runs code that may use the handle.
         drop(shared);
         if let Some(waker) = waiting {
             waker.wake();
@@ -95,17 +95,17 @@ impl<T> Drop for End<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// Which task.
+    /// The id of the task.
     pub fn id(&self) -> TaskId {
         self.task
     }
 
-    /// Is there a result, or a reason why there is none?
+    /// Is the task over? True until the result is taken.
     pub fn is_finished(&self) -> bool {
         self.shared.borrow().end.is_some()
     }
 
-    /// Cancel the task, if it is not done.
+    /// Cancel the task. Does nothing if it is done.
     pub fn cancel(&self) {
         if let Some(ioloop) = self.ioloop.upgrade() {
             ioloop.cancel(self.task);
@@ -122,7 +122,7 @@ impl<T> Future for JoinHandle<T> {
             return Poll::Ready(end);
         }
         let replaced = shared.waiting.replace(context.waker().clone());
-        // Not under the borrow: what it holds may call this.
+        // Not under the borrow: dropping the old waker may use the handle.
         drop(shared);
         drop(replaced);
         Poll::Pending

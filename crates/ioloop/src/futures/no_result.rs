@@ -1,20 +1,20 @@
-//! Why [`run_sync`](crate::IoLoop::run_sync) has no result.
+//! The errors of [`run_sync`](crate::IoLoop::run_sync).
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::Error;
 
-/// Why there is no result.
+/// Why [`run_sync`](crate::IoLoop::run_sync) returned without a result.
 #[derive(Debug)]
 pub enum NoResult {
-    /// It took longer than it was given.
+    /// The future took longer than this timeout.
     Timeout(Duration),
-    /// The loop was stopped, or closed.
+    /// The loop was stopped or closed before the future was done.
     Stopped,
-    /// The future panicked. The panic was reported, as any panic on the loop.
+    /// The future panicked. The loop has reported the panic.
     Panicked,
-    /// The loop could not run.
+    /// [`IoLoop::start`](crate::IoLoop::start) failed.
     Loop(Error),
 }
 

@@ -1,9 +1,9 @@
-//! Blocking work in a thread of its own, and its result on the loop.
+//! Blocking work in a thread of its own, with its result as a future.
 //!
-//! Contract: the work begins when it is given, in a new thread, and its result wakes the task that waits for it. If the work
-//! panics, so does the poll that would have had the result. A wait that is dropped does not end the work, since nothing ends a
-//! thread from outside: it goes on, and its result is dropped in its thread. While work is under way the process has one more
-//! thread, and does not fork.
+//! Contract: `offload` starts the work in a new thread, and the result wakes the task that waits for it. If the work panics,
+//! the poll that would have returned the result panics too. Dropping the future does not end the work, because a thread
+//! cannot be ended from outside: the thread goes on, and drops its result. While work is under way the process has one more
+//! thread, and must not fork.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -14,11 +14,11 @@ use std::thread;
 
 use crate::{Error, IoLoop, Result};
 
-/// Work in another thread: a future of its result.
+/// A future of the result of work in another thread. Dropping it does not end the work.
 pub struct Offloaded<T>(Arc<Mutex<State<T>>>);
 
 struct State<T> {
-    /// Nothing as long as the work is under way, and after it was taken.
+    /// `None` while the work is under way, and after the result was taken.
     end: Option<thread::Result<T>>,
     waiting: Option<Waker>,
 }
@@ -28,10 +28,10 @@ fn locked<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
 }
 
 impl IoLoop {
-    /// Do this in a thread of its own: it may block. Any task may wait for the result, and the loop goes on meanwhile.
+    /// Run `work`, which may block, in a new thread. Any task may await the result, and the loop goes on meanwhile.
     ///
     /// # Errors
-    /// `EAGAIN` of pthread_create(3): too many threads.
+    /// `EAGAIN` of pthread_create(3) if there are too many threads.
     pub fn offload<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -45,14 +45,14 @@ impl IoLoop {
                 state.end = Some(end);
                 state.waiting.take()
             };
-            // Without the lock, and with the result there: the loop may poll at once.
+            // After the result is set, and without the lock: the loop may poll at once.
             drop(ours);
             if let Some(waker) = waiting {
                 waker.wake();
             }
         };
         let spawned = thread::Builder::new().name("offload".into()).spawn(thread);
-        // Detached: it ends by itself.
+        // Detached: the thread ends by itself.
         drop(spawned.map_err(Error::on_io("pthread_create", "a thread for blocking work"))?);
         Ok(Offloaded(state))
     }

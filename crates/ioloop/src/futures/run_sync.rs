@@ -1,7 +1,7 @@
-//! Waiting for a future: running the loop until it is done.
+//! `run_sync`: run the loop until a future is done.
 //!
-//! Contract: `run_sync` returns the result, or the reason why there is none. However it ends, its timer is removed and the
-//! future is dropped. What the future started on the loop by other means, timers and callbacks, stays there.
+//! Contract: `run_sync` returns the result of the future, or the reason why there is none. In either case it removes its
+//! timer and drops the future. Timers and callbacks that the future added to the loop stay there.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -14,10 +14,10 @@ use crate::timers::TimerId;
 use crate::{IoLoop, NoResult, TaskId};
 
 impl IoLoop {
-    /// Run the loop until this future is done, for `timeout` at most.
+    /// Run the loop until `future` is done, for at most `timeout`.
     ///
     /// # Errors
-    /// [`NoResult`]; `EBUSY` in it if the loop runs already.
+    /// [`NoResult`] has the reason; for a loop that runs already, it is [`NoResult::Loop`] with `EBUSY`.
     // ANCHOR: run_sync
     pub fn run_sync<T: 'static>(
         &self,
@@ -28,7 +28,7 @@ impl IoLoop {
         let over = {
             let (end, ioloop) = (Rc::clone(&end), self.clone());
             move |came_to| {
-                // The first to come says what it ended with.
+                // The first outcome of an iteration counts, for example the result before the timeout.
                 end.set(Some(end.take().unwrap_or(came_to)));
                 ioloop.stop();
             }
@@ -41,7 +41,7 @@ impl IoLoop {
                 Ok(Poll::Ready(result)) => over(Ok(result)),
                 Err(thrown) => {
                     over(Err(NoResult::Panicked));
-                    // On to where every panic on the loop is reported.
+                    // The loop catches it, and reports it like any other panic.
                     resume_unwind(thrown);
                 }
             }
@@ -58,7 +58,7 @@ impl IoLoop {
 }
 
 // ANCHOR: leftovers
-/// Takes a task and its timer off the loop when it is dropped, also when a panic unwinds.
+/// Cancels a task and its timer when it is dropped, even if a panic unwinds.
 struct Leftovers<'a> {
     ioloop: &'a IoLoop,
     task: TaskId,

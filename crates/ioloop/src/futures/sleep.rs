@@ -1,7 +1,7 @@
-//! A time that operations wait for, in place of a timer.
+//! A future that is done at a deadline.
 //!
-//! Contract: a sleep has one timer at most, however often it is polled, and none after it is dropped. The clock is read when
-//! the sleep is made, and not when it is polled: the timer says when the time is over.
+//! Contract: a sleep has at most one timer, however often it is polled, and none after it is dropped. Making a sleep
+//! reads the clock; polling it does not, because its timer sets a flag when the time is over.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -15,7 +15,8 @@ use crate::run_loop::WeakLoop;
 use crate::timers::TimerId;
 
 impl IoLoop {
-    /// Wait for so long, by the loop's clock. No time at all is over at the first poll.
+    /// A future that is done after `time`, by the loop's clock. The time counts from this call, not from the first poll. A
+    /// `time` of zero is over at the first poll.
     pub fn sleep(&self, time: Duration) -> Sleep {
         let state = Rc::new(State { over: Cell::new(time.is_zero()), waker: Cell::default() });
         let deadline = self.time().saturating_add(time);
@@ -23,7 +24,7 @@ impl IoLoop {
     }
 }
 
-/// Is done at a time.
+/// A future that is done at a deadline: see [`IoLoop::sleep`].
 pub struct Sleep {
     ioloop: WeakLoop,
     deadline: Duration,
@@ -31,10 +32,10 @@ pub struct Sleep {
     state: Rc<State>,
 }
 
-/// What the sleep and its timer share.
+/// The state that a sleep shares with its timer.
 struct State {
     over: Cell<bool>,
-    /// The newest: the task that polls the sleep may be another than last time.
+    /// The waker of the last poll: another task may have polled it before.
     waker: Cell<Option<Waker>>,
 }
 
@@ -46,7 +47,7 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         self.state.waker.set(Some(context.waker().clone()));
-        // Without its loop, nothing polls it again.
+        // If the loop was dropped, nothing polls this again.
         if self.timer.is_none()
             && let Some(ioloop) = self.ioloop.upgrade()
         {

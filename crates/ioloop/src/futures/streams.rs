@@ -1,8 +1,9 @@
-//! Accepting, connecting, reading and writing, as operations that wait.
+//! Async accept, connect, read and write.
 //!
-//! Contract: each makes its call at once, unless the call before took all that there was; so what is ready costs no wait, and a
-//! conversation costs no call that finds nothing. A read returns what there is, and 0 at the end. A write of all has written all,
-//! or an error; if it is dropped on its way, a part is written.
+//! Contract: each operation makes its system call first, so a ready descriptor costs no wait. But if the call before it
+//! read everything or filled the buffer, the operation waits first, so a conversation makes no call that fails with
+//! EAGAIN. `read` returns the bytes that are there, and 0 at the end of the file. `write_all` writes all bytes or returns
+//! an error; if it is dropped before that, a part is written.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,11 +17,12 @@ use super::async_fd::AsyncFd;
 use crate::{Events, IoLoop};
 
 impl<S> AsyncFd<S> {
-    /// Make this call until it does not say that it would block, and wait in between until the descriptor can be read, or
-    /// written. The call should make one attempt.
+    /// Repeat `call` until it does not fail with `EAGAIN`, and wait for `interest` in between. `EINTR` repeats it at once.
+    /// `call` should make one system call.
     ///
     /// # Errors
-    /// The call's own, and the poller's. `EINVAL` for an interest that is neither [`Events::READ`] nor [`Events::WRITE`].
+    /// The other errors of `call`; the errors of [`IoLoop::update_handler`]; `EINVAL` for an interest that is neither
+    /// [`Events::READ`] nor [`Events::WRITE`].
     pub async fn attempt<T>(
         &self,
         interest: Events,
@@ -46,13 +48,13 @@ impl<S> AsyncFd<S>
 where
     for<'a> &'a S: Read,
 {
-    /// Read what there is, as soon as there is something. 0 is the end, or no room in `buffer`.
+    /// Read as many bytes as are there, waiting for the first. 0 is the end of the file, or an empty `buffer`.
     ///
     /// # Errors
-    /// Those of read(2), but for `EAGAIN` and `EINTR`; the poller's.
+    /// The errors of read(2), except `EAGAIN` and `EINTR`; the errors of [`IoLoop::update_handler`].
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.attempt(Events::READ, |mut source| source.read(buffer)).await?;
-        // Less than there was room for: another call would find nothing, so the next one waits first.
+        // Fewer bytes than `buffer` holds: the next call would fail with EAGAIN, so it waits first.
         if read > 0 && read < buffer.len() {
             self.exhaust(Events::READ);
         }
@@ -64,23 +66,23 @@ impl<S> AsyncFd<S>
 where
     for<'a> &'a S: Write,
 {
-    /// Write a part, as soon as there is room. How much it was.
+    /// Write as many bytes as there is room for, waiting for room. Returns how many were written.
     ///
     /// # Errors
-    /// Those of write(2), but for `EAGAIN` and `EINTR`; the poller's.
+    /// The errors of write(2), except `EAGAIN` and `EINTR`; the errors of [`IoLoop::update_handler`].
     pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.attempt(Events::WRITE, |mut source| source.write(bytes)).await?;
-        // Not all: there is no more room.
+        // Fewer bytes than were given: there is no more room.
         if written < bytes.len() {
             self.exhaust(Events::WRITE);
         }
         Ok(written)
     }
 
-    /// Write all of it.
+    /// Write all bytes.
     ///
     /// # Errors
-    /// As [`AsyncFd::write`]; `WriteZero` where nothing is taken anymore. Then a part may be written.
+    /// The errors of [`AsyncFd::write`]; `WriteZero` if a write returns 0. After an error, a part may be written.
     pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.write(bytes).await? {
@@ -93,10 +95,10 @@ where
 }
 
 impl AsyncFd<TcpListener> {
-    /// Accept a client, as soon as one connects. Its socket is close-on-exec and nonblocking.
+    /// Accept a client, waiting until one connects. Its socket is close-on-exec and nonblocking.
     ///
     /// # Errors
-    /// Those of accept(2), but for `EAGAIN` and `EINTR`; the poller's.
+    /// The errors of accept(2), except `EAGAIN` and `EINTR`; the errors of [`IoLoop::update_handler`].
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let (client, address) = self.attempt(Events::READ, TcpListener::accept).await?;
         client.set_nonblocking(true)?;
@@ -105,10 +107,10 @@ impl AsyncFd<TcpListener> {
 }
 
 impl AsyncFd<UnixListener> {
-    /// As [`AsyncFd::<TcpListener>::accept`].
+    /// Accept a client, waiting until one connects. Its socket is close-on-exec and nonblocking.
     ///
     /// # Errors
-    /// As there.
+    /// The errors of accept(2), except `EAGAIN` and `EINTR`; the errors of [`IoLoop::update_handler`].
     pub async fn accept(&self) -> io::Result<UnixStream> {
         let (client, _) = self.attempt(Events::READ, UnixListener::accept).await?;
         client.set_nonblocking(true)?;
@@ -117,15 +119,16 @@ impl AsyncFd<UnixListener> {
 }
 
 impl IoLoop {
-    /// Connect to an address, without blocking: the socket is close-on-exec and nonblocking, and the loop watches it.
+    /// Connect to an address without blocking the loop. The socket is close-on-exec, nonblocking, and watched by the loop.
     ///
     /// # Errors
-    /// Those of socket(2) and connect(2), also those that come while it waits: `ECONNREFUSED`, `ETIMEDOUT`. The poller's.
+    /// The errors of socket(2) and connect(2), even if they arise while it waits, as `ECONNREFUSED` and `ETIMEDOUT` do; the
+    /// errors of [`IoLoop::watch`].
     pub async fn connect(&self, address: SocketAddr) -> io::Result<AsyncFd<TcpStream>> {
         let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(family, SockType::Stream, flags, None)?;
-        // Before it is watched: a socket that does not connect yet is hung up.
+        // Before the loop watches the socket: epoll reports a hang-up for a socket that is not connecting yet.
         let connected = connect(socket.as_raw_fd(), &SockaddrStorage::from(address));
         let stream = self.watch(TcpStream::from(socket)).map_err(io::Error::other)?;
         match connected {
@@ -135,7 +138,7 @@ impl IoLoop {
         }
         loop {
             stream.writable().await.map_err(io::Error::other)?;
-            // Writable says that it is over, and not how: see connect(2), EINPROGRESS.
+            // A writable socket is connected or has failed; SO_ERROR says which: see connect(2), EINPROGRESS.
             if let Some(error) = stream.source().take_error()? {
                 return Err(error);
             }

@@ -1,7 +1,7 @@
-//! epoll(7): the kernel keeps the list, and a wait costs what is ready, not what is watched.
+//! epoll(7): the kernel keeps the list, so a wait costs time for each ready descriptor, not for each watched one.
 //!
-//! Contract: see [`Poller`]. The token travels in the 64 bits that the kernel keeps for each descriptor, so what
-//! comes back needs no look-up by number. Where the kernel has epoll_pwait2, a wait takes nanoseconds.
+//! Contract: see [`Poller`]. The kernel keeps 64 bits for each descriptor, and the token is in them, so an event needs no
+//! look-up by descriptor. If the kernel has epoll_pwait2(2), a timeout is exact to the nanosecond.
 
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::poller::pwait2::epoll_pwait2;
 use crate::poller::{Poller, failed, milliseconds};
 use crate::{Error, Event, Events, Result, Token};
 
-/// How many events a wait fetches at most. What is ready beyond that is reported by the next one.
+/// How many events a wait fetches at most. The next wait reports the rest.
 const BATCH: usize = 512;
 
 /// An epoll instance, close-on-exec.
@@ -26,10 +26,10 @@ pub struct Epoll {
 }
 
 impl Epoll {
-    /// With nothing in it.
+    /// An epoll instance that watches nothing.
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE`: see epoll_create(2), "ERRORS".
+    /// `EMFILE`, `ENFILE`, `ENOMEM`: see epoll_create(2), "ERRORS".
     pub fn new() -> Result<Self> {
         let epoll = nix::sys::epoll::Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)
             .map_err(Error::on("epoll_create1", "a new instance"))?;
@@ -72,13 +72,16 @@ impl Poller for Epoll {
 
 impl Epoll {
     // ANCHOR: fetch
-    /// Let the kernel write what is ready into `fetched`. Returns how many events there are.
+    /// Wait, and let the kernel write the events into `fetched`. Returns how many events there are.
+    ///
+    /// # Errors
+    /// The errors of epoll_wait(2), including `EINTR`.
     fn fetch(&mut self, timeout: Option<Duration>) -> nix::Result<usize> {
-        // Only a fraction of a millisecond needs the call that takes nanoseconds: it takes longer itself.
+        // epoll_pwait2 takes longer than epoll_wait, so only a timeout with a fraction of a millisecond uses it.
         let fraction = timeout.is_some_and(|timeout| timeout.subsec_nanos() % 1_000_000 != 0);
         if fraction && !self.milliseconds_only {
             match epoll_pwait2(&self.epoll, &mut self.fetched, timeout) {
-                // An older kernel does not have it; a container's filter may not know it.
+                // An older kernel does not have the call, and a container's seccomp filter may refuse it.
                 Err(Errno::ENOSYS | Errno::EPERM) => self.milliseconds_only = true,
                 answer => return answer,
             }
@@ -93,9 +96,9 @@ fn event(token: Token, interest: Events) -> EpollEvent {
     EpollEvent::new(EpollFlags::from_bits_truncate(interest.bits() as i32), token.to_bits())
 }
 
-/// For a call that takes a number and answers EBADF if nobody has it.
+/// Borrow a descriptor by its number, for epoll_ctl(2), which fails with EBADF if the descriptor is not open.
 fn borrowed<'fd>(fd: RawFd) -> BorrowedFd<'fd> {
-    // SAFETY: the kernel is asked about the number, and the borrow ends with the call. -1 alone may not be
-    // borrowed, and is turned into a number that no process has.
+    // SAFETY: the borrow ends with the call, and the kernel checks the number. `BorrowedFd` must not be -1, so a negative
+    // number becomes one that no process can have.
     unsafe { BorrowedFd::borrow_raw(if fd < 0 { RawFd::MAX } else { fd }) }
 }

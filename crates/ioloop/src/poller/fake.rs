@@ -1,4 +1,4 @@
-//! A poller that sleeps in no time: it moves a test's clock instead.
+//! A poller for tests, which advances a fake clock instead of sleeping.
 
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::poller::Poller;
 use crate::{Event, Events, FakeClock, Result, Token};
 
-/// Another poller, which is asked and never waited for.
+/// A poller that waits on another with a timeout of zero, and then advances the clock by the timeout if nothing is ready.
 #[derive(Debug)]
 pub(crate) struct Fake {
     poller: Box<dyn Poller>,

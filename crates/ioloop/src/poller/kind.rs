@@ -1,4 +1,4 @@
-//! Which poller a loop sleeps in, and making one.
+//! The kinds of pollers, and the choice of one for the process.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,10 @@ use crate::{Clock, Result};
 
 static CONFIGURED: AtomicU8 = AtomicU8::new(0);
 
-/// A poller of that kind, for a loop that has its time from this clock.
+/// Make a poller for a loop with this clock: a fake clock gets a poller that advances it.
+///
+/// # Errors
+/// The errors of [`Kind::make`].
 pub(crate) fn make(kind: Kind, clock: &Clock) -> Result<Box<dyn Poller>> {
     let poller = kind.make()?;
     Ok(match clock {
@@ -19,43 +22,43 @@ pub(crate) fn make(kind: Kind, clock: &Clock) -> Result<Box<dyn Poller>> {
     })
 }
 
-/// Which poller.
+/// A kind of poller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
-    /// epoll(7): what is ready costs, and not what is watched.
+    /// epoll(7): a wait costs time for each ready descriptor.
     #[default]
     Epoll,
-    /// poll(2): every descriptor is looked at, at every wait.
+    /// poll(2): a wait costs time for each watched descriptor.
     Poll,
-    /// select(2): the same, and only descriptors below 1024.
+    /// select(2): as poll, and only for descriptors below 1024.
     Select,
 }
 
 impl Kind {
-    /// All of them, the best first.
+    /// All kinds, the best first.
     pub const ALL: [Self; 3] = [Self::Epoll, Self::Poll, Self::Select];
 
     // ANCHOR: configure
-    /// Let every loop sleep in this from now on, unless its own [`Config`](crate::Config) says otherwise.
+    /// Set the poller of every new loop in this process, unless its [`Config`](crate::Config) names another.
     pub(crate) fn configure(self) {
         CONFIGURED.store(self as u8, Ordering::Relaxed);
     }
 
-    /// What was configured last.
+    /// The kind that was configured last, or epoll.
     pub(crate) fn configured() -> Self {
         Self::ALL[usize::from(CONFIGURED.load(Ordering::Relaxed))]
     }
     // ANCHOR_END: configure
 
-    /// Can something be watched for a change, and not for a state?
+    /// Does this poller support [`Events::EDGE`](crate::Events::EDGE)?
     pub(crate) fn reports_edges(self) -> bool {
         self == Self::Epoll
     }
 
-    /// Make one.
+    /// Make a poller of this kind.
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE` of epoll_create1(2).
+    /// For epoll, `EMFILE`, `ENFILE`, `ENOMEM` of epoll_create1(2). poll and select need no descriptor.
     // ANCHOR: make
     pub fn make(self) -> Result<Box<dyn Poller>> {
         Ok(match self {

@@ -1,6 +1,6 @@
-//! poll(2): the list is handed to the kernel at every wait, and looked through by both.
+//! poll(2): each wait passes the whole list to the kernel, and both the kernel and this code go through it.
 //!
-//! Contract: see [`Poller`]. There is no edge: poll has no memory of what it reported.
+//! Contract: see [`Poller`]. poll does not remember what it reported, so it cannot be edge-triggered.
 
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use nix::libc;
 use crate::poller::{self, Poller, failed, milliseconds};
 use crate::{Error, Event, Events, Result, Token};
 
-/// The list.
+/// The list of descriptors for poll(2).
 #[derive(Debug, Default)]
 pub struct Poll {
     fds: Vec<libc::pollfd>,
-    /// At the same place as its descriptor.
+    /// The token and the interest of each descriptor, at the same index as in `fds`.
     watched: Vec<Watched>,
 }
 
@@ -26,13 +26,16 @@ struct Watched {
 }
 
 impl Poll {
-    /// With nothing in it.
+    /// An empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Where a number stands. A number that is not looked at has its bits turned, so that it is negative; whoever asks
-    /// for a negative one means none of these.
+    /// The index of a descriptor. A oneshot that fired has its number inverted, which makes it negative; a negative `fd`
+    /// finds none of these.
+    ///
+    /// # Errors
+    /// `ENOENT` if the descriptor was not added.
     fn place(&self, operation: &'static str, fd: RawFd) -> Result<usize> {
         let found = self.fds.iter().position(|entry| fd >= 0 && (entry.fd == fd || entry.fd == !fd));
         found.ok_or_else(|| failed(operation, fd, Errno::ENOENT))
@@ -69,8 +72,8 @@ impl Poller for Poll {
     fn wait(&mut self, ready: &mut Vec<Event>, timeout: Option<Duration>) -> Result<()> {
         ready.clear();
         let (list, length) = (self.fds.as_mut_ptr(), self.fds.len() as libc::nfds_t);
-        // SAFETY: the kernel writes to `revents` of as many entries as there are in the list, and to nothing else.
-        // What the numbers stand for is its affair: for one that is not open it reports POLLNVAL.
+        // SAFETY: the kernel writes only to `revents` of the `length` entries. It checks the descriptors itself, and reports
+        // POLLNVAL for one that is not open.
         let found = Errno::result(unsafe { libc::poll(list, length, milliseconds(timeout)) });
         match found {
             Ok(0) | Err(Errno::EINTR) => return Ok(()),
@@ -81,7 +84,7 @@ impl Poller for Poll {
             let events = Events::from_bits_truncate(u32::from(entry.revents as u16));
             ready.push(Event { token: watched.token, events });
             if watched.interest.contains(Events::ONESHOT) {
-                // A negative number is left out by the kernel, errors and hang-ups too: see poll(2).
+                // The kernel ignores a negative number, so it reports no error and no hang-up either: see poll(2).
                 entry.fd = !entry.fd;
             }
         }
@@ -90,7 +93,7 @@ impl Poller for Poll {
     // ANCHOR_END: wait
 }
 
-/// poll's bits are epoll's, where both have them.
+/// The interest as the bits of poll(2), which have the values of epoll's.
 fn bits(interest: Events) -> libc::c_short {
     (interest & (Events::READ | Events::WRITE | Events::URGENT | Events::READ_HANGUP)).bits() as libc::c_short
 }

@@ -1,4 +1,4 @@
-//! epoll_pwait2(2): epoll_wait(2) with a timeout in nanoseconds. nix does not have it, and neither has an older C library.
+//! epoll_pwait2(2): epoll_wait(2) with a timeout in nanoseconds. Neither nix nor an older C library has it.
 
 use std::os::fd::AsRawFd;
 use std::ptr;
@@ -8,11 +8,11 @@ use nix::errno::Errno;
 use nix::libc::{SYS_epoll_pwait2, sigset_t, syscall, time_t, timespec};
 use nix::sys::epoll::{Epoll, EpollEvent};
 
-/// Wait until something is ready, for so long at most; without a timeout, until then. Returns how many events were written.
+/// Wait until a descriptor is ready, for at most `timeout`; `None` waits without a limit. Returns how many events the kernel
+/// wrote to `events`.
 ///
 /// # Errors
-/// `EINTR` after a signal; `ENOSYS` before Linux 5.11, `EPERM` where a filter of system calls refuses what it does not
-/// know: see seccomp(2).
+/// `EINTR` after a signal; `ENOSYS` before Linux 5.11; `EPERM` if a seccomp filter refuses the call, see seccomp(2).
 pub(crate) fn epoll_pwait2(
     epoll: &Epoll,
     events: &mut [EpollEvent],
@@ -25,8 +25,8 @@ pub(crate) fn epoll_pwait2(
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     let no_mask = ptr::null::<sigset_t>();
     let (fd, room) = (epoll.0.as_raw_fd(), i32::try_from(events.len()).unwrap_or(i32::MAX));
-    // SAFETY: the kernel writes at most `room` events, which a nix event is as it lies in memory; the time is there until
-    // the call returns, and without a mask its size is not looked at.
+    // SAFETY: the kernel writes at most `room` events, and nix's event has the layout of the kernel's. The timespec lives
+    // until the call returns. Without a mask, the kernel ignores the size of the mask.
     let count =
         unsafe { syscall(SYS_epoll_pwait2, fd, events.as_mut_ptr(), room, timeout, no_mask, 0_usize) };
     Errno::result(count).map(|count| count as usize)

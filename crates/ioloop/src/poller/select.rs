@@ -1,7 +1,7 @@
-//! select(2): three sets of bits, one bit for each number below 1024, made anew for every wait.
+//! select(2): three bit sets, with one bit for each descriptor below 1024, which are built for each wait.
 //!
-//! Contract: see [`Poller`]. There is no edge, no hang-up of the peer's writing side, and no descriptor of 1024 or more. A
-//! hang-up is reported as what select makes of it: it can be read, up to its end.
+//! Contract: see [`Poller`]. select supports neither [`Events::EDGE`] nor [`Events::READ_HANGUP`], and no descriptor of 1024
+//! or more. It reports a hang-up as [`Events::READ`], because a read then returns the end of the file.
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
@@ -15,7 +15,7 @@ use nix::libc;
 use crate::poller::{self, Poller, failed, milliseconds};
 use crate::{Error, Event, Events, Result, Token};
 
-/// The list, by number.
+/// The list of descriptors for select(2).
 #[derive(Debug, Default)]
 pub struct Select {
     watched: BTreeMap<RawFd, Watched>,
@@ -28,7 +28,7 @@ struct Watched {
 }
 
 impl Select {
-    /// With nothing in it.
+    /// An empty list.
     pub fn new() -> Self {
         Self::default()
     }
@@ -76,7 +76,7 @@ impl Poller for Select {
         let highest = self.watched.last_key_value().map_or(0, |(fd, _)| fd + 1);
         match select(highest, &mut sets, milliseconds(timeout)) {
             Ok(0) | Err(Errno::EINTR) => return Ok(()),
-            // It does not say which one.
+            // select does not say which descriptor is not open, so each one is checked below.
             Err(Errno::EBADF) => sets = [Set::new(), Set::new(), Set::new()],
             other => drop(other.map_err(Error::on("select", "the loop's descriptors"))?),
         }
@@ -99,32 +99,36 @@ impl Poller for Select {
     // ANCHOR_END: wait
 }
 
-/// As for poll, and less.
+/// The checks of [`poller::can_be_watched`], and select's own.
+///
+/// # Errors
+/// `EINVAL` for [`Events::READ_HANGUP`]; the errors of [`poller::can_be_watched`].
 fn can_be_watched(fd: RawFd, interest: Events) -> Result<()> {
     if interest.contains(Events::READ_HANGUP) {
-        let object = format_args!("descriptor {fd}: select does not tell that the peer shut its side down");
+        let object =
+            format_args!("descriptor {fd}: select does not report that the peer shut down its writing side");
         return Err(Error::on("watch", object)(Errno::EINVAL));
     }
     poller::can_be_watched(fd, interest)
 }
 
-/// What each of the three sets is for.
+/// The event of each of the three sets.
 const SETS: [Events; 3] = [Events::READ, Events::WRITE, Events::URGENT];
 
-/// A set of numbers below 1024: nix's own borrows its descriptors, and a loop's list outlives any borrow.
+/// A set of descriptors below 1024. nix's `FdSet` borrows its descriptors, and a loop's list outlives any borrow.
 struct Set(libc::fd_set);
 
 impl Set {
     fn new() -> Self {
         let mut set = MaybeUninit::uninit();
-        // SAFETY: FD_ZERO writes all of it.
+        // SAFETY: FD_ZERO writes the whole set.
         unsafe { libc::FD_ZERO(set.as_mut_ptr()) };
-        // SAFETY: it was written.
+        // SAFETY: FD_ZERO initialized the set.
         Self(unsafe { set.assume_init() })
     }
 
     fn insert(&mut self, fd: RawFd) {
-        // SAFETY: only numbers from 0 to 1023 come into the list, and they have a bit in the set.
+        // SAFETY: `add` accepts only numbers from 0 to 1023, and each of them has a bit in the set.
         unsafe { libc::FD_SET(fd, &raw mut self.0) }
     }
 
@@ -145,7 +149,7 @@ fn select(highest: RawFd, sets: &mut [Set; 3], milliseconds: i32) -> nix::Result
         tv_usec: i64::from(milliseconds % 1000) * 1000,
     };
     let time = if milliseconds < 0 { ptr::null_mut() } else { &raw mut time };
-    // SAFETY: the three sets and the time are ours, and whole; the kernel writes to nothing else.
+    // SAFETY: the sets and the timeval are valid for the call, and the kernel writes only to them.
     let found = unsafe { libc::select(highest, &raw mut read.0, &raw mut write.0, &raw mut urgent.0, time) };
     Errno::result(found)
 }

@@ -1,6 +1,6 @@
-//! Which loop is meant when none is named: the thread's current one, or the process's.
+//! The current loop of a thread, and the loop of the process.
 //!
-//! Contract: a thread has one current loop at most, a process one instance. Neither is kept alive here.
+//! Contract: a thread has at most one current loop, and a process at most one instance. Neither is kept alive here.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,42 +17,42 @@ type Shared = shared::Shared<Sent, EdgeWaker>;
 
 thread_local! {
     static CURRENT: RefCell<WeakLoop> = const { RefCell::new(WeakLoop::new()) };
-    /// The process's, if it lives in this thread.
+    /// The loop of the process, if it was installed in this thread.
     static INSTANCE_HERE: RefCell<WeakLoop> = const { RefCell::new(WeakLoop::new()) };
 }
 
 static INSTANCE: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
 
 impl IoLoop {
-    /// Let every loop sleep in this from now on, unless its own [`Config`](crate::Config) says otherwise.
+    /// Set the poller of every new loop in this process, unless its [`Config`](crate::Config) names another.
     pub fn configure(kind: Kind) {
         kind.configure();
     }
 
-    /// This thread's current loop; else the process's, if it lives in this thread.
+    /// This thread's current loop; without one, the loop of the process, if it was installed in this thread.
     pub fn current() -> Option<Self> {
         Self::current_only().or_else(|| INSTANCE_HERE.with_borrow(WeakLoop::upgrade))
     }
 
-    /// This thread's current loop, and no other.
+    /// This thread's current loop, even if the loop of the process is in this thread.
     pub fn current_only() -> Option<Self> {
         CURRENT.with_borrow(WeakLoop::upgrade)
     }
 
-    /// Become this thread's current loop, whichever was before.
+    /// Make this the thread's current loop, in place of any other.
     pub fn make_current(&self) {
         CURRENT.replace(self.downgrade());
     }
 
-    /// Let this thread have no current loop.
+    /// Leave this thread without a current loop.
     pub fn clear_current() {
         CURRENT.replace(WeakLoop::new());
     }
 
-    /// Become the process's loop.
+    /// Make this the loop of the process: see [`IoLoop::instance`].
     ///
     /// # Errors
-    /// `EEXIST` if there is one that lives and is not closed.
+    /// `EEXIST` if the process has a loop that is not closed.
     pub fn install(&self) -> Result<()> {
         let mut instance = INSTANCE.lock().unwrap_or_else(PoisonError::into_inner);
         if living(&instance).is_some() {
@@ -63,20 +63,23 @@ impl IoLoop {
         Ok(())
     }
 
-    /// The process's loop, as any thread may have it, once one was installed and until it is closed or dropped.
+    /// A handle to the loop of the process, in any thread: from [`IoLoop::install`] until that loop is closed or dropped.
     pub fn instance() -> Option<LoopHandle> {
         let instance = INSTANCE.lock().unwrap_or_else(PoisonError::into_inner);
         living(&instance).map(LoopHandle)
     }
 }
 
-/// A loop that is closed or dropped may have handles still, and each handle keeps this alive.
+/// The instance, if it is not closed. Handles keep this alive even after the loop was closed or dropped.
 fn living(instance: &Weak<Shared>) -> Option<Arc<Shared>> {
     instance.upgrade().filter(|shared| !shared.is_closed())
 }
 
-/// A loop was made: does it become current?
-pub(super) fn made(ioloop: &IoLoop, wanted: Current) -> Result<()> {
+/// Make a new loop current, if its config says so.
+///
+/// # Errors
+/// `EEXIST` for [`Current::Required`] if the thread has a current loop.
+pub(super) fn apply(ioloop: &IoLoop, wanted: Current) -> Result<()> {
     match (wanted, IoLoop::current_only()) {
         (Current::Required, Some(_)) => {
             Err(Error::on("make_current", "a thread that has a current loop")(Errno::EEXIST))
@@ -89,7 +92,7 @@ pub(super) fn made(ioloop: &IoLoop, wanted: Current) -> Result<()> {
     }
 }
 
-/// While it lives, a loop is current; then whichever was before is again.
+/// Makes a loop current until it is dropped, which restores the loop that was current before.
 pub(super) struct Entered {
     before: WeakLoop,
 }

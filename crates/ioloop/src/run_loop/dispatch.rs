@@ -1,8 +1,8 @@
-//! Running the handler of a ready descriptor, whatever it does: it may remove itself and others, and close the loop.
+//! Dispatch: the loop runs the handler of a ready descriptor. The handler may remove itself and others, and close the loop.
 //!
-//! Contract: an event reaches the handler that its token leads to, or nothing. While a handler runs, nothing of the loop
-//! is borrowed. If it is removed meanwhile, it is dropped when it has returned, and its source is closed then. What goes
-//! wrong in it is reported, and it stays registered.
+//! Contract: an event reaches the handler that its token leads to, or nothing. Nothing of the loop is borrowed while a
+//! handler runs. A handler that is removed while it runs is dropped after it has returned, which closes its source. An error
+//! or a panic of a handler is reported, and the handler stays registered.
 
 use std::rc::Rc;
 
@@ -10,11 +10,11 @@ use super::IoLoop;
 use crate::failure::guarded;
 use crate::{Event, Events};
 
-/// Run the handler of this event, if it still has one.
+/// Run the handler of `event`, if it was not removed.
 // ANCHOR: dispatch
 #[inline]
 pub(super) fn dispatch(ioloop: &IoLoop, event: Event) {
-    // Held here too: if it is removed meanwhile, it is dropped after its code has returned.
+    // A clone of the `Rc`: a handler that removes itself is not dropped before it has returned.
     let found = ioloop.0.registry.borrow().get(event.token).map(|(fd, handler)| (fd, Rc::clone(handler)));
     let Some((fd, handler)) = found else { return };
     if event.events.contains(Events::INVALID) {

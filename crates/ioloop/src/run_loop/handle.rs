@@ -1,7 +1,7 @@
-//! What other threads have of a loop: they can give it a callback, wake it, and stop it.
+//! Handles: another thread sends a callback to a loop, wakes it, or stops it.
 //!
-//! Contract: nothing here waits for the loop. A callback is in the queue before the loop is woken, and any number of them
-//! that come before it looks are one wake. After the loop is closed, all of it does nothing.
+//! Contract: no call here waits for the loop. A callback is in the queue before the loop is woken, and any number of wakes
+//! before the loop looks at the queue are one wake. After the loop is closed, these calls do nothing.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::edge_waker::EdgeWaker;
 use crate::shared::Shared;
 use crate::{IntoOutcome, Origin, Result};
 
-/// A loop, as other threads have it; clones are one. It does not keep the loop alive.
+/// A handle to a loop, for other threads. It is Send and Sync, can be cloned, and does not keep the loop alive.
 #[derive(Clone)]
 pub struct LoopHandle(pub(super) Arc<Shared<Sent, EdgeWaker>>);
 
@@ -22,29 +22,29 @@ impl fmt::Debug for LoopHandle {
 }
 
 impl IoLoop {
-    /// What the loop is called in other threads.
+    /// A handle to this loop, for other threads.
     pub fn handle(&self) -> LoopHandle {
         LoopHandle(Arc::clone(&self.0.shared))
     }
 
-    /// Is this the handle's loop?
+    /// Is `handle` a handle to this loop?
     pub fn is(&self, handle: &LoopHandle) -> bool {
         Arc::ptr_eq(&self.0.shared, &handle.0)
     }
 }
 
 impl LoopHandle {
-    /// Let the loop run this in its next iteration, and wake it if it sleeps.
+    /// Queue a callback for the loop's next iteration, and wake the loop if it sleeps.
     ///
     /// # Errors
-    /// What the kernel answers to the wake. The callback is queued all the same.
+    /// The errors of write(2) on the waker's eventfd. The callback is queued even then.
     // ANCHOR: add_callback
     pub fn add_callback<F, R>(&self, callback: F) -> Result<()>
     where
         F: FnOnce(&IoLoop) -> R + Send + 'static,
         R: IntoOutcome,
     {
-        // In the loop's own thread it is awake, and needs no system call.
+        // In the loop's own thread the loop is awake: no wake, no system call.
         if let Some(here) = IoLoop::current().filter(|here| here.is(self)) {
             here.add_callback(callback);
             return Ok(());
@@ -55,19 +55,19 @@ impl LoopHandle {
     }
     // ANCHOR_END: add_callback
 
-    /// Wake the loop: its sleep ends, or if it does not sleep, its next sleep ends at once. So it goes through an iteration, and
-    /// looks at what it keeps once more. Any number of wakes before that are one.
+    /// Wake the loop: its sleep ends, or if it does not sleep, its next sleep ends at once. The loop then goes through one
+    /// more iteration. Any number of wakes before that iteration are one.
     ///
     /// # Errors
-    /// What the kernel answers to the wake.
+    /// The errors of write(2) on the waker's eventfd.
     pub fn wake(&self) -> Result<()> {
         self.0.wake()
     }
 
-    /// Stop the loop: as [`IoLoop::stop`], from any thread.
+    /// Stop the loop from any thread, as [`IoLoop::stop`] does, and wake it.
     ///
     /// # Errors
-    /// What the kernel answers to the wake.
+    /// The errors of write(2) on the waker's eventfd. The loop is stopped even then, at the end of its sleep.
     pub fn stop(&self) -> Result<()> {
         self.0.stop()
     }

@@ -1,12 +1,12 @@
-//! One iteration: the order of everything.
+//! One iteration: callbacks, timers, the sleep, handlers, in this order.
 //!
 //! Contract:
-//! - the callbacks that are queued when it begins run, and a callback that is added meanwhile waits for the next iteration;
-//! - the timers that are due when it begins run after the callbacks, in the order of their deadlines;
-//! - then the loop sleeps: not at all if a callback is queued, else until the nearest deadline, at most an hour;
-//! - then the handler of every ready descriptor runs, unless it was removed meanwhile;
-//! - a stop, wherever it comes from, is obeyed before the sleep and nowhere else; a stop that comes before the first
-//!   iteration is obeyed before that.
+//! - the callbacks that are queued when the iteration begins run; a callback that they add waits for the next iteration;
+//! - the timers that are due when the iteration begins run after the callbacks, in the order of their deadlines;
+//! - then the loop sleeps: not at all if a callback is queued, else until the nearest deadline, for at most an hour;
+//! - then the handler of each ready descriptor runs, unless a handler before it removed it;
+//! - the loop obeys a stop, from any thread, before the sleep and nowhere else; `start` obeys a stop that came before the
+//!   first iteration, and runs nothing.
 
 use std::iter;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::dispatch::dispatch;
 use super::{Inner, IoLoop};
 use crate::{Origin, Result};
 
-/// The longest sleep: a loop that wakes once an hour cannot sleep forever by mistake.
+/// The longest sleep. A loop that wakes once an hour cannot sleep forever by mistake.
 pub(super) const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Iterate until the loop is stopped.
+/// Run iterations until the loop is stopped.
 ///
 /// # Errors
 /// The poller's.
@@ -32,7 +32,7 @@ pub(super) fn run(ioloop: &IoLoop) -> Result<()> {
 }
 // ANCHOR_END: run
 
-/// One iteration, with a sleep of `longest` at most. False if the loop was stopped: it has not slept then.
+/// Run one iteration, with a sleep of at most `longest`. False if the loop was stopped before the sleep.
 ///
 /// # Errors
 /// The poller's.
@@ -41,7 +41,7 @@ pub(super) fn turn(ioloop: &IoLoop, longest: Duration) -> Result<bool> {
     let inner @ Inner { callbacks, timers, .. } = &*ioloop.0;
     let mut account = ioloop.account();
 
-    // Settled before anything runs: what is added from here on waits for the next iteration.
+    // Before anything runs: a callback or a timer that is added from here on waits for the next iteration.
     let queued = callbacks.len();
     timers.borrow_mut().collect(|| ioloop.time());
     account.callbacks = ioloop.run_all(Origin::Callback, (0..queued).map_while(|_| inner.next_callback()));
@@ -50,7 +50,7 @@ pub(super) fn turn(ioloop: &IoLoop, longest: Duration) -> Result<bool> {
         return Ok(false);
     }
 
-    // Only now: what ran may have added a callback or a timer, and it took its time.
+    // Only now: the code that ran may have added a callback or a timer, and it took time.
     let nearest = timers.borrow_mut().nearest();
     account.timeout = match nearest {
         _ if !callbacks.is_empty() => Duration::ZERO,

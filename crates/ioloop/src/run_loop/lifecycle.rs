@@ -1,4 +1,4 @@
-//! Making, starting, stopping and closing a loop.
+//! Lifecycle: make, start, stop and close a loop.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, AsRawFd};
@@ -19,20 +19,22 @@ use crate::signals::Signals;
 use crate::{Error, Result, poller, shared};
 
 impl IoLoop {
-    /// A loop as it is configured.
+    /// A new loop with the default [`Config`].
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE`: it needs two descriptors.
+    /// `EMFILE`, `ENFILE` of epoll_create1(2) and eventfd(2): a loop on epoll needs two descriptors, one on poll or select
+    /// needs one. `ENOSPC` of epoll_ctl(2).
     #[track_caller]
     pub fn new() -> Result<Self> {
-        // Not in a closure: the place that the guard names is the caller's.
+        // No closure in between: `ForkGuard` names the place of the caller.
         Self::with(Config::default())
     }
 
-    /// A loop of your own choice.
+    /// A new loop with this config.
     ///
     /// # Errors
-    /// As [`IoLoop::new`]; `EEXIST` if it was to become current and there is a current one.
+    /// The errors of [`IoLoop::new`]; `EEXIST` if the config has [`Current::Required`](super::Current::Required) and the
+    /// thread has a current loop.
     #[track_caller]
     pub fn with(config: Config) -> Result<Self> {
         let guard = ForkGuard::new("an event loop");
@@ -55,14 +57,14 @@ impl IoLoop {
         let waker = ioloop.0.shared.waker().get_ref();
         let receive = Rc::new(RefCell::new(|ioloop: &Self, _| ioloop.receive()));
         ioloop.register(waker.as_fd().as_raw_fd(), waker.interest(), receive)?;
-        current::made(&ioloop, make_current)?;
+        current::apply(&ioloop, make_current)?;
         Ok(ioloop)
     }
 
-    /// Run until it is stopped.
+    /// Run the loop in this thread until it is stopped.
     ///
     /// # Errors
-    /// `EBUSY` if it runs already; the poller's.
+    /// `EBUSY` if the loop runs already, or [`Poller::wait`](crate::poller::Poller::wait) failed.
     pub fn start(&self) -> Result<()> {
         if self.0.phase.get() == Phase::Running {
             return Err(Error::on("start", "a loop that runs")(Errno::EBUSY));
@@ -72,13 +74,14 @@ impl IoLoop {
         iteration::run(self)
     }
 
-    /// Return from [`IoLoop::start`] after what is queued and due in this iteration, before the next sleep. If it does not
-    /// run, its next start returns at once.
+    /// Stop the loop: [`IoLoop::start`] returns before its next sleep, after the callbacks and timers of this iteration. If
+    /// the loop does not run, its next `start` returns at once.
     pub fn stop(&self) {
         self.0.shared.set_stop();
     }
 
-    /// Forget everything registered, queued and due, close the sources, give the signals back, and take nothing more.
+    /// Close the loop: drop its callbacks, timers, tasks and handlers, close the sources of the handlers, and restore the
+    /// dispositions of its signals. A closed loop drops what it is given. If it runs, it stops as after [`IoLoop::stop`].
     pub fn close(&self) {
         self.0.phase.set(Phase::Closed);
         self.0.shared.close();
@@ -94,12 +97,12 @@ impl IoLoop {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Handles may live on: they must not queue what nothing will ever run.
+        // Handles may outlive the loop: they must not queue callbacks that never run.
         self.shared.close();
     }
 }
 
-/// The loop runs as long as this lives.
+/// Marks the loop as running, and its watchdog as armed, until it is dropped.
 struct Running<'a>(&'a IoLoop);
 
 impl<'a> Running<'a> {
@@ -118,17 +121,17 @@ impl Drop for Running<'_> {
         if ioloop.0.phase.get() == Phase::Running {
             ioloop.0.phase.set(Phase::Idle);
         }
-        // However often it was stopped: a stop is a flag, not a counter.
+        // A stop is a flag, not a counter: two stops end one `start`.
         ioloop.0.shared.take_stop();
         ioloop.watchdog_off();
     }
 }
 
 impl IoLoop {
-    /// Do what one iteration does and sleep for `longest` at most, in a loop that does not run. False if it was stopped.
+    /// Run one iteration of a loop that does not run, with a sleep of at most `longest`. False if the loop was stopped.
     ///
     /// # Errors
-    /// As [`IoLoop::start`].
+    /// The errors of [`IoLoop::start`].
     pub fn turn(&self, longest: Duration) -> Result<bool> {
         if self.0.phase.get() == Phase::Running {
             return Err(Error::on("turn", "a loop that runs")(Errno::EBUSY));

@@ -1,4 +1,4 @@
-//! Who is told what: of a failure, of an iteration, and of code that blocks the loop.
+//! Observers: the failure hook, the subscribers of each iteration, and the report of code that blocks the loop.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -10,21 +10,22 @@ use crate::watchdog::{Blocked, Watchdog};
 use crate::{Failure, Iteration, Result};
 
 impl IoLoop {
-    /// Let `hook` hear of what goes wrong in callbacks, timers and handlers, in place of standard error. If it panics, so
-    /// does `start`, at once; what is still queued, due and ready is kept for the next start.
+    /// Call `hook` for each error and panic of a callback, a timer, a handler or a task, instead of writing it to
+    /// standard error. If `hook` panics, so does [`IoLoop::start`]; the loop keeps everything queued, due and ready for
+    /// the next start.
     pub fn handle_callback_exception(&self, hook: impl FnMut(&Self, Failure) + 'static) {
         let replaced = self.0.on_failure.replace(Some(Rc::new(RefCell::new(hook))));
         drop(replaced);
     }
 
-    /// Let `subscriber` see what each iteration did, at its end; any number of subscribers, in the order in which they were
-    /// added. If one panics, so does `start`. Without a subscriber, no time is measured.
+    /// Call `subscriber` at the end of each iteration. Subscribers are called in the order in which they were added. If one
+    /// panics, so does [`IoLoop::start`]. Without a subscriber, the loop reads no clock for this.
     pub fn subscribe(&self, subscriber: impl FnMut(&Self, Iteration) + 'static) -> Subscription {
         let subscriber: Subscriber = Rc::new(RefCell::new(subscriber));
         Subscription::Subscriber(self.0.subscribers.add(subscriber))
     }
 
-    /// Let a subscriber or a tracer see nothing more. It may do that itself. Doing it twice does no harm.
+    /// Remove a subscriber or a tracer. It may remove itself. Removing it twice does nothing.
     pub fn unsubscribe(&self, subscription: Subscription) {
         match subscription {
             Subscription::Subscriber(number) => self.0.subscribers.remove(number),
@@ -32,20 +33,21 @@ impl IoLoop {
         }
     }
 
-    /// Let `report` hear, in a thread of its own, of whatever keeps the loop from its next sleep for longer than
-    /// `threshold`, with the stack, while it still does. Without a threshold: no more. It may be set from inside.
+    /// Call `report`, in a thread of its own, when code keeps the loop from its next sleep for longer than `threshold`.
+    /// The report has the stack of that code, while it still blocks. `None` ends the reports. Code that the loop runs may
+    /// call this.
     ///
-    /// As long as it is set, the process has one more thread and does not fork, and each iteration makes two more system
+    /// While a threshold is set, the process has one more thread and must not fork, and each iteration makes two more system
     /// calls.
     ///
     /// # Errors
-    /// `EBUSY` if another loop of this process is watched; `EBADF` for a loop that is closed; those of timer_create(2).
+    /// `EBUSY` if another loop of this process is watched; `EBADF` if the loop is closed; the errors of [`Watchdog::new`].
     pub fn set_blocking_threshold(
         &self,
         threshold: Option<Duration>,
         report: impl FnMut(&Blocked) + Send + 'static,
     ) -> Result<()> {
-        // The old one first: there is one in a process.
+        // The old one first: a process has at most one watchdog.
         drop(self.0.watchdog.take());
         if let Some(threshold) = threshold {
             self.must_be_open("set_blocking_threshold")?;
@@ -57,37 +59,38 @@ impl IoLoop {
         Ok(())
     }
 
-    /// From here on it is the code of others that runs.
+    /// Arm the watchdog: from here on the loop runs the program's code.
     pub(super) fn watchdog_on(&self) {
         if let Some(watchdog) = &*self.0.watchdog.borrow() {
             watchdog.arm();
         }
     }
 
-    /// And from here on the kernel's.
+    /// Disarm the watchdog: the loop is about to sleep.
     pub(super) fn watchdog_off(&self) {
         if let Some(watchdog) = &*self.0.watchdog.borrow() {
             watchdog.disarm();
         }
     }
 
+    /// Hand a failure to the hook, or write it to standard error.
     pub(super) fn report(&self, failure: Failure) {
         let hook = self.0.on_failure.borrow().clone();
         match hook {
             Some(hook) => (hook.borrow_mut())(self, failure),
-            // Where nothing reads standard error, writing to it fails, and that is no reason to end.
+            // If nothing reads standard error, the write fails, and the loop must go on.
             None => drop(writeln!(io::stderr(), "ioloop: {failure}")),
         }
     }
 
     // ANCHOR: account
-    /// The account of an iteration that begins. Times are noted only if something subscribed: a look at the clock is not
+    /// The record of an iteration that begins. It has times only if there is a subscriber, because reading the clock is not
     /// free.
     pub(super) fn account(&self) -> Iteration {
         Iteration { start: self.trace_time(), ..Iteration::default() }
     }
 
-    /// Sleep until something is ready, for as long as the account says at most. The watchdog is off meanwhile.
+    /// Sleep until a descriptor is ready, for at most the record's `timeout`. The watchdog is disarmed meanwhile.
     pub(super) fn wait(&self, account: &mut Iteration) -> Result<()> {
         account.sleep_start = self.trace_time();
         self.watchdog_off();
@@ -97,9 +100,9 @@ impl IoLoop {
         Ok(())
     }
 
-    /// Tell the subscribers what the iteration did.
+    /// Notify the subscribers of an iteration that ended.
     pub(super) fn notify(&self, account: Iteration) {
-        self.0.subscribers.each(|subscriber| (subscriber.borrow_mut())(self, account));
+        self.0.subscribers.for_each(|subscriber| (subscriber.borrow_mut())(self, account));
     }
     // ANCHOR_END: account
 

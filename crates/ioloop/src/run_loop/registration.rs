@@ -1,4 +1,4 @@
-//! Descriptors and their handlers: registering them, changing and pausing them, and removing them.
+//! Registration: add, change, pause, resume and remove the handler of a descriptor.
 
 use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -11,13 +11,14 @@ use crate::poller::is_open;
 use crate::{Cause, Error, Event, Events, Failure, IntoOutcome, Origin, Result, Token};
 
 impl IoLoop {
-    /// From now on, run `handler` when `source` is ready for what `interest` says. The loop owns the source until the
-    /// handler is removed, so its number stays open, and its own, as long as the kernel may report it. The handler gets the
-    /// source and the event, which has the handler's token.
+    /// Register a descriptor: the loop runs `handler` whenever `source` is ready for `interest`. The loop owns the source
+    /// until the handler is removed, so the descriptor stays open as long as the kernel may report it. The handler gets
+    /// the loop, the source and the event; the event has the handler's token.
     ///
     /// # Errors
-    /// `EEXIST` if its number is registered, `EPERM` for what is always ready: a regular file; `EINVAL` for what this
-    /// poller cannot do; `ENOSPC`, see epoll_ctl(2). Nothing has changed then. `EBADF` for a loop that is closed.
+    /// `EEXIST` if the descriptor is registered; `EPERM` if it is always ready, as a regular file is; `EINVAL` if this
+    /// poller cannot do it; `ENOSPC`, see epoll_ctl(2); `EBADF` if the loop is closed. After an error nothing has
+    /// changed.
     pub fn add_handler<S, F, R>(&self, mut source: S, interest: Events, mut handler: F) -> Result<Token>
     where
         S: AsFd + 'static,
@@ -34,52 +35,52 @@ impl IoLoop {
 
     pub(super) fn register(&self, fd: RawFd, interest: Events, handler: Handler) -> Result<Token> {
         self.must_be_open("add_handler")?;
-        // On an error this clone is dropped under the borrow, and the handler afterwards: dropping it may call the loop.
+        // On an error this clone is dropped under the borrow, and the handler only after it: its drop may call the loop.
         self.0.registry.borrow_mut().add(fd, interest, Rc::clone(&handler))
     }
 
-    /// Watch a descriptor for something else.
+    /// Change what the descriptor of a handler is watched for. A oneshot that fired is armed again.
     ///
     /// # Errors
-    /// `ENOENT` for a token that leads nowhere; the poller's.
+    /// `ENOENT` if the handler was removed; the errors of [`Poller::modify`](crate::poller::Poller::modify).
     pub fn update_handler(&self, token: Token, interest: Events) -> Result<()> {
         self.0.registry.borrow_mut().update(token, interest)
     }
 
-    /// Keep a handler registered, and do not watch its descriptor until it is resumed. The kernel reports nothing of it
-    /// meanwhile, and no hang-up either. A token that leads nowhere is no error, and neither is a handler that is paused.
+    /// Keep a handler registered, but do not watch its descriptor until [`IoLoop::resume_handler`]. The kernel reports
+    /// nothing about it meanwhile, not even a hang-up. Does nothing if the handler is paused already or was removed.
     ///
     /// # Errors
-    /// The poller's.
+    /// The errors of [`Poller::remove`](crate::poller::Poller::remove).
     pub fn pause_handler(&self, token: Token) -> Result<()> {
         self.0.registry.borrow_mut().pause(token)
     }
 
-    /// Watch the descriptor of a paused handler again. A token that leads nowhere is no error, and neither is a handler
-    /// that is not paused.
+    /// Watch the descriptor of a paused handler again. Does nothing if the handler is not paused or was removed.
     ///
     /// # Errors
-    /// The poller's.
+    /// The errors of [`Poller::add`](crate::poller::Poller::add).
     pub fn resume_handler(&self, token: Token) -> Result<()> {
         self.0.registry.borrow_mut().resume(token)
     }
 
-    /// Remove a handler and close its source. It does not run anymore, not even for an event that is on its way. A token
-    /// that leads nowhere is no error. A handler may remove itself.
+    /// Remove a handler and close its source. The handler does not run anymore, not even for an event that was fetched
+    /// already. A handler may remove itself; its source is then closed after it has returned. Removing it twice does
+    /// nothing.
     pub fn remove_handler(&self, token: Token) {
         let removed = self.0.registry.borrow_mut().remove(token);
-        // Not under the borrow: what it holds may call the loop when it is dropped.
+        // Not under the borrow: the handler's values may call the loop when they are dropped.
         drop(removed);
     }
 
-    /// The poller says that the number is not open anymore.
+    /// Report a descriptor that the poller found closed.
     pub(super) fn not_open(&self, token: Token, fd: RawFd) {
         let object = format_args!("descriptor {fd}, which is not open");
         let cause = Cause::Error(Error::on("poll", object)(Errno::EBADF).into());
         self.handler_failed(token, fd, cause);
     }
 
-    /// Something went wrong in a handler. It stays registered, unless its descriptor was closed without telling the loop.
+    /// Report a failure of a handler. The handler stays registered, unless its descriptor was closed behind the loop's back.
     pub(super) fn handler_failed(&self, token: Token, fd: RawFd, cause: Cause) {
         if !is_open(fd) {
             self.remove_handler(token);

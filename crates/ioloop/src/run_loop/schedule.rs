@@ -1,4 +1,4 @@
-//! Callbacks and timers: adding them, and running them.
+//! Schedule: add and run callbacks, add, cancel and run timers.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::timers::TimerId;
 use crate::{Failure, IntoOutcome, Origin};
 
 impl IoLoop {
-    /// Run this in the next iteration. A closed loop forgets it.
+    /// Run a callback in the next iteration. A closed loop drops it.
     pub fn add_callback<F: FnOnce(&Self) -> R + 'static, R: IntoOutcome>(&self, callback: F) {
         if self.0.phase.get() != Phase::Closed {
             let callback = Callback::new(move |ioloop| {
@@ -18,7 +18,8 @@ impl IoLoop {
         }
     }
 
-    /// Run this at that time by the loop's clock, or as soon afterwards as possible. A closed loop forgets it.
+    /// Start a timer: run `callback` at `deadline` by the loop's clock, or as soon after it as possible. A closed loop
+    /// drops it.
     pub fn call_at<F: FnOnce(&Self) -> R + 'static, R: IntoOutcome>(
         &self,
         deadline: Duration,
@@ -34,7 +35,7 @@ impl IoLoop {
         timer
     }
 
-    /// Run this after a delay.
+    /// Start a timer: run `callback` after `delay`.
     pub fn call_later<R: IntoOutcome>(
         &self,
         delay: Duration,
@@ -43,19 +44,20 @@ impl IoLoop {
         self.call_at(self.time().saturating_add(delay), callback)
     }
 
-    /// Cancel a timer. One that ran or was canceled already is no error.
+    /// Cancel a timer. Does nothing if the timer ran or was canceled already.
     pub fn remove_timeout(&self, timer: TimerId) {
         let carried = self.0.timers.borrow_mut().cancel(timer);
-        // Not under the borrow: what it carries may be the last of something that has a timer too.
+        // Not under the borrow: dropping the callback may drop the last owner of something that cancels a timer too.
         drop(carried);
     }
 
-    /// Run them one after the other, and report what goes wrong: the next one runs in any case. Returns how many ran.
+    /// Run `callbacks` one after the other, and report each error and panic: the next callback runs in any case. Returns how
+    /// many ran.
     // ANCHOR: run_all
     pub(super) fn run_all(&self, origin: Origin, callbacks: impl Iterator<Item = Callback>) -> usize {
         let mut ran = 0;
         let mut callbacks = callbacks.inspect(|_| ran += 1);
-        // One net for all of them: it is set up again only after one fell into it.
+        // One `catch_unwind` for all of them: it is set up again only after a callback failed.
         while let Err(cause) = guarded(|| callbacks.try_for_each(|callback| callback.run(self))) {
             self.report(Failure { origin, cause });
         }

@@ -1,10 +1,10 @@
 //! Tasks: futures that the loop polls, each until it is done.
 //!
 //! Contract:
-//! - a task is polled once after it is spawned and once after any number of wakes, from any thread, in the loop's next
-//!   iteration; a wake during the poll is for the next one. No wake polls by itself;
-//! - while a task is polled nothing is borrowed, so it may spawn and cancel tasks, itself too;
-//! - a task is dropped as soon as it is done, panicked or was canceled.
+//! - the loop polls a task once after it is spawned, and once in the next iteration after any number of wakes from any
+//!   thread; a wake during a poll leads to the next poll. A wake never polls by itself;
+//! - nothing is borrowed while a task is polled, so a task may spawn and cancel tasks, including itself;
+//! - a task is dropped as soon as it is done, has panicked or was canceled.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use super::tracing::Traced;
 use crate::failure::guarded;
 use crate::{Failure, IntoOutcome, Origin, Token};
 
-/// Which task.
+/// Identifies a task, for [`IoLoop::cancel`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskId(Token);
 
-/// Wakes one task. It is Send and Sync, and may outlive the task and the loop.
+/// The waker of one task. It is Send and Sync, and may outlive the task and the loop.
 // ANCHOR: waker
 struct TaskWaker {
     ioloop: LoopHandle,
@@ -36,11 +36,11 @@ impl Wake for TaskWaker {
             return;
         }
         let ioloop = self.ioloop.clone();
-        // From the loop's own thread this is a push, from another one a push and a wake. A loop that cannot be woken lost
-        // its descriptor: it will not poll anything again.
+        // In the loop's own thread this is a push, in another thread a push and a wake. The wake fails only if the loop's
+        // eventfd is gone, and then the loop never polls again.
         let _ = ioloop.add_callback(move |ioloop| {
-            // Before the poll: a wake during it is for the next one. A swap: what was done before a wake that found the
-            // flag set is seen by this poll.
+            // Before the poll, so that a wake during the poll queues another. A swap, so that this poll sees everything that
+            // a thread did before its wake, even if that wake found the flag set.
             self.queued.swap(false, Ordering::AcqRel);
             ioloop.poll_task(self.task, &Waker::from(self));
         });
@@ -58,7 +58,8 @@ impl Wake for TaskWaker {
 
 impl IoLoop {
     // ANCHOR: spawn
-    /// Run a future to its end. An error that it ends with is reported. A closed loop forgets it.
+    /// Spawn a task: poll `future` on the loop until it is done. The loop reports an error that it returns. A closed loop
+    /// drops it.
     pub fn spawn<R: IntoOutcome>(&self, future: impl Future<Output = R> + 'static) -> TaskId {
         let future = Box::pin(Traced::new(self.downgrade(), future));
         let task = TaskId(self.0.tasks.borrow_mut().insert(Some(future)));
@@ -70,17 +71,17 @@ impl IoLoop {
     }
     // ANCHOR_END: spawn
 
-    /// Drop a task where it stands. One that is done is no error.
+    /// Cancel a task: drop its future wherever it waits. Does nothing if the task is done or was canceled already.
     pub fn cancel(&self, task: TaskId) {
         let removed = self.0.tasks.borrow_mut().remove(task.0);
-        // Not under the borrow: what it holds may cancel another.
+        // Not under the borrow: the future's values may cancel another task when they are dropped.
         drop(removed);
     }
 
     // ANCHOR: poll_task
-    /// Poll it once, if it is still there, and report what goes wrong in it.
+    /// Poll a task once, if it was not canceled, and report an error or a panic.
     fn poll_task(&self, task: TaskId, waker: &Waker) {
-        // Out of the table, so that nothing is borrowed while it is polled.
+        // Out of the table, so that the table is not borrowed while the future is polled.
         let taken = self.0.tasks.borrow_mut().get_mut(task.0).and_then(Option::take);
         let Some(mut future) = taken else { return };
         let polled = guarded(|| match future.as_mut().poll(&mut Context::from_waker(waker)) {
@@ -88,7 +89,7 @@ impl IoLoop {
             Poll::Pending => Ok(Poll::Pending),
         });
         if let Ok(Poll::Pending) = polled {
-            // Canceled from inside, it has no slot anymore and is dropped here.
+            // A task that canceled itself has no slot anymore, and its future is dropped here.
             if let Some(slot) = self.0.tasks.borrow_mut().get_mut(task.0) {
                 *slot = Some(future);
             }
