@@ -1,12 +1,10 @@
 //! A time that operations wait for, in place of a timer.
 //!
-//! Contract: a sleep has one timer at most, however often it is polled, and none after it is dropped. The clock is read when
-//! the sleep is made, and not when it is polled: the timer says when the time is over.
+//! Contract: a sleep has one timer at most, however often it is polled, and none after it is dropped. As long as the same task
+//! polls it, the timer stays as it is.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -17,9 +15,8 @@ use crate::timers::TimerId;
 impl IoLoop {
     /// Wait for so long, by the loop's clock. No time at all is over at the first poll.
     pub fn sleep(&self, time: Duration) -> Sleep {
-        let state = Rc::new(State { over: Cell::new(time.is_zero()), waker: Cell::default() });
-        let deadline = self.time().saturating_add(time);
-        Sleep { ioloop: self.downgrade(), deadline, timer: None, state }
+        let deadline = if time.is_zero() { Duration::ZERO } else { self.time().saturating_add(time) };
+        Sleep { ioloop: self.downgrade(), deadline, timer: None }
     }
 }
 
@@ -27,48 +24,38 @@ impl IoLoop {
 pub struct Sleep {
     ioloop: WeakLoop,
     deadline: Duration,
-    timer: Option<TimerId>,
-    state: Rc<State>,
-}
-
-/// What the sleep and its timer share.
-struct State {
-    over: Cell<bool>,
-    /// The newest: the task that polls the sleep may be another than last time.
-    waker: Cell<Option<Waker>>,
+    /// And the task that it wakes.
+    timer: Option<(TimerId, Waker)>,
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.state.over.get() {
+        // Without its loop, nothing polls it again.
+        let Some(ioloop) = self.ioloop.upgrade() else { return Poll::Pending };
+        // At the first poll the clock is not read: if the time is over by then, the timer is due in this iteration.
+        if self.deadline.is_zero() || self.timer.is_some() && ioloop.time() >= self.deadline {
             return Poll::Ready(());
         }
-        self.state.waker.set(Some(context.waker().clone()));
-        // Without its loop, nothing polls it again.
-        if self.timer.is_none()
-            && let Some(ioloop) = self.ioloop.upgrade()
-        {
-            let state = Rc::clone(&self.state);
-            let timer = ioloop.call_at(self.deadline, move |_| {
-                state.over.set(true);
-                if let Some(waker) = state.waker.take() {
-                    waker.wake();
-                }
-            });
-            self.timer = Some(timer);
+        let waker = context.waker();
+        if self.timer.as_ref().is_some_and(|(_, wakes)| wakes.will_wake(waker)) {
+            return Poll::Pending;
         }
+        if let Some((timer, _)) = self.timer.take() {
+            ioloop.remove_timeout(timer);
+        }
+        let (wakes, waker) = (waker.clone(), waker.clone());
+        let timer = ioloop.call_at(self.deadline, move |_| waker.wake());
+        self.timer = Some((timer, wakes));
         Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if !self.state.over.get()
-            && let (Some(timer), Some(ioloop)) = (self.timer, self.ioloop.upgrade())
-        {
-            ioloop.remove_timeout(timer);
+        if let (Some(ioloop), Some((timer, _))) = (self.ioloop.upgrade(), &self.timer) {
+            ioloop.remove_timeout(*timer);
         }
     }
 }

@@ -60,7 +60,7 @@ impl IoLoop {
     // ANCHOR: spawn
     /// Run a future to its end. An error that it ends with is reported. A closed loop forgets it.
     pub fn spawn<R: IntoOutcome>(&self, future: impl Future<Output = R> + 'static) -> TaskId {
-        let future = Box::pin(Traced { ioloop: self.downgrade(), future });
+        let future = Box::pin(Traced::new(self, future));
         let task = TaskId(self.0.tasks.borrow_mut().insert(Some(future)));
         Arc::new(TaskWaker { ioloop: self.handle(), task, queued: AtomicBool::new(false) }).wake();
         if self.must_be_open("spawn").is_err() {

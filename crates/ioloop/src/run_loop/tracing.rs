@@ -49,8 +49,14 @@ impl IoLoop {
 ///
 /// An async block would do the same, and would hold the future twice: as what it captured, and as what it awaits.
 pub(super) struct Traced<F> {
-    pub(super) ioloop: WeakLoop,
-    pub(super) future: F,
+    ioloop: WeakLoop,
+    future: F,
+}
+
+impl<F> Traced<F> {
+    pub(super) fn new(ioloop: &IoLoop, future: F) -> Self {
+        Self { ioloop: ioloop.downgrade(), future }
+    }
 }
 
 impl<F: Future<Output: IntoOutcome>> Future for Traced<F> {
