@@ -33,7 +33,7 @@ pub fn rows() -> Vec<Row> {
 }
 
 fn pair(number: usize) -> Turns {
-    let (mut minimal, (ioloop, count)) = if number % 2 == 0 {
+    let (mut minimal, (ioloop, count)) = if number.is_multiple_of(2) {
         let ours = ours();
         (Minimal::new(), ours)
     } else {
