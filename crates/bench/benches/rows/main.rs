@@ -18,12 +18,12 @@ mod wake;
 
 use table::Row;
 
-/// What measures some of the rows.
-type Part = fn() -> Vec<Row>;
+/// What measures some rows.
+type Measure = fn() -> Vec<Row>;
 
 fn main() {
     // Counted first: a process is forked for that, which takes one thread.
-    let parts: [(&str, Part); 8] = [
+    let parts: [(&str, Measure); 8] = [
         ("count", counts::rows),
         ("echo", echo::rows),
         ("event", dispatch::rows),

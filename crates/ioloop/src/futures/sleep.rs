@@ -1,12 +1,10 @@
 //! A future that is done at a deadline.
 //!
-//! Contract: a sleep has at most one timer, however often it is polled, and none after it is dropped. Making a sleep
-//! reads the clock; polling it does not, because its timer sets a flag when the time is over.
+//! Contract: a sleep has one timer at most, however often it is polled, and none after it is dropped. As long as the same task
+//! polls it, the timer stays as it is.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -18,58 +16,47 @@ impl IoLoop {
     /// A future that is done after `time`, by the loop's clock. The time counts from this call, not from the first poll. A
     /// `time` of zero is over at the first poll.
     pub fn sleep(&self, time: Duration) -> Sleep {
-        let state = Rc::new(State { over: Cell::new(time.is_zero()), waker: Cell::default() });
-        let deadline = self.time().saturating_add(time);
-        Sleep { ioloop: self.downgrade(), deadline, timer: None, state }
+        let deadline = if time.is_zero() { Duration::ZERO } else { self.time().saturating_add(time) };
+        Sleep { ioloop: self.downgrade(), deadline, timer: None }
     }
 }
 
-/// A future that is done at a deadline: see [`IoLoop::sleep`].
+/// Is done at a time.
 pub struct Sleep {
     ioloop: WeakLoop,
     deadline: Duration,
-    timer: Option<TimerId>,
-    state: Rc<State>,
-}
-
-/// The state that a sleep shares with its timer.
-struct State {
-    over: Cell<bool>,
-    /// The waker of the last poll: another task may have polled it before.
-    waker: Cell<Option<Waker>>,
+    /// Its timer, and the waker of the task that the timer wakes.
+    timer: Option<(TimerId, Waker)>,
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.state.over.get() {
+        // Without its loop, nothing polls it again.
+        let Some(ioloop) = self.ioloop.upgrade() else { return Poll::Pending };
+        // At the first poll the clock is not read: if the time is over by then, the timer is due in this iteration.
+        if self.deadline.is_zero() || self.timer.is_some() && ioloop.time() >= self.deadline {
             return Poll::Ready(());
         }
-        self.state.waker.set(Some(context.waker().clone()));
-        // If the loop was dropped, nothing polls this again.
-        if self.timer.is_none()
-            && let Some(ioloop) = self.ioloop.upgrade()
-        {
-            let state = Rc::clone(&self.state);
-            let timer = ioloop.call_at(self.deadline, move |_| {
-                state.over.set(true);
-                if let Some(waker) = state.waker.take() {
-                    waker.wake();
-                }
-            });
-            self.timer = Some(timer);
+        let waker = context.waker();
+        if self.timer.as_ref().is_some_and(|(_, wakes)| wakes.will_wake(waker)) {
+            return Poll::Pending;
         }
+        if let Some((timer, _)) = self.timer.take() {
+            ioloop.remove_timeout(timer);
+        }
+        let (wakes, waker) = (waker.clone(), waker.clone());
+        let timer = ioloop.call_at(self.deadline, move |_| waker.wake());
+        self.timer = Some((timer, wakes));
         Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if !self.state.over.get()
-            && let (Some(timer), Some(ioloop)) = (self.timer, self.ioloop.upgrade())
-        {
-            ioloop.remove_timeout(timer);
+        if let (Some(ioloop), Some((timer, _))) = (self.ioloop.upgrade(), &self.timer) {
+            ioloop.remove_timeout(*timer);
         }
     }
 }

@@ -61,7 +61,7 @@ impl IoLoop {
     /// Spawn a task: poll `future` on the loop until it is done. The loop reports an error that it returns. A closed loop
     /// drops it.
     pub fn spawn<R: IntoOutcome>(&self, future: impl Future<Output = R> + 'static) -> TaskId {
-        let future = Box::pin(Traced::new(self.downgrade(), future));
+        let future = Box::pin(Traced::new(self, future));
         let task = TaskId(self.0.tasks.borrow_mut().insert(Some(future)));
         Arc::new(TaskWaker { ioloop: self.handle(), task, queued: AtomicBool::new(false) }).wake();
         if self.must_be_open("spawn").is_err() {
