@@ -1,6 +1,6 @@
-//! Who sees each dispatch: what ran, for how long, and what the compiler calls it.
+//! Tracing: a tracer gets each dispatch, with what ran, when it began and ended, and the name that the compiler gave it.
 //!
-//! Contract: without a tracer nothing is measured. A tracer sees a dispatch when it is over, also when it panicked.
+//! Contract: without a tracer the loop reads no clock for this. A tracer is called after the dispatch, even if it panicked.
 
 use std::any::type_name;
 use std::cell::RefCell;
@@ -14,15 +14,15 @@ use super::{IoLoop, Subscription, Tracer, WeakLoop};
 use crate::{Dispatch, IntoOutcome, Origin, Outcome, Token};
 
 impl IoLoop {
-    /// Let `tracer` see each callback, timer, handler and poll of a task when it has run, any number of tracers in the order
-    /// in which they were added. What a tracer panics with counts as a panic of the code that it sees. A poll of a task is
-    /// inside of the callback that polls it: both are seen, the poll first.
+    /// Call `tracer` after each callback, timer, handler and poll of a task. Tracers are called in the order in which
+    /// they were added. A panic of a tracer counts as a panic of the code that it traces. A callback polls a task, so a
+    /// tracer gets both, the poll first.
     pub fn trace(&self, tracer: impl FnMut(&Self, &Dispatch) + 'static) -> Subscription {
         let tracer: Tracer = Rc::new(RefCell::new(tracer));
         Subscription::Tracer(self.0.tracers.add(tracer))
     }
 
-    /// Run this, which is code of type `F`, and let the tracers see it.
+    /// Run `run`, which calls code of type `F`, and notify the tracers.
     #[inline]
     pub(super) fn traced<F, R>(&self, origin: Origin, token: Option<Token>, run: impl FnOnce() -> R) -> R {
         if self.0.tracers.is_empty() { run() } else { self.measured(origin, token, type_name::<F>(), run) }
@@ -37,26 +37,21 @@ impl IoLoop {
         run: impl FnOnce() -> R,
     ) -> R {
         let start = self.time();
-        // A tracer is code of others, which must not run while a panic unwinds.
+        // Caught, because a tracer that panics while another panic unwinds would abort the process.
         let ran = catch_unwind(AssertUnwindSafe(run));
         let dispatch = Dispatch { origin, token, label, start, end: self.time() };
-        self.0.tracers.each(|tracer| (tracer.borrow_mut())(self, &dispatch));
+        self.0.tracers.for_each(|tracer| (tracer.borrow_mut())(self, &dispatch));
         ran.unwrap_or_else(|thrown| resume_unwind(thrown))
     }
 }
 
-/// A future as the loop polls it: the tracers see each poll, and what it comes to is an outcome.
+/// The future of a task: notifies the tracers of each poll, and converts its result into an outcome.
 ///
-/// An async block would do the same, and would hold the future twice: as what it captured, and as what it awaits.
+/// An async block would do the same in twice the room, because it holds the future as a captured value and as an awaited
+/// one.
 pub(super) struct Traced<F> {
-    ioloop: WeakLoop,
-    future: F,
-}
-
-impl<F> Traced<F> {
-    pub(super) fn new(ioloop: &IoLoop, future: F) -> Self {
-        Self { ioloop: ioloop.downgrade(), future }
-    }
+    pub(super) ioloop: WeakLoop,
+    pub(super) future: F,
 }
 
 impl<F: Future<Output: IntoOutcome>> Future for Traced<F> {
@@ -64,7 +59,7 @@ impl<F: Future<Output: IntoOutcome>> Future for Traced<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
         let ioloop = self.ioloop.upgrade();
-        // SAFETY: the future is pinned with what holds it: nothing moves it out of there, and there is no Drop that might.
+        // SAFETY: pinning is structural for `future`: no code moves it out of `Traced`, and `Traced` has no Drop.
         let future = unsafe { self.map_unchecked_mut(|traced| &mut traced.future) };
         let polled = match ioloop {
             Some(ioloop) => ioloop.traced::<F, _>(Origin::Task, None, || future.poll(context)),
