@@ -50,8 +50,14 @@ impl IoLoop {
 /// An async block would do the same in twice the room, because it holds the future as a captured value and as an awaited
 /// one.
 pub(super) struct Traced<F> {
-    pub(super) ioloop: WeakLoop,
-    pub(super) future: F,
+    ioloop: WeakLoop,
+    future: F,
+}
+
+impl<F> Traced<F> {
+    pub(super) fn new(ioloop: &IoLoop, future: F) -> Self {
+        Self { ioloop: ioloop.downgrade(), future }
+    }
 }
 
 impl<F: Future<Output: IntoOutcome>> Future for Traced<F> {
