@@ -1,10 +1,10 @@
-//! Exercise `ioloop/signals`: who hears of which signals.
+//! Exercise `ioloop/signals`: a table of owners of signals.
 //!
-//! Goal: each owner hears of its own signals, each kind once, when it is asked what came. A signal has one owner, and
-//! when that is removed the signal is given back at once, to whatever handled it before. What an owner carries may call
-//! this again, also while it is dropped; by then its signals are free.
-//! `waker::signal::SignalWaker` is there already, and so is `crate::slab::Slab`, a table with tokens.
-//! Run `cargo run -p workbook check ioloop/signals` after each change; `hint ioloop/signals` if you are stuck.
+//! Goal: `take` returns each signal that arrived once, with the value of its owner. A signal has one owner. Removing the
+//! owner restores at once the disposition that the signal had before. The owner's value may call the table, even while it
+//! is dropped, and by then its signals have no owner. Given: `waker::signal::SignalWaker`, and `crate::slab::Slab`, a
+//! table with tokens. Run `cargo run -p workbook check ioloop/signals` after each change; `hint ioloop/signals` if you
+//! are stuck.
 
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 
 use crate::{Result, Token};
 
-/// Who is to hear of which signals. What must it keep, that can be changed by reference?
+/// The owners of signals, each with a value of type `T`. What must it keep, and how can a shared reference change it?
 #[derive(Debug)]
 pub struct Signals<T> {
     /// Here only so that this compiles.
@@ -27,29 +27,32 @@ impl<T> Default for Signals<T> {
 }
 
 impl<T> Signals<T> {
-    /// From now on, these signals write to `writer`, and `carried` hears of them.
+    /// Make `carried` the owner of these signals. From now on each of them writes to `writer`.
     ///
     /// # Errors
-    /// `EBUSY` for a signal that has an owner, `EINVAL` for one that nobody can handle. Then nothing has changed.
+    /// `EBUSY` for a signal that has an owner, `EINVAL` for SIGKILL and SIGSTOP, which no process can handle. After an error
+    /// nothing has changed.
     pub fn add(&self, writer: impl AsFd, signals: &[Signal], carried: T) -> Result<Token> {
         let _ = (writer, carried);
         todo!(
-            "make {signals:?} write to the writer, and keep who hears of them: write `add` in exercises/signals.rs"
+            "let {signals:?} write to the writer, and keep their owner: write `add` in exercises/signals.rs"
         )
     }
 
-    /// Give them back. Nobody hears of one that came and was not taken.
+    /// Remove an owner, and restore the dispositions of its signals. A signal that arrived and was not taken is lost.
     pub fn remove(&self, token: Token) {
-        todo!("give back the signals of {token:?}: write `remove` in exercises/signals.rs")
+        todo!("remove the owner {token:?}, and restore its signals: write `remove` in exercises/signals.rs")
     }
 
-    /// Give all of them back.
+    /// Remove all owners.
     pub fn clear(&self) {
-        todo!("give back the signals of all: write `clear` in exercises/signals.rs")
+        todo!("remove all owners: write `clear` in exercises/signals.rs")
     }
 
-    /// What came since the last call, and who is to hear of it.
+    /// The signals that arrived since the last call, each with the value of its owner.
     pub fn take(&self) -> Vec<(Signal, Rc<T>)> {
-        todo!("say which signals came, and who hears of each: write `take` in exercises/signals.rs")
+        todo!(
+            "return the signals that arrived, with their owners' values: write `take` in exercises/signals.rs"
+        )
     }
 }

@@ -1,23 +1,23 @@
-//! Exercise `ioloop/watchdog`: code that blocks, caught with its stack while it still does.
+//! Exercise `ioloop/watchdog`: report code that blocks the loop, with its stack, while it still blocks.
 //!
-//! Goal: what runs between `arm` and `disarm` for longer than the threshold is reported, once for each `arm`, in a
-//! thread that is not the one that blocks; with the stack of the one that does. What was interrupted goes on as if
-//! nothing had been. A process has one watch. When it is dropped, what was caught by then is reported, then nothing
-//! more is, and SIGALRM does what it did before. What it opens is close-on-exec.
-//! `crate::stack::Stack` is there already, for a static: `prepare` before the first signal; `note` may be called in a
-//! signal's handler; `names` finds the names, and may not: somebody else calls it, when `note` has come back.
+//! Goal: if more than the threshold passes between `arm` and `disarm`, another thread reports the stack of the thread that
+//! blocks, once for each `arm`. The interrupted code goes on as if nothing had happened. A process has at most one watchdog.
+//! Dropping it reports the stack that was noted last, ends the reports, and restores the disposition of SIGALRM. Its
+//! descriptors are close-on-exec.
+//! Given: `crate::stack::Stack`, for a static. Call `prepare` before the first signal. `note` may be called in a signal
+//! handler. `names` must not: another thread calls it after `note` has returned.
 //! Run `cargo run -p workbook check ioloop/watchdog` after each change; `hint ioloop/watchdog` if you are stuck.
 
 use std::time::Duration;
 
 use crate::Result;
 
-/// What has blocked.
+/// A report of code that blocked the loop.
 #[derive(Debug, Clone)]
 pub struct Blocked {
-    /// For longer than this.
+    /// The threshold that the code exceeded.
     pub threshold: Duration,
-    /// The functions that were being called, the innermost first, by name.
+    /// The names of the functions on the stack, the innermost first.
     pub stack: Vec<String>,
 }
 
@@ -29,30 +29,32 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Report what runs between [`Watchdog::arm`] and [`Watchdog::disarm`] for longer than `threshold`. What reports must not
-    /// wait for this thread, which waits for it when the watch is dropped.
+    /// Watch this thread: call `report`, in a thread of its own, when more than `threshold` passes between [`Watchdog::arm`]
+    /// and [`Watchdog::disarm`]. `report` must not wait for this thread, because dropping the watchdog waits for `report`.
     ///
     /// # Errors
-    /// `EBUSY` if a thread of this process is watched; `EAGAIN` where there is no timer or no thread for it. Then all
-    /// is as it was.
+    /// `EBUSY` if a thread of this process is watched already; `EAGAIN` if the kernel has no timer or no thread left.
+    /// After an error nothing has changed.
     pub fn new(threshold: Duration, report: impl FnMut(&Blocked) + Send + 'static) -> Result<Self> {
         let _ = (threshold, report);
-        todo!("handle SIGALRM, make a timer, and have a thread report: write `new` in exercises/watchdog.rs")
+        todo!("handle SIGALRM, make a timer, and start a thread: write `new` in exercises/watchdog.rs")
     }
 
-    /// From now on the time counts.
+    /// Start the timer: see timer_settime(2).
     pub fn arm(&self) {
-        todo!("have the timer go off, once: write `arm` in exercises/watchdog.rs")
+        todo!("start the timer, for one expiration: write `arm` in exercises/watchdog.rs")
     }
 
-    /// From now on it does not.
+    /// Stop the timer.
     pub fn disarm(&self) {
-        todo!("have the timer not go off: write `disarm` in exercises/watchdog.rs")
+        todo!("stop the timer: write `disarm` in exercises/watchdog.rs")
     }
 }
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
-        todo!("give back what `new` took, and end the thread: write `drop` in exercises/watchdog.rs")
+        todo!(
+            "restore SIGALRM, close what `new` opened, and end the thread: write `drop` in exercises/watchdog.rs"
+        )
     }
 }

@@ -1,28 +1,28 @@
-//! Exercise `ioloop/epoll`: what a loop sleeps in.
+//! Exercise `ioloop/epoll`: a poller on epoll(7).
 //!
-//! Goal: what is added is reported as it was asked for, until it is removed, and its token comes back whole. A wait ends
-//! when something is ready, when a signal comes, or when its time is over: not earlier, and without a detour through
-//! waits of no time. A fraction of a millisecond is waited for in nanoseconds, by the call in `crate::poller::pwait2`. An
-//! older kernel answers that with ENOSYS, and a filter of system calls with EPERM: then it is not tried again, and a wait
-//! takes milliseconds, rounded up. What was reported before is not reported again. A program that is started from here
-//! has nothing of it. Errors name the call and the descriptor (`crate::poller::failed`); `Poller`, in src/poller.rs, says
-//! which.
-//! Run `cargo run -p workbook check ioloop/epoll` after each change; `hint ioloop/epoll` if you are stuck.
+//! Goal: a wait reports each descriptor that was added and is ready, with its whole token, until the descriptor is
+//! removed. A wait ends when a descriptor is ready, when a signal arrives, or at its timeout: not earlier, and without
+//! waits of zero milliseconds before that. For a timeout with a fraction of a millisecond, call `epoll_pwait2` in
+//! `crate::poller::pwait2`, which takes nanoseconds. If the kernel refuses that call with ENOSYS or EPERM, do not try it
+//! again, and wait for milliseconds, rounded up. A wait reports only its own events, none of the wait before. A program
+//! that this process starts does not inherit the epoll instance. Errors name the call and the descriptor
+//! (`crate::poller::failed`); `Poller`, in src/poller.rs, lists them. Run `cargo run -p workbook check ioloop/epoll`
+//! after each change; `hint ioloop/epoll` if you are stuck.
 
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
 use crate::poller::Poller;
-use crate::{Events, Event, Result, Token};
+use crate::{Event, Events, Result, Token};
 
 /// An epoll instance. What must it keep?
 #[derive(Debug)]
 pub struct Epoll {}
 
 impl Epoll {
-    /// With nothing in it.
+    /// An epoll instance that watches nothing.
     pub fn new() -> Result<Self> {
-        todo!("have the kernel make one: write `new` in exercises/epoll.rs")
+        todo!("make an epoll instance: write `new` in exercises/epoll.rs")
     }
 }
 
@@ -32,21 +32,22 @@ impl Poller for Epoll {
     }
 
     fn modify(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()> {
-        todo!("and now as {token:?} for {interest:?}: write `modify` for {fd} in exercises/epoll.rs")
+        todo!("report {fd} as {token:?} for {interest:?} from now on: write `modify` in exercises/epoll.rs")
     }
 
     fn remove(&mut self, fd: RawFd) -> Result<()> {
-        todo!("report {fd} no more: write `remove` in exercises/epoll.rs")
+        todo!("stop watching {fd}: write `remove` in exercises/epoll.rs")
     }
 
     fn wait(&mut self, ready: &mut Vec<Event>, timeout: Option<Duration>) -> Result<()> {
-        todo!("sleep for {timeout:?}, and say in {ready:?} what is ready: write `wait` in exercises/epoll.rs")
+        todo!("sleep for at most {timeout:?}, and fill {ready:?}: write `wait` in exercises/epoll.rs")
     }
 }
 
-/// For a call that takes a number and answers EBADF if nobody has it. It is given, and no part of the exercise.
+/// Borrow a descriptor by its number, for epoll_ctl(2), which fails with EBADF if the descriptor is not open. This
+/// function is given.
 fn borrowed<'fd>(fd: RawFd) -> BorrowedFd<'fd> {
-    // SAFETY: the kernel is asked about the number, and the borrow ends with the call. -1 alone may not be
-    // borrowed, and is turned into a number that no process has.
+    // SAFETY: the borrow ends with the call, and the kernel checks the number. `BorrowedFd` must not be -1, so a negative
+    // number becomes one that no process can have.
     unsafe { BorrowedFd::borrow_raw(if fd < 0 { RawFd::MAX } else { fd }) }
 }

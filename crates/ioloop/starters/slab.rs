@@ -1,10 +1,10 @@
 //! Exercise `ioloop/slab`: a table whose tokens are never reused.
 //!
-//! Goal: a token leads to the value that it was given for, or to nothing, without a search. After that value is removed, the
-//! token leads nowhere for good, whatever is inserted later. The table has no more slots than it had values at one time. A token
-//! that the table never gave out is no reason to panic.
-//! `crate::Token` is there already: it is what travels through the kernel, in 64 bits.
-//! Run `cargo run -p workbook check ioloop/slab` after each change; `hint ioloop/slab` if you are stuck.
+//! Goal: a token leads to its own value or to nothing, and finding the value takes no search. After the value was
+//! removed, the token leads nowhere, whatever is inserted later. The table has no more slots than it ever had values at
+//! the same time. A token that this table never returned must not make it panic. Given: `crate::Token`, a slot and a
+//! generation, which epoll keeps as 64 bits with each descriptor. Run `cargo run -p workbook check ioloop/slab` after
+//! each change; `hint ioloop/slab` if you are stuck.
 
 use crate::Token;
 
@@ -25,26 +25,26 @@ impl<T> Slab<T> {
     /// Put a value into an empty slot.
     pub fn insert(&mut self, value: T) -> Token {
         let _ = value;
-        todo!("find a slot for it, and a token that was never given out: write `insert` in exercises/slab.rs")
+        todo!("find a slot for the value, and a token that is new: write `insert` in exercises/slab.rs")
     }
 
-    /// What the token was given for, if it is still there.
+    /// The value of a token, if it was not removed.
     pub fn get(&self, token: Token) -> Option<&T> {
-        todo!("say what {token:?} leads to, if anything: write `get` in exercises/slab.rs")
+        todo!("return the value of {token:?}, if any: write `get` in exercises/slab.rs")
     }
 
-    /// The same, to change it.
+    /// The value of a token, to change it.
     pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
-        todo!("say what {token:?} leads to, if anything: write `get_mut` in exercises/slab.rs")
+        todo!("return the value of {token:?}, if any: write `get_mut` in exercises/slab.rs")
     }
 
-    /// Take it out. The token leads nowhere from now on.
+    /// Remove a value, and return it. From now on its token leads nowhere.
     pub fn remove(&mut self, token: Token) -> Option<T> {
-        todo!("take out what {token:?} leads to: write `remove` in exercises/slab.rs")
+        todo!("remove the value of {token:?}: write `remove` in exercises/slab.rs")
     }
 
-    /// The tokens of everything in the table.
+    /// The tokens of all values in the table.
     pub fn tokens(&self) -> Vec<Token> {
-        todo!("list what is in the table: write `tokens` in exercises/slab.rs")
+        todo!("list the tokens of all values: write `tokens` in exercises/slab.rs")
     }
 }

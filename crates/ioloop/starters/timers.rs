@@ -1,21 +1,21 @@
-//! Exercise `ioloop/timers`: what runs at a time.
+//! Exercise `ioloop/timers`: a heap of deadlines, in which canceling leaves a tombstone.
 //!
-//! Goal: no timer is due before its deadline, and timers with equal deadlines come in the order in which they were added. Due
-//! timers are collected first and handed out one at a time; until a timer is handed out, it can be canceled. An id leads to
-//! its own timer, or to nothing. Canceling leaves a tombstone in the heap, and `collect` takes the tombstones out when there
-//! are more than 512 of them and they are more than half of the heap. A deadline that no number can hold never comes.
+//! Goal: no timer is due before its deadline, and timers with equal deadlines come in the order in which they were added.
+//! Due timers are collected first and handed out one at a time. Until a timer is handed out, it can be canceled, and it
+//! stays collected even if a panic ends the pass. An id leads to its own timer, or to nothing. Canceling leaves a
+//! tombstone in the heap, and `collect` removes the tombstones if there are more than 512 of them and they are more than
+//! half of the heap. A deadline too large for 64 bits of nanoseconds must not become an early one.
 //!
-//! `crate::heap::Heap` is there already, a heap of deadlines that knows slots and not what is in them; std's `BinaryHeap`
-//! does, too.
+//! Given: `crate::heap::Heap`, a heap of deadlines whose nodes have the slots of timers. std's `BinaryHeap` works too.
 //! Run `cargo run -p workbook check ioloop/timers` after each change; `hint ioloop/timers` if you are stuck.
 
 use std::time::Duration;
 
-/// Which timer. What must it say, so that it never leads to another timer?
+/// Identifies a timer. What must it keep, so that it never leads to another timer?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimerId {}
 
-/// Timers that each carry something. What must it keep?
+/// Timers that each carry a value. What must it keep?
 #[derive(Debug)]
 pub struct Timers<T> {
     /// Here only so that this compiles.
@@ -32,36 +32,39 @@ impl<T> Timers<T> {
     /// Start a timer that is due at `deadline`.
     pub fn add(&mut self, deadline: Duration, carried: T) -> TimerId {
         let _ = carried;
-        todo!("keep it, due at {deadline:?}: write `add` in exercises/timers.rs")
+        todo!("keep a timer that is due at {deadline:?}: write `add` in exercises/timers.rs")
     }
 
-    /// Cancel a timer. Returns what it carried; nothing if it was handed out or canceled before.
+    /// Cancel a timer, and return what it carried. `None` if the timer was handed out or canceled before.
     pub fn cancel(&mut self, timer: TimerId) -> Option<T> {
-        todo!("leave a tombstone for {timer:?}, and return what it carried: write `cancel` in exercises/timers.rs")
+        todo!(
+            "leave a tombstone for {timer:?}, and return what it carried: write `cancel` in exercises/timers.rs"
+        )
     }
 
     /// The nearest deadline of the timers that wait.
     pub fn nearest(&mut self) -> Option<Duration> {
-        todo!("say when the next timer is due: write `nearest` in exercises/timers.rs")
+        todo!("return the nearest deadline: write `nearest` in exercises/timers.rs")
     }
 
-    /// Compact the heap if it has many tombstones, and collect the timers that are due at `now`, by deadline. `now` is
-    /// asked only if there is a timer: reading the clock is not free.
+    /// Compact the heap if it has many tombstones, and collect the timers that are due at `now`, in the order of their
+    /// deadlines. Timers that were collected before and not handed out stay collected, and come first. `now` is called only
+    /// if the heap has a node, because reading the clock is not free.
     pub fn collect(&mut self, now: impl FnOnce() -> Duration) {
-        todo!("collect what is due at {:?}: write `collect` in exercises/timers.rs", now())
+        todo!("collect the timers that are due at {:?}: write `collect` in exercises/timers.rs", now())
     }
 
-    /// What the next collected timer carries. A timer that was canceled after it was collected is left out.
+    /// Hand out the value of the next collected timer. Skips a timer that was canceled after it was collected.
     pub fn next_due(&mut self) -> Option<T> {
-        todo!("hand out what was collected, one at a time: write `next_due` in exercises/timers.rs")
+        todo!("hand out one collected timer: write `next_due` in exercises/timers.rs")
     }
 
-    /// How many nodes the heap has, tombstones included.
+    /// How many nodes the heap has, including tombstones.
     pub fn len(&self) -> usize {
-        todo!("count the nodes, tombstones too: write `len` in exercises/timers.rs")
+        todo!("count the nodes, including tombstones: write `len` in exercises/timers.rs")
     }
 
-    /// Has the heap no node?
+    /// Is the heap empty? A heap of tombstones is not.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
