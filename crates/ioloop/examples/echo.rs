@@ -1,10 +1,10 @@
-//! An echo server on the loop, a task for each client.
+//! An echo server on the loop, with a task for each client.
 //!
 //! ```sh
 //! cargo run -p ioloop --example echo -- 7007    # port
 //! ```
 //!
-//! Then `nc localhost 7007` in some other terminals, and Ctrl-C in this one.
+//! Then run `nc localhost 7007` in other terminals, and press Ctrl-C in this one.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
@@ -19,9 +19,9 @@ use prefork::sockets;
 const USAGE: &str = "usage: echo PORT";
 
 const HELP: &str = "
-Listens on localhost, and sends back what it is sent. SIGTERM and SIGINT (Ctrl-C) end it, whoever is connected.
+Listens on localhost, and sends each client's bytes back. SIGTERM and SIGINT (Ctrl-C) stop it, even if clients are connected.
 
-  PORT  where to listen; 0 for any that is free";
+  PORT  the port to listen on; 0 for any free port";
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -32,8 +32,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let port = match &args[..] {
-        [port] => port.parse().map_err(|_| format!("PORT is 0 to 65535, and not {port}")),
-        _ => Err(format!("one number is needed, and these are {}", args.len())),
+        [port] => port.parse().map_err(|_| format!("PORT must be a number from 0 to 65535: {port}")),
+        _ => Err(format!("expected one argument, got {}", args.len())),
     };
     match port.map(|port| serve(port, |line| println!("{line}"))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -48,36 +48,36 @@ fn main() -> ExitCode {
     }
 }
 
-/// Listen, serve, and come back after a signal. `tell` hears what happens, a line each.
+/// Listen, and serve clients until a signal arrives. `log` gets a line for each listener, and one at the end.
 // ANCHOR: serve
-pub fn serve(port: u16, mut tell: impl FnMut(String)) -> Result {
+pub fn serve(port: u16, mut log: impl FnMut(String)) -> Result {
     let ioloop = IoLoop::new()?;
     let clients = Rc::<Clients>::default();
     for listener in sockets::bind_host("localhost", port, &sockets::Options::default())? {
-        tell(format!("listening on {}", listener.local_addr()?));
+        log(format!("listening on {}", listener.local_addr()?));
         let clients = Rc::clone(&clients);
         ioloop.add_accept_handler(listener, move |ioloop, socket| {
-            let (here, socket) = (clients.one_more(), TcpStream::from(socket));
+            let (connected, socket) = (clients.connected(), TcpStream::from(socket));
             match ioloop.watch(socket) {
                 Ok(connection) => drop(ioloop.spawn(async move {
-                    let _here = here;
+                    let _connected = connected;
                     echo(connection).await
                 })),
-                Err(error) => eprintln!("echo: a client is sent away: {error}"),
+                Err(error) => eprintln!("echo: a client was disconnected: {error}"),
             }
         })?;
     }
     ioloop.add_signal_handler(&[Signal::SIGINT, Signal::SIGTERM], |ioloop, _| ioloop.stop())?;
     ioloop.start()?;
-    let there = clients.now.get();
-    // With the loop, its tasks are dropped, and with each task its connection is closed.
+    let connected = clients.now.get();
+    // Closing the loop drops its tasks, and dropping a task closes its connection.
     ioloop.close();
-    tell(format!("ended, with {there} of {} clients there", clients.ever.get()));
+    log(format!("stopped with {connected} of {} clients connected", clients.ever.get()));
     Ok(())
 }
 // ANCHOR_END: serve
 
-/// Send a client what it sends, until it ends. While it does not take that, nothing more is read.
+/// Send a client's bytes back until it closes. While the client does not read, the server does not read from it either.
 // ANCHOR: echo
 async fn echo(connection: AsyncFd<TcpStream>) -> Result {
     let mut buffer = [0; 4096];
@@ -95,29 +95,30 @@ async fn echo(connection: AsyncFd<TcpStream>) -> Result {
 }
 // ANCHOR_END: echo
 
+/// Did the client close the connection?
 fn went_away(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
-/// How many clients there have been, and how many are there.
+/// How many clients ever connected, and how many are connected now.
 #[derive(Default)]
 struct Clients {
     ever: Cell<usize>,
     now: Cell<usize>,
 }
 
-/// One of them, as long as it is there.
-struct Here(Rc<Clients>);
+/// Counts a client as connected until it is dropped.
+struct Connected(Rc<Clients>);
 
 impl Clients {
-    fn one_more(self: &Rc<Self>) -> Here {
+    fn connected(self: &Rc<Self>) -> Connected {
         self.ever.set(self.ever.get() + 1);
         self.now.set(self.now.get() + 1);
-        Here(Rc::clone(self))
+        Connected(Rc::clone(self))
     }
 }
 
-impl Drop for Here {
+impl Drop for Connected {
     fn drop(&mut self) {
         self.0.now.set(self.0.now.get() - 1);
     }

@@ -180,7 +180,7 @@ fn each_client_gets_its_own_bytes_and_leaves_no_descriptor() {
     }
     let after = server.comes_to(idle);
     assert_eq!(after, idle, "all clients have left, and the server has more descriptors than before");
-    assert_eq!(server.ended_by(Signal::SIGTERM), format!("ended, with 0 of {CLIENTS} clients there"));
+    assert_eq!(server.ended_by(Signal::SIGTERM), format!("stopped with 0 of {CLIENTS} clients connected"));
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_client_that_does_not_read_delays_no_other_and_loses_no_byte() {
     assert_eq!(back.len(), sent, "bytes that came back to a client that did not read for a while");
     assert!(back == expected, "the echo differs from what was sent");
     finish(other);
-    assert_eq!(server.ended_by(Signal::SIGTERM), "ended, with 0 of 2 clients there");
+    assert_eq!(server.ended_by(Signal::SIGTERM), "stopped with 0 of 2 clients connected");
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn ctrl_c_ends_it_with_its_clients_connected() {
         client.write_all(b"x").expect("it is connected");
         comes_back(client, b"x");
     }
-    assert_eq!(server.ended_by(Signal::SIGINT), "ended, with 3 of 3 clients there");
+    assert_eq!(server.ended_by(Signal::SIGINT), "stopped with 3 of 3 clients connected");
     for mut client in clients {
         let end = client.read(&mut [0]);
         assert_eq!(end.map_err(|error| error.kind()), Ok(0), "its connection is closed, and no byte is lost");
