@@ -99,6 +99,7 @@ impl Model {
             7 if self.sources.len() < 20 => self.watch_a_duplicate(random)?,
             8 => self.remove(random)?,
             9 => self.update(random)?,
+            14 => self.pause_or_resume(random)?,
             10 | 11 => self.write(random)?,
             12 => self.stop(random)?,
             13 => {
@@ -199,7 +200,10 @@ impl Model {
         let token = self.ioloop.add_handler(Rc::clone(&source), Events::READ, handler).unwrap();
         world(|world| world.tokens.insert(name, token));
         self.sources.insert(name, source);
-        self.simulated.watches.insert(name, Watch { pipe, on: true, oneshot: false, reads, removes_itself });
+        self.simulated.watches.insert(
+            name,
+            Watch { pipe, on: true, oneshot: false, wanted: true, paused: false, reads, removes_itself },
+        );
     }
 
     fn remove(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
@@ -217,10 +221,29 @@ impl Model {
             interest.set(Events::ONESHOT, oneshot);
             let updated = self.ioloop.update_handler(world(|world| world.tokens[&name]), interest);
             match self.simulated.watches.get_mut(&name) {
-                Some(watch) => (watch.on, watch.oneshot) = (on, oneshot),
+                Some(watch) => (watch.on, watch.oneshot, watch.wanted) = (on, oneshot, on),
                 None => {
                     assert_eq!(updated.map_err(|error| error.errno), Err(Errno::ENOENT), "no handler has it");
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Of what was removed, too: that is no error.
+    fn pause_or_resume(&mut self, random: &mut Unstructured<'_>) -> Result<()> {
+        if let Some(name) = pick(random, self.a_token())? {
+            let (pause, token) = (random.arbitrary()?, world(|world| world.tokens[&name]));
+            if pause {
+                self.ioloop.pause_handler(token).unwrap();
+            } else {
+                self.ioloop.resume_handler(token).unwrap();
+            }
+            if let Some(watch) = self.simulated.watches.get_mut(&name) {
+                if watch.paused && !pause {
+                    watch.on = watch.wanted;
+                }
+                watch.paused = pause;
             }
         }
         Ok(())

@@ -10,6 +10,7 @@ mod echo;
 mod heaps;
 mod idle;
 mod measured;
+mod on_slab;
 mod servers;
 mod timers;
 mod wakes;

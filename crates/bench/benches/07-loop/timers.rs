@@ -12,22 +12,24 @@ use bench::compare;
 use ioloop::timers::{TimerId, Timers};
 use ioloop::{Clock, Config, FakeClock, IoLoop};
 
-use crate::clear::{TimerId as ClearId, Timers as Clear};
+use crate::clear::Clear;
 use crate::heaps::{Fields, Heap, Packed, Places};
 use crate::measured::{Callback, Measured};
+use crate::on_slab::{TimerId as OnSlabId, Timers as OnSlab};
 
 const TIMERS: u64 = 100_000;
 
 pub fn all() {
     let boxed = |sum: &Rc<Cell<u64>>, n| -> Callback { Box::new(in_place(sum, n)) };
     let beside = |what: &str, step: &dyn Fn()| {
-        compare(&format!("timers, {what}, beside the clear version"), || work::<_, Clear<_>>(boxed), step);
+        compare(&format!("timers, {what}, beside the clear version"), || work::<_, Clear>(boxed), step);
     };
     beside("callbacks in a table", &|| work::<_, Places<BinaryHeap<Reverse<Fields>>, _>>(boxed));
     beside("and nodes packed", &|| work::<_, Places<BinaryHeap<Reverse<Packed>>, _>>(boxed));
     beside("and four children", &|| work::<_, Places<Heap<4, false>, _>>(boxed));
     beside("and compared in pairs", &|| work::<_, Places<Heap<4, true>, _>>(boxed));
     beside("and two children again", &|| work::<_, Places<Heap<2, false>, _>>(boxed));
+    beside("std's heap on the loop's slab", &|| work::<_, OnSlab<_>>(boxed));
     beside("the loop's own", &|| work::<_, Timers<_>>(boxed));
     beside("the loop's own, closures in place", &|| work::<_, Timers<_>>(in_place));
     beside("set and run on a loop", &on_a_loop);
@@ -94,4 +96,4 @@ macro_rules! measured {
 }
 
 measured!(Timers<T>, TimerId);
-measured!(Clear<T>, ClearId);
+measured!(OnSlab<T>, OnSlabId);

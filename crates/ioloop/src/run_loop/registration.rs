@@ -56,7 +56,8 @@ impl IoLoop {
         self.0.registry.borrow_mut().pause(token)
     }
 
-    /// Watch the descriptor of a paused handler again. Does nothing if the handler is not paused or was removed.
+    /// Watch the descriptor of a paused handler again; a oneshot that fired is armed again. Does nothing if the handler is not
+    /// paused or was removed.
     ///
     /// # Errors
     /// The errors of [`Poller::add`](crate::poller::Poller::add).

@@ -38,6 +38,9 @@ pub struct Watch {
     pub pipe: u32,
     pub on: bool,
     pub oneshot: bool,
+    /// What it was registered for last: a oneshot that fired is off, and is on again after a pause.
+    pub wanted: bool,
+    pub paused: bool,
     /// One handler of a pipe reads a byte each time; the others only look.
     pub reads: bool,
     pub removes_itself: bool,
@@ -90,7 +93,7 @@ impl Simulated {
 
     fn handlers(&mut self) {
         self.queued.append(&mut self.sent);
-        let ready = |watch: &&mut Watch| watch.on && self.pipes[&watch.pipe] > 0;
+        let ready = |watch: &&mut Watch| watch.on && !watch.paused && self.pipes[&watch.pipe] > 0;
         let ready: Vec<u32> =
             self.watches.iter_mut().filter(|(_, watch)| ready(watch)).map(|(name, _)| *name).collect();
         for name in ready {
