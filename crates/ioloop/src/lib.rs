@@ -1,7 +1,8 @@
 //! An event loop: Tornado's IOLoop in Rust.
 //!
 //! - [`IoLoop`], in `run_loop.rs`: the fields of a loop. Each group of its methods has a file in `run_loop/`: `lifecycle`,
-//!   `iteration`, `dispatch`, `registration`, `schedule`, `signal_handlers`, `tasks`, `handle`, `current`, `observers`.
+//!   `iteration`, `sleep`, `dispatch`, `registration`, `schedule`, `signal_handlers`, `tasks`, `handle`, `wakeups`, `current`,
+//!   `report`, `observers`, `tracing`.
 //! - Built on the public functions of a loop: `futures`, `accept`, `periodic`.
 //! - Mechanisms, which do not use a loop: [`poller`], [`slab`], `registry`, [`timers`] on a [`heap`], `queue`, `closure`,
 //!   `shared`, [`signals`], [`watchdog`] with its `stack`, `failure`, `listeners`, `clock`, `event`, `trace`.

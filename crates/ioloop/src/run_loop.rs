@@ -1,10 +1,11 @@
 //! The loop: its fields. Each group of its methods has a file in `run_loop/`.
 //!
-//! - `lifecycle`: make, start, stop and close a loop; `iteration`: the order of an iteration;
+//! - `lifecycle`: make, start, stop and close a loop; `iteration`: the order of an iteration; `sleep`: wait for events;
 //! - `schedule`: callbacks and timers; `registration` and `dispatch`: descriptors and their handlers; `signal_handlers`;
 //!   `tasks`: futures;
-//! - `handle`: wake and stop a loop from another thread; `current`: the loop of a thread and of the process; `observers`:
-//!   failures, iterations and blocked loops are reported; `tracing`: each dispatch is reported.
+//! - `handle`: wake and stop a loop from another thread; `wakeups`: what a wake from a thread or a signal brings;
+//!   `current`: the loop of a thread and of the process;
+//! - `report`: failures are reported; `observers`: iterations and blocked loops; `tracing`: each dispatch.
 //!
 //! Contract: nothing is borrowed while the loop runs a callback, a timer, a handler or any other code of the program.
 //! Everything that waits to run is in one of these fields and never in a local variable, so a panic that unwinds out of the
@@ -43,11 +44,14 @@ mod iteration;
 mod lifecycle;
 mod observers;
 mod registration;
+mod report;
 mod schedule;
 pub(crate) mod signal_handlers;
+mod sleep;
 #[cfg_attr(feature = "mine-tasks", path = "../exercises/tasks.rs")]
 pub(crate) mod tasks;
 mod tracing;
+mod wakeups;
 
 /// Options of a new loop.
 #[derive(Debug, Clone)]

@@ -1,23 +1,14 @@
-//! Observers: the failure hook, the subscribers of each iteration, and the report of code that blocks the loop.
+//! Observers: the subscribers of each iteration, and the report of code that blocks the loop.
 
 use std::cell::RefCell;
-use std::io::{self, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::{IoLoop, Phase, Subscriber, Subscription};
 use crate::watchdog::{Blocked, Watchdog};
-use crate::{Failure, Iteration, Result};
+use crate::{Iteration, Result};
 
 impl IoLoop {
-    /// Call `hook` for each error and panic of a callback, a timer, a handler or a task, instead of writing it to
-    /// standard error. If `hook` panics, so does [`IoLoop::start`]; the loop keeps everything queued, due and ready for
-    /// the next start.
-    pub fn handle_callback_exception(&self, hook: impl FnMut(&Self, Failure) + 'static) {
-        let replaced = self.0.on_failure.replace(Some(Rc::new(RefCell::new(hook))));
-        drop(replaced);
-    }
-
     /// Call `subscriber` at the end of each iteration. Subscribers are called in the order in which they were added. If one
     /// panics, so does [`IoLoop::start`]. Without a subscriber, the loop reads no clock for this.
     pub fn subscribe(&self, subscriber: impl FnMut(&Self, Iteration) + 'static) -> Subscription {
@@ -59,45 +50,11 @@ impl IoLoop {
         Ok(())
     }
 
-    /// Arm the watchdog: from here on the loop runs the program's code.
-    pub(super) fn watchdog_on(&self) {
-        if let Some(watchdog) = &*self.0.watchdog.borrow() {
-            watchdog.arm();
-        }
-    }
-
-    /// Disarm the watchdog: the loop is about to sleep.
-    pub(super) fn watchdog_off(&self) {
-        if let Some(watchdog) = &*self.0.watchdog.borrow() {
-            watchdog.disarm();
-        }
-    }
-
-    /// Hand a failure to the hook, or write it to standard error.
-    pub(super) fn report(&self, failure: Failure) {
-        let hook = self.0.on_failure.borrow().clone();
-        match hook {
-            Some(hook) => (hook.borrow_mut())(self, failure),
-            // If nothing reads standard error, the write fails, and the loop must go on.
-            None => drop(writeln!(io::stderr(), "ioloop: {failure}")),
-        }
-    }
-
     // ANCHOR: account
     /// The record of an iteration that begins. It has times only if there is a subscriber, because reading the clock is not
     /// free.
     pub(super) fn account(&self) -> Iteration {
         Iteration { start: self.trace_time(), ..Iteration::default() }
-    }
-
-    /// Sleep until a descriptor is ready, for at most the record's `timeout`. The watchdog is disarmed meanwhile.
-    pub(super) fn wait(&self, account: &mut Iteration) -> Result<()> {
-        account.sleep_start = self.trace_time();
-        self.watchdog_off();
-        account.events = self.0.registry.borrow_mut().wait(account.timeout)?;
-        self.watchdog_on();
-        account.sleep_end = self.trace_time();
-        Ok(())
     }
 
     /// Notify the subscribers of an iteration that ended.
@@ -106,7 +63,8 @@ impl IoLoop {
     }
     // ANCHOR_END: account
 
-    fn trace_time(&self) -> Duration {
+    /// The time, for the record of an iteration. Zero if there is no subscriber.
+    pub(super) fn trace_time(&self) -> Duration {
         if self.0.subscribers.is_empty() { Duration::ZERO } else { self.time() }
     }
 }

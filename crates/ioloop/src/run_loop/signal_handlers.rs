@@ -1,12 +1,11 @@
-//! Signal handlers, and the handler of the waker, which receives signals and callbacks from other threads.
+//! Signal handlers: added and removed here, and queued by `wakeups` when their signals arrive.
 
 use std::cell::RefCell;
-use std::rc::Rc;
 
 use nix::sys::signal::Signal;
 
-use super::{Callback, IoLoop, SignalHandler};
-use crate::{IntoOutcome, Origin, Outcome, Result, Token};
+use super::{IoLoop, SignalHandler};
+use crate::{IntoOutcome, Origin, Result, Token};
 
 /// Identifies a signal handler, for [`IoLoop::remove_signal_handler`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,19 +35,5 @@ impl IoLoop {
     /// anymore, not even for a signal that has arrived already.
     pub fn remove_signal_handler(&self, signals: SignalToken) {
         self.0.signals.remove(signals.0);
-    }
-
-    /// The handler of the waker: queue the callbacks that other threads sent, and a callback for each signal that arrived.
-    pub(super) fn receive(&self) -> Outcome {
-        self.0.shared.receive(|sent| self.0.callbacks.push(Callback::new(sent)))?;
-        // A signal writes to the same waker.
-        for (signal, handler) in self.0.signals.take() {
-            // Weak: a handler that is removed before this callback runs must not run.
-            let handler = Rc::downgrade(&handler);
-            self.0.callbacks.push(Callback::new(move |ioloop| {
-                handler.upgrade().map_or(Ok(()), |handler| (handler.borrow_mut())(ioloop, signal))
-            }));
-        }
-        Ok(())
     }
 }

@@ -1,0 +1,28 @@
+//! Failures: an error or a panic of user code goes to the failure hook, or to standard error.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use super::IoLoop;
+use crate::Failure;
+
+impl IoLoop {
+    /// Call `hook` for each error and panic of a callback, a timer, a handler or a task, instead of writing it to
+    /// standard error. If `hook` panics, so does [`IoLoop::start`]; the loop keeps everything queued, due and ready for
+    /// the next start.
+    pub fn handle_callback_exception(&self, hook: impl FnMut(&Self, Failure) + 'static) {
+        let replaced = self.0.on_failure.replace(Some(Rc::new(RefCell::new(hook))));
+        drop(replaced);
+    }
+
+    /// Hand a failure to the hook, or write it to standard error.
+    pub(super) fn report(&self, failure: Failure) {
+        let hook = self.0.on_failure.borrow().clone();
+        match hook {
+            Some(hook) => (hook.borrow_mut())(self, failure),
+            // If nothing reads standard error, the write fails, and the loop must go on.
+            None => drop(writeln!(io::stderr(), "ioloop: {failure}")),
+        }
+    }
+}

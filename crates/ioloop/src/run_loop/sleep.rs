@@ -1,0 +1,34 @@
+//! The sleep: the loop waits for events, with its watchdog disarmed.
+//!
+//! Contract: the watchdog is armed whenever a running loop runs user code, and disarmed while the loop sleeps.
+
+use super::IoLoop;
+use crate::{Iteration, Result};
+
+impl IoLoop {
+    // ANCHOR: wait
+    /// Sleep until a descriptor is ready, for at most the record's `timeout`. The watchdog is disarmed meanwhile.
+    pub(super) fn wait(&self, account: &mut Iteration) -> Result<()> {
+        account.sleep_start = self.trace_time();
+        self.watchdog_off();
+        account.events = self.0.registry.borrow_mut().wait(account.timeout)?;
+        self.watchdog_on();
+        account.sleep_end = self.trace_time();
+        Ok(())
+    }
+    // ANCHOR_END: wait
+
+    /// Arm the watchdog: from here on the loop runs the program's code.
+    pub(super) fn watchdog_on(&self) {
+        if let Some(watchdog) = &*self.0.watchdog.borrow() {
+            watchdog.arm();
+        }
+    }
+
+    /// Disarm the watchdog: the loop is about to sleep.
+    pub(super) fn watchdog_off(&self) {
+        if let Some(watchdog) = &*self.0.watchdog.borrow() {
+            watchdog.disarm();
+        }
+    }
+}
