@@ -1,6 +1,7 @@
 //! Futures on a loop: they wait for a descriptor, a time, a task or a thread; and `run_sync`, which runs the loop for one.
 //!
-//! All of them are built on the public functions of a loop: callbacks, timers, handlers and tasks.
+//! They use the public functions of a loop: callbacks, timers, handlers and tasks. Those that must not keep the loop
+//! alive hold a `WeakLoop`, which is private to this crate.
 
 pub(crate) mod async_fd;
 pub(crate) mod join;

@@ -4,8 +4,9 @@
 //!   `iteration`, `sleep`, `dispatch`, `registration`, `schedule`, `signal_handlers`, `tasks`, `handle`, `wakeups`, `current`,
 //!   `report`, `observers`, `tracing`.
 //! - Built on the public functions of a loop: `futures`, `accept`, `periodic`.
-//! - Mechanisms, which do not use a loop: [`poller`], [`slab`], `registry`, [`timers`] on a [`heap`], `queue`, `closure`,
-//!   `shared`, [`signals`], [`watchdog`] with its `stack`, `failure`, `listeners`, `clock`, `event`, `trace`.
+//! - Mechanisms, which do not use a loop: [`poller`], [`slab`], `registry`, [`timers`] on a [`heap`], `queue`,
+//!   `closure`, `shared` with its `edge_waker` and `sync`, [`signals`], [`watchdog`] with its `stack`, `failure`,
+//!   `listeners`, `clock`, `event`, `trace`.
 //!
 //! Contract: one thread runs a loop, and everything that the loop calls may add, change or remove anything. The loop reports
 //! an error or a panic of a callback, a timer, a handler or a task, and goes on.

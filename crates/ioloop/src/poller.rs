@@ -1,9 +1,11 @@
 //! Pollers: the trait [`Poller`], and its implementations on epoll, poll and select. A wait sleeps until a descriptor is
 //! ready.
 //!
-//! Contract of each poller: it reports an added descriptor, level-triggered, until the descriptor is removed. It always
-//! reports an error and a hang-up. A wait does not end before its timeout without an event or a signal, and a signal is
-//! neither an event nor an error. A descriptor can be added once, and only an added one can be modified or removed.
+//! Contract of each poller: it reports an added descriptor, level-triggered, until the descriptor is removed; with
+//! [`Events::EDGE`] only at a change, and with [`Events::ONESHOT`] once, and then nothing until it is modified. It
+//! reports an error and a hang-up even if the interest does not have them. A wait does not end before its timeout
+//! without an event or a signal, and a signal is neither an event nor an error. A descriptor can be added once, and
+//! only an added one can be modified or removed.
 
 use std::fmt;
 use std::mem::MaybeUninit;

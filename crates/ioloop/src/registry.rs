@@ -1,8 +1,9 @@
 //! The registry of a loop: its poller, and a table of the registered descriptors and their handlers.
 //!
-//! Contract: a descriptor is registered once. The token of an event leads to its registration, or to nothing. The registry
-//! hands a removed handler out and never drops it. If the poller cannot remove a descriptor, because it was closed before it
-//! was removed, the registry moves to a new poller: the old one may report the open file description forever.
+//! Contract: a descriptor is registered once. The token of an event leads to its registration, or to nothing. A removed
+//! handler is handed out and not dropped here, except by `add` on an error. If the poller cannot remove a descriptor,
+//! because it was closed before it was removed, the registry moves to a new poller, if it can make one: the old one may
+//! report the open file description forever.
 
 use std::fmt;
 use std::os::fd::RawFd;
@@ -48,7 +49,8 @@ impl<H> Registry<H> {
         Ok(Self { make, poller, registrations: Slab::default(), events: Vec::new(), next: 0 })
     }
 
-    /// Register a descriptor. On an error `handler` is dropped here, so a caller that must not drop it keeps a clone.
+    /// Register a descriptor. On an error this drops `handler`, under the caller's borrow: keep a clone if its drop may
+    /// call the loop.
     ///
     /// # Errors
     /// The errors of [`Poller::add`].

@@ -1,9 +1,9 @@
 //! The state that a loop shares with its handles in other threads: sent callbacks, the stop flag, and the waker.
 //!
-//! Contract: a sender pushes a callback or sets the stop flag before it wakes the loop, and the loop consumes the wake
-//! before it looks at the queue. So no callback stays in the queue while the loop sleeps, and a stop ends the sleep. The
-//! loop takes each callback and each stop once. No call waits for the loop. Closing drops the queued callbacks, and later
-//! ones are dropped when they are sent.
+//! Contract: a sender first queues its callback or sets the stop flag, and then wakes the loop. The loop first consumes
+//! the wake, and then looks. So once a `send` has returned Ok, the loop cannot sleep over its callback, and a stop ends
+//! the sleep. The loop receives each callback once. No call waits for the loop. Closing drops the queued callbacks, and
+//! later ones are dropped when they are sent.
 //!
 //! An edge-triggered waker has nothing to drain, and the order is the same: the wait takes the edge, the loop clears the
 //! flag, the loop looks at the queue. If a thread wakes before the clear, the loop finds its callback; if it wakes after the

@@ -1,8 +1,9 @@
 //! Dispatch: the loop runs the handler of a ready descriptor. The handler may remove itself and others, and close the loop.
 //!
-//! Contract: an event reaches the handler that its token leads to, or nothing. Nothing of the loop is borrowed while a
-//! handler runs. A handler that is removed while it runs is dropped after it has returned, which closes its source. An error
-//! or a panic of a handler is reported, and the handler stays registered.
+//! Contract: an event reaches the handler of its token, or none if that handler was removed. While a handler runs, no
+//! field of the loop is borrowed. A handler that is removed while it runs is dropped when it returns, and its source is
+//! closed then. Errors and panics of a handler are reported, except a broken pipe. The handler stays registered, unless
+//! its descriptor is closed.
 
 use std::rc::Rc;
 

@@ -1,7 +1,8 @@
 //! Handles: another thread sends a callback to a loop, wakes it, or stops it.
 //!
-//! Contract: no call here waits for the loop. A callback is in the queue before the loop is woken, and any number of wakes
-//! before the loop looks at the queue are one wake. After the loop is closed, these calls do nothing.
+//! Contract: no call here waits for the loop. A callback is in the queue before the loop is woken, and any number of
+//! wakes before the loop looks at the queue are one wake. After the loop is closed, a callback is dropped when it is
+//! sent, and a wake or a stop may still write to the eventfd, without an effect.
 
 use std::fmt;
 use std::sync::Arc;
@@ -44,7 +45,8 @@ impl LoopHandle {
         F: FnOnce(&IoLoop) -> R + Send + 'static,
         R: IntoOutcome,
     {
-        // In the loop's own thread the loop is awake: no wake, no system call.
+        // The thread's current loop is awake: no lock, no wake, no system call. Another loop of this thread gets the
+        // callback in the way that a loop of another thread does.
         if let Some(here) = IoLoop::current().filter(|here| here.is(self)) {
             here.add_callback(callback);
             return Ok(());

@@ -1,12 +1,13 @@
 //! One iteration: callbacks, timers, the sleep, handlers, in this order.
 //!
 //! Contract:
-//! - the callbacks that are queued when the iteration begins run; a callback that they add waits for the next iteration;
-//! - the timers that are due when the iteration begins run after the callbacks, in the order of their deadlines;
-//! - then the loop sleeps: not at all if a callback is queued, else until the nearest deadline, for at most an hour;
-//! - then the handler of each ready descriptor runs, unless a handler before it removed it;
-//! - the loop obeys a stop, from any thread, before the sleep and nowhere else; `start` obeys a stop that came before the
-//!   first iteration, and runs nothing.
+//! - the callbacks that are queued when the iteration begins run; a callback that is added during the iteration waits
+//!   for the next one;
+//! - after them, the timers that are due when the iteration begins run, by deadline;
+//! - then the loop sleeps until an event or the nearest deadline, an hour at most; not at all if a callback is queued;
+//! - then the handler of each event that the poller returned runs, unless the handler was removed;
+//! - an iteration checks for a stop, from any thread, once: before the sleep. `run` also checks before its first
+//!   iteration, and returns without running anything if a stop came before that.
 
 use std::iter;
 use std::time::Duration;

@@ -61,7 +61,8 @@ impl IoLoop {
         Ok(ioloop)
     }
 
-    /// Run the loop in this thread until it is stopped.
+    /// Run the loop in this thread until it is stopped or closed. Returns at once, without an error, if the loop is
+    /// closed already.
     ///
     /// # Errors
     /// `EBUSY` if the loop runs already, or [`Poller::wait`](crate::poller::Poller::wait) failed.
@@ -74,18 +75,21 @@ impl IoLoop {
         iteration::run(self)
     }
 
-    /// Stop the loop: [`IoLoop::start`] returns before its next sleep, after the callbacks and timers of this iteration. If
-    /// the loop does not run, its next `start` returns at once.
+    /// Stop the loop: [`IoLoop::start`] returns before its next sleep, and the callbacks and timers that run before
+    /// that sleep still run. If a handler stops the loop, they are those of the next iteration. If the loop does not
+    /// run, its next `start` returns at once.
     pub fn stop(&self) {
         self.0.shared.set_stop();
     }
 
-    /// Close the loop: drop its callbacks, timers, tasks and handlers, close the sources of the handlers, and restore the
-    /// dispositions of its signals. A closed loop drops what it is given. If it runs, it stops as after [`IoLoop::stop`].
+    /// Close the loop: drop its callbacks, timers, tasks, handlers and watchdog, close the sources of the handlers, and
+    /// restore the dispositions of its signals. A closed loop accepts nothing more to run. If it runs, it returns
+    /// before its next sleep.
     pub fn close(&self) {
         self.0.phase.set(Phase::Closed);
         self.0.shared.close();
         self.0.callbacks.clear();
+        // New tables would hand out old tokens again, but a closed loop keeps no new timer and no new task.
         drop(self.0.timers.take());
         drop(self.0.tasks.take());
         self.0.signals.clear();

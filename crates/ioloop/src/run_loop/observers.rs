@@ -9,8 +9,9 @@ use crate::watchdog::{Blocked, Watchdog};
 use crate::{Iteration, Result};
 
 impl IoLoop {
-    /// Call `subscriber` at the end of each iteration. Subscribers are called in the order in which they were added. If one
-    /// panics, so does [`IoLoop::start`]. Without a subscriber, the loop reads no clock for this.
+    /// Call `subscriber` at the end of each iteration, except one that a stop or an error of the poller cut short.
+    /// Subscribers are called in the order in which they were added. If one panics, so does [`IoLoop::start`]. Without
+    /// a subscriber, the loop reads no clock for this.
     pub fn subscribe(&self, subscriber: impl FnMut(&Self, Iteration) + 'static) -> Subscription {
         let subscriber: Subscriber = Rc::new(RefCell::new(subscriber));
         Subscription::Subscriber(self.0.subscribers.add(subscriber))

@@ -1,4 +1,5 @@
-//! Failures: an error or a panic of user code goes to the failure hook, or to standard error.
+//! Failures: an error or a panic of user code goes to the failure hook, or to standard error. A broken pipe of a
+//! handler is not reported: see `registration`.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -8,9 +9,9 @@ use super::IoLoop;
 use crate::Failure;
 
 impl IoLoop {
-    /// Call `hook` for each error and panic of a callback, a timer, a handler or a task, instead of writing it to
-    /// standard error. If `hook` panics, so does [`IoLoop::start`]; the loop keeps everything queued, due and ready for
-    /// the next start.
+    /// Call `hook` for each error and panic of a callback, a timer, a handler, a signal handler or a task, instead of
+    /// writing it to standard error. A handler's `EPIPE` is not reported, because its next event says the same. If
+    /// `hook` panics, so does [`IoLoop::start`]; the loop keeps everything queued, due and ready for the next start.
     pub fn handle_callback_exception(&self, hook: impl FnMut(&Self, Failure) + 'static) {
         let replaced = self.0.on_failure.replace(Some(Rc::new(RefCell::new(hook))));
         drop(replaced);
