@@ -4,8 +4,8 @@
 //! blocks, once for each `arm`. The interrupted code goes on as if nothing had happened. A process has at most one watchdog.
 //! Dropping it reports the stack that was noted last, ends the reports, and restores the disposition of SIGALRM. Its
 //! descriptors are close-on-exec.
-//! Given: `crate::stack::Stack`, for a static. Call `prepare` before the first signal. `note` may be called in a signal
-//! handler. `names` must not: another thread calls it after `note` has returned.
+//! Given: `crate::call_stack::Stack`, for a static. Call `prepare` before the first signal. `note` may be called in a
+//! signal handler. `names` must not: another thread calls it after `note` has returned.
 //! Run `cargo run -p workbook check ioloop/watchdog` after each change; `hint ioloop/watchdog` if you are stuck.
 
 use std::time::Duration;

@@ -5,7 +5,7 @@
 //!   `report`, `observers`, `tracing`.
 //! - Built on the public functions of a loop: `futures`, `accept`, `periodic`.
 //! - Mechanisms, which do not use a loop: [`poller`], [`slab`], `registry`, [`timers`] on a [`heap`], `queue`,
-//!   `closure`, `shared` with its `edge_waker` and `sync`, [`signals`], [`watchdog`] with its `stack`, `failure`,
+//!   `closure`, `shared` with its `loop_waker` and `sync`, [`signals`], [`watchdog`] with its `call_stack`, `failure`,
 //!   `listeners`, `clock`, `event`, `trace`.
 //!
 //! Contract: one thread runs a loop, and everything that the loop calls may add, change or remove anything. The loop reports
@@ -37,14 +37,15 @@
 )]
 
 mod accept;
+mod call_stack;
 mod clock;
 mod closure;
-mod edge_waker;
 mod event;
 mod failure;
 mod futures;
 pub mod heap;
 mod listeners;
+mod loop_waker;
 mod periodic;
 pub mod poller;
 mod queue;
@@ -55,7 +56,6 @@ mod shared;
 pub mod signals;
 #[cfg_attr(feature = "mine-slab", path = "../exercises/slab.rs")]
 pub mod slab;
-mod stack;
 mod sync;
 #[cfg_attr(feature = "mine-timers", path = "../exercises/timers.rs")]
 pub mod timers;

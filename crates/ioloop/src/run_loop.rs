@@ -24,8 +24,8 @@ use nix::sys::signal::Signal;
 use prefork::fork::ForkGuard;
 
 use crate::closure::Closure;
-use crate::edge_waker::EdgeWaker;
 use crate::listeners::Listeners;
+use crate::loop_waker::LoopWaker;
 use crate::poller::Kind;
 use crate::queue::Queue;
 use crate::registry::Registry;
@@ -102,12 +102,12 @@ type Callback = Closure<IoLoop>;
 type Sent = Box<dyn FnOnce(&IoLoop) -> Outcome + Send>;
 
 /// A closure that runs more than once. The loop clones its `Rc` to run it, so the closure may remove or replace itself.
-type Shared<F> = Rc<RefCell<F>>;
-type Handler = Shared<dyn FnMut(&IoLoop, Event) -> Outcome>;
+type Callable<F> = Rc<RefCell<F>>;
+type Handler = Callable<dyn FnMut(&IoLoop, Event) -> Outcome>;
 type SignalHandler = RefCell<Box<dyn FnMut(&IoLoop, Signal) -> Outcome>>;
-type FailureHook = Shared<dyn FnMut(&IoLoop, Failure)>;
-type Subscriber = Shared<dyn FnMut(&IoLoop, Iteration)>;
-type Tracer = Shared<dyn FnMut(&IoLoop, &Dispatch)>;
+type FailureHook = Callable<dyn FnMut(&IoLoop, Failure)>;
+type Subscriber = Callable<dyn FnMut(&IoLoop, Iteration)>;
+type Tracer = Callable<dyn FnMut(&IoLoop, &Dispatch)>;
 
 /// A future, taken out of the table while it is polled.
 type Task = Option<Pin<Box<dyn Future<Output = Outcome>>>>;
@@ -122,7 +122,7 @@ struct Inner {
     tasks: RefCell<Slab<Task>>,
     signals: Signals<SignalHandler>,
     /// Shared with the handles in other threads.
-    shared: Arc<shared::Shared<Sent, EdgeWaker>>,
+    shared: Arc<shared::Shared<Sent, LoopWaker>>,
     on_failure: RefCell<Option<FailureHook>>,
     subscribers: Listeners<Subscriber>,
     tracers: Listeners<Tracer>,
@@ -152,7 +152,7 @@ impl Inner {
     }
 
     /// Was the loop stopped since the last call, or closed?
-    fn take_stop(&self) -> bool {
+    fn should_stop(&self) -> bool {
         self.shared.take_stop() || self.phase.get() == Phase::Closed
     }
 }

@@ -19,12 +19,12 @@ use super::{Result, Wake};
 /// The shared state.
 // ANCHOR: shared
 pub(crate) struct Shared<T, W> {
-    queue: Mutex<Queue<T>>,
+    inbox: Mutex<Inbox<T>>,
     stop: AtomicBool,
     waker: Coalesced<W>,
 }
 
-struct Queue<T> {
+struct Inbox<T> {
     sent: Vec<T>,
     /// Under the same lock, so that a sender that found the queue open has pushed before `close` takes the queue.
     closed: bool,
@@ -33,15 +33,15 @@ struct Queue<T> {
 
 impl<T, W> fmt::Debug for Shared<T, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let queue = self.lock();
-        write!(f, "{} sent, closed: {}", queue.sent.len(), queue.closed)
+        let inbox = self.lock();
+        write!(f, "{} sent, closed: {}", inbox.sent.len(), inbox.closed)
     }
 }
 
 impl<T, W: Wake> Shared<T, W> {
     pub(crate) fn new(waker: W) -> Self {
-        let queue = Mutex::new(Queue { sent: Vec::new(), closed: false });
-        Self { queue, stop: AtomicBool::new(false), waker: Coalesced::new(waker) }
+        let inbox = Mutex::new(Inbox { sent: Vec::new(), closed: false });
+        Self { inbox, stop: AtomicBool::new(false), waker: Coalesced::new(waker) }
     }
 
     pub(crate) fn waker(&self) -> &Coalesced<W> {
@@ -55,14 +55,14 @@ impl<T, W: Wake> Shared<T, W> {
     // ANCHOR: send
     pub(crate) fn send(&self, what: T) -> Result<()> {
         {
-            let mut queue = self.lock();
-            if queue.closed {
-                drop(queue);
+            let mut inbox = self.lock();
+            if inbox.closed {
+                drop(inbox);
                 // Not under the lock: the values that it owns may send when they are dropped.
                 drop(what);
                 return Ok(());
             }
-            queue.sent.push(what);
+            inbox.sent.push(what);
         }
         // After the push, and outside of the lock, because the loop that is woken locks the queue at once.
         self.waker.wake()
@@ -113,17 +113,17 @@ impl<T, W: Wake> Shared<T, W> {
 
     /// Close the queue, and drop everything that was sent.
     pub(crate) fn close(&self) {
-        let mut queue = self.lock();
-        queue.closed = true;
+        let mut inbox = self.lock();
+        inbox.closed = true;
         // Dropped outside of the lock: dropping a callback may send another.
-        let sent = mem::take(&mut queue.sent);
-        drop(queue);
+        let sent = mem::take(&mut inbox.sent);
+        drop(inbox);
         drop(sent);
     }
 }
 
 impl<T, W> Shared<T, W> {
-    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inbox<T>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

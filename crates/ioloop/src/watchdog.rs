@@ -21,7 +21,7 @@ use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 use nix::unistd::{gettid, read, write};
 
-use crate::stack::Stack;
+use crate::call_stack::Stack;
 use crate::{Error, Result};
 
 /// In place of a descriptor, when no thread is watched.

@@ -6,11 +6,11 @@
 //! and not at all while a callback is queued. The loop obeys a stop before the sleep and nowhere else, and `run` obeys a
 //! stop that came before the first iteration. At its end, an iteration passes a record of what it did to the subscribers.
 //!
-//! Given: `ioloop.0.callbacks`, with `len` and `is_empty`; `ioloop.0.timers`, in a RefCell, with `collect` and `nearest`. In
-//! src/run_loop.rs: `next_callback`, `next_due` and `next_event`, which hand out one at a time, and `take_stop`. `run_all`
-//! runs callbacks or timers, reports failures under the `Origin` that it is given, and returns how many ran. `account` makes
-//! the record, an `Iteration`; `wait` sleeps for its `timeout`; `notify` passes it to the subscribers. `dispatch` runs the
-//! handler of an event.
+//! Given: `ioloop.0.callbacks`, with `len` and `is_empty`; `ioloop.0.timers`, in a RefCell, with `collect` and
+//! `nearest`. In src/run_loop.rs: `next_callback`, `next_due` and `next_event`, which hand out one at a time, and
+//! `should_stop`. `run_all` runs callbacks or timers, reports failures under the `Origin` that it is given, and returns
+//! how many ran. `account` makes the record, an `Iteration`; `wait` sleeps for its `timeout`; `notify` passes it to the
+//! subscribers. `dispatch` runs the handler of an event.
 //! Run `cargo run -p workbook check ioloop/iteration` after each change; `hint ioloop/iteration` if you are stuck.
 
 use std::time::Duration;

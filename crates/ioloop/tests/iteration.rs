@@ -271,7 +271,7 @@ fn a_stop_from_another_thread_is_obeyed_before_the_sleep() {
         assert_eq!(
             ioloop.time(),
             Duration::ZERO,
-            "another thread stopped the loop while a callback ran, and the loop slept: `take_stop` reports that stop \
+            "another thread stopped the loop while a callback ran, and the loop slept: `should_stop` reports that stop \
              too"
         );
     });
@@ -286,7 +286,7 @@ fn a_closed_loop_returns_from_start() {
         assert_eq!(
             accounts.take(),
             [],
-            "a callback closed the loop, which then has nothing to wait for, and the loop slept: `take_stop` reports \
+            "a callback closed the loop, which then has nothing to wait for, and the loop slept: `should_stop` reports \
              that too"
         );
     });

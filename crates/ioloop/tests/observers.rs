@@ -367,7 +367,7 @@ fn code_that_blocks_an_unwinding_is_reported_without_its_stack() {
     );
     assert_eq!(
         answer.lines("frame").collect::<Vec<_>>(),
-        ["ioloop::stack::a_panic_unwinds"],
+        ["ioloop::call_stack::a_panic_unwinds"],
         "a signal handler walked the stack while a panic unwound it. If the signal interrupts a step of the unwinder, \
          the stack cannot be walked, and SIGSEGV kills the process"
     );

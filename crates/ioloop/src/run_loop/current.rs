@@ -5,15 +5,14 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::edge_waker::EdgeWaker;
 use nix::errno::Errno;
 
 use super::handle::LoopHandle;
 use super::{Current, IoLoop, Sent, WeakLoop};
+use crate::loop_waker::LoopWaker;
 use crate::poller::Kind;
-use crate::{Error, Result, shared};
-
-type Shared = shared::Shared<Sent, EdgeWaker>;
+use crate::shared::Shared;
+use crate::{Error, Result};
 
 thread_local! {
     static CURRENT: RefCell<WeakLoop> = const { RefCell::new(WeakLoop::new()) };
@@ -21,7 +20,7 @@ thread_local! {
     static INSTANCE_HERE: RefCell<WeakLoop> = const { RefCell::new(WeakLoop::new()) };
 }
 
-static INSTANCE: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
+static INSTANCE: Mutex<Weak<Shared<Sent, LoopWaker>>> = Mutex::new(Weak::new());
 
 impl IoLoop {
     /// Set the poller of every new loop in this process, unless its [`Config`](crate::Config) names another.
@@ -71,7 +70,7 @@ impl IoLoop {
 }
 
 /// The instance, if it is not closed. Handles keep this alive even after the loop was closed or dropped.
-fn living(instance: &Weak<Shared>) -> Option<Arc<Shared>> {
+fn living(instance: &Weak<Shared<Sent, LoopWaker>>) -> Option<Arc<Shared<Sent, LoopWaker>>> {
     instance.upgrade().filter(|shared| !shared.is_closed())
 }
 

@@ -8,13 +8,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{IoLoop, Sent};
-use crate::edge_waker::EdgeWaker;
+use crate::loop_waker::LoopWaker;
 use crate::shared::Shared;
 use crate::{IntoOutcome, Origin, Result};
 
 /// A handle to a loop, for other threads. It is Send and Sync, can be cloned, and does not keep the loop alive.
 #[derive(Clone)]
-pub struct LoopHandle(pub(super) Arc<Shared<Sent, EdgeWaker>>);
+pub struct LoopHandle(pub(super) Arc<Shared<Sent, LoopWaker>>);
 
 impl fmt::Debug for LoopHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

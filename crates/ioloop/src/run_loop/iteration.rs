@@ -26,7 +26,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(3600);
 // ANCHOR: run
 pub(super) fn run(ioloop: &IoLoop) -> Result<()> {
     // A stop may have come before the start.
-    if !ioloop.0.take_stop() {
+    if !ioloop.0.should_stop() {
         while turn(ioloop, LONGEST)? {}
     }
     Ok(())
@@ -47,7 +47,7 @@ pub(super) fn turn(ioloop: &IoLoop, longest: Duration) -> Result<bool> {
     timers.borrow_mut().collect(|| ioloop.time());
     account.callbacks = ioloop.run_all(Origin::Callback, (0..queued).map_while(|_| inner.next_callback()));
     account.timers = ioloop.run_all(Origin::Timer, iter::from_fn(|| inner.next_due()));
-    if inner.take_stop() {
+    if inner.should_stop() {
         return Ok(false);
     }
 

@@ -11,8 +11,8 @@ use prefork::fork::ForkGuard;
 
 use super::iteration::{self, LONGEST};
 use super::{Config, Inner, IoLoop, Phase, current};
-use crate::edge_waker::EdgeWaker;
 use crate::listeners::Listeners;
+use crate::loop_waker::LoopWaker;
 use crate::queue::Queue;
 use crate::registry::Registry;
 use crate::signals::Signals;
@@ -47,7 +47,7 @@ impl IoLoop {
             registry: RefCell::new(Registry::new(Box::new(move || poller::make(kind, &clock)))?),
             tasks: RefCell::default(),
             signals: Signals::default(),
-            shared: Arc::new(shared::Shared::new(EdgeWaker::new(kind)?)),
+            shared: Arc::new(shared::Shared::new(LoopWaker::new(kind)?)),
             on_failure: RefCell::default(),
             subscribers: Listeners::default(),
             tracers: Listeners::default(),

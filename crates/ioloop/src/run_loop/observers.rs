@@ -55,7 +55,7 @@ impl IoLoop {
     /// The record of an iteration that begins. It has times only if there is a subscriber, because reading the clock is not
     /// free.
     pub(super) fn account(&self) -> Iteration {
-        Iteration { start: self.trace_time(), ..Iteration::default() }
+        Iteration { start: self.time_for_subscribers(), ..Iteration::default() }
     }
 
     /// Notify the subscribers of an iteration that ended.
@@ -65,7 +65,7 @@ impl IoLoop {
     // ANCHOR_END: account
 
     /// The time, for the record of an iteration. Zero if there is no subscriber.
-    pub(super) fn trace_time(&self) -> Duration {
+    pub(super) fn time_for_subscribers(&self) -> Duration {
         if self.0.subscribers.is_empty() { Duration::ZERO } else { self.time() }
     }
 }

@@ -9,11 +9,11 @@ impl IoLoop {
     // ANCHOR: wait
     /// Sleep until a descriptor is ready, for at most the record's `timeout`. The watchdog is disarmed meanwhile.
     pub(super) fn wait(&self, account: &mut Iteration) -> Result<()> {
-        account.sleep_start = self.trace_time();
+        account.sleep_start = self.time_for_subscribers();
         self.watchdog_off();
         account.events = self.0.registry.borrow_mut().wait(account.timeout)?;
         self.watchdog_on();
-        account.sleep_end = self.trace_time();
+        account.sleep_end = self.time_for_subscribers();
         Ok(())
     }
     // ANCHOR_END: wait

@@ -12,12 +12,12 @@ use crate::{Events, Result, Wake};
 
 /// An eventfd, and the interest with which the loop watches it.
 #[derive(Debug)]
-pub(crate) struct EdgeWaker {
+pub(crate) struct LoopWaker {
     eventfd: waker::eventfd::Waker,
     interest: Events,
 }
 
-impl EdgeWaker {
+impl LoopWaker {
     /// A waker for a loop that sleeps in this poller.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl EdgeWaker {
     }
 }
 
-impl Wake for EdgeWaker {
+impl Wake for LoopWaker {
     /// Write 1 to the eventfd. The counter is full after 2^64 - 2 wakes: with one each nanosecond, in 584 years.
     fn wake(&self) -> Result<()> {
         self.eventfd.wake()
@@ -51,7 +51,7 @@ impl Wake for EdgeWaker {
     // ANCHOR_END: consume
 }
 
-impl AsFd for EdgeWaker {
+impl AsFd for LoopWaker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.eventfd.as_fd()
     }
