@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use ioloop::{Blocked, Events, IoLoop, Token};
+use ioloop::{Blocked, Event, Events, IoLoop};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::Outcome;
@@ -234,12 +234,8 @@ fn thrown() -> Outcome {
     let reports = counting(&ioloop)?;
     let (reader, mut writer) = std::io::pipe()?;
     writer.write_all(b"x")?;
-    let own: Rc<Cell<Option<Token>>> = Rc::default();
-    let token = Rc::clone(&own);
-    let handler = move |ioloop: &IoLoop, _: &mut Bomb, _| {
-        token.take().map(|token| ioloop.remove_handler(token)).ok_or("once")
-    };
-    own.set(Some(ioloop.add_handler(Bomb(reader), Events::READ, handler)?));
+    let handler = |ioloop: &IoLoop, _: &mut Bomb, event: Event| ioloop.remove_handler(event.token);
+    ioloop.add_handler(Bomb(reader), Events::READ, handler)?;
     println!("thrown {}", catch_unwind(AssertUnwindSafe(|| ioloop.start())).is_err());
     // No event can be awaited, because the alarm must not fire. If the alarm is later, a wrong answer passes, and no
     // right one fails.
