@@ -11,6 +11,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use ioloop::{Blocked, Event, Events, IoLoop};
+use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::Outcome;
@@ -24,6 +25,11 @@ const LONG: Duration = Duration::from_secs(4);
 const SLEEP: Duration = Duration::from_millis(200);
 
 pub fn run(what: &str) -> Outcome {
+    // A report needs the names of functions. Reading the symbol tables takes seconds on a busy machine, so they are read before
+    // anything blocks: of one function of this program, and of one of the C library.
+    for function in [run as *const (), libc::clock_nanosleep as *const ()] {
+        backtrace::resolve(function.cast_mut().cast(), |_| ());
+    }
     match what {
         "caught" => caught(),
         "unwinding" => unwinding(),
