@@ -398,7 +398,7 @@ valgrind *TESTS:
     PATIENCE=300 exec cargo --config "target.'cfg(unix)'.runner = '$runner'" \
         test --package ioloop "$@" --no-fail-fast -- --test-threads=2
 
-# Look for undefined behaviour in what of the loop asks little of the kernel; needs Miri, which is nightly Rust's
+# Look for undefined behavior in what of the loop asks little of the kernel; needs Miri, which is nightly Rust's
 [group('maintain')]
 [no-exit-message]
 miri:

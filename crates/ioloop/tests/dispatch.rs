@@ -176,9 +176,9 @@ fn a_value_that_a_handler_holds_can_call_the_loop_when_dropped() {
     on_each(|ioloop| {
         let (own, log): (Rc<Cell<Option<Token>>>, _) = (Rc::default(), Log::default());
         let (token, seen, here) = (Rc::clone(&own), log.clone(), ioloop.clone());
-        let neighbour = ready(ioloop, |_, _| ());
+        let neighbor = ready(ioloop, |_, _| ());
         let held = Held(move || {
-            here.remove_handler(neighbour);
+            here.remove_handler(neighbor);
             seen.add("dropped");
         });
         own.set(Some(ready(ioloop, move |ioloop, _| {

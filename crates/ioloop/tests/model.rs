@@ -279,8 +279,8 @@ impl Model {
         self.simulated.start();
         let mut ran = world(|world| std::mem::take(&mut world.ran));
         // The kernel chooses the order in which it reports descriptors.
-        for neighbours in ran.chunk_by_mut(|one, other| is_handler(one) && is_handler(other)) {
-            neighbours.sort();
+        for neighbors in ran.chunk_by_mut(|one, other| is_handler(one) && is_handler(other)) {
+            neighbors.sort();
         }
         assert_eq!(ran, std::mem::take(&mut self.simulated.ran), "what ran, and what the model ran");
     }

@@ -5,6 +5,7 @@ mod support;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use ioloop::poller::{Kind, Poller};
@@ -63,6 +64,37 @@ fn level_triggered_events_repeat_under_their_token() {
         }
         reader.read_exact(&mut [0]).unwrap();
         assert_eq!(ready(poller), [], "{kind}: the byte was read, and the buffer held an older report");
+    });
+}
+
+/// Two events for one descriptor would run its handler twice, for what the first run may have read already.
+#[test]
+fn a_descriptor_ready_for_reading_and_writing_is_reported_once() {
+    each(|kind, poller| {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"x").unwrap();
+        let (fd, both) = (ours.as_raw_fd(), Events::READ | Events::WRITE);
+        poller.add(fd, TOKEN, both).unwrap();
+        let wanted = [Event { token: TOKEN, events: both }];
+        assert_eq!(
+            ready(poller),
+            wanted,
+            "{kind}: a byte is there, and there is room for more in the other direction"
+        );
+        for asked in [Events::READ, Events::WRITE] {
+            poller.modify(fd, TOKEN, asked).unwrap();
+            assert_eq!(
+                reported(poller),
+                Some(asked),
+                "{kind}: it is ready for both, and was registered for {asked:?}"
+            );
+        }
+        poller.modify(fd, TOKEN, both | Events::ONESHOT).unwrap();
+        assert_eq!(
+            (reported(poller), reported(poller)),
+            (Some(both), None),
+            "{kind}: a oneshot has one event, not one for each direction"
+        );
     });
 }
 

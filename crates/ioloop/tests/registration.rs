@@ -317,15 +317,14 @@ fn a_handler_may_remove_itself() {
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
         let number = reader.as_raw_fd();
-        let own: Rc<Cell<Option<Token>>> = Rc::default();
         let log = Log::default();
-        let (seen, token) = (log.clone(), Rc::clone(&own));
-        let added = ioloop.add_handler(reader, Events::READ, move |ioloop, source, _| {
-            ioloop.remove_handler(token.get().unwrap());
+        let seen = log.clone();
+        let added = ioloop.add_handler(reader, Events::READ, move |ioloop, source, event| {
+            ioloop.remove_handler(event.token);
             // Its source is open until it has returned.
             seen.add(source.as_raw_fd());
         });
-        own.set(added.ok());
+        added.unwrap();
         turns(ioloop, 3);
         assert_eq!(log.take(), [number]);
         let (again, _writer) = a_pipe();
@@ -355,13 +354,11 @@ fn failures_are_reported_and_the_loop_goes_on() {
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
         let fd = reader.as_raw_fd();
-        let own: Rc<Cell<Option<Token>>> = Rc::default();
-        let token = Rc::clone(&own);
-        let added = ioloop.add_handler(reader, Events::READ, move |ioloop, _, _| -> () {
-            ioloop.remove_handler(token.get().unwrap());
+        let added = ioloop.add_handler(reader, Events::READ, |ioloop, _, event| -> () {
+            ioloop.remove_handler(event.token);
             panics("in the handler");
         });
-        own.set(added.ok());
+        added.unwrap();
         ioloop.add_callback(|_| Err::<(), _>("no callback"));
         ioloop.call_later(Duration::ZERO, |_| -> () { panics("in the timer") });
         ioloop.add_callback(|_| Ok::<_, Errno>(42));

@@ -80,7 +80,7 @@ fn a_removed_owner_gets_no_pending_signal() {
 
 #[test]
 fn adding_and_removing_owners_loses_no_signal_of_others() {
-    let answer = helper_said(&["signals", "neighbours"]);
+    let answer = helper_said(&["signals", "neighbors"]);
     for (word, event) in [("came", "another owner was added"), ("left", "another owner was removed")] {
         assert_eq!(
             answer.line(word),

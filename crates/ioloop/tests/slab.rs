@@ -15,6 +15,7 @@ fn a_token_leads_to_its_entry() {
     let mut handlers = Slab::default();
     let tokens: Vec<_> = (0..100).map(|n| handlers.insert(n)).collect();
     for (n, token) in tokens.iter().enumerate().rev() {
+        assert_eq!(handlers.get(*token), Some(&n), "{token:?} leads to another entry");
         assert_eq!(handlers.get_mut(*token), Some(&mut n.clone()), "{token:?} leads to another entry");
     }
 }
@@ -66,6 +67,12 @@ fn an_old_token_does_not_lead_to_the_next_entry_of_its_slot() {
             handlers.get_mut(old),
             None,
             "an event for an entry that was removed reaches the entry that has its slot now"
+        );
+        assert_eq!(
+            handlers.get(old),
+            None,
+            "`get` finds the entry that has the slot now, by the token of the one that was removed: what does `get` \
+             compare?"
         );
         assert_eq!(
             handlers.remove(old),
@@ -160,10 +167,11 @@ fn a_token_from_elsewhere_does_not_panic() {
         Token { generation: ours.generation.wrapping_sub(1), ..ours },
     ];
     for token in elsewhere {
-        let found =
-            catch_unwind(AssertUnwindSafe(|| (handlers.get_mut(token).copied(), handlers.remove(token))));
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            (handlers.get(token).copied(), handlers.get_mut(token).copied(), handlers.remove(token))
+        }));
         let found = found.expect("a token that this slab never gave out made it panic");
-        assert_eq!(found, (None, None), "{token:?} was never given out, and leads to an entry");
+        assert_eq!(found, (None, None, None), "{token:?} was never given out, and leads to an entry");
     }
     assert_eq!(handlers.remove(ours), Some(1));
 }
@@ -209,6 +217,7 @@ fn it_behaves_like_a_map() {
             assert_eq!(handlers.remove(token), model.remove(&token), "step {n}: removing {token:?}");
         }
         if let Some(token) = given.get(random(given.len().max(1))) {
+            assert_eq!(handlers.get(*token), model.get(token), "step {n}: {token:?}");
             assert_eq!(handlers.get_mut(*token), model.get_mut(token), "step {n}: {token:?}");
         }
         if n % 1000 == 0 {

@@ -133,6 +133,10 @@ impl Exercise {
     }
 }
 
+/// Exercises of `ioloop` that have another name now.
+const FORMERLY: [(&str, &str); 3] =
+    [("blocking", "watchdog"), ("callbacks", "iteration"), ("handlers", "slab")];
+
 impl Catalogue {
     /// The exercises of these names; without a name, all.
     ///
@@ -153,6 +157,9 @@ impl Catalogue {
         let called: Vec<_> = self.exercises.iter().filter(|e| e.name == name || e.module == name).collect();
         match called[..] {
             [one] => Ok(one),
+            [] if let Some(now) = renamed(name) => {
+                Err(Usage(format!("no exercise is called `{name}` anymore: it is `{now}` now.")).into())
+            }
             [] => {
                 Err(self.unknown("exercise", name, self.exercises.iter().flat_map(|e| [&e.name, &e.module])))
             }
@@ -195,5 +202,28 @@ impl Catalogue {
             },
         };
         Usage(format!("no {kind} is called `{name}`.{other}")).into()
+    }
+}
+
+/// The present name of an exercise that was called otherwise, for readers who know the old name.
+fn renamed(name: &str) -> Option<&'static str> {
+    let module = name.strip_prefix("ioloop/").unwrap_or(name);
+    FORMERLY.iter().find(|(old, _)| *old == module).map(|&(_, now)| now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_name_leads_to_an_exercise_that_there_is() {
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for (old, now) in FORMERLY {
+            assert_eq!(renamed(&format!("ioloop/{old}")), Some(now));
+            let file = |module: &str| crates.join("ioloop/exercises").join(format!("{module}.rs"));
+            assert!(file(now).is_file(), "there is no exercise ioloop/{now}, to which `{old}` leads");
+            assert!(!file(old).is_file(), "ioloop/{old} is an exercise, so it is not an old name");
+        }
+        assert_eq!(renamed("slab"), None);
     }
 }

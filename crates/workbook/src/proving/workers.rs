@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// Prove these exercises, and give a proof for each, in their order.
 ///
 /// # Errors
-/// When a worker cannot work, in its words, and [`interrupt::Interrupted`] on Ctrl-C. All workers have ended then.
+/// When a worker cannot work, in its words, and [`Interrupted`](crate::error::Interrupted) on Ctrl-C. All workers have ended then.
 pub fn prove(exercises: &[&Exercise], bar: &ProgressBar) -> Result<Vec<Proof>> {
     interrupt::catch();
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -31,7 +31,7 @@ fn of_row(checkout: &Checkout, row: &str) -> Vec<String> {
     let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
     let [_, shown_by, verdict] = cells[..] else {
         return vec![format!(
-            "a row has three cells, and this one {}: behaviour, what shows it, verdict",
+            "a row has three cells, and this one {}: behavior, what shows it, verdict",
             cells.len()
         )];
     };

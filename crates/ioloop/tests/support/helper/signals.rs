@@ -25,7 +25,7 @@ pub fn run(what: &str) -> Outcome {
         "heard" => heard(),
         "removed" | "cleared" => given_back(what),
         "late" => late(),
-        "neighbours" => neighbours(),
+        "neighbors" => neighbors(),
         "old-token" => old_token(),
         "refused" => refused(),
         "drop-removed" | "drop-cleared" | "drop-refused" => dropped(what),
@@ -94,7 +94,7 @@ fn late() -> Outcome {
 }
 
 /// A signal of one owner is pending while other owners are added and removed.
-fn neighbours() -> Outcome {
+fn neighbors() -> Outcome {
     let (signals, waker) = (Signals::default(), Waker::new()?);
     signals.add(waker.writer(), &[SIGUSR1], "one")?;
     raise(SIGUSR1)?;
