@@ -2,9 +2,9 @@
 //!
 //! Goal: callbacks, timers, the sleep, handlers, in this order. An iteration runs the callbacks that are queued and the
 //! timers that are due when it begins. A callback or a timer that is added later waits for the next iteration, and a
-//! timer that is canceled before it runs does not run. The loop sleeps until the nearest deadline, for at most `longest`,
-//! and not at all while a callback is queued. The loop obeys a stop before the sleep and nowhere else, and `run` obeys a
-//! stop that came before the first iteration. At its end, an iteration passes a record of what it did to the subscribers.
+//! timer that is canceled before it runs does not run. The loop sleeps until the nearest deadline, for at most
+//! `longest`, and not at all while a callback is queued. An iteration checks for a stop once, before the sleep. `run`
+//! also checks before the first iteration. At its end, an iteration passes a record of what it did to the subscribers.
 //!
 //! Given: `ioloop.0.callbacks`, with `len` and `is_empty`; `ioloop.0.timers`, in a RefCell, with `collect` and
 //! `nearest`. In src/run_loop.rs: `next_callback`, `next_due` and `next_event`, which hand out one at a time, and

@@ -81,7 +81,7 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
-    /// Is the cause EPIPE? Then the code wrote to a peer that closed. A handler learns that from its next event anyway.
+    /// Is the cause EPIPE? A handler's own next event already reports that the peer is gone.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         let Cause::Error(error) = &self.cause else { return false };
         let kernel = error.downcast_ref::<Errno>().copied();

@@ -39,7 +39,8 @@ impl LoopWaker {
 }
 
 impl Wake for LoopWaker {
-    /// Write 1 to the eventfd. The counter is full after 2^64 - 2 wakes: with one each nanosecond, in 584 years.
+    /// Write 1 to the eventfd. After 2^64 - 2 wakes the counter is full, and a wake causes no edge: 584 years at one
+    /// per nanosecond.
     fn wake(&self) -> Result<()> {
         self.eventfd.wake()
     }

@@ -1,11 +1,10 @@
-//! Pollers: the trait [`Poller`], and its implementations on epoll, poll and select. A wait sleeps until a descriptor is
-//! ready.
+//! Waiting for events: the trait [`Poller`], and its implementations on epoll(7), poll(2) and select(2).
 //!
 //! Contract of each poller: it reports an added descriptor, level-triggered, until the descriptor is removed; with
 //! [`Events::EDGE`] only at a change, and with [`Events::ONESHOT`] once, and then nothing until it is modified. It
-//! reports an error and a hang-up even if the interest does not have them. A wait does not end before its timeout
-//! without an event or a signal, and a signal is neither an event nor an error. A descriptor can be added once, and
-//! only an added one can be modified or removed.
+//! reports an error and a hang-up even if the interest does not have them. A wait returns before its timeout only
+//! for an event or a signal. After a signal it returns no events and no error. Adding a descriptor twice is EEXIST;
+//! modifying or removing an unknown one is ENOENT.
 
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -29,7 +28,7 @@ pub(crate) use kind::make;
 
 pub(crate) mod pwait2;
 
-/// The system calls that a loop sleeps in.
+/// The operations that the loop needs from a poller.
 // ANCHOR: poller
 pub trait Poller: fmt::Debug {
     /// Watch a descriptor for `interest`, and report it with `token`.
@@ -51,8 +50,8 @@ pub trait Poller: fmt::Debug {
     /// `ENOENT` if it was not added; on epoll, `EBADF` if it is not open.
     fn remove(&mut self, fd: RawFd) -> Result<()>;
 
-    /// Sleep until a descriptor is ready, for at most `timeout`, and replace the contents of `ready` with the events. `None`
-    /// sleeps without a limit. The timeout is rounded up to the unit of the system call, never down.
+    /// Wait until a descriptor is ready or `timeout` is over, and replace the contents of `ready` with the events. The
+    /// timeout is rounded up to the unit of the system call. `None` means no time limit.
     ///
     /// # Errors
     /// The errors of epoll_wait(2), poll(2) or select(2), except `EINTR`: after a signal, `ready` is empty.
@@ -60,8 +59,8 @@ pub trait Poller: fmt::Debug {
 }
 // ANCHOR_END: poller
 
-/// A timeout in milliseconds for a system call; `None` is -1, which sleeps without a limit. Rounded up, because after a wait
-/// that ends too early the loop would wait with a timeout of 0, again and again, until the deadline.
+/// A timeout in milliseconds for a system call; `None` is -1, which means no limit. Rounded up: rounding down would
+/// wake the loop early, and it would then poll with a timeout of 0 until the deadline.
 pub(crate) fn milliseconds(timeout: Option<Duration>) -> i32 {
     let Some(timeout) = timeout else { return -1 };
     i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
@@ -78,7 +77,7 @@ pub(crate) fn is_open(fd: RawFd) -> bool {
     unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
 }
 
-/// The checks of epoll_ctl(2), for pollers that keep their list in this process.
+/// The checks that the kernel makes in epoll_ctl(2), for pollers that keep their own list.
 ///
 /// # Errors
 /// `EBADF` if the descriptor is not open; `EPERM` for a regular file or a directory; `EINVAL` for [`Events::EDGE`].
@@ -90,7 +89,7 @@ pub(crate) fn can_be_watched(fd: RawFd, interest: Events) -> Result<()> {
         .map_err(|errno| failed("fstat", fd, errno))?;
     // SAFETY: the call succeeded, so the kernel wrote the stat.
     let kind = unsafe { stat.assume_init() }.st_mode & libc::S_IFMT;
-    // Always ready, so the loop would never sleep again.
+    // Always ready: the loop would never sleep.
     if kind == libc::S_IFREG || kind == libc::S_IFDIR {
         return Err(failed("watch", fd, Errno::EPERM));
     }

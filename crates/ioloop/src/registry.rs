@@ -1,4 +1,4 @@
-//! The registry of a loop: its poller, and a table of the registered descriptors and their handlers.
+//! The registry of a loop: its poller, and the table of registrations.
 //!
 //! Contract: a descriptor is registered once. The token of an event leads to its registration, or to nothing. A removed
 //! handler is handed out and not dropped here, except by `add` on an error. If the poller cannot remove a descriptor,
@@ -24,7 +24,7 @@ pub(crate) struct Registry<H> {
     make: MakePoller,
     poller: Box<dyn Poller>,
     registrations: Slab<Registration<H>>,
-    /// The events of the last wait. Those from `next` on were not handed out yet.
+    /// The events of the last wait. Those from `next` on have not been handed out yet.
     events: Vec<Event>,
     next: usize,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Registry<H> {
 struct Registration<H> {
     fd: RawFd,
     interest: Events,
-    /// Was it removed from the poller for now?
+    /// If true, the descriptor is not registered with the poller.
     paused: bool,
     handler: H,
 }
@@ -67,7 +67,8 @@ impl<H> Registry<H> {
         self.registrations.get(token).map(|it| (it.fd, &it.handler))
     }
 
-    /// Change the interest of a descriptor. If it is paused, the new interest counts from when it is resumed.
+    /// Change the events that a handler is registered for. If it is paused, the new interest counts from when it is
+    /// resumed.
     ///
     /// # Errors
     /// `ENOENT` if the registration was removed; the errors of [`Poller::modify`].
@@ -75,7 +76,7 @@ impl<H> Registry<H> {
         let Some(it) = self.registrations.get_mut(token) else {
             return Err(Error::on("update_handler", "a handler that was removed")(Errno::ENOENT));
         };
-        // Even with the same interest: a oneshot that fired must be armed again.
+        // A oneshot that fired is disarmed, so it is armed again even if its interest is the same.
         if !it.paused && (it.interest != interest || interest.contains(Events::ONESHOT)) {
             self.poller.modify(it.fd, token, interest)?;
         }
@@ -119,8 +120,8 @@ impl<H> Registry<H> {
         self.registrations.tokens()
     }
 
-    /// Sleep until a descriptor is ready, for at most `timeout`, and return how many events there are. If a panic ended the
-    /// last iteration before all of its events were handed out, return the rest of them, without a sleep.
+    /// Sleep until a descriptor is ready, for at most `timeout`, and return how many events there are. If a panic
+    /// interrupted the last batch, return its remaining events without sleeping.
     ///
     /// # Errors
     /// The errors of [`Poller::wait`].
@@ -142,12 +143,12 @@ impl<H> Registry<H> {
 
     /// Move to a new poller. A oneshot that fired is armed again, because only the old poller knew that it fired.
     fn rebuild(&mut self) {
-        // If no descriptor is free for a new poller, keep the old one.
+        // If no new poller can be made (EMFILE), keep the old one.
         let Ok(poller) = (self.make)() else { return };
         self.poller = poller;
         for token in self.registrations.tokens() {
             if let Some(Registration { fd, interest, paused: false, .. }) = self.registrations.get(token) {
-                // This fails if the descriptor was closed, and then it has no events.
+                // Fails for a closed descriptor, which can have no events.
                 let _ = self.poller.add(*fd, token, *interest);
             }
         }

@@ -1,4 +1,4 @@
-//! The loop: its fields. Each group of its methods has a file in `run_loop/`.
+//! The loop's state. Each group of the loop's operations has a file in `run_loop/`.
 //!
 //! - `lifecycle`: make, start, stop and close a loop; `iteration`: the order of an iteration; `sleep`: wait for events;
 //! - `schedule`: callbacks and timers; `registration` and `dispatch`: descriptors and their handlers; `signal_handlers`;
@@ -7,9 +7,9 @@
 //!   `current`: the loop of a thread and of the process;
 //! - `report`: failures are reported; `observers`: iterations and blocked loops; `tracing`: each dispatch.
 //!
-//! Contract: nothing is borrowed while the loop runs a callback, a timer, a handler or any other code of the program.
-//! Everything that waits to run is in one of these fields and never in a local variable, so a panic that unwinds out of the
-//! loop loses nothing.
+//! Contract: nothing is borrowed while the loop runs a callback, a timer, a handler or any other user code. Everything
+//! that waits to run is in one of these fields and never in a local variable, so a panic that unwinds out of the loop
+//! loses no queued work.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -56,9 +56,9 @@ mod wakeups;
 /// Options of a new loop.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The poller that the loop sleeps in. The default is the one that [`IoLoop::configure`] set last, or epoll.
+    /// The poller. The default is the one of the last [`IoLoop::configure`], or else epoll.
     pub poller: Kind,
-    /// The clock of its timers.
+    /// The clock that deadlines refer to.
     pub clock: Clock,
     /// Does the loop become the thread's current loop when it is made?
     pub make_current: Current,
@@ -91,11 +91,11 @@ pub enum Subscription {
     Tracer(u64),
 }
 
-/// An event loop, for one thread. Clones refer to the same loop, and dropping the last clone closes it.
+/// An event loop that runs in one thread. A clone refers to the same loop. Dropping the last clone closes it.
 #[derive(Clone)]
 pub struct IoLoop(Rc<Inner>);
 
-/// A callback. Most closures are small, and a small one is kept in place without an allocation.
+/// A callback. A closure that captures up to three words is stored in place, without an allocation.
 type Callback = Closure<IoLoop>;
 
 /// A callback from another thread.
@@ -109,19 +109,19 @@ type FailureHook = Callable<dyn FnMut(&IoLoop, Failure)>;
 type Subscriber = Callable<dyn FnMut(&IoLoop, Iteration)>;
 type Tracer = Callable<dyn FnMut(&IoLoop, &Dispatch)>;
 
-/// A future, taken out of the table while it is polled.
+/// A future. `None` while it is being polled.
 type Task = Option<Pin<Box<dyn Future<Output = Outcome>>>>;
 
 struct Inner {
     config: Config,
     phase: Cell<Phase>,
-    /// Queued for the next iteration.
+    /// Callbacks for the next iteration.
     callbacks: Queue<IoLoop>,
     timers: RefCell<Timers<Callback>>,
     registry: RefCell<Registry<Handler>>,
     tasks: RefCell<Slab<Task>>,
     signals: Signals<SignalHandler>,
-    /// Shared with the handles in other threads.
+    /// The part that handles in other threads use.
     shared: Arc<shared::Shared<Sent, LoopWaker>>,
     on_failure: RefCell<Option<FailureHook>>,
     subscribers: Listeners<Subscriber>,
@@ -137,7 +137,7 @@ enum Phase {
     Closed,
 }
 
-// Each borrows a field for one call and hands out one item, so nothing is borrowed while the item runs.
+// Each method borrows a field for one call and returns one item, so user code runs while nothing is borrowed.
 impl Inner {
     fn next_callback(&self) -> Option<Callback> {
         self.callbacks.pop()

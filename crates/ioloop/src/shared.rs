@@ -5,10 +5,10 @@
 //! the sleep. The loop receives each callback once. No call waits for the loop. Closing drops the queued callbacks, and
 //! later ones are dropped when they are sent.
 //!
-//! An edge-triggered waker has nothing to drain, and the order is the same: the wait takes the edge, the loop clears the
-//! flag, the loop looks at the queue. If a thread wakes before the clear, the loop finds its callback; if it wakes after the
-//! clear, it writes, which is the next edge. A thread that sets the flag before the clear and writes after it makes one edge
-//! too many, for which the loop looks at an empty queue.
+//! On epoll the waker is edge-triggered: the wait takes the edge, so consuming it makes no system call. The order
+//! stays: wait, clear the flag, look. A wake before the clear is seen by this look; a wake after it writes again, which
+//! is a new edge. If a thread sets the flag before the clear and writes after it, the loop wakes once more and finds
+//! nothing.
 
 use std::sync::PoisonError;
 use std::{fmt, mem};
@@ -16,7 +16,7 @@ use std::{fmt, mem};
 use super::sync::{AtomicBool, Coalesced, Mutex, MutexGuard, Ordering};
 use super::{Result, Wake};
 
-/// The shared state.
+/// The state that a loop and its handles share.
 // ANCHOR: shared
 pub(crate) struct Shared<T, W> {
     inbox: Mutex<Inbox<T>>,
@@ -26,7 +26,7 @@ pub(crate) struct Shared<T, W> {
 
 struct Inbox<T> {
     sent: Vec<T>,
-    /// Under the same lock, so that a sender that found the queue open has pushed before `close` takes the queue.
+    /// Guarded by the same lock as `sent`, so an item is either queued before `close` drains the inbox, or dropped.
     closed: bool,
 }
 // ANCHOR_END: shared
@@ -48,7 +48,7 @@ impl<T, W: Wake> Shared<T, W> {
         &self.waker
     }
 
-    /// Push to the queue, and wake the loop. After the close, drop it instead.
+    /// Queue `what`, and wake the loop. After the close, drop it instead.
     ///
     /// # Errors
     /// The errors of the waker. It is queued even then.
@@ -64,12 +64,12 @@ impl<T, W: Wake> Shared<T, W> {
             }
             inbox.sent.push(what);
         }
-        // After the push, and outside of the lock, because the loop that is woken locks the queue at once.
+        // After the push, so that the loop finds it; outside the lock, so that the loop does not wait for it.
         self.waker.wake()
     }
 
-    /// Consume the wake, and then pass everything that was sent to `each`. It is called under the lock, so it may only
-    /// move its argument elsewhere.
+    /// Consume the wake, and then pass everything that was sent to `each`. It is called under the lock, so it
+    /// must not drop or run its argument.
     ///
     /// # Errors
     /// The errors of the waker.
@@ -78,7 +78,7 @@ impl<T, W: Wake> Shared<T, W> {
     }
     // ANCHOR_END: send
 
-    /// Wake the loop, and send nothing.
+    /// Wake the loop without giving it work.
     ///
     /// # Errors
     /// The errors of the waker.
@@ -95,27 +95,27 @@ impl<T, W: Wake> Shared<T, W> {
         self.waker.wake()
     }
 
-    /// Set the stop flag in the loop's own thread, where the loop is awake.
+    /// Set the stop flag without a wake, for the loop's own thread.
     pub(crate) fn set_stop(&self) {
         self.stop.store(true, Ordering::Release);
     }
 
     /// Clear the stop flag. True if it was set.
     pub(crate) fn take_stop(&self) -> bool {
-        // Most of the time it is not set, and a load leaves the cache line shared.
+        // Usually not set, and a load, unlike a swap, does not take exclusive ownership of the cache line.
         self.stop.load(Ordering::Relaxed) && self.stop.swap(false, Ordering::AcqRel)
     }
 
-    /// Was it closed?
+    /// Is the inbox closed?
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().closed
     }
 
-    /// Close the queue, and drop everything that was sent.
+    /// Close the inbox, and drop everything in it.
     pub(crate) fn close(&self) {
         let mut inbox = self.lock();
         inbox.closed = true;
-        // Dropped outside of the lock: dropping a callback may send another.
+        // Dropped outside the lock, because dropping a callback may send another.
         let sent = mem::take(&mut inbox.sent);
         drop(inbox);
         drop(sent);

@@ -1,6 +1,6 @@
 //! The watchdog: reports code that blocks the loop, with its stack, while it still blocks.
 //!
-//! Contract: a timer is armed while the loop runs the program's code, and disarmed while the loop sleeps. When the timer
+//! Contract: a timer is armed while the loop runs user code, and disarmed while the loop sleeps. When the timer
 //! expires, SIGALRM interrupts the code that blocks, and the signal handler notes its stack; the handler calls nothing that
 //! allocates or waits. The code goes on. A thread of its own finds the names of the functions, and reports. Dropping the
 //! watchdog reports the stack that was noted last, if any, and ends the reports.

@@ -1,7 +1,8 @@
-//! epoll(7): the kernel keeps the list, so a wait costs time for each ready descriptor, not for each watched one.
+//! epoll(7): the kernel keeps the list, and the cost of a wait depends on the ready descriptors, not on the watched
+//! ones.
 //!
 //! Contract: see [`Poller`]. The kernel keeps 64 bits for each descriptor, and the token is in them, so an event needs no
-//! look-up by descriptor. If the kernel has epoll_pwait2(2), a timeout is exact to the nanosecond.
+//! look-up by descriptor. If the kernel has epoll_pwait2(2), timeouts have nanosecond resolution.
 
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
@@ -77,11 +78,11 @@ impl Epoll {
     /// # Errors
     /// The errors of epoll_wait(2), including `EINTR`.
     fn fetch(&mut self, timeout: Option<Duration>) -> nix::Result<usize> {
-        // epoll_pwait2 takes longer than epoll_wait, so only a timeout with a fraction of a millisecond uses it.
+        // epoll_pwait2 is slower than epoll_wait, so use it only for a timeout with a fraction of a millisecond.
         let fraction = timeout.is_some_and(|timeout| timeout.subsec_nanos() % 1_000_000 != 0);
         if fraction && !self.milliseconds_only {
             match epoll_pwait2(&self.epoll, &mut self.fetched, timeout) {
-                // An older kernel does not have the call, and a container's seccomp filter may refuse it.
+                // ENOSYS: before Linux 5.11. EPERM: a seccomp filter that does not know the call.
                 Err(Errno::ENOSYS | Errno::EPERM) => self.milliseconds_only = true,
                 answer => return answer,
             }
@@ -96,7 +97,7 @@ fn event(token: Token, interest: Events) -> EpollEvent {
     EpollEvent::new(EpollFlags::from_bits_truncate(interest.bits() as i32), token.to_bits())
 }
 
-/// Borrow a descriptor by its number, for epoll_ctl(2), which fails with EBADF if the descriptor is not open.
+/// Lend a raw descriptor to epoll_ctl(2), which itself checks that the descriptor is open (EBADF).
 fn borrowed<'fd>(fd: RawFd) -> BorrowedFd<'fd> {
     // SAFETY: the borrow ends with the call, and the kernel checks the number. `BorrowedFd` must not be -1, so a negative
     // number becomes one that no process can have.

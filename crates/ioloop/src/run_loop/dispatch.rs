@@ -15,7 +15,7 @@ use crate::{Event, Events};
 // ANCHOR: dispatch
 #[inline]
 pub(super) fn dispatch(ioloop: &IoLoop, event: Event) {
-    // A clone of the `Rc`: a handler that removes itself is not dropped before it has returned.
+    // This clone keeps the handler alive if it removes itself.
     let found = ioloop.0.registry.borrow().get(event.token).map(|(fd, handler)| (fd, Rc::clone(handler)));
     let Some((fd, handler)) = found else { return };
     if event.events.contains(Events::INVALID) {

@@ -1,4 +1,4 @@
-//! Handles: another thread sends a callback to a loop, wakes it, or stops it.
+//! Handles for other threads: a handle can queue a callback, wake the loop, and stop it.
 //!
 //! Contract: no call here waits for the loop. A callback is in the queue before the loop is woken, and any number of
 //! wakes before the loop looks at the queue are one wake. After the loop is closed, a callback is dropped when it is
@@ -12,7 +12,8 @@ use crate::loop_waker::LoopWaker;
 use crate::shared::Shared;
 use crate::{IntoOutcome, Origin, Result};
 
-/// A handle to a loop, for other threads. It is Send and Sync, can be cloned, and does not keep the loop alive.
+/// A handle to a loop, for other threads: it can queue a callback, wake the loop, and stop it. It is Send and Sync, can
+/// be cloned, and does not keep the loop alive.
 #[derive(Clone)]
 pub struct LoopHandle(pub(super) Arc<Shared<Sent, LoopWaker>>);
 
@@ -28,7 +29,7 @@ impl IoLoop {
         LoopHandle(Arc::clone(&self.0.shared))
     }
 
-    /// Is `handle` a handle to this loop?
+    /// Does `handle` belong to this loop?
     pub fn is(&self, handle: &LoopHandle) -> bool {
         Arc::ptr_eq(&self.0.shared, &handle.0)
     }
@@ -57,8 +58,8 @@ impl LoopHandle {
     }
     // ANCHOR_END: add_callback
 
-    /// Wake the loop: its sleep ends, or if it does not sleep, its next sleep ends at once. The loop then goes through one
-    /// more iteration. Any number of wakes before that iteration are one.
+    /// Wake the loop: end its current sleep, or make its next one return at once. Wakes that come before the loop looks
+    /// are merged into one.
     ///
     /// # Errors
     /// The errors of write(2) on the waker's eventfd.

@@ -16,7 +16,7 @@ use super::dispatch::dispatch;
 use super::{Inner, IoLoop};
 use crate::{Origin, Result};
 
-/// The longest sleep. A loop that wakes once an hour cannot sleep forever by mistake.
+/// The longest sleep. It bounds the damage of a lost wake-up: the loop looks again after an hour.
 pub(super) const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Run iterations until the loop is stopped.
@@ -33,7 +33,8 @@ pub(super) fn run(ioloop: &IoLoop) -> Result<()> {
 }
 // ANCHOR_END: run
 
-/// Run one iteration, with a sleep of at most `longest`. False if the loop was stopped before the sleep.
+/// Run one iteration, with a sleep of at most `longest`. Returns false, without a sleep, if the loop was stopped or
+/// closed.
 ///
 /// # Errors
 /// The poller's.
@@ -42,7 +43,8 @@ pub(super) fn turn(ioloop: &IoLoop, longest: Duration) -> Result<bool> {
     let inner @ Inner { callbacks, timers, .. } = &*ioloop.0;
     let mut account = ioloop.account();
 
-    // Before anything runs: a callback or a timer that is added from here on waits for the next iteration.
+    // Count and collect first, so that what is added from here on waits for the next iteration. `collect` reads the
+    // clock only if there is a timer.
     let queued = callbacks.len();
     timers.borrow_mut().collect(|| ioloop.time());
     account.callbacks = ioloop.run_all(Origin::Callback, (0..queued).map_while(|_| inner.next_callback()));
@@ -51,7 +53,7 @@ pub(super) fn turn(ioloop: &IoLoop, longest: Duration) -> Result<bool> {
         return Ok(false);
     }
 
-    // Only now: the code that ran may have added a callback or a timer, and it took time.
+    // After the callbacks and timers: they may have added work, and time has passed.
     let nearest = timers.borrow_mut().nearest();
     account.timeout = match nearest {
         _ if !callbacks.is_empty() => Duration::ZERO,

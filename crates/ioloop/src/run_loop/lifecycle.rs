@@ -26,7 +26,7 @@ impl IoLoop {
     /// needs one. `ENOSPC` of epoll_ctl(2).
     #[track_caller]
     pub fn new() -> Result<Self> {
-        // No closure in between: `ForkGuard` names the place of the caller.
+        // A direct call, not a closure: `#[track_caller]` must name the caller's line in the fork guard's error.
         Self::with(Config::default())
     }
 
@@ -106,7 +106,7 @@ impl Drop for Inner {
     }
 }
 
-/// Marks the loop as running, and its watchdog as armed, until it is dropped.
+/// Marks the loop as running, and arms its watchdog, until it is dropped.
 struct Running<'a>(&'a IoLoop);
 
 impl<'a> Running<'a> {
@@ -125,14 +125,15 @@ impl Drop for Running<'_> {
         if ioloop.0.phase.get() == Phase::Running {
             ioloop.0.phase.set(Phase::Idle);
         }
-        // A stop is a flag, not a counter: two stops end one `start`.
+        // Clears any stop that came after the one obeyed: a stop is a flag, not a counter.
         ioloop.0.shared.take_stop();
         ioloop.watchdog_off();
     }
 }
 
 impl IoLoop {
-    /// Run one iteration of a loop that does not run, with a sleep of at most `longest`. False if the loop was stopped.
+    /// Run one iteration of a loop that does not run, with a sleep of at most `longest`. Returns false, without a
+    /// sleep, if the loop was stopped or closed.
     ///
     /// # Errors
     /// The errors of [`IoLoop::start`].

@@ -11,9 +11,9 @@ use crate::poller::is_open;
 use crate::{Cause, Error, Event, Events, Failure, IntoOutcome, Origin, Result, Token};
 
 impl IoLoop {
-    /// Register a descriptor: the loop runs `handler` whenever `source` is ready for `interest`. The loop owns the source
-    /// until the handler is removed, so the descriptor stays open as long as the kernel may report it. The handler gets
-    /// the loop, the source and the event; the event has the handler's token.
+    /// Register a descriptor: the loop runs `handler` whenever `source` is ready for `interest`. The loop owns the
+    /// source until the handler is removed, so the kernel cannot give its descriptor to another file while it may still
+    /// report it. The handler gets the loop, the source and the event; the event has the handler's token.
     ///
     /// # Errors
     /// `EEXIST` if the descriptor is registered; `EPERM` if it is always ready, as a regular file is; `EINVAL` if this
@@ -35,11 +35,12 @@ impl IoLoop {
 
     pub(super) fn register(&self, fd: RawFd, interest: Events, handler: Handler) -> Result<Token> {
         self.must_be_open("add_handler")?;
-        // On an error this clone is dropped under the borrow, and the handler only after it: its drop may call the loop.
+        // On an error the registry drops its clone under the borrow. `handler` keeps the value alive until the borrow
+        // has ended, because its drop may call the loop.
         self.0.registry.borrow_mut().add(fd, interest, Rc::clone(&handler))
     }
 
-    /// Change what the descriptor of a handler is watched for. A oneshot that fired is armed again.
+    /// Change the events that a handler is registered for. A oneshot that fired is armed again.
     ///
     /// # Errors
     /// `ENOENT` if the handler was removed; the errors of [`Poller::modify`](crate::poller::Poller::modify).
@@ -47,8 +48,9 @@ impl IoLoop {
         self.0.registry.borrow_mut().update(token, interest)
     }
 
-    /// Keep a handler registered, but do not watch its descriptor until [`IoLoop::resume_handler`]. The kernel reports
-    /// nothing about it meanwhile, not even a hang-up. Does nothing if the handler is paused already or was removed.
+    /// Stop watching the descriptor of a handler until [`IoLoop::resume_handler`], and keep the handler registered. In
+    /// the meantime the kernel reports nothing for the descriptor, not even a hang-up. Does nothing if the handler is
+    /// paused already or was removed.
     ///
     /// # Errors
     /// The errors of [`Poller::remove`](crate::poller::Poller::remove).
@@ -74,7 +76,7 @@ impl IoLoop {
         drop(removed);
     }
 
-    /// Report a descriptor that the poller found closed.
+    /// Report that the poller found the descriptor closed.
     pub(super) fn not_open(&self, token: Token, fd: RawFd) {
         let object = format_args!("descriptor {fd}, which is not open");
         let cause = Cause::Error(Error::on("poll", object)(Errno::EBADF).into());

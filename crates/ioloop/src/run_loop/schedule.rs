@@ -8,7 +8,7 @@ use crate::timers::TimerId;
 use crate::{Failure, IntoOutcome, Origin};
 
 impl IoLoop {
-    /// Run a callback in the next iteration. A closed loop drops it.
+    /// Run a callback in the next iteration. A closed loop drops it without running it.
     pub fn add_callback<F: FnOnce(&Self) -> R + 'static, R: IntoOutcome>(&self, callback: F) {
         if self.0.phase.get() != Phase::Closed {
             let callback = Callback::new(move |ioloop| {
@@ -19,7 +19,7 @@ impl IoLoop {
     }
 
     /// Start a timer: run `callback` at `deadline` by the loop's clock, or as soon after it as possible. A closed loop
-    /// drops it.
+    /// drops it without running it.
     pub fn call_at<F: FnOnce(&Self) -> R + 'static, R: IntoOutcome>(
         &self,
         deadline: Duration,
@@ -44,10 +44,10 @@ impl IoLoop {
         self.call_at(self.time().saturating_add(delay), callback)
     }
 
-    /// Cancel a timer. Does nothing if the timer ran or was canceled already.
+    /// Cancel a timer. Does nothing if it ran or was canceled already.
     pub fn remove_timeout(&self, timer: TimerId) {
         let carried = self.0.timers.borrow_mut().cancel(timer);
-        // Not under the borrow: dropping the callback may drop the last owner of something that cancels a timer too.
+        // Dropped after the borrow has ended, because its destructor may cancel another timer.
         drop(carried);
     }
 
@@ -57,7 +57,7 @@ impl IoLoop {
     pub(super) fn run_all(&self, origin: Origin, callbacks: impl Iterator<Item = Callback>) -> usize {
         let mut ran = 0;
         let mut callbacks = callbacks.inspect(|_| ran += 1);
-        // One `catch_unwind` for all of them: it is set up again only after a callback failed.
+        // One `catch_unwind` covers a whole run of callbacks. Only a failure starts another one.
         while let Err(cause) = guarded(|| callbacks.try_for_each(|callback| callback.run(self))) {
             self.report(Failure { origin, cause });
         }

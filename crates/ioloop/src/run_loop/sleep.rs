@@ -18,14 +18,14 @@ impl IoLoop {
     }
     // ANCHOR_END: wait
 
-    /// Arm the watchdog: from here on the loop runs the program's code.
+    /// Arm the watchdog before user code.
     pub(super) fn watchdog_on(&self) {
         if let Some(watchdog) = &*self.0.watchdog.borrow() {
             watchdog.arm();
         }
     }
 
-    /// Disarm the watchdog: the loop is about to sleep.
+    /// Disarm the watchdog before the sleep.
     pub(super) fn watchdog_off(&self) {
         if let Some(watchdog) = &*self.0.watchdog.borrow() {
             watchdog.disarm();

@@ -1,8 +1,8 @@
 //! Tasks: futures that the loop polls, each until it is done.
 //!
 //! Contract:
-//! - the loop polls a task once after it is spawned, and once in the next iteration after any number of wakes from any
-//!   thread; a wake during a poll leads to the next poll. A wake never polls by itself;
+//! - each spawned task is polled once. After that, any number of wakes, from any thread, cause one poll in the next
+//!   iteration. A wake during a poll causes another one. `wake` itself never polls;
 //! - nothing is borrowed while a task is polled, so a task may spawn and cancel tasks, including itself;
 //! - a task is dropped as soon as it is done, has panicked or was canceled.
 
@@ -36,19 +36,19 @@ impl Wake for TaskWaker {
             return;
         }
         let ioloop = self.ioloop.clone();
-        // In the loop's own thread this is a push, in another thread a push and a wake. The wake fails only if the loop's
-        // eventfd is gone, and then the loop never polls again.
+        // In the loop's own thread this only queues. In another thread it also wakes the loop. An error means that the
+        // loop's eventfd is gone, so nothing can be polled anyway.
         let _ = ioloop.add_callback(move |ioloop| {
-            // Before the poll, so that a wake during the poll queues another. A swap, so that this poll sees everything that
-            // a thread did before its wake, even if that wake found the flag set.
+            // Cleared before the poll, so that a wake during the poll queues another one. A swap, because its Acquire
+            // makes this poll see what was done before a wake that found the flag set.
             self.queued.swap(false, Ordering::AcqRel);
             ioloop.poll_task(self.task, &Waker::from(self));
         });
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // A wake while one is pending is one atomic operation, and no clone. It writes what it finds, so that the poll sees
-        // what was done before this wake, too.
+        // A wake while one is pending is one atomic operation, and no clone. `fetch_or(false)` leaves the value but is
+        // a write, so the poll synchronizes with this wake, too.
         if !self.queued.fetch_or(false, Ordering::AcqRel) {
             Arc::clone(self).wake();
         }
@@ -71,7 +71,8 @@ impl IoLoop {
     }
     // ANCHOR_END: spawn
 
-    /// Cancel a task: drop its future wherever it waits. Does nothing if the task is done or was canceled already.
+    /// Cancel a task: drop its future, at whatever `await` it is suspended. Does nothing if the task is done or was
+    /// canceled already.
     pub fn cancel(&self, task: TaskId) {
         let removed = self.0.tasks.borrow_mut().remove(task.0);
         // Not under the borrow: the future's values may cancel another task when they are dropped.
@@ -89,7 +90,7 @@ impl IoLoop {
             Poll::Pending => Ok(Poll::Pending),
         });
         if let Ok(Poll::Pending) = polled {
-            // A task that canceled itself has no slot anymore, and its future is dropped here.
+            // If the task canceled itself, its slot is gone, and the future is dropped here.
             if let Some(slot) = self.0.tasks.borrow_mut().get_mut(task.0) {
                 *slot = Some(future);
             }
