@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use ioloop::poller::Kind;
 use ioloop::{Events, IoLoop};
-use support::{Kept, Log, a_pipe, helper_said, on_each, panics, turns};
+use support::{Kept, Log, a_pipe, alone, helper_said, on_each, panics, turns};
 use testing::{Helper, no_child_is_born};
 
 /// The panic that leaves a loop.
@@ -261,6 +261,7 @@ fn a_value_that_panics_when_it_is_dropped_ends_the_loop_with_its_words() {
 /// The language ends the process there, which a loop cannot prevent; but the message says why.
 #[test]
 fn a_panic_inside_of_a_panic_ends_the_process_with_words() {
+    let _alone = alone();
     for poller in Kind::ALL.map(|poller| poller.to_string()) {
         for (which, why) in [
             ("in-a-destructor", "panic in a destructor during cleanup"),
@@ -332,6 +333,7 @@ fn a_file_closed_behind_its_back_is_reported_once_or_forgotten() {
 /// The tracer plays a kernel that is short of memory once.
 #[test]
 fn start_returns_the_named_error_of_any_poller() {
+    let _alone = alone();
     for (poller, call) in [(Kind::Epoll, "epoll_wait"), (Kind::Poll, "poll"), (Kind::Select, "select")] {
         let scenario = ["observers", "no-memory", &poller.to_string()];
         let Some(answer) = Helper::new(&scenario).if_permitted() else { return };
@@ -348,6 +350,7 @@ fn start_returns_the_named_error_of_any_poller() {
 
 #[test]
 fn blocking_code_is_named_while_it_blocks() {
+    let _alone = alone();
     let answer = helper_said(&["blocked", "caught"]);
     let stack: Vec<&str> = answer.lines("frame").collect();
     assert!(
@@ -359,6 +362,7 @@ fn blocking_code_is_named_while_it_blocks() {
 
 #[test]
 fn code_that_blocks_an_unwinding_is_reported_without_its_stack() {
+    let _alone = alone();
     let answer = helper_said(&["blocked", "unwinding"]);
     assert_eq!(
         answer.line("reported"),
@@ -376,6 +380,7 @@ fn code_that_blocks_an_unwinding_is_reported_without_its_stack() {
 
 #[test]
 fn a_sleeping_loop_is_not_reported() {
+    let _alone = alone();
     // A busy machine may not let a loop run for as long as the threshold; but not each time.
     let reports = |poller: Kind| {
         helper_said(&["on", &poller.to_string(), "blocked", "asleep"]).line("reports").to_owned()
@@ -390,6 +395,7 @@ fn a_sleeping_loop_is_not_reported() {
 
 #[test]
 fn the_caller_of_a_loop_that_panics_is_not_reported() {
+    let _alone = alone();
     let reports = || {
         let answer = helper_said(&["blocked", "thrown"]);
         assert_eq!(answer.line("thrown"), "true", "the panic must leave the loop");
@@ -404,6 +410,7 @@ fn the_caller_of_a_loop_that_panics_is_not_reported() {
 
 #[test]
 fn the_threshold_can_be_set_and_removed_from_inside() {
+    let _alone = alone();
     let answer = helper_said(&["blocked", "inside"]);
     assert_eq!(answer.line("set"), "1 report", "the callback that set the threshold blocks since then");
     assert_eq!(answer.line("taken-back"), "0 reports");
@@ -412,5 +419,6 @@ fn the_threshold_can_be_set_and_removed_from_inside() {
 
 #[test]
 fn a_second_watchdog_is_refused() {
+    let _alone = alone();
     assert_eq!(helper_said(&["blocked", "twice"]).line("second"), "EBUSY");
 }

@@ -644,6 +644,7 @@ fn out_of_band_data_is_urgent() {
 /// Needs as many descriptors, so it has its own process, with the limit raised as far as permitted.
 #[test]
 fn one_handler_can_remove_thousands_of_its_batch() {
+    let _alone = alone();
     for poller in Kind::ALL {
         let answer = helper_said(&["registration", "many", &poller.to_string()]);
         assert_eq!(
@@ -755,12 +756,14 @@ fn a_loop_does_not_survive_exec() {
 
 #[test]
 fn start_returns_an_error_of_the_poller() {
+    let _alone = alone();
     assert_eq!(helper_said(&["registration", "broken"]).line("start"), "EINVAL, and then Ok");
 }
 
 /// Standard error as a pipe whose reader is gone: `eprintln!` panics then.
 #[test]
 fn a_failure_that_cannot_be_printed_does_not_end_the_loop() {
+    let _alone = alone();
     for poller in Kind::ALL {
         let answer = helper_said(&["registration", "unheard", &poller.to_string()]);
         assert_eq!(answer.line("start"), "Ok(())", "{poller}");

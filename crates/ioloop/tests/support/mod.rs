@@ -25,7 +25,7 @@ pub use testing::{Answer, ask as helper_said};
 pub const LONG: Duration = Duration::from_secs(5);
 
 /// Descriptor numbers belong to the whole process: a test that relies on the lowest free number, or closes one behind a
-/// loop's back, must not run beside a test that opens descriptors.
+/// loop's back, must not run beside a test that opens descriptors, which each test that asks a helper does.
 pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
