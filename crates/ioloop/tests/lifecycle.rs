@@ -145,6 +145,32 @@ fn one_iteration_obeys_a_stop_and_is_an_error_in_a_loop_that_runs() {
     });
 }
 
+/// The check for a stop comes before the sleep, so both come too late for the iteration that is running.
+#[test]
+fn a_stop_after_the_check_of_one_iteration_is_obeyed_by_the_next() {
+    on_each(|ioloop| {
+        let (reader, _writer) = support::a_byte();
+        let token = ioloop.add_handler(reader, Events::READ, |ioloop, _, _| ioloop.stop()).unwrap();
+        assert!(ioloop.turn(LONG).unwrap(), "the iteration had checked for a stop before its handlers ran");
+        assert!(
+            !ioloop.turn(LONG).unwrap(),
+            "a handler stopped the loop, and the next iteration knew nothing of it"
+        );
+        ioloop.remove_handler(token);
+
+        let handle = ioloop.handle();
+        // While it sleeps: no callback, timer or handler runs here.
+        let stopped = std::thread::spawn(move || handle.stop());
+        let mut iterations = 0;
+        while ioloop.turn(LONG).unwrap() {
+            iterations += 1;
+            assert!(iterations < 3, "another thread stopped the loop, and no iteration obeyed");
+        }
+        stopped.join().unwrap().unwrap();
+        assert!(ioloop.turn(Duration::ZERO).unwrap(), "the stop was obeyed twice");
+    });
+}
+
 #[test]
 fn a_fraction_of_a_millisecond_is_one_sleep() {
     on_each(|ioloop| {

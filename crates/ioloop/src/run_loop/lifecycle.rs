@@ -70,14 +70,15 @@ impl IoLoop {
         if self.0.phase.get() == Phase::Running {
             return Err(Error::on("start", "a loop that runs")(Errno::EBUSY));
         }
-        let _running = Running::new(self);
+        let _running = Running::new(self, true);
         let _current = current::Entered::new(self);
         iteration::run(self)
     }
 
-    /// Stop the loop: [`IoLoop::start`] returns before its next sleep, and the callbacks and timers that run before
-    /// that sleep still run. If a handler stops the loop, they are those of the next iteration. If the loop does not
-    /// run, its next `start` returns at once.
+    /// Stop the loop: [`IoLoop::start`] returns at its next check, which comes after the callbacks and timers of an
+    /// iteration and before its sleep. After a stop in a callback or a timer, the rest of this iteration's callbacks and
+    /// timers run; after a stop in a handler, the other handlers, and then the next iteration's callbacks and timers. If
+    /// the loop does not run, its next `start` returns at once.
     pub fn stop(&self) {
         self.0.shared.set_stop();
     }
@@ -107,33 +108,41 @@ impl Drop for Inner {
 }
 
 /// Marks the loop as running, and arms its watchdog, until it is dropped.
-struct Running<'a>(&'a IoLoop);
+struct Running<'a> {
+    ioloop: &'a IoLoop,
+    /// Until it is stopped, and not for a single iteration.
+    until_stopped: bool,
+}
 
 impl<'a> Running<'a> {
-    fn new(ioloop: &'a IoLoop) -> Self {
+    fn new(ioloop: &'a IoLoop, until_stopped: bool) -> Self {
         if ioloop.0.phase.get() == Phase::Idle {
             ioloop.0.phase.set(Phase::Running);
         }
         ioloop.watchdog_on();
-        Self(ioloop)
+        Self { ioloop, until_stopped }
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let Self(ioloop) = self;
+        let Self { ioloop, until_stopped } = self;
         if ioloop.0.phase.get() == Phase::Running {
             ioloop.0.phase.set(Phase::Idle);
         }
-        // Clears any stop that came after the one obeyed: a stop is a flag, not a counter.
-        ioloop.0.shared.take_stop();
+        // Clears any stop that came after the one obeyed: a stop is a flag, not a counter. A single iteration may have obeyed
+        // none: a stop that came during its sleep or from a handler is for the next iteration.
+        if *until_stopped {
+            ioloop.0.shared.take_stop();
+        }
         ioloop.watchdog_off();
     }
 }
 
 impl IoLoop {
     /// Run one iteration of a loop that does not run, with a sleep of at most `longest`. Returns false, without a
-    /// sleep, if the loop was stopped or closed.
+    /// sleep, if the loop was stopped or closed. A stop that comes too late for this iteration, from a handler or during
+    /// the sleep, is obeyed by the next one.
     ///
     /// # Errors
     /// The errors of [`IoLoop::start`].
@@ -141,7 +150,7 @@ impl IoLoop {
         if self.0.phase.get() == Phase::Running {
             return Err(Error::on("turn", "a loop that runs")(Errno::EBUSY));
         }
-        let _running = Running::new(self);
+        let _running = Running::new(self, false);
         let _current = current::Entered::new(self);
         iteration::turn(self, longest.min(LONGEST))
     }
