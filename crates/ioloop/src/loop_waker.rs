@@ -1,4 +1,4 @@
-//! The eventfd that wakes a loop. epoll watches it edge-triggered, and the loop never drains it.
+//! The eventfd that wakes a loop. On epoll it is watched edge-triggered and never drained.
 //!
 //! Contract: neither `wake` nor `consume` blocks. On epoll each write is an edge, even if the counter was not zero before.
 //! epoll_wait(2) reports an edge once, so there is nothing to drain, and a wake from another thread is two system calls: the

@@ -104,6 +104,7 @@ type Sent = Box<dyn FnOnce(&IoLoop) -> Outcome + Send>;
 /// A closure that runs more than once. The loop clones its `Rc` to run it, so the closure may remove or replace itself.
 type Callable<F> = Rc<RefCell<F>>;
 type Handler = Callable<dyn FnMut(&IoLoop, Event) -> Outcome>;
+// Without an `Rc`: `Signals` puts each value into one.
 type SignalHandler = RefCell<Box<dyn FnMut(&IoLoop, Signal) -> Outcome>>;
 type FailureHook = Callable<dyn FnMut(&IoLoop, Failure)>;
 type Subscriber = Callable<dyn FnMut(&IoLoop, Iteration)>;
@@ -115,7 +116,7 @@ type Task = Option<Pin<Box<dyn Future<Output = Outcome>>>>;
 struct Inner {
     config: Config,
     phase: Cell<Phase>,
-    /// Callbacks for the next iteration.
+    /// Callbacks that wait to run.
     callbacks: Queue<IoLoop>,
     timers: RefCell<Timers<Callback>>,
     registry: RefCell<Registry<Handler>>,

@@ -6,9 +6,9 @@
 //! later ones are dropped when they are sent.
 //!
 //! On epoll the waker is edge-triggered: the wait takes the edge, so consuming it makes no system call. The order
-//! stays: wait, clear the flag, look. A wake before the clear is seen by this look; a wake after it writes again, which
-//! is a new edge. If a thread sets the flag before the clear and writes after it, the loop wakes once more and finds
-//! nothing.
+//! stays: wait, clear the waker's pending flag (`coalesced` of the crate `waker`), look. A wake before the clear is seen by
+//! this look; a wake after it writes again, which is a new edge. If a thread sets the pending flag before the clear and
+//! writes after it, the loop wakes once more and finds nothing.
 
 use std::sync::PoisonError;
 use std::{fmt, mem};
@@ -68,8 +68,8 @@ impl<T, W: Wake> Shared<T, W> {
         self.waker.wake()
     }
 
-    /// Consume the wake, and then pass everything that was sent to `each`. It is called under the lock, so it
-    /// must not drop or run its argument.
+    /// Consume the wake, and then call `each` with every callback that was sent. `each` runs under the lock, so it must
+    /// not drop or run its argument.
     ///
     /// # Errors
     /// The errors of the waker.

@@ -35,7 +35,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds, the best first.
+    /// All kinds, the best first, and in the order of the variants: `configured` indexes it by them.
     pub const ALL: [Self; 3] = [Self::Epoll, Self::Poll, Self::Select];
 
     // ANCHOR: configure

@@ -70,7 +70,8 @@ impl LoopHandle {
     /// Stop the loop from any thread, as [`IoLoop::stop`] does, and wake it.
     ///
     /// # Errors
-    /// The errors of write(2) on the waker's eventfd. The loop is stopped even then, at the end of its sleep.
+    /// The errors of write(2) on the waker's eventfd. The flag is set even then: the loop obeys it once its sleep
+    /// has ended by itself.
     pub fn stop(&self) -> Result<()> {
         self.0.stop()
     }

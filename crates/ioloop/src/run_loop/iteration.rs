@@ -4,7 +4,8 @@
 //! - the callbacks that are queued when the iteration begins run; a callback that is added during the iteration waits
 //!   for the next one;
 //! - after them, the timers that are due when the iteration begins run, by deadline;
-//! - then the loop sleeps until an event or the nearest deadline, an hour at most; not at all if a callback is queued;
+//! - then the loop sleeps until an event or the nearest deadline, an hour at most; if a callback is queued, it asks the
+//!   poller without waiting;
 //! - then the handler of each event that the poller returned runs, unless the handler was removed;
 //! - an iteration checks for a stop, from any thread, once: before the sleep. `run` also checks before its first
 //!   iteration, and returns without running anything if a stop came before that.

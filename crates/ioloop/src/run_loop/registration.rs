@@ -1,4 +1,4 @@
-//! Registration: add, change, pause, resume and remove the handler of a descriptor.
+//! Registration: add, change, pause, resume and remove the handler of a descriptor, and what the loop does when one fails.
 
 use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd, RawFd};

@@ -57,7 +57,7 @@ impl IoLoop {
     pub(super) fn run_all(&self, origin: Origin, callbacks: impl Iterator<Item = Callback>) -> usize {
         let mut ran = 0;
         let mut callbacks = callbacks.inspect(|_| ran += 1);
-        // One `catch_unwind` covers a whole run of callbacks. Only a failure starts another one.
+        // One `catch_unwind` covers many callbacks. After a failure, a new one goes on with the next callback.
         while let Err(cause) = guarded(|| callbacks.try_for_each(|callback| callback.run(self))) {
             self.report(Failure { origin, cause });
         }

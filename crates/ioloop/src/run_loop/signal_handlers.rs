@@ -13,7 +13,7 @@ pub struct SignalToken(Token);
 
 impl IoLoop {
     /// Run `handler` on the loop when one of these signals arrives. Any number of one signal between two iterations is
-    /// one call. The handler that the kernel calls only writes to the waker, so `handler` may do whatever a callback may.
+    /// one call. The handler that the kernel calls only marks the signal and writes to the waker, so `handler` may do whatever a callback may.
     ///
     /// # Errors
     /// `EBUSY` for a signal that has an owner in this process, `EINVAL` for SIGKILL and SIGSTOP; the error names the signal.
