@@ -13,6 +13,7 @@ mod modules;
 mod proving;
 mod repository;
 mod sources;
+mod text;
 
 #[track_caller]
 fn none(check: fn(&Repository) -> Vec<String>) {
@@ -44,6 +45,11 @@ fn no_modules_import_each_other_in_circles() {
 #[test]
 fn sources_open_with_their_contract_and_stay_short() {
     none(sources::faults);
+}
+
+#[test]
+fn merges_are_finished_and_code_blocks_closed() {
+    none(text::faults);
 }
 
 #[test]
