@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 
-use crate::measured::{Callback, Measured};
+pub type Callback = Box<dyn FnOnce()>;
 
 // ANCHOR: clear
 #[derive(Default)]
@@ -77,19 +77,3 @@ impl PartialEq for Timer {
 }
 
 impl Eq for Timer {}
-
-impl Measured<Callback> for Clear {
-    type Id = Timer;
-
-    fn add(&mut self, deadline: u64, callback: Callback) -> Timer {
-        self.add(deadline, callback)
-    }
-
-    fn cancel(&mut self, timer: &Timer) {
-        self.cancel(timer);
-    }
-
-    fn run(&mut self) {
-        self.run(u64::MAX);
-    }
-}

@@ -11,6 +11,7 @@ mod heaps;
 mod idle;
 mod measured;
 mod on_slab;
+#[path = "../servers/mod.rs"]
 mod servers;
 mod timers;
 mod wakes;

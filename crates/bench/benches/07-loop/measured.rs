@@ -1,8 +1,5 @@
 //! What is measured of timers: the same three operations of each implementation.
 
-/// A callback as the clear version has it.
-pub type Callback = Box<dyn FnOnce()>;
-
 /// Timers that carry a `T` each.
 pub trait Measured<T>: Default {
     type Id;

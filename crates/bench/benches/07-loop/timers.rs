@@ -12,9 +12,9 @@ use bench::compare;
 use ioloop::timers::{TimerId, Timers};
 use ioloop::{Clock, Config, FakeClock, IoLoop};
 
-use crate::clear::Clear;
+use crate::clear::{self, Callback, Clear};
 use crate::heaps::{Fields, Heap, Packed, Places};
-use crate::measured::{Callback, Measured};
+use crate::measured::Measured;
 use crate::on_slab::{TimerId as OnSlabId, Timers as OnSlab};
 
 const TIMERS: u64 = 100_000;
@@ -97,3 +97,19 @@ macro_rules! measured {
 
 measured!(Timers<T>, TimerId);
 measured!(OnSlab<T>, OnSlabId);
+
+impl Measured<Callback> for Clear {
+    type Id = clear::Timer;
+
+    fn add(&mut self, deadline: u64, callback: Callback) -> clear::Timer {
+        self.add(deadline, callback)
+    }
+
+    fn cancel(&mut self, timer: &clear::Timer) {
+        self.cancel(timer);
+    }
+
+    fn run(&mut self) {
+        self.run(u64::MAX);
+    }
+}

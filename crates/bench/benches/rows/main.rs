@@ -4,12 +4,14 @@
 //! Times of one thread are the processor's time of that thread, so a busy machine moves them little; the echoes, where
 //! the load runs on another processor, want a quiet one.
 
-mod boxes;
 mod callbacks;
+#[path = "../07-loop/clear.rs"]
+mod clear;
 mod counts;
 mod deadline;
 mod dispatch;
 mod echo;
+#[path = "../servers/mod.rs"]
 mod servers;
 mod sleeping;
 mod table;

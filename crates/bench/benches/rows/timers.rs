@@ -8,13 +8,13 @@ use std::time::Duration;
 use bench::{Clock, in_turns};
 use ioloop::{Config, FakeClock, IoLoop};
 
-use crate::boxes::Timers;
+use crate::clear::Clear;
 use crate::table::Row;
 
 const TIMERS: u64 = 100_000;
 
 pub fn rows() -> Vec<Row> {
-    let mut timers = Timers::default();
+    let mut timers = Clear::default();
     let clock = FakeClock::default();
     let config = Config { clock: ioloop::Clock::Fake(clock.clone()), ..Config::default() };
     let ioloop = IoLoop::with(config).expect("a loop");
@@ -39,7 +39,7 @@ fn check(sum: &Cell<u64>) {
     assert_eq!(black_box(sum.get()), (0..TIMERS).step_by(10).sum(), "some were lost, or not canceled");
 }
 
-fn boxes(timers: &mut Timers) {
+fn boxes(timers: &mut Clear) {
     let sum = Rc::new(Cell::new(0));
     let all: Vec<_> = (0..TIMERS).map(|n| timers.add(deadline(n), Box::new(add(&sum, n)))).collect();
     all.iter().enumerate().filter(|(n, _)| n % 10 != 0).for_each(|(_, timer)| timers.cancel(timer));
