@@ -83,13 +83,13 @@ run *ARGS:
 [group('experiments: 1 descriptors across fork and exec')]
 shared-offset *ARGS: (run 'shared-offset' ARGS)
 
-# How many page faults does a child take to read and write inherited memory?
+# How many page faults does a child take to read and write the memory that it inherited?
 [group('experiments: 1 descriptors across fork and exec')]
 copy-on-write *ARGS: (run 'copy-on-write' ARGS)
 
 # Which parts of a program survive exec?
 [group('experiments: 1 descriptors across fork and exec')]
-variables-die *ARGS: (run 'variables-die' ARGS)
+what-exec-keeps *ARGS: (run 'what-exec-keeps' ARGS)
 
 # How many times is a buffer written that was filled before a fork?
 [group('experiments: 1 descriptors across fork and exec')]
@@ -111,17 +111,17 @@ flag-or-description *ARGS: (run 'flag-or-description' ARGS)
 [group('experiments: 2 close-on-exec')]
 open-race *ARGS: (run 'open-race' ARGS)
 
-# Why does a pipe's reader get no end of file while a helper runs?
+# When does a pipe's reader get end of file if another program has inherited the write end?
 [group('experiments: 2 close-on-exec')]
 missing-eof *ARGS: (run 'missing-eof' ARGS)
 
-# Which process keeps the port of a server that was killed?
+# Can a replacement bind the port of a server that was killed while its helper runs?
 [group('experiments: 2 close-on-exec')]
 port-stays-taken *ARGS: (run 'port-stays-taken' ARGS)
 
 # Which libraries set close-on-exec without being asked to?
 [group('experiments: 2 close-on-exec')]
-who-marks *ARGS: (run 'who-marks' ARGS)
+cloexec-by-default *ARGS: (run 'cloexec-by-default' ARGS)
 
 # What does closing descriptors by hand before exec cost, and which does it miss?
 [group('experiments: 2 close-on-exec')]
@@ -133,15 +133,15 @@ empty-and-full *ARGS: (run 'empty-and-full' ARGS)
 
 # How can a process get blocking reads when another has set O_NONBLOCK?
 [group('experiments: 3 nonblocking pipes')]
-everybodys-flag *ARGS: (run 'everybodys-flag' ARGS)
+shared-nonblocking *ARGS: (run 'shared-nonblocking' ARGS)
 
-# Why does a pipe's reader wait forever after its writer has exited?
+# When does a pipe's reader get end of file after its writer has exited?
 [group('experiments: 3 nonblocking pipes')]
-who-holds-the-end *ARGS: (run 'who-holds-the-end' ARGS)
+no-eof-after-fork *ARGS: (run 'no-eof-after-fork' ARGS)
 
 # When does poll report a full pipe as writable again?
 [group('experiments: 3 nonblocking pipes')]
-room-for-a-write *ARGS: (run 'room-for-a-write' ARGS)
+pollout-threshold *ARGS: (run 'pollout-threshold' ARGS)
 
 # Which writes to a nearly full pipe are split?
 [group('experiments: 3 nonblocking pipes')]
@@ -169,7 +169,7 @@ thousand-wakes *ARGS: (run 'thousand-wakes' ARGS)
 
 # How many waits return at once while a wake's byte stays unread?
 [group('experiments: 4 the waker')]
-nobody-reads *ARGS: (run 'nobody-reads' ARGS)
+undrained-waker *ARGS: (run 'undrained-waker' ARGS)
 
 # How much does a waker hold that is not read: a pipe, an eventfd?
 [group('experiments: 4 the waker')]
@@ -179,13 +179,13 @@ pipe-or-eventfd *ARGS: (run 'pipe-or-eventfd' ARGS)
 [group('experiments: 4 the waker')]
 lost-wake-up *ARGS: (run 'lost-wake-up' ARGS)
 
-# Which waits return at once for a signal that came just before?
+# Which waits return at once if a signal comes between the check and the wait?
 [group('experiments: 4 the waker')]
-signal-between *ARGS: (run 'signal-between' ARGS)
+signal-before-poll *ARGS: (run 'signal-before-poll' ARGS)
 
 # How many times is a blocked signal pending that was raised five times?
 [group('experiments: 4 the waker')]
-five-raises *ARGS: (run 'five-raises' ARGS)
+merged-signals *ARGS: (run 'merged-signals' ARGS)
 
 # What does a call of select, poll and epoll cost, by the number of descriptors?
 [group('experiments: 5 select, poll, epoll')]

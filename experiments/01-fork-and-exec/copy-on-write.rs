@@ -13,7 +13,8 @@ use nix::unistd::{SysconfVar, sysconf};
 const LENGTH: usize = 16 << 20;
 
 const QUESTION: Question = Question {
-    question: "A program has written to all of 16 MiB of memory, and forks. The child reads all of it, then \
+    question: "How many page faults does a child take to read and write the memory that it inherited?",
+    setup: "A program has written to all of 16 MiB of memory, and forks. The child reads all of it, then \
                writes to every page of one half. How many page faults does that cost the child?",
     choices: &[
         Choice::new("None: fork gave it a copy of the memory, ready for use.")

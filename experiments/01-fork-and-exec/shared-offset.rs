@@ -12,7 +12,8 @@ use nix::unistd::{close, read};
 const CONTENT: &[u8] = b"alphabravodelta";
 
 const QUESTION: Question = Question {
-    question: "A program opens a file and forks. The child reads 5 bytes through the descriptor that it \
+    question: "Does a child's read move its parent's offset in an inherited file?",
+    setup: "A program opens a file and forks. The child reads 5 bytes through the descriptor that it \
                inherited, opens the same file once more, reads 5 bytes through that, and closes both. Where \
                does the parent's next read begin?",
     choices: &[

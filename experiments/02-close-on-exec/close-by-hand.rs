@@ -16,7 +16,8 @@ const HIGH: i32 = 100;
 const LIMIT: u8 = 32;
 
 const QUESTION: Question = Question {
-    question: "A program has descriptors 3, 4 and 100 open. It lowers its limit (RLIMIT_NOFILE) to 32 and \
+    question: "What does closing descriptors by hand before exec cost, and which does it miss?",
+    setup: "A program has descriptors 3, 4 and 100 open. It lowers its limit (RLIMIT_NOFILE) to 32 and \
                starts another program: between fork and exec, the child closes every number from 3 up to the \
                limit. Which descriptors does the new program have?",
     choices: &[

@@ -10,7 +10,8 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::unistd::{Whence, dup, dup2, dup3, lseek};
 
 const QUESTION: Question = Question {
-    question: "Descriptor 3 has close-on-exec set. dup duplicates it as 4; dup2 as 5, in place of another \
+    question: "Does a duplicate have the close-on-exec flag of its original?",
+    setup: "Descriptor 3 has close-on-exec set. dup duplicates it as 4; dup2 as 5, in place of another \
                descriptor with the flag; F_DUPFD_CLOEXEC as 6; dup3 with O_CLOEXEC as 7. Which of the five \
                are open after exec?",
     choices: &[

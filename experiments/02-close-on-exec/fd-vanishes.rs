@@ -9,7 +9,8 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::read;
 
 const QUESTION: Question = Question {
-    question: "A program has opened two files, and set close-on-exec on one of them. Then it calls exec. \
+    question: "Which descriptors does a program have after exec?",
+    setup: "A program has opened two files, and set close-on-exec on one of them. Then it calls exec. \
                Which descriptors does the new program have?",
     choices: &[
         Choice::new("None: exec starts a new program with a new table of descriptors.")

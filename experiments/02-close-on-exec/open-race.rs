@@ -21,7 +21,8 @@ const HAS_IT: i32 = 100;
 const PATH: &str = "/dev/zero";
 
 const QUESTION: Question = Question {
-    question: "One thread opens files and sets close-on-exec on each with its very next call. Meanwhile \
+    question: "Can a program inherit a file between open and fcntl?",
+    setup: "One thread opens files and sets close-on-exec on each with its very next call. Meanwhile \
                another thread starts programs. Can such a program inherit one of the files?",
     choices: &[
         Choice::new("No: the thread does nothing else before it sets the flag.")

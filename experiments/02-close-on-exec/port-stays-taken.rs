@@ -18,7 +18,8 @@ use nix::sys::socket::{
 use nix::unistd::{Pid, dup2_stdin, pause, read};
 
 const QUESTION: Question = Question {
-    question: "A server is killed, but a helper program that it had started has inherited the listening \
+    question: "Can a replacement bind the port of a server that was killed while its helper runs?",
+    setup: "A server is killed, but a helper program that it had started has inherited the listening \
                socket. What happens when the server's replacement binds the same port, and when a client \
                connects?",
     choices: &[

@@ -17,7 +17,8 @@ use nix::unistd::{dup2_stderr, dup2_stdout, execv, pipe2, write};
 const SCRIPT: &str = "echo alpha; exit 7";
 
 const QUESTION: Question = Question {
-    question: "A pipe has no reader left. Three processes write to it: a Rust program, a shell that this \
+    question: "Which processes survive a write to a pipe without a reader?",
+    setup: "A pipe has no reader left. Three processes write to it: a Rust program, a shell that this \
                program started with Command, and a shell that it started with fork and execv. Which of them \
                survive their write?",
     choices: &[

@@ -14,7 +14,8 @@ const FREE: usize = 100;
 const EAGAIN: nix::Result<usize> = Err(Errno::EAGAIN);
 
 const QUESTION: Question = Question {
-    question: "A nonblocking pipe has 100 bytes free, in its last page. What does a write of 101 bytes to it \
+    question: "Which writes to a nearly full pipe are split?",
+    setup: "A nonblocking pipe has 100 bytes free, in its last page. What does a write of 101 bytes to it \
                return, and what do writes of 4096 and of 4097 bytes?",
     choices: &[
         Choice::new("100, 100 and 100: each write takes what fits.")

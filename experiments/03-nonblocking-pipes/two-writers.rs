@@ -12,7 +12,8 @@ const CAPACITY: usize = 8192;
 const FREE: usize = 100;
 
 const QUESTION: Question = Question {
-    question: "Two programs write to one nonblocking pipe that has 100 bytes free. One writes a long line, \
+    question: "Can another process's bytes come between those of one write to a pipe?",
+    setup: "Two programs write to one nonblocking pipe that has 100 bytes free. One writes a long line, \
                and the rest of it once the reader has made room; meanwhile the other writes 10 bytes. Can \
                the 10 bytes come inside the long line?",
     choices: &[

@@ -15,7 +15,8 @@ use nix::unistd::{gettid, write};
 type Callback = Box<dyn FnOnce() -> Duration + Send>;
 
 const QUESTION: Question = Question {
-    question: "A loop has nothing to do and sleeps in poll, with a timeout of 300 ms. Another thread of the \
+    question: "When does a loop in poll notice a callback from another thread?",
+    setup: "A loop has nothing to do and sleeps in poll, with a timeout of 300 ms. Another thread of the \
                same process pushes a callback onto the loop's queue. When does the loop notice it?",
     choices: &[
         Choice::new("At once: the threads share their memory, and the queue is in it.")

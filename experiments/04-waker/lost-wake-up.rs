@@ -22,7 +22,8 @@ enum Step {
 use Step::{Check, Drain};
 
 const QUESTION: Question = Question {
-    question: "A loop that was woken checks its queue and runs what is there, and it drains the pipe of its \
+    question: "Should a loop drain its waker before it checks its queue, or after?",
+    setup: "A loop that was woken checks its queue and runs what is there, and it drains the pipe of its \
                waker; then it sleeps. Other threads push an item and then write a byte, at any time. Does \
                the order of the loop's two steps matter?",
     choices: &[

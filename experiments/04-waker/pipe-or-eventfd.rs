@@ -15,7 +15,8 @@ const WAKES: usize = 65536;
 const PAGE: usize = 4096;
 
 const QUESTION: Question = Question {
-    question: "A busy loop is woken 65536 times before it looks at its waker. What does the waker hold then \
+    question: "How much does a waker hold that is not read: a pipe, an eventfd?",
+    setup: "A busy loop is woken 65536 times before it looks at its waker. What does the waker hold then \
                if it is a pipe, and what if it is an eventfd?",
     choices: &[
         Choice::new("Both hold one mark: a wake that finds a mark changes nothing.")

@@ -13,7 +13,8 @@ use nix::unistd::{read, write};
 const WAKES: usize = 1000;
 
 const QUESTION: Question = Question {
-    question: "While a loop is busy, another thread wakes it a thousand times, each time with a byte in a \
+    question: "How many reports does a loop get for a thousand wakes?",
+    setup: "While a loop is busy, another thread wakes it a thousand times, each time with a byte in a \
                pipe. Then the loop calls epoll_wait, and reads all that is there, until nothing is reported. \
                How many reports does it get? And how many if the waker is an eventfd?",
     choices: &[

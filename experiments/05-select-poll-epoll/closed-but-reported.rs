@@ -13,7 +13,8 @@ use nix::unistd::{dup2_raw, read, write};
 const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
-    question: "A loop watches descriptor 4, the read end of a pipe, of which the program also has a \
+    question: "What does epoll report of a descriptor that was closed while a duplicate is open?",
+    setup: "A loop watches descriptor 4, the read end of a pipe, of which the program also has a \
                duplicate, descriptor 6. The loop closes 4 without removing it from the epoll. Then a byte is \
                written into the pipe. What does epoll_wait report?",
     choices: &[

@@ -20,7 +20,8 @@ const HUP: EpollFlags = EpollFlags::EPOLLHUP;
 const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
-    question: "A loop leaves a socket of a pair in its epoll, registered for no events: 0. Then the peer \
+    question: "What does epoll report of a descriptor that is registered for no events?",
+    setup: "A loop leaves a socket of a pair in its epoll, registered for no events: 0. Then the peer \
                closes its end. What does epoll_wait report?",
     choices: &[
         Choice::new("Nothing: the loop registered for nothing.")

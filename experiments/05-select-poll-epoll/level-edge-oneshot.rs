@@ -16,7 +16,8 @@ const WAYS: [(&str, EpollFlags); 3] =
     [("level", EpollFlags::empty()), ("edge", EpollFlags::EPOLLET), ("oneshot", EpollFlags::EPOLLONESHOT)];
 
 const QUESTION: Question = Question {
-    question: "A pipe is watched by three epolls: level-triggered, edge-triggered, and with EPOLLONESHOT. A \
+    question: "How often do level-triggered, edge-triggered and oneshot epoll report an unread byte?",
+    setup: "A pipe is watched by three epolls: level-triggered, edge-triggered, and with EPOLLONESHOT. A \
                byte comes, all three report it, and it is not read. Then a second byte comes. Which of them \
                report the pipe again?",
     choices: &[

@@ -22,7 +22,8 @@ const ATTEMPTS: usize = 10;
 const PATIENCE: usize = 200;
 
 const QUESTION: Question = Question {
-    question: "The only timer of a loop is due in 4.9 ms. epoll_wait takes a timeout in whole milliseconds, \
+    question: "How often does a loop call epoll_wait for one deadline between two milliseconds?",
+    setup: "The only timer of a loop is due in 4.9 ms. epoll_wait takes a timeout in whole milliseconds, \
                so the loop waits for 4 ms, then for the rest rounded down, and so on until the timer is due. \
                How often does it call epoll_wait?",
     choices: &[

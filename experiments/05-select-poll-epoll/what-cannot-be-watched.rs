@@ -15,7 +15,8 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::write;
 
 const QUESTION: Question = Question {
-    question: "A loop watches its standard input with epoll. Can epoll watch it when the program is started \
+    question: "Which kinds of descriptors can epoll watch?",
+    setup: "A loop watches its standard input with epoll. Can epoll watch it when the program is started \
                with a file as input, or with /dev/null? And can an epoll watch another epoll?",
     choices: &[
         Choice::new("All three: every descriptor can be watched, and a file is always ready.")

@@ -26,7 +26,8 @@ const READY: [usize; 7] = [1, 3, 10, 30, 100, 300, 1000];
 const OTHERS: usize = 16;
 
 const QUESTION: Question = Question {
-    question: "One of ten connections is ready, and a loop calls select, poll or epoll_wait to learn which. \
+    question: "What does a call of select, poll and epoll cost, by the number of descriptors?",
+    setup: "One of ten connections is ready, and a loop calls select, poll or epoll_wait to learn which. \
                Then it watches a thousand connections, one of them ready. Which of the three takes about as \
                long as before?",
     choices: &[

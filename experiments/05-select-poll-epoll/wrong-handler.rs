@@ -10,7 +10,8 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::unistd::{read, write};
 
 const QUESTION: Question = Question {
-    question: "A loop finds its handlers by descriptor number. epoll_wait reports two connections, first A, \
+    question: "Which handler does an event reach whose descriptor number was reused?",
+    setup: "A loop finds its handlers by descriptor number. epoll_wait reports two connections, first A, \
                then B. The handler of A closes B and opens a new connection, C, which gets the number that B \
                had. Which handler does the loop call for the second event?",
     choices: &[

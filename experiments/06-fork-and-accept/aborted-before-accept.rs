@@ -12,7 +12,8 @@ use nix::sys::socket::{SockFlag, accept4, getsockopt, setsockopt, sockopt};
 use nix::unistd::read;
 
 const QUESTION: Question = Question {
-    question: "A client connects and resets the connection before the server calls accept. What does the \
+    question: "What does accept return for a client that has already reset its connection?",
+    setup: "A client connects and resets the connection before the server calls accept. What does the \
                server's accept return then?",
     choices: &[
         Choice::new("ECONNABORTED, which its man page lists for this.")

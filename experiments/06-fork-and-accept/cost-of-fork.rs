@@ -23,7 +23,8 @@ const LARGEST: usize = 1024;
 const TIMES: usize = 5;
 
 const QUESTION: Question = Question {
-    question: "A process uses 1 MiB of memory, and later 256 MiB. Each time it forks a child that does \
+    question: "What does fork cost a process that uses much memory?",
+    setup: "A process uses 1 MiB of memory, and later 256 MiB. Each time it forks a child that does \
                nothing, and starts a program with std's Command. Which of the two takes longer the second \
                time?",
     choices: &[

@@ -15,7 +15,8 @@ use nix::unistd::{pipe2, write};
 const TURNS: usize = 1000;
 
 const QUESTION: Question = Question {
-    question: "A process makes an epoll, adds a pipe to it, and forks. The child removes that pipe from the \
+    question: "Which process owns an epoll that was made before a fork?",
+    setup: "A process makes an epoll, adds a pipe to it, and forks. The child removes that pipe from the \
                epoll and adds a pipe that it has made itself. What does the parent's epoll report \
                afterwards?",
     choices: &[

@@ -14,7 +14,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, pause, read};
 
 const QUESTION: Question = Question {
-    question: "Two workers share a listening socket, and each serves one connection. A third connection is \
+    question: "What happens to a server's connections when a worker is killed and replaced?",
+    setup: "Two workers share a listening socket, and each serves one connection. A third connection is \
                established and waits in the queue. Worker 0 is killed with SIGKILL, and its supervisor forks \
                a replacement. What happens to the three connections?",
     choices: &[

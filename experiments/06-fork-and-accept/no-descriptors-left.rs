@@ -20,7 +20,8 @@ const LIMIT: u64 = 32;
 const TURNS: i32 = 100;
 
 const QUESTION: Question = Question {
-    question: "A server has as many descriptors open as its limit allows. It sleeps in epoll_wait, which \
+    question: "What does accept do when the process has no descriptor left?",
+    setup: "A server has as many descriptors open as its limit allows. It sleeps in epoll_wait, which \
                watches its listening socket, level-triggered. What happens when a client connects?",
     choices: &[
         Choice::new("The client is refused, and the server sleeps on.")

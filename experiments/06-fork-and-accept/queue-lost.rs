@@ -12,7 +12,8 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::read;
 
 const QUESTION: Question = Question {
-    question: "Two workers listen on one port, each with its own SO_REUSEPORT socket. Clients are connected \
+    question: "What happens to queued connections when one of two SO_REUSEPORT sockets is closed?",
+    setup: "Two workers listen on one port, each with its own SO_REUSEPORT socket. Clients are connected \
                and wait in both queues. Then one worker closes its socket. What happens to the clients in \
                its queue?",
     choices: &[

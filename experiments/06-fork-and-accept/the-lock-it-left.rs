@@ -17,7 +17,8 @@ use nix::unistd::{Pid, getpid, read, write};
 static LOCK: Mutex<()> = Mutex::new(());
 
 const QUESTION: Question = Question {
-    question: "One thread of a process holds a lock, and another thread forks. How many threads does the \
+    question: "Can the child of a fork take a lock that another thread held?",
+    setup: "One thread of a process holds a lock, and another thread forks. How many threads does the \
                child have, and can it ever take the lock?",
     choices: &[
         Choice::new(

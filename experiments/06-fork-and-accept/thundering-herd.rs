@@ -17,7 +17,8 @@ const CHILDREN: [u8; 4] = [2, 4, 8, 16];
 const CONNECTIONS: usize = 15;
 
 const QUESTION: Question = Question {
-    question: "Sixteen forked children wait for connections on one listening socket of their parent. A \
+    question: "How many waiting children does the kernel wake for one connection?",
+    setup: "Sixteen forked children wait for connections on one listening socket of their parent. A \
                client connects. How many of them does the kernel wake if each watches the socket with its \
                own epoll, and how many if they block in accept?",
     choices: &[

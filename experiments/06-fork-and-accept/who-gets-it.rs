@@ -11,7 +11,8 @@ const CHILDREN: u8 = 4;
 const CLIENTS: usize = 12;
 
 const QUESTION: Question = Question {
-    question: "Four children wait for connections on one listening socket of their parent. Twelve clients \
+    question: "Which waiting child gets a connection: in accept, and with EPOLLEXCLUSIVE?",
+    setup: "Four children wait for connections on one listening socket of their parent. Twelve clients \
                connect, each while all four sleep. Which children get them if they block in accept, and \
                which if each watches the socket with EPOLLEXCLUSIVE?",
     choices: &[

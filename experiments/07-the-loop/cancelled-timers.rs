@@ -17,7 +17,8 @@ const BEFORE: Duration = Duration::from_secs(1800);
 const FEW: usize = 512;
 
 const QUESTION: Question = Question {
-    question: "A hundred thousand timers are set and canceled behind a live one. A canceled timer stays in \
+    question: "How long do canceled timers stay in the heap?",
+    setup: "A hundred thousand timers are set and canceled behind a live one. A canceled timer stays in \
                the heap as a tombstone. How many nodes does the heap get if tombstones are dropped only at \
                its top, and how many if it is compacted when they are more than 512 and more than half of \
                it?",

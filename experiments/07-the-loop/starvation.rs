@@ -17,7 +17,8 @@ const SHORT: usize = 5;
 const LONG: usize = 1000;
 
 const QUESTION: Question = Question {
-    question: "A callback queues a callback, and that one another: a hundred in a chain. Meanwhile a \
+    question: "How many queued callbacks run before the handler of a ready descriptor?",
+    setup: "A callback queues a callback, and that one another: a hundred in a chain. Meanwhile a \
                descriptor is ready. How many of the hundred run before its handler in a loop that runs \
                callbacks until its queue is empty, and how many in one that runs what was queued when its \
                iteration began?",

@@ -19,7 +19,8 @@ const FOR_EVER: usize = 1_000_000;
 const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
-    question: "A timer without a delay starts itself again each time it runs. Meanwhile a descriptor is \
+    question: "How often does a timer that restarts itself run before a ready descriptor's handler?",
+    setup: "A timer without a delay starts itself again each time it runs. Meanwhile a descriptor is \
                ready. How often does the timer run before the descriptor's handler in a loop that runs \
                timers as long as one is due, and how often in one that collects all due timers first and \
                then runs them?",

@@ -22,7 +22,8 @@ const THRESHOLD: Duration = Duration::from_millis(100);
 const LIMIT: Duration = Duration::from_secs(20);
 
 const QUESTION: Question = Question {
-    question: "A watchdog interrupts a loop that works for more than 100 ms between two waits, and reports \
+    question: "Which callback is reported when a loop is blocked?",
+    setup: "A watchdog interrupts a loop that works for more than 100 ms between two waits, and reports \
                the stack. One callback computes, one reads from an empty pipe, one waits for a lock; then \
                three hundred callbacks of 1 ms each are queued; then the loop waits for 300 ms. Which of \
                these are reported?",

@@ -25,7 +25,8 @@ const LONG_MS: u16 = 20_000;
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 const QUESTION: Question = Question {
-    question: "A signal whose handler has SA_RESTART interrupts five calls: a read from an empty pipe, a \
+    question: "Which system calls are restarted after a signal?",
+    setup: "A signal whose handler has SA_RESTART interrupts five calls: a read from an empty pipe, a \
                read from a socket with a receive timeout, nanosleep, and poll and epoll_wait without a \
                timeout. Which of them are restarted?",
     choices: &[

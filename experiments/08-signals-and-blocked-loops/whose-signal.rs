@@ -24,7 +24,8 @@ const LIMIT: Duration = Duration::from_secs(20);
 static RAN_IN: AtomicI32 = AtomicI32::new(0);
 
 const QUESTION: Question = Question {
-    question: "The main thread sleeps and another thread runs a loop; neither blocks a signal. The loop's \
+    question: "In which thread does a signal's handler run?",
+    setup: "The main thread sleeps and another thread runs a loop; neither blocks a signal. The loop's \
                thread causes four signals: a kill of its process; a setitimer timer; a timer_create timer \
                with SIGEV_THREAD_ID and its own number; the SIGCHLD of a child that it started. In which \
                thread does each handler run?",

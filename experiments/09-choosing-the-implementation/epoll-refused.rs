@@ -23,7 +23,8 @@ const CONFIGURED: u8 = 4;
 const IN_POLL: u8 = 8;
 
 const QUESTION: Question = Question {
-    question: "In a seccomp sandbox, epoll_create1 fails with EPERM. A program makes a loop with the default \
+    question: "What happens to a loop where epoll is refused?",
+    setup: "In a seccomp sandbox, epoll_create1 fails with EPERM. A program makes a loop with the default \
                poller; then it calls IoLoop::configure(Kind::Poll) and makes another. What happens?",
     choices: &[
         Choice::new("The kernel kills the program at the forbidden call.")

@@ -20,7 +20,8 @@ use nix::unistd::{read, write};
 const WRITTEN: usize = 4;
 
 const QUESTION: Question = Question {
-    question: "A task waits until a pipe is readable, while the loop goes on running other callbacks. In its \
+    question: "In which iterations of the loop is a task polled?",
+    setup: "A task waits until a pipe is readable, while the loop goes on running other callbacks. In its \
                fourth iteration a callback writes a byte into the pipe, and the wait of that iteration \
                reports it. In which iterations is the task polled?",
     choices: &[

@@ -14,7 +14,8 @@ use nix::unistd::{read, write};
 const TURNS: usize = 1000;
 
 const QUESTION: Question = Question {
-    question: "An async function writes a byte into a pipe, waits for an answer, and writes another byte. A \
+    question: "What has an async function done that was called but never polled?",
+    setup: "An async function writes a byte into a pipe, waits for an answer, and writes another byte. A \
                program calls it, keeps the future, and runs a loop for a thousand iterations; then the \
                answer comes, and the loop runs for a thousand more. What has been written?",
     choices: &[

@@ -17,7 +17,8 @@ const LARGE: usize = 1000;
 const STACK: usize = 1 << 20;
 
 const QUESTION: Question = Question {
-    question: "An async function has an array of 1000 bytes in a variable, and needs it after a wait. Where \
+    question: "Where is an async function's variable while the function waits?",
+    setup: "An async function has an array of 1000 bytes in a variable, and needs it after a wait. Where \
                is the array while the function waits?",
     choices: &[
         Choice::new("On the thread's stack, like the variables of any function.")

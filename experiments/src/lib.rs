@@ -8,9 +8,10 @@
 //!
 //! const QUESTION: Question = Question {
 //!     question: "Does the child of a fork have its parent's descriptors?",
+//!     setup: "A program opens a file and forks. What does fstat return in the child?",
 //!     choices: &[
-//!         Choice::new("No, it is born with none.").because("Then it could not even print."),
-//!         Choice::new("Yes, under the same numbers."),
+//!         Choice::new("EBADF: the child has no descriptors.").because("Then it could not even print."),
+//!         Choice::new("The file's metadata: the child has the same descriptors under the same numbers."),
 //!     ],
 //!     book: 1,
 //!     shows: "fork(2) copies the whole descriptor table.",

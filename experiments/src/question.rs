@@ -9,8 +9,12 @@ pub type Role = fn(&mut Lab) -> Result<i32>;
 /// A question to the kernel, what might happen, and what the book says happens.
 #[derive(Debug, Clone, Copy)]
 pub struct Question {
-    /// One or two sentences that end in a question mark, and that can be understood on their own, in a list.
+    /// One sentence that ends in a question mark, and that can be understood on its own. The tool's list, the justfile
+    /// and the page show the same sentence.
     pub question: &'static str,
+    /// Who does what before the kernel is asked: the sentences between the question and the choices. The last one says
+    /// exactly what the choices answer.
+    pub setup: &'static str,
     /// What might happen. The first is shown as `a`.
     pub choices: &'static [Choice],
     /// The choice that the book names, counted from 0.
@@ -37,7 +41,7 @@ pub struct Choice {
 impl Question {
     /// What most experiments leave as it is: a first lane called `program`, and no roles.
     pub const EMPTY: Self =
-        Self { question: "", choices: &[], book: 0, shows: "", lane: "program", roles: &[] };
+        Self { question: "", setup: "", choices: &[], book: 0, shows: "", lane: "program", roles: &[] };
 
     /// The sentences of the choices, in their order.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &'static str> {

@@ -1,5 +1,7 @@
 //! What came of an experiment: its timeline, its facts and its verdict, as `--json` prints them.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::question::Question;
@@ -21,7 +23,10 @@ use wording::resolve;
 pub(crate) struct Report {
     name: String,
     question: &'static str,
+    setup: &'static str,
     choices: Vec<&'static str>,
+    /// The wrong choices by their letters, and why each is wrong.
+    why_not: BTreeMap<char, &'static str>,
     prediction: Option<char>,
     /// Why the kernel does not do what the reader predicted, where the experiment has a sentence on that.
     because: Option<&'static str>,
@@ -86,6 +91,8 @@ impl Report {
         Self {
             name,
             question: question.question,
+            setup: question.setup,
+            why_not: why_not(question),
             choices: question.texts().collect(),
             because,
             prediction: prediction.map(letter),
@@ -99,6 +106,12 @@ impl Report {
             events,
         }
     }
+}
+
+/// The wrong choices that have a sentence on why they are wrong.
+fn why_not(question: Question) -> BTreeMap<char, &'static str> {
+    let answers = question.choices.iter().enumerate().map(|(choice, it)| (letter(choice), it.because));
+    answers.filter(|(_, because)| !because.is_empty()).collect()
 }
 
 /// The letter of a choice, counted from 0.

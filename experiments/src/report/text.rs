@@ -29,7 +29,7 @@ impl Report {
     pub fn text(&self, plain: bool, asked: bool) -> String {
         let mut out = String::new();
         if !asked {
-            out += &question_lines(self.question, &self.choices);
+            out += &question_lines(self.question, self.setup, &self.choices);
             out.push('\n');
         }
         if !self.timeline.is_empty() {
@@ -51,6 +51,13 @@ impl Report {
             out.push('\n');
         }
         out += &self.verdict_text();
+        // A reader who predicted has the answer to that choice already.
+        if self.prediction.is_none() && self.verdict == Verdict::Agrees && !self.why_not.is_empty() {
+            let _ = writeln!(out, "\n{BOLD}Why not the others?{BOLD:#}");
+            for (letter, because) in &self.why_not {
+                let _ = writeln!(out, "{}", wrap(because, &format!("  {letter}  "), "     "));
+            }
+        }
         out
     }
 
@@ -96,11 +103,14 @@ fn timeline_text(events: &[Event], plain: bool) -> String {
 
 /// The question and its choices, as the prompt shows them.
 pub(crate) fn question_text(question: Question) -> String {
-    question_lines(question.question, &question.texts().collect::<Vec<_>>())
+    question_lines(question.question, question.setup, &question.texts().collect::<Vec<_>>())
 }
 
-fn question_lines(question: &str, choices: &[&str]) -> String {
+fn question_lines(question: &str, setup: &str, choices: &[&str]) -> String {
     let mut out = format!("{BOLD}{}{BOLD:#}\n\n", wrap(question, "", ""));
+    if !setup.is_empty() {
+        let _ = writeln!(out, "{}\n", wrap(setup, "", ""));
+    }
     for (i, choice) in choices.iter().enumerate() {
         let _ = writeln!(out, "{}", wrap(choice, &format!("  {}  ", letter(i)), "     "));
     }
@@ -140,6 +150,13 @@ mod tests {
         assert_eq!(report.because, Some("It was set in the child."), "in JSON");
         let text = report.text(true, true);
         assert!(text.contains("The kernel did c.\nIt was set in the child.\n"), "in the terminal: {text}");
+    }
+
+    #[test]
+    fn a_reader_who_did_not_predict_sees_why_each_other_choice_is_wrong() {
+        let report = Report::new("flag".into(), QUESTION, None, Some(2), None, Vec::new());
+        let text = anstream::adapter::strip_str(&report.text(true, false)).to_string();
+        assert!(text.ends_with("Why not the others?\n  a  It was set in the child.\n"), "{text}");
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn look() -> Vec<Finding> {
         ),
         tool(
             "python3",
-            "one row of the experiment who-marks",
+            "one row of the experiment cloexec-by-default",
             "apt-get install python3, or your system's way",
         ),
     ]

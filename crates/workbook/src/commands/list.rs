@@ -38,23 +38,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         anstream::println!("{BOLD}{} {}{BOLD:#}", chapter.number, chapter.title);
         for experiment in catalogue.experiments.iter().filter(|e| e.chapter == chapter.number) {
             let seen = mark(verdicts.experiment(experiment));
-            let question = asked(&experiment.question(), 90);
-            anstream::println!("  {seen} {NAME}{:18}{NAME:#} {DIM}{question}{DIM:#}", experiment.name);
+            let question = experiment.question();
+            anstream::println!("  {seen} {NAME}{:22}{NAME:#} {DIM}{question}{DIM:#}", experiment.name);
         }
         for exercise in catalogue.exercises.iter().filter(|e| e.chapter == chapter.number) {
             let done = mark(verdicts.exercise(exercise));
-            anstream::println!("  {done} {NAME}{:18}{NAME:#} {DIM}exercise{DIM:#}", exercise.name);
+            anstream::println!("  {done} {NAME}{:22}{NAME:#} {DIM}exercise{DIM:#}", exercise.name);
         }
         anstream::println!();
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A question cut to a line: its last sentence is the one that asks.
-fn asked(question: &str, width: usize) -> String {
-    let last = question.rsplit_once(". ").map_or(question, |(_, last)| last);
-    if last.chars().count() <= width {
-        return last.to_owned();
-    }
-    last.chars().take(width - 1).collect::<String>() + "…"
 }

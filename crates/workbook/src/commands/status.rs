@@ -2,15 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::catalogue::{Catalogue, Page};
 use crate::experiment;
 use crate::terminal::{self, BOLD, DIM, mark};
 use crate::verdicts::Verdicts;
-
-/// The experiment that a new reader meets first.
-const FIRST: &str = "fd-vanishes";
 
 pub fn run() -> Result<ExitCode> {
     let catalogue = Catalogue::discover()?;
@@ -36,15 +33,15 @@ their tests fail: that is how they are meant to look until you have written them
 Here is a first question.
 "
     );
-    let experiment = catalogue.experiment(FIRST)?;
+    // The first one in the order of the book.
+    let experiment = catalogue.experiments.first().context("there is no experiment")?;
     let programs = experiment::build(catalogue, &[experiment])?;
-    let ran = experiment::in_foreground(&programs[FIRST], experiment, &[])?;
+    let ran = experiment::in_foreground(&programs[&experiment.name], experiment, &[])?;
     experiment::remember(&mut Verdicts::load(catalogue), experiment, &ran);
     anstream::println!("\n{BOLD}What to do next{BOLD:#}");
     let start = catalogue.pages.first().map(|page| page.path.display().to_string()).unwrap_or_default();
     anstream::println!("  Read    {start}, or the whole book in a browser: {}", terminal::serve());
-    let mut todo = catalogue.experiments.iter().filter(|e| e.name != FIRST);
-    if let Some(experiment) = todo.next() {
+    if let Some(experiment) = catalogue.experiments.get(1) {
         anstream::println!("  Run     {}", terminal::command(&format!("run {}", experiment.name)));
     }
     if let Some(exercise) = catalogue.exercises.first() {

@@ -33,16 +33,17 @@ fn experiment(checkout: &Checkout, source: &str, faults: &mut Vec<Fault>) {
         return;
     }
     named(&pages, stem(source), faults);
-    // A transcript begins with its question and the choices; what follows is the answer.
-    let mut parts = text.split("\n\n");
-    let [question, choices] = [(); 2].map(|()| parts.next().unwrap_or_default());
+    // A transcript begins with its question, the setup and the choices; what follows is the answer.
+    let parts: Vec<&str> = text.split("\n\n").collect();
+    let choices = parts.iter().position(|part| part.starts_with("  a  ")).unwrap_or(parts.len());
+    let (asking, choices) = (&parts[..choices], parts.get(choices).copied().unwrap_or_default());
     let asked = |words: &str| pages.iter().any(|page| self::words(&page.source).contains(words));
     let page = pages[0];
     let line =
         page.includes.iter().find(|include| include.path == transcript).map_or(1, |include| include.line);
-    if !asked(&words(question)) {
+    for part in asking.iter().filter(|part| !asked(&words(part))) {
         let text =
-            format!("the page does not ask what {transcript} asks, in these words: {}", one_line(question));
+            format!("the page does not ask what {transcript} asks, in these words: {}", one_line(part));
         faults.push(Fault::new(&page.file, line, text));
     }
     // A choice is `  a  Yes.` in the terminal and `- a. Yes.` on the page, over as many lines as it takes.

@@ -75,9 +75,14 @@ fn recipes(repository: &Repository, files: &BTreeMap<String, String>, faults: &m
         if !above.iter().any(|line| line.starts_with(&group)) {
             faults.push(format!("{place} belongs to chapter {chapter}, so above it stands {group}…')]"));
         }
-        if !above.iter().any(|line| line.starts_with("# ")) {
-            faults
-                .push(format!("{place} has no comment above it, so `just --list` does not say what it asks"));
+        let question = question(repository, file);
+        match above.iter().find_map(|line| line.strip_prefix("# ")) {
+            None => faults
+                .push(format!("{place} has no comment above it, so `just --list` does not say what it asks")),
+            Some(comment) if comment != question => faults.push(format!(
+                "{place} asks \"{comment}\", and the experiment \"{question}\": one question, in the same words"
+            )),
+            Some(_) => {}
         }
         run.push(name);
     }
@@ -86,6 +91,12 @@ fn recipes(repository: &Repository, files: &BTreeMap<String, String>, faults: &m
             "experiments/{file}: the justfile has no recipe `{name} *ARGS: (run '{name}' ARGS)`"
         ));
     }
+}
+
+/// What an experiment asks: the first paragraph of its transcript, on one line.
+fn question(repository: &Repository, file: &str) -> String {
+    let transcript = repository.read(&format!("experiments/{}", file.replace(".rs", ".txt")));
+    transcript.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -97,7 +108,11 @@ mod tests {
     const RECIPES: &str = "# What is seen?\n[group('experiments: 2 x')]\nseen *ARGS: (run 'seen' ARGS)\n";
 
     fn repository(manifest: &str, justfile: &str, more: &[(&str, &str)]) -> Vec<String> {
-        let files = [("experiments/02-x/seen.rs", ""), ("experiments/src/lib.rs", "")];
+        let files = [
+            ("experiments/02-x/seen.rs", ""),
+            ("experiments/02-x/seen.txt", "What is\nseen?\n\n  a  It.\n"),
+            ("experiments/src/lib.rs", ""),
+        ];
         let files = [&files, more, &[("experiments/Cargo.toml", manifest), ("justfile", justfile)]].concat();
         faults(&Repository::of(&files))
     }
@@ -149,6 +164,14 @@ mod tests {
         one(
             &repository(ENTRY, &RECIPES.replace("# What is seen?\n", ""), &[]),
             &["justfile:2: ", "no comment"],
+        );
+    }
+
+    #[test]
+    fn a_recipe_that_asks_in_other_words_is_found() {
+        one(
+            &repository(ENTRY, &RECIPES.replace("What is seen?", "Is it seen?"), &[]),
+            &["justfile:3: ", "asks \"Is it seen?\"", "the experiment \"What is seen?\""],
         );
     }
 

@@ -16,7 +16,8 @@ use nix::time::ClockId;
 use nix::unistd::{dup, pipe2, read};
 
 const QUESTION: Question = Question {
-    question: "Two processes have inherited the same read end of a pipe, descriptor 3. One sets O_NONBLOCK \
+    question: "How can a process get blocking reads when another has set O_NONBLOCK?",
+    setup: "Two processes have inherited the same read end of a pipe, descriptor 3. One sets O_NONBLOCK \
                and relies on it; the other needs reads that block. What can the other do without changing \
                the first one's reads?",
     choices: &[

@@ -12,7 +12,8 @@ const PAGE: usize = 4096;
 const CAPACITY: usize = 4 * PAGE;
 
 const QUESTION: Question = Question {
-    question: "A pipe of 16384 bytes, four pages, is full. Its reader takes one byte after the other, and \
+    question: "When does poll report a full pipe as writable again?",
+    setup: "A pipe of 16384 bytes, four pages, is full. Its reader takes one byte after the other, and \
                the writer calls poll after each. After how many bytes does poll report POLLOUT?",
     choices: &[
         Choice::new("After 1: there is room for a byte.")

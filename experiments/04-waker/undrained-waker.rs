@@ -13,7 +13,8 @@ use nix::unistd::write;
 const ROUNDS: usize = 100;
 
 const QUESTION: Question = Question {
-    question: "A loop was woken by a byte in a pipe. It does not read the byte, and waits again, a hundred \
+    question: "How many waits return at once while a wake's byte stays unread?",
+    setup: "A loop was woken by a byte in a pipe. It does not read the byte, and waits again, a hundred \
                times. How many of these waits return at once, with poll, with epoll, and with edge-triggered \
                epoll?",
     choices: &[

@@ -19,7 +19,8 @@ const WORD: &[u8] = b"heap ";
 const TIMES: usize = 12;
 
 const QUESTION: Question = Question {
-    question: "A program has opened a file without close-on-exec and read 5 bytes of it; a variable holds \
+    question: "Which parts of a program survive exec?",
+    setup: "A program has opened a file without close-on-exec and read 5 bytes of it; a variable holds \
                the descriptor's number, and a text is on the heap. Then it calls exec. Which of these does \
                the new program have?",
     choices: &[

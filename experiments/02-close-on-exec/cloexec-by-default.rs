@@ -19,7 +19,8 @@ const PYTHON: &str = "import os, socket; s = socket.socket(); \
     print(*map(os.get_inheritable, (os.open('/dev/null', 0), *os.pipe(), s.fileno())))";
 
 const QUESTION: Question = Question {
-    question: "Which of these set close-on-exec without being asked to: the C library's open, pipe, socket, \
+    question: "Which libraries set close-on-exec without being asked to?",
+    setup: "Which of these set close-on-exec without being asked to: the C library's open, pipe, socket, \
                dup and accept; its fopen; what Rust's std opens?",
     choices: &[
         Choice::new("None of them: the flag is off unless the caller asks for it.")

@@ -13,7 +13,8 @@ use nix::unistd::{pipe2, read, write};
 const WAITS: i32 = 10;
 
 const QUESTION: Question = Question {
-    question: "A process makes a pipe, and forks a writer and a reader, which inherit both ends. The writer \
+    question: "When does a pipe's reader get end of file after its writer has exited?",
+    setup: "A process makes a pipe, and forks a writer and a reader, which inherit both ends. The writer \
                writes 5 bytes and exits; the parent closes its two ends. The reader reads the 5 bytes and \
                calls read again. What does it get?",
     choices: &[

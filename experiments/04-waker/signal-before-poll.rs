@@ -19,7 +19,8 @@ static FLAG: AtomicBool = AtomicBool::new(false);
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
 const QUESTION: Question = Question {
-    question: "A signal handler sets a flag. A loop finds the flag clear, then the signal comes, then the \
+    question: "Which waits return at once if a signal comes between the check and the wait?",
+    setup: "A signal handler sets a flag. A loop finds the flag clear, then the signal comes, then the \
                loop waits. Which of these waits return at once: poll; ppoll, which unblocks the signal while \
                it waits; poll of a pipe to which the handler writes; poll of a signalfd?",
     choices: &[
