@@ -15,7 +15,7 @@ const LENGTH: usize = 16 << 20;
 const QUESTION: Question = Question {
     question: "How many page faults does a child take to read and write the memory that it inherited?",
     setup: "A program has written to all of 16 MiB of memory, and forks. The child reads all of it, then \
-               writes to every page of one half. How many page faults does that cost the child?",
+            writes to every page of one half. How many page faults does that cost the child?",
     choices: &[
         Choice::new("None: fork gave it a copy of the memory, ready for use.")
             .because("The child's first write to each page faulted: the kernel copies a page only then."),

@@ -14,8 +14,8 @@ const CONTENT: &[u8] = b"alphabravodelta";
 const QUESTION: Question = Question {
     question: "Does a child's read move its parent's offset in an inherited file?",
     setup: "A program opens a file and forks. The child reads 5 bytes through the descriptor that it \
-               inherited, opens the same file once more, reads 5 bytes through that, and closes both. Where \
-               does the parent's next read begin?",
+            inherited, opens the same file once more, reads 5 bytes through that, and closes both. Where \
+            does the parent's next read begin?",
     choices: &[
         Choice::new("At byte 0: fork copied the descriptor and its offset, and the child moved its own.")
             .because("The parent's read began at byte 5: both descriptors lead to one offset."),

@@ -20,9 +20,9 @@ const TIMES: usize = 12;
 
 const QUESTION: Question = Question {
     question: "Which parts of a program survive exec?",
-    setup: "A program has opened a file without close-on-exec and read 5 bytes of it; a variable holds \
-               the descriptor's number, and a text is on the heap. Then it calls exec. Which of these does \
-               the new program have?",
+    setup: "A program has opened a file without close-on-exec and read 5 bytes of it; a variable holds the \
+            descriptor's number, and a text is on the heap. Then it calls exec. Which of these does the new \
+            program have?",
     choices: &[
         Choice::new("The open file, 5 bytes in; neither the number nor the text."),
         Choice::new("The open file, the number and the text: exec changes the code that runs on them.")

@@ -11,9 +11,9 @@ use nix::libc;
 
 const QUESTION: Question = Question {
     question: "How many times is a buffer written that was filled before a fork?",
-    setup: "A program has 5 bytes in a buffer that is flushed when it exits, and forks. How many times \
-               are the bytes in the file if parent and child both exit normally? And how many times if the \
-               child calls _exit?",
+    setup: "A program has 5 bytes in a buffer that is flushed when it exits, and forks. How many times are \
+            the bytes in the file if parent and child both exit normally? And how many times if the child \
+            calls _exit?",
     choices: &[
         Choice::new("Once, and once: fork flushes first, and leaves two empty buffers.")
             .because("fork flushes nothing: the file was empty at the fork, and each copy had the bytes."),

@@ -20,8 +20,8 @@ const PYTHON: &str = "import os, socket; s = socket.socket(); \
 
 const QUESTION: Question = Question {
     question: "Which libraries set close-on-exec without being asked to?",
-    setup: "Which of these set close-on-exec without being asked to: the C library's open, pipe, socket, \
-               dup and accept; its fopen; what Rust's std opens?",
+    setup: "Which of these set close-on-exec without being asked to: the C library's open, pipe, socket, dup \
+            and accept; its fopen; what Rust's std opens?",
     choices: &[
         Choice::new("None of them: the flag is off unless the caller asks for it.")
             .because("Rust's std set it on everything that it opened."),

@@ -18,8 +18,8 @@ const LIMIT: u8 = 32;
 const QUESTION: Question = Question {
     question: "What does closing descriptors by hand before exec cost, and which does it miss?",
     setup: "A program has descriptors 3, 4 and 100 open. It lowers its limit (RLIMIT_NOFILE) to 32 and \
-               starts another program: between fork and exec, the child closes every number from 3 up to the \
-               limit. Which descriptors does the new program have?",
+            starts another program: between fork and exec, the child closes every number from 3 up to the \
+            limit. Which descriptors does the new program have?",
     choices: &[
         Choice::new("100: the limit applies to new descriptors, not to open ones."),
         Choice::new("None: the loop closes 3 and 4, and lowering the limit closes 100.")

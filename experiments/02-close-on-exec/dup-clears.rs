@@ -12,8 +12,8 @@ use nix::unistd::{Whence, dup, dup2, dup3, lseek};
 const QUESTION: Question = Question {
     question: "Does a duplicate have the close-on-exec flag of its original?",
     setup: "Descriptor 3 has close-on-exec set. dup duplicates it as 4; dup2 as 5, in place of another \
-               descriptor with the flag; F_DUPFD_CLOEXEC as 6; dup3 with O_CLOEXEC as 7. Which of the five \
-               are open after exec?",
+            descriptor with the flag; F_DUPFD_CLOEXEC as 6; dup3 with O_CLOEXEC as 7. Which of the five are \
+            open after exec?",
     choices: &[
         Choice::new("None: all five are one open file, and the flag is set on it.")
             .because("The flag belongs to a descriptor, and 4 and 5 have none."),

@@ -10,8 +10,8 @@ use nix::unistd::read;
 
 const QUESTION: Question = Question {
     question: "Which descriptors does a program have after exec?",
-    setup: "A program has opened two files, and set close-on-exec on one of them. Then it calls exec. \
-               Which descriptors does the new program have?",
+    setup: "A program has opened two files, and set close-on-exec on one of them. Then it calls exec. Which \
+            descriptors does the new program have?",
     choices: &[
         Choice::new("None: exec starts a new program with a new table of descriptors.")
             .because("exec kept the descriptor table: the new program had descriptor 3."),

@@ -13,7 +13,7 @@ use nix::unistd::{dup2_stdin, pipe2, read, write};
 const QUESTION: Question = Question {
     question: "When does a pipe's reader get end of file if another program has inherited the write end?",
     setup: "A process makes a pipe, starts another program, and closes its own write end of the pipe. The \
-               other program has inherited the write end without knowing. What does the process read?",
+            other program has inherited the write end without knowing. What does the process read?",
     choices: &[
         Choice::new("End of file: it made the pipe, and it has closed the write end.")
             .because("The other program has a descriptor of the write end, so the pipe has a writer."),

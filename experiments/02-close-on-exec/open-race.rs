@@ -22,8 +22,8 @@ const PATH: &str = "/dev/zero";
 
 const QUESTION: Question = Question {
     question: "Can a program inherit a file between open and fcntl?",
-    setup: "One thread opens files and sets close-on-exec on each with its very next call. Meanwhile \
-               another thread starts programs. Can such a program inherit one of the files?",
+    setup: "One thread opens files and sets close-on-exec on each with its very next call. Meanwhile another \
+            thread starts programs. Can such a program inherit one of the files?",
     choices: &[
         Choice::new("No: the thread does nothing else before it sets the flag.")
             .because("The other thread does not wait: its fork can come between open and fcntl."),

@@ -19,9 +19,8 @@ use nix::unistd::{Pid, dup2_stdin, pause, read};
 
 const QUESTION: Question = Question {
     question: "Can a replacement bind the port of a server that was killed while its helper runs?",
-    setup: "A server is killed, but a helper program that it had started has inherited the listening \
-               socket. What happens when the server's replacement binds the same port, and when a client \
-               connects?",
+    setup: "A server is killed, but a helper program that it had started has inherited the listening socket. \
+            What happens when the server's replacement binds the same port, and when a client connects?",
     choices: &[
         Choice::new(
             "bind works: the port was the server's, and the server is dead. Until then a client is \

@@ -19,8 +19,8 @@ const SCRIPT: &str = "echo alpha; exit 7";
 const QUESTION: Question = Question {
     question: "Which processes survive a write to a pipe without a reader?",
     setup: "A pipe has no reader left. Three processes write to it: a Rust program, a shell that this \
-               program started with Command, and a shell that it started with fork and execv. Which of them \
-               survive their write?",
+            program started with Command, and a shell that it started with fork and execv. Which of them \
+            survive their write?",
     choices: &[
         Choice::new("None: the kernel sends SIGPIPE, which kills.")
             .because("Rust ignores SIGPIPE: its write failed with EPIPE, and it went on."),

@@ -10,7 +10,7 @@ use nix::unistd::{pipe2, read, write};
 const QUESTION: Question = Question {
     question: "What do a read from an empty and a write to a full nonblocking pipe return?",
     setup: "A new nonblocking pipe is empty and has room for 65536 bytes. A program reads from it, writes \
-               100000 bytes, and then writes 1 byte more. What do the three calls return?",
+            100000 bytes, and then writes 1 byte more. What do the three calls return?",
     choices: &[
         Choice::new("0, 65536 and 0: zero means that there was nothing to read, or no room.")
             .because("0 from read means end of file; here it gave EAGAIN, because a writer is left."),

@@ -15,8 +15,8 @@ const WAITS: i32 = 10;
 const QUESTION: Question = Question {
     question: "When does a pipe's reader get end of file after its writer has exited?",
     setup: "A process makes a pipe, and forks a writer and a reader, which inherit both ends. The writer \
-               writes 5 bytes and exits; the parent closes its two ends. The reader reads the 5 bytes and \
-               calls read again. What does it get?",
+            writes 5 bytes and exits; the parent closes its two ends. The reader reads the 5 bytes and calls \
+            read again. What does it get?",
     choices: &[
         Choice::new("Nothing: it waits for a writer, and the only one is the reader itself."),
         Choice::new("End of file: no other process is left that could write.")

@@ -13,7 +13,7 @@ const LENGTH: usize = 10_000;
 const QUESTION: Question = Question {
     question: "What must a program do after a partial write?",
     setup: "A program writes a message of 10000 bytes to a nonblocking pipe, and write returns 4096. What \
-               must it write next, so that the reader gets the whole message?",
+            must it write next, so that the reader gets the whole message?",
     choices: &[
         Choice::new("Nothing: the kernel adds the rest as the reader makes room.")
             .because("The kernel has only what write took: the reader got the first 4096 bytes."),

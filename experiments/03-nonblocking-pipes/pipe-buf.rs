@@ -16,7 +16,7 @@ const EAGAIN: nix::Result<usize> = Err(Errno::EAGAIN);
 const QUESTION: Question = Question {
     question: "Which writes to a nearly full pipe are split?",
     setup: "A nonblocking pipe has 100 bytes free, in its last page. What does a write of 101 bytes to it \
-               return, and what do writes of 4096 and of 4097 bytes?",
+            return, and what do writes of 4096 and of 4097 bytes?",
     choices: &[
         Choice::new("100, 100 and 100: each write takes what fits.")
             .because("Up to 4096 bytes, a write is all or nothing: the first two gave EAGAIN."),

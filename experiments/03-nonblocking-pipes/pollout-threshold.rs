@@ -13,8 +13,8 @@ const CAPACITY: usize = 4 * PAGE;
 
 const QUESTION: Question = Question {
     question: "When does poll report a full pipe as writable again?",
-    setup: "A pipe of 16384 bytes, four pages, is full. Its reader takes one byte after the other, and \
-               the writer calls poll after each. After how many bytes does poll report POLLOUT?",
+    setup: "A pipe of 16384 bytes, four pages, is full. Its reader takes one byte after the other, and the \
+            writer calls poll after each. After how many bytes does poll report POLLOUT?",
     choices: &[
         Choice::new("After 1: there is room for a byte.")
             .because("A partly read page is not free: POLLOUT came when a whole page was."),

@@ -17,9 +17,9 @@ use nix::unistd::{dup, pipe2, read};
 
 const QUESTION: Question = Question {
     question: "How can a process get blocking reads when another has set O_NONBLOCK?",
-    setup: "Two processes have inherited the same read end of a pipe, descriptor 3. One sets O_NONBLOCK \
-               and relies on it; the other needs reads that block. What can the other do without changing \
-               the first one's reads?",
+    setup: "Two processes have inherited the same read end of a pipe, descriptor 3. One sets O_NONBLOCK and \
+            relies on it; the other needs reads that block. What can the other do without changing the first \
+            one's reads?",
     choices: &[
         Choice::new("dup: the duplicate is a descriptor that no other process has.")
             .because("The duplicate has the same open file description, so its reads failed as well."),

@@ -17,7 +17,7 @@ type Callback = Box<dyn FnOnce() -> Duration + Send>;
 const QUESTION: Question = Question {
     question: "When does a loop in poll notice a callback from another thread?",
     setup: "A loop has nothing to do and sleeps in poll, with a timeout of 300 ms. Another thread of the \
-               same process pushes a callback onto the loop's queue. When does the loop notice it?",
+            same process pushes a callback onto the loop's queue. When does the loop notice it?",
     choices: &[
         Choice::new("At once: the threads share their memory, and the queue is in it.")
             .because("poll does not look at memory: it slept until its timeout."),

@@ -24,8 +24,8 @@ use Step::{Check, Drain};
 const QUESTION: Question = Question {
     question: "Should a loop drain its waker before it checks its queue, or after?",
     setup: "A loop that was woken checks its queue and runs what is there, and it drains the pipe of its \
-               waker; then it sleeps. Other threads push an item and then write a byte, at any time. Does \
-               the order of the loop's two steps matter?",
+            waker; then it sleeps. Other threads push an item and then write a byte, at any time. Does the \
+            order of the loop's two steps matter?",
     choices: &[
         Choice::new("Yes: it must drain, then check. The other way it can sleep while an item is queued."),
         Choice::new("Yes: it must check, then drain. The other way it discards the byte of an item.")

@@ -16,8 +16,8 @@ static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 const QUESTION: Question = Question {
     question: "How many times is a blocked signal pending that was raised five times?",
-    setup: "A standard signal is blocked and raised five times, then a signalfd for it is read until it \
-               is empty. How many records does it hold? And how many if it is a real-time signal?",
+    setup: "A standard signal is blocked and raised five times, then a signalfd for it is read until it is \
+            empty. How many records does it hold? And how many if it is a real-time signal?",
     choices: &[
         Choice::new("None, and none: a signal that is raised while it is blocked is discarded.")
             .because("A blocked signal stays pending, and the signalfd had a record of it."),

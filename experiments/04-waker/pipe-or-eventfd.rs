@@ -16,8 +16,8 @@ const PAGE: usize = 4096;
 
 const QUESTION: Question = Question {
     question: "How much does a waker hold that is not read: a pipe, an eventfd?",
-    setup: "A busy loop is woken 65536 times before it looks at its waker. What does the waker hold then \
-               if it is a pipe, and what if it is an eventfd?",
+    setup: "A busy loop is woken 65536 times before it looks at its waker. What does the waker hold then if \
+            it is a pipe, and what if it is an eventfd?",
     choices: &[
         Choice::new("Both hold one mark: a wake that finds a mark changes nothing.")
             .because("Each wake left a byte in the pipe, and added 1 to the eventfd's number."),

@@ -20,9 +20,9 @@ static WAKE: AtomicI32 = AtomicI32::new(-1);
 
 const QUESTION: Question = Question {
     question: "Which waits return at once if a signal comes between the check and the wait?",
-    setup: "A signal handler sets a flag. A loop finds the flag clear, then the signal comes, then the \
-               loop waits. Which of these waits return at once: poll; ppoll, which unblocks the signal while \
-               it waits; poll of a pipe to which the handler writes; poll of a signalfd?",
+    setup: "A signal handler sets a flag. A loop finds the flag clear, then the signal comes, then the loop \
+            waits. Which of these waits return at once: poll; ppoll, which unblocks the signal while it \
+            waits; poll of a pipe to which the handler writes; poll of a signalfd?",
     choices: &[
         Choice::new("All four: a signal ends a wait.")
             .because("poll slept until its timeout: the handler had already run when it began."),

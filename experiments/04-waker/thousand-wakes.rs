@@ -14,9 +14,9 @@ const WAKES: usize = 1000;
 
 const QUESTION: Question = Question {
     question: "How many reports does a loop get for a thousand wakes?",
-    setup: "While a loop is busy, another thread wakes it a thousand times, each time with a byte in a \
-               pipe. Then the loop calls epoll_wait, and reads all that is there, until nothing is reported. \
-               How many reports does it get? And how many if the waker is an eventfd?",
+    setup: "While a loop is busy, another thread wakes it a thousand times, each time with a byte in a pipe. \
+            Then the loop calls epoll_wait, and reads all that is there, until nothing is reported. How many \
+            reports does it get? And how many if the waker is an eventfd?",
     choices: &[
         Choice::new("A thousand each: every write is an event.")
             .because("The first read took all thousand bytes, and then there was nothing to report."),

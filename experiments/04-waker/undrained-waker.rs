@@ -15,8 +15,8 @@ const ROUNDS: usize = 100;
 const QUESTION: Question = Question {
     question: "How many waits return at once while a wake's byte stays unread?",
     setup: "A loop was woken by a byte in a pipe. It does not read the byte, and waits again, a hundred \
-               times. How many of these waits return at once, with poll, with epoll, and with edge-triggered \
-               epoll?",
+            times. How many of these waits return at once, with poll, with epoll, and with edge-triggered \
+            epoll?",
     choices: &[
         Choice::new("None: the loop was already notified of the byte.")
             .because("poll and epoll report the pipe as long as there is something to read."),

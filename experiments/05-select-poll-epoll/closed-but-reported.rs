@@ -14,9 +14,9 @@ const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
     question: "What does epoll report of a descriptor that was closed while a duplicate is open?",
-    setup: "A loop watches descriptor 4, the read end of a pipe, of which the program also has a \
-               duplicate, descriptor 6. The loop closes 4 without removing it from the epoll. Then a byte is \
-               written into the pipe. What does epoll_wait report?",
+    setup: "A loop watches descriptor 4, the read end of a pipe, of which the program also has a duplicate, \
+            descriptor 6. The loop closes 4 without removing it from the epoll. Then a byte is written into \
+            the pipe. What does epoll_wait report?",
     choices: &[
         Choice::new("Nothing: closing a descriptor removes it from every epoll.")
             .because("The entry stays until the last duplicate is closed: 4 was reported at every wait."),

@@ -21,8 +21,8 @@ const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
     question: "What does epoll report of a descriptor that is registered for no events?",
-    setup: "A loop leaves a socket of a pair in its epoll, registered for no events: 0. Then the peer \
-               closes its end. What does epoll_wait report?",
+    setup: "A loop leaves a socket of a pair in its epoll, registered for no events: 0. Then the peer closes \
+            its end. What does epoll_wait report?",
     choices: &[
         Choice::new("Nothing: the loop registered for nothing.")
             .because("ERR and HUP are reported whatever the loop registered for."),

@@ -18,8 +18,8 @@ const WAYS: [(&str, EpollFlags); 3] =
 const QUESTION: Question = Question {
     question: "How often do level-triggered, edge-triggered and oneshot epoll report an unread byte?",
     setup: "A pipe is watched by three epolls: level-triggered, edge-triggered, and with EPOLLONESHOT. A \
-               byte comes, all three report it, and it is not read. Then a second byte comes. Which of them \
-               report the pipe again?",
+            byte comes, all three report it, and it is not read. Then a second byte comes. Which of them \
+            report the pipe again?",
     choices: &[
         Choice::new("All three: something has come.")
             .because("A oneshot entry is disabled after its first report, until it is armed again."),

@@ -23,9 +23,9 @@ const PATIENCE: usize = 200;
 
 const QUESTION: Question = Question {
     question: "How often does a loop call epoll_wait for one deadline between two milliseconds?",
-    setup: "The only timer of a loop is due in 4.9 ms. epoll_wait takes a timeout in whole milliseconds, \
-               so the loop waits for 4 ms, then for the rest rounded down, and so on until the timer is due. \
-               How often does it call epoll_wait?",
+    setup: "The only timer of a loop is due in 4.9 ms. epoll_wait takes a timeout in whole milliseconds, so \
+            the loop waits for 4 ms, then for the rest rounded down, and so on until the timer is due. How \
+            often does it call epoll_wait?",
     choices: &[
         Choice::new("Once: the kernel sleeps a little longer than the timeout in any case.")
             .because("The kernel overslept by far less than the 0.9 ms that were left."),

@@ -17,7 +17,7 @@ use nix::unistd::write;
 const QUESTION: Question = Question {
     question: "Which kinds of descriptors can epoll watch?",
     setup: "A loop watches its standard input with epoll. Can epoll watch it when the program is started \
-               with a file as input, or with /dev/null? And can an epoll watch another epoll?",
+            with a file as input, or with /dev/null? And can an epoll watch another epoll?",
     choices: &[
         Choice::new("All three: every descriptor can be watched, and a file is always ready.")
             .because("epoll_ctl refused both the file and /dev/null with EPERM."),

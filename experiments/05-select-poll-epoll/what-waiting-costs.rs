@@ -28,8 +28,8 @@ const OTHERS: usize = 16;
 const QUESTION: Question = Question {
     question: "What does a call of select, poll and epoll cost, by the number of descriptors?",
     setup: "One of ten connections is ready, and a loop calls select, poll or epoll_wait to learn which. \
-               Then it watches a thousand connections, one of them ready. Which of the three takes about as \
-               long as before?",
+            Then it watches a thousand connections, one of them ready. Which of the three takes about as \
+            long as before?",
     choices: &[
         Choice::new("All three: the kernel knows which one is ready.")
             .because("select and poll go through the whole list, which is a hundred times as long."),

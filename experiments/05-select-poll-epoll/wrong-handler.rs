@@ -12,8 +12,8 @@ use nix::unistd::{read, write};
 const QUESTION: Question = Question {
     question: "Which handler does an event reach whose descriptor number was reused?",
     setup: "A loop finds its handlers by descriptor number. epoll_wait reports two connections, first A, \
-               then B. The handler of A closes B and opens a new connection, C, which gets the number that B \
-               had. Which handler does the loop call for the second event?",
+            then B. The handler of A closes B and opens a new connection, C, which gets the number that B \
+            had. Which handler does the loop call for the second event?",
     choices: &[
         Choice::new("None: when B was closed, the kernel withdrew its event.")
             .because("The event is in the loop's array already, and the kernel does not change it."),

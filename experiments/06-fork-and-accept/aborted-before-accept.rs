@@ -14,7 +14,7 @@ use nix::unistd::read;
 const QUESTION: Question = Question {
     question: "What does accept return for a client that has already reset its connection?",
     setup: "A client connects and resets the connection before the server calls accept. What does the \
-               server's accept return then?",
+            server's accept return then?",
     choices: &[
         Choice::new("ECONNABORTED, which its man page lists for this.")
             .because("On Linux accept returned a socket; the reset was reported by the first read."),

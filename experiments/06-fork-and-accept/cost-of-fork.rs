@@ -24,9 +24,8 @@ const TIMES: usize = 5;
 
 const QUESTION: Question = Question {
     question: "What does fork cost a process that uses much memory?",
-    setup: "A process uses 1 MiB of memory, and later 256 MiB. Each time it forks a child that does \
-               nothing, and starts a program with std's Command. Which of the two takes longer the second \
-               time?",
+    setup: "A process uses 1 MiB of memory, and later 256 MiB. Each time it forks a child that does nothing, \
+            and starts a program with std's Command. Which of the two takes longer the second time?",
     choices: &[
         Choice::new("Neither: memory is copied when it is written to, and neither process writes.")
             .because("The pages are not copied, but the page table is, and it has grown."),

@@ -17,8 +17,7 @@ const TURNS: usize = 1000;
 const QUESTION: Question = Question {
     question: "Which process owns an epoll that was made before a fork?",
     setup: "A process makes an epoll, adds a pipe to it, and forks. The child removes that pipe from the \
-               epoll and adds a pipe that it has made itself. What does the parent's epoll report \
-               afterwards?",
+            epoll and adds a pipe that it has made itself. What does the parent's epoll report afterwards?",
     choices: &[
         Choice::new("Its own pipe, as before: the child has changed a copy.")
             .because("There is one list for both processes: what the child removed is gone for both."),

@@ -16,8 +16,8 @@ use nix::unistd::{Pid, getpid, pause, read};
 const QUESTION: Question = Question {
     question: "What happens to a server's connections when a worker is killed and replaced?",
     setup: "Two workers share a listening socket, and each serves one connection. A third connection is \
-               established and waits in the queue. Worker 0 is killed with SIGKILL, and its supervisor forks \
-               a replacement. What happens to the three connections?",
+            established and waits in the queue. Worker 0 is killed with SIGKILL, and its supervisor forks a \
+            replacement. What happens to the three connections?",
     choices: &[
         Choice::new(
             "All three break: the kernel closes what a killed process had open, and it had the \

@@ -22,7 +22,7 @@ const TURNS: i32 = 100;
 const QUESTION: Question = Question {
     question: "What does accept do when the process has no descriptor left?",
     setup: "A server has as many descriptors open as its limit allows. It sleeps in epoll_wait, which \
-               watches its listening socket, level-triggered. What happens when a client connects?",
+            watches its listening socket, level-triggered. What happens when a client connects?",
     choices: &[
         Choice::new("The client is refused, and the server sleeps on.")
             .because("The kernel completes the connection without the server: the client is connected."),

@@ -13,9 +13,9 @@ use nix::unistd::read;
 
 const QUESTION: Question = Question {
     question: "What happens to queued connections when one of two SO_REUSEPORT sockets is closed?",
-    setup: "Two workers listen on one port, each with its own SO_REUSEPORT socket. Clients are connected \
-               and wait in both queues. Then one worker closes its socket. What happens to the clients in \
-               its queue?",
+    setup: "Two workers listen on one port, each with its own SO_REUSEPORT socket. Clients are connected and \
+            wait in both queues. Then one worker closes its socket. What happens to the clients in its \
+            queue?",
     choices: &[
         Choice::new("The other worker accepts them: they have connected to a port, and it listens on that.")
             .because(

@@ -20,8 +20,8 @@ static REAPED: AtomicUsize = AtomicUsize::new(0);
 
 const QUESTION: Question = Question {
     question: "How many exited children does one SIGCHLD stand for?",
-    setup: "Ten children exit while SIGCHLD is blocked. Then it is unblocked. Its handler calls waitpid \
-               once each time it runs. How many of the ten are zombies afterwards?",
+    setup: "Ten children exit while SIGCHLD is blocked. Then it is unblocked. Its handler calls waitpid once \
+            each time it runs. How many of the ten are zombies afterwards?",
     choices: &[
         Choice::new("None: the handler runs ten times, once for each.")
             .because("The handler ran once: a standard signal is pending only once."),

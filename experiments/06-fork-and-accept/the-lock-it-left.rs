@@ -18,8 +18,8 @@ static LOCK: Mutex<()> = Mutex::new(());
 
 const QUESTION: Question = Question {
     question: "Can the child of a fork take a lock that another thread held?",
-    setup: "One thread of a process holds a lock, and another thread forks. How many threads does the \
-               child have, and can it ever take the lock?",
+    setup: "One thread of a process holds a lock, and another thread forks. How many threads does the child \
+            have, and can it ever take the lock?",
     choices: &[
         Choice::new(
             "Two, and it can: the child is a copy of the process, and its copy of the holder unlocks \

@@ -18,9 +18,9 @@ const CONNECTIONS: usize = 15;
 
 const QUESTION: Question = Question {
     question: "How many waiting children does the kernel wake for one connection?",
-    setup: "Sixteen forked children wait for connections on one listening socket of their parent. A \
-               client connects. How many of them does the kernel wake if each watches the socket with its \
-               own epoll, and how many if they block in accept?",
+    setup: "Sixteen forked children wait for connections on one listening socket of their parent. A client \
+            connects. How many of them does the kernel wake if each watches the socket with its own epoll, \
+            and how many if they block in accept?",
     choices: &[
         Choice::new("One in both cases: a connection is for one of them.")
             .because("Level-triggered epoll woke all of them."),

@@ -17,8 +17,8 @@ const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr
 const QUESTION: Question = Question {
     question: "Which socket gets IPv4 clients when one for [::] and one for 0.0.0.0 share a port?",
     setup: "A server makes a socket for [::] with IPV6_V6ONLY off, and listens; then it makes one for \
-               0.0.0.0 on the same port. SO_REUSEADDR is set on both. What does the second bind return, and \
-               which socket gets a client that connects by IPv4?",
+            0.0.0.0 on the same port. SO_REUSEADDR is set on both. What does the second bind return, and \
+            which socket gets a client that connects by IPv4?",
     choices: &[
         Choice::new("bind works, and the socket for 0.0.0.0 gets it: each family has ports of its own.")
             .because("The socket for [::] had taken the port in both families: bind gave EADDRINUSE."),

@@ -13,8 +13,8 @@ const CLIENTS: usize = 12;
 const QUESTION: Question = Question {
     question: "Which waiting child gets a connection: in accept, and with EPOLLEXCLUSIVE?",
     setup: "Four children wait for connections on one listening socket of their parent. Twelve clients \
-               connect, each while all four sleep. Which children get them if they block in accept, and \
-               which if each watches the socket with EPOLLEXCLUSIVE?",
+            connect, each while all four sleep. Which children get them if they block in accept, and which \
+            if each watches the socket with EPOLLEXCLUSIVE?",
     choices: &[
         Choice::new("In turn, both times: the child that has waited longest is next.")
             .because("With EPOLLEXCLUSIVE one child got all twelve."),

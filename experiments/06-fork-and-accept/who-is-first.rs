@@ -17,8 +17,8 @@ const SETTING: &str = "/proc/sys/kernel/sched_child_runs_first";
 
 const QUESTION: Question = Question {
     question: "Which process runs first after a fork, parent or child?",
-    setup: "fork is called once and returns twice: in the parent with the child's pid, and in the child \
-               with 0. Which of the two runs first after the fork?",
+    setup: "fork is called once and returns twice: in the parent with the child's pid, and in the child with \
+            0. Which of the two runs first after the fork?",
     choices: &[
         Choice::new("The parent: it is running already, and has the next child to start.")
             .because("Let the parent wait at a gate, and the child is first: fork sets no order."),

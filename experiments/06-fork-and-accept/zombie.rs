@@ -20,7 +20,7 @@ const STATUS: i32 = 7;
 const QUESTION: Question = Question {
     question: "What is left of a child that has exited and was not waited for?",
     setup: "A child has exited with status 7, and its parent has not waited for it. What is left of the \
-               child, and what does SIGKILL do to it?",
+            child, and what does SIGKILL do to it?",
     choices: &[
         Choice::new("Nothing is left: the kernel frees all of it at exit. The kill fails with ESRCH.")
             .because("The pid and the status are kept for the parent: kill found the process."),

@@ -18,10 +18,9 @@ const FEW: usize = 512;
 
 const QUESTION: Question = Question {
     question: "How long do canceled timers stay in the heap?",
-    setup: "A hundred thousand timers are set and canceled behind a live one. A canceled timer stays in \
-               the heap as a tombstone. How many nodes does the heap get if tombstones are dropped only at \
-               its top, and how many if it is compacted when they are more than 512 and more than half of \
-               it?",
+    setup: "A hundred thousand timers are set and canceled behind a live one. A canceled timer stays in the \
+            heap as a tombstone. How many nodes does the heap get if tombstones are dropped only at its top, \
+            and how many if it is compacted when they are more than 512 and more than half of it?",
     choices: &[
         Choice::new("1 in both: what is canceled is gone.")
             .because("A canceled timer stays in the heap as a tombstone: the first heap kept every node."),

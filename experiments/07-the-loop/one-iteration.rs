@@ -18,8 +18,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 const QUESTION: Question = Question {
     question: "In which order does a loop run callbacks, timers and handlers?",
     setup: "A callback is queued, a timer is due, and a descriptor is ready. The timer's callback queues \
-               another callback, which starts a 200 ms timer, which stops the loop. In which order do they \
-               run, and how often does the loop wait for events?",
+            another callback, which starts a 200 ms timer, which stops the loop. In which order do they run, \
+            and how often does the loop wait for events?",
     choices: &[
         Choice::new(
             "Callback, timer, callback, handler: what is queued runs before the loop waits. It waits \

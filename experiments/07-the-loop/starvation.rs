@@ -18,10 +18,9 @@ const LONG: usize = 1000;
 
 const QUESTION: Question = Question {
     question: "How many queued callbacks run before the handler of a ready descriptor?",
-    setup: "A callback queues a callback, and that one another: a hundred in a chain. Meanwhile a \
-               descriptor is ready. How many of the hundred run before its handler in a loop that runs \
-               callbacks until its queue is empty, and how many in one that runs what was queued when its \
-               iteration began?",
+    setup: "A callback queues a callback, and that one another: a hundred in a chain. Meanwhile a descriptor \
+            is ready. How many of the hundred run before its handler in a loop that runs callbacks until its \
+            queue is empty, and how many in one that runs what was queued when its iteration began?",
     choices: &[
         Choice::new("None in both: a ready descriptor comes first.")
             .because("Both loops run callbacks before they wait for descriptors."),

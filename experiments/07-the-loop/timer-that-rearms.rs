@@ -20,10 +20,9 @@ const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
     question: "How often does a timer that restarts itself run before a ready descriptor's handler?",
-    setup: "A timer without a delay starts itself again each time it runs. Meanwhile a descriptor is \
-               ready. How often does the timer run before the descriptor's handler in a loop that runs \
-               timers as long as one is due, and how often in one that collects all due timers first and \
-               then runs them?",
+    setup: "A timer without a delay starts itself again each time it runs. Meanwhile a descriptor is ready. \
+            How often does the timer run before the descriptor's handler in a loop that runs timers as long \
+            as one is due, and how often in one that collects all due timers first and then runs them?",
     choices: &[
         Choice::new("Once in both: the clock has moved on by then.")
             .because("The restarted timer is due at once: the first loop ran it a million times."),

@@ -19,8 +19,8 @@ const NOON: Duration = Duration::from_secs(12 * 3600);
 
 const QUESTION: Question = Question {
     question: "When does a timer run if the clock is set back meanwhile?",
-    setup: "A loop has a 1 s timer. After half a second the wall clock is set back by an hour. When does \
-               the timer run if the loop reads the wall clock, and when if it reads the monotonic clock?",
+    setup: "A loop has a 1 s timer. After half a second the wall clock is set back by an hour. When does the \
+            timer run if the loop reads the wall clock, and when if it reads the monotonic clock?",
     choices: &[
         Choice::new("After a second in both cases: the kernel sleeps as long as the timeout.")
             .because("The sleep ended after a second, but by the wall clock the timer was not due."),

@@ -29,10 +29,10 @@ static ALARMS: AtomicUsize = AtomicUsize::new(0);
 
 const QUESTION: Question = Question {
     question: "Does a watchdog's alarm go off while the loop has nothing to do?",
-    setup: "A watchdog raises an alarm when a loop is blocked for 100 ms. Does it also do so while the \
-               loop waits for 500 ms with nothing to do: as a timer, set after each wait; as that timer, \
-               disarmed before each wait; as a thread that looks every 100 ms at a number which the loop \
-               increments before and after each wait?",
+    setup: "A watchdog raises an alarm when a loop is blocked for 100 ms. Does it also do so while the loop \
+            waits for 500 ms with nothing to do: as a timer, set after each wait; as that timer, disarmed \
+            before each wait; as a thread that looks every 100 ms at a number which the loop increments \
+            before and after each wait?",
     choices: &[
         Choice::new("Never, never, never: a loop that waits does not run, so nothing is blocked.")
             .because("An armed timer does not know that the loop waits: its signal interrupts the wait."),

@@ -23,10 +23,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 const QUESTION: Question = Question {
     question: "Which callback is reported when a loop is blocked?",
-    setup: "A watchdog interrupts a loop that works for more than 100 ms between two waits, and reports \
-               the stack. One callback computes, one reads from an empty pipe, one waits for a lock; then \
-               three hundred callbacks of 1 ms each are queued; then the loop waits for 300 ms. Which of \
-               these are reported?",
+    setup: "A watchdog interrupts a loop that works for more than 100 ms between two waits, and reports the \
+            stack. One callback computes, one reads from an empty pipe, one waits for a lock; then three \
+            hundred callbacks of 1 ms each are queued; then the loop waits for 300 ms. Which are reported?",
     choices: &[
         Choice::new("The one that computes: the others do not run, they wait.")
             .because("A callback that waits keeps the loop from its own wait too: both were reported."),

@@ -26,9 +26,9 @@ static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 const QUESTION: Question = Question {
     question: "Which system calls are restarted after a signal?",
-    setup: "A signal whose handler has SA_RESTART interrupts five calls: a read from an empty pipe, a \
-               read from a socket with a receive timeout, nanosleep, and poll and epoll_wait without a \
-               timeout. Which of them are restarted?",
+    setup: "A signal whose handler has SA_RESTART interrupts five calls: a read from an empty pipe, a read \
+            from a socket with a receive timeout, nanosleep, and poll and epoll_wait without a timeout. \
+            Which of them are restarted?",
     choices: &[
         Choice::new("All of them: that is what the flag says.")
             .because("Four of the five failed with EINTR in spite of the flag."),

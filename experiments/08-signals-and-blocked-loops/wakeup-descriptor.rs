@@ -30,9 +30,9 @@ const NEVER: [bool; 4] = [false; 4];
 const QUESTION: Question = Question {
     question: "Which signals does a loop sleep through?",
     setup: "A signal handler sets a flag, which a loop checks before each epoll_wait. The signal comes \
-               before the check; between check and wait; during the wait; or during the wait, but in another \
-               thread. Which of the four does the loop sleep through, and which if the handler also writes a \
-               byte to the loop's waker?",
+            before the check; between check and wait; during the wait; or during the wait, but in another \
+            thread. Which of the four does the loop sleep through, and which if the handler also writes a \
+            byte to the loop's waker?",
     choices: &[
         Choice::new("None, with or without the byte: a signal ends the wait.")
             .because("A handler that runs between check and wait does not end the wait."),

@@ -26,9 +26,9 @@ static RAN_IN: AtomicI32 = AtomicI32::new(0);
 const QUESTION: Question = Question {
     question: "In which thread does a signal's handler run?",
     setup: "The main thread sleeps and another thread runs a loop; neither blocks a signal. The loop's \
-               thread causes four signals: a kill of its process; a setitimer timer; a timer_create timer \
-               with SIGEV_THREAD_ID and its own number; the SIGCHLD of a child that it started. In which \
-               thread does each handler run?",
+            thread causes four signals: a kill of its process; a setitimer timer; a timer_create timer with \
+            SIGEV_THREAD_ID and its own number; the SIGCHLD of a child that it started. In which thread does \
+            each handler run?",
     choices: &[
         Choice::new("In the loop's thread, for each of them: it caused them.")
             .because("kill and setitimer signal the process, and the main thread handled both."),

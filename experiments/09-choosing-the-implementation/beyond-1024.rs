@@ -24,8 +24,8 @@ const WORDS: usize = mem::size_of::<libc::fd_set>() / 8;
 const QUESTION: Question = Question {
     question: "What does select return for a descriptor beyond 1024?",
     setup: "Descriptor 1200 is ready. fd_set, the type that select takes, has 1024 bits. A program passes \
-               select larger sets of its own, with 2048 bits, and asks for descriptor 1200. What does select \
-               return?",
+            select larger sets of its own, with 2048 bits, and asks for descriptor 1200. What does select \
+            return?",
     choices: &[
         Choice::new("EINVAL: select takes numbers below 1024.")
             .because("The kernel takes as many bits as the first argument says, and here it says 1201."),

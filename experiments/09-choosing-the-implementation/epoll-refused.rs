@@ -25,7 +25,7 @@ const IN_POLL: u8 = 8;
 const QUESTION: Question = Question {
     question: "What happens to a loop where epoll is refused?",
     setup: "In a seccomp sandbox, epoll_create1 fails with EPERM. A program makes a loop with the default \
-               poller; then it calls IoLoop::configure(Kind::Poll) and makes another. What happens?",
+            poller; then it calls IoLoop::configure(Kind::Poll) and makes another. What happens?",
     choices: &[
         Choice::new("The kernel kills the program at the forbidden call.")
             .because("This filter answers with an errno: the program got EPERM, and went on."),

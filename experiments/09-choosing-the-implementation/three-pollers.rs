@@ -20,9 +20,9 @@ const HUNG_UP: [usize; CONNECTIONS] = [9, 7, 5, 3, 1, 8, 6, 4, 2, 0];
 
 const QUESTION: Question = Question {
     question: "With which poller does the same program make the fewest system calls?",
-    setup: "An echo server on a loop has ten connections and answers fifty messages, one at a time. The \
-               same program runs on epoll, on poll and on select. On which of them does it make the fewest \
-               system calls to learn which descriptors are ready?",
+    setup: "An echo server on a loop has ten connections and answers fifty messages, one at a time. The same \
+            program runs on epoll, on poll and on select. On which of them does it make the fewest system \
+            calls to learn which descriptors are ready?",
     choices: &[
         Choice::new("On epoll: fewer calls are what makes it fast.")
             .because("epoll makes about twice as many, because each change of interest is a call."),

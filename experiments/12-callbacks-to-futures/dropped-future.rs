@@ -20,9 +20,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 const QUESTION: Question = Question {
     question: "What is left of an operation whose future is dropped?",
-    setup: "An async operation owns a connection and reads a message from it, for a minute at most. It \
-               has read the first half and waits for the second when it is canceled. What is left of it on \
-               the loop and in the kernel?",
+    setup: "An async operation owns a connection and reads a message from it, for a minute at most. It has \
+            read the first half and waits for the second when it is canceled. What is left of it on the loop \
+            and in the kernel?",
     choices: &[
         Choice::new(
             "All of it, until the loop is closed: the connection is open and watched, and the timer \

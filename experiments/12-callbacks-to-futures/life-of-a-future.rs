@@ -22,8 +22,8 @@ const WRITTEN: usize = 4;
 const QUESTION: Question = Question {
     question: "In which iterations of the loop is a task polled?",
     setup: "A task waits until a pipe is readable, while the loop goes on running other callbacks. In its \
-               fourth iteration a callback writes a byte into the pipe, and the wait of that iteration \
-               reports it. In which iterations is the task polled?",
+            fourth iteration a callback writes a byte into the pipe, and the wait of that iteration reports \
+            it. In which iterations is the task polled?",
     choices: &[
         Choice::new("In the first: the poll lasts until the byte is there.")
             .because("A poll does not wait: the first one returned Pending at once."),

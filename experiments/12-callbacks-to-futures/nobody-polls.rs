@@ -16,8 +16,8 @@ const TURNS: usize = 1000;
 const QUESTION: Question = Question {
     question: "What has an async function done that was called but never polled?",
     setup: "An async function writes a byte into a pipe, waits for an answer, and writes another byte. A \
-               program calls it, keeps the future, and runs a loop for a thousand iterations; then the \
-               answer comes, and the loop runs for a thousand more. What has been written?",
+            program calls it, keeps the future, and runs a loop for a thousand iterations; then the answer \
+            comes, and the loop runs for a thousand more. What has been written?",
     choices: &[
         Choice::new("The first byte, and after the answer the second: the loop goes on with what was begun.")
             .because("A loop polls only futures that it was given, and this one was kept by its caller."),

@@ -15,9 +15,9 @@ const TURNS: usize = 1000;
 
 const QUESTION: Question = Question {
     question: "How many polls follow how many wakes?",
-    setup: "Three tasks were polled and are pending. A callback wakes the first one three times in a row; \
-               a thread wakes the second while the loop sleeps; the third has not handed out its waker. The \
-               loop runs for a thousand iterations. How often is each of them polled again?",
+    setup: "Three tasks were polled and are pending. A callback wakes the first one three times in a row; a \
+            thread wakes the second while the loop sleeps; the third has not handed out its waker. The loop \
+            runs for a thousand iterations. How often is each of them polled again?",
     choices: &[
         Choice::new(
             "Three times, once, a thousand times: a task that has not handed out its waker is polled \

@@ -18,8 +18,7 @@ const STACK: usize = 1 << 20;
 
 const QUESTION: Question = Question {
     question: "Where is an async function's variable while the function waits?",
-    setup: "An async function has an array of 1000 bytes in a variable, and needs it after a wait. Where \
-               is the array while the function waits?",
+    setup: "An async function has an array of 1000 bytes in a variable, and needs it after a wait. Where is it then?",
     choices: &[
         Choice::new("On the thread's stack, like the variables of any function.")
             .because("The array's address was inside the future, which was on the heap."),
