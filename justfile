@@ -73,6 +73,12 @@ reset EXERCISE:
 doctor *ARGS:
     @{{tool}} doctor {{ARGS}}
 
+# Run the book's server as it is after chapter N, on a port or on any free one: `just stage 1 7007`
+[group('read and write')]
+[no-exit-message]
+stage N *ARGS:
+    @cargo run --quiet --package stages -- {{N}} {{ARGS}}
+
 # Run experiments: `just run --all`
 [group('experiments')]
 [no-exit-message]
@@ -356,10 +362,11 @@ verify *ARGS:
 latency *ARGS:
     @{{tool}} latency {{ARGS}}
 
-# Write new transcripts and the README's picture from what this kernel does
+# Write new transcripts and the README's picture from what this kernel does, and the changes between the stages
 [group('maintain')]
 bless:
     BLESS=1 cargo test --package experiments
+    BLESS=1 cargo test --package stages --test diffs
 
 # Measure: bare system calls beside ours; `just bench waker` for one chapter
 [group('maintain')]

@@ -1,0 +1,20 @@
+//! The server that runs through the book, as it is at the end of each chapter, and the loop in 25 lines.
+//!
+//! The server runs programs for its clients. A client connects, sends a line with the name of a program, then the
+//! program's input, and shuts down its sending side. The server starts the program, feeds it the input, sends back what
+//! it prints, and closes the connection. If the program fails, the last line says how.
+//!
+//! Each stage is one complete program of at most 120 lines, on the crates built so far:
+//!
+//! - [`stage_1`]: fork, exec and two pipes; one client at a time;
+//! - [`stage_2`]: no program inherits a connection or the listener, because all of them are close-on-exec;
+//! - [`stage_3`]: one loop around poll(2) serves all clients, and no read or write waits;
+//! - [`stage_4`]: threads look names up and wake the loop, and so does each program that exits.
+//!
+//! `diffs/N.diff` is the change from one stage to the next, which the book prints; a test keeps it up to date.
+//!
+//! - [`small_loop`]: a complete event loop whose `run` has 25 lines.
+
+pub mod small_loop;
+pub mod stage_1;
+pub mod stage_2;

@@ -1,0 +1,155 @@
+//! What every stage does: serve a client, name the programs, say how one failed, leave nothing running.
+
+use std::process::Command;
+
+use support::{Client, Stage};
+
+mod support;
+
+const STAGES: [usize; 2] = [1, 2];
+
+fn on_each(body: impl Fn(Stage)) {
+    for n in STAGES {
+        eprintln!("stage {n}");
+        body(Stage::start(n));
+    }
+}
+
+#[test]
+fn a_client_gets_what_the_program_prints_and_end_of_file() {
+    on_each(|stage| {
+        assert_eq!(stage.ask("upper\nhello\n"), "HELLO\n");
+        assert_eq!(stage.ask("count\nhello"), "5\n");
+        assert_eq!(stage.ask("sort\nb\nc\na\n"), "a\nb\nc\n");
+        assert_eq!(stage.ask("upper\n"), "", "no input, no output");
+        assert_eq!(stage.ask("count"), "0\n", "a name without its newline is a name too");
+        stage.end();
+    });
+}
+
+#[test]
+fn input_that_the_program_only_counts_may_be_long() {
+    on_each(|stage| {
+        let request = ["count\n".as_bytes(), &[b'x'; 1 << 20]].concat();
+        assert_eq!(stage.ask(request), "1048576\n");
+        stage.end();
+    });
+}
+
+#[test]
+fn a_request_may_come_in_pieces() {
+    on_each(|stage| {
+        let client = stage.connect();
+        for piece in ["up", "per", "\nhel", "lo"] {
+            client.send(piece);
+        }
+        assert!(client.gets_nothing(), "the request has not ended");
+        client.finish();
+        assert_eq!(client.rest(), "HELLO");
+        stage.end();
+    });
+}
+
+#[test]
+fn an_unknown_name_gets_one_line_of_error() {
+    on_each(|stage| {
+        assert_eq!(stage.ask("lower\nHELLO"), "no program is called \"lower\"\n");
+        assert_eq!(stage.ask("\nHELLO"), "no program is called \"\"\n");
+        assert_eq!(stage.ask(""), "no program is called \"\"\n");
+        assert_eq!(stage.ask([0xff, b'\n']), "no program is called \"\u{fffd}\"\n");
+        stage.end();
+    });
+}
+
+#[test]
+fn the_file_has_more_programs_and_a_program_that_fails_says_how() {
+    let file = format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR"));
+    for n in STAGES {
+        let stage = Stage::with_more(n, &file);
+        assert_eq!(stage.ask("greet\nyou\n"), "hello you\n");
+        assert_eq!(stage.ask("fails\n"), "so far\nexit status 3\n");
+        assert_eq!(stage.ask("dies\n"), "killed by SIGKILL\n");
+        assert_eq!(stage.ask("upper\nhello\n"), "HELLO\n", "the table comes first");
+        stage.end();
+    }
+}
+
+#[test]
+fn a_program_need_not_read_its_input() {
+    let file = format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR"));
+    for n in STAGES {
+        let stage = Stage::with_more(n, &file);
+        let request = ["ignores\n".as_bytes(), &[b'x'; 1 << 20]].concat();
+        assert_eq!(stage.ask(request), "done\n");
+        stage.end();
+    }
+}
+
+#[test]
+fn a_client_that_leaves_does_not_end_the_server() {
+    on_each(|stage| {
+        drop(stage.connect());
+        let client = stage.connect();
+        client.send("sort\nx");
+        drop(client);
+        assert_eq!(stage.ask("upper\nhello"), "HELLO");
+        stage.end();
+    });
+}
+
+#[test]
+fn ctrl_c_ends_the_server_and_its_programs() {
+    on_each(|mut stage| {
+        // The program waits for its input; then the server has started it for certain.
+        let client: Client = stage.connect();
+        client.send("count\nhello");
+        client.finish();
+        assert_eq!(client.rest(), "5\n");
+        stage.interrupt();
+        assert!(stage.all_exit(), "a process outlived SIGINT");
+    });
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    let wrong: [(&[&str], &str); 6] = [
+        (&[], "expected one to three arguments, got 0"),
+        (&["1", "0", "/dev/null", "x"], "expected one to three arguments, got 4"),
+        (&["0"], "N must be a stage"),
+        (&["99"], "N must be a stage"),
+        (&["one"], "not \"one\""),
+        (&["1", "65536"], "PORT must be 0 to 65535"),
+    ];
+    for (args, message) in wrong {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_stage")).args(args).output().expect("the program `stage`");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "stage {args:?}: {stderr}");
+        assert!(
+            stderr.contains(message) && stderr.contains("usage: stage"),
+            "stage {args:?} says {stderr:?}"
+        );
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_an_error() {
+    on_each(|stage| {
+        let port = stage.address.port().to_string();
+        let output = Command::new(env!("CARGO_BIN_EXE_stage")).args(["1", &port]).output();
+        let output = output.expect("the program `stage`");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("EADDRINUSE"), "{output:?}");
+        stage.end();
+    });
+}
+
+#[test]
+fn a_stage_has_at_most_120_lines() {
+    for n in STAGES {
+        let path = format!("{}/src/stage_{n}.rs", env!("CARGO_MANIFEST_DIR"));
+        let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let lines = source.lines().filter(|line| !line.contains("ANCHOR")).count();
+        assert!(lines <= 120, "{path} has {lines} lines. The book promises at most 120");
+    }
+}

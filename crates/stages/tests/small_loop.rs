@@ -1,0 +1,189 @@
+//! The small loop: callbacks before the sleep, timers in order and never early, handlers, wakes, stop.
+
+use std::cell::{Cell, RefCell};
+use std::io::{PipeWriter, Write, pipe};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::poll::PollFlags;
+use nix::unistd::read;
+use stages::small_loop::Loop;
+
+/// No sleep of these tests lasts this long, unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What ran, in order.
+type Ran = Rc<RefCell<Vec<&'static str>>>;
+
+/// A loop that fails instead of sleeping forever.
+fn a_loop() -> Loop {
+    let mut event_loop = Loop::new().expect("a descriptor for the waker");
+    event_loop.call_at(Instant::now() + PATIENCE, |_| panic!("the loop still sleeps after {PATIENCE:?}"));
+    event_loop
+}
+
+/// A pipe with a byte in it, and its write end, which keeps end of file away.
+fn a_byte() -> (Rc<OwnedFd>, PipeWriter) {
+    let (reader, mut writer) = pipe().expect("a pipe");
+    writer.write_all(b"x").expect("room for a byte");
+    (Rc::new(OwnedFd::from(reader)), writer)
+}
+
+fn note(ran: &Ran, what: &'static str) -> impl Fn() + 'static {
+    let ran = Rc::clone(ran);
+    move || ran.borrow_mut().push(what)
+}
+
+#[test]
+fn run_has_at_most_25_lines() {
+    let source = include_str!("../src/small_loop.rs");
+    let (_, rest) = source.split_once("// ANCHOR: run\n").expect("the anchor `run`");
+    let (run, _) = rest.split_once("    // ANCHOR_END: run\n").expect("its end");
+    assert!(run.lines().count() <= 25, "Loop::run has {} lines. The book promises 25", run.lines().count());
+}
+
+#[test]
+fn callbacks_run_in_order_before_the_loop_sleeps() {
+    let ran = Ran::default();
+    let mut event_loop = a_loop();
+    let [first, second] = ["first", "second"].map(|what| note(&ran, what));
+    event_loop.call_soon(move |_| first());
+    event_loop.call_soon(move |event_loop| {
+        second();
+        event_loop.stop();
+    });
+    event_loop.run().expect("poll works");
+    assert_eq!(*ran.borrow(), ["first", "second"]);
+}
+
+#[test]
+fn a_callback_that_a_callback_adds_runs_after_the_handlers_of_this_iteration() {
+    let ran = Ran::default();
+    let mut event_loop = a_loop();
+    let (reader, _writer) = a_byte();
+    let [handled, added] = ["handler", "added callback"].map(|what| note(&ran, what));
+    event_loop.add_handler(reader, PollFlags::POLLIN, move |_, _| handled());
+    event_loop.call_soon(move |event_loop| {
+        event_loop.call_soon(move |event_loop| {
+            added();
+            event_loop.stop();
+        });
+    });
+    event_loop.run().expect("poll works");
+    assert_eq!(
+        ran.borrow()[..2],
+        ["handler", "added callback"],
+        "the loop must call its handlers before it runs a callback that was added in the same iteration"
+    );
+}
+
+#[test]
+fn timers_run_by_deadline_and_never_early() {
+    let ran: Rc<RefCell<Vec<(u64, bool)>>> = Rc::default();
+    let mut event_loop = a_loop();
+    let start = Instant::now();
+    for delay in [30, 10, 20, 10] {
+        let (ran, deadline) = (Rc::clone(&ran), start + Duration::from_millis(delay));
+        event_loop.call_at(deadline, move |event_loop| {
+            ran.borrow_mut().push((delay, Instant::now() >= deadline));
+            if delay == 30 {
+                event_loop.stop();
+            }
+        });
+    }
+    event_loop.run().expect("poll works");
+    let on_time = [(10, true), (10, true), (20, true), (30, true)];
+    assert_eq!(*ran.borrow(), on_time, "(deadline in ms, was it reached?)");
+}
+
+#[test]
+fn a_handler_is_called_until_its_byte_is_read() {
+    let calls: Rc<RefCell<Vec<PollFlags>>> = Rc::default();
+    let mut event_loop = a_loop();
+    let (reader, writer) = a_byte();
+    let writer = Cell::new(Some(writer));
+    let (fd, seen) = (Rc::clone(&reader), Rc::clone(&calls));
+    event_loop.add_handler(reader, PollFlags::POLLIN, move |event_loop, events| {
+        seen.borrow_mut().push(events);
+        let calls = seen.borrow().len();
+        match calls {
+            1 => {} // The byte stays, so the next iteration reports it again.
+            2 => {
+                read(&*fd, &mut [0; 1]).expect("the byte is there");
+                drop(writer.take());
+            }
+            _ => event_loop.stop(),
+        }
+    });
+    event_loop.run().expect("poll works");
+    let expected = [PollFlags::POLLIN, PollFlags::POLLIN, PollFlags::POLLHUP];
+    assert_eq!(*calls.borrow(), expected, "readable twice; then the write end is closed");
+}
+
+#[test]
+fn a_handler_that_was_removed_gets_no_event_of_the_same_iteration() {
+    let ran = Ran::default();
+    let mut event_loop = a_loop();
+    let [(first, _first_writer), (second, _second_writer)] = [(); 2].map(|()| a_byte());
+    let [noted, other] = ["the first handler", "the removed handler"].map(|what| note(&ran, what));
+    let second_number = Rc::new(Cell::new(0));
+    let removed = Rc::clone(&second_number);
+    event_loop.add_handler(first, PollFlags::POLLIN, move |event_loop, _| {
+        noted();
+        event_loop.remove_handler(removed.get());
+        event_loop.stop();
+    });
+    second_number.set(event_loop.add_handler(second, PollFlags::POLLIN, move |_, _| other()));
+    event_loop.run().expect("poll works");
+    assert_eq!(*ran.borrow(), ["the first handler"]);
+}
+
+#[test]
+fn a_callback_from_a_thread_ends_the_sleep() {
+    let mut event_loop = a_loop();
+    let handle = event_loop.handle();
+    let (sender, receiver) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        // Sent by the last callback that the loop has, so the loop sleeps now, or is about to.
+        receiver.recv().expect("the loop has started");
+        handle.call_soon(Loop::stop)
+    });
+    event_loop.call_soon(move |_| sender.send(()).expect("the thread waits"));
+    event_loop.run().expect("poll works");
+    thread.join().expect("no panic").expect("the wake is written");
+}
+
+#[test]
+fn a_thousand_callbacks_from_threads_run_once_each_and_in_order() {
+    const THREADS: usize = 4;
+    const EACH: usize = 250;
+    let mut event_loop = a_loop();
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let threads = [0, 1, 2, 3].map(|thread| {
+        let (handle, calls) = (event_loop.handle(), Arc::clone(&calls));
+        thread::spawn(move || {
+            (0..EACH).try_for_each(|call| {
+                let calls = Arc::clone(&calls);
+                handle.call_soon(move |event_loop| {
+                    let mut calls = calls.lock().expect("no panic");
+                    calls.push((thread, call));
+                    if calls.len() == THREADS * EACH {
+                        event_loop.stop();
+                    }
+                })
+            })
+        })
+    });
+    event_loop.run().expect("poll works");
+    for thread in threads {
+        thread.join().expect("no panic").expect("each wake is written");
+    }
+    let calls = calls.lock().expect("no panic");
+    for thread in 0..THREADS {
+        let of_thread = calls.iter().filter(|(by, _)| *by == thread).map(|(_, call)| *call);
+        assert!(of_thread.eq(0..EACH), "the callbacks of thread {thread} did not run once each, in order");
+    }
+}
