@@ -19,6 +19,7 @@ use waker::eventfd::Waker;
 // ANCHOR: types
 type Callback = Box<dyn FnOnce(&mut Loop)>;
 type Call = Box<dyn Fn(&mut Loop, PollFlags)>;
+type Handlers = BTreeMap<u64, Rc<Handler>>;
 type Queue = Arc<Mutex<Vec<Box<dyn FnOnce(&mut Loop) + Send>>>>;
 
 /// An event loop.
@@ -26,7 +27,7 @@ pub struct Loop {
     callbacks: VecDeque<Callback>,
     /// By deadline, and by number where two have the same.
     timers: BTreeMap<(Instant, u64), Callback>,
-    handlers: BTreeMap<u64, Rc<Handler>>,
+    handlers: Handlers,
     handle: Handle,
     /// The number of the next timer or handler.
     next: u64,
@@ -34,7 +35,6 @@ pub struct Loop {
 }
 
 struct Handler {
-    number: u64,
     fd: Box<dyn AsFd>,
     interest: PollFlags,
     call: Call,
@@ -53,31 +53,31 @@ impl Loop {
     ///
     /// # Errors
     /// The errors of poll(2), except `EINTR`: `EINVAL` if there are more handlers than the process may have descriptors.
+    // The chapters stand in a column.
+    #[rustfmt::skip]
     // ANCHOR: run
-    pub fn run(&mut self) -> io::Result<()> {
-        while !self.stopped {
-            let later = self.timers.split_off(&(Instant::now(), u64::MAX)); // 7: a clock that is never set back
-            let due = mem::replace(&mut self.timers, later); // 7: by deadline
-            self.callbacks.extend(due.into_values()); // 7: after the callbacks that wait already
-            for callback in mem::take(&mut self.callbacks) {
-                callback(self); // 7: what it adds runs next time; 8: if it blocks, all wait; 12: it polls a future
+    pub fn run(&mut self) -> io::Result<()> {                           // ch. 7
+        while !self.stopped {                                           // ch. 8
+            for callback in mem::take(&mut self.callbacks) {            // ch. 7
+                callback(self);                                         // ch. 12
             }
-            let timeout = self.time_to_sleep(); // 4: zero while a callback waits
-            let handlers: Vec<_> = self.handlers.values().cloned().collect(); // 1, 2: no child has these descriptors
-            let mut fds: Vec<_> = handlers.iter().map(|handler| handler.fd()).collect(); // 5: epoll keeps this list
-            match poll(&mut fds, timeout) {
-                Ok(_) => {}                    // 9: or select, or epoll
-                Err(Errno::EINTR) => continue, // 4, 8: a signal came
-                Err(errno) => return Err(errno.into()),
+            for timer in self.take_due_timers() {                       // ch. 7
+                timer(self);                                            // ch. 8
             }
-            for (handler, fd) in handlers.iter().zip(&fds) {
-                let events = fd.revents().unwrap_or(PollFlags::empty()); // 5: what it is ready for
-                if !events.is_empty() && self.handlers.contains_key(&handler.number) {
-                    (handler.call)(self, events); // 3: it reads until EAGAIN; 6: or accepts
+            let handlers = self.handlers.clone();                       // ch. 5
+            let mut fds = poll_fds(&handlers);                          // ch. 1, 2
+            match poll(&mut fds, self.time_to_sleep()) {                // ch. 4, 9
+                Err(Errno::EINTR) => continue,                          // ch. 4, 8
+                Err(errno) => return Err(errno.into()),                 // ch. 6
+                Ok(_) => {}
+            }
+            for (number, events) in ready(&handlers, &fds) {            // ch. 5
+                if let Some(handler) = self.handlers.get(&number) {     // ch. 5
+                    Rc::clone(handler).call(self, events);              // ch. 3
                 }
             }
         }
-        Ok(())
+        Ok(())                                                          // ch. 6
     }
     // ANCHOR_END: run
 
@@ -126,7 +126,7 @@ impl Loop {
         call: impl Fn(&mut Self, PollFlags) + 'static,
     ) -> u64 {
         let number = self.number();
-        let handler = Handler { number, fd: Box::new(fd), interest, call: Box::new(call) };
+        let handler = Handler { fd: Box::new(fd), interest, call: Box::new(call) };
         self.handlers.insert(number, Rc::new(handler));
         number
     }
@@ -145,6 +145,14 @@ impl Loop {
     pub fn stop(&mut self) {
         self.stopped = true;
     }
+
+    /// Removes the timers that are due, in the order of their deadlines.
+    // ANCHOR: take_due_timers
+    fn take_due_timers(&mut self) -> impl Iterator<Item = Callback> + use<> {
+        let later = self.timers.split_off(&(Instant::now(), u64::MAX));
+        mem::replace(&mut self.timers, later).into_values()
+    }
+    // ANCHOR_END: take_due_timers
 
     fn number(&mut self) -> u64 {
         self.next += 1;
@@ -166,10 +174,25 @@ impl Loop {
 }
 
 impl Handler {
-    fn fd(&self) -> PollFd<'_> {
-        PollFd::new(self.fd.as_fd(), self.interest)
+    fn call(&self, event_loop: &mut Loop, events: PollFlags) {
+        (self.call)(event_loop, events);
     }
 }
+
+/// What poll(2) is asked: for each handler its descriptor and the events that it waits for.
+// ANCHOR: poll_fds
+fn poll_fds(handlers: &Handlers) -> Vec<PollFd<'_>> {
+    handlers.values().map(|handler| PollFd::new(handler.fd.as_fd(), handler.interest)).collect()
+}
+// ANCHOR_END: poll_fds
+
+/// What poll(2) answered: the numbers of the handlers whose descriptors are ready, and their events.
+// ANCHOR: ready
+fn ready(handlers: &Handlers, fds: &[PollFd<'_>]) -> Vec<(u64, PollFlags)> {
+    let events = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+    handlers.keys().copied().zip(events).filter(|(_, events)| !events.is_empty()).collect()
+}
+// ANCHOR_END: ready
 
 impl Handle {
     /// Runs a callback in the loop's thread, in the loop's next iteration, and ends the loop's sleep.
