@@ -1,15 +1,11 @@
 //! Runs one stage of the server: `stage N [PORT [FILE]]`.
 
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use stages::{Run, STAGES};
+
 const USAGE: &str = "usage: stage N [PORT [FILE]]";
-
-/// A stage's `run`.
-type Run = fn(u16, &Path) -> io::Result<()>;
-
-const STAGES: &[Run] = &[stages::stage_1::run, stages::stage_2::run];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -23,7 +19,7 @@ fn main() -> ExitCode {
     match run(port, file) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("stage: {error}");
+            eprintln!("stage {}, port {port}: {error}", args[0]);
             ExitCode::FAILURE
         }
     }

@@ -1,0 +1,83 @@
+//! A program that runs for a client, with pipes that never make the server wait. Stage 3 is the first to use it.
+
+// ANCHOR: program
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use nonblocking::drain::{Stop, drain};
+use nonblocking::flags;
+use nonblocking::outbox::{Flushed, Outbox};
+
+use crate::stage_2;
+
+/// How many bytes of a client are read at a time, and how many wait for a client that does not read.
+pub const CHUNK: usize = 64 * 1024;
+
+/// A program, and the server's ends of its pipes. An end is closed when no more bytes go through it.
+/// Dropping it kills a program that was not reaped, because its client has left.
+pub struct Program {
+    pid: Pid,
+    reaped: bool,
+    stdin: Option<File>,
+    stdout: Option<File>,
+    input: Outbox,
+}
+
+impl Program {
+    /// Starts a program, as stage 2 does, and queues its input.
+    pub fn start(command: &str, input: &[u8]) -> io::Result<Self> {
+        let (pid, stdin, stdout) = stage_2::start(command)?;
+        // Only these ends: the program's own ends block, as programs expect.
+        flags::set(&stdin)?;
+        flags::set(&stdout)?;
+        let mut outbox = Outbox::new(input.len());
+        outbox.push(input).map_err(io::Error::other)?;
+        Ok(Self { pid, reaped: false, stdin: Some(stdin), stdout: Some(stdout), input: outbox })
+    }
+
+    /// What poll waits for. Without room for its output, the program must wait.
+    pub fn fds(&self, has_room: bool) -> impl Iterator<Item = PollFd<'_>> {
+        let stdin = self.stdin.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLOUT));
+        let stdout = self.stdout.iter().filter(move |_| has_room);
+        stdin.chain(stdout.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)))
+    }
+
+    /// Writes what its input takes now, and reads what it has printed, as far as there is room. Returns whether more
+    /// output may come.
+    // ANCHOR: copy
+    pub fn copy(&mut self, output: &mut Outbox) -> io::Result<bool> {
+        // Any error is EPIPE: the program does not read all of its input.
+        self.stdin.take_if(|stdin| self.input.flush(stdin) != Ok(Flushed::WouldBlock));
+        let mut bytes = Vec::new();
+        if let Some(stdout) = &self.stdout
+            && drain(stdout, &mut bytes, output.room())? == Stop::EndOfFile
+        {
+            self.stdout = None;
+        }
+        output.push(bytes).map_err(io::Error::other)?;
+        Ok(self.stdout.is_some())
+    }
+    // ANCHOR_END: copy
+
+    /// Reaps the program and returns how it has ended. With WNOHANG, returns `None` if it is still running.
+    pub fn wait(&mut self, flags: WaitPidFlag) -> io::Result<Option<WaitStatus>> {
+        let status = waitpid(self.pid, Some(flags))?;
+        self.reaped = status != WaitStatus::StillAlive;
+        Ok(self.reaped.then_some(status))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if !self.reaped {
+            let _ = kill(self.pid, Signal::SIGKILL);
+            let _ = waitpid(self.pid, None);
+        }
+    }
+}
+// ANCHOR_END: program

@@ -1,0 +1,71 @@
+//! What all stages share: the programs, and the form of a request.
+//!
+//! A request is a line with the name of a program, and then the program's input, until end of file. The answer is what
+//! the program prints, and one more line if it fails.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::{fs, io};
+
+use nix::sys::wait::WaitStatus;
+
+// ANCHOR: programs
+/// A name, and a command for the shell. The last two run until the process exits whose pid they are sent.
+const PROGRAMS: [(&str, &str); 5] = [
+    ("upper", "tr a-z A-Z"),
+    ("count", "wc -c"),
+    ("sort", "sort"),
+    // Leaves a process running in the background, as ssh-agent does, and prints its pid.
+    ("agent", "read pid; tail -f /dev/null --pid=$pid -s 0.1 </dev/null >/dev/null 2>&1 & echo $!"),
+    // Prints its own pid, closes its output, and keeps running.
+    ("silent", "read pid; echo $$; exec tail -f /dev/null --pid=$pid -s 0.1 >/dev/null 2>&1"),
+];
+
+/// Prints where the server listens, and how to try it.
+pub fn announce(address: SocketAddr) {
+    let (ip, port) = (address.ip(), address.port());
+    println!("listening on {address}; try: printf 'upper\\nhello\\n' | nc -N {ip} {port}");
+}
+
+/// Whether a client stays connected. After an error, which this prints, it does not.
+pub fn stays(outcome: io::Result<bool>) -> bool {
+    outcome.inspect_err(|error| eprintln!("a client was not served: {error}")).unwrap_or(false)
+}
+
+/// What a lookup found: a command for the shell, if a program has the name.
+pub type Found = io::Result<Option<String>>;
+
+/// Looks up a program's command: in the table, and then in a file, where each line has a name and a command.
+///
+/// # Errors
+/// The errors of reading the file.
+pub fn look_up(name: &str, file: &Path) -> Found {
+    if let Some((_, command)) = PROGRAMS.iter().find(|(known, _)| *known == name) {
+        return Ok(Some((*command).to_owned()));
+    }
+    let lines = fs::read_to_string(file)?;
+    Ok(lines.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned))
+}
+
+/// Splits a request into the name, which is its first line, and the program's input.
+pub fn split(request: &[u8]) -> (String, &[u8]) {
+    let end = request.iter().position(|byte| *byte == b'\n').unwrap_or(request.len());
+    let (name, rest) = request.split_at(end);
+    (String::from_utf8_lossy(name).into_owned(), rest.get(1..).unwrap_or_default())
+}
+
+/// The answer to a name that is in neither.
+pub fn unknown(name: &str) -> String {
+    format!("no program is called {name:?}\n")
+}
+
+/// The last line for a client whose program has failed; nothing if it has not.
+pub fn ending(status: WaitStatus) -> String {
+    match status {
+        WaitStatus::Exited(_, 0) => String::new(),
+        WaitStatus::Exited(_, code) => format!("exit status {code}\n"),
+        WaitStatus::Signaled(_, signal, _) => format!("killed by {signal}\n"),
+        other => format!("{other:?}\n"),
+    }
+}
+// ANCHOR_END: programs

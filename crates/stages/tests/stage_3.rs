@@ -1,0 +1,129 @@
+//! What breaks stage 2 and not stage 3: input and output that are both long, and a second client.
+
+use std::time::Instant;
+
+use support::{Client, PATIENCE, Stage};
+
+mod support;
+
+/// More than a pipe holds, so the program must print before it has read all of it.
+const LONG: usize = 1 << 20;
+
+fn long_request(stage: &Stage) -> Client {
+    let client = stage.connect();
+    client.send("upper\n");
+    client.send(vec![b'x'; LONG]);
+    client.finish();
+    client
+}
+
+#[test]
+fn in_stage_2_long_input_and_output_block_the_server_for_ever() {
+    let stage = Stage::start(2);
+    let client = long_request(&stage);
+    let second = stage.connect();
+    second.send("upper\nhello");
+    second.finish();
+    assert!(client.gets_nothing(), "server and program must each wait until the other reads");
+    assert!(second.gets_nothing(), "the server must not get to the second client");
+    assert!(client.gets_nothing(), "and nothing must end that");
+    drop(stage);
+}
+
+#[test]
+fn in_stage_3_and_4_long_input_and_output_pass_each_other() {
+    for n in [3, 4] {
+        let stage = Stage::start(n);
+        let answer = long_request(&stage).rest();
+        assert_eq!(answer.len(), LONG, "stage {n}");
+        assert!(answer.bytes().all(|byte| byte == b'X'), "stage {n}");
+        stage.end();
+    }
+}
+
+#[test]
+fn in_stage_1_and_2_a_client_waits_for_the_one_before() {
+    for n in [1, 2] {
+        let stage = Stage::start(n);
+        let first = stage.connect();
+        first.send("upper\nhel");
+        let second = stage.connect();
+        second.send("count\nhello");
+        second.finish();
+        assert!(second.gets_nothing(), "stage {n} must serve one client at a time");
+        first.send("lo");
+        first.finish();
+        assert_eq!(first.rest(), "HELLO");
+        assert_eq!(second.rest(), "5\n");
+        stage.end();
+    }
+}
+
+#[test]
+fn in_stage_3_and_4_a_client_does_not_wait_for_the_one_before() {
+    for n in [3, 4] {
+        let stage = Stage::start(n);
+        let first = stage.connect();
+        first.send("upper\nhel");
+        assert_eq!(stage.ask("count\nhello"), "5\n", "stage {n}");
+        first.send("lo");
+        first.finish();
+        assert_eq!(first.rest(), "HELLO", "stage {n}");
+        stage.end();
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_keeps_only_its_own_program_waiting() {
+    for n in [3, 4] {
+        let stage = Stage::start(n);
+        let slow = Stage::connect(&stage);
+        slow.send("upper\n");
+        // More than the outbox and the buffers of both sockets hold.
+        let long = vec![b'x'; 32 << 20];
+        slow.send(&long);
+        slow.finish();
+        assert_eq!(stage.ask("upper\nhello"), "HELLO", "stage {n}");
+        assert_eq!(slow.rest().len(), long.len(), "stage {n}");
+        stage.end();
+    }
+}
+
+#[test]
+fn twenty_clients_are_served_at_once() {
+    for n in [3, 4] {
+        let stage = Stage::start(n);
+        let clients: Vec<Client> = (0..20).map(|_| stage.connect()).collect();
+        for client in &clients {
+            client.send("upper\nhel");
+        }
+        for client in clients.iter().rev() {
+            client.send("lo");
+            client.finish();
+        }
+        for client in &clients {
+            assert_eq!(client.rest(), "HELLO", "stage {n}");
+        }
+        stage.end();
+    }
+}
+
+#[test]
+fn the_program_of_a_client_that_resets_its_connection_is_killed_and_reaped() {
+    let file = format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR"));
+    for n in [3, 4] {
+        let stage = Stage::with_more(n, &file);
+        let client = stage.connect();
+        client.send("endless\n");
+        client.finish();
+        assert_eq!(client.line(), "y\n");
+        drop(client);
+        // The server notices at the next write. It serves others meanwhile, and then the program is gone.
+        let deadline = Instant::now() + PATIENCE;
+        while stage.children() > 0 {
+            assert!(Instant::now() < deadline, "stage {n} keeps the program of a client that has left");
+            assert_eq!(stage.ask("upper\nhello"), "HELLO", "stage {n}");
+        }
+        stage.end();
+    }
+}
