@@ -1,4 +1,4 @@
-//! `storm`: a child sends 100,000 signals of three kinds, as fast as it can, to a process that polls.
+//! `storm`: a child sends 15,000 signals of three kinds, as fast as it can, to a process that polls.
 //!
 //! There are ten rounds. At the end of each, the parent has taken everything, and the child sends one signal more. If
 //! a signal of the round was left over or this one is lost, `take` returns something else.
@@ -21,7 +21,7 @@ use super::signals::names;
 
 const KINDS: [Signal; 3] = [SIGUSR1, SIGUSR2, SIGTERM];
 const ROUNDS: usize = 10;
-const SIGNALS: usize = 10_000;
+const SIGNALS: usize = 1500;
 
 /// How long the parent waits for a signal, in milliseconds. One that is later was lost.
 const LOST: u16 = 5000;

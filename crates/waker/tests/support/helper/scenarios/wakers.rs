@@ -1,8 +1,10 @@
 //! `waker KIND WHAT`: what one waker of that kind does.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use testing::judged;
@@ -26,12 +28,8 @@ fn with<W: Wake + AsFd>(new: impl Fn() -> waker::Result<W>, close: impl Fn(W), w
         "storm" => storm(&new()?),
         "leaks" => leaks(new, close),
         "no-numbers" => no_numbers(new),
-        "calls-of-wakes" => {
-            let waker = new()?;
-            judged(|| (0..1000).try_for_each(|_| waker.wake()))?;
-            println!("before {}", state(&waker));
-            Ok(())
-        }
+        "calls-of-a-wake" => calls_of_wakes(&new()?, 1),
+        "calls-of-wakes" => calls_of_wakes(&new()?, 1000),
         "calls-of-consume" => {
             let waker = new()?;
             waker.wake()?;
@@ -43,9 +41,19 @@ fn with<W: Wake + AsFd>(new: impl Fn() -> waker::Result<W>, close: impl Fn(W), w
     }
 }
 
-/// Wakes 200,000 times without a read.
+fn calls_of_wakes(waker: &(impl Wake + AsFd), wakes: usize) -> Outcome {
+    judged(|| (0..wakes).try_for_each(|_| waker.wake()))?;
+    println!("before {}", state(waker));
+    Ok(())
+}
+
+/// How many times a waker is woken without a read.
+const WAKES: usize = 10_000;
+
+/// Wakes a nearly full waker without a read.
 fn storm(waker: &(impl Wake + AsFd)) -> Outcome {
-    let errors: Vec<_> = (0..200_000).filter_map(|_| waker.wake().err()).collect();
+    leave_room(waker, WAKES / 2)?;
+    let errors: Vec<_> = (0..WAKES).filter_map(|_| waker.wake().err()).collect();
     println!("errors {} {}", errors.len(), errors.first().map_or(String::new(), ToString::to_string));
     println!("queued {}", queued(waker));
     println!("before {}", state(waker));
@@ -54,6 +62,15 @@ fn storm(waker: &(impl Wake + AsFd)) -> Outcome {
     waker.wake()?;
     println!("again {}", state(waker));
     Ok(())
+}
+
+/// Writes to a waker's pipe until there is room for this many bytes: a wake for each byte of it would take longer than all
+/// other tests. An eventfd has as much room as it needs.
+fn leave_room(waker: impl AsFd, room: usize) -> Outcome {
+    let Ok(capacity) = fcntl(&waker, FcntlArg::F_GETPIPE_SZ) else { return Ok(()) };
+    let pipe = format!("/proc/self/fd/{}", waker.as_fd().as_raw_fd());
+    let bytes = usize::try_from(capacity)?.saturating_sub(room);
+    Ok(File::options().write(true).open(pipe)?.write_all(&vec![0; bytes])?)
 }
 
 /// Returns how many bytes are in the pipe. Returns 0 for an eventfd, which does not have FIONREAD.
