@@ -14,7 +14,8 @@ use nix::fcntl::OFlag;
 use nonblocking::Result;
 use nonblocking::drain::{Stop, drain};
 use support::{
-    a_pipe, comes_back, fill, not_open, refused, reset_behind, same_bytes, stream, traced, try_ask, waiting,
+    a_pipe, budget, comes_back, fill, not_open, refused, reset_behind, same_bytes, stream, traced, try_ask,
+    waiting,
 };
 use testing::no_child_is_born;
 
@@ -306,5 +307,5 @@ fn no_byte_is_lost_between_two_drains() {
         Ok(())
     })
     .size_max(4096)
-    .budget_ms(150);
+    .budget_ms(budget(150));
 }

@@ -298,7 +298,7 @@ fn a_status_is_displayed_in_words() {
 
 #[test]
 fn no_zombie_is_left() {
-    for what in ["codes", "signals", "others", "again", "try", "interrupted"] {
+    for what in ["a-code", "signals", "others", "again", "try", "interrupted"] {
         let left = status(&[what]).line("left").to_owned();
         assert_eq!(left, "none", "`{what}`: every child should have been reaped, and {left} is left");
     }

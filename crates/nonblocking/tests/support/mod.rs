@@ -64,6 +64,12 @@ pub fn endless(answer: &Answer) -> bool {
     answer.lines("endless").next().is_some()
 }
 
+/// Returns how long a test tries random cases, in milliseconds: this long in a test program of its own, and a part of that
+/// in a check, for whose verdict a reader waits at every save.
+pub const fn budget(milliseconds: u64) -> u64 {
+    if cfg!(feature = "check") { milliseconds / 8 } else { milliseconds }
+}
+
 /// Does work that must return by itself. If it does not, this calls `rescue` until the work returns, and fails
 /// the test.
 #[track_caller]

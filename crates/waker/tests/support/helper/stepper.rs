@@ -7,7 +7,6 @@
 use std::ops::ControlFlow::{Break, Continue};
 
 use nix::errno::Errno;
-use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -21,7 +20,6 @@ pub const ROUNDS: usize = 100;
 
 /// Prints the number of instructions as `steps N`, and `waits futex` if the code under test waits for a lock.
 pub fn watch(scenario: Pid) -> nix::Result<i32> {
-    on_one_processor(scenario)?;
     let mut path = Vec::new();
     for round in 0..=ROUNDS {
         if let Some(code) = to_mark(scenario, None)? {
@@ -59,14 +57,6 @@ fn steps_to_mark(scenario: Pid) -> nix::Result<Vec<u64>> {
         }
     }
     Ok(path)
-}
-
-/// Puts both processes on one processor, because only one of them runs at a time, and switching between two processors
-/// takes three times as long.
-fn on_one_processor(scenario: Pid) -> nix::Result<()> {
-    let mut here = CpuSet::new();
-    here.set(sched_getcpu()?)?;
-    [Pid::this(), scenario].into_iter().try_for_each(|pid| sched_setaffinity(pid, &here))
 }
 
 /// Runs to the end of the next mark. Returns an exit code if the scenario ends before that.

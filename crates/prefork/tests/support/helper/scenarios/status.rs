@@ -1,5 +1,6 @@
 //! `status WHAT`: children that exit, are killed, stopped or traced, and what the code under test says of them.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::libc::{self, c_int};
@@ -22,7 +23,8 @@ pub fn run(what: &[&str]) -> i32 {
     // Avoid core files, except in the scenario that tests them.
     let _ = getrlimit(Resource::RLIMIT_CORE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_CORE, 0, hard));
     match what {
-        ["codes"] => codes(),
+        ["codes"] => codes(0..=255),
+        ["a-code"] => codes(7..=7),
         ["signals"] => signals(),
         ["core", limit] => return core_file::run(limit),
         ["real-time"] => real_time(),
@@ -41,9 +43,9 @@ pub fn run(what: &[&str]) -> i32 {
     0
 }
 
-/// Prints `code CODE ANSWER` for each exit code.
-fn codes() {
-    for code in 0..=255 {
+/// Prints `code CODE ANSWER` for each of these exit codes.
+fn codes(codes: RangeInclusive<i32>) {
+    for code in codes {
         let child = start(|| code);
         println!("code {code} {}", words(status::wait(child)));
     }
