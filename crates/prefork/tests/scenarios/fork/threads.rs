@@ -7,7 +7,7 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::unistd::getpid;
 
-use super::super::super::children::{left, state};
+use super::super::support::helper::children::{left, state};
 use super::{fork, fork_and_wait, say, words};
 
 /// Fork with this many threads, the calling one included. Then join the others, and fork again.

@@ -14,7 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{chdir, getegid, geteuid};
 use prefork::status;
 
-use super::super::super::children::{await_end, left, start};
+use super::super::support::helper::children::{await_end, left, start};
 use super::{refused, words};
 
 pub fn run(limit: &str) -> i32 {

@@ -17,7 +17,7 @@ use nix::unistd::alarm;
 use prefork::sockets::{self, Options};
 use testing::{REFUSED, exit_code, judged};
 
-use super::super::super::net::open_now;
+use super::support::net::open_now;
 
 nix::ioctl_write_ptr_bad!(
     /// See netdevice(7).

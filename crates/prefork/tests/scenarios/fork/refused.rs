@@ -10,7 +10,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Gid, Uid, setgid, setuid};
 use testing::REFUSED;
 
-use super::super::super::children::left;
+use super::super::support::helper::children::left;
 use super::at_fork::AtFork;
 use super::table::{changes, fill, lower_limit, open_now};
 use super::{error, fork, fork_and_wait, say};
@@ -23,7 +23,7 @@ fn attempt() {
     let before = open_now();
     let result = fork(|| {
         say("the child ran");
-        super::super::super::children::idle()
+        super::super::support::helper::children::idle()
     });
     println!("result {}", result.map_or_else(error, |_| "Ok".into()));
     let now = SigSet::thread_get_mask().expect("a mask can be read");
@@ -60,7 +60,7 @@ pub fn no_descriptor() {
     let before = SigSet::thread_get_mask().expect("a mask can be read");
     let result = fork(|| {
         say("the child ran");
-        super::super::super::children::idle()
+        super::super::support::helper::children::idle()
     });
     let now = SigSet::thread_get_mask().expect("a mask can be read");
     println!("result {}", result.map_or_else(error, |_| "Ok".into()));

@@ -6,7 +6,7 @@ use nix::libc;
 use nix::unistd::{getpid, write};
 use prefork::{Child, Error, fork as code_under_test};
 
-use super::super::children::{self, die_with};
+use super::support::helper::children::{self, die_with};
 
 mod at_fork;
 mod endings;

@@ -4,7 +4,7 @@ use std::panic::Location;
 
 use prefork::fork::ForkGuard;
 
-use super::super::super::children::{raw_wait, start};
+use super::super::support::helper::children::{raw_wait, start};
 use super::{fork_and_wait, say};
 
 /// Make a guard, and print the caller's place in the source.

@@ -15,7 +15,9 @@ use prefork::Child;
 use prefork::status::Status;
 use testing::REFUSED;
 
-use super::super::super::children::{await_end, await_sleep, die_with, end, idle, raw_wait, start, state};
+use super::super::support::helper::children::{
+    await_end, await_sleep, die_with, end, idle, raw_wait, start, state,
+};
 use super::{fork, words};
 
 fn ready(child: &Child, timeout: impl Into<PollTimeout>) -> bool {

@@ -7,7 +7,7 @@ use nix::libc::{self, c_int};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::getpid;
 
-use super::super::super::children::left;
+use super::super::support::helper::children::left;
 use super::at_fork::AtFork;
 use super::{error, fork, fork_and_wait, say, words};
 

@@ -14,7 +14,9 @@ use nix::unistd::{Pid, alarm, getpgrp, getpid, getppid};
 use prefork::status::{self, Status};
 use testing::REFUSED;
 
-use super::super::children::{self, await_end, await_sleep, await_stop, idle, raw_wait, start, start_idle};
+use super::support::helper::children::{
+    self, await_end, await_sleep, await_stop, idle, raw_wait, start, start_idle,
+};
 
 mod core_file;
 

@@ -17,7 +17,7 @@ use nix::unistd::read;
 use prefork::accept::Acceptor;
 use testing::{exit_code, judged};
 
-use super::super::super::net::{client, info, open_now, queue, unix_listener};
+use super::support::net::{client, info, open_now, queue, unix_listener};
 
 /// How long to wait for something that may never arrive, in milliseconds.
 const TIMEOUT: u16 = 2000;
