@@ -5,6 +5,10 @@
 
 mod support;
 
+#[path = "scenarios/signal/mod.rs"]
+mod scenarios;
+testing::helper!(scenarios::answer);
+
 use support::{Answer, ask, traced};
 
 #[track_caller]

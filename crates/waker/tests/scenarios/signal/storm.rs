@@ -16,8 +16,8 @@ use nix::unistd::{ForkResult, Pid, fork, getpid, pipe, read, write};
 use waker::pipe::Waker;
 use waker::signal::SignalWaker;
 
-use super::outcome::Outcome;
-use super::signals::names;
+use super::super::support::helper::outcome::Outcome;
+use super::sent::names;
 
 const KINDS: [Signal; 3] = [SIGUSR1, SIGUSR2, SIGTERM];
 const ROUNDS: usize = 10;

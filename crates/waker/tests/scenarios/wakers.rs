@@ -11,10 +11,18 @@ use testing::judged;
 use waker::coalesced::Coalesced;
 use waker::{Wake, eventfd, pipe};
 
-use super::outcome::{Outcome, state};
+use super::support::helper::outcome::{Outcome, state};
+
+/// Runs the scenario of that name, and returns the helper's exit code.
+pub fn run(scenario: &[&str]) -> i32 {
+    testing::exit_code(match scenario {
+        ["waker", kind, what] => on(kind, what),
+        _ => Err(format!("no scenario is called {scenario:?}").into()),
+    })
+}
 
 /// Prints what it saw: `errors …`, `queued …` (in bytes), `before …`, `after …`, `descriptors …`.
-pub fn run(kind: &str, what: &str) -> Outcome {
+fn on(kind: &str, what: &str) -> Outcome {
     match kind {
         "pipe" => with(pipe::Waker::new, pipe::Waker::close, what),
         "eventfd" => with(eventfd::Waker::new, eventfd::Waker::close, what),

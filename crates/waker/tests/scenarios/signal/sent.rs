@@ -16,9 +16,9 @@ use testing::judged;
 use waker::signal::SignalWaker;
 use waker::{eventfd, pipe};
 
-use super::super::allocations;
-use super::super::stepper;
-use super::outcome::{Outcome, state};
+use super::super::support::helper::outcome::{Outcome, state};
+use super::allocations;
+use super::stepper;
 
 const KINDS: [Signal; 3] = [SIGUSR1, SIGUSR2, SIGTERM];
 

@@ -9,9 +9,9 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, si
 use waker::pipe;
 use waker::signal::SignalWaker;
 
+use super::super::support::helper::outcome::{Outcome, state};
 use super::disposition::Disposition;
-use super::outcome::{Outcome, state};
-use super::signals::names;
+use super::sent::names;
 
 const KINDS: [Signal; 3] = [SIGUSR1, SIGUSR2, SIGTERM];
 
