@@ -20,7 +20,7 @@ use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 use testing::tracer::{self, Call, Kernel};
 
-use super::Outcome;
+use super::support::Outcome;
 
 pub fn run(what: &str) -> Outcome {
     match what {

@@ -12,7 +12,7 @@ use nix::sys::signal::Signal::{SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
 use nix::sys::signal::{SigHandler, raise, signal};
 use waker::eventfd::Waker;
 
-use super::Outcome;
+use super::support::Outcome;
 
 /// Prints what it saw; `took …` is what `take` returned: the owner, and the signal.
 pub fn run(what: &str) -> Outcome {

@@ -8,8 +8,7 @@ use std::time::Duration;
 use ioloop::IoLoop;
 use nix::sys::signal::{SigHandler, Signal, raise, signal};
 
-use super::super::turns;
-use super::Outcome;
+use super::support::{Outcome, turns};
 
 pub fn run(what: &str) -> Outcome {
     match what {

@@ -14,7 +14,7 @@ use ioloop::{Blocked, Event, Events, IoLoop};
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use super::Outcome;
+use super::support::Outcome;
 
 const MS: Duration = Duration::from_millis(1);
 

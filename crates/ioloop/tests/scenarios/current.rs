@@ -5,7 +5,7 @@ use std::thread;
 use ioloop::poller::Kind;
 use ioloop::{Config, Current, IoLoop};
 
-use super::Outcome;
+use super::support::Outcome;
 
 pub fn run(what: &str) -> Outcome {
     let said = match what {

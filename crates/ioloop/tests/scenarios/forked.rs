@@ -10,8 +10,7 @@ use ioloop::{Config, Events, IoLoop};
 use nix::sys::signal::Signal;
 use prefork::fork::fork;
 
-use super::super::turns;
-use super::Outcome;
+use super::support::{Outcome, turns};
 
 pub fn run(poller: Kind) -> Outcome {
     let (shared, mut to_child) = pipe()?;

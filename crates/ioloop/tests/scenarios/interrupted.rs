@@ -11,8 +11,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 
-use super::super::Log;
-use super::Outcome;
+use super::support::{Log, Outcome};
 
 static HANDLED: AtomicUsize = AtomicUsize::new(0);
 

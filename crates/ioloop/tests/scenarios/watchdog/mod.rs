@@ -12,7 +12,7 @@ use ioloop::watchdog::{Blocked, Watchdog};
 use nix::libc::c_int;
 use nix::sys::signal::{SigHandler, Signal, signal};
 
-use super::Outcome;
+use super::support::Outcome;
 
 mod ending;
 mod interrupting;

@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use testing::tracer::{self, Call};
 use testing::{exit_code, judged};
 
-use super::Outcome;
+use super::support::Outcome;
 
 /// The first wait is refused.
 struct NoMemory(bool);

@@ -1,11 +1,8 @@
-//! `sources many POLLER`: thousands of descriptors that are ready, and a first handler that removes all others.
-//! `sources broken`: a loop whose epoll descriptor refers to another file. `sources unheard POLLER`: failures, while
-//! standard error has no reader.
+//! Thousands of descriptors that are ready, and a first handler that removes all others. Failures, while standard error
+//! has no reader.
 
 use std::cell::{Cell, RefCell};
-use std::fs::{File, read_dir, read_link};
-use std::mem::ManuallyDrop;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::fs::read_dir;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,10 +10,9 @@ use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop, Token};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::{dup2, dup2_stderr, pipe};
+use nix::unistd::{dup2_stderr, pipe};
 
-use super::super::turns;
-use super::Outcome;
+use super::support::{Outcome, turns};
 
 const MANY: usize = 2500;
 
@@ -45,31 +41,6 @@ pub fn many(poller: Kind) -> Outcome {
     turns(&ioloop, 10);
     println!("ran {}", ran.get());
     println!("left {} descriptors", open()? - before);
-    Ok(())
-}
-
-pub fn broken() -> Outcome {
-    let ioloop = IoLoop::with(Config { poller: Kind::Epoll, ..Config::default() })?;
-    let null = File::open("/dev/null")?;
-    let entries = read_dir("/proc/self/fd")?.flatten();
-    let number = |name: std::ffi::OsString| name.to_str()?.parse().ok();
-    let epolls = entries.filter(|entry| {
-        read_link(entry.path()).is_ok_and(|link| link.to_string_lossy().contains("[eventpoll]"))
-    });
-    // The newest one.
-    let number: i32 = epolls.filter_map(|entry| number(entry.file_name())).max().ok_or("an epoll")?;
-    // SAFETY: the loop owns the descriptor, which only gets another file here.
-    let mut epoll = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
-    let kept = epoll.try_clone()?;
-    dup2(&null, &mut epoll)?;
-    let started = ioloop.start().map_err(|error| error.errno);
-    dup2(&kept, &mut epoll)?;
-    ioloop.add_callback(IoLoop::stop);
-    let again = ioloop.start().map_err(|error| error.errno);
-    let word = |result: Result<(), nix::errno::Errno>| {
-        result.map_or_else(|errno| format!("{errno:?}"), |()| "Ok".into())
-    };
-    println!("start {}, and then {}", word(started), word(again));
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use nix::errno::Errno;
 use nix::unistd::read;
 
-use super::super::super::counting::allocations;
+use super::super::support::counting::allocations;
 use super::*;
 
 /// Code that sleeps in a system call blocks too. The report ends the sleep.

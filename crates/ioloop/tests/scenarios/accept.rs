@@ -13,7 +13,7 @@ use ioloop::poller::Kind;
 use ioloop::{Config, IoLoop};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::Outcome;
+use super::support::Outcome;
 
 pub fn no_descriptor(poller: Kind) -> Outcome {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
