@@ -3,6 +3,9 @@
 
 mod support;
 
+#[path = "scenarios/drain.rs"]
+mod scenarios;
+
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -18,6 +21,8 @@ use support::{
     waiting,
 };
 use testing::no_child_is_born;
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 const PLENTY: usize = 1 << 24;
 

@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "scenarios/outbox.rs"]
+mod scenarios;
+
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Seek};
 use std::os::fd::AsFd;
@@ -17,6 +20,8 @@ use support::{
     traced, waiting,
 };
 use testing::no_child_is_born;
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 /// Flushes into a pipe. If the flush does not return, this empties the pipe.
 #[track_caller]

@@ -19,8 +19,7 @@ use testing::Helper;
 
 pub use testing::{Answer, traced};
 
-mod helper;
-testing::helper!(helper::answer);
+pub mod helper;
 
 nix::ioctl_read_bad!(
     /// Gets the number of bytes that can be read. See FIONREAD(2const).

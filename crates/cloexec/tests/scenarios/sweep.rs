@@ -11,10 +11,18 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::execv;
 use testing::judged;
 
-use super::super::table;
+use super::support::helper::table;
+
+/// Runs the scenario of that name, and returns the helper's exit code.
+pub fn run(scenario: &[&str]) -> i32 {
+    testing::exit_code(match scenario {
+        ["sweep", first, places] => sweep(first, places),
+        _ => Err(format!("no scenario is called {scenario:?}")),
+    })
+}
 
 /// Prints `result Ok` or `result Err ERRNO TEXT`, and for each descriptor `at NUMBER BEFORE AFTER`.
-pub fn run(first: &str, places: &str) -> Result<(), String> {
+fn sweep(first: &str, places: &str) -> Result<(), String> {
     let first = first.parse().map_err(|_| format!("{first} is not a number"))?;
     table::clean();
     let mut exec = false;

@@ -8,13 +8,22 @@ use nix::sys::resource::{Resource, setrlimit};
 use nonblocking::drain::drain;
 use testing::judged;
 
-use super::output::{in_words, print};
+use super::support::helper::output::{in_words, print};
 
 /// The memory limit, in bytes: far more than this program needs, and soon reached if it reads without end.
 const MEMORY: u64 = 64 << 20;
 
+/// Runs the scenario of that name, and returns the helper's exit code.
+pub fn run(scenario: &[&str]) -> i32 {
+    testing::exit_code(match scenario {
+        ["drain", limit, ends, pieces @ ..] => from_a_pipe(limit, ends, pieces),
+        ["drain-without-end", limit] => without_end(limit),
+        _ => Err(format!("no scenario is called {scenario:?}")),
+    })
+}
+
 /// Prints `result …` and `read TEXT`.
-pub fn from_a_pipe(limit: &str, end: &str, pieces: &[&str]) -> Result<(), String> {
+fn from_a_pipe(limit: &str, end: &str, pieces: &[&str]) -> Result<(), String> {
     let limit = limit.parse().map_err(in_words)?;
     let (reader, mut writer) = std::io::pipe().map_err(in_words)?;
     for piece in pieces {
@@ -32,7 +41,7 @@ pub fn from_a_pipe(limit: &str, end: &str, pieces: &[&str]) -> Result<(), String
 }
 
 /// Prints `result …` and `length BYTES`. If the memory runs out, the program aborts.
-pub fn without_end(limit: &str) -> Result<(), String> {
+fn without_end(limit: &str) -> Result<(), String> {
     let limit = limit.parse().map_err(in_words)?;
     let source = File::open("/dev/zero").map_err(in_words)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(in_words)?;

@@ -17,11 +17,19 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::getpid;
 use testing::{HELPER, judged};
 
-use super::super::table;
+use super::support::helper::table;
+
+/// Runs the scenario of that name, and returns the helper's exit code.
+pub fn run(scenario: &[&str]) -> i32 {
+    testing::exit_code(match scenario {
+        ["pass", program, places, moves, args @ ..] => pass(program, places, moves, args),
+        _ => Err(format!("no scenario is called {scenario:?}")),
+    })
+}
 
 /// Prints, after the program's own output: `result …`, `status …`, `children …` and `table …`; a child that returns
 /// from `spawn` prints `escaped …`.
-pub fn run(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), String> {
+fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), String> {
     table::clean();
     let helper = std::env::current_exe().map_err(|e| e.to_string())?;
     let program = match program {

@@ -1,40 +1,27 @@
-//! What the helper does with this crate, in a process of its own, where descriptors have chosen numbers.
-//!
-//! Contract: a scenario prints what it saw and exits 0; if its preparation fails, it exits 1.
+//! `open`, `pipe` and the like: the system calls that make descriptors.
 
 use std::fs::File;
 
-use cloexec::{flags, open};
+use cloexec::open;
 use nix::fcntl::OFlag;
 use nix::sys::socket::{AddressFamily, SockType};
 use nix::sys::stat::Mode;
 use testing::judged;
 
-use super::table;
+use super::support::helper::table;
 
-mod pass;
-mod sweep;
-
-/// Runs the scenario of that name.
+/// Runs the scenario of that name, and returns the helper's exit code.
 pub fn run(scenario: &[&str]) -> i32 {
     testing::exit_code(match scenario {
-        ["sweep", first, places] => sweep::run(first, places),
-        ["pass", program, places, moves, args @ ..] => pass::run(program, places, moves, args),
-        [name] => judged_calls(name),
+        [name] => made(name),
         _ => Err(format!("no scenario is called {scenario:?}")),
     })
 }
 
-/// Scenarios in which a test only looks at the system calls.
-fn judged_calls(name: &str) -> Result<(), String> {
+fn made(name: &str) -> Result<(), String> {
     table::clean();
     let file = File::open("/dev/null").map_err(|e| e.to_string())?;
     let outcome = match name {
-        "set" => {
-            table::set_cloexec(&file, false);
-            judged(|| flags::set(&file))
-        }
-        "clear" => judged(|| flags::clear(&file)),
         "open" => judged(|| open::open("/dev/null", OFlag::O_RDONLY, Mode::empty())).map(drop),
         // The directory does not exist, so no file is created; the kernel still gets the flags and the mode.
         "open-create" => {

@@ -7,10 +7,19 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nonblocking::outbox::Outbox;
 use testing::judged;
 
-use super::output::{in_words, print};
+use super::support::helper::output::{in_words, print};
+
+/// Runs the scenario of that name, and returns the helper's exit code.
+pub fn run(scenario: &[&str]) -> i32 {
+    testing::exit_code(match scenario {
+        ["outbox", pieces @ ..] => into_a_pipe(false, pieces),
+        ["outbox-into-a-full-pipe", pieces @ ..] => into_a_pipe(true, pieces),
+        _ => Err(format!("no scenario is called {scenario:?}")),
+    })
+}
 
 /// Prints `result …` and `left BYTES`, and `arrived TEXT` for an empty pipe.
-pub fn into_a_pipe(full: bool, pieces: &[&str]) -> Result<(), String> {
+fn into_a_pipe(full: bool, pieces: &[&str]) -> Result<(), String> {
     let (mut reader, mut writer) = std::io::pipe().map_err(in_words)?;
     fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(in_words)?;
     if full {

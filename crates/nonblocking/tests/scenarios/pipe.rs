@@ -8,18 +8,28 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use nonblocking::pipe;
 use testing::judged;
 
-use super::output::{in_words, print};
+use super::support::helper::output::{in_words, print};
 
 /// A process with this capability may make pipes of any size. See capabilities(7).
 const CAP_SYS_RESOURCE: u32 = 24;
 
+/// Runs the scenario of that name, and returns the helper's exit code.
+pub fn run(scenario: &[&str]) -> i32 {
+    testing::exit_code(match scenario {
+        ["pipe"] => made(),
+        ["pipe-without-numbers"] => without_numbers(),
+        ["capacity-above-the-limit"] => above_the_limit(),
+        _ => Err(format!("no scenario is called {scenario:?}")),
+    })
+}
+
 /// `pipe`: make one; the tracer prints the calls.
-pub fn made() -> Result<(), String> {
+fn made() -> Result<(), String> {
     judged(pipe::pipe).map(drop).map_err(in_words)
 }
 
 /// `pipe-without-numbers`: make one while the process has no free descriptor.
-pub fn without_numbers() -> Result<(), String> {
+fn without_numbers() -> Result<(), String> {
     let next = File::open("/dev/null").map_err(in_words)?.as_raw_fd();
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(in_words)?;
     setrlimit(Resource::RLIMIT_NOFILE, next as u64, hard).map_err(in_words)?;
@@ -29,7 +39,7 @@ pub fn without_numbers() -> Result<(), String> {
 
 /// `capacity-above-the-limit`: as an unprivileged user, ask for one byte more than `pipe-max-size`. Prints
 /// `asked BYTES`, `before BYTES`, `result …` and `after BYTES`, or `skipped WHY`.
-pub fn above_the_limit() -> Result<(), String> {
+fn above_the_limit() -> Result<(), String> {
     if Uid::effective().is_root() {
         // The user "nobody".
         let (uid, gid) = (Uid::from_raw(65534), Gid::from_raw(65534));
