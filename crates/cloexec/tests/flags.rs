@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "scenarios/flags.rs"]
+mod scenarios;
+
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,6 +15,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use support::{a_pipe, ask, info, name, set_cloexec, traced};
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 #[test]
 fn set_makes_the_descriptor_close_on_exec() {

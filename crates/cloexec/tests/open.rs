@@ -3,6 +3,9 @@
 
 mod support;
 
+#[path = "scenarios/open.rs"]
+mod scenarios;
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -15,6 +18,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, SockType, getsockopt, sockopt};
 use nix::sys::stat::Mode;
 use support::{a_pipe, info, name, traced};
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 #[track_caller]
 fn is_close_on_exec(fd: &OwnedFd, what: &str) {

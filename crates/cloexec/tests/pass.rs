@@ -5,10 +5,15 @@
 
 mod support;
 
+#[path = "scenarios/pass.rs"]
+mod scenarios;
+
 use std::path::Path;
 
 use nix::libc::{SIGPIPE, SIGUSR1};
 use support::{Answer, ask, traced};
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 /// Starts a program that lists its descriptors. Each place is like `red@3`, with a star if that descriptor is
 /// close-on-exec; each move is like `3>4`.

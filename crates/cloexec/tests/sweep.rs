@@ -4,7 +4,12 @@
 
 mod support;
 
+#[path = "scenarios/sweep.rs"]
+mod scenarios;
+
 use support::{Answer, ask, traced};
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 /// The errnos of a kernel that lacks `close_range` or its flag.
 const REFUSALS: [&str; 3] = ["close_range=ENOSYS", "close_range=EPERM", "close_range=EINVAL"];

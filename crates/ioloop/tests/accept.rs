@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "scenarios/accept.rs"]
+mod scenarios;
+
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,6 +15,13 @@ use ioloop::{AcceptHandle, IoLoop};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use support::{LONG, Log, a_pipe, helper_said, on_each, panics, said_on_each, turns};
 use testing::no_child_is_born;
+
+testing::helper!(|args| support::answer(args, |args| match args {
+    ["accept", "no-descriptor", poller] =>
+        poller.parse().map_err(Into::into).and_then(scenarios::no_descriptor),
+    ["accept", "stuck"] => scenarios::stuck(),
+    _ => support::unknown(args),
+}));
 
 fn listener() -> TcpListener {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

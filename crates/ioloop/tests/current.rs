@@ -3,7 +3,15 @@
 
 mod support;
 
+#[path = "scenarios/current.rs"]
+mod scenarios;
+
 use support::helper_said;
+
+testing::helper!(|args| testing::exit_code(match args {
+    ["current", what] => scenarios::run(what),
+    _ => support::unknown(args),
+}));
 
 #[track_caller]
 fn says(what: &str, wanted: &str) {

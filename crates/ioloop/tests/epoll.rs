@@ -3,6 +3,9 @@
 
 mod support;
 
+#[path = "scenarios/epoll.rs"]
+mod scenarios;
+
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -24,6 +27,18 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::unistd::dup3;
 use support::helper_said;
+
+testing::helper!(|args| match args {
+    ["traced", kernel, rest @ ..] => scenarios::on_a_kernel(kernel, || run(rest)),
+    _ => run(args),
+});
+
+fn run(args: &[&str]) -> i32 {
+    testing::exit_code(match args {
+        ["epoll", what] => scenarios::run(what),
+        _ => support::unknown(args),
+    })
+}
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
 /// A token of two numbers that both matter, and that are not descriptors.

@@ -2,8 +2,16 @@
 
 mod support;
 
+#[path = "scenarios/forked.rs"]
+mod scenarios;
+
 use ioloop::poller::Kind;
 use support::helper_said;
+
+testing::helper!(|args| testing::exit_code(match args {
+    ["forked", poller] => poller.parse().map_err(Into::into).and_then(scenarios::run),
+    _ => support::unknown(args),
+}));
 
 #[test]
 fn after_a_fork_each_side_has_its_own_timers_events_and_signals() {

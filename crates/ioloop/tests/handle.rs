@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "scenarios/interrupted.rs"]
+mod scenarios;
+
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -10,6 +13,11 @@ use std::time::{Duration, Instant};
 use ioloop::poller::Kind;
 use ioloop::{IoLoop, LoopHandle, SignalToken, TaskId, Token};
 use support::{LONG, Log, helper_said, on_each, turns};
+
+testing::helper!(|args| testing::exit_code(match args {
+    ["interrupted", poller] => poller.parse().map_err(Into::into).and_then(scenarios::run),
+    _ => support::unknown(args),
+}));
 
 #[test]
 fn a_handle_crosses_threads() {

@@ -4,6 +4,15 @@
 
 mod support;
 
+#[path = "support/zygote.rs"]
+mod zygote;
+
+#[path = "scenarios/blocked.rs"]
+mod blocked;
+
+#[path = "scenarios/broken.rs"]
+mod broken;
+
 use std::cell::Cell;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +21,18 @@ use std::time::Duration;
 
 use ioloop::{Events, IoLoop, Iteration, Origin};
 use support::counting::allocations;
-use support::{Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock, panics, zygote};
+use support::{Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock, panics};
+
+testing::helper!(answer);
+
+fn answer(args: &[&str]) -> i32 {
+    testing::exit_code(match args {
+        ["blocked", what] => blocked::run(what),
+        ["broken"] => broken::run(),
+        ["zygote"] => return zygote::serve(answer),
+        _ => support::unknown(args),
+    })
+}
 
 const S: Duration = Duration::from_secs(1);
 
@@ -296,7 +316,7 @@ fn a_closed_loop_returns_from_start() {
 #[test]
 fn start_returns_the_error_of_the_poller() {
     assert_eq!(
-        helper_said(&["registration", "broken"]).line("start"),
+        helper_said(&["broken"]).line("start"),
         "EINVAL, and then Ok",
         "the wait failed, and `run` must return the error of `wait`. The next start waits as usual"
     );

@@ -3,6 +3,12 @@
 
 mod support;
 
+#[path = "scenarios/blocked.rs"]
+mod blocked;
+
+#[path = "scenarios/observers.rs"]
+mod observers;
+
 use std::any::Any;
 use std::cell::Cell;
 use std::io::{PipeReader, Read, Write};
@@ -15,6 +21,15 @@ use ioloop::poller::Kind;
 use ioloop::{Events, IoLoop};
 use support::{Kept, Log, a_pipe, alone, helper_said, on_each, panics, turns};
 use testing::{Helper, no_child_is_born};
+
+testing::helper!(|args| match args {
+    ["observers", "no-memory", poller] => observers::no_memory(poller),
+    _ => support::answer(args, |args| match args {
+        ["blocked", what] => blocked::run(what),
+        ["observers", which, poller] => observers::twice(which, poller),
+        _ => support::unknown(args),
+    }),
+});
 
 /// The panic that leaves a loop.
 #[track_caller]

@@ -2,7 +2,15 @@
 
 mod support;
 
+#[path = "scenarios/signalled.rs"]
+mod scenarios;
+
 use support::said_on_each;
+
+testing::helper!(|args| support::answer(args, |args| match args {
+    ["signalled", what] => scenarios::run(what),
+    _ => support::unknown(args),
+}));
 
 #[test]
 fn a_signal_ends_the_sleep_and_its_handler_runs_in_the_loop() {

@@ -3,7 +3,15 @@
 
 mod support;
 
+#[path = "scenarios/signals.rs"]
+mod scenarios;
+
 use support::helper_said;
+
+testing::helper!(|args| testing::exit_code(match args {
+    ["signals", what] => scenarios::run(what),
+    _ => support::unknown(args),
+}));
 
 #[test]
 fn each_owner_gets_its_own_signals_only() {

@@ -3,12 +3,20 @@
 
 mod support;
 
+#[path = "scenarios/slab.rs"]
+mod scenarios;
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ioloop::Token;
 use ioloop::slab::Slab;
 use testing::Helper;
+
+testing::helper!(|args| match args {
+    ["slab", registered] if let Ok(registered) = registered.parse() => scenarios::run(registered),
+    _ => testing::exit_code(support::unknown(args)),
+});
 
 #[test]
 fn a_token_leads_to_its_entry() {

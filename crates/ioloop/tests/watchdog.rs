@@ -3,7 +3,23 @@
 
 mod support;
 
-use support::{Answer, zygote};
+#[path = "support/zygote.rs"]
+mod zygote;
+
+#[path = "scenarios/watchdog/mod.rs"]
+mod scenarios;
+
+use support::Answer;
+
+testing::helper!(answer);
+
+fn answer(args: &[&str]) -> i32 {
+    testing::exit_code(match args {
+        ["watchdog", what] => scenarios::run(what),
+        ["zygote"] => return zygote::serve(answer),
+        _ => support::unknown(args),
+    })
+}
 
 #[track_caller]
 fn watched(what: &str) -> Answer {

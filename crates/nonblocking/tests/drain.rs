@@ -3,6 +3,9 @@
 
 mod support;
 
+#[path = "scenarios/drain.rs"]
+mod scenarios;
+
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -14,9 +17,12 @@ use nix::fcntl::OFlag;
 use nonblocking::Result;
 use nonblocking::drain::{Stop, drain};
 use support::{
-    a_pipe, comes_back, fill, not_open, refused, reset_behind, same_bytes, stream, traced, try_ask, waiting,
+    a_pipe, budget, comes_back, fill, not_open, refused, reset_behind, same_bytes, stream, traced, try_ask,
+    waiting,
 };
 use testing::no_child_is_born;
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 const PLENTY: usize = 1 << 24;
 
@@ -306,5 +312,5 @@ fn no_byte_is_lost_between_two_drains() {
         Ok(())
     })
     .size_max(4096)
-    .budget_ms(150);
+    .budget_ms(budget(150));
 }

@@ -3,6 +3,9 @@
 
 mod support;
 
+#[path = "scenarios/flags.rs"]
+mod scenarios;
+
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -11,6 +14,8 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nonblocking::flags;
 use support::{a_pipe, ask_with, fill, info, name, not_open, refused, traced, words};
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 const NONE: OFlag = OFlag::empty();
 

@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "scenarios/outbox.rs"]
+mod scenarios;
+
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Seek};
 use std::os::fd::AsFd;
@@ -13,10 +16,12 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nonblocking::Result;
 use nonblocking::outbox::{Flushed, Full, Outbox};
 use support::{
-    a_small_pipe, comes_back, empty, endless, fill, not_open, page, refused, same_bytes, stream, traced,
-    waiting,
+    a_small_pipe, budget, comes_back, empty, endless, fill, not_open, page, refused, same_bytes, stream,
+    traced, waiting,
 };
 use testing::no_child_is_born;
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 /// Flushes into a pipe. If the flush does not return, this empties the pipe.
 #[track_caller]
@@ -412,7 +417,7 @@ fn the_outbox_agrees_with_a_model() {
         Ok(())
     })
     .size_max(4096)
-    .budget_ms(200);
+    .budget_ms(budget(200));
 }
 
 /// An outbox, and the model of it: two positions in a stream.

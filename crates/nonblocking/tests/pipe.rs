@@ -3,6 +3,9 @@
 
 mod support;
 
+#[path = "scenarios/pipe.rs"]
+mod scenarios;
+
 use std::fs::File;
 use std::io::{PipeReader, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -14,6 +17,8 @@ use nonblocking::pipe;
 use support::{
     a_pipe, ask, empty, fill, info, kernel_capacity, name, not_open, page, refused, same_bytes, traced,
 };
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 #[test]
 fn neither_end_blocks() {

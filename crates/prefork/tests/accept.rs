@@ -4,6 +4,10 @@
 
 mod support;
 
+#[path = "scenarios/accept.rs"]
+mod scenarios;
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
+
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -103,7 +107,7 @@ fn an_accepted_socket_is_close_on_exec_and_nonblocking() {
 
 #[test]
 fn accept4_itself_sets_both_flags() {
-    let Some(answer) = traced("as-it-is", &["accept", "batches", "1", "2", "8"]) else { return };
+    let Some(answer) = traced("as-it-is", &["batches", "1", "2", "8"]) else { return };
     let calls: Vec<&str> = answer.lines("call").filter(|call| !call.ends_with("-> -11")).collect();
     let accepts: Vec<&&str> = calls.iter().filter(|call| call.starts_with("accept")).collect();
     assert_eq!(accepts.len(), 2, "two clients were queued. The calls were {calls:?}");
@@ -182,7 +186,7 @@ fn a_full_batch_is_not_reported_as_an_empty_queue() {
 fn a_failed_connection_does_not_end_the_batch() {
     for errno in CONNECTION_ERRORS {
         let kernel = format!("accept:1={errno}");
-        let Some(answer) = traced(&kernel, &["accept", "batches", "1", "2", "8"]) else { return };
+        let Some(answer) = traced(&kernel, &["batches", "1", "2", "8"]) else { return };
         assert_eq!(
             batches(&answer),
             [words(2, "Empty")],
@@ -194,7 +198,7 @@ fn a_failed_connection_does_not_end_the_batch() {
 
 #[test]
 fn failed_connections_count_toward_the_limit() {
-    let Some(answer) = traced("accept:*=ECONNABORTED", &["accept", "batches", "2", "1", "4"]) else { return };
+    let Some(answer) = traced("accept:*=ECONNABORTED", &["batches", "2", "1", "4"]) else { return };
     assert!(
         answer.lines("endless").next().is_none(),
         "every accept4 returned ECONNABORTED, and the batch never ended: failed connections must count toward the limit"
@@ -303,7 +307,7 @@ fn removal_with_the_last_connection_is_reported_as_removed() {
 
 #[test]
 fn without_descriptors_clients_are_shed() {
-    let answer = ask(&["run", "accept", "shed", "unix", "0", "3", "0", "8"]);
+    let answer = ask(&["run", "shed", "unix", "0", "3", "0", "8"]);
     assert_eq!(
         batches(&answer),
         ["accepted=0 shed=Some(3) reason=Empty"],
@@ -320,7 +324,7 @@ fn without_descriptors_clients_are_shed() {
 #[test]
 fn a_shed_client_sees_end_of_file_whatever_it_has_sent() {
     for (kind, sent) in [("unix", "5"), ("tcp", "0"), ("tcp", "5"), ("tcp", "300000")] {
-        let answer = ask(&["run", "accept", "shed", kind, sent, "2", "0", "8"]);
+        let answer = ask(&["run", "shed", kind, sent, "2", "0", "8"]);
         assert_eq!(batches(&answer), ["accepted=0 shed=Some(2) reason=Empty"], "{kind}, {sent} bytes");
         were_shed(&answer, 2);
     }
@@ -342,7 +346,7 @@ fn were_shed(answer: &Answer, clients: usize) {
 
 #[test]
 fn free_descriptors_are_used_before_clients_are_shed() {
-    let answer = ask(&["run", "accept", "shed", "unix", "0", "5", "2", "8"]);
+    let answer = ask(&["run", "shed", "unix", "0", "5", "2", "8"]);
     assert_eq!(
         batches(&answer),
         ["accepted=2 shed=Some(3) reason=Empty"],
@@ -353,7 +357,7 @@ fn free_descriptors_are_used_before_clients_are_shed() {
 
 #[test]
 fn shed_clients_count_toward_the_limit() {
-    let answer = ask(&["run", "accept", "shed", "unix", "0", "5", "0", "2"]);
+    let answer = ask(&["run", "shed", "unix", "0", "5", "0", "2"]);
     assert_eq!(
         batches(&answer),
         ["accepted=0 shed=Some(2) reason=Full"],
@@ -365,13 +369,13 @@ fn shed_clients_count_toward_the_limit() {
 #[test]
 fn an_empty_queue_without_descriptors_is_empty() {
     // accept4 allocates a descriptor before it looks at the queue, so it returns EMFILE even if the queue is empty.
-    let answer = ask(&["run", "accept", "shed", "unix", "0", "0", "0", "8"]);
+    let answer = ask(&["run", "shed", "unix", "0", "0", "0", "8"]);
     assert_eq!(batches(&answer), [words(0, "Empty")], "no client was queued, and none was shed");
 }
 
 #[test]
 fn the_spare_is_reopened_after_each_client() {
-    let answer = ask(&["run", "accept", "again"]);
+    let answer = ask(&["run", "again"]);
     let first = "accepted=0 shed=Some(1) reason=Empty";
     let seen = batches(&answer);
     assert_eq!(seen[0], first);
@@ -387,7 +391,7 @@ fn the_spare_is_reopened_after_each_client() {
 
 #[test]
 fn the_spare_is_close_on_exec() {
-    let answer = ask(&["run", "accept", "spare"]);
+    let answer = ask(&["run", "spare"]);
     let seen: Vec<&str> = answer.lines("spare").collect();
     assert_eq!(
         seen, ["close-on-exec"; 2],
@@ -397,7 +401,7 @@ fn the_spare_is_close_on_exec() {
 
 #[test]
 fn enfile_sheds_clients_like_emfile() {
-    let Some(answer) = traced("accept:1=ENFILE", &["accept", "batches", "1", "2", "8"]) else { return };
+    let Some(answer) = traced("accept:1=ENFILE", &["batches", "1", "2", "8"]) else { return };
     assert_eq!(
         batches(&answer),
         ["accepted=1 shed=Some(1) reason=Empty"],
@@ -409,7 +413,7 @@ fn enfile_sheds_clients_like_emfile() {
 fn a_connection_that_fails_while_it_is_shed_does_not_end_the_batch() {
     for errno in CONNECTION_ERRORS {
         let kernel = format!("accept:1=EMFILE,accept:2={errno}");
-        let Some(answer) = traced(&kernel, &["accept", "batches", "1", "2", "8"]) else { return };
+        let Some(answer) = traced(&kernel, &["batches", "1", "2", "8"]) else { return };
         assert_eq!(
             batches(&answer),
             [words(2, "Empty")],
@@ -421,7 +425,7 @@ fn a_connection_that_fails_while_it_is_shed_does_not_end_the_batch() {
 
 #[test]
 fn without_even_a_spare_the_acceptor_is_stuck() {
-    let answer = ask(&["run", "accept", "nothing-left"]);
+    let answer = ask(&["run", "nothing-left"]);
     let seen = batches(&answer);
     assert_eq!(
         seen[..2],
@@ -434,7 +438,7 @@ fn without_even_a_spare_the_acceptor_is_stuck() {
         seen[3], "accepted=0 shed=Some(1) reason=Empty",
         "descriptors had been free, so the spare should have been reopened for the next time that none is left"
     );
-    let Some(answer) = traced("accept:*=ENFILE", &["accept", "batches", "1", "1", "8"]) else { return };
+    let Some(answer) = traced("accept:*=ENFILE", &["batches", "1", "1", "8"]) else { return };
     assert_eq!(
         batches(&answer),
         [words(0, "Stuck(ENFILE)")],
@@ -446,7 +450,7 @@ fn without_even_a_spare_the_acceptor_is_stuck() {
 #[test]
 fn without_memory_the_acceptor_is_stuck() {
     for errno in ["ENOMEM", "ENOBUFS"] {
-        let Some(answer) = traced(&format!("accept:*={errno}"), &["accept", "batches", "1", "1", "8"]) else {
+        let Some(answer) = traced(&format!("accept:*={errno}"), &["batches", "1", "1", "8"]) else {
             return;
         };
         assert_eq!(batches(&answer), [words(0, &format!("Stuck({errno})"))]);
@@ -455,7 +459,7 @@ fn without_memory_the_acceptor_is_stuck() {
 
 #[test]
 fn shed_clients_are_reported_once_a_second() {
-    let answer = ask(&["run", "accept", "reports"]);
+    let answer = ask(&["run", "reports"]);
     let shed: Vec<&str> = batches(&answer).iter().filter_map(|batch| batch.split(' ').nth(1)).collect();
     // At 0, 500, 999, 1000, 1500, 2000 and 9000 milliseconds, with 2, 1, 2, 0, 1, 1 and 0 clients.
     let wanted = ["Some(2)", "None", "None", "Some(3)", "None", "Some(2)", "None"];

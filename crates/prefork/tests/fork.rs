@@ -5,19 +5,23 @@
 
 mod support;
 
+#[path = "scenarios/fork/mod.rs"]
+mod scenarios;
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
+
 use nix::libc::{self, SIGRTMAX};
 use support::{Answer, Helper, ask};
 
 /// Let the helper fork.
 #[track_caller]
 fn fork(what: &[&str]) -> Answer {
-    checked(ask(&[&["run", "fork"], what].concat()))
+    checked(ask(&[&["run"], what].concat()))
 }
 
 /// The same. `None` if this machine does not permit it.
 #[track_caller]
 fn fork_if_permitted(what: &[&str]) -> Option<Answer> {
-    Helper::new(&[&["run", "fork"], what].concat()).if_permitted().map(checked)
+    Helper::new(&[&["run"], what].concat()).if_permitted().map(checked)
 }
 
 #[track_caller]

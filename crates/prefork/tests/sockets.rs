@@ -2,6 +2,10 @@
 
 mod support;
 
+#[path = "scenarios/sockets.rs"]
+mod scenarios;
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -186,7 +190,7 @@ fn a_given_port_is_not_replaced_by_the_free_one() {
 fn a_port_taken_in_the_second_family_is_replaced_by_another() {
     // Twice, the port that the first socket got is taken in IPv6.
     let kernel = "bind6:1=EADDRINUSE,bind6:2=EADDRINUSE";
-    let Some(answer) = traced(kernel, &["sockets", "bind", "127.0.0.1:0", "[::1]:0"]) else { return };
+    let Some(answer) = traced(kernel, &["bind", "127.0.0.1:0", "[::1]:0"]) else { return };
     if !ipv6() {
         return;
     }
@@ -214,7 +218,7 @@ fn a_port_that_failed_is_not_chosen_again() {
 
 #[test]
 fn bind_gives_up_when_no_port_is_free_in_both_families() {
-    let scenario = ["sockets", "bind", "127.0.0.1:0", "[::1]:0"];
+    let scenario = ["bind", "127.0.0.1:0", "[::1]:0"];
     let Some(answer) = traced("bind6:*=EADDRINUSE", &scenario) else { return };
     let endless = answer.lines("endless").next().is_some();
     assert!(!endless, "every port is taken in IPv6, and bind_all tries one after the other without end");
@@ -245,7 +249,7 @@ fn nothing_left(answer: &Answer) {
 /// Run a scenario in a network namespace of its own. `None` if this machine does not permit that.
 #[track_caller]
 fn alone(scenario: &str) -> Option<Answer> {
-    Helper::new(&["run", "sockets", scenario]).if_permitted()
+    Helper::new(&["run", scenario]).if_permitted()
 }
 
 // Options
@@ -274,9 +278,7 @@ fn every_socket_is_close_on_exec_and_nonblocking() {
 fn socket_itself_sets_both_flags() {
     let folder = Folder::new();
     let path = folder.path("socket").display().to_string();
-    for scenario in
-        [&["sockets", "bind", "127.0.0.1:0", "[::1]:0"][..], &["sockets", "unix", &path, "600", "022"]]
-    {
+    for scenario in [&["bind", "127.0.0.1:0", "[::1]:0"][..], &["unix", &path, "600", "022"]] {
         let Some(answer) = traced("as-it-is", scenario) else { return };
         let calls: Vec<&str> = answer.lines("call").collect();
         let made: Vec<&&str> = calls.iter().filter(|call| call.starts_with("socket ")).collect();
@@ -382,10 +384,10 @@ fn a_backlog_above_the_limit_is_capped() {
 #[test]
 fn an_unavailable_family_is_skipped() {
     for kernel in ["socket6:*=EAFNOSUPPORT", "bind6:*=EADDRNOTAVAIL"] {
-        let scenario = ["sockets", "bind", "127.0.0.1:0", "[::1]:0"];
+        let scenario = ["bind", "127.0.0.1:0", "[::1]:0"];
         let Some(answer) = traced(kernel, &scenario) else { return };
         skipped(&answer, kernel);
-        let scenario = ["sockets", "bind", "[::1]:0", "127.0.0.1:0"];
+        let scenario = ["bind", "[::1]:0", "127.0.0.1:0"];
         let Some(answer) = traced(kernel, &scenario) else { return };
         skipped(&answer, kernel);
     }
@@ -411,7 +413,7 @@ fn skipped(answer: &Answer, kernel: &str) {
 #[test]
 fn no_available_family_is_an_error() {
     for kernel in ["socket6:*=EAFNOSUPPORT", "bind6:*=EADDRNOTAVAIL"] {
-        let Some(answer) = traced(kernel, &["sockets", "bind", "[::1]:0"]) else { return };
+        let Some(answer) = traced(kernel, &["bind", "[::1]:0"]) else { return };
         let errno = kernel.split_once('=').expect("it contains an errno").1;
         let result = answer.line("result");
         assert!(
@@ -428,7 +430,7 @@ fn no_available_family_is_an_error() {
 #[test]
 fn other_errors_of_ipv6_are_reported() {
     for kernel in ["socket6:1=EMFILE", "bind6:1=EACCES"] {
-        let Some(answer) = traced(kernel, &["sockets", "bind", "127.0.0.1:0", "[::1]:0"]) else { return };
+        let Some(answer) = traced(kernel, &["bind", "127.0.0.1:0", "[::1]:0"]) else { return };
         let (errno, result) =
             (kernel.split_once('=').expect("it contains an errno").1, answer.line("result"));
         assert!(
@@ -462,7 +464,7 @@ fn a_port_in_use_is_an_error_that_names_the_address() {
     let taken = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port.number));
     let _holder = TcpListener::bind(taken).expect("the test has reserved the port");
     let first = format!("127.0.0.1:{}", port.number);
-    let answer = ask(&["run", "sockets", "bind", &first, &taken.to_string()]);
+    let answer = ask(&["run", "bind", &first, &taken.to_string()]);
     let result = answer.line("result");
     assert!(
         result.starts_with("Err EADDRINUSE") && result.contains(&taken.to_string()),
@@ -490,7 +492,7 @@ fn a_unix_socket_gets_its_permissions_under_any_umask() {
     for (wanted, mask) in [("600", "000"), ("666", "077"), ("660", "022"), ("700", "777")] {
         let folder = Folder::new();
         let path = folder.path("socket");
-        let answer = ask(&["run", "sockets", "unix", &path.display().to_string(), wanted, mask]);
+        let answer = ask(&["run", "unix", &path.display().to_string(), wanted, mask]);
         assert_eq!(answer.line("result"), "Ok");
         let seen = format!("{:03o}", mode(&path));
         assert_eq!(seen, wanted, "under umask {mask}, the socket's file must have permissions {wanted}");
@@ -506,7 +508,7 @@ fn a_unix_socket_gets_its_permissions_under_any_umask() {
 fn the_permissions_are_never_wider() {
     let folder = Folder::new();
     let path = folder.path("socket").display().to_string();
-    let scenario = ["sockets", "unix", &path, "600", "000"];
+    let scenario = ["unix", &path, "600", "000"];
     let Some(answer) = traced(&format!("watch={path}"), &scenario) else { return };
     let calls: Vec<&str> = answer.lines("call").collect();
     for call in &calls {
@@ -578,7 +580,7 @@ fn a_socket_between_bind_and_listen_looks_stale() {
 #[track_caller]
 fn in_use(path: &Path, what: &str) {
     let before = fs::symlink_metadata(path).expect("the file exists").ino();
-    let result = Helper::new(&["run", "sockets", "unix", &path.display().to_string(), "700", "022"]).answer();
+    let result = Helper::new(&["run", "unix", &path.display().to_string(), "700", "022"]).answer();
     let answer = result
         .unwrap_or_else(|words| panic!("{what}: the probe must not block, so make it nonblocking: {words}"));
     let answer = answer.expect("this scenario needs no permission");

@@ -5,6 +5,10 @@
 
 mod support;
 
+#[path = "scenarios/status/mod.rs"]
+mod scenarios;
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
+
 use nix::libc::{self, SIGABRT, SIGCONT, SIGKILL, SIGSEGV, SIGSTOP, SIGTERM, SIGTRAP, SIGTSTP};
 use prefork::status::Status;
 use support::{Answer, Helper, ask};
@@ -13,13 +17,13 @@ const SIGNALS: std::ops::RangeInclusive<i32> = 1..=64;
 
 #[track_caller]
 fn status(what: &[&str]) -> Answer {
-    ask(&[&["run", "status"], what].concat())
+    ask(&[&["run"], what].concat())
 }
 
 /// The same. `None` if this machine does not permit it.
 #[track_caller]
 fn status_if_permitted(what: &[&str]) -> Option<Answer> {
-    Helper::new(&[&["run", "status"], what].concat()).if_permitted()
+    Helper::new(&[&["run"], what].concat()).if_permitted()
 }
 
 #[test]
@@ -298,7 +302,7 @@ fn a_status_is_displayed_in_words() {
 
 #[test]
 fn no_zombie_is_left() {
-    for what in ["codes", "signals", "others", "again", "try", "interrupted"] {
+    for what in ["a-code", "signals", "others", "again", "try", "interrupted"] {
         let left = status(&[what]).line("left").to_owned();
         assert_eq!(left, "none", "`{what}`: every child should have been reaped, and {left} is left");
     }

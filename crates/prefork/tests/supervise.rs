@@ -5,11 +5,15 @@
 
 mod support;
 
+#[path = "scenarios/supervise/mod.rs"]
+mod scenarios;
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
+
 use support::{Answer, Helper};
 
 #[track_caller]
 fn ask(what: &[&str]) -> Answer {
-    let answer = support::ask(&[&["run", "supervise"], what].concat());
+    let answer = support::ask(&[&["run"], what].concat());
     alone(&answer);
     answer
 }
@@ -358,7 +362,7 @@ fn second_signal_ends_the_grace_period() {
 
 #[test]
 fn children_are_signaled_through_their_pidfds() {
-    let helper = Helper::new(&["run", "supervise", "without-kill"]).answer();
+    let helper = Helper::new(&["run", "without-kill"]).answer();
     let Some(answer) = helper.unwrap_or_else(|words| panic!("{words}")) else { return };
     alone(&answer);
     for task in [0, 1] {

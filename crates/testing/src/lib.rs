@@ -25,10 +25,10 @@ pub use helper::{
 };
 
 /// Let the test program be its own helper: `testing::helper!(answer)`, where `answer` takes the arguments behind
-/// [`HELPER`] and gives the exit code.
+/// [`HELPER`] and gives the exit code. It is a function, or a closure that captures nothing.
 #[macro_export]
 macro_rules! helper {
-    ($answer:path) => {
+    ($answer:expr) => {
         // The C runtime calls the functions in this section before `main`.
         // SAFETY: it holds a pointer to a function that takes no argument and does not unwind.
         #[used]

@@ -5,6 +5,10 @@
 
 mod support;
 
+#[path = "scenarios/wakers.rs"]
+mod scenarios;
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
+
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -199,8 +203,8 @@ fn coalesced_keeps_the_wakers_contract() {
 /// The waker behind the flag is only a Boolean: ready or not. While the threads run, the loop consumes `rounds` times,
 /// as it does because of other descriptors and timers. When they have finished, it consumes once more if the waker is
 /// ready, and then it sleeps: an item that is still in its queue stays there. `preemptions` limits how often one
-/// thread may interrupt another; `None` means every order.
-fn model(threads: usize, each: usize, rounds: usize, preemptions: Option<usize>) {
+/// thread may interrupt another.
+fn model(threads: usize, each: usize, rounds: usize, preemptions: usize) {
     use loom::sync::Arc;
     use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -267,7 +271,7 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: Option<usize>)
         "the flag is not an atomic of `super::sync`, so loom cannot see it or vary the order of the steps"
     );
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = preemptions;
+    model.preemption_bound = Some(preemptions);
     model.check(move || {
         let items = threads * each;
         // One item more, for the time when all threads have finished.
@@ -308,20 +312,23 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: Option<usize>)
 }
 // ANCHOR_END: model
 
-/// Without the limit of 3 preemptions this takes thirty times as long, and found no further mistakes.
+/// How often one thread may interrupt another. Without this limit the two tests take twenty times as long, and found no
+/// further mistakes.
+const PREEMPTIONS: usize = 3;
+
 #[test]
 fn no_order_of_two_threads_loses_a_wake_up() {
-    model(2, 1, 1, Some(3));
+    model(2, 1, 1, PREEMPTIONS);
 }
 
 #[test]
 fn no_order_of_two_wakes_of_one_thread_loses_a_wake_up() {
-    model(1, 2, 2, None);
+    model(1, 2, 2, PREEMPTIONS);
 }
 
 // ANCHOR: race
 const THREADS: u64 = 8;
-const WAKES: u64 = 100_000;
+const WAKES: u64 = 10_000;
 
 /// Threads queue items and call `wake` as fast as they can, and a loop sleeps in poll whenever its queue is empty.
 fn race(waker: &impl contract::Waker, consume: impl Fn(&dyn Fn() -> u64) -> u64) {

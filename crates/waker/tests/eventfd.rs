@@ -4,6 +4,10 @@
 
 mod support;
 
+#[path = "scenarios/wakers.rs"]
+mod scenarios;
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
+
 use std::os::fd::AsFd;
 
 use nix::errno::Errno;

@@ -12,8 +12,7 @@ use testing::Helper;
 
 pub use testing::{Answer, traced};
 
-mod helper;
-testing::helper!(helper::answer);
+pub mod helper;
 
 /// Runs the helper, in a process of its own, with one variable more in its environment.
 #[track_caller]

@@ -14,12 +14,28 @@ use ioloop::poller::Kind;
 use ioloop::{Clock, Config, FakeClock, IoLoop};
 
 pub mod counting;
-mod helper;
 pub mod operation;
-pub mod zygote;
-testing::helper!(helper::answer);
 #[allow(unused_imports, reason = "each test program uses a part of this")]
 pub use testing::{Answer, ask as helper_said};
+
+/// What comes of a scenario in the helper, which prints the error.
+pub type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// Lets the helper run a scenario: behind `on POLLER` with that poller as the default. Returns the exit code.
+pub fn answer(args: &[&str], run: fn(&[&str]) -> Outcome) -> i32 {
+    testing::exit_code(match args {
+        ["on", poller, rest @ ..] => poller.parse().map_err(Into::into).and_then(|kind| {
+            IoLoop::configure(kind);
+            run(rest)
+        }),
+        _ => run(args),
+    })
+}
+
+/// What comes of arguments that the helper does not know.
+pub fn unknown(args: &[&str]) -> Outcome {
+    Err(format!("this helper knows no such scenario: {args:?}").into())
+}
 
 /// No step takes that long, so an event that has not come by then does not come.
 pub const LONG: Duration = Duration::from_secs(5);

@@ -19,7 +19,8 @@ use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bin
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, alarm, dup2_stderr, dup2_stdin, dup2_stdout, fork};
 
-use super::Answer;
+use testing::Answer;
+
 /// In the last line of an answer, this precedes how the scenario's process ended.
 const ENDED: &str = "the process ";
 const WELL: &str = "exited with 0";

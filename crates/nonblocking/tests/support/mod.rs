@@ -19,8 +19,7 @@ use testing::Helper;
 
 pub use testing::{Answer, traced};
 
-mod helper;
-testing::helper!(helper::answer);
+pub mod helper;
 
 nix::ioctl_read_bad!(
     /// Gets the number of bytes that can be read. See FIONREAD(2const).
@@ -62,6 +61,12 @@ fn running(scenario: &[&str]) -> Helper {
 /// Returns whether the tracer stopped the scenario because it made calls without end.
 pub fn endless(answer: &Answer) -> bool {
     answer.lines("endless").next().is_some()
+}
+
+/// Returns how long a test tries random cases, in milliseconds: this long in a test program of its own, and a part of that
+/// in a check, for whose verdict a reader waits at every save.
+pub const fn budget(milliseconds: u64) -> u64 {
+    if cfg!(feature = "check") { milliseconds / 8 } else { milliseconds }
 }
 
 /// Does work that must return by itself. If it does not, this calls `rescue` until the work returns, and fails

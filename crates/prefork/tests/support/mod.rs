@@ -6,5 +6,4 @@ pub use testing::{Answer, Helper, ask, traced};
 
 pub mod net;
 
-mod helper;
-testing::helper!(helper::answer);
+pub mod helper;

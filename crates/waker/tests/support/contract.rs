@@ -134,13 +134,13 @@ pub fn a_wake_of_a_full_waker_succeeds(waker: &impl Waker, kind: &str) {
     let (count, first) = answer.line("errors").split_once(' ').expect("a number and the first error");
     assert_eq!(
         count, "0",
-        "of 200,000 wakes without a read, {count} failed, the first with: {first}. EAGAIN means that the waker is \
+        "of 10,000 wakes without a read, {count} failed, the first with: {first}. EAGAIN means that the waker is \
          full, so a wake is already pending: return Ok"
     );
     assert_eq!(
         answer.line("before"),
         "ready",
-        "`wake` was called 200,000 times, and the waker is not readable"
+        "`wake` was called 10,000 times, and the waker is not readable"
     );
     assert_eq!(
         answer.line("after"),
@@ -179,7 +179,7 @@ const INTERRUPTED: &str = "-> -4\n";
 #[track_caller]
 pub fn an_interrupted_call_is_retried(waker: &impl Waker, kind: &str) {
     is_nonblocking(waker);
-    let Some(answer) = traced("eintr", &["waker", kind, "calls-of-wakes"]) else { return };
+    let Some(answer) = traced("eintr", &["waker", kind, "calls-of-a-wake"]) else { return };
     assert!(answer.0.contains(INTERRUPTED), "`wake` made no write:\n{}", answer.0);
     assert_eq!(
         answer.line("before"),

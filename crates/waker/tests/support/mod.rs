@@ -12,10 +12,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 pub use testing::{Answer, traced};
 
 pub mod contract;
+pub mod helper;
 pub mod scripted;
-
-mod helper;
-testing::helper!(helper::answer);
 
 /// How long a poll may wait for a wake, in milliseconds. A wake takes far less, so one that is later was lost.
 pub const LONG: u16 = 5000;

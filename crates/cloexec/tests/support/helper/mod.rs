@@ -9,18 +9,17 @@ use testing::tracer;
 mod calls;
 mod inherited;
 mod kernel;
-mod scenarios;
-mod table;
+pub mod table;
 
-/// Does what the arguments say, and returns the exit code.
-pub fn answer(args: &[&str]) -> i32 {
+/// Does what the arguments say, where `run` runs the scenarios of one test program, and returns the exit code.
+pub fn answer(args: &[&str], run: fn(&[&str]) -> i32) -> i32 {
     match args {
         ["inherited"] => inherited::descriptors(),
         ["signals"] => inherited::signals(),
         ["arguments", ..] => inherited::arguments(),
-        ["run", scenario @ ..] => scenarios::run(scenario),
+        ["run", scenario @ ..] => run(scenario),
         ["traced", kernel, scenario @ ..] if let Some(mut kernel) = kernel::parse(kernel) => {
-            tracer::run(&mut kernel, || scenarios::run(scenario))
+            tracer::run(&mut kernel, || run(scenario))
         }
         _ => {
             eprintln!("no such thing is asked of this helper: {args:?}");

@@ -8,15 +8,15 @@ use testing::tracer;
 
 mod calls;
 mod kernel;
-mod scenarios;
+pub mod output;
 
-/// Does what the arguments say, and returns the exit code.
-pub fn answer(args: &[&str]) -> i32 {
+/// Does what the arguments say, where `run` runs the scenarios of one test program, and returns the exit code.
+pub fn answer(args: &[&str], run: fn(&[&str]) -> i32) -> i32 {
     testing::ignore_sigpipe();
     match args {
-        ["run", scenario @ ..] => scenarios::run(scenario),
+        ["run", scenario @ ..] => run(scenario),
         ["traced", kernel, scenario @ ..] if let Some(mut kernel) = kernel::parse(kernel) => {
-            tracer::run(&mut kernel, || scenarios::run(scenario))
+            tracer::run(&mut kernel, || run(scenario))
         }
         _ => {
             eprintln!("no such thing is asked of this helper: {args:?}");

@@ -5,17 +5,16 @@
 
 use testing::tracer;
 
-mod children;
+pub mod children;
 mod network;
-mod scenarios;
 
-/// Run the helper with these arguments, and return its exit code.
-pub fn answer(args: &[&str]) -> i32 {
+/// Run the helper with these arguments, where `run` runs the scenarios of one test program, and return the exit code.
+pub fn answer(args: &[&str], run: fn(&[&str]) -> i32) -> i32 {
     testing::ignore_sigpipe();
     match args {
-        ["run", scenario @ ..] => scenarios::run(scenario),
+        ["run", scenario @ ..] => run(scenario),
         ["traced", kernel, scenario @ ..] if let Some(mut kernel) = network::parse(kernel) => {
-            tracer::run(&mut kernel, || scenarios::run(scenario))
+            tracer::run(&mut kernel, || run(scenario))
         }
         _ => {
             eprintln!("the helper does not know these arguments: {args:?}");

@@ -2,27 +2,20 @@
 //! affect a whole process.
 //!
 //! `run SCENARIO …` calls into this crate; `traced KERNEL SCENARIO …` does the same on a simulated kernel and prints
-//! the system calls. With the kernel `signal-at-every-step`, a signal comes between the instructions of the code under
-//! test: see `stepper`. The exit codes are the ones in `testing`.
+//! the system calls. The exit codes are the ones in `testing`.
 
 use testing::tracer;
 
-mod allocations;
-mod breakpoint;
 mod kernel;
-mod scenarios;
-mod stepper;
+pub mod outcome;
 
-/// Does what the arguments say, and returns the exit code.
-pub fn answer(args: &[&str]) -> i32 {
+/// Does what the arguments say, where `run` runs the scenarios of one test program, and returns the exit code.
+pub fn answer(args: &[&str], run: fn(&[&str]) -> i32) -> i32 {
     testing::ignore_sigpipe();
     match args {
-        ["run", scenario @ ..] => scenarios::run(scenario),
-        ["traced", "signal-at-every-step", scenario @ ..] => {
-            tracer::start(|| scenarios::run(scenario), stepper::watch)
-        }
+        ["run", scenario @ ..] => run(scenario),
         ["traced", kernel, scenario @ ..] if let Some(mut kernel) = kernel::parse(kernel) => {
-            tracer::run(&mut kernel, || scenarios::run(scenario))
+            tracer::run(&mut kernel, || run(scenario))
         }
         _ => {
             eprintln!("no such thing is asked of this helper: {args:?}");

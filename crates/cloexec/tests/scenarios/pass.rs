@@ -1,0 +1,102 @@
+//! `pass PROGRAM PLACES MOVES [ARGS]`: open descriptors at chosen numbers, start a program with some of them, wait
+//! for it.
+//!
+//! PLACES is like `red@3 blue@4*`: a star means close-on-exec. MOVES is like `3>4 4>3`: from number to number.
+//! The program also gets this process's standard output and error, at 1 and 2; MOVES must not use those numbers.
+//! The program `self` is this one, and `%` in the program's name or an argument stands for a NUL byte.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::path::PathBuf;
+
+use cloexec::pass;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::getpid;
+use testing::{HELPER, judged};
+
+use super::support::helper::table;
+
+/// Runs the scenario of that name, and returns the helper's exit code.
+pub fn run(scenario: &[&str]) -> i32 {
+    testing::exit_code(match scenario {
+        ["pass", program, places, moves, args @ ..] => pass(program, places, moves, args),
+        _ => Err(format!("no scenario is called {scenario:?}")),
+    })
+}
+
+/// Prints, after the program's own output: `result …`, `status …`, `children …` and `table …`; a child that returns
+/// from `spawn` prints `escaped …`.
+fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), String> {
+    table::clean();
+    let helper = std::env::current_exe().map_err(|e| e.to_string())?;
+    let program = match program {
+        "self" => helper.clone(),
+        other => PathBuf::from(other.replace('%', "\0")),
+    };
+    let mut placed = Vec::new();
+    for place in places.split_whitespace() {
+        let (name, number) = place.split_once('@').ok_or("a place is like red@3")?;
+        let bare = number.trim_end_matches('*').parse().map_err(|_| format!("{place} has no number"))?;
+        placed.push(table::place(name, bare, number.ends_with('*')).map_err(|e| e.to_string())?);
+    }
+    let mut pairs: Vec<(RawFd, RawFd)> = Vec::new();
+    for each in moves.split_whitespace() {
+        let numbers =
+            each.split_once('>').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+        pairs.push(numbers.ok_or("a move is like 3>4")?);
+    }
+    // Copies from higher numbers, so that the program can print even if `spawn` cannot pass "1 where it is".
+    for (stream, number) in [(io::stdout().as_fd(), 1), (io::stderr().as_fd(), 2)] {
+        let copy = fcntl(stream, FcntlArg::F_DUPFD_CLOEXEC(100)).map_err(|e| e.to_string())?;
+        pairs.push((copy, number));
+    }
+    // SAFETY: each source is either owned by `placed` until the end, or a copy that stays open.
+    let fds: Vec<(BorrowedFd<'_>, RawFd)> =
+        pairs.iter().map(|(from, to)| (unsafe { BorrowedFd::borrow_raw(*from) }, *to)).collect();
+    // `self` has to run as the helper too: see `testing`.
+    let own = (program == helper).then(|| HELPER.to_owned());
+    let args: Vec<String> = own.into_iter().chain(args.iter().map(|arg| arg.replace('%', "\0"))).collect();
+    let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
+
+    // A Rust program ignores SIGPIPE, and a program that reads signals from a descriptor blocks them.
+    testing::ignore_sigpipe();
+    SigSet::from(Signal::SIGUSR1).thread_block().map_err(|e| e.to_string())?;
+
+    let (before, caller) = (table::open_now(), getpid());
+    let result = judged(|| pass::spawn(&program, &args, &fds));
+    if getpid() != caller {
+        println!("escaped {result:?}");
+        // SAFETY: `_exit` has no preconditions.
+        unsafe { nix::libc::_exit(99) }
+    }
+    match result {
+        Ok(pid) => {
+            println!("result Ok");
+            match waitpid(pid, None) {
+                Ok(WaitStatus::Exited(_, code)) => println!("status exited with {code}"),
+                Ok(WaitStatus::Signaled(_, signal, _)) => println!("status killed by {signal}"),
+                other => println!("status {other:?}"),
+            }
+        }
+        Err(error) => println!("result Err {:?} {error}", error.errno),
+    }
+    match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        Err(nix::errno::Errno::ECHILD) => println!("children none"),
+        Ok(WaitStatus::StillAlive) => println!("children running"),
+        other => println!("children a zombie: {other:?}"),
+    }
+    let after = table::open_now();
+    println!("table {}", if before == after { "same".into() } else { changes(&before, &after) });
+    Ok(())
+}
+
+fn changes(before: &[table::Entry], after: &[table::Entry]) -> String {
+    let words = |entry: &table::Entry| format!("{} ({}, {})", entry.number, entry.target, entry.state());
+    let only_in = |one: &[table::Entry], other: &[table::Entry]| {
+        one.iter().filter(|entry| !other.contains(entry)).map(words).collect::<Vec<_>>().join(", ")
+    };
+    format!("before: {}; now: {}", only_in(before, after), only_in(after, before))
+}

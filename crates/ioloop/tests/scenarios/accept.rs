@@ -1,0 +1,96 @@
+//! `accepting no-descriptor POLLER`: a loop that accepts, in a process that has no descriptor left. `accepting stuck`:
+//! the same in a process that cannot even reuse the number of its reserve.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ioloop::poller::Kind;
+use ioloop::{Config, IoLoop};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::support::Outcome;
+
+pub fn no_descriptor(poller: Kind) -> Outcome {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, soft.min(200), hard)?;
+    let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let (accepted, turns) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let counted = Rc::clone(&accepted);
+    let _accepting = ioloop.add_accept_handler(listener, move |_, _| counted.set(counted.get() + 1))?;
+    ioloop.handle_callback_exception(|_, failure| println!("reported {failure}"));
+    let counted = Rc::clone(&turns);
+    ioloop.subscribe(move |_, _| counted.set(counted.get() + 1));
+
+    let clients = (0..5).map(|_| TcpStream::connect(address)).collect::<Result<Vec<_>, _>>()?;
+    let mut taken: Vec<OwnedFd> = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        taken.push(file.into());
+    }
+    ioloop.call_later(Duration::from_millis(50), IoLoop::stop);
+    ioloop.start()?;
+    println!("accepted {}", accepted.get());
+    let ended = |mut client: &TcpStream| match client.read(&mut [0]) {
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        Ok(count) => count == 0,
+    };
+    println!("sent-away {}", clients.iter().filter(|client| ended(client)).count());
+    println!("turns {}", turns.get());
+
+    drop(taken);
+    let _late = TcpStream::connect(address)?;
+    ioloop.call_later(Duration::from_secs(5), IoLoop::stop);
+    let ioloop_stops = Rc::clone(&accepted);
+    ioloop.call_every(Duration::from_millis(1), move |ioloop| {
+        if ioloop_stops.get() > 0 {
+            ioloop.stop();
+        }
+    });
+    ioloop.start()?;
+    println!("afterwards {}", if accepted.get() == 1 { "accepted" } else { "nobody" });
+    Ok(())
+}
+
+pub fn stuck() -> Outcome {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let limit = |numbers| setrlimit(Resource::RLIMIT_NOFILE, numbers, hard);
+    let ioloop = IoLoop::new()?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let clients = [TcpStream::connect(address)?, TcpStream::connect(address)?];
+    let turns = Rc::new(Cell::new(0));
+    let accepting = ioloop.add_accept_handler(listener, |ioloop, _| ioloop.stop())?;
+    ioloop.handle_callback_exception(|_, failure| println!("reported {failure}"));
+    let counted = Rc::clone(&turns);
+    ioloop.subscribe(move |_, _| counted.set(counted.get() + 1));
+
+    limit(3)?;
+    ioloop.call_later(Duration::from_millis(50), IoLoop::stop);
+    ioloop.start()?;
+    println!("turns {}", turns.get());
+    limit(soft)?;
+    let given_up = ioloop.call_later(Duration::from_secs(5), |ioloop| {
+        println!("no client was accepted");
+        ioloop.stop();
+    });
+    ioloop.start()?;
+    ioloop.remove_timeout(given_up);
+
+    // Stuck again, and removed by the time at which the loop would try again.
+    let late = TcpStream::connect(address)?;
+    limit(3)?;
+    ioloop.call_later(Duration::from_millis(20), move |ioloop| accepting.remove(ioloop));
+    ioloop.call_later(Duration::from_millis(250), IoLoop::stop);
+    ioloop.start()?;
+    limit(soft)?;
+    drop((clients, late));
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! `forked POLLER`: a process forks, and then each side makes a loop. Both register the reader of one pipe.
+
+use std::cell::Cell;
+use std::io::{PipeReader, Write, pipe};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ioloop::poller::Kind;
+use ioloop::{Config, Events, IoLoop};
+use nix::sys::signal::Signal;
+use prefork::fork::fork;
+
+use super::support::{Outcome, turns};
+
+pub fn run(poller: Kind) -> Outcome {
+    let (shared, mut to_child) = pipe()?;
+    let (ready, to_parent) = pipe()?;
+    let of_child = (shared.try_clone()?, to_parent.try_clone()?);
+    let mut child = fork(|| {
+        let (shared, to_parent) = of_child;
+        in_child(poller, shared, to_parent).map_or_else(
+            |error| {
+                eprintln!("{error}");
+                1
+            },
+            |()| 0,
+        )
+    })?;
+    drop(to_parent);
+
+    let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
+    let signals = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&signals);
+    ioloop.add_signal_handler(&[Signal::SIGUSR1], move |_, _| counted.set(counted.get() + 1))?;
+    let shared = ioloop.add_handler(shared, Events::READ, |_, _, _| println!("event in the parent"))?;
+    ioloop.add_handler(ready, Events::READ, move |ioloop, _, _| {
+        ioloop.remove_handler(shared);
+        ioloop.stop();
+    })?;
+    ioloop.start()?;
+    to_child.write_all(b"x")?;
+    child.signal(Signal::SIGUSR1)?;
+    println!("ended {:?}", child.wait()?);
+    turns(&ioloop, 5);
+    println!("parent {} signals", signals.get());
+    Ok(())
+}
+
+/// Until a timer, an event and a signal have come.
+fn in_child(poller: Kind, shared: PipeReader, mut to_parent: impl Write) -> Outcome {
+    let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
+    let missing = Rc::new(Cell::new(3));
+    let came = move |ioloop: &IoLoop, what: &str| {
+        println!("{what} in the child");
+        missing.set(missing.get() - 1);
+        if missing.get() == 0 {
+            ioloop.stop();
+        }
+    };
+    let (timer, event, signal) = (came.clone(), came.clone(), came);
+    ioloop.call_later(Duration::from_millis(1), move |ioloop| timer(ioloop, "timer"));
+    ioloop.add_handler(shared, Events::READ | Events::ONESHOT, move |ioloop, _, _| event(ioloop, "event"))?;
+    ioloop.add_signal_handler(&[Signal::SIGUSR1], move |ioloop, _| signal(ioloop, "signal"))?;
+    to_parent.write_all(b"r")?;
+    ioloop.start()?;
+    Ok(())
+}

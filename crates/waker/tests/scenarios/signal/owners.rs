@@ -1,0 +1,107 @@
+//! `owner WHAT`: signals that get an owner, lose it, and get another one.
+
+use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::libc::c_int;
+use nix::sys::signal::Signal::{SIGIO, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use waker::pipe;
+use waker::signal::SignalWaker;
+
+use super::super::support::helper::outcome::{Outcome, state};
+use super::disposition::Disposition;
+use super::sent::names;
+
+const KINDS: [Signal; 3] = [SIGUSR1, SIGUSR2, SIGTERM];
+
+/// Prints what it saw; `took …` has the names of the signals that `take` returned.
+pub fn run(what: &str) -> Outcome {
+    match what {
+        "restored" => restored(),
+        "owners" => owners(),
+        "refused" => refused(),
+        _ => Err(format!("no scenario is called {what}").into()),
+    }
+}
+
+fn restored() -> Outcome {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn previous(_: c_int) {
+        CALLS.fetch_add(1, Ordering::SeqCst);
+    }
+    let mask: SigSet = [SIGTERM, SIGIO].into_iter().collect();
+    let action = SigAction::new(SigHandler::Handler(previous), SaFlags::SA_NODEFER, mask);
+    // SAFETY: the handler only increments an atomic.
+    unsafe { sigaction(SIGUSR1, &action) }?;
+    // SAFETY: an ignored signal runs no handler.
+    unsafe { sigaction(SIGUSR2, &SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty())) }?;
+    let dispositions =
+        || -> nix::Result<Vec<_>> { KINDS.iter().map(|kind| Disposition::of(*kind)).collect() };
+    let waker = pipe::Waker::new()?;
+    let (before, files) = (dispositions()?, descriptors()?);
+    let signals = SignalWaker::new(waker.writer(), &KINDS)?;
+    let meanwhile = dispositions()?;
+    println!("restarts {}", meanwhile.iter().all(Disposition::restarts));
+    raise(SIGUSR1)?;
+    println!("meanwhile {}", CALLS.load(Ordering::SeqCst));
+    drop(signals);
+    println!("descriptors {}", descriptors()? - files);
+    waker.consume()?;
+    let after = dispositions()?;
+    for ((kind, before), after) in KINDS.iter().zip(&before).zip(&after) {
+        match before == after {
+            true => println!("as-before {kind}"),
+            false => println!("changed {kind} was {before}, and is {after}"),
+        }
+    }
+    // With a wrong handler, the signal might end this process.
+    if before != after {
+        return Ok(());
+    }
+    raise(SIGUSR1)?;
+    println!("afterwards {} {}", CALLS.load(Ordering::SeqCst), state(&waker));
+    Ok(())
+}
+
+fn descriptors() -> std::io::Result<usize> {
+    Ok(fs::read_dir("/proc/self/fd")?.count())
+}
+
+/// A second owner while the first one exists, and then one after it.
+fn owners() -> Outcome {
+    let (first, second) = (pipe::Waker::new()?, pipe::Waker::new()?);
+    let signals = SignalWaker::new(first.writer(), &[SIGUSR1])?;
+    match SignalWaker::new(second.writer(), &[SIGUSR2, SIGUSR1]) {
+        Ok(_) => println!("second Ok"),
+        Err(error) => println!("second {:?} {error}", error.errno),
+    }
+    println!("disposition {}", Disposition::of(SIGUSR2)?);
+    raise(SIGUSR1)?;
+    println!("woken {} {}", state(&first), state(&second));
+    first.consume()?;
+    println!("took {}", names(&signals.take()));
+    raise(SIGUSR1)?;
+    drop(signals);
+    first.consume()?;
+    let signals = SignalWaker::new(second.writer(), &[SIGUSR1])?;
+    println!("stale {}", names(&signals.take()));
+    raise(SIGUSR1)?;
+    println!("later {} {}", state(&first), state(&second));
+    println!("took-later {}", names(&signals.take()));
+    Ok(())
+}
+
+fn refused() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    match SignalWaker::new(waker.writer(), &[SIGUSR1, SIGKILL]) {
+        Ok(_) => println!("result Ok"),
+        Err(error) => println!("result {:?} {error}", error.errno),
+    }
+    println!("disposition {}", Disposition::of(SIGUSR1)?);
+    match SignalWaker::new(waker.writer(), &[SIGUSR1]) {
+        Ok(_) => println!("then Ok"),
+        Err(error) => println!("then {error}"),
+    }
+    Ok(())
+}
