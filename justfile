@@ -85,6 +85,10 @@ stage N *ARGS:
 run *ARGS:
     @{{tool}} run {{ARGS}}
 
+# When does a server that serves one client at a time answer the second one?
+[group('experiments: 1 descriptors across fork and exec')]
+server-1 *ARGS: (run 'server-1' ARGS)
+
 # Does a child's read move its parent's offset in an inherited file?
 [group('experiments: 1 descriptors across fork and exec')]
 shared-offset *ARGS: (run 'shared-offset' ARGS)
@@ -100,6 +104,10 @@ what-exec-keeps *ARGS: (run 'what-exec-keeps' ARGS)
 # How many times is a buffer written that was filled before a fork?
 [group('experiments: 1 descriptors across fork and exec')]
 written-twice *ARGS: (run 'written-twice' ARGS)
+
+# What keeps a client waiting after the server has closed its connection?
+[group('experiments: 2 close-on-exec')]
+server-2 *ARGS: (run 'server-2' ARGS)
 
 # Which descriptors does a program have after exec?
 [group('experiments: 2 close-on-exec')]
@@ -133,6 +141,10 @@ cloexec-by-default *ARGS: (run 'cloexec-by-default' ARGS)
 [group('experiments: 2 close-on-exec')]
 close-by-hand *ARGS: (run 'close-by-hand' ARGS)
 
+# What does a client get whose program prints before it has read all of its input?
+[group('experiments: 3 nonblocking pipes')]
+server-3 *ARGS: (run 'server-3' ARGS)
+
 # What do a read from an empty and a write to a full nonblocking pipe return?
 [group('experiments: 3 nonblocking pipes')]
 empty-and-full *ARGS: (run 'empty-and-full' ARGS)
@@ -164,6 +176,10 @@ partial-write *ARGS: (run 'partial-write' ARGS)
 # Which processes survive a write to a pipe without a reader?
 [group('experiments: 3 nonblocking pipes')]
 broken-pipe *ARGS: (run 'broken-pipe' ARGS)
+
+# What do other clients get while a server waits for one client's lookup or program?
+[group('experiments: 4 the waker')]
+server-4 *ARGS: (run 'server-4' ARGS)
 
 # When does a loop in poll notice a callback from another thread?
 [group('experiments: 4 the waker')]

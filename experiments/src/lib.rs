@@ -1,4 +1,5 @@
 //! The library that all experiments share. Apart from it they use only `nix`, and from chapter 7 on the loop itself.
+//! (Through it, `server-1` and its kind run the crate `stages`.)
 //!
 //! An experiment asks the kernel one question. It states the question, what might happen and what happens according to
 //! the book; then its body makes it happen, notes what it sees, and returns the choice that the kernel made:
@@ -32,6 +33,7 @@
 //! - [`ask`] runs the whole of it: options, prediction, body, report, verdict;
 //! - [`Lab`] is what the body works with: notes, checks, children, files without a name;
 //! - [`Prefork`] is a server of many processes, for experiments on which of them gets a connection;
+//! - [`Lab::server`] starts the book's server at one of its stages, for experiments on what a chapter adds to it;
 //! - [`Lab::traced`] starts a child and records each of its system calls, and [`Lab::count`] counts one of them;
 //! - [`vary`] marks what differs from run to run, so that a transcript can leave it out;
 //! - [`beside`] runs another thread, which knows when this one sleeps, so that it can act during the sleep;
@@ -50,8 +52,8 @@ mod verdict;
 pub use ask::ask;
 pub use chart::{Axis, Plot};
 pub use lab::{
-    Call, Child, Gate, Lab, Lane, Prefork, Prepared, Sleeper, Way, answer, beside, hang_up, own_time, pidfd,
-    sleeps,
+    Call, Child, Client, Gate, Lab, Lane, Prefork, Prepared, STAGES, Server, Sleeper, Way, answer, beside,
+    hang_up, own_time, pidfd, sleeps,
 };
 pub use question::{Choice, Question, Role};
 pub use report::{events, vary};

@@ -12,9 +12,9 @@ use nix::sys::wait::WaitStatus;
 // ANCHOR: programs
 /// A name, and a command for the shell. The last two run until the process exits whose pid they are sent.
 const PROGRAMS: [(&str, &str); 5] = [
-    ("upper", "tr a-z A-Z"),
-    ("count", "wc -c"),
-    ("sort", "sort"),
+    ("upper", "exec tr a-z A-Z"),
+    ("count", "exec wc -c"),
+    ("sort", "exec sort"),
     // Leaves a process running in the background, as ssh-agent does, and prints its pid.
     ("agent", "read pid; tail -f /dev/null --pid=$pid -s 0.1 </dev/null >/dev/null 2>&1 & echo $!"),
     // Prints its own pid, closes its output, and keeps running.

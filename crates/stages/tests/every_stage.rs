@@ -44,7 +44,7 @@ fn a_request_may_come_in_pieces() {
         for piece in ["up", "per", "\nhel", "lo"] {
             client.send(piece);
         }
-        assert!(client.gets_nothing(), "the request has not ended");
+        client.gets_nothing("the request has not ended");
         client.finish();
         assert_eq!(client.rest(), "HELLO");
         stage.end();

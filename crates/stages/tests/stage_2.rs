@@ -22,9 +22,9 @@ fn agent(stage: &Stage, anchor: &Anchor) -> (Client, String) {
 fn in_stage_1_the_client_gets_no_end_of_file_while_the_agent_runs() {
     let (stage, anchor) = (Stage::start(1), Anchor::new());
     let (client, pid) = agent(&stage, &anchor);
-    assert!(client.gets_nothing(), "the agent has the connection, so it must stay open");
+    client.gets_nothing("the agent has the connection, so it must stay open");
     assert_eq!(stage.ask("upper\nhello"), "HELLO", "the server itself is done with the first client");
-    assert!(client.gets_nothing(), "serving another client must not change that");
+    client.gets_nothing("serving another client must not change that");
     kill_by_pid(&pid);
     assert_eq!(client.rest(), "", "the agent was the last that had the connection");
     stage.end();

@@ -24,9 +24,9 @@ fn in_stage_2_long_input_and_output_block_the_server_for_ever() {
     let second = stage.connect();
     second.send("upper\nhello");
     second.finish();
-    assert!(client.gets_nothing(), "server and program must each wait until the other reads");
-    assert!(second.gets_nothing(), "the server must not get to the second client");
-    assert!(client.gets_nothing(), "and nothing must end that");
+    client.gets_nothing("server and program must each wait until the other reads");
+    second.gets_nothing("the server must not get to the second client");
+    client.gets_nothing("and nothing must end that");
     drop(stage);
 }
 
@@ -50,7 +50,7 @@ fn in_stage_1_and_2_a_client_waits_for_the_one_before() {
         let second = stage.connect();
         second.send("count\nhello");
         second.finish();
-        assert!(second.gets_nothing(), "stage {n} must serve one client at a time");
+        second.gets_nothing(&format!("stage {n} must serve one client at a time"));
         first.send("lo");
         first.finish();
         assert_eq!(first.rest(), "HELLO");

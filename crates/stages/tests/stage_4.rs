@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use support::{Anchor, Client, Stage, kill_by_pid};
+use support::{Anchor, Client, Stage, await_silence, kill_by_pid};
 
 mod support;
 
@@ -30,6 +30,7 @@ fn silent(stage: &Stage, anchor: &Anchor) -> (Client, String) {
     client.send(format!("silent\n{}\n", anchor.pid()));
     client.finish();
     let pid = client.line();
+    await_silence(&pid);
     (client, pid)
 }
 
@@ -38,11 +39,11 @@ fn in_stage_3_every_client_waits_for_a_lookup() {
     let (_reader, mut writer, path) = slow_file();
     let stage = Stage::with_more(3, &path);
     let first = greet(&stage);
-    assert!(first.gets_nothing(), "the lookup has not ended");
+    first.gets_nothing("the lookup has not ended");
     let second = stage.connect();
     second.send("upper\nhello");
     second.finish();
-    assert!(second.gets_nothing(), "the server reads the file, so it must serve no other client");
+    second.gets_nothing("the server reads the file, so it must serve no other client");
     writer.write_all(b"greet echo hello\n").expect("the server has the read end");
     drop(writer);
     assert_eq!(first.rest(), "hello\n");
@@ -56,7 +57,7 @@ fn in_stage_4_no_other_client_waits_for_a_lookup() {
     let stage = Stage::with_more(4, &path);
     let first = greet(&stage);
     assert_eq!(stage.ask("upper\nhello"), "HELLO");
-    assert!(first.gets_nothing(), "the lookup has not ended");
+    first.gets_nothing("the lookup has not ended");
     // The server sleeps by now, and no descriptor of a client will be ready: only the thread can wake it.
     writer.write_all(b"greet echo hello\n").expect("the server has the read end");
     drop(writer);
@@ -71,7 +72,7 @@ fn in_stage_3_every_client_waits_for_a_program_that_has_closed_its_output() {
     let second = stage.connect();
     second.send("upper\nhello");
     second.finish();
-    assert!(second.gets_nothing(), "the server waits in waitpid, so it must serve no other client");
+    second.gets_nothing("the server waits in waitpid, so it must serve no other client");
     kill_by_pid(&pid);
     assert_eq!(first.rest(), "killed by SIGKILL\n");
     assert_eq!(second.rest(), "HELLO");
@@ -83,7 +84,7 @@ fn in_stage_4_no_other_client_waits_for_a_program_that_has_closed_its_output() {
     let (stage, anchor) = (Stage::start(4), Anchor::new());
     let (first, pid) = silent(&stage, &anchor);
     assert_eq!(stage.ask("upper\nhello"), "HELLO");
-    assert!(first.gets_nothing(), "the program is still running");
+    first.gets_nothing("the program is still running");
     // Only SIGCHLD can wake the server now.
     kill_by_pid(&pid);
     assert_eq!(first.rest(), "killed by SIGKILL\n");

@@ -8,8 +8,8 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -113,7 +113,7 @@ impl Stage {
     pub fn children(&self) -> usize {
         let pid = self.server.id();
         let path = format!("/proc/{pid}/task/{pid}/children");
-        std::fs::read_to_string(path).expect("the server runs").split_whitespace().count()
+        fs::read_to_string(path).expect("the server runs").split_whitespace().count()
     }
 
     fn group(&self) -> Pid {
@@ -174,10 +174,13 @@ impl Client {
         String::from_utf8(line).expect("UTF-8")
     }
 
-    /// Returns whether neither a byte nor end of file comes for a while.
-    pub fn gets_nothing(&self) -> bool {
+    /// Fails if a byte or end of file comes within a moment. `why` says why it must not.
+    pub fn gets_nothing(&self, why: &str) {
         self.0.set_read_timeout(Some(NOTHING)).expect("not zero");
-        matches!((&self.0).read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+        let mut byte = [0];
+        let outcome = (&self.0).read(&mut byte);
+        let nothing = matches!(&outcome, Err(error) if error.kind() == ErrorKind::WouldBlock);
+        assert!(nothing, "{why}. But the client's read returned {outcome:?}, {byte:?}");
     }
 }
 
@@ -210,6 +213,25 @@ impl Drop for Anchor {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
         let _ = self.0.wait();
+    }
+}
+
+/// Waits until a program that a server started has closed its output, so that only its input is a pipe.
+pub fn await_silence(line: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    let is_pipe = |entry: io::Result<fs::DirEntry>| {
+        let target = fs::read_link(entry.expect("an entry").path()).unwrap_or_default();
+        target.to_string_lossy().starts_with("pipe:")
+    };
+    let pipes = || {
+        fs::read_dir(format!("/proc/{}/fd", line.trim()))
+            .expect("it runs")
+            .filter_map(|entry| is_pipe(entry).then_some(()))
+            .count()
+    };
+    while pipes() > 1 {
+        assert!(Instant::now() < deadline, "process {line:?} keeps its output open");
+        thread::yield_now();
     }
 }
 
