@@ -29,14 +29,23 @@ pub(crate) struct Registry<H> {
     next: usize,
 }
 
+/// The flag of a paused registration, in its interest: the descriptor is not registered with the poller. No poller has an
+/// event with this bit. A field of its own would make the slot of each handler, which an event reads, larger by a quarter.
+const PAUSED: Events = Events::from_bits_retain(1 << 16);
+
 /// A descriptor, its interest, and its handler.
 #[derive(Debug)]
 struct Registration<H> {
     fd: RawFd,
+    /// With [`PAUSED`] while the registration is paused.
     interest: Events,
-    /// If true, the descriptor is not registered with the poller.
-    paused: bool,
     handler: H,
+}
+
+impl<H> Registration<H> {
+    fn is_paused(&self) -> bool {
+        self.interest.contains(PAUSED)
+    }
 }
 
 impl<H> Registry<H> {
@@ -55,7 +64,7 @@ impl<H> Registry<H> {
     /// # Errors
     /// The errors of [`Poller::add`].
     pub(crate) fn add(&mut self, fd: RawFd, interest: Events, handler: H) -> Result<Token> {
-        let token = self.registrations.insert(Registration { fd, interest, paused: false, handler });
+        let token = self.registrations.insert(Registration { fd, interest: interest - PAUSED, handler });
         let added = self.poller.add(fd, token, interest).inspect_err(|_| {
             self.registrations.remove(token);
         });
@@ -77,10 +86,10 @@ impl<H> Registry<H> {
             return Err(Error::on("update_handler", "a handler that was removed")(Errno::ENOENT));
         };
         // A oneshot that fired is disarmed, so it is armed again even if its interest is the same.
-        if !it.paused && (it.interest != interest || interest.contains(Events::ONESHOT)) {
+        if !it.is_paused() && (it.interest != interest || interest.contains(Events::ONESHOT)) {
             self.poller.modify(it.fd, token, interest)?;
         }
-        it.interest = interest;
+        it.interest = (interest - PAUSED) | (it.interest & PAUSED);
         Ok(())
     }
 
@@ -89,9 +98,9 @@ impl<H> Registry<H> {
     /// # Errors
     /// The errors of [`Poller::remove`].
     pub(crate) fn pause(&mut self, token: Token) -> Result<()> {
-        let Some(it) = self.registrations.get_mut(token).filter(|it| !it.paused) else { return Ok(()) };
+        let Some(it) = self.registrations.get_mut(token).filter(|it| !it.is_paused()) else { return Ok(()) };
         self.poller.remove(it.fd)?;
-        it.paused = true;
+        it.interest.insert(PAUSED);
         Ok(())
     }
 
@@ -100,16 +109,16 @@ impl<H> Registry<H> {
     /// # Errors
     /// The errors of [`Poller::add`].
     pub(crate) fn resume(&mut self, token: Token) -> Result<()> {
-        let Some(it) = self.registrations.get_mut(token).filter(|it| it.paused) else { return Ok(()) };
-        self.poller.add(it.fd, token, it.interest)?;
-        it.paused = false;
+        let Some(it) = self.registrations.get_mut(token).filter(|it| it.is_paused()) else { return Ok(()) };
+        self.poller.add(it.fd, token, it.interest - PAUSED)?;
+        it.interest.remove(PAUSED);
         Ok(())
     }
 
     /// Remove a registration, and return its handler.
     pub(crate) fn remove(&mut self, token: Token) -> Option<H> {
         let removed = self.registrations.remove(token)?;
-        if !removed.paused && self.poller.remove(removed.fd).is_err() {
+        if !removed.is_paused() && self.poller.remove(removed.fd).is_err() {
             self.rebuild();
         }
         Some(removed.handler)
@@ -147,9 +156,9 @@ impl<H> Registry<H> {
         let Ok(poller) = (self.make)() else { return };
         self.poller = poller;
         for token in self.registrations.tokens() {
-            if let Some(Registration { fd, interest, paused: false, .. }) = self.registrations.get(token) {
+            if let Some(it) = self.registrations.get(token).filter(|it| !it.is_paused()) {
                 // Fails for a closed descriptor, which can have no events.
-                let _ = self.poller.add(*fd, token, *interest);
+                let _ = self.poller.add(it.fd, token, it.interest);
             }
         }
     }

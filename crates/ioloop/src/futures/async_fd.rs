@@ -197,10 +197,12 @@ impl<S> Future for Until<'_, S> {
         if direction.events.get() != self.before {
             return Poll::Ready(Ok(()));
         }
-        // The loop was dropped, so nothing polls this again.
-        let Some(ioloop) = ioloop.upgrade() else { return Poll::Pending };
-        if let Err(error) = state.arm(&ioloop, *token, state.armed.get() | self.bit) {
-            return Poll::Ready(Err(error));
+        if !state.armed.get().contains(self.bit) {
+            // The loop was dropped, so nothing polls this again.
+            let Some(ioloop) = ioloop.upgrade() else { return Poll::Pending };
+            if let Err(error) = state.arm(&ioloop, *token, state.armed.get() | self.bit) {
+                return Poll::Ready(Err(error));
+            }
         }
         direction.wait(self.wait, context.waker());
         Poll::Pending

@@ -27,6 +27,10 @@ impl IoLoop {
     {
         let fd = source.as_fd().as_raw_fd();
         let handler = move |ioloop: &Self, event: Event| {
+            // Not left to `traced`, whose record of the dispatch would be made for each event, and rarely read.
+            if !ioloop.is_traced() {
+                return handler(ioloop, &mut source, event).into_outcome();
+            }
             let run = || handler(ioloop, &mut source, event);
             ioloop.traced::<F, _>(Origin::Handler(fd), Some(event.token), run).into_outcome()
         };

@@ -22,10 +22,16 @@ impl IoLoop {
         Subscription::Tracer(self.0.tracers.add(tracer))
     }
 
+    /// Is there a tracer?
+    #[inline]
+    pub(super) fn is_traced(&self) -> bool {
+        !self.0.tracers.is_empty()
+    }
+
     /// Run `run`, which calls code of type `F`, and notify the tracers.
     #[inline]
     pub(super) fn traced<F, R>(&self, origin: Origin, token: Option<Token>, run: impl FnOnce() -> R) -> R {
-        if self.0.tracers.is_empty() { run() } else { self.measured(origin, token, type_name::<F>(), run) }
+        if self.is_traced() { self.measured(origin, token, type_name::<F>(), run) } else { run() }
     }
 
     #[cold]
