@@ -86,28 +86,36 @@ run *ARGS:
     @{{tool}} run {{ARGS}}
 
 # When does a server that serves one client at a time answer the second one?
-[group('experiments: 1 descriptors across fork and exec')]
+[group('experiments: 1 fork and exec')]
 server-1 *ARGS: (run 'server-1' ARGS)
 
+# Does a parent see a variable that the child of its fork has changed?
+[group('experiments: 1 fork and exec')]
+fork-returns-twice *ARGS: (run 'fork-returns-twice' ARGS)
+
+# Which parts of a program survive exec?
+[group('experiments: 1 fork and exec')]
+what-exec-keeps *ARGS: (run 'what-exec-keeps' ARGS)
+
 # Does a child's read move its parent's offset in an inherited file?
-[group('experiments: 1 descriptors across fork and exec')]
+[group('experiments: 1 fork and exec')]
 shared-offset *ARGS: (run 'shared-offset' ARGS)
 
 # How many page faults does a child take to read and write the memory that it inherited?
-[group('experiments: 1 descriptors across fork and exec')]
+[group('experiments: 1 fork and exec')]
 copy-on-write *ARGS: (run 'copy-on-write' ARGS)
 
-# Which parts of a program survive exec?
-[group('experiments: 1 descriptors across fork and exec')]
-what-exec-keeps *ARGS: (run 'what-exec-keeps' ARGS)
-
 # How many times is a buffer written that was filled before a fork?
-[group('experiments: 1 descriptors across fork and exec')]
+[group('experiments: 1 fork and exec')]
 written-twice *ARGS: (run 'written-twice' ARGS)
 
 # What keeps a client waiting after the server has closed its connection?
 [group('experiments: 2 close-on-exec')]
 server-2 *ARGS: (run 'server-2' ARGS)
+
+# Which threads of a process run in the child of its fork?
+[group('experiments: 1 fork and exec')]
+fork-copies-one-thread *ARGS: (run 'fork-copies-one-thread' ARGS)
 
 # Which descriptors does a program have after exec?
 [group('experiments: 2 close-on-exec')]

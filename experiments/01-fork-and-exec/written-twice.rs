@@ -64,6 +64,7 @@ fn buffered(lab: &mut Lab, normally: bool) -> Result<usize> {
     if normally {
         lab.check(length == 0, "at the fork the file is empty: the kernel has not seen the bytes");
     }
+    // ANCHOR: core
     let child = lab.fork("child", |lab| {
         if normally {
             drop(writer.take());
@@ -71,8 +72,9 @@ fn buffered(lab: &mut Lab, normally: bool) -> Result<usize> {
         } else {
             lab.note("_exit without dropping anything");
         }
-        Ok(0)
+        Ok(0) // The library ends the child with _exit.
     })?;
+    // ANCHOR_END: core
     child.status(lab)?;
     if !normally {
         let still_empty = file.metadata()?.len() == 0;

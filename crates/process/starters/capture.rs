@@ -1,0 +1,39 @@
+//! Exercise `process/capture`: run a program, feed it input, and collect its output and how it ended.
+//!
+//! Goal: the program has the input at 0 and the output at 1, reads the whole input and then end of file. The caller
+//! gets all of the output, also if it is larger than a pipe, and the status. It makes no difference which of 0, 1 and 2
+//! the caller has closed, whether a signal interrupts a call (EINTR), or whether the program reads its input at all.
+//! If the program cannot be started, its status is `Exited(127)`, as in a shell.
+//! Afterwards the caller has the descriptors that it had before, and no child.
+//! The caller may have threads, so the child must not allocate between fork and exec: it only makes system calls.
+//! Run `cargo run -p workbook check capture` after each change; `hint capture` if you are stuck.
+
+use std::ffi::CStr;
+use std::io;
+
+use nix::sys::signal::Signal;
+
+/// What a program printed, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// Everything that the program wrote to its standard output.
+    pub output: Vec<u8>,
+    /// How the program ended.
+    pub status: Status,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It exited with this code, from 0 to 255; 127 if it could not be started.
+    Exited(i32),
+    /// This signal killed it.
+    Killed(Signal),
+}
+
+/// Runs `program` with `args`, gives it `input` as its standard input, and returns its output and status.
+///
+/// `program` is a path, and goes before `args` as `argv[0]`. `SIGPIPE` is ignored, as in every Rust program.
+pub fn capture(program: &CStr, args: &[&CStr], input: &[u8]) -> io::Result<Captured> {
+    todo!("run {program:?} with {args:?} and {} bytes of input: write `capture` in exercises/capture.rs", input.len())
+}

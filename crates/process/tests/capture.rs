@@ -1,0 +1,230 @@
+//! Tests of the exercise `process/capture`. Each looks at what the program had, what the caller got, and what is left.
+//!
+//! The helper calls `capture`: it has one thread, and only the descriptors that a test wants. The program that it runs
+//! is the test program once more, in the role that the test names.
+
+mod support;
+
+use support::Answer;
+
+/// Lets the helper run this program in a role, with that many bytes of input.
+#[track_caller]
+fn run(input: &str, role: &[&str], hung: &str) -> Answer {
+    capture("", input, "self", role, hung)
+}
+
+/// Lets the helper call `capture` with these numbers closed.
+#[track_caller]
+fn capture(closed: &str, input: &str, program: &str, args: &[&str], hung: &str) -> Answer {
+    let answer = support::ask(&[&["capture", closed, input, program], args].concat(), hung);
+    assert!(
+        answer.lines("escaped").next().is_none(),
+        "the child returned from `capture`, so two processes run the caller's code now. If `execv` fails, the child \
+         must call `_exit`:\n{}",
+        answer.0
+    );
+    answer
+}
+
+#[track_caller]
+fn returned(answer: &Answer, status: &str) {
+    let seen = &answer.0;
+    assert_eq!(answer.line("result"), "Ok", "`capture` failed:\n{seen}");
+    assert_eq!(answer.line("status"), status, "`capture` returned the wrong status:\n{seen}");
+}
+
+/// Checks that the captured output is this line, and nothing else.
+#[track_caller]
+fn said(answer: &Answer, line: &str, meaning: &str) {
+    let lines: Vec<&str> = answer.lines("said").collect();
+    assert_eq!(lines, [line], "{meaning}:\n{}", answer.0);
+}
+
+const HUNG: &str = "Does the caller still have the write end of the output open? While any process has it open, a read \
+                    of the output never reaches end of file";
+
+#[test]
+fn the_program_reads_its_input_to_the_end() {
+    for (input, words) in [("0", "0 bytes and end of file"), ("5000", "5000 bytes and end of file")] {
+        let answer = run(input, &["read"], HUNG);
+        said(
+            &answer,
+            words,
+            "the program should read its whole input and then end of file. A pipe ends when each copy of its write end \
+             is closed, in the caller and in the program",
+        );
+        returned(&answer, "exited with 0");
+    }
+}
+
+#[test]
+fn the_whole_output_is_returned() {
+    let hung = "Does it wait for the program before it reads? A program that prints more than a pipe holds waits until \
+                something reads, so read to the end first";
+    let answer = run("0", &["print", "300000"], hung);
+    assert_eq!(
+        answer.line("bytes"),
+        "300000 in order",
+        "the program printed 300000 bytes. One `read` returns what is in the pipe at that moment, so read until a read \
+         returns 0"
+    );
+    returned(&answer, "exited with 0");
+}
+
+#[test]
+fn the_output_ends_when_the_program_exits() {
+    let answer = run("10", &["exit", "0"], HUNG);
+    returned(&answer, "exited with 0");
+    assert_eq!(answer.line("bytes"), "0 in order", "the program printed nothing");
+}
+
+#[test]
+fn the_program_has_the_pipes_at_0_and_1_only() {
+    let answer = run("10", &["pipes"], HUNG);
+    said(
+        &answer,
+        "pipes 0r 1w",
+        "the program should have the read end of one pipe at 0 and the write end of the other at 1, and no other end \
+         of a pipe. dup2 puts an end at its number; the child has to close the originals, and the ends that are its \
+         caller's",
+    );
+}
+
+#[test]
+fn arguments_and_environment_arrive() {
+    let answer = run("0", &["arguments", "two words", ""], HUNG);
+    let own = std::env::current_exe().expect("a program that runs has a path").display().to_string();
+    let lines: Vec<&str> = answer.lines("said").collect();
+    assert_eq!(
+        lines,
+        [&format!("name {own}"), r#"arguments ["two words", ""]"#, "variable it is here"],
+        "argv should be the program's path and then the arguments, and the environment the caller's"
+    );
+    returned(&answer, "exited with 0");
+}
+
+#[test]
+fn the_exit_code_is_returned() {
+    for code in ["0", "1", "7", "255"] {
+        let answer = run("0", &["exit", code], HUNG);
+        assert_eq!(
+            answer.line("status"),
+            format!("exited with {code}"),
+            "the program exited with {code}. The number that waitpid(2) writes holds more than the exit code: WaitStatus \
+             of nix, or the macro WEXITSTATUS, takes it apart"
+        );
+    }
+}
+
+#[test]
+fn the_signal_that_killed_the_program_is_returned() {
+    for (number, name) in [("9", "SIGKILL"), ("15", "SIGTERM")] {
+        let answer = run("0", &["die", number], HUNG);
+        assert_eq!(
+            answer.line("status"),
+            format!("killed by {name}"),
+            "{name} killed the program, so it has no exit code: WaitStatus::Signaled says which signal it was"
+        );
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_started_exits_with_127() {
+    for program in ["/proc/self/no-such-program", "/dev/null"] {
+        let answer = capture("", "10", program, &[], HUNG);
+        returned(&answer, "exited with 127");
+        assert_eq!(answer.line("bytes"), "0 in order", "no program ran, so nothing was printed");
+        assert!(
+            answer.lines("handlers").next().is_none(),
+            "the child ran the caller's exit handlers: `exit` runs them and flushes buffers, and the child has copies \
+             of both. Call `_exit`"
+        );
+    }
+}
+
+#[test]
+fn an_input_that_is_not_read_is_no_error() {
+    let answer = run("200000", &["exit", "3"], "The program exited without reading its input");
+    assert_eq!(
+        answer.line("result"),
+        "Ok",
+        "the program exited without reading its input, so the write fails with EPIPE. The program may do that: collect its \
+         output and its status all the same"
+    );
+    returned(&answer, "exited with 3");
+}
+
+#[test]
+fn interrupted_calls_are_made_again() {
+    let answer = run("10", &["interrupt"], HUNG);
+    assert_eq!(
+        answer.line("result"),
+        "Ok",
+        "a signal interrupted a read of the output, and another one waitpid. A call that fails with EINTR has to be \
+         made again"
+    );
+    said(&answer, "10 bytes and end of file", "a signal interrupted the read of the output (EINTR): read on");
+    returned(&answer, "exited with 7");
+}
+
+#[test]
+fn no_child_remains() {
+    for role in [&["linger"][..], &["exit", "7"]] {
+        let answer = run("0", role, HUNG);
+        let children = answer.line("children");
+        assert_eq!(
+            children, "none",
+            "`capture` left a child, and returned no pid, so its caller cannot wait for it. Wait for that child, however \
+             long it takes"
+        );
+        returned(&answer, "exited with 7");
+    }
+    let answer = capture("", "10", "/proc/self/no-such-program", &[], HUNG);
+    assert_eq!(
+        answer.line("children"),
+        "none",
+        "the child that could not start a program was not waited for"
+    );
+}
+
+#[test]
+fn the_callers_descriptors_do_not_change() {
+    for closed in ["", "0 1 2"] {
+        let answer = capture(closed, "10", "self", &["read"], HUNG);
+        assert_eq!(
+            answer.line("table"),
+            "same",
+            "`capture` left a descriptor open, or closed one of its caller's"
+        );
+    }
+}
+
+#[test]
+fn it_makes_no_difference_which_of_0_1_and_2_are_closed() {
+    for closed in ["0", "1", "0 1", "0 2", "1 2", "0 1 2"] {
+        let answer = capture(closed, "10", "self", &["read"], HUNG);
+        let meaning = format!(
+            "with {closed} closed in the caller, `pipe` returns those numbers, so an end of a pipe may be where dup2 has \
+             to put another one. First move the ends above 2"
+        );
+        assert_eq!(
+            answer.lines("said").collect::<Vec<_>>(),
+            ["10 bytes and end of file"],
+            "{meaning}:\n{}",
+            answer.0
+        );
+        returned(&answer, "exited with 0");
+    }
+}
+
+#[test]
+fn the_child_does_not_allocate() {
+    let answer = run("10", &["read"], HUNG);
+    assert_eq!(
+        answer.line("allocated"),
+        "no",
+        "the child used the memory allocator between fork and exec. If another thread of the caller held the \
+         allocator's lock at the fork, the child would wait forever. Build argv before the fork, and call `libc::execv`: \
+         `nix::unistd::execv` allocates"
+    );
+}

@@ -1,0 +1,127 @@
+//! `capture CLOSED INPUT PROGRAM …`: call `capture`, and print what came back and what is left.
+//!
+//! CLOSED are the numbers that are closed before, like `0 1`. INPUT is its length in bytes. The program `self` is this
+//! one, in the role that the other arguments say.
+
+use std::ffi::{CStr, CString};
+use std::io::{self, Write, stdout};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, getpid, write};
+use process::capture::{Captured, Status, capture};
+
+use super::{allocations, interrupt, program, table};
+
+/// The process that calls `capture`, and where it prints.
+static CALLER: AtomicI32 = AtomicI32::new(0);
+const REPORT: i32 = 100;
+
+/// Prints `result …`, `status …`, `bytes …`, `said …` for each line of a short output, `children …`, `table …` and
+/// `allocated …`. A child that returns from `capture` prints `escaped …`, one that runs exit handlers `handlers …`.
+pub fn run(closed: &str, input: &str, program: &str, args: &[&str]) -> Result<(), String> {
+    let input = program::pattern(input.parse().map_err(|_| "the input's length is a number")?);
+    let own = std::env::current_exe().map_err(|error| error.to_string())?;
+    let path = if program == "self" { own.as_os_str().as_bytes() } else { program.as_bytes() };
+    let path = CString::new(path).map_err(|error| error.to_string())?;
+    // `self` has to run as the helper too: see `testing`.
+    let words = ["--helper", "program"].iter().filter(|_| program == "self").chain(args);
+    let args: Vec<CString> = words.filter_map(|word| CString::new(*word).ok()).collect();
+    let args: Vec<&CStr> = args.iter().map(CString::as_c_str).collect();
+    prepare().map_err(|error| error.to_string())?;
+
+    let saved = save_streams().map_err(|error| error.to_string())?;
+    for number in closed.split_whitespace().filter_map(|number| number.parse::<i32>().ok()) {
+        let _ = nix::unistd::close(number);
+    }
+    nix::unistd::alarm::set(5);
+    let before = table::open_in("self");
+    let called = allocations::in_a_child(|| {
+        let result = capture(&path, &args, &input);
+        if getpid().as_raw() != CALLER.load(Relaxed) {
+            report("escaped from `capture`\n");
+            // SAFETY: `_exit` has no preconditions.
+            unsafe { libc::_exit(99) }
+        }
+        result
+    });
+    let after = table::open_in("self");
+    restore_streams(&saved).map_err(|error| error.to_string())?;
+
+    let (result, allocated) = called.map_err(|error| error.to_string())?;
+    print(&result).map_err(|error| error.to_string())?;
+    match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        Err(Errno::ECHILD) => println!("children none"),
+        Ok(WaitStatus::StillAlive) => println!("children one that is running"),
+        other => println!("children a zombie: {other:?}"),
+    }
+    println!("table {}", if before == after { "same".into() } else { table::changes(&before, &after) });
+    println!("allocated {}", if allocated { "yes" } else { "no" });
+    Ok(())
+}
+
+/// Leaves the standard streams only, and installs an exit handler that says whether a child runs it.
+fn prepare() -> nix::Result<()> {
+    extern "C" fn handler() {
+        if getpid().as_raw() != CALLER.load(Relaxed) {
+            report("handlers ran in the child\n");
+        }
+    }
+    table::clean();
+    CALLER.store(getpid().as_raw(), Relaxed);
+    // SAFETY: the handler makes only system calls.
+    unsafe { libc::atexit(handler) };
+    testing::ignore_sigpipe();
+    interrupt::install()
+}
+
+fn print(result: &io::Result<Captured>) -> io::Result<()> {
+    let mut out = stdout().lock();
+    let Captured { output, status } = match result {
+        Err(error) => return writeln!(out, "result Err {error}"),
+        Ok(captured) => captured,
+    };
+    writeln!(out, "result Ok")?;
+    match status {
+        Status::Exited(code) => writeln!(out, "status exited with {code}")?,
+        Status::Killed(signal) => writeln!(out, "status killed by {signal}")?,
+    }
+    let kind = if *output == program::pattern(output.len()) { "in order" } else { "others" };
+    writeln!(out, "bytes {} {kind}", output.len())?;
+    if output.len() < 4096 {
+        for line in String::from_utf8_lossy(output).lines() {
+            writeln!(out, "said {line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies 0, 1 and 2 up, and the output once more to `REPORT`. All copies are close-on-exec.
+fn save_streams() -> nix::Result<Vec<OwnedFd>> {
+    let copy = |fd: BorrowedFd<'_>, least| {
+        // SAFETY: F_DUPFD_CLOEXEC returns a new descriptor, so nothing else owns it.
+        fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(least)).map(|new| unsafe { OwnedFd::from_raw_fd(new) })
+    };
+    let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
+    let report = copy(output.as_fd(), REPORT)?;
+    let mut saved = vec![copy(input.as_fd(), 200)?, copy(output.as_fd(), 200)?, copy(error.as_fd(), 200)?];
+    saved.push(report);
+    Ok(saved)
+}
+
+fn restore_streams(saved: &[OwnedFd]) -> nix::Result<()> {
+    dup2_stdin(&saved[0])?;
+    dup2_stdout(&saved[1])?;
+    dup2_stderr(&saved[2])
+}
+
+/// Prints a line with one system call.
+fn report(line: &str) {
+    // SAFETY: `save_streams` opened it, and nothing closes it.
+    let _ = write(unsafe { BorrowedFd::borrow_raw(REPORT) }, line.as_bytes());
+}

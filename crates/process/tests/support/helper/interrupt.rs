@@ -1,0 +1,37 @@
+//! Signals that interrupt the caller: the program sends them while its caller is asleep in a system call.
+
+use std::fs;
+use std::thread::yield_now;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
+use nix::unistd::{Pid, getppid};
+
+/// Installs a handler that does nothing, without `SA_RESTART`: a call that it interrupts fails with EINTR.
+pub fn install() -> nix::Result<()> {
+    extern "C" fn nothing(_: i32) {}
+    let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does nothing, so it may run at any time.
+    unsafe { sigaction(Signal::SIGUSR1, &action) }.map(drop)
+}
+
+/// Waits until the caller is asleep in a system call. Gives up after some time, or when the caller has exited.
+pub fn caller_sleeps() -> Option<Pid> {
+    let (caller, start) = (getppid(), Instant::now());
+    while start.elapsed() < Duration::from_secs(3) && getppid() == caller {
+        let stat = fs::read_to_string(format!("/proc/{caller}/stat")).ok()?;
+        // The name before the state is in parentheses, and may contain anything.
+        if stat.rsplit_once(") ")?.1.starts_with('S') {
+            return Some(caller);
+        }
+        yield_now();
+    }
+    None
+}
+
+/// Waits until the caller is asleep in a system call, and interrupts that.
+pub fn interrupt_caller() {
+    if let Some(caller) = caller_sleeps() {
+        let _ = kill(caller, Signal::SIGUSR1);
+    }
+}

@@ -1,0 +1,101 @@
+//! `program ROLE …`: what the program does that `capture` runs.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, raise};
+use nix::unistd::{close, getppid};
+
+use super::{interrupt, table};
+
+/// How long the program waits for the next part of its input, in milliseconds. Its caller writes the input at once.
+const PATIENCE: u16 = 2500;
+
+/// Plays a role, and returns the exit code.
+pub fn run(role: &[&str]) -> i32 {
+    match role {
+        ["read"] => print(&input().unwrap_or_else(|error| format!("its input cannot be read: {error}"))),
+        ["print", length] => io::stdout().write_all(&pattern(length.parse().unwrap_or(0))).map_or(1, |()| 0),
+        ["exit", code] => code.parse().unwrap_or(1),
+        ["die", number] => {
+            let signal = number.parse().ok().and_then(|number: i32| Signal::try_from(number).ok());
+            signal.and_then(|signal| raise(signal).ok()).map_or(1, |()| 0)
+        }
+        ["arguments", ..] => {
+            let arguments: Vec<String> = std::env::args().skip(4).collect();
+            let name = std::env::args().next().unwrap_or_default();
+            let variable = std::env::var("PROCESS_TEST").unwrap_or_default();
+            print(&format!("name {name}\narguments {arguments:?}\nvariable {variable}"))
+        }
+        ["pipes"] => print(&pipes()),
+        ["linger"] => {
+            // The output ends now, and the program is still running.
+            let _ = close(1);
+            interrupt::caller_sleeps();
+            7
+        }
+        ["interrupt"] => {
+            let words = input().unwrap_or_default();
+            // The caller has closed the input, so it is asleep reading the output.
+            interrupt::interrupt_caller();
+            print(&words);
+            let _ = close(1);
+            // The caller has read the end of the output, so it is asleep in waitpid.
+            interrupt::interrupt_caller();
+            7
+        }
+        _ => 2,
+    }
+}
+
+/// Prints a text, and returns the exit code.
+fn print(text: &str) -> i32 {
+    writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()).map_or(1, |()| 0)
+}
+
+/// Bytes that can be told from the same bytes in another order.
+pub fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8).collect()
+}
+
+/// Reads the input to its end, and says what came.
+fn input() -> io::Result<String> {
+    let (mut input, mut seen, mut buffer) = (io::stdin().lock(), Vec::new(), [0; 4096]);
+    loop {
+        let events =
+            poll(&mut [PollFd::new(io::stdin().as_fd(), PollFlags::POLLIN)], PollTimeout::from(PATIENCE))?;
+        if events == 0 {
+            return Ok(format!("{} bytes and no end of file, because {}", seen.len(), holder()));
+        }
+        match input.read(&mut buffer)? {
+            0 if seen == pattern(seen.len()) => return Ok(format!("{} bytes and end of file", seen.len())),
+            0 => return Ok(format!("{} other bytes and end of file", seen.len())),
+            length => seen.extend_from_slice(&buffer[..length]),
+        }
+    }
+}
+
+/// Which process has the write end of the pipe at 0 open.
+fn holder() -> String {
+    let own = table::open_in("self");
+    let Some(pipe) = own.iter().find(|entry| entry.number == 0) else { return "0 is closed".into() };
+    let holds = |entries: &[table::Entry]| {
+        entries.iter().find(|other| other.writes && other.identity == pipe.identity).map(|other| other.number)
+    };
+    if let Some(number) = holds(&own) {
+        return format!("the program itself has the write end of its input open, as descriptor {number}");
+    }
+    match holds(&table::open_in(&getppid().to_string())) {
+        Some(number) => format!("the caller still has the write end open, as descriptor {number}"),
+        None => "some process has the write end open".into(),
+    }
+}
+
+/// The descriptors that lead to pipes, and whether 2 and any file of the caller do not.
+fn pipes() -> String {
+    let kind = |entry: &table::Entry| format!("{}{}", entry.number, if entry.writes { "w" } else { "r" });
+    let entries = table::open_in("self");
+    let pipes = entries.iter().filter(|entry| entry.target.starts_with("pipe:") && entry.number != 2);
+    format!("pipes {}", pipes.map(kind).collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,59 @@
+//! One call of fork, two processes that it returns in, and a variable that each of them has.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+
+use experiments::{Choice, Question, Result, ask};
+use nix::unistd::{getpid, getppid};
+
+const QUESTION: Question = Question {
+    question: "Does a parent see a variable that the child of its fork has changed?",
+    setup: "A program sets a variable to 1 and calls fork. The child sets the variable to 2, prints it and \
+            exits. The parent waits for that, and prints the variable too. What do the two print?",
+    choices: &[
+        Choice::new("The child 2, the parent 2: both run the same program, on the same variable.").because(
+            "They run the same program on two copies of the variable: the parent's copy was still 1.",
+        ),
+        Choice::new("The child 2, the parent 1: the child has a copy of the parent's memory."),
+        Choice::new("The child 2, and the parent nothing: it goes on in the child, which has exited.")
+            .because("fork returned in both processes: the parent printed 1 after the child had exited."),
+        Choice::new("The child 2, the parent 1 or 2: it depends on which of the two runs first.")
+            .because("The order makes no difference: the child changed a variable that only it has."),
+    ],
+    book: 1,
+    shows: "fork makes a copy of the process and returns in both: the child's pid in the parent, 0 in the \
+            child. From then on each has its own memory.",
+    lane: "parent",
+    ..Question::EMPTY
+};
+
+fn main() -> ExitCode {
+    ask(QUESTION, |lab| {
+        let parent = getpid();
+        // ANCHOR: core
+        let mut variable = black_box(1);
+        let child = lab.fork("child", |lab| {
+            lab.note(format!("the variable is {variable}; set it to 2"));
+            let at_first = variable;
+            variable = 2;
+            lab.note(format!("print the variable: {variable}"));
+            lab.check(getppid() == parent, "in the child, the parent's pid is what getppid returns");
+            Ok(at_first)
+        })?;
+        // ANCHOR_END: core
+        let pid = child.pid();
+        let at_first = child.status(lab)?;
+        lab.check(pid != parent, "in the parent, fork returned the pid of another process");
+        lab.note(format!("print the variable: {variable}"));
+        choice(at_first, variable)
+    })
+}
+
+/// The choice that the first value in the child, and the last one in the parent, amount to.
+fn choice(child_at_first: i32, parent_at_last: i32) -> Result<usize> {
+    match (child_at_first, parent_at_last) {
+        (1, 2) => Ok(0),
+        (1, 1) => Ok(1),
+        other => Err(format!("none of the choices: {other:?}").into()),
+    }
+}
