@@ -67,8 +67,10 @@ fn main() -> ExitCode {
         })?;
         lab.check(list == FOUR | HUNDRED, "closing what the program opened misses what a library opened");
         let by_loop = after(lab, |lab| {
+            // ANCHOR: loop
             let calls = 3..i32::from(LIMIT);
             let vain = calls.clone().filter(|number| close(*number) == Err(Errno::EBADF)).count();
+            // ANCHOR_END: loop
             lab.note(format!(
                 "close(3) to close({}): {} calls, {vain} of them EBADF",
                 LIMIT - 1,
@@ -122,7 +124,9 @@ fn after_exec(lab: &mut Lab) -> Result<i32> {
 /// them, and [`Lab::exec`] clears its flag again.
 fn set_cloexec_from(first: u32) -> Result {
     // SAFETY: the call reads no memory, and sets a flag without closing: no object loses its descriptor.
+    // ANCHOR: range
     let result = unsafe { libc::close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
     Errno::result(result)?;
+    // ANCHOR_END: range
     Ok(())
 }

@@ -37,11 +37,13 @@ fn main() -> ExitCode {
         let before = flags(lab, &reader)?;
         lab.check(!before.nonblocking && !before.cloexec, "before the fork neither flag is set");
         let child = lab.fork("child", |lab| {
+            // ANCHOR: core
             let status = OFlag::from_bits_retain(fcntl(&reader, FcntlArg::F_GETFL)?);
             fcntl(&reader, FcntlArg::F_SETFL(status | OFlag::O_NONBLOCK))?;
             lab.note("F_SETFL: O_NONBLOCK");
             fcntl(&reader, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
             lab.note("F_SETFD: FD_CLOEXEC");
+            // ANCHOR_END: core
             let here = flags(lab, &reader)?;
             lab.check(here.nonblocking && here.cloexec, "the child has both");
             Ok(0)
