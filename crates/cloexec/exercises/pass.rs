@@ -3,7 +3,8 @@
 //! Goal: the program has those descriptors and no others, whatever the caller has open and whichever numbers
 //! overlap, even if the kernel refuses `close_range`. If the program cannot be started, the caller gets the errno, and
 //! no child remains. In the program, `SIGPIPE` has its default action and no signal is blocked: exec keeps ignored and
-//! blocked signals, so the child resets both. The caller's own descriptors do not change.
+//! blocked signals, so the child resets both. The caller's own descriptors do not change, and what `spawn` opens for
+//! itself is close-on-exec from the start.
 //! The caller may have threads, so the child must not allocate between fork and exec: it only makes system calls.
 //! Your earlier answers help: `crate::open::pipe`, and `close_range_cloexec`, `is_refusal` and `open_descriptors` of
 //! `crate::sweep`. `crate::image::Image` holds the path, the arguments and the environment as the C

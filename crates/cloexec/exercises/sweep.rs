@@ -3,7 +3,8 @@
 //! Goal: every open descriptor from that number up is close-on-exec, however wide the gaps between them, even if
 //! the kernel refuses `close_range`. No descriptor is closed, and none below that number changes.
 //! A kernel refuses with ENOSYS (it lacks the call), EINVAL (it lacks the flag) or EPERM (a seccomp filter); any other
-//! errno goes to the caller. A descriptor that was closed after you listed it (EBADF) is no error.
+//! errno goes to the caller, and so does the error if `/proc/self/fd` cannot be read. A descriptor that was closed
+//! after you listed it (EBADF) is no error. 0, 1 and 2 are descriptors like any other.
 //! `nix` has no `close_range`; `nix::libc` has `syscall` and `SYS_close_range`.
 //! Run `cargo run -p workbook check sweep` after each change; `hint sweep` if you are stuck.
 
