@@ -133,6 +133,10 @@ flag-or-description *ARGS: (run 'flag-or-description' ARGS)
 [group('experiments: 2 close-on-exec')]
 open-race *ARGS: (run 'open-race' ARGS)
 
+# What does poll report for an empty pipe after its last writer has closed?
+[group('experiments: 2 close-on-exec')]
+poll-and-readiness *ARGS: (run 'poll-and-readiness' ARGS)
+
 # When does a pipe's reader get end of file if another program has inherited the write end?
 [group('experiments: 2 close-on-exec')]
 missing-eof *ARGS: (run 'missing-eof' ARGS)

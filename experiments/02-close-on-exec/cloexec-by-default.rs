@@ -145,12 +145,14 @@ fn by_python(lab: &Lab) {
 }
 
 /// Is close-on-exec set? Writes the answer as a row of the table.
+// ANCHOR: core
 fn see(lab: &Lab, call: &str, descriptor: &impl AsFd) -> Result<bool> {
     let flags = FdFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFD)?);
     let cloexec = flags.contains(FdFlag::FD_CLOEXEC);
     row(lab, call, if cloexec { "FD_CLOEXEC" } else { "0" });
     Ok(cloexec)
 }
+// ANCHOR_END: core
 
 fn row(lab: &Lab, call: &str, flags: &str) {
     lab.note(format!("{call:<36}{flags}"));

@@ -66,16 +66,7 @@ fn main() -> ExitCode {
             Ok(())
         })?;
         lab.check(list == FOUR | HUNDRED, "closing what the program opened misses what a library opened");
-        let by_loop = after(lab, |lab| {
-            let calls = 3..i32::from(LIMIT);
-            let vain = calls.clone().filter(|number| close(*number) == Err(Errno::EBADF)).count();
-            lab.note(format!(
-                "close(3) to close({}): {} calls, {vain} of them EBADF",
-                LIMIT - 1,
-                calls.len()
-            ));
-            Ok(())
-        })?;
+        let by_loop = after(lab, close_to_the_limit)?;
         let calls = vary("calls", before.saturating_sub(3));
         lab.note(format!("up to the limit before, {}: {calls} calls", vary("limit", before)));
         lab.check(by_loop == HUNDRED, "a loop to the limit misses what is above the limit");
@@ -92,6 +83,15 @@ fn main() -> ExitCode {
             _ => Err("none of the choices".into()),
         }
     })
+}
+
+fn close_to_the_limit(lab: &Lab) -> Result {
+    // ANCHOR: loop
+    let calls = 3..i32::from(LIMIT);
+    let vain = calls.clone().filter(|number| close(*number) == Err(Errno::EBADF)).count();
+    // ANCHOR_END: loop
+    lab.note(format!("close(3) to close({}): {} calls, {vain} of them EBADF", LIMIT - 1, calls.len()));
+    Ok(())
 }
 
 /// Which descriptors a program has after exec, as its exit status: the sum of these.
@@ -122,7 +122,9 @@ fn after_exec(lab: &mut Lab) -> Result<i32> {
 /// them, and [`Lab::exec`] clears its flag again.
 fn set_cloexec_from(first: u32) -> Result {
     // SAFETY: the call reads no memory, and sets a flag without closing: no object loses its descriptor.
+    // ANCHOR: range
     let result = unsafe { libc::close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
     Errno::result(result)?;
+    // ANCHOR_END: range
     Ok(())
 }

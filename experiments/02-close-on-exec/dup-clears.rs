@@ -42,20 +42,21 @@ fn main() -> ExitCode {
 }
 
 fn duplicate(lab: &mut Lab) -> Result<i32> {
-    let original = lab.file(b"alpha bravo")?;
-    note(lab, "open, close-on-exec", &original)?;
+    // ANCHOR: core
+    let original = lab.file(b"alpha bravo")?; // close-on-exec, like everything that std opens
     let by_dup = dup(&original)?;
-    note(lab, "dup(3)", &by_dup)?;
-    // The descriptor that dup2 and dup3 replace has close-on-exec set, like everything that std opens.
-    let mut by_dup2 = OwnedFd::from(lab.file(b"charlie")?);
+    let mut by_dup2 = OwnedFd::from(lab.file(b"charlie")?); // close-on-exec, until dup2 replaces it
     dup2(&original, &mut by_dup2)?;
-    note(lab, "dup2(3, 5)", &by_dup2)?;
     let number = fcntl(&original, FcntlArg::F_DUPFD_CLOEXEC(0))?;
-    // SAFETY: F_DUPFD_CLOEXEC made this descriptor in the line above, so its number is known here only.
-    let by_fcntl = unsafe { OwnedFd::from_raw_fd(number) };
-    note(lab, "F_DUPFD_CLOEXEC(3)", &by_fcntl)?;
     let mut by_dup3 = OwnedFd::from(lab.file(b"delta")?);
     dup3(&original, &mut by_dup3, OFlag::O_CLOEXEC)?;
+    // ANCHOR_END: core
+    // SAFETY: F_DUPFD_CLOEXEC made this descriptor, and no other object has its number.
+    let by_fcntl = unsafe { OwnedFd::from_raw_fd(number) };
+    note(lab, "open, close-on-exec", &original)?;
+    note(lab, "dup(3)", &by_dup)?;
+    note(lab, "dup2(3, 5)", &by_dup2)?;
+    note(lab, "F_DUPFD_CLOEXEC(3)", &by_fcntl)?;
     note(lab, "dup3(3, 7, O_CLOEXEC)", &by_dup3)?;
     lab.check(is_cloexec(&original)?, "the original keeps its flag, whatever its duplicates have");
     lab.exec("after-exec", &[], "exec")?;

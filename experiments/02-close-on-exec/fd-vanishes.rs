@@ -31,22 +31,26 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         // In a child, because exec does not return.
-        let child = lab.fork("child", |lab| {
-            let kept = lab.file(b"alpha bravo")?;
-            lab.note(format!("open a file: descriptor {}", kept.as_raw_fd()));
-            let cloexec = lab.file(b"charlie")?;
-            lab.note(format!("open another: descriptor {}", cloexec.as_raw_fd()));
-            // Rust opens everything close-on-exec, so the flag of the first has to be cleared.
-            fcntl(&kept, FcntlArg::F_SETFD(FdFlag::empty()))?;
-            lab.note("F_SETFD: 3 has no flag, 4 has FD_CLOEXEC");
-            let length = read(&cloexec, &mut [0; 7])?;
-            lab.check(length == 7, "before exec, the descriptor with the flag can be read like any other");
-            lab.exec("after-exec", &[], "exec: a new program, with no variable of the old one")?;
-            Ok(1)
-        })?;
+        let child = lab.fork("child", before_exec)?;
         // What the new program found is its exit status.
         Ok(usize::try_from(child.answer(lab)?)?)
     })
+}
+
+fn before_exec(lab: &mut Lab) -> Result<i32> {
+    // ANCHOR: core
+    let kept = lab.file(b"alpha bravo")?;
+    lab.note(format!("open a file: descriptor {}", kept.as_raw_fd()));
+    let cloexec = lab.file(b"charlie")?;
+    lab.note(format!("open another: descriptor {}", cloexec.as_raw_fd()));
+    // std opens everything close-on-exec, so the flag of the first has to be cleared.
+    fcntl(&kept, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    lab.note("F_SETFD: 3 has no flag, 4 has FD_CLOEXEC");
+    let length = read(&cloexec, &mut [0; 7])?;
+    lab.check(length == 7, "before exec, the descriptor with the flag can be read like any other");
+    lab.exec("after-exec", &[], "exec: a new program, with no variable of the old one")?;
+    // ANCHOR_END: core
+    Ok(1)
 }
 
 /// Gives the choice that the kernel made.

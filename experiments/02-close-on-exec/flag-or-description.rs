@@ -1,7 +1,7 @@
 //! Two flags that a child sets, and which of them are set in the parent afterwards.
 
 use std::fs;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::ExitCode;
 
 use experiments::{Choice, Lab, Question, Result, ask};
@@ -36,16 +36,7 @@ fn main() -> ExitCode {
         lab.note(format!("pipe: read end {}, write end {}", reader.as_raw_fd(), writer.as_raw_fd()));
         let before = flags(lab, &reader)?;
         lab.check(!before.nonblocking && !before.cloexec, "before the fork neither flag is set");
-        let child = lab.fork("child", |lab| {
-            let status = OFlag::from_bits_retain(fcntl(&reader, FcntlArg::F_GETFL)?);
-            fcntl(&reader, FcntlArg::F_SETFL(status | OFlag::O_NONBLOCK))?;
-            lab.note("F_SETFL: O_NONBLOCK");
-            fcntl(&reader, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-            lab.note("F_SETFD: FD_CLOEXEC");
-            let here = flags(lab, &reader)?;
-            lab.check(here.nonblocking && here.cloexec, "the child has both");
-            Ok(0)
-        })?;
+        let child = lab.fork("child", |lab| set_both(lab, &reader))?;
         child.status(lab)?;
         let after = flags(lab, &reader)?;
         if after.nonblocking {
@@ -65,6 +56,19 @@ fn main() -> ExitCode {
             (false, false) => 3,
         })
     })
+}
+
+fn set_both(lab: &mut Lab, reader: &OwnedFd) -> Result<i32> {
+    // ANCHOR: core
+    let status = OFlag::from_bits_retain(fcntl(reader, FcntlArg::F_GETFL)?);
+    fcntl(reader, FcntlArg::F_SETFL(status | OFlag::O_NONBLOCK))?;
+    lab.note("F_SETFL: O_NONBLOCK");
+    fcntl(reader, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    lab.note("F_SETFD: FD_CLOEXEC");
+    // ANCHOR_END: core
+    let here = flags(lab, reader)?;
+    lab.check(here.nonblocking && here.cloexec, "the child has both");
+    Ok(0)
 }
 
 /// The flags of a descriptor and of the open file description behind it.

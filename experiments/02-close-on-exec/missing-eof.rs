@@ -67,6 +67,7 @@ fn run(lab: &mut Lab, flag: FdFlag) -> Result<Seen> {
     // The helper's standard input. It runs until it reads end of file there, and that cannot come before this
     // process closes its side (or dies), so the experiment need not guess how long the helper takes.
     let (mut ours, theirs) = UnixStream::pair()?;
+    // ANCHOR: core
     let helper = lab.fork("helper", move |lab| {
         dup2_stdin(&theirs)?;
         lab.exec("helper", &[], "exec: it knows of 0, 1 and 2")?;
@@ -77,6 +78,7 @@ fn run(lab: &mut Lab, flag: FdFlag) -> Result<Seen> {
     lab.note(format!("close the write end, {}", writer.as_raw_fd()));
     drop(writer);
     let during = look(lab, &reader)?;
+    // ANCHOR_END: core
     drop(ours);
     helper.wait(lab)?;
     let after = look(lab, &reader)?;

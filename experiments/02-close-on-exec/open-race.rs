@@ -99,6 +99,7 @@ fn first_with_it(lab: &Lab, most: usize) -> Result<Option<usize>> {
 }
 
 /// What the thread does until it is told to stop.
+// ANCHOR: core
 fn open_and_close(flag: OFlag, stop: &AtomicBool) -> nix::Result<()> {
     while !stop.load(Ordering::Relaxed) {
         let file = open(PATH, OFlag::O_RDONLY | flag, Mode::empty())?;
@@ -109,6 +110,7 @@ fn open_and_close(flag: OFlag, stop: &AtomicBool) -> nix::Result<()> {
     }
     Ok(())
 }
+// ANCHOR_END: core
 
 /// Start this program as `program`, the way std starts programs. Does it have the file?
 fn has_it(lab: &Lab) -> Result<bool> {

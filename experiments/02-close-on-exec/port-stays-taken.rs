@@ -155,11 +155,13 @@ fn helper(lab: &mut Lab) -> Result<i32> {
 }
 
 /// Bind the port, as the server's replacement would. Gives whether that works.
+// ANCHOR: core
 fn replace(lab: &Lab, port: u16, reuse: bool) -> Result<bool> {
     let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&socket, sockopt::ReuseAddr, &reuse)?;
     let address = SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
     let outcome = bind(socket.as_raw_fd(), &address).and_then(|()| listen(&socket, Backlog::new(1)?));
+    // ANCHOR_END: core
     let option = if reuse { ", SO_REUSEADDR" } else { "" };
     let said = outcome.map_or_else(|error| format!("{error:?}"), |()| "it works".into());
     lab.note(format!("bind to port {}{option}: {said}", vary("port", port)));

@@ -1,10 +1,14 @@
 //! Exercise `cloexec/pass`: start a program with chosen descriptors at chosen numbers, and no others.
 //!
 //! Goal: the program has those descriptors and no others, whatever the caller has open and whichever numbers
-//! overlap. If the program cannot be started, the caller gets the errno, and no child remains. In the program,
-//! `SIGPIPE` has its default disposition and no signal is blocked.
+//! overlap, even if the kernel refuses `close_range`. If the program cannot be started, the caller gets the errno, and
+//! no child remains. In the program, `SIGPIPE` has its default action and no signal is blocked: exec keeps ignored and
+//! blocked signals, so the child resets both. The caller's own descriptors do not change, and what `spawn` opens for
+//! itself is close-on-exec from the start.
 //! The caller may have threads, so the child must not allocate between fork and exec: it only makes system calls.
-//! `crate::image::Image` holds the path, the arguments and the environment as the C strings that `execve` takes.
+//! Your earlier answers help: `crate::open::pipe`, and `close_range_cloexec`, `is_refusal` and `open_descriptors` of
+//! `crate::sweep`. `crate::image::Image` holds the path, the arguments and the environment as the C
+//! strings that `execve` takes.
 //! Run `cargo run -p workbook check pass` after each change; `hint pass` if you are stuck.
 
 use std::ffi::OsStr;
@@ -20,7 +24,8 @@ use crate::image::Image;
 /// Each pair in `fds` is a descriptor and the number at which the program finds it. The caller waits for the
 /// program.
 ///
-/// A negative number, a number that is chosen twice and a NUL byte are errors; then no program is started.
+/// A negative number, a number that is chosen twice, one that leaves no room for copies above it, and a NUL byte in the
+/// path or an argument are EINVAL; then no program is started.
 pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -> Result<Pid> {
     let _ = (Image::new, Image::exec);
     todo!("start {program:?} with {args:?} and exactly {fds:?}: write `spawn` in exercises/pass.rs")

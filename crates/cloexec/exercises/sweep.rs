@@ -2,6 +2,9 @@
 //!
 //! Goal: every open descriptor from that number up is close-on-exec, however wide the gaps between them, even if
 //! the kernel refuses `close_range`. No descriptor is closed, and none below that number changes.
+//! A kernel refuses with ENOSYS (it lacks the call), EINVAL (it lacks the flag) or EPERM (a seccomp filter); any other
+//! errno goes to the caller, and so does the error if `/proc/self/fd` cannot be read. A descriptor that was closed
+//! after you listed it (EBADF) is no error. 0, 1 and 2 are descriptors like any other.
 //! `nix` has no `close_range`; `nix::libc` has `syscall` and `SYS_close_range`.
 //! Run `cargo run -p workbook check sweep` after each change; `hint sweep` if you are stuck.
 
@@ -11,7 +14,7 @@ use nix::errno::Errno;
 
 use crate::Result;
 
-/// Sets close-on-exec on every open descriptor whose number is `first` or higher. A negative number is an error.
+/// Sets close-on-exec on every open descriptor whose number is `first` or higher. A negative number is EINVAL.
 pub fn set_from(first: RawFd) -> Result<()> {
     todo!(
         "set close-on-exec from {first} up, with or without close_range: write `set_from` in exercises/sweep.rs"
@@ -24,7 +27,8 @@ pub fn close_range_cloexec(first: u32) -> nix::Result<()> {
     todo!("call close_range from {first} up: write `close_range_cloexec` in exercises/sweep.rs")
 }
 
-/// Returns whether this errno of `close_range` means that the kernel lacks it, so that you need the fallback.
+/// Returns whether this errno of `close_range` means that the kernel lacks it, so that you need the fallback: ENOSYS,
+/// EINVAL and EPERM do.
 pub fn is_refusal(errno: Errno) -> bool {
     todo!(
         "return whether {errno:?} means that you need the fallback: write `is_refusal` in exercises/sweep.rs"

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// Returns whether the descriptor is close-on-exec, so that `execve` closes it.
 ///
 /// # Errors
-/// `EBADF` if the descriptor is not open. See fcntl(2), "File descriptor flags".
+/// `EBADF` if the descriptor is not open. See F_GETFD(2const), or fcntl(2) before man-pages 6.15.
 pub fn is_set(fd: impl AsFd) -> Result<bool> {
     Ok(get(&fd)?.contains(FdFlag::FD_CLOEXEC))
 }
@@ -20,7 +20,7 @@ pub fn is_set(fd: impl AsFd) -> Result<bool> {
 /// Sets close-on-exec, so that `execve` closes the descriptor.
 ///
 /// # Errors
-/// `EBADF` if the descriptor is not open. See fcntl(2), "File descriptor flags".
+/// `EBADF` if the descriptor is not open. See F_GETFD(2const), or fcntl(2) before man-pages 6.15.
 // ANCHOR: set
 pub fn set(fd: impl AsFd) -> Result<()> {
     let flags = get(&fd)?;
@@ -31,7 +31,7 @@ pub fn set(fd: impl AsFd) -> Result<()> {
 /// Clears close-on-exec, so that the descriptor survives `execve`.
 ///
 /// # Errors
-/// `EBADF` if the descriptor is not open. See fcntl(2), "File descriptor flags".
+/// `EBADF` if the descriptor is not open. See F_GETFD(2const), or fcntl(2) before man-pages 6.15.
 pub fn clear(fd: impl AsFd) -> Result<()> {
     let flags = get(&fd)?;
     put(&fd, flags - FdFlag::FD_CLOEXEC)

@@ -55,7 +55,7 @@ pub fn socket(family: AddressFamily, kind: SockType) -> Result<OwnedFd> {
 /// flags; its close-on-exec flag is its own, and is set.
 ///
 /// # Errors
-/// `EMFILE` if the process has no free descriptor. See fcntl(2), "Duplicating a file descriptor".
+/// `EMFILE` if the process has no free descriptor. See F_DUPFD(2const), or fcntl(2) before man-pages 6.15.
 // ANCHOR: duplicate
 pub fn duplicate(fd: impl AsFd) -> Result<OwnedFd> {
     let fd: BorrowedFd<'_> = fd.as_fd();

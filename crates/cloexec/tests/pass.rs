@@ -131,6 +131,20 @@ fn without_close_range_nothing_else_is_inherited() {
 }
 
 #[test]
+fn what_spawn_opens_is_close_on_exec_from_the_start() {
+    let Some(answer) = traced("as-it-is", &["pass", "self", "red@3*", "3>4", "inherited"]) else { return };
+    started(&answer);
+    // dup2 onto a target is the one call that should leave the flag clear.
+    let leaky = answer.lines("call").find(|call| call.contains(" no-cloexec") && !call.starts_with("dup2 "));
+    assert!(
+        leaky.is_none(),
+        "`spawn` called `{}`. If another thread forks and execs at that moment, its program inherits this descriptor. \
+         Use a call that sets close-on-exec, such as `crate::open::pipe`",
+        leaky.unwrap_or_default()
+    );
+}
+
+#[test]
 fn the_callers_descriptors_do_not_change() {
     for program in ["self", "/proc/self/no-such-program"] {
         let answer = spawn(program, "red@3* blue@4 green@9", "3>4 4>3 9>9", &["inherited"]);

@@ -7,6 +7,7 @@ mod support;
 #[path = "scenarios/sweep.rs"]
 mod scenarios;
 
+use nix::sys::resource::{Resource, getrlimit};
 use support::{Answer, ask, traced};
 
 testing::helper!(|args| support::helper::answer(args, scenarios::run));
@@ -82,6 +83,22 @@ fn a_gap_does_not_end_the_sweep() {
 }
 
 #[test]
+fn the_standard_streams_are_set_too() {
+    all_set(&sweep("0", "5"), &[0, 1, 2, 5]);
+    let Some(answer) = sweep_refused("close_range=ENOSYS", "0", "5") else { return };
+    all_set(&answer, &[0, 1, 2, 5]);
+}
+
+#[test]
+fn a_number_above_1023_is_set() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit can be read");
+    if hard < 2000 {
+        return eprintln!("skipped: this process may not have descriptor 1500 (its hard limit is {hard})");
+    }
+    all_set(&sweep("10", "limit=2000 10 1023 1024 1500"), &[10, 1023, 1024, 1500]);
+}
+
+#[test]
 fn descriptors_below_first_do_not_change() {
     untouched(&sweep("10", "5 7* 9 10"), "10", &[0, 1, 2, 5, 7, 9]);
 }
@@ -153,6 +170,17 @@ fn a_lowered_limit_hides_no_descriptor() {
         after, "close-on-exec",
         "the sweep missed descriptor 200, which was opened before the limit was lowered to 100. RLIMIT_NOFILE limits \
          new descriptors; descriptors above it stay open"
+    );
+}
+
+#[test]
+fn without_close_range_and_proc_the_error_is_returned() {
+    let Some(answer) = traced("no-proc", &["sweep", "10", "10"]) else { return };
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err ENOENT"),
+        "close_range failed with ENOSYS, /proc/self/fd could not be opened (ENOENT), and set_from returned {result}. \
+         No flag is set, so the caller needs to know"
     );
 }
 

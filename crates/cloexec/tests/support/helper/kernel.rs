@@ -2,7 +2,7 @@
 //!
 //! `as-it-is` is the real one. `second-flag` has a second descriptor flag: the real kernel has only one, so there a
 //! test cannot see whether code keeps the other flags. `close_range=ENOSYS` and its like fail that call, because
-//! kernels without it are rare by now.
+//! kernels without it are rare by now. On `no-proc` nothing can be opened either, as where /proc is not mounted.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -18,6 +18,7 @@ pub enum Kernel {
     AsItIs,
     SecondFlag,
     CloseRangeFails(Errno),
+    NoProc,
 }
 
 /// Parses a kernel's name. `None` for an unknown name.
@@ -29,6 +30,7 @@ pub fn parse(words: &str) -> Option<Kernel> {
         "close_range=EPERM" => Kernel::CloseRangeFails(Errno::EPERM),
         "close_range=EINVAL" => Kernel::CloseRangeFails(Errno::EINVAL),
         "close_range=ENOMEM" => Kernel::CloseRangeFails(Errno::ENOMEM),
+        "no-proc" => Kernel::NoProc,
         _ => return None,
     })
 }
@@ -41,6 +43,8 @@ impl tracer::Kernel for Kernel {
     fn instead(&mut self, call: &Call) -> Option<i64> {
         match self {
             Self::CloseRangeFails(errno) if call.name == "close_range" => Some(-(*errno as i64)),
+            Self::NoProc if call.name == "close_range" => Some(-(Errno::ENOSYS as i64)),
+            Self::NoProc if matches!(call.name, "open" | "openat") => Some(-(Errno::ENOENT as i64)),
             _ => None,
         }
     }
