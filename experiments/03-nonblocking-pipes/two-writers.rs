@@ -55,8 +55,8 @@ fn inside(lab: &mut Lab, length: usize) -> Result<bool> {
         room.pass()?; // and the reader empties the pipe
         let taken = if outcome == Err(Errno::EAGAIN) { 0 } else { outcome? };
         let rest = &line[taken..];
-        // ANCHOR_END: core
         lab.note(format!("write {} bytes: {}", rest.len(), write(&writer, rest)?));
+        // ANCHOR_END: core
         Ok(0)
     })?;
     tried.pass()?;
