@@ -169,6 +169,10 @@ shared-nonblocking *ARGS: (run 'shared-nonblocking' ARGS)
 [group('experiments: 3 nonblocking pipes')]
 no-eof-after-fork *ARGS: (run 'no-eof-after-fork' ARGS)
 
+# Which kind of epoll reports a pipe again after a read left a byte in it?
+[group('experiments: 3 nonblocking pipes')]
+level-and-edge *ARGS: (run 'level-and-edge' ARGS)
+
 # When does poll report a full pipe as writable again?
 [group('experiments: 3 nonblocking pipes')]
 pollout-threshold *ARGS: (run 'pollout-threshold' ARGS)

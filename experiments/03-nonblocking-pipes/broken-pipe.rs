@@ -13,8 +13,10 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{dup2_stderr, dup2_stdout, execv, pipe2, write};
 
+// ANCHOR: script
 /// Writes, and exits with 7 if it survives that.
 const SCRIPT: &str = "echo alpha; exit 7";
+// ANCHOR_END: script
 
 const QUESTION: Question = Question {
     question: "Which processes survive a write to a pipe without a reader?",
@@ -49,7 +51,9 @@ fn main() -> ExitCode {
         lab.check(ignores_sigpipe()?, "this Rust program ignores SIGPIPE, without having asked for that");
 
         let rust = lab.fork("rust", |lab| {
-            let outcome = write(&writer, b"alpha");
+            // ANCHOR: core
+            let outcome = write(&writer, b"alpha"); // no reader has this pipe open
+            // ANCHOR_END: core
             lab.note(format!("write: {outcome:?}"));
             lab.check(outcome == Err(Errno::EPIPE), "where SIGPIPE is ignored, write fails with EPIPE");
             Ok(7)
@@ -58,8 +62,10 @@ fn main() -> ExitCode {
 
         // A shell that survives its write complains on stderr, which must not reach the reader's terminal.
         let silent = File::create("/dev/null")?;
+        // ANCHOR: command
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", SCRIPT]).stdout(writer.try_clone()?).stderr(silent.try_clone()?);
+        // ANCHOR_END: command
         let command = lab.fork("command", |lab| {
             lab.note(format!("Command::exec: sh -c '{SCRIPT}'"));
             Err(shell.exec().into())
@@ -74,11 +80,13 @@ fn main() -> ExitCode {
         );
 
         let execv = lab.fork("execv", |lab| {
-            dup2_stdout(&writer)?;
-            dup2_stderr(&silent)?;
             lab.note("execv: the same");
             let script = CString::new(SCRIPT)?;
+            // ANCHOR: execv
+            dup2_stdout(&writer)?;
+            dup2_stderr(&silent)?;
             execv(c"/bin/sh", &[c"sh", c"-c", &script])?;
+            // ANCHOR_END: execv
             Ok(1)
         })?;
         let execv = survives(execv.wait(lab)?)?;

@@ -37,18 +37,20 @@ const QUESTION: Question = Question {
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
+        // ANCHOR: core
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let mut buffer = vec![0; 100_000];
+        let empty = read(&reader, &mut buffer);
+        let large = write(&writer, &buffer);
+        let full = write(&writer, b"x");
+        // ANCHOR_END: core
         let capacity = usize::try_from(fcntl(&writer, FcntlArg::F_GETPIPE_SZ)?)?;
         if capacity != 65536 {
             return Err(cannot_ask(format!("a new pipe holds {capacity} bytes here, not 65536")));
         }
         lab.note(format!("pipe, nonblocking; F_GETPIPE_SZ: {capacity} bytes"));
-        let mut buffer = vec![0; 100_000];
-        let empty = read(&reader, &mut buffer);
         lab.note(format!("read: {}", said(empty)));
-        let large = write(&writer, &buffer);
         lab.note(format!("write 100000 bytes: {}", said(large)));
-        let full = write(&writer, b"x");
         lab.note(format!("write 1 byte: {}", said(full)));
 
         let drained = read(&reader, &mut buffer);

@@ -58,12 +58,14 @@ fn main() -> ExitCode {
 
 fn read_on(lab: &Lab, reader: &OwnedFd, write_end: &mut Option<OwnedFd>) -> Result<i32> {
     lab.note(format!("apart from 0, 1 and 2 it has: {:?}", lab.descriptors()?));
+    let number = write_end.as_ref().map(AsRawFd::as_raw_fd).ok_or("it has no write end")?;
+    // ANCHOR: core
     lab.note(format!("read: {} bytes", read(reader, &mut [0; 10])?));
-    let seen = look(lab, reader)?;
-    let number = write_end.as_ref().map(AsRawFd::as_raw_fd);
+    let seen = look(lab, reader)?; // poll for 100 ms, and read if poll reports the pipe
     drop(write_end.take());
-    lab.note(format!("close its own write end, {}", number.ok_or("it has none")?));
+    lab.note(format!("close its own write end, {number}"));
     let ended = look(lab, reader)?;
+    // ANCHOR_END: core
     lab.check(ended == Some(Ok(0)), "once the reader's own write end is closed: end of file, at once");
     Ok(WAITS
         + match seen {

@@ -110,31 +110,30 @@ fn send(lab: &mut Lab, message: &[u8], next: Next) -> Result<Vec<Vec<u8>>> {
     }
 }
 
-/// The writer's turn lasts until a write gives EAGAIN.
+/// Writes until nothing is left. After an EAGAIN it is the reader's turn.
 fn write_message(lab: &Lab, writer: &OwnedFd, message: &[u8], next: Next, gates: (&Gate, &Gate)) -> Result {
-    let (turn, room) = gates;
-    let mut bytes = message;
-    let mut beginnings = 0;
-    while !bytes.is_empty() {
+    let (mut bytes, mut beginnings) = (message, 0);
+    // Starting over would never end, because the message is larger than the pipe. Two rounds show the effect.
+    while !bytes.is_empty() && beginnings < 2 {
         let outcome = write(writer, bytes);
         let said = outcome.map_or_else(|error| format!("{error:?}"), |length| length.to_string());
         lab.note(format!("write {} bytes: {said}", bytes.len()));
+        // ANCHOR: core
         match (outcome, next) {
-            (Err(Errno::EAGAIN), _) => {
-                turn.open()?;
-                room.pass()?;
-            }
+            (Err(Errno::EAGAIN), _) => wait_for_room(gates)?,
             (Err(error), _) => return Err(error.into()),
             (Ok(_), Next::Nothing) => break,
             (Ok(length), Next::Rest) => bytes = &bytes[length..],
-            (Ok(length), Next::Again) => {
-                beginnings += 1;
-                // It would never end, because the message is larger than the pipe. Two rounds show the effect.
-                if length == message.len() || beginnings == 2 {
-                    break;
-                }
-            }
+            (Ok(length), Next::Again) if length == message.len() => break,
+            (Ok(_), Next::Again) => beginnings += 1,
         }
+        // ANCHOR_END: core
     }
     Ok(())
+}
+
+/// Lets the reader empty the pipe.
+fn wait_for_room((turn, room): (&Gate, &Gate)) -> Result {
+    turn.open()?;
+    room.pass()
 }

@@ -40,10 +40,11 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let mut pipe = new_pipe(lab)?;
         lab.note(format!("each time: a pipe of {CAPACITY} bytes, {FREE} of them free"));
-        let sizes = [100, 101, 4096, 4097, 4196, 4197];
         let mut seen = Vec::new();
-        for size in sizes {
-            let outcome = attempt(lab, &mut pipe, size)?;
+        // ANCHOR: core
+        for size in [100, 101, 4096, 4097, 4196, 4197] {
+            let outcome = attempt(lab, &mut pipe, size)?; // one write, each time into such a pipe
+            // ANCHOR_END: core
             let said = outcome.map_or_else(|error| format!("{error:?}"), |length| length.to_string());
             lab.note(format!("write {size:4} bytes: {said}"));
             seen.push(outcome);
@@ -77,8 +78,10 @@ type Pipe = (OwnedFd, OwnedFd);
 
 /// A pipe with 100 bytes free, in its last page.
 fn new_pipe(lab: &Lab) -> Result<Pipe> {
-    let pipe = lab.nonblocking_pipe(i32::try_from(CAPACITY)?)?;
+    // ANCHOR: pipe
+    let pipe = lab.nonblocking_pipe(i32::try_from(CAPACITY)?)?; // F_SETPIPE_SZ: 8192 bytes, two pages
     match write(&pipe.1, &[b'x'; CAPACITY - FREE])? {
+        // ANCHOR_END: pipe
         length if length == CAPACITY - FREE => Ok(pipe),
         length => Err(format!("an empty pipe of {CAPACITY} bytes took {length}").into()),
     }

@@ -10,6 +10,8 @@ use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::c_int;
+use nix::sys::epoll::{Epoll, EpollCreateFlags};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{SaFlags, SigAction, SigEvent, SigHandler, SigSet, SigevNotify, Signal, sigaction};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
@@ -32,7 +34,8 @@ const QUESTION: Question = Question {
     book: 2,
     shows: "O_NONBLOCK belongs to the open file description. dup makes another descriptor of the same \
             description, and F_SETFL changes it for every process. Opening /proc/self/fd/N makes a new \
-            description with flags of its own. That works for a pipe, but fails for a socket.",
+            description with flags of its own. That works for a pipe, but not for a socket, an eventfd or an \
+            epoll.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -40,7 +43,7 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         interruptible()?;
-        let attempts: [Attempt; 3] = [duplicate, clear, reopen];
+        let attempts = [Attempt::Duplicate, Attempt::Clear, Attempt::Reopen];
         let mut seen = Vec::new();
         for attempt in attempts {
             seen.push(run(lab, attempt)?);
@@ -50,14 +53,17 @@ fn main() -> ExitCode {
             "the parent's reads fail with EAGAIN, although it never set the flag",
         );
         let (socket, _peer) = UnixStream::pair()?;
-        let error =
-            File::open(path(&socket)).err().and_then(|error| error.raw_os_error()).map(Errno::from_raw);
-        lab.note(format!(
-            "open({:?}), a socket: {}",
-            path(&socket),
-            error.map_or("works".into(), |error| format!("{error:?}"))
-        ));
-        lab.check(error == Some(Errno::ENXIO), "a socket cannot be opened through /proc");
+        let eventfd = OwnedFd::from(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?);
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let errors = [
+            refused(lab, "a socket", &socket),
+            refused(lab, "an eventfd", &eventfd),
+            refused(lab, "an epoll", &epoll.0),
+        ];
+        lab.check(
+            errors == [Some(Errno::ENXIO); 3],
+            "a socket, an eventfd and an epoll cannot be opened through /proc",
+        );
         let works = |seen: &Seen| seen.parent_blocks && !seen.neighbor_blocks;
         let works: Vec<usize> = (0..attempts.len()).filter(|choice| works(&seen[*choice])).collect();
         match works[..] {
@@ -68,26 +74,43 @@ fn main() -> ExitCode {
     })
 }
 
-/// One of the parent's attempts. Gives the descriptor to read from afterwards, if it is a new one.
-type Attempt = fn(&Lab, &OwnedFd) -> Result<Option<OwnedFd>>;
-
-fn duplicate(lab: &Lab, reader: &OwnedFd) -> Result<Option<OwnedFd>> {
-    let own = dup(reader)?;
-    lab.note(format!("dup({}): descriptor {}", reader.as_raw_fd(), own.as_raw_fd()));
-    Ok(Some(own))
+/// One of the parent's attempts.
+#[derive(Clone, Copy)]
+enum Attempt {
+    Duplicate,
+    Clear,
+    Reopen,
 }
 
-fn clear(lab: &Lab, reader: &OwnedFd) -> Result<Option<OwnedFd>> {
-    let flags = OFlag::from_bits_retain(fcntl(reader, FcntlArg::F_GETFL)?);
-    fcntl(reader, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
-    lab.note(format!("F_SETFL: {} without O_NONBLOCK", reader.as_raw_fd()));
-    Ok(None)
+impl Attempt {
+    /// Gives the descriptor to read from afterwards, if it is a new one.
+    // ANCHOR: core
+    fn make(self, reader: &OwnedFd) -> Result<Option<OwnedFd>> {
+        let flags = OFlag::from_bits_retain(fcntl(reader, FcntlArg::F_GETFL)?);
+        Ok(match self {
+            Self::Duplicate => Some(dup(reader)?),
+            Self::Clear => fcntl(reader, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(|_| None)?,
+            Self::Reopen => Some(File::open(path(reader))?.into()),
+        })
+    }
+    // ANCHOR_END: core
+
+    fn name(self, reader: &OwnedFd) -> String {
+        let number = reader.as_raw_fd();
+        match self {
+            Self::Duplicate => format!("dup({number})"),
+            Self::Clear => format!("F_SETFL: {number} without O_NONBLOCK"),
+            Self::Reopen => format!("open({:?})", path(reader)),
+        }
+    }
 }
 
-fn reopen(lab: &Lab, reader: &OwnedFd) -> Result<Option<OwnedFd>> {
-    let own = File::open(path(reader))?;
-    lab.note(format!("open({:?}): descriptor {}", path(reader), own.as_raw_fd()));
-    Ok(Some(own.into()))
+/// Tries to open a descriptor through /proc, and gives the error.
+fn refused(lab: &Lab, what: &str, fd: &impl AsRawFd) -> Option<Errno> {
+    let error = File::open(path(fd)).err().and_then(|error| error.raw_os_error()).map(Errno::from_raw);
+    let said = error.map_or("works".into(), |error| format!("{error:?}"));
+    lab.note(format!("open({:?}), {what}: {said}", path(fd)));
+    error
 }
 
 /// Which reads block: the parent's before and after its attempt, and the neighbor's after it.
@@ -112,7 +135,9 @@ fn run(lab: &mut Lab, attempt: Attempt) -> Result<Seen> {
     })?;
     set.pass()?;
     let before = blocks(lab, &reader)?;
-    let own = attempt(lab, &reader)?;
+    let own = attempt.make(&reader)?;
+    let new = own.as_ref().map_or(String::new(), |own| format!(": descriptor {}", own.as_raw_fd()));
+    lab.note(format!("{}{new}", attempt.name(&reader)));
     let parent_blocks = blocks(lab, own.as_ref().unwrap_or(&reader))?;
     attempted.open()?;
     let neighbor_blocks = neighbor.answer(lab)? == 3;

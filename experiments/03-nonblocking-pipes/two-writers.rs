@@ -47,19 +47,16 @@ fn inside(lab: &mut Lab, length: usize) -> Result<bool> {
     lab.note(format!("a pipe of {CAPACITY} bytes, {} of them free", CAPACITY - filled));
     let (tried, room) = (lab.gate()?, lab.gate()?);
     let long = lab.fork("long", |lab| {
+        // ANCHOR: core
         let line = vec![b'a'; length];
-        let taken = match write(&writer, &line) {
-            Err(Errno::EAGAIN) => 0,
-            other => other?,
-        };
-        lab.note(format!(
-            "write {length} bytes: {}",
-            if taken == 0 { "EAGAIN".into() } else { taken.to_string() }
-        ));
-        tried.open()?;
-        room.pass()?;
+        let outcome = write(&writer, &line);
+        lab.note(format!("write {length} bytes: {}", said(outcome)));
+        tried.open()?; // now the other program writes its 10 bytes,
+        room.pass()?; // and the reader empties the pipe
+        let taken = if outcome == Err(Errno::EAGAIN) { 0 } else { outcome? };
         let rest = &line[taken..];
         lab.note(format!("write {} bytes: {}", rest.len(), write(&writer, rest)?));
+        // ANCHOR_END: core
         Ok(0)
     })?;
     tried.pass()?;
@@ -80,6 +77,10 @@ fn inside(lab: &mut Lab, length: usize) -> Result<bool> {
     );
     let runs: Vec<u8> = got.chunk_by(|one, next| one == next).map(|run| run[0]).collect();
     Ok(runs.windows(3).any(|three| three == b"aba"))
+}
+
+fn said(outcome: nix::Result<usize>) -> String {
+    outcome.map_or_else(|error| format!("{error:?}"), |length| length.to_string())
 }
 
 /// Read all that the pipe holds. The note says what it was, in order, without the bytes that filled the pipe at first.

@@ -1,7 +1,11 @@
 //! Exercise `nonblocking/drain`: read everything that a descriptor has, up to a limit, and return why it stopped.
 //!
 //! Goal: append bytes until there are none now, until end of file, or until the limit is reached, and return which
-//! of the three it was. A signal does not stop the drain. Bytes that were read before an error are kept.
+//! of the three it was. A signal (`EINTR`) does not stop the drain, and neither does a read that returns fewer bytes
+//! than it could. Bytes that were read before an error are kept. The limit may be `usize::MAX`, so it must not be
+//! allocated.
+//! An error names the call and the descriptor: `.map_err(Error::on("read", format_args!("descriptor {number}")))`,
+//! with `crate::Error`.
 //! Run `cargo run -p workbook check drain` after each change; `hint drain` if you are stuck.
 
 use std::os::fd::AsFd;

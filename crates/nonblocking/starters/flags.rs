@@ -1,6 +1,9 @@
 //! Exercise `nonblocking/flags`: the nonblocking flag of an open file description.
 //!
-//! Goal: read, set and clear `O_NONBLOCK`, and leave every other status flag, and close-on-exec, as they were.
+//! Goal: read, set and clear `O_NONBLOCK`, and leave every other status flag, and close-on-exec, as they were. That
+//! includes status flags that nix has no name for. A descriptor that is not open is an error, not "not set".
+//! An error names the call and the descriptor: `.map_err(Error::on("fcntl(F_GETFL)", format_args!("descriptor {number}")))`,
+//! with `crate::Error`.
 //! Run `cargo run -p workbook check nonblocking/flags` after each change; `hint nonblocking/flags` if you are
 //! stuck.
 

@@ -1,8 +1,11 @@
 //! Exercise `nonblocking/outbox`: a queue of bytes for a descriptor that cannot take them all now.
 //!
 //! Goal: bytes are written in the order in which they were pushed, each exactly once, however many of them a write
-//! takes; one call writes several chunks. The queue never exceeds its limit. After an error, the bytes that were
-//! not written are still queued. Add the fields that you need.
+//! takes. One call writes several chunks, and the kernel limits how many. The queue never exceeds its limit. After an
+//! error, the bytes that were not written are still queued, so the next flush tries them again.
+//! An error names the call and the descriptor: `.map_err(Error::on("writev", format_args!("descriptor {number}")))`,
+//! with `crate::Error`.
+//! Start with the fields of `Outbox`: which numbers describe a queue whose first chunk is written in part?
 //! Run `cargo run -p workbook check outbox` after each change; `hint outbox` if you are stuck.
 
 use std::fmt;
@@ -51,7 +54,7 @@ impl Outbox {
         Self { limit }
     }
 
-    /// Queues all of `bytes`, or nothing. Makes no system call.
+    /// Queues all of `bytes`, or nothing. Makes no system call. An empty push always fits, and queues nothing.
     pub fn push(&mut self, bytes: impl Into<Vec<u8>>) -> std::result::Result<(), Full> {
         let (length, limit) = (bytes.into().len(), self.limit);
         todo!(
@@ -59,15 +62,18 @@ impl Outbox {
         )
     }
 
-    /// Writes to a nonblocking descriptor until the queue is empty or the descriptor takes no more. A write that
-    /// returns 0 is an error, `EIO`.
+    /// Writes to a nonblocking descriptor until the queue is empty or the descriptor takes no more (`EAGAIN`). A signal
+    /// (`EINTR`) does not stop the flush. A write that returns 0 is an error, `EIO`.
     pub fn flush(&mut self, fd: impl AsFd) -> Result<Flushed> {
         todo!("write the queued bytes to {:?}: write `flush` in exercises/outbox.rs", fd.as_fd())
     }
 
-    /// Returns how many bytes are queued.
+    /// Returns how many bytes are queued. Every test asks for it, so write it first.
     pub fn len(&self) -> usize {
-        todo!("count the bytes that were pushed but not yet written: write `len` in exercises/outbox.rs")
+        todo!(
+            "count the bytes that were pushed but not yet written: add fields to `Outbox`, and write `len` in \
+             exercises/outbox.rs"
+        )
     }
 
     /// Returns whether the queue is empty.
