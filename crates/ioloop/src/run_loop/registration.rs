@@ -27,7 +27,7 @@ impl IoLoop {
     {
         let fd = source.as_fd().as_raw_fd();
         let handler = move |ioloop: &Self, event: Event| {
-            // Not left to `traced`, whose record of the dispatch would be made for each event, and rarely read.
+            // `traced` asks too, but its arguments and what `run` captures would be written to memory for each event.
             if !ioloop.is_traced() {
                 return handler(ioloop, &mut source, event).into_outcome();
             }
