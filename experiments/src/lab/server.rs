@@ -119,9 +119,11 @@ impl Client {
     }
 
     fn end(&self, text: &str) -> Result {
+        // Now, because the whole answer may have come a moment later, and the socket has no peer then.
+        let [from, port] = [self.stream.local_addr()?.port(), self.stream.peer_addr()?.port()];
         (&self.stream).write_all(text.as_bytes())?;
         self.stream.shutdown(Shutdown::Write)?;
-        await_end_of_file(&self.stream)
+        await_end_of_file(from, port)
     }
 
     /// Wait for a line with the pid of a process.

@@ -78,9 +78,8 @@ impl Lab {
     }
 }
 
-/// Wait until the end of file that a client has sent has arrived at the server's end, or that end is gone.
-pub(super) fn await_end_of_file(client: &TcpStream) -> Result {
-    let [from, port] = [client.local_addr()?.port(), client.peer_addr()?.port()];
+/// Wait until the end of file that a client on port `from` has sent to `port` has arrived, or the connection is gone.
+pub(super) fn await_end_of_file(from: u16, port: u16) -> Result {
     // Until then the state is SYN_RECV (3) or ESTABLISHED (1); then it is CLOSE_WAIT.
     eventually(|| Ok(server_end(from, port)?.is_none_or(|end| end.state != "03" && end.state != "01")))
 }
