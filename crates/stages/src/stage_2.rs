@@ -4,11 +4,14 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 use cloexec::{open, pass};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, accept4, bind, getsockname, listen, setsockopt,
+    sockopt,
+};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
@@ -18,21 +21,29 @@ use crate::request::{announce, ending, look_up, split, unknown};
 /// Fails with `EADDRINUSE` if the port is taken.
 // ANCHOR: run
 pub fn run(port: u16, more: &Path) -> io::Result<()> {
-    // std makes each descriptor close-on-exec, those of connections too, and sets SO_REUSEADDR.
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-    announce(listener.local_addr()?);
+    let listener = listen_on(port)?;
     loop {
-        let (client, _) = listener.accept()?;
-        if let Err(error) = serve(client, more) {
+        // SAFETY: accept4 returns a new descriptor, so nothing else owns it.
+        let client = unsafe { OwnedFd::from_raw_fd(accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC)?) };
+        if let Err(error) = serve(File::from(client), more) {
             eprintln!("a client was not served: {error}");
         }
     }
 }
 // ANCHOR_END: run
 
+pub(crate) fn listen_on(port: u16) -> io::Result<OwnedFd> {
+    let listener = open::socket(AddressFamily::Inet, SockType::Stream)?;
+    setsockopt(&listener, sockopt::ReuseAddr, &true)?;
+    bind(listener.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port))?;
+    listen(&listener, Backlog::new(128)?)?;
+    announce(getsockname::<SockaddrIn>(listener.as_raw_fd())?.into());
+    Ok(listener)
+}
+
 /// Reads a request to its end, runs the program that it names, and sends back what the program prints.
 // ANCHOR: serve
-fn serve(mut client: TcpStream, more: &Path) -> io::Result<()> {
+fn serve(mut client: File, more: &Path) -> io::Result<()> {
     let mut request = Vec::new();
     client.read_to_end(&mut request)?;
     let (name, input) = split(&request);

@@ -2,7 +2,7 @@
 
 // ANCHOR: program
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -12,22 +12,22 @@ use nonblocking::drain::{Stop, drain};
 use nonblocking::outbox::{Flushed, Outbox};
 
 use crate::program::{CHUNK, Program};
-use crate::request::{announce, ending, look_up, split, stays, unknown};
+use crate::request::{ending, look_up, split, stays, unknown};
+use crate::stage_2::listen_on;
 
 /// Serves clients on a port of 127.0.0.1, or on any free port for 0. `more` is a file with more programs.
 /// Fails with `EADDRINUSE` if the port is taken.
 // ANCHOR: run
 pub fn run(port: u16, more: &Path) -> io::Result<()> {
-    // std makes each descriptor close-on-exec, those of connections too, and sets SO_REUSEADDR.
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    let listener = TcpListener::from(listen_on(port)?);
     listener.set_nonblocking(true)?;
-    announce(listener.local_addr()?);
     let mut clients: Vec<Client> = Vec::new();
     loop {
         let mut fds = vec![PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
         fds.extend(clients.iter().flat_map(Client::fds));
         poll(&mut fds, PollTimeout::NONE)?;
-        // No read or write below waits, so all are tried, whatever is ready.
+        // No read or write below waits, so all are tried, whatever is ready. Like accept4 before, accept of std
+        // makes connections close-on-exec.
         if let Ok((socket, _)) = listener.accept() {
             clients.push(Client::new(socket)?);
         }

@@ -1,7 +1,7 @@
 //! The server, stage 4: threads look names up and wake the loop, and so does each program that exits.
 
 // ANCHOR: program
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,16 +18,15 @@ use waker::eventfd::Waker;
 use waker::signal::SignalWaker;
 
 use crate::program::{CHUNK, Program};
-use crate::request::{Found, announce, ending, look_up, split, stays, unknown};
+use crate::request::{Found, ending, look_up, split, stays, unknown};
+use crate::stage_2::listen_on;
 
 /// Serves clients on a port of 127.0.0.1, or on any free port for 0. `more` is a file with more programs.
 /// Fails with `EADDRINUSE` if the port is taken.
 // ANCHOR: run
 pub fn run(port: u16, more: &Path) -> io::Result<()> {
-    // std makes each descriptor close-on-exec, those of connections too, and sets SO_REUSEADDR.
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    let listener = TcpListener::from(listen_on(port)?);
     listener.set_nonblocking(true)?;
-    announce(listener.local_addr()?);
     let waker = Arc::new(Waker::new()?);
     let signals = SignalWaker::new(waker.writer(), &[Signal::SIGCHLD])?;
     let mut clients: Vec<Client> = Vec::new();
@@ -42,7 +41,8 @@ pub fn run(port: u16, more: &Path) -> io::Result<()> {
         // First the waker, and then what it may stand for: in the other order, a wake between them would be lost.
         waker.consume()?;
         signals.take();
-        // No read or write below waits, so all are tried, whatever is ready.
+        // No read or write below waits, so all are tried, whatever is ready. Like accept4 before, accept of std
+        // makes connections close-on-exec.
         if let Ok((socket, _)) = listener.accept() {
             clients.push(Client::new(socket)?);
         }

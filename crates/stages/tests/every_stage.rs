@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::process::Command;
 
+use nix::sys::signal::{SigHandler, Signal, signal};
 use support::{Client, Stage};
 
 mod support;
@@ -100,6 +101,9 @@ fn a_client_that_leaves_does_not_end_the_server() {
 
 #[test]
 fn ctrl_c_ends_the_server_and_its_programs() {
+    // A shell starts a background job with SIGINT ignored, and the stage would inherit that.
+    // SAFETY: the default action replaces no handler of this program.
+    unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.expect("SIGINT has a default action");
     on_each(|mut stage| {
         // The program waits for its input; then the server has started it for certain.
         let client: Client = stage.connect();

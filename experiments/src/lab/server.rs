@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, dup2_stdout, pipe2};
 
 use super::child::Child;
+use super::tcp::await_end_of_file;
 use super::{Lab, Lane};
 use crate::question::Role;
 use crate::report::vary;
@@ -103,19 +104,26 @@ impl Client {
         Ok(())
     }
 
-    /// Send the last part of a request, and shut down the sending side.
+    /// Send the last part of a request, and shut down the sending side. When this returns, all of it has arrived: so of
+    /// two clients, the server can see the request of the one before.
     pub fn send_last(&self, text: &str) -> Result {
         self.lane.note(format!("sends {} and end of file", quoted(text)));
-        (&self.stream).write_all(text.as_bytes())?;
-        Ok(self.stream.shutdown(Shutdown::Write)?)
+        self.end(text)
     }
 
     /// Send the request for a program that runs until this process exits.
     pub fn send_last_with_pid(&self, name: &str) -> Result {
         let pid = std::process::id();
         self.lane.note(format!("sends \"{name}\\n{}\" and end of file", vary("our pid", pid)));
-        (&self.stream).write_all(format!("{name}\n{pid}\n").as_bytes())?;
-        Ok(self.stream.shutdown(Shutdown::Write)?)
+        self.end(&format!("{name}\n{pid}\n"))
+    }
+
+    fn end(&self, text: &str) -> Result {
+        // Now, because the whole answer may have come a moment later, and the socket has no peer then.
+        let [from, port] = [self.stream.local_addr()?.port(), self.stream.peer_addr()?.port()];
+        (&self.stream).write_all(text.as_bytes())?;
+        self.stream.shutdown(Shutdown::Write)?;
+        await_end_of_file(from, port)
     }
 
     /// Wait for a line with the pid of a process.

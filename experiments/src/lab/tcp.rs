@@ -78,6 +78,12 @@ impl Lab {
     }
 }
 
+/// Wait until the end of file that a client on port `from` has sent to `port` has arrived, or the connection is gone.
+pub(super) fn await_end_of_file(from: u16, port: u16) -> Result {
+    // Until then the state is SYN_RECV (3) or ESTABLISHED (1); then it is CLOSE_WAIT.
+    eventually(|| Ok(server_end(from, port)?.is_none_or(|end| end.state != "03" && end.state != "01")))
+}
+
 /// Check that the loopback interface is up: if it is down, bind works, but connect does not.
 fn reachable() -> Result {
     let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| TcpStream::connect(l.local_addr()?));
