@@ -16,7 +16,7 @@ const QUESTION: Question = Question {
         Choice::new("Its answer at once, because its request is there and client 1's is not.")
             .because("The server sleeps in a read of client 1's connection, and does not know of client 2."),
         Choice::new("A connection, and no answer before client 1 has got its own."),
-        Choice::new("A connection, which is reset because the server does not accept it.")
+        Choice::new("A connection that is closed again, because the server does not accept it.")
             .because("A connection stays in the listener's queue for as long as the listener is open."),
     ],
     book: 2,
