@@ -75,6 +75,7 @@ struct Seen {
 fn clients(lab: &mut Lab, stage: usize) -> Result<Seen> {
     let server = lab.server(stage, "/dev/null")?;
     let port = server.port();
+    // ANCHOR: core
     let first = lab.client("client 1", &server)?;
     first.send_last_with_pid("agent")?;
     let pid = first.pid()?;
@@ -87,6 +88,7 @@ fn clients(lab: &mut Lab, stage: usize) -> Result<Seen> {
     server.kill(lab)?;
     let ends_at_kill = ends(lab, &mut first)?;
     let port_is_free = bind(lab, port);
+    // ANCHOR_END: core
     // Still running, or this fails.
     kill(pid, Signal::SIGKILL)?;
     lab.adopt(pid, agent.name()).wait(lab)?;
