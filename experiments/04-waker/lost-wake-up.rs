@@ -36,9 +36,9 @@ const QUESTION: Question = Question {
             .because("Draining first, the loop missed the item in none of the six interleavings."),
     ],
     book: 0,
-    shows: "A byte means: look at the queue. A loop that reads the byte has to look afterwards. If it looks \
+    shows: "A byte means: check the queue. A loop that drains the byte has to check afterwards. If it checks \
             first, it can drain the byte of an item that it has not seen, and sleep. If it drains first, the \
-            worst case is one byte too many: a look at an empty queue.",
+            worst case is one byte too many, and one check of an empty queue.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// A queue, and the pipe that says when to look at it.
+/// A queue, and the pipe that says when to check it.
 struct Mailbox {
     queue: Mutex<VecDeque<&'static str>>,
     reader: OwnedFd,
@@ -137,6 +137,7 @@ fn lost(lab: &Lab, [first, second]: [Step; 2]) -> Result<usize> {
     for push in 0..3 {
         for wake in push..3 {
             let mailbox = Mailbox::new(lab)?;
+            // ANCHOR: core
             for moment in 0..3 {
                 if moment == push {
                     mailbox.push();
@@ -149,6 +150,7 @@ fn lost(lab: &Lab, [first, second]: [Step; 2]) -> Result<usize> {
                 }
             }
             lost += usize::from(!mailbox.is_ready(0)? && mailbox.step(Check)? > 0);
+            // ANCHOR_END: core
         }
     }
     Ok(lost)
