@@ -132,26 +132,31 @@ fn tell(lane: &Lane, step: Step, found: usize) {
 
 /// The thread's two steps come before, between or after the loop's two, the push no later than the wake: six
 /// interleavings. In how many of them does the loop sleep while an item is in the queue?
-fn lost(lab: &Lab, [first, second]: [Step; 2]) -> Result<usize> {
+fn lost(lab: &Lab, order: [Step; 2]) -> Result<usize> {
     let mut lost = 0;
     for push in 0..3 {
         for wake in push..3 {
-            let mailbox = Mailbox::new(lab)?;
-            // ANCHOR: core
-            for moment in 0..3 {
-                if moment == push {
-                    mailbox.push();
-                }
-                if moment == wake {
-                    mailbox.wake()?;
-                }
-                if let Some(step) = [first, second].get(moment) {
-                    mailbox.step(*step)?;
-                }
-            }
-            lost += usize::from(!mailbox.is_ready(0)? && mailbox.step(Check)? > 0);
-            // ANCHOR_END: core
+            lost += usize::from(sleeps_on_an_item(lab, order, push, wake)?);
         }
     }
     Ok(lost)
 }
+
+/// Play one interleaving: the thread pushes and wakes at these moments, 0 being before the loop's first step.
+// ANCHOR: core
+fn sleeps_on_an_item(lab: &Lab, order: [Step; 2], push: usize, wake: usize) -> Result<bool> {
+    let mailbox = Mailbox::new(lab)?;
+    for moment in 0..3 {
+        if moment == push {
+            mailbox.push();
+        }
+        if moment == wake {
+            mailbox.wake()?;
+        }
+        if let Some(step) = order.get(moment) {
+            mailbox.step(*step)?;
+        }
+    }
+    Ok(!mailbox.is_ready(0)? && mailbox.step(Check)? > 0)
+}
+// ANCHOR_END: core
