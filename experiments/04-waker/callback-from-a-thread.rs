@@ -24,8 +24,8 @@ const QUESTION: Question = Question {
         Choice::new("At once if the thread calls unpark too: that wakes a thread from any sleep.")
             .because("unpark only ends thread::park: poll slept until its timeout."),
         Choice::new("When the 300 ms are over, unless a descriptor that poll watches becomes ready."),
-        Choice::new("Not even then: a loop looks at its queue only when poll returns an event.")
-            .because("When the timeout was over, the loop looked and found the callback in the queue."),
+        Choice::new("Not even then: a loop checks its queue only when poll returns an event.")
+            .because("When the timeout was over, the loop checked its queue and found the callback."),
     ],
     book: 2,
     shows: "poll sleeps until a descriptor is ready, a signal comes, or its timeout is over. Writing to \
@@ -87,6 +87,7 @@ fn run(
             queue.lock().expect("no thread panics with it").push(Box::new(move || put.elapsed()));
             Ok(wake(&sleeper)?)
         });
+        // ANCHOR: core
         let (mut watched, timeout, how) = match waker {
             Some(reader) => {
                 let read_end = PollFd::new(reader.as_fd(), PollFlags::POLLIN);
@@ -94,6 +95,7 @@ fn run(
             }
             None => (vec![], PollTimeout::from(300_u16), "watch nothing, for 300 ms"),
         };
+        // ANCHOR_END: core
         lab.note(format!("the queue is empty: poll, {how}"));
         about_to_sleep.store(true, Ordering::Release);
         let (events, callbacks) = loop {

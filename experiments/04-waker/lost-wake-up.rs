@@ -36,9 +36,9 @@ const QUESTION: Question = Question {
             .because("Draining first, the loop missed the item in none of the six interleavings."),
     ],
     book: 0,
-    shows: "A byte means: look at the queue. A loop that reads the byte has to look afterwards. If it looks \
+    shows: "A byte means: check the queue. A loop that drains the byte has to check afterwards. If it checks \
             first, it can drain the byte of an item that it has not seen, and sleep. If it drains first, the \
-            worst case is one byte too many: a look at an empty queue.",
+            worst case is one byte too many, and one check of an empty queue.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// A queue, and the pipe that says when to look at it.
+/// A queue, and the pipe that says when to check it.
 struct Mailbox {
     queue: Mutex<VecDeque<&'static str>>,
     reader: OwnedFd,
@@ -132,24 +132,31 @@ fn tell(lane: &Lane, step: Step, found: usize) {
 
 /// The thread's two steps come before, between or after the loop's two, the push no later than the wake: six
 /// interleavings. In how many of them does the loop sleep while an item is in the queue?
-fn lost(lab: &Lab, [first, second]: [Step; 2]) -> Result<usize> {
+fn lost(lab: &Lab, order: [Step; 2]) -> Result<usize> {
     let mut lost = 0;
     for push in 0..3 {
         for wake in push..3 {
-            let mailbox = Mailbox::new(lab)?;
-            for moment in 0..3 {
-                if moment == push {
-                    mailbox.push();
-                }
-                if moment == wake {
-                    mailbox.wake()?;
-                }
-                if let Some(step) = [first, second].get(moment) {
-                    mailbox.step(*step)?;
-                }
-            }
-            lost += usize::from(!mailbox.is_ready(0)? && mailbox.step(Check)? > 0);
+            lost += usize::from(sleeps_on_an_item(lab, order, push, wake)?);
         }
     }
     Ok(lost)
 }
+
+/// Play one interleaving: the thread pushes and wakes at these moments, 0 being before the loop's first step.
+// ANCHOR: core
+fn sleeps_on_an_item(lab: &Lab, order: [Step; 2], push: usize, wake: usize) -> Result<bool> {
+    let mailbox = Mailbox::new(lab)?;
+    for moment in 0..3 {
+        if moment == push {
+            mailbox.push();
+        }
+        if moment == wake {
+            mailbox.wake()?;
+        }
+        if let Some(step) = order.get(moment) {
+            mailbox.step(*step)?;
+        }
+    }
+    Ok(!mailbox.is_ready(0)? && mailbox.step(Check)? > 0)
+}
+// ANCHOR_END: core

@@ -15,11 +15,11 @@ const WAKES: usize = 65536;
 const PAGE: usize = 4096;
 
 const QUESTION: Question = Question {
-    question: "How much does a waker hold that is not read: a pipe, an eventfd?",
-    setup: "A busy loop is woken 65536 times before it looks at its waker. What does the waker hold then if \
-            it is a pipe, and what if it is an eventfd?",
+    question: "How much memory do 65536 undrained wakes take, in a pipe and in an eventfd?",
+    setup: "A busy loop is woken 65536 times before it drains its waker. What does the waker hold then if it is \
+            a pipe, and what if it is an eventfd?",
     choices: &[
-        Choice::new("Both hold one mark: a wake that finds a mark changes nothing.")
+        Choice::new("Both hold one bit: a wake that finds it set changes nothing.")
             .because("Each wake left a byte in the pipe, and added 1 to the eventfd's number."),
         Choice::new("The pipe 65536 bytes, the eventfd as many numbers of 8 bytes: 512 KiB.")
             .because("An eventfd is one number, to which each wake adds 1."),
@@ -61,7 +61,6 @@ fn main() -> ExitCode {
             let ns = waker.time(1)?.round();
             lab.note(format!("{}: a wake and its drain take {} ns", waker.name, vary("ns", ns)));
         }
-        lab.draw(|| memory(&[&pipe, &eventfd]))?;
         lab.draw(|| time(&[&pipe, &eventfd]))?;
         match (in_pipe.bytes, in_pipe.pages, in_eventfd.bytes) {
             (1, ..) if in_eventfd.number == Some(1) => Ok(0),
@@ -101,12 +100,14 @@ impl Waker {
         Ok(Self { name: "eventfd", reader: counter.into(), writer: None })
     }
 
+    // ANCHOR: core
     fn wake(&self, times: usize) -> nix::Result<()> {
         (0..times).try_for_each(|_| match &self.writer {
             Some(writer) => write(writer, &[0]).map(drop),
             None => write(&self.reader, &1_u64.to_ne_bytes()).map(drop),
         })
     }
+    // ANCHOR_END: core
 
     /// Read all that is there: a read that does not fill the buffer has taken the last of it. Gives how many bytes
     /// there were, and the first eight of them as a number.
@@ -166,7 +167,7 @@ impl Waker {
     }
 }
 
-/// Wake a loop that does not look, then see what its waker holds.
+/// Wake a loop that does not drain its waker, then see what the waker holds.
 fn fill(lab: &Lab, waker: &Waker) -> Result<Held> {
     waker.wake(WAKES)?;
     let pages = waker.pages()?;
@@ -180,29 +181,10 @@ fn fill(lab: &Lab, waker: &Waker) -> Result<Held> {
     Ok(Held { bytes, pages, number })
 }
 
-/// The memory that unread wakes take.
-fn memory(wakers: &[&Waker]) -> Result<Plot> {
-    let series = wakers.iter().map(|waker| -> Result<_> {
-        let points = steps(2).map(|wakes| -> Result<_> {
-            waker.wake(wakes)?;
-            let pages = waker.pages()?;
-            let (bytes, _) = waker.drain()?;
-            Ok((wakes as f64, pages.map_or(bytes, |pages| pages * PAGE) as f64))
-        });
-        Ok((waker.name, points.collect::<Result<_>>()?))
-    });
-    Ok(Plot {
-        title: "The memory that unread wakes take, in a pipe and in an eventfd",
-        x: Axis::log("unread wakes", "number"),
-        y: Axis::log("memory that holds unread wakes", "bytes"),
-        series: series.collect::<Result<_>>()?,
-    })
-}
-
 /// The time of a wake, when many share a drain.
 fn time(wakers: &[&Waker]) -> Result<Plot> {
     let series = wakers.iter().map(|waker| -> Result<_> {
-        let points = steps(4).map(|wakes| Ok((wakes as f64, waker.time(wakes)?)));
+        let points = steps().map(|wakes| Ok((wakes as f64, waker.time(wakes)?)));
         Ok((waker.name, points.collect::<Result<_>>()?))
     });
     Ok(Plot {
@@ -213,7 +195,7 @@ fn time(wakers: &[&Waker]) -> Result<Plot> {
     })
 }
 
-/// From 1 to as many wakes as fit into the pipe.
-fn steps(factor: usize) -> impl Iterator<Item = usize> {
-    std::iter::successors(Some(1), move |n| Some(n * factor)).take_while(|n| *n <= WAKES)
+/// From 1 to as many wakes as fit into the pipe, each four times as many.
+fn steps() -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(1), |n| Some(n * 4)).take_while(|n| *n <= WAKES)
 }

@@ -1,4 +1,4 @@
-//! A signal that comes after the loop has looked at its flag, and before it waits.
+//! A signal that comes after the loop has checked its flag, and before it waits.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ const QUESTION: Question = Question {
     question: "Which waits return at once if a signal comes between the check and the wait?",
     setup: "A signal handler sets a flag. A loop finds the flag clear, then the signal comes, then the loop \
             waits. Which of these waits return at once: poll; ppoll, which unblocks the signal while it \
-            waits; poll of a pipe to which the handler writes; poll of a signalfd?",
+            waits; poll of a pipe to which the handler writes a byte; poll of a signalfd?",
     choices: &[
         Choice::new("All four: a signal ends a wait.")
             .because("poll slept until its timeout: the handler had already run when it began."),
@@ -76,11 +76,13 @@ extern "C" fn handler(_: c_int) {
 /// A flag, and a wait that does not know it.
 fn with_poll(lab: &Lab) -> Result<bool> {
     SigSet::from(Signal::SIGUSR1).thread_unblock()?;
-    look(lab);
+    // ANCHOR: poll
+    check(lab);
     raise(Signal::SIGUSR1)?;
     let set = FLAG.load(Ordering::Relaxed);
     lab.note("SIGUSR1: its handler sets the flag");
     let outcome = poll(&mut [], 100_u8);
+    // ANCHOR_END: poll
     lab.note(format!("poll for 100 ms: {}; the flag is {}", said(outcome), state()));
     lab.check(set && outcome == Ok(0), "poll sleeps until its timeout, with the flag set all the while");
     Ok(outcome != Ok(0))
@@ -90,13 +92,15 @@ fn with_poll(lab: &Lab) -> Result<bool> {
 fn with_ppoll(lab: &Lab) -> Result<bool> {
     let signal = SigSet::from(Signal::SIGUSR1);
     signal.thread_block()?;
-    look(lab);
+    check(lab);
     raise(Signal::SIGUSR1)?;
     let held = !FLAG.load(Ordering::Relaxed);
     lab.note(format!("SIGUSR1: blocked, so it is pending; the flag is {}", state()));
+    // ANCHOR: ppoll
     let mut mask = SigSet::thread_get_mask()?;
     mask.remove(Signal::SIGUSR1);
     let outcome = ppoll(&mut [], Some(TimeSpec::milliseconds(100)), Some(mask));
+    // ANCHOR_END: ppoll
     lab.note(format!("ppoll, which unblocks it: {}; the flag is {}", said(outcome), state()));
     let by_handler = held && outcome == Err(Errno::EINTR) && FLAG.load(Ordering::Relaxed);
     lab.check(by_handler, "ppoll lets the signal in and returns: EINTR, although SA_RESTART is set");
@@ -109,7 +113,7 @@ fn with_epoll_pwait(lab: &Lab) -> Result {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let signal = SigSet::from(Signal::SIGUSR1);
     signal.thread_block()?;
-    look(lab);
+    check(lab);
     raise(Signal::SIGUSR1)?;
     let mut mask = SigSet::thread_get_mask()?;
     mask.remove(Signal::SIGUSR1);
@@ -126,7 +130,7 @@ fn with_epoll_pwait(lab: &Lab) -> Result {
 /// The handler leaves a byte behind.
 fn with_pipe(lab: &Lab) -> Result<bool> {
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
-    look(lab);
+    check(lab);
     WAKE.store(writer.as_raw_fd(), Ordering::Relaxed);
     raise(Signal::SIGUSR1)?;
     WAKE.store(-1, Ordering::Relaxed);
@@ -143,7 +147,7 @@ fn with_signalfd(lab: &Lab) -> Result<bool> {
     let signal = SigSet::from(Signal::SIGUSR1);
     signal.thread_block()?;
     let signals = SignalFd::with_flags(&signal, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-    look(lab);
+    check(lab);
     raise(Signal::SIGUSR1)?;
     lab.note("SIGUSR1: blocked, so it is pending");
     let outcome = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], 100_u8);
@@ -155,10 +159,10 @@ fn with_signalfd(lab: &Lab) -> Result<bool> {
     Ok(outcome != Ok(0))
 }
 
-/// The loop looks at its flag, for the last time before it waits.
-fn look(lab: &Lab) {
+/// The loop checks its flag, for the last time before it waits.
+fn check(lab: &Lab) {
     FLAG.store(false, Ordering::Relaxed);
-    lab.note(format!("look: the flag is {}", state()));
+    lab.note(format!("check: the flag is {}", state()));
 }
 
 fn state() -> &'static str {

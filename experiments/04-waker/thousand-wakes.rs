@@ -13,18 +13,18 @@ use nix::unistd::{read, write};
 const WAKES: usize = 1000;
 
 const QUESTION: Question = Question {
-    question: "How many reports does a loop get for a thousand wakes?",
+    question: "How many events does epoll_wait return for a thousand wakes?",
     setup: "While a loop is busy, another thread wakes it a thousand times, each time with a byte in a pipe. \
-            Then the loop calls epoll_wait, and reads all that is there, until nothing is reported. How many \
-            reports does it get? And how many if the waker is an eventfd?",
+            Then the loop calls epoll_wait and drains the pipe, and does both again until epoll_wait returns no \
+            event. How many events were there? And how many if the waker is an eventfd?",
     choices: &[
         Choice::new("A thousand each: every write is an event.")
-            .because("The first read took all thousand bytes, and then there was nothing to report."),
+            .because("The first drain took all thousand bytes, so the next epoll_wait returned no event."),
         Choice::new("One each."),
         Choice::new("A thousand from the pipe; one from the eventfd, because it adds up.")
-            .because("The pipe was reported once as well: one read took all its bytes."),
+            .because("The pipe made one event as well: one drain took all its bytes."),
         Choice::new("None from the pipe: it is full long before, and its writers wait for the loop.")
-            .because("The pipe took every byte, and it was reported once."),
+            .because("The pipe had room for every byte, and made one event."),
     ],
     book: 1,
     shows: "Readiness is a state and not a count: there is something to read, or there is not. So a wake \
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         lab.check(by_pipe.bytes == WAKES, "the pipe had a byte for every wake");
         lab.check(by_counter.bytes == 8, "the eventfd had one number, of 8 bytes");
         full(lab, &reader, &writer)?;
-        match (by_pipe.reports, by_counter.reports) {
+        match (by_pipe.events, by_counter.events) {
             (WAKES, WAKES) => Ok(0),
             (1, 1) => Ok(1),
             (WAKES, 1) => Ok(2),
@@ -55,11 +55,11 @@ fn main() -> ExitCode {
 }
 
 struct Seen {
-    reports: usize,
+    events: usize,
     bytes: usize,
 }
 
-/// Wake the loop from a thread while it is busy; then call epoll_wait until it reports nothing.
+/// Wake the loop from a thread while it is busy; then call epoll_wait until it returns no event.
 fn busy(lab: &Lab, what: &str, reader: &OwnedFd, writer: &OwnedFd, wake: &[u8]) -> Result<Seen> {
     let epoll = watch(reader)?;
     let kind = if wake.len() == 1 { "pipe" } else { "eventfd" };
@@ -73,14 +73,16 @@ fn busy(lab: &Lab, what: &str, reader: &OwnedFd, writer: &OwnedFd, wake: &[u8]) 
         });
         thread.join().map_err(|_| "the thread panicked")??;
         lab.ended(&other, "ends");
-        let mut seen = Seen { reports: 0, bytes: 0 };
-        while is_reported(&epoll)? {
+        let mut seen = Seen { events: 0, bytes: 0 };
+        // ANCHOR: core
+        while has_event(&epoll)? {
             let bytes = drain(reader)?;
-            lab.note(format!("epoll_wait: ready; read {bytes} bytes"));
-            seen.reports += 1;
+            lab.note(format!("epoll_wait: an event; drain {bytes} bytes"));
+            seen.events += 1;
             seen.bytes += bytes;
         }
-        lab.note("epoll_wait for 100 ms: nothing");
+        // ANCHOR_END: core
+        lab.note("epoll_wait for 100 ms: no event");
         Ok(seen)
     })
 }
@@ -96,10 +98,10 @@ fn full(lab: &Lab, reader: &OwnedFd, writer: &OwnedFd) -> Result {
         }
     };
     lab.note(format!("a pipe of one page takes {taken} wakes; the next: {error:?}"));
-    let ready = is_reported(&epoll)?;
+    let ready = has_event(&epoll)?;
     lab.note(format!(
-        "epoll_wait: {}; read {} bytes",
-        if ready { "ready" } else { "nothing" },
+        "epoll_wait: {}; drain {} bytes",
+        if ready { "an event" } else { "no event" },
         drain(reader)?
     ));
     lab.check(error == Errno::EAGAIN && ready, "a wake that finds the pipe full is not lost: the loop wakes");
@@ -112,7 +114,7 @@ fn watch(reader: &OwnedFd) -> Result<Epoll> {
     Ok(epoll)
 }
 
-fn is_reported(epoll: &Epoll) -> Result<bool> {
+fn has_event(epoll: &Epoll) -> Result<bool> {
     Ok(epoll.wait(&mut [EpollEvent::empty(); 8], 100_u8)? > 0)
 }
 

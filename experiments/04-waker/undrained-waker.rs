@@ -28,7 +28,7 @@ const QUESTION: Question = Question {
     ],
     book: 3,
     shows: "poll reports a state, and so does epoll by default: the pipe is readable. A loop that leaves the \
-            byte in the pipe never sleeps again, and burns a core. Edge-triggered epoll reports a change: a \
+            byte in the pipe never sleeps again, and uses a whole core. Edge-triggered epoll reports a change: a \
             waker that is watched that way need not be read.",
     lane: "loop",
     ..Question::EMPTY
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         let (reader, writer) = lab.nonblocking_pipe(4096)?;
         write(&writer, &[0])?;
         lab.note("a wake: one byte in the pipe, which is never read");
+        // ANCHOR: core
         let by_poll = rounds(lab, "poll", || {
             Ok(poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], 100_u8)? > 0)
         })?;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         lab.note(format!("EPOLLET, first wait: {}", if reported { "ready" } else { "nothing" }));
         lab.check(reported, "edge-triggered: the wake itself is reported");
         let by_edge = rounds(lab, "EPOLLET", || is_reported(&edge))?;
+        // ANCHOR_END: core
         never_read(lab)?;
         match (by_poll, by_level, by_edge) {
             (0, 0, 0) => Ok(0),

@@ -2,8 +2,10 @@
 //!
 //! Goal: each signal makes the read end of `writer` readable, and `take` returns which signals came, even if the pipe
 //! was full. The handler may interrupt any code at any instruction, in any thread, so it does not allocate or lock, and
-//! it preserves `errno`. A signal has one owner at a time. When the owner is dropped, or `new` fails, every signal has
-//! its previous handler.
+//! it preserves `errno`. It adds the signal to the set before it writes, and it is installed with `SA_RESTART`, so that
+//! blocking calls in other threads do not fail with `EINTR`.
+//! A signal has one owner at a time. When the owner is dropped, or `new` fails, every signal has its previous handler,
+//! with its mask and flags, and no handler writes to the owner's descriptor any more, in any thread.
 //! The handler gets only the signal's number, so keep what it needs in statics.
 //! Run `cargo run -p workbook check signal` after each change; `hint signal` if you are stuck.
 
@@ -19,10 +21,11 @@ pub struct SignalWaker {}
 
 impl SignalWaker {
     /// Installs a handler for each of these signals, which adds the signal to the set and writes eight bytes to a
-    /// duplicate of `writer`: the number 1 in native byte order, for a pipe or an eventfd.
+    /// duplicate of `writer`: the number 1 in native byte order, for a pipe or an eventfd. The caller has made `writer`
+    /// nonblocking. The duplicate is close-on-exec: `cloexec::open::duplicate` makes one.
     ///
-    /// A signal that already has an owner is `EBUSY`, and one without a possible handler is `EINVAL`; the error names
-    /// it.
+    /// A signal that already has an owner, or is in `signals` twice, is `EBUSY`, and one without a possible handler is
+    /// `EINVAL`; the error names it. A new owner starts with an empty set.
     pub fn new(writer: impl AsFd, signals: &[Signal]) -> Result<Self> {
         let writer = writer.as_fd();
         todo!("let {signals:?} write to {writer:?}: write `SignalWaker::new` in exercises/signal.rs")

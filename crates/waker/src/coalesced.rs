@@ -1,15 +1,15 @@
 //! A flag in front of a waker: while a wake is pending, another wake makes no system call.
 //!
 //! Contract: the flag is set only while the waker is ready, or while the thread that set it is about to make it
-//! ready. `look` sees everything that a thread did before `wake`: either in a `consume_then` that has not called
-//! `look` yet, or in the next one, which the waker's readiness causes. No wake-up is lost.
+//! ready. `check` sees everything that a thread did before `wake`: either in a `consume_then` that has not called
+//! `check` yet, or in the next one, which the waker's readiness causes. No wake-up is lost.
 //!
-//! `consume_then` takes three steps, in this order: drain the waker, clear the flag, look at the queue.
-//! - If it looked before it cleared, a sender that queues between the two would find the flag set and write nothing.
+//! `consume_then` takes three steps, in this order: drain the waker, clear the flag, check the queue.
+//! - If it checked before it cleared, a sender that queues between the two would find the flag set and write nothing.
 //!   Its item would stay in the queue until some other wake.
 //! - If it cleared before it drained, a wake between the two would set the flag, and its byte would be drained with
 //!   the others. The flag would stay set with no byte in the waker, and no later wake would reach the loop.
-//! - In the right order, `look` sees the item of a wake before the clear. A wake after the clear makes the waker
+//! - In the right order, `check` sees the item of a wake before the clear. A wake after the clear makes the waker
 //!   ready, and only the loop's next `consume_then` drains it.
 
 use std::os::fd::{AsFd, BorrowedFd};
@@ -32,7 +32,7 @@ impl<W: Wake> Coalesced<W> {
         Self { waker, pending: AtomicBool::new(false) }
     }
 
-    /// Makes the waker ready, unless a wake is pending. Queue the item before you call this, so that `look` finds it.
+    /// Makes the waker ready, unless a wake is pending. Queue the item before you call this, so that `check` finds it.
     ///
     /// # Errors
     /// The waker's error. Then no wake is pending, so the next call tries again.
@@ -44,26 +44,29 @@ impl<W: Wake> Coalesced<W> {
         if self.pending.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        self.waker.wake().inspect_err(|_| self.pending.store(false, Ordering::Release))
+        self.waker.wake().inspect_err(|_| {
+            // A swap, so that the items of threads that found the flag set meanwhile stay published.
+            self.pending.swap(false, Ordering::AcqRel);
+        })
     }
     // ANCHOR_END: wake
 
-    /// Drains the waker, clears the flag, and calls `look` to find the work of the wakes so far.
+    /// Drains the waker, clears the flag, and calls `check` to find the work of the wakes so far.
     ///
     /// The loop calls this whenever its poller reports the waker; calling it more often is harmless.
     ///
     /// # Errors
-    /// The waker's error. Then `look` is not called.
+    /// The waker's error. Then `check` is not called.
     // ANCHOR: consume
-    pub fn consume_then<T>(&self, look: impl FnOnce() -> T) -> Result<T> {
+    pub fn consume_then<T>(&self, check: impl FnOnce() -> T) -> Result<T> {
         // Even if the flag is clear: a thread that set it before the last clear may have written its byte after that
         // clear, and a level-triggered poller does not sleep until the byte is drained.
         self.waker.consume()?;
-        // A swap here too, because it reads the value that the last wake wrote (Acquire), so `look` sees the item of
-        // that wake and of every wake before it. A store would read nothing, so `look` could miss the item of a wake
+        // A swap here too, because it reads the value that the last wake wrote (Acquire), so `check` sees the item of
+        // that wake and of every wake before it. A store would read nothing, so `check` could miss the item of a wake
         // that found the flag set. Release: the drain stays before the clear.
         self.pending.swap(false, Ordering::AcqRel);
-        Ok(look())
+        Ok(check())
     }
     // ANCHOR_END: consume
 

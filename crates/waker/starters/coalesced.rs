@@ -1,8 +1,9 @@
 //! Exercise `waker/coalesced`: a flag in front of a waker, so that a second wake makes no system call.
 //!
 //! Goal: however many wakes come before the loop consumes them, only the first one reaches the waker behind the flag,
-//! and no wake-up is ever lost: either a `look` that has not begun yet sees everything that a thread did before `wake`,
-//! or the waker is ready, so that the loop looks once more.
+//! and no wake-up is ever lost: either a `check` that has not begun yet sees everything that a thread did before `wake`,
+//! or the waker is ready, so that the loop checks once more.
+//! What a thread did before `wake` is visible to that `check` even if `wake` found the flag set and wrote no byte.
 //! `consume_then` takes three steps, and their order is the exercise. So is the memory ordering of each access to the
 //! flag: the tests run every order of the steps, with every value that a load may return. For that they need the
 //! atomics of `super::sync`, which is std's in the crate and loom's in the tests.
@@ -26,18 +27,19 @@ impl<W: Wake> Coalesced<W> {
         Self { waker, pending: AtomicBool::new(false) }
     }
 
-    /// Makes the waker ready, unless a wake is pending. An error is the waker's; then no wake is pending.
+    /// Makes the waker ready, unless a wake is pending. An error is the waker's; then no wake is pending, so the next call
+    /// tries again.
     pub fn wake(&self) -> Result<()> {
         let _ = (&self.waker, self.pending.load(Ordering::Relaxed));
         todo!("wake the waker if the flag is clear: write `wake` in exercises/coalesced.rs")
     }
 
-    /// Consumes the wakes so far, and calls `look` to find their work, without missing any. An error is the waker's;
-    /// then `look` is not called.
-    pub fn consume_then<T>(&self, look: impl FnOnce() -> T) -> Result<T> {
-        let _ = look;
+    /// Consumes the wakes so far, and calls `check` to find their work, without missing any. It drains the waker even if
+    /// the flag is clear. An error is the waker's; then `check` is not called.
+    pub fn consume_then<T>(&self, check: impl FnOnce() -> T) -> Result<T> {
+        let _ = check;
         todo!(
-            "drain the waker, clear the flag, look; in which order? Write `consume_then` in exercises/coalesced.rs"
+            "drain the waker, clear the flag, check; in which order? Write `consume_then` in exercises/coalesced.rs"
         )
     }
 

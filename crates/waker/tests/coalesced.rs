@@ -80,25 +80,25 @@ fn the_next_wake_after_consume_reaches_the_waker() {
 }
 
 #[test]
-fn consume_then_returns_the_result_of_look() {
+fn consume_then_returns_the_result_of_check() {
     let (coalesced, _waker) = scripted();
     assert_eq!(coalesced.consume_then(|| 42).unwrap(), 42);
 }
 
 #[test]
-fn a_wake_during_look_is_not_lost() {
+fn a_wake_during_the_check_is_not_lost() {
     let (coalesced, waker) = scripted();
     coalesced.wake().unwrap();
     coalesced.consume_then(|| coalesced.wake().unwrap()).unwrap();
     assert!(
         waker.wakes() == 2,
-        "a wake came while the loop looked at its queue, and it did not reach the waker, because the flag was still \
-         set. Clear the flag before you look, or an item that is queued between the two waits forever"
+        "a wake came while the loop checked its queue, and it did not reach the waker, because the flag was still \
+         set. Clear the flag before you check, or an item that is queued between the two waits forever"
     );
     assert!(
         waker.is_ready(),
-        "a wake came while the loop looked at its queue, and `consume_then` drained its byte afterwards, with the \
-         item still in the queue. Drain first, then look"
+        "a wake came while the loop checked its queue, and `consume_then` drained its byte afterwards, with the \
+         item still in the queue. Drain first, then check"
     );
 }
 
@@ -115,7 +115,7 @@ fn a_wake_during_the_drain_is_not_lost() {
     let seen = coalesced.consume_then(|| news.get()).unwrap();
     assert!(
         seen || waker.is_ready(),
-        "an item was queued while the waker was drained, `look` did not see it, and the waker is not ready"
+        "an item was queued while the waker was drained, `check` did not see it, and the waker is not ready"
     );
     let before = waker.wakes();
     coalesced.wake().unwrap();
@@ -176,7 +176,7 @@ fn a_failed_drain_is_an_error() {
     let (coalesced, waker) = scripted();
     coalesced.wake().unwrap();
     waker.fail(true);
-    let consumed = coalesced.consume_then(|| panic!("the drain failed, and `look` was called"));
+    let consumed = coalesced.consume_then(|| panic!("the drain failed, and `check` was called"));
     assert_eq!(
         consumed.map_err(|error| error.errno),
         Err(Errno::EIO),
@@ -248,10 +248,10 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: usize) {
         }
 
         fn come_round(&self, seen: &mut [bool]) {
-            let look = || {
+            let check = || {
                 seen.iter_mut().zip(&self.queue).for_each(|(seen, item)| *seen |= item.load(Relaxed));
             };
-            self.survive(|| self.coalesced.consume_then(look).unwrap());
+            self.survive(|| self.coalesced.consume_then(check).unwrap());
         }
 
         /// Catches a panic and records it, because a panic must not unwind through loom while other threads run.
@@ -298,9 +298,9 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: usize) {
         assert!(
             seen.iter().all(|seen| *seen),
             "in one order of the steps, a wake-up is lost: the loop sleeps, the waker is not ready, and an item is \
-             in the queue. There are two usual causes: the wrong order of drain, clear and look, or an access to the \
+             in the queue. There are two usual causes: the wrong order of drain, clear and check, or an access to the \
              flag with too weak an ordering. `wake` must publish the queued item whether the flag is set or clear, \
-             and the clear must read the value that the last wake wrote, so that `look` sees the item"
+             and the clear must read the value that the last wake wrote, so that `check` sees the item"
         );
         shared.send(items);
         assert!(
@@ -362,7 +362,7 @@ fn race(waker: &impl contract::Waker, consume: impl Fn(&dyn Fn() -> u64) -> u64)
 #[test]
 fn eight_racing_threads_lose_no_wake_up() {
     let waker = Coalesced::new(pipe::Waker::new().unwrap());
-    race(&waker, |look| waker.consume_then(look).unwrap());
+    race(&waker, |check| waker.consume_then(check).unwrap());
     let waker = Coalesced::new(eventfd::Waker::new().unwrap());
-    race(&waker, |look| waker.consume_then(look).unwrap());
+    race(&waker, |check| waker.consume_then(check).unwrap());
 }

@@ -1,0 +1,135 @@
+//! A signal that is sent while it is handled, ignored and blocked, and what a child and a new program keep of that.
+
+use std::fs::read_to_string;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use experiments::{Choice, Lab, Question, Result, ask};
+use nix::libc::c_int;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+
+/// How often the handler ran.
+static RUNS: AtomicUsize = AtomicUsize::new(0);
+
+const QUESTION: Question = Question {
+    question: "What happens to a signal that is sent while it is ignored, or while it is blocked?",
+    setup: "A process has a handler for SIGUSR1, which counts. It sends SIGUSR1 to itself three times: with the \
+            handler installed; while SIGUSR1 is ignored; while SIGUSR1 is blocked. Each time it then installs \
+            the handler again and unblocks the signal. How many times has the handler run in the end?",
+    choices: &[
+        Choice::new("Three times: an ignored or blocked signal is only delayed.")
+            .because("The ignored signal was discarded: nothing was pending when the handler was back."),
+        Choice::new("Twice: the ignored signal is discarded, and the blocked one stays pending."),
+        Choice::new("Twice: the ignored signal stays pending, and the blocked one is discarded.")
+            .because("It was the other way round: the handler ran when the signal was unblocked."),
+        Choice::new("Once: an ignored or blocked signal is discarded.")
+            .because("The blocked signal was pending, and the handler ran when it was unblocked."),
+    ],
+    book: 1,
+    shows: "Whether a signal is ignored, handled or has its default effect is its disposition, which all threads \
+            share. Whether it is blocked is in the mask of each thread. An ignored signal is discarded. A \
+            blocked one is pending until it is unblocked, and only then the disposition decides. exec keeps \
+            everything except handlers, so a program can start with a signal blocked.",
+    lane: "process",
+    roles: &[("after-exec", after_exec)],
+};
+
+fn main() -> ExitCode {
+    ask(QUESTION, |lab| {
+        let seen = three(lab)?;
+        inherited(lab)?;
+        match seen {
+            [1, 2, 2, 3] => Ok(0),
+            [1, 1, 1, 2] => Ok(1),
+            [1, 2, 2, 2] => Ok(2),
+            [1, 1, 1, 1] => Ok(3),
+            other => Err(format!("none of the choices: {other:?}").into()),
+        }
+    })
+}
+
+/// Gives how often the handler had run: after the first signal, the second and the third, and when it was unblocked.
+fn three(lab: &Lab) -> Result<[usize; 4]> {
+    let handler = SigHandler::Handler(count);
+    // ANCHOR: core
+    install(handler)?;
+    raise(Signal::SIGUSR1)?;
+    let handled = said(lab, "handled: raise it")?;
+    install(SigHandler::SigIgn)?;
+    raise(Signal::SIGUSR1)?;
+    install(handler)?;
+    let ignored = said(lab, "ignored: raise it, install the handler")?;
+    SigSet::from(Signal::SIGUSR1).thread_block()?;
+    raise(Signal::SIGUSR1)?;
+    let blocked = said(lab, "blocked: raise it")?;
+    SigSet::from(Signal::SIGUSR1).thread_unblock()?;
+    let unblocked = said(lab, "unblock it")?;
+    // ANCHOR_END: core
+    Ok([handled, ignored, blocked, unblocked])
+}
+
+/// A child of fork, and the program that it executes.
+fn inherited(lab: &mut Lab) -> Result {
+    SigSet::from(Signal::SIGUSR1).thread_block()?;
+    raise(Signal::SIGUSR1)?;
+    said(lab, "block it, raise it")?;
+    let child = lab.fork("child", |lab| {
+        said(lab, "the child of a fork")?;
+        lab.check(
+            state(Signal::SIGUSR1)? == "handled, blocked",
+            "a child has its parent's handler and mask, and no pending signal",
+        );
+        raise(Signal::SIGUSR1)?;
+        said(lab, "raise it")?;
+        lab.exec("after-exec", &[], "exec: this same program from its beginning")?;
+        Ok(1)
+    })?;
+    child.status(lab)?;
+    SigSet::from(Signal::SIGUSR1).thread_unblock()?;
+    Ok(())
+}
+
+fn after_exec(lab: &mut Lab) -> Result<i32> {
+    said(lab, "the new program")?;
+    lab.check(
+        state(Signal::SIGUSR1)? == "default, blocked, pending",
+        "exec keeps the mask and the pending signal; the handler is gone",
+    );
+    Ok(0)
+}
+
+extern "C" fn count(_: c_int) {
+    RUNS.fetch_add(1, Relaxed);
+}
+
+fn install(handler: SigHandler) -> Result {
+    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler touches an atomic and nothing else; it replaces none that Rust relies on.
+    unsafe { sigaction(Signal::SIGUSR1, &action) }?;
+    Ok(())
+}
+
+/// Note what was done, what the kernel says of the signal then, and how often the handler has run so far.
+fn said(lab: &Lab, what: &str) -> Result<usize> {
+    let runs = RUNS.load(Relaxed);
+    lab.note(format!("{what}: {}; runs: {runs}", state(Signal::SIGUSR1)?));
+    Ok(runs)
+}
+
+/// What /proc says of a signal: its disposition, and whether it is blocked and pending. See proc_pid_status(5).
+fn state(signal: Signal) -> Result<String> {
+    let status = read_to_string("/proc/thread-self/status")?;
+    let is_in = |set: &str| -> Result<bool> {
+        let mask = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(":\t"));
+        let mask = u64::from_str_radix(mask.ok_or("the status has no such set")?, 16)?;
+        Ok(mask & 1 << (signal as u32 - 1) != 0)
+    };
+    let mut words = vec![match (is_in("SigIgn")?, is_in("SigCgt")?) {
+        (true, _) => "ignored",
+        (_, true) => "handled",
+        _ => "default",
+    }];
+    words.extend(is_in("SigBlk")?.then_some("blocked"));
+    words.extend((is_in("SigPnd")? || is_in("ShdPnd")?).then_some("pending"));
+    Ok(words.join(", "))
+}
