@@ -84,8 +84,9 @@ fn main() -> ExitCode {
 }
 
 // ANCHOR: core
-/// What the child does: it waits for a byte, and answers with both numbers. Each line is one system call. Nothing here
-/// allocates, formats or prints, because another thread may have been doing so at the fork.
+/// The child waits for a byte, and answers with both numbers. Each line is one
+/// system call. Nothing here allocates or prints, because another thread may have
+/// been doing so at the fork.
 fn numbers_in_the_child(line: &UnixStream, look: &Prepared) -> i32 {
     let asked = read(line, &mut [0]) == Ok(1);
     look.write();

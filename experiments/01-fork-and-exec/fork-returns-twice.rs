@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use experiments::{Choice, Question, ask};
-use nix::unistd::{getpid, getppid};
+use experiments::{Choice, Lab, Question, Result, ask};
+use nix::unistd::{Pid, getpid, getppid};
 
 const QUESTION: Question = Question {
     question: "Does a parent see a variable that the child of its fork has changed?",
@@ -27,26 +27,34 @@ const QUESTION: Question = Question {
 };
 
 fn main() -> ExitCode {
-    ask(QUESTION, |lab| {
-        let parent = getpid();
-        // ANCHOR: core
-        let mut variable = 1;
-        let child = lab.fork("child", |lab| {
-            lab.check(variable == 1, "the child's variable is 1 at first, as the parent's was");
-            variable = 2;
-            lab.note(format!("set the variable to 2, and print it: {variable}"));
-            lab.check(getppid() == parent, "in the child, getppid returns the parent's pid");
-            Ok(0)
-        })?;
-        // ANCHOR_END: core
-        let pid = child.pid();
-        child.status(lab)?;
-        lab.check(pid != parent, "in the parent, fork returned the pid of another process");
-        lab.note(format!("print the variable: {variable}"));
-        match variable {
-            2 => Ok(0),
-            1 => Ok(1),
-            other => Err(format!("the parent's variable is {other}").into()),
-        }
-    })
+    ask(QUESTION, two_variables)
+}
+
+fn two_variables(lab: &mut Lab) -> Result<usize> {
+    let parent = getpid();
+    // ANCHOR: core
+    let mut variable = 1;
+    let child = lab.fork("child", |lab| {
+        let at_first = variable;
+        variable = 2;
+        lab.note(format!("set the variable to 2, and print it: {variable}"));
+        look(lab, at_first, parent);
+        Ok(0) // The library ends the child here, with _exit.
+    })?;
+    // ANCHOR_END: core
+    let pid = child.pid();
+    child.status(lab)?;
+    lab.check(pid != parent, "in the parent, fork returned the pid of another process");
+    lab.note(format!("print the variable: {variable}"));
+    match variable {
+        2 => Ok(0),
+        1 => Ok(1),
+        other => Err(format!("the parent's variable is {other}").into()),
+    }
+}
+
+/// What the child sees.
+fn look(lab: &Lab, variable_at_first: i32, parent: Pid) {
+    lab.check(variable_at_first == 1, "the child's variable is 1 at first, as the parent's was");
+    lab.check(getppid() == parent, "in the child, getppid returns the parent's pid");
 }

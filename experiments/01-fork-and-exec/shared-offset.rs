@@ -73,7 +73,8 @@ fn main() -> ExitCode {
 fn begin(file: &File) -> nix::Result<(usize, String)> {
     let mut word = [0; 5];
     let length = read(file, &mut word)?;
-    let at = CONTENT.chunks(5).position(|chunk| *chunk == word[..length]).map_or(CONTENT.len(), |i| 5 * i);
+    let chunk = CONTENT.chunks(5).position(|chunk| *chunk == word[..length]);
+    let at = chunk.map_or(CONTENT.len(), |index| 5 * index);
     Ok((at, String::from_utf8_lossy(&word[..length]).into_owned()))
 }
 // ANCHOR_END: begin
