@@ -55,11 +55,13 @@ fn lookup(lab: &mut Lab, stage: usize) -> Result<bool> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     let path = format!("/proc/{}/fd/{}", std::process::id(), reader.as_raw_fd());
     let server = lab.server(stage, &path)?;
+    // ANCHOR: core
     let first = lab.client("client 1", &server)?;
     first.send_last("greet\n")?;
     let second = lab.client("client 2", &server)?;
     second.send_last("upper\nhello")?;
     let waits = stage == 3 && second.gets_nothing()?;
+    // ANCHOR_END: core
     let mut second = Some(second);
     if !waits {
         answered(lab, second.take())?;
