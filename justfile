@@ -79,6 +79,12 @@ doctor *ARGS:
 stage N *ARGS:
     @cargo run --quiet --package stages -- {{N}} {{ARGS}}
 
+# Be a client of the server on a port: `echo hello | just ask 7007 upper`
+[group('read and write')]
+[no-exit-message]
+ask PORT PROGRAM:
+    @cargo run --quiet --package stages -- ask {{PORT}} {{PROGRAM}}
+
 # Run experiments: `just run --all`
 [group('experiments')]
 [no-exit-message]

@@ -15,11 +15,13 @@
 //! from stage 1 on; `program`, a program whose pipes never make the server wait, from stage 3 on. `diffs/N.diff` is the
 //! change from one stage to the next, which the book prints; a test keeps it up to date.
 //!
-//! - [`small_loop`]: a complete event loop whose `run` has 25 lines.
+//! - [`small_loop`]: a complete event loop whose `run` has 25 lines;
+//! - [`ask`]: a client.
 
 use std::io;
 use std::path::Path;
 
+pub mod ask;
 mod program;
 mod request;
 pub mod small_loop;

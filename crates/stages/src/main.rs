@@ -1,31 +1,41 @@
-//! Runs one stage of the server: `stage N [PORT [FILE]]`.
+//! Runs one stage of the server, or a client of it.
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use stages::{Run, STAGES};
 
-const USAGE: &str = "usage: stage N [PORT [FILE]]";
+const USAGE: &str = "\
+usage: stage N [PORT [FILE]]    run the server as it is after chapter N, with the programs of FILE too
+       stage ask PORT PROGRAM    send standard input to a program, and print the answer";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let (run, port, file) = match parse(&args) {
-        Ok(parsed) => parsed,
+    let done = match &args[..] {
+        [help] if ["-h", "--help"].contains(&help.as_str()) => {
+            println!("{USAGE}");
+            Ok(Ok(()))
+        }
+        [ask, port, program] if ask == "ask" => {
+            self::port(port).map(|port| stages::ask::ask(port, program, io::stdin(), &mut io::stdout()))
+        }
+        _ => stage(&args).map(|(run, port, file)| run(port, file)),
+    };
+    match done {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            eprintln!("stage {}: {error}", args.join(" "));
+            ExitCode::FAILURE
+        }
         Err(wrong) => {
             eprintln!("stage: {wrong}\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(port, file) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("stage {}, port {port}: {error}", args[0]);
-            ExitCode::FAILURE
+            ExitCode::from(2)
         }
     }
 }
 
-fn parse(args: &[String]) -> Result<(Run, u16, &Path), String> {
+fn stage(args: &[String]) -> Result<(Run, u16, &Path), String> {
     let (stage, port, file) = match args {
         [stage] => (stage, "0", "/dev/null"),
         [stage, port] => (stage, port.as_str(), "/dev/null"),
@@ -34,7 +44,9 @@ fn parse(args: &[String]) -> Result<(Run, u16, &Path), String> {
     };
     let run = stage.parse().ok().and_then(|n: usize| STAGES.get(n.checked_sub(1)?));
     let run = run.ok_or_else(|| format!("N must be a stage, 1 to {}, not {stage:?}", STAGES.len()))?;
-    let port =
-        port.parse().map_err(|_| format!("PORT must be 0 to 65535, 0 for any free port, not {port:?}"))?;
-    Ok((*run, port, Path::new(file)))
+    Ok((*run, self::port(port)?, Path::new(file)))
+}
+
+fn port(port: &str) -> Result<u16, String> {
+    port.parse().map_err(|_| format!("PORT must be 0 to 65535, 0 for any free port, not {port:?}"))
 }

@@ -23,8 +23,8 @@ const PROGRAMS: [(&str, &str); 5] = [
 
 /// Prints where the server listens, and how to try it.
 pub fn announce(address: SocketAddr) {
-    let (ip, port) = (address.ip(), address.port());
-    println!("listening on {address}; try: printf 'upper\\nhello\\n' | nc -N {ip} {port}");
+    let port = address.port();
+    println!("listening on {address}; try: echo hello | cargo run -q -p stages -- ask {port} upper");
 }
 
 /// Whether a client stays connected. After an error, which this prints, it does not.

@@ -1,7 +1,8 @@
 //! What every stage does: serve a client, name the programs, say how one failed, leave nothing running.
 
+use std::io::Write;
 use std::ops::RangeInclusive;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 use support::{Client, Stage};
@@ -157,4 +158,30 @@ fn a_stage_has_at_most_120_lines() {
         let lines = source.lines().filter(|line| !line.contains("ANCHOR")).count();
         assert!(lines <= 120, "{path} has {lines} lines. The book promises at most 120");
     }
+}
+
+#[test]
+fn the_client_of_the_command_line_sends_its_input_and_prints_the_answer() {
+    on_each(|stage| {
+        let port = stage.address.port().to_string();
+        let mut client = Command::new(env!("CARGO_BIN_EXE_stage"));
+        client.args(["ask", &port, "upper"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut client = client.spawn().expect("it starts");
+        client.stdin.take().expect("a pipe").write_all(b"hello\n").expect("it reads");
+        let output = client.wait_with_output().expect("it is a child");
+        assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"HELLO\n"[..], Some(0)));
+        stage.end();
+    });
+}
+
+#[test]
+fn the_client_says_that_no_server_is_there() {
+    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = free.local_addr().expect("it is bound").port().to_string();
+    drop(free);
+    let mut client = Command::new(env!("CARGO_BIN_EXE_stage"));
+    let output = client.args(["ask", &port, "upper"]).stdin(Stdio::null()).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains(&format!("stage ask {port} upper: Connection refused")), "{said}");
+    assert_eq!(output.status.code(), Some(1));
 }
