@@ -1,10 +1,10 @@
 //! Exercise `process/capture`: run a program, feed it input, and collect its output and how it ended.
 //!
 //! Goal: the program has the input at 0 and the output at 1, reads the whole input and then end of file. The caller
-//! gets all of the output, also if it is larger than a pipe, and the status. It makes no difference which of 0, 1 and 2
-//! the caller has closed, whether a signal interrupts a call (EINTR), or whether the program reads its input at all.
-//! If the program cannot be started, its status is `Exited(127)`, as in a shell.
-//! Afterwards the caller has the descriptors that it had before, and no child.
+//! gets all of the output, even if it is larger than a pipe, and the status. It makes no difference which of 0, 1 and 2
+//! the caller has closed, whether a signal interrupts a call (EINTR, or a write that returns early), or whether the
+//! program reads its input at all. If the program cannot be started, its status is `Exited(127)`, as in a shell.
+//! Afterwards the caller has the descriptors that it had before, and no child, even if `capture` fails (EMFILE).
 //! The caller may have threads, so the child must not allocate between fork and exec: it only makes system calls.
 //! Run `cargo run -p workbook check capture` after each change; `hint capture` if you are stuck.
 

@@ -168,6 +168,39 @@ fn interrupted_calls_are_made_again() {
 }
 
 #[test]
+fn an_interrupted_write_is_continued() {
+    let answer = run("200000", &["read-late"], HUNG);
+    returned(&answer, "exited with 0");
+    said(
+        &answer,
+        "200000 bytes and end of file",
+        "a signal interrupted a write of the input, so the write returned before all bytes were in the pipe. Write the \
+         rest, as `write_all` does",
+    );
+}
+
+#[test]
+fn without_descriptors_capture_fails_and_leaves_nothing() {
+    // 0, 1 and 2 are open, so with this limit there is room for one to three of the four ends.
+    for limit in ["limit 4", "limit 5", "limit 6"] {
+        let answer = capture(limit, "10", "self", &["read"], HUNG);
+        let result = answer.line("result");
+        assert!(
+            result.starts_with("Err EMFILE"),
+            "the process may not open as many descriptors as two pipes need, and `capture` returned `{result}` instead of \
+             EMFILE"
+        );
+        assert_eq!(answer.line("children"), "none", "`capture` failed and left a child");
+        assert_eq!(
+            answer.line("table"),
+            "same",
+            "a pipe could not be made, and `capture` left descriptors open. An error has to close the ends that exist \
+             already, as dropping an OwnedFd does"
+        );
+    }
+}
+
+#[test]
 fn no_child_remains() {
     for role in [&["linger"][..], &["exit", "7"]] {
         let answer = run("0", role, HUNG);

@@ -1,7 +1,7 @@
 //! `capture CLOSED INPUT PROGRAM …`: call `capture`, and print what came back and what is left.
 //!
-//! CLOSED are the numbers that are closed before, like `0 1`. INPUT is its length in bytes. The program `self` is this
-//! one, in the role that the other arguments say.
+//! CLOSED are the numbers that are closed before, like `0 1`, or `limit 5` if no new descriptor may be 5 or higher. INPUT
+//! is its length in bytes. The program `self` is this one, in the role that the other arguments say.
 
 use std::ffi::{CStr, CString};
 use std::io::{self, Write, stdout};
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, getpid, write};
 use process::capture::{Captured, Status, capture};
@@ -36,11 +37,15 @@ pub fn run(closed: &str, input: &str, program: &str, args: &[&str]) -> Result<()
     prepare().map_err(|error| error.to_string())?;
 
     let saved = save_streams().map_err(|error| error.to_string())?;
-    for number in closed.split_whitespace().filter_map(|number| number.parse::<i32>().ok()) {
+    let limit: Option<u64> = closed.strip_prefix("limit ").and_then(|limit| limit.parse().ok());
+    let numbers = closed.split(' ').filter_map(|number| number.parse::<i32>().ok());
+    for number in numbers.filter(|_| limit.is_none()) {
         let _ = nix::unistd::close(number);
     }
     nix::unistd::alarm::set(5);
     let before = table::open_in("self");
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| error.to_string())?;
+    setrlimit(Resource::RLIMIT_NOFILE, limit.unwrap_or(soft), hard).map_err(|error| error.to_string())?;
     let called = allocations::in_a_child(|| {
         let result = capture(&path, &args, &input);
         if getpid().as_raw() != CALLER.load(Relaxed) {
@@ -50,6 +55,7 @@ pub fn run(closed: &str, input: &str, program: &str, args: &[&str]) -> Result<()
         }
         result
     });
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map_err(|error| error.to_string())?;
     let after = table::open_in("self");
     restore_streams(&saved).map_err(|error| error.to_string())?;
 
@@ -83,7 +89,12 @@ fn prepare() -> nix::Result<()> {
 fn print(result: &io::Result<Captured>) -> io::Result<()> {
     let mut out = stdout().lock();
     let Captured { output, status } = match result {
-        Err(error) => return writeln!(out, "result Err {error}"),
+        Err(error) => {
+            let errno = error
+                .raw_os_error()
+                .map_or("without an errno".into(), |raw| format!("{:?}", Errno::from_raw(raw)));
+            return writeln!(out, "result Err {errno}: {error}");
+        }
         Ok(captured) => captured,
     };
     writeln!(out, "result Ok")?;

@@ -35,6 +35,11 @@ pub fn run(role: &[&str]) -> i32 {
             interrupt::caller_sleeps();
             7
         }
+        ["read-late"] => {
+            // The pipe is full, so the caller is asleep writing the rest of the input.
+            interrupt::interrupt_caller();
+            print(&input().unwrap_or_default())
+        }
         ["interrupt"] => {
             let words = input().unwrap_or_default();
             // The caller has closed the input, so it is asleep reading the output.
