@@ -15,7 +15,7 @@ pub fn faults(checkout: &Checkout) -> Vec<Fault> {
     let mut faults = Vec::new();
     for page in checkout.pages.iter().filter(|page| stem(&page.file).starts_with("conformance-")) {
         let rows = page.source.lines().enumerate().filter(|(_, line)| line.starts_with("| "));
-        let mut rows = rows.filter(|(_, line)| !line.starts_with("| Behaviour |")).peekable();
+        let mut rows = rows.filter(|(_, line)| !line.starts_with("| Behavior |")).peekable();
         if rows.peek().is_none() {
             faults.push(Fault::new(&page.file, 1, "this page has no table"));
         }
@@ -70,7 +70,7 @@ mod tests {
     fn table(row: &str) -> Vec<Fault> {
         let scratch = Scratch::new();
         scratch.file("crates/k/tests/m.rs", "#[test]\nfn it_holds() {}\n\nfn helps() {}\n");
-        let head = "# X\n\n| Behaviour | Shown by | Verdict |\n|---|---|---|";
+        let head = "# X\n\n| Behavior | Shown by | Verdict |\n|---|---|---|";
         scratch.page("appendix/conformance-x.md", &format!("{head}\n{row}\n"));
         faults(&scratch.checkout())
     }
