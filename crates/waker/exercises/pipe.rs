@@ -1,8 +1,8 @@
 //! Exercise `waker/pipe`: end a poller's sleep with a byte in a pipe.
 //!
 //! Goal: after any number of wakes, from any thread, one `consume` ends the readiness. Neither function ever blocks. A
-//! wake while another one is pending succeeds, and every other failure is an error. Programs that are started do not
-//! inherit the ends, and dropping the waker closes both.
+//! wake while another one is pending succeeds, a call that fails with `EINTR` is made again, and every other failure is
+//! an error. Programs that are started do not inherit the ends, and dropping the waker closes both.
 //! `nonblocking::pipe` makes the pipe; `nix::unistd` has `read` and `write`.
 //! Run `cargo run -p workbook check waker/pipe` after each change; `hint waker/pipe` if you are stuck.
 

@@ -1,7 +1,8 @@
 //! Exercise `waker/eventfd`: end a poller's sleep with a counter in the kernel.
 //!
-//! Goal: the same as with the pipe, with one descriptor instead of two, and most of the tests are the same. If the
-//! counter is at its maximum, a wake is pending.
+//! Goal: the same as with the pipe, with one descriptor instead of two, and most of the tests are the same. A wake adds
+//! to the counter, and one `consume` resets the counter to zero, whatever it was. If the counter is at its maximum, a wake
+//! is pending.
 //! `nix::sys::eventfd` has `EventFd`, with `write` and `read`.
 //! Run `cargo run -p workbook check eventfd` after each change; `hint eventfd` if you are stuck.
 
