@@ -6,7 +6,6 @@ mod support;
 
 #[path = "scenarios/accept.rs"]
 mod scenarios;
-testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -20,6 +19,8 @@ use nix::sys::socket::UnixAddr;
 use prefork::accept::{Acceptor, BATCH, Batch, StopReason};
 use support::net::{client, info, readable, unix, unix_listener};
 use support::{Answer, ask, traced};
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 /// Every error that concerns one connection: the list of accept(2), "Error handling", EPERM of a firewall, and EINTR.
 const CONNECTION_ERRORS: [&str; 10] = [

@@ -7,10 +7,11 @@ mod support;
 
 #[path = "scenarios/fork/mod.rs"]
 mod scenarios;
-testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 use nix::libc::{self, SIGRTMAX};
 use support::{Answer, Helper, ask};
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 /// Let the helper fork.
 #[track_caller]

@@ -4,7 +4,6 @@ mod support;
 
 #[path = "scenarios/sockets.rs"]
 mod scenarios;
-testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -23,6 +22,8 @@ use prefork::sockets::{Options, bind_all, bind_host, bind_unix};
 use support::net::{Folder, Port, client, info, ipv6, queue, readable, unix, unix_listener};
 use support::{Answer, ask, traced};
 use testing::{Helper, no_child_is_born};
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 const V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 const V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0);

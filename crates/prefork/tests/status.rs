@@ -7,11 +7,12 @@ mod support;
 
 #[path = "scenarios/status/mod.rs"]
 mod scenarios;
-testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 use nix::libc::{self, SIGABRT, SIGCONT, SIGKILL, SIGSEGV, SIGSTOP, SIGTERM, SIGTRAP, SIGTSTP};
 use prefork::status::Status;
 use support::{Answer, Helper, ask};
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 const SIGNALS: std::ops::RangeInclusive<i32> = 1..=64;
 

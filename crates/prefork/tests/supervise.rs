@@ -7,9 +7,10 @@ mod support;
 
 #[path = "scenarios/supervise/mod.rs"]
 mod scenarios;
-testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 use support::{Answer, Helper};
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 #[track_caller]
 fn ask(what: &[&str]) -> Answer {

@@ -1,13 +1,12 @@
 //! Tests of the exercise `waker/coalesced`, in every order of its steps.
 //!
-//! There are four kinds: chosen orders, with a scripted waker behind the flag; every possible order, with loom; system
+//! There are four kinds: chosen orders, with a scripted waker behind the flag; every order within a bound, with loom; system
 //! calls, counted by the tracer; and threads that race on the real kernel.
 
 mod support;
 
 #[path = "scenarios/wakers.rs"]
 mod scenarios;
-testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,6 +20,8 @@ use support::{LONG, contract, traced, wait};
 use waker::coalesced::Coalesced;
 #[allow(unused_imports, reason = "the module under test imports them from its parent")]
 use waker::{Error, Result, Wake, eventfd, pipe};
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 /// The module under test once more, with loom's atomics.
 #[cfg_attr(not(feature = "mine-coalesced"), path = "../src/coalesced.rs")]

@@ -6,7 +6,6 @@ mod support;
 
 #[path = "scenarios/wakers.rs"]
 mod scenarios;
-testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 use std::os::fd::AsFd;
 
@@ -16,6 +15,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::{read, write};
 use support::{contract, ends, is_ready};
 use waker::eventfd::Waker;
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 #[track_caller]
 fn new() -> Waker {

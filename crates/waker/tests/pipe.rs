@@ -6,7 +6,6 @@ mod support;
 
 #[path = "scenarios/wakers.rs"]
 mod scenarios;
-testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 use std::os::fd::AsFd;
 
@@ -15,6 +14,8 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 use support::{ask, contract, ends};
 use waker::pipe::Waker;
+
+testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
 #[track_caller]
 fn new() -> Waker {

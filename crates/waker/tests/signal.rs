@@ -7,9 +7,10 @@ mod support;
 
 #[path = "scenarios/signal/mod.rs"]
 mod scenarios;
-testing::helper!(scenarios::answer);
 
 use support::{Answer, ask, traced};
+
+testing::helper!(scenarios::answer);
 
 #[track_caller]
 fn signal(what: &str) -> Answer {
