@@ -79,7 +79,7 @@ fn clients(lab: &mut Lab, stage: usize) -> Result<Seen> {
     let first = lab.client("client 1", &server)?;
     first.send_last_with_pid("agent")?;
     let pid = first.pid()?;
-    let agent = lab.thread("agent", format!("process {} runs in the background", vary("pid", pid)));
+    let agent = lab.thread("agent", format!("process {} in the background", vary("pid", pid)));
     let mut first = Some(first);
     let ends_at_close = ends(lab, &mut first)?;
     let second = lab.client("client 2", &server)?;

@@ -67,7 +67,7 @@ fn lookup(lab: &mut Lab, stage: usize) -> Result<bool> {
         answered(lab, second.take())?;
     }
     first.gets_nothing()?;
-    lab.note("the slow file, a pipe, gets its line and ends");
+    lab.note("the slow file gets its line, and ends");
     fs::File::from(writer).write_all(b"greet echo hello\n")?;
     let greeted = first.rest(lab)?.as_deref() == Some("hello\n");
     lab.check(greeted, format!("stage {stage}: client 1 gets its answer when the lookup has ended"));

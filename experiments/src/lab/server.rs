@@ -107,14 +107,14 @@ impl Client {
     /// Send the last part of a request, and shut down the sending side. When this returns, all of it has arrived: so of
     /// two clients, the server can see the request of the one before.
     pub fn send_last(&self, text: &str) -> Result {
-        self.lane.note(format!("sends {} and end of file", quoted(text)));
+        self.lane.note(format!("sends {}, then EOF", quoted(text)));
         self.end(text)
     }
 
     /// Send the request for a program that runs until this process exits.
     pub fn send_last_with_pid(&self, name: &str) -> Result {
         let pid = std::process::id();
-        self.lane.note(format!("sends \"{name}\\n{}\" and end of file", vary("our pid", pid)));
+        self.lane.note(format!("sends \"{name}\\n{}\", then EOF", vary("our pid", pid)));
         self.end(&format!("{name}\n{pid}\n"))
     }
 
@@ -157,7 +157,7 @@ impl Client {
         let text = String::from_utf8(bytes)?;
         match outcome {
             Ok(0) => lab.ended(&self.lane, "gets end of file"),
-            Ok(_) => lab.ended(&self.lane, format!("gets {} and end of file", quoted(&text))),
+            Ok(_) => lab.ended(&self.lane, format!("gets {}, then EOF", quoted(&text))),
             Err(error) if error.raw_os_error() == Some(Errno::ECONNRESET as i32) => {
                 lab.ended(&self.lane, "gets ECONNRESET");
                 return Ok(None);
