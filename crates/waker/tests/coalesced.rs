@@ -1,7 +1,7 @@
 //! Tests of the exercise `waker/coalesced`, in every order of its steps.
 //!
-//! There are four kinds: chosen orders, with a scripted waker behind the flag; every order within a bound, with loom; system
-//! calls, counted by the tracer; and threads that race on the real kernel.
+//! There are four kinds: chosen orders, with a scripted waker behind the flag; every order within a bound, with loom;
+//! system calls, counted by the tracer; and threads that race on the real kernel.
 
 mod support;
 
