@@ -79,6 +79,12 @@ doctor *ARGS:
 stage N *ARGS:
     @cargo run --quiet --package stages -- {{N}} {{ARGS}}
 
+# Run the book's server on your own answers to the exercises: `just mine 3 7007`
+[group('read and write')]
+[no-exit-message]
+mine N *ARGS:
+    @cargo run --quiet --package stages --features mine -- {{N}} {{ARGS}}
+
 # Be a client of the server on a port: `echo hello | just ask 7007 upper`
 [group('read and write')]
 [no-exit-message]

@@ -110,7 +110,7 @@ pub fn show(catalogue: &Catalogue, exercise: &Exercise, attempt: &Attempt) {
             anstream::println!("    {line}");
         }
         if let Some(place) = &first.place {
-            anstream::println!("    {DIM}{}{DIM:#}", from_root(catalogue, exercise, place));
+            anstream::println!("    {DIM}{}{DIM:#}", from_root(&catalogue.root, &exercise.folder, place));
         }
     }
     match failed.count() {
@@ -131,12 +131,15 @@ pub fn show(catalogue: &Catalogue, exercise: &Exercise, attempt: &Attempt) {
     }
 }
 
-/// A place as the tests print it, as a path from the checkout. They run in their crate's folder, and the
-/// reader's file is compiled as `src/../exercises/flags.rs`.
-fn from_root(catalogue: &Catalogue, exercise: &Exercise, place: &str) -> String {
+/// A place as the tests print it, as a path from the checkout. rustc prints the files of the tests' own crate from its
+/// folder, those of the other crates from the checkout, and the reader's file as `src/../exercises/flags.rs`.
+fn from_root(root: &Path, crate_folder: &Path, place: &str) -> String {
     let place = place.replace("src/../", "");
-    let folder = exercise.folder.strip_prefix(&catalogue.root).unwrap_or(&exercise.folder);
-    if Path::new(&place).starts_with(folder) { place } else { folder.join(place).display().to_string() }
+    let file = place.split(':').next().unwrap_or_default();
+    if !crate_folder.join(file).is_file() {
+        return place;
+    }
+    crate_folder.strip_prefix(root).unwrap_or(crate_folder).join(place).display().to_string()
 }
 
 /// Why no test ran, in two or three words.
@@ -147,4 +150,21 @@ fn why_not(exercise: &Exercise) -> &'static str {
 fn score(attempt: &Attempt) -> String {
     let passed = attempt.tests.iter().filter(|test| test.passed).count();
     format!("{passed} of {} tests pass", attempt.tests.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_shown_from_the_checkout_whichever_crate_it_is_in() {
+        // Any crate will do: this one, and a file in another.
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = folder.ancestors().nth(2).expect("crates/workbook");
+        let shown = |place| from_root(root, folder, place);
+        assert_eq!(shown("src/main.rs:3:5"), "crates/workbook/src/main.rs:3:5");
+        assert_eq!(shown("src/../src/main.rs:3:5"), "crates/workbook/src/main.rs:3:5");
+        assert_eq!(shown("crates/testing/src/helper.rs:94:46"), "crates/testing/src/helper.rs:94:46");
+        assert_eq!(shown("/elsewhere/src/lib.rs:1:1"), "/elsewhere/src/lib.rs:1:1");
+    }
 }
