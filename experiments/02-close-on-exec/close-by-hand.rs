@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         // SAFETY: F_DUPFD made this descriptor in the line above, so its number is known here only.
         let high = unsafe { OwnedFd::from_raw_fd(high) };
         let numbers = [files[0].as_raw_fd(), files[1].as_raw_fd(), high.as_raw_fd()];
-        lab.note(format!("not close-on-exec: {numbers:?}; a library opened the second"));
+        lab.note(format!("without close-on-exec: {numbers:?}; a library opened {}", numbers[1]));
         let (before, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         if setrlimit(Resource::RLIMIT_NOFILE, LIMIT.into(), hard).is_err() {
             return Ok(2);
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         lab.check(list == FOUR | HUNDRED, "closing what the program opened misses what a library opened");
         let by_loop = after(lab, close_to_the_limit)?;
         let calls = vary("calls", before.saturating_sub(3));
-        lab.note(format!("up to the limit before, {}: {calls} calls", vary("limit", before)));
+        lab.note(format!("with the old limit, {}, the loop would make {calls} calls", vary("limit", before)));
         lab.check(by_loop == HUNDRED, "a loop to the limit misses what is above the limit");
         let range = after(lab, |lab| {
             set_cloexec_from(3)?;
@@ -94,10 +94,10 @@ fn close_to_the_limit(lab: &Lab) -> Result {
     Ok(())
 }
 
-/// Which descriptors a program has after exec, as its exit status: the sum of these.
-const THREE: i32 = 1;
-const FOUR: i32 = 2;
-const HUNDRED: i32 = 4;
+/// Which descriptors a program has after exec, as its exit status: the sum of these. 1 is left to failure.
+const THREE: i32 = 2;
+const FOUR: i32 = 4;
+const HUNDRED: i32 = 8;
 
 /// Fork a child that cleans up in the given way and execs another program. Gives what that program has.
 fn after(lab: &mut Lab, clean: fn(&Lab) -> Result) -> Result<i32> {

@@ -77,10 +77,14 @@ fn after_exec(lab: &mut Lab) -> Result<i32> {
         let mut first = File::from(unsafe { OwnedFd::from_raw_fd(first) });
         // SAFETY: as above, and the borrow ends before the program does.
         let second = unsafe { BorrowedFd::borrow_raw(second) };
-        first.read_exact(&mut [0; 5])?;
+        first.read_exact(&mut [0; 6])?;
         let offset = lseek(second, 0, Whence::SeekCur)?;
-        lab.note(format!("read 5 bytes from {}: {} is at offset {offset}", first.as_raw_fd(), open[1]));
-        lab.check(offset == 5, "4 and 5 are still one open file: reading from one moves the other");
+        lab.note(format!(
+            "read 6 bytes through {}: the offset of {} is {offset}",
+            first.as_raw_fd(),
+            open[1]
+        ));
+        lab.check(offset == 6, "4 and 5 are still one open file: reading from one moves the other");
     }
     Ok(status(&open))
 }

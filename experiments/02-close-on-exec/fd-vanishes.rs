@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use experiments::{Choice, Lab, Question, Result, ask};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::unistd::read;
+use nix::unistd::{Whence, lseek, read};
 
 const QUESTION: Question = Question {
     question: "Which descriptors does a program have after exec?",
-    setup: "A program has opened two files, and set close-on-exec on one of them. Then it calls exec. Which \
-            descriptors does the new program have?",
+    setup: "A program opens two files, sets close-on-exec on one of them, and forks. Its child calls exec. \
+            Which of the two descriptors does the new program have?",
     choices: &[
-        Choice::new("None: exec starts a new program with a new table of descriptors.")
+        Choice::new("Neither: exec starts a new program with a new table of descriptors.")
             .because("exec kept the descriptor table: the new program had descriptor 3."),
         Choice::new("Both: a flag is a note to the program, and the program is gone.")
             .because("The flag is for the kernel, which closed descriptor 4 during exec."),
@@ -23,45 +23,51 @@ const QUESTION: Question = Question {
     ],
     book: 2,
     shows: "exec keeps the descriptor table and closes the descriptors with close-on-exec set. The new \
-            program has the other file under its number, but no variable that holds the number.",
+            program has the other file under its number, but no variable that holds the number. The parent \
+            has a table of its own, which does not change.",
+    lane: "parent",
     roles: &[("after-exec", after_exec)],
-    ..Question::EMPTY
 };
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
-        // In a child, because exec does not return.
-        let child = lab.fork("child", before_exec)?;
-        // What the new program found is its exit status.
-        Ok(usize::try_from(child.answer(lab)?)?)
+        // ANCHOR: core
+        let kept = lab.file(b"alpha bravo")?;
+        let cloexec = lab.file(b"charlie")?;
+        // std opens everything close-on-exec, so the flag of the first has to be cleared.
+        fcntl(&kept, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        lab.note(format!("open: {}, no flag; {}, FD_CLOEXEC", kept.as_raw_fd(), cloexec.as_raw_fd()));
+        let child = lab.fork("child", |lab| {
+            lab.note(format!("read through 4: {} bytes", read(&cloexec, &mut [0; 7])?));
+            lab.exec("after-exec", &[], "exec: a new program, without the old variables")?;
+            Ok(1)
+        })?;
+        // ANCHOR_END: core
+        let found = child.answer(lab)?;
+        let open = lab.descriptors()?;
+        let offset = lseek(&cloexec, 0, Whence::SeekCur)?;
+        lab.note(format!("its descriptors: {open:?}; the offset of 4 is {offset}"));
+        lab.check(offset == 7, "before exec, the child can read through the descriptor with the flag");
+        lab.check(open == [3, 4], "exec in the child closes nothing in its parent");
+        match found {
+            0 => Ok(0),
+            THREE => Ok(2),
+            found if found == THREE + FOUR => Ok(1),
+            found if found == THREE + FOUR_UNREADABLE => Ok(3),
+            _ => Err("none of the choices".into()),
+        }
     })
 }
 
-fn before_exec(lab: &mut Lab) -> Result<i32> {
-    // ANCHOR: core
-    let kept = lab.file(b"alpha bravo")?;
-    lab.note(format!("open a file: descriptor {}", kept.as_raw_fd()));
-    let cloexec = lab.file(b"charlie")?;
-    lab.note(format!("open another: descriptor {}", cloexec.as_raw_fd()));
-    // std opens everything close-on-exec, so the flag of the first has to be cleared.
-    fcntl(&kept, FcntlArg::F_SETFD(FdFlag::empty()))?;
-    lab.note("F_SETFD: 3 has no flag, 4 has FD_CLOEXEC");
-    let length = read(&cloexec, &mut [0; 7])?;
-    lab.check(length == 7, "before exec, the descriptor with the flag can be read like any other");
-    lab.exec("after-exec", &[], "exec: a new program, with no variable of the old one")?;
-    // ANCHOR_END: core
-    Ok(1)
-}
+/// Which descriptors the new program has, as its exit status: the sum of these. 1 is left to failure.
+const THREE: i32 = 2;
+const FOUR: i32 = 4;
+const FOUR_UNREADABLE: i32 = 8;
 
-/// Gives the choice that the kernel made.
 fn after_exec(lab: &mut Lab) -> Result<i32> {
     let open = lab.descriptors()?;
-    lab.note(format!("/proc/self/fd lists, apart from 0, 1 and 2: {open:?}"));
+    lab.note(format!("its descriptors, apart from 0, 1 and 2: {open:?}"));
     lab.check(open == [3], "after exec, 3 is open and 4 is not");
-    Ok(match open[..] {
-        [] => 0,
-        [3] => 2,
-        _ if File::open("/proc/self/fd/4").is_ok() => 1,
-        _ => 3,
-    })
+    let four = || if File::open("/proc/self/fd/4").is_ok() { FOUR } else { FOUR_UNREADABLE };
+    Ok(open.iter().map(|number| if *number == 3 { THREE } else { four() }).sum())
 }

@@ -3,10 +3,11 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
 
-use experiments::{Choice, Client, Lab, Question, Result, STAGES, ask, vary};
+use experiments::{Choice, Client, Lab, Question, Result, STAGES, Server, ask, vary};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const QUESTION: Question = Question {
     question: "What keeps a client waiting after the server has closed its connection?",
@@ -76,11 +77,7 @@ fn clients(lab: &mut Lab, stage: usize) -> Result<Seen> {
     let server = lab.server(stage, "/dev/null")?;
     let port = server.port();
     // ANCHOR: core
-    let first = lab.client("client 1", &server)?;
-    first.send_last_with_pid("agent")?;
-    let pid = first.pid()?;
-    let agent = lab.thread("agent", format!("process {} in the background", vary("pid", pid)));
-    let mut first = Some(first);
+    let (mut first, agent) = client_of_agent(lab, &server)?;
     let ends_at_close = ends(lab, &mut first)?;
     let second = lab.client("client 2", &server)?;
     second.send_last("upper\nhello")?;
@@ -90,10 +87,19 @@ fn clients(lab: &mut Lab, stage: usize) -> Result<Seen> {
     let port_is_free = bind(lab, port);
     // ANCHOR_END: core
     // Still running, or this fails.
-    kill(pid, Signal::SIGKILL)?;
-    lab.adopt(pid, agent.name()).wait(lab)?;
+    kill(agent, Signal::SIGKILL)?;
+    lab.adopt(agent, "agent").wait(lab)?;
     first.map(|client| client.rest(lab)).transpose()?;
     Ok(Seen { second_is_served, ends_at_close, ends_at_kill, port_is_free })
+}
+
+/// Client 1, which asks for the agent. Returns it with the agent's pid, which the server sent.
+fn client_of_agent(lab: &mut Lab, server: &Server) -> Result<(Option<Client>, Pid)> {
+    let client = lab.client("client 1", server)?;
+    client.send_last_with_pid("agent")?;
+    let agent = client.pid()?;
+    lab.thread("agent", format!("process {} in the background", vary("pid", agent)));
+    Ok((Some(client), agent))
 }
 
 /// Whether a client gets end of file now. Then its connection is closed.
