@@ -69,6 +69,7 @@ pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -
 }
 // ANCHOR_END: spawn
 
+// ANCHOR: moves
 /// The child's steps that can fail. The report through the pipe is an index into this table, and the errno.
 const STEPS: [&str; 4] = ["fcntl(F_DUPFD_CLOEXEC)", "close_range(CLOSE_RANGE_CLOEXEC)", "dup2", "execve"];
 
@@ -100,10 +101,12 @@ impl<'fd> Moves<'fd> {
         Ok(Self { pairs: fds.to_vec(), above, listed })
     }
 }
+// ANCHOR_END: moves
 
 // ANCHOR: child
 fn child<'fd>(moves: &mut Moves<'fd>, writer: &'fd OwnedFd, image: &Image) -> ! {
     let mut writer = writer.as_fd();
+    // `arrange` returns only an error, because a successful exec does not return.
     let Err((step, errno)) = arrange(moves, &mut writer, image);
     let [a, b, c, d] = (errno as i32).to_ne_bytes();
     // If this fails too, the caller sees the program exit with 127.

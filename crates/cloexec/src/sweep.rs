@@ -58,7 +58,7 @@ fn set_one_by_one(first: RawFd) -> Result<()> {
         // number was closed and opened again since it was listed, the new descriptor gets the flag, as it should.
         let fd = unsafe { BorrowedFd::borrow_raw(number) };
         match flags::set(fd) {
-            // Closed since it was listed. So is, always, the descriptor that the list was read from.
+            // Closed since it was listed, as the descriptor that the list was read from always is.
             Err(error) if error.errno == Errno::EBADF => {}
             answer => answer?,
         }
