@@ -88,7 +88,8 @@ fn main() -> ExitCode {
 fn close_to_the_limit(lab: &Lab) -> Result {
     // ANCHOR: loop
     let calls = 3..i32::from(LIMIT);
-    let vain = calls.clone().filter(|number| close(*number) == Err(Errno::EBADF)).count();
+    let in_vain = |number: &i32| close(*number) == Err(Errno::EBADF);
+    let vain = calls.clone().filter(in_vain).count();
     // ANCHOR_END: loop
     lab.note(format!("close(3) to close({}): {} calls, {vain} of them EBADF", LIMIT - 1, calls.len()));
     Ok(())
@@ -121,9 +122,10 @@ fn after_exec(lab: &mut Lab) -> Result<i32> {
 /// Set close-on-exec on every descriptor from `first` on, and let exec close them: the timeline's descriptor is among
 /// them, and [`Lab::exec`] clears its flag again.
 fn set_cloexec_from(first: u32) -> Result {
-    // SAFETY: the call reads no memory, and sets a flag without closing: no object loses its descriptor.
     // ANCHOR: range
-    let result = unsafe { libc::close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
+    let (last, flag) = (u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32);
+    // SAFETY: it reads no memory and closes nothing: no object loses its number.
+    let result = unsafe { libc::close_range(first, last, flag) };
     Errno::result(result)?;
     // ANCHOR_END: range
     Ok(())

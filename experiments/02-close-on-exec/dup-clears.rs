@@ -43,9 +43,10 @@ fn main() -> ExitCode {
 
 fn duplicate(lab: &mut Lab) -> Result<i32> {
     // ANCHOR: core
-    let original = lab.file(b"alpha bravo")?; // close-on-exec, like everything that std opens
+    // `lab.file` opens close-on-exec, as everything in std does.
+    let original = lab.file(b"alpha bravo")?;
     let by_dup = dup(&original)?;
-    let mut by_dup2 = OwnedFd::from(lab.file(b"charlie")?); // close-on-exec, until dup2 replaces it
+    let mut by_dup2 = OwnedFd::from(lab.file(b"charlie")?);
     dup2(&original, &mut by_dup2)?;
     let number = fcntl(&original, FcntlArg::F_DUPFD_CLOEXEC(0))?;
     let mut by_dup3 = OwnedFd::from(lab.file(b"delta")?);

@@ -30,33 +30,36 @@ const QUESTION: Question = Question {
 };
 
 fn main() -> ExitCode {
-    ask(QUESTION, |lab| {
-        // ANCHOR: core
-        let kept = lab.file(b"alpha bravo")?;
-        let cloexec = lab.file(b"charlie")?;
-        // std opens everything close-on-exec, so the flag of the first has to be cleared.
-        fcntl(&kept, FcntlArg::F_SETFD(FdFlag::empty()))?;
-        lab.note(format!("open: {}, no flag; {}, FD_CLOEXEC", kept.as_raw_fd(), cloexec.as_raw_fd()));
-        let child = lab.fork("child", |lab| {
-            lab.note(format!("read through 4: {} bytes", read(&cloexec, &mut [0; 7])?));
-            lab.exec("after-exec", &[], "exec: a new program, without the old variables")?;
-            Ok(1)
-        })?;
-        // ANCHOR_END: core
-        let found = child.answer(lab)?;
-        let open = lab.descriptors()?;
-        let offset = lseek(&cloexec, 0, Whence::SeekCur)?;
-        lab.note(format!("its descriptors: {open:?}; the offset of 4 is {offset}"));
-        lab.check(offset == 7, "before exec, the child can read through the descriptor with the flag");
-        lab.check(open == [3, 4], "exec in the child closes nothing in its parent");
-        match found {
-            0 => Ok(0),
-            THREE => Ok(2),
-            found if found == THREE + FOUR => Ok(1),
-            found if found == THREE + FOUR_UNREADABLE => Ok(3),
-            _ => Err("none of the choices".into()),
-        }
-    })
+    ask(QUESTION, run)
+}
+
+fn run(lab: &mut Lab) -> Result<usize> {
+    // ANCHOR: core
+    let kept = lab.file(b"alpha bravo")?;
+    let cloexec = lab.file(b"charlie")?;
+    // std opens everything close-on-exec, so the flag of the first has to be cleared.
+    fcntl(&kept, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    let (three, four) = (kept.as_raw_fd(), cloexec.as_raw_fd());
+    lab.note(format!("open: {three}, no flag; {four}, FD_CLOEXEC"));
+    let child = lab.fork("child", |lab| {
+        lab.note(format!("read through 4: {} bytes", read(&cloexec, &mut [0; 7])?));
+        lab.exec("after-exec", &[], "exec: a new program, without the old variables")?;
+        Ok(1)
+    })?;
+    // ANCHOR_END: core
+    let found = child.answer(lab)?;
+    let open = lab.descriptors()?;
+    let offset = lseek(&cloexec, 0, Whence::SeekCur)?;
+    lab.note(format!("its descriptors: {open:?}; the offset of 4 is {offset}"));
+    lab.check(offset == 7, "before exec, the child can read through the descriptor with the flag");
+    lab.check(open == [3, 4], "exec in the child closes nothing in its parent");
+    match found {
+        0 => Ok(0),
+        THREE => Ok(2),
+        found if found == THREE + FOUR => Ok(1),
+        found if found == THREE + FOUR_UNREADABLE => Ok(3),
+        _ => Err("none of the choices".into()),
+    }
 }
 
 /// Which descriptors the new program has, as its exit status: the sum of these. 1 is left to failure.

@@ -1,7 +1,7 @@
 //! A server that was killed, and its listening socket, which a program that it started has inherited.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -157,10 +157,11 @@ fn helper(lab: &mut Lab) -> Result<i32> {
 /// Bind the port, as the server's replacement would. Gives whether that works.
 // ANCHOR: core
 fn replace(lab: &Lab, port: u16, reuse: bool) -> Result<bool> {
-    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let (family, kind) = (AddressFamily::Inet, SockType::Stream);
+    let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&socket, sockopt::ReuseAddr, &reuse)?;
-    let address = SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
-    let outcome = bind(socket.as_raw_fd(), &address).and_then(|()| listen(&socket, Backlog::new(1)?));
+    let bound = bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port));
+    let outcome = bound.and_then(|()| listen(&socket, Backlog::new(1)?));
     // ANCHOR_END: core
     let option = if reuse { ", SO_REUSEADDR" } else { "" };
     let said = outcome.map_or_else(|error| format!("{error:?}"), |()| "it works".into());
