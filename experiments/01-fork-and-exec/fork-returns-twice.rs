@@ -35,11 +35,10 @@ fn two_variables(lab: &mut Lab) -> Result<usize> {
     // ANCHOR: core
     let mut variable = 1;
     let child = lab.fork("child", |lab| {
-        let at_first = variable;
+        look(lab, variable, parent);
         variable = 2;
         lab.note(format!("set the variable to 2, and print it: {variable}"));
-        look(lab, at_first, parent);
-        Ok(0) // The library ends the child here, with _exit.
+        Ok(0) // the exit status
     })?;
     // ANCHOR_END: core
     let pid = child.pid();

@@ -11,8 +11,6 @@ use experiments::{Choice, Lab, Question, Result, ask};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::read;
 
-/// The variable: the number of the descriptor that was opened.
-static NOTES: AtomicI32 = AtomicI32::new(-1);
 /// The text on the heap is this word, repeated. The repeated word is not in the program's file, and a search for it
 /// needs no copy of it, which the search would find.
 const WORD: &[u8] = b"heap ";
@@ -55,7 +53,7 @@ fn main() -> ExitCode {
         let observed = usize::try_from(child.answer(lab)?)?;
         let child = lab.fork("child", |lab| {
             drop(open(lab)?);
-            lab.note(format!("close {}, the number in the variable", NOTES.load(Relaxed)));
+            lab.note(format!("close {}, the number in the variable", NUMBER.load(Relaxed)));
             lab.exec("after-close", &[], "exec")?;
             Ok(1)
         })?;
@@ -65,20 +63,23 @@ fn main() -> ExitCode {
 }
 
 // ANCHOR: open
-/// A file that stays open across exec, and the variable that holds its number.
+/// The variable: the number of the descriptor that was opened.
+static NUMBER: AtomicI32 = AtomicI32::new(-1);
+
+/// Opens a file that stays open across exec, and stores its number in the variable.
 fn open(lab: &Lab) -> Result<File> {
     let file = lab.file(b"alphabravo")?;
     // Rust opens everything close-on-exec, so the flag has to be cleared.
     fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()))?;
-    NOTES.store(file.as_raw_fd(), Relaxed);
-    lab.note(format!("open a file; the variable is {}", NOTES.load(Relaxed)));
+    NUMBER.store(file.as_raw_fd(), Relaxed);
+    lab.note(format!("open a file; the variable is {}", NUMBER.load(Relaxed)));
     Ok(file)
 }
 // ANCHOR_END: open
 
 /// Gives the choice that the kernel made.
 fn after_exec(lab: &mut Lab) -> Result<i32> {
-    let number = NOTES.load(Relaxed);
+    let number = NUMBER.load(Relaxed);
     lab.note(format!("the variable is {number}, its initial value"));
     let text = in_memory()?;
     lab.note(format!("search the memory for the text: {}", if text { "found" } else { "not there" }));
