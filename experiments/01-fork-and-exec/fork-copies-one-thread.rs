@@ -84,9 +84,7 @@ fn main() -> ExitCode {
 }
 
 // ANCHOR: core
-/// The child waits for a byte, and answers with both numbers. Each line is one
-/// system call. Nothing here allocates or prints, because another thread may have
-/// been doing so at the fork.
+/// What the child does: waits for a byte, and answers with both numbers.
 fn numbers_in_the_child(line: &UnixStream, look: &Prepared) -> i32 {
     let asked = read(line, &mut [0]) == Ok(1);
     look.write();

@@ -68,11 +68,11 @@ fn buffered(lab: &mut Lab, normally: bool) -> Result<usize> {
     let child = lab.fork("child", |lab| {
         if normally {
             drop(writer.take());
-            lab.note("drop the BufWriter, as returning from main does; _exit");
+            lab.note("drop the BufWriter, as a normal exit does; _exit");
         } else {
-            lab.note("_exit without dropping anything");
+            lab.note("_exit, without dropping anything");
         }
-        Ok(0) // The library ends the child with _exit.
+        Ok(0) // the library calls _exit(0)
     })?;
     // ANCHOR_END: core
     child.status(lab)?;
@@ -81,7 +81,7 @@ fn buffered(lab: &mut Lab, normally: bool) -> Result<usize> {
         lab.check(still_empty, "after the child's _exit the file is still empty");
     }
     drop(writer);
-    lab.note("drop the BufWriter, as returning from main does");
+    lab.note("drop the BufWriter, as a normal exit does");
     count(lab, file)
 }
 

@@ -18,6 +18,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stdin, dup2_stdout, fork, pipe};
 
 /// What a program printed, and how it ended.
+// ANCHOR: captured
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Captured {
     /// Everything that the program wrote to its standard output.
@@ -34,13 +35,14 @@ pub enum Status {
     /// This signal killed it.
     Killed(Signal),
 }
+// ANCHOR_END: captured
 
 /// Runs `program` with `args`, gives it `input` as its standard input, and returns its output and status.
 ///
 /// `program` is a path, and goes before `args` as `argv[0]`. Standard error, the environment, ignored signals and the
 /// signal mask are the caller's. So are all other descriptors of the caller that are not close-on-exec, which leak into
-/// the program; if another thread is in `capture` at the same time, the ends of its pipes are among them, and both
-/// calls return only after both programs have exited.
+/// the program. If another thread is in `capture` at the same time, the ends of its pipes may be among them. Then each
+/// call waits for the other call's program to exit, and two programs that read to end of file wait forever.
 ///
 /// Two limits. A program that prints more than a pipe holds (64 KiB) before it has read an input that is longer than
 /// that blocks forever, and `capture` with it. And the output ends when every process that inherited it has closed it:
