@@ -1,7 +1,7 @@
 //! Exercise `cloexec/open`: files, pipes, sockets and duplicates that are close-on-exec from the start.
 //!
 //! Goal: each descriptor is close-on-exec from its first moment, whatever other threads do meanwhile, and the
-//! caller's own flags are kept.
+//! caller's own flags are kept. A duplicate is never 0, 1 or 2, even if the caller has closed them.
 //! Run `cargo run -p workbook check open` after each change; `hint open` if you are stuck.
 
 use std::os::fd::{AsFd, OwnedFd};

@@ -17,7 +17,7 @@ use nix::libc::{O_ACCMODE, O_NONBLOCK, O_RDONLY, O_WRONLY};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, SockType, getsockopt, sockopt};
 use nix::sys::stat::Mode;
-use support::{a_pipe, info, name, traced};
+use support::{a_pipe, ask, info, name, traced};
 
 testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
@@ -181,5 +181,16 @@ fn a_duplicate_shares_the_offset() {
         "5 bytes were written through the original, and {} is at offset {offset}. A duplicate should share the open \
          file description",
         name(&copy)
+    );
+}
+
+#[test]
+fn a_duplicate_is_no_standard_stream() {
+    let answer = ask(&["run", "duplicate-without-0"]);
+    let number: i32 = answer.line("number").parse().expect("the helper prints a number");
+    assert!(
+        number > 2,
+        "with 0 closed, the duplicate got number {number}, so it is now the program's standard input. Start at 3: \
+         F_DUPFD_CLOEXEC takes the lowest number that the duplicate may have"
     );
 }

@@ -1,6 +1,7 @@
 //! `open`, `pipe` and the like: the system calls that make descriptors.
 
 use std::fs::File;
+use std::os::fd::AsRawFd;
 
 use cloexec::open;
 use nix::fcntl::OFlag;
@@ -33,6 +34,11 @@ fn made(name: &str) -> Result<(), String> {
         "pipe" => judged(open::pipe).map(drop),
         "socket" => judged(|| open::socket(AddressFamily::Unix, SockType::Datagram)).map(drop),
         "duplicate" => judged(|| open::duplicate(&file)).map(drop),
+        // Prints the duplicate's number.
+        "duplicate-without-0" => {
+            nix::unistd::close(0).map_err(|e| e.to_string())?;
+            open::duplicate(&file).map(|copy| println!("number {}", copy.as_raw_fd()))
+        }
         _ => return Err(format!("no scenario is called {name}")),
     };
     outcome.map_err(|error| error.to_string())
