@@ -1,7 +1,7 @@
 //! Exercise `cloexec/open`: files, pipes, sockets and duplicates that are close-on-exec from the start.
 //!
 //! Goal: each descriptor is close-on-exec from its first moment, whatever other threads do meanwhile, and the
-//! caller's own flags are kept.
+//! caller's own flags are kept. A duplicate is never 0, 1 or 2, even if those are closed.
 //! Run `cargo run -p workbook check open` after each change; `hint open` if you are stuck.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -29,7 +29,7 @@ pub fn socket(family: AddressFamily, kind: SockType) -> Result<OwnedFd> {
     todo!("make a close-on-exec socket, {family:?} {kind:?}: write `socket` in exercises/open.rs")
 }
 
-/// Duplicates a descriptor. The duplicate shares the open file description.
+/// Duplicates a descriptor. The duplicate shares the open file description, and its number is 3 or higher.
 pub fn duplicate(fd: impl AsFd) -> Result<OwnedFd> {
     todo!("make a close-on-exec duplicate of {:?}: write `duplicate` in exercises/open.rs", fd.as_fd())
 }

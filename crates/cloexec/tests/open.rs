@@ -17,7 +17,7 @@ use nix::libc::{O_ACCMODE, O_NONBLOCK, O_RDONLY, O_WRONLY};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, SockType, getsockopt, sockopt};
 use nix::sys::stat::Mode;
-use support::{a_pipe, info, name, traced};
+use support::{a_pipe, ask, info, name, traced};
 
 testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
@@ -167,6 +167,19 @@ fn a_duplicate_is_close_on_exec_whatever_the_original_is() {
 #[test]
 fn duplicate_sets_the_flag_in_the_same_call() {
     set_in_the_same_call("duplicate", "F_DUPFD_CLOEXEC");
+}
+
+#[test]
+fn a_duplicate_never_becomes_a_standard_stream() {
+    for closed in ["0", "1", "2", "0 1 2"] {
+        let answer = ask(&["run", "duplicate-without", closed]);
+        let number: i32 = answer.line("number").parse().expect("a duplicate has a number");
+        assert!(
+            number > 2,
+            "{closed} was closed, and the duplicate is descriptor {number}, so it is a standard stream now: what the \
+             program prints goes to the duplicated file. F_DUPFD_CLOEXEC takes the lowest number that the duplicate may have"
+        );
+    }
 }
 
 #[test]
