@@ -170,7 +170,7 @@ fn duplicate_sets_the_flag_in_the_same_call() {
 }
 
 #[test]
-fn a_duplicate_never_becomes_a_standard_stream() {
+fn a_duplicate_is_no_standard_stream() {
     for closed in ["0", "1", "2", "0 1 2"] {
         let answer = ask(&["run", "duplicate-without", closed]);
         let number: i32 = answer.line("number").parse().expect("a duplicate has a number");

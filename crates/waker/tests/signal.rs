@@ -240,7 +240,7 @@ fn drop_closes_the_descriptor() {
 }
 
 #[test]
-fn drop_waits_for_running_handlers() {
+fn drop_waits_for_a_running_handler() {
     let Some(answer) = traced("handler-held", &["owner", "dropped"]) else { return };
     assert_eq!(
         answer.line("drop"),
