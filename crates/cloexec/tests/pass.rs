@@ -186,6 +186,27 @@ fn the_program_starts_with_default_signals() {
 }
 
 #[test]
+fn the_child_does_not_allocate() {
+    let start = |program| spawn(program, "red@3* blue@4", "3>4 4>3", &["inherited"]);
+    does_not_allocate(&start("self"), "");
+    does_not_allocate(&start("/proc/self/no-such-program"), " to report that execve failed");
+    let scenario = ["pass", "self", "red@3* blue@4", "3>4 4>3", "inherited"];
+    let Some(answer) = traced("close_range=ENOSYS", &scenario) else { return };
+    does_not_allocate(&answer, " where the kernel lacks close_range");
+}
+
+#[track_caller]
+fn does_not_allocate(answer: &Answer, when: &str) {
+    assert_eq!(
+        answer.line("allocated"),
+        "no",
+        "the child used the memory allocator between fork and exec{when}. If another thread of the caller held the \
+         allocator's lock at the fork, the child would wait forever. Build everything before the fork: vectors, strings, \
+         the list of the open descriptors. `format!` and `Error::on` allocate, too"
+    );
+}
+
+#[test]
 fn an_exec_failure_is_returned_to_the_caller() {
     for (program, errno) in [("/proc/self/no-such-program", "ENOENT"), ("/dev/null", "EACCES")] {
         let answer = spawn(program, "red@3*", "3>4", &[]);

@@ -16,6 +16,7 @@
 //! Exit codes of the helper: 0 done; 1 failed; 2 unknown arguments; [`REFUSED`] this machine does not permit it;
 //! 101 a panic.
 
+pub mod allocations;
 mod helper;
 pub mod tracer;
 

@@ -240,6 +240,29 @@ fn drop_closes_the_descriptor() {
 }
 
 #[test]
+fn drop_waits_for_a_running_handler() {
+    let Some(answer) = traced("handler-held", &["owner", "dropped"]) else { return };
+    assert_eq!(
+        answer.line("drop"),
+        "waits",
+        "a handler in another thread had looked up the descriptor and not written yet, and `drop` did not wait for it. \
+         The number is closed now, and the next file that gets it also gets the handler's eight bytes. Count the running \
+         handlers in an atomic, and let `drop` wait until none is running"
+    );
+}
+
+#[test]
+fn the_duplicate_is_close_on_exec() {
+    let answer = owner("restored");
+    assert_eq!(
+        answer.line("inheritable"),
+        "0",
+        "`new` made a descriptor that is not close-on-exec, so every program that is started inherits it, and can wake \
+         the poller. `cloexec::open::duplicate` sets the flag; dup(2) clears it"
+    );
+}
+
+#[test]
 fn a_signal_has_one_owner() {
     let answer = owner("owners");
     let second = answer.line("second");

@@ -15,9 +15,13 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::getpid;
+use testing::allocations::{self, Watched};
 use testing::{HELPER, judged};
 
 use super::support::helper::table;
+
+#[global_allocator]
+static ALLOCATOR: Watched = Watched;
 
 /// Runs the scenario of that name, and returns the helper's exit code.
 pub fn run(scenario: &[&str]) -> i32 {
@@ -27,8 +31,8 @@ pub fn run(scenario: &[&str]) -> i32 {
     })
 }
 
-/// Prints, after the program's own output: `result …`, `status …`, `children …` and `table …`; a child that returns
-/// from `spawn` prints `escaped …`.
+/// Prints, after the program's own output: `allocated …`, `result …`, `status …`, `children …` and `table …`; a child
+/// that returns from `spawn` prints `escaped …`.
 fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), String> {
     table::clean();
     let helper = std::env::current_exe().map_err(|e| e.to_string())?;
@@ -66,12 +70,14 @@ fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), S
     SigSet::from(Signal::SIGUSR1).thread_block().map_err(|e| e.to_string())?;
 
     let (before, caller) = (table::open_now(), getpid());
-    let result = judged(|| pass::spawn(&program, &args, &fds));
+    let called = allocations::in_a_child(|| judged(|| pass::spawn(&program, &args, &fds)));
+    let (result, allocated) = called.map_err(|error| error.to_string())?;
     if getpid() != caller {
         println!("escaped {result:?}");
         // SAFETY: `_exit` has no preconditions.
         unsafe { nix::libc::_exit(99) }
     }
+    println!("allocated {}", if allocated { "yes" } else { "no" });
     match result {
         Ok(pid) => {
             println!("result Ok");

@@ -68,17 +68,18 @@ pub struct Stop {
 }
 
 /// Resume a stopped process, with a signal if there is one for it, until a process stops at a call; or until the
-/// scenario has ended, with this exit code.
+/// scenario has ended, with this exit code. `None` resumes nothing, because another process is still running.
 ///
 /// # Errors
 /// What ptrace or waitpid says.
 pub fn to_call(
     scenario: Pid,
-    mut stopped: Pid,
+    stopped: impl Into<Option<Pid>>,
     mut signal: Option<Signal>,
 ) -> nix::Result<ControlFlow<i32, Stop>> {
+    let mut stopped = stopped.into();
     loop {
-        match ptrace::syscall(stopped, signal) {
+        match stopped.map_or(Ok(()), |pid| ptrace::syscall(pid, signal)) {
             Ok(()) | Err(Errno::ESRCH) => {} // killed meanwhile: that is reported next
             Err(error) => return Err(error),
         }
@@ -91,9 +92,9 @@ pub fn to_call(
                 },
                 // A new process stops once, because it is traced.
                 WaitStatus::PtraceEvent(pid, ..) | WaitStatus::Stopped(pid, Signal::SIGSTOP) => {
-                    break (pid, None);
+                    break (Some(pid), None);
                 }
-                WaitStatus::Stopped(pid, signal) => break (pid, Some(signal)),
+                WaitStatus::Stopped(pid, signal) => break (Some(pid), Some(signal)),
                 WaitStatus::Exited(pid, code) if pid == scenario => return Ok(Break(code)),
                 WaitStatus::Signaled(pid, signal, _) if pid == scenario => {
                     eprintln!("the scenario was killed by {signal}");

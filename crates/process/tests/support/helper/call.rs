@@ -16,8 +16,12 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, getpid, write};
 use process::capture::{Captured, Status, capture};
+use testing::allocations::{self, Watched};
 
-use super::{allocations, interrupt, program, table};
+use super::{interrupt, program, table};
+
+#[global_allocator]
+static ALLOCATOR: Watched = Watched;
 
 /// The process that calls `capture`, and where it prints.
 static CALLER: AtomicI32 = AtomicI32::new(0);

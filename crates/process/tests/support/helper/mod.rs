@@ -4,7 +4,6 @@
 //! the program that it runs. The exit codes are the ones in `testing`, and 99 for a child of a fork that returned from
 //! `capture`.
 
-mod allocations;
 mod call;
 mod interrupt;
 mod program;

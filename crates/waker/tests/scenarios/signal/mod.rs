@@ -1,7 +1,8 @@
 //! What the helper of the tests of `waker/signal` does, in a process whose signals it may change.
 //!
 //! Contract: a scenario prints what it saw and exits 0; if its preparation fails, it exits 1. With the kernel
-//! `signal-at-every-step`, a signal comes between the instructions of the code under test: see `stepper`.
+//! `signal-at-every-step`, a signal comes between the instructions of the code under test: see `stepper`. With
+//! `handler-held`, a handler stops before its write: see `held`.
 
 use testing::tracer;
 
@@ -10,6 +11,7 @@ use super::support::helper;
 mod allocations;
 mod breakpoint;
 mod disposition;
+mod held;
 mod owners;
 mod sent;
 mod stepper;
@@ -21,6 +23,10 @@ pub fn answer(args: &[&str]) -> i32 {
         ["traced", "signal-at-every-step", scenario @ ..] => {
             testing::ignore_sigpipe();
             tracer::start(|| run(scenario), stepper::watch)
+        }
+        ["traced", "handler-held", scenario @ ..] => {
+            testing::ignore_sigpipe();
+            tracer::start(|| run(scenario), held::watch)
         }
         _ => helper::answer(args, run),
     }

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
-use nix::libc::c_int;
+use nix::libc::{O_CLOEXEC, c_int};
 use nix::sys::signal::Signal::{SIGIO, SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use nix::unistd::getppid;
+use testing::judged;
 use waker::pipe;
 use waker::signal::SignalWaker;
 
@@ -21,6 +24,7 @@ pub fn run(what: &str) -> Outcome {
         "restored" => restored(),
         "owners" => owners(),
         "refused" => refused(),
+        "dropped" => dropped_during_a_handler(),
         _ => Err(format!("no scenario is called {what}").into()),
     }
 }
@@ -40,7 +44,9 @@ fn restored() -> Outcome {
         || -> nix::Result<Vec<_>> { KINDS.iter().map(|kind| Disposition::of(*kind)).collect() };
     let waker = pipe::Waker::new()?;
     let (before, files) = (dispositions()?, descriptors()?);
+    let inheritable = inheritable_descriptors()?;
     let signals = SignalWaker::new(waker.writer(), &KINDS)?;
+    println!("inheritable {}", inheritable_descriptors()? - inheritable);
     let meanwhile = dispositions()?;
     println!("restarts {}", meanwhile.iter().all(Disposition::restarts));
     raise(SIGUSR1)?;
@@ -66,6 +72,31 @@ fn restored() -> Outcome {
 
 fn descriptors() -> std::io::Result<usize> {
     Ok(fs::read_dir("/proc/self/fd")?.count())
+}
+
+fn inheritable_descriptors() -> std::io::Result<usize> {
+    let mut count = 0;
+    for entry in fs::read_dir("/proc/self/fdinfo")? {
+        let info = fs::read_to_string(entry?.path()).unwrap_or_default();
+        let flags =
+            info.lines().find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+        count += usize::from(flags.is_some_and(|flags| flags & O_CLOEXEC == 0));
+    }
+    Ok(count)
+}
+
+/// For the tracer, which holds the thread that gets the signal before its handler's write.
+fn dropped_during_a_handler() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
+    let thread = thread::spawn(|| {
+        let raised = raise(SIGUSR1);
+        getppid(); // the tracer's mark: the handler has returned
+        raised
+    });
+    judged(|| drop(signals));
+    thread.join().map_err(|_| "the thread panicked")??;
+    Ok(())
 }
 
 /// A second owner while the first one exists, and then one after it.

@@ -11,16 +11,17 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering::Relaxed};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::unistd::getpid;
 
-#[global_allocator]
-static ALLOCATOR: Watched = Watched;
-
 /// The process that may allocate; 0 while any may.
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 /// Where a child notes that it has used the allocator: in memory that it shares with its parent.
 static NOTE: AtomicPtr<AtomicBool> = AtomicPtr::new(ptr::null_mut());
 
-/// Does the work, and says whether a child of this process, which `work` forked, used the allocator.
+/// Do the work, and say whether a child of this process, which `work` forked, used the allocator. The test program has
+/// [`Watched`] as its global allocator.
+///
+/// # Errors
+/// What mmap(2) says, of one page.
 pub fn in_a_child<T>(work: impl FnOnce() -> T) -> nix::Result<(T, bool)> {
     let length = NonZero::<usize>::MIN.saturating_add(4095);
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
@@ -35,7 +36,9 @@ pub fn in_a_child<T>(work: impl FnOnce() -> T) -> nix::Result<(T, bool)> {
     Ok((result, used))
 }
 
-struct Watched;
+/// The system's allocator, which notes its use by a child: `#[global_allocator] static ALLOCATOR: Watched = Watched;`.
+#[derive(Debug)]
+pub struct Watched;
 
 fn watch() {
     let owner = OWNER.load(Relaxed);
