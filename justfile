@@ -245,7 +245,7 @@ signal-during-read *ARGS: (run 'signal-during-read' ARGS)
 [group('experiments: 4 the waker')]
 signal-before-poll *ARGS: (run 'signal-before-poll' ARGS)
 
-# How many times is a blocked signal pending that was sent several times?
+# If a blocked signal is sent several times, how many times is it pending?
 [group('experiments: 4 the waker')]
 merged-signals *ARGS: (run 'merged-signals' ARGS)
 

@@ -119,13 +119,15 @@ fn write_message(lab: &Lab, writer: &OwnedFd, message: &[u8], next: Next, gates:
         let said = outcome.map_or_else(|error| format!("{error:?}"), |length| length.to_string());
         lab.note(format!("write {} bytes: {said}", bytes.len()));
         // ANCHOR: core
-        match (outcome, next) {
-            (Err(Errno::EAGAIN), _) => wait_for_room(gates)?,
-            (Err(error), _) => return Err(error.into()),
-            (Ok(_), Next::Nothing) => break,
-            (Ok(length), Next::Rest) => bytes = &bytes[length..],
-            (Ok(length), Next::Again) if length == message.len() => break,
-            (Ok(_), Next::Again) => beginnings += 1,
+        match outcome {
+            Err(Errno::EAGAIN) => wait_for_room(gates)?,
+            Err(error) => return Err(error.into()),
+            Ok(taken) => match next {
+                Next::Nothing => break,
+                Next::Rest => bytes = &bytes[taken..],
+                Next::Again if taken == message.len() => break,
+                Next::Again => beginnings += 1, // `bytes` is the whole message still
+            },
         }
         // ANCHOR_END: core
     }

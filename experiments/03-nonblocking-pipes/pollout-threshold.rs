@@ -48,16 +48,15 @@ fn main() -> ExitCode {
 /// How many bytes are read from a full pipe until poll reports it as writable.
 fn drain(lab: &Lab) -> Result<usize> {
     let (reader, writer) = pipe_with(lab, CAPACITY)?;
-    let mut refused = true;
     // ANCHOR: core
-    let mut taken = 0;
+    let (mut taken, mut refused) = (0, true); // bytes read; was each try of a write refused?
     loop {
         taken += read(&reader, &mut [0; 1])?;
         if writable(&writer)? {
             break; // poll reports POLLOUT
         }
         let outcome = write(&writer, b"x");
-        refused &= outcome == Err(Errno::EAGAIN);
+        refused = refused && outcome == Err(Errno::EAGAIN);
         // ANCHOR_END: core
         if taken == 1 || taken == PAGE - 1 {
             lab.note(format!("{taken} read; poll: nothing; write 1 byte: {}", said(outcome)));

@@ -1,6 +1,7 @@
 //! Two threads that each store to one variable and then load the other, with different memory orderings.
 
 use std::hint::spin_loop;
+use std::ops::Deref;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -68,6 +69,14 @@ fn main() -> ExitCode {
 #[repr(align(128))]
 struct Apart<T>(T);
 
+impl<T> Deref for Apart<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 struct Shared {
     item: Apart<AtomicBool>,
     flag: Apart<AtomicBool>,
@@ -80,8 +89,8 @@ impl Shared {
 
     /// A wake is pending, and no item is there.
     fn reset(&self) {
-        self.item.0.store(false, Relaxed);
-        self.flag.0.store(true, Relaxed);
+        self.item.store(false, Relaxed);
+        self.flag.store(true, Relaxed);
     }
 }
 
@@ -91,36 +100,37 @@ struct Way<T, L> {
     event_loop: L,
 }
 
-// ANCHOR: stores
+/// `store` is `Relaxed`, `Release` or `SeqCst`, and `load` is `Relaxed`, `Acquire` or `SeqCst`.
 fn stores_and_loads(store: Ordering, load: Ordering) -> Way<impl Side, impl Side> {
+    // ANCHOR: stores
     let sender = move |shared: &Shared| {
-        shared.item.0.store(true, store);
-        shared.flag.0.load(load) // is a wake pending?
+        shared.item.store(true, store); // an item is there
+        shared.flag.load(load) // is a wake pending? The old value is true
     };
     let event_loop = move |shared: &Shared| {
-        shared.flag.0.store(false, store); // no wake is pending
-        !shared.item.0.load(load)
+        shared.flag.store(false, store); // no wake is pending
+        !shared.item.load(load) // is no item there? The old value is false
     };
+    // ANCHOR_END: stores
     Way { sender, event_loop }
 }
-// ANCHOR_END: stores
 
 trait Side: Fn(&Shared) -> bool + Sync {}
 impl<F: Fn(&Shared) -> bool + Sync> Side for F {}
 
-// ANCHOR: swaps
 fn swaps() -> Way<impl Side, impl Side> {
+    // ANCHOR: swaps
     let sender = |shared: &Shared| {
-        shared.item.0.store(true, Relaxed);
-        shared.flag.0.swap(true, AcqRel) // is a wake pending?
+        shared.item.store(true, Relaxed); // an item is there
+        shared.flag.swap(true, AcqRel) // a swap returns the value that was there: was a wake pending?
     };
     let event_loop = |shared: &Shared| {
-        shared.flag.0.swap(false, AcqRel); // no wake is pending
-        !shared.item.0.load(Relaxed)
+        shared.flag.swap(false, AcqRel); // no wake is pending
+        !shared.item.load(Relaxed)
     };
+    // ANCHOR_END: swaps
     Way { sender, event_loop }
 }
-// ANCHOR_END: swaps
 
 /// Let both sides run at the same time, many times. Gives how many times both read the old value.
 fn tried(lab: &Lab, how: &str, way: &Way<impl Side, impl Side>, cores: &[CpuSet; 2]) -> Result<usize> {
@@ -134,12 +144,12 @@ fn tried(lab: &Lab, how: &str, way: &Way<impl Side, impl Side>, cores: &[CpuSet;
         let sender = scope.spawn(|| {
             sched_setaffinity(Pid::from_raw(0), &cores[1])?;
             for round in 1.. {
-                await_round(&begun.0, round);
-                if begun.0.load(Acquire) == END {
+                await_round(&begun, round);
+                if begun.load(Acquire) == END {
                     break;
                 }
-                senders.0.store(old(shared.iter().enumerate().rev(), &way.sender), Relaxed);
-                ended.0.store(round, Release);
+                senders.store(old(shared.iter().enumerate().rev(), &way.sender), Relaxed);
+                ended.store(round, Release);
             }
             Ok::<_, Errno>(())
         });
@@ -147,14 +157,14 @@ fn tried(lab: &Lab, how: &str, way: &Way<impl Side, impl Side>, cores: &[CpuSet;
         while rounds < ROUNDS && Instant::now() < until && !sender.is_finished() {
             rounds += 1;
             shared.iter().for_each(Shared::reset);
-            begun.0.store(rounds, Release);
+            begun.store(rounds, Release);
             let ours = old(shared.iter().enumerate(), &way.event_loop);
-            while !sender.is_finished() && ended.0.load(Acquire) < rounds {
+            while !sender.is_finished() && ended.load(Acquire) < rounds {
                 thread::yield_now();
             }
-            missed += (ours & senders.0.load(Relaxed)).count_ones() as usize;
+            missed += (ours & senders.load(Relaxed)).count_ones() as usize;
         }
-        begun.0.store(END, Release);
+        begun.store(END, Release);
         sender.join().map_err(|_| "the thread panicked")?.map_err(Box::<dyn std::error::Error>::from)
     })?;
     let count = if missed == 0 { "0".to_owned() } else { vary("n", missed) };

@@ -54,14 +54,14 @@ fn three(lab: &Lab) -> Result<[usize; 4]> {
     // ANCHOR: core
     install(handler)?;
     raise(Signal::SIGUSR1)?;
-    let handled = said(lab, "handled: raise it")?;
+    let handled = said(lab, "raise it with a handler")?;
     install(SigHandler::SigIgn)?;
     raise(Signal::SIGUSR1)?;
     install(handler)?;
-    let ignored = said(lab, "ignored: raise it, install the handler")?;
+    let ignored = said(lab, "ignore it, raise it, install the handler")?;
     SigSet::from(Signal::SIGUSR1).thread_block()?;
     raise(Signal::SIGUSR1)?;
-    let blocked = said(lab, "blocked: raise it")?;
+    let blocked = said(lab, "block it, raise it")?;
     SigSet::from(Signal::SIGUSR1).thread_unblock()?;
     let unblocked = said(lab, "unblock it")?;
     // ANCHOR_END: core
@@ -72,7 +72,7 @@ fn three(lab: &Lab) -> Result<[usize; 4]> {
 fn inherited(lab: &mut Lab) -> Result {
     SigSet::from(Signal::SIGUSR1).thread_block()?;
     raise(Signal::SIGUSR1)?;
-    said(lab, "block it, raise it")?;
+    said(lab, "block it once more, raise it")?;
     let child = lab.fork("child", |lab| {
         said(lab, "the child of a fork")?;
         lab.check(
@@ -112,7 +112,7 @@ fn install(handler: SigHandler) -> Result {
 /// Note what was done, what the kernel says of the signal then, and how often the handler has run so far.
 fn said(lab: &Lab, what: &str) -> Result<usize> {
     let runs = RUNS.load(Relaxed);
-    lab.note(format!("{what}: {}; runs: {runs}", state(Signal::SIGUSR1)?));
+    lab.note(format!("{what} (now {}; runs: {runs})", state(Signal::SIGUSR1)?));
     Ok(runs)
 }
 

@@ -103,6 +103,10 @@ impl Mailbox {
 /// A thread comes between the two steps.
 fn narrated(lab: &Lab, [first, second]: [Step; 2]) -> Result {
     let mailbox = Mailbox::new(lab)?;
+    lab.note(match first {
+        Check => "woken by a byte; check first, then drain",
+        Drain => "woken by a byte; drain first, then check",
+    });
     tell(lab, first, mailbox.step(first)?);
     let other = lab.thread("thread", "a thread");
     thread::scope(|scope| {
@@ -143,20 +147,22 @@ fn lost(lab: &Lab, order: [Step; 2]) -> Result<usize> {
 }
 
 /// Play one interleaving: the thread pushes and wakes at these moments, 0 being before the loop's first step.
-// ANCHOR: core
-fn sleeps_on_an_item(lab: &Lab, order: [Step; 2], push: usize, wake: usize) -> Result<bool> {
+fn sleeps_on_an_item(lab: &Lab, [first, second]: [Step; 2], push: usize, wake: usize) -> Result<bool> {
     let mailbox = Mailbox::new(lab)?;
-    for moment in 0..3 {
+    let thread = |moment| {
         if moment == push {
             mailbox.push();
         }
-        if moment == wake {
-            mailbox.wake()?;
-        }
-        if let Some(step) = order.get(moment) {
-            mailbox.step(*step)?;
-        }
-    }
-    Ok(!mailbox.is_ready(0)? && mailbox.step(Check)? > 0)
+        if moment == wake { mailbox.wake() } else { Ok(()) }
+    };
+    // ANCHOR: core
+    thread(0)?; // what the thread does before the loop's two steps,
+    mailbox.step(first)?;
+    thread(1)?; // between them,
+    mailbox.step(second)?;
+    thread(2)?; // and after them
+    let sleeps = !mailbox.is_ready(0)?;
+    let lost = sleeps && mailbox.step(Check)? > 0; // an item is in the queue
+    // ANCHOR_END: core
+    Ok(lost)
 }
-// ANCHOR_END: core

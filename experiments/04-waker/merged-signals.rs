@@ -17,7 +17,7 @@ const SENT: usize = 5;
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 const QUESTION: Question = Question {
-    question: "How many times is a blocked signal pending that was sent several times?",
+    question: "If a blocked signal is sent several times, how many times is it pending?",
     setup: "SIGUSR1 is blocked. A thread sends it to itself five times, with raise. How many times is it pending? \
             How many if SIGUSR1 is also sent to the process five times, with kill? And how many times is SIGRTMIN \
             pending, a real-time signal, after raise has sent it five times?",
@@ -33,7 +33,7 @@ const QUESTION: Question = Question {
     book: 1,
     shows: "A standard signal is one bit in the thread's pending set, and one in the process's: sent again, it \
             changes nothing. Real-time signals, from SIGRTMIN on, are queued. So SIGCHLD says that children have \
-            exited, never how many: call waitpid until it finds none.",
+            exited, never how many: ask waitpid about each child.",
     lane: "process",
     ..Question::EMPTY
 };

@@ -38,7 +38,7 @@ const QUESTION: Question = Question {
     book: 2,
     shows: "A handler that ran just before the wait cannot end it: the loop sleeps although its flag is set. \
             Either the signal stays blocked until the wait, or it leaves something behind that can be waited \
-            for. That is what a signal wakeup descriptor is for.",
+            for: a byte that its handler writes, or a record in a signalfd.",
     lane: "loop",
     ..Question::EMPTY
 };

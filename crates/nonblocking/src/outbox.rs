@@ -14,9 +14,11 @@ use nix::sys::uio::writev;
 
 use crate::{Error, Result};
 
+// ANCHOR: batch
 /// The maximum number of chunks in one `writev`. The array of slices is on the stack, so the number is well below
 /// `IOV_MAX` (1024); in practice, 64 chunks fill a pipe or a socket.
 const BATCH: usize = 64;
+// ANCHOR_END: batch
 
 /// A queue of bytes with a limit. See the module's contract.
 ///
@@ -67,9 +69,11 @@ impl std::error::Error for Full {}
 
 impl Outbox {
     /// Makes an empty outbox that holds up to `limit` bytes. It allocates memory only for bytes that are pushed.
+    // ANCHOR: new
     pub fn new(limit: usize) -> Self {
         Self { chunks: VecDeque::new(), written: 0, len: 0, limit }
     }
+    // ANCHOR_END: new
 
     /// Queues all of `bytes`, and makes no system call. A vector is moved, a slice is copied. An empty push always
     /// fits.
@@ -104,7 +108,12 @@ impl Outbox {
         let fd = fd.as_fd();
         let failed = |errno| Error::on("writev", format_args!("descriptor {}", fd.as_raw_fd()))(errno);
         while !self.is_empty() {
-            match writev(fd, self.front(&mut [IoSlice::new(&[]); BATCH])) {
+            let mut slices = [IoSlice::new(&[]); BATCH];
+            for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
+                *slice = IoSlice::new(chunk);
+            }
+            slices[0].advance(self.written); // skips what is written already
+            match writev(fd, &slices[..self.chunks.len().min(BATCH)]) {
                 Ok(0) => return Err(failed(Errno::EIO)),
                 Ok(taken) => self.advance(taken),
                 Err(Errno::EAGAIN) => return Ok(Flushed::WouldBlock),
@@ -113,15 +122,6 @@ impl Outbox {
             }
         }
         Ok(Flushed::Empty)
-    }
-
-    /// Returns slices of the first chunks, without the bytes of the first one that are already written.
-    fn front<'a, 's>(&'a self, slices: &'s mut [IoSlice<'a>; BATCH]) -> &'s [IoSlice<'a>] {
-        for (slice, chunk) in slices.iter_mut().zip(&self.chunks) {
-            *slice = IoSlice::new(chunk);
-        }
-        slices[0].advance(self.written);
-        &slices[..self.chunks.len().min(BATCH)]
     }
 
     /// Accounts for a write of `taken` bytes: drops the chunks that are wholly written, and updates `written`.
@@ -135,9 +135,11 @@ impl Outbox {
     // ANCHOR_END: flush
 
     /// Returns how many bytes are queued.
+    // ANCHOR: len
     pub fn len(&self) -> usize {
         self.len
     }
+    // ANCHOR_END: len
 
     /// Returns whether the queue is empty.
     pub fn is_empty(&self) -> bool {

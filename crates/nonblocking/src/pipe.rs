@@ -43,7 +43,7 @@ pub fn capacity(fd: impl AsFd) -> Result<usize> {
 /// pipe stay there.
 ///
 /// # Errors
-/// `EBUSY` if the pipe contains more bytes than the new capacity; `EPERM` if an unprivileged user asks for more than
+/// `EBUSY` if the bytes in the pipe use more pages than the new capacity has; `EPERM` if an unprivileged user asks for more than
 /// `/proc/sys/fs/pipe-max-size`, or the user's pipes exceed `/proc/sys/fs/pipe-user-pages-soft`; `EINVAL` for more
 /// than 2 GiB, the maximum of any pipe; `ENOMEM`; `EBADF` if the descriptor is not open or is not a pipe. After an
 /// error, the capacity is unchanged. See fcntl(2), "Changing the capacity of a pipe", and pipe(7), "Pipe capacity".

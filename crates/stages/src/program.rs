@@ -51,8 +51,12 @@ impl Program {
     /// output may come.
     // ANCHOR: copy
     pub fn copy(&mut self, output: &mut Outbox) -> io::Result<bool> {
-        // Any error is EPIPE: the program does not read all of its input.
-        self.stdin.take_if(|stdin| self.input.flush(stdin) != Ok(Flushed::WouldBlock));
+        if let Some(stdin) = &self.stdin
+            && self.input.flush(stdin) != Ok(Flushed::WouldBlock)
+        {
+            // All of the input is written, or the program does not read it: the only error is EPIPE.
+            self.stdin = None;
+        }
         let mut bytes = Vec::new();
         if let Some(stdout) = &self.stdout
             && drain(stdout, &mut bytes, output.room())? == Stop::EndOfFile

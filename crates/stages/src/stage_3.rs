@@ -76,6 +76,7 @@ impl Client {
         }
         if let Some(program) = &mut self.program {
             let prints = program.copy(&mut self.output)?;
+            // How the program ended is the answer's last line, so all output must be sent before it.
             if self.output.flush(&self.socket)? == Flushed::Empty
                 && !prints
                 && let Some(status) = program.wait(WaitPidFlag::empty())?
@@ -84,6 +85,7 @@ impl Client {
                 self.output.push(ending(status)).map_err(io::Error::other)?;
             }
         }
+        // Sends what the lines above have added to the answer.
         let sent = self.output.flush(&self.socket)? == Flushed::Empty;
         Ok(!sent || self.request.is_some() || self.program.is_some())
     }

@@ -86,7 +86,9 @@ impl Client {
             let request = self.request.take().unwrap_or_default();
             self.lookup = Some(look_up_in_thread(request, more, waker)?);
         }
-        if let Some(Ok((request, command))) = self.lookup.as_ref().map(Receiver::try_recv) {
+        if let Some(lookup) = &self.lookup
+            && let Ok((request, command)) = lookup.try_recv()
+        {
             self.lookup = None;
             let (name, input) = split(&request);
             match command? {
@@ -96,6 +98,7 @@ impl Client {
         }
         if let Some(program) = &mut self.program {
             let prints = program.copy(&mut self.output)?;
+            // How the program ended is the answer's last line, so all output must be sent before it.
             if self.output.flush(&self.socket)? == Flushed::Empty
                 && !prints
                 && let Some(status) = program.wait(WaitPidFlag::WNOHANG)?
@@ -104,6 +107,7 @@ impl Client {
                 self.output.push(ending(status)).map_err(io::Error::other)?;
             }
         }
+        // Sends what the lines above have added to the answer.
         let sent = self.output.flush(&self.socket)? == Flushed::Empty;
         Ok(!sent || self.request.is_some() || self.lookup.is_some() || self.program.is_some())
     }

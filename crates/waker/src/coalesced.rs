@@ -40,12 +40,14 @@ impl<W: Wake> Coalesced<W> {
     pub fn wake(&self) -> Result<()> {
         // A swap writes even if the flag is set, so every thread publishes (Release) its queued item to the swap that
         // clears the flag. A load would publish nothing, and it may return an outdated value.
-        // Acquire: the clear whose value this reads came after a drain, and the wake below must come after that drain.
+        // Acquire: the loop drains and then clears the flag. If this swap finds the flag clear, it reads the loop's
+        // value, so the wake below comes after the loop's drain, and the drain cannot remove its byte.
         if self.pending.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
         self.waker.wake().inspect_err(|_| {
-            // A swap, so that the items of threads that found the flag set meanwhile stay published.
+            // A swap, because it reads the values of threads that found the flag set meanwhile, and so passes on the
+            // items that they have published.
             self.pending.swap(false, Ordering::AcqRel);
         })
     }

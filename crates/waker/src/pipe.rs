@@ -26,10 +26,12 @@ impl Waker {
     /// # Errors
     /// `EMFILE` if the process has fewer than two free descriptors, `ENFILE` if the system's table of open files is
     /// full. See pipe(2), "ERRORS".
+    // ANCHOR: new
     pub fn new() -> Result<Self> {
         let (reader, writer) = nonblocking::pipe::pipe()?;
         Ok(Self { reader, writer })
     }
+    // ANCHOR_END: new
 
     /// Makes the pipe readable. Any thread may call this.
     ///
@@ -74,7 +76,9 @@ impl Waker {
     }
 
     /// Closes both ends, as dropping the waker does.
+    // ANCHOR: close
     pub fn close(self) {}
+    // ANCHOR_END: close
 }
 
 impl AsFd for Waker {

@@ -19,10 +19,10 @@ use nix::unistd::write;
 
 use crate::{Error, Result};
 
+// ANCHOR: statics
 /// Stands for a descriptor while a signal has no owner.
 const NO_OWNER: RawFd = -1;
 
-// ANCHOR: statics
 /// For each signal number, the descriptor that its owner wants the handler to write to. The handler gets only the
 /// number.
 static WRITERS: [AtomicI32; 32] = [const { AtomicI32::new(NO_OWNER) }; 32];
@@ -37,12 +37,14 @@ static RUNNING: AtomicU32 = AtomicU32::new(0);
 /// The owner of some signals, which wakes a poller when one of them comes.
 ///
 /// A child of fork(2) inherits a copy that wakes the parent's poller: drop the copy in the child, and make a new one.
+// ANCHOR: owner
 #[derive(Debug)]
 pub struct SignalWaker {
     writer: OwnedFd,
     /// Each signal, with its previous action.
     owned: Vec<(Signal, SigAction)>,
 }
+// ANCHOR_END: owner
 
 impl SignalWaker {
     /// Installs a handler for each of these signals, which adds the signal to the set and writes eight bytes to
@@ -104,8 +106,8 @@ extern "C" fn note(signal: c_int) {
     // Before the lookup of the descriptor, because `drop` closes it as soon as no handler is running.
     RUNNING.fetch_add(1, Ordering::SeqCst);
     let writer = WRITERS.get(signal as usize).map_or(NO_OWNER, |slot| slot.load(Ordering::SeqCst));
-    // The bit before the byte, so that the loop, once the byte wakes it, finds the bit. If the bit was already set, its
-    // byte is written or about to be written, or `take` is about to run.
+    // The bit before the bytes, so that the loop, once the bytes wake it, finds the bit. If the bit was already set, the
+    // loop will call `take`: the handler that has set the bit wakes it, or has woken it.
     if writer != NO_OWNER && PENDING.fetch_or(bit(signal), Ordering::AcqRel) & bit(signal) == 0 {
         // SAFETY: the owner keeps it open while a handler is running.
         let writer = unsafe { BorrowedFd::borrow_raw(writer) };

@@ -5,8 +5,8 @@ use crate::Result;
 /// Ends the sleep of a poller that watches the waker's descriptor (`AsFd`) for reading.
 // ANCHOR: wake
 pub trait Wake {
-    /// Makes the descriptor ready. Any thread may call this, and it never blocks. If a wake is already pending, it
-    /// changes nothing.
+    /// Makes the descriptor ready. Any thread may call this, and it never blocks. If the descriptor is ready already, it
+    /// stays ready.
     ///
     /// # Errors
     /// The kernel's errno, if the descriptor cannot be made ready.

@@ -1,9 +1,9 @@
 //! Exercise `waker/coalesced`: a flag in front of a waker, so that a second wake makes no system call.
 //!
 //! Goal: however many wakes come before the loop consumes them, only the first one reaches the waker behind the flag,
-//! and no wake-up is ever lost: either a `check` that has not begun yet sees everything that a thread did before `wake`,
-//! or the waker is ready, so that the loop checks once more.
-//! What a thread did before `wake` is visible to that `check` even if `wake` found the flag set and wrote no byte.
+//! and no wake-up is ever lost. When a thread has queued an item and called `wake`, a `check` that begins later sees the
+//! item: in a `consume_then` that has not called `check` yet, or in the next one, to which the ready waker leads.
+//! That holds even if `wake` found the flag set and wrote no byte.
 //! `consume_then` takes three steps, and their order is the exercise. So is the memory ordering of each access to the
 //! flag: the tests run every order of the steps, with every value that a load may return. For that they need the
 //! atomics of `super::sync`, which is std's in the crate and loom's in the tests.

@@ -212,8 +212,8 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: usize) {
     struct Pipe(AtomicBool);
     struct Nothing;
 
-    // Each access is a read-modify-write, because all threads see the same content of a pipe. Relaxed, because a pipe
-    // does not order other memory accesses.
+    // Each access is a swap or a fetch_or, which read the latest value: in a pipe, all threads see the same bytes at a
+    // time, and a load could return an older value. Relaxed, because a pipe does not order other memory accesses.
     impl Wake for Pipe {
         fn wake(&self) -> Result<()> {
             self.0.swap(true, Relaxed);
