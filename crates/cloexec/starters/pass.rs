@@ -24,7 +24,7 @@ use crate::image::Image;
 /// Each pair in `fds` is a descriptor and the number at which the program finds it. The caller waits for the
 /// program.
 ///
-/// A negative number, a number that is chosen twice, one that leaves no room for copies above it, and a NUL byte in the
+/// A negative number, a number that is chosen twice, one above which no descriptor can be opened, and a NUL byte in the
 /// path or an argument are EINVAL; then no program is started.
 pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -> Result<Pid> {
     let _ = (Image::new, Image::exec);

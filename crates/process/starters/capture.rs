@@ -38,5 +38,8 @@ pub enum Status {
 ///
 /// `program` is a path, and goes before `args` as `argv[0]`. `SIGPIPE` is ignored, as in every Rust program.
 pub fn capture(program: &CStr, args: &[&CStr], input: &[u8]) -> io::Result<Captured> {
-    todo!("run {program:?} with {args:?} and {} bytes of input: write `capture` in exercises/capture.rs", input.len())
+    todo!(
+        "run {program:?} with {args:?} and {} bytes of input: write `capture` in exercises/capture.rs",
+        input.len()
+    )
 }
