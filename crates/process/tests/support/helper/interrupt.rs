@@ -29,9 +29,12 @@ pub fn caller_sleeps() -> Option<Pid> {
     None
 }
 
-/// Waits until the caller is asleep in a system call, and interrupts that.
+/// Waits until the caller is asleep in a system call, and interrupts that; and the same again, because its first sleep may
+/// have been over when the signal came. An answer that makes an interrupted call again makes it as often as it takes.
 pub fn interrupt_caller() {
-    if let Some(caller) = caller_sleeps() {
-        let _ = kill(caller, Signal::SIGUSR1);
+    for _ in 0..5 {
+        if let Some(caller) = caller_sleeps() {
+            let _ = kill(caller, Signal::SIGUSR1);
+        }
     }
 }
