@@ -24,6 +24,11 @@ impl Node {
         (self.0 >> 64) as u64
     }
 
+    /// The order in which the timer was added.
+    pub fn order(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
     /// The slot of the timer.
     pub fn slot(self) -> u32 {
         self.0 as u32
@@ -34,6 +39,9 @@ impl Node {
 #[derive(Debug, Default)]
 pub struct Heap {
     nodes: Vec<Node>,
+    /// How many of the nodes, from the first, form a heap. The others were pushed since. They move up when the next caller asks
+    /// for the first node, because `retain` may remove most of them before that.
+    sifted: usize,
 }
 
 impl Heap {
@@ -48,25 +56,23 @@ impl Heap {
     }
 
     /// The node that comes before all others.
-    pub fn first(&self) -> Option<Node> {
+    pub fn first(&mut self) -> Option<Node> {
+        (self.sifted..self.nodes.len()).for_each(|place| self.rise(place));
+        self.sifted = self.nodes.len();
         self.nodes.first().copied()
     }
 
-    /// Add a node: from the end it moves up until its parent is lower.
+    /// Add a node, at the end.
+    #[inline]
     pub fn push(&mut self, node: Node) {
-        let mut place = self.nodes.len();
         self.nodes.push(node);
-        while place > 0 && node < self.nodes[(place - 1) / ARITY] {
-            self.nodes[place] = self.nodes[(place - 1) / ARITY];
-            place = (place - 1) / ARITY;
-        }
-        self.nodes[place] = node;
     }
 
     /// Remove the first node, and return it.
     pub fn pop(&mut self) -> Option<Node> {
         let first = self.first()?;
         self.nodes.swap_remove(0);
+        self.sifted = self.nodes.len();
         self.sink(0);
         Some(first)
     }
@@ -76,17 +82,30 @@ impl Heap {
         self.nodes.retain(|node| keep(*node));
         // From the last node that has a child to the first: each moves down below its lower children.
         (0..self.nodes.len().div_ceil(ARITY)).rev().for_each(|place| self.sink(place));
+        self.sifted = self.nodes.len();
     }
 
     /// Number the orders of the nodes anew from 0, for when 32 bits are used up. The nodes stay in the same order.
-    /// Returns the next free order.
-    pub fn renumber(&mut self) -> u32 {
+    /// `renumbered` is called with each node. Returns the next free order.
+    pub fn renumber(&mut self, mut renumbered: impl FnMut(Node)) -> u32 {
         // A sorted vector is a heap.
         self.nodes.sort_unstable();
         for (order, node) in (0..).zip(&mut self.nodes) {
             *node = Node::new(node.deadline(), order, node.slot());
+            renumbered(*node);
         }
-        self.nodes.len() as u32
+        self.sifted = self.nodes.len();
+        self.sifted as u32
+    }
+
+    /// Move a node up until its parent is lower.
+    fn rise(&mut self, mut place: usize) {
+        let node = self.nodes[place];
+        while place > 0 && node < self.nodes[(place - 1) / ARITY] {
+            self.nodes[place] = self.nodes[(place - 1) / ARITY];
+            place = (place - 1) / ARITY;
+        }
+        self.nodes[place] = node;
     }
 
     /// Move a node down until it is lower than all of its children.

@@ -57,6 +57,7 @@ pub mod signals;
 #[cfg_attr(feature = "mine-slab", path = "../exercises/slab.rs")]
 pub mod slab;
 mod sync;
+mod task_cell;
 #[cfg_attr(feature = "mine-timers", path = "../exercises/timers.rs")]
 pub mod timers;
 mod trace;

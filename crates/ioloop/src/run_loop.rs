@@ -13,8 +13,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +29,7 @@ use crate::queue::Queue;
 use crate::registry::Registry;
 use crate::signals::Signals;
 use crate::slab::Slab;
+use crate::task_cell::TaskFuture;
 use crate::timers::Timers;
 use crate::watchdog::Watchdog;
 use crate::{Clock, Dispatch, Error, Event, Failure, Iteration, Outcome, Result, shared};
@@ -110,8 +109,8 @@ type FailureHook = Callable<dyn FnMut(&IoLoop, Failure)>;
 type Subscriber = Callable<dyn FnMut(&IoLoop, Iteration)>;
 type Tracer = Callable<dyn FnMut(&IoLoop, &Dispatch)>;
 
-/// A future. `None` while it is being polled.
-type Task = Option<Pin<Box<dyn Future<Output = Outcome>>>>;
+/// A task's future. `None` while it is being polled.
+type Task = Option<TaskFuture>;
 
 struct Inner {
     config: Config,

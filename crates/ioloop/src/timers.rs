@@ -7,6 +7,7 @@
 //! of the timers that wait, and 512 nodes more.
 
 use std::collections::VecDeque;
+use std::mem::{self, ManuallyDrop};
 use std::time::Duration;
 
 use crate::heap::{Heap, Node};
@@ -30,9 +31,14 @@ pub struct Timers<T> {
     slots: Vec<Slot<T>>,
     /// Empty slots.
     free: Vec<u32>,
-    /// Collected timers that were not handed out yet. Some may be canceled.
-    due: VecDeque<TimerId>,
+    /// How many slots were freed since the list of free slots was sorted.
+    freed: usize,
+    /// The nodes of collected timers that were not handed out yet, and the tombstones of those that were canceled.
+    due: VecDeque<Node>,
+    /// How many tombstones there are, in the heap and in `due`.
     tombstones: usize,
+    /// The nodes of all timers that wait or are collected have this deadline or a later one.
+    passed: u64,
     /// How many timers were added: the order among equal deadlines.
     added: u32,
 }
@@ -41,35 +47,55 @@ pub struct Timers<T> {
 struct Slot<T> {
     /// How many timers had this slot before.
     generation: u32,
-    /// `None` after the timer was canceled or handed out.
+    /// The order of the timer that has the slot, or [`EMPTY`].
+    order: u32,
     carried: Option<T>,
-    /// Does a node in the heap have this slot? Then no other timer may get the slot yet.
-    in_heap: bool,
+}
+
+impl<T> Slot<T> {
+    /// Does the slot hold the timer of this node? If not, the node is a tombstone.
+    fn holds(&self, node: Node) -> bool {
+        self.order == node.order()
+    }
+
+    /// Take what the timer carries. From now on its id and its node lead nowhere.
+    #[inline]
+    fn vacate(&mut self) -> Option<T> {
+        let carried = self.carried.take()?;
+        self.generation = self.generation.wrapping_add(1);
+        self.order = EMPTY;
+        Some(carried)
+    }
 }
 // ANCHOR_END: timers
 
+/// The order of an empty slot. No timer has it.
+const EMPTY: u32 = u32::MAX;
+
 impl<T> Default for Timers<T> {
     fn default() -> Self {
-        let (heap, due) = (Heap::default(), VecDeque::new());
-        Self { heap, slots: Vec::new(), free: Vec::new(), due, tombstones: 0, added: 0 }
+        let (heap, slots, free, due) = (Heap::default(), Vec::new(), Vec::new(), VecDeque::new());
+        Self { heap, slots, free, freed: 0, due, tombstones: 0, passed: 0, added: 0 }
     }
 }
 
 impl<T> Timers<T> {
     /// Start a timer that is due at `deadline`.
+    #[inline(always)]
     pub fn add(&mut self, deadline: Duration, carried: T) -> TimerId {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, carried: None, in_heap: false });
-            u32::try_from(self.slots.len() - 1).expect("fewer than 4 billion timers")
-        });
-        let slot = &mut self.slots[index as usize];
-        slot.carried = Some(carried);
-        slot.in_heap = true;
-        let generation = slot.generation;
-        if self.added == u32::MAX {
-            self.added = self.heap.renumber();
+        // Nothing drops the value on the way to its slot, not even a panic, so the compiler keeps it in registers. `forget`
+        // does the same for the value that the slot had: none.
+        let carried = ManuallyDrop::new(carried);
+        if self.added == EMPTY {
+            self.renumber();
         }
-        self.heap.push(Node::new(nanoseconds(deadline), self.added, index));
+        let (deadline, order, index) = (nanoseconds(deadline), self.added, self.free_slot());
+        let slot = &mut self.slots[index as usize];
+        slot.order = order;
+        mem::forget(slot.carried.replace(ManuallyDrop::into_inner(carried)));
+        let generation = slot.generation;
+        self.heap.push(Node::new(deadline, order, index));
+        self.passed = self.passed.min(deadline);
         self.added += 1;
         TimerId { index, generation }
     }
@@ -77,15 +103,12 @@ impl<T> Timers<T> {
     /// Cancel a timer, and return what it carried. `None` if the timer was handed out or canceled before.
     // ANCHOR: cancel
     pub fn cancel(&mut self, timer: TimerId) -> Option<T> {
-        let slot = self.slot(timer)?;
-        let carried = slot.carried.take()?;
-        if slot.in_heap {
-            // The node stays in the heap as a tombstone with this slot, so the slot stays taken.
-            self.tombstones += 1;
-        } else {
-            // The timer was collected, so no node has this slot anymore.
-            self.vacate(timer.index);
-        }
+        let slot = self.slots.get_mut(timer.index as usize)?;
+        let carried = if slot.generation == timer.generation { slot.vacate()? } else { return None };
+        self.free.push(timer.index);
+        self.freed += 1;
+        // The node stays where it is, in the heap or in `due`, and is a tombstone now.
+        self.tombstones += 1;
         Some(carried)
     }
     // ANCHOR_END: cancel
@@ -103,19 +126,24 @@ impl<T> Timers<T> {
         if self.heap.is_empty() {
             return;
         }
+        // A panic may have ended the last pass and left nodes here. Drop those of timers that were canceled since.
+        let left = self.due.len();
+        self.due.retain(|node| self.slots[node.slot() as usize].holds(*node));
+        self.tombstones -= left - self.due.len();
+        let (left, now) = (self.due.len(), nanoseconds(now()));
         // First, because tombstones that are due would leave the heap one by one.
         if self.tombstones > FEW && self.tombstones > self.heap.len() / 2 {
-            self.compact();
+            self.compact(now);
         }
-        // A panic may have ended the last pass and left ids here. Drop the ids of timers that were canceled since.
-        self.due.retain(|timer| self.slots[timer.index as usize].generation == timer.generation);
-        let now = nanoseconds(now());
         while let Some(first) = self.first().filter(|first| first.deadline() <= now) {
             self.heap.pop();
-            let slot = &mut self.slots[first.slot() as usize];
-            slot.in_heap = false;
-            self.due.push_back(TimerId { index: first.slot(), generation: slot.generation });
+            self.due.push_back(first);
+            // One pass over all nodes is faster than to pop many.
+            if self.due.len() - left > self.heap.len() / 8 {
+                self.compact(now);
+            }
         }
+        self.passed = if left > 0 { 0 } else { self.due.front().map_or(now, |first| first.deadline()) };
     }
     // ANCHOR_END: collect
 
@@ -123,14 +151,22 @@ impl<T> Timers<T> {
     // ANCHOR: next_due
     pub fn next_due(&mut self) -> Option<T> {
         loop {
-            let timer = self.due.pop_front()?;
-            if let Some(carried) = self.slot(timer).and_then(|slot| slot.carried.take()) {
-                self.vacate(timer.index);
-                return Some(carried);
+            let node = self.due.pop_front()?;
+            if self.slots[node.slot() as usize].holds(node) {
+                self.free.push(node.slot());
+                self.freed += 1;
+                return self.slots[node.slot() as usize].vacate();
             }
+            self.tombstones -= 1;
         }
     }
     // ANCHOR_END: next_due
+
+    /// Were all timers with this deadline handed out or canceled? If so, canceling one would do nothing, and this looks at no
+    /// slot. May return false even if they were.
+    pub fn is_past(&self, deadline: Duration) -> bool {
+        nanoseconds(deadline) < self.passed || self.heap.is_empty() && self.due.is_empty()
+    }
 
     /// How many nodes the heap has, including tombstones.
     pub fn len(&self) -> usize {
@@ -142,58 +178,70 @@ impl<T> Timers<T> {
         self.heap.is_empty()
     }
 
-    /// The slot of a timer, unless another timer has it by now.
-    fn slot(&mut self, timer: TimerId) -> Option<&mut Slot<T>> {
-        self.slots.get_mut(timer.index as usize).filter(|slot| slot.generation == timer.generation)
+    /// A free slot, or a new one.
+    fn free_slot(&mut self) -> u32 {
+        let many = FEW + self.slots.len() / 8;
+        if self.freed > many && self.free.len() > many {
+            self.sort_free();
+        }
+        self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, order: EMPTY, carried: None });
+            u32::try_from(self.slots.len() - 1).expect("fewer than 4 billion timers")
+        })
     }
 
-    /// Free a slot. The id of the timer that had it leads nowhere from now on.
-    fn vacate(&mut self, index: u32) {
-        let slot = &mut self.slots[index as usize];
-        slot.generation = slot.generation.wrapping_add(1);
-        slot.in_heap = false;
-        self.free.push(index);
+    /// Sort the free slots. Slots are freed in any order, so in a large table each would be a cache miss when it is reused.
+    #[cold]
+    fn sort_free(&mut self) {
+        let is_free = |index: &u32| self.slots[*index as usize].order == EMPTY;
+        self.free.clear();
+        // The last slot first, so that the first slot is reused first.
+        self.free.extend((0..self.slots.len() as u32).rev().filter(is_free));
+        self.freed = 0;
     }
 
     /// The first node of a timer that waits. Tombstones before it leave the heap.
     fn first(&mut self) -> Option<Node> {
         loop {
             let first = self.heap.first()?;
-            if self.slots[first.slot() as usize].carried.is_some() {
+            // Without tombstones the slot, which may be a cache miss, is not read.
+            if self.tombstones == 0 || self.slots[first.slot() as usize].holds(first) {
                 return Some(first);
             }
             self.heap.pop();
             self.tombstones -= 1;
-            self.vacate(first.slot());
         }
     }
 
-    /// Remove all tombstones from the heap, and free their slots.
+    /// Remove all tombstones from the heap. The timers that are due leave it in the same pass, and are collected.
     // ANCHOR: compact
-    fn compact(&mut self) {
-        // In the order of their nodes, the freed slots would be scattered, and each would be a cache miss when it is
-        // reused. In the order of the slots they are not, but that takes a pass over all slots, so it must free many.
-        let in_order = self.tombstones > self.slots.len() / 8;
-        let mut heap = std::mem::take(&mut self.heap);
-        heap.retain(|node| {
-            let waits = self.slots[node.slot() as usize].carried.is_some();
-            if !waits && !in_order {
-                self.vacate(node.slot());
+    fn compact(&mut self, now: u64) {
+        let left = self.due.len();
+        self.heap.retain(|node| {
+            let (waits, is_due) = (self.slots[node.slot() as usize].holds(node), node.deadline() <= now);
+            if waits && is_due {
+                self.due.push_back(node);
             }
-            waits
+            waits && !is_due
         });
-        self.heap = heap;
-        if in_order {
-            // The last slot first, so that the first slot is reused first.
-            for index in (0..self.slots.len()).rev() {
-                if self.slots[index].in_heap && self.slots[index].carried.is_none() {
-                    self.vacate(index as u32);
-                }
-            }
-        }
+        self.due.make_contiguous()[left..].sort_unstable();
         self.tombstones = 0;
     }
     // ANCHOR_END: compact
+
+    /// Number the timers anew from 0, because 32 bits are used up. Without the tombstones: another timer may have the slot.
+    #[cold]
+    fn renumber(&mut self) {
+        self.heap.retain(|node| self.slots[node.slot() as usize].holds(node));
+        self.due.retain(|node| self.slots[node.slot() as usize].holds(*node));
+        self.tombstones = 0;
+        self.added = self.heap.renumber(|node| self.slots[node.slot() as usize].order = node.order());
+        for node in &mut self.due {
+            *node = Node::new(node.deadline(), self.added, node.slot());
+            self.slots[node.slot() as usize].order = self.added;
+            self.added += 1;
+        }
+    }
 }
 
 /// A time in nanoseconds. A time beyond 584 years, which 64 bits cannot hold, counts as 584 years.

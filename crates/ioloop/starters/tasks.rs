@@ -5,9 +5,11 @@
 //! polled, including itself. A task that is done, has panicked or was canceled is dropped, and its slot in the table is
 //! free.
 //!
-//! Given: `LoopHandle::add_callback`, from any thread; `ioloop.0.tasks`, a `Slab` of `Option<Pin<Box<dyn Future>>>`, in a
-//! RefCell; `ioloop.must_be_open`, an error for a closed loop; `crate::failure::guarded`, which catches a panic;
-//! `ioloop.report`, for a `Failure` with `Origin::Task`.
+//! Given: `LoopHandle::add_callback`, from any thread; `TaskCell::new(state, future)`, one allocation for what the wakers share
+//! and for the future, which returns an `Arc` of the one and a `TaskFuture`, the owner of the other; `Traced::new`, which
+//! makes a future's result an outcome; `ioloop.0.tasks`, a `Slab` of `Option<TaskFuture>`, in a RefCell;
+//! `ioloop.must_be_open`, an error for a closed loop; `crate::failure::guarded`, which catches a panic; `ioloop.report`, for
+//! a `Failure` with `Origin::Task`.
 //! Run `cargo run -p workbook check ioloop/tasks` after each change; `hint ioloop/tasks` if you are stuck.
 
 use std::future::Future;

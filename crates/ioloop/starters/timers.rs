@@ -59,6 +59,11 @@ impl<T> Timers<T> {
         todo!("hand out one collected timer: write `next_due` in exercises/timers.rs")
     }
 
+    /// Given. Were all timers with this deadline handed out or canceled? It saves a look at a slot, and `false` is never wrong.
+    pub fn is_past(&self, _deadline: Duration) -> bool {
+        false
+    }
+
     /// How many nodes the heap has, including tombstones.
     pub fn len(&self) -> usize {
         todo!("count the nodes, including tombstones: write `len` in exercises/timers.rs")

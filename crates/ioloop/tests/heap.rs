@@ -62,7 +62,7 @@ fn retain_leaves_a_heap_for_any_number_of_nodes() {
 fn renumbering_keeps_the_order() {
     for count in 0..200 {
         let (mut heap, mut nodes) = filled(count);
-        let next = heap.renumber();
+        let next = heap.renumber(|_| ());
         assert_eq!(next, count, "the next order comes after all of them");
         heap.push(Node::new(50, next, count));
         // After all that have the same deadline.

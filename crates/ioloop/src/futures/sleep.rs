@@ -36,7 +36,9 @@ impl Future for Sleep {
         // Without its loop, nothing polls it again.
         let Some(ioloop) = self.ioloop.upgrade() else { return Poll::Pending };
         // At the first poll the clock is not read: if the time is over by then, the timer is due in this iteration.
-        if self.deadline.is_zero() || self.timer.is_some() && ioloop.time() >= self.deadline {
+        // If its timer has run, the clock is not read either.
+        let is_over = || ioloop.is_past(self.deadline) || ioloop.time() >= self.deadline;
+        if self.deadline.is_zero() || self.timer.is_some() && is_over() {
             return Poll::Ready(());
         }
         let waker = context.waker();
@@ -55,7 +57,9 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let (Some(ioloop), Some((timer, _))) = (self.ioloop.upgrade(), &self.timer) {
+        let (Some(ioloop), Some((timer, _))) = (self.ioloop.upgrade(), &self.timer) else { return };
+        // Usually the timer has run. To look it up then would be a cache miss.
+        if !ioloop.is_past(self.deadline) {
             ioloop.remove_timeout(*timer);
         }
     }

@@ -7,6 +7,7 @@
 //! - a task is dropped as soon as it is done, has panicked or was canceled.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -15,22 +16,23 @@ use super::IoLoop;
 use super::handle::LoopHandle;
 use super::tracing::Traced;
 use crate::failure::guarded;
+use crate::task_cell::TaskCell;
 use crate::{Failure, IntoOutcome, Origin, Token};
 
 /// Identifies a task, for [`IoLoop::cancel`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskId(Token);
 
-/// The waker of one task. It is Send and Sync, and may outlive the task and the loop.
+/// What the wakers of a task share. They are Send and Sync, and may outlive the task and the loop.
 // ANCHOR: waker
-struct TaskWaker {
+struct TaskState {
     ioloop: LoopHandle,
     task: TaskId,
     /// Is a callback that polls the task in the queue?
     queued: AtomicBool,
 }
 
-impl Wake for TaskWaker {
+impl<F: 'static> Wake for TaskCell<TaskState, F> {
     fn wake(self: Arc<Self>) {
         if self.queued.swap(true, Ordering::AcqRel) {
             return;
@@ -61,9 +63,13 @@ impl IoLoop {
     /// Spawn a task: poll `future` on the loop until it is done. The loop reports an error that it returns. A closed loop
     /// drops it.
     pub fn spawn<R: IntoOutcome>(&self, future: impl Future<Output = R> + 'static) -> TaskId {
-        let future = Box::pin(Traced::new(self, future));
-        let task = TaskId(self.0.tasks.borrow_mut().insert(Some(future)));
-        Arc::new(TaskWaker { ioloop: self.handle(), task, queued: AtomicBool::new(false) }).wake();
+        let task = TaskId(self.0.tasks.borrow_mut().insert(None));
+        let state = TaskState { ioloop: self.handle(), task, queued: AtomicBool::new(false) };
+        let (cell, future) = TaskCell::new(state, Traced::new(self, future));
+        if let Some(slot) = self.0.tasks.borrow_mut().get_mut(task.0) {
+            *slot = Some(future);
+        }
+        cell.wake();
         if self.must_be_open("spawn").is_err() {
             self.cancel(task);
         }
@@ -85,7 +91,7 @@ impl IoLoop {
         // Out of the table, so that the table is not borrowed while the future is polled.
         let taken = self.0.tasks.borrow_mut().get_mut(task.0).and_then(Option::take);
         let Some(mut future) = taken else { return };
-        let polled = guarded(|| match future.as_mut().poll(&mut Context::from_waker(waker)) {
+        let polled = guarded(|| match Pin::new(&mut future).poll(&mut Context::from_waker(waker)) {
             Poll::Ready(outcome) => outcome.map(|()| Poll::Ready(())),
             Poll::Pending => Ok(Poll::Pending),
         });
