@@ -1,6 +1,7 @@
 //! Signals that interrupt the caller: the program sends them while its caller is asleep in a system call.
 
 use std::fs;
+use std::sync::OnceLock;
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,16 @@ pub fn install() -> nix::Result<()> {
     unsafe { sigaction(Signal::SIGUSR1, &action) }.map(drop)
 }
 
+/// The caller: the process that started this one. A program whose caller has exited has another parent, which the signals
+/// must not reach.
+pub fn caller() -> Pid {
+    static CALLER: OnceLock<Pid> = OnceLock::new();
+    *CALLER.get_or_init(getppid)
+}
+
 /// Waits until the caller is asleep in a system call. Gives up after some time, or when the caller has exited.
 pub fn caller_sleeps() -> Option<Pid> {
-    let (caller, start) = (getppid(), Instant::now());
+    let (caller, start) = (caller(), Instant::now());
     while start.elapsed() < Duration::from_secs(3) && getppid() == caller {
         let stat = fs::read_to_string(format!("/proc/{caller}/stat")).ok()?;
         // The name before the state is in parentheses, and may contain anything.

@@ -14,6 +14,8 @@ const PATIENCE: u16 = 2500;
 
 /// Plays a role, and returns the exit code.
 pub fn run(role: &[&str]) -> i32 {
+    // Before anything that may end the caller.
+    interrupt::caller();
     match role {
         ["read"] => print(&input().unwrap_or_else(|error| format!("its input cannot be read: {error}"))),
         ["print", length] => io::stdout().write_all(&pattern(length.parse().unwrap_or(0))).map_or(1, |()| 0),
