@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         let mut seen = Vec::new();
         // ANCHOR: core
         for size in [100, 101, 4096, 4097, 4196, 4197] {
-            let outcome = attempt(lab, &mut pipe, size)?; // one write, each time into such a pipe
+            let outcome = attempt(lab, &mut pipe, size)?; // one write
             // ANCHOR_END: core
             let said = outcome.map_or_else(|error| format!("{error:?}"), |length| length.to_string());
             lab.note(format!("write {size:4} bytes: {said}"));
@@ -79,7 +79,7 @@ type Pipe = (OwnedFd, OwnedFd);
 /// A pipe with 100 bytes free, in its last page.
 fn new_pipe(lab: &Lab) -> Result<Pipe> {
     // ANCHOR: pipe
-    let pipe = lab.nonblocking_pipe(i32::try_from(CAPACITY)?)?; // F_SETPIPE_SZ: 8192 bytes, two pages
+    let pipe = lab.nonblocking_pipe(i32::try_from(CAPACITY)?)?; // two pages
     match write(&pipe.1, &[b'x'; CAPACITY - FREE])? {
         // ANCHOR_END: pipe
         length if length == CAPACITY - FREE => Ok(pipe),

@@ -122,7 +122,7 @@ fn swaps() -> Way<impl Side, impl Side> {
     // ANCHOR: swaps
     let sender = |shared: &Shared| {
         shared.item.store(true, Relaxed); // an item is there
-        shared.flag.swap(true, AcqRel) // a swap returns the value that was there: was a wake pending?
+        shared.flag.swap(true, AcqRel) // returns the value before: was a wake pending?
     };
     let event_loop = |shared: &Shared| {
         shared.flag.swap(false, AcqRel); // no wake is pending

@@ -72,7 +72,7 @@ fn three(lab: &Lab) -> Result<[usize; 4]> {
 fn inherited(lab: &mut Lab) -> Result {
     SigSet::from(Signal::SIGUSR1).thread_block()?;
     raise(Signal::SIGUSR1)?;
-    said(lab, "block it once more, raise it")?;
+    said(lab, "block and raise it again")?;
     let child = lab.fork("child", |lab| {
         said(lab, "the child of a fork")?;
         lab.check(
@@ -98,21 +98,23 @@ fn after_exec(lab: &mut Lab) -> Result<i32> {
     Ok(0)
 }
 
+// ANCHOR: install
 extern "C" fn count(_: c_int) {
     RUNS.fetch_add(1, Relaxed);
 }
 
 fn install(handler: SigHandler) -> Result {
     let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handler touches an atomic and nothing else; it replaces none that Rust relies on.
+    // SAFETY: the handler only touches an atomic, and replaces none that Rust relies on.
     unsafe { sigaction(Signal::SIGUSR1, &action) }?;
     Ok(())
 }
+// ANCHOR_END: install
 
 /// Note what was done, what the kernel says of the signal then, and how often the handler has run so far.
 fn said(lab: &Lab, what: &str) -> Result<usize> {
     let runs = RUNS.load(Relaxed);
-    lab.note(format!("{what} (now {}; runs: {runs})", state(Signal::SIGUSR1)?));
+    lab.note(format!("{what} ({}; runs: {runs})", state(Signal::SIGUSR1)?));
     Ok(runs)
 }
 

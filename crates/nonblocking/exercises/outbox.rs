@@ -6,7 +6,7 @@
 //! An error names the call and the descriptor: `.map_err(Error::on("writev", format_args!("descriptor {number}")))`,
 //! with `crate::Error`.
 //! Start with the fields of `Outbox`: which numbers describe a queue whose first chunk is written in part?
-//! Run `cargo run -p workbook check outbox` after each change; `hint outbox` if you are stuck.
+//! Run `cargo workbook check outbox` after each change; `hint outbox` if you are stuck.
 
 use std::fmt;
 use std::os::fd::AsFd;

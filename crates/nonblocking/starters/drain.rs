@@ -6,7 +6,7 @@
 //! allocated.
 //! An error names the call and the descriptor: `.map_err(Error::on("read", format_args!("descriptor {number}")))`,
 //! with `crate::Error`.
-//! Run `cargo run -p workbook check drain` after each change; `hint drain` if you are stuck.
+//! Run `cargo workbook check drain` after each change; `hint drain` if you are stuck.
 
 use std::os::fd::AsFd;
 

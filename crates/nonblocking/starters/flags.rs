@@ -4,7 +4,7 @@
 //! includes status flags that nix has no name for. A descriptor that is not open is an error, not "not set".
 //! An error names the call and the descriptor: `.map_err(Error::on("fcntl(F_GETFL)", format_args!("descriptor {number}")))`,
 //! with `crate::Error`.
-//! Run `cargo run -p workbook check nonblocking/flags` after each change; `hint nonblocking/flags` if you are
+//! Run `cargo workbook check nonblocking/flags` after each change; `hint nonblocking/flags` if you are
 //! stuck.
 
 use std::os::fd::AsFd;

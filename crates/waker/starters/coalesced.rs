@@ -7,7 +7,7 @@
 //! `consume_then` takes three steps, and their order is the exercise. So is the memory ordering of each access to the
 //! flag: the tests run every order of the steps, with every value that a load may return. For that they need the
 //! atomics of `super::sync`, which is std's in the crate and loom's in the tests.
-//! Run `cargo run -p workbook check coalesced` after each change; `hint coalesced` if you are stuck.
+//! Run `cargo workbook check coalesced` after each change; `hint coalesced` if you are stuck.
 
 use std::os::fd::{AsFd, BorrowedFd};
 

@@ -3,8 +3,9 @@
 //! Goal: the same as with the pipe, with one descriptor instead of two, and most of the tests are the same. A wake adds
 //! to the counter, and one `consume` resets the counter to zero, whatever it was. If the counter is at its maximum, a wake
 //! is pending.
-//! `nix::sys::eventfd` has `EventFd`, with `write` and `read`.
-//! Run `cargo run -p workbook check eventfd` after each change; `hint eventfd` if you are stuck.
+//! `nix::sys::eventfd` has `EventFd::from_value_and_flags`, with `EfdFlags`, and the methods `write` and `read`. To make
+//! an error from an errno: `Error::on("write", format_args!("descriptor {number}"))(errno)`, with `crate::Error`.
+//! Run `cargo workbook check eventfd` after each change; `hint eventfd` if you are stuck.
 
 use std::os::fd::{AsFd, BorrowedFd};
 

@@ -3,8 +3,9 @@
 //! Goal: after any number of wakes, from any thread, one `consume` ends the readiness. Neither function ever blocks. A
 //! wake while another one is pending succeeds, a call that fails with `EINTR` is made again, and every other failure is
 //! an error. Programs that are started do not inherit the ends, and dropping the waker closes both.
-//! `nonblocking::pipe` makes the pipe; `nix::unistd` has `read` and `write`.
-//! Run `cargo run -p workbook check waker/pipe` after each change; `hint waker/pipe` if you are stuck.
+//! `nonblocking::pipe` makes the pipe, and `?` passes its error on; `nix::unistd` has `read` and `write`. To make an
+//! error from an errno: `Error::on("write", format_args!("descriptor {number}"))(errno)`, with `crate::Error`.
+//! Run `cargo workbook check waker/pipe` after each change; `hint waker/pipe` if you are stuck.
 
 use std::os::fd::{AsFd, BorrowedFd};
 

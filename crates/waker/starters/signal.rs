@@ -5,9 +5,13 @@
 //! it preserves `errno`. It adds the signal to the set before it writes, and it is installed with `SA_RESTART`, so that
 //! blocking calls in other threads do not fail with `EINTR`.
 //! A signal has one owner at a time. When the owner is dropped, or `new` fails, every signal has its previous handler,
-//! with its mask and flags, and no handler writes to the owner's descriptor any more, in any thread.
+//! with its mask and flags. `drop` returns only when no handler that may write to the owner's descriptor is running, in
+//! any thread.
 //! The handler gets only the signal's number, so keep what it needs in statics.
-//! Run `cargo run -p workbook check signal` after each change; `hint signal` if you are stuck.
+//! A handler is an `extern "C" fn(c_int)`, and `SigAction::new(SigHandler::Handler(note), SaFlags::…, SigSet::empty())`
+//! is what `nix::sys::signal::sigaction` installs; it returns the previous action. To make an error from an errno:
+//! `Error::on("sigaction", signal)(errno)`, with `crate::Error`.
+//! Run `cargo workbook check signal` after each change; `hint signal` if you are stuck.
 
 use std::os::fd::AsFd;
 
