@@ -26,8 +26,7 @@ pub fn run(port: u16, more: &Path) -> io::Result<()> {
         let mut fds = vec![PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
         fds.extend(clients.iter().flat_map(Client::fds));
         poll(&mut fds, PollTimeout::NONE)?;
-        // No read or write below waits, so all are tried, whatever is ready. Like accept4 before, accept of std
-        // makes connections close-on-exec.
+        // No read or write below waits, so all are tried. Like accept4, std's accept sets close-on-exec.
         if let Ok((socket, _)) = listener.accept() {
             clients.push(Client::new(socket)?);
         }
@@ -76,7 +75,6 @@ impl Client {
         }
         if let Some(program) = &mut self.program {
             let prints = program.copy(&mut self.output)?;
-            // How the program ended is the answer's last line, so all output must be sent before it.
             if self.output.flush(&self.socket)? == Flushed::Empty
                 && !prints
                 && let Some(status) = program.wait(WaitPidFlag::empty())?
@@ -85,7 +83,6 @@ impl Client {
                 self.output.push(ending(status)).map_err(io::Error::other)?;
             }
         }
-        // Sends what the lines above have added to the answer.
         let sent = self.output.flush(&self.socket)? == Flushed::Empty;
         Ok(!sent || self.request.is_some() || self.program.is_some())
     }

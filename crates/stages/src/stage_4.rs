@@ -41,8 +41,7 @@ pub fn run(port: u16, more: &Path) -> io::Result<()> {
         // First the waker, and then what it may stand for: in the other order, a wake between them would be lost.
         waker.consume()?;
         signals.take();
-        // No read or write below waits, so all are tried, whatever is ready. Like accept4 before, accept of std
-        // makes connections close-on-exec.
+        // No read or write below waits, so all are tried. Like accept4, std's accept sets close-on-exec.
         if let Ok((socket, _)) = listener.accept() {
             clients.push(Client::new(socket)?);
         }
@@ -86,9 +85,8 @@ impl Client {
             let request = self.request.take().unwrap_or_default();
             self.lookup = Some(look_up_in_thread(request, more, waker)?);
         }
-        if let Some(lookup) = &self.lookup
-            && let Ok((request, command)) = lookup.try_recv()
-        {
+        let found = self.lookup.as_ref().and_then(|lookup| lookup.try_recv().ok());
+        if let Some((request, command)) = found {
             self.lookup = None;
             let (name, input) = split(&request);
             match command? {
@@ -98,7 +96,6 @@ impl Client {
         }
         if let Some(program) = &mut self.program {
             let prints = program.copy(&mut self.output)?;
-            // How the program ended is the answer's last line, so all output must be sent before it.
             if self.output.flush(&self.socket)? == Flushed::Empty
                 && !prints
                 && let Some(status) = program.wait(WaitPidFlag::WNOHANG)?
@@ -107,7 +104,6 @@ impl Client {
                 self.output.push(ending(status)).map_err(io::Error::other)?;
             }
         }
-        // Sends what the lines above have added to the answer.
         let sent = self.output.flush(&self.socket)? == Flushed::Empty;
         Ok(!sent || self.request.is_some() || self.lookup.is_some() || self.program.is_some())
     }
