@@ -3,13 +3,18 @@
 use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 mod answer;
 mod before_main;
 mod scenario;
+mod waits;
 
 pub use answer::Answer;
 pub use before_main::{HELPER, REFUSED, before_main, comes_on};
@@ -17,6 +22,12 @@ pub use scenario::{exit_code, ignore_sigpipe, judged};
 
 /// Between its fork and its exec, a child has a copy of every descriptor, close-on-exec or not.
 static CHILDREN: RwLock<()> = RwLock::new(());
+
+/// Has a helper of this process hung? Then most others will, and each takes seconds.
+static ONE_HUNG: AtomicBool = AtomicBool::new(false);
+
+/// A helper that still runs after this long may hang. From then on its threads are looked at once in this time.
+const SUSPICIOUS: Duration = Duration::from_secs(1);
 
 /// While this guard is held, no helper of this process is between fork and exec: for a test in which the last copy of a
 /// descriptor has to be closed. The thread that holds the guard must not start a helper.
@@ -47,7 +58,8 @@ impl Helper {
         &mut self.command
     }
 
-    /// Run the helper. `None` if this machine does not permit what it should do.
+    /// Run the helper. `None` if this machine does not permit what it should do. Once a helper has hung, no other is run:
+    /// `workbook` knows the words `not run:`.
     ///
     /// # Errors
     /// A message that says how the helper failed.
@@ -55,13 +67,26 @@ impl Helper {
     /// # Panics
     /// If this program cannot be started.
     pub fn answer(mut self) -> Result<Option<Answer>, String> {
+        if ONE_HUNG.load(Ordering::Relaxed) {
+            return Err("not run: the helper of another test hung".into());
+        }
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = {
             let _alone = CHILDREN.write().unwrap_or_else(PoisonError::into_inner);
             // Returns when the child's exec is over.
             self.command.spawn().expect("this program can be started once more")
         };
+        let (ended, ends) = channel::<()>();
+        let pid = child.id();
+        let watcher = thread::spawn(move || {
+            let mut seen = String::new();
+            while ends.recv_timeout(SUSPICIOUS) == Err(RecvTimeoutError::Timeout) {
+                seen = waits::what_threads_wait_for(pid);
+            }
+            seen
+        });
         let out = child.wait_with_output().expect("its output can be read");
+        drop(ended);
         let (text, errors) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
         let said = format!("{text}{errors}");
         match (out.status.code(), out.status.signal()) {
@@ -70,12 +95,16 @@ impl Helper {
                 eprintln!("skipped: this is not permitted here: {errors}");
                 Ok(None)
             }
-            (_, Some(signal)) if signal == Signal::SIGALRM as i32 => Err(format!(
-                "the helper `{}` hung until its alarm went off: it waits for something that never comes, or tries \
-                 again what never succeeds. (A pipe's reader never sees end of file while a write end is open \
-                 anywhere.)\n{said}",
-                self.args
-            )),
+            (_, Some(signal)) if signal == Signal::SIGALRM as i32 => {
+                let threads = watcher.join().unwrap_or_default();
+                ONE_HUNG.fetch_or(!threads.is_empty(), Ordering::Relaxed);
+                Err(format!(
+                    "the helper `{}` hung until its alarm went off: it waits for something that never comes, or tries \
+                     again what never succeeds. (A pipe's reader never sees end of file while a write end is open \
+                     anywhere.) Just before, its threads did this:{threads}\n{said}",
+                    self.args
+                ))
+            }
             (_, Some(signal)) => Err(format!(
                 "the helper `{}` was killed by {}: that is the default action of a signal without a handler.\n{said}",
                 self.args,

@@ -103,7 +103,8 @@ pub fn show(catalogue: &Catalogue, exercise: &Exercise, attempt: &Attempt) {
         );
         return;
     }
-    let mut failed = attempt.tests.iter().filter(|test| !test.passed);
+    let not_run = attempt.tests.iter().filter(|test| test.not_run()).count();
+    let mut failed = attempt.tests.iter().filter(|test| !test.passed && !test.not_run());
     if let Some(first) = failed.next() {
         anstream::println!("\n  {BAD}{}{BAD:#}", first.name);
         for line in first.message.as_deref().unwrap_or("it failed without a word").lines() {
@@ -117,6 +118,11 @@ pub fn show(catalogue: &Catalogue, exercise: &Exercise, attempt: &Attempt) {
         0 => {}
         1 => anstream::println!("\n  One more fails."),
         more => anstream::println!("\n  {more} more fail."),
+    }
+    match not_run {
+        0 => {}
+        1 => anstream::println!("\n  One more was not run, because a test hung."),
+        more => anstream::println!("\n  {more} more were not run, because a test hung."),
     }
     let source = catalogue.shown(&exercise.source());
     anstream::println!(

@@ -130,12 +130,17 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&str>) -> R
     for name in names {
         match (judge(&name, &outcome.output), &outcome.ending) {
             (Judged::Ignored, _) => {}
+            (Judged::Parsed(test), _) if test.not_run() => unbegun.push(test),
             (Judged::Parsed(test), _) => tests.push(test),
             // One of them took the others down with it. Which one is seen when each runs by itself.
             (Judged::Unfinished, Ending::Ended(_)) => tests.extend(alone(program, &name, &threads, idle)?),
             // libtest names a thread after its test; as long as others hang, the rest waits for its turn.
             (Judged::Unfinished, Ending::Idle(_, doing)) if !doing.iter().any(|d| d.is_thread(&name)) => {
-                unbegun.push(failed(name, "it did not get its turn: others hang".into(), None));
+                unbegun.push(failed(
+                    name,
+                    "not run: it did not get its turn, because others hang".into(),
+                    None,
+                ));
             }
             (Judged::Unfinished, ending) => {
                 tests.push(failed(name, format!("it did not finish: {ending}"), None));

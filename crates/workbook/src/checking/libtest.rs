@@ -18,6 +18,11 @@ pub struct Test {
 }
 
 impl Test {
+    /// Did another test hang first? These words are the ones of the tests' helpers, too: see the crate `testing`.
+    pub fn not_run(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.starts_with("not run: "))
+    }
+
     /// Take the module out of the name, and out of the names of threads, which libtest calls after their test.
     pub fn leave_module(&mut self) {
         self.name = without_module(&self.name).to_owned();

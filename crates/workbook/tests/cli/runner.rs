@@ -85,6 +85,20 @@ fn a_test_that_never_got_its_turn_is_not_said_to_hang() {
 }
 
 #[test]
+fn what_was_not_run_after_a_hang_is_counted_and_comes_last() {
+    let checkout = Checkout::new();
+    checkout.add_does(
+        "if b == -2 { panic!(\"the helper hung, and its threads slept\") }
+        panic!(\"not run: the helper of another test hung\");",
+    );
+    let said = checkout.workbook(&["check", "add"]);
+    said.expect(1, &["negative\n", "its threads slept", "3 more were not run, because a test hung."]);
+    said.without(&["more fail", "not run: "]);
+    let json = checkout.workbook(&["check", "add", "--json"]).json();
+    assert_eq!(json[0]["tests"][0]["name"], "negative", "what hung comes first: {json}");
+}
+
+#[test]
 fn a_fork_without_end_is_stopped() {
     let checkout = Checkout::new();
     // Bounded, so that a tool that fails here does not take the machine down.

@@ -48,6 +48,13 @@ fn one(repository: &Repository, krate: &str, module: &str, faults: &mut Vec<Stri
             find(format!("there is no {file}"));
         }
     }
+    let starter = format!("crates/{krate}/starters/{module}.rs");
+    // cargo fmt formats the one, and not the other.
+    if repository.has(&starter) && repository.committed(&exercise) != repository.committed(&starter) {
+        find(format!(
+            "it differs from {starter}, so `workbook reset` takes an untouched exercise for the reader's work"
+        ));
+    }
     match &repository.sources(krate, module)[..] {
         [] => find(format!("the reference is missing: no {module}.rs is below crates/{krate}/src")),
         [_] => {}
@@ -202,6 +209,14 @@ mod tests {
         one(&with("crates/k/src/a/m.rs", Some("")), &["only one", "crates/k/src/a/m.rs, crates/k/src/m.rs"]);
         one(&with("crates/k/mistakes/m.md", None), &["no crates/k/mistakes/m.md"]);
         one(&with("crates/k/tests/m.rs", None)[..1], &["no crates/k/tests/m.rs"]);
+    }
+
+    #[test]
+    fn a_starter_that_differs_from_its_exercise_is_found() {
+        one(
+            &with("crates/k/starters/m.rs", Some("//! Wrapped differently.\n")),
+            &["crates/k/exercises/m.rs: it differs from crates/k/starters/m.rs"],
+        );
     }
 
     #[test]
