@@ -170,6 +170,19 @@ fn duplicate_sets_the_flag_in_the_same_call() {
 }
 
 #[test]
+fn a_duplicate_is_no_standard_stream() {
+    for closed in ["0", "1", "2", "0 1 2"] {
+        let answer = ask(&["run", "duplicate-without", closed]);
+        let number: i32 = answer.line("number").parse().expect("a duplicate has a number");
+        assert!(
+            number > 2,
+            "{closed} was closed, and the duplicate is descriptor {number}, so it is a standard stream now: what the \
+             program prints goes to the duplicated file. F_DUPFD_CLOEXEC takes the lowest number that the duplicate may have"
+        );
+    }
+}
+
+#[test]
 fn a_duplicate_shares_the_offset() {
     let mut file = File::from(memfd_create("shared", MFdFlags::MFD_CLOEXEC).unwrap());
     let copy = open::duplicate(&file).unwrap();
@@ -181,16 +194,5 @@ fn a_duplicate_shares_the_offset() {
         "5 bytes were written through the original, and {} is at offset {offset}. A duplicate should share the open \
          file description",
         name(&copy)
-    );
-}
-
-#[test]
-fn a_duplicate_is_no_standard_stream() {
-    let answer = ask(&["run", "duplicate-without-0"]);
-    let number: i32 = answer.line("number").parse().expect("the helper prints a number");
-    assert!(
-        number > 2,
-        "with 0 closed, the duplicate got number {number}, so it is now the program's standard input. Start at 3: \
-         F_DUPFD_CLOEXEC takes the lowest number that the duplicate may have"
     );
 }

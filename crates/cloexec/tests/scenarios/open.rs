@@ -1,10 +1,11 @@
 //! `open`, `pipe` and the like: the system calls that make descriptors.
 
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use cloexec::open;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{AddressFamily, SockType};
 use nix::sys::stat::Mode;
 use testing::judged;
@@ -15,6 +16,7 @@ use super::support::helper::table;
 pub fn run(scenario: &[&str]) -> i32 {
     testing::exit_code(match scenario {
         [name] => made(name),
+        ["duplicate-without", closed] => duplicate_without(closed),
         _ => Err(format!("no scenario is called {scenario:?}")),
     })
 }
@@ -34,12 +36,26 @@ fn made(name: &str) -> Result<(), String> {
         "pipe" => judged(open::pipe).map(drop),
         "socket" => judged(|| open::socket(AddressFamily::Unix, SockType::Datagram)).map(drop),
         "duplicate" => judged(|| open::duplicate(&file)).map(drop),
-        // Prints the duplicate's number.
-        "duplicate-without-0" => {
-            nix::unistd::close(0).map_err(|e| e.to_string())?;
-            open::duplicate(&file).map(|copy| println!("number {}", copy.as_raw_fd()))
-        }
         _ => return Err(format!("no scenario is called {name}")),
     };
     outcome.map_err(|error| error.to_string())
+}
+
+/// Closes these standard streams, like `0 1`, makes a duplicate, and prints `number …`.
+fn duplicate_without(closed: &str) -> Result<(), String> {
+    table::clean();
+    let file = File::open("/dev/null").map_err(|e| e.to_string())?;
+    // The output goes to a copy, because 1 may be closed.
+    let copy = fcntl(io::stdout(), FcntlArg::F_DUPFD_CLOEXEC(10)).map_err(|e| e.to_string())?;
+    for number in closed.split(' ').filter_map(|number| number.parse::<i32>().ok()) {
+        nix::unistd::close(number).map_err(|e| e.to_string())?;
+    }
+    let result = open::duplicate(&file);
+    let words = match &result {
+        Ok(duplicate) => format!("number {}\n", duplicate.as_raw_fd()),
+        Err(error) => format!("number none: {error}\n"),
+    };
+    // SAFETY: `copy` is open until the process exits.
+    let output = unsafe { BorrowedFd::borrow_raw(copy) };
+    nix::unistd::write(output, words.as_bytes()).map(drop).map_err(|e| e.to_string())
 }
