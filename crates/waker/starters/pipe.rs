@@ -26,7 +26,7 @@ impl Waker {
         todo!("make the pipe readable, and succeed if it is full: write `wake` in exercises/pipe.rs")
     }
 
-    /// Reads every byte from the pipe, so that it is not readable.
+    /// Reads every byte from the pipe, so that it is not readable. At end of file, where a read returns 0, it returns, too.
     pub fn consume(&self) -> Result<()> {
         todo!("empty the pipe, however many bytes are in it: write `consume` in exercises/pipe.rs")
     }

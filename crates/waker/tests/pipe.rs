@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
-use support::{ask, contract, ends};
+use support::{ask, contract, ends, traced};
 use waker::pipe::Waker;
 
 testing::helper!(|args| support::helper::answer(args, scenarios::run));
@@ -107,6 +107,17 @@ fn an_interrupted_call_is_retried() {
 #[test]
 fn any_other_error_of_consume_is_returned() {
     contract::any_other_error_of_consume_is_returned(&new());
+}
+
+#[test]
+fn consume_returns_at_end_of_file() {
+    let Some(answer) = traced("as-it-is", &["waker", "pipe", "end-of-file"]) else { return };
+    assert!(
+        answer.lines("endless").next().is_none(),
+        "other code closed the write end, so each read returns 0 once the pipe is empty, and `consume` reads without end. \
+         0 is end of file: there is nothing left to read, so return"
+    );
+    assert_eq!(answer.lines("consumed").count(), 1, "`consume` did not return:\n{}", answer.0);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use testing::judged;
 use waker::coalesced::Coalesced;
 use waker::{Wake, eventfd, pipe};
 
+use super::support::contract;
 use super::support::helper::outcome::{Outcome, state};
 
 /// Runs the scenario of that name, and returns the helper's exit code.
@@ -24,6 +25,7 @@ pub fn run(scenario: &[&str]) -> i32 {
 /// Prints what it saw: `errors …`, `queued …` (in bytes), `before …`, `after …`, `descriptors …`.
 fn on(kind: &str, what: &str) -> Outcome {
     match kind {
+        "pipe" if what == "end-of-file" => end_of_file(),
         "pipe" => with(pipe::Waker::new, pipe::Waker::close, what),
         "eventfd" => with(eventfd::Waker::new, eventfd::Waker::close, what),
         "coalesced" => with(|| pipe::Waker::new().map(Coalesced::new), drop, what),
@@ -47,6 +49,16 @@ fn with<W: Wake + AsFd>(new: impl Fn() -> waker::Result<W>, close: impl Fn(W), w
         }
         _ => Err(format!("no scenario is called {what}").into()),
     }
+}
+
+/// Closes the write end without the waker's knowledge, and consumes.
+fn end_of_file() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    waker.wake()?;
+    contract::replace(waker.writer(), &File::open("/dev/null")?.into());
+    let result = judged(|| waker.consume());
+    println!("consumed {result:?}");
+    Ok(())
 }
 
 fn calls_of_wakes(waker: &(impl Wake + AsFd), wakes: usize) -> Outcome {
