@@ -2,7 +2,7 @@
 //!
 //! Goal: each descriptor is close-on-exec from its first moment, whatever other threads do meanwhile, and the
 //! caller's own flags are kept. A duplicate is never 0, 1 or 2, even if the caller has closed them.
-//! Run `cargo run -p workbook check open` after each change; `hint open` if you are stuck.
+//! Run `cargo workbook check open` after each change; `hint open` if you are stuck.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;

@@ -9,7 +9,7 @@
 //! Your earlier answers help: `crate::open::pipe`, and `close_range_cloexec`, `is_refusal` and `open_descriptors` of
 //! `crate::sweep`. `crate::image::Image` holds the path, the arguments and the environment as the C
 //! strings that `execve` takes: `Image::new(program, args)?` allocates, and `image.exec()` returns only if it fails.
-//! Run `cargo run -p workbook check pass` after each change; `hint pass` if you are stuck.
+//! Run `cargo workbook check pass` after each change; `hint pass` if you are stuck.
 
 use std::ffi::OsStr;
 use std::os::fd::{BorrowedFd, RawFd};

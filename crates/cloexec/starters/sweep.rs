@@ -7,7 +7,7 @@
 //! after you listed it (EBADF) is no error. 0, 1 and 2 are descriptors like any other.
 //! `nix` has no `close_range`; `nix::libc` has `close_range`, and `syscall` with `SYS_close_range`.
 //! `crate::Error` has a field `errno`, and `Error::on_io("read", "/proc/self/fd")` makes one of an `io::Error`.
-//! Run `cargo run -p workbook check sweep` after each change; `hint sweep` if you are stuck.
+//! Run `cargo workbook check sweep` after each change; `hint sweep` if you are stuck.
 
 use std::os::fd::RawFd;
 

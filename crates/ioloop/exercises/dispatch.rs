@@ -8,7 +8,7 @@
 //! Given: `ioloop.0.registry`, in a RefCell, whose `get(token)` returns the descriptor and a reference to the handler; a
 //! handler is an `Rc<RefCell<dyn FnMut(&IoLoop, Event) -> Outcome>>`. `crate::failure::guarded` calls a closure and
 //! catches a panic. `ioloop.handler_failed(token, fd, cause)` reports a failure. `ioloop.not_open(token, fd)` is for an
-//! event with `Events::INVALID`, which poll(2) reports for a descriptor that was closed. Run `cargo run -p workbook check
+//! event with `Events::INVALID`, which poll(2) reports for a descriptor that was closed. Run `cargo workbook check
 //! ioloop/dispatch` after each change; `hint ioloop/dispatch` if you are stuck.
 
 use super::IoLoop;

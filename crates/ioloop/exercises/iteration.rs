@@ -11,7 +11,7 @@
 //! `should_stop`. `run_all` runs callbacks or timers, reports failures under the `Origin` that it is given, and returns
 //! how many ran. `account` makes the record, an `Iteration`; `wait` sleeps for its `timeout`; `notify` passes it to the
 //! subscribers. `dispatch` runs the handler of an event.
-//! Run `cargo run -p workbook check ioloop/iteration` after each change; `hint ioloop/iteration` if you are stuck.
+//! Run `cargo workbook check ioloop/iteration` after each change; `hint ioloop/iteration` if you are stuck.
 
 use std::time::Duration;
 

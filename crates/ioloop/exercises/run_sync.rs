@@ -4,7 +4,7 @@
 //! case, and even if a panic unwinds, it leaves no timer, no task and no stop behind.
 //!
 //! Given: `spawn` and `cancel`, `call_later` and `remove_timeout`, `start` and `stop`. The loop reports a panic of a
-//! task, and goes on. Run `cargo run -p workbook check ioloop/run_sync` after each change; `hint ioloop/run_sync` if you
+//! task, and goes on. Run `cargo workbook check ioloop/run_sync` after each change; `hint ioloop/run_sync` if you
 //! are stuck.
 
 use std::future::Future;

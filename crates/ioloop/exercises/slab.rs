@@ -3,7 +3,7 @@
 //! Goal: a token leads to its own value or to nothing, and finding the value takes no search. After the value was
 //! removed, the token leads nowhere, whatever is inserted later. The table has no more slots than it ever had values at
 //! the same time. A token that this table never returned must not make it panic. Given: `crate::Token`, a slot and a
-//! generation, which epoll keeps as 64 bits with each descriptor. Run `cargo run -p workbook check ioloop/slab` after
+//! generation, which epoll keeps as 64 bits with each descriptor. Run `cargo workbook check ioloop/slab` after
 //! each change; `hint ioloop/slab` if you are stuck.
 
 use crate::Token;

@@ -10,7 +10,7 @@
 //! makes a future's result an outcome; `ioloop.0.tasks`, a `Slab` of `Option<TaskFuture>`, in a RefCell;
 //! `ioloop.must_be_open`, an error for a closed loop; `crate::failure::guarded`, which catches a panic; `ioloop.report`, for
 //! a `Failure` with `Origin::Task`.
-//! Run `cargo run -p workbook check ioloop/tasks` after each change; `hint ioloop/tasks` if you are stuck.
+//! Run `cargo workbook check ioloop/tasks` after each change; `hint ioloop/tasks` if you are stuck.
 
 use std::future::Future;
 

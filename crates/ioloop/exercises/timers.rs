@@ -7,7 +7,7 @@
 //! half of the heap. A deadline too large for 64 bits of nanoseconds must not become an early one.
 //!
 //! Given: `crate::heap::Heap`, a heap of deadlines whose nodes have the slots of timers. std's `BinaryHeap` works too.
-//! Run `cargo run -p workbook check ioloop/timers` after each change; `hint ioloop/timers` if you are stuck.
+//! Run `cargo workbook check ioloop/timers` after each change; `hint ioloop/timers` if you are stuck.
 
 use std::time::Duration;
 

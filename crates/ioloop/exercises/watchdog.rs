@@ -6,7 +6,7 @@
 //! descriptors are close-on-exec.
 //! Given: `crate::call_stack::Stack`, for a static. Call `prepare` before the first signal. `note` may be called in a
 //! signal handler. `names` must not: another thread calls it after `note` has returned.
-//! Run `cargo run -p workbook check ioloop/watchdog` after each change; `hint ioloop/watchdog` if you are stuck.
+//! Run `cargo workbook check ioloop/watchdog` after each change; `hint ioloop/watchdog` if you are stuck.
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@
 //! `crate::poller::pwait2`, which takes nanoseconds. If the kernel refuses that call with ENOSYS or EPERM, do not try it
 //! again, and wait for milliseconds, rounded up. A wait reports only its own events, none of the wait before. A program
 //! that this process starts does not inherit the epoll instance. Errors name the call and the descriptor
-//! (`crate::poller::failed`); `Poller`, in src/poller.rs, lists them. Run `cargo run -p workbook check ioloop/epoll`
+//! (`crate::poller::failed`); `Poller`, in src/poller.rs, lists them. Run `cargo workbook check ioloop/epoll`
 //! after each change; `hint ioloop/epoll` if you are stuck.
 
 use std::os::fd::{BorrowedFd, RawFd};

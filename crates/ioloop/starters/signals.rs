@@ -3,7 +3,7 @@
 //! Goal: `take` returns each signal that arrived once, with the value of its owner. A signal has one owner. Removing the
 //! owner restores at once the disposition that the signal had before. The owner's value may call the table, even while it
 //! is dropped, and by then its signals have no owner. Given: `waker::signal::SignalWaker`, and `crate::slab::Slab`, a
-//! table with tokens. Run `cargo run -p workbook check ioloop/signals` after each change; `hint ioloop/signals` if you
+//! table with tokens. Run `cargo workbook check ioloop/signals` after each change; `hint ioloop/signals` if you
 //! are stuck.
 
 use std::os::fd::AsFd;

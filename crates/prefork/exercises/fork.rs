@@ -8,7 +8,7 @@
 //! The parent's signal mask is restored, even if the fork fails. If the process has other threads (the error says how
 //! many), or something guarded (the error says what, and where the guard was made), `fork` returns `EBUSY` without a
 //! child. A guard counts only in the process that made it. `crate::threads::count` counts threads.
-//! `crate::child::PidfdReserve` holds the child: call `new` before the fork, and `hold` after it. Run `cargo run -p
+//! `crate::child::PidfdReserve` holds the child: call `new` before the fork, and `hold` after it. Run `cargo
 //! workbook check fork` after each change; `hint fork` if you are stuck.
 
 use std::fmt::Display;

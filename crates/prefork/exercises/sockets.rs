@@ -6,7 +6,7 @@
 //! both ask for it. The file of a Unix socket never has wider permissions than it should, and replaces only a stale
 //! socket, which refuses connections. Nothing of the process is changed, such as its umask. An error names the
 //! address, and leaves no descriptor open. `nix::sys::socket` has the calls and `sockopt` the options; std resolves
-//! names and has the listeners. Run `cargo run -p workbook check sockets` after each change; `hint sockets` if you are
+//! names and has the listeners. Run `cargo workbook check sockets` after each change; `hint sockets` if you are
 //! stuck.
 
 use std::net::{SocketAddr, TcpListener};

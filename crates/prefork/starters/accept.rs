@@ -6,7 +6,7 @@
 //! still taken from the queue and see a clean end of file, whatever they have sent; they count toward the limit, and
 //! the number of them is reported at most once a second. The acceptor recovers when descriptors are free again, and
 //! after a panic of the callback. `nix::sys::socket` has `accept4`; you may also need `cloexec::open` and
-//! `nonblocking::drain`. Run `cargo run -p workbook check accept` after each change; `hint accept` if you are stuck.
+//! `nonblocking::drain`. Run `cargo workbook check accept` after each change; `hint accept` if you are stuck.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;

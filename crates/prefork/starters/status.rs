@@ -3,7 +3,7 @@
 //! Goal: `from_raw` decodes every wait status of waitpid(2): each exit code; each signal, including those without a
 //! name; the core flag; a stop; a continue. `wait` and `try_wait` reap one child of this process once it has exited or
 //! was killed: a signal does not end the wait, a stop is not the end, and no other child is reaped. 0 and negative
-//! numbers, which stand for several children, are `ECHILD`. Run `cargo run -p workbook check status` after each
+//! numbers, which stand for several children, are `ECHILD`. Run `cargo workbook check status` after each
 //! change; `hint status` if you are stuck.
 
 use std::fmt;

@@ -10,7 +10,7 @@
 //!
 //! You have `crate::fork::fork`; `Child`, which can be polled, signaled and waited for; `Signals`; and
 //! `crate::policy::after` for a time in the future.
-//! Run `cargo run -p workbook check supervise` after each change; `hint supervise` if you are stuck.
+//! Run `cargo workbook check supervise` after each change; `hint supervise` if you are stuck.
 
 use crate::{Ended, Event, Failed, Policy};
 

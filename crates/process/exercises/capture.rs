@@ -9,7 +9,7 @@
 //!
 //! From nix: `unistd::{fork, ForkResult, pipe, dup2_stdin, dup2_stdout}`, `sys::wait::{waitpid, WaitStatus}`,
 //! `fcntl::{fcntl, FcntlArg}` and `libc::{execv, _exit}`.
-//! Run `cargo run -p workbook check capture` after each change; `hint capture` if you are stuck.
+//! Run `cargo workbook check capture` after each change; `hint capture` if you are stuck.
 
 use std::ffi::CStr;
 use std::io;
