@@ -28,11 +28,14 @@ pub fn mistakes(exercise: &Exercise) -> Result<Vec<Result<Mistake, String>>> {
     Ok(mistakes::parse(&checkout::read(&exercise.mistakes())?))
 }
 
-/// The names of the mistakes whose test is among these, and failed with their message.
+/// The names of the mistakes whose test is among these, and failed with their message; or was not run because another
+/// test hung, with their message.
 pub fn failing_alike(exercise: &Exercise, tests: &[Test]) -> Vec<String> {
     let alike = |mistake: &Mistake| {
         let says = |message: &String| message.contains(&mistake.message);
-        tests.iter().any(|test| test.name == mistake.caught_by && test.message.as_ref().is_some_and(says))
+        let not_run = tests.iter().any(|test| test.name == mistake.caught_by && test.not_run());
+        let mut failed = tests.iter().filter(|test| test.message.as_ref().is_some_and(says));
+        failed.any(|test| not_run || test.name == mistake.caught_by)
     };
     if tests.iter().all(|test| test.passed) {
         return Vec::new();

@@ -65,6 +65,18 @@ fn once_it_has_passed_the_code_is_shown() {
 }
 
 #[test]
+fn a_hang_is_like_a_known_one_whose_test_was_not_run() {
+    let checkout = Checkout::new();
+    // `no_sign` is known to fail `negative` with these words, and `first_only` to fail `small_numbers` with others.
+    checkout.add_does(
+        "if a == i32::MAX { panic!(\"it hung: is the sign lost?\") }
+        if b != 1 { panic!(\"not run: the helper of another test hung\") }",
+    );
+    let json = checkout.workbook(&["why", "add", "--json"]).expect(0, &[]).json();
+    assert_eq!(names(&json["mistakes"], "name"), ["no_sign"], "{json}");
+}
+
+#[test]
 fn a_file_that_has_changed_is_checked_first() {
     let checkout = Checkout::new();
     checkout.solve("twice", &always(3));
