@@ -1,4 +1,4 @@
-//! The server that runs through the book, as it is at the end of each chapter, and the loop in 25 lines.
+//! The server that runs through the book, as it is at the end of each chapter, and the loop in 23 lines.
 //!
 //! The server runs programs for its clients. A client connects, sends a line with the name of a program, then the
 //! program's input, and shuts down its sending side. The server starts the program, feeds it the input, sends back what
@@ -15,7 +15,7 @@
 //! from stage 1 on; `program`, a program whose pipes never make the server wait, from stage 3 on. `diffs/N.diff` is the
 //! change from one stage to the next, which the book prints; a test keeps it up to date.
 //!
-//! - [`small_loop`]: a complete event loop whose `run` has 25 lines;
+//! - [`small_loop`]: a complete event loop whose `run` has 23 lines;
 //! - [`ask`]: a client.
 
 use std::io;

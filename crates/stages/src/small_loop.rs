@@ -66,7 +66,7 @@ impl Loop {
             }
             let handlers = self.handlers.clone();                       // ch. 5
             let mut fds = poll_fds(&handlers);                          // ch. 1, 2
-            match poll(&mut fds, self.time_to_sleep()) {                // ch. 4, 9
+            match poll(&mut fds, self.time_to_sleep()) {                // ch. 2, 3, 5, 9
                 Err(Errno::EINTR) => continue,                          // ch. 4, 8
                 Err(errno) => return Err(errno.into()),                 // ch. 6
                 Ok(_) => {}
