@@ -63,6 +63,7 @@ pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -
             while waitpid(child, None) == Err(Errno::EINTR) {}
             let errno =
                 errno.try_into().map_or(Errno::EIO, |bytes| Errno::from_raw(i32::from_ne_bytes(bytes)));
+            // `child` writes only numbers of `STEPS`. "fork" stands for any other, so that `spawn` cannot panic.
             Err(failed(STEPS.get(usize::from(*step)).unwrap_or(&"fork"), errno))
         }
     }
@@ -106,7 +107,8 @@ impl<'fd> Moves<'fd> {
 // ANCHOR: child
 fn child<'fd>(moves: &mut Moves<'fd>, writer: &'fd OwnedFd, image: &Image) -> ! {
     let mut writer = writer.as_fd();
-    // `arrange` returns only an error, because a successful exec does not return.
+    // `arrange` returns only an error, because a successful exec does not return. Its `Ok` type, `Infallible`, has no
+    // values, so the compiler accepts this `let` without an `else`.
     let Err((step, errno)) = arrange(moves, &mut writer, image);
     let [a, b, c, d] = (errno as i32).to_ne_bytes();
     // If this fails too, the caller sees the program exit with 127.

@@ -77,9 +77,7 @@ pub fn open_descriptors() -> Result<Vec<RawFd>> {
     let names = || -> io::Result<Vec<_>> {
         fs::read_dir("/proc/self/fd")?.map(|entry| Ok(entry?.file_name())).collect()
     };
-    let names = names().map_err(|error| {
-        Error::on("read_dir", "/proc/self/fd")(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
-    })?;
+    let names = names().map_err(Error::on_io("read", "/proc/self/fd"))?;
     Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
 }
 // ANCHOR_END: fallback
