@@ -29,8 +29,8 @@ const QUESTION: Question = Question {
         ),
     ],
     book: 3,
-    shows: "fork copies the page table, shares the pages, and makes them read-only in both processes. The \
-            first write to a page faults, and the kernel copies that page. The parent's pages stay read-only \
+    shows: "After fork, both processes have the same pages, which are read-only in both. The first write \
+            to a page faults, and the kernel copies that page. The parent's pages stay read-only \
             after the child has exited: the parent's first writes fault too, although nothing is left to \
             copy.",
     lane: "parent",

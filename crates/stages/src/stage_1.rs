@@ -68,7 +68,7 @@ fn start(command: &str) -> io::Result<(Pid, File, File)> {
     let command = CString::new(command)?;
     let (stdin, to_program) = pipe()?;
     let (from_program, stdout) = pipe()?;
-    // SAFETY: this process has one thread, so its child may do whatever it may do itself.
+    // SAFETY: this process has one thread, so its child may call any function, as before the fork.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok((child, File::from(to_program), File::from(from_program))),
         ForkResult::Child => {
