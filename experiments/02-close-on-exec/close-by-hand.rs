@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         lab.check(by_loop == HUNDRED, "a loop to the limit misses what is above the limit");
         let range = after(lab, |lab| {
             set_cloexec_from(3)?;
-            lab.note("close_range(3, ~0, CLOSE_RANGE_CLOEXEC): 1 call");
+            lab.note("close_range(3, u32::MAX, CLOSE_RANGE_CLOEXEC): 1 call");
             Ok(())
         })?;
         lab.check(range == 0, "close_range misses nothing, whatever the limit");

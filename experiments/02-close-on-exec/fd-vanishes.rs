@@ -1,6 +1,5 @@
 //! Two descriptors across exec: one with close-on-exec set, and one without.
 
-use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 
@@ -11,20 +10,24 @@ use nix::unistd::{Whence, lseek, read};
 const QUESTION: Question = Question {
     question: "Which descriptors does a program have after exec?",
     setup: "A program opens two files, sets close-on-exec on one of them, and forks. Its child calls exec. \
-            Which of the two descriptors does the new program have?",
+            Which of the two descriptors does the new program have, and which does the parent still have?",
     choices: &[
-        Choice::new("Neither: exec starts a new program with a new table of descriptors.")
-            .because("exec kept the descriptor table: the new program had descriptor 3."),
-        Choice::new("Both: a flag is a note to the program, and the program is gone.")
+        Choice::new(
+            "The new program has neither: exec gives it a new table of descriptors. The parent has both.",
+        )
+        .because("exec kept the descriptor table: the new program had descriptor 3."),
+        Choice::new("Each has both: a flag is a note to the program, and the child's old program is gone.")
             .because("The flag is for the kernel, which closed descriptor 4 during exec."),
-        Choice::new("The one without the flag: exec closed the other."),
-        Choice::new("Both, but reading from the one with the flag fails with EACCES.")
-            .because("The new program had no descriptor 4 to read from: exec closed it."),
+        Choice::new("The new program has the one without the flag. The parent has both."),
+        Choice::new(
+            "Each has the one without the flag: exec closes the other for both, because they share it.",
+        )
+        .because("The parent still had descriptor 4: exec changes only the table of its own process."),
     ],
     book: 2,
     shows: "exec keeps the descriptor table and closes the descriptors with close-on-exec set. The new \
-            program has the other file under its number, but no variable that holds the number. The parent \
-            has a table of its own, which does not change.",
+            program has the file without the flag under its old number, but no variable that holds the number. The \
+            parent has a table of its own, which does not change.",
     lane: "parent",
     roles: &[("after-exec", after_exec)],
 };
@@ -49,6 +52,9 @@ fn run(lab: &mut Lab) -> Result<usize> {
     // ANCHOR_END: core
     let found = child.answer(lab)?;
     let open = lab.descriptors()?;
+    if found == THREE && open == [3] {
+        return Ok(3);
+    }
     let offset = lseek(&cloexec, 0, Whence::SeekCur)?;
     lab.note(format!("its descriptors: {open:?}; the offset of 4 is {offset}"));
     lab.check(offset == 7, "before exec, the child can read through the descriptor with the flag");
@@ -57,7 +63,6 @@ fn run(lab: &mut Lab) -> Result<usize> {
         0 => Ok(0),
         THREE => Ok(2),
         found if found == THREE + FOUR => Ok(1),
-        found if found == THREE + FOUR_UNREADABLE => Ok(3),
         _ => Err("none of the choices".into()),
     }
 }
@@ -65,12 +70,10 @@ fn run(lab: &mut Lab) -> Result<usize> {
 /// Which descriptors the new program has, as its exit status: the sum of these. 1 is left to failure.
 const THREE: i32 = 2;
 const FOUR: i32 = 4;
-const FOUR_UNREADABLE: i32 = 8;
 
 fn after_exec(lab: &mut Lab) -> Result<i32> {
     let open = lab.descriptors()?;
     lab.note(format!("its descriptors, apart from 0, 1 and 2: {open:?}"));
     lab.check(open == [3], "after exec, 3 is open and 4 is not");
-    let four = || if File::open("/proc/self/fd/4").is_ok() { FOUR } else { FOUR_UNREADABLE };
-    Ok(open.iter().map(|number| if *number == 3 { THREE } else { four() }).sum())
+    Ok(open.iter().map(|number| if *number == 3 { THREE } else { FOUR }).sum())
 }

@@ -157,14 +157,17 @@ fn helper(lab: &mut Lab) -> Result<i32> {
 /// Bind the port, as the server's replacement would. Gives whether that works.
 // ANCHOR: core
 fn replace(lab: &Lab, port: u16, reuse: bool) -> Result<bool> {
-    let (family, kind) = (AddressFamily::Inet, SockType::Stream);
-    let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&socket, sockopt::ReuseAddr, &reuse)?;
     let bound = bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port));
     let outcome = bound.and_then(|()| listen(&socket, Backlog::new(1)?));
-    // ANCHOR_END: core
+    note_outcome(lab, port, reuse, outcome);
+    Ok(outcome.is_ok())
+}
+// ANCHOR_END: core
+
+fn note_outcome(lab: &Lab, port: u16, reuse: bool, outcome: nix::Result<()>) {
     let option = if reuse { ", SO_REUSEADDR" } else { "" };
     let said = outcome.map_or_else(|error| format!("{error:?}"), |()| "it works".into());
     lab.note(format!("bind to port {}{option}: {said}", vary("port", port)));
-    Ok(outcome.is_ok())
 }
