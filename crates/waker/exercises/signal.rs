@@ -4,13 +4,16 @@
 //! was full. The handler may interrupt any code at any instruction, in any thread, so it does not allocate or lock, and
 //! it preserves `errno`. It adds the signal to the set before it writes, and it is installed with `SA_RESTART`, so that
 //! blocking calls in other threads do not fail with `EINTR`.
-//! A signal has one owner at a time. When the owner is dropped, or `new` fails, every signal has its previous handler,
-//! with its mask and flags. `drop` returns only when no handler that may write to the owner's descriptor is running, in
-//! any thread.
+//! A signal that is in the set already need not write again.
+//! A signal has one owner at a time, and several owners with different signals may exist. When an owner is dropped (even
+//! if a panic drops it), or `new` fails, each of its signals has its previous handler, with its mask and flags, and can
+//! get another owner. `drop` returns only when no handler that may write to the owner's descriptor is running, in any
+//! thread.
 //! The handler gets only the signal's number, so keep what it needs in statics.
 //! A handler is an `extern "C" fn(c_int)`, and `SigAction::new(SigHandler::Handler(note), SaFlags::…, SigSet::empty())`
-//! is what `nix::sys::signal::sigaction` installs; it returns the previous action. To make an error from an errno:
-//! `Error::on("sigaction", signal)(errno)`, with `crate::Error`.
+//! is what `nix::sys::signal::sigaction` installs; it returns the previous action. `nix::errno::Errno::last_raw` reads
+//! `errno`, and `Errno::set_raw` sets it. To make an error from an errno: `Error::on("sigaction", signal)(errno)`, with
+//! `crate::Error`.
 //! Run `cargo workbook check signal` after each change; `hint signal` if you are stuck.
 
 use std::os::fd::AsFd;
@@ -35,7 +38,8 @@ impl SignalWaker {
         todo!("let {signals:?} write to {writer:?}: write `SignalWaker::new` in exercises/signal.rs")
     }
 
-    /// Returns the owned signals that came since the last call, each once. The caller has consumed the waker before.
+    /// Returns the signals of this owner that came since the last call, each once. The signals of other owners stay in
+    /// the set. The caller has consumed the waker before.
     pub fn take(&self) -> SigSet {
         todo!("return the signals that came: write `take` in exercises/signal.rs")
     }
@@ -43,9 +47,6 @@ impl SignalWaker {
 
 impl Drop for SignalWaker {
     fn drop(&mut self) {
-        // A second panic during unwinding would abort the program.
-        if !std::thread::panicking() {
-            todo!("restore the previous handlers: write `drop` in exercises/signal.rs")
-        }
+        // Replace this comment with code that restores the previous handlers. It must run during a panic, too.
     }
 }

@@ -234,6 +234,18 @@ fn drop_restores_the_previous_handlers() {
 }
 
 #[test]
+fn drop_during_a_panic_restores_the_previous_handlers() {
+    let answer = owner("unwound");
+    let disposition = answer.line("disposition");
+    assert_eq!(
+        disposition, "default",
+        "a panic dropped the owner, and the action of its signal is not the previous one, but {disposition}. The \
+         descriptor is closed now, and the handler would write to the next file that gets its number. `drop` should do \
+         the same when `thread::panicking` is true"
+    );
+}
+
+#[test]
 fn drop_closes_the_descriptor() {
     let answer = owner("restored");
     assert_eq!(answer.line("descriptors"), "0", "the owner was dropped, and its descriptor is still open");
@@ -278,6 +290,59 @@ fn a_signal_has_one_owner() {
          should not"
     );
     assert_eq!(answer.line("took"), "SIGUSR1", "a second `new` failed, and the first owner lost the signal");
+    released(&answer);
+}
+
+#[track_caller]
+fn released(answer: &Answer) {
+    let next = answer.line("released");
+    assert_eq!(
+        next, "Ok",
+        "the owner of SIGUSR1 was dropped, and the next `new` for SIGUSR1 returned `{next}`. `drop` should release the \
+         signal, so that it can get another owner"
+    );
+}
+
+#[test]
+fn two_owners_keep_their_signals_apart() {
+    let answer = owner("two");
+    for (when, happened, advice) in [
+        (
+            "after-new",
+            "and then another owner was made",
+            "`new` should clear only the bits of its own signals",
+        ),
+        (
+            "own",
+            "and so did a signal of another owner",
+            "`take` should return only the signals of its own owner",
+        ),
+        (
+            "after-take",
+            "and then another owner called `take`",
+            "`take` should clear only the bits of its own signals",
+        ),
+        (
+            "after-drop",
+            "and then another owner was dropped",
+            "`drop` should leave the signals of other owners alone",
+        ),
+    ] {
+        let (sent, took) =
+            answer.line(when).split_once(' ').expect("the signal sent, and what `take` returned");
+        assert_eq!(
+            took, sent,
+            "{sent} came, {happened}, and `take` of its own owner returned {took}: {advice}"
+        );
+    }
+    for (whose, states) in [("first", "ready silent"), ("second", "silent ready")] {
+        assert_eq!(
+            answer.line(&format!("{whose}-came")),
+            states,
+            "a signal of the {whose} of two owners came. Only this owner's waker should be readable: keep a descriptor \
+             for each signal"
+        );
+    }
 }
 
 #[test]
@@ -301,8 +366,20 @@ fn a_failed_new_restores_every_handler() {
 }
 
 #[test]
+fn a_failed_new_releases_the_signal_that_failed() {
+    let again = owner("refused");
+    let again = again.line("again");
+    assert!(
+        again.starts_with("EINVAL") && again.contains("SIGKILL"),
+        "`new` failed because of SIGKILL, and the next `new` for SIGKILL returned `{again}` instead of EINVAL. If \
+         sigaction fails, release the signal that it failed for, too"
+    );
+}
+
+#[test]
 fn the_next_owner_starts_with_an_empty_set() {
     let answer = owner("owners");
+    released(&answer);
     assert_eq!(
         answer.line("stale"),
         "none",

@@ -1,6 +1,7 @@
 //! `owner WHAT`: signals that get an owner, lose it, and get another one.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -23,7 +24,9 @@ pub fn run(what: &str) -> Outcome {
     match what {
         "restored" => restored(),
         "owners" => owners(),
+        "two" => two_at_once(),
         "refused" => refused(),
+        "unwound" => unwound(),
         "dropped" => dropped_during_a_handler(),
         _ => Err(format!("no scenario is called {what}").into()),
     }
@@ -115,11 +118,52 @@ fn owners() -> Outcome {
     raise(SIGUSR1)?;
     drop(signals);
     first.consume()?;
-    let signals = SignalWaker::new(second.writer(), &[SIGUSR1])?;
+    let signals = match SignalWaker::new(second.writer(), &[SIGUSR1]) {
+        Ok(signals) => signals,
+        Err(error) => {
+            println!("released {error}");
+            return Ok(());
+        }
+    };
+    println!("released Ok");
     println!("stale {}", names(&signals.take()));
     raise(SIGUSR1)?;
     println!("later {} {}", state(&first), state(&second));
     println!("took-later {}", names(&signals.take()));
+    Ok(())
+}
+
+/// Two owners, each with a signal of its own. Each line says what `take` of one of them should return, and did.
+fn two_at_once() -> Outcome {
+    let (first, second) = (pipe::Waker::new()?, pipe::Waker::new()?);
+    let firsts = SignalWaker::new(first.writer(), &[SIGUSR1])?;
+    raise(SIGUSR1)?;
+    let seconds = SignalWaker::new(second.writer(), &[SIGUSR2])?;
+    println!("after-new SIGUSR1 {}", names(&firsts.take()));
+    first.consume()?;
+    raise(SIGUSR2)?;
+    println!("second-came {} {}", state(&first), state(&second));
+    second.consume()?;
+    raise(SIGUSR1)?;
+    println!("first-came {} {}", state(&first), state(&second));
+    println!("own SIGUSR2 {}", names(&seconds.take()));
+    println!("after-take SIGUSR1 {}", names(&firsts.take()));
+    raise(SIGUSR2)?;
+    drop(firsts);
+    println!("after-drop SIGUSR2 {}", names(&seconds.take()));
+    Ok(())
+}
+
+fn unwound() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
+    let unwound = catch_unwind(AssertUnwindSafe(|| {
+        let _dropped = signals;
+        // A panic without a message, which would only hide the answer.
+        resume_unwind(Box::new(()))
+    }));
+    unwound.err().ok_or("the panic unwinds to its catch")?;
+    println!("disposition {}", Disposition::of(SIGUSR1)?);
     Ok(())
 }
 
@@ -133,6 +177,10 @@ fn refused() -> Outcome {
     match SignalWaker::new(waker.writer(), &[SIGUSR1]) {
         Ok(_) => println!("then Ok"),
         Err(error) => println!("then {error}"),
+    }
+    match SignalWaker::new(waker.writer(), &[SIGKILL]) {
+        Ok(_) => println!("again Ok"),
+        Err(error) => println!("again {:?} {error}", error.errno),
     }
     Ok(())
 }
