@@ -13,9 +13,9 @@ const FREE: usize = 100;
 
 const QUESTION: Question = Question {
     question: "Can another process's bytes come between those of one write to a pipe?",
-    setup: "Two programs write to one nonblocking pipe that has 100 bytes free. One writes a long line, and \
-            the rest of it once the reader has made room; meanwhile the other writes 10 bytes. Can the 10 \
-            bytes come inside the long line?",
+    setup: "Two programs write to one nonblocking pipe that has 100 bytes free. The first writes a long \
+            line, which does not fit. The second writes 10 bytes. Then the reader makes room, and the first \
+            writes what the kernel has not taken of its line. Can the 10 bytes come inside the long line?",
     choices: &[
         Choice::new("No: the bytes of one write stay together.")
             .because("The line of 4097 bytes was split, and the 10 bytes came in between."),

@@ -68,7 +68,7 @@ impl Program {
     }
     // ANCHOR_END: copy
 
-    /// Reaps the program and returns how it has ended. With WNOHANG, returns `None` if it is still running.
+    /// Waits until the program exits, and reaps it. With WNOHANG, returns `None` at once if it is still running.
     pub fn wait(&mut self, flags: WaitPidFlag) -> io::Result<Option<WaitStatus>> {
         let status = waitpid(self.pid, Some(flags))?;
         self.reaped = status != WaitStatus::StillAlive;
