@@ -105,11 +105,12 @@ fn stores_and_loads(store: Ordering, load: Ordering) -> Way<impl Side, impl Side
     // ANCHOR: stores
     let sender = move |shared: &Shared| {
         shared.item.store(true, store); // an item is there
-        shared.flag.load(load) // is a wake pending? The old value is true
+        shared.flag.load(load) // true, the old value: a wake is pending
     };
     let event_loop = move |shared: &Shared| {
         shared.flag.store(false, store); // no wake is pending
-        !shared.item.load(load) // is no item there? The old value is false
+        let found = shared.item.load(load); // false, the old value: no item is there
+        !found
     };
     // ANCHOR_END: stores
     Way { sender, event_loop }

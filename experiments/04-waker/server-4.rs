@@ -28,7 +28,7 @@ const QUESTION: Question = Question {
     ],
     book: 3,
     shows: "A loop serves all of its clients or none, so it must sleep nowhere but in poll. In stage 4 a thread does the \
-            lookup, and waitpid is called with WNOHANG. Neither makes a descriptor of a client ready, so the thread \
+            lookup, and waitpid is called with WNOHANG. Neither a finished lookup nor an exit makes a descriptor of a client ready, so the thread \
             wakes the loop through its waker, and so does the handler of SIGCHLD.",
     lane: "clients",
     roles: &STAGES,
