@@ -52,7 +52,7 @@ fn stage_2(lab: &mut Lab) -> Result<usize> {
     let second = lab.client("client 2", &server)?;
     second.send_last("upper\nhello")?;
     let program = both_sleep(&server)?;
-    let lane = lab.thread("upper", format!("process {}: it and the server are asleep", vary("pid", program)));
+    let lane = lab.thread("upper", format!("process {} and server asleep", vary("pid", program)));
     let first_waits = first.gets_nothing()?;
     let second_waits = second.gets_nothing()?;
     server.kill(lab)?;
