@@ -79,10 +79,8 @@ impl<A> Closure<A> {
 
 impl<A> Drop for Closure<A> {
     fn drop(&mut self) {
-        // A copy, so that `end` does not get this value's own address: then it can be in registers until here.
-        let mut words = self.words;
         // SAFETY: as in `run`, which never drops the value that it runs.
-        let _ = unsafe { (self.kind.end)(&mut words, None) };
+        let _ = unsafe { (self.kind.end)(&mut self.words, None) };
     }
 }
 
