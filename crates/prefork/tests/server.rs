@@ -1,4 +1,4 @@
-//! A whole server of this crate's parts: examples/echo.rs, with clients that count what they get.
+//! A whole server of this crate's parts: examples/workers.rs, with clients that count what they get.
 //!
 //! These tests belong to no single exercise. With the feature `mine`, they run the reader's server.
 
@@ -21,7 +21,7 @@ use prefork::Policy;
 use testing::Helper;
 
 #[allow(dead_code, reason = "the tests do not call its main")]
-#[path = "../examples/echo.rs"]
+#[path = "../examples/workers.rs"]
 mod echo;
 
 testing::helper!(helper);

@@ -1,7 +1,7 @@
 //! A prefork echo server: every child greets a client with its task and process id, and echoes what the client sends.
 //!
 //! ```sh
-//! cargo run -p prefork --example echo -- 4 7007    # children, port
+//! cargo run -p prefork --example workers -- 4 7007    # children, port
 //! ```
 //!
 //! Then run `nc localhost 7007` in other terminals. The greeting says which process serves you. `kill -9` that process:
