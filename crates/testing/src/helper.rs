@@ -81,7 +81,11 @@ impl Helper {
         let watcher = thread::spawn(move || {
             let mut seen = String::new();
             while ends.recv_timeout(SUSPICIOUS) == Err(RecvTimeoutError::Timeout) {
-                seen = waits::what_threads_wait_for(pid);
+                let now = waits::what_threads_wait_for(pid);
+                // If its alarm went off meanwhile, the look before this one says more.
+                if !waits::has_exited(pid) {
+                    seen = now;
+                }
             }
             seen
         });
