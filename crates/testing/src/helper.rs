@@ -1,6 +1,7 @@
 //! Asking the helper: a process that does one thing and says what it saw.
 
 use std::env;
+use std::mem;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,13 +80,10 @@ impl Helper {
         let (ended, ends) = channel::<()>();
         let pid = child.id();
         let watcher = thread::spawn(move || {
-            let mut seen = String::new();
+            let (mut seen, mut last) = (String::new(), String::new());
             while ends.recv_timeout(SUSPICIOUS) == Err(RecvTimeoutError::Timeout) {
-                let now = waits::what_threads_wait_for(pid);
-                // If its alarm went off meanwhile, the look before this one says more.
-                if !waits::has_exited(pid) {
-                    seen = now;
-                }
+                // A look counts when the helper has outlived it: during the last one, its alarm may have gone off.
+                seen = mem::replace(&mut last, waits::what_threads_wait_for(pid));
             }
             seen
         });

@@ -21,16 +21,6 @@ pub fn what_threads_wait_for(process: u32) -> String {
     lines
 }
 
-/// Has this process exited, whether it was waited for or not?
-pub fn has_exited(pid: u32) -> bool {
-    matches!(state(&line(&format!("/proc/{pid}/stat"))), None | Some('Z'))
-}
-
-/// The state of a process or a thread, by its `stat`. The name before the state is in parentheses, and may contain any.
-fn state(stat: &str) -> Option<char> {
-    stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next())
-}
-
 /// Parents come before their children, whose numbers are higher unless numbers start again.
 fn with_descendants(process: u32) -> BTreeSet<u32> {
     let parents: Vec<(u32, u32)> = fs::read_dir("/proc")
@@ -55,7 +45,7 @@ fn with_descendants(process: u32) -> BTreeSet<u32> {
 }
 
 fn what(pid: u32, syscall: &str, stat: &str, processes: &BTreeSet<u32>) -> String {
-    match state(stat) {
+    match stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next()) {
         Some('Z') => return "has exited, and its parent did not wait for it (a zombie)".into(),
         Some('R') => return "is running: a loop that does not end?".into(),
         _ => {}
