@@ -87,12 +87,13 @@ impl Report {
             ),
         };
         let wrong = prediction.filter(|choice| observed.is_some() && observed != Some(*choice));
-        let because = wrong.map(|choice| question.choices[choice].because).filter(|text| !text.is_empty());
+        let why_not = why_not(question);
+        let because = wrong.and_then(|choice| why_not.get(&letter(choice)).copied());
         Self {
             name,
             question: question.question,
             setup: question.setup,
-            why_not: why_not(question),
+            why_not,
             choices: question.texts().collect(),
             because,
             prediction: prediction.map(letter),
