@@ -44,7 +44,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             #[allow(clippy::missing_spin_loop)]
             scope.spawn(|| while !done.load(Ordering::Relaxed) {});
         }
-        // However the rounds end, the cores must come to rest, or the scope would wait for ever.
+        // However the rounds end, the cores must come to rest, or the scope would wait forever.
         let _rest = SetOnDrop(&done);
         let mut failures: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let bar = terminal::bar(options.times as usize * (tests.len() + experiments.len()));

@@ -106,7 +106,7 @@ fn mirror(from: &Path, to: &Path) -> Result<()> {
         let names = |path: &Path| -> Result<Vec<_>> {
             fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
         };
-        // An editor's lock is a link to nowhere, and reading a named pipe would take for ever.
+        // An editor's lock is a link to nowhere, and reading a named pipe would take forever.
         let mut wanted = names(from)?;
         wanted.retain(|name| from.join(name).is_dir() || from.join(name).is_file());
         for name in names(to)?.iter().filter(|name| !wanted.contains(name)) {
