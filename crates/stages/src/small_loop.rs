@@ -1,11 +1,15 @@
-//! A complete event loop, as small as it can be read: callbacks, timers, handlers of descriptors, and a waker.
+//! A complete event loop, as small as it can be read: callbacks, timers, handlers of descriptors, a waker, and a stop.
 //!
 //! Contract: [`Loop::run`] calls everything in the loop's own thread. Callbacks run in the order in which they were
 //! added, and a callback that one of them adds runs in the next iteration. A timer never runs early, and timers run in
 //! the order of their deadlines. A handler runs while its descriptor is ready. The loop sleeps in poll(2) while there is
 //! nothing to do, and a callback from another thread, through [`Handle::call_soon`], ends its sleep.
+//!
+//! Each piece between anchors is printed in chapter 7. The diffs in `breaks/` are those with which that chapter
+//! breaks it; a test shows what each of them breaks.
 
-use std::collections::{BTreeMap, VecDeque};
+// ANCHOR: whole
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,23 +20,19 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use waker::eventfd::Waker;
 
-// ANCHOR: types
-type Callback = Box<dyn FnOnce(&mut Loop)>;
-type Call = Box<dyn Fn(&mut Loop, PollFlags)>;
-type Handlers = BTreeMap<u64, Rc<Handler>>;
-type Queue = Arc<Mutex<Vec<Box<dyn FnOnce(&mut Loop) + Send>>>>;
-
 /// An event loop.
+// ANCHOR: types
 pub struct Loop {
-    callbacks: VecDeque<Callback>,
-    /// By deadline, and by number where two have the same.
-    timers: BTreeMap<(Instant, u64), Callback>,
+    callbacks: Vec<Callback>,
+    timers: BTreeMap<Timer, Callback>, // the nearest deadline first
     handlers: Handlers,
     handle: Handle,
-    /// The number of the next timer or handler.
-    next: u64,
+    last_number: u64,
     stopped: bool,
 }
+
+type Callback = Box<dyn FnOnce(&mut Loop)>;
+type Handlers = BTreeMap<u64, Rc<Handler>>;
 
 struct Handler {
     fd: Box<dyn AsFd>,
@@ -40,15 +40,58 @@ struct Handler {
     call: Call,
 }
 
-/// What other threads can do with a loop.
-#[derive(Clone)]
-pub struct Handle {
-    queue: Queue,
-    waker: Arc<Waker>,
-}
+type Call = Box<dyn Fn(&mut Loop, PollFlags)>;
 // ANCHOR_END: types
 
+/// Names a timer: its deadline, and a number, because two timers may have the same deadline.
+// ANCHOR: timer
+pub type Timer = (Instant, u64);
+// ANCHOR_END: timer
+
+/// What other threads can do with a loop.
+// ANCHOR: handle
+#[derive(Clone)]
+pub struct Handle {
+    queue: Arc<Queue>,
+    waker: Arc<Waker>,
+}
+
+type Queue = Mutex<Vec<Box<dyn FnOnce(&mut Loop) + Send>>>;
+// ANCHOR_END: handle
+
+impl Handle {
+    /// Runs a callback in the loop's thread, in the loop's next iteration, and ends the loop's sleep.
+    ///
+    /// # Errors
+    /// The waker's error. Then the callback runs when something else wakes the loop.
+    // ANCHOR: call_from_a_thread
+    pub fn call_soon(&self, callback: impl FnOnce(&mut Loop) + Send + 'static) -> io::Result<()> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
+        Ok(self.waker.wake()?)
+    }
+    // ANCHOR_END: call_from_a_thread
+}
+
 impl Loop {
+    /// Makes a loop with one handler, that of its waker.
+    ///
+    /// # Errors
+    /// `EMFILE` if the process has no free descriptor.
+    // ANCHOR: new
+    pub fn new() -> io::Result<Self> {
+        let handle = Handle { queue: Arc::default(), waker: Arc::new(Waker::new()?) };
+        let (callbacks, timers, handlers) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let mut new =
+            Self { callbacks, timers, handlers, handle: handle.clone(), last_number: 0, stopped: false };
+        new.add_handler(Arc::clone(&handle.waker), PollFlags::POLLIN, move |event_loop, _| {
+            let _ = handle.waker.consume(); // Before the queue: the other way round a wake would be lost.
+            let queued = mem::take(&mut *handle.queue.lock().unwrap_or_else(PoisonError::into_inner));
+            event_loop.callbacks.extend(queued.into_iter().map(|callback| callback as Callback));
+        });
+        Ok(new)
+    }
+    // ANCHOR_END: new
+
     /// Runs the loop until [`stop`](Self::stop).
     ///
     /// # Errors
@@ -61,8 +104,8 @@ impl Loop {
             for callback in mem::take(&mut self.callbacks) {            // ch. 7
                 callback(self);                                         // ch. 12
             }
-            for timer in self.take_due_timers() {                       // ch. 7
-                timer(self);                                            // ch. 8
+            for timer in self.due_timers() {                            // ch. 7
+                self.run_timer(timer);                                  // ch. 8
             }
             let handlers = self.handlers.clone();                       // ch. 5
             let mut fds = poll_fds(&handlers);                          // ch. 1, 2
@@ -81,44 +124,62 @@ impl Loop {
     }
     // ANCHOR_END: run
 
-    /// Makes a loop with one handler, that of its waker.
-    ///
-    /// # Errors
-    /// `EMFILE` if the process has no free descriptor.
-    // ANCHOR: new
-    pub fn new() -> io::Result<Self> {
-        let handle = Handle { queue: Queue::default(), waker: Arc::new(Waker::new()?) };
-        let mut new = Self {
-            callbacks: VecDeque::new(),
-            timers: BTreeMap::new(),
-            handlers: BTreeMap::new(),
-            handle: handle.clone(),
-            next: 0,
-            stopped: false,
-        };
-        new.add_handler(Arc::clone(&handle.waker), PollFlags::POLLIN, move |event_loop, _| {
-            // First the waker, then the queue: the other way round, a wake between the two would be lost.
-            let _ = handle.waker.consume();
-            let queued = mem::take(&mut *handle.queue.lock().unwrap_or_else(PoisonError::into_inner));
-            event_loop.callbacks.extend(queued.into_iter().map(|callback| callback as Callback));
-        });
-        Ok(new)
+    /// Ends [`run`](Self::run) after this iteration. Callbacks and timers that did not run yet are kept.
+    // ANCHOR: stop
+    pub fn stop(&mut self) {
+        self.stopped = true;
     }
-    // ANCHOR_END: new
+    // ANCHOR_END: stop
 
     /// Runs a callback in the next iteration.
+    // ANCHOR: call_soon
     pub fn call_soon(&mut self, callback: impl FnOnce(&mut Self) + 'static) {
-        self.callbacks.push_back(Box::new(callback));
+        self.callbacks.push(Box::new(callback));
+    }
+    // ANCHOR_END: call_soon
+
+    /// Runs a callback in the first iteration at or after `deadline`. Returns what cancels it.
+    // ANCHOR: timers
+    pub fn call_at(&mut self, deadline: Instant, callback: impl FnOnce(&mut Self) + 'static) -> Timer {
+        let timer = (deadline, self.number());
+        self.timers.insert(timer, Box::new(callback));
+        timer
     }
 
-    /// Runs a callback in the first iteration at or after `deadline`.
-    pub fn call_at(&mut self, deadline: Instant, callback: impl FnOnce(&mut Self) + 'static) {
-        let number = self.number();
-        self.timers.insert((deadline, number), Box::new(callback));
+    /// Cancels a timer and drops its callback. Does nothing if the timer ran or was canceled before.
+    pub fn cancel(&mut self, timer: Timer) {
+        self.timers.remove(&timer);
     }
+
+    /// The timers that are due, in the order of their deadlines.
+    fn due_timers(&self) -> Vec<Timer> {
+        self.timers.range(..=(Instant::now(), u64::MAX)).map(|(timer, _)| *timer).collect()
+    }
+
+    /// Runs a timer, unless one before it has canceled it.
+    fn run_timer(&mut self, timer: Timer) {
+        if let Some(callback) = self.timers.remove(&timer) {
+            callback(self);
+        }
+    }
+    // ANCHOR_END: timers
+
+    /// How long poll may sleep: until the first deadline, but not at all while a callback waits or the loop stops.
+    // ANCHOR: time_to_sleep
+    fn time_to_sleep(&self) -> PollTimeout {
+        if self.stopped || !self.callbacks.is_empty() {
+            return PollTimeout::ZERO;
+        }
+        let Some(((deadline, _), _)) = self.timers.first_key_value() else { return PollTimeout::NONE };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = left + Duration::from_nanos(999_999); // Rounded up to the next millisecond.
+        PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+    }
+    // ANCHOR_END: time_to_sleep
 
     /// Calls a handler whenever poll(2) reports the descriptor: an event of `interest`, or an error, or a hang-up. Returns
     /// a number with which to remove the handler.
+    // ANCHOR: handlers
     pub fn add_handler(
         &mut self,
         fd: impl AsFd + 'static,
@@ -135,42 +196,20 @@ impl Loop {
     pub fn remove_handler(&mut self, number: u64) {
         self.handlers.remove(&number);
     }
+    // ANCHOR_END: handlers
 
     /// Returns what other threads need to reach this loop.
+    // ANCHOR: small
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// Ends [`run`](Self::run) after this iteration. Callbacks and timers that did not run yet are kept.
-    pub fn stop(&mut self) {
-        self.stopped = true;
-    }
-
-    /// Removes the timers that are due, in the order of their deadlines.
-    // ANCHOR: take_due_timers
-    fn take_due_timers(&mut self) -> impl Iterator<Item = Callback> + use<> {
-        let later = self.timers.split_off(&(Instant::now(), u64::MAX));
-        mem::replace(&mut self.timers, later).into_values()
-    }
-    // ANCHOR_END: take_due_timers
-
+    /// A number that no timer and no handler had before.
     fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+        self.last_number += 1;
+        self.last_number
     }
-
-    /// How long poll may sleep: until the first deadline, but not at all while a callback waits or the loop stops.
-    // ANCHOR: time_to_sleep
-    fn time_to_sleep(&self) -> PollTimeout {
-        if self.stopped || !self.callbacks.is_empty() {
-            return PollTimeout::ZERO;
-        }
-        let Some(((deadline, _), _)) = self.timers.first_key_value() else { return PollTimeout::NONE };
-        // Rounded up: with 0.4 ms left, a timeout of 0 would return at once, again and again.
-        let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_nanos(999_999);
-        PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-    }
-    // ANCHOR_END: time_to_sleep
+    // ANCHOR_END: small
 }
 
 impl Handler {
@@ -180,27 +219,15 @@ impl Handler {
 }
 
 /// What poll(2) is asked: for each handler its descriptor and the events that it waits for.
-// ANCHOR: poll_fds
+// ANCHOR: poll
 fn poll_fds(handlers: &Handlers) -> Vec<PollFd<'_>> {
     handlers.values().map(|handler| PollFd::new(handler.fd.as_fd(), handler.interest)).collect()
 }
-// ANCHOR_END: poll_fds
 
 /// What poll(2) answered: the numbers of the handlers whose descriptors are ready, and their events.
-// ANCHOR: ready
 fn ready(handlers: &Handlers, fds: &[PollFd<'_>]) -> Vec<(u64, PollFlags)> {
     let events = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
     handlers.keys().copied().zip(events).filter(|(_, events)| !events.is_empty()).collect()
 }
-// ANCHOR_END: ready
-
-impl Handle {
-    /// Runs a callback in the loop's thread, in the loop's next iteration, and ends the loop's sleep.
-    ///
-    /// # Errors
-    /// The waker's error. Then the callback runs when something else wakes the loop.
-    pub fn call_soon(&self, callback: impl FnOnce(&mut Loop) + Send + 'static) -> io::Result<()> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
-        Ok(self.waker.wake()?)
-    }
-}
+// ANCHOR_END: poll
+// ANCHOR_END: whole

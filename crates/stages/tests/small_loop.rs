@@ -1,8 +1,11 @@
 //! The small loop: callbacks before the sleep, timers in order and never early, handlers, wakes, stop.
+//!
+//! The diffs in `breaks/` break these properties, and `small_loop_breaks` shows that only the test of that
+//! property fails.
 
 use std::cell::{Cell, RefCell};
-use std::io::{PipeWriter, Write, pipe};
-use std::os::fd::OwnedFd;
+use std::io::{PipeReader, PipeWriter, Write, pipe};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -10,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 use nix::unistd::read;
-use stages::small_loop::Loop;
+use stages::small_loop::{Loop, Timer};
 
 /// No sleep of these tests lasts this long, unless something is wrong.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -107,6 +110,95 @@ fn timers_run_by_deadline_and_never_early() {
 }
 
 #[test]
+fn a_timer_that_a_timer_adds_runs_after_the_handlers_of_this_iteration() {
+    let ran = Ran::default();
+    let mut event_loop = a_loop();
+    let (reader, _writer) = a_byte();
+    let [handled, added] = ["handler", "added timer"].map(|what| note(&ran, what));
+    event_loop.add_handler(reader, PollFlags::POLLIN, move |_, _| handled());
+    let past = Instant::now();
+    event_loop.call_at(past, move |event_loop| {
+        event_loop.call_at(past, move |event_loop| {
+            added();
+            event_loop.stop();
+        });
+    });
+    event_loop.run().expect("poll works");
+    assert_eq!(
+        ran.borrow()[..2],
+        ["handler", "added timer"],
+        "the loop must call its handlers before it runs a timer that was added while timers ran"
+    );
+}
+
+#[test]
+fn a_timer_can_cancel_a_timer_that_is_due_too() {
+    let ran = Ran::default();
+    let mut event_loop = a_loop();
+    let [first, canceled] = ["first timer", "canceled timer"].map(|what| note(&ran, what));
+    let past = Instant::now();
+    let second: Rc<Cell<Option<Timer>>> = Rc::default();
+    let of_first = Rc::clone(&second);
+    event_loop.call_at(past, move |event_loop| {
+        first();
+        event_loop.cancel(of_first.get().expect("it was added"));
+        event_loop.stop();
+    });
+    second.set(Some(event_loop.call_at(past, move |_| canceled())));
+    event_loop.run().expect("poll works");
+    assert_eq!(*ran.borrow(), ["first timer"], "a timer ran although an earlier one had canceled it");
+}
+
+#[test]
+fn canceling_a_timer_drops_what_its_callback_holds() {
+    let mut event_loop = a_loop();
+    let connection = Rc::new("a connection");
+    let held = Rc::clone(&connection);
+    let timer = event_loop.call_at(Instant::now() + PATIENCE, move |_| drop(held));
+    assert_eq!(Rc::strong_count(&connection), 2, "the timer holds the connection");
+    event_loop.cancel(timer);
+    event_loop.cancel(timer); // A second time it does nothing.
+    assert_eq!(
+        Rc::strong_count(&connection),
+        1,
+        "a canceled timer still holds what its callback captured. It must let go at once"
+    );
+}
+
+/// A descriptor that is never ready, and counts how often the loop asked for it: once an iteration.
+struct Counting(PipeReader, Rc<Cell<u32>>);
+
+impl AsFd for Counting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.1.set(self.1.get() + 1);
+        self.0.as_fd()
+    }
+}
+
+#[test]
+fn the_last_millisecond_is_one_sleep() {
+    const TIMERS: u32 = 20;
+    fn chain(event_loop: &mut Loop, left: u32) {
+        if left == 0 {
+            return event_loop.stop();
+        }
+        let deadline = Instant::now() + Duration::from_micros(900);
+        event_loop.call_at(deadline, move |event_loop| chain(event_loop, left - 1));
+    }
+    let (reader, _writer) = pipe().expect("a pipe");
+    let iterations = Rc::new(Cell::new(0));
+    let mut event_loop = a_loop();
+    event_loop.add_handler(Counting(reader, Rc::clone(&iterations)), PollFlags::POLLIN, |_, _| {});
+    chain(&mut event_loop, TIMERS);
+    event_loop.run().expect("poll works");
+    let (iterations, bound) = (iterations.get(), 2 * TIMERS);
+    assert!(
+        iterations <= bound,
+        "{iterations} iterations for {TIMERS} timers of 0.9 ms: poll must sleep until the deadline is reached"
+    );
+}
+
+#[test]
 fn a_handler_is_called_until_its_byte_is_read() {
     let calls: Rc<RefCell<Vec<PollFlags>>> = Rc::default();
     let mut event_loop = a_loop();
@@ -145,7 +237,50 @@ fn a_handler_that_was_removed_gets_no_event_of_the_same_iteration() {
     });
     second_number.set(event_loop.add_handler(second, PollFlags::POLLIN, move |_, _| other()));
     event_loop.run().expect("poll works");
-    assert_eq!(*ran.borrow(), ["the first handler"]);
+    assert_eq!(
+        *ran.borrow(),
+        ["the first handler"],
+        "a handler was called after another handler had removed it"
+    );
+}
+
+#[test]
+fn a_new_handler_gets_no_event_of_a_removed_one() {
+    let ran = Ran::default();
+    let mut event_loop = a_loop();
+    let [(first, _first_writer), (second, _second_writer)] = [(); 2].map(|()| a_byte());
+    let (idle, _idle_writer) = pipe().expect("a pipe");
+    let idle = Rc::new(OwnedFd::from(idle));
+    let second_number = Rc::new(Cell::new(0));
+    let (removed, noted) = (Rc::clone(&second_number), Rc::clone(&ran));
+    event_loop.add_handler(first, PollFlags::POLLIN, move |event_loop, _| {
+        event_loop.remove_handler(removed.get());
+        let called = note(&noted, "the new handler");
+        event_loop.add_handler(Rc::clone(&idle), PollFlags::POLLIN, move |_, _| called());
+        event_loop.stop();
+    });
+    second_number.set(event_loop.add_handler(second, PollFlags::POLLIN, |_, _| {}));
+    event_loop.run().expect("poll works");
+    assert!(
+        ran.borrow().is_empty(),
+        "a new handler got the event of the handler that was removed: its pipe is empty"
+    );
+}
+
+#[test]
+fn a_handler_that_removes_itself_is_not_called_again() {
+    let mut event_loop = a_loop();
+    let (reader, _writer) = a_byte();
+    let (number, calls) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let (own, counted) = (Rc::clone(&number), Rc::clone(&calls));
+    number.set(event_loop.add_handler(reader, PollFlags::POLLIN, move |event_loop, _| {
+        event_loop.remove_handler(own.get());
+        counted.set(counted.get() + 1);
+        // Added by the first call, so it runs in the second iteration, and the callback it adds in the third.
+        event_loop.call_soon(|event_loop| event_loop.call_soon(Loop::stop));
+    }));
+    event_loop.run().expect("poll works");
+    assert_eq!(calls.get(), 1, "a handler that had removed itself was called again");
 }
 
 #[test]
