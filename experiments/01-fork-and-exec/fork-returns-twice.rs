@@ -35,7 +35,7 @@ fn two_variables(lab: &mut Lab) -> Result<usize> {
     // ANCHOR: core
     let mut variable = 1;
     let child = lab.fork("child", |lab| {
-        look(lab, variable, parent);
+        check_child(lab, variable, parent);
         variable = 2;
         lab.note(format!("set the variable to 2, and print it: {variable}"));
         Ok(0) // the exit status
@@ -53,7 +53,7 @@ fn two_variables(lab: &mut Lab) -> Result<usize> {
 }
 
 /// What the child sees.
-fn look(lab: &Lab, variable_at_first: i32, parent: Pid) {
+fn check_child(lab: &Lab, variable_at_first: i32, parent: Pid) {
     lab.check(variable_at_first == 1, "the child's variable is 1 at first, as the parent's was");
     lab.check(getppid() == parent, "in the child, getppid returns the parent's pid");
 }
