@@ -59,14 +59,22 @@ pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -
             // The only error of reading a pipe is EINTR, and `read_to_end` retries it.
             let _ = File::from(reader).read_to_end(&mut report);
             // An empty report means that a successful `execve` closed the write end.
-            let [step, errno @ ..] = &report[..] else { return Ok(child) };
+            if report.is_empty() {
+                return Ok(child);
+            }
             while waitpid(child, None) == Err(Errno::EINTR) {}
-            let errno =
-                errno.try_into().map_or(Errno::EIO, |bytes| Errno::from_raw(i32::from_ne_bytes(bytes)));
-            // `child` writes only numbers of `STEPS`. "fork" stands for any other, so that `spawn` cannot panic.
-            Err(failed(STEPS.get(usize::from(*step)).unwrap_or(&"fork"), errno))
+            let (step, errno) = failure(&report);
+            Err(failed(step, errno))
         }
     }
+}
+
+/// The step that failed and its errno, from the five bytes that `child` writes.
+fn failure(report: &[u8]) -> (&'static str, Errno) {
+    // `child` writes nothing else. "fork" stands for everything else, so that `spawn` cannot panic.
+    let &[step, a, b, c, d] = report else { return ("fork", Errno::EIO) };
+    let errno = Errno::from_raw(i32::from_ne_bytes([a, b, c, d]));
+    (STEPS.get(usize::from(step)).unwrap_or(&"fork"), errno)
 }
 // ANCHOR_END: spawn
 
@@ -91,13 +99,17 @@ impl<'fd> Moves<'fd> {
         {
             return Err(Errno::EINVAL);
         }
-        let above = targets.last().map_or(Some(0), |highest| highest.checked_add(1)).ok_or(Errno::EINVAL)?;
+        let above = match targets.last() {
+            Some(highest) => highest.checked_add(1).ok_or(Errno::EINVAL)?,
+            None => 0,
+        };
         // No descriptor is in this range, so the call changes nothing and only says whether the kernel has it.
         let listed = match sweep::close_range_cloexec(u32::MAX) {
+            Ok(()) => None,
             Err(errno) if sweep::is_refusal(errno) => {
                 Some(sweep::open_descriptors().map_err(|error| error.errno)?)
             }
-            answer => answer.map(|()| None)?,
+            Err(errno) => return Err(errno),
         };
         Ok(Self { pairs: fds.to_vec(), above, listed })
     }
