@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use experiments::{Choice, Lab, Question, Result, ask};
+use experiments::{Child, Choice, Lab, Question, Result, ask};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::{dup2_stdin, pipe2, read, write};
@@ -64,25 +64,38 @@ fn run(lab: &mut Lab, flag: FdFlag) -> Result<Seen> {
     fcntl(&writer, FcntlArg::F_SETFD(flag))?;
     let shown = if flag.is_empty() { "no flag" } else { "close-on-exec" };
     lab.note(format!("pipe: read end {}, write end {}, {shown}", reader.as_raw_fd(), writer.as_raw_fd()));
-    // The helper's standard input. It runs until it reads end of file there, and that cannot come before this
-    // process closes its side (or dies), so the experiment need not guess how long the helper takes.
-    let (mut ours, theirs) = UnixStream::pair()?;
     // ANCHOR: core
-    let helper = lab.fork("helper", move |lab| {
-        dup2_stdin(&theirs)?;
+    let helper = start_helper(lab)?; // returns after the helper's exec
+    lab.note(format!("close the write end, {}", writer.as_raw_fd()));
+    drop(writer);
+    let during = poll_for_100_ms(lab, &reader)?;
+    drop(helper.connection); // the helper exits
+    helper.child.wait(lab)?;
+    let after = poll_for_100_ms(lab, &reader)?;
+    // ANCHOR_END: core
+    Ok(Seen { helper_has_it: helper.count != 0, during, after })
+}
+
+struct Helper {
+    child: Child,
+    /// Leads to the helper's standard input. The helper runs until it reads end of file there, and that cannot come
+    /// before this process closes the connection (or dies), so the experiment need not guess how long the helper takes.
+    connection: UnixStream,
+    /// How many descriptors the helper has, apart from 0, 1 and 2.
+    count: u8,
+}
+
+/// Forks the helper, and waits for the byte that its program sends: when the byte comes, exec is over.
+fn start_helper(lab: &mut Lab) -> Result<Helper> {
+    let (mut connection, input) = UnixStream::pair()?;
+    let child = lab.fork("helper", move |lab| {
+        dup2_stdin(&input)?;
         lab.exec("helper", &[], "exec: it knows of 0, 1 and 2")?;
         Ok(1)
     })?;
     let mut count = [0];
-    ours.read_exact(&mut count)?;
-    lab.note(format!("close the write end, {}", writer.as_raw_fd()));
-    drop(writer);
-    let during = look(lab, &reader)?;
-    // ANCHOR_END: core
-    drop(ours);
-    helper.wait(lab)?;
-    let after = look(lab, &reader)?;
-    Ok(Seen { helper_has_it: count != [0], during, after })
+    connection.read_exact(&mut count)?;
+    Ok(Helper { child, connection, count: count[0] })
 }
 
 /// Says which descriptors it has, and runs until its standard input ends.
@@ -94,7 +107,7 @@ fn helper(lab: &mut Lab) -> Result<i32> {
     Ok(0)
 }
 
-fn look(lab: &Lab, reader: &OwnedFd) -> Result<PollFlags> {
+fn poll_for_100_ms(lab: &Lab, reader: &OwnedFd) -> Result<PollFlags> {
     let mut watched = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
     poll(&mut watched, 100_u8)?;
     let seen = watched[0].revents().unwrap_or(PollFlags::empty());
