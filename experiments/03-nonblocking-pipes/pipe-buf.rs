@@ -23,7 +23,10 @@ const QUESTION: Question = Question {
         Choice::new("EAGAIN, EAGAIN and EAGAIN: a write that does not fit is refused, whatever its size.")
             .because("A write of more than 4096 bytes may be split: of 4097, 1 byte was taken."),
         Choice::new("EAGAIN, EAGAIN and 100: a write of more than 4096 bytes takes what fits.")
-            .because("Of 4097 bytes only 1 was taken, the remainder, although 100 bytes were free."),
+            .because(
+                "Of 4097 bytes only the first was taken, although 100 bytes were free. A page needs a slot, and none \
+                 was free.",
+            ),
         Choice::new(
             "EAGAIN, EAGAIN and 1: a write of more than 4096 bytes is split, but not where the room \
                      ends.",
@@ -31,8 +34,8 @@ const QUESTION: Question = Question {
     ],
     book: 3,
     shows: "A write of up to PIPE_BUF bytes, 4096 on Linux, is all or nothing. A larger one may be split, at \
-            a place that the kernel picks. Divide its size by 4096: this kernel begins with the remainder, if the \
-            remainder fits behind the bytes in the last page.",
+            a place that the kernel picks. Divide its size by 4096, and call the remainder r. This kernel first takes \
+            the first r bytes of the message, if they fit behind the bytes in the last page.",
     ..Question::EMPTY
 };
 
@@ -61,7 +64,7 @@ fn main() -> ExitCode {
         );
         lab.check(
             seen[4..] == [Ok(100), EAGAIN],
-            "beyond, the remainder over 4096 goes in if it fits: 100 bytes do, 101 do not",
+            "of 4196 bytes, 4096 and 100, the first 100 go in; of 4197, the first 101 do not fit",
         );
         match seen[1..4] {
             [Ok(100), Ok(100), Ok(100)] => Ok(0),
