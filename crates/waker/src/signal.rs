@@ -107,7 +107,7 @@ extern "C" fn note(signal: c_int) {
     RUNNING.fetch_add(1, Ordering::SeqCst);
     let writer = WRITERS.get(signal as usize).map_or(NO_OWNER, |slot| slot.load(Ordering::SeqCst));
     // The bit before the bytes, so that the loop, once the bytes wake it, finds the bit. If the bit was already set, the
-    // handler that set it has written its bytes or is about to, and they let the loop call `take`.
+    // handler that set it has written its bytes or is about to, and those bytes let the loop call `take`.
     if writer != NO_OWNER && PENDING.fetch_or(bit(signal), Ordering::AcqRel) & bit(signal) == 0 {
         // SAFETY: the owner keeps it open while a handler is running.
         let writer = unsafe { BorrowedFd::borrow_raw(writer) };

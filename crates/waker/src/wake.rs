@@ -12,12 +12,12 @@ pub trait Wake {
     /// The kernel's errno, if the descriptor cannot be made ready.
     fn wake(&self) -> Result<()>;
 
-    /// Makes the descriptor not ready, and so ends every wake so far. The loop must look for
+    /// Makes the descriptor not ready, however many wakes came before. The loop must look for
     /// work only after this.
     ///
     /// # Errors
-    /// The kernel's errno, if the descriptor may stay ready. A loop that ignores this error
-    /// spins.
+    /// The kernel's errno. Then the descriptor may still be ready, so a loop that ignores the
+    /// error spins.
     fn consume(&self) -> Result<()>;
 }
 // ANCHOR_END: wake
