@@ -100,16 +100,16 @@ struct Way<T, L> {
     event_loop: L,
 }
 
-/// `store` is `Relaxed`, `Release` or `SeqCst`, and `load` is `Relaxed`, `Acquire` or `SeqCst`.
-fn stores_and_loads(store: Ordering, load: Ordering) -> Way<impl Side, impl Side> {
+/// `storing` is `Relaxed`, `Release` or `SeqCst`, and `loading` is `Relaxed`, `Acquire` or `SeqCst`.
+fn stores_and_loads(storing: Ordering, loading: Ordering) -> Way<impl Side, impl Side> {
     // ANCHOR: stores
     let sender = move |shared: &Shared| {
-        shared.item.store(true, store); // an item is there
-        shared.flag.load(load) // true, the old value: a wake is pending
+        shared.item.store(true, storing); // an item is there
+        shared.flag.load(loading) // true, the old value, means that a wake is pending
     };
     let event_loop = move |shared: &Shared| {
-        shared.flag.store(false, store); // no wake is pending
-        let found = shared.item.load(load); // false, the old value: no item is there
+        shared.flag.store(false, storing); // no wake is pending
+        let found = shared.item.load(loading); // false, the old value, means that no item is there
         !found
     };
     // ANCHOR_END: stores

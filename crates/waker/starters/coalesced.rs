@@ -4,9 +4,9 @@
 //! and no wake-up is ever lost. When a thread has queued an item and called `wake`, a `check` that begins later sees the
 //! item: in a `consume_then` that has not called `check` yet, or in the next one, to which the ready waker leads.
 //! That holds even if `wake` found the flag set and wrote no byte.
-//! `consume_then` takes three steps, and their order is the exercise. So is the memory ordering of each access to the
-//! flag: the tests run every order of the steps, with every value that a load may return. For that they need the
-//! atomics of `super::sync`, which is std's in the crate and loom's in the tests.
+//! `consume_then` takes three steps. You choose their order, and the memory ordering of each access to the flag: the
+//! tests run the steps of the threads in every order, with every value that a load may return. For that the tests need
+//! the atomics of `super::sync`, which are std's in the crate and loom's in the tests.
 //! Run `cargo workbook check coalesced` after each change; `hint coalesced` if you are stuck.
 
 use std::os::fd::{AsFd, BorrowedFd};
