@@ -57,7 +57,7 @@ fn duplicate(lab: &mut Lab) -> Result<i32> {
     note(lab, "open, close-on-exec", &original)?;
     note(lab, "dup(3)", &by_dup)?;
     note(lab, "dup2(3, 5)", &by_dup2)?;
-    note(lab, "F_DUPFD_CLOEXEC(3)", &by_fcntl)?;
+    note(lab, "fcntl(3, F_DUPFD_CLOEXEC, 0)", &by_fcntl)?;
     note(lab, "dup3(3, 7, O_CLOEXEC)", &by_dup3)?;
     lab.check(is_cloexec(&original)?, "the original keeps its flag, whatever its duplicates have");
     lab.exec("after-exec", &[], "exec")?;

@@ -148,7 +148,7 @@ fn arrange<'fd>(
         Errno::result(unsafe { libc::dup2(source.as_raw_fd(), *target) }).map_err(|errno| (2, errno))?;
     }
     // Rust programs ignore SIGPIPE, and exec keeps both ignored signals and the signal mask.
-    // SAFETY: the default disposition runs no handler.
+    // SAFETY: the default action of a signal runs no handler.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
     image.exec().map_err(|errno| (3, errno))

@@ -45,7 +45,8 @@ fn started(answer: &Answer) {
     assert_eq!(answer.line("status"), "exited with 0", "the program did not exit 0:\n{seen}");
 }
 
-/// Checks that the program had these descriptors beside 1 and 2, each like `4 red`, and no others.
+/// Checks that the program had these descriptors, each like `4 red`, and no others beside 1 and 2, which each test chooses
+/// too, because the program reports through them.
 #[track_caller]
 fn arrived(answer: &Answer, wanted: &[&str], meaning: &str) {
     let mut seen = inherited(answer);
@@ -174,6 +175,7 @@ fn arguments_and_environment_arrive() {
 fn the_program_starts_with_default_signals() {
     let answer = spawn("self", "", "", &["signals"]);
     started(&answer);
+    // /proc/self/status has a line for the ignored signals and one for the blocked ones, with a bit for each signal.
     for (what, number) in [("SigIgn:", SIGPIPE), ("SigBlk:", SIGUSR1)] {
         let mask = answer.0.lines().find_map(|line| line.strip_prefix(what)).unwrap_or_default().trim();
         let set = u64::from_str_radix(mask, 16).expect("a mask is hexadecimal") & (1 << (number - 1)) != 0;
@@ -244,7 +246,7 @@ fn a_target_on_the_pipes_number_does_not_lose_the_errno() {
 #[test]
 fn bad_input_is_an_error_and_starts_no_child() {
     for (program, moves, arg) in [
-        // A number twice, a negative number, a number without room above it, and NUL bytes.
+        // A number twice, a negative number, a number without room above it, and NUL bytes, which are written as `%`.
         ("self", "3>7 4>7", "inherited"),
         ("self", "3>-1", "inherited"),
         ("self", "3>2147483647", "inherited"),

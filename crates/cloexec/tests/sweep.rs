@@ -66,6 +66,8 @@ fn untouched(answer: &Answer, first: &str, numbers: &[i32]) {
     }
 }
 
+/// Whether a descriptor was open, and close-on-exec, before the sweep and after it. The helper prints a line such as
+/// `at 5 inheritable close-on-exec` for each descriptor.
 #[track_caller]
 fn state(answer: &Answer, number: i32) -> (&str, &str) {
     let found = answer.lines("at").find_map(|line| line.strip_prefix(&format!("{number} "))?.split_once(' '));

@@ -48,7 +48,7 @@ fn in_stage_2_the_client_gets_end_of_file_while_the_agent_runs() {
     let (stage, anchor) = (Stage::start(2), Anchor::new());
     let (client, pid) = agent(&stage, &anchor);
     assert_eq!(client.rest(), "");
-    // It fails if the agent does not run.
+    // Fails if the agent has exited, because then the end of file would prove nothing.
     kill_by_pid(&pid);
     stage.end();
 }
@@ -60,7 +60,9 @@ fn in_stage_2_the_port_is_free_while_the_agent_runs() {
     stage.kill();
     TcpListener::bind(stage.address).expect("the server is dead, and the agent does not have the listener");
     kill_by_pid(&pid);
+    // The agent's parent, the shell, has exited, so the kernel gave the agent a new parent: this process, which asked for
+    // orphans with PR_SET_CHILD_SUBREAPER.
     waitpid(Pid::from_raw(pid.trim().parse().expect("a pid")), None)
-        .expect("an orphan, which this process reaps");
+        .expect("this process is the parent of the orphan");
     assert!(stage.all_exit());
 }
