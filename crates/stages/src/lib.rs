@@ -10,7 +10,8 @@
 //! - [`stage_2`]: no program inherits a connection or the listener, because all of them are close-on-exec;
 //! - [`stage_3`]: one loop around poll(2) serves all clients, and no read or write waits;
 //! - [`stage_4`]: threads look names up and wake the loop, and so does each program that exits;
-//! - [`stage_5`]: epoll keeps the list of descriptors, and names the clients that have something to do.
+//! - [`stage_5`]: epoll keeps the list of descriptors, and names the clients that have something to do;
+//! - [`stage_6`]: a supervisor forks two workers that accept from one listener, and replaces one that dies.
 //!
 //! What does not change from stage to stage lies beside them: `request`, the table of programs and the form of a request,
 //! from stage 1 on; `program`, a program whose pipes never make the server wait, from stage 3 on; `client`, a client of a
@@ -33,10 +34,12 @@ pub mod stage_2;
 pub mod stage_3;
 pub mod stage_4;
 pub mod stage_5;
+pub mod stage_6;
 
 /// Serves clients on a port of 127.0.0.1, or on any free port for 0, with the programs of a table and of a file. Prints
-/// the address, and returns only with an error.
+/// the address. Returns with an error, and from stage 6 on also after SIGTERM or SIGINT.
 pub type Run = fn(port: u16, more: &Path) -> io::Result<()>;
 
 /// The stages, from stage 1 on.
-pub const STAGES: [Run; 5] = [stage_1::run, stage_2::run, stage_3::run, stage_4::run, stage_5::run];
+pub const STAGES: [Run; 6] =
+    [stage_1::run, stage_2::run, stage_3::run, stage_4::run, stage_5::run, stage_6::run];

@@ -91,7 +91,7 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
 /// Registers the descriptors of a client that are new, and lets the kernel report the others again. Each is reported
 /// once and then not before this is called, because the kernel reports a hang-up even if the server cannot use it now.
 // ANCHOR: arm
-fn arm(poller: &mut Epoll, token: Token, client: &Client) -> io::Result<()> {
+pub(crate) fn arm(poller: &mut Epoll, token: Token, client: &Client) -> io::Result<()> {
     for fd in client.fds() {
         let number = fd.as_fd().as_raw_fd();
         // Poll and epoll have the same bits.
@@ -107,7 +107,7 @@ fn arm(poller: &mut Epoll, token: Token, client: &Client) -> io::Result<()> {
 
 /// Looks up the program of a request in another thread, which then wakes the loop.
 // ANCHOR: thread
-fn look_up_in_thread(
+pub(crate) fn look_up_in_thread(
     token: Token,
     request: Vec<u8>,
     more: &Path,

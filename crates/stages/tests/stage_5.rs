@@ -148,16 +148,19 @@ fn in_stage_5_a_hang_up_that_the_server_cannot_use_yet_does_not_keep_it_awake() 
     let file = format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR"));
     for n in FROM_5 {
         let stage = Stage::with_more(n, &file);
-        let slow = stage.connect();
+        let (idle, slow) = (stage.connect(), stage.connect());
         slow.send("much\n");
         slow.finish();
         let pid = slow.line();
-        // The buffers of both sockets, the outbox and the pipe are full.
-        await_sleep(&[stage.pid(), pid.trim().parse().expect("a pid")]);
+        let program = pid.trim().parse().expect("a pid");
+        eventually("full buffers: the pipe, the outbox, and those of both sockets", || {
+            await_sleep(&[stage.pid(), program]);
+            let before = calls(program);
+            // The network may still make room while both sleep.
+            idle.gets_nothing("it has sent nothing");
+            calls(program) == before
+        });
         kill_by_pid(&pid);
-        let before = descriptors(stage.pid());
-        let idle = stage.connect();
-        eventually("its accept", || descriptors(stage.pid()) == before + 1);
         await_sleep(&[stage.pid()]);
         let time = processor_time(stage.pid());
         idle.gets_nothing("it has sent nothing");

@@ -79,10 +79,20 @@ impl Stage {
         client.rest()
     }
 
-    /// Kills the server alone, and reaps it.
+    /// Kills the server without its programs, and reaps it. Its workers die with it, and are reaped too.
     pub fn kill(&mut self) {
+        let workers = self.workers();
         self.server.kill().expect("it runs");
         self.server.wait().expect("it is a child");
+        for pid in workers {
+            waitpid(Pid::from_raw(pid.cast_signed()), None).expect("an orphan, which this process reaps");
+        }
+    }
+
+    /// Sends SIGTERM to the server alone, and waits for it. Returns its exit status.
+    pub fn terminate(&mut self) -> ExitStatus {
+        kill(self.group(), Signal::SIGTERM).expect("it runs");
+        self.server.wait().expect("it is a child")
     }
 
     /// Sends SIGINT to the server and its programs, as Ctrl-C does.
