@@ -249,6 +249,10 @@ signal-before-poll *ARGS: (run 'signal-before-poll' ARGS)
 [group('experiments: 4 the waker')]
 merged-signals *ARGS: (run 'merged-signals' ARGS)
 
+# How often does a server call read for one request, beside 1,000 idle clients?
+[group('experiments: 5 select, poll, epoll')]
+server-5 *ARGS: (run 'server-5' ARGS)
+
 # What does a call of select, poll and epoll cost, by the number of descriptors?
 [group('experiments: 5 select, poll, epoll')]
 what-waiting-costs *ARGS: (run 'what-waiting-costs' ARGS)

@@ -9,11 +9,14 @@
 //! - [`stage_1`]: fork, exec and two pipes; one client at a time;
 //! - [`stage_2`]: no program inherits a connection or the listener, because all of them are close-on-exec;
 //! - [`stage_3`]: one loop around poll(2) serves all clients, and no read or write waits;
-//! - [`stage_4`]: threads look names up and wake the loop, and so does each program that exits.
+//! - [`stage_4`]: threads look names up and wake the loop, and so does each program that exits;
+//! - [`stage_5`]: epoll keeps the list of descriptors, and names the clients that have something to do;
+//! - [`stage_6`]: a supervisor forks two workers that accept from one listener, and replaces one that dies.
 //!
 //! What does not change from stage to stage lies beside them: `request`, the table of programs and the form of a request,
-//! from stage 1 on; `program`, a program whose pipes never make the server wait, from stage 3 on. `diffs/N.diff` is the
-//! change from one stage to the next, which the book prints; a test keeps it up to date.
+//! from stage 1 on; `program`, a program whose pipes never make the server wait, from stage 3 on; `client`, a client of a
+//! server that asks for its events, from stage 5 on. `diffs/N.diff` is the change from one stage to the next, which the
+//! book prints; a test keeps it up to date.
 //!
 //! - [`small_loop`]: a complete event loop whose `run` has 23 lines;
 //! - [`ask`]: a client.
@@ -22,6 +25,7 @@ use std::io;
 use std::path::Path;
 
 pub mod ask;
+mod client;
 mod program;
 mod request;
 pub mod small_loop;
@@ -29,10 +33,13 @@ pub mod stage_1;
 pub mod stage_2;
 pub mod stage_3;
 pub mod stage_4;
+pub mod stage_5;
+pub mod stage_6;
 
 /// Serves clients on a port of 127.0.0.1, or on any free port for 0, with the programs of a table and of a file. Prints
-/// the address, and returns only with an error.
+/// the address. Returns with an error, and from stage 6 on also after SIGTERM or SIGINT.
 pub type Run = fn(port: u16, more: &Path) -> io::Result<()>;
 
 /// The stages, from stage 1 on.
-pub const STAGES: [Run; 4] = [stage_1::run, stage_2::run, stage_3::run, stage_4::run];
+pub const STAGES: [Run; 6] =
+    [stage_1::run, stage_2::run, stage_3::run, stage_4::run, stage_5::run, stage_6::run];

@@ -142,10 +142,12 @@ fn wrong_arguments_are_named() {
 fn a_port_that_is_taken_is_an_error() {
     on_each(|stage| {
         let port = stage.address.port().to_string();
-        let output = Command::new(env!("CARGO_BIN_EXE_stage")).args(["1", &port]).output();
-        let output = output.expect("the program `stage`");
-        assert_eq!(output.status.code(), Some(1));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("Address already in use"), "{output:?}");
+        for n in STAGES {
+            let output = Command::new(env!("CARGO_BIN_EXE_stage")).args([&n.to_string(), &port]).output();
+            let output = output.expect("the program `stage`");
+            assert_eq!(output.status.code(), Some(1), "stage {n}");
+            assert!(String::from_utf8_lossy(&output.stderr).contains("Address already in use"), "{output:?}");
+        }
         stage.end();
     });
 }

@@ -1,10 +1,13 @@
 //! What breaks stage 2 and not stage 3: input and output that are both long, and a second client.
 
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use support::{Client, PATIENCE, Stage};
 
 mod support;
+
+const FROM_3: RangeInclusive<usize> = 3..=stages::STAGES.len();
 
 /// More than a pipe holds, so the program must print before it has read all of it.
 const LONG: usize = 1 << 20;
@@ -31,8 +34,8 @@ fn in_stage_2_long_input_and_output_block_the_server_for_ever() {
 }
 
 #[test]
-fn in_stage_3_and_4_long_input_and_output_pass_each_other() {
-    for n in [3, 4] {
+fn from_stage_3_on_long_input_and_output_pass_each_other() {
+    for n in FROM_3 {
         let stage = Stage::start(n);
         let answer = long_request(&stage).rest();
         assert_eq!(answer.len(), LONG, "stage {n}");
@@ -60,8 +63,8 @@ fn in_stage_1_and_2_a_client_waits_for_the_one_before() {
 }
 
 #[test]
-fn in_stage_3_and_4_a_client_does_not_wait_for_the_one_before() {
-    for n in [3, 4] {
+fn from_stage_3_on_a_client_does_not_wait_for_the_one_before() {
+    for n in FROM_3 {
         let stage = Stage::start(n);
         let first = stage.connect();
         first.send("upper\nhel");
@@ -75,7 +78,7 @@ fn in_stage_3_and_4_a_client_does_not_wait_for_the_one_before() {
 
 #[test]
 fn a_client_that_does_not_read_keeps_only_its_own_program_waiting() {
-    for n in [3, 4] {
+    for n in FROM_3 {
         let stage = Stage::start(n);
         let slow = Stage::connect(&stage);
         slow.send("upper\n");
@@ -91,7 +94,7 @@ fn a_client_that_does_not_read_keeps_only_its_own_program_waiting() {
 
 #[test]
 fn twenty_clients_are_served_at_once() {
-    for n in [3, 4] {
+    for n in FROM_3 {
         let stage = Stage::start(n);
         let clients: Vec<Client> = (0..20).map(|_| stage.connect()).collect();
         for client in &clients {
@@ -111,7 +114,7 @@ fn twenty_clients_are_served_at_once() {
 #[test]
 fn the_program_of_a_client_that_resets_its_connection_is_killed_and_reaped() {
     let file = format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR"));
-    for n in [3, 4] {
+    for n in FROM_3 {
         let stage = Stage::with_more(n, &file);
         let client = stage.connect();
         client.send("endless\n");
@@ -120,7 +123,7 @@ fn the_program_of_a_client_that_resets_its_connection_is_killed_and_reaped() {
         drop(client);
         // The server notices at the next write. It serves others meanwhile, and then the program is gone.
         let deadline = Instant::now() + PATIENCE;
-        while stage.children() > 0 {
+        while stage.programs() > 0 {
             assert!(Instant::now() < deadline, "stage {n} keeps the program of a client that has left");
             assert_eq!(stage.ask("upper\nhello"), "HELLO", "stage {n}");
         }

@@ -1,6 +1,7 @@
 //! What breaks stage 3 and not stage 4: a lookup that takes long, and a program that closes its output before it exits.
 
 use std::io::{PipeWriter, Write, pipe};
+use std::ops::RangeInclusive;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -8,6 +9,8 @@ use nix::unistd::Pid;
 use support::{Anchor, Client, Stage, await_silence, kill_by_pid};
 
 mod support;
+
+const FROM_4: RangeInclusive<usize> = 4..=stages::STAGES.len();
 
 /// A file of programs that a server can open, but whose end comes when the test closes the write end: a slow lookup.
 fn slow_file() -> (OwnedFd, PipeWriter, String) {
@@ -52,17 +55,20 @@ fn in_stage_3_every_client_waits_for_a_lookup() {
 }
 
 #[test]
-fn in_stage_4_no_other_client_waits_for_a_lookup() {
-    let (_reader, mut writer, path) = slow_file();
-    let stage = Stage::with_more(4, &path);
-    let first = greet(&stage);
-    assert_eq!(stage.ask("upper\nhello"), "HELLO");
-    first.gets_nothing("the lookup has not ended");
-    // The server sleeps by now, and no descriptor of a client will be ready: only the thread can wake it.
-    writer.write_all(b"greet echo hello\n").expect("the server has the read end");
-    drop(writer);
-    assert_eq!(first.rest(), "hello\n");
-    stage.end();
+fn from_stage_4_on_no_other_client_waits_for_a_lookup() {
+    for n in FROM_4 {
+        eprintln!("stage {n}");
+        let (_reader, mut writer, path) = slow_file();
+        let stage = Stage::with_more(n, &path);
+        let first = greet(&stage);
+        assert_eq!(stage.ask("upper\nhello"), "HELLO");
+        first.gets_nothing("the lookup has not ended");
+        // The server sleeps by now, and no descriptor of a client will be ready: only the thread can wake it.
+        writer.write_all(b"greet echo hello\n").expect("the server has the read end");
+        drop(writer);
+        assert_eq!(first.rest(), "hello\n");
+        stage.end();
+    }
 }
 
 #[test]
@@ -80,44 +86,53 @@ fn in_stage_3_every_client_waits_for_a_program_that_has_closed_its_output() {
 }
 
 #[test]
-fn in_stage_4_no_other_client_waits_for_a_program_that_has_closed_its_output() {
-    let (stage, anchor) = (Stage::start(4), Anchor::new());
-    let (first, pid) = silent(&stage, &anchor);
-    assert_eq!(stage.ask("upper\nhello"), "HELLO");
-    first.gets_nothing("the program is still running");
-    // Only SIGCHLD can wake the server now.
-    kill_by_pid(&pid);
-    assert_eq!(first.rest(), "killed by SIGKILL\n");
-    assert_eq!(stage.children(), 0, "no zombie is left");
-    stage.end();
+fn from_stage_4_on_no_other_client_waits_for_a_program_that_has_closed_its_output() {
+    for n in FROM_4 {
+        eprintln!("stage {n}");
+        let (stage, anchor) = (Stage::start(n), Anchor::new());
+        let (first, pid) = silent(&stage, &anchor);
+        assert_eq!(stage.ask("upper\nhello"), "HELLO");
+        first.gets_nothing("the program is still running");
+        // Only SIGCHLD can wake the server now.
+        kill_by_pid(&pid);
+        assert_eq!(first.rest(), "killed by SIGKILL\n");
+        assert_eq!(stage.programs(), 0, "no zombie is left");
+        stage.end();
+    }
 }
 
 #[test]
 fn many_programs_may_exit_at_once() {
-    let (stage, anchor) = (Stage::start(4), Anchor::new());
-    let clients: Vec<_> = (0..10).map(|_| silent(&stage, &anchor)).collect();
-    // One SIGCHLD may stand for several of them.
-    anchor.end();
-    for (client, _) in &clients {
-        assert_eq!(client.rest(), "");
+    for n in FROM_4 {
+        eprintln!("stage {n}");
+        let (stage, anchor) = (Stage::start(n), Anchor::new());
+        let clients: Vec<_> = (0..10).map(|_| silent(&stage, &anchor)).collect();
+        // One SIGCHLD may stand for several of them.
+        anchor.end();
+        for (client, _) in &clients {
+            assert_eq!(client.rest(), "");
+        }
+        assert_eq!(stage.programs(), 0, "no zombie is left");
+        stage.end();
     }
-    assert_eq!(stage.children(), 0, "no zombie is left");
-    stage.end();
 }
 
 #[test]
 fn a_client_that_leaves_during_its_lookup_does_no_harm() {
-    let (_reader, writer, path) = slow_file();
-    let stage = Stage::with_more(4, &path);
-    drop(greet(&stage));
-    drop(writer);
-    assert_eq!(stage.ask("greet\n"), "no program is called \"greet\"\n");
-    stage.end();
+    for n in FROM_4 {
+        eprintln!("stage {n}");
+        let (_reader, writer, path) = slow_file();
+        let stage = Stage::with_more(n, &path);
+        drop(greet(&stage));
+        drop(writer);
+        assert_eq!(stage.ask("greet\n"), "no program is called \"greet\"\n");
+        stage.end();
+    }
 }
 
 #[test]
 fn an_agent_keeps_neither_connection_nor_listener() {
-    for n in [3, 4] {
+    for n in 3..=stages::STAGES.len() {
         let (mut stage, anchor) = (Stage::start(n), Anchor::new());
         let client = stage.connect();
         client.send(format!("agent\n{}\n", anchor.pid()));

@@ -20,11 +20,12 @@ use crate::report::vary;
 use crate::verdict::Result;
 
 /// The roles of an experiment that starts a [`Server`].
-pub const STAGES: [(&str, Role); 4] = [
+pub const STAGES: [(&str, Role); 5] = [
     ("stage-1", |lab| serve(0, lab)),
     ("stage-2", |lab| serve(1, lab)),
     ("stage-3", |lab| serve(2, lab)),
     ("stage-4", |lab| serve(3, lab)),
+    ("stage-5", |lab| serve(4, lab)),
 ];
 
 /// The longest text that a note quotes.

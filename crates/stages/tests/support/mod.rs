@@ -9,12 +9,14 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{fs, io, iter, mem, thread};
 
 use nix::errno::Errno;
+use nix::libc::linger;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
@@ -77,10 +79,20 @@ impl Stage {
         client.rest()
     }
 
-    /// Kills the server alone, and reaps it.
+    /// Kills the server without its programs, and reaps it. Its workers die with it, and are reaped too.
     pub fn kill(&mut self) {
+        let workers = self.workers();
         self.server.kill().expect("it runs");
         self.server.wait().expect("it is a child");
+        for pid in workers {
+            waitpid(Pid::from_raw(pid.cast_signed()), None).expect("an orphan, which this process reaps");
+        }
+    }
+
+    /// Sends SIGTERM to the server alone, and waits for it. Returns its exit status.
+    pub fn terminate(&mut self) -> ExitStatus {
+        kill(self.group(), Signal::SIGTERM).expect("it runs");
+        self.server.wait().expect("it is a child")
     }
 
     /// Sends SIGINT to the server and its programs, as Ctrl-C does.
@@ -109,11 +121,20 @@ impl Stage {
         !killer.join().expect("no panic")
     }
 
-    /// How many children the server has.
-    pub fn children(&self) -> usize {
-        let pid = self.server.id();
-        let path = format!("/proc/{pid}/task/{pid}/children");
-        fs::read_to_string(path).expect("the server runs").split_whitespace().count()
+    /// How many programs the server has started that were not reaped yet.
+    pub fn programs(&self) -> usize {
+        let processes: Vec<_> = iter::once(self.server.id()).chain(self.workers()).collect();
+        processes.into_iter().map(|pid| children(pid).filter(|child| !is_stage(*child)).count()).sum()
+    }
+
+    /// The processes that a server with several of them has forked to serve clients.
+    pub fn workers(&self) -> Vec<u32> {
+        children(self.server.id()).filter(|child| is_stage(*child)).collect()
+    }
+
+    /// The server itself, or the parent of its workers.
+    pub fn pid(&self) -> u32 {
+        self.server.id()
     }
 
     fn group(&self) -> Pid {
@@ -137,6 +158,65 @@ fn reap(group: Pid) {
     while waitpid(any, None) != Err(Errno::ECHILD) {}
 }
 
+/// The children of a process with one thread that forks.
+fn children(pid: u32) -> impl Iterator<Item = u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>().into_iter()
+}
+
+/// Whether a process is a server or a worker of one, and has not become another program by exec.
+fn is_stage(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "stage\n")
+}
+
+/// How many calls of read(2) and write(2) a process has made, with those of its programs that were reaped. See
+/// proc_pid_io(5).
+pub fn calls(pid: u32) -> u64 {
+    let counts = fs::read_to_string(format!("/proc/{pid}/io")).expect("it runs");
+    let of = |name| counts.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+    of("syscr:").expect("a count") + of("syscw:").expect("a count")
+}
+
+/// The processor time of a process, in clock ticks. It does not grow while the process sleeps. See proc_pid_stat(5).
+pub fn processor_time(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    // The name before the state is in parentheses, and may contain anything. utime and stime follow eleven others.
+    let fields = stat.rsplit_once(") ").expect("a name").1.split(' ').skip(11).take(2);
+    fields.map(|field| field.parse::<u64>().expect("a number")).sum()
+}
+
+/// How many descriptors a process has.
+pub fn descriptors(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs").count()
+}
+
+/// Waits until something holds that comes without any event.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what} must come soon, and has not come");
+        thread::yield_now();
+    }
+}
+
+/// Waits until the first thread of each of these processes sleeps, and none of them makes a call of read or write.
+pub fn await_sleep(pids: &[u32]) {
+    let asleep = |pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+    };
+    let mut before = None;
+    let what = format!(
+        "the sleep of {pids:?} (a server stays awake if the kernel reports again and again what it cannot use yet)"
+    );
+    eventually(&what, || {
+        let all_sleep = pids.iter().all(|pid| asleep(*pid));
+        let now = all_sleep.then(|| pids.iter().map(|pid| calls(*pid)).sum::<u64>());
+        // One that is about to be woken by another has the state of a sleeping one for a moment.
+        now.is_some() && mem::replace(&mut before, now) == now
+    });
+}
+
 /// A client's connection.
 pub struct Client(TcpStream);
 
@@ -144,6 +224,12 @@ impl Client {
     /// Sends bytes.
     pub fn send(&self, bytes: impl AsRef<[u8]>) {
         (&self.0).write_all(bytes.as_ref()).expect("the server reads");
+    }
+
+    /// Closes the connection with a reset, so that the server's next read or write fails.
+    pub fn reset(self) {
+        let at_once = linger { l_onoff: 1, l_linger: 0 };
+        setsockopt(&self.0, sockopt::Linger, &at_once).expect("a socket");
     }
 
     /// Shuts down the sending side, which ends the request.
