@@ -76,7 +76,7 @@ fn main() -> ExitCode {
         lab.note(format!("Command::status: the same; {spawned}"));
         lab.check(
             spawned.signal() == Some(Signal::SIGPIPE as i32),
-            "Command::status, which forks itself, does the same as Command::exec",
+            "Command::status, which starts a child, does the same as Command::exec",
         );
 
         let execv = lab.fork("execv", |lab| {

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 fn drain(lab: &Lab) -> Result<usize> {
     let (reader, writer) = pipe_with(lab, CAPACITY)?;
     // ANCHOR: core
-    let (mut taken, mut refused) = (0, true); // bytes read; no write worked
+    let (mut taken, mut refused) = (0, true); // bytes read so far; whether every write failed
     loop {
         taken += read(&reader, &mut [0; 1])?;
         if writable(&writer)? {

@@ -104,6 +104,7 @@ impl Waker {
     fn wake(&self, times: usize) -> nix::Result<()> {
         (0..times).try_for_each(|_| match &self.writer {
             Some(writer) => write(writer, &[0]).map(drop),
+            // An eventfd, which has one descriptor to read from and to write to.
             None => write(&self.reader, &1_u64.to_ne_bytes()).map(drop),
         })
     }

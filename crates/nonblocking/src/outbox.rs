@@ -27,7 +27,7 @@ const BATCH: usize = 64;
 // ANCHOR: outbox
 #[derive(Debug)]
 pub struct Outbox {
-    /// The pushes that are not written yet. None is empty.
+    /// The pushes that are not written yet. Each has at least one byte.
     chunks: VecDeque<Vec<u8>>,
     /// How many bytes of the first chunk are already written. Less than its length.
     written: usize,

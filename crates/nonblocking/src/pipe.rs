@@ -71,7 +71,7 @@ fn in_bytes(answer: i32) -> usize {
 fn reason(errno: Errno) -> &'static str {
     match errno {
         Errno::EBADF => " (not a pipe, or not open)",
-        Errno::EBUSY => " (less than is in it now)",
+        Errno::EBUSY => " (fewer pages than it uses now)",
         Errno::EPERM => " (above /proc/sys/fs/pipe-max-size, or the user's pipes above pipe-user-pages-soft)",
         Errno::EINVAL => " (more than a pipe can hold)",
         _ => "",

@@ -155,7 +155,7 @@ fn a_capacity_below_the_content_is_ebusy() {
     let (errno, text) =
         refused("a capacity of one page for a full pipe", pipe::set_capacity(&reader, page()));
     assert_eq!(errno, Errno::EBUSY, "the kernel refuses to shrink a full pipe: {text}");
-    says(&text, &reader, &page().to_string(), "less than is in it");
+    says(&text, &reader, &page().to_string(), "fewer pages than it uses");
     assert_eq!(kernel_capacity(&reader), before, "`set_capacity` returned an error and changed the capacity");
     same_bytes(&empty(&reader), &written, "the bytes in the pipe should stay there");
 }

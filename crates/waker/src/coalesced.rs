@@ -40,8 +40,8 @@ impl<W: Wake> Coalesced<W> {
     pub fn wake(&self) -> Result<()> {
         // A swap writes even if the flag is set, so every thread publishes (Release) its queued item to the swap that
         // clears the flag. A load would publish nothing, and it may return an outdated value.
-        // Acquire: if this swap finds the flag clear, it has read the value of the loop's clear. The loop drained before
-        // that clear, so the wake below comes after that drain, which therefore cannot remove the wake's byte.
+        // Acquire: if this swap finds the flag clear, it has read what the loop's swap wrote, and the loop had drained
+        // the waker before. So the wake below comes after that drain, which cannot remove its byte.
         if self.pending.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
@@ -66,7 +66,7 @@ impl<W: Wake> Coalesced<W> {
         self.waker.consume()?;
         // A swap here too, because it reads the value that the last wake wrote (Acquire), so `check` sees the item of
         // that wake and of every wake before it. A store would read nothing, so `check` could miss the item of a wake
-        // that found the flag set. Release: a thread that finds the flag clear wakes the waker after the drain above.
+        // that found the flag set. Release publishes the drain above to the thread that finds the flag clear.
         self.pending.swap(false, Ordering::AcqRel);
         Ok(check())
     }

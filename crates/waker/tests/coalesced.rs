@@ -212,8 +212,8 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: usize) {
     struct Pipe(AtomicBool);
     struct Nothing;
 
-    // Each access is a swap or a fetch_or, which read the latest value: in a pipe, all threads see the same bytes at a
-    // time, and a load could return an older value. Relaxed, because a pipe does not order other memory accesses.
+    // A thread that reads a pipe gets every byte that was written before, so the model must read the latest value. A swap
+    // and a fetch_or do; a load may return an older one. Relaxed, because a pipe does not order other memory accesses.
     impl Wake for Pipe {
         fn wake(&self) -> Result<()> {
             self.0.swap(true, Relaxed);
@@ -239,6 +239,7 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: usize) {
     struct Shared {
         coalesced: modelled::Coalesced<Pipe>,
         queue: Vec<AtomicBool>,
+        /// A Cell, because loom runs all threads of the model in turns, on one real thread.
         panicked: Cell<bool>,
     }
 
@@ -332,6 +333,7 @@ const THREADS: u64 = 8;
 const WAKES: u64 = 10_000;
 
 /// Threads queue items and call `wake` as fast as they can, and a loop sleeps in poll whenever its queue is empty.
+/// `consume` drains the waker, calls the closure that it gets, which empties the queue, and returns the closure's count.
 fn race(waker: &impl contract::Waker, consume: impl Fn(&dyn Fn() -> u64) -> u64) {
     let queue = AtomicU64::new(0);
     thread::scope(|scope| {
