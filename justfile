@@ -281,6 +281,10 @@ wrong-handler *ARGS: (run 'wrong-handler' ARGS)
 [group('experiments: 5 select, poll, epoll')]
 one-poll-or-thousands *ARGS: (run 'one-poll-or-thousands' ARGS)
 
+# Which clients get no answer when one worker of a server is killed?
+[group('experiments: 6 fork and accept')]
+server-6 *ARGS: (run 'server-6' ARGS)
+
 # Which socket gets IPv4 clients when one for [::] and one for 0.0.0.0 share a port?
 [group('experiments: 6 fork and accept')]
 who-answers-both *ARGS: (run 'who-answers-both' ARGS)

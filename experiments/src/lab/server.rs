@@ -1,32 +1,39 @@
 //! The book's server at one of its stages, in a process of its own, and clients of it on lanes of their own.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, dup2_stdout, pipe2};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdout, pipe2};
 
 use super::child::Child;
 use super::tcp::await_end_of_file;
+use super::threads::sleeps;
 use super::{Lab, Lane};
 use crate::question::Role;
 use crate::report::vary;
 use crate::verdict::Result;
 
 /// The roles of an experiment that starts a [`Server`].
-pub const STAGES: [(&str, Role); 5] = [
+pub const STAGES: [(&str, Role); 6] = [
     ("stage-1", |lab| serve(0, lab)),
     ("stage-2", |lab| serve(1, lab)),
     ("stage-3", |lab| serve(2, lab)),
     ("stage-4", |lab| serve(3, lab)),
     ("stage-5", |lab| serve(4, lab)),
+    ("stage-6", |lab| serve(5, lab)),
 ];
+
+/// How long something may take that is sure to come.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The longest text that a note quotes.
 const QUOTED: usize = 24;
@@ -53,13 +60,15 @@ pub struct Client {
 
 impl Lab {
     /// Start a stage of the server, from 1 on, with the programs of its table and of the file `more`. The roles of the
-    /// experiment must be [`STAGES`].
+    /// experiment must be [`STAGES`]. What the server reports of clients and workers is not shown.
     pub fn server(&mut self, stage: usize, more: &str) -> Result<Server> {
         // It checks that 127.0.0.1 can be used.
         drop(self.listen()?);
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+        let silent = OpenOptions::new().write(true).open("/dev/null")?;
         let child = self.fork("server", |lab| {
             dup2_stdout(&writer)?;
+            dup2_stderr(&silent)?;
             lab.exec(&format!("stage-{stage}"), &[more], format!("exec: stage {stage}").as_str())?;
             Ok(1)
         })?;
@@ -87,6 +96,30 @@ impl Server {
     /// The port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The workers that it has forked to serve clients, in the order of their forks, once there are `n` of them that sleep.
+    pub fn workers(&self, n: usize) -> Result<Vec<Pid>> {
+        let pid = self.pid();
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+            let workers = children.split_whitespace().map(|pid| Ok(Pid::from_raw(pid.parse()?)));
+            let workers = workers.collect::<Result<Vec<_>>>()?;
+            // One that has just exited is in the list, and has no state any more.
+            if workers.len() == n && workers.iter().all(|worker| sleeps(*worker).unwrap_or(false)) {
+                return Ok(workers);
+            }
+            thread::yield_now();
+        }
+        Err(format!("the server does not have {n} workers that sleep").into())
+    }
+
+    /// Send it SIGTERM, and reap it when it has exited.
+    pub fn terminate(self, lab: &Lab) -> Result {
+        kill(self.child.pid(), Signal::SIGTERM)?;
+        self.child.wait(lab)?;
+        Ok(())
     }
 
     /// Kill and reap it.
