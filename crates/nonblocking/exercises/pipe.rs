@@ -2,8 +2,8 @@
 //!
 //! Goal: both ends are nonblocking and close-on-exec from their first moment. A capacity is the value that the
 //! kernel returns, in bytes. An error names the descriptor, the requested bytes, and what the errno means for a
-//! pipe, in these words: EBADF is "not a pipe" (the descriptor may be open), EBUSY "fewer pages than it uses", EPERM "above
-//! /proc/sys/fs/pipe-max-size", and EINVAL "more than a pipe can hold".
+//! pipe, in these words: EBADF is "not a pipe" (the descriptor may be open), EBUSY "fewer pages than it uses", EPERM
+//! "above /proc/sys/fs/pipe-max-size", and EINVAL "more than a pipe can hold".
 //! To make an error from an errno: `Error::on("fcntl(F_SETPIPE_SZ)", format_args!("descriptor {number}, …"))(errno)`,
 //! with `crate::Error`.
 //! Run `cargo workbook check nonblocking/pipe` after each change; `hint nonblocking/pipe` if you are stuck.
