@@ -90,6 +90,7 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
 
 /// Registers the descriptors of a client that are new, and lets the kernel report the others again. Each is reported
 /// once and then not before this is called, because the kernel reports a hang-up even if the server cannot use it now.
+/// Closing a descriptor ends its registration: close-on-exec leaves no duplicate of it in another process.
 // ANCHOR: arm
 pub(crate) fn arm(poller: &mut Epoll, token: Token, client: &Client) -> io::Result<()> {
     for fd in client.fds() {

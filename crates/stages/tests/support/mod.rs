@@ -260,6 +260,11 @@ impl Client {
         String::from_utf8(line).expect("UTF-8")
     }
 
+    /// Whether a byte or end of file has come.
+    pub fn is_ready(&self) -> bool {
+        poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], 0_u8).expect("one descriptor") > 0
+    }
+
     /// Fails if a byte or end of file comes within a moment. `why` says why it must not.
     pub fn gets_nothing(&self, why: &str) {
         // Not a read with a timeout: that may fail with EINTR, even without a signal handler, when a child exits.
