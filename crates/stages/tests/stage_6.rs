@@ -161,11 +161,10 @@ fn in_stage_6_a_worker_without_a_free_descriptor_closes_connections_and_sleeps()
     let first = client_of(&stage, one, two);
     signal(two, Signal::SIGSTOP);
     let second = stage.connect();
-    assert_eq!(
-        second.rest(),
-        "",
-        "a worker must accept and close a connection that it has no descriptor for"
-    );
+    let what =
+        "the end of a connection that the worker has no descriptor for, so that it must accept and close it,";
+    eventually(what, || second.is_ready());
+    assert_eq!(second.rest(), "");
     first.gets_nothing("the worker has the first client, and closes only those that come after it");
     await_sleep(&[one]);
     signal(two, Signal::SIGCONT);
