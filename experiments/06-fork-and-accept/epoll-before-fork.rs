@@ -49,11 +49,13 @@ fn main() -> ExitCode {
         tell(lab, reported(&epoll)?);
         let [changed, end] = [lab.gate()?, lab.gate()?];
         let child = lab.fork("child", |lab| {
+            // ANCHOR: core
             epoll.delete(&own)?;
             lab.note(format!("remove {number}"));
             let (pipe, _writer) = ready_pipe()?;
             add(&epoll, &pipe)?;
             lab.note(format!("add a pipe of its own, {}", pipe.as_raw_fd()));
+            // ANCHOR_END: core
             changed.open()?;
             end.pass()?;
             Ok(0)
