@@ -285,13 +285,9 @@ one-poll-or-thousands *ARGS: (run 'one-poll-or-thousands' ARGS)
 [group('experiments: 6 fork and accept')]
 server-6 *ARGS: (run 'server-6' ARGS)
 
-# Which socket gets IPv4 clients when one for [::] and one for 0.0.0.0 share a port?
+# Can a socket for [::] and a socket for 0.0.0.0 share a port?
 [group('experiments: 6 fork and accept')]
-who-answers-both *ARGS: (run 'who-answers-both' ARGS)
-
-# Which process runs first after a fork, parent or child?
-[group('experiments: 6 fork and accept')]
-who-is-first *ARGS: (run 'who-is-first' ARGS)
+dual-stack-socket *ARGS: (run 'dual-stack-socket' ARGS)
 
 # What is left of a child that has exited and was not waited for?
 [group('experiments: 6 fork and accept')]
@@ -299,7 +295,11 @@ zombie *ARGS: (run 'zombie' ARGS)
 
 # How many exited children does one SIGCHLD stand for?
 [group('experiments: 6 fork and accept')]
-ten-exits *ARGS: (run 'ten-exits' ARGS)
+exits-per-sigchld *ARGS: (run 'exits-per-sigchld' ARGS)
+
+# Which process runs first after a fork, parent or child?
+[group('experiments: 6 fork and accept')]
+order-after-fork *ARGS: (run 'order-after-fork' ARGS)
 
 # What does fork cost a process that uses much memory?
 [group('experiments: 6 fork and accept')]
@@ -307,7 +307,7 @@ cost-of-fork *ARGS: (run 'cost-of-fork' ARGS)
 
 # Can the child of a fork take a lock that another thread held?
 [group('experiments: 6 fork and accept')]
-the-lock-it-left *ARGS: (run 'the-lock-it-left' ARGS)
+lock-held-at-fork *ARGS: (run 'lock-held-at-fork' ARGS)
 
 # Which process owns an epoll that was made before a fork?
 [group('experiments: 6 fork and accept')]
@@ -319,7 +319,7 @@ thundering-herd *ARGS: (run 'thundering-herd' ARGS)
 
 # Which waiting child gets a connection: in accept, and with EPOLLEXCLUSIVE?
 [group('experiments: 6 fork and accept')]
-who-gets-it *ARGS: (run 'who-gets-it' ARGS)
+which-child-accepts *ARGS: (run 'which-child-accepts' ARGS)
 
 # What happens to queued connections when one of two SO_REUSEPORT sockets is closed?
 [group('experiments: 6 fork and accept')]

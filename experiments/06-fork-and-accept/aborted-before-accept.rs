@@ -45,6 +45,7 @@ fn aborted(lab: &Lab) -> Result<usize> {
     listener.set_nonblocking(true)?;
     let port = listener.local_addr()?.port();
     lab.note(format!("listen on port {}, nonblocking", vary("port", port)));
+    // ANCHOR: core
     let client = lab.connect(port)?;
     let from = client.local_addr()?;
     hang_up(client)?;
@@ -53,7 +54,9 @@ fn aborted(lab: &Lab) -> Result<usize> {
     let ready = poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], 0_u8)?;
     lab.note(format!("poll: {}", if ready == 1 { "the listener is ready" } else { "nothing" }));
     lab.check(ready == 1, "the connection is still in the queue");
-    let (socket, of) = match listener.accept() {
+    let accepted = listener.accept();
+    // ANCHOR_END: core
+    let (socket, of) = match accepted {
         Ok(accepted) => accepted,
         Err(error) => {
             lab.note(format!("accept: {error}"));

@@ -49,11 +49,7 @@ fn main() -> ExitCode {
         tell(lab, reported(&epoll)?);
         let [changed, end] = [lab.gate()?, lab.gate()?];
         let child = lab.fork("child", |lab| {
-            epoll.delete(&own)?;
-            lab.note(format!("remove {number}"));
-            let (pipe, _writer) = ready_pipe()?;
-            add(&epoll, &pipe)?;
-            lab.note(format!("add a pipe of its own, {}", pipe.as_raw_fd()));
+            let _pipe = replace(lab, &epoll, &own)?;
             changed.open()?;
             end.pass()?;
             Ok(0)
@@ -92,6 +88,18 @@ fn main() -> ExitCode {
         }
     })
 }
+
+/// Remove the parent's pipe from the epoll, and add a pipe of the child's, which is returned.
+// ANCHOR: core
+fn replace(lab: &Lab, epoll: &Epoll, own: &OwnedFd) -> Result<(OwnedFd, OwnedFd)> {
+    epoll.delete(own)?;
+    lab.note(format!("remove {}", own.as_raw_fd()));
+    let (pipe, writer) = ready_pipe()?;
+    add(epoll, &pipe)?;
+    lab.note(format!("add a pipe of its own, {}", pipe.as_raw_fd()));
+    Ok((pipe, writer))
+}
+// ANCHOR_END: core
 
 /// A child that makes its epoll after the fork.
 fn own_epoll(lab: &mut Lab, epoll: &Epoll, own: &OwnedFd) -> Result {

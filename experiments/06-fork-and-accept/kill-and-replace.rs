@@ -27,7 +27,7 @@ const QUESTION: Question = Question {
         Choice::new("The first breaks, and the third: it was in the queue of worker 0.")
             .because("The queue belongs to the socket: the replacement accepted the third."),
         Choice::new("The first breaks. The third waits in the queue until a worker accepts it."),
-        Choice::new("None breaks: the new worker 0 goes on with what the old one had.")
+        Choice::new("None breaks: the replacement has everything that worker 0 had open.")
             .because("The first client read end of file: only worker 0 had that connection open."),
     ],
     book: 2,
@@ -130,6 +130,7 @@ fn supervise(lab: &mut Lab, gates: &Gates, mut line: UnixStream) -> Result<i32> 
         // A pidfd is ready when its process has exited, and so is a line that is shut down.
         let sources = workers.iter().map(|(_, pidfd)| pidfd.as_fd()).chain([line.as_fd()]);
         let mut watched: Vec<_> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
+        // ANCHOR: core
         poll(&mut watched, PollTimeout::NONE)?;
         let ready = watched.iter().position(|watched| watched.any() == Some(true));
         match ready {
@@ -140,6 +141,7 @@ fn supervise(lab: &mut Lab, gates: &Gates, mut line: UnixStream) -> Result<i32> 
             }
             _ => break,
         }
+        // ANCHOR_END: core
     }
     for (worker, _) in workers {
         kill(worker.pid(), Signal::SIGTERM)?;

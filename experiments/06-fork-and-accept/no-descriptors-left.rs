@@ -133,21 +133,25 @@ fn serve(lab: &Lab, listener: TcpListener, arrived: &Gate, done: &Gate) -> Resul
     done.open()?;
     arrived.pass()?;
     let mut turns = 0;
+    // ANCHOR: core
     for _ in 0..TURNS {
         if epoll.wait(&mut [EpollEvent::empty()], 5000_u16)? == 0 {
             break; // It sleeps.
         }
         turns += i32::from(accept(&listener).err() == Some(Errno::EMFILE));
     }
+    // ANCHOR_END: core
     lab.note(format!("epoll_wait: ready, accept: EMFILE; {turns} times in {TURNS}"));
     done.open()?;
     for which in ["first", "second"] {
         arrived.pass()?;
+        // ANCHOR: reserve
         drop(spare);
         let client = accept(&listener);
         let taken = client.is_ok();
         drop(client);
         spare = reserve()?;
+        // ANCHOR_END: reserve
         lab.note(format!(
             "give up the reserve, accept: {}, close, open it again",
             if taken { "works" } else { "fails" }

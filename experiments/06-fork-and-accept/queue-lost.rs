@@ -23,7 +23,7 @@ const QUESTION: Question = Question {
                       own.",
             ),
         Choice::new("They are reset, although they were connected and another worker listens."),
-        Choice::new("They read end of file, as from a server that has nothing to say.")
+        Choice::new("They read end of file, as if the worker had accepted and closed them.")
             .because("Closing a listening socket resets what is in its queue: they read ECONNRESET."),
         Choice::new("They wait forever: connected, and in no queue.")
             .because("The kernel does not forget them: they read ECONNRESET at once."),
@@ -65,6 +65,7 @@ fn own_sockets(lab: &Lab) -> Result<usize> {
     let staying = lab.listen_beside(port)?;
     lab.note(format!("SO_REUSEPORT: two sockets listen on port {}", vary("port", port)));
     // The kernel picks the socket for each client. So clients come until both sockets have one.
+    // ANCHOR: core
     let mut clients = Vec::new();
     while !(is_ready(&closing)? && is_ready(&staying)?) {
         if clients.len() == 100 {
@@ -77,6 +78,7 @@ fn own_sockets(lab: &Lab) -> Result<usize> {
     drop(closing);
     lab.note("close the first socket");
     let answered = serve(&staying)?;
+    // ANCHOR_END: core
     lab.note(format!("accept from the second until it is empty: {}", vary("n", answered)));
     let seen = clients.iter().map(look).collect::<Result<Vec<_>>>()?;
     let of = |what: Seen| seen.iter().filter(|seen| **seen == what).count();

@@ -68,7 +68,8 @@ fn stage_6(lab: &mut Lab) -> Result<usize> {
     let [one, two] = server.workers(2)?[..] else { return Err("there are two workers".into()) };
     let first = while_stopped(two, || client_of(lab, "client 1", &server, one))?;
     let second = while_stopped(one, || client_of(lab, "client 2", &server, two))?;
-    lab.note("worker 1 has client 1, and worker 2 client 2");
+    lab.note("worker 1 has client 1");
+    lab.note("worker 2 has client 2");
     lab.note("kill worker 1");
     // ANCHOR: core
     kill(one, Signal::SIGKILL)?;

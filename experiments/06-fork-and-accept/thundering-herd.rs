@@ -138,12 +138,15 @@ fn herded(lab: &mut Lab, lane: &str, listener: &TcpListener, arrives: &OwnedFd) 
     let child = lab.fork(lane, |lab| {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(listener, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        // ANCHOR: core
         lab.note("epoll_wait, level-triggered");
         ready.open()?;
         epoll.wait(&mut [EpollEvent::empty()], EpollTimeout::NONE)?;
         write(arrives, &[0])?;
         gate.pass()?;
-        match listener.accept().map_err(Errno::try_from) {
+        let accepted = listener.accept();
+        // ANCHOR_END: core
+        match accepted.map_err(Errno::try_from) {
             Ok(_) => {
                 lab.note("accept: the connection");
                 Ok(1)

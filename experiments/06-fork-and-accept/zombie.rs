@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         drop(writer);
         let alive = look(lab, pid, &reader)?;
         lab.check(alive.memory && !alive.closed, "while it runs, it has memory and the write end of a pipe");
+        // ANCHOR: core
         gate.open()?;
         // Wait for its exit without reaping it.
         let end = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         lab.note(format!("kill with SIGKILL: {}", outcome(killed)));
         let after = look(lab, pid, &reader)?;
         let status = child.wait(lab)?;
+        // ANCHOR_END: core
         lab.check(
             status == end && after == ended,
             "after the kill it is still a zombie, with the same status",

@@ -32,7 +32,8 @@ const THEME: [(&str, &str); 6] = [
     ("#060000", "--wb-bad"),
 ];
 
-/// A chart: up to four series of points, each joined by a line. See [`Lab::draw`](crate::Lab::draw).
+/// A chart: up to four series of points, each joined by a line, or drawn as bars over categories. See
+/// [`Lab::draw`](crate::Lab::draw).
 #[derive(Debug, Clone)]
 pub struct Plot {
     /// What the chart is about, in a few words.
@@ -51,17 +52,24 @@ pub struct Axis {
     what: &'static str,
     unit: &'static str,
     log: bool,
+    /// Values between which there is nothing, so that no line may join them.
+    categories: bool,
 }
 
 impl Axis {
     /// An axis that begins at 0. A count has the unit "number".
     pub const fn linear(what: &'static str, unit: &'static str) -> Self {
-        Self { what, unit, log: false }
+        Self { what, unit, log: false, categories: false }
     }
 
     /// An axis with as much room for 1 to 10 as for 10 to 100. It cannot show 0.
     pub const fn log(what: &'static str, unit: &'static str) -> Self {
-        Self { what, unit, log: true }
+        Self { what, unit, log: true, categories: false }
+    }
+
+    /// An axis of things that are numbered from 1. Each series has a bar for each of them.
+    pub const fn categories(what: &'static str, unit: &'static str) -> Self {
+        Self { what, unit, log: false, categories: true }
     }
 
     pub(crate) fn label(self) -> String {
@@ -85,6 +93,7 @@ impl Axis {
                 let first = least.log10().floor();
                 10_f64.powf(first)..10_f64.powf(most.log10().ceil().max(first + 1.0))
             }
+            false if self.categories => 0.5..most + 0.5,
             false => 0.0..most * 1.05,
         })
     }
@@ -146,13 +155,24 @@ impl Plot {
             .bold_line_style(RULE.mix(0.5))
             .light_line_style(TRANSPARENT)
             .label_style(font)
-            .x_labels(6)
+            .x_labels(if self.x.categories { 9 } else { 6 })
             .y_labels(6)
             .x_label_formatter(&|value| number(*value))
             .y_label_formatter(&|value| number(*value))
             .x_desc(self.x.label())
             .draw()?;
         for (i, (_, points)) in self.series.iter().enumerate() {
+            if self.x.categories {
+                // The bars of all series stand side by side over each category, with its series' mark on top.
+                let width = 0.8 / self.series.len() as f64;
+                let left = |x: f64| x - 0.4 + width * i as f64;
+                let bar = |(x, y): &(f64, f64)| {
+                    Rectangle::new([(left(*x), 0.0), (left(*x) + 0.85 * width, *y)], color(i).filled())
+                };
+                chart.draw_series(points.iter().map(bar))?;
+                chart.draw_series(points.iter().map(|(x, y)| mark(i, (left(*x) + 0.42 * width, *y))))?;
+                continue;
+            }
             chart.draw_series(LineSeries::new(points.iter().copied(), color(i).stroke_width(2)))?;
             chart.draw_series(points.iter().map(|point| mark(i, *point)))?;
         }

@@ -22,7 +22,7 @@ use prefork::accept::{Acceptor, StopReason};
 use prefork::supervise::supervise;
 use prefork::{Ended, Event, Policy, Result, Signals, sockets};
 
-const USAGE: &str = "usage: echo CHILDREN PORT";
+const USAGE: &str = "usage: workers CHILDREN PORT";
 
 const HELP: &str = "
 Listens on localhost and echoes what clients send. All children accept from the same sockets. A child that fails or is
@@ -46,14 +46,14 @@ fn main() -> ExitCode {
     let (policy, port) = match parse(&args) {
         Ok(parsed) => parsed,
         Err(wrong) => {
-            eprintln!("echo: {wrong}\n{USAGE}");
+            eprintln!("workers: {wrong}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
     match serve(&policy, port, |line| println!("{line}")) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("echo: {error}");
+            eprintln!("workers: {error}");
             ExitCode::FAILURE
         }
     }

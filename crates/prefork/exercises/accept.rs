@@ -1,12 +1,21 @@
 //! Exercise `prefork/accept`: accept the connections that are queued on a listener, a bounded number at a time.
 //!
-//! Goal: `accept` gives each queued connection to the callback, as a socket that is close-on-exec and nonblocking from
-//! the start. A batch ends when the queue is empty, at its limit, or when the acceptor has been removed, which the
-//! callback may do too. An error that concerns one connection does not end it. When no descriptor is left, clients are
-//! still taken from the queue and see a clean end of file, whatever they have sent; they count toward the limit, and
-//! the number of them is reported at most once a second. The acceptor recovers when descriptors are free again, and
-//! after a panic of the callback. `nix::sys::socket` has `accept4`; you may also need `cloexec::open` and
-//! `nonblocking::drain`. Run `cargo workbook check accept` after each change; `hint accept` if you are stuck.
+//! Goal: `accept` gives each queued connection to the callback, as a socket on which accept4(2) itself has set
+//! close-on-exec and nonblocking. A batch ends when the queue is empty, after as many calls of accept4 as its limit
+//! allows, whatever they returned, or when the acceptor has been removed, which the callback may do too: check that
+//! before each accept4, and before the limit. Errors that concern one connection do not end it: ECONNABORTED, those
+//! that accept(2) lists in "Error handling" except EOPNOTSUPP, EPERM, and EINTR. ENOMEM and ENOBUFS are
+//! `StopReason::Stuck`. Any other error is returned, and names `descriptor N`.
+//!
+//! When no descriptor is left (EMFILE, ENFILE), clients are shed: each is accepted in place of a spare descriptor that
+//! the acceptor keeps, sees a clean end of file, whatever it has sent, and counts toward the limit. Read what it has
+//! sent only up to a bound. If that second accept4 finds no client, the queue is empty; if it fails for one connection,
+//! go on. The spare is close-on-exec, opened by `new`, and opened again after each client, or else at the start of the
+//! next batch. Without a spare, the batch is `Stuck`. The number of shed clients is reported at most once a second. A
+//! panic of the callback loses its connection only.
+//!
+//! `nix::sys::socket` has `accept4`; you may also need `cloexec::open` and `nonblocking::drain`. Run `cargo workbook
+//! check accept` after each change; `hint accept` if you are stuck.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;

@@ -1,12 +1,19 @@
 //! Exercise `prefork/supervise`: restart children that fail, and stop all of them with their parent.
 //!
 //! Goal: each child has a task, which is a number, and its replacement gets the same one. A child that exits with 0 is
-//! not restarted. A child that fails or is killed is restarted, until `max_restarts` restarts have been used; the next
-//! failure is an error. A child that fails at once is restarted after a pause, which grows each time. SIGTERM and
-//! SIGINT are forwarded to the children, and from then on no child is restarted; children that are still running after
-//! the grace period, or at the second signal, are killed. No child outlives its parent, even if SIGKILL kills the
-//! parent. The supervisor waits only for its own children. A child has none of the descriptors that the supervisor has
-//! opened.
+//! not restarted. A child that fails or is killed is restarted, until `max_restarts` restarts of all children together
+//! have been used. One failure more stops the others as SIGTERM would, and is an error at the end. A child that fails
+//! before `min_uptime` is restarted after `pause`, then twice the last pause of its task, at most `max_pause`; one that
+//! ran longer is restarted without a pause, and its task begins again with `pause`.
+//!
+//! The first SIGTERM or SIGINT is forwarded to the children and is the result at the end. From then on no child is
+//! restarted, no exit is a failure, and no other outcome replaces the first; at the second signal, or after the grace
+//! period, the children that are left are killed. Read the signals again after each child is reaped, before its exit
+//! is judged. No child outlives its parent, even if SIGKILL kills the parent, or if the parent died before the child
+//! could ask for a signal; and none is left after an error or a panic of `on_event`. A child starts with an empty
+//! signal mask and with none of the descriptors that the supervisor has opened; in it, `supervise` is `EBUSY`. The
+//! supervisor waits only for its own children, sleeps in one call that EINTR does not end, and signals no process by
+//! its pid. The caller's signal mask and descriptors are restored.
 //!
 //! You have `crate::fork::fork`; `Child`, which can be polled, signaled and waited for; `Signals`; and
 //! `crate::policy::after` for a time in the future.

@@ -188,11 +188,14 @@ fn a_failed_connection_does_not_end_the_batch() {
     for errno in CONNECTION_ERRORS {
         let kernel = format!("accept:1={errno}");
         let Some(answer) = traced(&kernel, &["batches", "1", "2", "8"]) else { return };
+        let meaning = match errno {
+            "EINTR" => "which says that a signal interrupted the call",
+            _ => "which concerns a connection that is gone",
+        };
         assert_eq!(
             batches(&answer),
             [words(2, "Empty")],
-            "the first accept4 returned {errno}, which concerns a connection that is gone. Two clients were queued \
-             behind it: go on with the next"
+            "the first accept4 returned {errno}, {meaning}. Two clients were still queued: go on with the next"
         );
     }
 }
@@ -415,11 +418,15 @@ fn a_connection_that_fails_while_it_is_shed_does_not_end_the_batch() {
     for errno in CONNECTION_ERRORS {
         let kernel = format!("accept:1=EMFILE,accept:2={errno}");
         let Some(answer) = traced(&kernel, &["batches", "1", "2", "8"]) else { return };
+        let meaning = match errno {
+            "EINTR" => "a signal interrupted the call",
+            _ => "the connection to be shed is gone",
+        };
         assert_eq!(
             batches(&answer),
             [words(2, "Empty")],
-            "no descriptor was left, and the accept4 in place of the spare returned {errno}: the connection to be shed \
-             is gone. Two clients were queued behind it: go on with the next"
+            "no descriptor was left, and the accept4 in place of the spare returned {errno}: {meaning}. Two clients \
+             were still queued: go on with the next"
         );
     }
 }
@@ -454,7 +461,12 @@ fn without_memory_the_acceptor_is_stuck() {
         let Some(answer) = traced(&format!("accept:*={errno}"), &["batches", "1", "1", "8"]) else {
             return;
         };
-        assert_eq!(batches(&answer), [words(0, &format!("Stuck({errno})"))]);
+        assert_eq!(
+            batches(&answer),
+            [words(0, &format!("Stuck({errno})"))],
+            "accept4 returned {errno}: the kernel has no memory for the connection, which stays in the queue. So the \
+             listener stays readable, and accept must return Stuck: then the loop can stop polling it"
+        );
     }
 }
 

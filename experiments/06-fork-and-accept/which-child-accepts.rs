@@ -21,8 +21,8 @@ const QUESTION: Question = Question {
         Choice::new("In accept in turn; with EPOLLEXCLUSIVE one child gets all twelve."),
         Choice::new("In accept one child gets all twelve; with EPOLLEXCLUSIVE in turn.")
             .because("It is the other way round: accept took turns, and with epoll one child got all."),
-        Choice::new("By chance, both times: the one that the scheduler runs first.")
-            .because("The kernel woke one child each time, and always by the same rule."),
+        Choice::new("By chance, both times: the kernel wakes all four, and the fastest gets it.")
+            .because("The kernel woke one child each time, and chose it by the same rule."),
     ],
     book: 1,
     shows: "A child that is woken in accept leaves the wait queue of the socket, and joins it again at its \
@@ -56,12 +56,14 @@ fn main() -> ExitCode {
 
 /// Which child serves each client. The clients come one at a time, each when all children sleep.
 fn serve(lab: &Lab, server: &Prefork, clients: usize) -> Result<Vec<u8>> {
+    // ANCHOR: core
     let served = (0..clients).map(|_| {
         let child = server.serve(lab)?;
         server.rest()?;
         Ok(child)
     });
     served.collect()
+    // ANCHOR_END: core
 }
 
 fn spread(lab: &mut Lab, way: Way) -> Result<Vec<u8>> {
@@ -94,7 +96,7 @@ fn busy_exclusive(lab: &mut Lab) -> Result {
     hang_up(first)?;
     server.rest()?;
     let (third, back) = come(lab, &server, 0)?;
-    lab.note(format!("child {busy} is back, and child {back} gets the next"));
+    lab.note(format!("child {busy} waits again, and child {back} gets the next"));
     lab.check(
         other != busy && back == busy,
         "EPOLLEXCLUSIVE: while one child is busy, the next one gets the client",
@@ -132,7 +134,7 @@ fn busy_reuseport(lab: &mut Lab) -> Result {
     lab.note(format!("another of child {busy} comes; poll for 100 ms: {ready} events; three sleep"));
     hang_up(first)?;
     let after = answer(&mut second)?;
-    lab.note(format!("child {busy} is back, and serves it"));
+    lab.note(format!("child {busy} waits again, and gets it"));
     lab.check(
         ready == 0 && after == again,
         "SO_REUSEPORT: a client waits for its child while three others sleep",
@@ -164,7 +166,7 @@ fn chart(lab: &mut Lab) -> Result<Plot> {
     }
     Ok(Plot {
         title: "The share of the connections that each of eight children gets, by how they wait",
-        x: Axis::linear("child, the busiest first", "number"),
+        x: Axis::categories("child, the busiest first", "number"),
         y: Axis::linear("share of the connections", "%"),
         series,
     })

@@ -26,7 +26,7 @@ const QUESTION: Question = Question {
             .because("Let the child wait at a gate, and the parent is first: it does not sleep in fork."),
         Choice::new("The one that /proc/sys/kernel/sched_child_runs_first names.")
             .because("Both orders were seen, whatever the file says, if it exists at all."),
-        Choice::new("Sometimes one, sometimes the other: nothing decides it."),
+        Choice::new("Either: fork sets no order, and the scheduler runs one of them first."),
     ],
     book: 3,
     shows: "After a fork there are two processes, and each goes on from its own return of fork. A program \
@@ -116,12 +116,27 @@ struct Seen {
     values: u32,
 }
 
+impl Seen {
+    /// Wait for the child, and compare its place with the parent's.
+    fn add(&mut self, place: u32, child: Pid, shared: &Shared) -> Result {
+        waitpid(child, None)?;
+        match (place, shared.child.load(Ordering::SeqCst)) {
+            (0, 1) => self.parent += 1,
+            (1, 0) => self.child += 1,
+            other => return Err(format!("two processes had these places: {other:?}").into()),
+        }
+        self.values += u32::from(shared.pid.load(Ordering::SeqCst) == child.as_raw());
+        Ok(())
+    }
+}
+
 /// Fork many times, and count which process is first at the line after the fork.
 fn count(fork: impl Fn() -> nix::Result<ForkResult>) -> Result<Seen> {
     let shared = Shared::map()?;
     let mut seen = Seen { parent: 0, child: 0, values: 0 };
     for _ in 0..FORKS {
         shared.arrived.store(0, Ordering::SeqCst);
+        // ANCHOR: core
         match fork()? {
             ForkResult::Child => {
                 shared.child.store(shared.place(), Ordering::SeqCst);
@@ -129,17 +144,9 @@ fn count(fork: impl Fn() -> nix::Result<ForkResult>) -> Result<Seen> {
                 // SAFETY: _exit ends the process at once; nothing of it is used afterwards.
                 unsafe { libc::_exit(0) }
             }
-            ForkResult::Parent { child } => {
-                let place = shared.place();
-                waitpid(child, None)?;
-                match (place, shared.child.load(Ordering::SeqCst)) {
-                    (0, 1) => seen.parent += 1,
-                    (1, 0) => seen.child += 1,
-                    other => return Err(format!("two processes had these places: {other:?}").into()),
-                }
-                seen.values += u32::from(shared.pid.load(Ordering::SeqCst) == child.as_raw());
-            }
+            ForkResult::Parent { child } => seen.add(shared.place(), child, shared)?,
         }
+        // ANCHOR_END: core
     }
     Ok(seen)
 }

@@ -15,14 +15,14 @@ use nix::sys::socket::{
 const ANY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
 
 const QUESTION: Question = Question {
-    question: "Which socket gets IPv4 clients when one for [::] and one for 0.0.0.0 share a port?",
+    question: "Can a socket for [::] and a socket for 0.0.0.0 share a port?",
     setup: "A server makes a socket for [::] with IPV6_V6ONLY off, and listens; then it makes one for \
             0.0.0.0 on the same port. SO_REUSEADDR is set on both. What does the second bind return, and \
             which socket gets a client that connects by IPv4?",
     choices: &[
         Choice::new("bind works, and the socket for 0.0.0.0 gets it: each family has ports of its own.")
             .because("The socket for [::] had taken the port in both families: bind gave EADDRINUSE."),
-        Choice::new("bind works, and either may get it.")
+        Choice::new("bind works, and either socket may get it.")
             .because("bind failed with EADDRINUSE, so there was only one socket."),
         Choice::new("EADDRINUSE; the socket for [::] gets it, from the address 127.0.0.1.")
             .because("An IPv6 socket has IPv6 addresses only: accept returned ::ffff:127.0.0.1."),
@@ -58,6 +58,7 @@ fn can_be_asked() -> Result {
 
 /// A socket that listens on all addresses of a family, as servers make it.
 fn listen_on(address: IpAddr, port: u16, v6only: bool) -> Result<nix::Result<TcpListener>> {
+    // ANCHOR: core
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
@@ -68,6 +69,7 @@ fn listen_on(address: IpAddr, port: u16, v6only: bool) -> Result<nix::Result<Tcp
     let backlog = Backlog::new(8)?;
     let outcome = bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(address, port)));
     Ok(outcome.and_then(|()| listen(&socket, backlog)).map(|()| TcpListener::from(socket)))
+    // ANCHOR_END: core
 }
 
 fn said<T>(outcome: &nix::Result<T>) -> String {
@@ -81,10 +83,10 @@ fn come(lab: &Lab, by: IpAddr, port: u16, listeners: &[(&str, &TcpListener)]) ->
         listeners.iter().map(|(_, listener)| PollFd::new(listener.as_fd(), PollFlags::POLLIN)).collect();
     poll(&mut watched, 5000_u16)?;
     let at = watched.iter().position(|watched| watched.any() == Some(true));
-    let at = at.ok_or_else(|| format!("no socket gets a client by {by}"))?;
+    let at = at.ok_or_else(|| format!("no socket gets a client that connects to {by}"))?;
     let (name, listener) = listeners[at];
     let (_, from) = listener.accept()?;
-    lab.note(format!("a client by {by}: {name} has it, as {}", from.ip()));
+    lab.note(format!("a client connects to {by}: {name} gets it, from {}", from.ip()));
     hang_up(client)?;
     Ok((at, from.ip()))
 }

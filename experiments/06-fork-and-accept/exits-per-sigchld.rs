@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         unsafe { sigaction(Signal::SIGCHLD, &action) }?;
         signals.thread_block()?;
         let children = ten_exited_children()?;
-        lab.note(format!("block SIGCHLD; fork {CHILDREN} children, which end"));
+        lab.note(format!("block SIGCHLD; fork {CHILDREN} children, which exit"));
         signals.thread_unblock()?;
         let [runs, reaped] = [&RUNS, &REAPED].map(|count| count.load(Ordering::SeqCst));
         lab.note(format!("unblock it; runs of the handler: {runs}, waited for: {reaped}"));
@@ -68,6 +68,7 @@ fn main() -> ExitCode {
     })
 }
 
+// ANCHOR: core
 /// Reaps one child, as many handlers do.
 extern "C" fn wait_once(_: c_int) {
     let errno = Errno::last();
@@ -78,6 +79,7 @@ extern "C" fn wait_once(_: c_int) {
     // The code that was interrupted may be about to look at errno.
     errno.set();
 }
+// ANCHOR_END: core
 
 /// Ten children that have exited and were not reaped: the first with status 0, the next with 1, and so on.
 fn ten_exited_children() -> Result<Vec<Pid>> {
