@@ -35,6 +35,10 @@ pub(crate) struct Kind<A> {
 // ANCHOR_END: closure
 
 impl<A> Kind<A> {
+    pub(crate) fn of<F: FnOnce(&A) -> Outcome + 'static>() -> &'static Self {
+        const { &Self { size: size_of::<F>().div_ceil(size_of::<usize>()), end: end::<A, F> } }
+    }
+
     pub(crate) fn size(&self) -> usize {
         self.size
     }
@@ -50,29 +54,21 @@ impl<A> Closure<A> {
         let mut words: Words = [MaybeUninit::uninit(); WORDS];
         // SAFETY: the words are large enough for an `F` and aligned for it, and this is the only reference to them.
         unsafe { words.as_mut_ptr().cast::<F>().write(run) };
-        let kind = const { &Kind { size: size_of::<F>().div_ceil(size_of::<usize>()), end: end::<A, F> } };
-        Self { words, kind, holds: PhantomData }
+        Self { words, kind: Kind::of::<F>(), holds: PhantomData }
     }
 
     pub(crate) fn run(self, argument: &A) -> Outcome {
-        let (mut words, kind) = self.into_parts();
+        let mut this = ManuallyDrop::new(self);
         // SAFETY: the words hold a closure of the type that `end` was made for. `end` moves it out either here or in `drop`,
-        // because `into_parts` forgot this value.
-        unsafe { (kind.end)(&mut words, Some(argument)) }
+        // because this value is never dropped.
+        unsafe { (this.kind.end)(&mut this.words, Some(argument)) }
     }
 
-    /// Take a closure apart. It is neither run nor dropped until [`Closure::from_parts`] puts it together again.
-    pub(crate) fn into_parts(self) -> (Words, &'static Kind<A>) {
-        let this = ManuallyDrop::new(self);
-        (this.words, this.kind)
-    }
-
-    /// Put a closure together again.
+    /// Take over a closure that was written somewhere else.
     ///
     /// # Safety
-    /// Both parts must come from one call of [`Closure::into_parts`] and be used once. The first `kind.size()` words must be
-    /// unchanged; the others may be anything.
-    pub(crate) unsafe fn from_parts(words: Words, kind: &'static Kind<A>) -> Self {
+    /// The first words must be those of a closure of this kind, which is used no more where it was; the others may be anything.
+    pub(crate) unsafe fn from_words(words: Words, kind: &'static Kind<A>) -> Self {
         Self { words, kind, holds: PhantomData }
     }
 }
@@ -84,7 +80,8 @@ impl<A> Drop for Closure<A> {
     }
 }
 
-const fn fits<F>() -> bool {
+/// Is a closure of this type kept in place, and not in a box?
+pub(crate) const fn fits<F>() -> bool {
     size_of::<F>() <= size_of::<Words>() && align_of::<F>() <= align_of::<Words>()
 }
 

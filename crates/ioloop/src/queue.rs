@@ -5,38 +5,31 @@
 //! the queue that it came from. The room of popped closures is reused: a queue that does not get longer allocates nothing.
 
 use std::cell::UnsafeCell;
+use std::hint;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use crate::closure::{Closure, Kind, WORDS, Words};
+use crate::closure::{Closure, Kind, WORDS, Words, fits};
+use crate::failure::Outcome;
 
 /// A queue of closures, which is changed by shared reference.
 pub(crate) struct Queue<A: 'static>(UnsafeCell<Row<A>>);
 
-/// The closures, one behind the other. Each is a header and the words that it fills, so a closure that captures nothing
+/// The closures, one behind the other. Each is a [`Header`] and the words that it fills, so a closure that captures nothing
 /// takes one word. The row is read and written in sequence, so its speed depends on its length in bytes.
 // ANCHOR: queue
 struct Row<A: 'static> {
-    /// The closures from `front` to the end. Behind the last header there is always capacity for the largest closure.
-    words: Vec<Word<A>>,
+    /// The closures from `front` to the end.
+    words: Vec<MaybeUninit<usize>>,
     front: usize,
     len: usize,
+    /// Neither Send nor Sync, as a closure is.
+    holds: PhantomData<Closure<A>>,
 }
 
-union Word<A: 'static> {
-    /// The address of the closure's `Kind`; its two lowest bits are the number of words that follow.
-    header: *const Kind<A>,
-    _part: MaybeUninit<usize>,
-}
+/// The address of the closure's `Kind`; its two lowest bits are the number of words that follow.
+type Header<A> = *const Kind<A>;
 // ANCHOR_END: queue
-
-// Not derived, because a derived impl would require `A: Copy`.
-impl<A> Copy for Word<A> {}
-
-impl<A> Clone for Word<A> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
 
 /// The bits of an address that are 0 because of the alignment of `Kind`.
 const SIZE: usize = 3;
@@ -50,7 +43,7 @@ impl<A> Default for Queue<A> {
 impl<A> Default for Row<A> {
     fn default() -> Self {
         const { assert!(WORDS <= SIZE && align_of::<Kind<A>>() > SIZE) };
-        Self { words: Vec::new(), front: 0, len: 0 }
+        Self { words: Vec::new(), front: 0, len: 0, holds: PhantomData }
     }
 }
 
@@ -70,9 +63,10 @@ impl<A> Queue<A> {
 
     /// Add a closure at the end.
     #[inline]
-    pub(crate) fn push(&self, closure: Closure<A>) {
+    pub(crate) fn push<F: FnOnce(&A) -> Outcome + 'static>(&self, closure: F) {
         // SAFETY: see above.
-        unsafe { &mut *self.0.get() }.push(closure);
+        let row = unsafe { &mut *self.0.get() };
+        if fits::<F>() { row.push(closure) } else { row.push(Box::new(closure)) }
     }
 
     /// Remove the first closure, and return it.
@@ -93,46 +87,52 @@ impl<A> Queue<A> {
 
 impl<A> Row<A> {
     #[inline]
-    fn push(&mut self, closure: Closure<A>) {
+    fn push<F: FnOnce(&A) -> Outcome + 'static>(&mut self, closure: F) {
+        assert!(fits::<F>(), "the closure does not fit into the words");
+        let size = Kind::<A>::of::<F>().size();
         if self.words.capacity() - self.words.len() < 1 + WORDS {
             self.make_room();
         }
-        let (parts, kind) = closure.into_parts();
-        let end = self.words.len();
-        let header = self.words.as_mut_ptr().wrapping_add(end);
-        // SAFETY: the vector has capacity for a header and for the words of the largest closure.
-        unsafe { header.write(Word { header: (&raw const *kind).wrapping_byte_add(kind.size()) }) };
-        // SAFETY: as above. The next closure overwrites the words that this one does not fill.
-        unsafe { header.wrapping_add(1).cast::<Words>().write(parts) };
-        // SAFETY: the header and the words that this closure fills were written.
-        unsafe { self.words.set_len(end + 1 + kind.size()) };
+        let (end, kind) = (self.words.len(), Kind::<A>::of::<F>());
+        let place = self.words.as_mut_ptr().wrapping_add(end);
+        // SAFETY: the vector has capacity for a header and for the closure.
+        unsafe { place.cast::<Header<A>>().write((&raw const *kind).wrapping_byte_add(size)) };
+        // SAFETY: as above, and the closure needs no stricter alignment than a word. It is written as what it is: copied word by
+        // word, it would be read before it has arrived in memory, and the processor would wait for it.
+        unsafe { place.wrapping_add(1).cast::<F>().write(closure) };
+        // SAFETY: the vector has capacity for them, and a `MaybeUninit` may be anything.
+        unsafe { self.words.set_len(end + 1 + size) };
         self.len += 1;
     }
 
     #[inline]
     fn pop(&mut self) -> Option<Closure<A>> {
         self.len = self.len.checked_sub(1)?;
-        let at = self.words.as_ptr().wrapping_add(self.front);
-        // SAFETY: the row is not empty, so a header is at `front`.
-        let word = unsafe { at.read() };
-        // SAFETY: as above.
-        let header = unsafe { word.header };
-        // SAFETY: behind the header, `push` had capacity for the words of the largest closure, and the capacity never
-        // shrinks.
-        let parts = unsafe { at.wrapping_add(1).cast::<Words>().read() };
+        let place = self.words.as_ptr().wrapping_add(self.front);
+        // SAFETY: the row was not empty, so a header is at `front`.
+        let header = unsafe { place.cast::<Header<A>>().read() };
         let size = header.addr() & SIZE;
-        self.front += 1 + size;
+        let mut words: Words = [MaybeUninit::uninit(); WORDS];
+        self.front += 1;
+        if size > 0 {
+            // A branch, which the processor predicts, so the next closure is looked for before this header has arrived.
+            hint::cold_path();
+            // SAFETY: behind the header, `push` had capacity for the words of the largest closure, and the capacity never
+            // shrinks.
+            words = unsafe { place.wrapping_add(1).cast::<Words>().read() };
+            self.front += size;
+        }
         if self.len == 0 {
             self.words.clear();
             self.front = 0;
         }
         // SAFETY: without the size, the header is the `&'static Kind` that `push` had.
         let kind = unsafe { &*header.wrapping_byte_sub(size) };
-        // SAFETY: `push` wrote both parts, and `front` or `clear` above left them behind, so they are used once.
-        Some(unsafe { Closure::from_parts(parts, kind) })
+        // SAFETY: `push` wrote both, and `front` or `clear` above left them behind, so they are used once.
+        Some(unsafe { Closure::from_words(words, kind) })
     }
 
-    /// Reuse the room of popped closures if it is more than half of all, or else allocate.
+    /// Reuse the room of closures that ran if it is more than half of all, or else allocate.
     #[cold]
     fn make_room(&mut self) {
         if self.front > self.words.len() / 2 {

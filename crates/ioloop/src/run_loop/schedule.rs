@@ -11,10 +11,9 @@ impl IoLoop {
     /// Run a callback in the next iteration. A closed loop drops it without running it.
     pub fn add_callback<F: FnOnce(&Self) -> R + 'static, R: IntoOutcome>(&self, callback: F) {
         if self.0.phase.get() != Phase::Closed {
-            let callback = Callback::new(move |ioloop| {
+            self.0.callbacks.push(move |ioloop: &Self| {
                 ioloop.traced::<F, _>(Origin::Callback, None, || callback(ioloop)).into_outcome()
             });
-            self.0.callbacks.push(callback);
         }
     }
 

@@ -4,20 +4,20 @@
 
 use std::rc::Rc;
 
-use super::{Callback, IoLoop};
+use super::IoLoop;
 use crate::Outcome;
 
 impl IoLoop {
     /// The handler of the waker: queue the callbacks that other threads sent, and a callback for each signal that arrived.
     pub(super) fn receive(&self) -> Outcome {
-        self.0.shared.receive(|sent| self.0.callbacks.push(Callback::new(sent)))?;
+        self.0.shared.receive(|sent| self.0.callbacks.push(sent))?;
         // A signal writes to the same waker.
         for (signal, handler) in self.0.signals.take() {
             // Weak: a handler that is removed before this callback runs must not run.
             let handler = Rc::downgrade(&handler);
-            self.0.callbacks.push(Callback::new(move |ioloop| {
+            self.0.callbacks.push(move |ioloop| {
                 handler.upgrade().map_or(Ok(()), |handler| (handler.borrow_mut())(ioloop, signal))
-            }));
+            });
         }
         Ok(())
     }
