@@ -117,7 +117,7 @@ shared-offset *ARGS: (run 'shared-offset' ARGS)
 [group('experiments: 1 fork and exec')]
 copy-on-write *ARGS: (run 'copy-on-write' ARGS)
 
-# How many times is a buffer written that was filled before a fork?
+# How many times is a buffer written if its program forks before the flush?
 [group('experiments: 1 fork and exec')]
 written-twice *ARGS: (run 'written-twice' ARGS)
 
@@ -137,7 +137,7 @@ fd-vanishes *ARGS: (run 'fd-vanishes' ARGS)
 [group('experiments: 2 close-on-exec')]
 dup-clears *ARGS: (run 'dup-clears' ARGS)
 
-# Which flags that a child sets are set in its parent too?
+# Which flags that a child sets appear in its parent too?
 [group('experiments: 2 close-on-exec')]
 flag-or-description *ARGS: (run 'flag-or-description' ARGS)
 

@@ -31,8 +31,8 @@ const QUESTION: Question = Question {
     ],
     book: 3,
     shows: "fork copies all of the memory, and only the thread that called it. Whatever another thread was \
-            in the middle of stays half done in the child. A lock that it held stays locked, and the \
-            allocator's memory may be such a thing.",
+            in the middle of stays half done in the child. A lock that this thread held stays \
+            locked, and the records of the allocator may be half written.",
     lane: "main",
     ..Question::EMPTY
 };

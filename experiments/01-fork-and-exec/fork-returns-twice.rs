@@ -14,8 +14,10 @@ const QUESTION: Question = Question {
             "They run the same program on two copies of the variable: the parent's copy was still 1.",
         ),
         Choice::new("The child 2, the parent 1: the child has a copy of the parent's memory."),
-        Choice::new("The child 2, and the parent nothing: it goes on in the child, which has exited.")
-            .because("fork returned in both processes: the parent printed 1 after the child had exited."),
+        Choice::new(
+            "The child 2, and the parent nothing: the program goes on in the child, which has exited.",
+        )
+        .because("fork returned in both processes: the parent printed 1 after the child had exited."),
         Choice::new("The child 2, the parent 1 or 2: it depends on which of the two runs first.")
             .because("The order makes no difference: the child changed a variable that only it has."),
     ],

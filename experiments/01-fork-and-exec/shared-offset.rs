@@ -49,7 +49,7 @@ fn main() -> ExitCode {
             lab.check(inherited == 0, "through the inherited descriptor, the child began at byte 0");
             lab.check(
                 reopened == 0,
-                "through the second it began at byte 0 too: that has an offset of its own",
+                "through the second descriptor it began at byte 0 too: its offset is its own",
             );
             drop(second);
             // `drop` cannot do it: the closure borrows the variable.

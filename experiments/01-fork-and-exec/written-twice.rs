@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::libc;
 
 const QUESTION: Question = Question {
-    question: "How many times is a buffer written that was filled before a fork?",
+    question: "How many times is a buffer written if its program forks before the flush?",
     setup: "A program has 5 bytes in a buffer that is flushed when it exits, and forks. How many times are \
             the bytes in the file if parent and child both exit normally? And how many times if the child \
             calls _exit?",

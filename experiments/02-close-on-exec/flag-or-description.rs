@@ -10,7 +10,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::unistd::{pipe, read};
 
 const QUESTION: Question = Question {
-    question: "Which flags that a child sets are set in its parent too?",
+    question: "Which flags that a child sets appear in its parent too?",
     setup: "A child inherits the read end of a pipe. It sets O_NONBLOCK and FD_CLOEXEC on it, and exits. \
             Which of the two flags are set in its parent afterwards?",
     choices: &[

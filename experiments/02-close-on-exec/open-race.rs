@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         let file = open(PATH, OFlag::O_RDONLY, Mode::empty())?;
         let inherited = has_it(lab)?;
         let gets = if inherited { "gets" } else { "does not get" };
-        lab.note(format!("a file is open without close-on-exec: a program {gets} it"));
+        lab.note(format!("to compare, open a file without close-on-exec: a program {gets} it"));
         lab.check(inherited, "a program that std starts inherits what has no close-on-exec");
         drop(file);
         let by_hand = race(lab, "open, fcntl, close", OFlag::empty(), MOST)?;

@@ -71,7 +71,7 @@ pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -
 
 /// The step that failed and its errno, from the five bytes that `child` writes.
 fn failure(report: &[u8]) -> (&'static str, Errno) {
-    // `child` writes nothing else. "fork" stands for everything else, so that `spawn` cannot panic.
+    // `child` writes five bytes or none. For any other number the step is called "fork", so that `spawn` cannot panic.
     let &[step, a, b, c, d] = report else { return ("fork", Errno::EIO) };
     let errno = Errno::from_raw(i32::from_ne_bytes([a, b, c, d]));
     (STEPS.get(usize::from(step)).unwrap_or(&"fork"), errno)
