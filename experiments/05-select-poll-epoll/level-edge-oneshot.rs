@@ -1,4 +1,4 @@
-//! One pipe in three epolls: what each of them reports, and how many times.
+//! What a oneshot registration reports, and what edge-triggered epoll takes for an edge.
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use experiments::{Choice, Lab, Question, Result, ask, cannot_ask, events};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::utsname::uname;
 use nix::unistd::{read, write};
 
@@ -16,26 +17,24 @@ const WAYS: [(&str, EpollFlags); 3] =
     [("level", EpollFlags::empty()), ("edge", EpollFlags::EPOLLET), ("oneshot", EpollFlags::EPOLLONESHOT)];
 
 const QUESTION: Question = Question {
-    question: "How often do level-triggered, edge-triggered and oneshot epoll report an unread byte?",
-    setup: "A pipe is watched by three epolls: level-triggered, edge-triggered, and with EPOLLONESHOT. A \
-            byte comes, all three report it, and it is not read. Then a second byte comes. Which of them \
-            report the pipe again?",
+    question: "What does a oneshot registration report after its first report?",
+    setup: "A pipe is registered with EPOLLONESHOT, for EPOLLIN. A byte comes, epoll_wait reports the pipe, and the \
+            program does not read. Then a second byte comes, and after it the writer closes. Hang-ups are reported \
+            even if a program has not registered for them. What does epoll_wait report of the second byte, and of \
+            the hang-up?",
     choices: &[
-        Choice::new("All three: something has come.")
-            .because("A oneshot entry is disabled after its first report, until it is armed again."),
-        Choice::new(
-            "The level-triggered one alone: the pipe was ready before and still is, which is no \
-                     edge.",
-        )
-        .because("For edge-triggered epoll each write is an edge: it reported the second one too."),
-        Choice::new("The level-triggered and the edge-triggered one."),
-        Choice::new("The edge-triggered one alone: the others do not report what is new.")
-            .because("The level-triggered one reports the pipe at every wait, as long as it is readable."),
+        Choice::new("Both.").because("That is level-triggered and edge-triggered epoll: each reported both."),
+        Choice::new("The second byte, but not the hang-up.")
+            .because("After the first report the entry is disabled, for new bytes too."),
+        Choice::new("The hang-up, but not the second byte.")
+            .because("A disabled entry does not report hang-ups either, though all other entries do."),
+        Choice::new("Neither, until EPOLL_CTL_MOD arms the entry again."),
     ],
-    book: 2,
-    shows: "Level-triggered epoll reports a state, at every wait. Edge-triggered epoll reports a change, \
-            once each time; it does not report again what you leave unread. With EPOLLONESHOT there is one \
-            report, and then none until you arm it again, even when the writer has closed.",
+    book: 3,
+    shows: "Level-triggered epoll reports a state, at every wait. Edge-triggered epoll reports that something has \
+            happened: bytes have come, a peer has made room, or your own read has. Its report names everything that \
+            holds at that moment. An entry with EPOLLONESHOT is disabled by its first report: it reports nothing, not \
+            even a hang-up, until EPOLL_CTL_MOD arms it again.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -56,7 +55,8 @@ fn main() -> ExitCode {
         let by_counter = eventfd(lab)?;
         if second[1] == 0 && by_counter == 2 && old_pipes()? {
             return Err(cannot_ask(
-                "edge-triggered epoll reports a write into a pipe that is not empty since Linux 5.14",
+                "this kernel reports a write into a pipe to edge-triggered epoll only if the pipe was empty; Linux 5.14 \
+                 and stable updates report each",
             ));
         }
         lab.check(by_counter == 2, "edge: each write is reported, to an eventfd as well");
@@ -70,15 +70,16 @@ fn main() -> ExitCode {
         lab.check(armed == [TURNS, 1, 1], "MOD arms oneshot again, and lets edge report what is there");
         drop(writer);
         let closed = trio.turns(lab, "close the write end")?;
-        lab.check(closed == [TURNS, 1, 0], "a spent oneshot does not even report that the writer has closed");
+        lab.check(closed[..2] == [TURNS, 1], "that the writer has closed is reported by level and by edge");
+        let hang_up = hang_up_of_a_spent_entry(lab)?;
         drained(lab)?;
-        match second.map(|reports| reports > 0) {
-            [true, true, true] => Ok(0),
-            [true, false, false] => Ok(1),
-            [true, true, false] => Ok(2),
-            [false, true, false] => Ok(3),
-            other => Err(format!("none of the choices: {other:?}").into()),
-        }
+        own_edges(lab)?;
+        Ok(match (second[2] > 0, hang_up) {
+            (true, true) => 0,
+            (true, false) => 1,
+            (false, true) => 2,
+            (false, false) => 3,
+        })
     })
 }
 
@@ -135,6 +136,75 @@ fn eventfd(lab: &Lab) -> Result<usize> {
     Ok(reports)
 }
 
+/// A oneshot entry that has reported a byte: does it report that the writer closes?
+fn hang_up_of_a_spent_entry(lab: &Lab) -> Result<bool> {
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    // ANCHOR: core
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    epoll.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, 0))?;
+    write(&writer, b"a")?;
+    let first = reported(&epoll)?;
+    drop(writer);
+    let second = reported(&epoll)?;
+    epoll.modify(&reader, &mut EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, 0))?;
+    let third = reported(&epoll)?;
+    // ANCHOR_END: core
+    let [first, spent, armed] = [first, second, third].map(said);
+    lab.note(format!("oneshot: a byte: {first}; the writer closes: {spent}; EPOLL_CTL_MOD: {armed}"));
+    lab.check(second.is_none(), "a spent oneshot entry reports nothing, not even a hang-up");
+    Ok(second.is_some())
+}
+
+/// Edges that are easily overlooked: a peer that makes room, and this program's own read.
+fn own_edges(lab: &Lab) -> Result {
+    let both = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let (ours, peer) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags)?;
+    let edge = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    edge.add(&ours, EpollEvent::new(both | EpollFlags::EPOLLET, 0))?;
+    let added = reported(&edge)?;
+    write(&peer, b"x")?;
+    let came = reported(&edge)?;
+    read(&ours, &mut [0; 8])?;
+    write(&ours, b"x")?;
+    let wrote = reported(&edge)?;
+    read(&peer, &mut [0; 8])?;
+    let room = reported(&edge)?;
+    let [add, came_said, wrote_said, room_said] = [added, came, wrote, room].map(said);
+    lab.note(format!("edge, a Unix socket, for IN|OUT: {add}; a byte comes: {came_said}"));
+    lab.note(format!("we read it, and write 1 byte: {wrote_said}; the peer reads it: {room_said}"));
+    lab.check(came == Some(both), "edge: a report names all that holds, OUT too, which has not changed");
+    let out = Some(EpollFlags::EPOLLOUT);
+    lab.check(
+        (added, wrote, room) == (out, None, out),
+        "edge: a Unix socket that was never full reports OUT again when its peer has read",
+    );
+    let counter = OwnedFd::from(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
+    let edge = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    edge.add(&counter, EpollEvent::new(both | EpollFlags::EPOLLET, 0))?;
+    write(&counter, &1_u64.to_ne_bytes())?;
+    let wrote = reported(&edge)?;
+    read(&counter, &mut [0; 8])?;
+    let own = reported(&edge)?;
+    let in_only = watch(&counter, EpollFlags::EPOLLET)?;
+    write(&counter, &1_u64.to_ne_bytes())?;
+    let seen = reported(&in_only)?;
+    read(&counter, &mut [0; 8])?;
+    let silent = reported(&in_only)?;
+    let [wrote_said, own_said, silent_said] = [wrote, own, silent].map(said);
+    lab.note(format!("edge, an eventfd, for IN|OUT: write: {wrote_said}; our own read: {own_said}"));
+    lab.note(format!("the same for IN alone; our own read: {silent_said}"));
+    lab.check(
+        (wrote, own, seen, silent) == (Some(both), out, Some(EpollFlags::EPOLLIN), None),
+        "edge: reading your own eventfd is an edge, if you are registered for OUT",
+    );
+    Ok(())
+}
+
+fn said(seen: Option<EpollFlags>) -> String {
+    seen.map_or_else(|| "nothing".into(), events)
+}
+
 /// Ten bytes, edge-triggered, and a loop with a buffer of four.
 fn drained(lab: &Lab) -> Result {
     let mut left = Vec::new();
@@ -188,7 +258,8 @@ impl Until {
     }
 }
 
-/// From 5.5 to 5.13 a pipe woke its reader only when it had been empty.
+/// The first releases from 5.5 to 5.13: a pipe woke its reader only if it had been empty. Stable updates have the
+/// repair, 5.10 from 5.10.70 on, and never come here.
 fn old_pipes() -> Result<bool> {
     let release = uname()?.release().to_string_lossy().into_owned();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).flat_map(str::parse::<u32>);
