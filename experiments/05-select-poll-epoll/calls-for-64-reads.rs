@@ -4,12 +4,12 @@ use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
 
-use experiments::{Call, Choice, Lab, Question, Result, ask, cannot_ask};
+use experiments::{Choice, Lab, Question, Result, ask, cannot_ask};
 use io_uring::types::Fd;
 use io_uring::{IoUring, opcode};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::libc::{SYS_getppid, SYS_io_uring_enter, SYS_read};
+use nix::libc::{SYS_getppid, SYS_read};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
@@ -48,12 +48,15 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         drop(ring()?);
-        let [with_poll, with_epoll, with_ring] =
-            [("poll", by_poll as Way), ("epoll", by_epoll), ("io_uring", by_ring)]
-                .map(|(name, way)| calls(lab, name, way));
-        let (with_poll, with_epoll, with_ring) = (with_poll?, with_epoll?, with_ring?);
+        let with_poll = calls(lab, "poll", by_poll)?;
+        let with_epoll = calls(lab, "epoll", by_epoll)?;
+        let with_ring = calls(lab, "io_uring", by_ring)?;
         lab.check(with_poll == with_epoll, "poll and epoll: one wait, and one read for each connection");
-        early(lab)?;
+        let with_data_later = calls(lab, "waiting", waiting)?;
+        lab.check(
+            with_data_later == 0,
+            "a request waits for its data, and then its result comes without a call",
+        );
         file(lab)?;
         closed(lab)?;
         match (with_epoll, with_ring) {
@@ -69,20 +72,13 @@ fn main() -> ExitCode {
 /// A ring with room for a request for each connection, or why there is none.
 fn ring() -> Result<IoUring> {
     IoUring::new(MANY as u32).map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENOSYS) => cannot_ask("io_uring_setup fails with ENOSYS: this kernel has no io_uring"),
-        Some(Errno::EPERM | Errno::EACCES) => {
-            cannot_ask(match fs::read_to_string("/proc/sys/kernel/io_uring_disabled") {
-                Ok(level) if level.trim() != "0" => {
-                    format!(
-                        "io_uring_setup is refused: the sysctl kernel.io_uring_disabled is {}",
-                        level.trim()
-                    )
-                }
-                _ => "io_uring_setup is refused, as the filters of many containers do".to_owned(),
-            })
+        // No such call; the sysctl, or a filter; before Linux 5.12, too little memory may be locked: `ulimit -l`.
+        Some(errno @ (Errno::ENOSYS | Errno::EPERM | Errno::EACCES | Errno::ENOMEM)) => {
+            let level =
+                fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or("not there".into());
+            let level = level.trim();
+            cannot_ask(format!("io_uring_setup fails with {errno:?}; kernel.io_uring_disabled is {level}"))
         }
-        // Before Linux 5.12 the rings counted as locked memory.
-        Some(Errno::ENOMEM) => cannot_ask("io_uring_setup fails with ENOMEM: see ulimit -l"),
         _ => error.into(),
     })
 }
@@ -114,47 +110,32 @@ impl Connections {
         }
         Ok(())
     }
-
-    /// How many buffers have a message.
-    fn received(&self) -> usize {
-        self.buffers.iter().filter(|buffer| buffer.starts_with(MESSAGE)).count()
-    }
 }
 
-/// Read all connections. What is between two calls of [`marker`] is counted.
+/// Lets the peers send, and reads all connections.
 type Way = fn(&mut Connections) -> Result;
 
-/// A system call that does nothing, to tell what comes before it from what comes after it.
+/// A system call that does nothing. What is between two of them is counted.
 fn marker() {
-    let _ = getppid();
+    getppid();
 }
 
 /// Read 64 messages in a child. Gives the number of its system calls from one marker to the other.
 fn calls(lab: &mut Lab, name: &str, way: Way) -> Result<usize> {
     let (received, calls) = lab.traced(name, |_| {
         let mut connections = Connections::new()?;
-        connections.send()?;
         way(&mut connections)?;
-        Ok(i32::try_from(connections.received())?)
+        Ok(i32::try_from(connections.buffers.iter().filter(|buffer| buffer.starts_with(MESSAGE)).count())?)
     })?;
-    let between = between(&calls)?;
+    let between = calls.split(|call| call.number == SYS_getppid).nth(1).ok_or("there is no marker")?;
     let reads = between.iter().filter(|call| call.number == SYS_read).count();
-    let submits = between.iter().any(|call| call.number == SYS_io_uring_enter);
-    let others = format!("{} {}", between.len() - reads, if submits { "io_uring_enter" } else { "wait" });
-    lab.note(format!("{name}: {others} + {reads} read, {} in all", between.len()));
+    lab.note(format!("{name}: {reads} read, {} other", between.len() - reads));
     lab.check(usize::try_from(received)? == MANY, format!("{name}: all {MANY} messages are read"));
     Ok(between.len())
 }
 
-fn between(calls: &[Call]) -> Result<&[Call]> {
-    let mut markers = calls.iter().enumerate().filter(|(_, call)| call.number == SYS_getppid).map(|(i, _)| i);
-    match (markers.next(), markers.next()) {
-        (Some(first), Some(second)) => Ok(&calls[first + 1..second]),
-        _ => Err("the child did not come to its second marker".into()),
-    }
-}
-
 fn by_poll(connections: &mut Connections) -> Result {
+    connections.send()?;
     let Connections { ours, buffers, .. } = connections;
     let mut list: Vec<PollFd> = ours.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
     marker();
@@ -169,6 +150,7 @@ fn by_poll(connections: &mut Connections) -> Result {
 }
 
 fn by_epoll(connections: &mut Connections) -> Result {
+    connections.send()?;
     let Connections { ours, buffers, .. } = connections;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     for (i, fd) in ours.iter().enumerate() {
@@ -186,6 +168,7 @@ fn by_epoll(connections: &mut Connections) -> Result {
 }
 
 fn by_ring(connections: &mut Connections) -> Result {
+    connections.send()?;
     let Connections { ours, buffers, .. } = connections;
     let mut ring = ring()?;
     marker();
@@ -213,29 +196,22 @@ fn request(ring: &mut IoUring, fd: impl AsFd, buffer: &mut Buffer) -> Result {
 // ANCHOR_END: request
 
 /// Submit the requests before there is anything to read.
-fn early(lab: &mut Lab) -> Result {
-    let (received, calls) = lab.traced("waiting", |_| {
-        let mut connections = Connections::new()?;
-        let mut ring = ring()?;
-        for (fd, buffer) in connections.ours.iter().zip(&mut connections.buffers) {
-            request(&mut ring, fd, buffer)?;
-        }
-        ring.submit()?;
-        let before = ring.completion().len();
-        connections.send()?;
-        marker();
-        let results = ring.completion().filter(|done| done.result() == MESSAGE.len() as i32).count();
-        marker();
-        let all = before == 0 && results == MANY;
-        Ok(if all { i32::try_from(connections.received())? } else { 0 })
-    })?;
-    let calls = between(&calls)?.len();
-    lab.note(format!("submit first, then the messages come: {received} results, {calls} calls"));
-    lab.check(
-        (usize::try_from(received)?, calls) == (MANY, 0),
-        "a request waits for its data, and its result then comes without a call",
-    );
-    Ok(())
+fn waiting(connections: &mut Connections) -> Result {
+    let mut ring = ring()?;
+    for (fd, buffer) in connections.ours.iter().zip(&mut connections.buffers) {
+        request(&mut ring, fd, buffer)?;
+    }
+    ring.submit()?;
+    let before = ring.completion().len();
+    connections.send()?;
+    marker();
+    let results = ring.completion().filter(|done| done.result() == MESSAGE.len() as i32).count();
+    marker();
+    if (before, results) == (0, MANY) {
+        Ok(())
+    } else {
+        Err(format!("{before}, then {results} results").into())
+    }
 }
 
 /// A file, which epoll refuses.
@@ -244,9 +220,8 @@ fn file(lab: &Lab) -> Result {
     let watched =
         Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?.add(&file, EpollEvent::new(EpollFlags::EPOLLIN, 0));
     request(&mut ring, &file, &mut buffer)?;
-    ring.submit_and_wait(1)?;
-    let result = ring.completion().next().map(|done| done.result());
-    lab.note(format!("a file: epoll {}; io_uring {}", said(watched), read_of(result)));
+    let read = result(&mut ring)?;
+    lab.note(format!("a file: epoll_ctl gives {watched:?}, a read by io_uring {read:?}"));
     lab.check(
         watched == Err(Errno::EPERM) && buffer.starts_with(MESSAGE),
         "io_uring reads a file, which epoll refuses to watch",
@@ -260,25 +235,16 @@ fn closed(lab: &Lab) -> Result {
     request(&mut ring, &reader, &mut buffer)?;
     ring.submit()?;
     drop(reader);
-    let written = write(&writer, MESSAGE);
-    ring.submit_and_wait(1)?;
-    let result = ring.completion().next().map(|done| done.result());
-    lab.note(format!("submit a read of a pipe, close the read end, write: it {}", read_of(result)));
-    lab.check(
-        written == Ok(MESSAGE.len()) && buffer.starts_with(MESSAGE),
-        "a request keeps its pipe open and fills its buffer, though the descriptor is closed",
-    );
+    write(&writer, MESSAGE)?;
+    let read = result(&mut ring)?;
+    lab.note(format!("submit a read of a pipe, close its read end, write: the read gives {read:?}"));
+    lab.check(buffer.starts_with(MESSAGE), "a request keeps its pipe open, though the descriptor is closed");
     Ok(())
 }
 
-fn said(outcome: nix::Result<()>) -> String {
-    outcome.map_or_else(|error| format!("{error:?}"), |()| "works".into())
-}
-
-fn read_of(result: Option<i32>) -> String {
-    match result {
-        Some(errno) if errno < 0 => format!("{:?}", Errno::from_raw(-errno)),
-        Some(length) => format!("reads {length} bytes"),
-        None => "has no result".into(),
-    }
+/// The result of one request.
+fn result(ring: &mut IoUring) -> Result<nix::Result<i32>> {
+    ring.submit_and_wait(1)?;
+    let done = ring.completion().next().ok_or("no request is complete")?.result();
+    Ok(if done < 0 { Err(Errno::from_raw(-done)) } else { Ok(done) })
 }
