@@ -16,7 +16,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{getppid, pipe2, read, write};
 
 const MANY: usize = 64;
-const MESSAGE: &[u8] = b"message";
+const MESSAGE: &[u8; 7] = b"message";
 
 /// Room for one message. Each connection has a buffer of its own.
 type Buffer = [u8; 16];
@@ -177,8 +177,7 @@ fn by_ring(connections: &mut Connections) -> Result {
         request(&mut ring, fd, buffer)?;
     }
     ring.submit_and_wait(MANY)?;
-    let results = ring.completion().filter(|done| done.result() == MESSAGE.len() as i32);
-    let results = results.count();
+    let results = ring.completion().filter(|done| done.result() == 7).count();
     // ANCHOR_END: core
     marker();
     if results == MANY { Ok(()) } else { Err(format!("{results} good results of {MANY}").into()) }
@@ -189,7 +188,7 @@ fn by_ring(connections: &mut Connections) -> Result {
 fn request(ring: &mut IoUring, fd: impl AsFd, buffer: &mut Buffer) -> Result {
     let fd = Fd(fd.as_fd().as_raw_fd());
     let read = opcode::Read::new(fd, buffer.as_mut_ptr(), buffer.len() as u32);
-    // SAFETY: each caller keeps the buffer until it has the result, or ends the process.
+    // SAFETY: the callers keep the buffer until the result has come.
     unsafe { ring.submission().push(&read.build()) }?;
     Ok(())
 }
@@ -205,7 +204,7 @@ fn waiting(connections: &mut Connections) -> Result {
     let before = ring.completion().len();
     connections.send()?;
     marker();
-    let results = ring.completion().filter(|done| done.result() == MESSAGE.len() as i32).count();
+    let results = ring.completion().filter(|done| done.result() == 7).count();
     marker();
     if (before, results) == (0, MANY) {
         Ok(())
@@ -221,7 +220,7 @@ fn file(lab: &Lab) -> Result {
         Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?.add(&file, EpollEvent::new(EpollFlags::EPOLLIN, 0));
     request(&mut ring, &file, &mut buffer)?;
     let read = result(&mut ring)?;
-    lab.note(format!("a file: epoll_ctl gives {watched:?}, a read by io_uring {read:?}"));
+    lab.note(format!("a file: epoll {watched:?}, io_uring {read:?}"));
     lab.check(
         watched == Err(Errno::EPERM) && buffer.starts_with(MESSAGE),
         "io_uring reads a file, which epoll refuses to watch",
@@ -237,7 +236,7 @@ fn closed(lab: &Lab) -> Result {
     drop(reader);
     write(&writer, MESSAGE)?;
     let read = result(&mut ring)?;
-    lab.note(format!("submit a read of a pipe, close its read end, write: the read gives {read:?}"));
+    lab.note(format!("a pipe: submit, close, then write: {read:?}"));
     lab.check(buffer.starts_with(MESSAGE), "a request keeps its pipe open, though the descriptor is closed");
     Ok(())
 }

@@ -70,10 +70,10 @@ fn main() -> ExitCode {
         drop(writer);
         let closed = trio.turns(lab, "close the write end")?;
         lab.check(closed[..2] == [TURNS, 1], "that the writer has closed is reported by level and by edge");
-        let hang_up = hang_up_of_a_spent_entry(lab)?;
+        let seen = oneshot(lab)?;
         drained(lab)?;
         own_edges(lab)?;
-        Ok(match (second[2] > 0, hang_up) {
+        Ok(match seen {
             (true, true) => 0,
             (true, false) => 1,
             (false, true) => 2,
@@ -120,23 +120,31 @@ fn reported(epoll: &Epoll) -> Result<Option<EpollFlags>> {
     Ok((epoll.wait(&mut event, 0_u8)? > 0).then(|| event[0].events()))
 }
 
-/// A oneshot entry that has reported a byte: does it report that the writer closes?
-fn hang_up_of_a_spent_entry(lab: &Lab) -> Result<bool> {
+/// What a oneshot entry that has reported a byte does with a second one, and with a hang-up: is either reported?
+fn oneshot(lab: &Lab) -> Result<(bool, bool)> {
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
-    // ANCHOR: core
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-    epoll.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, 0))?;
+    // ANCHOR: core
+    let once = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
+    epoll.add(&reader, EpollEvent::new(once, 0))?;
     write(&writer, b"a")?;
     let first = reported(&epoll)?;
-    drop(writer);
+    write(&writer, b"b")?;
     let second = reported(&epoll)?;
-    epoll.modify(&reader, &mut EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, 0))?;
-    let third = reported(&epoll)?;
+    drop(writer);
+    let hang_up = reported(&epoll)?;
+    epoll.modify(&reader, &mut EpollEvent::new(once, 0))?;
+    let armed = reported(&epoll)?;
     // ANCHOR_END: core
-    let [first, spent, armed] = [first, second, third].map(said);
-    lab.note(format!("oneshot: a byte: {first}; the writer closes: {spent}; EPOLL_CTL_MOD: {armed}"));
-    lab.check(second.is_none(), "a spent oneshot entry reports nothing, not even a hang-up");
-    Ok(second.is_some())
+    let [a, b, hup, mod_] = [first, second, hang_up, armed].map(said);
+    lab.note(format!("oneshot: a byte: {a}; another: {b}; the writer closes: {hup}"));
+    lab.note(format!("oneshot: EPOLL_CTL_MOD: {mod_}"));
+    lab.check(hang_up.is_none(), "a spent oneshot entry reports nothing, not even a hang-up");
+    lab.check(
+        armed == Some(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP),
+        "armed again, it reports both at once",
+    );
+    Ok((second.is_some(), hang_up.is_some()))
 }
 
 /// Edges that are easily overlooked: a peer that makes room, and this program's own read.
@@ -154,8 +162,8 @@ fn own_edges(lab: &Lab) -> Result {
     read(&peer, &mut [0; 8])?;
     let room = reported(&edge)?;
     let [add, came_said, wrote_said, room_said] = [added, came, wrote, room].map(said);
-    lab.note(format!("edge, a Unix socket, for IN|OUT: {add}; a byte comes: {came_said}"));
-    lab.note(format!("we read it, and write 1 byte: {wrote_said}; the peer reads it: {room_said}"));
+    lab.note(format!("edge, a Unix socket, for IN|OUT: added {add}, a byte comes {came_said}"));
+    lab.note(format!("edge, we read it, and write 1 byte: {wrote_said}; the peer reads: {room_said}"));
     lab.check(came == Some(both), "edge: a report names all that holds, OUT too, which has not changed");
     let out = Some(EpollFlags::EPOLLOUT);
     lab.check(
@@ -176,8 +184,8 @@ fn own_edges(lab: &Lab) -> Result {
     read(&counter, &mut [0; 8])?;
     let silent = reported(&in_only)?;
     let [w, a, own_said, silent_said] = [wrote, again, own, silent].map(said);
-    lab.note(format!("edge, an eventfd, for IN|OUT: a write: {w}; another: {a}; our own read: {own_said}"));
-    lab.note(format!("edge, an eventfd, for IN alone: our own read: {silent_said}"));
+    lab.note(format!("edge, an eventfd, for IN|OUT: write {w}, write {a}, own read {own_said}"));
+    lab.note(format!("edge, an eventfd, for IN: own read {silent_said}"));
     lab.check((wrote, again) == (Some(both), Some(both)), "edge: each write to an eventfd is reported");
     lab.check(
         (own, seen, silent) == (out, Some(EpollFlags::EPOLLIN), None),
@@ -205,7 +213,7 @@ fn drained(lab: &Lab) -> Result {
             taken += bytes;
             calls += reads;
         }
-        lab.note(format!("edge, 10 bytes, {name}: {taken} bytes in {calls} calls, then nothing"));
+        lab.note(format!("edge, 10 bytes, {name}: {taken} bytes, reads: {calls}"));
         left.push((10 - taken, calls));
     }
     lab.check(left[0].0 == 6, "edge, one read for each report: 6 bytes stay, and the loop sleeps");
