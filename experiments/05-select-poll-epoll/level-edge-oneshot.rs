@@ -137,8 +137,7 @@ fn oneshot(lab: &Lab) -> Result<(bool, bool)> {
     let armed = reported(&epoll)?;
     // ANCHOR_END: core
     let [a, b, hup, mod_] = [first, second, hang_up, armed].map(said);
-    lab.note(format!("oneshot: a byte: {a}; another: {b}; the writer closes: {hup}"));
-    lab.note(format!("oneshot: EPOLL_CTL_MOD: {mod_}"));
+    lab.note(format!("oneshot: a byte {a}, another {b}, writer closes {hup}, MOD {mod_}"));
     lab.check(hang_up.is_none(), "a spent oneshot entry reports nothing, not even a hang-up");
     lab.check(
         armed == Some(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP),
@@ -150,8 +149,7 @@ fn oneshot(lab: &Lab) -> Result<(bool, bool)> {
 /// Edges that are easily overlooked: a peer that makes room, and this program's own read.
 fn own_edges(lab: &Lab) -> Result {
     let both = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT;
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let (ours, peer) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags)?;
+    let (ours, peer) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
     let edge = watch(&ours, EpollFlags::EPOLLOUT | EpollFlags::EPOLLET)?;
     let added = reported(&edge)?;
     write(&peer, b"x")?;
@@ -198,10 +196,13 @@ fn said(seen: Option<EpollFlags>) -> String {
     seen.map_or_else(|| "nothing".into(), events)
 }
 
+/// Whether a reader stops after a read of this length.
+type Stop = fn(usize) -> bool;
+
 /// Ten bytes, edge-triggered, and a loop with a buffer of four.
 fn drained(lab: &Lab) -> Result {
     let mut left = Vec::new();
-    let ways: [(&str, fn(usize) -> bool); 3] =
+    let ways: [(&str, Stop); 3] =
         [("one read", |_| true), ("until EAGAIN", |_| false), ("until a short read", |length| length < 4)];
     for (name, stop) in ways {
         let (reader, writer) = lab.nonblocking_pipe(4096)?;
@@ -225,7 +226,7 @@ fn drained(lab: &Lab) -> Result {
 }
 
 /// Read until `EAGAIN`, or until `stop` says so of the length of a read. Gives how many bytes, in how many calls.
-fn read_until(reader: &OwnedFd, stop: fn(usize) -> bool) -> Result<(usize, usize)> {
+fn read_until(reader: &OwnedFd, stop: Stop) -> Result<(usize, usize)> {
     let (mut bytes, mut calls) = (0, 0);
     loop {
         calls += 1;
