@@ -253,33 +253,37 @@ merged-signals *ARGS: (run 'merged-signals' ARGS)
 [group('experiments: 5 select, poll, epoll')]
 server-5 *ARGS: (run 'server-5' ARGS)
 
-# What does a call of select, poll and epoll cost, by the number of descriptors?
+# Which of select, poll and epoll takes as long for 1,000 descriptors as for 10?
 [group('experiments: 5 select, poll, epoll')]
 what-waiting-costs *ARGS: (run 'what-waiting-costs' ARGS)
 
-# How often do level-triggered, edge-triggered and oneshot epoll report an unread byte?
+# What does a oneshot registration report after its first report?
 [group('experiments: 5 select, poll, epoll')]
 level-edge-oneshot *ARGS: (run 'level-edge-oneshot' ARGS)
 
-# What does epoll report of a descriptor that is registered for no events?
+# What does epoll report for a descriptor that is registered for no events?
 [group('experiments: 5 select, poll, epoll')]
-hup-unasked *ARGS: (run 'hup-unasked' ARGS)
+registered-for-nothing *ARGS: (run 'registered-for-nothing' ARGS)
 
-# Which kinds of descriptors can epoll watch?
+# Can epoll watch a file, /dev/null, or another epoll?
 [group('experiments: 5 select, poll, epoll')]
 what-cannot-be-watched *ARGS: (run 'what-cannot-be-watched' ARGS)
 
-# What does epoll report of a descriptor that was closed while a duplicate is open?
+# What does epoll report for a descriptor that was closed while a duplicate is open?
 [group('experiments: 5 select, poll, epoll')]
 closed-but-reported *ARGS: (run 'closed-but-reported' ARGS)
 
-# Which handler does an event reach whose descriptor number was reused?
+# Which handler gets an event whose descriptor number was reused?
 [group('experiments: 5 select, poll, epoll')]
-wrong-handler *ARGS: (run 'wrong-handler' ARGS)
+stale-event *ARGS: (run 'stale-event' ARGS)
 
-# How often does a loop call epoll_wait for one deadline between two milliseconds?
+# How often does a loop call epoll_wait until 4.9 ms are over, if it rounds timeouts down?
 [group('experiments: 5 select, poll, epoll')]
-one-poll-or-thousands *ARGS: (run 'one-poll-or-thousands' ARGS)
+timeout-rounded-down *ARGS: (run 'timeout-rounded-down' ARGS)
+
+# How many system calls read 64 connections, with epoll and with io_uring?
+[group('experiments: 5 select, poll, epoll')]
+calls-for-64-reads *ARGS: (run 'calls-for-64-reads' ARGS)
 
 # Which clients get no answer when one worker of a server is killed?
 [group('experiments: 6 fork and accept')]

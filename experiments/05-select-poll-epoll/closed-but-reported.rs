@@ -13,17 +13,17 @@ use nix::unistd::{dup2_raw, read, write};
 const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
-    question: "What does epoll report of a descriptor that was closed while a duplicate is open?",
-    setup: "A loop watches descriptor 4, the read end of a pipe, of which the program also has a duplicate, \
-            descriptor 6. The loop closes 4 without removing it from the epoll. Then a byte is written into \
+    question: "What does epoll report for a descriptor that was closed while a duplicate is open?",
+    setup: "A loop watches descriptor 4, the read end of a pipe. The program also has a duplicate of it, descriptor 6. The loop closes 4 without removing it from the epoll. Then a byte is written into \
             the pipe. What does epoll_wait report?",
     choices: &[
         Choice::new("Nothing: closing a descriptor removes it from every epoll.")
             .because("The entry stays until the last duplicate is closed: 4 was reported at every wait."),
         Choice::new("Descriptor 6, through which the pipe can still be read.")
-            .because("Each event carries the data that the loop registered: the number 4."),
-        Choice::new("Descriptor 4, once; then the kernel notices that it is closed.")
-            .because("A hundred waits reported it a hundred times: the open file description is not closed."),
+            .because("An event carries the 64 bits that the loop registered, the number 4 here."),
+        Choice::new("Descriptor 4, once; then the kernel notices that it is closed.").because(
+            "A hundred waits reported it a hundred times, because the open file description is still open.",
+        ),
         Choice::new(
             "Descriptor 4, at every wait from now on; and 4 cannot be removed, because it is closed.",
         ),
@@ -81,11 +81,13 @@ fn closed(lab: &Lab) -> Result<(Epoll, RawFd, OwnedFd, OwnedFd)> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     let number = reader.as_raw_fd();
+    // ANCHOR: core
     epoll.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN, number as u64))?;
     let duplicate = reader.try_clone()?;
     lab.note(format!("a pipe: read end {number}, watched; its duplicate: {}", duplicate.as_raw_fd()));
     drop(reader);
     lab.note(format!("close {number}"));
+    // ANCHOR_END: core
     Ok((epoll, number, writer, duplicate))
 }
 

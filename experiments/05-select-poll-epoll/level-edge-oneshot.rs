@@ -1,4 +1,4 @@
-//! One pipe in three epolls: what each of them reports, and how many times.
+//! What a oneshot registration reports, and what edge-triggered epoll takes for an edge.
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use experiments::{Choice, Lab, Question, Result, ask, cannot_ask, events};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::utsname::uname;
 use nix::unistd::{read, write};
 
@@ -16,26 +17,24 @@ const WAYS: [(&str, EpollFlags); 3] =
     [("level", EpollFlags::empty()), ("edge", EpollFlags::EPOLLET), ("oneshot", EpollFlags::EPOLLONESHOT)];
 
 const QUESTION: Question = Question {
-    question: "How often do level-triggered, edge-triggered and oneshot epoll report an unread byte?",
-    setup: "A pipe is watched by three epolls: level-triggered, edge-triggered, and with EPOLLONESHOT. A \
-            byte comes, all three report it, and it is not read. Then a second byte comes. Which of them \
-            report the pipe again?",
+    question: "What does a oneshot registration report after its first report?",
+    setup: "A pipe is registered with EPOLLONESHOT, for EPOLLIN. A byte comes, epoll_wait reports the pipe, and the \
+            program does not read. Then a second byte comes, and after it the writer closes. Hang-ups are reported \
+            even if a program has not registered for them. What does epoll_wait report of the second byte, and of \
+            the hang-up?",
     choices: &[
-        Choice::new("All three: something has come.")
-            .because("A oneshot entry is disabled after its first report, until it is armed again."),
-        Choice::new(
-            "The level-triggered one alone: the pipe was ready before and still is, which is no \
-                     edge.",
-        )
-        .because("For edge-triggered epoll each write is an edge: it reported the second one too."),
-        Choice::new("The level-triggered and the edge-triggered one."),
-        Choice::new("The edge-triggered one alone: the others do not report what is new.")
-            .because("The level-triggered one reports the pipe at every wait, as long as it is readable."),
+        Choice::new("Both.").because("That is level-triggered and edge-triggered epoll: each reported both."),
+        Choice::new("The second byte, but not the hang-up.")
+            .because("After the first report the entry is disabled, for new bytes too."),
+        Choice::new("The hang-up, but not the second byte.")
+            .because("A disabled entry does not report hang-ups either, though all other entries do."),
+        Choice::new("Neither, until EPOLL_CTL_MOD arms the entry again."),
     ],
-    book: 2,
-    shows: "Level-triggered epoll reports a state, at every wait. Edge-triggered epoll reports a change, \
-            once each time; it does not report again what you leave unread. With EPOLLONESHOT there is one \
-            report, and then none until you arm it again, even when the writer has closed.",
+    book: 3,
+    shows: "Level-triggered epoll reports a state, at every wait. Edge-triggered epoll reports that something has \
+            happened: bytes have come, a peer has made room, or your own read has. Its report names everything that \
+            holds at that moment. An entry with EPOLLONESHOT is disabled by its first report: it reports nothing, not \
+            even a hang-up, until EPOLL_CTL_MOD arms it again.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -53,13 +52,13 @@ fn main() -> ExitCode {
         );
         write(&writer, b"b")?;
         let second = trio.turns(lab, "write a second one")?;
-        let by_counter = eventfd(lab)?;
-        if second[1] == 0 && by_counter == 2 && old_pipes()? {
+        if second[1] == 0 && old_pipes()? {
             return Err(cannot_ask(
-                "edge-triggered epoll reports a write into a pipe that is not empty since Linux 5.14",
+                "this kernel reports a write into a pipe to edge-triggered epoll only if the pipe was empty; Linux 5.14 \
+                 and stable updates report each",
             ));
         }
-        lab.check(by_counter == 2, "edge: each write is reported, to an eventfd as well");
+        lab.check(second[..2] == [TURNS, 1], "edge: a write is reported though the pipe was not empty");
         read(&reader, &mut [0])?;
         let after_read = trio.turns(lab, "read one of the two")?;
         lab.check(after_read == [TURNS, 0, 0], "edge and oneshot do not report what is left in the pipe");
@@ -70,15 +69,16 @@ fn main() -> ExitCode {
         lab.check(armed == [TURNS, 1, 1], "MOD arms oneshot again, and lets edge report what is there");
         drop(writer);
         let closed = trio.turns(lab, "close the write end")?;
-        lab.check(closed == [TURNS, 1, 0], "a spent oneshot does not even report that the writer has closed");
+        lab.check(closed[..2] == [TURNS, 1], "that the writer has closed is reported by level and by edge");
+        let seen = oneshot(lab)?;
         drained(lab)?;
-        match second.map(|reports| reports > 0) {
-            [true, true, true] => Ok(0),
-            [true, false, false] => Ok(1),
-            [true, true, false] => Ok(2),
-            [false, true, false] => Ok(3),
-            other => Err(format!("none of the choices: {other:?}").into()),
-        }
+        own_edges(lab)?;
+        Ok(match seen {
+            (true, true) => 0,
+            (true, false) => 1,
+            (false, true) => 2,
+            (false, false) => 3,
+        })
     })
 }
 
@@ -120,37 +120,101 @@ fn reported(epoll: &Epoll) -> Result<Option<EpollFlags>> {
     Ok((epoll.wait(&mut event, 0_u8)? > 0).then(|| event[0].events()))
 }
 
-/// Two writes to an eventfd that is not read, edge-triggered. Gives the number of reports.
-fn eventfd(lab: &Lab) -> Result<usize> {
-    let counter = OwnedFd::from(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
-    let edge = watch(&counter, EpollFlags::EPOLLET)?;
-    let mut reports = 0;
-    for _ in 0..2 {
-        write(&counter, &1_u64.to_ne_bytes())?;
-        for _ in 0..TURNS {
-            reports += usize::from(reported(&edge)?.is_some());
-        }
-    }
-    lab.note(format!("the same with an eventfd, two writes: edge {reports}"));
-    Ok(reports)
+/// What a oneshot entry that has reported a byte does with a second one, and with a hang-up: is either reported?
+fn oneshot(lab: &Lab) -> Result<(bool, bool)> {
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    // ANCHOR: core
+    let once = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
+    epoll.add(&reader, EpollEvent::new(once, 0))?;
+    write(&writer, b"a")?;
+    let first = reported(&epoll)?;
+    write(&writer, b"b")?;
+    let second = reported(&epoll)?;
+    drop(writer);
+    let hang_up = reported(&epoll)?;
+    epoll.modify(&reader, &mut EpollEvent::new(once, 0))?;
+    let armed = reported(&epoll)?;
+    // ANCHOR_END: core
+    let [a, b, hup, mod_] = [first, second, hang_up, armed].map(said);
+    lab.note(format!("oneshot: a byte {a}, another {b}, writer closes {hup}, MOD {mod_}"));
+    lab.check(hang_up.is_none(), "a spent oneshot entry reports nothing, not even a hang-up");
+    lab.check(
+        armed == Some(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP),
+        "armed again, it reports both at once",
+    );
+    Ok((second.is_some(), hang_up.is_some()))
 }
+
+/// Edges that are easily overlooked: a peer that makes room, and this program's own read.
+fn own_edges(lab: &Lab) -> Result {
+    let both = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT;
+    let (ours, peer) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+    let edge = watch(&ours, EpollFlags::EPOLLOUT | EpollFlags::EPOLLET)?;
+    let added = reported(&edge)?;
+    write(&peer, b"x")?;
+    let came = reported(&edge)?;
+    read(&ours, &mut [0; 8])?;
+    write(&ours, b"x")?;
+    let wrote = reported(&edge)?;
+    read(&peer, &mut [0; 8])?;
+    let room = reported(&edge)?;
+    let [add, came_said, wrote_said, room_said] = [added, came, wrote, room].map(said);
+    lab.note(format!("edge, a Unix socket, for IN|OUT: added {add}, a byte comes {came_said}"));
+    lab.note(format!("edge, we read it, and write 1 byte: {wrote_said}; the peer reads: {room_said}"));
+    lab.check(came == Some(both), "edge: a report names all that holds, OUT too, which has not changed");
+    let out = Some(EpollFlags::EPOLLOUT);
+    lab.check(
+        (added, wrote, room) == (out, None, out),
+        "edge: a Unix socket that was never full reports OUT again when its peer has read",
+    );
+    let counter = OwnedFd::from(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
+    let edge = watch(&counter, EpollFlags::EPOLLOUT | EpollFlags::EPOLLET)?;
+    write(&counter, &1_u64.to_ne_bytes())?;
+    let wrote = reported(&edge)?;
+    write(&counter, &1_u64.to_ne_bytes())?;
+    let again = reported(&edge)?;
+    read(&counter, &mut [0; 8])?;
+    let own = reported(&edge)?;
+    let in_only = watch(&counter, EpollFlags::EPOLLET)?;
+    write(&counter, &1_u64.to_ne_bytes())?;
+    let seen = reported(&in_only)?;
+    read(&counter, &mut [0; 8])?;
+    let silent = reported(&in_only)?;
+    let [w, a, own_said, silent_said] = [wrote, again, own, silent].map(said);
+    lab.note(format!("edge, an eventfd, for IN|OUT: write {w}, write {a}, own read {own_said}"));
+    lab.note(format!("edge, an eventfd, for IN: own read {silent_said}"));
+    lab.check((wrote, again) == (Some(both), Some(both)), "edge: each write to an eventfd is reported");
+    lab.check(
+        (own, seen, silent) == (out, Some(EpollFlags::EPOLLIN), None),
+        "edge: reading your own eventfd is an edge, if you are registered for OUT",
+    );
+    Ok(())
+}
+
+fn said(seen: Option<EpollFlags>) -> String {
+    seen.map_or_else(|| "nothing".into(), events)
+}
+
+/// Whether a reader stops after a read of this length.
+type Stop = fn(usize) -> bool;
 
 /// Ten bytes, edge-triggered, and a loop with a buffer of four.
 fn drained(lab: &Lab) -> Result {
     let mut left = Vec::new();
-    for (name, until) in
-        [("one read", Until::One), ("until EAGAIN", Until::Again), ("until a short read", Until::Short)]
-    {
+    let ways: [(&str, Stop); 3] =
+        [("one read", |_| true), ("until EAGAIN", |_| false), ("until a short read", |length| length < 4)];
+    for (name, stop) in ways {
         let (reader, writer) = lab.nonblocking_pipe(4096)?;
         let edge = watch(&reader, EpollFlags::EPOLLET)?;
         write(&writer, &[b'x'; 10])?;
         let (mut taken, mut calls) = (0, 0);
         while reported(&edge)?.is_some() {
-            let (bytes, reads) = until.read(&reader)?;
+            let (bytes, reads) = read_until(&reader, stop)?;
             taken += bytes;
             calls += reads;
         }
-        lab.note(format!("edge, 10 bytes, {name}: {taken} bytes in {calls} calls, then nothing"));
+        lab.note(format!("edge, 10 bytes, {name}: {taken} bytes, reads: {calls}"));
         left.push((10 - taken, calls));
     }
     lab.check(left[0].0 == 6, "edge, one read for each report: 6 bytes stay, and the loop sleeps");
@@ -161,34 +225,24 @@ fn drained(lab: &Lab) -> Result {
     Ok(())
 }
 
-/// When a reader stops reading.
-enum Until {
-    One,
-    Again,
-    Short,
-}
-
-impl Until {
-    /// Read. Gives how many bytes, in how many calls.
-    fn read(&self, reader: &OwnedFd) -> Result<(usize, usize)> {
-        let (mut bytes, mut calls) = (0, 0);
-        loop {
-            calls += 1;
-            match read(reader, &mut [0; 4]) {
-                Err(Errno::EAGAIN) => return Ok((bytes, calls)),
-                outcome => {
-                    let length = outcome?;
-                    bytes += length;
-                    if matches!(self, Until::One) || (matches!(self, Until::Short) && length < 4) {
-                        return Ok((bytes, calls));
-                    }
-                }
-            }
+/// Read until `EAGAIN`, or until `stop` says so of the length of a read. Gives how many bytes, in how many calls.
+fn read_until(reader: &OwnedFd, stop: Stop) -> Result<(usize, usize)> {
+    let (mut bytes, mut calls) = (0, 0);
+    loop {
+        calls += 1;
+        let length = match read(reader, &mut [0; 4]) {
+            Err(Errno::EAGAIN) => return Ok((bytes, calls)),
+            other => other?,
+        };
+        bytes += length;
+        if stop(length) {
+            return Ok((bytes, calls));
         }
     }
 }
 
-/// From 5.5 to 5.13 a pipe woke its reader only when it had been empty.
+/// The first releases from 5.5 to 5.13: a pipe woke its reader only if it had been empty. Stable updates have the
+/// repair, 5.10 from 5.10.70 on, and never come here.
 fn old_pipes() -> Result<bool> {
     let release = uname()?.release().to_string_lossy().into_owned();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).flat_map(str::parse::<u32>);

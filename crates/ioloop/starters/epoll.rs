@@ -1,13 +1,18 @@
 //! Exercise `ioloop/epoll`: a poller on epoll(7).
 //!
-//! Goal: a wait reports each descriptor that was added and is ready, with its whole token, until the descriptor is
-//! removed. A wait ends when a descriptor is ready, when a signal arrives, or at its timeout: not earlier, and without
-//! waits of zero milliseconds before that. For a timeout with a fraction of a millisecond, call `epoll_pwait2` in
-//! `crate::poller::pwait2`, which takes nanoseconds. If the kernel refuses that call with ENOSYS or EPERM, do not try it
-//! again, and wait for milliseconds, rounded up. A wait reports only its own events, none of the wait before. A program
-//! that this process starts does not inherit the epoll instance. Errors name the call and the descriptor
-//! (`crate::poller::failed`); `Poller`, in src/poller.rs, lists them. Run `cargo workbook check ioloop/epoll`
-//! after each change; `hint ioloop/epoll` if you are stuck.
+//! Goal: a wait reports each descriptor that was added and is ready, with its whole token and exactly the events that the
+//! kernel reports, until the descriptor is removed. `interest` goes to the kernel with all its bits, and none is added.
+//! `modify` replaces token and interest. What the kernel refuses is an error with the kernel's errno (EEXIST, ENOENT, EBADF,
+//! EPERM), made by `crate::poller::failed`; it names the descriptor and the call, "epoll_ctl(EPOLL_CTL_ADD)" for example.
+//!
+//! `wait` replaces what `ready` held, even if nothing is ready. It ends when a descriptor is ready, when a signal arrives
+//! (Ok, with no events), or when the timeout is over: not earlier, and without waits of 0 ms before that. A timeout of zero
+//! does not sleep. A timeout that is too long for the call becomes the longest one; `None` has no limit. For a fraction
+//! of a millisecond, call `epoll_pwait2` in `crate::poller::pwait2`, which takes nanoseconds; if the kernel refuses it with
+//! ENOSYS or EPERM, do not try it again, and round up to milliseconds. One wait has room for hundreds of events.
+//!
+//! A program that this process starts does not inherit the epoll instance, and dropping `Epoll` closes it. Run
+//! `cargo workbook check ioloop/epoll` after each change; `hint ioloop/epoll` if you are stuck.
 
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;

@@ -22,22 +22,22 @@ const ATTEMPTS: usize = 10;
 const PATIENCE: usize = 200;
 
 const QUESTION: Question = Question {
-    question: "How often does a loop call epoll_wait for one deadline between two milliseconds?",
-    setup: "The only timer of a loop is due in 4.9 ms. epoll_wait takes a timeout in whole milliseconds, so \
-            the loop waits for 4 ms, then for the rest rounded down, and so on until the timer is due. How \
-            often does it call epoll_wait?",
+    question: "How often does a loop call epoll_wait until 4.9 ms are over, if it rounds timeouts down?",
+    setup: "The only timer of a loop is due in 4.9 ms. epoll_wait takes a timeout in whole milliseconds, and the loop \
+            rounds down: it waits for 4 ms, then for the rest in whole milliseconds, and so on until the timer is \
+            due. How often does it call epoll_wait?",
     choices: &[
         Choice::new("Once: the kernel sleeps a little longer than the timeout in any case.")
-            .because("The kernel overslept by far less than the 0.9 ms that were left."),
+            .because("The kernel sleeps longer, but by far less than the 0.9 ms that are left."),
         Choice::new("Twice: 4 ms, and then the rest.")
             .because("The rest, 0.9 ms, is rounded down to 0, and a wait of 0 returns at once."),
-        Choice::new("Five times: four of them for 4 ms in all, and one for the rest.")
+        Choice::new("Five times: four waits of 1 ms, and one for the rest.")
             .because("The first wait took 4 ms, and each wait after it had a timeout of 0."),
         Choice::new("Hundreds or thousands of times."),
     ],
     book: 3,
-    shows: "After 4 ms, 0.9 ms are left, which is a timeout of 0 in whole milliseconds: the wait returns at \
-            once, and so do the next ones. Rounding up, the loop waits once and is up to a millisecond late. \
+    shows: "After 4 ms, 0.9 ms are left. Rounded down to whole milliseconds, that is a timeout of 0: the wait returns at \
+            once, and so do the next ones. A loop that rounds up waits once, and is up to a millisecond late. \
             epoll_pwait2 takes nanoseconds: the loop waits once and is nearly on time.",
     lane: "loop",
     ..Question::EMPTY
@@ -46,7 +46,7 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let cut = polls(&epoll, DEADLINE, cut_off, PATIENCE, |seen| seen.most > 5)?;
+        let cut = polls(&epoll, DEADLINE, rounded_down, PATIENCE, |seen| seen.most > 5)?;
         lab.note(format!("due in 4.9 ms, rounded down: {} waits", vary("waits", cut.most)));
         for (name, wait) in [("rounded up", rounded_up as Wait), ("epoll_pwait2", exact)] {
             let seen = polls(&epoll, DEADLINE, wait, ATTEMPTS, |_| false)?;
@@ -105,16 +105,20 @@ fn polls(
     Ok(seen)
 }
 
-fn cut_off(epoll: &Epoll, left: Duration) -> Result {
+// ANCHOR: down
+fn rounded_down(epoll: &Epoll, left: Duration) -> Result {
     epoll.wait(&mut [EpollEvent::empty()], EpollTimeout::try_from(left.as_millis())?)?;
     Ok(())
 }
+// ANCHOR_END: down
 
+// ANCHOR: core
 fn rounded_up(epoll: &Epoll, left: Duration) -> Result {
     let millis = left.as_nanos().div_ceil(1_000_000);
     epoll.wait(&mut [EpollEvent::empty()], EpollTimeout::try_from(millis)?)?;
     Ok(())
 }
+// ANCHOR_END: core
 
 /// epoll_pwait2, which nix does not have, and neither has an older C library.
 fn exact(epoll: &Epoll, left: Duration) -> Result {

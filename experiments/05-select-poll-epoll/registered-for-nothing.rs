@@ -20,11 +20,11 @@ const HUP: EpollFlags = EpollFlags::EPOLLHUP;
 const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
-    question: "What does epoll report of a descriptor that is registered for no events?",
-    setup: "A loop leaves a socket of a pair in its epoll, registered for no events: 0. Then the peer closes \
-            its end. What does epoll_wait report?",
+    question: "What does epoll report for a descriptor that is registered for no events?",
+    setup: "A loop does not want to hear from a client for now. It leaves the client's socket in its epoll, but \
+            registers it for no events: 0. Then the client closes its end. What does epoll_wait report?",
     choices: &[
-        Choice::new("Nothing: the loop registered for nothing.")
+        Choice::new("Nothing, because the loop registered for nothing.")
             .because("ERR and HUP are reported whatever the loop registered for."),
         Choice::new("HUP, once.")
             .because("epoll is level-triggered: a hundred waits reported HUP a hundred times."),
@@ -208,6 +208,7 @@ fn pair() -> Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, flags)?)
 }
 
+// ANCHOR: core
 fn watch(fd: impl AsFd, what: EpollFlags) -> Result<Epoll> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(fd, EpollEvent::new(what, 0))?;
@@ -218,6 +219,7 @@ fn wait(epoll: &Epoll) -> Result<Option<EpollFlags>> {
     let mut event = [EpollEvent::empty()];
     Ok((epoll.wait(&mut event, 0_u8)? > 0).then(|| event[0].events()))
 }
+// ANCHOR_END: core
 
 fn said(seen: Option<EpollFlags>) -> String {
     seen.map_or_else(|| "nothing".into(), events)

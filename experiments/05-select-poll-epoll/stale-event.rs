@@ -10,13 +10,13 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::unistd::{read, write};
 
 const QUESTION: Question = Question {
-    question: "Which handler does an event reach whose descriptor number was reused?",
+    question: "Which handler gets an event whose descriptor number was reused?",
     setup: "A loop finds its handlers by descriptor number. epoll_wait reports two connections, first A, \
             then B. The handler of A closes B and opens a new connection, C, which gets the number that B \
             had. Which handler does the loop call for the second event?",
     choices: &[
         Choice::new("None: when B was closed, the kernel withdrew its event.")
-            .because("The event is in the loop's array already, and the kernel does not change it."),
+            .because("The event is in the loop's array, and the kernel does not change that array after epoll_wait has returned."),
         Choice::new("The handler of B, because the event was B's.")
             .because("The number in the event now belongs to C, so the loop finds C's handler."),
         Choice::new("The handler of C, to which nothing has happened."),
@@ -25,7 +25,7 @@ const QUESTION: Question = Question {
     ],
     book: 2,
     shows: "What epoll_wait has written into the array stays there; the kernel does not correct it. A number \
-            says which descriptor has it now, not which one had it then. epoll carries 64 bits for the loop: \
+            says which connection has it now, not which one had it then. epoll carries 64 bits for the loop: \
             put into them something that a new connection cannot have, a generation for example, and a stale \
             event is recognized.",
     lane: "loop",
@@ -158,8 +158,10 @@ fn batch(lab: &Lab, tokens: Tokens, farewell: Farewell) -> Result<Seen> {
     the_loop.remove(b, farewell)?;
     let (c, c_number) = open(lab, &mut the_loop, "C", &mut peers)?;
     lab.note(format!("the handler of A closes B and opens C: descriptor {c_number}, {}", hex(c)));
+    // ANCHOR: core
     let called = the_loop.connections.get(&reported[1]);
     let read = called.map(|connection| read(&connection.fd, &mut [0; 8]));
+    // ANCHOR_END: core
     let (who, said) = match (called, read) {
         (Some(connection), Some(read)) => (connection.name, format!("; it reads: {}", said(read))),
         _ => ("none", String::new()),
