@@ -4,6 +4,7 @@
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::wait::WaitPidFlag;
@@ -13,9 +14,12 @@ use nonblocking::outbox::{Flushed, Outbox};
 use crate::program::{CHUNK, Program};
 use crate::request::{Found, ending, split, stays, unknown};
 
+/// A descriptor that a client shares with the loop.
+pub type Source = Arc<dyn AsFd + Send + Sync>;
+
 /// A client, its request until it has come to its end, and its program until it has exited.
 pub struct Client {
-    socket: TcpStream,
+    socket: Arc<TcpStream>,
     request: Option<Vec<u8>>,
     looks_up: bool,
     /// The request again, and what the lookup found, until `serve` takes both.
@@ -27,7 +31,7 @@ pub struct Client {
 impl Client {
     pub fn new(socket: TcpStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        let output = Outbox::new(CHUNK);
+        let (socket, output) = (Arc::new(socket), Outbox::new(CHUNK));
         Ok(Self { socket, request: Some(Vec::new()), looks_up: false, found: None, program: None, output })
     }
 
@@ -40,6 +44,24 @@ impl Client {
         let socket = PollFd::new(self.socket.as_fd(), events);
         let pipes = self.program.iter().flat_map(|program| program.fds(self.output.room() > 0));
         [socket].into_iter().chain(pipes)
+    }
+
+    /// The same, for a loop that keeps what it waits for, as those from stage 7 on do.
+    pub fn sources(&self) -> Vec<(Source, PollFlags)> {
+        let events = self.fds().next().map_or(PollFlags::empty(), |socket| socket.events());
+        let socket = (Arc::clone(&self.socket) as Source, events);
+        let pipes = self.program.iter().flat_map(|program| program.pipes(self.output.room() > 0));
+        [socket].into_iter().chain(pipes.map(|(pipe, events)| (pipe as Source, events))).collect()
+    }
+
+    /// Whether its request has not come to its end.
+    pub fn is_sending(&self) -> bool {
+        self.request.is_some()
+    }
+
+    /// Kills its program. Returns whether it has one.
+    pub fn kill(&mut self) -> bool {
+        self.program.as_mut().is_some_and(|program| program.kill().is_ok())
     }
 
     /// Whether SIGCHLD may be about this client's program.

@@ -11,12 +11,15 @@
 //! - [`stage_3`]: one loop around poll(2) serves all clients, and no read or write waits;
 //! - [`stage_4`]: threads look names up and wake the loop, and so does each program that exits;
 //! - [`stage_5`]: epoll keeps the list of descriptors, and names the clients that have something to do;
-//! - [`stage_6`]: a supervisor forks two workers that accept from one listener, and replaces one that dies.
+//! - [`stage_6`]: a supervisor forks two workers that accept from one listener, and replaces one that dies;
+//! - [`stage_7`]: all of it is callbacks on the small loop, and a timer ends a client that sends no request;
+//! - [`stage_8`]: on the real loop; a timer ends a stuck program, a blocked loop is reported, and SIGTERM loses no answer.
 //!
 //! What does not change from stage to stage lies beside them: `request`, the table of programs and the form of a request,
 //! from stage 1 on; `program`, a program whose pipes never make the server wait, from stage 3 on; `client`, a client of a
-//! server that asks for its events, from stage 5 on. `diffs/N.diff` is the change from one stage to the next, which the
-//! book prints; a test keeps it up to date.
+//! server that asks for its events, from stage 5 on; `clients`, all clients by number, and `workers`, which binds and forks,
+//! from stage 7 on; `handlers`, a client's handlers on the real loop, from stage 8 on. `diffs/N.diff` is the change from one
+//! stage to the next, which the book prints; a test keeps it up to date.
 //!
 //! - [`small_loop`]: a complete event loop whose `run` has 23 lines;
 //! - [`ask`]: a client.
@@ -26,6 +29,8 @@ use std::path::Path;
 
 pub mod ask;
 mod client;
+mod clients;
+mod handlers;
 mod program;
 mod request;
 pub mod small_loop;
@@ -35,11 +40,22 @@ pub mod stage_3;
 pub mod stage_4;
 pub mod stage_5;
 pub mod stage_6;
+pub mod stage_7;
+pub mod stage_8;
+mod workers;
 
 /// Serves clients on a port of 127.0.0.1, or on any free port for 0, with the programs of a table and of a file. Prints
 /// the address. Returns with an error, and from stage 6 on also after SIGTERM or SIGINT.
 pub type Run = fn(port: u16, more: &Path) -> io::Result<()>;
 
-/// The stages, from stage 1 on.
-pub const STAGES: [Run; 6] =
-    [stage_1::run, stage_2::run, stage_3::run, stage_4::run, stage_5::run, stage_6::run];
+/// The stages, each with its number, which is that of its chapter. Not every chapter has a stage.
+#[rustfmt::skip]
+pub const STAGES: [(usize, Run); 8] = [
+    (1, stage_1::run), (2, stage_2::run), (3, stage_3::run), (4, stage_4::run),
+    (5, stage_5::run), (6, stage_6::run), (7, stage_7::run), (8, stage_8::run),
+];
+
+/// Returns the stage of chapter `n`, if there is one.
+pub fn stage(n: usize) -> Option<Run> {
+    STAGES.into_iter().find_map(|(number, run)| (number == n).then_some(run))
+}

@@ -42,9 +42,10 @@ fn stage(args: &[String]) -> Result<(Run, u16, &Path), String> {
         [stage, port, file] => (stage, port.as_str(), file.as_str()),
         _ => return Err(format!("expected one to three arguments, got {}", args.len())),
     };
-    let run = stage.parse().ok().and_then(|n: usize| STAGES.get(n.checked_sub(1)?));
-    let run = run.ok_or_else(|| format!("N must be a stage, 1 to {}, not {stage:?}", STAGES.len()))?;
-    Ok((*run, self::port(port)?, Path::new(file)))
+    let run = stage.parse().ok().and_then(stages::stage);
+    let numbers = STAGES.map(|(number, _)| number.to_string()).join(", ");
+    let run = run.ok_or_else(|| format!("N must be a stage ({numbers}), not {stage:?}"))?;
+    Ok((run, self::port(port)?, Path::new(file)))
 }
 
 fn port(port: &str) -> Result<u16, String> {

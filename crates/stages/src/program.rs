@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{Signal, kill};
@@ -23,8 +24,9 @@ pub const CHUNK: usize = 64 * 1024;
 pub struct Program {
     pid: Pid,
     reaped: bool,
-    stdin: Option<File>,
-    stdout: Option<File>,
+    // In an Arc, because from stage 7 on the loop holds the pipes, too, while it waits for them.
+    stdin: Option<Arc<File>>,
+    stdout: Option<Arc<File>>,
     input: Outbox,
 }
 
@@ -37,7 +39,8 @@ impl Program {
         flags::set(&stdout)?;
         let mut outbox = Outbox::new(input.len());
         outbox.push(input).map_err(io::Error::other)?;
-        Ok(Self { pid, reaped: false, stdin: Some(stdin), stdout: Some(stdout), input: outbox })
+        let [stdin, stdout] = [stdin, stdout].map(|pipe| Some(Arc::new(pipe)));
+        Ok(Self { pid, reaped: false, stdin, stdout, input: outbox })
     }
 
     /// What poll waits for. Without room for its output, the program must wait.
@@ -45,6 +48,13 @@ impl Program {
         let stdin = self.stdin.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLOUT));
         let stdout = self.stdout.iter().filter(move |_| has_room);
         stdin.chain(stdout.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)))
+    }
+
+    /// The same pipes, each with the event that the program waits for.
+    pub fn pipes(&self, has_room: bool) -> impl Iterator<Item = (Arc<File>, PollFlags)> {
+        let stdin = self.stdin.iter().map(|pipe| (Arc::clone(pipe), PollFlags::POLLOUT));
+        let stdout = self.stdout.iter().filter(move |_| has_room);
+        stdin.chain(stdout.map(|pipe| (Arc::clone(pipe), PollFlags::POLLIN)))
     }
 
     /// Writes what its input takes now, and reads what it has printed, as far as there is room. Returns whether more
@@ -67,6 +77,12 @@ impl Program {
         Ok(self.stdout.is_some())
     }
     // ANCHOR_END: copy
+
+    /// Kills the program, which is not reaped yet, and closes its pipes: a child of the program may have them, too.
+    pub fn kill(&mut self) -> io::Result<()> {
+        (self.stdin, self.stdout) = (None, None);
+        Ok(kill(self.pid, Signal::SIGKILL)?)
+    }
 
     /// Waits until the program exits, and reaps it. With WNOHANG, returns `None` at once if it is still running.
     pub fn wait(&mut self, flags: WaitPidFlag) -> io::Result<Option<WaitStatus>> {

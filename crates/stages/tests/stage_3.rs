@@ -1,13 +1,10 @@
 //! What breaks stage 2 and not stage 3: input and output that are both long, and a second client.
 
-use std::ops::RangeInclusive;
 use std::time::Instant;
 
-use support::{Client, PATIENCE, Stage};
+use support::{Client, PATIENCE, Stage, from};
 
 mod support;
-
-const FROM_3: RangeInclusive<usize> = 3..=stages::STAGES.len();
 
 /// More than a pipe holds, so the program must print before it has read all of it.
 const LONG: usize = 1 << 20;
@@ -35,7 +32,7 @@ fn in_stage_2_long_input_and_output_block_the_server_for_ever() {
 
 #[test]
 fn from_stage_3_on_long_input_and_output_pass_each_other() {
-    for n in FROM_3 {
+    for n in from(3) {
         let stage = Stage::start(n);
         let answer = long_request(&stage).rest();
         assert_eq!(answer.len(), LONG, "stage {n}");
@@ -64,7 +61,7 @@ fn in_stage_1_and_2_a_client_waits_for_the_one_before() {
 
 #[test]
 fn from_stage_3_on_a_client_does_not_wait_for_the_one_before() {
-    for n in FROM_3 {
+    for n in from(3) {
         let stage = Stage::start(n);
         let first = stage.connect();
         first.send("upper\nhel");
@@ -78,7 +75,7 @@ fn from_stage_3_on_a_client_does_not_wait_for_the_one_before() {
 
 #[test]
 fn a_client_that_does_not_read_keeps_only_its_own_program_waiting() {
-    for n in FROM_3 {
+    for n in from(3) {
         let stage = Stage::start(n);
         let slow = Stage::connect(&stage);
         slow.send("upper\n");
@@ -94,7 +91,7 @@ fn a_client_that_does_not_read_keeps_only_its_own_program_waiting() {
 
 #[test]
 fn twenty_clients_are_served_at_once() {
-    for n in FROM_3 {
+    for n in from(3) {
         let stage = Stage::start(n);
         let clients: Vec<Client> = (0..20).map(|_| stage.connect()).collect();
         for client in &clients {
@@ -114,7 +111,7 @@ fn twenty_clients_are_served_at_once() {
 #[test]
 fn the_program_of_a_client_that_resets_its_connection_is_killed_and_reaped() {
     let file = format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR"));
-    for n in FROM_3 {
+    for n in from(3) {
         let stage = Stage::with_more(n, &file);
         let client = stage.connect();
         client.send("endless\n");

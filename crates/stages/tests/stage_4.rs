@@ -1,16 +1,13 @@
 //! What breaks stage 3 and not stage 4: a lookup that takes long, and a program that closes its output before it exits.
 
 use std::io::{PipeWriter, Write, pipe};
-use std::ops::RangeInclusive;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use support::{Anchor, Client, Stage, await_silence, kill_by_pid};
+use support::{Anchor, Client, Stage, await_silence, from, kill_by_pid};
 
 mod support;
-
-const FROM_4: RangeInclusive<usize> = 4..=stages::STAGES.len();
 
 /// A file of programs that a server can open, but whose end comes when the test closes the write end: a slow lookup.
 fn slow_file() -> (OwnedFd, PipeWriter, String) {
@@ -56,7 +53,7 @@ fn in_stage_3_every_client_waits_for_a_lookup() {
 
 #[test]
 fn from_stage_4_on_no_other_client_waits_for_a_lookup() {
-    for n in FROM_4 {
+    for n in from(4) {
         eprintln!("stage {n}");
         let (_reader, mut writer, path) = slow_file();
         let stage = Stage::with_more(n, &path);
@@ -87,7 +84,7 @@ fn in_stage_3_every_client_waits_for_a_program_that_has_closed_its_output() {
 
 #[test]
 fn from_stage_4_on_no_other_client_waits_for_a_program_that_has_closed_its_output() {
-    for n in FROM_4 {
+    for n in from(4) {
         eprintln!("stage {n}");
         let (stage, anchor) = (Stage::start(n), Anchor::new());
         let (first, pid) = silent(&stage, &anchor);
@@ -103,7 +100,7 @@ fn from_stage_4_on_no_other_client_waits_for_a_program_that_has_closed_its_outpu
 
 #[test]
 fn many_programs_may_exit_at_once() {
-    for n in FROM_4 {
+    for n in from(4) {
         eprintln!("stage {n}");
         let (stage, anchor) = (Stage::start(n), Anchor::new());
         let clients: Vec<_> = (0..10).map(|_| silent(&stage, &anchor)).collect();
@@ -119,7 +116,7 @@ fn many_programs_may_exit_at_once() {
 
 #[test]
 fn a_client_that_leaves_during_its_lookup_does_no_harm() {
-    for n in FROM_4 {
+    for n in from(4) {
         eprintln!("stage {n}");
         let (_reader, writer, path) = slow_file();
         let stage = Stage::with_more(n, &path);
@@ -132,7 +129,7 @@ fn a_client_that_leaves_during_its_lookup_does_no_harm() {
 
 #[test]
 fn an_agent_keeps_neither_connection_nor_listener() {
-    for n in 3..=stages::STAGES.len() {
+    for n in from(3) {
         let (mut stage, anchor) = (Stage::start(n), Anchor::new());
         let client = stage.connect();
         client.send(format!("agent\n{}\n", anchor.pid()));

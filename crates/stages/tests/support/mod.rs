@@ -34,6 +34,11 @@ pub struct Stage {
     ended: bool,
 }
 
+/// The numbers of the stages from one on.
+pub fn from(first: usize) -> impl Iterator<Item = usize> {
+    stages::STAGES.into_iter().map(|(number, _)| number).filter(move |number| *number >= first)
+}
+
 impl Stage {
     /// Starts stage `n` on a free port, and reads the address that it prints.
     pub fn start(n: usize) -> Self {
@@ -42,6 +47,12 @@ impl Stage {
 
     /// Does the same with a file of more programs.
     pub fn with_more(n: usize, more: &str) -> Self {
+        Self::with(n, more, |_| {})
+    }
+
+    /// Does the same after `prepare` has changed the command. Otherwise what the stage writes to its standard error is
+    /// lost.
+    pub fn with(n: usize, more: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         // A program whose parent has exited becomes a child of this process, which can wait for it then.
         prctl::set_child_subreaper(true).expect("a subreaper");
         let mut command = Command::new(env!("CARGO_BIN_EXE_stage"));
@@ -51,6 +62,7 @@ impl Stage {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .process_group(0);
+        prepare(&mut command);
         let mut server = command.spawn().expect("the program `stage`");
         let stdout = server.stdout.take().expect("it was asked for");
         let mut watched = [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
