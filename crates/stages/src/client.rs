@@ -59,9 +59,10 @@ impl Client {
         self.request.is_some()
     }
 
-    /// Kills its program. Returns whether it has one.
+    /// Kills its program. Returns false if it has none, or if the program was killed before and the client still does not
+    /// read what it has printed.
     pub fn kill(&mut self) -> bool {
-        self.program.as_mut().is_some_and(|program| program.kill().is_ok())
+        self.program.as_mut().is_some_and(Program::kill)
     }
 
     /// Whether SIGCHLD may be about this client's program.

@@ -2,9 +2,9 @@
 
 // ANCHOR: program
 use std::fs::File;
-use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::{io, mem};
 
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{Signal, kill};
@@ -24,6 +24,7 @@ pub const CHUNK: usize = 64 * 1024;
 pub struct Program {
     pid: Pid,
     reaped: bool,
+    killed: bool,
     // In an Arc, because from stage 7 on the loop holds the pipes, too, while it waits for them.
     stdin: Option<Arc<File>>,
     stdout: Option<Arc<File>>,
@@ -40,7 +41,7 @@ impl Program {
         let mut outbox = Outbox::new(input.len());
         outbox.push(input).map_err(io::Error::other)?;
         let [stdin, stdout] = [stdin, stdout].map(|pipe| Some(Arc::new(pipe)));
-        Ok(Self { pid, reaped: false, stdin, stdout, input: outbox })
+        Ok(Self { pid, reaped: false, killed: false, stdin, stdout, input: outbox })
     }
 
     /// What poll waits for. Without room for its output, the program must wait.
@@ -78,10 +79,13 @@ impl Program {
     }
     // ANCHOR_END: copy
 
-    /// Kills the program, which is not reaped yet, and closes its pipes: a child of the program may have them, too.
-    pub fn kill(&mut self) -> io::Result<()> {
+    /// Kills the program, which was not reaped yet, and closes its pipes, because a child of the program may have them, too.
+    /// Returns false if it was killed before.
+    pub fn kill(&mut self) -> bool {
         (self.stdin, self.stdout) = (None, None);
-        Ok(kill(self.pid, Signal::SIGKILL)?)
+        // Its only error would be that there is no such process, but there is one until it is reaped.
+        let _ = kill(self.pid, Signal::SIGKILL);
+        !mem::replace(&mut self.killed, true)
     }
 
     /// Waits until the program exits, and reaps it. With WNOHANG, returns `None` at once if it is still running.

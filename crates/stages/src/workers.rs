@@ -9,13 +9,18 @@ use prefork::supervise::supervise;
 
 use crate::stage_2::listen_on;
 
-/// Listens on a port of 127.0.0.1, and serves in as many processes as the variable `PROCESSES` says: 1, the default, does not fork, and 0 means a worker for
-/// each core. Everything that belongs to one process, such as a loop, must be made in `serve`, which is after the fork.
+/// Listens on a port of 127.0.0.1, and serves in as many processes as the variable `PROCESSES` says. 1, which is the
+/// default, does not fork, and 0 means a worker for each core. Each process calls `serve`, after the fork, so what belongs
+/// to one process is made there, for example the loop.
+///
+/// # Errors
+/// `EADDRINUSE` if the port is taken; the errors of `serve` in a process that does not fork.
 pub fn start(port: u16, serve: impl Fn(TcpListener) -> io::Result<()>) -> io::Result<()> {
+    let number = env::var("PROCESSES").unwrap_or_else(|_| "1".into());
+    let wrong = |_| io::Error::other(format!("PROCESSES must be a number, not {number:?}"));
+    let children = number.parse().map_err(wrong)?;
     let listener = TcpListener::from(listen_on(port)?);
     listener.set_nonblocking(true)?;
-    let processes = env::var("PROCESSES").map_or(Ok(1), |number| number.parse());
-    let children = processes.map_err(|_| io::Error::other("PROCESSES must be a number"))?;
     if children == 1 {
         return serve(listener);
     }

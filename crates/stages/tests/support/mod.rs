@@ -107,6 +107,21 @@ impl Stage {
         self.server.wait().expect("it is a child")
     }
 
+    /// Sends SIGTERM to the server alone, or to the parent of its workers.
+    pub fn terminate(&self) {
+        kill(self.group(), Signal::SIGTERM).expect("it runs");
+    }
+
+    /// Waits until the server, or the parent of its workers, has exited.
+    pub fn exit_status(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the exit of the server", || {
+            status = self.server.try_wait().expect("it is a child");
+            status.is_some()
+        });
+        status.expect("it has exited")
+    }
+
     /// Sends SIGINT to the server and its programs, as Ctrl-C does.
     pub fn interrupt(&self) {
         killpg(self.group(), Signal::SIGINT).expect("the group exists");
