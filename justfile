@@ -341,6 +341,10 @@ no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
 [group('experiments: 6 fork and accept')]
 kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
 
+# When does a server without timers close a client that never ends its request?
+[group('experiments: 7 the loop')]
+server-7 *ARGS: (run 'server-7' ARGS)
+
 # How many queued callbacks run before the handler of a ready descriptor?
 [group('experiments: 7 the loop')]
 starvation *ARGS: (run 'starvation' ARGS)
@@ -360,6 +364,10 @@ cancelled-timers *ARGS: (run 'cancelled-timers' ARGS)
 # When does a timer run if the clock is set back meanwhile?
 [group('experiments: 7 the loop')]
 wall-clock-set-back *ARGS: (run 'wall-clock-set-back' ARGS)
+
+# What happens to a client and its running program when SIGTERM ends their server?
+[group('experiments: 8 signals and blocked loops')]
+server-8 *ARGS: (run 'server-8' ARGS)
 
 # Which signals does a loop sleep through?
 [group('experiments: 8 signals and blocked loops')]

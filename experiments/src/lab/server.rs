@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout, pipe2};
 
 use super::child::Child;
@@ -23,13 +24,16 @@ use crate::report::vary;
 use crate::verdict::Result;
 
 /// The roles of an experiment that starts a [`Server`].
-pub const STAGES: [(&str, Role); 6] = [
-    ("stage-1", |lab| serve(0, lab)),
-    ("stage-2", |lab| serve(1, lab)),
-    ("stage-3", |lab| serve(2, lab)),
-    ("stage-4", |lab| serve(3, lab)),
-    ("stage-5", |lab| serve(4, lab)),
-    ("stage-6", |lab| serve(5, lab)),
+pub const STAGES: [(&str, Role); 9] = [
+    ("stage-1", |lab| serve(1, lab)),
+    ("stage-2", |lab| serve(2, lab)),
+    ("stage-3", |lab| serve(3, lab)),
+    ("stage-4", |lab| serve(4, lab)),
+    ("stage-5", |lab| serve(5, lab)),
+    ("stage-6", |lab| serve(6, lab)),
+    ("stage-7", |lab| serve(7, lab)),
+    ("stage-8", |lab| serve(8, lab)),
+    ("stage-9", |lab| serve(9, lab)),
 ];
 
 /// How long something may take that is sure to come.
@@ -40,8 +44,16 @@ const QUOTED: usize = 24;
 
 fn serve(stage: usize, lab: &mut Lab) -> Result<i32> {
     let more = lab.args().first().ok_or("no file of programs was given")?;
-    stages::STAGES[stage](0, Path::new(more))?;
-    Ok(0)
+    let run = stages::stage(stage).ok_or_else(|| format!("there is no stage {stage}"))?;
+    Ok(match run(0, Path::new(more)) {
+        Ok(()) => 0,
+        Err(error) => {
+            // The number says it, and the line is short enough for a transcript.
+            let error = error.to_string();
+            lab.note(error.split_once(": Operation").map_or(&*error, |(short, _)| short));
+            1
+        }
+    })
 }
 
 /// A server. Dropping it kills and reaps it.
@@ -62,11 +74,16 @@ impl Lab {
     /// Start a stage of the server, from 1 on, with the programs of its table and of the file `more`. The roles of the
     /// experiment must be [`STAGES`]. What the server reports of clients and workers is not shown.
     pub fn server(&mut self, stage: usize, more: &str) -> Result<Server> {
+        self.server_on("server", stage, more)
+    }
+
+    /// The same, on a lane with this name, for an experiment that runs two servers at once.
+    pub fn server_on(&mut self, lane: &str, stage: usize, more: &str) -> Result<Server> {
         // It checks that 127.0.0.1 can be used.
         drop(self.listen()?);
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
         let silent = OpenOptions::new().write(true).open("/dev/null")?;
-        let child = self.fork("server", |lab| {
+        let child = self.fork(lane, |lab| {
             dup2_stdout(&writer)?;
             dup2_stderr(&silent)?;
             lab.exec(&format!("stage-{stage}"), &[more], format!("exec: stage {stage}").as_str())?;
@@ -120,6 +137,17 @@ impl Server {
         kill(self.child.pid(), Signal::SIGTERM)?;
         self.child.wait(lab)?;
         Ok(())
+    }
+
+    /// Send it SIGTERM.
+    pub fn send_sigterm(&self, lab: &Lab) -> Result {
+        lab.note("SIGTERM for the server");
+        Ok(kill(self.child.pid(), Signal::SIGTERM)?)
+    }
+
+    /// Wait until it exits, and reap it.
+    pub fn wait(self, lab: &Lab) -> Result<WaitStatus> {
+        self.child.wait(lab)
     }
 
     /// Kill and reap it.

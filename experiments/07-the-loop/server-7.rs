@@ -1,0 +1,74 @@
+//! Stages 6 and 7 of the book's server, and clients that do not end their requests.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use experiments::{Choice, Client, Lab, Question, Result, STAGES, Server, ask};
+
+const QUESTION: Question = Question {
+    question: "When does a server without timers close a client that never ends its request?",
+    setup: "A client connects to stage 6 of the server and sends nothing: it is idle. Another client sends half a request. \
+            Then both do nothing more, and stay connected. Two such clients connect to stage 7 as well, which closes a \
+            client after five seconds if its request is not complete. What has stage 6 done with its clients by then?",
+    choices: &[
+        Choice::new("It has closed both, because the kernel reports a connection on which nothing arrives.").because(
+            "Nothing arrives, so there is nothing to report: epoll_wait sleeps on. The kernel does not test an idle \
+             connection either, unless the program sets SO_KEEPALIVE, and these clients would answer such a test.",
+        ),
+        Choice::new("It has closed the idle client, and the one with half a request is connected.")
+            .because("Stage 6 does nothing for a client that is not reported, and nothing is reported of the idle one."),
+        Choice::new("It has closed the client with half a request, and the idle one is connected.").because(
+            "The server has read the half and waits for the rest. That the rest does not come is no event.",
+        ),
+        Choice::new("Neither: it still has both clients, and will have them as long as they stay connected."),
+    ],
+    book: 3,
+    shows: "A descriptor reports what happens, and a client that does nothing makes nothing happen. Only a clock can end \
+            the wait: stage 7 starts a timer when a client connects, and the nearest deadline is the timeout of poll. \
+            Without it, clients that never leave use up the server's descriptors.",
+    lane: "clients",
+    roles: &STAGES,
+};
+
+/// The stage before this chapter.
+const OLD: usize = 5;
+/// How long stage 7 waits for a request.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    ask(QUESTION, |lab| {
+        // ANCHOR: core
+        let old = lab.server_on("old", OLD, "/dev/null")?;
+        let [idle, half] = stop_halfway(lab, &old, ["idle 1", "half 1"])?;
+        let new = lab.server_on("new", 7, "/dev/null")?;
+        let start = Instant::now();
+        let [idle_2, half_2] = stop_halfway(lab, &new, ["idle 2", "half 2"])?;
+        let closed = [idle_2.rest(lab)?, half_2.rest(lab)?];
+        let after = start.elapsed();
+        let kept = [idle.gets_nothing()?, half.gets_nothing()?];
+        // ANCHOR_END: core
+        lab.check(
+            closed.iter().all(|rest| rest.as_deref() == Some("")),
+            "stage 7 closes both of its clients, and sends nothing",
+        );
+        lab.check(after >= DEADLINE, "not before five seconds have passed");
+        old.kill(lab)?;
+        new.kill(lab)?;
+        for client in [idle, half] {
+            client.rest(lab)?;
+        }
+        Ok(match kept {
+            [false, false] => 0,
+            [false, true] => 1,
+            [true, false] => 2,
+            [true, true] => 3,
+        })
+    })
+}
+
+/// Two clients of a server. The first sends nothing, and the second a part of its request.
+fn stop_halfway(lab: &Lab, server: &Server, names: [&str; 2]) -> Result<[Client; 2]> {
+    let [nothing, half] = [lab.client(names[0], server)?, lab.client(names[1], server)?];
+    half.send("upper\nhel")?;
+    Ok([nothing, half])
+}
