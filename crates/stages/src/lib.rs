@@ -13,7 +13,8 @@
 //! - [`stage_5`]: epoll keeps the list of descriptors, and names the clients that have something to do;
 //! - [`stage_6`]: a supervisor forks two workers that accept from one listener, and replaces one that dies;
 //! - [`stage_7`]: all of it is callbacks on the small loop, and a timer ends a client that sends no request;
-//! - [`stage_8`]: on the real loop; a timer ends a stuck program, a blocked loop is reported, and SIGTERM loses no answer.
+//! - [`stage_8`]: on the real loop; a timer ends a stuck program, a blocked loop is reported, and SIGTERM loses no answer;
+//! - [`stage_9`]: the poller is chosen when a loop is made, so the server also starts where epoll is refused.
 //!
 //! What does not change from stage to stage lies beside them: `request`, the table of programs and the form of a request,
 //! from stage 1 on; `program`, a program whose pipes never make the server wait, from stage 3 on; `client`, a client of a
@@ -42,6 +43,7 @@ pub mod stage_5;
 pub mod stage_6;
 pub mod stage_7;
 pub mod stage_8;
+pub mod stage_9;
 mod workers;
 
 /// Serves clients on a port of 127.0.0.1, or on any free port for 0, with the programs of a table and of a file. Prints
@@ -50,9 +52,10 @@ pub type Run = fn(port: u16, more: &Path) -> io::Result<()>;
 
 /// The stages, each with its number, which is that of its chapter. Not every chapter has a stage.
 #[rustfmt::skip]
-pub const STAGES: [(usize, Run); 8] = [
+pub const STAGES: [(usize, Run); 9] = [
     (1, stage_1::run), (2, stage_2::run), (3, stage_3::run), (4, stage_4::run),
     (5, stage_5::run), (6, stage_6::run), (7, stage_7::run), (8, stage_8::run),
+    (9, stage_9::run),
 ];
 
 /// Returns the stage of chapter `n`, if there is one.
