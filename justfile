@@ -389,6 +389,10 @@ interrupted-calls *ARGS: (run 'interrupted-calls' ARGS)
 [group('experiments: 8 signals and blocked loops')]
 alarm-around-the-poll *ARGS: (run 'alarm-around-the-poll' ARGS)
 
+# What does a client get from a server on epoll where a sandbox refuses epoll?
+[group('experiments: 9 choosing the implementation')]
+server-9 *ARGS: (run 'server-9' ARGS)
+
 # With which poller does the same program make the fewest system calls?
 [group('experiments: 9 choosing the implementation')]
 three-pollers *ARGS: (run 'three-pollers' ARGS)

@@ -5,12 +5,11 @@ use std::io::{PipeReader, Read, Seek, Write, pipe};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use experiments::{Choice, Lab, Question, Result, ask, cannot_ask};
+use experiments::{Choice, Lab, Question, Result, ask, cannot_ask, refuse};
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop};
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::prctl::set_no_new_privs;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::wait::WaitStatus;
 
@@ -91,7 +90,7 @@ fn child(
 /// What a child in such a sandbox saw, if it survived to report it.
 fn in_sandbox(lab: &mut Lab, lane: &str, answer: Errno) -> Result<Option<u8>> {
     let seen = child(lab, lane, |lab| {
-        if let Err(error) = refuse_epoll(answer) {
+        if let Err(error) = refuse(libc::SYS_epoll_create1, answer) {
             lab.note(format!("seccomp: {error:?}"));
             return Ok(None);
         }
@@ -122,28 +121,6 @@ fn in_sandbox(lab: &mut Lab, lane: &str, answer: Errno) -> Result<Option<u8>> {
         (None, WaitStatus::Signaled(..)) => Ok(None),
         (None, other) => Err(format!("a child reported nothing: {other:?}").into()),
     }
-}
-
-/// From here on epoll_create1 fails with this errno, in this process and in all that it starts.
-fn refuse_epoll(answer: Errno) -> nix::Result<()> {
-    // Without it, only root may.
-    set_no_new_privs()?;
-    let same = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    let back = (libc::BPF_RET | libc::BPF_K) as u16;
-    let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
-    // The first word of what a filter is shown is the call's number. This filter is for a test, not for safety, so it
-    // does not check the architecture.
-    let mut filter = [
-        step(load, 0, 0, 0),
-        step(same, libc::SYS_epoll_create1 as u32, 0, 1),
-        step(back, libc::SECCOMP_RET_ERRNO | answer as u32, 0, 0),
-        step(back, libc::SECCOMP_RET_ALLOW, 0, 0),
-    ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: the kernel copies the program, which is whole and as long as it says, before the call returns.
-    Errno::result(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) })
-        .map(drop)
 }
 
 fn first_that_can_be_made() -> Option<Kind> {

@@ -39,6 +39,7 @@
 //! - [`vary`] marks what differs from run to run, so that a transcript can leave it out;
 //! - [`beside`] runs another thread, which knows when this one sleeps, so that it can act during the sleep;
 //! - [`own_time`] is the processor time of this process, which does not grow while other processes run;
+//! - [`refuse`] makes a system call fail, as a container's sandbox does;
 //! - [`pidfd`] gives a descriptor that is ready when a process has exited;
 //! - [`cannot_ask`] is the error where this kernel or machine lacks what the question needs.
 
@@ -54,7 +55,7 @@ pub use ask::ask;
 pub use chart::{Axis, Plot};
 pub use lab::{
     Call, Child, Client, Gate, Lab, Lane, Prefork, Prepared, STAGES, Server, Sleeper, Way, answer, beside,
-    hang_up, own_time, pidfd, sleeps,
+    hang_up, own_time, pidfd, refuse, sleeps,
 };
 pub use question::{Choice, Question, Role};
 pub use report::{events, vary};

@@ -61,6 +61,7 @@ impl Stage {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            .env_remove("PROCESSES")
             .process_group(0);
         prepare(&mut command);
         let mut server = command.spawn().expect("the program `stage`");
