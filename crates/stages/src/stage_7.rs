@@ -26,13 +26,13 @@ const DEADLINE: Duration = Duration::from_secs(5);
 type Clients = crate::clients::Clients<Vec<u64>>;
 
 /// Serves clients on a port of 127.0.0.1, or on any free port for 0. `more` is a file with more programs. The variable
-/// `PROCESSES` says in how many processes. Fails with `EADDRINUSE` if the port is taken.
+/// `PROCESSES` says in how many processes. Fails with `EADDRINUSE` if the port is taken. Returns after SIGTERM or SIGINT.
 // ANCHOR: run
 pub fn run(port: u16, more: &Path) -> io::Result<()> {
     workers::start(port, |listener| serve(listener, more))
 }
 
-/// Makes a loop, adds a handler for new clients and one for programs that exit, and runs the loop.
+/// Makes a loop, adds a handler for new clients and one for signals, and runs the loop until SIGTERM or SIGINT.
 fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
     let mut event_loop = Loop::new()?;
     let clients = Clients::new(more);
@@ -47,14 +47,17 @@ fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
         }
     });
     let waker = Arc::new(Waker::new()?);
-    let signals = SignalWaker::new(waker.writer(), &[Signal::SIGCHLD])?;
+    let signals = SignalWaker::new(waker.writer(), &[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT])?;
     event_loop.add_handler(Arc::clone(&waker), PollFlags::POLLIN, move |event_loop, _| {
         let _ = waker.consume();
-        signals.take();
-        // The signal does not say which program has exited, so each client that has one asks for its own.
+        let came = signals.take();
+        if came.contains(Signal::SIGTERM) || came.contains(Signal::SIGINT) {
+            event_loop.stop();
+        }
+        // SIGCHLD does not say which program has exited, so each client that has one asks for its own.
         clients.running().into_iter().for_each(|number| step(event_loop, &clients, number));
     });
-    event_loop.run()
+    event_loop.run() // When it returns, the clients are dropped, and so their programs are killed.
 }
 // ANCHOR_END: run
 

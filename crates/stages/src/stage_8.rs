@@ -26,14 +26,14 @@ struct Kept {
 
 type Clients = crate::clients::Clients<Kept>;
 
-/// Serves clients on a port of 127.0.0.1, or on any free port for 0, until SIGTERM. `more` is a file with more programs.
+/// Serves clients on a port of 127.0.0.1, or on any free port for 0, until SIGTERM or SIGINT. `more` is a file with more programs.
 /// The variable `PROCESSES` says in how many processes. Fails with `EADDRINUSE` if the port is taken.
 // ANCHOR: run
 pub fn run(port: u16, more: &Path) -> io::Result<()> {
     workers::start(port, |listener| serve(listener, more))
 }
 
-/// Makes a loop, adds its handlers, and runs it until SIGTERM has come and the last client has left.
+/// Makes a loop, adds its handlers, and runs it until SIGTERM or SIGINT has come and the last client has left.
 fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
     let ioloop = IoLoop::with(Config { poller: Kind::Epoll, ..Config::default() })?;
     ioloop.set_blocking_threshold(Some(Duration::from_millis(200)), |Blocked { threshold, stack }| {
@@ -50,7 +50,7 @@ fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
     ioloop.add_signal_handler(&[Signal::SIGCHLD], move |ioloop, _| {
         running.running().into_iter().for_each(|number| step(ioloop, &running, number));
     })?;
-    ioloop.add_signal_handler(&[Signal::SIGTERM], move |ioloop, _| {
+    ioloop.add_signal_handler(&[Signal::SIGTERM, Signal::SIGINT], move |ioloop, _| {
         acceptor.remove(ioloop); // Closes the listener, so that the next server can have the port.
         clients.end();
         if clients.is_over() {

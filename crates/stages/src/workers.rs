@@ -1,13 +1,14 @@
 //! The second way to start, which stage 7 is the first to use: one call that serves in this process, or forks workers.
 
 // ANCHOR: workers
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::{env, io};
 
 use prefork::Policy;
+use prefork::sockets::{Options, bind_all};
 use prefork::supervise::supervise;
 
-use crate::stage_2::listen_on;
+use crate::request::announce;
 
 /// Listens on a port of 127.0.0.1, and serves in as many processes as the variable `PROCESSES` says. 1, which is the
 /// default, does not fork, and 0 means a worker for each core. Each process calls `serve`, after the fork, so what belongs
@@ -19,8 +20,9 @@ pub fn start(port: u16, serve: impl Fn(TcpListener) -> io::Result<()>) -> io::Re
     let number = env::var("PROCESSES").unwrap_or_else(|_| "1".into());
     let wrong = |_| io::Error::other(format!("PROCESSES must be a number, not {number:?}"));
     let children = number.parse().map_err(wrong)?;
-    let listener = TcpListener::from(listen_on(port)?);
-    listener.set_nonblocking(true)?;
+    let mut listeners = bind_all(&[(Ipv4Addr::LOCALHOST, port).into()], &Options::default())?;
+    let listener = listeners.remove(0);
+    announce(listener.local_addr()?);
     if children == 1 {
         return serve(listener);
     }
@@ -31,6 +33,7 @@ pub fn start(port: u16, serve: impl Fn(TcpListener) -> io::Result<()>) -> io::Re
             1
         }
     };
-    supervise(&Policy { children, ..Policy::default() }, work, |_| {}).map(drop).map_err(io::Error::other)
+    let policy = Policy { children, ..Policy::default() };
+    supervise(&policy, work, |event| eprintln!("{event:?}")).map(drop).map_err(io::Error::other)
 }
 // ANCHOR_END: workers

@@ -1,4 +1,4 @@
-//! What breaks stage 5 and not stage 7: a client that sends no request. And the second way to start, with its workers.
+//! What breaks stage 6 and not stage 7: a client that sends no request. And the second way to start, with its workers.
 
 use std::process::Command;
 
@@ -14,8 +14,8 @@ fn unfinished(stage: &Stage) -> [Client; 2] {
 }
 
 #[test]
-fn up_to_stage_5_a_client_that_sends_no_request_stays_and_from_stage_7_on_a_timer_ends_it() {
-    let old = Stage::start(5);
+fn up_to_stage_6_a_client_that_sends_no_request_stays_and_from_stage_7_on_a_timer_ends_it() {
+    let old = Stage::start(6);
     let waiting = unfinished(&old);
     let new: Vec<Stage> = from(7).map(Stage::start).collect();
     let ended: Vec<[Client; 2]> = new.iter().map(unfinished).collect();
@@ -26,7 +26,7 @@ fn up_to_stage_5_a_client_that_sends_no_request_stays_and_from_stage_7_on_a_time
     }
     for client in &waiting {
         client.gets_nothing(
-            "stage 5 has no timer, so it must keep a client that connected before all of these",
+            "stage 6 has no timer, so it must keep a client that connected before all of these",
         );
     }
     for stage in new {

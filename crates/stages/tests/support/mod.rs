@@ -102,12 +102,6 @@ impl Stage {
         }
     }
 
-    /// Sends SIGTERM to the server alone, and waits for it. Returns its exit status.
-    pub fn terminate(&mut self) -> ExitStatus {
-        kill(self.group(), Signal::SIGTERM).expect("it runs");
-        self.server.wait().expect("it is a child")
-    }
-
     /// Sends SIGTERM to the server alone, or to the parent of its workers.
     pub fn terminate(&self) {
         kill(self.group(), Signal::SIGTERM).expect("it runs");
