@@ -365,7 +365,7 @@ cancelled-timers *ARGS: (run 'cancelled-timers' ARGS)
 [group('experiments: 7 the loop')]
 wall-clock-set-back *ARGS: (run 'wall-clock-set-back' ARGS)
 
-# What happens to a client and its running program when SIGTERM ends their server?
+# What happens to a running request when SIGTERM stops the server's loop?
 [group('experiments: 8 signals and blocked loops')]
 server-8 *ARGS: (run 'server-8' ARGS)
 

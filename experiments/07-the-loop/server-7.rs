@@ -30,15 +30,13 @@ const QUESTION: Question = Question {
     roles: &STAGES,
 };
 
-/// The stage before this chapter.
-const OLD: usize = 5;
 /// How long stage 7 waits for a request.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         // ANCHOR: core
-        let old = lab.server_on("old", OLD, "/dev/null")?;
+        let old = lab.server_on("old", 6, "/dev/null")?;
         let [idle, half] = stop_halfway(lab, &old, ["idle 1", "half 1"])?;
         let new = lab.server_on("new", 7, "/dev/null")?;
         let start = Instant::now();

@@ -1,34 +1,39 @@
 //! Stages 7 and 8 of the book's server, and SIGTERM while the program of a client is running.
 
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use experiments::{Choice, Lab, Question, Result, STAGES, ask};
+use experiments::{Choice, Lab, Question, Result, STAGES, ask, pidfd};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
 
 const QUESTION: Question = Question {
-    question: "What happens to a client and its running program when SIGTERM ends their server?",
-    setup: "A client's program is running, and the client waits for the line that says how it ends. The server, stage 7, \
-            has no handler for SIGTERM. Then the server gets SIGTERM, as at each restart. What happens to the client \
-            and to the program?",
+    question: "What happens to a running request when SIGTERM stops the server's loop?",
+    setup: "A client's program is running, and the client waits for the line that says how the program ends. The server, \
+            stage 7, gets SIGTERM, as at each restart. Its handler stops the loop, run returns, and the server exits with \
+            0. What do the client and the program get?",
     choices: &[
-        Choice::new("The client waits, and gets the line when the program exits: SIGTERM ends no running request.")
-            .because("The default action of SIGTERM kills the process at once, and the kernel closes its descriptors."),
-        Choice::new("The client gets end of file without the line, and the program is killed with its server.").because(
-            "The signal was sent to one process. A child does not die with its parent: it gets another parent.",
+        Choice::new("The client gets the line: a loop that is stopped first serves the clients that it has.")
+            .because("A stopped loop returns after the iteration that it is in. It does not know what clients wait for."),
+        Choice::new("The client gets end of file without the line, and the program is killed."),
+        Choice::new("The client gets end of file without the line, and the program keeps running.").because(
+            "It would if SIGTERM had killed the server. But run returned, so the server dropped its clients, and dropping \
+             a client kills and reaps its program.",
         ),
-        Choice::new("The client gets end of file without the line, and the program keeps running."),
-        Choice::new("The client waits forever, because the program still has the connection.")
-            .because("The connection is close-on-exec, so only the server had it."),
+        Choice::new("The client gets ECONNRESET, because the server exits while the connection is open.").because(
+            "The kernel closes the connection as close(2) does. It resets a connection only if bytes of the client were \
+             not read, and the server had read all of them.",
+        ),
     ],
-    book: 2,
-    shows: "The default action of SIGTERM leaves a process no time: what it had promised is lost, and what it has started \
-            runs on without it. Stage 8 handles SIGTERM in its loop: it closes the listener, serves the clients that it \
-            has, and exits with 0 when the last one has left.",
+    book: 1,
+    shows: "Exit status 0 does not say that no answer was lost. Stage 8 ends in another order: it closes the listener, so \
+            that the kernel refuses new clients. It serves those that it has, and stops the loop when the last one has \
+            left.",
     lane: "clients",
     roles: &STAGES,
 };
@@ -41,35 +46,34 @@ fn main() -> ExitCode {
         prctl::set_child_subreaper(true)?;
         let old = terminated(lab, 7)?;
         let new = terminated(lab, 8)?;
-        lab.check(matches!(old.server, WaitStatus::Signaled(..)), "stage 7: SIGTERM kills the server");
         lab.check(
-            new.client_waits && new.answer.as_deref() == Some("killed by SIGKILL\n"),
+            matches!(old.server, WaitStatus::Exited(_, 0)),
+            "stage 7: the server exits with 0 all the same",
+        );
+        lab.check(
+            new.answer.as_deref() == Some("killed by SIGKILL\n"),
             "stage 8: the client gets the line when its program exits",
         );
-        lab.check(
-            new.refuses,
-            "stage 8: the kernel refuses new clients while the server still serves the old one",
-        );
-        lab.check(matches!(new.server, WaitStatus::Exited(_, 0)), "stage 8: the server exits with 0");
-        Ok(match (old.client_waits, old.answer.as_deref(), old.program_runs) {
-            (_, Some("killed by SIGKILL\n"), _) => 0,
-            (false, Some(""), false) => 1,
-            (false, Some(""), true) => 2,
-            (true, ..) => 3,
+        lab.check(new.refuses, "stage 8: meanwhile the kernel refuses new clients");
+        lab.check(matches!(new.server, WaitStatus::Exited(_, 0)), "stage 8: then the server exits with 0");
+        Ok(match (old.answer.as_deref(), old.program_runs) {
+            (Some("killed by SIGKILL\n"), _) => 0,
+            (Some(""), false) => 1,
+            (Some(""), true) => 2,
+            (None, _) => 3,
             other => return Err(format!("none of the choices: {other:?}").into()),
         })
     })
 }
 
 struct Seen {
-    /// Whether the client gets neither an answer nor end of file while its program runs.
-    client_waits: bool,
-    /// Whether a new client is refused at that time.
+    /// Whether new clients are refused while the client waits.
     refuses: bool,
-    program_runs: bool,
     /// All that the client gets after the program's pid.
     answer: Option<String>,
     server: WaitStatus,
+    /// Whether the program is running when the server has exited.
+    program_runs: bool,
 }
 
 /// SIGTERM for a server, while a client's program runs.
@@ -80,22 +84,25 @@ fn terminated(lab: &mut Lab, stage: usize) -> Result<Seen> {
     let client = lab.client("client", &server)?;
     client.send_last_with_pid("silent")?;
     let program = client.pid()?;
-    let lane = lab.thread("program", "keeps running");
+    let exit = pidfd(program)?;
     server.send_sigterm(lab)?;
-    let refuses = is_refused(lab, port)?;
-    let client_waits = client.gets_nothing()?;
-    lane.note("gets SIGKILL");
-    let program_runs = kill(program, Signal::SIGKILL).is_ok();
-    let answer = client.rest(lab)?;
-    // ANCHOR_END: core
-    let server = server.wait(lab)?;
-    if let WaitStatus::Signaled(..) = server {
-        // Its server did not reap it.
-        lab.adopt(program, lane.name()).wait(lab)?;
-    } else {
-        lab.ended(&lane, "was reaped by the server");
+    let waits = stage == 8 && client.gets_nothing()?;
+    let refuses = waits && is_refused(lab, port)?;
+    if waits {
+        lab.note("SIGKILL for the program");
+        kill(program, Signal::SIGKILL)?;
     }
-    Ok(Seen { client_waits, refuses, program_runs, answer, server })
+    let answer = client.rest(lab)?;
+    let server = server.wait(lab)?;
+    // ANCHOR_END: core
+    // A pidfd is ready when its process has exited.
+    let program_runs = poll(&mut [PollFd::new(exit.as_fd(), PollFlags::POLLIN)], 0_u8)? == 0;
+    if program_runs {
+        kill(program, Signal::SIGKILL)?;
+        let lane = lab.thread("program", "is still running");
+        lab.adopt(program, lane.name()).wait(lab)?;
+    }
+    Ok(Seen { refuses, answer, server, program_runs })
 }
 
 /// Wait until the server has got the signal, so that the kernel refuses new clients. Returns false if that does not come.
