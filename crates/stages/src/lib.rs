@@ -14,12 +14,14 @@
 //! - [`stage_6`]: a supervisor forks two workers that accept from one listener, and replaces one that dies;
 //! - [`stage_7`]: all of it is callbacks on the small loop, and a timer ends a client that sends no request;
 //! - [`stage_8`]: on the real loop; a timer ends a stuck program, a blocked loop is reported, and SIGTERM loses no answer;
-//! - [`stage_9`]: the poller is chosen when a loop is made, so the server also starts where epoll is refused.
+//! - [`stage_9`]: the poller is chosen when a loop is made, so the server also starts where epoll is refused;
+//! - [`stage_12`]: an async function serves a client from its request to its answer.
 //!
 //! What does not change from stage to stage lies beside them: `request`, the table of programs and the form of a request,
 //! from stage 1 on; `program`, a program whose pipes never make the server wait, from stage 3 on; `client`, a client of a
 //! server that asks for its events, from stage 5 on; `clients`, all clients by number, and `workers`, which binds and forks,
-//! from stage 7 on; `handlers`, a client's handlers on the real loop, from stage 8 on. `diffs/N.diff` is the change from one
+//! from stage 7 on; `handlers`, a client's handlers on the real loop, in
+//! stages 8 and 9; `futures`, what stage 12 awaits. `diffs/N.diff` is the change from one
 //! stage to the next, which the book prints; a test keeps it up to date.
 //!
 //! - [`small_loop`]: a complete event loop whose `run` has 23 lines;
@@ -31,11 +33,13 @@ use std::path::Path;
 pub mod ask;
 mod client;
 mod clients;
+mod futures;
 mod handlers;
 mod program;
 mod request;
 pub mod small_loop;
 pub mod stage_1;
+pub mod stage_12;
 pub mod stage_2;
 pub mod stage_3;
 pub mod stage_4;
@@ -52,10 +56,10 @@ pub type Run = fn(port: u16, more: &Path) -> io::Result<()>;
 
 /// The stages, each with its number, which is that of its chapter. Not every chapter has a stage.
 #[rustfmt::skip]
-pub const STAGES: [(usize, Run); 9] = [
+pub const STAGES: [(usize, Run); 10] = [
     (1, stage_1::run), (2, stage_2::run), (3, stage_3::run), (4, stage_4::run),
     (5, stage_5::run), (6, stage_6::run), (7, stage_7::run), (8, stage_8::run),
-    (9, stage_9::run),
+    (9, stage_9::run), (12, stage_12::run),
 ];
 
 /// Returns the stage of chapter `n`, if there is one.

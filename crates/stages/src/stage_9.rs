@@ -64,7 +64,7 @@ fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
 
 /// The poller of a new loop: epoll, or poll where a sandbox refuses epoll, or the kernel has none.
 // ANCHOR: poller
-fn poller() -> io::Result<Kind> {
+pub(crate) fn poller() -> io::Result<Kind> {
     match Kind::Epoll.make() {
         Ok(_) => Ok(Kind::Epoll),
         Err(error) if matches!(error.errno, Errno::EPERM | Errno::EACCES | Errno::ENOSYS) => {
