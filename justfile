@@ -405,6 +405,10 @@ beyond-1024 *ARGS: (run 'beyond-1024' ARGS)
 [group('experiments: 9 choosing the implementation')]
 epoll-refused *ARGS: (run 'epoll-refused' ARGS)
 
+# Which system calls does an async server make that a server of callbacks does not?
+[group('experiments: 12 callbacks to futures')]
+server-12 *ARGS: (run 'server-12' ARGS)
+
 # What has an async function done that was called but never polled?
 [group('experiments: 12 callbacks to futures')]
 nobody-polls *ARGS: (run 'nobody-polls' ARGS)

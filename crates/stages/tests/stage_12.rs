@@ -1,0 +1,71 @@
+//! Stage 12 does what stage 9 does, and what a task owns goes with it: the other files test that too.
+
+use std::fs;
+
+use support::{Anchor, Stage, await_silence, descriptors, eventually, kill_by_pid};
+
+mod support;
+
+fn threads(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task")).expect("it runs").count()
+}
+
+/// A stage that has served a client, so that it has everything that it keeps.
+fn started() -> Stage {
+    let stage = Stage::with_more(12, &format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR")));
+    assert_eq!(stage.ask("upper\nhello"), "HELLO");
+    stage
+}
+
+#[test]
+fn a_task_that_ends_leaves_no_descriptor_no_program_and_no_thread() {
+    let stage = started();
+    let pid = stage.pid();
+    eventually("the end of the lookup's thread", || threads(pid) == 2);
+    let before = descriptors(pid);
+    for _ in 0..20 {
+        assert_eq!(stage.ask("upper\nhello"), "HELLO");
+        assert_eq!(stage.ask("ignores\nhello"), "done\n");
+        assert_eq!(stage.ask("lower\nhello"), "no program is called \"lower\"\n");
+    }
+    eventually("the descriptors of before", || descriptors(pid) == before);
+    eventually("the threads of before", || threads(pid) == 2);
+    assert_eq!(stage.programs(), 0);
+    stage.end();
+}
+
+#[test]
+fn a_program_that_is_killed_from_outside_ends_the_await_of_its_exit() {
+    let (stage, anchor) = (started(), Anchor::new());
+    let clients: Vec<_> = (0..10)
+        .map(|_| {
+            let client = stage.connect();
+            client.send(format!("silent\n{}\n", anchor.pid()));
+            client.finish();
+            let pid = client.line();
+            await_silence(&pid);
+            (client, pid)
+        })
+        .collect();
+    // One SIGCHLD may stand for several of them, so each task has to ask for its own program.
+    for (_, pid) in &clients {
+        kill_by_pid(pid);
+    }
+    for (client, _) in &clients {
+        assert_eq!(client.rest(), "killed by SIGKILL\n");
+    }
+    assert_eq!(stage.programs(), 0, "each task reaps its program");
+    stage.end();
+}
+
+#[test]
+fn a_client_that_resets_its_connection_ends_its_task_and_its_program() {
+    let stage = started();
+    let client = stage.connect();
+    client.send("endless\n");
+    client.finish();
+    assert_eq!(client.line(), "y\n");
+    client.reset();
+    eventually("the end of the program", || stage.programs() == 0);
+    stage.end();
+}
