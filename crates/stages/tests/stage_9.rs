@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::prctl::set_no_new_privs;
 use support::{Anchor, Stage, await_silence, from, kill_by_pid};
 
 mod support;
@@ -22,11 +23,10 @@ fn refuse_epoll(command: &mut Command, answer: Errno) {
     ];
     let sandbox = move || {
         let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-        // SAFETY: neither call changes memory of this process. The kernel copies the program before the call returns.
-        let set = unsafe {
-            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
-        };
+        set_no_new_privs()?;
+        let mode = libc::SECCOMP_MODE_FILTER;
+        // SAFETY: the kernel copies the program, which is whole and as long as it says, before the call returns.
+        let set = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program) };
         Errno::result(set).map(drop).map_err(io::Error::from)
     };
     // SAFETY: the closure runs after a fork and makes two system calls. It neither allocates nor takes a lock.

@@ -45,16 +45,7 @@ const QUOTED: usize = 24;
 
 fn serve(stage: usize, lab: &mut Lab) -> Result<i32> {
     let more = lab.args().first().ok_or("no file of programs was given")?;
-    let run = stages::stage(stage).ok_or_else(|| format!("there is no stage {stage}"))?;
-    Ok(match run(0, Path::new(more)) {
-        Ok(()) => 0,
-        Err(error) => {
-            // The number says it, and the line is short enough for a transcript.
-            let error = error.to_string();
-            lab.note(error.split_once(": Operation").map_or(&*error, |(short, _)| short));
-            1
-        }
-    })
+    lab.serve(stage, more)
 }
 
 /// A server. Dropping it kills and reaps it.
@@ -96,6 +87,20 @@ impl Lab {
         // listening on 127.0.0.1:7007; try: …
         let port = line.split([':', ';']).nth(1).and_then(|port| port.parse().ok());
         Ok(Server { child, port: port.ok_or_else(|| format!("the server did not start: {line:?}"))? })
+    }
+
+    /// Serve in this process, as a stage does, with the programs of its table and of the file `more`. Gives its exit status.
+    pub fn serve(&self, stage: usize, more: &str) -> Result<i32> {
+        let run = stages::stage(stage).ok_or_else(|| format!("there is no stage {stage}"))?;
+        Ok(match run(0, Path::new(more)) {
+            Ok(()) => 0,
+            Err(error) => {
+                // The number says it, and the line is short enough for a transcript.
+                let error = error.to_string();
+                self.note(error.split_once(": Operation").map_or(&*error, |(short, _)| short));
+                1
+            }
+        })
     }
 
     /// Connect a client.
