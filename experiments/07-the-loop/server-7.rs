@@ -16,9 +16,9 @@ const QUESTION: Question = Question {
              connection either, unless the program sets SO_KEEPALIVE, and these clients would answer such a test.",
         ),
         Choice::new("It has closed the idle client, and the one with half a request is connected.")
-            .because("Stage 6 does nothing for a client that is not reported, and nothing is reported of the idle one."),
+            .because("Stage 6 acts when a client is reported, and an idle client is never reported."),
         Choice::new("It has closed the client with half a request, and the idle one is connected.").because(
-            "The server has read the half and waits for the rest. That the rest does not come is no event.",
+            "The server has read the half and waits for the rest. As long as the rest does not come, nothing is reported.",
         ),
         Choice::new("Neither: it still has both clients, and will have them as long as they stay connected."),
     ],

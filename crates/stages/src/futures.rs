@@ -93,7 +93,7 @@ impl Exits {
 impl Exit {
     /// Kills the program. Its exit is still to be awaited.
     pub fn kill(&self) {
-        // Its only error would be that there is no such process, but there is one until it is reaped.
+        // It cannot fail: until the program is reaped, its pid belongs to it.
         let _ = kill(self.pid, Signal::SIGKILL);
     }
 }

@@ -8,7 +8,9 @@ use stages::{Run, STAGES};
 
 const USAGE: &str = "\
 usage: stage N [PORT [FILE]]    run the server as it is after chapter N, with the programs of FILE too
-       stage ask PORT PROGRAM    send standard input to a program, and print the answer";
+       stage ask PORT PROGRAM    send standard input to a program, and print the answer
+
+PROCESSES=K in the environment    from stage 7 on: serve in K processes; 0 means one for each core";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

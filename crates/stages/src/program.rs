@@ -83,7 +83,7 @@ impl Program {
     /// Returns false if it was killed before.
     pub fn kill(&mut self) -> bool {
         (self.stdin, self.stdout) = (None, None);
-        // Its only error would be that there is no such process, but there is one until it is reaped.
+        // It cannot fail: until the program is reaped, its pid belongs to it.
         let _ = kill(self.pid, Signal::SIGKILL);
         !mem::replace(&mut self.killed, true)
     }
