@@ -1,12 +1,13 @@
 //! What breaks stage 7 and not stage 8: SIGTERM, a stuck program, a client that does not read, and a loop that is blocked.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, PipeWriter, Read, Write, pipe};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
 use support::{Anchor, Client, Stage, await_silence, eventually, from, kill_by_pid};
 
 mod support;
@@ -170,6 +171,12 @@ fn in_stage_8_a_blocked_loop_is_reported_with_the_function_that_blocks() {
         let client = stage.connect();
         client.send("greet\n");
         client.finish();
+        // proc_pid_syscall(5): the call that the main thread is in, and its first argument.
+        let in_write = format!("{} 0x2 ", libc::SYS_write);
+        eventually("a loop that is blocked in a write to standard error", || {
+            let call = fs::read_to_string(format!("/proc/{}/syscall", stage.pid())).expect("it runs");
+            call.starts_with(&in_write)
+        });
         let second = stage.connect();
         second.send("upper\nhello");
         second.finish();
