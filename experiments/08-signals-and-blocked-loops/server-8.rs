@@ -22,8 +22,8 @@ const QUESTION: Question = Question {
             .because("A stopped loop returns after the iteration that it is in. It does not know what clients wait for."),
         Choice::new("The client gets end of file without the line, and the program is killed."),
         Choice::new("The client gets end of file without the line, and the program keeps running.").because(
-            "It would if SIGTERM had killed the server. But run returned, so the server dropped its clients, and dropping \
-             a client kills and reaps its program.",
+            "It would if SIGTERM had killed the server. But the handler of stage 7 drops the clients when it stops the \
+             loop, and dropping a client kills and reaps its program.",
         ),
         Choice::new("The client gets ECONNRESET, because the server exits while the connection is open.").because(
             "The kernel closes the connection as close(2) does. It resets a connection only if bytes of the client were \

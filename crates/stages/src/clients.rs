@@ -55,6 +55,11 @@ impl<W> Clients<W> {
         self.lock().clients.remove(&number)
     }
 
+    /// Removes all clients, even if a thread that looks a name up has these clients, too.
+    pub fn clear(&self) {
+        self.lock().clients.clear();
+    }
+
     /// The numbers of the clients whose programs run, or have exited and were not waited for.
     pub fn running(&self) -> Vec<u64> {
         let table = self.lock();

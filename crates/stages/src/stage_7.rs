@@ -52,12 +52,13 @@ fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
         let _ = waker.consume();
         let came = signals.take();
         if came.contains(Signal::SIGTERM) || came.contains(Signal::SIGINT) {
+            clients.clear(); // This kills their programs.
             event_loop.stop();
         }
         // SIGCHLD does not say which program has exited, so each client that has one asks for its own.
         clients.running().into_iter().for_each(|number| step(event_loop, &clients, number));
     });
-    event_loop.run() // When it returns, the clients are dropped, and so their programs are killed.
+    event_loop.run()
 }
 // ANCHOR_END: run
 

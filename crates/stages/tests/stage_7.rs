@@ -1,5 +1,8 @@
 //! What breaks stage 6 and not stage 7: a client that sends no request. And the second way to start, with its workers.
 
+use std::io::pipe;
+use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::process::Command;
 
 use support::{Anchor, Client, Stage, await_silence, eventually, from, kill_by_pid};
@@ -51,6 +54,30 @@ fn in_stage_7_the_timer_of_a_request_does_not_end_a_client_whose_request_has_com
     kill_by_pid(&pid);
     assert_eq!(running.rest(), "killed by SIGKILL\n");
     stage.end();
+}
+
+#[test]
+fn in_stage_7_sigterm_kills_the_programs_even_while_a_thread_looks_a_name_up() {
+    // A file of programs that a server can open, but whose end does not come: a slow lookup.
+    let (reader, _writer) = pipe().expect("a pipe");
+    let path = format!("/proc/{}/fd/{}", std::process::id(), reader.as_raw_fd());
+    let (mut stage, anchor) = (Stage::with_more(7, &path), Anchor::new());
+    let slow = stage.connect();
+    slow.send("greet\n");
+    slow.finish();
+    let running = stage.connect();
+    running.send(format!("silent\n{}\n", anchor.pid()));
+    running.finish();
+    let pid = running.line();
+    await_silence(&pid);
+    stage.terminate();
+    assert_eq!(stage.exit_status().code(), Some(0));
+    assert!(
+        !Path::new(&format!("/proc/{}", pid.trim())).exists(),
+        "program {pid:?} outlives its server. The thread of a lookup still has the clients when the loop is dropped"
+    );
+    assert_eq!((slow.rest().as_str(), running.rest().as_str()), ("", ""));
+    assert!(stage.all_exit());
 }
 
 /// Starts a stage with workers. The program `worker` prints the pid of the process that has started it.
