@@ -375,19 +375,19 @@ wakeup-descriptor *ARGS: (run 'wakeup-descriptor' ARGS)
 
 # In which thread does a signal's handler run?
 [group('experiments: 8 signals and blocked loops')]
-whose-signal *ARGS: (run 'whose-signal' ARGS)
+which-thread-handles *ARGS: (run 'which-thread-handles' ARGS)
 
-# Which callback is reported when a loop is blocked?
+# Which callbacks does a watchdog of a loop report?
 [group('experiments: 8 signals and blocked loops')]
 blocked-loop *ARGS: (run 'blocked-loop' ARGS)
 
-# Which system calls are restarted after a signal?
+# Which system calls does SA_RESTART restart after a signal?
 [group('experiments: 8 signals and blocked loops')]
 interrupted-calls *ARGS: (run 'interrupted-calls' ARGS)
 
-# Does a watchdog's alarm go off while the loop has nothing to do?
+# How often does a watchdog fire while its loop has nothing to do?
 [group('experiments: 8 signals and blocked loops')]
-alarm-around-the-poll *ARGS: (run 'alarm-around-the-poll' ARGS)
+alarm-during-wait *ARGS: (run 'alarm-during-wait' ARGS)
 
 # What does a client get from a server on epoll where a sandbox refuses epoll?
 [group('experiments: 9 choosing the implementation')]
@@ -397,11 +397,11 @@ server-9 *ARGS: (run 'server-9' ARGS)
 [group('experiments: 9 choosing the implementation')]
 three-pollers *ARGS: (run 'three-pollers' ARGS)
 
-# What does select return for a descriptor beyond 1024?
+# What does select return for a ready descriptor with a number above 1023?
 [group('experiments: 9 choosing the implementation')]
-beyond-1024 *ARGS: (run 'beyond-1024' ARGS)
+select-beyond-1024 *ARGS: (run 'select-beyond-1024' ARGS)
 
-# What happens to a loop where epoll is refused?
+# What happens to a program that makes its loop where epoll is refused?
 [group('experiments: 9 choosing the implementation')]
 epoll-refused *ARGS: (run 'epoll-refused' ARGS)
 

@@ -16,32 +16,29 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::read;
 
-const MS: Duration = Duration::from_millis(1);
 const THRESHOLD: Duration = Duration::from_millis(100);
 /// How long a callback waits for what should have come by then.
 const LIMIT: Duration = Duration::from_secs(20);
 
 const QUESTION: Question = Question {
-    question: "Which callback is reported when a loop is blocked?",
-    setup: "A watchdog interrupts a loop that works for more than 100 ms between two waits, and reports the \
-            stack. One callback computes, one reads from an empty pipe, one waits for a lock; then three \
-            hundred callbacks of 1 ms each are queued; then the loop waits for 300 ms. Which are reported?",
+    question: "Which callbacks does a watchdog of a loop report?",
+    setup: "A watchdog interrupts a loop that has worked for more than 100 ms since its last wait, and reports the stack. \
+            Three callbacks run for longer than that: one computes, one reads from an empty pipe, one waits for a lock. \
+            Then three hundred callbacks of 1 ms each are queued at once. Then the loop waits for 300 ms with nothing to \
+            do. Which of them are reported?",
     choices: &[
         Choice::new("The one that computes: the others do not run, they wait.")
-            .because("A callback that waits keeps the loop from its own wait too: both were reported."),
-        Choice::new(
-            "The first three: no callback of the three hundred takes long, and a loop that waits is \
-                     not blocked.",
-        )
-        .because("The time counts for all that runs between two waits: 300 ms were too long."),
+            .because("A callback that waits keeps the loop from its own wait, too: both were reported."),
+        Choice::new("The first three: the three hundred are short, and a loop that waits is not blocked.")
+            .because("The time counts for all that runs between two waits, and 300 ms were too long."),
         Choice::new("The first three, and one of the three hundred."),
         Choice::new("The first three, one of the three hundred, and the loop's own wait.")
             .because("The loop's own wait is not watched: 300 ms of it caused no report."),
     ],
     book: 2,
-    shows: "The time counts for all that runs between two waits, and not for each callback. When it is over, \
-            whatever runs is interrupted: code, or a system call. So the stack says where the time was up, \
-            but not what used it: of many short callbacks it names one.",
+    shows: "The time counts for all that runs between two waits, and not for each callback. The signal interrupts the code \
+            or the system call in which the thread is when the time is over. So the stack says where the time ran out, \
+            and not what used it: of many short callbacks it names one.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -117,11 +114,13 @@ fn ours(stack: &[String]) -> Vec<String> {
 
 #[inline(never)]
 fn compute(report: &Report<'_>) {
+    // ANCHOR: core
     report.watch(|| ());
     let began = Instant::now();
     while !black_box(&report.reported).load(Ordering::Acquire) && began.elapsed() < LIMIT {
         spin_loop();
     }
+    // ANCHOR_END: core
 }
 
 /// Reads from a pipe that is empty until the report has come.
@@ -150,13 +149,13 @@ fn wait_for_a_lock(report: &Report<'_>) {
     let _ = holder.join();
 }
 
+// ANCHOR: threshold
 fn counted(ioloop: &IoLoop) -> Result<mpsc::Receiver<()>> {
     let (to_main, reports) = mpsc::channel();
-    ioloop.set_blocking_threshold(Some(THRESHOLD), move |_| {
-        let _ = to_main.send(());
-    })?;
+    ioloop.set_blocking_threshold(Some(THRESHOLD), move |_| drop(to_main.send(())))?;
     Ok(reports)
 }
+// ANCHOR_END: threshold
 
 /// Queue many short callbacks at once. Gives the number of reports.
 fn three_hundred(lab: &Lab) -> Result<usize> {
@@ -184,7 +183,7 @@ fn one_millisecond() -> nix::Result<Duration> {
     let began = now()?;
     loop {
         let used = now()?.saturating_sub(began);
-        if used >= MS {
+        if used >= Duration::from_millis(1) {
             return Ok(used);
         }
     }
@@ -202,6 +201,13 @@ fn asleep(lab: &Lab) -> Result<usize> {
     Ok(count)
 }
 
+fn compute_for(time: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < time {
+        spin_loop();
+    }
+}
+
 /// A callback that keeps blocking, for much longer than the threshold, after it was reported.
 fn keeps_blocking(lab: &Lab) -> Result {
     let ioloop = IoLoop::new()?;
@@ -209,16 +215,13 @@ fn keeps_blocking(lab: &Lab) -> Result {
     let (seen, count) = mpsc::channel();
     ioloop.add_callback(move |ioloop| {
         let first = reports.recv_timeout(LIMIT).is_ok();
-        let began = Instant::now();
-        while began.elapsed() < 3 * THRESHOLD {
-            spin_loop();
-        }
+        compute_for(3 * THRESHOLD);
         let _ = seen.send(usize::from(first) + reports.try_iter().count());
         ioloop.stop();
     });
     ioloop.start()?;
     let count = count.try_recv()?;
-    lab.note(format!("one that blocks for three thresholds more; reports: {count}"));
+    lab.note(format!("blocks for 300 ms more after its report; reports in all: {count}"));
     lab.check(count == 1, "a callback that keeps blocking is reported once");
     Ok(())
 }
@@ -231,20 +234,16 @@ fn with_the_signal_blocked(lab: &Lab) -> Result {
     let alarm = SigSet::from(Signal::SIGALRM);
     alarm.thread_block()?;
     ioloop.add_callback(move |ioloop| {
-        let began = Instant::now();
-        while began.elapsed() < 3 * THRESHOLD {
-            spin_loop();
-        }
+        compute_for(3 * THRESHOLD);
         let before = reports.try_iter().count();
         alarm.thread_unblock()?;
-        let after = usize::from(reports.recv_timeout(LIMIT).is_ok());
-        let _ = seen.send((before, after));
+        let _ = seen.send((before, usize::from(reports.recv_timeout(LIMIT).is_ok())));
         ioloop.stop();
         nix::Result::Ok(())
     });
     ioloop.start()?;
     let (before, after) = counts.try_recv()?;
-    lab.note(format!("SIGALRM blocked for three thresholds; reports: {before}; then unblocked: {after}"));
+    lab.note(format!("masks SIGALRM for 300 ms; reports: {before}; once unmasked: {after}"));
     lab.check((before, after) == (0, 1), "a callback that blocks the signal is reported once it unblocks it");
     Ok(())
 }

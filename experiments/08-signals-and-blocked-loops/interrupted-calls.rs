@@ -25,12 +25,12 @@ const LONG_MS: u16 = 20_000;
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 const QUESTION: Question = Question {
-    question: "Which system calls are restarted after a signal?",
-    setup: "A signal whose handler has SA_RESTART interrupts five calls: a read from an empty pipe, a read \
-            from a socket with a receive timeout, nanosleep, and poll and epoll_wait without a timeout. \
-            Which of them are restarted?",
+    question: "Which system calls does SA_RESTART restart after a signal?",
+    setup: "A signal whose handler has SA_RESTART interrupts five calls: a read from an empty pipe; a read from a socket \
+            with a receive timeout; nanosleep; poll and epoll_wait without a timeout. Which of them does the kernel \
+            restart?",
     choices: &[
-        Choice::new("All of them: that is what the flag says.")
+        Choice::new("All of them, because the flag says so.")
             .because("Four of the five failed with EINTR in spite of the flag."),
         Choice::new("The two reads: the flag is for calls that read and write.")
             .because("The read with a receive timeout failed with EINTR."),
@@ -39,10 +39,9 @@ const QUESTION: Question = Question {
             .because("The read from the pipe had transferred nothing, and it was restarted."),
     ],
     book: 2,
-    shows: "A plain read is restarted. A sleep, a wait for descriptors and a read with a timeout fail with \
-            EINTR, whatever the flag says. So even a signal that should leave no trace is noticed by the \
-            code that it interrupts, unless that code calls again; and a stop and a continue end a loop's \
-            wait without any handler.",
+    shows: "A plain read is restarted. A sleep, a wait for descriptors and a read with a timeout fail with EINTR, whatever \
+            the flag says. So even a signal that should leave no trace reaches the code that it interrupts, unless that \
+            code calls again. And a stop and a continue end epoll_wait without any handler.",
     lane: "process",
     ..Question::EMPTY
 };
@@ -76,6 +75,7 @@ extern "C" fn count(_: c_int) {
 
 /// Interrupt each of the calls. Gives which of them return with what they waited for.
 fn five(lab: &Lab) -> Result<[bool; 5]> {
+    // ANCHOR: core
     let (reader, writer) = pipe()?;
     let from_pipe = interrupted(|| read(&reader, &mut [0; 8]), || write(&writer, b"x"))?;
     let (here, there) = UnixStream::pair()?;
@@ -86,6 +86,7 @@ fn five(lab: &Lab) -> Result<[bool; 5]> {
     let polled = interrupted(|| poll_one(reader.as_fd()), || write(&writer, b"x"))?;
     let (reader, writer) = pipe()?;
     let epolled = interrupted(|| epoll_one(reader.as_fd()), || write(&writer, b"x"))?;
+    // ANCHOR_END: core
     let calls = ["read from a pipe", "read with a timeout", "nanosleep", "poll", "epoll_wait"];
     let outcomes = [from_pipe, from_socket, nanosleep, polled, epolled];
     for (call, outcome) in calls.iter().zip(outcomes) {
@@ -95,7 +96,7 @@ fn five(lab: &Lab) -> Result<[bool; 5]> {
 }
 
 fn said(outcome: nix::Result<usize>) -> String {
-    outcome.map_or_else(|error| format!("{error:?}"), |_| "goes on".into())
+    outcome.map_or_else(|error| format!("{error:?}"), |_| "restarted".into())
 }
 
 fn nanosleep(ms: u16) -> nix::Result<()> {

@@ -29,23 +29,23 @@ const NEVER: [bool; 4] = [false; 4];
 
 const QUESTION: Question = Question {
     question: "Which signals does a loop sleep through?",
-    setup: "A signal handler sets a flag, which a loop checks before each epoll_wait. The signal comes \
-            before the check; between check and wait; during the wait; or during the wait, but in another \
-            thread. Which of the four does the loop sleep through, and which if the handler also writes a \
-            byte to the loop's waker?",
+    setup: "A handler sets a flag, and a loop checks the flag before each epoll_wait. A signal comes at one of four \
+            moments: before the check; between check and wait; during the wait; during the wait, but handled in another \
+            thread. After which of them does the loop sleep on? And if the handler writes a byte to the waker, too?",
     choices: &[
-        Choice::new("None, with or without the byte: a signal ends the wait.")
+        Choice::new("After none, with or without the byte: a signal ends the wait.")
             .because("A handler that runs between check and wait does not end the wait."),
-        Choice::new("The second; with the byte, none.")
+        Choice::new("After the second; with the byte, after none.")
             .because("A handler that runs in another thread does not interrupt the loop's wait."),
-        Choice::new("The second and the fourth; with the byte, none."),
-        Choice::new("The second and the fourth, byte or not: a byte from before the wait does not end it.")
+        Choice::new("After the second and the fourth; with the byte, after none."),
+        Choice::new("After the second and the fourth, byte or not: a byte from before does not end a wait.")
             .because("The byte stays in the waker's pipe, and epoll_wait reports it at once."),
     ],
     book: 2,
-    shows: "A signal interrupts the wait of the thread that handles it, if that thread waits by then. A byte \
-            in the waker ends the loop's wait, whichever thread wrote it, and whenever. So a signal wakeup \
-            descriptor is the waker's write end, and must be reset before that is closed.",
+    shows: "A signal ends only the wait of the thread that handles it, and only if that thread waits already. A byte in \
+            the waker ends the loop's wait, whichever thread wrote it, and whenever. A signal wakeup descriptor is \
+            therefore the waker's write end. It must be reset before the waker is closed, because the handler writes to \
+            whatever has its number.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -74,28 +74,30 @@ fn main() -> ExitCode {
     })
 }
 
+// ANCHOR: handler
 extern "C" fn handler(_: c_int) {
     // The code that was interrupted may be about to look at errno.
     let errno = Errno::last();
     FLAG.store(true, Ordering::Release);
     let fd = WAKE.load(Ordering::Acquire);
     if fd >= 0 {
-        // SAFETY: the code that stores the number keeps that descriptor open until it has taken the number out.
+        // SAFETY: the number is removed from WAKE before its descriptor is closed.
         let _ = write(unsafe { BorrowedFd::borrow_raw(fd) }, &[0]);
     }
     errno.set();
 }
+// ANCHOR_END: handler
 
 /// Where the signal comes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Moment {
-    Callback,
+    Before,
     Between,
-    Wait,
+    During,
     Thread,
 }
 
-const MOMENTS: [Moment; 4] = [Moment::Callback, Moment::Between, Moment::Wait, Moment::Thread];
+const MOMENTS: [Moment; 4] = [Moment::Before, Moment::Between, Moment::During, Moment::Thread];
 
 /// What a loop does to notice the signal, apart from checking the flag.
 struct Way {
@@ -122,7 +124,7 @@ impl Way {
         let (mut asleep, mut seen) = (NEVER, Vec::new());
         for (asleep, moment) in asleep.iter_mut().zip(MOMENTS) {
             *asleep = self.sleeps_through(lab, moment)?;
-            seen.push(format!("{moment:?} {}", if *asleep { "ASLEEP" } else { "heard" }));
+            seen.push(format!("{moment:?} {}", if *asleep { "ASLEEP" } else { "seen" }));
         }
         signal.thread_unblock()?;
         lab.note(format!("{}: {}", self.name, seen.join(", ")));
@@ -152,9 +154,10 @@ impl Way {
 
     /// One iteration of a loop: a callback, the check, the wait. True if the wait had to be ended from outside.
     fn turn(&self, epoll: &Epoll, moment: Moment, sleeper: &Sleeper) -> Result<bool> {
-        if moment == Moment::Callback {
+        if moment == Moment::Before {
             raise(Signal::SIGUSR1)?;
         }
+        // ANCHOR: core
         if FLAG.load(Ordering::Acquire) {
             return Ok(false);
         }
@@ -170,6 +173,7 @@ impl Way {
                 Err(other) => return Err(other.into()),
             }
         }
+        // ANCHOR_END: core
     }
 
     fn wait(&self, epoll: BorrowedFd) -> nix::Result<u64> {
@@ -178,8 +182,7 @@ impl Way {
             mask.remove(Signal::SIGUSR1);
         }
         let mut event = libc::epoll_event { events: 0, u64: END };
-        // SAFETY: nix has no such call. There is room for one event, as the call is seen, and the mask outlives the
-        // call. With the thread's own mask it is epoll_wait.
+        // SAFETY: there is room for one event, and the mask outlives the call. nix has no such call.
         let answer =
             unsafe { libc::epoll_pwait(epoll.as_raw_fd(), &raw mut event, 1, SLEEP_MS, mask.as_ref()) };
         Errno::result(answer).map(|_| event.u64)
@@ -192,8 +195,8 @@ fn send(moment: Moment, the_loop: Pthread, sleeper: &Sleeper) -> io::Result<()> 
     SigSet::from(Signal::SIGUSR1).thread_unblock()?;
     sleeper.asleep()?;
     match moment {
-        Moment::Callback | Moment::Between => {}
-        Moment::Wait => pthread_kill(the_loop, Signal::SIGUSR1)?,
+        Moment::Before | Moment::Between => {}
+        Moment::During => pthread_kill(the_loop, Signal::SIGUSR1)?,
         Moment::Thread => raise(Signal::SIGUSR1)?,
     }
     Ok(())
@@ -202,13 +205,13 @@ fn send(moment: Moment, the_loop: Pthread, sleeper: &Sleeper) -> io::Result<()> 
 /// Does the book's loop, which would sleep for long, notice the signal?
 fn own_loop_notices(lab: &Lab) -> Result {
     let heard = Rc::<Cell<usize>>::default();
-    for moment in [Moment::Callback, Moment::Wait, Moment::Thread] {
+    for moment in [Moment::Before, Moment::During, Moment::Thread] {
         let (ioloop, counted) = (IoLoop::new()?, Rc::clone(&heard));
         ioloop.add_signal_handler(&[Signal::SIGUSR1], move |ioloop, _| {
             counted.set(counted.get() + 1);
             ioloop.stop();
         })?;
-        if moment == Moment::Callback {
+        if moment == Moment::Before {
             // The loop checks no flag between this and the wait, so this is the moment between, too.
             ioloop.add_callback(|_| raise(Signal::SIGUSR1));
         }
@@ -223,7 +226,7 @@ fn own_loop_notices(lab: &Lab) -> Result {
             },
         )?;
     }
-    lab.note(format!("the book's loop, in a callback, asleep, in a thread; heard: {}", heard.get()));
+    lab.note(format!("the book's loop: before, during, thread; its handler ran: {}", heard.get()));
     lab.check(heard.get() == 3, "the book's loop notices each, with nothing else to wake it");
     Ok(())
 }
@@ -241,7 +244,7 @@ fn left_behind(lab: &Lab) -> Result {
     let taken =
         files.iter().find(|file| file.as_raw_fd() == number).ok_or("no file has the waker's number")?;
     let length = taken.metadata()?.len();
-    lab.note(format!("the waker closed, its number a file's; after a signal it has {length} byte"));
+    lab.note(format!("the waker is closed, a file has its number; after a signal: {length} byte"));
     lab.check(length == 1, "a wakeup descriptor that is not reset writes its byte into another file");
     Ok(())
 }

@@ -22,23 +22,24 @@ const CONFIGURED: u8 = 4;
 const IN_POLL: u8 = 8;
 
 const QUESTION: Question = Question {
-    question: "What happens to a loop where epoll is refused?",
-    setup: "In a seccomp sandbox, epoll_create1 fails with EPERM. A program makes a loop with the default \
-            poller; then it calls IoLoop::configure(Kind::Poll) and makes another. What happens?",
+    question: "What happens to a program that makes its loop where epoll is refused?",
+    setup: "In a seccomp sandbox, epoll_create1 fails with EPERM. A program makes a loop with the default poller. Then it \
+            calls IoLoop::configure(Kind::Poll), and makes another loop. What happens?",
     choices: &[
         Choice::new("The kernel kills the program at the forbidden call.")
-            .because("This filter answers with an errno: the program got EPERM, and went on."),
+            .because("This filter answers with an errno: the program got EPERM, and kept running."),
         Choice::new("Both loops work: the first one uses poll, because it cannot have epoll.")
             .because("A loop does not choose another poller by itself: IoLoop::new returned an error."),
-        Choice::new("The first is an error, which names epoll_create1 and EPERM. The second works."),
-        Choice::new("The first is made, and fails when a descriptor is registered.")
+        Choice::new(
+            "The first loop is an error, which names epoll_create1 and EPERM. The second loop works.",
+        ),
+        Choice::new("The first loop is made, and fails when a descriptor is registered.")
             .because("A loop makes its epoll at once, so IoLoop::new returned the error."),
     ],
     book: 2,
-    shows: "A filter answers with an errno like any other, and the loop returns it as its error. It does not \
-            choose another poller in your place. A program that falls back must tell “there is no epoll” \
-            from “there is no descriptor left for one”: else a loop that was made at a bad moment uses poll \
-            for good.",
+    shows: "A filter answers with an errno, as the kernel does for any other error, and the loop returns that error. It \
+            does not choose another poller in your place. A program that falls back must tell “there is no epoll” from \
+            “there is no descriptor left for one”: otherwise a loop that is made at a bad moment uses poll for good.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -47,15 +48,15 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let refused = in_sandbox(lab, "EPERM", Errno::EPERM)?;
         let missing = in_sandbox(lab, "ENOSYS", Errno::ENOSYS)?;
-        lab.check(missing == refused, "a kernel without epoll, which answers ENOSYS: the same");
+        lab.check(missing == refused, "with ENOSYS, as on a kernel without epoll, it is the same");
         if let Some(seen) = refused {
             lab.check(seen & CONFIGURED != 0, "configured for poll, the loop works without epoll");
-            lab.check(seen & IN_POLL != 0, "the first of the three that can be made is poll");
+            lab.check(seen & IN_POLL != 0, "the first of epoll, poll and select that can be made is poll");
         }
         let (full, _) = child(lab, "full", without_descriptors)?;
         lab.check(
             full == Some(IN_POLL),
-            "with no descriptor left it is poll too, although epoll is not refused",
+            "with no descriptor left it is poll, too, although epoll is not refused",
         );
         match refused {
             None => Ok(0),
@@ -95,6 +96,7 @@ fn in_sandbox(lab: &mut Lab, lane: &str, answer: Errno) -> Result<Option<u8>> {
             return Ok(None);
         }
         let mut seen = 0;
+        // ANCHOR: core
         match IoLoop::new() {
             Ok(ioloop) => {
                 lab.note(format!("IoLoop::new: a loop, in {}", ioloop.kind()));
@@ -107,6 +109,7 @@ fn in_sandbox(lab: &mut Lab, lane: &str, answer: Errno) -> Result<Option<u8>> {
         }
         IoLoop::configure(Kind::Poll);
         let ioloop = IoLoop::new()?;
+        // ANCHOR_END: core
         let came = one_byte(&ioloop)?;
         let word = if came { "reports" } else { "misses" };
         lab.note(format!("configured: a loop, in {}; it {word} a byte", ioloop.kind()));

@@ -20,23 +20,25 @@ const HUNG_UP: [usize; CONNECTIONS] = [9, 7, 5, 3, 1, 8, 6, 4, 2, 0];
 
 const QUESTION: Question = Question {
     question: "With which poller does the same program make the fewest system calls?",
-    setup: "An echo server on a loop has ten connections and answers fifty messages, one at a time. The same \
-            program runs on epoll, on poll and on select. On which of them does it make the fewest system \
-            calls to learn which descriptors are ready?",
+    setup: "An echo server on a loop has ten connections and answers fifty messages, one at a time. The same program runs \
+            on epoll, on poll and on select. With which of them does it make the fewest system calls to learn which \
+            descriptors are ready?",
     choices: &[
-        Choice::new("On epoll: fewer calls are what makes it fast.")
+        Choice::new("With epoll: fewer calls are what makes it fast.")
             .because("epoll makes about twice as many, because each change of interest is a call."),
-        Choice::new("On none: it is one call an iteration, and the iterations are the same.")
+        Choice::new("It is the same with all three: one call an iteration, and the iterations are the same.")
             .because("The waits are equally many, but epoll adds an epoll_ctl for each change."),
-        Choice::new("On poll and select: they wait as often as epoll, and that is all they do."),
-        Choice::new("On poll: select takes a call for reading and one for writing.")
+        Choice::new(
+            "With poll and with select, equally few: they wait as often as epoll, and make no other call.",
+        ),
+        Choice::new("With poll: select takes a call for reading and one for writing.")
             .because("select takes the sets for reading and for writing in one call."),
     ],
     book: 2,
-    shows: "The program is the same, and so are the answers and the number of waits. epoll does not save \
-            calls: it makes about twice as many, because each change is one. It saves what each wait hands \
-            over: poll and select get the whole list again, and go through all of it. And descriptors that \
-            are ready at the same time come in no order that you may rely on.",
+    shows: "The program is the same, and so are the answers and the number of waits. epoll does not save calls: it makes \
+            about twice as many, because each change is a call. What it saves is the list that each wait passes to the \
+            kernel: poll and select pass the whole list again. And descriptors that are ready at the same time are \
+            reported in no order that you may rely on.",
     lane: "tracer",
     ..Question::EMPTY
 };
@@ -129,7 +131,7 @@ fn run(lab: &mut Lab, kind: Kind) -> Result<Run> {
     match kind {
         Kind::Epoll => {
             lab.note(format!("epoll_ctl: ADD {added}, MOD {modified}, DEL {removed}"));
-            lab.note(format!("epoll_wait {waits}, each with nothing handed over"));
+            lab.note(format!("epoll_wait {waits}, each with an empty list"));
         }
         Kind::Poll => lab.note(format!("poll {waits}, each with a list of {each}: {} in all", run.handed())),
         Kind::Select => lab.note(format!("select {waits}, each with 3 sets of {each} bits")),
@@ -185,6 +187,7 @@ fn serve(lab: &Lab, kind: Kind, mut report: File) -> Result {
         let (clients, ended) = (Rc::clone(&clients), Rc::clone(&ended));
         let mut message = [0];
         let handler = move |ioloop: &IoLoop, stream: &mut UnixStream, Event { token, events }| -> Result {
+            // ANCHOR: core
             if events.contains(Events::WRITE) {
                 stream.write_all(&message)?;
                 ioloop.update_handler(token, Events::READ)?;
@@ -193,6 +196,7 @@ fn serve(lab: &Lab, kind: Kind, mut report: File) -> Result {
             if stream.read(&mut message)? > 0 {
                 return Ok(ioloop.update_handler(token, Events::WRITE)?);
             }
+            // ANCHOR_END: core
             ended.borrow_mut().push(who);
             ioloop.remove_handler(token);
             if ended.borrow().len() == CONNECTIONS {

@@ -1,11 +1,18 @@
 //! Exercise `ioloop/watchdog`: report code that blocks the loop, with its stack, while it still blocks.
 //!
 //! Goal: if more than the threshold passes between `arm` and `disarm`, another thread reports the stack of the thread that
-//! blocks, once for each `arm`. The interrupted code goes on as if nothing had happened. A process has at most one watchdog.
-//! Dropping it reports the stack that was noted last, ends the reports, and restores the disposition of SIGALRM. Its
-//! descriptors are close-on-exec.
+//! blocks, once for each `arm`. The interrupted code goes on as if nothing had happened: the handler of SIGALRM allocates
+//! nothing, takes no lock, preserves `errno`, and is installed with `SA_RESTART`. The signal is for the watched thread, and
+//! the timer counts wall time. While a report is being made, the handler can note one more stack, and never waits.
+//! A process has at most one watchdog. Dropping it disarms the timer, then restores the old action of SIGALRM (handler,
+//! mask and flags), then reports the stack that was noted last, if any, and returns when the thread has ended and the
+//! descriptors are closed. The next watchdog does not report a stack of this one, even if `report` has panicked.
+//! Descriptors are close-on-exec.
 //! Given: `crate::call_stack::Stack`, for a static. Call `prepare` before the first signal. `note` may be called in a
-//! signal handler. `names` must not: another thread calls it after `note` has returned.
+//! signal handler; it returns false if the last stack has not been read. `names` must not be called there: another thread
+//! calls it after `note` has returned. It returns the names and makes room for the next stack.
+//! An error names the call: `Error::on("timer_create", "CLOCK_MONOTONIC")(errno)`, with `crate::Error`; for an
+//! `std::io::Error`, `Error::on_io`.
 //! Run `cargo workbook check ioloop/watchdog` after each change; `hint ioloop/watchdog` if you are stuck.
 
 use std::time::Duration;
@@ -30,7 +37,7 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// Watch this thread: call `report`, in a thread of its own, when more than `threshold` passes between [`Watchdog::arm`]
-    /// and [`Watchdog::disarm`]. `report` must not wait for this thread, because dropping the watchdog waits for `report`.
+    /// and [`Watchdog::disarm`]. The timer is not armed yet. `report` must not wait for this thread, because dropping the watchdog waits for `report`.
     ///
     /// # Errors
     /// `EBUSY` if a thread of this process is watched already; `EAGAIN` if the kernel has no timer or no thread left.
@@ -40,7 +47,7 @@ impl Watchdog {
         todo!("handle SIGALRM, make a timer, and start a thread: write `new` in exercises/watchdog.rs")
     }
 
-    /// Start the timer: see timer_settime(2).
+    /// Start the timer: see timer_settime(2). A threshold of zero fires at once, and the longest one does not panic.
     pub fn arm(&self) {
         todo!("start the timer, for one expiration: write `arm` in exercises/watchdog.rs")
     }
@@ -54,7 +61,7 @@ impl Watchdog {
 impl Drop for Watchdog {
     fn drop(&mut self) {
         todo!(
-            "restore SIGALRM, close what `new` opened, and end the thread: write `drop` in exercises/watchdog.rs"
+            "disarm, restore SIGALRM, end the thread, close what `new` opened: write `drop` in exercises/watchdog.rs"
         )
     }
 }

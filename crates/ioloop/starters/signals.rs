@@ -1,10 +1,15 @@
 //! Exercise `ioloop/signals`: a table of owners of signals.
 //!
-//! Goal: `take` returns each signal that arrived once, with the value of its owner. A signal has one owner. Removing the
-//! owner restores at once the disposition that the signal had before. The owner's value may call the table, even while it
-//! is dropped, and by then its signals have no owner. Given: `waker::signal::SignalWaker`, and `crate::slab::Slab`, a
-//! table with tokens. Run `cargo workbook check ioloop/signals` after each change; `hint ioloop/signals` if you
-//! are stuck.
+//! Goal: `take` returns each signal that arrived, once, with the value of its owner. It asks every owner, because the
+//! waker was drained, so a signal that it leaves behind wakes nothing. A signal has one owner in a process. Adding or
+//! removing an owner loses no signal of another owner. Removing an owner restores at once the handlers that its signals
+//! had before. A token never leads to an owner that was added later, not even after `clear`.
+//! Dropping an owner's value may call this table, in `remove`, in `clear` and in an `add` that is refused. So the table is
+//! not borrowed then, and the owner's signals have no owner any more.
+//! Given: `waker::signal::SignalWaker`, your answer to `waker/signal`, or ours: its `new` returns the errors that `add`
+//! returns, and dropping it restores the handlers. And `crate::slab::Slab`, a table with tokens: `insert`, `get_mut`,
+//! `remove` and `tokens`.
+//! Run `cargo workbook check ioloop/signals` after each change; `hint ioloop/signals` if you are stuck.
 
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -30,8 +35,8 @@ impl<T> Signals<T> {
     /// Make `carried` the owner of these signals. From now on each of them writes to `writer`.
     ///
     /// # Errors
-    /// `EBUSY` for a signal that has an owner, `EINVAL` for SIGKILL and SIGSTOP, which no process can handle. After an error
-    /// nothing has changed.
+    /// `EBUSY` for a signal that has an owner, `EINVAL` for SIGKILL and SIGSTOP, which no process can handle; the error names
+    /// the signal. After an error nothing has changed, and `carried` is dropped.
     pub fn add(&self, writer: impl AsFd, signals: &[Signal], carried: T) -> Result<Token> {
         let _ = (writer, carried);
         todo!(
@@ -49,7 +54,8 @@ impl<T> Signals<T> {
         todo!("remove all owners: write `clear` in exercises/signals.rs")
     }
 
-    /// The signals that arrived since the last call, each with the value of its owner.
+    /// The signals that arrived since the last call, each once, with the value of its owner, in any order. The caller has
+    /// consumed the waker before.
     pub fn take(&self) -> Vec<(Signal, Rc<T>)> {
         todo!(
             "return the signals that arrived, with their owners' values: write `take` in exercises/signals.rs"

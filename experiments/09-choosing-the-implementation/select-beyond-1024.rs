@@ -22,10 +22,9 @@ const HIGH: i32 = 1200;
 const WORDS: usize = mem::size_of::<libc::fd_set>() / 8;
 
 const QUESTION: Question = Question {
-    question: "What does select return for a descriptor beyond 1024?",
-    setup: "Descriptor 1200 is ready. fd_set, the type that select takes, has 1024 bits. A program passes \
-            select larger sets of its own, with 2048 bits, and asks for descriptor 1200. What does select \
-            return?",
+    question: "What does select return for a ready descriptor with a number above 1023?",
+    setup: "Descriptor 1200 is ready. fd_set, the type that C has for select's sets, has 1024 bits. A program passes \
+            select larger sets of its own, with 2048 bits, and sets the bit of descriptor 1200. What does select return?",
     choices: &[
         Choice::new("EINVAL: select takes numbers below 1024.")
             .because("The kernel takes as many bits as the first argument says, and here it says 1201."),
@@ -36,9 +35,10 @@ const QUESTION: Question = Question {
         Choice::new("1: it is ready, like any other."),
     ],
     book: 3,
-    shows: "The kernel has no limit of 1024. It reads and writes as many bits as the first argument says. \
-            The limit is the type that C has for a set, and nothing stops a program from going past its end. \
-            So the library that calls select has to: our poller refuses, and says why.",
+    shows: "The kernel has no limit of 1024: it reads and writes as many bits as the first argument says. The limit is \
+            glibc's, whose type for a set has a fixed size, and a program that sets a bit past its end overwrites other \
+            memory. So the code that calls select must check the number. Our poller returns an error that names the \
+            number and the limit.",
     ..Question::EMPTY
 };
 
@@ -90,10 +90,12 @@ fn select(bits: i32, set: &mut [u64]) -> nix::Result<i32> {
 }
 
 fn own_sets(lab: &Lab) -> Result<usize> {
+    // ANCHOR: core
     let mut set = [0; 2 * WORDS];
     let (word, bit) = place(HIGH);
     set[word] = bit;
     let answer = select(HIGH + 1, &mut set);
+    // ANCHOR_END: core
     lab.note(format!("select, with sets of {} bits: {}", set.len() * 64, said(answer)));
     match answer {
         Err(Errno::EINVAL) => Ok(0),
@@ -114,7 +116,7 @@ fn neighbor(lab: &Lab) -> Result {
     lab.note(format!("FD_SET({HIGH}) in C writes to word {word} of an fd_set's {WORDS}"));
     lab.check(
         word >= WORDS && memory[..WORDS].iter().all(|word| *word == 0),
-        format!("that is not in the set, but behind it, by {behind} words"),
+        format!("that word is not in the set, but {behind} words behind its end"),
     );
     // A descriptor that is open and not readable, so that select does not fail with EBADF: the read end of an empty pipe.
     let (idle, _writer) = pipe2(OFlag::O_CLOEXEC)?;
@@ -125,10 +127,10 @@ fn neighbor(lab: &Lab) -> Result {
     let (word, bit) = place(open.as_raw_fd());
     memory[word] = bit;
     let answer = select(open.as_raw_fd() + 1, &mut memory);
-    lab.note(format!("select takes the neighbor for more of the set: {}", said(answer)));
+    lab.note(format!("select with a bit in the memory behind a set: {}", said(answer)));
     lab.check(
         answer == Ok(0) && memory[word] == 0,
-        "the kernel writes there too, and overwrites what was there",
+        "the kernel writes its answer there, too, over what was there",
     );
     Ok(())
 }
@@ -180,7 +182,7 @@ fn pollers(lab: &Lab, reader: &OwnedFd) -> Result {
                 lab.check(kind != Kind::Select && ready.len() == 1, format!("{kind} takes any number"));
             }
             Err(error) => {
-                lab.note(format!("our {kind}: {:?}, and in words:", error.errno));
+                lab.note(format!("our {kind}: {:?}, and this error:", error.errno));
                 lab.note(&error.object);
                 let named = error.to_string().contains(&HIGH.to_string());
                 lab.check(

@@ -28,25 +28,24 @@ const TURNS: usize = 100;
 static ALARMS: AtomicUsize = AtomicUsize::new(0);
 
 const QUESTION: Question = Question {
-    question: "Does a watchdog's alarm go off while the loop has nothing to do?",
-    setup: "A watchdog raises an alarm when a loop is blocked for 100 ms. Does it also do so while the loop \
-            waits for 500 ms with nothing to do: as a timer, set after each wait; as that timer, disarmed \
-            before each wait; as a thread that looks every 100 ms at a number which the loop increments \
-            before and after each wait?",
+    question: "How often does a watchdog fire while its loop has nothing to do?",
+    setup: "A watchdog should fire when a loop works for 100 ms without a wait. Now the loop waits for 500 ms with nothing \
+            to do. How often does the watchdog fire meanwhile if it is a timer that is armed after each wait; if it is \
+            this timer, disarmed before each wait; if it is a thread that looks every 100 ms at a number, which the loop \
+            increments before and after each wait?",
     choices: &[
-        Choice::new("Never, never, never: a loop that waits does not run, so nothing is blocked.")
+        Choice::new("None of the three fires: a loop that waits does not run, so nothing is blocked.")
             .because("An armed timer does not know that the loop waits: its signal interrupts the wait."),
-        Choice::new("Again and again; never; never."),
-        Choice::new("Again and again; never; again and again: the number does not change.")
-            .because("The number is even during a wait, and the thread raises the alarm for odd ones only."),
-        Choice::new("Once; never; never: then the timer has expired.")
-            .because("The alarm interrupts the wait, and the loop sets the timer again after it."),
+        Choice::new("The armed timer fires again and again. The other two do not fire."),
+        Choice::new("The armed timer and the thread fire again and again: the number does not change.")
+            .because("The number is even during a wait, and the thread fires for odd ones only."),
+        Choice::new("The armed timer fires once, and then it has expired. The other two do not fire.")
+            .because("The alarm interrupts the wait, and the loop arms the timer again after it."),
     ],
     book: 1,
-    shows: "A timer does not know whether time passes in code or in a wait, and interrupts either. Disarmed \
-            before each wait it is right, for two system calls an iteration. A number tells another thread \
-            the same without a call: even means waiting, odd means working, and the same odd number as \
-            before means blocked.",
+    shows: "A timer does not know whether time passes in code or in a wait, and its signal interrupts either. A timer that \
+            is disarmed before each wait is right, for two system calls an iteration. A number tells another thread the \
+            same without a call: even means waiting, odd means working, and the same odd number twice means blocked.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -58,10 +57,10 @@ fn main() -> ExitCode {
         let action = SigAction::new(SigHandler::Handler(count), SaFlags::SA_RESTART, SigSet::empty());
         // SAFETY: the handler touches an atomic and nothing else; it replaces none that Rust relies on.
         unsafe { sigaction(Signal::SIGALRM, &action) }?;
-        let left = watched(lab, By::TimerKept, "a timer");
-        let back = watched(lab, By::TimerDisarmed, "a timer, disarmed");
-        let number = watched(lab, By::Number, "a number, and a thread");
-        let own = watched(lab, By::CpuTime, "a timer of CPU time");
+        let left = watched(lab, By::TimerKept, "armed timer");
+        let back = watched(lab, By::TimerDisarmed, "disarmed timer");
+        let number = watched(lab, By::Number, "number and thread");
+        let own = watched(lab, By::CpuTime, "CPU-time timer");
         let (seen, own) = ([left?, back?, number?], own?);
         let both = seen.iter().all(|seen| seen.computes && seen.waits);
         lab.check(both, "the first three notice a callback that computes, and one that waits");
@@ -119,12 +118,12 @@ fn watched(lab: &Lab, by: By, name: &str) -> Result<Seen> {
         watcher.iter().for_each(|watcher| watcher.thread().unpark());
         seen
     })?;
-    let idle = if seen.idle > 1 { "again and again".into() } else { seen.idle.to_string() };
+    let idle = if seen.idle > 1 { "again and again".into() } else { format!("{} times", seen.idle) };
     let calls = turns.calls.get() / turns.turns.get();
-    lab.note(format!("{name}: alarms in the wait: {idle}; calls an iteration: {calls}"));
+    lab.note(format!("{name}: fires in the wait: {idle}; calls an iteration: {calls}"));
     let [computes, waits] =
-        [seen.computes, seen.waits].map(|noticed| if noticed { "noticed" } else { "not" });
-    lab.note(format!("{name}: computing: {computes}; waiting: {waits}"));
+        [seen.computes, seen.waits].map(|noticed| if noticed { "seen" } else { "not seen" });
+    lab.note(format!("{name}: computing callback: {computes}; waiting one: {waits}"));
     Ok(seen)
 }
 
@@ -172,8 +171,8 @@ impl Turns<'_> {
         Ok(ALARMS.load(Ordering::Acquire) > 0)
     }
 
-    // ANCHOR: wait
     fn wait(&self, time: Duration) -> Result {
+        // ANCHOR: wait
         match self.by {
             By::TimerKept | By::CpuTime => {}
             By::TimerDisarmed => self.set(Duration::ZERO)?,
@@ -185,6 +184,7 @@ impl Turns<'_> {
             By::TimerKept | By::TimerDisarmed | By::CpuTime => self.set(THRESHOLD)?,
             By::Number => drop(self.number.fetch_add(1, Ordering::AcqRel)),
         }
+        // ANCHOR_END: wait
         self.turns.set(self.turns.get() + 1);
         match outcome {
             // Interrupted, the loop waits again.
@@ -192,7 +192,6 @@ impl Turns<'_> {
             Err(other) => Err(other.into()),
         }
     }
-    // ANCHOR_END: wait
 
     fn set(&self, time: Duration) -> Result {
         self.calls.set(self.calls.get() + 1);
@@ -226,7 +225,7 @@ fn count_own_loop(lab: &mut Lab) -> Result {
     };
     // A process that is traced cannot be traced again, so nothing is counted then.
     let (Some(bare), Some(watched)) = (a_turn(false)?, a_turn(true)?) else { return Ok(()) };
-    lab.note(format!("the book's loop: calls an iteration: {bare}; watched: {watched}"));
+    lab.note(format!("the book's loop: calls an iteration: {bare}; with a watchdog: {watched}"));
     lab.check((bare, watched) == (0, 2), "unwatched, the book's loop makes no such call; watched, two");
     Ok(())
 }

@@ -25,24 +25,23 @@ static RAN_IN: AtomicI32 = AtomicI32::new(0);
 
 const QUESTION: Question = Question {
     question: "In which thread does a signal's handler run?",
-    setup: "The main thread sleeps and another thread runs a loop; neither blocks a signal. The loop's \
-            thread causes four signals: a kill of its process; a setitimer timer; a timer_create timer with \
-            SIGEV_THREAD_ID and its own number; the SIGCHLD of a child that it started. In which thread does \
-            each handler run?",
+    setup: "The main thread sleeps, another thread runs a loop, and neither blocks a signal. The loop's thread causes four \
+            signals: a kill of its own process; a timer of setitimer; a timer of timer_create whose SIGEV_THREAD_ID names \
+            the loop's thread; and the SIGCHLD of a child that it started. In which thread does the handler of each \
+            run?",
     choices: &[
         Choice::new("In the loop's thread, for each of them: it caused them.")
             .because("kill and setitimer signal the process, and the main thread handled both."),
-        Choice::new("In the main thread, for each of them: signals are for the process.")
+        Choice::new("In the main thread, for each of them: signals are sent to the process.")
             .because("SIGEV_THREAD_ID signals one thread, and the loop's thread handled it."),
         Choice::new("In the main thread for kill and setitimer; in the loop's thread for the other two."),
         Choice::new("In the main thread, except for the timer that names the loop's thread.")
             .because("SIGCHLD was handled by the thread that had started the child."),
     ],
     book: 2,
-    shows: "A signal for the process goes to the main thread, unless that blocks it; a SIGCHLD goes to the \
-            thread that started the child, although it is for the process too. Only a signal for a thread is \
-            certain to reach that thread. So code that wants to interrupt a loop must name the loop's \
-            thread.",
+    shows: "On this kernel, a signal for the process goes to the main thread unless that thread blocks it, and a SIGCHLD \
+            goes to the thread that started the child. Neither is promised. Only a signal that is sent to a thread is \
+            certain to reach that thread. So code that must interrupt a loop names the loop's thread.",
     lane: "main",
     roles: &[("child", until_end_of_input)],
 };
@@ -70,10 +69,12 @@ fn main() -> ExitCode {
     })
 }
 
+// ANCHOR: handler
 extern "C" fn handler(_: c_int) {
     // gettid(2) is a system call that cannot fail.
     RAN_IN.store(gettid().as_raw(), Ordering::Release);
 }
+// ANCHOR_END: handler
 
 /// Run `body` in another thread, while this one sleeps until it is done.
 fn in_a_thread<T: Send>(body: impl FnOnce() -> nix::Result<T> + Send) -> Result<T> {
@@ -92,17 +93,19 @@ fn in_a_thread<T: Send>(body: impl FnOnce() -> nix::Result<T> + Send) -> Result<
 /// In the loop's thread, which computes while it waits. Gives whether it handled each of the four itself.
 fn four(lane: &Lane, mut child: Command) -> nix::Result<[bool; 4]> {
     let told = |what: &str, here: bool| {
-        lane.note(format!("{what}: in {}", if here { "this one" } else { "the main thread" }));
+        lane.note(format!("{what}: in {}", if here { "this thread" } else { "the main thread" }));
         here
     };
     let itself = handled_here(|| raise(Signal::SIGUSR1))?;
     lane.check(itself, "a signal that a thread raises is handled by that thread");
+    // ANCHOR: core
     let killed = told("kill of the process", handled_here(|| kill(getpid(), Signal::SIGUSR1))?);
     let itimer = told("setitimer", handled_here(setitimer)?);
     let named =
         SigevNotify::SigevThreadId { signal: Signal::SIGALRM, thread_id: gettid().as_raw(), si_value: 0 };
     let named = told("timer_create, SIGEV_THREAD_ID", with_a_timer(named)?);
     let chld = told("SIGCHLD of a child that it started", handled_here(|| started(&mut child))?);
+    // ANCHOR_END: core
     Ok([killed, itimer, named, chld])
 }
 
@@ -158,8 +161,8 @@ fn main_blocks_it(lab: &Lab) -> Result {
     })?;
     signal.thread_unblock()?;
     lab.note(format!(
-        "blocked here, and kill once more: in {}",
-        if here { "the other thread" } else { "this one" }
+        "blocked in this thread; kill of the process: in {}",
+        if here { "the loop's thread" } else { "this one" }
     ));
     lab.check(here, "a signal for the process goes to a thread that does not block it");
     Ok(())
