@@ -152,7 +152,7 @@ fn wait_for_a_lock(report: &Report<'_>) {
 // ANCHOR: threshold
 fn counted(ioloop: &IoLoop) -> Result<mpsc::Receiver<()>> {
     let (to_main, reports) = mpsc::channel();
-    ioloop.set_blocking_threshold(Some(THRESHOLD), move |_| drop(to_main.send(())))?;
+    ioloop.set_blocking_threshold(Some(THRESHOLD), move |_| to_main.send(()).unwrap_or_default())?;
     Ok(reports)
 }
 // ANCHOR_END: threshold
