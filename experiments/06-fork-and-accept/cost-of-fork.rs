@@ -51,18 +51,16 @@ fn main() -> ExitCode {
         if available()? < 2 * LARGE {
             return Err(cannot_ask("this machine has less than 256 MiB of memory to spare"));
         }
-        let mut memory = Memory::map(LARGE, MmapAdvise::MADV_NOHUGEPAGE)?;
-        let [small, large] = [1, LARGE].map(|size| costs(lab, &mut memory, size));
-        let (small, large) = (small?, large?);
+        let [small_tables, large_tables] = [tables_of_child(lab, 1)?, tables_of_child(lab, LARGE)?];
+        let [small, large] = costs(lab)?;
         // An entry has 8 bytes. Half of that is enough, because a part of the table may have existed before.
         let entries = (LARGE - 1) * MIB / PAGE * 8 / 1024;
         lab.check(
-            large.tables > small.tables + entries / 2,
+            large_tables > small_tables + entries / 2,
             "the new child has a page table for all of its parent's memory",
         );
         let grows = |cost: fn(&Costs) -> Duration| cost(&large) > 4 * cost(&small);
         lab.check(grows(|costs| costs.pre_exec), "Command with a pre_exec closure takes longer, too");
-        drop(memory);
         let nothing = nothing(lab)?;
         lab.draw(|| chart(nothing))?;
         Ok(match (grows(|costs| costs.fork), grows(|costs| costs.command)) {
@@ -74,17 +72,9 @@ fn main() -> ExitCode {
     })
 }
 
-/// What the process spends, in its own time: other processes may use the core meanwhile.
-struct Costs {
-    fork: Duration,
-    command: Duration,
-    pre_exec: Duration,
-    /// The size of the child's page tables, in KiB.
-    tables: usize,
-}
-
-fn costs(lab: &mut Lab, memory: &mut Memory, size: usize) -> Result<Costs> {
-    memory.fill(size);
+/// The size of the page tables of a child whose parent uses `size` MiB of memory, in KiB.
+fn tables_of_child(lab: &mut Lab, size: usize) -> Result<usize> {
+    let _memory = Memory::in_use(size)?;
     lab.note(format!("use {size} MiB of memory"));
     let gate = lab.gate()?;
     let child = lab.fork("child", |_| gate.pass().map(|()| 0))?;
@@ -92,44 +82,63 @@ fn costs(lab: &mut Lab, memory: &mut Memory, size: usize) -> Result<Costs> {
     lab.note(format!("the child's page tables: {} KiB", vary("n", tables)));
     gate.open()?;
     child.status(lab)?;
-    let fork = time_fork()?;
-    let mut nothing = nothing(lab)?;
-    let command = time_command(&mut nothing)?;
+    Ok(tables)
+}
+
+/// What the process spends, in its own time: other processes may use the core meanwhile.
+struct Costs {
+    fork: Duration,
+    command: Duration,
+    pre_exec: Duration,
+}
+
+/// The costs with 1 MiB of memory and with 256 MiB. They are measured in turns, so that a machine that becomes slower
+/// in between does not make the second size look expensive.
+fn costs(lab: &Lab) -> Result<[Costs; 2]> {
+    let (mut plain, mut pre_exec) = (nothing(lab)?, nothing(lab)?);
     // SAFETY: the closure does nothing, which is safe between a fork and an exec.
-    unsafe { nothing.pre_exec(|| Ok(())) };
-    let pre_exec = time_command(&mut nothing)?;
-    for (what, cost) in [("fork", fork), ("Command", command), ("Command with pre_exec", pre_exec)] {
-        lab.note(format!("{what}: {} µs", vary("n", cost.as_micros())));
+    unsafe { pre_exec.pre_exec(|| Ok(())) };
+    let mut costs =
+        [const { Costs { fork: Duration::MAX, command: Duration::MAX, pre_exec: Duration::MAX } }; 2];
+    for _ in 0..TIMES {
+        for (size, least) in [1, LARGE].into_iter().zip(&mut costs) {
+            let _memory = Memory::in_use(size)?;
+            least.fork = least.fork.min(time_fork()?);
+            least.command = least.command.min(time_command(&mut plain)?);
+            least.pre_exec = least.pre_exec.min(time_command(&mut pre_exec)?);
+        }
     }
-    Ok(Costs { fork, command, pre_exec, tables })
+    lab.note(format!("measure both in turns, {TIMES} times each"));
+    for (size, Costs { fork, command, pre_exec }) in [1, LARGE].into_iter().zip(&costs) {
+        for (what, cost) in [("fork", fork), ("Command", command), ("Command with pre_exec", pre_exec)] {
+            lab.note(format!("{size} MiB: {what}: {} µs", vary("n", cost.as_micros())));
+        }
+    }
+    Ok(costs)
 }
 
 // ANCHOR: time_fork
 fn time_fork() -> Result<Duration> {
-    least(|| {
-        let start = own_time()?;
-        // SAFETY: this process has one thread, so no lock can be held by a thread that the child lacks.
-        match unsafe { fork() }? {
-            // SAFETY: _exit ends the process at once; nothing of it is used afterwards.
-            ForkResult::Child => unsafe { libc::_exit(0) },
-            ForkResult::Parent { child } => {
-                let cost = own_time()? - start;
-                waitpid(child, None)?;
-                Ok(cost)
-            }
+    let start = own_time()?;
+    // SAFETY: this process has one thread, so no lock can be held by a thread that the child lacks.
+    match unsafe { fork() }? {
+        // SAFETY: _exit ends the process at once; nothing of it is used afterwards.
+        ForkResult::Child => unsafe { libc::_exit(0) },
+        ForkResult::Parent { child } => {
+            let cost = own_time()? - start;
+            waitpid(child, None)?;
+            Ok(cost)
         }
-    })
+    }
 }
 // ANCHOR_END: time_fork
 
 fn time_command(command: &mut Command) -> Result<Duration> {
-    least(|| {
-        let start = own_time()?;
-        let mut child = command.spawn()?;
-        let cost = own_time()? - start;
-        child.wait()?;
-        Ok(cost)
-    })
+    let start = own_time()?;
+    let mut child = command.spawn()?;
+    let cost = own_time()? - start;
+    child.wait()?;
+    Ok(cost)
 }
 
 /// A program that exits at once.
@@ -166,6 +175,13 @@ impl Memory {
         }
     }
 
+    /// This many MiB of memory in pages of 4 KiB, each of which has been written to.
+    fn in_use(mib: usize) -> Result<Self> {
+        let mut memory = Self::map(mib, MmapAdvise::MADV_NOHUGEPAGE)?;
+        memory.fill(mib);
+        Ok(memory)
+    }
+
     /// Write to every page of the first `mib` MiB.
     fn fill(&mut self, mib: usize) {
         let length = self.length.min(mib * MIB);
@@ -190,14 +206,14 @@ fn chart(mut nothing: Command) -> Result<Plot> {
     let mut memory = Memory::map(most, MmapAdvise::MADV_NOHUGEPAGE)?;
     for size in sizes() {
         memory.fill(size);
-        forks.push(point(size, time_fork()?));
-        commands.push(point(size, time_command(&mut nothing)?));
+        forks.push(point(size, least(time_fork)?));
+        commands.push(point(size, least(|| time_command(&mut nothing))?));
     }
     drop(memory);
     let mut memory = Memory::map(most, MmapAdvise::MADV_HUGEPAGE)?;
     for size in sizes() {
         memory.fill(size);
-        huge.push(point(size, time_fork()?));
+        huge.push(point(size, least(time_fork)?));
     }
     Ok(Plot {
         title: "The time of a fork and of a start with Command, in processes of different sizes",

@@ -63,7 +63,7 @@ fn listen_on(address: IpAddr, port: u16, v6only: bool) -> Result<nix::Result<Tcp
     let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     if address.is_ipv6() {
-        // Set explicitly, because net.ipv6.bindv6only changes the default.
+        // Set explicitly, because the default is a setting of the machine.
         setsockopt(&socket, sockopt::Ipv6V6Only, &v6only)?;
     }
     let backlog = Backlog::new(8)?;

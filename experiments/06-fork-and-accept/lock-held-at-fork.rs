@@ -102,8 +102,8 @@ const FREE: &str = "try to lock it: it was free";
 const LOCKED: &str = "try to lock it: it is locked";
 
 // ANCHOR: child
-/// What the child does. The experiment's lock is not the only one that may be locked here. So these are system calls,
-/// and std's Mutex, which is a number and futex(2): nothing here allocates, formats or prints.
+/// What the child does. The experiment's lock is not the only one that may be locked here. So the
+/// child uses nothing but system calls and this lock: nothing here allocates, formats or prints.
 fn ask_for_the_lock(line: &UnixStream, [locked, free, waits]: &[Prepared; 3]) -> i32 {
     for _ in 0..2 {
         let is_free = LOCK.try_lock().is_ok();

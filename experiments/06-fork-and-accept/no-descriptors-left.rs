@@ -41,8 +41,8 @@ const QUESTION: Question = Question {
     book: 3,
     shows: "A connection needs no descriptor until it is accepted, so the client is connected, and waits. \
             accept fails and leaves it in the queue. The socket stays ready, and a level-triggered loop is \
-            notified again at once. A server that keeps a descriptor in reserve can give it up for a moment: \
-            accept the client, close it, open the reserve again.",
+            notified again at once. A server that keeps a spare descriptor can close it for a moment: accept \
+            the client, close it, open the spare again.",
     lane: "client",
     ..Question::EMPTY
 };
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         done.pass()?;
         let end = first.as_ref().ok().map(|client| read(client, &mut [0; 64]));
         lab.note(format!("read: {}", said(end)));
-        lab.check(end == Some(Ok(0)), "with a descriptor in reserve: the client reads a clean end of file");
+        lab.check(end == Some(Ok(0)), "with a spare descriptor: the client reads a clean end of file");
         let mut second = connect(lab, address)?.map_err(|kind| kind.to_string())?;
         second.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
         lab.await_arrival(second.local_addr()?.port(), address.port())?;
@@ -113,7 +113,7 @@ fn serve(lab: &Lab, listener: TcpListener, arrived: &Gate, done: &Gate) -> Resul
     listener.set_nonblocking(true)?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
-    let mut spare = reserve()?;
+    let mut spare = open_spare()?;
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, LIMIT.min(hard), hard)?;
     let mut others = Vec::new();
@@ -145,15 +145,15 @@ fn serve(lab: &Lab, listener: TcpListener, arrived: &Gate, done: &Gate) -> Resul
     done.open()?;
     for which in ["first", "second"] {
         arrived.pass()?;
-        // ANCHOR: reserve
+        // ANCHOR: spare
         drop(spare);
         let client = accept(&listener);
         let taken = client.is_ok();
         drop(client);
-        spare = reserve()?;
-        // ANCHOR_END: reserve
+        spare = open_spare()?;
+        // ANCHOR_END: spare
         lab.note(format!(
-            "give up the reserve, accept: {}, close, open it again",
+            "close the spare, accept: {}, close, open the spare",
             if taken { "works" } else { "fails" }
         ));
         let ready = epoll.wait(&mut [EpollEvent::empty()], 100_u8)?;
@@ -178,7 +178,7 @@ fn failed<T>(outcome: &nix::Result<T>) -> String {
     outcome.as_ref().map_or_else(|error| format!("{error:?}"), |_| "it works".into())
 }
 
-/// A descriptor in reserve, which can be given up.
-fn reserve() -> io::Result<File> {
+/// A spare descriptor, which can be closed to make room for one client.
+fn open_spare() -> io::Result<File> {
     File::open("/dev/null")
 }

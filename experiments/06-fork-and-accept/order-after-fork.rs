@@ -25,7 +25,7 @@ const QUESTION: Question = Question {
         Choice::new("The child: the parent sleeps until its child has begun.")
             .because("Let the child wait at a gate, and the parent is first: it does not sleep in fork."),
         Choice::new("The one that /proc/sys/kernel/sched_child_runs_first names.")
-            .because("Both orders were seen, whatever the file says, if it exists at all."),
+            .because("With the gates both orders were seen, whatever the file says, if it exists at all."),
         Choice::new("Either: fork sets no order, and the scheduler runs one of them first."),
     ],
     book: 3,

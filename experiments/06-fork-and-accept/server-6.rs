@@ -11,22 +11,22 @@ use nix::unistd::Pid;
 
 const QUESTION: Question = Question {
     question: "Which clients get no answer when one worker of a server is killed?",
-    setup: "Stage 6 of the server is a supervisor with two workers, which accept from the same listening socket. Worker 1 \
-            has the connection of client 1, and worker 2 that of client 2. Worker 1 is killed with SIGKILL. Then client \
-            2 sends its request. At last client 3 connects and sends a request, while worker 2 is stopped, as if it were \
+    setup: "Stage 6 of the server is a supervisor with two workers, which accept from the same listening socket. Worker 0 \
+            has the connection of client 1, and worker 1 that of client 2. Worker 0 is killed with SIGKILL. Then client \
+            2 sends its request. At last client 3 connects and sends a request, while worker 1 is stopped, as if it were \
             busy. Which clients get no answer?",
     choices: &[
         Choice::new("All three: the kernel closes the listening socket of a process that is killed, and with it the \
                      connections that came from it.")
             .because(
-                "The supervisor and worker 2 have the listening socket too, and an accepted connection is a socket of its \
+                "The supervisor and worker 1 have the listening socket too, and an accepted connection is a socket of its \
                  own.",
             ),
-        Choice::new("Clients 1 and 3: worker 2 goes on with client 2, and no process accepts client 3.")
+        Choice::new("Clients 1 and 3: worker 1 goes on with client 2, and no process accepts client 3.")
             .because("The supervisor forked a new worker, which accepted client 3."),
         Choice::new("Client 1 only."),
-        Choice::new("None: the new worker goes on with what worker 1 had.")
-            .because("Only worker 1 had the connection of client 1, so the kernel closed it."),
+        Choice::new("None: the new worker goes on with what worker 0 had.")
+            .because("Only worker 0 had the connection of client 1, so the kernel closed it."),
     ],
     book: 2,
     shows: "Stage 5 is one process, so all clients lose their connections with it, and new ones are refused. In stage 6 a \
@@ -68,15 +68,15 @@ fn stage_6(lab: &mut Lab) -> Result<usize> {
     let [one, two] = server.workers(2)?[..] else { return Err("there are two workers".into()) };
     let first = while_stopped(two, || client_of(lab, "client 1", &server, one))?;
     let second = while_stopped(one, || client_of(lab, "client 2", &server, two))?;
-    lab.note("worker 1 has client 1");
-    lab.note("worker 2 has client 2");
-    lab.note("kill worker 1");
+    lab.note("worker 0 has client 1");
+    lab.note("worker 1 has client 2");
+    lab.note("kill worker 0");
     // ANCHOR: core
     kill(one, Signal::SIGKILL)?;
     let of_first = first.rest(lab)?;
     second.send_last("upper\nhello")?;
     let of_second = second.rest(lab)?;
-    lab.note("stop worker 2");
+    lab.note("stop worker 1");
     kill(two, Signal::SIGSTOP)?;
     let third = lab.client("client 3", &server)?;
     third.send_last("upper\nhello")?;
@@ -84,7 +84,8 @@ fn stage_6(lab: &mut Lab) -> Result<usize> {
     // ANCHOR_END: core
     kill(two, Signal::SIGCONT)?;
     let new = server.workers(2)?;
-    lab.check(new.contains(&two) && !new.contains(&one), "stage 6: a new worker has replaced worker 1");
+    lab.check(new.contains(&two) && !new.contains(&one), "stage 6: a new worker has replaced worker 0");
+    lab.note("end the supervisor with SIGTERM");
     server.terminate(lab)?;
     match [of_first, of_second, of_third].map(|answer| answer.as_deref() == Some("HELLO")) {
         [false, false, false] => Ok(0),

@@ -26,8 +26,8 @@ const QUESTION: Question = Question {
     ],
     book: 1,
     shows: "A child that is woken in accept leaves the wait queue of the socket, and joins it again at its \
-            end. An epoll stays in that queue, at its place: each time the first epoll is woken in which a \
-            child sleeps. With SO_REUSEPORT the kernel does not choose among those that wait; the client's \
+            end. An epoll stays in that queue, at its place: the kernel wakes the first epoll \
+            whose child sleeps, each time. With SO_REUSEPORT the kernel does not choose among those that wait; the client's \
             address and port decide.",
     lane: "parent",
     ..Question::EMPTY
@@ -131,10 +131,10 @@ fn busy_reuseport(lab: &mut Lab) -> Result {
     server.rest()?;
     let mut watched = [PollFd::new(second.as_fd(), PollFlags::POLLIN)];
     let ready = poll(&mut watched, 100_u8)?;
-    lab.note(format!("another of child {busy} comes; poll for 100 ms: {ready} events; three sleep"));
+    lab.note(format!("another client is for child {busy}; poll for 100 ms: {ready} events; three sleep"));
     hang_up(first)?;
     let after = answer(&mut second)?;
-    lab.note(format!("child {busy} waits again, and gets it"));
+    lab.note(format!("child {busy} waits again, and answers that client"));
     lab.check(
         ready == 0 && after == again,
         "SO_REUSEPORT: a client waits for its child while three others sleep",

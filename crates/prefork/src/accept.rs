@@ -42,6 +42,7 @@ pub struct Acceptor {
 // ANCHOR_END: acceptor
 
 /// Why a batch ended.
+// ANCHOR: batch
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
     /// The queue is empty. The poller reports the listener as readable when the next client connects.
@@ -67,8 +68,10 @@ pub struct Batch {
     /// Why the batch ended.
     pub reason: StopReason,
 }
+// ANCHOR_END: batch
 
 /// Removes an [`Acceptor`], even while it is accepting. All clones remove the same one.
+// ANCHOR: remover
 #[derive(Debug, Clone)]
 pub struct Remover(Rc<Cell<bool>>);
 
@@ -79,6 +82,7 @@ impl Remover {
         self.0.set(true);
     }
 }
+// ANCHOR_END: remover
 
 impl Acceptor {
     /// Accept from this socket, which must be listening and nonblocking.
@@ -170,7 +174,6 @@ impl Acceptor {
         self.spare = open_spare().ok();
         if taken.is_err_and(concerns_one_connection) { Ok(()) } else { taken }
     }
-    // ANCHOR_END: shed
 
     fn report_shed(&mut self, now: Instant) -> Option<usize> {
         let due = self.last_report.is_none_or(|last| now.saturating_duration_since(last) >= REPORT_INTERVAL);
@@ -180,6 +183,7 @@ impl Acceptor {
         self.last_report = Some(now);
         Some(std::mem::take(&mut self.shed))
     }
+    // ANCHOR_END: shed
 }
 
 impl AsFd for Acceptor {
@@ -213,9 +217,9 @@ fn concerns_one_connection(errno: Errno) -> bool {
             | Errno::EPERM
     )
 }
-// ANCHOR_END: accept_one
 
 /// Open the spare descriptor. Every system that can run a server has /dev/null.
 fn open_spare() -> Result<OwnedFd> {
     cloexec::open::open("/dev/null", OFlag::O_RDONLY, Mode::empty())
 }
+// ANCHOR_END: accept_one

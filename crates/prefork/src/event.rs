@@ -59,6 +59,7 @@ pub enum Event {
 // ANCHOR_END: event
 
 /// How `supervise` ended when it succeeded.
+// ANCHOR: ended
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// Every task is done: its last child exited with 0.
@@ -75,6 +76,7 @@ pub enum Failed {
     /// A child failed when all permitted restarts, of which there were this many, had been used.
     TooManyRestarts(usize),
 }
+// ANCHOR_END: ended
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

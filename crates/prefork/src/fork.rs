@@ -89,8 +89,8 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<Child> {
     flush();
     // Keep signals pending until the child has removed our handlers.
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(on("sigprocmask"))?;
-    // SAFETY: this thread is the only one, as `check_may_fork` has counted, and only a thread can start another. So no
-    // lock is held by a thread that the child lacks, and the child may call whatever its parent may.
+    // SAFETY: `check_may_fork` has counted one thread, this one, and it starts no other before the fork. So no lock is
+    // held by a thread that the child lacks, and the child may call whatever its parent may.
     let held = match unsafe { unistd::fork() } {
         Ok(ForkResult::Child) => {
             drop(reserve);

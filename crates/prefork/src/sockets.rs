@@ -26,6 +26,7 @@ use crate::{Error, Result};
 const TRIES: usize = 32;
 
 /// Options for listening sockets.
+// ANCHOR: options
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How many connections may wait to be accepted: see listen(2). The kernel caps it at
@@ -35,6 +36,7 @@ pub struct Options {
     /// socket(7), `SO_REUSEPORT`.
     pub reuse_port: bool,
 }
+// ANCHOR_END: options
 
 impl Default for Options {
     fn default() -> Self {

@@ -21,6 +21,7 @@ use crate::fork::fork;
 use crate::policy::after;
 use crate::{Child, Ended, Error, Event, Failed, Policy, Result, Signals};
 
+// ANCHOR: supervise
 /// This process's task plus one; 0 in a process that no supervisor forked.
 static TASK: AtomicUsize = AtomicUsize::new(0);
 
@@ -38,7 +39,6 @@ pub fn task() -> Option<usize> {
 /// # Errors
 /// - [`Failed::TooManyRestarts`] if a child fails when [`Policy::max_restarts`] restarts have been used.
 /// - [`Failed::Call`] with `EBUSY` in a child of a supervisor, and with errors of [`fork`], signalfd(2) and ppoll(2).
-// ANCHOR: supervise
 pub fn supervise(
     policy: &Policy,
     work: impl Fn(usize) -> i32,
@@ -56,9 +56,7 @@ pub fn supervise(
     let signals = Some(Signals::take()?);
     Supervisor { policy, work, on_event, tasks, restarts: 0, stop: None, signals }.run()
 }
-// ANCHOR_END: supervise
 
-// ANCHOR: state
 struct Task {
     state: State,
     /// The delay of this task's last restart.
@@ -79,7 +77,6 @@ struct Stop {
     /// When the children that are left get SIGKILL; `None` once they have got it.
     deadline: Option<Instant>,
 }
-// ANCHOR_END: state
 
 struct Supervisor<'a, W, T> {
     policy: &'a Policy,
@@ -93,7 +90,6 @@ struct Supervisor<'a, W, T> {
 }
 
 impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
-    // ANCHOR: run
     fn run(&mut self) -> std::result::Result<Ended, Failed> {
         loop {
             for task in 0..self.tasks.len() {
@@ -113,9 +109,7 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
             self.kill_if_overdue()?;
         }
     }
-    // ANCHOR_END: run
 
-    // ANCHOR: start
     fn start_if_due(&mut self, task: usize) -> Result<()> {
         let Task { state: State::Waiting { due, again }, pause } = self.tasks[task] else { return Ok(()) };
         if due > Instant::now() {
@@ -142,7 +136,6 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
         (self.on_event)(event);
         Ok(())
     }
-    // ANCHOR_END: start
 
     /// Sleep until a signal arrives, a child exits, or a restart or the end of the grace period is due.
     fn sleep(&self) -> Result<()> {
@@ -160,7 +153,6 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
         }
     }
 
-    // ANCHOR: stop
     fn stop_if_signaled(&mut self) -> Result<()> {
         while let Some(signal) = self.signals.as_ref().map_or(Ok(None), Signals::next)? {
             self.stop(signal, Ok(Ended::Stopped(signal)));
@@ -184,9 +176,7 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
             }
         }
     }
-    // ANCHOR_END: stop
 
-    // ANCHOR: reap
     fn reap_if_exited(&mut self, task: usize) -> Result<()> {
         let State::Running { child, started } = &mut self.tasks[task].state else { return Ok(()) };
         let Some(status) = child.try_wait()? else { return Ok(()) };
@@ -213,7 +203,6 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
         *state = State::Waiting { due: after(*pause), again: true };
         Ok(())
     }
-    // ANCHOR_END: reap
 
     fn kill_if_overdue(&mut self) -> Result<()> {
         let overdue = |stop: &mut Stop| stop.deadline.take_if(|deadline| *deadline <= Instant::now());
@@ -235,7 +224,6 @@ impl Task {
 }
 
 /// Kills and reaps the children that are left, after an error and after a panic of `on_event`.
-// ANCHOR: drop
 impl<W, T> Drop for Supervisor<'_, W, T> {
     fn drop(&mut self) {
         // A child that now runs as another user cannot be killed, and waiting for it could take forever.
@@ -247,4 +235,4 @@ impl<W, T> Drop for Supervisor<'_, W, T> {
         }
     }
 }
-// ANCHOR_END: drop
+// ANCHOR_END: supervise

@@ -334,7 +334,7 @@ fn a_thread_name_with_parentheses_does_not_hide_the_thread() {
     assert!(
         result.starts_with("Err EBUSY ") && result.contains("2 threads"),
         "another thread runs, called `)0 0 0 0 0 0 4 `, and fork returned `{result}`. A thread's name may contain \
-         parentheses: the fields follow the last one"
+         parentheses: the fields of /proc/self/task/TID/stat follow the last one"
     );
 }
 

@@ -495,7 +495,8 @@ fn children_die_with_a_supervisor_killed_by_sigkill() {
     assert_eq!(
         ended, ["SIGKILL"; 3],
         "SIGKILL killed the supervisor, and its three children should have died of SIGKILL with it. They ended with \
-         {ended:?}; SIGALRM is the test's own, five seconds later. See PR_SET_PDEATHSIG in prctl(2)"
+         {ended:?}; SIGALRM is the alarm of this test, which ends a child that lives five seconds longer. See \
+         PR_SET_PDEATHSIG in prctl(2)"
     );
 }
 
