@@ -353,17 +353,21 @@ starvation *ARGS: (run 'starvation' ARGS)
 [group('experiments: 7 the loop')]
 timer-that-rearms *ARGS: (run 'timer-that-rearms' ARGS)
 
-# In which order does a loop run callbacks, timers and handlers?
+# When does a timer run if the clock is set back meanwhile?
 [group('experiments: 7 the loop')]
-one-iteration *ARGS: (run 'one-iteration' ARGS)
+wall-clock-set-back *ARGS: (run 'wall-clock-set-back' ARGS)
+
+# How often is a handler called that removes itself, and when is its connection closed?
+[group('experiments: 7 the loop')]
+removes-itself *ARGS: (run 'removes-itself' ARGS)
 
 # How long do canceled timers stay in the heap?
 [group('experiments: 7 the loop')]
 cancelled-timers *ARGS: (run 'cancelled-timers' ARGS)
 
-# When does a timer run if the clock is set back meanwhile?
+# In which order does a loop run callbacks, timers and handlers?
 [group('experiments: 7 the loop')]
-wall-clock-set-back *ARGS: (run 'wall-clock-set-back' ARGS)
+one-iteration *ARGS: (run 'one-iteration' ARGS)
 
 # What happens to a running request when SIGTERM stops the server's loop?
 [group('experiments: 8 signals and blocked loops')]

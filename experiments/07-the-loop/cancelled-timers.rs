@@ -18,42 +18,43 @@ const FEW: usize = 512;
 
 const QUESTION: Question = Question {
     question: "How long do canceled timers stay in the heap?",
-    setup: "A hundred thousand timers are set and canceled behind a live one. A canceled timer stays in the \
-            heap as a tombstone. How many nodes does the heap get if tombstones are dropped only at its top, \
-            and how many if it is compacted when they are more than 512 and more than half of it?",
+    setup: "A heap of timers has one live timer. A hundred thousand timers with later deadlines are set and \
+            canceled. A canceled timer stays in the heap as a tombstone. How many nodes does the heap get if \
+            tombstones are dropped only at its top, and how many if the heap is compacted when it has more than \
+            512 tombstones and they are more than half of its nodes?",
     choices: &[
-        Choice::new("1 in both: what is canceled is gone.")
+        Choice::new("1 in both: a canceled timer leaves the heap at once.")
             .because("A canceled timer stays in the heap as a tombstone: the first heap kept every node."),
         Choice::new("100001 in the first, and 1 in the second, which is compacted each time.")
             .because("It is compacted only above 512 tombstones, so it grew to 514 nodes."),
         Choice::new("100001 in the first, and at most 514 in the second."),
-        Choice::new("50001 in both: half of them is where it stops.")
+        Choice::new("50001 in both: no heap keeps more tombstones than half of its nodes.")
             .because("The first heap does not count its tombstones, and the second had 514 at most."),
     ],
     book: 2,
-    shows: "A tombstone leaves the heap only at the top, and gets there when all timers before it have run. \
-            Compacting costs as much as the heap is large, so it waits until more than half is waste. Then \
-            each canceled timer pays for two nodes, and the heap is hardly larger than twice its live \
-            timers.",
+    shows: "A tombstone at the top of the heap is dropped, and it gets there when all timers before it have run or \
+            were canceled. Compacting visits every node, so the loop waits until more than half of them are \
+            tombstones. Then each tombstone pays for two visits, and the heap has hardly more than twice as many \
+            nodes as live timers.",
     lane: "loop",
     ..Question::EMPTY
 };
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
-        let (mut lazy, mut swept) = (Lazy::default(), Swept::default());
+        let (mut lazy, mut compacted) = (Lazy::default(), Compacted::default());
         lazy.add(BEFORE);
-        swept.0.add(BEFORE, ());
+        compacted.0.add(BEFORE, ());
         let mut most = 0;
         for _ in 0..MANY {
             lazy.request();
-            most = most.max(swept.request());
+            most = most.max(compacted.request());
         }
         lab.note(format!("{MANY} timers were set and canceled; one is live"));
         let left = lazy.heap.len();
         lab.note(format!("dropped at the top: {left} nodes"));
-        lab.note(format!("compacted: {} nodes now, {most} at most", swept.0.len()));
-        lab.check(lazy.nearest() == swept.0.nearest(), "the nearest deadline is the same in both");
+        lab.note(format!("compacted: {} nodes now, {most} at most", compacted.0.len()));
+        lab.check(lazy.nearest() == compacted.0.nearest(), "the nearest deadline is the same in both");
         let (dropped, took) = lazy.run_the_first()?;
         lab.note(format!(
             "that one has run: {dropped} nodes are dropped in one iteration, {} ms",
@@ -81,11 +82,10 @@ fn main() -> ExitCode {
 }
 
 /// The heap without the rule: a tombstone stays until it gets to the top.
-// ANCHOR: lazy
 #[derive(Default)]
 struct Lazy {
     heap: BinaryHeap<Reverse<(Duration, usize)>>,
-    cancelled: HashSet<usize>,
+    canceled: HashSet<usize>,
     next: usize,
 }
 
@@ -97,20 +97,21 @@ impl Lazy {
     }
 
     fn cancel(&mut self, timer: usize) {
-        self.cancelled.insert(timer);
+        self.canceled.insert(timer);
     }
 
+    // ANCHOR: core
     fn nearest(&mut self) -> Option<Duration> {
         while let Some(Reverse((deadline, timer))) = self.heap.peek().copied() {
-            if !self.cancelled.remove(&timer) {
+            if !self.canceled.remove(&timer) {
                 return Some(deadline);
             }
             self.heap.pop();
         }
         None
     }
+    // ANCHOR_END: core
 }
-// ANCHOR_END: lazy
 
 impl Lazy {
     /// Set and cancel a timer, and run an iteration. Gives how many nodes there are then.
@@ -132,9 +133,9 @@ impl Lazy {
 
 /// The loop's own.
 #[derive(Default)]
-struct Swept(Timers<()>);
+struct Compacted(Timers<()>);
 
-impl Swept {
+impl Compacted {
     /// Set and cancel a timer, and run an iteration. Gives how many nodes there were before that.
     fn request(&mut self) -> usize {
         let timer = self.0.add(TIMEOUT, ());
@@ -151,7 +152,7 @@ impl Swept {
 
 /// The most tombstones that are too few to compact, and the nodes after an iteration.
 fn few_stay() -> (usize, usize) {
-    let mut timers = Swept::default();
+    let mut timers = Compacted::default();
     timers.0.add(BEFORE, ());
     for _ in 0..FEW {
         timers.request();
@@ -162,7 +163,7 @@ fn few_stay() -> (usize, usize) {
 /// Cancel exactly half of many timers, and then one more. Gives how many are live, and the nodes each time.
 fn half_stays() -> (usize, usize, usize) {
     const LIVES: usize = 1000;
-    let mut timers = Swept::default();
+    let mut timers = Compacted::default();
     for _ in 0..LIVES {
         timers.0.add(BEFORE, ());
     }
@@ -176,9 +177,9 @@ fn half_stays() -> (usize, usize, usize) {
 
 /// The nodes of both heaps while timers are set and canceled.
 fn chart() -> Result<Plot> {
-    let (mut lazy, mut swept) = (Lazy::default(), Swept::default());
+    let (mut lazy, mut compacted) = (Lazy::default(), Compacted::default());
     lazy.add(BEFORE);
-    swept.0.add(BEFORE, ());
+    compacted.0.add(BEFORE, ());
     let (mut all, mut some) = (Vec::new(), Vec::new());
     let steps: Vec<usize> = (0..)
         .map(|i| (10_f64.powf(f64::from(i) / 6.0)).round() as usize)
@@ -189,7 +190,7 @@ fn chart() -> Result<Plot> {
         let (mut nodes, mut most) = (0, 0);
         while done < step {
             nodes = lazy.request();
-            most = most.max(swept.request());
+            most = most.max(compacted.request());
             done += 1;
         }
         if most > 0 {
@@ -198,9 +199,9 @@ fn chart() -> Result<Plot> {
         }
     }
     Ok(Plot {
-        title: "The nodes of a heap with one timer that lives, by how many were cancelled",
-        x: Axis::log("timers set and cancelled", "number"),
+        title: "Nodes of a heap with one live timer, by how many timers were set and canceled",
+        x: Axis::log("timers set and canceled", "number"),
         y: Axis::log("nodes in the heap", "number"),
-        series: vec![("dropped at the top", all), ("swept", some)],
+        series: vec![("dropped at the top", all), ("compacted", some)],
     })
 }

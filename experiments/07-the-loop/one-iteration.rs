@@ -17,9 +17,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 const QUESTION: Question = Question {
     question: "In which order does a loop run callbacks, timers and handlers?",
-    setup: "A callback is queued, a timer is due, and a descriptor is ready. The timer's callback queues \
-            another callback, which starts a 200 ms timer, which stops the loop. In which order do they run, \
-            and how often does the loop wait for events?",
+    setup: "A callback is queued, a timer is due, and a descriptor is ready. The timer queues another callback, \
+            which starts a 200 ms timer, which stops the loop. In which order do the first callback, the first \
+            timer, the handler and the second callback run, and how often does the loop wait for events?",
     choices: &[
         Choice::new(
             "Callback, timer, callback, handler: what is queued runs before the loop waits. It waits \
@@ -142,8 +142,8 @@ fn without_a_timer() -> Result<Duration> {
     Ok(asked.get())
 }
 
-/// A loop with three timers, at 10, 20 and 40 ms, and a callback that computes for 15 ms when the first has run: when
-/// it works, and when it sleeps.
+/// A loop with three timers, at 10, 20 and 40 ms, and a callback that computes for 15 ms when the first has run: how
+/// long it still has to sleep, by the time.
 fn chart() -> Result<Plot> {
     let ioloop = IoLoop::new()?;
     ioloop.call_later(Duration::from_millis(10), |ioloop| {
@@ -161,19 +161,17 @@ fn chart() -> Result<Plot> {
     let turns = turns.take();
     let start = turns.first().map_or(Duration::ZERO, |turn| turn.start);
     let at = |time: Duration| time.saturating_sub(start).as_secs_f64() * 1e3;
-    // One line falls while it sleeps: what is left of the timeout. The other rises while it works.
-    let mut asleep = Vec::new();
-    let mut at_work = Vec::new();
+    // It falls during each sleep, and is flat where the loop works.
+    let mut left = Vec::new();
     for turn in &turns {
-        let worked = turn.sleep_start.saturating_sub(turn.start).as_secs_f64() * 1e3;
-        at_work.extend([(at(turn.start), 0.0), (at(turn.sleep_start), worked)]);
-        let left = (turn.sleep_start + turn.timeout).saturating_sub(turn.sleep_end).as_secs_f64() * 1e3;
-        asleep.extend([(at(turn.sleep_start), turn.timeout.as_secs_f64() * 1e3), (at(turn.sleep_end), left)]);
+        let asked = turn.timeout.as_secs_f64() * 1e3;
+        let rest = (turn.sleep_start + turn.timeout).saturating_sub(turn.sleep_end).as_secs_f64() * 1e3;
+        left.extend([(at(turn.sleep_start), asked), (at(turn.sleep_end), rest)]);
     }
     Ok(Plot {
-        title: "Turns of a loop with timers at 10, 20 and 40 ms, and a callback of 15 ms between the first two",
+        title: "How long a loop still has to sleep: timers at 10, 20 and 40 ms, and 15 ms of work after the first",
         x: Axis::linear("time since the start", "ms"),
-        y: Axis::linear("time", "ms"),
-        series: vec![("left of the sleep", asleep), ("worked in this turn", at_work)],
+        y: Axis::linear("time left to sleep", "ms"),
+        series: vec![("time left to sleep", left)],
     })
 }

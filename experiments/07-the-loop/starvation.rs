@@ -18,9 +18,10 @@ const LONG: usize = 1000;
 
 const QUESTION: Question = Question {
     question: "How many queued callbacks run before the handler of a ready descriptor?",
-    setup: "A callback queues a callback, and that one another: a hundred in a chain. Meanwhile a descriptor \
-            is ready. How many of the hundred run before its handler in a loop that runs callbacks until its \
-            queue is empty, and how many in one that runs what was queued when its iteration began?",
+    setup: "A callback queues a callback, which queues the next one: a chain of a hundred. Meanwhile a \
+            descriptor is ready. How many of the hundred run before the descriptor's handler in a loop that \
+            runs callbacks until its queue is empty, and how many in a loop that runs only those that were \
+            queued when its iteration began?",
     choices: &[
         Choice::new("None in both: a ready descriptor comes first.")
             .because("Both loops run callbacks before they wait for descriptors."),
@@ -31,9 +32,9 @@ const QUESTION: Question = Question {
             .because("The second loop left what was added for its next iteration, after the handler."),
     ],
     book: 2,
-    shows: "A queue that is refilled by what it runs is never empty, and a loop that waits for that does not \
-            get to its descriptors. A loop that runs what is queued now, and leaves what is added meanwhile \
-            for its next iteration, looks at them in between. That costs a system call an iteration.",
+    shows: "Callbacks that add callbacks keep the queue from becoming empty, so a loop that waits for an empty \
+            queue does not get to its descriptors. A loop that runs only what was queued when its iteration \
+            began looks at its descriptors in between. That costs a system call for each iteration.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -94,12 +95,12 @@ fn ready(lab: &Lab) -> Result<(OwnedFd, OwnedFd)> {
 }
 
 /// The wrong way: run callbacks until none is queued, then wait for descriptors.
-// ANCHOR: drained
 fn drained(lab: &Lab, length: usize) -> Result<Vec<Ran>> {
     let (reader, _writer) = ready(lab)?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
     let (queue, order) = (Queue::default(), Order::default());
+    // ANCHOR: core
     queue.add(link(&order, length));
     while let Some(callback) = queue.next() {
         callback(&queue);
@@ -107,9 +108,9 @@ fn drained(lab: &Lab, length: usize) -> Result<Vec<Ran>> {
     if epoll.wait(&mut [EpollEvent::empty()], 0_u8)? == 1 {
         order.borrow_mut().push(Ran::Handler);
     }
+    // ANCHOR_END: core
     Ok(order.take())
 }
-// ANCHOR_END: drained
 
 type Callback = Box<dyn FnOnce(&Queue)>;
 

@@ -22,7 +22,7 @@ const QUESTION: Question = Question {
     question: "How often does a timer that restarts itself run before a ready descriptor's handler?",
     setup: "A timer without a delay starts itself again each time it runs. Meanwhile a descriptor is ready. \
             How often does the timer run before the descriptor's handler in a loop that runs timers as long \
-            as one is due, and how often in one that collects all due timers first and then runs them?",
+            as one is due, and how often in a loop that first collects all due timers and then runs them?",
     choices: &[
         Choice::new("Once in both: the clock has moved on by then.")
             .because("The restarted timer is due at once: the first loop ran it a million times."),
@@ -33,9 +33,9 @@ const QUESTION: Question = Question {
             .because("Both loops run due timers before they wait for descriptors."),
     ],
     book: 1,
-    shows: "What is due must be settled before any of it runs. Looking at the clock once is not enough: it \
-            helps against a timer that counts from a later look, but not against one that counts from the \
-            same look or has a deadline in the past.",
+    shows: "A loop must settle which timers are due before it runs any of them. Reading the clock once is not \
+            enough: it helps if the timer counts from a later reading, but not if it counts from the same \
+            reading or has a deadline in the past.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -43,10 +43,10 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let looks = [
-            ("a look at the clock for each, no delay", each as Looks, no_delay as Again),
-            ("one look, no delay counted from that", once, from_that),
-            ("one look, a deadline in the past", once, past),
-            ("one look, no delay from a look of its own", once, no_delay),
+            ("clock read for each timer, no delay", each as Looks, no_delay as Again),
+            ("clock read once, no delay from that reading", once, from_that),
+            ("clock read once, a deadline in the past", once, past),
+            ("clock read once, no delay from a new reading", once, no_delay),
         ];
         let mut runs = Vec::new();
         for (name, looks, again) in looks {
@@ -113,7 +113,6 @@ fn ready(lab: &Lab) -> Result<(OwnedFd, OwnedFd)> {
 }
 
 /// The wrong way: run a timer as soon as it is taken out. How often does it run before the loop waits for descriptors?
-// ANCHOR: run_while_taken
 fn run_while_taken(lab: &Lab, look: Looks, again: Again) -> Result<usize> {
     let (reader, _writer) = ready(lab)?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -122,6 +121,7 @@ fn run_while_taken(lab: &Lab, look: Looks, again: Again) -> Result<usize> {
     let mut timers = BinaryHeap::from([Reverse(Duration::ZERO)]);
     let began = clock.elapsed();
     let mut runs = 0;
+    // ANCHOR: core
     while timers.peek().is_some_and(|Reverse(first)| *first <= look(&clock, began)) {
         timers.pop();
         runs += 1;
@@ -130,12 +130,12 @@ fn run_while_taken(lab: &Lab, look: Looks, again: Again) -> Result<usize> {
         }
         timers.push(Reverse(again(&clock, began)));
     }
+    // ANCHOR_END: core
     if epoll.wait(&mut [EpollEvent::empty()], 0_u8)? == 0 {
         return Err("the descriptor is not ready".into());
     }
     Ok(runs)
 }
-// ANCHOR_END: run_while_taken
 
 /// The book's loop. How often the timer runs before the handler, and how many iterations it takes to run it [`TURNS`] times.
 fn taken_first(lab: &Lab, past: bool) -> Result<(usize, usize)> {

@@ -105,14 +105,17 @@ impl Machine {
         }
     }
 
-    /// Sleep as the kernel does for a timeout: for this long, whatever the clocks say meanwhile.
-    fn sleep(&self, time: Duration) {
-        self.passed.set(self.passed.get() + time);
+    /// Sleep as the kernel does for a timeout: for this long, whatever the clocks say meanwhile. A descriptor that is ready
+    /// at `ready` ends the sleep.
+    fn sleep(&self, timeout: Duration, ready: Option<Duration>) {
+        let until_ready = ready.and_then(|ready| ready.checked_sub(self.passed.get()));
+        let until_ready = until_ready.filter(|time| !time.is_zero());
+        self.passed.set(self.passed.get() + until_ready.map_or(timeout, |time| time.min(timeout)));
     }
 }
 
 /// A loop with one timer that reads `clock`. Gives when the timer runs. At `ready`, a descriptor wakes the loop.
-// ANCHOR: one_second
+// ANCHOR: core
 fn one_second(machine: &Machine, clock: fn(&Machine) -> Duration, ready: Option<Duration>) -> Duration {
     let deadline = clock(machine) + SECOND;
     loop {
@@ -120,13 +123,10 @@ fn one_second(machine: &Machine, clock: fn(&Machine) -> Duration, ready: Option<
         if now >= deadline {
             return machine.passed.get();
         }
-        let timeout = deadline - now;
-        let until_ready = ready.and_then(|ready| ready.checked_sub(machine.passed.get()));
-        let until_ready = until_ready.filter(|time| !time.is_zero());
-        machine.sleep(until_ready.map_or(timeout, |time| time.min(timeout)));
+        machine.sleep(deadline - now, ready);
     }
 }
-// ANCHOR_END: one_second
+// ANCHOR_END: core
 
 /// The book's loop, with a 1 s timer, on a fake clock that is never set.
 fn the_loop() -> Result<Duration> {

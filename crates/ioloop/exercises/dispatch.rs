@@ -1,9 +1,10 @@
 //! Exercise `ioloop/dispatch`: run the handler of a ready descriptor.
 //!
-//! Goal: an event reaches the handler that its token leads to, or nothing. A handler may do anything with the loop: add
-//! handlers, change and remove others, remove itself, close the loop. A handler that removes itself is not dropped before it
-//! has returned, and its source stays open until then. An error or a panic of a handler is reported, and the handler runs
-//! again at its next event.
+//! Goal: an event reaches the handler that its token leads to, or nothing. While a handler runs, it keeps its slot and its
+//! token, and may do anything with the loop: add handlers, change and remove others and itself, close the loop. A handler
+//! that removes itself is not dropped before it has returned, and its source stays open until then; it is dropped when
+//! nothing of the loop is borrowed. An error or a panic of a handler is reported, even if the handler has removed itself,
+//! and a handler that failed runs again at its next event.
 //!
 //! Given: `ioloop.0.registry`, in a RefCell, whose `get(token)` returns the descriptor and a reference to the handler; a
 //! handler is an `Rc<RefCell<dyn FnMut(&IoLoop, Event) -> Outcome>>`. `crate::failure::guarded` calls a closure and

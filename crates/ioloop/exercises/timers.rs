@@ -1,13 +1,15 @@
 //! Exercise `ioloop/timers`: a heap of deadlines, in which canceling leaves a tombstone.
 //!
 //! Goal: no timer is due before its deadline, and timers with equal deadlines come in the order in which they were added.
-//! Due timers are collected first and handed out one at a time. Until a timer is handed out, it can be canceled, and it
-//! stays collected even if a panic ends the pass. An id leads to its own timer, or to nothing. Canceling leaves a
-//! tombstone in the heap, and `collect` removes the tombstones if there are more than 512 of them and they are more than
-//! half of the heap. A deadline too large for 64 bits of nanoseconds must not become an early one.
+//! `collect` puts the due timers into a queue, behind those that a pass which ended early has left there, and `next_due`
+//! hands them out one at a time. Until a timer is handed out, it can be canceled. An id leads to its own timer, or to
+//! nothing. Canceling leaves a tombstone in the heap, unless the timer was collected. `collect` first removes the
+//! tombstones if there are more than 512 of them in the heap and they are more than half of its nodes; `nearest` drops
+//! those before the nearest live timer. A deadline too large for 64 bits of nanoseconds must not become an early one.
 //!
-//! Given: `crate::heap::Heap`, a heap of deadlines whose nodes have the slots of timers. std's `BinaryHeap` works too.
-//! Run `cargo workbook check ioloop/timers` after each change; `hint ioloop/timers` if you are stuck.
+//! Given: std's `BinaryHeap`, and `crate::slab::Slab`, a table whose tokens are never reused. (`crate::heap::Heap`, the
+//! loop's own heap, works too.) Run `cargo workbook check ioloop/timers` after each change; `hint ioloop/timers` if you
+//! are stuck.
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 //! Contract: the first node has the nearest deadline, and among equal deadlines the lowest order. A node has the slot of its
 //! timer instead of the timer, so each step of a push or a pop moves 16 bytes, and four nodes fill a cache line.
 //!
-//! std's `BinaryHeap` does the same with two children a node. The book measures the difference on the page "Clear, or fast".
+//! std's `BinaryHeap` does the same with two children a node. The book measures the difference on the page "What makes timers fast".
 
 /// Children of a node.
 const ARITY: usize = 4;

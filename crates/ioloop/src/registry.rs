@@ -18,6 +18,7 @@ use crate::{Error, Event, Events, Result, Token};
 /// Makes an empty poller.
 pub(crate) type MakePoller = Box<dyn Fn() -> Result<Box<dyn Poller>>>;
 
+// ANCHOR: registry
 /// A poller, and the registrations on it.
 pub(crate) struct Registry<H> {
     /// Makes the first poller, and another one for `rebuild`.
@@ -28,6 +29,7 @@ pub(crate) struct Registry<H> {
     events: Vec<Event>,
     next: usize,
 }
+// ANCHOR_END: registry
 
 /// The flag of a paused registration, in its interest: the descriptor is not registered with the poller. No poller has an
 /// event with this bit. A field of its own would make the slot of each handler, which an event reads, larger by a quarter.
@@ -63,6 +65,7 @@ impl<H> Registry<H> {
     ///
     /// # Errors
     /// The errors of [`Poller::add`].
+    // ANCHOR: add
     pub(crate) fn add(&mut self, fd: RawFd, interest: Events, handler: H) -> Result<Token> {
         let token = self.registrations.insert(Registration { fd, interest: interest - PAUSED, handler });
         let added = self.poller.add(fd, token, interest).inspect_err(|_| {
@@ -70,6 +73,7 @@ impl<H> Registry<H> {
         });
         added.map(|()| token)
     }
+    // ANCHOR_END: add
 
     /// The descriptor and the handler of a registration.
     pub(crate) fn get(&self, token: Token) -> Option<(RawFd, &H)> {
@@ -134,6 +138,7 @@ impl<H> Registry<H> {
     ///
     /// # Errors
     /// The errors of [`Poller::wait`].
+    // ANCHOR: wait
     pub(crate) fn wait(&mut self, timeout: Duration) -> Result<usize> {
         if self.next == self.events.len() {
             self.next = 0;
@@ -149,6 +154,7 @@ impl<H> Registry<H> {
         self.next += 1;
         Some(event)
     }
+    // ANCHOR_END: wait
 
     /// Move to a new poller. A oneshot that fired is armed again, because only the old poller knew that it fired.
     fn rebuild(&mut self) {

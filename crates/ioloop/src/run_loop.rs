@@ -94,6 +94,7 @@ pub enum Subscription {
 #[derive(Clone)]
 pub struct IoLoop(Rc<Inner>);
 
+// ANCHOR: types
 /// A callback. A closure that captures up to three words is stored in place, without an allocation.
 type Callback = Closure<IoLoop>;
 
@@ -103,6 +104,7 @@ type Sent = Box<dyn FnOnce(&IoLoop) -> Outcome + Send>;
 /// A closure that runs more than once. The loop clones its `Rc` to run it, so the closure may remove or replace itself.
 type Callable<F> = Rc<RefCell<F>>;
 type Handler = Callable<dyn FnMut(&IoLoop, Event) -> Outcome>;
+// ANCHOR_END: types
 // Without an `Rc`: `Signals` puts each value into one.
 type SignalHandler = RefCell<Box<dyn FnMut(&IoLoop, Signal) -> Outcome>>;
 type FailureHook = Callable<dyn FnMut(&IoLoop, Failure)>;
@@ -112,6 +114,7 @@ type Tracer = Callable<dyn FnMut(&IoLoop, &Dispatch)>;
 /// A task's future. `None` while it is being polled.
 type Task = Option<TaskFuture>;
 
+// ANCHOR: inner
 struct Inner {
     config: Config,
     phase: Cell<Phase>,
@@ -129,6 +132,7 @@ struct Inner {
     watchdog: RefCell<Option<Watchdog>>,
     _guard: ForkGuard,
 }
+// ANCHOR_END: inner
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -137,6 +141,7 @@ enum Phase {
     Closed,
 }
 
+// ANCHOR: next
 // Each method borrows a field for one call and returns one item, so user code runs while nothing is borrowed.
 impl Inner {
     fn next_callback(&self) -> Option<Callback> {
@@ -156,6 +161,7 @@ impl Inner {
         self.shared.take_stop() || self.phase.get() == Phase::Closed
     }
 }
+// ANCHOR_END: next
 
 impl IoLoop {
     /// The poller that this loop sleeps in.

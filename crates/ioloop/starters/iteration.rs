@@ -4,13 +4,15 @@
 //! timers that are due when it begins. A callback or a timer that is added later waits for the next iteration, and a
 //! timer that is canceled before it runs does not run. The loop sleeps until the nearest deadline, for at most
 //! `longest`, and not at all while a callback is queued. An iteration checks for a stop once, before the sleep. `run`
-//! also checks before the first iteration. At its end, an iteration passes a record of what it did to the subscribers.
+//! also checks before the first iteration. After the handlers, an iteration passes a record of what it did to the
+//! subscribers; one that a stop cut short passes none. An iteration allocates nothing.
 //!
 //! Given: `ioloop.0.callbacks`, with `len` and `is_empty`; `ioloop.0.timers`, in a RefCell, with `collect` and
 //! `nearest`. In src/run_loop.rs: `next_callback`, `next_due` and `next_event`, which hand out one at a time, and
-//! `should_stop`. `run_all` runs callbacks or timers, reports failures under the `Origin` that it is given, and returns
-//! how many ran. `account` makes the record, an `Iteration`; `wait` sleeps for its `timeout`; `notify` passes it to the
-//! subscribers. `dispatch` runs the handler of an event.
+//! `should_stop`, which clears the stop that it reports. `run_all` runs an iterator of callbacks or timers, reports
+//! failures under the `Origin` that it is given, and returns how many ran. `account` makes the record, an `Iteration`;
+//! `wait` sleeps for the record's `timeout`, and fills in the times and the number of events; `notify` passes the record to
+//! the subscribers, whose code the watchdog watches like a handler's. `dispatch` runs the handler of an event.
 //! Run `cargo workbook check ioloop/iteration` after each change; `hint ioloop/iteration` if you are stuck.
 
 use std::time::Duration;

@@ -84,7 +84,7 @@ impl Loop {
         let mut new =
             Self { callbacks, timers, handlers, handle: handle.clone(), last_number: 0, stopped: false };
         new.add_handler(Arc::clone(&handle.waker), PollFlags::POLLIN, move |event_loop, _| {
-            let _ = handle.waker.consume(); // Before the queue: the other way round a wake would be lost.
+            let _ = handle.waker.consume(); // First, or a wake would be lost.
             let queued = mem::take(&mut *handle.queue.lock().unwrap_or_else(PoisonError::into_inner));
             event_loop.callbacks.extend(queued.into_iter().map(|callback| callback as Callback));
         });
@@ -146,14 +146,16 @@ impl Loop {
         timer
     }
 
-    /// Cancels a timer and drops its callback. Does nothing if the timer ran or was canceled before.
+    /// Cancels a timer, and drops its callback. Does nothing if the timer ran or
+    /// was canceled before.
     pub fn cancel(&mut self, timer: Timer) {
         self.timers.remove(&timer);
     }
 
     /// The timers that are due, in the order of their deadlines.
     fn due_timers(&self) -> Vec<Timer> {
-        self.timers.range(..=(Instant::now(), u64::MAX)).map(|(timer, _)| *timer).collect()
+        let due = self.timers.range(..=(Instant::now(), u64::MAX));
+        due.map(|(timer, _)| *timer).collect()
     }
 
     /// Runs a timer, unless one before it has canceled it.
@@ -170,9 +172,10 @@ impl Loop {
         if self.stopped || !self.callbacks.is_empty() {
             return PollTimeout::ZERO;
         }
-        let Some(((deadline, _), _)) = self.timers.first_key_value() else { return PollTimeout::NONE };
+        let first = self.timers.first_key_value();
+        let Some(((deadline, _), _)) = first else { return PollTimeout::NONE };
         let left = deadline.saturating_duration_since(Instant::now());
-        let left = left + Duration::from_nanos(999_999); // Rounded up to the next millisecond.
+        let left = left + Duration::from_nanos(999_999); // Rounds up.
         PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
     }
     // ANCHOR_END: time_to_sleep
@@ -192,24 +195,27 @@ impl Loop {
         number
     }
 
-    /// Removes a handler, which is not called again. A handler may remove itself. Without its number, nothing happens.
+    /// Removes a handler, which is not called again. A handler may remove itself.
+    /// Does nothing if the handler was removed before.
     pub fn remove_handler(&mut self, number: u64) {
         self.handlers.remove(&number);
     }
     // ANCHOR_END: handlers
 
     /// Returns what other threads need to reach this loop.
-    // ANCHOR: small
+    // ANCHOR: a_handle
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
+    // ANCHOR_END: a_handle
 
     /// A number that no timer and no handler had before.
+    // ANCHOR: number
     fn number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
     }
-    // ANCHOR_END: small
+    // ANCHOR_END: number
 }
 
 impl Handler {
@@ -221,13 +227,16 @@ impl Handler {
 /// What poll(2) is asked: for each handler its descriptor and the events that it waits for.
 // ANCHOR: poll
 fn poll_fds(handlers: &Handlers) -> Vec<PollFd<'_>> {
-    handlers.values().map(|handler| PollFd::new(handler.fd.as_fd(), handler.interest)).collect()
+    let fds = handlers.values().map(|it| PollFd::new(it.fd.as_fd(), it.interest));
+    fds.collect()
 }
 
-/// What poll(2) answered: the numbers of the handlers whose descriptors are ready, and their events.
+/// What poll(2) answered: the numbers of the handlers whose descriptors are
+/// ready, and their events.
 fn ready(handlers: &Handlers, fds: &[PollFd<'_>]) -> Vec<(u64, PollFlags)> {
     let events = fds.iter().map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
-    handlers.keys().copied().zip(events).filter(|(_, events)| !events.is_empty()).collect()
+    let answers = handlers.keys().copied().zip(events);
+    answers.filter(|(_, events)| !events.is_empty()).collect()
 }
 // ANCHOR_END: poll
 // ANCHOR_END: whole

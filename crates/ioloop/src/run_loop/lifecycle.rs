@@ -54,9 +54,11 @@ impl IoLoop {
             watchdog: RefCell::default(),
             _guard: guard,
         }));
+        // ANCHOR: waker
         let waker = ioloop.0.shared.waker().get_ref();
         let receive = Rc::new(RefCell::new(|ioloop: &Self, _| ioloop.receive()));
         ioloop.register(waker.as_fd().as_raw_fd(), waker.interest(), receive)?;
+        // ANCHOR_END: waker
         current::apply(&ioloop, make_current)?;
         Ok(ioloop)
     }

@@ -19,6 +19,7 @@ impl IoLoop {
     /// `EEXIST` if the descriptor is registered; `EPERM` if it is always ready, as a regular file is; `EINVAL` if this
     /// poller cannot do it; `ENOSPC`, see epoll_ctl(2); `EBADF` if the loop is closed. After an error nothing has
     /// changed.
+    // ANCHOR: add_handler
     pub fn add_handler<S, F, R>(&self, mut source: S, interest: Events, mut handler: F) -> Result<Token>
     where
         S: AsFd + 'static,
@@ -43,6 +44,7 @@ impl IoLoop {
         // has ended, because its drop may call the loop.
         self.0.registry.borrow_mut().add(fd, interest, Rc::clone(&handler))
     }
+    // ANCHOR_END: add_handler
 
     /// Change the events that a handler is registered for. A oneshot that fired is armed again.
     ///
@@ -74,12 +76,15 @@ impl IoLoop {
     /// Remove a handler and close its source. The handler does not run anymore, not even for an event that was fetched
     /// already. A handler may remove itself; its source is then closed after it has returned. Removing it twice does
     /// nothing.
+    // ANCHOR: remove_handler
     pub fn remove_handler(&self, token: Token) {
         let removed = self.0.registry.borrow_mut().remove(token);
         // Not under the borrow: the handler's values may call the loop when they are dropped.
         drop(removed);
     }
+    // ANCHOR_END: remove_handler
 
+    // ANCHOR: failed
     /// Report that the poller found the descriptor closed.
     pub(super) fn not_open(&self, token: Token, fd: RawFd) {
         let object = format_args!("descriptor {fd}, which is not open");
@@ -97,4 +102,5 @@ impl IoLoop {
             self.report(failure);
         }
     }
+    // ANCHOR_END: failed
 }

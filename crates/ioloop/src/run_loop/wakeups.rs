@@ -8,6 +8,7 @@ use super::IoLoop;
 use crate::Outcome;
 
 impl IoLoop {
+    // ANCHOR: receive
     /// The handler of the waker: queue the callbacks that other threads sent, and a callback for each signal that arrived.
     pub(super) fn receive(&self) -> Outcome {
         self.0.shared.receive(|sent| self.0.callbacks.push(sent))?;
@@ -21,4 +22,5 @@ impl IoLoop {
         }
         Ok(())
     }
+    // ANCHOR_END: receive
 }

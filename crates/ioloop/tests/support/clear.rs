@@ -127,6 +127,7 @@ impl<T> Timers<T> {
     }
 
     /// The first node of a live timer.
+    // ANCHOR: first
     fn first(&mut self) -> Option<Node> {
         loop {
             let Reverse(first) = *self.heap.peek()?;
@@ -137,6 +138,7 @@ impl<T> Timers<T> {
             self.tombstones -= 1;
         }
     }
+    // ANCHOR_END: first
 }
 
 fn nanoseconds(time: Duration) -> u64 {
