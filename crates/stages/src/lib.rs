@@ -24,6 +24,7 @@
 //! `diffs/N.diff` is the change from one stage to the next, which the book prints; a test keeps it up to date.
 //!
 //! - [`small_loop`]: a complete event loop whose `run` has 23 lines;
+//! - [`small_executor`]: futures on that loop;
 //! - [`ask`]: a client.
 
 use std::io;
@@ -36,6 +37,7 @@ mod futures;
 mod handlers;
 mod program;
 mod request;
+pub mod small_executor;
 pub mod small_loop;
 pub mod stage_1;
 pub mod stage_12;
