@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use stages::from_thread::in_thread;
 use stages::small_executor::{Executor, sleep_until};
 use stages::small_loop::{Handle, Loop};
 
@@ -143,6 +145,28 @@ fn a_wake_from_another_thread_ends_the_loops_sleep() {
         });
     });
     thread.join().expect("no panic");
+}
+
+#[test]
+fn a_result_of_a_thread_reaches_the_task_that_awaits_it() {
+    let results = Rc::new(RefCell::new(Vec::new()));
+    let in_task = Rc::clone(&results);
+    run(move |executor, handle| {
+        let handle = handle.clone();
+        let (sender, receiver) = mpsc::channel();
+        executor.spawn(async move {
+            // The first thread waits until the task was polled and is pending, the second one has no reason to wait.
+            let first = in_thread(move || receiver.recv()).expect("a thread");
+            let second = in_thread(|| 2).expect("a thread");
+            let mut first = pin!(first);
+            let pending = poll_fn(|context| Poll::Ready(first.as_mut().poll(context).is_pending())).await;
+            assert!(pending, "the thread waits for the task, so it has no result yet");
+            sender.send(1).expect("the thread waits");
+            in_task.borrow_mut().extend([first.await.expect("the task has sent it"), second.await]);
+            stop(&handle);
+        });
+    });
+    assert_eq!(*results.borrow(), [1, 2]);
 }
 
 #[test]
