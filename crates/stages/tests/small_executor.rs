@@ -162,7 +162,8 @@ fn a_result_of_a_thread_reaches_the_task_that_awaits_it() {
             let pending = poll_fn(|context| Poll::Ready(first.as_mut().poll(context).is_pending())).await;
             assert!(pending, "the thread waits for the task, so it has no result yet");
             sender.send(1).expect("the thread waits");
-            in_task.borrow_mut().extend([first.await.expect("the task has sent it"), second.await]);
+            let both = [first.await.expect("the task has sent it"), second.await];
+            in_task.borrow_mut().extend(both);
             stop(&handle);
         });
     });
