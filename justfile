@@ -415,15 +415,19 @@ server-12 *ARGS: (run 'server-12' ARGS)
 
 # What has an async function done that was called but never polled?
 [group('experiments: 12 callbacks to futures')]
-nobody-polls *ARGS: (run 'nobody-polls' ARGS)
+unpolled-future *ARGS: (run 'unpolled-future' ARGS)
+
+# How often is an async function with two awaits polled if it never has to wait?
+[group('experiments: 12 callbacks to futures')]
+polls-of-two-awaits *ARGS: (run 'polls-of-two-awaits' ARGS)
 
 # Where is an async function's variable while the function waits?
 [group('experiments: 12 callbacks to futures')]
-where-it-is-kept *ARGS: (run 'where-it-is-kept' ARGS)
+variables-across-await *ARGS: (run 'variables-across-await' ARGS)
 
 # In which iterations of the loop is a task polled?
 [group('experiments: 12 callbacks to futures')]
-life-of-a-future *ARGS: (run 'life-of-a-future' ARGS)
+when-a-task-is-polled *ARGS: (run 'when-a-task-is-polled' ARGS)
 
 # How many polls follow how many wakes?
 [group('experiments: 12 callbacks to futures')]

@@ -31,7 +31,7 @@ const QUESTION: Question = Question {
         .because("Canceling drops the future, and the future owns the connection: it was closed."),
         Choice::new("The timer: the connection is closed, and in a minute the loop wakes up for nothing.")
             .because("The future owns its timer as well, and dropping it canceled the timer."),
-        Choice::new("Nothing: the connection is closed and not watched any more, and the timer is canceled."),
+        Choice::new("Nothing: the connection is closed and not watched anymore, and the timer is canceled."),
     ],
     book: 2,
     shows: "Canceling an operation drops its future, and everything that the future owns is dropped with it. \

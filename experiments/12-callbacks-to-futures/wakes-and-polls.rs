@@ -55,6 +55,7 @@ fn main() -> ExitCode {
 type Taken = Rc<RefCell<Option<Waker>>>;
 
 /// A future that hands out its waker, counts its polls, and is ready after this many.
+// ANCHOR: core
 fn polled_times(times: usize, taken: &Taken) -> (impl Future<Output = ()> + 'static, Rc<Cell<usize>>) {
     let (taken, polls) = (Rc::clone(taken), Rc::<Cell<usize>>::default());
     let counted = Rc::clone(&polls);
@@ -65,6 +66,7 @@ fn polled_times(times: usize, taken: &Taken) -> (impl Future<Output = ()> + 'sta
     });
     (future, polls)
 }
+// ANCHOR_END: core
 
 /// Woken three times before its callback has run. Gives how often it is polled again.
 fn three_wakes(lab: &Lab) -> Result<usize> {

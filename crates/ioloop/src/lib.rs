@@ -26,6 +26,7 @@
 // A starter calls none of the functions that the reference uses.
 #![cfg_attr(
     any(
+        feature = "mine-block_on",
         feature = "mine-dispatch",
         feature = "mine-epoll",
         feature = "mine-iteration",
@@ -70,6 +71,7 @@ pub use cloexec::{Error, Result};
 pub use event::{Event, Events, Token};
 pub use failure::{Cause, Failure, IntoOutcome, Origin, Outcome};
 pub use futures::async_fd::AsyncFd;
+pub use futures::block_on::block_on;
 pub use futures::join::{JoinError, JoinHandle};
 pub use futures::no_result::NoResult;
 pub use futures::offload::Offloaded;
@@ -90,6 +92,7 @@ use ::waker::Wake;
 extern crate self as ioloop;
 
 #[cfg(all(test, feature = "check"))]
+#[cfg_attr(feature = "mine-block_on", path = "../tests/block_on.rs")]
 #[cfg_attr(feature = "mine-dispatch", path = "../tests/dispatch.rs")]
 #[cfg_attr(feature = "mine-epoll", path = "../tests/epoll.rs")]
 #[cfg_attr(feature = "mine-iteration", path = "../tests/iteration.rs")]

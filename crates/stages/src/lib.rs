@@ -24,6 +24,7 @@
 //! `diffs/N.diff` is the change from one stage to the next, which the book prints; a test keeps it up to date.
 //!
 //! - [`small_loop`]: a complete event loop whose `run` has 23 lines;
+//! - [`small_executor`]: futures on that loop; [`from_thread`]: a future of what a thread returns;
 //! - [`ask`]: a client.
 
 use std::io;
@@ -32,10 +33,12 @@ use std::path::Path;
 pub mod ask;
 mod client;
 mod clients;
+pub mod from_thread;
 mod futures;
 mod handlers;
 mod program;
 mod request;
+pub mod small_executor;
 pub mod small_loop;
 pub mod stage_1;
 pub mod stage_12;

@@ -58,6 +58,7 @@ impl IoLoop {
     }
 }
 
+// ANCHOR: poll
 impl<T> Future for Offloaded<T> {
     type Output = T;
 
@@ -73,3 +74,4 @@ impl<T> Future for Offloaded<T> {
         Poll::Ready(end.unwrap_or_else(|thrown| resume_unwind(thrown)))
     }
 }
+// ANCHOR_END: poll

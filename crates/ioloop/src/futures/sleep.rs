@@ -22,12 +22,14 @@ impl IoLoop {
 }
 
 /// Is done at a time.
+// ANCHOR: sleep
 pub struct Sleep {
     ioloop: WeakLoop,
     deadline: Duration,
     /// Its timer, and the waker of the task that the timer wakes.
     timer: Option<(TimerId, Waker)>,
 }
+// ANCHOR_END: sleep
 
 impl Future for Sleep {
     type Output = ();

@@ -19,16 +19,16 @@ const QUESTION: Question = Question {
             program calls it, keeps the future, and runs a loop for a thousand iterations; then the answer \
             comes, and the loop runs for a thousand more. What has been written?",
     choices: &[
-        Choice::new("The first byte, and after the answer the second: the loop goes on with what was begun.")
-            .because("A loop polls only futures that it was given, and this one was kept by its caller."),
+        Choice::new("The first byte, and after the answer the second: the loop runs the function.")
+            .because("A loop polls only the futures that it was given, and the caller kept this one."),
         Choice::new("The first byte: the call runs up to where it has to wait.")
-            .because("A call only makes the future: its first poll would write the first byte."),
+            .because("The call only made the future. A first poll would have written the first byte."),
         Choice::new("Nothing: the future was never polled."),
     ],
     book: 2,
     shows: "Calling an async function makes a value and does nothing else. Its code runs when the value is \
-            polled, up to the next wait; then it is a value again. A loop does not look for such values: it \
-            polls the futures that were given to it.",
+            polled, up to the next wait. Then it is a value again. A loop does not search for such values: it \
+            polls the futures that it was given.",
     lane: "main",
     ..Question::EMPTY
 };

@@ -18,17 +18,18 @@ const STACK: usize = 1 << 20;
 
 const QUESTION: Question = Question {
     question: "Where is an async function's variable while the function waits?",
-    setup: "An async function has an array of 1000 bytes in a variable, and needs it after a wait. Where is it then?",
+    setup: "An async function fills an array of 1000 bytes, awaits something, and reads the array after that. Where is \
+            the array meanwhile?",
     choices: &[
         Choice::new("On the thread's stack, like the variables of any function.")
             .because("The array's address was inside the future, which was on the heap."),
-        Choice::new("In the future that the call returned, which is larger by it."),
-        Choice::new("Somewhere else: on a stack of the function's own, or in a box of its own.")
+        Choice::new("In the future that the call returned: the future has room for it."),
+        Choice::new("On a stack or in a heap allocation that belongs to this call alone.")
             .because("The array's address was inside the future itself."),
     ],
     book: 1,
-    shows: "What an async function still needs after a wait is a field of its future. The future has room \
-            for the most that it needs at any of its waits; what it does not need any more takes none. With \
+    shows: "What an async function needs after a wait is a field of its future. The future has room for the most \
+            that the function needs at any of its waits. What it does not need anymore takes no room. With \
             callbacks you write those fields yourself: they are what a closure captures.",
     lane: "loop",
     ..Question::EMPTY
@@ -160,11 +161,8 @@ fn with_a_future() -> Result<[u8; 2]> {
 
 /// Waits once.
 async fn wait() {
-    let mut waited = false;
-    std::future::poll_fn(
-        |_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending },
-    )
-    .await;
+    let mut polls = [Poll::Pending, Poll::Ready(())].into_iter();
+    std::future::poll_fn(|_| polls.next().expect("polled after Ready")).await;
 }
 
 /// The addresses of the variables, as the functions report them.
