@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use experiments::{Choice, Lab, Question, Result, ask, cannot_ask, events};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::utsname::uname;
-use nix::unistd::{read, write};
+use nix::unistd::{pipe2, read, write};
 
 /// How many waits follow each step.
 const TURNS: usize = 3;
@@ -33,7 +34,7 @@ const QUESTION: Question = Question {
     book: 3,
     shows: "Level-triggered epoll reports a state, at every wait. Edge-triggered epoll reports that something has \
             happened: bytes have come, a peer has made room, or your own read has. Its report names everything that \
-            holds at that moment. An entry with EPOLLONESHOT is disabled by its first report: it reports nothing, not \
+            is true at that moment. An entry with EPOLLONESHOT is disabled by its first report: it reports nothing, not \
             even a hang-up, until EPOLL_CTL_MOD arms it again.",
     lane: "loop",
     ..Question::EMPTY
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         lab.check(closed[..2] == [TURNS, 1], "that the writer has closed is reported by level and by edge");
         let seen = oneshot(lab)?;
         drained(lab)?;
+        missed(lab)?;
         own_edges(lab)?;
         Ok(match seen {
             (true, true) => 0,
@@ -137,7 +139,7 @@ fn oneshot(lab: &Lab) -> Result<(bool, bool)> {
     let armed = reported(&epoll)?;
     // ANCHOR_END: core
     let [a, b, hup, mod_] = [first, second, hang_up, armed].map(said);
-    lab.note(format!("oneshot: a byte {a}, another {b}, writer closes {hup}, MOD {mod_}"));
+    lab.note(format!("oneshot: a byte: {a}; another: {b}; the writer closes: {hup}; MOD: {mod_}"));
     lab.check(hang_up.is_none(), "a spent oneshot entry reports nothing, not even a hang-up");
     lab.check(
         armed == Some(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP),
@@ -160,9 +162,9 @@ fn own_edges(lab: &Lab) -> Result {
     read(&peer, &mut [0; 8])?;
     let room = reported(&edge)?;
     let [add, came_said, wrote_said, room_said] = [added, came, wrote, room].map(said);
-    lab.note(format!("edge, a Unix socket, for IN|OUT: added {add}, a byte comes {came_said}"));
-    lab.note(format!("edge, we read it, and write 1 byte: {wrote_said}; the peer reads: {room_said}"));
-    lab.check(came == Some(both), "edge: a report names all that holds, OUT too, which has not changed");
+    lab.note(format!("edge, a Unix socket, for IN|OUT: added: {add}; the peer writes: {came_said}"));
+    lab.note(format!("the loop reads, then writes 1 byte: {wrote_said}; the peer reads: {room_said}"));
+    lab.check(came == Some(both), "edge: a report names all that is true, OUT too, which has not changed");
     let out = Some(EpollFlags::EPOLLOUT);
     lab.check(
         (added, wrote, room) == (out, None, out),
@@ -182,8 +184,8 @@ fn own_edges(lab: &Lab) -> Result {
     read(&counter, &mut [0; 8])?;
     let silent = reported(&in_only)?;
     let [w, a, own_said, silent_said] = [wrote, again, own, silent].map(said);
-    lab.note(format!("edge, an eventfd, for IN|OUT: write {w}, write {a}, own read {own_said}"));
-    lab.note(format!("edge, an eventfd, for IN: own read {silent_said}"));
+    lab.note(format!("edge, an eventfd, for IN|OUT: a write: {w}; a write: {a}; a read: {own_said}"));
+    lab.note(format!("edge, an eventfd, for IN: a read: {silent_said}"));
     lab.check((wrote, again) == (Some(both), Some(both)), "edge: each write to an eventfd is reported");
     lab.check(
         (own, seen, silent) == (out, Some(EpollFlags::EPOLLIN), None),
@@ -222,6 +224,36 @@ fn drained(lab: &Lab) -> Result {
         left[1..] == [(0, 4), (0, 3)],
         "reading until EAGAIN takes all; stopping at a short read saves a call",
     );
+    Ok(())
+}
+
+/// What a loop does not notice if it stops at a short read: an end of file, and the second packet of a pipe of packets.
+fn missed(lab: &Lab) -> Result {
+    let short: Stop = |length| length < 4;
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    let edge = watch(&reader, EpollFlags::EPOLLET)?;
+    write(&writer, &[b'x'; 6])?;
+    drop(writer);
+    let first = reported(&edge)?;
+    let (bytes, _) = read_until(&reader, short)?;
+    let then = reported(&edge)?;
+    let [first_said, then_said] = [first, then].map(said);
+    lab.note(format!("edge, 6 bytes and the end: {first_said}; {bytes} bytes are read; then {then_said}"));
+    let end = read(&reader, &mut [0; 4]);
+    lab.check(
+        (bytes, then, end) == (6, None, Ok(0)),
+        "stopping at a short read: an end of file that had come already is missed",
+    );
+    let (reader, writer) = pipe2(OFlag::O_DIRECT | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)?;
+    let edge = watch(&reader, EpollFlags::EPOLLET)?;
+    write(&writer, b"aaa")?;
+    write(&writer, b"bbb")?;
+    let first = reported(&edge)?;
+    let (bytes, _) = read_until(&reader, short)?;
+    let then = reported(&edge)?;
+    let [first_said, then_said] = [first, then].map(said);
+    lab.note(format!("edge, 2 packets of 3 bytes: {first_said}; {bytes} bytes are read; then {then_said}"));
+    lab.check((bytes, then) == (3, None), "and in a pipe with O_DIRECT, the second packet stays");
     Ok(())
 }
 

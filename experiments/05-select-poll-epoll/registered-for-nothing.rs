@@ -76,7 +76,7 @@ fn unasked(lab: &Lab) -> Result<(EpollFlags, usize)> {
     let (ours, theirs) = pair()?;
     let epoll = watch(&ours, NONE)?;
     let before = wait(&epoll)?;
-    lab.note(format!("a socket pair, registered for 0; a wait: {}", said(before)));
+    lab.note(format!("a Unix socket, registered for 0; a wait: {}", said(before)));
     drop(theirs);
     let seen = spin(&epoll)?;
     lab.note(format!("the peer closes; {TURNS} waits: {} reports, {}", seen.1, events(seen.0)));
@@ -149,15 +149,15 @@ fn pipes(lab: &Lab) -> Result {
 fn pairs(lab: &Lab) -> Result {
     let (ours, theirs) = pair()?;
     drop(theirs);
-    let closed = table(lab, "socket pair", &ours)?;
+    let closed = table(lab, "Unix socket", &ours)?;
     let (ours, theirs) = pair()?;
     write(&ours, b"unread")?;
     drop(theirs);
-    let unread = table(lab, "socket pair, it had unread bytes", &ours)?;
+    let unread = table(lab, "Unix socket, bytes unread by the peer", &ours)?;
     let all = IN | OUT | RDHUP | HUP;
     lab.check(
         closed == (HUP, all) && unread == (ERR | HUP, all | ERR),
-        "socket pair: HUP with everything else; ERR if the peer closed with unread bytes",
+        "Unix socket: HUP with everything else; ERR if the peer closed with unread bytes",
     );
     Ok(())
 }
@@ -171,6 +171,12 @@ fn tcp(lab: &Lab) -> Result {
     // Its end of file is on the way, and has arrived once there is something to read.
     arrived(&client, IN)?;
     let half = table(lab, "TCP", &client)?;
+    let writes = lab.connect(port)?;
+    let (server, _) = listener.accept()?;
+    server.shutdown(Shutdown::Write)?;
+    arrived(&writes, IN)?;
+    let shut = table(lab, "TCP, the peer only shut down its writing side", &writes)?;
+    lab.check(shut == half, "TCP: no event tells a peer that closed from one that only shut down writing");
     client.shutdown(Shutdown::Write)?;
     let both = table(lab, "TCP, and we shut down too", &client)?;
     let client = lab.connect(port)?;
@@ -179,8 +185,8 @@ fn tcp(lab: &Lab) -> Result {
     arrived(&client, NONE)?;
     let reset = table(lab, "TCP, reset", &client)?;
     let unconnected = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    let fresh = table(lab, "TCP, not connected yet", &unconnected)?;
-    lab.check(fresh == (HUP, OUT | HUP), "a TCP socket reports HUP before it is connected, too");
+    let fresh = table(lab, "TCP, connect was never called", &unconnected)?;
+    lab.check(fresh == (HUP, OUT | HUP), "a TCP socket that was never connected reports HUP, too");
     let all = IN | OUT | RDHUP;
     lab.check(
         half == (NONE, all) && both == (HUP, all | HUP) && reset == (ERR | HUP, all | ERR | HUP),

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
             deleted == by_number,
             "EPOLL_CTL_DEL before close does not help: the array has the event already",
         );
-        lab.note("the 64 bits have a slot of a table and the slot's generation");
+        lab.note("the 64 bits have two numbers: generation:slot");
         let by_generation = batch(lab, Tokens::Generation, Farewell::Close)?;
         lab.check(
             by_generation.called.is_none(),
@@ -154,10 +154,14 @@ fn batch(lab: &Lab, tokens: Tokens, farewell: Farewell) -> Result<Seen> {
     if reported != [a, b] {
         return Err(format!("{reported:?} is reported instead of {:?}", [a, b]).into());
     }
-    lab.note(format!("A is descriptor {a_number}, B is {b_number}; a wait: {} and {}", hex(a), hex(b)));
+    lab.note(format!(
+        "A is descriptor {a_number}, B is {b_number}; a wait reports {} and {}",
+        hex(a),
+        hex(b)
+    ));
     the_loop.remove(b, farewell)?;
     let (c, c_number) = open(lab, &mut the_loop, "C", &mut peers)?;
-    lab.note(format!("the handler of A closes B and opens C: descriptor {c_number}, {}", hex(c)));
+    lab.note(format!("the handler of A closes B and opens C: descriptor {c_number}, bits {}", hex(c)));
     // ANCHOR: core
     let called = the_loop.connections.get(&reported[1]);
     let read = called.map(|connection| read(&connection.fd, &mut [0; 8]));

@@ -35,13 +35,14 @@ pub trait Poller: fmt::Debug {
     ///
     /// # Errors
     /// `EEXIST` if it was added already; `EBADF` if it is not open; `EPERM` if it is a regular file or a directory, which is
-    /// always ready; `EINVAL` if this poller cannot do it. epoll also: `ENOSPC`, `ENOMEM`, see epoll_ctl(2).
+    /// always ready; `EINVAL` if this poller cannot do it: only epoll can report edges, for example. epoll also: `ENOSPC`,
+    /// `ENOMEM`, see epoll_ctl(2).
     fn add(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()>;
 
     /// Change the token and the interest of a descriptor.
     ///
     /// # Errors
-    /// `ENOENT` if it was not added; `EBADF` if it is not open; `EINVAL` if this poller cannot do it.
+    /// `ENOENT` if it was not added; `EBADF` if it is not open; `EINVAL` if this poller cannot do it, as in `add`.
     fn modify(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()>;
 
     /// Stop watching a descriptor. Call this before the descriptor is closed.
@@ -59,12 +60,14 @@ pub trait Poller: fmt::Debug {
 }
 // ANCHOR_END: poller
 
+// ANCHOR: milliseconds
 /// A timeout in milliseconds for a system call; `None` is -1, which means no limit. Rounded up: rounding down would
 /// wake the loop early, and it would then poll with a timeout of 0 until the deadline.
 pub(crate) fn milliseconds(timeout: Option<Duration>) -> i32 {
     let Some(timeout) = timeout else { return -1 };
     i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX)
 }
+// ANCHOR_END: milliseconds
 
 /// An error of an operation on a descriptor.
 pub(crate) fn failed(operation: &'static str, fd: RawFd, errno: Errno) -> Error {

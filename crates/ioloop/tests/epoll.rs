@@ -231,6 +231,7 @@ fn a_late_event_carries_the_token_it_was_added_with() {
     let mut number = OwnedFd::from(first);
     epoll.add(number.as_raw_fd(), TOKEN, Events::READ).unwrap();
     dup3(&second, &mut number, OFlag::O_CLOEXEC).unwrap();
+    // Now `number` leads to the second pipe, and only the duplicate to the first, which `writer` writes into.
     let new = Token { index: 1, generation: 1 };
     epoll
         .add(number.as_raw_fd(), new, Events::READ)
@@ -399,6 +400,7 @@ fn asked(kernel: &str) -> Option<(Vec<String>, Vec<String>)> {
 #[test]
 fn fractions_of_a_millisecond_use_epoll_pwait2() {
     let Some((calls, ready)) = asked("as-it-is") else { return };
+    // A call returns its error as minus its number: 38 is ENOSYS, 1 is EPERM.
     let refused = |call: &String| call.ends_with("-> -38") || call.ends_with("-> -1");
     let exact: Vec<&String> = calls.iter().filter(|call| call.starts_with("epoll_pwait2")).collect();
     // 1, 300 and 1500 microseconds; a kernel before 5.11 is asked once.

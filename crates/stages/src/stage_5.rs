@@ -40,8 +40,8 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
     poller.add(listener.as_raw_fd(), LISTENER, Events::READ)?;
     poller.add(waker.as_fd().as_raw_fd(), WAKER, Events::READ)?;
     let (sender, lookups) = channel();
-    // By token. No token is ever used twice: an event or the result of a lookup may come when its client has left and
-    // another client has its descriptor's number, but its token leads to no other client.
+    // By token. No token is ever used twice. An event or the result of a lookup may come after its client has left,
+    // when another client has the same descriptor number. The old token then leads to no client.
     let mut clients: BTreeMap<Token, Client> = BTreeMap::new();
     let mut next = 2;
     // The clients that an exit may be about.
@@ -88,9 +88,9 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
 }
 // ANCHOR_END: loop
 
-/// Registers the descriptors of a client that are new, and lets the kernel report the others again. Each is reported
-/// once and then not before this is called, because the kernel reports a hang-up even if the server cannot use it now.
-/// Closing a descriptor ends its registration: close-on-exec leaves no duplicate of it in another process.
+/// Adds the new descriptors of a client, and arms its others, all with the client's token. The kernel reports an armed
+/// descriptor once, and then not until this function arms it again. So a hang-up that the server cannot use now does
+/// not wake it at each wait. Closing a descriptor ends its registration: close-on-exec leaves no duplicate.
 // ANCHOR: arm
 pub(crate) fn arm(poller: &mut Epoll, token: Token, client: &Client) -> io::Result<()> {
     for fd in client.fds() {

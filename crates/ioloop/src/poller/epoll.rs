@@ -14,6 +14,7 @@ use crate::poller::pwait2::epoll_pwait2;
 use crate::poller::{Poller, failed, milliseconds};
 use crate::{Error, Event, Events, Result, Token};
 
+// ANCHOR: control
 /// How many events a wait fetches at most. The next wait reports the rest.
 const BATCH: usize = 512;
 
@@ -39,7 +40,6 @@ impl Epoll {
 }
 
 impl Poller for Epoll {
-    // ANCHOR: control
     fn add(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()> {
         let added = self.epoll.add(borrowed(fd), event(token, interest));
         added.map_err(|errno| failed("epoll_ctl(EPOLL_CTL_ADD)", fd, errno))
@@ -71,8 +71,8 @@ impl Poller for Epoll {
     // ANCHOR_END: wait
 }
 
+// ANCHOR: fetch
 impl Epoll {
-    // ANCHOR: fetch
     /// Wait, and let the kernel write the events into `fetched`. Returns how many events there are.
     ///
     /// # Errors
@@ -90,12 +90,12 @@ impl Epoll {
         let timeout = EpollTimeout::try_from(milliseconds(timeout)).unwrap_or(EpollTimeout::MAX);
         self.epoll.wait(&mut self.fetched, timeout)
     }
-    // ANCHOR_END: fetch
 }
 
 fn event(token: Token, interest: Events) -> EpollEvent {
     EpollEvent::new(EpollFlags::from_bits_truncate(interest.bits() as i32), token.to_bits())
 }
+// ANCHOR_END: fetch
 
 /// Lend a raw descriptor to epoll_ctl(2), which itself checks that the descriptor is open (EBADF).
 fn borrowed<'fd>(fd: RawFd) -> BorrowedFd<'fd> {
