@@ -135,7 +135,7 @@ fn oneshot(lab: &Lab) -> Result<(bool, bool)> {
     let armed = reported(&epoll)?;
     // ANCHOR_END: core
     let [a, b, hup, mod_] = [first, second, hang_up, armed].map(said);
-    lab.note(format!("oneshot: a byte: {a}; another: {b}; the writer closes: {hup}; MOD: {mod_}"));
+    lab.note(format!("oneshot: a byte: {a}; another: {b}; close: {hup}; MOD: {mod_}"));
     lab.check(hang_up.is_none(), "a spent oneshot entry reports nothing, not even a hang-up");
     let both = Some(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP);
     lab.check(armed == both, "armed again, it reports both at once");
@@ -176,8 +176,8 @@ fn own_edges(lab: &Lab) -> Result {
     read(&counter, &mut [0; 8])?;
     let silent = reported(&in_only)?;
     let [w, a, own_said, silent_said] = [wrote, again, own, silent].map(said);
-    lab.note(format!("edge, an eventfd, for IN|OUT: a write: {w}; a write: {a}; a read: {own_said}"));
-    lab.note(format!("edge, an eventfd, for IN: a read: {silent_said}"));
+    lab.note(format!("edge, eventfd, for IN|OUT: a write: {w}; a write: {a}; a read: {own_said}"));
+    lab.note(format!("edge, eventfd, for IN: a read: {silent_said}"));
     lab.check((wrote, again) == (Some(both), Some(both)), "edge: each write to an eventfd is reported");
     let says = "edge: reading your own eventfd is an edge, if you are registered for OUT";
     lab.check((own, seen, silent) == (out, Some(EpollFlags::EPOLLIN), None), says);
@@ -219,7 +219,7 @@ fn drained(lab: &Lab) -> Result {
     drop(writer);
     let (came, (bytes, _)) = (said(reported(&edge)?), read_until(&reader, |length| length < 4)?);
     let then = said(reported(&edge)?);
-    lab.note(format!("edge, 6 bytes and the end, until a short read: {came}; {bytes} bytes; then {then}"));
+    lab.note(format!("edge, 6 bytes and the end: {came}; short read, {bytes} bytes; then: {then}"));
     let end = read(&reader, &mut [0; 4]);
     lab.check((&*then, end) == ("nothing", Ok(0)), "stopping at a short read misses an end of file");
     Ok(())

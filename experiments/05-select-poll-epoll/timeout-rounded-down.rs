@@ -161,9 +161,7 @@ fn special(lab: &Lab) -> Result {
     let start = Instant::now();
     let (none, five) = (wait(EpollTimeout::ZERO)?, wait(5_u8.into())?);
     let elapsed = start.elapsed();
-    lab.note(format!(
-        "nothing happens: timeout 0, {none} events at once; timeout 5, {five} events after 5 ms"
-    ));
+    lab.note(format!("nothing happens; timeout 0: {none} events, at once; 5: {five} events, after 5 ms"));
     let milliseconds = elapsed >= Duration::from_millis(5) && elapsed < Duration::from_secs(4);
     lab.check((none, five) == (0, 0) && milliseconds, "timeout 0 returns at once; 5 means milliseconds");
     timer.set(Expiration::OneShot(TimeSpec::from_duration(DEADLINE)), TimerSetTimeFlags::empty())?;

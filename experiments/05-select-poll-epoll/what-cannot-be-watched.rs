@@ -136,14 +136,12 @@ fn nested(lab: &Lab) -> Result<usize> {
     };
     // EINVAL before Linux 6.17 and the stable updates of August 2025, ELOOP since.
     let said = vary("ELOOP or EINVAL", format!("{refused:?}"));
-    lab.note(format!("an epoll that watches an epoll, and so on: {} are possible, then {said}", row.len()));
+    lab.note(format!("epolls that watch one another: {} are possible, then {said}", row.len()));
     let (innermost, outermost) = (&row[0], &row[row.len() - 1]);
     let before = outermost.wait(&mut [EpollEvent::empty()], 0_u8)?;
     write(&counter, &1_u64.to_ne_bytes())?;
     let after = outermost.wait(&mut [EpollEvent::empty()], 0_u8)?;
-    lab.note(format!(
-        "the innermost watches an eventfd; the outermost: {before} reports, after a write {after}"
-    ));
+    lab.note(format!("the innermost watches an eventfd; the outermost: {before}, after a write {after}"));
     lab.check((before, after) == (0, 1), "an epoll is ready when it has something to report");
     let cycle = innermost.add(&outermost.0, readable());
     let itself = innermost.add(&innermost.0, readable());
