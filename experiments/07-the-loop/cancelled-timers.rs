@@ -34,8 +34,8 @@ const QUESTION: Question = Question {
     book: 2,
     shows: "A tombstone at the top of the heap is dropped, and it gets there when all timers before it have run or \
             were canceled. Compacting visits every node, so the loop waits until more than half of them are \
-            tombstones. Then each tombstone pays for two visits, and the heap has hardly more than twice as many \
-            nodes as live timers.",
+            tombstones. Then compacting visits at most two nodes for each tombstone that it removes, and the heap \
+            has hardly more than twice as many nodes as live timers.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         lab.check(lazy.nearest() == compacted.0.nearest(), "the nearest deadline is the same in both");
         let (dropped, took) = lazy.run_the_first()?;
         lab.note(format!(
-            "that one has run: {dropped} nodes are dropped in one iteration, {} ms",
+            "the live timer has run: {dropped} nodes are dropped in one iteration, {} ms",
             vary("ms", took.as_millis())
         ));
         lab.check(dropped == MANY, "without compacting, one iteration drops all of the waste");

@@ -43,10 +43,10 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let looks = [
-            ("clock read for each timer, no delay", each as Looks, no_delay as Again),
-            ("clock read once, no delay from that reading", once, from_that),
-            ("clock read once, a deadline in the past", once, past),
-            ("clock read once, no delay from a new reading", once, no_delay),
+            ("clock read after each timer, deadline: now", each as Looks, no_delay as Again),
+            ("clock read once, deadline: that same time", once, from_that),
+            ("clock read once, deadline: a time in the past", once, past),
+            ("clock read once, deadline: now, by a new reading", once, no_delay),
         ];
         let mut runs = Vec::new();
         for (name, looks, again) in looks {
@@ -67,9 +67,12 @@ fn main() -> ExitCode {
         }
         lab.check(
             runs[1] == FOR_EVER && runs[2] == FOR_EVER && runs[3] < FOR_EVER,
-            "with one look at the clock it depends on the timer's deadline",
+            "if the loop reads the clock once, the timer's deadline decides whether it runs forever",
         );
-        lab.check(collected[0] == collected[1], "collected first, it does not");
+        lab.check(
+            collected[0] == collected[1],
+            "if the loop collects first, the deadline makes no difference",
+        );
         match (runs[0], collected[0]) {
             (1, 1) => Ok(0),
             (FOR_EVER, 1) => Ok(1),

@@ -93,6 +93,7 @@ impl Failure {
     }
 }
 
+// ANCHOR: guarded
 /// Call `run`, and catch a panic.
 pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Result<T, Cause> {
     // Unwind-safe: `run` may leave its own values half changed, but it borrows nothing of the loop.
@@ -102,3 +103,4 @@ pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Res
         Err(thrown) => Err(Cause::Panic(thrown)),
     }
 }
+// ANCHOR_END: guarded

@@ -17,7 +17,6 @@ pub(crate) struct Queue<A: 'static>(UnsafeCell<Row<A>>);
 
 /// The closures, one behind the other. Each is a [`Header`] and the words that it fills, so a closure that captures nothing
 /// takes one word. The row is read and written in sequence, so its speed depends on its length in bytes.
-// ANCHOR: queue
 struct Row<A: 'static> {
     /// The closures from `front` to the end.
     words: Vec<MaybeUninit<usize>>,
@@ -29,7 +28,6 @@ struct Row<A: 'static> {
 
 /// The address of the closure's `Kind`; its two lowest bits are the number of words that follow.
 type Header<A> = *const Kind<A>;
-// ANCHOR_END: queue
 
 /// The bits of an address that are 0 because of the alignment of `Kind`.
 const SIZE: usize = 3;

@@ -75,10 +75,12 @@ impl<H> Registry<H> {
     }
     // ANCHOR_END: add
 
+    // ANCHOR: get
     /// The descriptor and the handler of a registration.
     pub(crate) fn get(&self, token: Token) -> Option<(RawFd, &H)> {
         self.registrations.get(token).map(|it| (it.fd, &it.handler))
     }
+    // ANCHOR_END: get
 
     /// Change the events that a handler is registered for. If it is paused, the new interest counts from when it is
     /// resumed.

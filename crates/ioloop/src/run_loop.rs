@@ -116,7 +116,9 @@ type Task = Option<TaskFuture>;
 
 // ANCHOR: inner
 struct Inner {
+    /// The kind of the poller, and the clock.
     config: Config,
+    /// Idle, running or closed.
     phase: Cell<Phase>,
     /// Callbacks that wait to run.
     callbacks: Queue<IoLoop>,
@@ -124,7 +126,7 @@ struct Inner {
     registry: RefCell<Registry<Handler>>,
     tasks: RefCell<Slab<Task>>,
     signals: Signals<SignalHandler>,
-    /// The part that handles in other threads use.
+    /// What a `Handle` in another thread uses.
     shared: Arc<shared::Shared<Sent, LoopWaker>>,
     on_failure: RefCell<Option<FailureHook>>,
     subscribers: Listeners<Subscriber>,

@@ -121,12 +121,12 @@ impl<T> Timers<T> {
     /// Compact the heap if it has many tombstones, and collect the timers that are due at `now`, in the order of their
     /// deadlines. Timers that were collected before and not handed out stay collected, and come first. `now` is called
     /// only if the heap has a node, because reading the clock is not free.
-    // ANCHOR: collect
     pub fn collect(&mut self, now: impl FnOnce() -> Duration) {
         if self.heap.is_empty() {
             return;
         }
-        // A panic may have ended the last pass and left nodes here. Drop those of timers that were canceled since.
+        // A panic may have ended the last pass and left nodes here. Drop those of timers that were canceled since: `compact`
+        // sets the count of tombstones to 0, so none may be left in `due`.
         let left = self.due.len();
         self.due.retain(|node| self.slots[node.slot() as usize].holds(*node));
         self.tombstones -= left - self.due.len();
@@ -145,10 +145,8 @@ impl<T> Timers<T> {
         }
         self.passed = if left > 0 { 0 } else { self.due.front().map_or(now, |first| first.deadline()) };
     }
-    // ANCHOR_END: collect
 
     /// Hand out the value of the next collected timer. Skips a timer that was canceled after it was collected.
-    // ANCHOR: next_due
     pub fn next_due(&mut self) -> Option<T> {
         loop {
             let node = self.due.pop_front()?;
@@ -160,7 +158,6 @@ impl<T> Timers<T> {
             self.tombstones -= 1;
         }
     }
-    // ANCHOR_END: next_due
 
     /// Were all timers with this deadline handed out or canceled? If so, canceling one would do nothing, and this looks at no
     /// slot. May return false even if they were.
@@ -214,7 +211,6 @@ impl<T> Timers<T> {
     }
 
     /// Remove all tombstones from the heap. The timers that are due leave it in the same pass, and are collected.
-    // ANCHOR: compact
     fn compact(&mut self, now: u64) {
         let left = self.due.len();
         self.heap.retain(|node| {
@@ -227,7 +223,6 @@ impl<T> Timers<T> {
         self.due.make_contiguous()[left..].sort_unstable();
         self.tombstones = 0;
     }
-    // ANCHOR_END: compact
 
     /// Number the timers anew from 0, because 32 bits are used up. Without the tombstones: another timer may have the slot.
     #[cold]

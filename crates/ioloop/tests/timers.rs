@@ -130,7 +130,7 @@ fn canceling_returns_the_value_once() {
     assert_eq!(timers.cancel(waits), None, "canceled twice");
     let ran = timers.add(S, "ran");
     pass(&mut timers, S);
-    assert_eq!(timers.cancel(ran), None, "canceled after compacting ran");
+    assert_eq!(timers.cancel(ran), None, "canceled after it ran");
 }
 
 #[test]

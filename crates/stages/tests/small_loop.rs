@@ -117,6 +117,27 @@ fn a_timer_that_a_timer_adds_runs_after_the_handlers_of_this_iteration() {
 }
 
 #[test]
+fn a_due_timer_that_a_callback_adds_runs_before_the_handlers_of_this_iteration() {
+    let ran = Ran::default();
+    let mut event_loop = a_loop();
+    let (reader, _writer) = a_byte();
+    let [handled, added] = ["handler", "added timer"].map(|what| note(&ran, what));
+    event_loop.add_handler(reader, PollFlags::POLLIN, move |event_loop, _| {
+        handled();
+        event_loop.stop();
+    });
+    event_loop.call_soon(move |event_loop| {
+        event_loop.call_at(Instant::now(), move |_| added());
+    });
+    event_loop.run().expect("poll works");
+    assert_eq!(
+        *ran.borrow(),
+        ["added timer", "handler"],
+        "the loop lists its due timers when the callbacks have run, so the timer that a callback added is due now"
+    );
+}
+
+#[test]
 fn a_timer_can_cancel_a_timer_that_is_due_too() {
     let ran = Ran::default();
     let mut event_loop = a_loop();
