@@ -229,6 +229,26 @@ fn a_handler_is_called_until_its_byte_is_read() {
 }
 
 #[test]
+fn a_stop_in_a_handler_ends_the_loop_before_the_callbacks_that_are_queued() {
+    let ran = Ran::default();
+    let mut event_loop = a_loop();
+    let (reader, _writer) = a_byte();
+    let noted = Rc::clone(&ran);
+    event_loop.add_handler(reader, PollFlags::POLLIN, move |event_loop, _| {
+        let [handled, queued] = ["handler", "queued callback"].map(|what| note(&noted, what));
+        handled();
+        event_loop.call_soon(move |_| queued());
+        event_loop.stop();
+    });
+    event_loop.run().expect("poll works");
+    assert_eq!(
+        *ran.borrow(),
+        ["handler"],
+        "the loop checks for a stop at the `while`, right after its handlers"
+    );
+}
+
+#[test]
 fn a_handler_that_was_removed_gets_no_event_of_the_same_iteration() {
     let ran = Ran::default();
     let mut event_loop = a_loop();
