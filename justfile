@@ -353,7 +353,7 @@ starvation *ARGS: (run 'starvation' ARGS)
 [group('experiments: 7 the loop')]
 timer-that-rearms *ARGS: (run 'timer-that-rearms' ARGS)
 
-# When does a timer run if the clock is set back meanwhile?
+# When does a timer run if the time of day is set back before its deadline?
 [group('experiments: 7 the loop')]
 wall-clock-set-back *ARGS: (run 'wall-clock-set-back' ARGS)
 
@@ -361,9 +361,9 @@ wall-clock-set-back *ARGS: (run 'wall-clock-set-back' ARGS)
 [group('experiments: 7 the loop')]
 removes-itself *ARGS: (run 'removes-itself' ARGS)
 
-# How long do canceled timers stay in the heap?
+# How long do canceled timers stay in the heap of a loop?
 [group('experiments: 7 the loop')]
-cancelled-timers *ARGS: (run 'cancelled-timers' ARGS)
+canceled-timers *ARGS: (run 'canceled-timers' ARGS)
 
 # In which order does a loop run callbacks, timers and handlers?
 [group('experiments: 7 the loop')]

@@ -18,7 +18,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const NOON: Duration = Duration::from_secs(12 * 3600);
 
 const QUESTION: Question = Question {
-    question: "When does a timer run if the clock is set back meanwhile?",
+    question: "When does a timer run if the time of day is set back before its deadline?",
     setup: "A loop has a 1 s timer. After half a second the wall clock is set back by an hour. When does the \
             timer run if the loop reads the wall clock, and when if it reads the monotonic clock?",
     choices: &[

@@ -390,9 +390,9 @@ fn a_callback_or_a_timer_can_cancel_a_timer_that_is_due() {
         for by_a_callback in [true, false] {
             let log = Log::default();
             let victim = Rc::new(Cell::new(None));
-            let cancelled = Rc::clone(&victim);
+            let canceled = Rc::clone(&victim);
             let cancel = move |ioloop: &IoLoop| {
-                ioloop.remove_timeout(cancelled.take().unwrap());
+                ioloop.remove_timeout(canceled.take().unwrap());
                 ioloop.stop();
             };
             if by_a_callback {
@@ -752,12 +752,12 @@ fn the_account_of_an_iteration_is_complete() {
         for _ in 0..2 {
             a_handler(ioloop, |_| ());
         }
-        let cancelled = ioloop.call_at(Duration::ZERO, |_| ());
+        let canceled = ioloop.call_at(Duration::ZERO, |_| ());
         ioloop.call_at(Duration::ZERO, |_| ());
         ioloop.call_at(6 * S, |_| ());
         let clock = clock.clone();
         ioloop.add_callback(move |_| clock.advance(S));
-        ioloop.add_callback(move |ioloop| ioloop.remove_timeout(cancelled));
+        ioloop.add_callback(move |ioloop| ioloop.remove_timeout(canceled));
         ioloop.start().unwrap();
         let did = Iteration {
             start: Duration::ZERO,

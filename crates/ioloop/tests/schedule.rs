@@ -48,7 +48,7 @@ fn a_timer_cancels_another_that_is_due_in_the_same_pass() {
         let second = Rc::new(std::cell::Cell::new(None));
         let cancel = second.clone();
         ioloop.call_at(S, move |ioloop| ioloop.remove_timeout(cancel.take().unwrap()));
-        second.set(Some(ioloop.call_at(S, move |_| seen.add("cancelled"))));
+        second.set(Some(ioloop.call_at(S, move |_| seen.add("canceled"))));
         ioloop.call_at(2 * S, IoLoop::stop);
         ioloop.start().unwrap();
         assert_eq!(
@@ -65,9 +65,9 @@ fn canceling_twice_or_after_it_fired_is_harmless() {
         let log = Log::default();
         let seen = log.clone();
         let fired = ioloop.call_at(S, move |_| seen.add("fired"));
-        let cancelled = ioloop.call_at(S, |_| ());
-        ioloop.remove_timeout(cancelled);
-        ioloop.remove_timeout(cancelled);
+        let canceled = ioloop.call_at(S, |_| ());
+        ioloop.remove_timeout(canceled);
+        ioloop.remove_timeout(canceled);
         ioloop.call_at(S, IoLoop::stop);
         ioloop.start().unwrap();
         assert_eq!(log.take(), ["fired"]);
@@ -77,7 +77,7 @@ fn canceling_twice_or_after_it_fired_is_harmless() {
             ioloop.stop();
         });
         ioloop.remove_timeout(fired);
-        ioloop.remove_timeout(cancelled);
+        ioloop.remove_timeout(canceled);
         ioloop.start().unwrap();
         assert_eq!(
             log.take(),

@@ -308,8 +308,8 @@ fn errors_of_tasks_are_reported() {
 fn a_task_can_spawn_and_cancel_while_it_is_polled() {
     on_each_for_weeks(|ioloop| {
         let failures = failures(ioloop);
-        let (spawned, cancelled) = (Operation::default(), Operation::default());
-        let (spawns, cancels) = (spawned.clone(), ioloop.spawn(cancelled.clone()));
+        let (spawned, canceled) = (Operation::default(), Operation::default());
+        let (spawns, cancels) = (spawned.clone(), ioloop.spawn(canceled.clone()));
         turns(ioloop, 1);
         ioloop.spawn(async move {
             let ioloop = IoLoop::current().expect("it runs");
@@ -319,7 +319,7 @@ fn a_task_can_spawn_and_cancel_while_it_is_polled() {
         turns(ioloop, 3);
         assert_eq!(failures.take(), [""; 0], "is the slab of tasks borrowed while a task is polled?");
         assert_eq!(spawned.polls(), 1);
-        assert!(!cancelled.is_kept(), "the task was canceled, and the loop still keeps it");
+        assert!(!canceled.is_kept(), "the task was canceled, and the loop still keeps it");
     });
 }
 

@@ -5,6 +5,6 @@ pub trait Measured<T>: Default {
     type Id;
     fn add(&mut self, deadline: u64, carried: T) -> Self::Id;
     fn cancel(&mut self, timer: &Self::Id);
-    /// Run all that were not cancelled, and compact the heap before that.
+    /// Run all that were not canceled, and compact the heap before that.
     fn run(&mut self);
 }

@@ -51,7 +51,7 @@ fn work<T, M: Measured<T>>(carried: impl Fn(&Rc<Cell<u64>>, u64) -> T) {
     let all: Vec<_> = (0..TIMERS).map(|n| timers.add(deadline(n), carried(&sum, n))).collect();
     all.iter().enumerate().filter(|(n, _)| n % 10 != 0).for_each(|(_, timer)| timers.cancel(timer));
     timers.run();
-    assert_eq!(black_box(sum.get()), (0..TIMERS).step_by(10).sum(), "some were lost, or not cancelled");
+    assert_eq!(black_box(sum.get()), (0..TIMERS).step_by(10).sum(), "some were lost, or not canceled");
 }
 
 fn on_a_loop() {
@@ -68,7 +68,7 @@ fn on_a_loop() {
     clock.advance(Duration::from_secs(1));
     ioloop.add_callback(IoLoop::stop);
     ioloop.start().expect("it runs");
-    assert_eq!(black_box(sum.get()), (0..TIMERS).step_by(10).sum(), "some were lost, or not cancelled");
+    assert_eq!(black_box(sum.get()), (0..TIMERS).step_by(10).sum(), "some were lost, or not canceled");
 }
 
 /// Both have the same methods.

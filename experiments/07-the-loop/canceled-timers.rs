@@ -17,7 +17,7 @@ const BEFORE: Duration = Duration::from_secs(1800);
 const FEW: usize = 512;
 
 const QUESTION: Question = Question {
-    question: "How long do canceled timers stay in the heap?",
+    question: "How long do canceled timers stay in the heap of a loop?",
     setup: "A heap of timers has one live timer. A hundred thousand timers with later deadlines are set and \
             canceled. A canceled timer stays in the heap as a tombstone. How many nodes does the heap get if \
             tombstones are dropped only at its top, and how many if the heap is compacted when it has more than \
