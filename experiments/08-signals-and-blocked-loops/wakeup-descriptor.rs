@@ -17,6 +17,8 @@ use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use nix::unistd::write;
 
+use Outcome::{Asleep, Seen};
+
 /// The timeout of a loop: longer than anything here takes. A real loop's may be an hour.
 const SLEEP_MS: c_int = 20_000;
 /// The data of the event that ends this sleep from outside.
@@ -99,6 +101,13 @@ enum Moment {
 
 const MOMENTS: [Moment; 4] = [Moment::Before, Moment::Between, Moment::During, Moment::Thread];
 
+/// Did the loop notice the signal, or sleep on until it was ended from outside?
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Outcome {
+    Seen,
+    Asleep,
+}
+
 /// What a loop does to notice the signal, apart from checking the flag.
 struct Way {
     name: &'static str,
@@ -147,29 +156,31 @@ impl Way {
             sleeper.asleep()?;
             write(&end_writer, &[0]).map(drop).map_err(Into::into)
         };
-        let asleep = beside(other, |sleeper| self.turn(&epoll, moment, sleeper));
+        let asleep = beside(other, |sleeper| Ok(self.turn(&epoll, moment, sleeper)? == Asleep));
         WAKE.store(-1, Ordering::Release);
         asleep
     }
 
-    /// One iteration of a loop: a callback, the check, the wait. True if the wait had to be ended from outside.
-    fn turn(&self, epoll: &Epoll, moment: Moment, sleeper: &Sleeper) -> Result<bool> {
+    /// One iteration of a loop: a callback, the check, the wait.
+    fn turn(&self, epoll: &Epoll, moment: Moment, sleeper: &Sleeper) -> Result<Outcome> {
         if moment == Moment::Before {
             raise(Signal::SIGUSR1)?;
         }
         // ANCHOR: core
         if FLAG.load(Ordering::Acquire) {
-            return Ok(false);
+            return Ok(Seen);
         }
         if moment == Moment::Between {
             raise(Signal::SIGUSR1)?;
         }
+        // The other thread acts when this one is asleep.
         sleeper.goes_to_sleep();
         loop {
             match self.wait(epoll.0.as_fd()) {
-                Ok(what) => return Ok(what == END),
+                Ok(END) => return Ok(Asleep),
+                Ok(_) => return Ok(Seen), // The byte.
                 Err(Errno::EINTR) if self.again => {}
-                Err(Errno::EINTR) => return Ok(false),
+                Err(Errno::EINTR) => return Ok(Seen),
                 Err(other) => return Err(other.into()),
             }
         }
@@ -204,7 +215,7 @@ fn send(moment: Moment, the_loop: Pthread, sleeper: &Sleeper) -> io::Result<()> 
 
 /// Does the book's loop, which would sleep for long, notice the signal?
 fn own_loop_notices(lab: &Lab) -> Result {
-    let heard = Rc::<Cell<usize>>::default();
+    let (heard, mut seen) = (Rc::<Cell<usize>>::default(), Vec::new());
     for moment in [Moment::Before, Moment::During, Moment::Thread] {
         let (ioloop, counted) = (IoLoop::new()?, Rc::clone(&heard));
         ioloop.add_signal_handler(&[Signal::SIGUSR1], move |ioloop, _| {
@@ -225,8 +236,10 @@ fn own_loop_notices(lab: &Lab) -> Result {
                 Ok(ioloop.start()?)
             },
         )?;
+        let noticed = heard.get() > seen.len();
+        seen.push(format!("{moment:?} {}", if noticed { "seen" } else { "ASLEEP" }));
     }
-    lab.note(format!("the book's loop: before, during, thread; its handler ran: {}", heard.get()));
+    lab.note(format!("the book's loop: {}", seen.join(", ")));
     lab.check(heard.get() == 3, "the book's loop notices each, with nothing else to wake it");
     Ok(())
 }

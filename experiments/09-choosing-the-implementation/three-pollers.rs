@@ -21,15 +21,15 @@ const HUNG_UP: [usize; CONNECTIONS] = [9, 7, 5, 3, 1, 8, 6, 4, 2, 0];
 const QUESTION: Question = Question {
     question: "With which poller does the same program make the fewest system calls?",
     setup: "An echo server on a loop has ten connections and answers fifty messages, one at a time. The same program runs \
-            on epoll, on poll and on select. With which of them does it make the fewest system calls to learn which \
-            descriptors are ready?",
+            on epoll, on poll and on select. Count the calls that tell the kernel what to watch, and those that wait. \
+            With which poller are these the fewest?",
     choices: &[
         Choice::new("With epoll: fewer calls are what makes it fast.")
             .because("epoll makes about twice as many, because each change of interest is a call."),
         Choice::new("It is the same with all three: one call an iteration, and the iterations are the same.")
             .because("The waits are equally many, but epoll adds an epoll_ctl for each change."),
         Choice::new(
-            "With poll and with select, equally few: they wait as often as epoll, and make no other call.",
+            "With poll and with select, equally few: they wait as often as epoll, and a change is no call.",
         ),
         Choice::new("With poll: select takes a call for reading and one for writing.")
             .because("select takes the sets for reading and for writing in one call."),
@@ -45,6 +45,8 @@ const QUESTION: Question = Question {
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
+        lab.note(format!("the clients are added: {}", words(&ADDED)));
+        lab.note(format!("after 50 answers they hang up: {}", words(&HUNG_UP)));
         let [epoll, poll, select] = [run(lab, Kind::Epoll)?, run(lab, Kind::Poll)?, run(lab, Kind::Select)?];
         let runs = [&epoll, &poll, &select];
         lab.check(
@@ -137,7 +139,7 @@ fn run(lab: &mut Lab, kind: Kind) -> Result<Run> {
         Kind::Select => lab.note(format!("select {waits}, each with 3 sets of {each} bits")),
     }
     if run.looks > 0 {
-        lab.note(format!("fstat {}: our own check of what is added", run.looks));
+        lab.note(format!("fstat {}, not counted: our check at each change", run.looks));
     }
     Ok(run)
 }
@@ -210,10 +212,13 @@ fn serve(lab: &Lab, kind: Kind, mut report: File) -> Result {
     ioloop.start()?;
     // ANCHOR_END: server
     let (served, ended) = (clients.served.take(), ended.take());
-    let words = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
-    lab.note(format!("{} answers; hung up: {}", served.len(), words(&ended)));
+    lab.note(format!("{} answers; hang-ups seen: {}", served.len(), words(&ended)));
     writeln!(report, "{}\n{}", words(&served), words(&ended))?;
     Ok(())
+}
+
+fn words(numbers: &[usize]) -> String {
+    numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// The clients' ends. They are not watched: once a message is answered, the answer can be read.
