@@ -101,9 +101,9 @@ fn four(lane: &Lane, mut child: Command) -> nix::Result<[bool; 4]> {
     // ANCHOR: core
     let killed = told("kill of the process", handled_here(|| kill(getpid(), Signal::SIGUSR1))?);
     let itimer = told("setitimer", handled_here(setitimer)?);
-    let named =
+    let how =
         SigevNotify::SigevThreadId { signal: Signal::SIGALRM, thread_id: gettid().as_raw(), si_value: 0 };
-    let named = told("timer_create, SIGEV_THREAD_ID", with_a_timer(named)?);
+    let named = told("timer_create, SIGEV_THREAD_ID", with_a_timer(how)?);
     let chld = told("SIGCHLD of a child that it started", handled_here(|| started(&mut child))?);
     // ANCHOR_END: core
     Ok([killed, itimer, named, chld])
@@ -130,8 +130,8 @@ fn setitimer() -> nix::Result<()> {
     Errno::result(unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const once, ptr::null_mut()) }).map(drop)
 }
 
-fn with_a_timer(notify: SigevNotify) -> nix::Result<bool> {
-    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(notify))?;
+fn with_a_timer(how: SigevNotify) -> nix::Result<bool> {
+    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(how))?;
     handled_here(|| timer.set(Expiration::OneShot(SOON.into()), TimerSetTimeFlags::empty()))
 }
 
