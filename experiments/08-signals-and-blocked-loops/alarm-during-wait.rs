@@ -226,10 +226,8 @@ fn count_own_loop(lab: &mut Lab) -> Result {
     // A process that is traced cannot be traced again, so nothing is counted then.
     let (Some(bare), Some(watched)) = (a_turn(false)?, a_turn(true)?) else { return Ok(()) };
     lab.note(format!("the book's loop: timer calls: {bare}; with a watchdog: {watched}"));
-    lab.check(
-        (bare, watched) == (0, 2),
-        "unwatched, the book's loop makes no timer call; watched, two an iteration",
-    );
+    let both = (bare, watched) == (0, 2);
+    lab.check(both, "unwatched, the book's loop makes no timer call; watched, two an iteration");
     Ok(())
 }
 

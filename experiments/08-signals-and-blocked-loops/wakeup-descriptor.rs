@@ -17,8 +17,6 @@ use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use nix::unistd::write;
 
-use Outcome::{Asleep, Seen};
-
 /// The timeout of a loop: longer than anything here takes. A real loop's may be an hour.
 const SLEEP_MS: c_int = 20_000;
 /// The data of the event that ends this sleep from outside.
@@ -27,7 +25,10 @@ const END: u64 = 1;
 /// What the handler does: it sets the flag and, if there is a descriptor here, writes a byte to it.
 static FLAG: AtomicBool = AtomicBool::new(false);
 static WAKE: AtomicI32 = AtomicI32::new(-1);
-const NEVER: [bool; 4] = [false; 4];
+/// What became of a loop: it noticed the signal, or slept on until it was ended from outside.
+const SEEN: bool = false;
+const ASLEEP: bool = true;
+const NEVER: [bool; 4] = [SEEN; 4];
 
 const QUESTION: Question = Question {
     question: "Which signals does a loop sleep through?",
@@ -60,10 +61,8 @@ fn main() -> ExitCode {
         let asleep = WAYS.map(|way| way.at_each_moment(lab)).into_iter().collect::<Result<Vec<_>>>()?;
         let [flag, again, mask, byte] = asleep[..] else { unreachable!("four ways have four answers") };
         lab.check(again[2], "a loop that repeats an interrupted wait misses the signal even during the wait");
-        lab.check(
-            mask == [false, false, false, true],
-            "epoll_pwait closes the gap, but not for other threads",
-        );
+        let closed = mask == [SEEN, SEEN, SEEN, ASLEEP];
+        lab.check(closed, "epoll_pwait closes the gap, but not for other threads");
         own_loop_notices(lab)?;
         left_behind(lab)?;
         match (flag, byte) {
@@ -100,13 +99,6 @@ enum Moment {
 }
 
 const MOMENTS: [Moment; 4] = [Moment::Before, Moment::Between, Moment::During, Moment::Thread];
-
-/// Did the loop notice the signal, or sleep on until it was ended from outside?
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Outcome {
-    Seen,
-    Asleep,
-}
 
 /// What a loop does to notice the signal, apart from checking the flag.
 struct Way {
@@ -156,31 +148,30 @@ impl Way {
             sleeper.asleep()?;
             write(&end_writer, &[0]).map(drop).map_err(Into::into)
         };
-        let asleep = beside(other, |sleeper| Ok(self.turn(&epoll, moment, sleeper)? == Asleep));
+        let asleep = beside(other, |sleeper| self.turn(&epoll, moment, sleeper));
         WAKE.store(-1, Ordering::Release);
         asleep
     }
 
     /// One iteration of a loop: a callback, the check, the wait.
-    fn turn(&self, epoll: &Epoll, moment: Moment, sleeper: &Sleeper) -> Result<Outcome> {
+    fn turn(&self, epoll: &Epoll, moment: Moment, sleeper: &Sleeper) -> Result<bool> {
         if moment == Moment::Before {
             raise(Signal::SIGUSR1)?;
         }
         // ANCHOR: core
         if FLAG.load(Ordering::Acquire) {
-            return Ok(Seen);
+            return Ok(SEEN);
         }
         if moment == Moment::Between {
             raise(Signal::SIGUSR1)?;
         }
-        // The other thread acts when this one is asleep.
         sleeper.goes_to_sleep();
         loop {
             match self.wait(epoll.0.as_fd()) {
-                Ok(END) => return Ok(Asleep),
-                Ok(_) => return Ok(Seen), // The byte.
+                Ok(END) => return Ok(ASLEEP),
+                Ok(_) => return Ok(SEEN), // The byte.
                 Err(Errno::EINTR) if self.again => {}
-                Err(Errno::EINTR) => return Ok(Seen),
+                Err(Errno::EINTR) => return Ok(SEEN),
                 Err(other) => return Err(other.into()),
             }
         }
@@ -229,15 +220,12 @@ fn own_loop_notices(lab: &Lab) -> Result {
         // Less than an hour, so that the experiment can report what went wrong.
         ioloop.call_later(Duration::from_secs(20), IoLoop::stop);
         let here = pthread_self();
-        beside(
-            |sleeper| send(moment, here, sleeper),
-            |sleeper| {
-                sleeper.goes_to_sleep();
-                Ok(ioloop.start()?)
-            },
-        )?;
-        let noticed = heard.get() > seen.len();
-        seen.push(format!("{moment:?} {}", if noticed { "seen" } else { "ASLEEP" }));
+        let other = |sleeper: &Sleeper| send(moment, here, sleeper);
+        beside(other, |sleeper| {
+            sleeper.goes_to_sleep();
+            Ok(ioloop.start()?)
+        })?;
+        seen.push(format!("{moment:?} {}", if heard.get() > seen.len() { "seen" } else { "ASLEEP" }));
     }
     lab.note(format!("the book's loop: {}", seen.join(", ")));
     lab.check(heard.get() == 3, "the book's loop notices each, with nothing else to wake it");
@@ -254,8 +242,7 @@ fn left_behind(lab: &Lab) -> Result {
     let files = [lab.file(b"")?, lab.file(b"")?];
     raise(Signal::SIGUSR1)?;
     WAKE.store(-1, Ordering::Release);
-    let taken =
-        files.iter().find(|file| file.as_raw_fd() == number).ok_or("no file has the waker's number")?;
+    let taken = files.iter().find(|file| file.as_raw_fd() == number).ok_or("no file has its number")?;
     let length = taken.metadata()?.len();
     lab.note(format!("the waker is closed, a file has its number; after a signal: {length} byte"));
     lab.check(length == 1, "a wakeup descriptor that is not reset writes its byte into another file");

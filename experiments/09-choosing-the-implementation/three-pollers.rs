@@ -49,10 +49,8 @@ fn main() -> ExitCode {
         lab.note(format!("after 50 answers they hang up: {}", words(&HUNG_UP)));
         let [epoll, poll, select] = [run(lab, Kind::Epoll)?, run(lab, Kind::Poll)?, run(lab, Kind::Select)?];
         let runs = [&epoll, &poll, &select];
-        lab.check(
-            runs.iter().all(|run| run.served == epoll.served && run.served.len() == MESSAGES),
-            "the same fifty answers, in the same order",
-        );
+        let served = runs.iter().all(|run| run.served == epoll.served && run.served.len() == MESSAGES);
+        lab.check(served, "the same fifty answers, in the same order");
         lab.check(runs.iter().all(|run| run.waits.len() == epoll.waits.len()), "the same number of waits");
         lab.check(
             epoll.changes == [1 + CONNECTIONS, 2 * MESSAGES, CONNECTIONS] && epoll.handed() == 0,
@@ -66,10 +64,8 @@ fn main() -> ExitCode {
             select.changes == [0; 3] && select.waits.iter().all(|handed| *handed > 1 + CONNECTIONS as u64),
             "select: the same, with a bit for each number, watched or not",
         );
-        lab.check(
-            epoll.ended == HUNG_UP && poll.ended == ADDED && select.ended.is_sorted(),
-            "ten ready at once: in the order of readiness, of registration, of numbers",
-        );
+        let ended = epoll.ended == HUNG_UP && poll.ended == ADDED && select.ended.is_sorted();
+        lab.check(ended, "ten ready at once: in the order of readiness, of registration, of numbers");
         match [&epoll, &poll, &select].map(Run::calls) {
             [a, b, c] if a < b && a < c => Ok(0),
             [a, b, c] if a == b && b == c => Ok(1),
