@@ -46,7 +46,7 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         lab.note(format!("the clients are added: {}", words(&ADDED)));
-        lab.note(format!("after 50 answers they hang up: {}", words(&HUNG_UP)));
+        lab.note(format!("at the end they hang up: {}", words(&HUNG_UP)));
         let [epoll, poll, select] = [run(lab, Kind::Epoll)?, run(lab, Kind::Poll)?, run(lab, Kind::Select)?];
         let runs = [&epoll, &poll, &select];
         let served = runs.iter().all(|run| run.served == epoll.served && run.served.len() == MESSAGES);
