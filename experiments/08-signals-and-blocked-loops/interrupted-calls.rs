@@ -49,6 +49,7 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         // First, while this process has one thread and may fork.
+        lab.note("to compare: three children without any handler");
         let stopped = [stopped(lab, In::EpollWait)?, stopped(lab, In::Poll)?, stopped(lab, In::Nanosleep)?];
         lab.check(
             stopped == [false, true, true],

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
             matches!(old.server, WaitStatus::Exited(_, 0)),
             "stage 7: the server exits with 0, although an answer is lost",
         );
+        lab.check(!old.program_runs, "stage 7: the program does not outlive the server");
         lab.check(
             new.answer.as_deref() == Some("killed by SIGKILL\n"),
             "stage 8: the client gets the line when its program exits",
@@ -94,9 +95,11 @@ fn terminated(lab: &mut Lab, stage: usize) -> Result<Seen> {
     }
     let answer = client.rest(lab)?;
     let server = server.wait(lab)?;
-    // ANCHOR_END: core
     // A pidfd is ready when its process has exited.
     let program_runs = poll(&mut [PollFd::new(exit.as_fd(), PollFlags::POLLIN)], 0_u8)? == 0;
+    // ANCHOR_END: core
+    let ready = if program_runs { "not ready: it is running" } else { "ready: it has exited" };
+    lab.note(format!("the program's pidfd is {ready}"));
     if program_runs {
         kill(program, Signal::SIGKILL)?;
         let lane = lab.thread("program", "is still running");

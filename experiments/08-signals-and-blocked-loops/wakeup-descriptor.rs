@@ -25,7 +25,10 @@ const END: u64 = 1;
 /// What the handler does: it sets the flag and, if there is a descriptor here, writes a byte to it.
 static FLAG: AtomicBool = AtomicBool::new(false);
 static WAKE: AtomicI32 = AtomicI32::new(-1);
-const NEVER: [bool; 4] = [false; 4];
+/// What became of a loop: it noticed the signal, or slept on until it was ended from outside.
+const SEEN: bool = false;
+const ASLEEP: bool = true;
+const NEVER: [bool; 4] = [SEEN; 4];
 
 const QUESTION: Question = Question {
     question: "Which signals does a loop sleep through?",
@@ -58,10 +61,8 @@ fn main() -> ExitCode {
         let asleep = WAYS.map(|way| way.at_each_moment(lab)).into_iter().collect::<Result<Vec<_>>>()?;
         let [flag, again, mask, byte] = asleep[..] else { unreachable!("four ways have four answers") };
         lab.check(again[2], "a loop that repeats an interrupted wait misses the signal even during the wait");
-        lab.check(
-            mask == [false, false, false, true],
-            "epoll_pwait closes the gap, but not for other threads",
-        );
+        let closed = mask == [SEEN, SEEN, SEEN, ASLEEP];
+        lab.check(closed, "epoll_pwait closes the gap, but not for other threads");
         own_loop_notices(lab)?;
         left_behind(lab)?;
         match (flag, byte) {
@@ -152,14 +153,14 @@ impl Way {
         asleep
     }
 
-    /// One iteration of a loop: a callback, the check, the wait. True if the wait had to be ended from outside.
+    /// One iteration of a loop: a callback, the check, the wait.
     fn turn(&self, epoll: &Epoll, moment: Moment, sleeper: &Sleeper) -> Result<bool> {
         if moment == Moment::Before {
             raise(Signal::SIGUSR1)?;
         }
         // ANCHOR: core
         if FLAG.load(Ordering::Acquire) {
-            return Ok(false);
+            return Ok(SEEN);
         }
         if moment == Moment::Between {
             raise(Signal::SIGUSR1)?;
@@ -167,9 +168,10 @@ impl Way {
         sleeper.goes_to_sleep();
         loop {
             match self.wait(epoll.0.as_fd()) {
-                Ok(what) => return Ok(what == END),
+                Ok(END) => return Ok(ASLEEP),
+                Ok(_) => return Ok(SEEN), // The byte.
                 Err(Errno::EINTR) if self.again => {}
-                Err(Errno::EINTR) => return Ok(false),
+                Err(Errno::EINTR) => return Ok(SEEN),
                 Err(other) => return Err(other.into()),
             }
         }
@@ -204,7 +206,7 @@ fn send(moment: Moment, the_loop: Pthread, sleeper: &Sleeper) -> io::Result<()> 
 
 /// Does the book's loop, which would sleep for long, notice the signal?
 fn own_loop_notices(lab: &Lab) -> Result {
-    let heard = Rc::<Cell<usize>>::default();
+    let (heard, mut seen) = (Rc::<Cell<usize>>::default(), Vec::new());
     for moment in [Moment::Before, Moment::During, Moment::Thread] {
         let (ioloop, counted) = (IoLoop::new()?, Rc::clone(&heard));
         ioloop.add_signal_handler(&[Signal::SIGUSR1], move |ioloop, _| {
@@ -218,15 +220,14 @@ fn own_loop_notices(lab: &Lab) -> Result {
         // Less than an hour, so that the experiment can report what went wrong.
         ioloop.call_later(Duration::from_secs(20), IoLoop::stop);
         let here = pthread_self();
-        beside(
-            |sleeper| send(moment, here, sleeper),
-            |sleeper| {
-                sleeper.goes_to_sleep();
-                Ok(ioloop.start()?)
-            },
-        )?;
+        let other = |sleeper: &Sleeper| send(moment, here, sleeper);
+        beside(other, |sleeper| {
+            sleeper.goes_to_sleep();
+            Ok(ioloop.start()?)
+        })?;
+        seen.push(format!("{moment:?} {}", if heard.get() > seen.len() { "seen" } else { "ASLEEP" }));
     }
-    lab.note(format!("the book's loop: before, during, thread; its handler ran: {}", heard.get()));
+    lab.note(format!("the book's loop: {}", seen.join(", ")));
     lab.check(heard.get() == 3, "the book's loop notices each, with nothing else to wake it");
     Ok(())
 }
@@ -241,8 +242,7 @@ fn left_behind(lab: &Lab) -> Result {
     let files = [lab.file(b"")?, lab.file(b"")?];
     raise(Signal::SIGUSR1)?;
     WAKE.store(-1, Ordering::Release);
-    let taken =
-        files.iter().find(|file| file.as_raw_fd() == number).ok_or("no file has the waker's number")?;
+    let taken = files.iter().find(|file| file.as_raw_fd() == number).ok_or("no file has its number")?;
     let length = taken.metadata()?.len();
     lab.note(format!("the waker is closed, a file has its number; after a signal: {length} byte"));
     lab.check(length == 1, "a wakeup descriptor that is not reset writes its byte into another file");

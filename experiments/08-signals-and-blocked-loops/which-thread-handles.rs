@@ -96,14 +96,14 @@ fn four(lane: &Lane, mut child: Command) -> nix::Result<[bool; 4]> {
         lane.note(format!("{what}: in {}", if here { "this thread" } else { "the main thread" }));
         here
     };
-    let itself = handled_here(|| raise(Signal::SIGUSR1))?;
-    lane.check(itself, "a signal that a thread raises is handled by that thread");
+    let itself = told("raise, which signals its own thread", handled_here(|| raise(Signal::SIGUSR1))?);
+    lane.check(itself, "a signal for a thread is handled by that thread");
     // ANCHOR: core
     let killed = told("kill of the process", handled_here(|| kill(getpid(), Signal::SIGUSR1))?);
     let itimer = told("setitimer", handled_here(setitimer)?);
-    let named =
+    let how =
         SigevNotify::SigevThreadId { signal: Signal::SIGALRM, thread_id: gettid().as_raw(), si_value: 0 };
-    let named = told("timer_create, SIGEV_THREAD_ID", with_a_timer(named)?);
+    let named = told("timer_create, SIGEV_THREAD_ID", with_a_timer(how)?);
     let chld = told("SIGCHLD of a child that it started", handled_here(|| started(&mut child))?);
     // ANCHOR_END: core
     Ok([killed, itimer, named, chld])
@@ -130,8 +130,8 @@ fn setitimer() -> nix::Result<()> {
     Errno::result(unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const once, ptr::null_mut()) }).map(drop)
 }
 
-fn with_a_timer(notify: SigevNotify) -> nix::Result<bool> {
-    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(notify))?;
+fn with_a_timer(how: SigevNotify) -> nix::Result<bool> {
+    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(how))?;
     handled_here(|| timer.set(Expiration::OneShot(SOON.into()), TimerSetTimeFlags::empty()))
 }
 
@@ -151,19 +151,23 @@ fn until_end_of_input(_: &mut Lab) -> Result<i32> {
 }
 
 /// The same kill while the main thread blocks the signal.
-fn main_blocks_it(lab: &Lab) -> Result {
+fn main_blocks_it(lab: &mut Lab) -> Result {
     let signal = SigSet::from(Signal::SIGUSR1);
     signal.thread_block()?;
+    lab.note("blocks SIGUSR1");
+    let lane = lab.thread("second", "a second loop's thread");
     let here = in_a_thread(|| {
         // A thread starts with the signal mask of the thread that starts it.
         signal.thread_unblock()?;
-        handled_here(|| kill(getpid(), Signal::SIGUSR1))
+        let here = handled_here(|| kill(getpid(), Signal::SIGUSR1))?;
+        lane.note(format!(
+            "kill of the process: in {}",
+            if here { "this thread" } else { "the main thread" }
+        ));
+        Ok(here)
     })?;
+    lab.ended(&lane, "ends");
     signal.thread_unblock()?;
-    lab.note(format!(
-        "blocked in this thread; kill of the process: in {}",
-        if here { "the loop's thread" } else { "this one" }
-    ));
     lab.check(here, "a signal for the process goes to a thread that does not block it");
     Ok(())
 }

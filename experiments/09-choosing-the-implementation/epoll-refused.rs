@@ -51,12 +51,12 @@ fn main() -> ExitCode {
         lab.check(missing == refused, "with ENOSYS, as on a kernel without epoll, it is the same");
         if let Some(seen) = refused {
             lab.check(seen & CONFIGURED != 0, "configured for poll, the loop works without epoll");
-            lab.check(seen & IN_POLL != 0, "the first of epoll, poll and select that can be made is poll");
+            lab.check(seen & IN_POLL != 0, "a fallback to the first poller that can be made finds poll");
         }
         let (full, _) = child(lab, "full", without_descriptors)?;
         lab.check(
             full == Some(IN_POLL),
-            "with no descriptor left it is poll, too, although epoll is not refused",
+            "with no descriptor left it finds poll, too, although epoll is not refused",
         );
         match refused {
             None => Ok(0),
@@ -115,7 +115,7 @@ fn in_sandbox(lab: &mut Lab, lane: &str, answer: Errno) -> Result<Option<u8>> {
         lab.note(format!("configured: a loop, in {}; it {word} a byte", ioloop.kind()));
         seen |= if came { CONFIGURED } else { 0 };
         let first = first_that_can_be_made().ok_or("no poller can be made")?;
-        lab.note(format!("the first that can be made: {first}"));
+        lab.note(format!("fallback without a look at the errno: {first}"));
         Ok(Some(seen | if first == Kind::Poll { IN_POLL } else { 0 }))
     })?;
     match seen {
@@ -157,6 +157,6 @@ fn without_descriptors(lab: &mut Lab) -> Result<Option<u8>> {
         Err(error) => lab.note(format!("no descriptor left: {} says {:?}", error.operation, error.errno)),
     }
     let first = first_that_can_be_made().ok_or("no poller can be made")?;
-    lab.note(format!("the first that can be made: {first}"));
+    lab.note(format!("fallback without a look at the errno: {first}"));
     Ok(Some(if first == Kind::Poll { IN_POLL } else { 0 }))
 }

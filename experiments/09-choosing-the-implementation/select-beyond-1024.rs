@@ -113,7 +113,7 @@ fn neighbor(lab: &Lab) -> Result {
     // What FD_SET does in C. In here it is only another place of the same array.
     memory[word] |= bit;
     let behind = word - WORDS;
-    lab.note(format!("FD_SET({HIGH}) in C writes to word {word} of an fd_set's {WORDS}"));
+    lab.note(format!("FD_SET({HIGH}) in C writes to word {word}; an fd_set has words 0 to {}", WORDS - 1));
     lab.check(
         word >= WORDS && memory[..WORDS].iter().all(|word| *word == 0),
         format!("that word is not in the set, but {behind} words behind its end"),
@@ -127,10 +127,16 @@ fn neighbor(lab: &Lab) -> Result {
     let (word, bit) = place(open.as_raw_fd());
     memory[word] = bit;
     let answer = select(open.as_raw_fd() + 1, &mut memory);
-    lab.note(format!("select with a bit in the memory behind a set: {}", said(answer)));
+    let number = open.as_raw_fd();
+    lab.note(format!("number {number} is the read end of an empty pipe: its bit is set there"));
+    let cleared = if memory[word] == 0 { "cleared" } else { "left" };
+    lab.note(format!(
+        "select, with the set that ends before it: {}, and that bit is {cleared}",
+        said(answer)
+    ));
     lab.check(
         answer == Ok(0) && memory[word] == 0,
-        "the kernel writes its answer there, too, over what was there",
+        "the kernel writes its answer over that word, although it is behind the set",
     );
     Ok(())
 }
@@ -155,7 +161,8 @@ fn not_open(lab: &Lab) -> Result {
     };
     let (within, beyond) = (ask(size - 1), ask(size));
     lab.note(format!("this process's table has {size} slots"));
-    lab.note(format!("its last number, not open: {}; one more: {}", said(within), said(beyond)));
+    lab.note(format!("select on number {}, its last slot, not open: {}", size - 1, said(within)));
+    lab.note(format!("select on number {size}, beyond the table: {}", said(beyond)));
     lab.check(within == Err(Errno::EBADF), "a number that is not open is EBADF");
     lab.check(beyond == Ok(0), "a number beyond the table is ignored, without an error");
     Ok(())

@@ -21,15 +21,15 @@ const HUNG_UP: [usize; CONNECTIONS] = [9, 7, 5, 3, 1, 8, 6, 4, 2, 0];
 const QUESTION: Question = Question {
     question: "With which poller does the same program make the fewest system calls?",
     setup: "An echo server on a loop has ten connections and answers fifty messages, one at a time. The same program runs \
-            on epoll, on poll and on select. With which of them does it make the fewest system calls to learn which \
-            descriptors are ready?",
+            on epoll, on poll and on select. Count the calls that tell the kernel what to watch, and those that wait. \
+            With which poller are these the fewest?",
     choices: &[
         Choice::new("With epoll: fewer calls are what makes it fast.")
             .because("epoll makes about twice as many, because each change of interest is a call."),
         Choice::new("It is the same with all three: one call an iteration, and the iterations are the same.")
             .because("The waits are equally many, but epoll adds an epoll_ctl for each change."),
         Choice::new(
-            "With poll and with select, equally few: they wait as often as epoll, and make no other call.",
+            "With poll and with select, equally few: they wait as often as epoll, and a change is no call.",
         ),
         Choice::new("With poll: select takes a call for reading and one for writing.")
             .because("select takes the sets for reading and for writing in one call."),
@@ -45,12 +45,12 @@ const QUESTION: Question = Question {
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
+        lab.note(format!("the clients are added: {}", words(&ADDED)));
+        lab.note(format!("at the end they hang up: {}", words(&HUNG_UP)));
         let [epoll, poll, select] = [run(lab, Kind::Epoll)?, run(lab, Kind::Poll)?, run(lab, Kind::Select)?];
         let runs = [&epoll, &poll, &select];
-        lab.check(
-            runs.iter().all(|run| run.served == epoll.served && run.served.len() == MESSAGES),
-            "the same fifty answers, in the same order",
-        );
+        let served = runs.iter().all(|run| run.served == epoll.served && run.served.len() == MESSAGES);
+        lab.check(served, "the same fifty answers, in the same order");
         lab.check(runs.iter().all(|run| run.waits.len() == epoll.waits.len()), "the same number of waits");
         lab.check(
             epoll.changes == [1 + CONNECTIONS, 2 * MESSAGES, CONNECTIONS] && epoll.handed() == 0,
@@ -64,10 +64,8 @@ fn main() -> ExitCode {
             select.changes == [0; 3] && select.waits.iter().all(|handed| *handed > 1 + CONNECTIONS as u64),
             "select: the same, with a bit for each number, watched or not",
         );
-        lab.check(
-            epoll.ended == HUNG_UP && poll.ended == ADDED && select.ended.is_sorted(),
-            "ten ready at once: in the order of readiness, of registration, of numbers",
-        );
+        let ended = epoll.ended == HUNG_UP && poll.ended == ADDED && select.ended.is_sorted();
+        lab.check(ended, "ten ready at once: in the order of readiness, of registration, of numbers");
         match [&epoll, &poll, &select].map(Run::calls) {
             [a, b, c] if a < b && a < c => Ok(0),
             [a, b, c] if a == b && b == c => Ok(1),
@@ -137,7 +135,7 @@ fn run(lab: &mut Lab, kind: Kind) -> Result<Run> {
         Kind::Select => lab.note(format!("select {waits}, each with 3 sets of {each} bits")),
     }
     if run.looks > 0 {
-        lab.note(format!("fstat {}: our own check of what is added", run.looks));
+        lab.note(format!("fstat {}, not counted: our check at each change", run.looks));
     }
     Ok(run)
 }
@@ -210,10 +208,13 @@ fn serve(lab: &Lab, kind: Kind, mut report: File) -> Result {
     ioloop.start()?;
     // ANCHOR_END: server
     let (served, ended) = (clients.served.take(), ended.take());
-    let words = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
-    lab.note(format!("{} answers; hung up: {}", served.len(), words(&ended)));
+    lab.note(format!("{} answers; hang-ups seen: {}", served.len(), words(&ended)));
     writeln!(report, "{}\n{}", words(&served), words(&ended))?;
     Ok(())
+}
+
+fn words(numbers: &[usize]) -> String {
+    numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// The clients' ends. They are not watched: once a message is answered, the answer can be read.

@@ -4,8 +4,8 @@
 //! waker was drained, so a signal that it leaves behind wakes nothing. A signal has one owner in a process. Adding or
 //! removing an owner loses no signal of another owner. Removing an owner restores at once the handlers that its signals
 //! had before. A token never leads to an owner that was added later, not even after `clear`.
-//! Dropping an owner's value may call this table, in `remove`, in `clear` and in an `add` that is refused. So the table is
-//! not borrowed then, and the owner's signals have no owner any more.
+//! Dropping an owner's value may call this table, in `remove`, in `clear` and in an `add` that is refused. So while a value
+//! is being dropped, the table must not be borrowed, and the signals of its owner must be free already.
 //! Given: `waker::signal::SignalWaker`, your answer to `waker/signal`, or ours: its `new` returns the errors that `add`
 //! returns, and dropping it restores the handlers. And `crate::slab::Slab`, a table with tokens: `insert`, `get_mut`,
 //! `remove` and `tokens`.
@@ -18,7 +18,8 @@ use nix::sys::signal::Signal;
 
 use crate::{Result, Token};
 
-/// The owners of signals, each with a value of type `T`. What must it keep, and how can a shared reference change it?
+/// The owners of signals. Each owner has some signals, and carries a value of type `T`. What must this table keep, and how
+/// can a shared reference change it?
 #[derive(Debug)]
 pub struct Signals<T> {
     /// Here only so that this compiles.
@@ -32,7 +33,7 @@ impl<T> Default for Signals<T> {
 }
 
 impl<T> Signals<T> {
-    /// Make `carried` the owner of these signals. From now on each of them writes to `writer`.
+    /// Add an owner of these signals, which carries `carried`. From now on their handler writes to `writer`.
     ///
     /// # Errors
     /// `EBUSY` for a signal that has an owner, `EINVAL` for SIGKILL and SIGSTOP, which no process can handle; the error names

@@ -43,7 +43,8 @@ impl Stack {
             return false;
         }
         if thread::panicking() {
-            // As a return address would be: one byte behind the start of the function.
+            // `names` looks up return addresses. A return address lies behind the call, so the look-up subtracts one to
+            // find the function that contains the call. Plus one makes up for that.
             self.frames[0].store(a_panic_unwinds as *const () as usize + 1, Ordering::Relaxed);
             self.found.store(1, Ordering::Release);
             return true;

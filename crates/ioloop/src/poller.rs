@@ -34,8 +34,8 @@ pub trait Poller: fmt::Debug {
     /// Watch a descriptor for `interest`, and report it with `token`.
     ///
     /// # Errors
-    /// `EEXIST` if it was added already; `EBADF` if it is not open; `EPERM` if it is a regular file or a directory, which is
-    /// always ready; `EINVAL` if this poller cannot do it: only epoll can report edges, for example. epoll also: `ENOSPC`,
+    /// `EEXIST` if it was added already; `EBADF` if it is not open; `EPERM` if it is a file or a directory on a disk, which
+    /// is always ready; `EINVAL` if this poller cannot do it: only epoll can report edges, for example. epoll also: `ENOSPC`,
     /// `ENOMEM`, see epoll_ctl(2).
     fn add(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()>;
 
@@ -80,7 +80,9 @@ pub(crate) fn is_open(fd: RawFd) -> bool {
     unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
 }
 
-/// The checks that the kernel makes in epoll_ctl(2), for pollers that keep their own list.
+/// The checks that the kernel makes in epoll_ctl(2), for pollers that keep their own list. fstat(2) knows only the type of
+/// a descriptor: this refuses regular files that epoll can watch, such as `/proc/self/mounts`, and accepts devices that
+/// epoll refuses, such as `/dev/null`.
 ///
 /// # Errors
 /// `EBADF` if the descriptor is not open; `EPERM` for a regular file or a directory; `EINVAL` for [`Events::EDGE`].

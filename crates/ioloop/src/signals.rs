@@ -14,7 +14,7 @@ use waker::signal::SignalWaker;
 
 use crate::{Result, Token, slab::Slab};
 
-/// The owners of signals, each with a value of type `T`.
+/// The owners of signals. Each owner has some signals, and carries a value of type `T`.
 // ANCHOR: signals
 #[derive(Debug)]
 pub struct Signals<T> {
@@ -36,7 +36,7 @@ impl<T> Default for Signals<T> {
 }
 
 impl<T> Signals<T> {
-    /// Make `carried` the owner of these signals. From now on each of them writes to `writer`.
+    /// Add an owner of these signals, which carries `carried`. From now on their handler writes to `writer`.
     ///
     /// # Errors
     /// `EBUSY` for a signal that has an owner, `EINVAL` for SIGKILL and SIGSTOP, which no process can handle: see

@@ -138,7 +138,7 @@ extern "C" fn note(_: c_int) {
 fn report_until(over: &AtomicBool, eventfd: &EventFd, threshold: Duration, mut report: impl FnMut(&Blocked)) {
     loop {
         match read(eventfd, &mut [0; 8]) {
-            // A signal interrupted the read, and nothing was written: a stack may be half noted.
+            // A signal interrupted this read before the handler wrote to the eventfd: it may be noting a stack now.
             Err(Errno::EINTR) => continue,
             Err(_) => return,
             Ok(_) => {}
@@ -160,8 +160,8 @@ fn report_until(over: &AtomicBool, eventfd: &EventFd, threshold: Duration, mut r
 impl Drop for Watchdog {
     fn drop(&mut self) {
         self.disarm();
-        // The kernel sends SIGALRM to this thread, so one that was sent before this line was handled by now, unless this
-        // thread blocks SIGALRM.
+        // The timer is disarmed, so no more alarms come. The kernel sends an alarm to this thread, so this thread has handled
+        // the last one already, unless it blocks SIGALRM.
         // SAFETY: restores the disposition that the signal had before `new`, which was valid then.
         let _ = unsafe { sigaction(Signal::SIGALRM, &self.before) };
         self.over.store(true, Ordering::Release);

@@ -158,7 +158,8 @@ fn modifying_or_removing_an_unknown_descriptor_is_enoent() {
     });
 }
 
-/// Beside a registered descriptor, whose number the negative ones could be mistaken for.
+/// The poller on poll(2) stores `!fd` for a oneshot that has fired. So a lookup of a negative number could find the
+/// registered descriptor by mistake.
 #[test]
 fn a_number_without_a_descriptor_is_an_error_and_changes_nothing() {
     each(|kind, poller| {

@@ -18,7 +18,7 @@ use crate::request::{ending, look_up, split, stays, unknown};
 use crate::stage_9::poller;
 use crate::{stage_2, workers};
 
-/// How long a client may take to send its request, then its program to run, and then the client to read the rest.
+/// The limit for each of three steps: the client sends its request; its program runs; the client reads the rest.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Serves clients on a port of 127.0.0.1, or on any free port for 0, until SIGTERM or SIGINT. `more` is a file with more

@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use crate::handlers::Handlers;
 use crate::workers;
 
-/// How long a client may take to send its request, then its program to run, and then the client to read the rest.
+/// The limit for each of three steps: the client sends its request; its program runs; the client reads the rest.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the loop has of a client.

@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use crate::handlers::Handlers;
 use crate::workers;
 
-/// How long a client may take to send its request, then its program to run, and then the client to read the rest.
+/// The limit for each of three steps: the client sends its request; its program runs; the client reads the rest.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the loop has of a client.
@@ -71,7 +71,7 @@ pub(crate) fn poller() -> io::Result<Kind> {
             eprintln!("{error}; the loop sleeps in poll instead");
             Ok(Kind::Poll)
         }
-        // EMFILE, for example. That passes, and a loop on poll would be slow for good.
+        // EMFILE, for example: the lack of descriptors passes, and a loop on poll would be slow for good.
         Err(error) => Err(error.into()),
     }
 }

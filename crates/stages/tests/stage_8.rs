@@ -150,13 +150,12 @@ fn in_stage_8_a_client_that_does_not_read_cannot_keep_the_server_from_exiting() 
 
 /// A pipe that is full. Its write end blocks.
 fn full_pipe() -> (File, PipeWriter) {
-    let (reader, mut writer) = pipe().expect("a pipe");
+    let (reader, writer) = pipe().expect("a pipe");
     let set = |flags| fcntl(writer.as_fd(), FcntlArg::F_SETFL(flags)).expect("it is open");
     set(OFlag::O_NONBLOCK);
     while (&writer).write(&[b'-'; 4096]).is_ok() {}
     while (&writer).write(b"-").is_ok() {}
     set(OFlag::empty());
-    writer.flush().expect("nothing is buffered");
     (File::from(OwnedFd::from(reader)), writer)
 }
 

@@ -15,10 +15,16 @@ mod support;
 /// Has `epoll_create1` fail in the command with this errno: see seccomp(2).
 fn refuse_epoll(command: &mut Command, answer: Errno) {
     let step = |code: u32, k, jt, jf| libc::sock_filter { code: code as u16, jt, jf, k };
+    // A program of four instructions, see seccomp(2). `jt` and `jf` say how many instructions a jump skips if its
+    // condition is true or false.
     let mut filter = [
+        // Load the word at offset 0 of seccomp_data, which is the number of the call.
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        // Go on if it is epoll_create1, and otherwise skip the next instruction.
         step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_epoll_create1 as u32, 0, 1),
+        // Fail with this errno.
         step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | answer as u32, 0, 0),
+        // Let the call run.
         step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0),
     ];
     let sandbox = move || {
