@@ -373,7 +373,7 @@ one-iteration *ARGS: (run 'one-iteration' ARGS)
 [group('experiments: 8 signals and blocked loops')]
 server-8 *ARGS: (run 'server-8' ARGS)
 
-# Which signals does a loop sleep through?
+# When does a loop that checks a handler's flag sleep through a signal?
 [group('experiments: 8 signals and blocked loops')]
 wakeup-descriptor *ARGS: (run 'wakeup-descriptor' ARGS)
 

@@ -31,7 +31,7 @@ const ASLEEP: bool = true;
 const NEVER: [bool; 4] = [SEEN; 4];
 
 const QUESTION: Question = Question {
-    question: "Which signals does a loop sleep through?",
+    question: "When does a loop that checks a handler's flag sleep through a signal?",
     setup: "A handler sets a flag, and a loop checks the flag before each epoll_wait. A signal comes at one of four \
             moments: before the check; between check and wait; during the wait; during the wait, but handled in another \
             thread. After which of them does the loop sleep on? And if the handler writes a byte to the waker, too?",
