@@ -28,6 +28,7 @@ impl Wakes {
 }
 
 /// The exit of a program that runs until its input is closed, which is returned.
+#[expect(clippy::zombie_processes, reason = "the exit reaps it")]
 fn running(exits: &Exits) -> (Exit, std::process::ChildStdin) {
     let program = Command::new("cat").stdin(Stdio::piped()).spawn().expect("cat starts");
     let exit = exits.of(Pid::from_raw(program.id().cast_signed()));
