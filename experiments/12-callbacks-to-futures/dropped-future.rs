@@ -12,7 +12,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use experiments::{Choice, Lab, Question, Result, ask};
-use ioloop::{AsyncFd, Events, IoLoop, NoResult, Sleep};
+use ioloop::timers::TimerId;
+use ioloop::{AsyncFd, Events, IoLoop, NoResult, Sleep, TaskId};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// The timeout of a loop that has no timer.
@@ -135,41 +136,63 @@ fn cancelled(lab: &Lab) -> Result<Left> {
     Ok(after)
 }
 
-/// An operation that takes too long, and has handed something to the loop.
+/// An operation that takes too long, and has handed a timer and a task to the loop: without a guard, and with one.
 fn timed_out(lab: &Lab) -> Result {
-    let (ioloop, ran) = (IoLoop::new()?, Rc::<Cell<bool>>::default());
-    let (owned, spawned) = (Rc::new(()), Rc::new(()));
-    let (held, left, runs) = (Rc::clone(&owned), Rc::clone(&spawned), Rc::clone(&ran));
-    // ANCHOR: leaves
-    let operation = async move {
-        let _held = held;
-        let ioloop = IoLoop::current().ok_or("no loop is current")?;
-        ioloop.call_later(MINUTE, move |_| runs.set(true));
-        ioloop.spawn(async move {
-            let _left = left;
-            pending::<()>().await;
-        });
-        ioloop.sleep(2 * MINUTE).await;
-        Ok::<_, &str>(())
-    };
-    let result = ioloop.run_sync(operation, Some(Duration::from_millis(10)));
-    // ANCHOR_END: leaves
-    let late = matches!(result, Err(NoResult::Timeout(_)));
-    let (dropped, lives) = (Rc::strong_count(&owned) == 1, Rc::strong_count(&spawned) == 2);
-    let timer = would_sleep(&ioloop)?;
-    lab.note(format!(
-        "too late for run_sync: dropped {}; its timer {}, its task {}",
-        yes(dropped),
-        yes(timer <= MINUTE),
-        yes(lives)
-    ));
-    lab.check(late && dropped, "run_sync drops a future that takes too long");
-    lab.check(
-        timer <= MINUTE && lives && !ran.get(),
-        "a timer that it set and a task that it spawned are the loop's, and stay",
-    );
+    for guarded in [false, true] {
+        let ioloop = IoLoop::new()?;
+        let (of_operation, of_task) = (Rc::new(()), Rc::new(()));
+        let operation = starts_two(guarded, Rc::clone(&of_operation), Rc::clone(&of_task));
+        let result = ioloop.run_sync(operation, Some(Duration::from_millis(10)));
+        let late = matches!(result, Err(NoResult::Timeout(_)));
+        let (future, task) = (Rc::strong_count(&of_operation) == 2, Rc::strong_count(&of_task) == 2);
+        let timer = would_sleep(&ioloop)? <= MINUTE;
+        let (guard, [f, set, t]) = (if guarded { "with" } else { "without" }, [future, timer, task].map(yes));
+        lab.note(format!(
+            "given up, {guard} a guard: its future there {f}, its timer set {set}, its task there {t}"
+        ));
+        if guarded {
+            lab.check(!timer && !task, "a guard that the future owns cancels both when it is dropped");
+        } else {
+            lab.check(late && !future, "run_sync drops a future that takes too long");
+            lab.check(
+                timer && task,
+                "a timer that it set and a task that it spawned are the loop's, and stay",
+            );
+        }
+    }
     Ok(())
 }
+
+/// Set a timer, spawn a task, and wait longer than the caller does. Own one value, and give one to the task.
+async fn starts_two(guarded: bool, _owned: Rc<()>, of_task: Rc<()>) -> Result {
+    // ANCHOR: leaves
+    let ioloop = IoLoop::current().ok_or("no loop is current")?;
+    let timer = ioloop.call_later(MINUTE, |_| ());
+    let task = ioloop.spawn(async move {
+        let _of_task = of_task;
+        pending::<()>().await;
+    });
+    let _guard = guarded.then(|| Guard { ioloop: ioloop.clone(), timer, task });
+    ioloop.sleep(2 * MINUTE).await;
+    // ANCHOR_END: leaves
+    Ok(())
+}
+
+/// Cancels a timer and a task when it is dropped.
+// ANCHOR: guard
+struct Guard {
+    ioloop: IoLoop,
+    timer: TimerId,
+    task: TaskId,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.ioloop.remove_timeout(self.timer);
+        self.ioloop.cancel(self.task);
+    }
+}
+// ANCHOR_END: guard
 
 /// A connection that another future shares and goes on reading.
 fn half_a_message(lab: &Lab) -> Result {

@@ -26,7 +26,7 @@ const QUESTION: Question = Question {
             .because("The deadlines are in the loop's heap, as in stage 9, and the nearest one is the timeout of epoll_pwait2."),
         Choice::new("io_uring_enter, because an await hands its read to the kernel, which completes it.")
             .because("The loop waits until the descriptor is ready, and then the task makes the call, as a callback does."),
-        Choice::new("None: it makes the same calls as stage 9."),
+        Choice::new("None: an await makes no system call of its own."),
     ],
     book: 3,
     shows: "The kernel does not know tasks and futures. Both servers register descriptors, sleep in one call, and read and \

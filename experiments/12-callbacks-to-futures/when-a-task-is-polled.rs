@@ -134,8 +134,8 @@ fn run_task(lab: &Lab) -> Result<Vec<usize>> {
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     let watched = (epoll(lab)?, reader.as_raw_fd());
     let pipe = ioloop.watch(reader)?;
+    let kernel = lab.thread("kernel", format!("watches the pipe for {}", interest(watched)?));
     let task = lab.thread("task", "spawn: a callback is queued");
-    let kernel = task.thread("kernel", format!("watches the pipe for {}", interest(watched)?));
     let lane = (**lab).clone();
     let asked = Rc::<RefCell<Vec<String>>>::default();
     let seen = Rc::clone(&asked);

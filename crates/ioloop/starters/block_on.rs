@@ -3,7 +3,8 @@
 //! Goal: `block_on` polls the future, and polls it again after each wake, until it is ready; then it returns the output.
 //! Between two polls the thread sleeps, without a timeout. One poll answers all the wakes that came before it. No wake is
 //! lost: not one during a poll, not one between the poll and the sleep, and not one from another thread at any moment.
-//! A poll without a wake is a mistake here, although a future must tolerate one.
+//! What a thread did before its wake is visible to the poll that answers this wake, even if several threads wake before one
+//! poll. A poll without a wake is a mistake here, although a future must tolerate one.
 //!
 //! Three facts decide the details.
 //! - `thread::park` sleeps until another thread calls `unpark` on this one. An unpark before the park is kept: the next

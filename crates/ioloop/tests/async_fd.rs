@@ -181,7 +181,7 @@ fn a_sleep_leaves_no_timer_behind() {
     });
 }
 
-/// The event for one operation disarms the oneshot for both.
+/// An event for one operation must leave the other one registered.
 #[test]
 fn a_reader_and_a_writer_of_one_descriptor_are_both_woken() {
     on_each(|ioloop| {
@@ -214,13 +214,13 @@ fn a_reader_and_a_writer_of_one_descriptor_are_both_woken() {
         assert_eq!(
             heard.take(),
             ["readable", "writable"],
-            "which of two operations that wait for one descriptor got their events: is the oneshot rearmed for the \
-             other one?"
+            "which of two operations that wait for one descriptor got their events: did the first event disarm \
+             the other one, too?"
         );
     });
 }
 
-/// Readiness can be outdated. An operation that gets EAGAIN waits again, and must not get the old event again.
+/// Only their next calls show which of them gets something.
 #[test]
 fn any_number_of_tasks_wait_for_one_descriptor_and_each_is_woken() {
     on_each(|ioloop| {
@@ -281,6 +281,7 @@ fn a_dropped_wait_leaves_no_waker_and_the_others_wait_on() {
     });
 }
 
+/// Readiness can be outdated. An operation that gets EAGAIN waits again, and must not get the old event again.
 #[test]
 fn a_task_that_gets_eagain_waits_again() {
     on_each(|ioloop| {

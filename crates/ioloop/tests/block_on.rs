@@ -406,10 +406,12 @@ fn model(threads: usize, each: usize) {
     );
     assert!(
         every,
-        "in one order of the steps, a wake is lost, and the thread sleeps on: loom calls that a deadlock. There are \
-         three usual causes. The waker unparks before it sets the flag. The flag is cleared when a wake may have \
-         set it since the last poll. Or an access to the flag is too weak: the wake must publish (Release) what \
-         happened before it, even if the flag is set already, and the clear must read that (Acquire). A swap does both"
+        "in one order of the steps, the last poll did not see all that the threads had done before their wakes, and no \
+         other poll follows: the thread sleeps on, which loom calls a deadlock. There are three usual causes. The \
+         waker unparks before it sets the flag. The flag is cleared when a wake may have set it since the last poll. \
+         Or `wake` stores the flag: the store of a second thread replaces that of the first, and the poll then sees \
+         only what the second one has published. So a wake must publish (Release) even if the flag is set already, \
+         and keep what the flag had (Acquire), as a swap with AcqRel does"
     );
 }
 

@@ -2,10 +2,13 @@
 
 mod support;
 
+use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use ioloop::{AsyncFd, IoLoop};
@@ -66,6 +69,37 @@ fn a_ready_operation_does_not_wait() {
         };
         assert_eq!(ioloop.run_sync(both, None).unwrap().unwrap().unwrap(), 1);
         assert_eq!(iterations.len(), 0, "the loop slept before the first call was made");
+    });
+}
+
+/// So a peer that always has more to send keeps the task's poll going, and with it the loop.
+#[test]
+fn reads_that_fill_their_buffer_need_one_poll() {
+    on_each(|ioloop| {
+        let (ours, mut theirs) = pair(ioloop);
+        theirs.write_all(&[1; 4 * 1024]).unwrap();
+        let read = async move {
+            for _ in 0..4 {
+                assert_eq!(ours.read(&mut [0; 1024]).await.unwrap(), 1024, "four buffers of bytes are there");
+            }
+            ours.read(&mut [0; 1024]).await
+        };
+        let mut read = pin!(read);
+        let mut poll = || read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll().is_pending(), "the fifth read finds nothing");
+        drop(theirs);
+        let waits = ioloop.call_later(LONG, IoLoop::stop);
+        ioloop.subscribe(|ioloop, turn| {
+            if turn.events > 0 {
+                ioloop.stop();
+            }
+        });
+        ioloop.start().unwrap();
+        ioloop.remove_timeout(waits);
+        assert!(
+            matches!(poll(), Poll::Ready(Ok(0))),
+            "end of file: the first poll has read all four buffers"
+        );
     });
 }
 

@@ -2,6 +2,7 @@
 
 // ANCHOR: futures
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};
 use std::mem;
@@ -66,9 +67,9 @@ where
     Ok(())
 }
 
-/// The tasks that wait for programs to exit. A clone has the same tasks.
+/// The tasks that wait for programs to exit: for each program, the waker of the last poll. A clone has the same tasks.
 #[derive(Clone, Default)]
-pub struct Exits(Rc<RefCell<Vec<Waker>>>);
+pub struct Exits(Rc<RefCell<BTreeMap<Pid, Waker>>>);
 
 /// A program that runs, and the future of its exit. Dropping it before that kills and reaps the program.
 // ANCHOR: exit
@@ -86,7 +87,7 @@ impl Exits {
 
     /// Wakes all tasks that wait, because SIGCHLD does not say which program has exited. Each asks for its own.
     pub fn wake(&self) {
-        self.0.take().into_iter().for_each(Waker::wake);
+        self.0.take().into_values().for_each(Waker::wake);
     }
 }
 
@@ -103,7 +104,7 @@ impl Future for Exit {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // First the waker, and then the check: an exit in between wakes this task again.
-        self.exits.0.borrow_mut().push(context.waker().clone());
+        self.exits.0.borrow_mut().insert(self.pid, context.waker().clone());
         let status = waitpid(self.pid, Some(WaitPidFlag::WNOHANG))?;
         self.reaped = status != WaitStatus::StillAlive;
         if self.reaped { Poll::Ready(Ok(status)) } else { Poll::Pending }
@@ -112,6 +113,7 @@ impl Future for Exit {
 
 impl Drop for Exit {
     fn drop(&mut self) {
+        self.exits.0.borrow_mut().remove(&self.pid);
         if !mem::replace(&mut self.reaped, true) {
             self.kill();
             let _ = waitpid(self.pid, None);

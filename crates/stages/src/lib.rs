@@ -34,7 +34,7 @@ pub mod ask;
 mod client;
 mod clients;
 pub mod from_thread;
-mod futures;
+pub mod futures;
 mod handlers;
 mod program;
 mod request;

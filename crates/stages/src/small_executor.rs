@@ -65,7 +65,7 @@ impl Executor {
         Ok(executor)
     }
 
-    /// Adds a task. Its first poll is in the loop's next iteration.
+    /// Adds a task and wakes it, so that the executor's handler polls it after the loop's next wait.
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
         let number = self.last_number.get() + 1;
         self.last_number.set(number);

@@ -35,7 +35,7 @@ struct Server {
     ioloop: IoLoop,
     exits: Exits,
     more: Arc<Path>,
-    clients: RefCell<Vec<JoinHandle<bool>>>,
+    clients: RefCell<Vec<JoinHandle<()>>>,
 }
 
 /// Makes a loop, and runs it until SIGTERM or SIGINT has come and the last client has left.
@@ -68,7 +68,7 @@ async fn accept(server: Rc<Server>, listener: AsyncFd<TcpListener>) {
         match listener.accept().await {
             Ok((socket, _)) => {
                 let client = serve_client(Rc::clone(&server), socket);
-                let task = server.ioloop.spawn_joined(async { stays(client.await.map(|()| false)) });
+                let task = server.ioloop.spawn_joined(async { _ = stays(client.await.map(|()| false)) });
                 server.clients.borrow_mut().retain(|client| !client.is_finished());
                 server.clients.borrow_mut().push(task);
             }

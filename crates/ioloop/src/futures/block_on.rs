@@ -39,8 +39,8 @@ struct Parked {
 
 impl Wake for Parked {
     fn wake(self: Arc<Self>) {
-        // First the flag: a thread that is unparked and finds it clear parks again. A swap, so that the poll sees what
-        // each of several wakes comes after.
+        // First the flag: a thread that is unparked and finds it clear parks again. A swap, because a store would replace
+        // that of another thread, and the poll would not see what that thread did before its wake.
         self.woken.swap(true, Ordering::AcqRel);
         self.thread.unpark();
     }

@@ -41,8 +41,9 @@ impl<F: 'static> Wake for TaskCell<TaskState, F> {
         // In the loop's own thread this only queues. In another thread it also wakes the loop. An error means that the
         // loop's eventfd is gone, so nothing can be polled anyway.
         let _ = ioloop.add_callback(move |ioloop| {
-            // Cleared before the poll, so that a wake during the poll queues another one. A swap, because its Acquire
-            // makes this poll see what was done before a wake that found the flag set.
+            // Cleared before the poll, so that a wake during the poll queues another one. A swap and no store: a thread
+            // whose wake finds the flag set queues nothing, and only a read of the flag makes this poll see what that
+            // thread did before.
             self.queued.swap(false, Ordering::AcqRel);
             ioloop.poll_task(self.task, &Waker::from(self));
         });
