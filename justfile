@@ -429,7 +429,7 @@ variables-across-await *ARGS: (run 'variables-across-await' ARGS)
 [group('experiments: 12 callbacks to futures')]
 when-a-task-is-polled *ARGS: (run 'when-a-task-is-polled' ARGS)
 
-# How many polls follow how many wakes?
+# How often is a task polled that was woken several times before its poll?
 [group('experiments: 12 callbacks to futures')]
 wakes-and-polls *ARGS: (run 'wakes-and-polls' ARGS)
 

@@ -14,7 +14,7 @@ use ioloop::{IoLoop, Outcome};
 const TURNS: usize = 1000;
 
 const QUESTION: Question = Question {
-    question: "How many polls follow how many wakes?",
+    question: "How often is a task polled that was woken several times before its poll?",
     setup: "Three tasks were polled and are pending. A callback wakes the first one three times in a row; a \
             thread wakes the second while the loop sleeps; the third has not handed out its waker. The loop \
             runs for a thousand iterations. How often is each of them polled again?",
