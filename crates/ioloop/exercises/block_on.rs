@@ -22,6 +22,6 @@ use std::future::Future;
 
 /// Run a future on this thread until it is ready, and return its output.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    let _ = future;
+    drop(future);
     todo!("poll the future until it is ready, and park in between: write `block_on` in exercises/block_on.rs")
 }
