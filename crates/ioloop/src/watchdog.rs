@@ -138,7 +138,7 @@ extern "C" fn note(_: c_int) {
 fn report_until(over: &AtomicBool, eventfd: &EventFd, threshold: Duration, mut report: impl FnMut(&Blocked)) {
     loop {
         match read(eventfd, &mut [0; 8]) {
-            // A signal interrupted this read before the handler wrote to the eventfd: it may be noting a stack now.
+            // A handler of the program, for another signal, ran in this thread. It says nothing about the watched one.
             Err(Errno::EINTR) => continue,
             Err(_) => return,
             Ok(_) => {}
