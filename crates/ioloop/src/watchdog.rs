@@ -138,7 +138,7 @@ extern "C" fn note(_: c_int) {
 fn report_until(over: &AtomicBool, eventfd: &EventFd, threshold: Duration, mut report: impl FnMut(&Blocked)) {
     loop {
         match read(eventfd, &mut [0; 8]) {
-            // A handler of the program, for another signal, ran in this thread. It says nothing about the watched one.
+            // The program's handler of another signal ran in this thread. No stack was noted for that, so read again.
             Err(Errno::EINTR) => continue,
             Err(_) => return,
             Ok(_) => {}
@@ -161,7 +161,8 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         self.disarm();
         // The timer is disarmed, so no more alarms come. The kernel sends an alarm to this thread, so this thread has handled
-        // the last one already, unless it blocks SIGALRM.
+        // the last one already. If it blocks SIGALRM, an alarm may be pending, and reaches the old handler once it is unblocked:
+        // a program that blocks SIGALRM must unblock it before it drops the watchdog.
         // SAFETY: restores the disposition that the signal had before `new`, which was valid then.
         let _ = unsafe { sigaction(Signal::SIGALRM, &self.before) };
         self.over.store(true, Ordering::Release);

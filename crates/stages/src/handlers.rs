@@ -30,7 +30,7 @@ impl Handlers {
             let interest = Events::from_bits_truncate(events.bits() as u32);
             let handler = handler.clone();
             let added = ioloop.add_handler(source, interest, move |ioloop, _, _| handler(ioloop));
-            // Refused only for want of memory. Then nothing wakes the client, and its timer ends it.
+            // An error adds no token. It comes only if memory is short, and then the client's timer ends the client.
             self.tokens.extend(added);
         }
     }

@@ -167,7 +167,7 @@ fn in_stage_8_a_blocked_loop_is_reported_with_the_function_that_blocks() {
         let stage = Stage::with(n, "/no/such/file", |command| {
             command.stderr(writer);
         });
-        // The lookup fails, and the server writes that to its standard error, which nothing reads.
+        // The lookup fails. `Client::serve` passes the error to `stays`, which prints it to standard error. Nothing reads that.
         let client = stage.connect();
         client.send("greet\n");
         client.finish();

@@ -34,7 +34,7 @@ pub struct Stage {
     ended: bool,
 }
 
-/// The numbers of the stages from one on.
+/// The numbers of the stages from `first` to the last.
 pub fn from(first: usize) -> impl Iterator<Item = usize> {
     stages::STAGES.into_iter().map(|(number, _)| number).filter(move |number| *number >= first)
 }
