@@ -243,7 +243,7 @@ fn with_the_signal_blocked(lab: &Lab) -> Result {
     });
     ioloop.start()?;
     let (before, after) = counts.try_recv()?;
-    lab.note(format!("masks SIGALRM for 300 ms; reports: {before}; once unmasked: {after}"));
+    lab.note(format!("has SIGALRM blocked for 300 ms; reports: {before}; once unblocked: {after}"));
     lab.check((before, after) == (0, 1), "a callback that blocks the signal is reported once it unblocks it");
     Ok(())
 }

@@ -161,8 +161,8 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         self.disarm();
         // The timer is disarmed, so no more alarms come. The kernel sends an alarm to this thread, so this thread has handled
-        // the last one already. If it blocks SIGALRM, an alarm may be pending, and reaches the old handler once it is unblocked:
-        // a program that blocks SIGALRM must unblock it before it drops the watchdog.
+        // the last one already. If it blocks SIGALRM, an alarm may be pending, and reach the old handler as soon as it is
+        // unblocked: a program that blocks SIGALRM must unblock it before it drops the watchdog.
         // SAFETY: restores the disposition that the signal had before `new`, which was valid then.
         let _ = unsafe { sigaction(Signal::SIGALRM, &self.before) };
         self.over.store(true, Ordering::Release);

@@ -29,6 +29,7 @@ fn refuse_epoll(command: &mut Command, answer: Errno) {
     ];
     let sandbox = move || {
         let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        // Without this, the kernel lets only a privileged process set a filter.
         set_no_new_privs()?;
         let mode = libc::SECCOMP_MODE_FILTER;
         // SAFETY: the kernel copies the program, which is whole and as long as it says, before the call returns.
