@@ -103,7 +103,7 @@ impl Future for Exit {
     type Output = io::Result<WaitStatus>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // First the waker, and then the check: an exit in between wakes this task again.
+        // First the waker, and then the check. SIGCHLD's handler runs after this poll, so the other order is right, too.
         self.exits.0.borrow_mut().insert(self.pid, context.waker().clone());
         let status = waitpid(self.pid, Some(WaitPidFlag::WNOHANG))?;
         self.reaped = status != WaitStatus::StillAlive;

@@ -100,7 +100,7 @@ async fn serve_client(server: Rc<Server>, socket: TcpStream) -> io::Result<()> {
     within(ioloop.sleep(DEADLINE), socket.write_all(last.as_bytes())).await.unwrap_or(Ok(()))
 }
 
-/// Runs a program for a client. Returns the line that says how the program has failed.
+/// Runs a program for a client. Returns the answer's last line, which says how the program has failed, or an empty string.
 async fn run_program(server: &Server, client: &Socket, command: &str, input: &[u8]) -> io::Result<String> {
     let (pid, stdin, stdout) = stage_2::start(command)?;
     let mut exit = server.exits.of(pid);

@@ -50,8 +50,8 @@ impl<F: 'static> Wake for TaskCell<TaskState, F> {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // A wake while one is pending is one atomic operation, and no clone. `fetch_or(false)` leaves the value but is
-        // a write, so the poll synchronizes with this wake, too.
+        // A wake while one is pending is one atomic operation, and no clone. `fetch_or(false)` and no load: it writes the
+        // value that was there, the callback's swap reads what it wrote, and so the poll sees what this thread did before.
         if !self.queued.fetch_or(false, Ordering::AcqRel) {
             Arc::clone(self).wake();
         }
