@@ -12,7 +12,7 @@ use support::{
 
 mod support;
 
-/// Stages in which one process serves all clients, and each of them only when something of it is ready.
+/// Stages in which one process serves all clients, and each of them only when something of it is ready: so far one.
 const FROM_5: RangeInclusive<usize> = 5..=5;
 
 /// Fewer than the listener's queue holds, so that connecting them never waits.
