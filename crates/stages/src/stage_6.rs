@@ -61,7 +61,7 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
     // another client has its descriptor's number, but its token leads to no other client.
     let mut clients: BTreeMap<Token, Client> = BTreeMap::new();
     let mut next = 2;
-    // The clients that an exit may be about.
+    // The clients that have a program: a SIGCHLD may be about any of them.
     let mut running: BTreeSet<Token> = BTreeSet::new();
     let mut events = Vec::new();
     loop {

@@ -12,7 +12,7 @@ use support::{
 
 mod support;
 
-/// Stages in which one process serves all clients, and each of them only when something of it is ready.
+/// Stages in which one process serves all clients, and each of them only when something of it is ready: so far one.
 const FROM_5: RangeInclusive<usize> = 5..=5;
 
 /// Fewer than the listener's queue holds, so that connecting them never waits.
@@ -156,7 +156,7 @@ fn in_stage_5_a_hang_up_that_the_server_cannot_use_yet_does_not_keep_it_awake() 
         eventually("full buffers: the pipe, the outbox, and those of both sockets", || {
             await_sleep(&[stage.pid(), program]);
             let before = calls(program);
-            // The network may still make room while both sleep.
+            // The network may still make room while both sleep. All is full once the program makes no further call.
             idle.gets_nothing("it has sent nothing");
             calls(program) == before
         });
