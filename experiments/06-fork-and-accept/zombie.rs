@@ -33,8 +33,8 @@ const QUESTION: Question = Question {
     book: 3,
     shows: "A process that exits frees its memory and its descriptors at once. Its pid and its exit status \
             stay until the parent asks for them: that is a zombie, which cannot be killed because it is not \
-            running. Waiting for it removes it. If its parent exits first, the process that adopts its \
-            orphans can wait for it.",
+            running. Waiting for it removes it. If the parent exits first, the process that adopts the \
+            zombie can wait for it.",
     lane: "parent",
     ..Question::EMPTY
 };

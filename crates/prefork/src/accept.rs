@@ -172,6 +172,7 @@ impl Acceptor {
         // Close the connection before the spare is opened: both need the one free descriptor.
         let taken = taken.map(drop);
         self.spare = open_spare().ok();
+        // `is_err_and` takes a copy: an errno is Copy, and so is this result, which has no connection in it any more.
         if taken.is_err_and(concerns_one_connection) { Ok(()) } else { taken }
     }
 

@@ -141,6 +141,7 @@ fn run_child(child: impl FnOnce() -> i32) -> ! {
 }
 // ANCHOR_END: run_child
 
+// ANCHOR: flush
 /// Write buffered output, Rust's and C's. Otherwise the child gets a copy of the buffers, and writes it once more.
 fn flush() {
     // If this write fails, the child's would fail too.
@@ -148,6 +149,7 @@ fn flush() {
     // SAFETY: a null pointer stands for every stream that C has open for output.
     unsafe { libc::fflush(ptr::null_mut()) };
 }
+// ANCHOR_END: flush
 
 /// Drop what belongs to the parent: its handlers, the state of C's random numbers, and the signal mask.
 // ANCHOR: reset
@@ -180,6 +182,7 @@ fn restore_default(signal: c_int) {
 }
 // ANCHOR_END: reset
 
+// ANCHOR: seed
 fn seed() -> libc::c_uint {
     let mut seed = [0; 4];
     // SAFETY: the call writes at most `seed.len()` bytes.
@@ -187,3 +190,4 @@ fn seed() -> libc::c_uint {
     // Early after boot the kernel has no random bytes yet. Process ids still differ between children.
     if filled == 4 { u32::from_ne_bytes(seed) } else { process::id() }
 }
+// ANCHOR_END: seed

@@ -84,6 +84,7 @@ fn name(signal: i32) -> String {
 /// `ECHILD` if `pid` is not a child of this process, or has been reaped already; if it is 0 or negative, which would
 /// stand for several children; and, once the child has exited, if SIGCHLD is ignored. See waitpid(2), "ERRORS" and
 /// "NOTES".
+// ANCHOR: wait
 pub fn wait(pid: Pid) -> Result<Status> {
     let status = reap(pid, 0)?;
     Ok(status.expect("without WNOHANG waitpid returns only with a status"))
@@ -96,6 +97,7 @@ pub fn wait(pid: Pid) -> Result<Status> {
 pub fn try_wait(pid: Pid) -> Result<Option<Status>> {
     reap(pid, libc::WNOHANG)
 }
+// ANCHOR_END: wait
 
 // ANCHOR: reap
 fn reap(pid: Pid, options: c_int) -> Result<Option<Status>> {

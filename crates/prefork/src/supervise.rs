@@ -163,6 +163,7 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
     /// Send the children this signal and start the grace period. A second call ends the grace period.
     fn stop(&mut self, signal: Signal, outcome: std::result::Result<Ended, Failed>) {
         if let Some(Stop { deadline, .. }) = &mut self.stop {
+            // Without a deadline the children have got SIGKILL already, and must not get it again.
             *deadline = deadline.map(|_| Instant::now());
             return;
         }

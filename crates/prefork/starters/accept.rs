@@ -1,11 +1,11 @@
 //! Exercise `prefork/accept`: accept the connections that are queued on a listener, a bounded number at a time.
 //!
 //! Goal: `accept` gives each queued connection to the callback, as a socket on which accept4(2) itself has set
-//! close-on-exec and nonblocking. A batch ends when the queue is empty, after as many calls of accept4 as its limit
-//! allows, whatever they returned, or when the acceptor has been removed, which the callback may do too: check that
-//! before each accept4, and before the limit. Errors that concern one connection do not end it: ECONNABORTED, those
-//! that accept(2) lists in "Error handling" except EOPNOTSUPP, EPERM, and EINTR. ENOMEM and ENOBUFS are
-//! `StopReason::Stuck`. Any other error is returned, and names `descriptor N`.
+//! close-on-exec and nonblocking. A batch ends when the queue is empty, after as many rounds as its limit allows, or
+//! when the acceptor has been removed, which the callback may do too: check that before each round, and before the
+//! limit. A round is one accept4, whatever it returns, and with it the shedding of one client. Errors that concern one
+//! connection do not end it: ECONNABORTED, those that accept(2) lists in "Error handling" except EOPNOTSUPP, EPERM,
+//! and EINTR. ENOMEM and ENOBUFS are `StopReason::Stuck`. Any other error is returned, and names `descriptor N`.
 //!
 //! When no descriptor is left (EMFILE, ENFILE), clients are shed: each is accepted in place of a spare descriptor that
 //! the acceptor keeps, sees a clean end of file, whatever it has sent, and counts toward the limit. Read what it has

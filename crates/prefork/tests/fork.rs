@@ -575,6 +575,8 @@ fn the_status_stays_the_same_after_reaping() {
 #[test]
 fn eintr_does_not_end_child_wait() {
     let answer = fork(&["interrupted"]);
+    // A second child interrupts the wait with SIGUSR1 three times, and then kills the first one. `helped` is the second
+    // child's raw wait status, which is 0 if it has done all of that.
     let (waited, helped) = (answer.line("waited"), answer.line("helped"));
     assert_eq!(
         waited, "killed by SIGTERM",

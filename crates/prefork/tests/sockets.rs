@@ -296,6 +296,7 @@ fn socket_itself_sets_both_flags() {
 
 #[test]
 fn a_restarted_server_gets_its_port() {
+    // No helper may be forked meanwhile: it would have copies of the sockets, so that they stay open.
     let _alone = no_child_is_born();
     let listeners = bound(&[V4]);
     let address = at(&listeners)[0];

@@ -57,8 +57,8 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
     poller.add(acceptor.as_fd().as_raw_fd(), LISTENER, Events::READ)?;
     poller.add(waker.as_fd().as_raw_fd(), WAKER, Events::READ)?;
     let (sender, lookups) = channel();
-    // By token. No token is ever used twice: an event or the result of a lookup may come when its client has left and
-    // another client has its descriptor's number, but its token leads to no other client.
+    // The clients by token. No token is used twice: an event or a lookup's result may come when its client has left
+    // and a new client has got the same descriptor number, but the old token leads to no client.
     let mut clients: BTreeMap<Token, Client> = BTreeMap::new();
     let mut next = 2;
     // The clients that have a program: a SIGCHLD may be about any of them.

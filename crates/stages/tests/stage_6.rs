@@ -45,6 +45,7 @@ fn targets(pid: u32) -> Vec<String> {
 /// Permits a process only one more descriptor: the limit is the number that no descriptor may reach.
 fn leave_one_descriptor(pid: u32) {
     let is_free = |number: &u64| !fs::exists(format!("/proc/{pid}/fd/{number}")).expect("it runs");
+    // A limit that is the second free number forbids that number and all above it. The first free number stays allowed.
     let limit = (0..).filter(is_free).nth(1).expect("a free number");
     let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
     // SAFETY: the kernel reads one structure, and a null pointer says that the old limit is not wanted.
