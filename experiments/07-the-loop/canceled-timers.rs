@@ -34,8 +34,8 @@ const QUESTION: Question = Question {
     book: 2,
     shows: "A tombstone at the top of the heap is dropped, and it gets there when all timers before it have run or \
             were canceled. Compacting visits every node, so the loop waits until more than half of them are \
-            tombstones. Then compacting visits at most two nodes for each tombstone that it removes, and the heap \
-            has hardly more than twice as many nodes as live timers.",
+            tombstones. Then compacting visits fewer than two nodes for each tombstone that it removes, and at \
+            most 512 tombstones stay, or as many as there are live timers, if those are more.",
     lane: "loop",
     ..Question::EMPTY
 };

@@ -13,7 +13,7 @@ const QUESTION: Question = Question {
     choices: &[
         Choice::new("It has closed both, because the kernel reports a connection on which nothing arrives.").because(
             "Nothing arrives, so there is nothing to report: epoll_wait sleeps on. The kernel does not test an idle \
-             connection either, unless the program sets SO_KEEPALIVE, and these clients would answer such a test.",
+             connection either, unless the program sets SO_KEEPALIVE. Even then, these clients would answer the test.",
         ),
         Choice::new("It has closed the idle client, and the one with half a request is connected.")
             .because("Stage 6 acts when a client is reported, and an idle client is never reported."),

@@ -95,7 +95,7 @@ pub enum Subscription {
 pub struct IoLoop(Rc<Inner>);
 
 // ANCHOR: types
-/// A callback. A closure that captures up to three words is stored in place, without an allocation.
+/// A callback. Up to three captured words are stored in the `Closure` itself, without an allocation; more are put into a box.
 type Callback = Closure<IoLoop>;
 
 /// A callback from another thread.

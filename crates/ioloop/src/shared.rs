@@ -58,7 +58,7 @@ impl<T, W: Wake> Shared<T, W> {
             let mut inbox = self.lock();
             if inbox.closed {
                 drop(inbox);
-                // Not under the lock: the values that it owns may send when they are dropped.
+                // Not under the lock: dropping `what` may call `send`, which takes the lock.
                 drop(what);
                 return Ok(());
             }

@@ -37,7 +37,7 @@ pub struct Timers<T> {
     due: VecDeque<Node>,
     /// How many tombstones there are, in the heap and in `due`.
     tombstones: usize,
-    /// The nodes of all timers that wait or are collected have this deadline or a later one.
+    /// No timer that waits or is collected has a deadline before this one.
     passed: u64,
     /// How many timers were added: the order among equal deadlines.
     added: u32,

@@ -174,7 +174,7 @@ fn collected_timers_outlive_a_pass_that_ended_early() {
     }
     timers.collect(|| S);
     assert_eq!(timers.next_due(), Some(1));
-    // The first timer panicked, which ended the pass. The loop is started again.
+    // The first timer failed, and the hook panicked, which ended the pass. The loop is started again.
     assert_eq!(
         pass(&mut timers, 2 * S),
         [2, 3, 4],

@@ -55,7 +55,7 @@ impl<W> Clients<W> {
         self.lock().clients.remove(&number)
     }
 
-    /// Removes all clients, even if a thread that looks a name up has these clients, too.
+    /// Removes all clients, even if the thread of a lookup still has a clone of this table.
     pub fn clear(&self) {
         self.lock().clients.clear();
     }

@@ -41,8 +41,8 @@ impl IoLoop {
 
     pub(super) fn register(&self, fd: RawFd, interest: Events, handler: Handler) -> Result<Token> {
         self.must_be_open("add_handler")?;
-        // On an error the registry drops the clone that it got, while it is borrowed. `handler` is a second owner, so the
-        // closure is dropped later, when nothing is borrowed: its destructor may call the loop.
+        // On an error, `add` drops its clone of `handler` while the registry is borrowed. This function still owns `handler`,
+        // so the closure is dropped only when the borrow has ended: the closure's destructor may call the loop.
         self.0.registry.borrow_mut().add(fd, interest, Rc::clone(&handler))
     }
     // ANCHOR_END: add_handler

@@ -62,7 +62,7 @@ impl IoLoop {
     pub(super) fn run_all(&self, origin: Origin, callbacks: impl Iterator<Item = Callback>) -> usize {
         let mut ran = 0;
         let mut callbacks = callbacks.inspect(|_| ran += 1);
-        // One `catch_unwind` covers many callbacks. After a failure, a new one goes on with the next callback.
+        // One `catch_unwind` covers many callbacks. After a failure, a new `catch_unwind` goes on with the next.
         while let Err(cause) = guarded(|| callbacks.try_for_each(|callback| callback.run(self))) {
             self.report(Failure { origin, cause });
         }

@@ -82,13 +82,13 @@ impl<T> Timers<T> {
         if self.heap.is_empty() {
             return;
         }
-        // First: due tombstones would leave the heap one by one.
+        // First, because due tombstones would leave the heap one by one, which is slower.
         if self.tombstones > FEW && self.tombstones > self.heap.len() / 2 {
             self.heap.retain(|Reverse(node)| self.timers.get(node.id).is_some());
             self.tombstones = 0;
         }
-        // The last pass left something here if a panic ended it. `next_due` would skip the canceled ones, but until then they
-        // would take room.
+        // The last pass left something here if a panic of the hook ended it. `next_due` would skip the canceled ones, but
+        // until then they would take room.
         self.due.retain(|id| self.timers.get(*id).is_some());
         let now = nanoseconds(now());
         while let Some(&Reverse(node)) = self.heap.peek()
