@@ -21,11 +21,10 @@ const QUESTION: Question = Question {
         Choice::new("In accept in turn; with EPOLLEXCLUSIVE one child gets all twelve."),
         Choice::new("In accept one child gets all twelve; with EPOLLEXCLUSIVE in turn.")
             .because("It is the other way round: accept took turns, and with epoll one child got all."),
-        Choice::new("By chance, both times: the kernel wakes all four, and the fastest gets it.")
-            .because(
-                "The kernel woke one child each time, by a fixed rule: in accept the next in turn, with \
+        Choice::new("By chance, both times: the kernel wakes all four, and the fastest gets it.").because(
+            "The kernel woke one child each time, by a fixed rule: in accept the next in turn, with \
                       EPOLLEXCLUSIVE always the first.",
-            ),
+        ),
     ],
     book: 1,
     shows: "A child that is woken in accept leaves the wait queue of the socket, and joins it again at its \

@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         lab.check(lazy.nearest() == compacted.0.nearest(), "the nearest deadline is the same in both");
         let (dropped, took) = lazy.run_the_first()?;
         lab.note(format!(
-            "the live timer has run: {dropped} nodes are dropped in one iteration, {} ms",
+            "the live timer has run: one iteration drops {dropped} nodes, {} ms",
             vary("ms", took.as_millis())
         ));
         lab.check(dropped == MANY, "without compacting, one iteration drops all of the waste");

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
             ("clock read after each timer, deadline: now", each as Looks, no_delay as Again),
             ("clock read once, deadline: that same time", once, from_that),
             ("clock read once, deadline: a time in the past", once, past),
-            ("clock read once, deadline: now, by a new reading", once, no_delay),
+            ("clock read once, deadline: now, read anew", once, no_delay),
         ];
         let mut runs = Vec::new();
         for (name, looks, again) in looks {

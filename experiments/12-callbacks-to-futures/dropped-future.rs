@@ -147,9 +147,7 @@ fn timed_out(lab: &Lab) -> Result {
         let (future, task) = (Rc::strong_count(&of_operation) == 2, Rc::strong_count(&of_task) == 2);
         let timer = would_sleep(&ioloop)? <= MINUTE;
         let (guard, [f, set, t]) = (if guarded { "with" } else { "without" }, [future, timer, task].map(yes));
-        lab.note(format!(
-            "given up, {guard} a guard: its future there {f}, its timer set {set}, its task there {t}"
-        ));
+        lab.note(format!("given up, {guard} a guard: future {f}, timer set {set}, task {t}"));
         if guarded {
             lab.check(!timer && !task, "a guard that the future owns cancels both when it is dropped");
         } else {
