@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::{SigHandler, Signal, signal};
-use support::{Client, Stage, from};
+use support::{Client, MORE, Stage, from};
 
 mod support;
 
@@ -63,9 +63,8 @@ fn an_unknown_name_gets_one_line_of_error() {
 
 #[test]
 fn the_file_has_more_programs_and_a_program_that_fails_says_how() {
-    let file = format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR"));
     for n in from(1) {
-        let stage = Stage::with_more(n, &file);
+        let stage = Stage::with_more(n, MORE);
         assert_eq!(stage.ask("greet\nyou\n"), "hello you\n");
         assert_eq!(stage.ask("fails\n"), "so far\nexit status 3\n");
         assert_eq!(stage.ask("dies\n"), "killed by SIGKILL\n");
@@ -76,9 +75,8 @@ fn the_file_has_more_programs_and_a_program_that_fails_says_how() {
 
 #[test]
 fn a_program_need_not_read_its_input() {
-    let file = format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR"));
     for n in from(1) {
-        let stage = Stage::with_more(n, &file);
+        let stage = Stage::with_more(n, MORE);
         let request = ["ignores\n".as_bytes(), &[b'x'; 1 << 20]].concat();
         assert_eq!(stage.ask(request), "done\n");
         stage.end();

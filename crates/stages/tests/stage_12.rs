@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use support::{Anchor, Stage, await_silence, descriptors, eventually, kill_by_pid};
+use support::{Anchor, MORE, Stage, descriptors, eventually, kill_by_pid};
 
 mod support;
 
@@ -12,7 +12,7 @@ fn threads(pid: u32) -> usize {
 
 /// A stage that has served a client, so that it has everything that it keeps.
 fn started() -> Stage {
-    let stage = Stage::with_more(12, &format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR")));
+    let stage = Stage::with_more(12, MORE);
     assert_eq!(stage.ask("upper\nhello"), "HELLO");
     stage
 }
@@ -39,11 +39,7 @@ fn a_program_that_is_killed_from_outside_ends_the_await_of_its_exit() {
     let (stage, anchor) = (started(), Anchor::new());
     let clients: Vec<_> = (0..10)
         .map(|_| {
-            let client = stage.connect();
-            client.send(format!("silent\n{}\n", anchor.pid()));
-            client.finish();
-            let pid = client.line();
-            await_silence(&pid);
+            let (client, pid) = stage.silent(&anchor);
             (client, pid)
         })
         .collect();
@@ -61,9 +57,7 @@ fn a_program_that_is_killed_from_outside_ends_the_await_of_its_exit() {
 #[test]
 fn a_client_that_resets_its_connection_ends_its_task_and_its_program() {
     let stage = started();
-    let client = stage.connect();
-    client.send("endless\n");
-    client.finish();
+    let client = stage.request("endless\n");
     assert_eq!(client.line(), "y\n");
     client.reset();
     eventually("the end of the program", || stage.programs() == 0);

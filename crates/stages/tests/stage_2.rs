@@ -11,9 +11,7 @@ mod support;
 
 /// Asks for an agent, which runs as long as the anchor. Returns the connection and the agent's pid, as a line.
 fn agent(stage: &Stage, anchor: &Anchor) -> (Client, String) {
-    let client = stage.connect();
-    client.send(format!("agent\n{}\n", anchor.pid()));
-    client.finish();
+    let client = stage.request(format!("agent\n{}\n", anchor.pid()));
     let pid = client.line();
     (client, pid)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use support::{Client, PATIENCE, Stage, from};
+use support::{Client, MORE, PATIENCE, Stage, from};
 
 mod support;
 
@@ -21,9 +21,7 @@ fn long_request(stage: &Stage) -> Client {
 fn in_stage_2_long_input_and_output_block_the_server_for_ever() {
     let stage = Stage::start(2);
     let client = long_request(&stage);
-    let second = stage.connect();
-    second.send("upper\nhello");
-    second.finish();
+    let second = stage.request("upper\nhello");
     client.gets_nothing("server and program must each wait until the other reads");
     second.gets_nothing("the server must not get to the second client");
     client.gets_nothing("and nothing must end that");
@@ -47,9 +45,7 @@ fn in_stage_1_and_2_a_client_waits_for_the_one_before() {
         let stage = Stage::start(n);
         let first = stage.connect();
         first.send("upper\nhel");
-        let second = stage.connect();
-        second.send("count\nhello");
-        second.finish();
+        let second = stage.request("count\nhello");
         second.gets_nothing(&format!("stage {n} must serve one client at a time"));
         first.send("lo");
         first.finish();
@@ -110,12 +106,9 @@ fn twenty_clients_are_served_at_once() {
 
 #[test]
 fn the_program_of_a_client_that_resets_its_connection_is_killed_and_reaped() {
-    let file = format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR"));
     for n in from(3) {
-        let stage = Stage::with_more(n, &file);
-        let client = stage.connect();
-        client.send("endless\n");
-        client.finish();
+        let stage = Stage::with_more(n, MORE);
+        let client = stage.request("endless\n");
         assert_eq!(client.line(), "y\n");
         drop(client);
         // The server notices at the next write. It serves others meanwhile, and then the program is gone.

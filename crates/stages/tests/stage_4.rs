@@ -1,37 +1,16 @@
 //! What breaks stage 3 and not stage 4: a lookup that takes long, and a program that closes its output before it exits.
 
-use std::io::{PipeWriter, Write, pipe};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::Write;
 
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use support::{Anchor, Client, Stage, await_silence, from, kill_by_pid};
+use support::{Anchor, Client, Stage, from, kill_by_pid, slow_file};
 
 mod support;
 
-/// A file of programs that a server can open, but whose end comes when the test closes the write end: a slow lookup.
-fn slow_file() -> (OwnedFd, PipeWriter, String) {
-    let (reader, writer) = pipe().expect("a pipe");
-    let path = format!("/proc/{}/fd/{}", std::process::id(), reader.as_raw_fd());
-    (OwnedFd::from(reader), writer, path)
-}
-
 /// A client whose name is in no table, so that the server must look it up in the file.
 fn greet(stage: &Stage) -> Client {
-    let client = stage.connect();
-    client.send("greet\n");
-    client.finish();
-    client
-}
-
-/// A client whose program has printed its pid and closed its output, and runs as long as the anchor.
-fn silent(stage: &Stage, anchor: &Anchor) -> (Client, String) {
-    let client = stage.connect();
-    client.send(format!("silent\n{}\n", anchor.pid()));
-    client.finish();
-    let pid = client.line();
-    await_silence(&pid);
-    (client, pid)
+    stage.request("greet\n")
 }
 
 #[test]
@@ -40,9 +19,7 @@ fn in_stage_3_every_client_waits_for_a_lookup() {
     let stage = Stage::with_more(3, &path);
     let first = greet(&stage);
     first.gets_nothing("the lookup has not ended");
-    let second = stage.connect();
-    second.send("upper\nhello");
-    second.finish();
+    let second = stage.request("upper\nhello");
     second.gets_nothing("the server reads the file, so it must serve no other client");
     writer.write_all(b"greet echo hello\n").expect("the server has the read end");
     drop(writer);
@@ -71,10 +48,8 @@ fn from_stage_4_on_no_other_client_waits_for_a_lookup() {
 #[test]
 fn in_stage_3_every_client_waits_for_a_program_that_has_closed_its_output() {
     let (stage, anchor) = (Stage::start(3), Anchor::new());
-    let (first, pid) = silent(&stage, &anchor);
-    let second = stage.connect();
-    second.send("upper\nhello");
-    second.finish();
+    let (first, pid) = stage.silent(&anchor);
+    let second = stage.request("upper\nhello");
     second.gets_nothing("the server waits in waitpid, so it must serve no other client");
     kill_by_pid(&pid);
     assert_eq!(first.rest(), "killed by SIGKILL\n");
@@ -87,7 +62,7 @@ fn from_stage_4_on_no_other_client_waits_for_a_program_that_has_closed_its_outpu
     for n in from(4) {
         eprintln!("stage {n}");
         let (stage, anchor) = (Stage::start(n), Anchor::new());
-        let (first, pid) = silent(&stage, &anchor);
+        let (first, pid) = stage.silent(&anchor);
         assert_eq!(stage.ask("upper\nhello"), "HELLO");
         first.gets_nothing("the program is still running");
         // Only SIGCHLD can wake the server now.
@@ -103,7 +78,7 @@ fn many_programs_may_exit_at_once() {
     for n in from(4) {
         eprintln!("stage {n}");
         let (stage, anchor) = (Stage::start(n), Anchor::new());
-        let clients: Vec<_> = (0..10).map(|_| silent(&stage, &anchor)).collect();
+        let clients: Vec<_> = (0..10).map(|_| stage.silent(&anchor)).collect();
         // One SIGCHLD may stand for several of them.
         anchor.end();
         for (client, _) in &clients {
@@ -131,9 +106,7 @@ fn a_client_that_leaves_during_its_lookup_does_no_harm() {
 fn an_agent_keeps_neither_connection_nor_listener() {
     for n in from(3) {
         let (mut stage, anchor) = (Stage::start(n), Anchor::new());
-        let client = stage.connect();
-        client.send(format!("agent\n{}\n", anchor.pid()));
-        client.finish();
+        let client = stage.request(format!("agent\n{}\n", anchor.pid()));
         let pid = client.rest();
         stage.kill();
         std::net::TcpListener::bind(stage.address).expect("the agent does not have the listener");

@@ -1,13 +1,12 @@
 //! What breaks stage 4 and not stage 5: many idle clients, and a client that leaves while something of it is to come.
 
 use std::fs;
-use std::io::{PipeWriter, Write, pipe};
+use std::io::Write;
 use std::ops::RangeInclusive;
-use std::os::fd::{AsRawFd, OwnedFd};
 
 use support::{
-    Anchor, Client, Stage, await_silence, await_sleep, calls, descriptors, eventually, kill_by_pid,
-    processor_time,
+    Anchor, Client, MORE, Stage, await_sleep, calls, descriptors, eventually, kill_by_pid, processor_time,
+    slow_file,
 };
 
 mod support;
@@ -41,13 +40,6 @@ fn entries(stage: &Stage) -> usize {
     let infos = fs::read_dir(format!("/proc/{}/fdinfo", stage.pid())).expect("it runs");
     let infos = infos.map(|entry| fs::read_to_string(entry.expect("an entry").path()).unwrap_or_default());
     infos.map(|info| info.lines().filter(|line| line.starts_with("tfd:")).count()).sum()
-}
-
-/// A file of programs that a server can open, but whose end comes when the test closes the write end: a slow lookup.
-fn slow_file() -> (OwnedFd, PipeWriter, String) {
-    let (reader, writer) = pipe().expect("a pipe");
-    let path = format!("/proc/{}/fd/{}", std::process::id(), reader.as_raw_fd());
-    (OwnedFd::from(reader), writer, path)
 }
 
 #[test]
@@ -101,9 +93,7 @@ fn in_stage_5_what_a_client_has_left_behind_does_not_reach_the_client_with_its_d
         let stage = Stage::with_more(n, &path);
         await_sleep(&[stage.pid()]);
         let before = descriptors(stage.pid());
-        let first = stage.connect();
-        first.send("greet\n");
-        first.finish();
+        let first = stage.request("greet\n");
         // The connection and the file of the lookup.
         eventually("the lookup", || descriptors(stage.pid()) == before + 2);
         first.reset();
@@ -129,10 +119,7 @@ fn in_stage_5_what_a_client_has_left_behind_does_not_reach_the_client_with_its_d
 fn in_stage_5_a_reset_is_noticed_even_if_the_server_waits_for_nothing_else_of_the_client() {
     for n in FROM_5 {
         let (stage, anchor) = (Stage::start(n), Anchor::new());
-        let client = stage.connect();
-        client.send(format!("silent\n{}\n", anchor.pid()));
-        client.finish();
-        await_silence(&client.line());
+        let (client, _) = stage.silent(&anchor);
         client.reset();
         // Nothing else happens that could wake the server.
         eventually("the end of the program of a client that has reset its connection", || {
@@ -145,9 +132,8 @@ fn in_stage_5_a_reset_is_noticed_even_if_the_server_waits_for_nothing_else_of_th
 
 #[test]
 fn in_stage_5_a_hang_up_that_the_server_cannot_use_yet_does_not_keep_it_awake() {
-    let file = format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR"));
     for n in FROM_5 {
-        let stage = Stage::with_more(n, &file);
+        let stage = Stage::with_more(n, MORE);
         let (idle, slow) = (stage.connect(), stage.connect());
         slow.send("much\n");
         slow.finish();

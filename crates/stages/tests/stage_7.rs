@@ -1,11 +1,9 @@
 //! What breaks stage 6 and not stage 7: a client that sends no request. And the second way to start, with its workers.
 
-use std::io::pipe;
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Anchor, Client, Stage, await_silence, eventually, from, kill_by_pid};
+use support::{Anchor, Client, MORE, Stage, eventually, from, kill_by_pid, slow_file};
 
 mod support;
 
@@ -42,11 +40,7 @@ fn up_to_stage_6_a_client_that_sends_no_request_stays_and_from_stage_7_on_a_time
 #[test]
 fn in_stage_7_the_timer_of_a_request_does_not_end_a_client_whose_request_has_come() {
     let (stage, anchor) = (Stage::start(7), Anchor::new());
-    let running = stage.connect();
-    running.send(format!("silent\n{}\n", anchor.pid()));
-    running.finish();
-    let pid = running.line();
-    await_silence(&pid);
+    let (running, pid) = stage.silent(&anchor);
     // This client's timer is due later than that of the client above.
     let idle = stage.connect();
     assert_eq!(idle.rest(), "");
@@ -58,18 +52,10 @@ fn in_stage_7_the_timer_of_a_request_does_not_end_a_client_whose_request_has_com
 
 #[test]
 fn in_stage_7_sigterm_kills_the_programs_even_while_a_thread_looks_a_name_up() {
-    // A file of programs that a server can open, but whose end does not come: a slow lookup.
-    let (reader, _writer) = pipe().expect("a pipe");
-    let path = format!("/proc/{}/fd/{}", std::process::id(), reader.as_raw_fd());
+    let (_reader, _writer, path) = slow_file();
     let (mut stage, anchor) = (Stage::with_more(7, &path), Anchor::new());
-    let slow = stage.connect();
-    slow.send("greet\n");
-    slow.finish();
-    let running = stage.connect();
-    running.send(format!("silent\n{}\n", anchor.pid()));
-    running.finish();
-    let pid = running.line();
-    await_silence(&pid);
+    let slow = stage.request("greet\n");
+    let (running, pid) = stage.silent(&anchor);
     stage.terminate();
     assert_eq!(stage.exit_status().code(), Some(0));
     assert!(
@@ -82,8 +68,7 @@ fn in_stage_7_sigterm_kills_the_programs_even_while_a_thread_looks_a_name_up() {
 
 /// Starts a stage with workers. The program `worker` prints the pid of the process that has started it.
 fn with_workers(n: usize, processes: &str) -> Stage {
-    let file = format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR"));
-    Stage::with(n, &file, |command: &mut Command| {
+    Stage::with(n, MORE, |command: &mut Command| {
         command.env("PROCESSES", processes);
     })
 }

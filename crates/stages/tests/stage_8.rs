@@ -9,28 +9,14 @@ use std::path::Path;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, poll};
-use support::{Anchor, Client, Stage, await_silence, eventually, from, kill_by_pid};
+use support::{Anchor, Client, MORE, Stage, eventually, from, kill_by_pid};
 
 mod support;
-
-fn more() -> String {
-    format!("{}/tests/support/more", env!("CARGO_MANIFEST_DIR"))
-}
-
-/// A client whose program has printed its pid and closed its output, and runs as long as the anchor.
-fn silent(stage: &Stage, anchor: &Anchor) -> (Client, String) {
-    let client = stage.connect();
-    client.send(format!("silent\n{}\n", anchor.pid()));
-    client.finish();
-    let pid = client.line();
-    await_silence(&pid);
-    (client, pid)
-}
 
 #[test]
 fn in_stage_7_sigterm_loses_the_answer() {
     let (mut stage, anchor) = (Stage::start(7), Anchor::new());
-    let (client, pid) = silent(&stage, &anchor);
+    let (client, pid) = stage.silent(&anchor);
     stage.terminate();
     assert_eq!(client.rest(), "", "stage 7 must not say how the program ended");
     assert_eq!(stage.exit_status().code(), Some(0));
@@ -46,7 +32,7 @@ fn in_stage_8_sigterm_lets_running_requests_end_and_accepts_no_more() {
     for n in from(8) {
         eprintln!("stage {n}");
         let (mut stage, anchor) = (Stage::start(n), Anchor::new());
-        let (running, pid) = silent(&stage, &anchor);
+        let (running, pid) = stage.silent(&anchor);
         let sending = stage.connect();
         sending.send("upper\nhel");
         // An answer to a later client means that the server has accepted the two before.
@@ -84,7 +70,7 @@ fn in_stage_8_sigterm_ends_each_worker_when_its_clients_have_left() {
             command.env("PROCESSES", "2");
         });
         let anchor = Anchor::new();
-        let (client, pid) = silent(&stage, &anchor);
+        let (client, pid) = stage.silent(&anchor);
         stage.terminate();
         eventually("the exit of the worker without clients", || stage.workers().len() == 1);
         client.gets_nothing("its program is still running");
@@ -99,15 +85,10 @@ fn in_stage_8_sigterm_ends_each_worker_when_its_clients_have_left() {
 fn in_stage_7_a_stuck_program_runs_on_and_in_stage_8_a_timer_ends_it() {
     let anchor = Anchor::new();
     let old = Stage::start(7);
-    let (waiting, _) = silent(&old, &anchor);
-    let new: Vec<Stage> = from(8).map(|n| Stage::with_more(n, &more())).collect();
-    let ended: Vec<(Client, String)> = new.iter().map(|stage| silent(stage, &anchor)).collect();
-    let holding = new.iter().map(|stage| {
-        let client = stage.connect();
-        client.send(format!("holds\n{}\n", anchor.pid()));
-        client.finish();
-        client
-    });
+    let (waiting, _) = old.silent(&anchor);
+    let new: Vec<Stage> = from(8).map(|n| Stage::with_more(n, MORE)).collect();
+    let ended: Vec<(Client, String)> = new.iter().map(|stage| stage.silent(&anchor)).collect();
+    let holding = new.iter().map(|stage| stage.request(format!("holds\n{}\n", anchor.pid())));
     let holding: Vec<Client> = holding.collect();
     for (client, _) in &ended {
         assert_eq!(client.rest(), "killed by SIGKILL\n");
@@ -130,11 +111,9 @@ fn in_stage_7_a_stuck_program_runs_on_and_in_stage_8_a_timer_ends_it() {
 
 #[test]
 fn in_stage_8_a_client_that_does_not_read_cannot_keep_the_server_from_exiting() {
-    let mut stages: Vec<Stage> = from(8).map(|n| Stage::with_more(n, &more())).collect();
+    let mut stages: Vec<Stage> = from(8).map(|n| Stage::with_more(n, MORE)).collect();
     let clients = stages.iter().map(|stage| {
-        let client = stage.connect();
-        client.send("endless\n");
-        client.finish();
+        let client = stage.request("endless\n");
         assert_eq!(client.line(), "y\n");
         client
     });
@@ -168,18 +147,14 @@ fn in_stage_8_a_blocked_loop_is_reported_with_the_function_that_blocks() {
             command.stderr(writer);
         });
         // The lookup fails. `Client::serve` passes the error to `stays`, which prints it to standard error. Nothing reads that.
-        let client = stage.connect();
-        client.send("greet\n");
-        client.finish();
+        let client = stage.request("greet\n");
         // proc_pid_syscall(5): the call that the main thread is in, and its first argument.
         let in_write = format!("{} 0x2 ", libc::SYS_write);
         eventually("a loop that is blocked in a write to standard error", || {
             let call = fs::read_to_string(format!("/proc/{}/syscall", stage.pid())).expect("it runs");
             call.starts_with(&in_write)
         });
-        let second = stage.connect();
-        second.send("upper\nhello");
-        second.finish();
+        let second = stage.request("upper\nhello");
         second.gets_nothing("a write to a full pipe must block the loop");
         second.gets_nothing("and for longer than the watchdog allows");
         let (mut said, mut chunk) = (Vec::new(), [0; 4096]);

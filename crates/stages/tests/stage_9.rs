@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl::set_no_new_privs;
-use support::{Anchor, Stage, await_silence, from, kill_by_pid};
+use support::{Anchor, Stage, from, kill_by_pid};
 
 mod support;
 
@@ -72,11 +72,7 @@ fn stage_9_sleeps_in_poll_where_epoll_is_refused_or_missing() {
         let stage = Stage::with(9, "/dev/null", |command| refuse_epoll(command, answer));
         assert_eq!(stage.ask("upper\nhello"), "HELLO");
         let anchor = Anchor::new();
-        let client = stage.connect();
-        client.send(format!("silent\n{}\n", anchor.pid()));
-        client.finish();
-        let pid = client.line();
-        await_silence(&pid);
+        let (client, pid) = stage.silent(&anchor);
         let idle = stage.connect();
         client.gets_nothing("its program is still running");
         kill_by_pid(&pid);

@@ -2,14 +2,14 @@
 
 #![allow(dead_code, reason = "each test uses a part of this")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use std::{fs, io, iter, mem, thread};
+use std::{fs, io, iter, mem, process, thread};
 
 use nix::errno::Errno;
 use nix::libc::linger;
@@ -22,6 +22,9 @@ use nix::unistd::Pid;
 
 /// How long something may take that is sure to come.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A file with more programs.
+pub const MORE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/more");
 
 /// How long a test waits to see that nothing comes, in milliseconds.
 const NOTHING: u8 = 150;
@@ -84,12 +87,26 @@ impl Stage {
         Client(stream)
     }
 
-    /// Sends a request, and returns everything that comes back until end of file.
-    pub fn ask(&self, request: impl AsRef<[u8]>) -> String {
+    /// Connects a client, which sends a request and shuts down its sending side.
+    pub fn request(&self, request: impl AsRef<[u8]>) -> Client {
         let client = self.connect();
         client.send(request);
         client.finish();
-        client.rest()
+        client
+    }
+
+    /// Sends a request, and returns everything that comes back until end of file.
+    pub fn ask(&self, request: impl AsRef<[u8]>) -> String {
+        self.request(request).rest()
+    }
+
+    /// A client whose program has printed its pid, which is returned too, has closed its output, and runs as long as the
+    /// anchor.
+    pub fn silent(&self, anchor: &Anchor) -> (Client, String) {
+        let client = self.request(format!("silent\n{}\n", anchor.pid()));
+        let pid = client.line();
+        await_silence(&pid);
+        (client, pid)
     }
 
     /// Kills the server without its programs, and reaps it. Its workers die with it, and are reaped too.
@@ -201,10 +218,14 @@ pub fn calls(pid: u32) -> u64 {
 
 /// The processor time of a process, in clock ticks. It does not grow while the process sleeps. See proc_pid_stat(5).
 pub fn processor_time(pid: u32) -> u64 {
+    // utime and stime are the twelfth and thirteenth.
+    stat(pid).split(' ').skip(11).take(2).map(|field| field.parse::<u64>().expect("a number")).sum()
+}
+
+/// What /proc says of a process from its state on. The name before that is in parentheses, and may contain anything.
+fn stat(pid: u32) -> String {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
-    // The name before the state is in parentheses, and may contain anything. utime and stime follow eleven others.
-    let fields = stat.rsplit_once(") ").expect("a name").1.split(' ').skip(11).take(2);
-    fields.map(|field| field.parse::<u64>().expect("a number")).sum()
+    stat.rsplit_once(") ").expect("a name").1.to_owned()
 }
 
 /// How many descriptors a process has.
@@ -223,16 +244,12 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Waits until the first thread of each of these processes sleeps, and none of them makes a call of read or write.
 pub fn await_sleep(pids: &[u32]) {
-    let asleep = |pid: u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
-    };
     let mut before = None;
     let what = format!(
         "the sleep of {pids:?} (a server stays awake if the kernel reports again and again what it cannot use yet)"
     );
     eventually(&what, || {
-        let all_sleep = pids.iter().all(|pid| asleep(*pid));
+        let all_sleep = pids.iter().all(|pid| stat(*pid).starts_with('S'));
         let now = all_sleep.then(|| pids.iter().map(|pid| calls(*pid)).sum::<u64>());
         // One that is about to be woken by another has the state of a sleeping one for a moment.
         now.is_some() && mem::replace(&mut before, now) == now
@@ -331,9 +348,15 @@ impl Drop for Anchor {
     }
 }
 
+/// A file of programs that a server can open, but whose end comes when the test closes the write end: a slow lookup.
+pub fn slow_file() -> (PipeReader, PipeWriter, String) {
+    let (reader, writer) = pipe().expect("a pipe");
+    let path = format!("/proc/{}/fd/{}", process::id(), reader.as_raw_fd());
+    (reader, writer, path)
+}
+
 /// Waits until a program that a server started has closed its output, so that only its input is a pipe.
 pub fn await_silence(line: &str) {
-    let deadline = Instant::now() + PATIENCE;
     let is_pipe = |entry: io::Result<fs::DirEntry>| {
         let target = fs::read_link(entry.expect("an entry").path()).unwrap_or_default();
         target.to_string_lossy().starts_with("pipe:")
@@ -344,10 +367,7 @@ pub fn await_silence(line: &str) {
             .filter_map(|entry| is_pipe(entry).then_some(()))
             .count()
     };
-    while pipes() > 1 {
-        assert!(Instant::now() < deadline, "process {line:?} keeps its output open");
-        thread::yield_now();
-    }
+    eventually(&format!("the end of the output of process {line:?}"), || pipes() <= 1);
 }
 
 /// Kills a process whose pid a client was sent, and which nothing else reaps.
