@@ -49,14 +49,15 @@ fn returns<T: Send + 'static>(meaning: &str, work: impl FnOnce() -> T + Send + '
     }
 }
 
-/// Wakes its own task in its first poll, and is ready in its second.
-fn once_more() -> impl Future<Output = ()> {
+/// Wakes its own task in its first poll, then calls `after` in the same poll, and is ready in its second.
+fn once_more(mut after: impl FnMut()) -> impl Future<Output = ()> {
     let mut polled = false;
     poll_fn(move |context| {
         if std::mem::replace(&mut polled, true) {
             return Poll::Ready(());
         }
         context.waker().wake_by_ref();
+        after();
         Poll::Pending
     })
 }
@@ -157,7 +158,7 @@ fn a_wake_during_the_poll_causes_another_poll() {
     returns(
         "The future woke its task during its first poll. Did you clear the flag after that poll? Then the wake was \
          cleared, too",
-        || block_on(once_more()),
+        || block_on(once_more(|| ())),
     );
 }
 
@@ -167,15 +168,9 @@ fn a_wake_is_not_lost_when_the_future_uses_up_its_unpark() {
         "The future woke its task during its first poll, and then parked, as a channel of std does, so the token of \
          `unpark` was gone. The token alone cannot say that there was a wake: a flag of your own can",
         || {
-            let mut polled = false;
-            block_on(poll_fn(|context| {
-                if std::mem::replace(&mut polled, true) {
-                    return Poll::Ready(());
-                }
-                context.waker().wake_by_ref();
+            block_on(once_more(|| {
                 // With the token it returns at once.
                 thread::park_timeout(LONG / 10);
-                Poll::Pending
             }));
         },
     );
@@ -187,14 +182,8 @@ fn an_inner_block_on_takes_no_wake_of_the_outer_one() {
         "The future woke its task, and then ran another `block_on` during the same poll. Do both share one flag? Each \
          call of `block_on` needs its own",
         || {
-            let mut polled = false;
-            block_on(poll_fn(|context| {
-                if std::mem::replace(&mut polled, true) {
-                    return Poll::Ready(());
-                }
-                context.waker().wake_by_ref();
-                block_on(once_more());
-                Poll::Pending
+            block_on(once_more(|| {
+                block_on(once_more(|| ()));
             }));
         },
     );
