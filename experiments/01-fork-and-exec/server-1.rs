@@ -20,9 +20,10 @@ const QUESTION: Question = Question {
             .because("A connection stays in the listener's queue for as long as the listener is open."),
     ],
     book: 2,
-    shows: "connect needs only a listener whose queue has room, so client 2 is connected although the server sleeps \
-            in a read of client 1's connection. The server accepts client 2 when it has sent client 1's answer: a \
-            client that takes its time stops the server for all others.",
+    shows: "A connection needs only a listener: the kernel queues the connection for accept. So client 2 is \
+            connected although the server sleeps in a read of client 1's connection. The server accepts client \
+            2 when it has sent client 1's answer: a client that takes its time stops the server for all \
+            others.",
     lane: "clients",
     roles: &STAGES,
 };

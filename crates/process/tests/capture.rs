@@ -13,7 +13,7 @@ fn run(input: &str, role: &[&str], hung: &str) -> Answer {
     capture("", input, "self", role, hung)
 }
 
-/// Lets the helper call `capture` with these numbers closed.
+/// Lets the helper call `capture` with these numbers closed, or with `limit 5`: no new descriptor may be 5 or higher.
 #[track_caller]
 fn capture(closed: &str, input: &str, program: &str, args: &[&str], hung: &str) -> Answer {
     let answer = support::ask(&[&["capture", closed, input, program], args].concat(), hung);
