@@ -63,7 +63,11 @@ fn run(lab: &mut Lab, flag: FdFlag) -> Result<Seen> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     fcntl(&writer, FcntlArg::F_SETFD(flag))?;
     let shown = if flag.is_empty() { "no flag" } else { "close-on-exec" };
-    lab.note(format!("pipe: read end {}, write end {}, {shown}", reader.as_raw_fd(), writer.as_raw_fd()));
+    lab.note(format!(
+        "pipe: read end {}, close-on-exec; write end {}, {shown}",
+        reader.as_raw_fd(),
+        writer.as_raw_fd()
+    ));
     // ANCHOR: core
     let helper = start_helper(lab)?; // returns after the helper's exec
     lab.note(format!("close the write end, {}", writer.as_raw_fd()));

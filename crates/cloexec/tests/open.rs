@@ -30,7 +30,8 @@ fn is_close_on_exec(fd: &OwnedFd, what: &str) {
     );
 }
 
-/// Checks that the scenario's calls that make descriptors also set close-on-exec.
+/// Checks that the scenario's calls that make descriptors also set close-on-exec. A line of `call` is like
+/// `openat flags=02000000 mode=0 cloexec -> 3` or, for a call that should have set the flag, `pipe2 no-cloexec -> 0`.
 #[track_caller]
 fn set_in_the_same_call(scenario: &str, flag: &str) {
     let Some(answer) = traced("as-it-is", &[scenario]) else { return };

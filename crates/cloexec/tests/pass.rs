@@ -45,8 +45,8 @@ fn started(answer: &Answer) {
     assert_eq!(answer.line("status"), "exited with 0", "the program did not exit 0:\n{seen}");
 }
 
-/// Checks that the program had these descriptors, each like `4 red`, and no others beside 1 and 2, which each test chooses
-/// too, because the program reports through them.
+/// Checks that the program had these descriptors, each like `4 red`, and no others beside 1 and 2. The helper adds a pair
+/// for each of these two to every list, because the program reports through them.
 #[track_caller]
 fn arrived(answer: &Answer, wanted: &[&str], meaning: &str) {
     let mut seen = inherited(answer);

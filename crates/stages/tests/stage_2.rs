@@ -9,7 +9,8 @@ use support::{Anchor, Client, Stage, kill_by_pid};
 
 mod support;
 
-/// Asks for an agent, which runs as long as the anchor. Returns the connection and the agent's pid, as a line.
+/// Asks for an agent, which runs as long as the anchor, a process whose pid the request names. Returns the connection
+/// and the agent's pid, as a line.
 fn agent(stage: &Stage, anchor: &Anchor) -> (Client, String) {
     let client = stage.request(format!("agent\n{}\n", anchor.pid()));
     let pid = client.line();
