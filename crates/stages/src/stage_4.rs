@@ -66,7 +66,7 @@ impl Client {
         Ok(Self { socket, request: Some(Vec::new()), lookup: None, program: None, output })
     }
 
-    /// What poll waits for: only what this client can use now, because poll returns at once for anything else.
+    /// What poll waits for: only what this client can use now. Else poll would report a hang-up again and again.
     fn fds(&self) -> Vec<PollFd<'_>> {
         let mut events = PollFlags::empty();
         events.set(PollFlags::POLLIN, self.request.is_some());
