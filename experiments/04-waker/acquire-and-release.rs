@@ -105,12 +105,12 @@ fn stores_and_loads(storing: Ordering, loading: Ordering) -> Way<impl Side, impl
     // ANCHOR: stores
     let sender = move |shared: &Shared| {
         shared.item.store(true, storing); // an item is there
-        shared.flag.load(loading) // true, the old value, means that a wake is pending
+        shared.flag.load(loading) // true: a wake is pending, so this thread makes none
     };
     let event_loop = move |shared: &Shared| {
         shared.flag.store(false, storing); // no wake is pending
-        let found = shared.item.load(loading); // false, the old value, means that no item is there
-        !found
+        let found = shared.item.load(loading); // is an item there?
+        !found // true: no item is there, so the loop sleeps
     };
     // ANCHOR_END: stores
     Way { sender, event_loop }

@@ -102,6 +102,7 @@ fn a_client_that_leaves_during_its_lookup_does_no_harm() {
     }
 }
 
+/// What stage 2 brought must hold in every later stage, too.
 #[test]
 fn an_agent_keeps_neither_connection_nor_listener() {
     for n in from(3) {

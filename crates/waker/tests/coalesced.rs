@@ -268,6 +268,8 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: usize) {
         }
     }
 
+    // loom sees only its own atomics. They are larger than std's, so around a waker without fields the size shows which
+    // of them the flag is.
     assert!(
         size_of::<modelled::Coalesced<Nothing>>() >= size_of::<AtomicBool>(),
         "the flag is not an atomic of `super::sync`, so loom cannot see it or vary the order of the steps"
