@@ -50,7 +50,7 @@ impl Client {
         Ok(Self { socket, request: Some(Vec::new()), program: None, output })
     }
 
-    /// What poll waits for: only what this client can use now. Else poll would report a hang-up again and again.
+    /// What poll waits for: what this client can use now. For unused room or a hang-up, poll would return at once, always.
     fn fds(&self) -> Vec<PollFd<'_>> {
         let mut events = PollFlags::empty();
         events.set(PollFlags::POLLIN, self.request.is_some());
