@@ -82,7 +82,8 @@ extern "C" fn handler(_: c_int) {
     FLAG.store(true, Ordering::Release);
     let fd = WAKE.load(Ordering::Acquire);
     if fd >= 0 {
-        // SAFETY: the number is removed from WAKE before its descriptor is closed.
+        // SAFETY: the number is removed from WAKE before its descriptor is closed, except at the end of the experiment,
+        // which shows what happens then.
         let _ = write(unsafe { BorrowedFd::borrow_raw(fd) }, &[0]);
     }
     errno.set();

@@ -23,7 +23,8 @@ const QUESTION: Question = Question {
             "A task is a future, which is a value in the memory of the server. The loop calls its poll, in the main thread.",
         ),
         Choice::new("timerfd_create, because an await with a deadline needs a timer of the kernel.")
-            .because("The deadlines are in the loop's heap, as in stage 9, and the nearest one is the timeout of epoll_pwait2."),
+            .because("The deadlines are in the loop's heap, as in stage 9, and the nearest one is the timeout of the loop's \
+                      wait."),
         Choice::new("io_uring_enter, because an await hands its read to the kernel, which completes it.")
             .because("The loop waits until the descriptor is ready, and then the task makes the call, as a callback does."),
         Choice::new("None: an await makes no system call of its own."),

@@ -2,9 +2,9 @@
 //!
 //! Contract of each poller: it reports an added descriptor, level-triggered, until the descriptor is removed; with
 //! [`Events::EDGE`] only at a change, and with [`Events::ONESHOT`] once, and then nothing until it is modified. It
-//! reports an error and a hang-up even if the interest does not have them. A wait returns before its timeout only
-//! for an event or a signal. After a signal it returns no events and no error. Adding a descriptor twice is EEXIST;
-//! modifying or removing an unknown one is ENOENT.
+//! reports an error and a hang-up if the interest has [`Events::READ`]; epoll and poll do so whatever the interest is.
+//! A wait returns before its timeout only for an event or a signal. After a signal it returns no events and no error.
+//! Adding a descriptor twice is EEXIST; modifying or removing an unknown one is ENOENT.
 
 use std::fmt;
 use std::mem::MaybeUninit;

@@ -160,9 +160,9 @@ fn report_until(over: &AtomicBool, eventfd: &EventFd, threshold: Duration, mut r
 impl Drop for Watchdog {
     fn drop(&mut self) {
         self.disarm();
-        // The timer is disarmed, so no more alarms come. The kernel sends an alarm to this thread, so this thread has handled
-        // the last one already. If it blocks SIGALRM, an alarm may be pending, and reach the old handler as soon as it is
-        // unblocked: a program that blocks SIGALRM must unblock it before it drops the watchdog.
+        // The timer is disarmed, so no more alarms come. The kernel sends alarms to this thread, which has handled the last
+        // one already. But if this thread blocks SIGALRM, an alarm may be pending, and the old handler gets it as soon as
+        // the thread unblocks SIGALRM: a program that blocks SIGALRM must unblock it before it drops the watchdog.
         // SAFETY: restores the disposition that the signal had before `new`, which was valid then.
         let _ = unsafe { sigaction(Signal::SIGALRM, &self.before) };
         self.over.store(true, Ordering::Release);

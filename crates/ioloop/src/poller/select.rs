@@ -1,7 +1,8 @@
 //! select(2): three bit sets, with one bit for each descriptor below 1024, which are built for each wait.
 //!
 //! Contract: see [`Poller`]. select supports neither [`Events::EDGE`] nor [`Events::READ_HANGUP`], and no descriptor of 1024
-//! or more. It reports a hang-up as [`Events::READ`], because a read then returns the end of the file.
+//! or more. It reports a hang-up as [`Events::READ`], because a read then returns the end of the file, and an error as
+//! [`Events::READ`] and [`Events::WRITE`], because both calls then return it.
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;

@@ -50,8 +50,8 @@ impl<F: 'static> Wake for TaskCell<TaskState, F> {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // A wake while one is pending is one atomic operation, and no clone. `fetch_or(false)` and no load: it writes the
-        // value that was there, the callback's swap reads what it wrote, and so the poll sees what this thread did before.
+        // If a poll is queued already, no clone is needed. `fetch_or(false)` in place of a load, because it also
+        // writes: the callback's swap reads what it wrote, so the poll sees what this thread did before.
         if !self.queued.fetch_or(false, Ordering::AcqRel) {
             Arc::clone(self).wake();
         }
