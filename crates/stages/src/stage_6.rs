@@ -61,7 +61,7 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
     // and a new client has got the same descriptor number, but the old token leads to no client.
     let mut clients: BTreeMap<Token, Client> = BTreeMap::new();
     let mut next = 2;
-    // The clients that have a program: a SIGCHLD may be about any of them.
+    // The clients that have had a program, until they leave: a SIGCHLD may be about any of them.
     let mut running: BTreeSet<Token> = BTreeSet::new();
     let mut events = Vec::new();
     loop {
