@@ -148,7 +148,7 @@ fn nested(lab: &Lab) -> Result<usize> {
     lab.note(format!("let the innermost watch the outermost: {}; itself: {}", done(cycle), done(itself)));
     lab.check(
         row.len() == 5 && matches!(refused, Errno::ELOOP | Errno::EINVAL),
-        "five epolls can watch one another in a row; a sixth is refused",
+        "in a row, five epolls can each watch the next; a sixth is refused",
     );
     lab.check(
         cycle == Err(Errno::ELOOP) && itself == Err(Errno::EINVAL),
