@@ -24,8 +24,8 @@ type Buffer = [u8; 16];
 const QUESTION: Question = Question {
     question: "How many system calls read 64 connections, with epoll and with io_uring?",
     setup: "64 connections have a message each. One loop has registered them with epoll: it waits once, and reads \
-            each connection once. Another loop writes 64 requests to read into the queue of an io_uring, and then \
-            submits them and waits for the results. How many system calls does each loop make?",
+            each connection once. Another loop puts 64 read requests into the queue of an io_uring, and then submits \
+            them and waits for the results. How many system calls does each loop make?",
     choices: &[
         Choice::new("65 with epoll, and 65 with io_uring.")
             .because("A request to io_uring is written into memory that the loop shares with the kernel."),

@@ -21,8 +21,9 @@ const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
     question: "What does epoll report for a descriptor that is registered for no events?",
-    setup: "A loop does not want to hear from a client for now. It leaves the client's socket in its epoll, but \
-            registers it for no events: 0. Then the client closes its end. What does epoll_wait report?",
+    setup: "A loop does not want to hear for now from a client that is connected by a Unix socket. It leaves the \
+            socket in its epoll, but registers it for no events: 0. Then the client closes its end. What does \
+            epoll_wait report?",
     choices: &[
         Choice::new("Nothing, because the loop registered for nothing.")
             .because("ERR and HUP are reported whatever the loop registered for."),
@@ -35,7 +36,7 @@ const QUESTION: Question = Question {
     book: 2,
     shows: "A loop registers for IN, OUT and other events. ERR and HUP are always reported, at every wait, \
             for as long as the condition holds. IN means that a read would not block, because there are \
-            data, end of file or an error. OUT means that there is room. Neither says how much.",
+            data, an error or, for a socket, end of file. OUT means that there is room. Neither says how much.",
     lane: "loop",
     ..Question::EMPTY
 };

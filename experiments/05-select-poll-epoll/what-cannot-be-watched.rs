@@ -136,7 +136,7 @@ fn nested(lab: &Lab) -> Result<usize> {
     };
     // EINVAL before Linux 6.17 and the stable updates of August 2025, ELOOP since.
     let said = vary("ELOOP or EINVAL", format!("{refused:?}"));
-    lab.note(format!("epolls that watch one another: {} are possible, then {said}", row.len()));
+    lab.note(format!("a row of epolls, each watching the next: {}, then {said}", row.len()));
     let (innermost, outermost) = (&row[0], &row[row.len() - 1]);
     let before = outermost.wait(&mut [EpollEvent::empty()], 0_u8)?;
     write(&counter, &1_u64.to_ne_bytes())?;
@@ -148,7 +148,7 @@ fn nested(lab: &Lab) -> Result<usize> {
     lab.note(format!("let the innermost watch the outermost: {}; itself: {}", done(cycle), done(itself)));
     lab.check(
         row.len() == 5 && matches!(refused, Errno::ELOOP | Errno::EINVAL),
-        "five epolls can watch one another in a row; a sixth is refused",
+        "in a row, five epolls can each watch the next; a sixth is refused",
     );
     lab.check(
         cycle == Err(Errno::ELOOP) && itself == Err(Errno::EINVAL),

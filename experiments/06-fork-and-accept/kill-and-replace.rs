@@ -108,7 +108,7 @@ fn kill_with_something_unread(
     connection.answer(lab)?;
     connection.say("who")?;
     gates.unread.pass()?;
-    lab.note("3rd: it has not read all; kill it too");
+    lab.note("3rd: kill worker 0 with bytes unread");
     kill(worker.pid, Signal::SIGKILL)?;
     Connection::new("4th", port)?.ask(lab)?;
     let end = connection.end(lab);

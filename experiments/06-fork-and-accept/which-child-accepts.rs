@@ -133,7 +133,7 @@ fn busy_reuseport(lab: &mut Lab) -> Result {
     server.rest()?;
     let mut watched = [PollFd::new(second.as_fd(), PollFlags::POLLIN)];
     let ready = poll(&mut watched, 100_u8)?;
-    lab.note(format!("a client is for child {busy}; poll for 100 ms: {ready} events; 3 sleep"));
+    lab.note(format!("child {busy} is busy; its client sees {ready} events in 100 ms; 3 sleep"));
     hang_up(first)?;
     let after = answer(&mut second)?;
     lab.note(format!("child {busy} waits again, and answers that client"));

@@ -131,7 +131,7 @@ fn adopted(lab: &mut Lab) -> Result {
     lab.note(format!("state {state}; its parent: {whose}"));
     lab.check(
         state == "Z" && whose == "this process",
-        "the zombie's parent has exited: it is still a zombie, and was adopted",
+        "a zombie whose parent has exited is still a zombie, and was adopted",
     );
     lab.check(
         orphan.status(lab)? == STATUS,

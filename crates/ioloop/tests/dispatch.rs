@@ -150,7 +150,7 @@ fn a_handler_that_removes_itself_is_dropped_after_it_returned() {
         let held = Held(move || dropped.add("dropped"));
         own.set(Some(ready(ioloop, move |ioloop, source| {
             let _held = &held;
-            // A copy of what is needed after the removal, when nothing of this handler may be left.
+            // A copy of what is used after the removal: a wrong answer has dropped the handler by then.
             let (seen, number) = (seen.clone(), source.as_raw_fd());
             ioloop.remove_handler(token.get().unwrap());
             // SAFETY: fcntl only takes the number.
@@ -319,6 +319,7 @@ fn a_closed_descriptor_is_reported_and_its_handler_does_not_run() {
         // SAFETY: the descriptor was made a line above, and has no other owner.
         let owner = unsafe { OwnedFd::from_raw_fd(number) };
         let seen = log.clone();
+        // `Kept` names a descriptor and does not close it.
         ioloop.add_handler(Kept(number), Events::READ, move |_, _, event| seen.add(event.events)).unwrap();
         drop(owner);
         turns(ioloop, 5);

@@ -4,6 +4,8 @@
 
 mod support;
 
+// A process that forks another one for each scenario that reads a stack, because it has read the symbol tables already.
+// (`helper_said` starts a process for its scenario.)
 #[path = "support/zygote.rs"]
 mod zygote;
 

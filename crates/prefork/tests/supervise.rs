@@ -429,6 +429,7 @@ fn a_child_that_ran_long_enough_resets_the_pause() {
     for _ in 0..10 {
         let answer = ask(&["long-life"]);
         returned(&answer, "done", "the fifth child exited with 0");
+        // Milliseconds from one exit to the next. `min_uptime` is 100.
         let between: Vec<u64> = answer.lines("between").filter_map(|line| line.parse().ok()).collect();
         if [0, 1, 3].iter().any(|life| between[*life] >= 100) {
             // The machine was busy, and a child that failed at once ran for longer than `min_uptime`.

@@ -21,7 +21,8 @@
 //! from stage 1 on; `program`, a program whose pipes never make the server wait, from stage 3 on; `client`, a client of a
 //! server that asks for its events, from stage 5 on; `clients`, all clients by number, and `workers`, which binds and forks,
 //! from stage 7 on; `handlers`, a client's handlers on the real loop, in stages 8 and 9; `futures`, what stage 12 awaits.
-//! `diffs/N.diff` is the change from one stage to the next, which the book prints; a test keeps it up to date.
+//! `diffs/N.diff` is the change from one stage to the next, which the book prints (except stage 7's); a test keeps it up to
+//! date.
 //!
 //! - [`small_loop`]: a complete event loop whose `run` has 23 lines;
 //! - [`small_executor`]: futures on that loop; [`from_thread`]: a future of what a thread returns;

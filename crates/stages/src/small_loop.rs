@@ -63,7 +63,7 @@ impl Handle {
     /// Runs a callback in the loop's thread, in the loop's next iteration, and ends the loop's sleep.
     ///
     /// # Errors
-    /// The waker's error. Then the callback runs when something else wakes the loop.
+    /// The waker's error. Then the callback runs after the next wake that succeeds.
     // ANCHOR: call_from_a_thread
     pub fn call_soon(&self, callback: impl FnOnce(&mut Loop) + Send + 'static) -> io::Result<()> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
@@ -124,7 +124,8 @@ impl Loop {
     }
     // ANCHOR_END: run
 
-    /// Ends [`run`](Self::run) after this iteration. Callbacks and timers that did not run yet are kept.
+    /// Ends [`run`](Self::run) after this iteration, for good: this loop runs only once. Callbacks and timers that did not
+    /// run yet are kept until the loop is dropped.
     // ANCHOR: stop
     pub fn stop(&mut self) {
         self.stopped = true;

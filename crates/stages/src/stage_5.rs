@@ -44,7 +44,7 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
     // when another client has the same descriptor number. The old token then leads to no client.
     let mut clients: BTreeMap<Token, Client> = BTreeMap::new();
     let mut next = 2;
-    // The clients that have a program: a SIGCHLD may be about any of them.
+    // The clients that have had a program, until they leave: a SIGCHLD may be about any of them.
     let mut running: BTreeSet<Token> = BTreeSet::new();
     let mut events = Vec::new();
     loop {

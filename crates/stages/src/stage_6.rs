@@ -30,11 +30,10 @@ const WAKER: Token = Token { index: 1, generation: 0 };
 
 /// Serves clients on a port of 127.0.0.1, or on any free port for 0. `more` is a file with more programs.
 /// Fails with `EADDRINUSE` if the port is taken. Returns after SIGTERM or SIGINT.
-// ANCHOR: run
 pub fn run(port: u16, more: &Path) -> io::Result<()> {
     let listener = &bind_all(&[(Ipv4Addr::LOCALHOST, port).into()], &Options::default())?[0];
     announce(listener.local_addr()?);
-    // For two cores. 0 would mean one worker for each core of the machine.
+    // For two cores. 0 would mean one worker for each core that this process may use.
     let policy = Policy { children: 2, ..Policy::default() };
     let work = |_| match serve_clients(listener, more) {
         Ok(()) => 0,
@@ -45,7 +44,6 @@ pub fn run(port: u16, more: &Path) -> io::Result<()> {
     };
     supervise(&policy, work, |event| eprintln!("{event:?}")).map(drop).map_err(io::Error::other)
 }
-// ANCHOR_END: run
 
 /// What a worker does. It makes its epoll and its waker itself: workers that shared them would get each other's events.
 // ANCHOR: loop
@@ -61,7 +59,7 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
     // and a new client has got the same descriptor number, but the old token leads to no client.
     let mut clients: BTreeMap<Token, Client> = BTreeMap::new();
     let mut next = 2;
-    // The clients that have a program: a SIGCHLD may be about any of them.
+    // The clients that have had a program, until they leave: a SIGCHLD may be about any of them.
     let mut running: BTreeSet<Token> = BTreeSet::new();
     let mut events = Vec::new();
     loop {

@@ -315,7 +315,7 @@ fn a_callback_from_a_thread_ends_the_sleep() {
     let handle = event_loop.handle();
     let (sender, receiver) = mpsc::channel();
     let thread = thread::spawn(move || {
-        // Sent by a callback behind which no other is queued, so the loop sleeps now, or is about to.
+        // The message comes from the loop's only callback, so now the loop sleeps, or is about to.
         receiver.recv().expect("the loop has started");
         handle.call_soon(Loop::stop)
     });

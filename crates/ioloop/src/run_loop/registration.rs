@@ -28,8 +28,8 @@ impl IoLoop {
     {
         let fd = source.as_fd().as_raw_fd();
         let handler = move |ioloop: &Self, event: Event| {
-            // Without a tracer, call the handler and nothing else. (`traced` would do so too, but slower: for each event,
-            // its arguments would be written to memory first.)
+            // Without a tracer, call the handler and nothing else. (`traced` would do the same, but for each event it would
+            // first write the handler's arguments to memory.)
             if !ioloop.is_traced() {
                 return handler(ioloop, &mut source, event).into_outcome();
             }

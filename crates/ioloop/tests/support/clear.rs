@@ -87,8 +87,8 @@ impl<T> Timers<T> {
             self.heap.retain(|Reverse(node)| self.timers.get(node.id).is_some());
             self.tombstones = 0;
         }
-        // The last pass left something here if a panic of the hook ended it. `next_due` would skip the canceled ones, but
-        // until then they would take room.
+        // If a panic of the hook ended the last pass, `due` still has tokens. Drop the canceled ones now, because they take
+        // room. (`next_due` would skip them.)
         self.due.retain(|id| self.timers.get(*id).is_some());
         let now = nanoseconds(now());
         while let Some(&Reverse(node)) = self.heap.peek()
