@@ -24,6 +24,11 @@ impl AcceptHandle {
         self.remover.remove();
         ioloop.remove_handler(self.token);
     }
+
+    /// The token of the listener's handler: [`IoLoop::remove_handler`] stops accepting, too.
+    pub fn token(&self) -> Token {
+        self.token
+    }
 }
 
 impl IoLoop {
@@ -41,12 +46,16 @@ impl IoLoop {
         mut connected: impl FnMut(&Self, OwnedFd) -> R + 'static,
     ) -> Result<AcceptHandle> {
         let acceptor = Acceptor::new(listener)?;
-        let remover = acceptor.remover();
+        let (remover, removed) = (acceptor.remover(), acceptor.remover());
         let token = self.add_handler(acceptor, Events::READ, move |ioloop, acceptor, event| {
             let mut outcome: Outcome = Ok(());
             let turn = acceptor.accept(Instant::now(), |socket| {
                 let connected = connected(ioloop, socket).into_outcome();
                 outcome = mem::replace(&mut outcome, Ok(())).and(connected);
+                // `connected` may have removed this handler by its token, or closed the loop.
+                if !ioloop.has_handler(event.token) {
+                    removed.remove();
+                }
             })?;
             if let StopReason::Stuck(_) = turn.reason {
                 // Paused, because even an empty interest reports a hang-up, in each iteration.

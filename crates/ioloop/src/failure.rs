@@ -4,8 +4,10 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::os::fd::RawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
 
 use nix::errno::Errno;
 
@@ -103,4 +105,44 @@ pub(crate) fn guarded<T>(run: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Res
         Err(thrown) => Err(Cause::Panic(thrown)),
     }
 }
+
+/// Drop a value of the program, and catch a panic of its drop.
+pub(crate) fn drop_caught<T>(value: T) -> Result<(), Cause> {
+    catch_unwind(AssertUnwindSafe(|| drop(value))).map_err(Cause::Panic)
+}
 // ANCHOR_END: guarded
+
+/// Drops values of the program, each whatever the drops before it did. The first panic goes on at the end.
+#[derive(Default)]
+pub(crate) struct Drops {
+    first: Option<Box<dyn Any + Send>>,
+}
+
+impl Drops {
+    /// Drop a value.
+    pub(crate) fn of<T>(&mut self, value: T) {
+        self.within(|| drop(value));
+    }
+
+    /// Run code that drops values. False if a drop panicked.
+    pub(crate) fn within(&mut self, run: impl FnOnce()) -> bool {
+        let Err(thrown) = catch_unwind(AssertUnwindSafe(run)) else { return true };
+        match &self.first {
+            None => self.first = Some(thrown),
+            // Not dropped, because that could panic, too, and so on.
+            Some(_) => mem::forget(thrown),
+        }
+        false
+    }
+}
+
+impl Drop for Drops {
+    fn drop(&mut self) {
+        match self.first.take() {
+            // A second panic beside one that unwinds already would abort the process.
+            Some(thrown) if thread::panicking() => mem::forget(thrown),
+            Some(thrown) => resume_unwind(thrown),
+            None => {}
+        }
+    }
+}

@@ -50,6 +50,12 @@ impl<T: Clone> Listeners<T> {
         drop(removed);
     }
 
+    /// Remove all listeners, and return them.
+    pub(crate) fn clear(&self) -> Vec<T> {
+        self.count.set(0);
+        self.list.take().iter().map(|(_, listener)| listener.clone()).collect()
+    }
+
     /// Call `notify` with each listener.
     pub(crate) fn for_each(&self, mut notify: impl FnMut(&T)) {
         let list = Rc::clone(&self.list.borrow());

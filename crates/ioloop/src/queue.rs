@@ -1,8 +1,8 @@
 //! A first-in, first-out queue of closures. A closure takes the words that it fills, and one more.
 //!
-//! Contract: closures come out in the order in which they went in. Nothing is borrowed between two calls. Only
-//! [`Queue::clear`] drops closures, after it has emptied the queue, and no call runs one; so a closure that runs may add to
-//! the queue that it came from. The room of popped closures is reused: a queue that does not get longer allocates nothing.
+//! Contract: closures come out in the order in which they went in. Nothing is borrowed between two calls, and no call runs or
+//! drops a closure; so a closure that runs or is dropped may add to the queue that it came from. The room of popped closures is
+//! reused: a queue that does not get longer allocates nothing.
 
 use std::cell::UnsafeCell;
 use std::hint;
@@ -72,14 +72,6 @@ impl<A> Queue<A> {
     pub(crate) fn pop(&self) -> Option<Closure<A>> {
         // SAFETY: see above.
         unsafe { &mut *self.0.get() }.pop()
-    }
-
-    /// Drop all closures in the queue.
-    pub(crate) fn clear(&self) {
-        // SAFETY: see above.
-        let waiting = std::mem::take(unsafe { &mut *self.0.get() });
-        // Only now, from an empty queue: a closure that is dropped may add one.
-        drop(waiting);
     }
 }
 

@@ -130,9 +130,11 @@ impl<H> Registry<H> {
         Some(removed.handler)
     }
 
-    /// The tokens of all registrations.
-    pub(crate) fn tokens(&self) -> Vec<Token> {
-        self.registrations.tokens()
+    /// Remove all registrations, and return their handlers. Only for a loop that never waits again: the poller still has the
+    /// descriptors.
+    pub(crate) fn remove_all(&mut self) -> Vec<H> {
+        let tokens = self.registrations.tokens();
+        tokens.into_iter().filter_map(|token| Some(self.registrations.remove(token)?.handler)).collect()
     }
 
     /// Sleep until a descriptor is ready, for at most `timeout`, and return how many events there are. If a panic

@@ -183,7 +183,7 @@ impl IoLoop {
 
     /// # Errors
     /// `EBADF` if the loop is closed.
-    fn must_be_open(&self, operation: &'static str) -> Result<()> {
+    pub(crate) fn must_be_open(&self, operation: &'static str) -> Result<()> {
         if self.0.phase.get() == Phase::Closed {
             return Err(Error::on(operation, "a loop that is closed")(Errno::EBADF));
         }

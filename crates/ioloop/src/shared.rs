@@ -111,14 +111,12 @@ impl<T, W: Wake> Shared<T, W> {
         self.lock().closed
     }
 
-    /// Close the inbox, and drop everything in it.
-    pub(crate) fn close(&self) {
+    /// Close the inbox, and return everything in it. Nothing is dropped here, because dropping a callback may send another,
+    /// which takes the lock.
+    pub(crate) fn close(&self) -> Vec<T> {
         let mut inbox = self.lock();
         inbox.closed = true;
-        // Dropped outside the lock, because dropping a callback may send another.
-        let sent = mem::take(&mut inbox.sent);
-        drop(inbox);
-        drop(sent);
+        mem::take(&mut inbox.sent)
     }
 }
 

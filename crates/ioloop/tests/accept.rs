@@ -51,6 +51,40 @@ fn accepted_connections_are_close_on_exec_and_nonblocking() {
     });
 }
 
+/// A close, and a removal by the token, end the batch that is under way, as the removal by the handle does.
+#[test]
+fn closed_with_forty_in_the_backlog_it_accepts_no_more() {
+    // Otherwise the child would inherit the listener.
+    let _alone = no_child_is_born();
+    for closes in [true, false] {
+        on_each(|ioloop| {
+            let listener = listener();
+            let _queued = clients(&listener, 40);
+            let accepted = Log::default();
+            let seen = accepted.clone();
+            let own: Rc<RefCell<Option<AcceptHandle>>> = Rc::default();
+            let its = Rc::clone(&own);
+            let connected = move |ioloop: &IoLoop, _| {
+                seen.add(());
+                match its.borrow().as_ref() {
+                    _ if closes => ioloop.close(),
+                    Some(accepting) => ioloop.remove_handler(accepting.token()),
+                    None => {}
+                }
+                ioloop.stop();
+            };
+            own.replace(Some(ioloop.add_accept_handler(listener, connected).unwrap()));
+            ioloop.start().unwrap();
+            let how = if closes { "closed the loop" } else { "removed the handler" };
+            assert_eq!(
+                accepted.len(),
+                1,
+                "the first of 40 clients {how}, and `connected` was called for others after that"
+            );
+        });
+    }
+}
+
 #[test]
 fn removed_with_forty_in_the_backlog_it_accepts_no_more() {
     // Otherwise the child would inherit the listener.

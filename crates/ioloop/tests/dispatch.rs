@@ -185,13 +185,54 @@ fn a_value_that_a_handler_holds_can_call_the_loop_when_dropped() {
             let _held = &held;
             ioloop.remove_handler(token.get().unwrap());
         })));
+        let why = "a value that a handler held removed another handler when it was dropped, and that panicked: the loop \
+                   drops it while the registry is borrowed";
+        turns_without_a_panic(ioloop, 2, why);
+        assert_eq!(log.take(), ["dropped"], "{why}");
+    });
+}
+
+/// What a handler holds is dropped with it, and may panic then.
+#[test]
+fn a_handler_whose_values_panic_when_dropped_is_reported() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let seen = log.clone();
+        let held = Held(move || {
+            seen.add("dropped".to_owned());
+            panics("the drop panicked");
+        });
+        let token: Rc<Cell<Option<Token>>> = Rc::default();
+        let own = Rc::clone(&token);
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let number = reader.as_raw_fd();
+        let handler = move |ioloop: &IoLoop, _: &mut PipeReader, _| {
+            let _ = &held;
+            ioloop.remove_handler(own.take().expect("it runs once"));
+            Err::<(), _>("it returned an error")
+        };
+        token.set(Some(ioloop.add_handler(reader, Events::READ, handler).unwrap()));
         turns_without_a_panic(
             ioloop,
-            2,
-            "a value that a handler held removed another handler when it was dropped, and the loop panicked: the loop \
-             drops it while the registry is borrowed",
+            1,
+            "a handler removed itself, and a value that it held panicked when it was dropped. The drop of a handler is code of \
+             the program as the handler is, and a panic must not leave the loop",
         );
-        assert_eq!(log.take(), ["dropped"]);
+        let said = log.take();
+        let of = |what| format!("the handler of descriptor {number} {what}");
+        assert!(
+            said.contains(&of("panicked: the drop panicked"))
+                || !said.contains(&of("failed: it returned an error")),
+            "a panic of its drop is reported as the handler's failure: {said:?}"
+        );
+        assert_eq!(
+            said,
+            [of("failed: it returned an error"), "dropped".to_owned(), of("panicked: the drop panicked")],
+            "first the failure of the handler, and then the panic of its drop"
+        );
     });
 }
 

@@ -21,7 +21,7 @@ use nix::libc;
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use support::operation::{Operation, failures, on_each_for_weeks};
-use support::{LONG, Log, a_pipe, on_each, turns};
+use support::{LONG, Log, a_pipe, on_each, panics, turns};
 
 #[test]
 fn a_task_is_polled_once_for_each_wake() {
@@ -358,6 +358,34 @@ fn a_task_that_cancels_itself_is_dropped_after_its_poll() {
         operation.waker().wake();
         turns(ioloop, 5);
         assert_eq!(operation.polls(), 1, "polled again after it was canceled");
+    });
+}
+
+/// Panics when it is dropped.
+struct Bad;
+
+impl Drop for Bad {
+    fn drop(&mut self) {
+        panics("the drop panicked");
+    }
+}
+
+#[test]
+fn a_task_whose_values_panic_when_dropped_is_reported() {
+    on_each_for_weeks(|ioloop| {
+        let failures = failures(ioloop);
+        let held = Bad;
+        // Held until the future itself is dropped.
+        ioloop.spawn(poll_fn(move |_| {
+            let _ = &held;
+            Poll::Ready(Err::<(), _>("it returned an error"))
+        }));
+        turns(ioloop, 2);
+        assert_eq!(
+            failures.take(),
+            ["a task failed: it returned an error", "a task panicked: the drop panicked"],
+            "first what the task returned, and then the panic of its drop, which is code of the task as its polls are"
+        );
     });
 }
 

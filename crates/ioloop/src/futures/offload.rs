@@ -31,11 +31,12 @@ impl IoLoop {
     /// Run `work`, which may block, in a new thread. Any task may await the result, and the loop goes on meanwhile.
     ///
     /// # Errors
-    /// `EAGAIN` of pthread_create(3) if there are too many threads.
+    /// `EAGAIN` of pthread_create(3) if there are too many threads; `EBADF` if the loop is closed.
     pub fn offload<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Offloaded<T>> {
+        self.must_be_open("offload")?;
         let state = Arc::new(Mutex::new(State { end: None, waiting: None }));
         let ours = Arc::clone(&state);
         let thread = move || {

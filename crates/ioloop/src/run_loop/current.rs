@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread::LocalKey;
 
 use nix::errno::Errno;
 
@@ -20,6 +21,17 @@ thread_local! {
     static INSTANCE_HERE: RefCell<WeakLoop> = const { RefCell::new(WeakLoop::new()) };
 }
 
+// A thread that ends drops its thread-local values one by one, and one of them may use a loop when it is dropped. Those
+// below may be gone then: the thread has no current loop anymore.
+
+fn upgrade(place: &'static LocalKey<RefCell<WeakLoop>>) -> Option<IoLoop> {
+    place.try_with(|place| place.borrow().upgrade()).ok().flatten()
+}
+
+fn replace(place: &'static LocalKey<RefCell<WeakLoop>>, with: WeakLoop) -> WeakLoop {
+    place.try_with(|place| place.replace(with)).unwrap_or_default()
+}
+
 static INSTANCE: Mutex<Weak<Shared<Sent, LoopWaker>>> = Mutex::new(Weak::new());
 
 impl IoLoop {
@@ -30,22 +42,22 @@ impl IoLoop {
 
     /// This thread's current loop; without one, the loop of the process, if it was installed in this thread.
     pub fn current() -> Option<Self> {
-        Self::current_only().or_else(|| INSTANCE_HERE.with_borrow(WeakLoop::upgrade))
+        Self::current_only().or_else(|| upgrade(&INSTANCE_HERE))
     }
 
     /// This thread's current loop, even if the loop of the process is in this thread.
     pub fn current_only() -> Option<Self> {
-        CURRENT.with_borrow(WeakLoop::upgrade)
+        upgrade(&CURRENT)
     }
 
     /// Make this the thread's current loop, in place of any other.
     pub fn make_current(&self) {
-        CURRENT.replace(self.downgrade());
+        replace(&CURRENT, self.downgrade());
     }
 
     /// Leave this thread without a current loop.
     pub fn clear_current() {
-        CURRENT.replace(WeakLoop::new());
+        replace(&CURRENT, WeakLoop::new());
     }
 
     /// Make this the loop of the process: see [`IoLoop::instance`].
@@ -58,7 +70,7 @@ impl IoLoop {
             return Err(Error::on("install", "a second loop for the process")(Errno::EEXIST));
         }
         *instance = Arc::downgrade(&self.handle().0);
-        INSTANCE_HERE.replace(self.downgrade());
+        replace(&INSTANCE_HERE, self.downgrade());
         Ok(())
     }
 
@@ -98,12 +110,12 @@ pub(super) struct Entered {
 
 impl Entered {
     pub(super) fn new(ioloop: &IoLoop) -> Self {
-        Self { before: CURRENT.replace(ioloop.downgrade()) }
+        Self { before: replace(&CURRENT, ioloop.downgrade()) }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        CURRENT.replace(std::mem::take(&mut self.before));
+        replace(&CURRENT, std::mem::take(&mut self.before));
     }
 }

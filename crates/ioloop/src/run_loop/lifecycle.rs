@@ -1,6 +1,7 @@
 //! Lifecycle: make, start, stop and close a loop.
 
 use std::cell::{Cell, RefCell};
+use std::iter;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use prefork::fork::ForkGuard;
 
 use super::iteration::{self, LONGEST};
 use super::{Config, Inner, IoLoop, Phase, current};
+use crate::failure::Drops;
 use crate::listeners::Listeners;
 use crate::loop_waker::LoopWaker;
 use crate::queue::Queue;
@@ -85,27 +87,54 @@ impl IoLoop {
         self.0.shared.set_stop();
     }
 
-    /// Close the loop: drop its callbacks, timers, tasks, handlers and watchdog, close the sources of the handlers, and
-    /// restore the dispositions of its signals. A closed loop accepts nothing more to run. If it runs, it returns
-    /// before its next sleep.
+    /// Close the loop: drop its callbacks, timers, tasks, handlers, subscribers, tracers and watchdog, close the sources of
+    /// the handlers, and restore the dispositions of its signals. A closed loop runs and keeps nothing more. If it runs, it
+    /// returns before its next sleep.
+    ///
+    /// If a value panics when it is dropped, everything else is dropped all the same, and then the first panic goes on.
     pub fn close(&self) {
-        self.0.phase.set(Phase::Closed);
-        self.0.shared.close();
-        self.0.callbacks.clear();
-        // New tables would hand out old tokens again, but a closed loop keeps no new timer and no new task.
-        drop(self.0.timers.take());
-        drop(self.0.tasks.take());
-        self.0.signals.clear();
-        drop(self.0.watchdog.take());
-        let tokens = self.0.registry.borrow().tokens();
-        tokens.into_iter().for_each(|token| self.remove_handler(token));
+        self.0.close();
     }
+}
+
+/// How many signals Linux has.
+const SIGNALS: usize = 64;
+
+impl Inner {
+    // ANCHOR: close
+    fn close(&self) {
+        let runs = self.phase.replace(Phase::Closed) == Phase::Running;
+        // Nothing is borrowed while a value is dropped, because it may call the loop. It finds the loop closed, so nothing is
+        // added meanwhile.
+        let mut drops = Drops::default();
+        self.shared.close().into_iter().for_each(|sent| drops.of(sent));
+        iter::from_fn(|| self.next_callback()).for_each(|callback| drops.of(callback));
+        self.timers.borrow_mut().collect(|| Duration::MAX);
+        iter::from_fn(|| self.next_due()).for_each(|timer| drops.of(timer));
+        let tasks = self.tasks.borrow().tokens();
+        for task in tasks {
+            let removed = self.tasks.borrow_mut().remove(task);
+            drops.of(removed);
+        }
+        // Again after a panic, which may leave owners: at most one for each signal.
+        let _ = (0..SIGNALS).any(|_| drops.within(|| self.signals.clear()));
+        drops.of(self.watchdog.take());
+        let handlers = self.registry.borrow_mut().remove_all();
+        handlers.into_iter().for_each(|handler| drops.of(handler));
+        self.subscribers.clear().into_iter().for_each(|subscriber| drops.of(subscriber));
+        self.tracers.clear().into_iter().for_each(|tracer| drops.of(tracer));
+        if !runs {
+            drops.of(self.on_failure.take());
+        }
+        // When `drops` is dropped, the first panic goes on.
+    }
+    // ANCHOR_END: close
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         // Handles may outlive the loop: they must not queue callbacks that never run.
-        self.shared.close();
+        self.close();
     }
 }
 
@@ -129,8 +158,13 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let Self { ioloop, until_stopped } = self;
+        // Dropped last.
+        let mut drops = Drops::default();
         if ioloop.0.phase.get() == Phase::Running {
             ioloop.0.phase.set(Phase::Idle);
+        } else {
+            // The loop was closed while it ran, and needed the hook until now.
+            drops.of(ioloop.0.on_failure.take());
         }
         // Clears any stop that came after the one obeyed: a stop is a flag, not a counter. A single iteration may have obeyed
         // none: a stop that came during its sleep or from a handler is for the next iteration.

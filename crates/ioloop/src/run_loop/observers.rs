@@ -11,10 +11,14 @@ use crate::{Iteration, Result};
 impl IoLoop {
     /// Call `subscriber` at the end of each iteration, except one that a stop or an error of the poller cut short.
     /// Subscribers are called in the order in which they were added. If one panics, so does [`IoLoop::start`]. Without
-    /// a subscriber, the loop reads no clock for this.
+    /// a subscriber, the loop reads no clock for this. A closed loop drops it.
     pub fn subscribe(&self, subscriber: impl FnMut(&Self, Iteration) + 'static) -> Subscription {
         let subscriber: Subscriber = Rc::new(RefCell::new(subscriber));
-        Subscription::Subscriber(self.0.subscribers.add(subscriber))
+        let subscription = Subscription::Subscriber(self.0.subscribers.add(subscriber));
+        if self.must_be_open("subscribe").is_err() {
+            self.unsubscribe(subscription);
+        }
+        subscription
     }
 
     /// Remove a subscriber or a tracer. It may remove itself. Removing it twice does nothing.

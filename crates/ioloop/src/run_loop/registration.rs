@@ -7,6 +7,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 
 use super::{Handler, IoLoop};
+use crate::failure::drop_caught;
 use crate::poller::is_open;
 use crate::{Cause, Error, Event, Events, Failure, IntoOutcome, Origin, Result, Token};
 
@@ -46,6 +47,11 @@ impl IoLoop {
         self.0.registry.borrow_mut().add(fd, interest, Rc::clone(&handler))
     }
     // ANCHOR_END: add_handler
+
+    /// Is this handler registered?
+    pub(crate) fn has_handler(&self, token: Token) -> bool {
+        self.0.registry.borrow().get(token).is_some()
+    }
 
     /// Change the events that a handler is registered for. A oneshot that fired is armed again.
     ///
@@ -101,6 +107,8 @@ impl IoLoop {
         let failure = Failure { origin: Origin::Handler(fd), cause };
         if !failure.is_broken_pipe() {
             self.report(failure);
+        } else if let Err(cause) = drop_caught(failure) {
+            self.report(Failure { origin: Origin::Handler(fd), cause });
         }
     }
     // ANCHOR_END: failed

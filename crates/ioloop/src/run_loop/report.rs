@@ -3,16 +3,22 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::mem;
 use std::rc::Rc;
 
 use super::IoLoop;
 use crate::Failure;
+use crate::failure::drop_caught;
 
 impl IoLoop {
     /// Call `hook` for each error and panic of a callback, a timer, a handler, a signal handler or a task, instead of
     /// writing it to standard error. A handler's `EPIPE` is not reported, because its next event says the same. If
-    /// `hook` panics, so does [`IoLoop::start`]; the loop keeps everything queued, due and ready for the next start.
+    /// `hook` panics, so does [`IoLoop::start`]; the loop keeps everything queued, due and ready for the next start. A closed
+    /// loop drops it.
     pub fn handle_callback_exception(&self, hook: impl FnMut(&Self, Failure) + 'static) {
+        if self.must_be_open("handle_callback_exception").is_err() {
+            return;
+        }
         let replaced = self.0.on_failure.replace(Some(Rc::new(RefCell::new(hook))));
         drop(replaced);
     }
@@ -20,10 +26,22 @@ impl IoLoop {
     /// Hand a failure to the hook, or write it to standard error.
     pub(super) fn report(&self, failure: Failure) {
         let hook = self.0.on_failure.borrow().clone();
-        match hook {
-            Some(hook) => (hook.borrow_mut())(self, failure),
-            // If nothing reads standard error, the write fails, and the loop must go on.
-            None => drop(writeln!(io::stderr(), "ioloop: {failure}")),
+        if let Some(hook) = hook {
+            return (hook.borrow_mut())(self, failure);
+        }
+        let origin = failure.origin;
+        print(&failure);
+        // What was returned or thrown is a value of the program, too.
+        if let Err(cause) = drop_caught(failure) {
+            let failure = Failure { origin, cause };
+            print(&failure);
+            // Not dropped, because that could panic, too, and so on.
+            mem::forget(failure);
         }
     }
+}
+
+/// If nothing reads standard error, the write fails, and the loop must go on.
+fn print(failure: &Failure) {
+    let _ = writeln!(io::stderr(), "ioloop: {failure}");
 }

@@ -4,7 +4,8 @@
 //! - each spawned task is polled once. After that, any number of wakes, from any thread, cause one poll in the next
 //!   iteration. A wake during a poll causes another one. `wake` itself never polls;
 //! - nothing is borrowed while a task is polled, so a task may spawn and cancel tasks, including itself;
-//! - a task is dropped as soon as it is done, has panicked or was canceled.
+//! - a task is dropped as soon as it is done, has panicked or was canceled. If a value of the task panics when it is dropped
+//!   after a poll, that is reported, too.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::IoLoop;
 use super::handle::LoopHandle;
 use super::tracing::Traced;
-use crate::failure::guarded;
+use crate::failure::{drop_caught, guarded};
 use crate::task_cell::TaskCell;
 use crate::{Failure, IntoOutcome, Origin, Token};
 
@@ -96,16 +97,19 @@ impl IoLoop {
             Poll::Ready(outcome) => outcome.map(|()| Poll::Ready(())),
             Poll::Pending => Ok(Poll::Pending),
         });
-        if let Ok(Poll::Pending) = polled {
-            // If the task canceled itself, its slot is gone, and the future is dropped here.
-            if let Some(slot) = self.0.tasks.borrow_mut().get_mut(task.0) {
-                *slot = Some(future);
-            }
+        // If the task canceled itself, its slot is gone, and the future is dropped below.
+        if let Ok(Poll::Pending) = polled
+            && let Some(slot) = self.0.tasks.borrow_mut().get_mut(task.0)
+        {
+            *slot = Some(future);
             return;
         }
         self.cancel(task);
-        drop(future);
+        let dropped = drop_caught(future);
         if let Err(cause) = polled {
+            self.report(Failure { origin: Origin::Task, cause });
+        }
+        if let Err(cause) = dropped {
             self.report(Failure { origin: Origin::Task, cause });
         }
     }

@@ -16,10 +16,14 @@ use crate::{Dispatch, IntoOutcome, Origin, Outcome, Token};
 impl IoLoop {
     /// Call `tracer` after each callback, timer, handler and poll of a task. Tracers are called in the order in which
     /// they were added. A panic of a tracer counts as a panic of the code that it traces. A callback polls a task, so a
-    /// tracer gets both, the poll first.
+    /// tracer gets both, the poll first. A closed loop drops it.
     pub fn trace(&self, tracer: impl FnMut(&Self, &Dispatch) + 'static) -> Subscription {
         let tracer: Tracer = Rc::new(RefCell::new(tracer));
-        Subscription::Tracer(self.0.tracers.add(tracer))
+        let subscription = Subscription::Tracer(self.0.tracers.add(tracer));
+        if self.must_be_open("trace").is_err() {
+            self.unsubscribe(subscription);
+        }
+        subscription
     }
 
     /// Is there a tracer?
