@@ -1,4 +1,4 @@
-//! Values of the program that panic when they are dropped: the loop reports each like any other failure, and goes on.
+//! The whole: values of the program that panic when they are dropped: the loop reports each like any other failure, and goes on.
 
 mod support;
 
@@ -362,7 +362,7 @@ impl Drop for AtTheEnd {
         let Some((ioloop, handle, said)) = self.0.take() else { return };
         let current = IoLoop::current().is_some();
         ioloop.make_current();
-        let sent = handle.add_callback(|ioloop| ioloop.stop()).is_ok();
+        let sent = handle.add_callback(IoLoop::stop).is_ok();
         let ran = ioloop.start().is_ok();
         let _ = said.send(!current && sent && ran);
     }

@@ -255,24 +255,6 @@ fn a_hook_that_fails_does_not_skip_other_callbacks() {
     });
 }
 
-/// A panic carries a value, and dropping the value can panic.
-#[test]
-fn a_value_that_panics_when_it_is_dropped_ends_the_loop_with_its_words() {
-    struct Bomb;
-
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panics("the value of a panic");
-        }
-    }
-
-    on_each(|ioloop| {
-        ioloop.add_callback(|_| -> () { resume_unwind(Box::new(Bomb)) });
-        assert_eq!(words(&*thrown_by(ioloop)), "the value of a panic");
-        turns(ioloop, 2);
-    });
-}
-
 /// The language ends the process there, which a loop cannot prevent; but the message says why.
 #[test]
 fn a_panic_inside_of_a_panic_ends_the_process_with_words() {

@@ -2,15 +2,14 @@
 
 use std::cell::Cell;
 use std::hint::black_box;
-use std::io::{PipeReader, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use ioloop::{Blocked, Event, Events, IoLoop};
+use ioloop::{Blocked, Events, IoLoop};
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
@@ -221,27 +220,10 @@ fn twice() -> Outcome {
 
 /// A panic that leaves the loop, and a caller that takes long afterwards.
 fn thrown() -> Outcome {
-    /// A source.
-    struct Bomb(PipeReader);
-
-    impl AsFd for Bomb {
-        fn as_fd(&self) -> BorrowedFd<'_> {
-            self.0.as_fd()
-        }
-    }
-
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            resume_unwind(Box::new("a source panics at its end"));
-        }
-    }
-
     let ioloop = IoLoop::new()?;
     let reports = counting(&ioloop)?;
-    let (reader, mut writer) = std::io::pipe()?;
-    writer.write_all(b"x")?;
-    let handler = |ioloop: &IoLoop, _: &mut Bomb, event: Event| ioloop.remove_handler(event.token);
-    ioloop.add_handler(Bomb(reader), Events::READ, handler)?;
+    ioloop.handle_callback_exception(|_, _| resume_unwind(Box::new("the hook panics")));
+    ioloop.add_callback(|_| Err::<(), _>("it failed"));
     println!("thrown {}", catch_unwind(AssertUnwindSafe(|| ioloop.start())).is_err());
     // No event can be awaited, because the alarm must not fire. If the alarm is later, a wrong answer passes, and no
     // right one fails.
