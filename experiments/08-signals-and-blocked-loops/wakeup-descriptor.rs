@@ -82,8 +82,7 @@ extern "C" fn handler(_: c_int) {
     FLAG.store(true, Ordering::Release);
     let fd = WAKE.load(Ordering::Acquire);
     if fd >= 0 {
-        // SAFETY: the number is removed from WAKE before its descriptor is closed, except at the end of the experiment,
-        // which shows what happens then.
+        // SAFETY: the number leaves WAKE before its descriptor is closed, but for the last step, which asks what happens then.
         let _ = write(unsafe { BorrowedFd::borrow_raw(fd) }, &[0]);
     }
     errno.set();

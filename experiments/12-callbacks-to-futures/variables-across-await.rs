@@ -213,10 +213,8 @@ fn place(lab: &Lab) -> usize {
         vary("size", size),
         vary("address", format_args!("{array:#x}"))
     ));
-    lab.check(
-        pending && poll(future.as_mut()) == Poll::Ready(1),
-        "`kept` waits, and has its array afterwards",
-    );
+    let done = poll(future.as_mut()) == Poll::Ready(1);
+    lab.check(pending && done, "`kept` waits, and has its array afterwards");
     match array {
         _ if (begin..begin + size).contains(&array) => 1,
         _ if array.abs_diff(here) < STACK => 0,

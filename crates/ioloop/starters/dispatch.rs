@@ -4,13 +4,15 @@
 //! token, and may do anything with the loop: add handlers, change and remove others and itself, close the loop. A handler
 //! that removes itself is not dropped before it has returned, and its source stays open until then; it is dropped when
 //! nothing of the loop is borrowed. An error or a panic of a handler is reported, even if the handler has removed itself,
-//! and a handler that failed runs again at its next event.
+//! and a handler that failed runs again at its next event. A value of the handler may panic when it is dropped: that is
+//! reported, too, after the handler's own failure.
 //!
 //! Given: `ioloop.0.registry`, in a RefCell, whose `get(token)` returns the descriptor and a reference to the handler; a
-//! handler is an `Rc<RefCell<dyn FnMut(&IoLoop, Event) -> Outcome>>`. `crate::failure::guarded` calls a closure and
-//! catches a panic. `ioloop.handler_failed(token, fd, cause)` reports a failure. `ioloop.not_open(token, fd)` is for an
-//! event with `Events::INVALID`, which poll(2) reports for a descriptor that was closed. Run `cargo workbook check
-//! ioloop/dispatch` after each change; `hint ioloop/dispatch` if you are stuck.
+//! handler is an `Rc<RefCell<dyn FnMut(&IoLoop, Event) -> Outcome>>`. Of `crate::failure`, `guarded` calls a closure and
+//! catches a panic, and `drop_caught` drops a value and catches a panic of the drop. `ioloop.handler_failed(token, fd,
+//! cause)` reports a failure. `ioloop.not_open(token, fd)` is for an event with `Events::INVALID`, which poll(2) reports
+//! for a descriptor that was closed. Run `cargo workbook check ioloop/dispatch` after each change; `hint ioloop/dispatch`
+//! if you are stuck.
 
 use super::IoLoop;
 use crate::Event;

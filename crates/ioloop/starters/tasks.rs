@@ -3,13 +3,13 @@
 //! Goal: after any number of wakes, from any thread, the loop polls the task once, in its next iteration. A wake never
 //! polls by itself, and a wake during a poll leads to the next poll. A task may spawn and cancel tasks while it is
 //! polled, including itself. A task that is done, has panicked or was canceled is dropped, and its slot in the table is
-//! free.
+//! free. A value of the task may panic when it is dropped after a poll: that is reported, too, after the task's own failure.
 //!
 //! Given: `LoopHandle::add_callback`, from any thread; `TaskCell::new(state, future)`, one allocation for what the wakers share
 //! and for the future, which returns an `Arc` of the one and a `TaskFuture`, the owner of the other; `Traced::new`, which
 //! makes a future's result an outcome; `ioloop.0.tasks`, a `Slab` of `Option<TaskFuture>`, in a RefCell;
-//! `ioloop.must_be_open`, an error for a closed loop; `crate::failure::guarded`, which catches a panic; `ioloop.report`, for
-//! a `Failure` with `Origin::Task`.
+//! `ioloop.must_be_open`, an error for a closed loop; `crate::failure::guarded`, which catches a panic, and `drop_caught`, which
+//! catches one of a drop; `ioloop.report`, for a `Failure` with `Origin::Task`.
 //! Run `cargo workbook check ioloop/tasks` after each change; `hint ioloop/tasks` if you are stuck.
 
 use std::future::Future;
