@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::skipped;
+
 mod answer;
 mod before_main;
 mod scenario;
@@ -59,15 +61,20 @@ impl Helper {
         &mut self.command
     }
 
-    /// Run the helper. `None` if this machine does not permit what it should do. Once a helper has hung, no other is run:
-    /// `workbook` knows the words `not run:`.
+    /// Run the helper. `None` if this machine does not permit what it should do; see [`if_permitted`](Self::if_permitted),
+    /// which skips the test then. Once a helper has hung, no other is run: `workbook` knows the words `not run:`.
     ///
     /// # Errors
     /// A message that says how the helper failed.
     ///
     /// # Panics
     /// If this program cannot be started.
-    pub fn answer(mut self) -> Result<Option<Answer>, String> {
+    pub fn answer(self) -> Result<Option<Answer>, String> {
+        self.run().map(Result::ok)
+    }
+
+    /// The helper's answer; or what this machine does not permit, in the helper's words.
+    fn run(mut self) -> Result<Result<Answer, String>, String> {
         if ONE_HUNG.load(Ordering::Relaxed) {
             return Err("not run: the helper of another test hung".into());
         }
@@ -92,11 +99,8 @@ impl Helper {
         let (text, errors) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
         let said = format!("{text}{errors}");
         match (out.status.code(), out.status.signal()) {
-            (Some(0), _) => Ok(Some(Answer(text.into_owned()))),
-            (Some(REFUSED), _) => {
-                eprintln!("skipped: this is not permitted here: {errors}");
-                Ok(None)
-            }
+            (Some(0), _) => Ok(Ok(Answer(text.into_owned()))),
+            (Some(REFUSED), _) => Ok(Err(errors.into_owned())),
             (_, Some(signal)) if signal == Signal::SIGALRM as i32 => {
                 let threads = watcher.join().unwrap_or_default();
                 ONE_HUNG.fetch_or(!threads.is_empty(), Ordering::Relaxed);
@@ -116,13 +120,15 @@ impl Helper {
         }
     }
 
-    /// Run the helper. `None` if this machine does not permit what it should do: then the test has nothing to judge.
+    /// Run the helper. `None` if this machine does not permit what it should do: then the test is
+    /// [skipped](crate::skipped), because it has nothing to judge.
     ///
     /// # Panics
     /// If the helper failed, with its output.
     #[track_caller]
     pub fn if_permitted(self) -> Option<Answer> {
-        self.answer().unwrap_or_else(|words| panic!("{words}"))
+        let answer = self.run().unwrap_or_else(|words| panic!("{words}"));
+        answer.map_err(|words| skipped(format_args!("not permitted here: {words}"))).ok()
     }
 
     /// Run the helper, which does nothing that a machine may refuse.
@@ -131,7 +137,8 @@ impl Helper {
     /// If the helper failed, with its output.
     #[track_caller]
     pub fn ask(self) -> Answer {
-        self.if_permitted().expect("only the tracer is ever refused")
+        let answer = self.answer().unwrap_or_else(|words| panic!("{words}"));
+        answer.expect("only the tracer is ever refused")
     }
 }
 
@@ -145,7 +152,7 @@ pub fn ask(args: &[&str]) -> Answer {
 }
 
 /// Let the helper run a scenario under its tracer, on the real kernel or on a simulated one. `None` if this machine
-/// refuses ptrace: then the test has nothing to judge, and this says so.
+/// refuses ptrace: then the test is [skipped], because it has nothing to judge.
 ///
 /// # Panics
 /// If the helper failed, with its output.

@@ -11,6 +11,8 @@
 //! assert_eq!(answer.line("marked"), "3 4 5");
 //! ```
 //!
+//! What this machine cannot be asked is no verdict: a test that finds out so is [`skip`]ped, with the reason.
+//!
 //! Under a [`tracer`] the helper can meet a kernel that this machine does not have, and show its system calls.
 //!
 //! Exit codes of the helper: 0 done; 1 failed; 2 unknown arguments; [`REFUSED`] this machine does not permit it;
@@ -18,12 +20,15 @@
 
 pub mod allocations;
 mod helper;
+pub mod machine;
+mod skip;
 pub mod tracer;
 
 pub use helper::{
     Answer, HELPER, Helper, REFUSED, ask, before_main, comes_on, exit_code, ignore_sigpipe, judged,
     no_child_is_born, traced,
 };
+pub use skip::skipped;
 
 /// Let the test program be its own helper: `testing::helper!(answer)`, where `answer` takes the arguments behind
 /// [`HELPER`] and gives the exit code. It is a function, or a closure that captures nothing.

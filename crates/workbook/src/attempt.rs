@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::catalogue::{Catalogue, Exercise};
 use crate::checking::{self, Checked, Place, Test, Through};
+use crate::output::say;
 use crate::proving;
 use crate::terminal::{self, BAD, BOLD, DIM, GOOD};
 use crate::verdicts::Verdicts;
@@ -56,14 +57,28 @@ pub fn check(
         Checked::Ran { tests, .. } => (tests, None),
         Checked::DoesNotCompile(said) => (Vec::new(), Some(said)),
     };
-    let passed = error.is_none() && !tests.is_empty() && tests.iter().all(|test| test.passed);
+    // Where every test was skipped, nothing was judged.
+    let passed = error.is_none() && tests.iter().any(|test| test.passed) && !tests.iter().any(Test::failed);
     let seconds = start.elapsed().as_secs_f64();
     let mistakes = proving::failing_alike(exercise, &tests);
-    verdicts.checked(exercise, content, passed, &mistakes);
-    Ok(Attempt { name, passed, tests, seconds, error, mistakes })
+    let attempt = Attempt { name, passed, tests, seconds, error, mistakes };
+    if !attempt.all_skipped() {
+        verdicts.checked(exercise, content, passed, &attempt.mistakes);
+    }
+    Ok(attempt)
 }
 
 impl Attempt {
+    /// The tests that could not ask this machine.
+    fn skipped(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.tests.iter().filter_map(|test| Some((test.name.as_str(), test.skipped.as_deref()?)))
+    }
+
+    /// Could no test ask this machine anything? Then there is no verdict.
+    fn all_skipped(&self) -> bool {
+        !self.tests.is_empty() && self.tests.iter().all(|test| test.skipped.is_some())
+    }
+
     /// Without colors, as JSON must be even in a terminal.
     pub fn without_colors(mut self) -> Self {
         self.error = self.error.map(|text| anstream::adapter::strip_str(&text).to_string());
@@ -72,69 +87,99 @@ impl Attempt {
 }
 
 /// One line, for many exercises.
-pub fn show_line(exercise: &Exercise, attempt: &Attempt) {
+///
+/// # Errors
+/// As [`say!`].
+pub fn show_line(exercise: &Exercise, attempt: &Attempt) -> Result<()> {
     let state = match attempt {
-        _ if attempt.passed => format!("{GOOD}done{GOOD:#}"),
+        _ if attempt.passed && attempt.skipped().count() == 0 => format!("{GOOD}done{GOOD:#}"),
+        _ if attempt.passed => format!("{GOOD}done{GOOD:#}, {} skipped", attempt.skipped().count()),
         _ if exercise.untouched() => format!("{DIM}not begun{DIM:#}"),
+        _ if attempt.all_skipped() => "not judged: every test was skipped".into(),
         Attempt { error: Some(_), .. } => format!("{BAD}{}{BAD:#}", why_not(exercise)),
         _ => score(attempt),
     };
-    anstream::println!("{} {:24} {state}", terminal::sign(attempt.passed), attempt.name);
+    say!("{} {:24} {state}", sign(attempt), attempt.name)
 }
 
 /// Show one exercise: the first failed test whole, and how many more failed.
-pub fn show(catalogue: &Catalogue, exercise: &Exercise, attempt: &Attempt) {
+///
+/// # Errors
+/// As [`say!`].
+pub fn show(catalogue: &Catalogue, exercise: &Exercise, attempt: &Attempt) -> Result<()> {
     let Attempt { name, passed, seconds, .. } = attempt;
     if let Some(error) = &attempt.error {
-        anstream::println!("{}", error.trim_end());
-        anstream::println!("\n{} {BOLD}{name}{BOLD:#} {}", terminal::sign(false), why_not(exercise));
-        return;
+        say!("{}", error.trim_end())?;
+        return say!("\n{} {BOLD}{name}{BOLD:#} {}", terminal::sign(false), why_not(exercise));
     }
     let score = score(attempt);
-    anstream::println!(
-        "{} {BOLD}{name}{BOLD:#}  {score}  {DIM}{seconds:.2} s{DIM:#}",
-        terminal::sign(*passed)
-    );
+    say!("{} {BOLD}{name}{BOLD:#}  {score}  {DIM}{seconds:.2} s{DIM:#}", sign(attempt))?;
+    show_skipped(attempt)?;
+    if attempt.all_skipped() {
+        return say!("\n  Nothing is known of your code: no test could ask this machine.");
+    }
     let module = &exercise.short;
     if *passed {
-        anstream::println!(
-            "\n  {} shows our answer beside yours.",
-            terminal::command(&format!("solution {module}"))
-        );
-        return;
+        return say!("\n  {} shows our answer beside yours.", terminal::command(&format!("solution {module}")));
     }
     let not_run = attempt.tests.iter().filter(|test| test.not_run()).count();
-    let mut failed = attempt.tests.iter().filter(|test| !test.passed && !test.not_run());
+    let mut failed = attempt.tests.iter().filter(|test| test.failed() && !test.not_run());
+    let hung: Vec<&str> =
+        failed.clone().skip(1).filter(|test| test.did_not_finish()).map(|test| test.name.as_str()).collect();
     if let Some(first) = failed.next() {
-        anstream::println!("\n  {BAD}{}{BAD:#}", first.name);
+        say!("\n  {BAD}{}{BAD:#}", first.name)?;
         for line in first.message.as_deref().unwrap_or("it failed without a word").lines() {
-            anstream::println!("    {line}");
+            say!("    {line}")?;
         }
         if let Some(place) = &first.place {
-            anstream::println!("    {DIM}{}{DIM:#}", from_root(&catalogue.root, &exercise.folder, place));
+            say!("    {DIM}{}{DIM:#}", from_root(&catalogue.root, &exercise.folder, place))?;
         }
     }
     match failed.count() {
         0 => {}
-        1 => anstream::println!("\n  One more fails."),
-        more => anstream::println!("\n  {more} more fail."),
+        1 => say!("\n  One more fails.")?,
+        more => say!("\n  {more} more fail.")?,
+    }
+    if !hung.is_empty() {
+        say!("  Of these, {BOLD}{}{BOLD:#} did not finish.", hung.join(", "))?;
     }
     match not_run {
         0 => {}
-        1 => anstream::println!("\n  One more was not run, because a test hung."),
-        more => anstream::println!("\n  {more} more were not run, because a test hung."),
+        1 => say!("\n  One more was not run, because a test hung.")?,
+        more => say!("\n  {more} more were not run, because a test hung.")?,
     }
     let source = catalogue.shown(&exercise.source());
-    anstream::println!(
+    say!(
         "\n  Write in {BOLD}{source}{BOLD:#}; stuck? {}",
         terminal::command(&format!("hint {module}"))
-    );
+    )?;
     let why = terminal::command(&format!("why {module}"));
     match attempt.mistakes.len() {
-        0 => {}
-        1 => anstream::println!("  A known wrong answer fails like this: {why}"),
-        several => anstream::println!("  {several} known wrong answers fail like this: {why}"),
+        0 => Ok(()),
+        1 => say!("  A known wrong answer fails like this: {why}"),
+        several => say!("  {several} known wrong answers fail like this: {why}"),
     }
+}
+
+/// What could not be asked: for each reason, the tests that it kept from judging.
+fn show_skipped(attempt: &Attempt) -> Result<()> {
+    let mut reasons: Vec<&str> = Vec::new();
+    for (_, reason) in attempt.skipped() {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    for reason in reasons {
+        let names = attempt.skipped().filter(|(_, why)| *why == reason).map(|(name, _)| name);
+        say!("\n  {DIM}–{DIM:#} skipped, so not judged, or not whole: {reason}")?;
+        say!("    {}", names.collect::<Vec<_>>().join(", "))?;
+    }
+    Ok(())
+}
+
+/// The sign of its verdict.
+fn sign(attempt: &Attempt) -> String {
+    if attempt.all_skipped() { terminal::neither() } else { terminal::sign(attempt.passed) }
 }
 
 /// A place as the tests print it, as a path from the checkout. rustc prints the files of the tests' own crate from its
@@ -155,7 +200,11 @@ fn why_not(exercise: &Exercise) -> &'static str {
 
 fn score(attempt: &Attempt) -> String {
     let passed = attempt.tests.iter().filter(|test| test.passed).count();
-    format!("{passed} of {} tests pass", attempt.tests.len())
+    let skipped = match attempt.skipped().count() {
+        0 => String::new(),
+        skipped => format!(", {skipped} skipped"),
+    };
+    format!("{passed} of {} tests pass{skipped}", attempt.tests.len())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 
@@ -16,7 +16,7 @@ mod libtest;
 mod shortcut;
 
 pub use libtest::Test;
-use libtest::{Judged, failed, judge, passed, words};
+use libtest::{Judged, UNFINISHED, failed, judge, not_failed, words};
 use shortcut::Shortcut;
 
 /// A checkout to build in: the reader's, or a copy with a target folder of its own.
@@ -127,11 +127,17 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&str>) -> R
     }
     let outcome = runner::run(&program.path, &args, &program.folder, idle, runner::PROCESS_LIMIT)?;
     let (mut tests, mut unbegun) = (Vec::new(), Vec::new());
+    // Those whose words are lost run by themselves, but not for longer than one that hangs.
+    let words_until = Instant::now() + idle;
     for name in names {
         match (judge(&name, &outcome.output), &outcome.ending) {
             (Judged::Ignored, _) => {}
             (Judged::Parsed(test), _) if test.not_run() => unbegun.push(test),
             (Judged::Parsed(test), _) => tests.push(test),
+            (Judged::Silent, _) if Instant::now() > words_until => {
+                tests.push(failed(name, "it failed, and its words are lost, because a test hung".into(), None));
+            }
+            (Judged::Silent, _) => tests.push(its_words(alone(program, &name, &threads, idle)?, name)),
             // One of them took the others down with it. Which one is seen when each runs by itself.
             (Judged::Unfinished, Ending::Ended(_)) => tests.extend(alone(program, &name, &threads, idle)?),
             // libtest names a thread after its test; as long as others hang, the rest waits for its turn.
@@ -143,11 +149,11 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&str>) -> R
                 ));
             }
             (Judged::Unfinished, ending) => {
-                tests.push(failed(name, format!("it did not finish: {ending}"), None));
+                tests.push(failed(name, format!("{UNFINISHED}{ending}"), None));
             }
         }
     }
-    if !tests.is_empty() && tests.iter().all(|test| test.passed) && !outcome.ending.good() {
+    if !tests.is_empty() && !tests.iter().any(Test::failed) && !outcome.ending.good() {
         let message = format!("every test passed, and then the test program ended badly: {}", outcome.ending);
         tests.push(failed("(the test program)".into(), message, None));
     }
@@ -164,6 +170,14 @@ fn place_in(source: &str, test: &str) -> usize {
     source.find(&format!("fn {function}(")).unwrap_or(usize::MAX)
 }
 
+/// A test that failed among the others, as it says when it runs alone.
+fn its_words(alone: Option<Test>, name: String) -> Test {
+    match alone {
+        Some(test) if test.failed() => test,
+        _ => failed(name, "it failed among the other tests, and not when it ran alone".into(), None),
+    }
+}
+
 /// Run one test without a result among the others': they may have taken it down, or what their children
 /// printed may stand in the middle of its line. What it prints is not held back, or it would be lost with the
 /// program. None: it is one that is ignored.
@@ -178,7 +192,7 @@ fn alone(program: &Program, name: &str, threads: &str, idle: Duration) -> Result
         return Ok(None);
     }
     if counts("1 passed; 0 failed; 0") && ending.good() {
-        return Ok(Some(passed(name.to_owned())));
+        return Ok(Some(not_failed(name.to_owned(), &output)));
     }
     let heading = format!("test {name} ... ");
     let noise = ["running 1 test", "failures:", "test result:", &heading];
@@ -187,9 +201,11 @@ fn alone(program: &Program, name: &str, threads: &str, idle: Duration) -> Result
     let message = match ending {
         _ if counts("0 passed; 1 failed; 0") => words,
         Ending::Ended(_) => format!("the test program ended in the middle of it ({ending})\n{words}"),
-        _ => format!("it did not finish: {ending}\n{words}"),
+        _ => format!("{UNFINISHED}{ending}\n{words}"),
     };
-    Ok(Some(failed(name.to_owned(), message.trim_end().to_owned(), place)))
+    let message = message.trim_end();
+    let message = if message.is_empty() { "it failed without a word" } else { message };
+    Ok(Some(failed(name.to_owned(), message.to_owned(), place)))
 }
 
 /// The names of the tests, as the program itself lists them.

@@ -11,6 +11,7 @@ use serde_json::{Deserializer, Value};
 use crate::cargo::{self, Built, Kind, Program};
 use crate::catalogue::{Catalogue, Experiment};
 use crate::error::Usage;
+use crate::output::complain;
 use crate::runner::{self, Ending};
 use crate::terminal::{self, BAD};
 use crate::verdicts::Verdicts;
@@ -61,7 +62,7 @@ pub fn in_foreground(program: &Program, experiment: &Experiment, args: &[&str]) 
         _ => (Verdict::Disagrees, Some(ending(status))),
     };
     if let (None, Some(reason)) = (status.code(), &reason) {
-        anstream::eprintln!("{BAD}{}{BAD:#} {reason}", experiment.name);
+        complain!("{BAD}{}{BAD:#} {reason}", experiment.name);
     }
     if status.code() == Some(2) {
         return Err(Usage(format!("{} refused its options", experiment.name)).into());

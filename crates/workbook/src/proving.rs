@@ -37,7 +37,7 @@ pub fn failing_alike(exercise: &Exercise, tests: &[Test]) -> Vec<String> {
         let mut failed = tests.iter().filter(|test| test.message.as_ref().is_some_and(says));
         failed.any(|test| not_run || test.name == mistake.caught_by)
     };
-    if tests.iter().all(|test| test.passed) {
+    if !tests.iter().any(Test::failed) {
         return Vec::new();
     }
     // A file that is missing knows none, which `verify` and the checks of the repository complain of.
@@ -97,8 +97,10 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
     bar.set_message(format!("{name}: the reference"));
     match copy.test(exercise, &reference, Through::Cargo, None)? {
         Checked::Ran { tests, said, .. } => {
-            match tests.iter().find(|test| !test.passed) {
+            proof.skipped.extend(skipped(name, &tests));
+            match tests.iter().find(|test| test.failed()) {
                 None if tests.is_empty() => fail_reference(proof, format!("{name}: no test ran")),
+                None if tests.iter().all(|test| test.skipped.is_some()) => proof.references.skipped += 1,
                 None => proof.references.passed += 1,
                 Some(test) => fail_reference(proof, format!("{name}: the reference fails {}", quoted(test))),
             }
@@ -113,11 +115,14 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
     bar.set_message(format!("{name}: the starter"));
     match copy.test(exercise, &starter, Through::Cargo, None)? {
         Checked::Ran { tests, said, .. } => {
-            if tests.iter().all(|test| test.passed) {
+            if tests.iter().any(Test::failed) {
+                proof.starters.failing += 1;
+            } else if tests.iter().any(|test| test.skipped.is_some()) {
+                proof.starters.skipped += 1;
+                proof.skipped.push(format!("{name}: the starter was not judged"));
+            } else {
                 proof.starters.passing += 1;
                 proof.faults.push(format!("{name}: the starter passes, although it is not written yet"));
-            } else {
-                proof.starters.failing += 1;
             }
             proof.faults.extend(warnings("starter", said));
         }
@@ -128,16 +133,20 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
     bar.inc(1);
 
     for mistake in &mistakes {
-        let missed = match mistake {
+        let judged = match mistake {
             Ok(mistake) => {
                 bar.set_message(format!("{name}: the mistake {}", mistake.name));
-                missed(copy, exercise, mistake, &reference)?.map(|fault| format!("{} {fault}", mistake.name))
+                judge(copy, exercise, mistake, &reference)?.after(&mistake.name)
             }
-            Err(fault) => Some(fault.clone()),
+            Err(fault) => Judged::Missed(fault.clone()),
         };
-        match missed {
-            None => proof.mistakes.caught += 1,
-            Some(fault) => {
+        match judged {
+            Judged::Caught => proof.mistakes.caught += 1,
+            Judged::Skipped(why) => {
+                proof.mistakes.skipped += 1;
+                proof.skipped.push(format!("{name}: the mistake {why}"));
+            }
+            Judged::Missed(fault) => {
                 proof.mistakes.missed += 1;
                 proof.faults.push(format!("{name}: the mistake {fault}"));
             }
@@ -152,28 +161,55 @@ fn fail_reference(proof: &mut Proof, fault: String) {
     proof.faults.push(fault);
 }
 
-/// Why a mistake was not caught as it says, if it was not.
-fn missed(copy: &Copy, exercise: &Exercise, mistake: &Mistake, reference: &str) -> Result<Option<String>> {
+/// Was a mistake caught as it says? The others say why not.
+enum Judged {
+    Caught,
+    /// Its test could not ask this machine.
+    Skipped(String),
+    Missed(String),
+}
+
+impl Judged {
+    /// The same, with the mistake's name before the words.
+    fn after(self, name: &str) -> Self {
+        match self {
+            Self::Caught => Self::Caught,
+            Self::Skipped(why) => Self::Skipped(format!("{name} {why}")),
+            Self::Missed(why) => Self::Missed(format!("{name} {why}")),
+        }
+    }
+}
+
+fn judge(copy: &Copy, exercise: &Exercise, mistake: &Mistake, reference: &str) -> Result<Judged> {
     let Mistake { caught_by: test, message, .. } = mistake;
     let answer = match edited(mistake, reference) {
         Ok(answer) => answer,
-        Err(wrong) => return Ok(Some(format!("does not fit the reference: {wrong}"))),
+        Err(wrong) => return Ok(Judged::Missed(format!("does not fit the reference: {wrong}"))),
     };
     // The others may catch it too, and would take their time.
     let tests = match copy.test(exercise, &answer, Through::Shortcut, Some(test))? {
         Checked::Ran { tests, .. } => tests,
-        Checked::DoesNotCompile(said) => return Ok(Some(format!("does not compile:\n{said}"))),
+        Checked::DoesNotCompile(said) => return Ok(Judged::Missed(format!("does not compile:\n{said}"))),
     };
     let Some(found) = tests.iter().find(|t| t.name == *test) else {
-        return Ok(Some(format!("names the test {test}, which there is not")));
+        return Ok(Judged::Missed(format!("names the test {test}, which there is not")));
     };
-    Ok(match &found.message {
-        None => Some(format!("passes {test}, which should catch it")),
-        Some(said) if !said.contains(message) => {
-            Some(format!("is caught by {test}, but not with «{message}»: {said}"))
+    Ok(match (&found.message, &found.skipped) {
+        (None, Some(reason)) => Judged::Skipped(format!("was not judged, because {test} was skipped: {reason}")),
+        (None, None) => Judged::Missed(format!("passes {test}, which should catch it")),
+        (Some(said), _) if !said.contains(message) => {
+            Judged::Missed(format!("is caught by {test}, but not with «{message}»: {said}"))
         }
-        Some(_) => None,
+        (Some(_), _) => Judged::Caught,
     })
+}
+
+/// A line for the tests that were skipped with the reference, if there are some: for each, which one and why.
+fn skipped(name: &str, tests: &[Test]) -> Option<String> {
+    let skipped = tests.iter().filter_map(|test| Some(format!("{} ({})", test.name, test.skipped.as_ref()?)));
+    let skipped: Vec<String> = skipped.collect();
+    let (some, all) = (skipped.len(), tests.len());
+    (some > 0).then(|| format!("{name}: {some} of {all} tests were skipped: {}", skipped.join(", ")))
 }
 
 fn quoted(test: &Test) -> String {

@@ -20,6 +20,11 @@ pub fn sign(good: bool) -> String {
     if good { format!("{GOOD}✓{GOOD:#}") } else { format!("{BAD}✗{BAD:#}") }
 }
 
+/// A sign for what is neither good nor bad: it could not be asked.
+pub fn neither() -> String {
+    format!("{DIM}–{DIM:#}")
+}
+
 /// A sign for what is known to be good, known to be bad, or not known.
 pub fn mark(verdict: Option<bool>) -> String {
     verdict.map_or_else(|| format!("{DIM}○{DIM:#}"), sign)

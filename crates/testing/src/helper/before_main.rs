@@ -5,7 +5,7 @@ use std::panic::catch_unwind;
 use std::process::exit;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::alarm;
 
 /// The first argument that makes a test program the helper. libtest has no such option.
@@ -44,11 +44,13 @@ pub fn before_main(answer: fn(&[&str]) -> i32) {
         exit(1);
     }
     alarm::set(HUNG);
-    // A program that a script starts in the background, or nohup, ignores these, and its children inherit that.
-    for ignored in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP] {
+    // What a script starts in the background, or under nohup, ignores some signals; other parents ignore SIGCHLD, or
+    // block signals. All of that is inherited, and a scenario begins without it. (SIGPIPE: see `ignore_sigpipe`.)
+    for inherited in Signal::iterator() {
         // SAFETY: the default disposition runs no code of ours.
-        let _ = unsafe { signal(ignored, SigHandler::SigDfl) };
+        let _ = unsafe { signal(inherited, SigHandler::SigDfl) };
     }
+    let _ = SigSet::empty().thread_set_mask();
     // A panic must not unwind into the C runtime; it ends the program with the same code as any Rust program.
     exit(catch_unwind(|| answer(args)).unwrap_or(101));
 }

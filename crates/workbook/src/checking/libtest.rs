@@ -6,21 +6,32 @@ use serde::{Deserialize, Serialize};
 const MODULE: &str = "t::";
 
 /// What one test said.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Test {
     pub name: String,
     pub passed: bool,
-    /// Why it failed, in its own words; null when it passed.
+    /// Why it failed, in its own words; null when it did not.
     pub message: Option<String>,
+    /// Why it could not ask this machine, or not all that it asks: then it has neither passed nor failed. Else null.
+    pub skipped: Option<String>,
     /// Where it failed: `tests/flags.rs:31:5`.
     #[serde(skip)]
     pub place: Option<String>,
 }
 
 impl Test {
+    pub fn failed(&self) -> bool {
+        self.message.is_some()
+    }
+
     /// Did another test hang first? These words are the ones of the tests' helpers, too: see the crate `testing`.
     pub fn not_run(&self) -> bool {
         self.message.as_ref().is_some_and(|message| message.starts_with("not run: "))
+    }
+
+    /// Was it running when the test program was stopped?
+    pub fn did_not_finish(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.starts_with(UNFINISHED))
     }
 
     /// Take the module out of the name, and out of the names of threads, which libtest calls after their test.
@@ -32,6 +43,9 @@ impl Test {
     }
 }
 
+/// How the message of a test begins that was running when the test program was stopped.
+pub const UNFINISHED: &str = "it did not finish: ";
+
 /// The name of a test without the module that it was compiled into.
 pub fn without_module(name: &str) -> &str {
     name.strip_prefix(MODULE).unwrap_or(name)
@@ -41,6 +55,8 @@ pub fn without_module(name: &str) -> &str {
 pub enum Judged {
     Parsed(Test),
     Ignored,
+    /// It failed, but the program was stopped before it printed what its tests had said.
+    Silent,
     Unfinished,
 }
 
@@ -50,10 +66,10 @@ pub fn judge(name: &str, output: &str) -> Judged {
         ["", " - should panic"].iter().any(|how| output.contains(&format!("test {name}{how} ... {word}")))
     };
     if said("FAILED") {
-        let (message, place) = said_by(name, output);
-        Judged::Parsed(failed(name.to_owned(), message, place))
+        let said = said_by(name, output);
+        said.map_or(Judged::Silent, |(message, place)| Judged::Parsed(failed(name.to_owned(), message, place)))
     } else if said("ok") {
-        Judged::Parsed(passed(name.to_owned()))
+        Judged::Parsed(not_failed(name.to_owned(), output))
     } else if said("ignored") {
         Judged::Ignored
     } else {
@@ -61,22 +77,30 @@ pub fn judge(name: &str, output: &str) -> Judged {
     }
 }
 
-pub fn passed(name: String) -> Test {
-    Test { name, passed: true, message: None, place: None }
+/// A test that did not fail: it passed, or it says in the output that it was skipped. The crate `testing` prints a line
+/// for each reason, which may stand behind other words.
+pub fn not_failed(name: String, output: &str) -> Test {
+    let mark = format!("skipped: {name}: ");
+    let mut reasons: Vec<&str> = Vec::new();
+    for reason in output.lines().filter_map(|line| line.split_once(&mark).map(|(_, reason)| reason.trim())) {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    let skipped = (!reasons.is_empty()).then(|| reasons.join("; "));
+    Test { name, passed: skipped.is_none(), skipped, ..Test::default() }
 }
 
 pub fn failed(name: String, message: String, place: Option<String>) -> Test {
-    Test { name, passed: false, message: Some(message), place }
+    Test { name, message: Some(message), place, ..Test::default() }
 }
 
 /// The words of a failed test, between its heading and the next.
-fn said_by(name: &str, output: &str) -> (String, Option<String>) {
+fn said_by(name: &str, output: &str) -> Option<(String, Option<String>)> {
     let heading = format!("---- {name} stdout ----\n");
-    let Some((_, section)) = output.split_once(&heading) else {
-        return ("it failed without a word".into(), None);
-    };
+    let (_, section) = output.split_once(&heading)?;
     let end = ["\n---- ", "\nfailures:\n"].iter().filter_map(|mark| section.find(mark)).min();
-    words(&section[..end.unwrap_or(section.len())])
+    Some(words(&section[..end.unwrap_or(section.len())]))
 }
 
 /// What was printed, without the noise around a panic, and where the first panic was.
@@ -100,11 +124,18 @@ mod tests {
     use super::*;
 
     const OUTPUT: &str = "
-running 4 tests
+running 6 tests
 test b ... ok
 test a ... FAILED
+skipped: f: ptrace: EPERM
 test d - should panic ... ok
 test e ... ignored, not on this kernel
+test f ... test g ... skipped: ff: not mine
+ok
+test f ... ok
+skipped: f: ptrace: EPERM
+test h ... FAILED
+skipped: f: no ::1
 
 failures:
 
@@ -122,18 +153,30 @@ failures:
 test result: FAILED. 1 passed; 1 failed; 0 ignored
 ";
 
+    fn parsed(name: &str) -> Test {
+        let Judged::Parsed(test) = judge(name, OUTPUT) else { panic!("{name} has a result") };
+        test
+    }
+
     #[test]
     fn a_failed_test_is_quoted_without_the_noise_around_it() {
-        let Judged::Parsed(a) = judge("a", OUTPUT) else { panic!("a has a result") };
+        let a = parsed("a");
         assert_eq!(a.message.as_deref(), Some("descriptor 7 is still open\nafter exec"));
         assert_eq!(a.place.as_deref(), Some("tests/flags.rs:31:5"));
-        assert!(matches!(judge("b", OUTPUT), Judged::Parsed(Test { passed: true, .. })));
-        assert!(matches!(judge("d", OUTPUT), Judged::Parsed(Test { passed: true, .. })));
+        assert!(parsed("b").passed && parsed("d").passed);
         assert!(matches!(judge("e", OUTPUT), Judged::Ignored));
     }
 
     #[test]
-    fn a_test_without_a_result_did_not_finish() {
+    fn a_test_without_a_result_did_not_finish_and_one_without_words_is_silent() {
         assert!(matches!(judge("c", OUTPUT), Judged::Unfinished));
+        assert!(matches!(judge("h", OUTPUT), Judged::Silent));
+    }
+
+    #[test]
+    fn a_skipped_test_has_neither_passed_nor_failed() {
+        let f = parsed("f");
+        assert_eq!(f.skipped.as_deref(), Some("ptrace: EPERM; no ::1"));
+        assert!(!f.passed && !f.failed());
     }
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::attempt;
 use crate::catalogue::Catalogue;
+use crate::output::say;
 use crate::runner;
 use crate::verdicts::Verdicts;
 
@@ -33,13 +34,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let attempt = attempt::check(&catalogue, &mut verdicts, exercise, patience)?;
         match exercises.len() {
             _ if options.json => {}
-            1 => attempt::show(&catalogue, exercise, &attempt),
-            _ => attempt::show_line(exercise, &attempt),
+            1 => attempt::show(&catalogue, exercise, &attempt)?,
+            _ => attempt::show_line(exercise, &attempt)?,
         }
         all.push(attempt.without_colors());
     }
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&all)?);
+        say!("{}", serde_json::to_string_pretty(&all)?)?;
     }
     Ok(ExitCode::from(u8::from(!all.iter().all(|attempt| attempt.passed))))
 }

@@ -8,6 +8,7 @@ use nix::sys::utsname::uname;
 use serde::Serialize;
 
 use crate::checkout::find_program;
+use crate::output::say;
 use crate::terminal::{self, BOLD, DIM};
 
 #[derive(clap::Args)]
@@ -36,28 +37,29 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let findings = look();
     let good = findings.iter().all(|finding| finding.good || !finding.required);
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&findings)?);
+        say!("{}", serde_json::to_string_pretty(&findings)?)?;
     } else {
-        findings.iter().for_each(show);
+        findings.iter().try_for_each(show)?;
         let verdict =
             if good { "Everything that is required is here." } else { "Something required is missing." };
-        anstream::println!("\n{BOLD}{verdict}{BOLD:#}");
+        say!("\n{BOLD}{verdict}{BOLD:#}")?;
     }
     Ok(ExitCode::from(u8::from(!good)))
 }
 
-fn show(finding: &Finding) {
+fn show(finding: &Finding) -> Result<()> {
     let Finding { name, found, needed_for, how, .. } = finding;
     let sign = match (finding.good, finding.required) {
         (true, _) => terminal::sign(true),
         (false, true) => terminal::sign(false),
         (false, false) => format!("{DIM}–{DIM:#}"),
     };
-    anstream::println!("{sign} {name:18} {found}");
+    say!("{sign} {name:18} {found}")?;
     if !finding.good {
-        anstream::println!("  {DIM}needed for{DIM:#} {needed_for}");
-        anstream::println!("  {DIM}get it{DIM:#}     {how}");
+        say!("  {DIM}needed for{DIM:#} {needed_for}")?;
+        say!("  {DIM}get it{DIM:#}     {how}")?;
     }
+    Ok(())
 }
 
 fn look() -> Vec<Finding> {

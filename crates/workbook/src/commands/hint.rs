@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::catalogue::Catalogue;
+use crate::output::{complain, say};
 use crate::terminal::{self, BOLD, DIM};
 use crate::{checkout, hints};
 
@@ -28,19 +29,19 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut shown: BTreeMap<String, usize> = serde_json::from_str(&text).unwrap_or_default();
     let before = if options.again { 0 } else { shown.get(&exercise.name).copied().unwrap_or(0) };
     let step = before.min(steps.len() - 1);
-    anstream::println!("{BOLD}{}{BOLD:#}, hint {} of {}\n", exercise.name, step + 1, steps.len());
-    anstream::println!("{}\n", steps[step]);
+    say!("{BOLD}{}{BOLD:#}, hint {} of {}\n", exercise.name, step + 1, steps.len())?;
+    say!("{}\n", steps[step])?;
     let module = &exercise.short;
     if step + 1 < steps.len() {
-        anstream::println!("{DIM}One step further:{DIM:#} {}", terminal::command(&format!("hint {module}")));
+        say!("{DIM}One step further:{DIM:#} {}", terminal::command(&format!("hint {module}")))?;
     } else {
         let solution = terminal::command(&format!("solution {module} --anyway"));
-        anstream::println!("{DIM}That was the last. Our answer, if you want it now:{DIM:#} {solution}");
+        say!("{DIM}That was the last. Our answer, if you want it now:{DIM:#} {solution}")?;
     }
     shown.insert(exercise.name.clone(), step + 1);
     // Where this cannot be remembered the first hint comes again, which is said.
     if let Err(error) = checkout::write(&file, &serde_json::to_string(&shown)?) {
-        anstream::eprintln!("the next call will begin again: {error:#}");
+        complain!("the next call will begin again: {error:#}");
     }
     Ok(ExitCode::SUCCESS)
 }

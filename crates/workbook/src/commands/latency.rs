@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::catalogue::{Catalogue, Exercise};
 use crate::checking::{Checked, Through};
 use crate::checkout;
+use crate::output::say;
 use crate::proving::{self, Copy};
 use crate::terminal::{self, BOLD, DIM};
 use crate::verdicts::Verdicts;
@@ -49,18 +50,18 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     bar.finish_and_clear();
     waits.sort_by_key(|wait| wait.total);
     let header = format!("{:22} {:>7}   {}", "exercise", "total", Phases::HEADER);
-    anstream::println!("{BOLD}{header}{BOLD:#}");
+    say!("{BOLD}{header}{BOLD:#}")?;
     for Wait { exercise, total, phases } in &waits {
-        anstream::println!("{:22} {:5.2} s   {phases}", exercise.name, total.as_secs_f64());
+        say!("{:22} {:5.2} s   {phases}", exercise.name, total.as_secs_f64())?;
     }
     let (median, slowest) = (&waits[waits.len() / 2], &waits[waits.len() - 1]);
     let seconds = |wait: &Wait<'_>| format!("{:.2} s", wait.total.as_secs_f64());
-    anstream::println!(
+    say!(
         "\n{BOLD}median {}, slowest {}{BOLD:#} {DIM}({}){DIM:#}",
         seconds(median),
         seconds(slowest),
         slowest.exercise.name
-    );
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -88,7 +89,7 @@ fn measure<'a>(copy: &Copy, exercise: &'a Exercise, rounds: u32) -> Result<Wait<
             bail!("{}: the reference does not compile", exercise.name);
         };
         let total = start.elapsed();
-        if let Some(failed) = tests.iter().find(|test| !test.passed) {
+        if let Some(failed) = tests.iter().find(|test| test.failed()) {
             bail!("{}: the reference fails {}", exercise.name, failed.name);
         }
         let checked = copy.only_check(exercise)?;

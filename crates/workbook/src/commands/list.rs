@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::catalogue::Catalogue;
+use crate::output::say;
 use crate::terminal::{BOLD, DIM, NAME, mark};
 use crate::verdicts::Verdicts;
 
@@ -31,21 +32,21 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             "exercises": exercises.collect::<Vec<_>>(),
             "experiments": experiments.collect::<Vec<_>>(),
         });
-        println!("{}", serde_json::to_string_pretty(&list)?);
+        say!("{}", serde_json::to_string_pretty(&list)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     for chapter in &catalogue.chapters {
-        anstream::println!("{BOLD}{} {}{BOLD:#}", chapter.number, chapter.title);
+        say!("{BOLD}{} {}{BOLD:#}", chapter.number, chapter.title)?;
         for experiment in catalogue.experiments.iter().filter(|e| e.chapter == chapter.number) {
             let seen = mark(verdicts.experiment(experiment));
             let question = experiment.question();
-            anstream::println!("  {seen} {NAME}{:22}{NAME:#} {DIM}{question}{DIM:#}", experiment.name);
+            say!("  {seen} {NAME}{:22}{NAME:#} {DIM}{question}{DIM:#}", experiment.name)?;
         }
         for exercise in catalogue.exercises.iter().filter(|e| e.chapter == chapter.number) {
             let done = mark(verdicts.exercise(exercise));
-            anstream::println!("  {done} {NAME}{:22}{NAME:#} {DIM}exercise{DIM:#}", exercise.name);
+            say!("  {done} {NAME}{:22}{NAME:#} {DIM}exercise{DIM:#}", exercise.name)?;
         }
-        anstream::println!();
+        say!()?;
     }
     Ok(ExitCode::SUCCESS)
 }

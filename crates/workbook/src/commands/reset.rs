@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::catalogue::{Catalogue, Exercise};
 use crate::checkout;
+use crate::output::say;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -21,21 +22,21 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let source = exercise.source();
     let shown = |path: &PathBuf| catalogue.shown(path);
     if exercise.untouched() {
-        println!("{} is as it was handed out: there is nothing to put back.", shown(&source));
+        say!("{} is as it was handed out: there is nothing to put back.", shown(&source))?;
         return Ok(ExitCode::SUCCESS);
     }
     let starter = checkout::read(&exercise.starter())?;
     if fs::symlink_metadata(&source).is_err() {
         checkout::write(&source, &starter)?;
-        println!("{} was missing; it is there again, as it was handed out.", shown(&source));
+        say!("{} was missing; it is there again, as it was handed out.", shown(&source))?;
         return Ok(ExitCode::SUCCESS);
     }
     let backup = free_name(exercise);
     // A rename, so that at each moment one of the two names has what the reader wrote.
     fs::rename(&source, &backup).with_context(|| format!("cannot keep yours as {}", shown(&backup)))?;
     checkout::write(&source, &starter).with_context(|| format!("yours is kept as {}", shown(&backup)))?;
-    println!("{} is as it was handed out.", shown(&source));
-    println!("What you wrote is in {}.", shown(&backup));
+    say!("{} is as it was handed out.", shown(&source))?;
+    say!("What you wrote is in {}.", shown(&backup))?;
     Ok(ExitCode::SUCCESS)
 }
 

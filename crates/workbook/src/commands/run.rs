@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::catalogue::{Catalogue, Experiment};
 use crate::experiment::{self, Ran, Verdict};
+use crate::output::say;
 use crate::terminal::{self, BOLD, DIM};
 use crate::verdicts::Verdicts;
 
@@ -53,23 +54,23 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         };
         experiment::remember(&mut verdicts, experiment, &ran);
         if options.all && !options.json {
-            show_line(&ran);
+            show_line(&ran)?;
         }
         all.push(ran);
     }
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&all)?);
+        say!("{}", serde_json::to_string_pretty(&all)?)?;
     }
     Ok(ExitCode::from(u8::from(all.iter().any(|ran| ran.verdict == Verdict::Disagrees))))
 }
 
-fn show_line(ran: &Ran) {
+fn show_line(ran: &Ran) -> Result<()> {
     let reason = ran.reason.as_deref().unwrap_or_default();
     match ran.verdict {
-        Verdict::Agrees => anstream::println!("{} {:20} agrees", terminal::sign(true), ran.name),
-        Verdict::Skipped => anstream::println!("{DIM}–{DIM:#} {:20} skipped: {reason}", ran.name),
+        Verdict::Agrees => say!("{} {:20} agrees", terminal::sign(true), ran.name),
+        Verdict::Skipped => say!("{DIM}–{DIM:#} {:20} skipped: {reason}", ran.name),
         Verdict::Disagrees => {
-            anstream::println!("{} {:20} {BOLD}disagrees{BOLD:#}: {reason}", terminal::sign(false), ran.name);
+            say!("{} {:20} {BOLD}disagrees{BOLD:#}: {reason}", terminal::sign(false), ran.name)
         }
     }
 }

@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use crate::cargo::{self, Built, Kind};
 use crate::catalogue::Catalogue;
 use crate::experiment::{self, Verdict};
+use crate::output::say;
 use crate::runner;
 use crate::terminal::{self, BAD};
 
@@ -80,21 +81,21 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
     for (name, said) in &failures {
         let first = said.first().map_or("", String::as_str);
-        anstream::println!(
+        say!(
             "{} {name} failed {} times; the first time:\n{first}\n",
             terminal::sign(false),
             said.len()
-        );
+        )?;
     }
     let (tests, experiments, times) = (tests.len(), experiments.len(), options.times);
     match failures.len() {
-        0 => println!(
+        0 => say!(
             "{times} rounds of {tests} test programs and {experiments} experiments, {cores} cores busy: nothing failed."
-        ),
-        n => anstream::println!(
+        )?,
+        n => say!(
             "{BAD}{n} of {} failed at least once{BAD:#} in {times} rounds.",
             tests + experiments
-        ),
+        )?,
     }
     Ok(ExitCode::from(u8::from(!failures.is_empty())))
 }

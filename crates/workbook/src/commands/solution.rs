@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::catalogue::Catalogue;
 use crate::checkout;
+use crate::output::{complain, say};
 use crate::terminal::{self, BOLD, DIM};
 use crate::verdicts::Verdicts;
 
@@ -24,21 +25,21 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let passed = Verdicts::load(&catalogue).exercise(exercise) == Some(true);
     if !passed && !options.anyway {
         let module = &exercise.short;
-        anstream::eprintln!(
+        complain!(
             "Your {} is not known to pass: {}",
             exercise.name,
             terminal::command(&format!("check {module}"))
         );
-        anstream::eprintln!("To see ours now: {}", terminal::command(&format!("solution {module} --anyway")));
+        complain!("To see ours now: {}", terminal::command(&format!("solution {module} --anyway")));
         return Ok(ExitCode::FAILURE);
     }
     let reference = exercise.reference()?;
-    anstream::println!("{BOLD}{}{BOLD:#}\n", catalogue.shown(&reference));
+    say!("{BOLD}{}{BOLD:#}\n", catalogue.shown(&reference))?;
     for line in checkout::read(&reference)?.lines().filter(|line| !line.trim_start().starts_with("// ANCHOR"))
     {
-        println!("{line}");
+        say!("{line}")?;
     }
     let (ours, yours) = (catalogue.shown(&reference), catalogue.shown(&exercise.source()));
-    anstream::println!("\n{DIM}Beside yours:{DIM:#} git diff --no-index {yours} {ours}");
+    say!("\n{DIM}Beside yours:{DIM:#} git diff --no-index {yours} {ours}")?;
     Ok(ExitCode::SUCCESS)
 }

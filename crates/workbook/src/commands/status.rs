@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::catalogue::{Catalogue, Page};
 use crate::experiment;
+use crate::output::say;
 use crate::terminal::{self, BOLD, DIM, mark};
 use crate::verdicts::Verdicts;
 
@@ -15,16 +16,16 @@ pub fn run() -> Result<ExitCode> {
     if verdicts.is_empty() && catalogue.exercises.iter().all(crate::catalogue::Exercise::untouched) {
         welcome(&catalogue)?;
     } else {
-        anstream::println!("{BOLD}From the File Descriptor to the Event Loop{BOLD:#}\n");
-        chapters(&catalogue, &verdicts);
-        next(&catalogue, &verdicts);
+        say!("{BOLD}From the File Descriptor to the Event Loop{BOLD:#}\n")?;
+        chapters(&catalogue, &verdicts)?;
+        next(&catalogue, &verdicts)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn welcome(catalogue: &Catalogue) -> Result<()> {
-    anstream::println!("{BOLD}From the File Descriptor to the Event Loop{BOLD:#}");
-    anstream::println!(
+    say!("{BOLD}From the File Descriptor to the Event Loop{BOLD:#}")?;
+    say!(
         "
 Welcome. You read a chapter, predict what the kernel will do, run an experiment that
 asks it, and then write the part yourself. The exercises are handed out unwritten, so
@@ -32,49 +33,49 @@ their tests fail: that is how they are meant to look until you have written them
 
 Here is a first question.
 "
-    );
+    )?;
     // The first one in the order of the book.
     let experiment = catalogue.experiments.first().context("there is no experiment")?;
     let programs = experiment::build(catalogue, &[experiment])?;
     let ran = experiment::in_foreground(&programs[&experiment.name], experiment, &[])?;
     experiment::remember(&mut Verdicts::load(catalogue), experiment, &ran);
-    anstream::println!("\n{BOLD}What to do next{BOLD:#}");
+    say!("\n{BOLD}What to do next{BOLD:#}")?;
     let start = catalogue.pages.first().map(|page| page.path.display().to_string()).unwrap_or_default();
-    anstream::println!("  Read    {start}, or the whole book in a browser: {}", terminal::serve());
+    say!("  Read    {start}, or the whole book in a browser: {}", terminal::serve())?;
     if let Some(experiment) = catalogue.experiments.get(1) {
-        anstream::println!("  Run     {}", terminal::command(&format!("run {}", experiment.name)));
+        say!("  Run     {}", terminal::command(&format!("run {}", experiment.name)))?;
     }
     if let Some(exercise) = catalogue.exercises.first() {
-        anstream::println!("  Write   {}", catalogue.shown(&exercise.source()));
-        anstream::println!("  Check   {}", terminal::command(&format!("check {}", exercise.short)));
+        say!("  Write   {}", catalogue.shown(&exercise.source()))?;
+        say!("  Check   {}", terminal::command(&format!("check {}", exercise.short)))?;
     }
-    anstream::println!("\n  {DIM}Where you are, at any time:{DIM:#} {}", terminal::command("status"));
+    say!("\n  {DIM}Where you are, at any time:{DIM:#} {}", terminal::command("status"))?;
     Ok(())
 }
 
 /// A line a chapter: a mark for each experiment and each exercise.
-fn chapters(catalogue: &Catalogue, verdicts: &Verdicts) {
+fn chapters(catalogue: &Catalogue, verdicts: &Verdicts) -> Result<()> {
     for chapter in &catalogue.chapters {
         let experiments = catalogue.experiments.iter().filter(|e| e.chapter == chapter.number);
         let experiments: String = experiments.map(|e| mark(verdicts.experiment(e))).collect();
         let exercises = catalogue.exercises.iter().filter(|e| e.chapter == chapter.number);
         let exercises: String = exercises.map(|e| mark(verdicts.exercise(e))).collect();
-        anstream::println!("  {} {BOLD}{}{BOLD:#}", chapter.number, chapter.title);
+        say!("  {} {BOLD}{}{BOLD:#}", chapter.number, chapter.title)?;
         if !experiments.is_empty() {
-            anstream::println!("    experiments  {experiments}");
+            say!("    experiments  {experiments}")?;
         }
         if !exercises.is_empty() {
-            anstream::println!("    exercises    {exercises}");
+            say!("    exercises    {exercises}")?;
         }
     }
     let asked = catalogue.experiments.iter().filter(|e| verdicts.experiment(e).is_some()).count();
     let done = catalogue.exercises.iter().filter(|e| verdicts.exercise(e) == Some(true)).count();
     let (experiments, exercises) = (catalogue.experiments.len(), catalogue.exercises.len());
-    anstream::println!("\n  {asked} of {experiments} experiments run, {done} of {exercises} exercises done");
+    say!("\n  {asked} of {experiments} experiments run, {done} of {exercises} exercises done")
 }
 
 /// The first thing in the book's order that is not done.
-fn next(catalogue: &Catalogue, verdicts: &Verdicts) {
+fn next(catalogue: &Catalogue, verdicts: &Verdicts) -> Result<()> {
     let experiments = catalogue.experiments.iter().filter(|e| verdicts.experiment(e).is_none());
     let experiments = experiments.map(|e| (&e.page, format!("run {}", e.name), None));
     let exercises = catalogue.exercises.iter().filter(|e| verdicts.exercise(e) != Some(true));
@@ -82,18 +83,17 @@ fn next(catalogue: &Catalogue, verdicts: &Verdicts) {
     let place = |page: &Option<Page>| page.as_ref().map_or(usize::MAX, |page| page.place);
     let Some((page, command, source)) = experiments.chain(exercises).min_by_key(|(page, ..)| place(page))
     else {
-        anstream::println!("\n{BOLD}All of it is done.{BOLD:#} The next chapters are being written.");
-        return;
+        return say!("\n{BOLD}All of it is done.{BOLD:#} The next chapters are being written.");
     };
-    anstream::println!("\n{BOLD}Next{BOLD:#}");
+    say!("\n{BOLD}Next{BOLD:#}")?;
     if let Some(page) = page {
-        anstream::println!("  Read    {}  {DIM}{}{DIM:#}", page.title, page.path.display());
+        say!("  Read    {}  {DIM}{}{DIM:#}", page.title, page.path.display())?;
     }
     match source {
         Some(source) => {
-            anstream::println!("  Write   {}", catalogue.shown(&source));
-            anstream::println!("  Check   {}", terminal::command(&command));
+            say!("  Write   {}", catalogue.shown(&source))?;
+            say!("  Check   {}", terminal::command(&command))
         }
-        None => anstream::println!("  Run     {}", terminal::command(&command)),
+        None => say!("  Run     {}", terminal::command(&command)),
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::catalogue::Catalogue;
+use crate::output::say;
 use crate::proving::{self, Copy, Proof, workers};
 use crate::terminal::{self, BAD, BOLD};
 
@@ -37,29 +38,45 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if options.json {
         // JSON has no colors, even in a terminal.
         proof.faults.iter_mut().for_each(|fault| *fault = anstream::adapter::strip_str(fault).to_string());
-        println!("{}", serde_json::to_string_pretty(&proof)?);
+        say!("{}", serde_json::to_string_pretty(&proof)?)?;
     } else {
-        show(&proof);
+        show(&proof)?;
     }
     Ok(ExitCode::from(u8::from(!proof.faults.is_empty())))
 }
 
-fn show(proof: &Proof) {
-    let Proof { references, starters, mistakes, faults } = proof;
-    let line = |good: bool, text: String| anstream::println!("{} {text}", terminal::sign(good));
+fn show(proof: &Proof) -> Result<()> {
+    let Proof { references, starters, mistakes, faults, skipped } = proof;
+    let line = |good: bool, text: String, skipped: usize| {
+        let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} not judged") };
+        say!("{} {text}{skipped}", terminal::sign(good))
+    };
     line(
         references.failed == 0,
         format!("references: {} pass, {} fail", references.passed, references.failed),
-    );
+        references.skipped,
+    )?;
     line(
         starters.passing == 0,
         format!("starters: {} fail as they should, {} pass", starters.failing, starters.passing),
-    );
-    line(mistakes.missed == 0, format!("mistakes: {} caught, {} missed", mistakes.caught, mistakes.missed));
-    for fault in faults {
-        anstream::println!("\n{BAD}fault{BAD:#} {fault}");
+        starters.skipped,
+    )?;
+    line(
+        mistakes.missed == 0,
+        format!("mistakes: {} caught, {} missed", mistakes.caught, mistakes.missed),
+        mistakes.skipped,
+    )?;
+    for skipped in skipped {
+        say!("\n{} {skipped}", terminal::neither())?;
     }
-    if faults.is_empty() {
-        anstream::println!("\n{BOLD}The exercises are proved.{BOLD:#}");
+    for fault in faults {
+        say!("\n{BAD}fault{BAD:#} {fault}")?;
+    }
+    match (faults.is_empty(), skipped.is_empty()) {
+        (true, true) => say!("\n{BOLD}The exercises are proved.{BOLD:#}"),
+        (true, false) => {
+            say!("\n{BOLD}The exercises are proved, except for what this machine cannot be asked.{BOLD:#}")
+        }
+        _ => Ok(()),
     }
 }

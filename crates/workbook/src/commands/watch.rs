@@ -10,6 +10,7 @@ use notify::{Config, Event, PollWatcher, RecommendedWatcher, RecursiveMode, Watc
 
 use crate::attempt;
 use crate::catalogue::{Catalogue, Exercise};
+use crate::output::say;
 use crate::runner::{self, interrupt};
 use crate::terminal::{BOLD, DIM};
 use crate::verdicts::Verdicts;
@@ -54,13 +55,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     match first {
         Some(exercise) => check_one(&catalogue, exercise, &mut verdicts)?,
-        None => anstream::println!("Every exercise is done."),
+        None => say!("Every exercise is done.")?,
     }
     let how = if options.poll { "looking four times a second" } else { "told by the kernel (inotify)" };
-    anstream::println!("\n{DIM}Watching crates/*/exercises, {how}. Save a file; Ctrl-C ends.{DIM:#}");
+    say!("\n{DIM}Watching crates/*/exercises, {how}. Save a file; Ctrl-C ends.{DIM:#}")?;
     while let Some(paths) = next_change(&changes)? {
         for exercise in catalogue.exercises.iter().filter(|e| paths.contains(&e.source())) {
-            anstream::println!("\n{DIM}───{DIM:#} {BOLD}{}{BOLD:#} was saved", exercise.name);
+            say!("\n{DIM}───{DIM:#} {BOLD}{}{BOLD:#} was saved", exercise.name)?;
             check_one(&catalogue, exercise, &mut verdicts)?;
         }
     }
@@ -69,8 +70,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
 fn check_one(catalogue: &Catalogue, exercise: &Exercise, verdicts: &mut Verdicts) -> Result<()> {
     let attempt = attempt::check(catalogue, verdicts, exercise, runner::IDLE_TIMEOUT)?;
-    attempt::show(catalogue, exercise, &attempt);
-    Ok(())
+    attempt::show(catalogue, exercise, &attempt)
 }
 
 /// The files that changed, once the editor has written all of them. None when the watcher is gone.

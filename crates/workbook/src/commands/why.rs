@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::attempt;
 use crate::catalogue::{Catalogue, Exercise};
+use crate::output::say;
 use crate::proving::{self, Mistake};
 use crate::runner;
 use crate::terminal::{self, BAD, BOLD, DIM, GOOD};
@@ -55,7 +56,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if !last.current || !last.passed && last.mistakes.is_empty() {
         let checked = attempt::check(&catalogue, &mut verdicts, exercise, runner::IDLE_TIMEOUT)?;
         if checked.error.is_some() && !options.json {
-            attempt::show(&catalogue, exercise, &checked);
+            attempt::show(&catalogue, exercise, &checked)?;
             return Ok(ExitCode::FAILURE);
         }
         error = checked.error.map(|text| anstream::adapter::strip_str(&text).to_string());
@@ -77,43 +78,44 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         });
     let why = Why { name: &exercise.name, passed: last.passed, mistakes: mistakes.collect(), error };
     match options.json {
-        true => println!("{}", serde_json::to_string_pretty(&why)?),
-        false => show(exercise, &why),
+        true => say!("{}", serde_json::to_string_pretty(&why)?)?,
+        false => show(exercise, &why)?,
     }
     Ok(ExitCode::from(u8::from(why.error.is_some())))
 }
 
-fn show(exercise: &Exercise, why: &Why<'_>) {
+fn show(exercise: &Exercise, why: &Why<'_>) -> Result<()> {
     let Why { name, passed, mistakes, .. } = why;
     let short = &exercise.short;
     match (passed, mistakes.is_empty()) {
         (true, true) => {
-            anstream::println!(
+            say!(
                 "{BOLD}{name}{BOLD:#} passes, and no known wrong answer failed as yours did before."
-            );
+            )?;
         }
         (true, false) => {
-            anstream::println!("{BOLD}{name}{BOLD:#} passes. Before, it failed as these wrong answers do:");
+            say!("{BOLD}{name}{BOLD:#} passes. Before, it failed as these wrong answers do:")?;
         }
         (false, true) => {
-            anstream::println!("No known wrong answer to {BOLD}{name}{BOLD:#} fails as yours does.");
-            anstream::println!("{DIM}A hint:{DIM:#} {}", terminal::command(&format!("hint {short}")));
+            say!("No known wrong answer to {BOLD}{name}{BOLD:#} fails as yours does.")?;
+            say!("{DIM}A hint:{DIM:#} {}", terminal::command(&format!("hint {short}")))?;
         }
-        (false, false) => anstream::println!("{BOLD}{name}{BOLD:#} fails as these wrong answers do:"),
+        (false, false) => say!("{BOLD}{name}{BOLD:#} fails as these wrong answers do:")?,
     }
     for mistake in mistakes {
-        anstream::println!("\n  {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}", mistake.name, mistake.caught_by);
-        anstream::println!("    {}", mistake.sentence);
+        say!("\n  {BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}", mistake.name, mistake.caught_by)?;
+        say!("    {}", mistake.sentence)?;
         for line in mistake.diff.iter().flat_map(|diff| diff.lines()) {
             match line.as_bytes().first() {
-                Some(b'+') => anstream::println!("      {GOOD}{line}{GOOD:#}"),
-                Some(b'-') => anstream::println!("      {BAD}{line}{BAD:#}"),
-                _ => anstream::println!("      {line}"),
+                Some(b'+') => say!("      {GOOD}{line}{GOOD:#}")?,
+                Some(b'-') => say!("      {BAD}{line}{BAD:#}")?,
+                _ => say!("      {line}")?,
             }
         }
     }
     if mistakes.iter().any(|mistake| mistake.diff.is_none()) {
         let anyway = terminal::command(&format!("why {short} --anyway"));
-        anstream::println!("\n{DIM}Their code is shown once yours passes. To see it now:{DIM:#} {anyway}");
+        say!("\n{DIM}Their code is shown once yours passes. To see it now:{DIM:#} {anyway}")?;
     }
+    Ok(())
 }

@@ -9,6 +9,8 @@ pub struct Proof {
     pub starters: Starters,
     pub mistakes: Mistakes,
     pub faults: Vec<String>,
+    /// What could not be judged, because tests could not ask this machine.
+    pub skipped: Vec<String>,
 }
 
 impl Proof {
@@ -20,7 +22,11 @@ impl Proof {
         self.starters.passing += other.starters.passing;
         self.mistakes.caught += other.mistakes.caught;
         self.mistakes.missed += other.mistakes.missed;
+        self.references.skipped += other.references.skipped;
+        self.starters.skipped += other.starters.skipped;
+        self.mistakes.skipped += other.mistakes.skipped;
         self.faults.extend(other.faults);
+        self.skipped.extend(other.skipped);
     }
 }
 
@@ -28,16 +34,19 @@ impl Proof {
 pub struct References {
     pub passed: usize,
     pub failed: usize,
+    pub skipped: usize,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Starters {
     pub failing: usize,
     pub passing: usize,
+    pub skipped: usize,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Mistakes {
     pub caught: usize,
     pub missed: usize,
+    pub skipped: usize,
 }

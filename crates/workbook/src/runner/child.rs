@@ -58,6 +58,7 @@ impl Child {
         if family != Family::Foreground {
             command.process_group(0);
         }
+        begins_with_default_signals(command, family);
         ends_with_this(command, Signal::SIGKILL);
         let child = command.spawn();
         let child = child.with_context(|| format!("cannot start {}", command.get_program().display()))?;
@@ -126,6 +127,22 @@ impl Drop for Child {
     fn drop(&mut self) {
         let _ = self.end();
     }
+}
+
+/// Let the program that is started begin with no signal ignored, whatever this process inherited. One that ignores
+/// SIGALRM would hang where its alarm should end it. In the foreground the terminal's signals stay ignored, as under nohup.
+fn begins_with_default_signals(command: &mut Command, family: Family) {
+    const OF_THE_TERMINAL: [i32; 4] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP];
+    let kept = if family == Family::Foreground { &OF_THE_TERMINAL[..] } else { &[] };
+    let reset = move || {
+        for signal in (1..=libc::SIGRTMAX()).filter(|signal| !kept.contains(signal)) {
+            // SAFETY: the default disposition runs no code. A signal that has no other is refused.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only sigaction is called.
+    unsafe { command.pre_exec(reset) };
 }
 
 /// Have the program that is started get this signal when this process ends, however that comes about.
