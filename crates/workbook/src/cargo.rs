@@ -1,7 +1,6 @@
 //! Ask cargo to build, and learn where it put what.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::{AccessFlags, access};
@@ -67,8 +66,8 @@ pub fn find<'a>(programs: &'a [Program], package: &str, kind: Kind, name: &str) 
 /// Run `cargo ARGS` in the checkout at `root` and collect the programs it made. `target` is another target
 /// folder than the usual one, for builds that must not disturb the reader's.
 pub fn build(root: &Path, target: Option<&Path>, args: &[&str]) -> Result<Built> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root).args(args).args(["--verbose", "--message-format=json-render-diagnostics"]);
+    let mut command = checkout::cargo(root);
+    command.args(args).args(["--verbose", "--message-format=json-render-diagnostics"]);
     if has_colors() {
         command.args(["--color", "always"]);
     }

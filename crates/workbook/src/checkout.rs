@@ -1,19 +1,24 @@
 //! Where things are: the checkout, its target folder, and reading and writing files.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
-/// The checkout: the nearest folder upwards that holds a book, crates and experiments, else the one that this
-/// program was built in.
+/// The checkout: the nearest folder upwards that holds a book, crates and experiments; else the same from this program's
+/// own folder, which may have been moved or copied since it was built; else the one that it was built in.
 pub fn root() -> Result<PathBuf> {
     let is_root = |path: &Path| {
         ["book/src/SUMMARY.md", "crates", "experiments"].iter().all(|name| path.join(name).exists())
     };
     let here = env::current_dir().context("the current directory is gone")?;
-    if let Some(root) = here.ancestors().find(|path| is_root(path)) {
+    let program = env::current_exe().unwrap_or_default();
+    if let Some(root) = here.ancestors().chain(program.ancestors()).find(|path| is_root(path)) {
         return Ok(root.to_owned());
     }
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("/"));
@@ -26,12 +31,51 @@ pub fn root() -> Result<PathBuf> {
     Ok(built.to_owned())
 }
 
-/// Cargo's target folder: `CARGO_TARGET_DIR`, or `target` in the checkout.
+/// Cargo's target folder: `CARGO_TARGET_DIR`, or `CARGO_BUILD_TARGET_DIR`, or what a configuration file of cargo's says,
+/// or `target` in the checkout.
 pub fn target(root: &Path) -> PathBuf {
-    match env::var_os("CARGO_TARGET_DIR") {
-        Some(dir) => root.join(dir),
-        None => root.join("target"),
+    static KNOWN: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.entry(root.to_owned()).or_insert_with(|| root.join(find_target(root))).clone()
+}
+
+fn find_target(root: &Path) -> PathBuf {
+    let variables = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"];
+    if let Some(folder) = variables.iter().find_map(env::var_os).filter(|folder| !folder.is_empty()) {
+        return folder.into();
     }
+    // cargo takes 0.1 s to answer, so it is asked only where its answer may be another one.
+    let may_say = |file: &PathBuf| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        ["target-dir", "include"].iter().any(|word| text.contains(word))
+    };
+    let said = cargo_configs(root).iter().any(may_say).then(|| ask_for_target(root));
+    said.flatten().unwrap_or_else(|| "target".into())
+}
+
+/// What cargo says where it builds.
+fn ask_for_target(root: &Path) -> Option<PathBuf> {
+    let mut command = cargo(root);
+    command.args(["metadata", "--no-deps", "--offline", "--format-version=1"]);
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    let said: Value = serde_json::from_slice(&output.stdout).ok()?;
+    said["target_directory"].as_str().map(PathBuf::from)
+}
+
+/// The files that configure cargo in this checkout: its own, those in the folders above, and the user's.
+pub fn cargo_configs(root: &Path) -> Vec<PathBuf> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let folders = root.ancestors().map(|folder| folder.join(".cargo")).chain(home);
+    let files = folders.flat_map(|folder| ["config.toml", "config"].map(|name| folder.join(name)));
+    files.filter(|file| file.is_file()).collect()
+}
+
+/// Cargo, to be run in the checkout.
+pub fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
 }
 
 /// The folder for what this tool remembers. It may go at any time: all in it can be found out again.

@@ -27,6 +27,7 @@ mod proving;
 mod runner;
 mod terminal;
 mod verdicts;
+mod watching;
 
 /// From the File Descriptor to the Event Loop: the reader's tool.
 ///

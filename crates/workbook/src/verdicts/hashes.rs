@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use crate::catalogue::{Exercise, Experiment};
+use crate::checkout;
 
 /// The kernel's release.
 const KERNEL: &str = "/proc/sys/kernel/osrelease";
@@ -29,18 +30,18 @@ impl Hashes {
     pub fn of_exercise(&self, root: &Path, exercise: &Exercise) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.add_sources(&mut hasher, root, exercise);
-        add(&mut hasher, &exercise.source());
-        hasher.write_u64(self.shared(Path::new(KERNEL)));
+        add(&mut hasher, root, &exercise.source());
+        hasher.write_u64(self.shared(root, Path::new(KERNEL)));
         hasher.finish()
     }
 
-    /// All that building an exercise's tests depends on, apart from the reader's file.
+    /// All that building an exercise's tests depends on, apart from the reader's file. Where the checkout is, too.
     pub fn around(&self, root: &Path, exercise: &Exercise) -> u64 {
         let mut hasher = DefaultHasher::new();
+        root.hash(&mut hasher);
         self.add_sources(&mut hasher, root, exercise);
-        for name in ["Cargo.toml", ".cargo/config.toml", "rust-toolchain.toml"] {
-            add(&mut hasher, &root.join(name));
-        }
+        let files = ["Cargo.toml", "rust-toolchain.toml"].map(|name| root.join(name));
+        files.iter().chain(&checkout::cargo_configs(root)).for_each(|file| add(&mut hasher, root, file));
         let mut variables: Vec<_> = std::env::vars_os().filter(|(name, _)| is_of_build(name)).collect();
         variables.sort();
         variables.hash(&mut hasher);
@@ -49,7 +50,7 @@ impl Hashes {
 
     /// The sources of all topic crates, and of the tests of this one.
     fn add_sources(&self, hasher: &mut DefaultHasher, root: &Path, exercise: &Exercise) {
-        hasher.write_u64(self.shared(&root.join("Cargo.lock")));
+        hasher.write_u64(self.shared(root, &root.join("Cargo.lock")));
         let crates =
             fs::read_dir(root.join("crates")).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut topics: Vec<PathBuf> = crates.filter(|path| path.join("exercises").is_dir()).collect();
@@ -57,27 +58,27 @@ impl Hashes {
         // And what the tests of all of them share.
         topics.push(root.join("crates/testing"));
         for folder in topics {
-            hasher.write_u64(self.shared(&folder.join("Cargo.toml")));
-            hasher.write_u64(self.shared(&folder.join("src")));
+            hasher.write_u64(self.shared(root, &folder.join("Cargo.toml")));
+            hasher.write_u64(self.shared(root, &folder.join("src")));
         }
-        hasher.write_u64(self.shared(&exercise.folder.join("tests")));
+        hasher.write_u64(self.shared(root, &exercise.folder.join("tests")));
     }
 
     /// All that an experiment's verdict depends on.
     pub fn of_experiment(&self, root: &Path, experiment: &Experiment) -> u64 {
         let mut hasher = DefaultHasher::new();
-        hasher.write_u64(self.shared(&root.join("experiments/src")));
-        add(&mut hasher, &experiment.source);
-        hasher.write_u64(self.shared(Path::new(KERNEL)));
+        hasher.write_u64(self.shared(root, &root.join("experiments/src")));
+        add(&mut hasher, root, &experiment.source);
+        hasher.write_u64(self.shared(root, Path::new(KERNEL)));
         hasher.finish()
     }
 
-    fn shared(&self, path: &Path) -> u64 {
+    fn shared(&self, root: &Path, path: &Path) -> u64 {
         if let Some(hash) = self.shared.borrow().get(path) {
             return *hash;
         }
         let mut hasher = DefaultHasher::new();
-        add(&mut hasher, path);
+        add(&mut hasher, root, path);
         let hash = hasher.finish();
         self.shared.borrow_mut().insert(path.to_owned(), hash);
         hash
@@ -92,15 +93,16 @@ fn is_of_build(name: &OsStr) -> bool {
     name == "PATH" || starts(&["CARGO", "RUST"]) && !starts(&by_cargo)
 }
 
-/// Add a file's path and content; of a folder, each file's below it.
-fn add(hasher: &mut DefaultHasher, path: &Path) {
+/// Add a file's path and content; of a folder, each file's below it. Paths start at the checkout, so that a verdict holds
+/// when the checkout is moved.
+fn add(hasher: &mut DefaultHasher, root: &Path, path: &Path) {
     if path.is_dir() {
         let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut entries: Vec<PathBuf> = entries.collect();
         entries.sort();
-        entries.iter().for_each(|entry| add(hasher, entry));
+        entries.iter().for_each(|entry| add(hasher, root, entry));
     } else {
-        hasher.write(path.as_os_str().as_encoded_bytes());
+        hasher.write(path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes());
         hasher.write(&fs::read(path).unwrap_or_default());
     }
 }
