@@ -77,8 +77,7 @@ pub fn build(root: &Path, target: Option<&Path>, args: &[&str]) -> Result<Built>
     let (status, output, said) =
         runner::collect(&mut command).context("cannot run cargo; is Rust installed?")?;
     let (said, calls) = without_progress(&said);
-    // rustc may have refused the code, or cargo may have failed before it called rustc.
-    if !status.success() && said.contains("could not compile") {
+    if !status.success() && refuses_code(&said) {
         return Ok(Built::Failed(said));
     }
     if !status.success() {
@@ -94,6 +93,13 @@ pub fn build(root: &Path, target: Option<&Path>, args: &[&str]) -> Result<Built>
     }
     let programs = output.lines().filter_map(|line| program(&serde_json::from_str(line).ok()?)).collect();
     Ok(Built::Programs { programs, said, calls })
+}
+
+/// Has rustc refused the code? Else cargo failed before it called rustc, or rustc could not do its work: no linker, no room
+/// for files, a signal. What rustc has against code comes with a place; only the linker has none.
+fn refuses_code(said: &str) -> bool {
+    let said = anstream::adapter::strip_str(said).to_string();
+    said.contains("could not compile") && ["--> ", "undefined "].iter().any(|words| said.contains(words))
 }
 
 /// What cargo printed without its progress, and the calls of rustc in that: `     Running `rustc …``. The words of the

@@ -1,10 +1,10 @@
 //! Chapters, experiments, exercises: what there is, and looking one up.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use crate::checkout;
 use crate::error::Usage;
 use crate::terminal::plain_command;
 
@@ -64,7 +64,7 @@ pub struct Page {
 impl Experiment {
     /// The first paragraph of its transcript, on one line. Empty while it has none.
     pub fn question(&self) -> String {
-        let transcript = fs::read_to_string(self.source.with_extension("txt")).unwrap_or_default();
+        let transcript = checkout::read(&self.source.with_extension("txt")).unwrap_or_default();
         let paragraph = transcript.split("\n\n").next().unwrap_or_default();
         paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
     }
@@ -125,7 +125,7 @@ impl Exercise {
 
     /// Is the reader's file still the one that was handed out?
     pub fn untouched(&self) -> bool {
-        matches!((fs::read(self.source()), fs::read(self.starter())), (Ok(a), Ok(b)) if a == b)
+        matches!((checkout::read(&self.source()), checkout::read(&self.starter())), (Ok(a), Ok(b)) if a == b)
     }
 
     fn file(&self, folder: &str) -> PathBuf {

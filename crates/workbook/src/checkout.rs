@@ -97,9 +97,10 @@ pub fn write(path: &Path, content: &str) -> Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Read a text file; the error names it.
+/// Read a text file, whose lines may end as they do on Windows; the error names it.
 pub fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.replace("\r\n", "\n"))
 }
 
 /// Is there a program of this name on the PATH?

@@ -18,6 +18,7 @@ mod child;
 mod ending;
 pub mod interrupt;
 mod proc;
+mod temporary;
 
 use child::{Child, Family};
 pub use child::{ends_with_this, pid_of};

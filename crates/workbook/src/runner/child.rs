@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 
-use super::{interrupt, proc};
+use super::{interrupt, proc, temporary};
 
 /// How long the killed may take to go. One that the kernel holds (in state D), or that has become another
 /// user's, is not worth waiting for without end.
@@ -57,6 +57,9 @@ impl Child {
         }
         if family != Family::Foreground {
             command.process_group(0);
+        }
+        if let Some(folder) = temporary::instead() {
+            command.env("TMPDIR", folder);
         }
         begins_with_default_signals(command, family);
         ends_with_this(command, Signal::SIGKILL);
