@@ -42,9 +42,9 @@ macro_rules! skip {
 /// [`machine`](crate::machine).
 #[macro_export]
 macro_rules! needs {
-    ($($what:ident),+) => {
+    ($($what:ident),+) => {{
         $(if let Err(reason) = $crate::machine::$what() {
             $crate::skip!("{reason}");
         })+
-    };
+    }};
 }

@@ -70,7 +70,10 @@ fn a_test_whose_needs_are_met_goes_on() {
 #[test]
 fn without_a_network_the_loopback_address_cannot_be_used() {
     let Some(answer) = Helper::new(&["without-network"]).if_permitted() else { return };
-    assert_eq!(answer.line("skipped:"), "main: 127.0.0.1 cannot be used: Network is unreachable (os error 101)");
+    assert_eq!(
+        answer.line("skipped:"),
+        "main: 127.0.0.1 cannot be used: Network is unreachable (os error 101)"
+    );
 }
 
 #[test]
@@ -78,6 +81,10 @@ fn where_nothing_can_be_written_in_tmpdir_tmp_is_taken() {
     testing::needs!(temporary);
     let long = format!("/{}", repeat_n('a', 100).collect::<String>());
     for tmpdir in ["/nowhere", "/proc/self", "/dev/full", &long] {
-        assert_eq!(with_tmpdir(tmpdir, &["temporary"]).line("temporary"), "Ok(\"/tmp\")", "TMPDIR is {tmpdir}");
+        assert_eq!(
+            with_tmpdir(tmpdir, &["temporary"]).line("temporary"),
+            "Ok(\"/tmp\")",
+            "TMPDIR is {tmpdir}"
+        );
     }
 }

@@ -120,7 +120,10 @@ pub fn show(catalogue: &Catalogue, exercise: &Exercise, attempt: &Attempt) -> Re
     }
     let module = &exercise.short;
     if *passed {
-        return say!("\n  {} shows our answer beside yours.", terminal::command(&format!("solution {module}")));
+        return say!(
+            "\n  {} shows our answer beside yours.",
+            terminal::command(&format!("solution {module}"))
+        );
     }
     let not_run = attempt.tests.iter().filter(|test| test.not_run()).count();
     let mut failed = attempt.tests.iter().filter(|test| test.failed() && !test.not_run());
@@ -149,10 +152,7 @@ pub fn show(catalogue: &Catalogue, exercise: &Exercise, attempt: &Attempt) -> Re
         more => say!("\n  {more} more were not run, because a test hung.")?,
     }
     let source = catalogue.shown(&exercise.source());
-    say!(
-        "\n  Write in {BOLD}{source}{BOLD:#}; stuck? {}",
-        terminal::command(&format!("hint {module}"))
-    )?;
+    say!("\n  Write in {BOLD}{source}{BOLD:#}; stuck? {}", terminal::command(&format!("hint {module}")))?;
     let why = terminal::command(&format!("why {module}"));
     match attempt.mistakes.len() {
         0 => Ok(()),
@@ -185,6 +185,12 @@ fn sign(attempt: &Attempt) -> String {
 /// A place as the tests print it, as a path from the checkout. rustc prints the files of the tests' own crate from its
 /// folder, those of the other crates from the checkout, and the reader's file as `src/../exercises/flags.rs`.
 fn from_root(root: &Path, crate_folder: &Path, place: &str) -> String {
+    // Rust's standard library was compiled on another machine: `/rustc/HASH/library/core/src/str/mod.rs`.
+    if let Some((_, of_rust)) =
+        place.split_once("/library/").filter(|(start, _)| start.starts_with("/rustc/"))
+    {
+        return format!("library/{of_rust}, in Rust's standard library");
+    }
     let place = place.replace("src/../", "");
     let file = place.split(':').next().unwrap_or_default();
     if !crate_folder.join(file).is_file() {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::cargo::{self, Kind, Program};
 use crate::catalogue::Exercise;
 use crate::checkout;
-use crate::runner::{self, Ending, Outcome};
+use crate::runner::{self, Ending, Outcome, interrupt};
 
 mod libtest;
 mod shortcut;
@@ -69,6 +69,8 @@ pub fn check(
     // Before anything is compiled: rustc would lay it to the reader's code that these are missing.
     let source = checkout::read(&exercise.tests())?;
     let memory = place.target.clone().unwrap_or_else(|| checkout::memory(&place.root));
+    // Two at once would replace each other's program between its build and its tests.
+    let _alone = checkout::lock(&shortcut::file(&memory, exercise).with_extension("lock"), interrupt::check)?;
     let start = SystemTime::now();
     let ran = |program: Program, said: String| {
         let built = Built { start, end: SystemTime::now() };
@@ -135,7 +137,11 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&str>) -> R
             (Judged::Parsed(test), _) if test.not_run() => unbegun.push(test),
             (Judged::Parsed(test), _) => tests.push(test),
             (Judged::Silent, _) if Instant::now() > words_until => {
-                tests.push(failed(name, "it failed, and its words are lost, because a test hung".into(), None));
+                tests.push(failed(
+                    name,
+                    "it failed, and its words are lost, because a test hung".into(),
+                    None,
+                ));
             }
             (Judged::Silent, _) => tests.push(its_words(alone(program, &name, &threads, idle)?, name)),
             // One of them took the others down with it. Which one is seen when each runs by itself.
@@ -196,7 +202,8 @@ fn alone(program: &Program, name: &str, threads: &str, idle: Duration) -> Result
     }
     let heading = format!("test {name} ... ");
     let noise = ["running 1 test", "failures:", "test result:", &heading];
-    let lines = output.lines().filter(|line| !noise.iter().any(|start| line.starts_with(start)));
+    let is_noise = |line: &str| noise.iter().any(|start| line.starts_with(start)) || line.trim() == name;
+    let lines = output.lines().filter(|line| !is_noise(line));
     let (words, place) = words(&lines.collect::<Vec<_>>().join("\n"));
     let message = match ending {
         _ if counts("0 passed; 1 failed; 0") => words,

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -81,6 +83,32 @@ pub fn cargo(root: &Path) -> Command {
 /// The folder for what this tool remembers. It may go at any time: all in it can be found out again.
 pub fn memory(root: &Path) -> PathBuf {
     target(root).join("workbook")
+}
+
+/// Wait until no other copy of this tool holds this lock, and hold it until the file is dropped. None where there can be
+/// no lock: nothing can be written there, or the file system has none.
+///
+/// # Errors
+/// What `waiting` says, which is called ten times a second.
+pub fn lock(path: &Path, waiting: impl Fn() -> Result<()>) -> Result<Option<File>> {
+    let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let Ok(file) = made.and_then(|()| File::create(path)) else { return Ok(None) };
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => {
+                waiting()?;
+                thread::sleep(Duration::from_millis(100));
+            }
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+    }
+}
+
+/// Change a file of the tool's memory, which another copy of the tool may do at the same time.
+pub fn change(path: &Path, change: impl FnOnce(Option<String>) -> Result<String>) -> Result<()> {
+    let _alone = lock(&path.with_extension("lock"), || Ok(()))?;
+    write(path, &change(fs::read_to_string(path).ok())?)
 }
 
 /// Write a file and the folders above it. A reader meanwhile finds the old content or the new one.

@@ -34,8 +34,10 @@ mod watching;
 /// Without a command it says where you are and what comes next.
 #[derive(Parser)]
 #[command(name = "workbook", version, arg_required_else_help = false, infer_subcommands = false)]
-#[command(after_help = "Exit status: 0 done; 1 something failed, disagreed or was missed, or the output cannot be \
-                        written; 2 wrong usage; 130 ended by Ctrl-C.")]
+#[command(
+    after_help = "Exit status: 0 done; 1 something failed, disagreed or was missed, or the output cannot be \
+                        written; 2 wrong usage; 130 ended by Ctrl-C."
+)]
 struct Options {
     #[command(subcommand)]
     command: Option<Command>,

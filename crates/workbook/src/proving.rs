@@ -195,7 +195,9 @@ fn judge(copy: &Copy, exercise: &Exercise, mistake: &Mistake, reference: &str) -
         return Ok(Judged::Missed(format!("names the test {test}, which there is not")));
     };
     Ok(match (&found.message, &found.skipped) {
-        (None, Some(reason)) => Judged::Skipped(format!("was not judged, because {test} was skipped: {reason}")),
+        (None, Some(reason)) => {
+            Judged::Skipped(format!("was not judged, because {test} was skipped: {reason}"))
+        }
         (None, None) => Judged::Missed(format!("passes {test}, which should catch it")),
         (Some(said), _) if !said.contains(message) => {
             Judged::Missed(format!("is caught by {test}, but not with «{message}»: {said}"))

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,8 @@ impl Verdicts {
     /// What is remembered in this checkout. A file that is missing or cannot be read is an empty memory.
     pub fn load(catalogue: &Catalogue) -> Self {
         let file = checkout::memory(&catalogue.root).join("verdicts.json");
-        let (known, root) = (known(&file).unwrap_or_default(), catalogue.root.clone());
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let (known, root) = (known(&text).unwrap_or_default(), catalogue.root.clone());
         Self { known, file, root, hashes: Hashes::default() }
     }
 
@@ -132,14 +133,14 @@ impl Verdicts {
 
     fn put(&mut self, name: &str, change: impl FnOnce(&mut Known)) {
         // Another terminal may have remembered something since, which must not be lost here.
-        self.known = known(&self.file).unwrap_or_default();
-        change(self.known.entry(name.to_owned()).or_default());
-        if let Ok(text) = serde_json::to_string_pretty(&self.known) {
-            let _ = checkout::write(&self.file, &text);
-        }
+        let _ = checkout::change(&self.file, |text| {
+            self.known = text.and_then(|text| known(&text)).unwrap_or_default();
+            change(self.known.entry(name.to_owned()).or_default());
+            Ok(serde_json::to_string_pretty(&self.known)?)
+        });
     }
 }
 
-fn known(file: &Path) -> Option<BTreeMap<String, Known>> {
-    serde_json::from_str(&fs::read_to_string(file).ok()?).ok()
+fn known(text: &str) -> Option<BTreeMap<String, Known>> {
+    serde_json::from_str(text).ok()
 }

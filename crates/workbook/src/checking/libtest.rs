@@ -67,7 +67,9 @@ pub fn judge(name: &str, output: &str) -> Judged {
     };
     if said("FAILED") {
         let said = said_by(name, output);
-        said.map_or(Judged::Silent, |(message, place)| Judged::Parsed(failed(name.to_owned(), message, place)))
+        said.map_or(Judged::Silent, |(message, place)| {
+            Judged::Parsed(failed(name.to_owned(), message, place))
+        })
     } else if said("ok") {
         Judged::Parsed(not_failed(name.to_owned(), output))
     } else if said("ignored") {

@@ -59,6 +59,7 @@ impl Shortcut {
     }
 }
 
-fn file(memory: &Path, exercise: &Exercise) -> PathBuf {
+/// Where it is remembered how an exercise is built.
+pub fn file(memory: &Path, exercise: &Exercise) -> PathBuf {
     memory.join("shortcuts").join(format!("{}-{}.json", exercise.krate, exercise.module))
 }

@@ -26,8 +26,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let steps = hints::steps(exercise)?;
     let file = checkout::memory(&catalogue.root).join("hints.json");
     let text = fs::read_to_string(&file).unwrap_or_default();
-    let mut shown: BTreeMap<String, usize> = serde_json::from_str(&text).unwrap_or_default();
-    let before = if options.again { 0 } else { shown.get(&exercise.name).copied().unwrap_or(0) };
+    let before = if options.again { 0 } else { known(&text).get(&exercise.name).copied().unwrap_or(0) };
     let step = before.min(steps.len() - 1);
     say!("{BOLD}{}{BOLD:#}, hint {} of {}\n", exercise.name, step + 1, steps.len())?;
     say!("{}\n", steps[step])?;
@@ -38,10 +37,19 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         let solution = terminal::command(&format!("solution {module} --anyway"));
         say!("{DIM}That was the last. Our answer, if you want it now:{DIM:#} {solution}")?;
     }
-    shown.insert(exercise.name.clone(), step + 1);
     // Where this cannot be remembered the first hint comes again, which is said.
-    if let Err(error) = checkout::write(&file, &serde_json::to_string(&shown)?) {
+    let remembered = checkout::change(&file, |text| {
+        let mut shown = known(&text.unwrap_or_default());
+        shown.insert(exercise.name.clone(), step + 1);
+        Ok(serde_json::to_string(&shown)?)
+    });
+    if let Err(error) = remembered {
         complain!("the next call will begin again: {error:#}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many hints of each exercise have been shown.
+fn known(text: &str) -> BTreeMap<String, usize> {
+    serde_json::from_str(text).unwrap_or_default()
 }

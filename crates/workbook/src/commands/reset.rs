@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use crate::catalogue::{Catalogue, Exercise};
 use crate::checkout;
 use crate::output::say;
+use crate::runner::interrupt;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -20,6 +21,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let catalogue = Catalogue::discover()?;
     let exercise = catalogue.exercise(&options.name)?;
     let source = exercise.source();
+    // Two at once could keep two files as one name, and one of them would be lost.
+    let _alone = checkout::lock(&checkout::memory(&catalogue.root).join("reset.lock"), interrupt::check)?;
     let shown = |path: &PathBuf| catalogue.shown(path);
     if exercise.untouched() {
         say!("{} is as it was handed out: there is nothing to put back.", shown(&source))?;

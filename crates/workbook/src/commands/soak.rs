@@ -81,21 +81,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 
     for (name, said) in &failures {
         let first = said.first().map_or("", String::as_str);
-        say!(
-            "{} {name} failed {} times; the first time:\n{first}\n",
-            terminal::sign(false),
-            said.len()
-        )?;
+        say!("{} {name} failed {} times; the first time:\n{first}\n", terminal::sign(false), said.len())?;
     }
     let (tests, experiments, times) = (tests.len(), experiments.len(), options.times);
     match failures.len() {
         0 => say!(
             "{times} rounds of {tests} test programs and {experiments} experiments, {cores} cores busy: nothing failed."
         )?,
-        n => say!(
-            "{BAD}{n} of {} failed at least once{BAD:#} in {times} rounds.",
-            tests + experiments
-        )?,
+        n => say!("{BAD}{n} of {} failed at least once{BAD:#} in {times} rounds.", tests + experiments)?,
     }
     Ok(ExitCode::from(u8::from(!failures.is_empty())))
 }

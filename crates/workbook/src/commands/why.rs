@@ -89,9 +89,7 @@ fn show(exercise: &Exercise, why: &Why<'_>) -> Result<()> {
     let short = &exercise.short;
     match (passed, mistakes.is_empty()) {
         (true, true) => {
-            say!(
-                "{BOLD}{name}{BOLD:#} passes, and no known wrong answer failed as yours did before."
-            )?;
+            say!("{BOLD}{name}{BOLD:#} passes, and no known wrong answer failed as yours did before.")?;
         }
         (true, false) => {
             say!("{BOLD}{name}{BOLD:#} passes. Before, it failed as these wrong answers do:")?;

@@ -1,6 +1,6 @@
 //! A checkout in miniature: two chapters, two exercises, three experiments, nothing to download.
 //!
-//! Its folder's name has a space in it, so that every test is one of paths with spaces, too.
+//! Its folder's name has a space and an umlaut, so that every test is one of such paths, too.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -63,13 +63,16 @@ pub const TWICE_SOLVED: &str = "/// Two times.\npub fn twice(a: i32) -> i32 {\n 
 
 pub struct Checkout {
     home: TempDir,
+    /// The name of the checkout's folder.
+    name: String,
     runs: AtomicU32,
 }
 
 impl Checkout {
     pub fn new() -> Self {
         let home = tempfile::Builder::new().prefix("workbook-cli-").tempdir().expect("a temporary folder");
-        let checkout = Self { home, runs: AtomicU32::new(0) };
+        let name = "mein Verzeichnis für alles".to_owned();
+        let checkout = Self { home, name, runs: AtomicU32::new(0) };
         checkout.write_book();
         checkout.write_toy();
         checkout.write_experiments();
@@ -78,7 +81,18 @@ impl Checkout {
 
     /// The checkout. Cargo's target folder is beside it.
     pub fn root(&self) -> PathBuf {
-        self.home.path().join("my checkout")
+        self.home.path().join(&self.name)
+    }
+
+    /// Move the checkout into a folder of this name.
+    pub fn move_to(&mut self, name: &str) {
+        fs::rename(self.root(), self.home.path().join(name)).expect("a rename");
+        self.stand_in(name);
+    }
+
+    /// From now on, the checkout is the one in this folder.
+    pub fn stand_in(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
     }
 
     pub fn target(&self) -> PathBuf {

@@ -10,9 +10,12 @@ mod color;
 mod commands;
 mod interrupt;
 mod missing;
+mod output;
 mod runner;
+mod skipped;
+mod surroundings;
 mod tool;
+mod two_at_once;
 mod verify;
 mod watch;
-
 mod why;

@@ -1,6 +1,7 @@
 //! `check` on code that hangs, forks, prints or dies as no answer should: it ends, it is said how, and
 //! nothing is left. That nothing is left is asserted after every call: see `tool`.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -49,6 +50,49 @@ fn a_loop_without_end_is_stopped_and_named() {
     assert_eq!(message(&json, "small_numbers"), None, "the others have their verdict");
     assert_eq!(message(&json, "too_large"), None);
     assert_eq!(json["passed"], false);
+}
+
+#[test]
+fn what_failed_beside_a_hang_says_its_own_words() {
+    let checkout = Checkout::new();
+    let body = "while b == -2 { std::thread::park() } if b == 2 { panic!(\"its own words\") }";
+    let json = check_a_hang(&checkout, body);
+    assert_says(&json, "small_numbers", &["its own words"]);
+    assert_says(&json, "negative", &["it did not finish: nothing happened for 2 s"]);
+    assert_eq!(message(&json, "too_large"), None);
+    let said = checkout.workbook(&["check", "add", "--patience", "2"]);
+    said.expect(
+        1,
+        &["2 of 4 tests pass", "small_numbers\n    its own words\n    crates/toy/exercises/add.rs:"],
+    );
+    said.expect(1, &["One more fails.", "Of these, negative did not finish."]);
+}
+
+#[test]
+fn a_panic_in_a_library_is_shown_at_a_path_that_there_is_or_by_the_librarys_name() {
+    let checkout = Checkout::new();
+    checkout.solve("twice", "pub fn twice(a: i32) -> i32 {\n    toy_below::fails(a)\n}\n");
+    let below = "[package]\nname = \"toy_below\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    checkout.write("crates/toy_below/Cargo.toml", below);
+    let toy = checkout.read("crates/toy/Cargo.toml");
+    checkout.write(
+        "crates/toy/Cargo.toml",
+        &(toy + "\n[dependencies]\ntoy_below = { path = \"../toy_below\" }\n"),
+    );
+    fs::remove_file(checkout.path("Cargo.lock")).expect("it was there");
+    let fails = |body: &str| {
+        checkout.write(
+            "crates/toy_below/src/lib.rs",
+            &format!("pub fn fails(a: i32) -> i32 {{\n    {body}\n}}\n"),
+        );
+        checkout.workbook(&["check", "twice"])
+    };
+    fails("panic!(\"below: {a}\")").expect(1, &["below: 3\n    crates/toy_below/src/lib.rs:2:5\n"]);
+    // The standard library was compiled elsewhere.
+    let said = fails(
+        "let mut all = vec![3, 1, 2]; all.splice(..1, (0..3).map(|_| a)); all.sort_by(|_, _| std::cmp::Ordering::Less); String::from_utf8(vec![0; a as usize]).unwrap().split_off(9).len() as i32",
+    );
+    said.expect(1, &["twice"]).without(&["/rustc/"]);
 }
 
 #[test]

@@ -157,6 +157,16 @@ impl Started<'_> {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("the tool is there");
     }
 
+    /// Await that it has opened a file.
+    #[track_caller]
+    pub fn await_open(&self, path: &Path) {
+        until(&format!("{} is open", path.display()), || {
+            let entries =
+                fs::read_dir(format!("/proc/{}/fd", self.child.id())).into_iter().flatten().flatten();
+            entries.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| target == path)
+        });
+    }
+
     /// What it has printed so far.
     pub fn so_far(&self) -> String {
         self.stdout.so_far()

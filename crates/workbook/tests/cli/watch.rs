@@ -45,6 +45,33 @@ fn polling_sees_a_save_and_ends_in_the_middle_of_a_check() {
     running.end().expect(130, &["stopped"]);
 }
 
+/// As a change of branches does it: the folder is removed, and another one of its name is made.
+#[test]
+fn a_save_in_a_folder_that_was_replaced_is_seen() {
+    for args in [&["watch", "add"][..], &["watch", "add", "--poll"]] {
+        let checkout = Checkout::new();
+        let running = checkout.start(checkout.command(args));
+        let mut told = running.await_words("Save a file; Ctrl-C ends.", 0);
+        // The folder itself, and the one in which it is.
+        for (round, folder) in ["crates/toy/exercises", "crates/toy", "crates"].into_iter().enumerate() {
+            let folder = checkout.path(folder);
+            let aside = checkout.home().join(format!("aside-{round}"));
+            fs::rename(&folder, &aside).expect("a rename");
+            let copied = checkout
+                .program("/bin/cp", &["-r", &aside.display().to_string(), &folder.display().to_string()]);
+            checkout.run(copied).expect(0, &[]);
+            checkout.solve("add", &format!("{ADD_SOLVED}// {round}\n"));
+            told = running.await_words("toy/add was saved", told);
+            told = running.await_words("4 of 4 tests pass", told);
+            // And the ones after it.
+            checkout.solve("add", "pub fn add(a: i32, b: i32) -> i32 {\n    (a + b).abs()\n}\n");
+            told = running.await_words("is the sign lost?", told);
+        }
+        running.signal(Signal::SIGINT);
+        running.end().expect(130, &["stopped"]);
+    }
+}
+
 #[test]
 fn a_bad_name_is_refused() {
     Checkout::new().workbook(&["watch", "addd"]).expect(2, &["Did you mean `add`?"]);

@@ -1,0 +1,109 @@
+//! Tests that cannot ask this machine: `check` and `verify` say which, and why, and count them as nothing else.
+
+use serde_json::{Value, json};
+
+use crate::checkout::{ADD_SOLVED, Checkout, TWICE_SOLVED};
+
+/// Tests of `twice`: one that prints the line of the crate `testing` and returns, and one that asks.
+const TESTS: &str = "\
+use std::io::Write;
+
+#[test]
+fn doubles() {
+    let seen = toy::twice::twice(3);
+    assert!(seen == 6, \"twice 3 is 6, not {seen}\");
+}
+
+#[test]
+fn large() {
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    writeln!(std::io::stdout(), \"skipped: {name}: no large numbers here\").unwrap();
+}
+";
+
+/// The same without the test that asks.
+fn only_large() -> String {
+    TESTS.replace("\n#[test]\nfn doubles", "\n#[allow(dead_code)]\nfn doubles")
+}
+
+fn with_tests(tests: &str) -> Checkout {
+    let checkout = Checkout::new();
+    checkout.write("crates/toy/tests/twice.rs", tests);
+    checkout
+}
+
+/// Their names, which passed, and why they were skipped.
+fn tests_of(json: &Value) -> Vec<Value> {
+    let tests = json[0]["tests"].as_array().expect("tests").iter();
+    tests.map(|test| json!([test["name"], test["passed"], test["message"], test["skipped"]])).collect()
+}
+
+#[test]
+fn a_skipped_test_is_no_passed_one() {
+    let checkout = with_tests(TESTS);
+    checkout.solve("twice", TWICE_SOLVED);
+    let said = checkout.workbook(&["check", "twice"]);
+    said.expect(0, &["✓ toy/twice", "1 of 2 tests pass, 1 skipped", "no large numbers here\n    large\n"]);
+    checkout.workbook(&["check", "add", "twice"]).expect(1, &["✓ toy/twice", "done, 1 skipped"]);
+    let json = checkout.workbook(&["check", "twice", "--json"]).expect(0, &[]).json();
+    let wanted =
+        [json!(["doubles", true, null, null]), json!(["large", false, null, "no large numbers here"])];
+    assert_eq!((&json[0]["passed"], &tests_of(&json)[..]), (&json!(true), &wanted[..]), "{json}");
+}
+
+#[test]
+fn a_test_that_fails_beside_a_skipped_one_fails() {
+    let checkout = with_tests(TESTS);
+    let said = checkout.workbook(&["check", "twice"]);
+    said.expect(1, &["✗ toy/twice", "0 of 2 tests pass, 1 skipped", "not yet implemented"]);
+    said.without(&["One more fails"]);
+}
+
+#[test]
+fn an_exercise_whose_tests_are_all_skipped_has_no_verdict() {
+    let checkout = with_tests(&only_large());
+    checkout.solve("twice", TWICE_SOLVED);
+    let said = checkout.workbook(&["check", "twice"]);
+    said.expect(1, &["– toy/twice  0 of 1 tests pass, 1 skipped", "Nothing is known of your code"]);
+    said.without(&["✓", "✗", "hint", "solution"]);
+    checkout.workbook(&["check", "twice", "add"]).expect(1, &["– toy/twice", "not judged"]);
+    checkout.workbook(&["solution", "twice"]).expect(1, &["not known to pass"]);
+}
+
+#[test]
+fn verify_says_which_wrong_answers_it_could_not_judge() {
+    let checkout = with_tests(TESTS);
+    checkout.mistake("twice", "overflow", "large", "too large", "pub fn twice(a: i32) -> i32 { a + a }");
+    let json = checkout.workbook(&["verify", "--json"]).expect(0, &[]).json();
+    assert_eq!(json["mistakes"], json!({ "caught": 6, "missed": 0, "skipped": 1 }));
+    assert_eq!(json["references"], json!({ "passed": 2, "failed": 0, "skipped": 0 }));
+    let skipped = json!([
+        "toy/twice: 1 of 2 tests were skipped: large (no large numbers here)",
+        "toy/twice: the mistake overflow was not judged, because large was skipped: no large numbers here",
+    ]);
+    assert_eq!((&json["skipped"], &json["faults"]), (&skipped, &json!([])));
+    let said = checkout.workbook(&["verify", "twice"]);
+    said.expect(0, &["mistakes: 3 caught, 0 missed, 1 not judged", "the mistake overflow was not judged"]);
+    said.expect(0, &["The exercises are proved, except for what this machine cannot be asked."]);
+}
+
+#[test]
+fn verify_without_a_test_that_asks_proves_nothing() {
+    let checkout = with_tests(&only_large());
+    let json = checkout.workbook(&["verify", "twice", "--json"]).expect(1, &[]).json();
+    assert_eq!(json["references"], json!({ "passed": 0, "failed": 0, "skipped": 1 }));
+    assert_eq!(json["starters"], json!({ "failing": 0, "passing": 0, "skipped": 1 }));
+    // Its mistakes name a test that there is not any more.
+    assert_eq!(json["mistakes"], json!({ "caught": 0, "missed": 3, "skipped": 0 }));
+}
+
+#[test]
+fn a_skipped_test_that_runs_alone_is_skipped_too() {
+    let checkout =
+        with_tests(&TESTS.replace("let seen", "std::process::exit(0); #[allow(unreachable_code)] let seen"));
+    checkout.solve("twice", TWICE_SOLVED);
+    let json = checkout.workbook(&["check", "twice", "--json"]).expect(1, &[]).json();
+    assert_eq!(tests_of(&json)[1], json!(["large", false, null, "no large numbers here"]), "{json}");
+    checkout.solve("add", ADD_SOLVED);
+    checkout.workbook(&["check", "add"]).expect(0, &["4 of 4 tests pass"]).without(&["skipped"]);
+}
