@@ -35,6 +35,7 @@ fn clients(of: &TcpListener, count: usize) -> Vec<TcpStream> {
 
 #[test]
 fn accepted_connections_are_close_on_exec_and_nonblocking() {
+    testing::needs!(loopback);
     on_each(|ioloop| {
         let listener = listener();
         let _clients = clients(&listener, 3);
@@ -87,6 +88,7 @@ fn closed_with_forty_in_the_backlog_it_accepts_no_more() {
 
 #[test]
 fn removed_with_forty_in_the_backlog_it_accepts_no_more() {
+    testing::needs!(loopback);
     // Otherwise the child would inherit the listener.
     let _alone = no_child_is_born();
     on_each(|ioloop| {
@@ -121,6 +123,7 @@ fn removed_with_forty_in_the_backlog_it_accepts_no_more() {
 
 #[test]
 fn a_callback_that_fails_does_not_end_the_accepting() {
+    testing::needs!(loopback);
     on_each(|ioloop| {
         let listener = listener();
         let _clients = clients(&listener, 3);
@@ -143,6 +146,7 @@ fn a_callback_that_fails_does_not_end_the_accepting() {
 /// A pipe is ready although it is not a listener.
 #[test]
 fn an_error_of_a_client_is_reported_and_the_others_are_accepted() {
+    testing::needs!(loopback);
     on_each(|ioloop| {
         let listener = listener();
         let _clients = clients(&listener, 3);
@@ -190,6 +194,7 @@ fn an_error_of_accept_is_reported_and_the_loop_goes_on() {
 /// Clients that stay in the backlog would keep the listener ready.
 #[test]
 fn without_a_descriptor_clients_are_turned_away_and_the_loop_sleeps() {
+    testing::needs!(loopback);
     for poller in Kind::ALL {
         let answer = helper_said(&["accept", "no-descriptor", &poller.to_string()]);
         assert_eq!(answer.line("accepted"), "0", "{poller}");
@@ -208,6 +213,7 @@ fn without_a_descriptor_clients_are_turned_away_and_the_loop_sleeps() {
 /// No client can be taken from the backlog, so the listener stays ready.
 #[test]
 fn without_even_a_reserve_the_listener_is_paused_for_a_while() {
+    testing::needs!(loopback);
     said_on_each(&["accept", "stuck"], |answer| {
         let turns: usize = answer.line("turns").parse().unwrap();
         assert!(

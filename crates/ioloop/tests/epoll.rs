@@ -193,6 +193,7 @@ fn a_hang_up_and_an_error_are_reported_unasked() {
 
 #[test]
 fn out_of_band_data_is_reported_on_request() {
+    testing::needs!(loopback);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let receiver = listener.accept().unwrap().0;

@@ -637,6 +637,7 @@ fn an_epoll_can_be_watched() {
 
 #[test]
 fn out_of_band_data_is_urgent() {
+    testing::needs!(loopback);
     on_each(|ioloop| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

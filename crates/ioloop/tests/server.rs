@@ -150,6 +150,7 @@ fn finish(mut client: TcpStream) {
 
 #[test]
 fn each_client_gets_its_own_bytes_and_leaves_no_descriptor() {
+    testing::needs!(loopback);
     let _alone = alone();
     let server = Server::start();
     let mut first = server.connect();
@@ -185,6 +186,7 @@ fn each_client_gets_its_own_bytes_and_leaves_no_descriptor() {
 
 #[test]
 fn a_client_that_does_not_read_delays_no_other_and_loses_no_byte() {
+    testing::needs!(loopback);
     let _alone = alone();
     let server = Server::start();
     let mut deaf = server.connect();
@@ -216,6 +218,7 @@ fn a_client_that_does_not_read_delays_no_other_and_loses_no_byte() {
 
 #[test]
 fn ctrl_c_ends_it_with_its_clients_connected() {
+    testing::needs!(loopback);
     let _alone = alone();
     let server = Server::start();
     let mut clients: Vec<TcpStream> = (0..3).map(|_| server.connect()).collect();

@@ -132,6 +132,7 @@ fn a_write_to_a_closed_peer_returns_its_error() {
 
 #[test]
 fn tasks_accept_and_connect_over_tcp() {
+    testing::needs!(loopback);
     on_each(|ioloop| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -163,6 +164,7 @@ fn tasks_accept_and_connect_over_tcp() {
 
 #[test]
 fn a_refused_connection_returns_its_error() {
+    testing::needs!(loopback);
     on_each(|ioloop| {
         // Bound but not listening: the port is taken, and connections are refused.
         let bound = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
@@ -178,7 +180,9 @@ fn a_refused_connection_returns_its_error() {
 
 #[test]
 fn a_task_accepts_over_a_unix_socket() {
-    let folder = std::env::temp_dir().join(format!("ioloop-streams-{}", std::process::id()));
+    testing::needs!(temporary);
+    let folder = testing::machine::temporary_folder().unwrap();
+    let folder = folder.join(format!("ioloop-streams-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     on_each(|ioloop| {
         let path = folder.join(ioloop.kind().to_string());
@@ -196,6 +200,7 @@ fn a_task_accepts_over_a_unix_socket() {
 
 #[test]
 fn two_tasks_can_wait_for_one_descriptor() {
+    testing::needs!(loopback);
     on_each(|ioloop| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();

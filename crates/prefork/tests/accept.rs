@@ -327,6 +327,7 @@ fn without_descriptors_clients_are_shed() {
 
 #[test]
 fn a_shed_client_sees_end_of_file_whatever_it_has_sent() {
+    testing::needs!(loopback);
     for (kind, sent) in [("unix", "5"), ("tcp", "0"), ("tcp", "5"), ("tcp", "300000")] {
         let answer = ask(&["run", "shed", kind, sent, "2", "0", "8"]);
         assert_eq!(batches(&answer), ["accepted=0 shed=Some(2) reason=Empty"], "{kind}, {sent} bytes");

@@ -57,6 +57,7 @@ fn refused<T: std::fmt::Debug>(what: &str, result: Result<T>) -> (Errno, String)
 
 #[test]
 fn the_empty_name_means_every_address_in_both_families() {
+    testing::needs!(loopback);
     let wanted = loopback().len();
     let listeners = bind_host("", 0, &Options::default()).unwrap_or_else(|error| {
         panic!(
@@ -257,6 +258,7 @@ fn alone(scenario: &str) -> Option<Answer> {
 
 #[test]
 fn every_socket_is_close_on_exec_and_nonblocking() {
+    testing::needs!(temporary);
     let folder = Folder::new();
     let unix =
         bind_unix(&folder.path("socket"), Mode::S_IRWXU, &Options::default()).expect("the path is free");
@@ -277,6 +279,7 @@ fn every_socket_is_close_on_exec_and_nonblocking() {
 
 #[test]
 fn socket_itself_sets_both_flags() {
+    testing::needs!(temporary);
     let folder = Folder::new();
     let path = folder.path("socket").display().to_string();
     for scenario in [&["bind", "127.0.0.1:0", "[::1]:0"][..], &["unix", &path, "600", "022"]] {
@@ -296,6 +299,7 @@ fn socket_itself_sets_both_flags() {
 
 #[test]
 fn a_restarted_server_gets_its_port() {
+    testing::needs!(loopback);
     // No helper may be forked meanwhile: it would have copies of the sockets, so that they stay open.
     let _alone = no_child_is_born();
     let listeners = bound(&[V4]);
@@ -339,6 +343,7 @@ fn a_port_is_shared_only_on_request() {
 
 #[test]
 fn the_backlog_is_the_requested_one() {
+    testing::needs!(temporary);
     let most = fs::read_to_string("/proc/sys/net/core/somaxconn").expect("the file can be read");
     let most: u32 = most.trim().parse().expect("a number");
     let listener = &bind_all(&[V4], &Options::default()).expect("a port is free")[0];
@@ -445,6 +450,7 @@ fn other_errors_of_ipv6_are_reported() {
 
 #[test]
 fn a_foreign_address_is_an_error_that_names_it() {
+    testing::needs!(loopback);
     // 192.0.2.0/24 and 2001:db8::/32 are reserved for documentation, so no machine has these addresses.
     for foreign in ["192.0.2.1:0", "[2001:db8::1]:0"] {
         if foreign.starts_with('[') && !ipv6() {
@@ -491,6 +497,7 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn a_unix_socket_gets_its_permissions_under_any_umask() {
+    testing::needs!(temporary);
     for (wanted, mask) in [("600", "000"), ("666", "077"), ("660", "022"), ("700", "777")] {
         let folder = Folder::new();
         let path = folder.path("socket");
@@ -508,6 +515,7 @@ fn a_unix_socket_gets_its_permissions_under_any_umask() {
 
 #[test]
 fn the_permissions_are_never_wider() {
+    testing::needs!(temporary);
     let folder = Folder::new();
     let path = folder.path("socket").display().to_string();
     let scenario = ["unix", &path, "600", "000"];
@@ -541,6 +549,7 @@ fn the_permissions_are_never_wider() {
 
 #[test]
 fn a_stale_socket_is_replaced() {
+    testing::needs!(temporary);
     let _alone = no_child_is_born();
     let folder = Folder::new();
     let path = folder.path("socket");
@@ -555,6 +564,7 @@ fn a_stale_socket_is_replaced() {
 
 #[test]
 fn a_live_servers_socket_is_not_replaced() {
+    testing::needs!(temporary);
     let folder = Folder::new();
     for (name, backlog) in [("a live server", 8), ("a busy server", 0)] {
         let path = folder.path(name);
@@ -571,6 +581,7 @@ fn a_live_servers_socket_is_not_replaced() {
 
 #[test]
 fn a_socket_between_bind_and_listen_looks_stale() {
+    testing::needs!(temporary);
     // No probe can tell such a socket from a stale one. Callers that start at the same moment must lock a file.
     let folder = Folder::new();
     let (server, address) = (unix(), UnixAddr::new(&folder.path("socket")).expect("the path is short"));
@@ -600,6 +611,7 @@ fn in_use(path: &Path, what: &str) {
 
 #[test]
 fn a_file_that_is_not_a_socket_is_not_replaced() {
+    testing::needs!(temporary);
     let folder = Folder::new();
     let path = folder.path("file");
     File::create(&path).and_then(|mut file| file.write_all(b"precious")).expect("it can be created");
@@ -621,6 +633,7 @@ fn a_file_that_is_not_a_socket_is_not_replaced() {
 
 #[test]
 fn an_impossible_path_is_an_error_that_names_it() {
+    testing::needs!(temporary);
     let folder = Folder::new();
     for (path, errno) in [
         (folder.path(&"x".repeat(108)), Errno::ENAMETOOLONG),

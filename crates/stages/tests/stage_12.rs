@@ -19,6 +19,7 @@ fn started() -> Stage {
 
 #[test]
 fn a_task_that_ends_leaves_no_descriptor_no_program_and_no_thread() {
+    testing::needs!(loopback);
     let stage = started();
     let pid = stage.pid();
     eventually("the end of the lookup's thread", || threads(pid) == 2);
@@ -36,6 +37,7 @@ fn a_task_that_ends_leaves_no_descriptor_no_program_and_no_thread() {
 
 #[test]
 fn a_program_that_is_killed_from_outside_ends_the_await_of_its_exit() {
+    testing::needs!(loopback);
     let (stage, anchor) = (started(), Anchor::new());
     let clients: Vec<_> = (0..10)
         .map(|_| {
@@ -56,6 +58,7 @@ fn a_program_that_is_killed_from_outside_ends_the_await_of_its_exit() {
 
 #[test]
 fn a_client_that_resets_its_connection_ends_its_task_and_its_program() {
+    testing::needs!(loopback);
     let stage = started();
     let client = stage.request("endless\n");
     assert_eq!(client.line(), "y\n");

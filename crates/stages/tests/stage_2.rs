@@ -19,6 +19,7 @@ fn agent(stage: &Stage, anchor: &Anchor) -> (Client, String) {
 
 #[test]
 fn in_stage_1_the_client_gets_no_end_of_file_while_the_agent_runs() {
+    testing::needs!(loopback);
     let (stage, anchor) = (Stage::start(1), Anchor::new());
     let (client, pid) = agent(&stage, &anchor);
     client.gets_nothing("the agent has the connection, so it must stay open");
@@ -31,6 +32,7 @@ fn in_stage_1_the_client_gets_no_end_of_file_while_the_agent_runs() {
 
 #[test]
 fn in_stage_1_the_port_stays_taken_while_the_agent_runs() {
+    testing::needs!(loopback);
     let (mut stage, anchor) = (Stage::start(1), Anchor::new());
     let (_client, _pid) = agent(&stage, &anchor);
     stage.kill();
@@ -44,6 +46,7 @@ fn in_stage_1_the_port_stays_taken_while_the_agent_runs() {
 
 #[test]
 fn in_stage_2_the_client_gets_end_of_file_while_the_agent_runs() {
+    testing::needs!(loopback);
     let (stage, anchor) = (Stage::start(2), Anchor::new());
     let (client, pid) = agent(&stage, &anchor);
     assert_eq!(client.rest(), "");
@@ -54,6 +57,7 @@ fn in_stage_2_the_client_gets_end_of_file_while_the_agent_runs() {
 
 #[test]
 fn in_stage_2_the_port_is_free_while_the_agent_runs() {
+    testing::needs!(loopback);
     let (mut stage, anchor) = (Stage::start(2), Anchor::new());
     let (_client, pid) = agent(&stage, &anchor);
     stage.kill();

@@ -19,6 +19,7 @@ fn long_request(stage: &Stage) -> Client {
 
 #[test]
 fn in_stage_2_long_input_and_output_block_the_server_for_ever() {
+    testing::needs!(loopback);
     let stage = Stage::start(2);
     let client = long_request(&stage);
     let second = stage.request("upper\nhello");
@@ -30,6 +31,7 @@ fn in_stage_2_long_input_and_output_block_the_server_for_ever() {
 
 #[test]
 fn from_stage_3_on_long_input_and_output_pass_each_other() {
+    testing::needs!(loopback);
     for n in from(3) {
         let stage = Stage::start(n);
         let answer = long_request(&stage).rest();
@@ -41,6 +43,7 @@ fn from_stage_3_on_long_input_and_output_pass_each_other() {
 
 #[test]
 fn in_stage_1_and_2_a_client_waits_for_the_one_before() {
+    testing::needs!(loopback);
     for n in [1, 2] {
         let stage = Stage::start(n);
         let first = stage.connect();
@@ -57,6 +60,7 @@ fn in_stage_1_and_2_a_client_waits_for_the_one_before() {
 
 #[test]
 fn from_stage_3_on_a_client_does_not_wait_for_the_one_before() {
+    testing::needs!(loopback);
     for n in from(3) {
         let stage = Stage::start(n);
         let first = stage.connect();
@@ -71,6 +75,7 @@ fn from_stage_3_on_a_client_does_not_wait_for_the_one_before() {
 
 #[test]
 fn a_client_that_does_not_read_keeps_only_its_own_program_waiting() {
+    testing::needs!(loopback);
     for n in from(3) {
         let stage = Stage::start(n);
         let slow = Stage::connect(&stage);
@@ -87,6 +92,7 @@ fn a_client_that_does_not_read_keeps_only_its_own_program_waiting() {
 
 #[test]
 fn twenty_clients_are_served_at_once() {
+    testing::needs!(loopback);
     for n in from(3) {
         let stage = Stage::start(n);
         let clients: Vec<Client> = (0..20).map(|_| stage.connect()).collect();
@@ -106,6 +112,7 @@ fn twenty_clients_are_served_at_once() {
 
 #[test]
 fn the_program_of_a_client_that_resets_its_connection_is_killed_and_reaped() {
+    testing::needs!(loopback);
     for n in from(3) {
         let stage = Stage::with_more(n, MORE);
         let client = stage.request("endless\n");

@@ -44,6 +44,7 @@ fn entries(stage: &Stage) -> usize {
 
 #[test]
 fn in_stage_4_each_request_costs_a_read_of_every_idle_client() {
+    testing::needs!(loopback);
     let stage = Stage::start(4);
     let _idle = idle(&stage);
     // It wakes up for the request, and again for its lookup.
@@ -53,6 +54,7 @@ fn in_stage_4_each_request_costs_a_read_of_every_idle_client() {
 
 #[test]
 fn in_stage_5_a_request_costs_the_same_beside_idle_clients() {
+    testing::needs!(loopback);
     for n in FROM_5 {
         let stage = Stage::start(n);
         let _idle = idle(&stage);
@@ -68,6 +70,7 @@ fn in_stage_5_a_request_costs_the_same_beside_idle_clients() {
 
 #[test]
 fn in_stage_5_each_descriptor_is_registered_once() {
+    testing::needs!(loopback);
     for n in FROM_5 {
         let stage = Stage::start(n);
         await_sleep(&[stage.pid()]);
@@ -88,6 +91,7 @@ fn in_stage_5_each_descriptor_is_registered_once() {
 
 #[test]
 fn in_stage_5_what_a_client_has_left_behind_does_not_reach_the_client_with_its_descriptor() {
+    testing::needs!(loopback);
     for n in FROM_5 {
         let (_reader, mut writer, path) = slow_file();
         let stage = Stage::with_more(n, &path);
@@ -117,6 +121,7 @@ fn in_stage_5_what_a_client_has_left_behind_does_not_reach_the_client_with_its_d
 
 #[test]
 fn in_stage_5_a_reset_is_noticed_even_if_the_server_waits_for_nothing_else_of_the_client() {
+    testing::needs!(loopback);
     for n in FROM_5 {
         let (stage, anchor) = (Stage::start(n), Anchor::new());
         let (client, _) = stage.silent(&anchor);
@@ -132,6 +137,7 @@ fn in_stage_5_a_reset_is_noticed_even_if_the_server_waits_for_nothing_else_of_th
 
 #[test]
 fn in_stage_5_a_hang_up_that_the_server_cannot_use_yet_does_not_keep_it_awake() {
+    testing::needs!(loopback);
     for n in FROM_5 {
         let stage = Stage::with_more(n, MORE);
         let (idle, slow) = (stage.connect(), stage.connect());

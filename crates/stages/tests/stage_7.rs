@@ -16,6 +16,7 @@ fn unfinished(stage: &Stage) -> [Client; 2] {
 
 #[test]
 fn up_to_stage_6_a_client_that_sends_no_request_stays_and_from_stage_7_on_a_timer_ends_it() {
+    testing::needs!(loopback);
     let old = Stage::start(6);
     let waiting = unfinished(&old);
     let new: Vec<Stage> = from(7).map(Stage::start).collect();
@@ -39,6 +40,7 @@ fn up_to_stage_6_a_client_that_sends_no_request_stays_and_from_stage_7_on_a_time
 
 #[test]
 fn in_stage_7_the_timer_of_a_request_does_not_end_a_client_whose_request_has_come() {
+    testing::needs!(loopback);
     let (stage, anchor) = (Stage::start(7), Anchor::new());
     let (running, pid) = stage.silent(&anchor);
     // This client's timer is due later than that of the client above.
@@ -52,6 +54,7 @@ fn in_stage_7_the_timer_of_a_request_does_not_end_a_client_whose_request_has_com
 
 #[test]
 fn in_stage_7_sigterm_kills_the_programs_even_while_a_thread_looks_a_name_up() {
+    testing::needs!(loopback);
     let (_reader, _writer, path) = slow_file();
     let (mut stage, anchor) = (Stage::with_more(7, &path), Anchor::new());
     let slow = stage.request("greet\n");
@@ -75,6 +78,7 @@ fn with_workers(n: usize, processes: &str) -> Stage {
 
 #[test]
 fn the_second_way_to_start_makes_a_loop_in_each_worker() {
+    testing::needs!(loopback);
     for n in from(7) {
         eprintln!("stage {n}");
         let stage = with_workers(n, "2");
@@ -100,6 +104,7 @@ fn the_second_way_to_start_makes_a_loop_in_each_worker() {
 
 #[test]
 fn one_process_does_not_fork() {
+    testing::needs!(loopback);
     for n in from(7) {
         let stage = with_workers(n, "1");
         assert_eq!(stage.ask("worker\n"), format!("{}\n", stage.pid()), "stage {n}");

@@ -15,6 +15,7 @@ mod support;
 
 #[test]
 fn in_stage_7_sigterm_loses_the_answer() {
+    testing::needs!(loopback);
     let (mut stage, anchor) = (Stage::start(7), Anchor::new());
     let (client, pid) = stage.silent(&anchor);
     stage.terminate();
@@ -29,6 +30,7 @@ fn in_stage_7_sigterm_loses_the_answer() {
 
 #[test]
 fn in_stage_8_sigterm_lets_running_requests_end_and_accepts_no_more() {
+    testing::needs!(loopback);
     for n in from(8) {
         eprintln!("stage {n}");
         let (mut stage, anchor) = (Stage::start(n), Anchor::new());
@@ -54,6 +56,7 @@ fn in_stage_8_sigterm_lets_running_requests_end_and_accepts_no_more() {
 
 #[test]
 fn in_stage_8_sigterm_ends_a_server_without_clients() {
+    testing::needs!(loopback);
     for n in from(8) {
         let mut stage = Stage::start(n);
         assert_eq!(stage.ask("upper\nhello"), "HELLO");
@@ -65,6 +68,7 @@ fn in_stage_8_sigterm_ends_a_server_without_clients() {
 
 #[test]
 fn in_stage_8_sigterm_ends_each_worker_when_its_clients_have_left() {
+    testing::needs!(loopback);
     for n in from(8) {
         let mut stage = Stage::with(n, "/dev/null", |command| {
             command.env("PROCESSES", "2");
@@ -83,6 +87,7 @@ fn in_stage_8_sigterm_ends_each_worker_when_its_clients_have_left() {
 
 #[test]
 fn in_stage_7_a_stuck_program_runs_on_and_in_stage_8_a_timer_ends_it() {
+    testing::needs!(loopback);
     let anchor = Anchor::new();
     let old = Stage::start(7);
     let (waiting, _) = old.silent(&anchor);
@@ -111,6 +116,7 @@ fn in_stage_7_a_stuck_program_runs_on_and_in_stage_8_a_timer_ends_it() {
 
 #[test]
 fn in_stage_8_a_client_that_does_not_read_cannot_keep_the_server_from_exiting() {
+    testing::needs!(loopback);
     let mut stages: Vec<Stage> = from(8).map(|n| Stage::with_more(n, MORE)).collect();
     let clients = stages.iter().map(|stage| {
         let client = stage.request("endless\n");
@@ -140,6 +146,7 @@ fn full_pipe() -> (File, PipeWriter) {
 
 #[test]
 fn in_stage_8_a_blocked_loop_is_reported_with_the_function_that_blocks() {
+    testing::needs!(loopback);
     for n in from(8) {
         eprintln!("stage {n}");
         let (mut errors, writer) = full_pipe();

@@ -68,6 +68,7 @@ fn stage_8_cannot_start_where_epoll_is_refused() {
 
 #[test]
 fn stage_9_sleeps_in_poll_where_epoll_is_refused_or_missing() {
+    testing::needs!(loopback);
     for answer in [Errno::EPERM, Errno::ENOSYS] {
         let stage = Stage::with(9, "/dev/null", |command| refuse_epoll(command, answer));
         assert_eq!(stage.ask("upper\nhello"), "HELLO");
@@ -85,6 +86,7 @@ fn stage_9_sleeps_in_poll_where_epoll_is_refused_or_missing() {
 
 #[test]
 fn from_stage_8_on_the_loop_sleeps_in_epoll_where_there_is_one() {
+    testing::needs!(loopback);
     for n in from(8) {
         let stage = Stage::start(n);
         assert_eq!(stage.ask("upper\nhello"), "HELLO");

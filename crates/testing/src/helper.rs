@@ -3,6 +3,7 @@
 use std::env;
 use std::mem;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -51,7 +52,9 @@ impl Helper {
     /// # Panics
     /// If this program's file cannot be found any more.
     pub fn new(args: &[&str]) -> Self {
-        let mut command = Command::new(env::current_exe().expect("a program that runs has a path"));
+        // Without /proc only the caller knows the path.
+        let program = env::current_exe().ok().or_else(|| env::args_os().next().map(PathBuf::from));
+        let mut command = Command::new(program.expect("a program that runs has a path"));
         command.arg(HELPER).args(args).stdin(Stdio::null());
         Self { command, args: args.join(" ") }
     }

@@ -1,7 +1,7 @@
 //! Sockets that the tests make and inspect without the code under test.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,8 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, connect, getsockname,
     listen, setsockopt, socket, sockopt,
 };
+use nix::unistd::mkdtemp;
+use testing::machine;
 
 /// Two flags of a descriptor, as /proc/self/fdinfo shows them.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,13 +73,9 @@ pub fn queue(listener: impl AsFd) -> (u32, u32) {
     (info[6], info[7])
 }
 
-/// Does this machine have IPv6? If not, the test prints that it skips a part.
+/// Does this machine have IPv6? If not, the test is skipped, whatever it judges without.
 pub fn ipv6() -> bool {
-    let has = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
-    if !has {
-        eprintln!("skipped in part: this machine does not have the address ::1");
-    }
-    has
+    machine::ipv6().map_err(testing::skipped).is_ok()
 }
 
 /// Reserves a port on both loopback addresses. It is bound with SO_REUSEADDR without listening, so the code under test
@@ -162,7 +160,8 @@ impl Folder {
     #[track_caller]
     pub fn new() -> Self {
         Self(
-            nix::unistd::mkdtemp(&std::env::temp_dir().join("prefork-XXXXXX"))
+            machine::temporary_folder()
+                .and_then(|top| mkdtemp(&top.join("prefork-XXXXXX")).map_err(|error| error.to_string()))
                 .expect("a temporary folder can be created"),
         )
     }
