@@ -11,6 +11,9 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 use stages::futures::{Exit, Exits};
 
+// The programs that are started inherit them.
+testing::default_signals!();
+
 /// Counts the wakes of a task.
 #[derive(Default)]
 struct Wakes(AtomicUsize);

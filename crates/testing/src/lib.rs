@@ -25,8 +25,8 @@ mod skip;
 pub mod tracer;
 
 pub use helper::{
-    Answer, HELPER, Helper, REFUSED, ask, before_main, comes_on, exit_code, ignore_sigpipe, judged,
-    no_child_is_born, traced,
+    Answer, HELPER, Helper, REFUSED, ask, before_main, comes_on, default_signals, exit_code, ignore_sigpipe,
+    judged, no_child_is_born, traced,
 };
 pub use skip::skipped;
 
@@ -35,13 +35,30 @@ pub use skip::skipped;
 #[macro_export]
 macro_rules! helper {
     ($answer:expr) => {
+        $crate::before_main!($crate::before_main($answer));
+    };
+}
+
+/// Let a test program that needs no helper begin with [`default_signals`], as one with a helper does.
+#[macro_export]
+macro_rules! default_signals {
+    () => {
+        $crate::before_main!($crate::default_signals());
+    };
+}
+
+/// Run this before `main`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! before_main {
+    ($call:expr) => {
         // The C runtime calls the functions in this section before `main`.
         // SAFETY: it holds a pointer to a function that takes no argument and does not unwind.
         #[used]
         #[unsafe(link_section = ".init_array")]
         static BEFORE_MAIN: extern "C" fn() = {
             extern "C" fn before_main() {
-                $crate::before_main($answer);
+                $call;
             }
             before_main
         };

@@ -20,6 +20,9 @@ use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
+// The stages inherit them.
+testing::default_signals!();
+
 /// How long something may take that is sure to come.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -4,6 +4,7 @@ use std::env;
 use std::panic::catch_unwind;
 use std::process::exit;
 
+use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::alarm;
@@ -22,12 +23,26 @@ const HUNG: u32 = 8;
 /// all its descendants, across fork and exec, whatever their arguments and environment.
 const MARK: (Resource, u64) = (Resource::RLIMIT_MSGQUEUE, 4242);
 
-/// Be the helper, if the arguments say so; else return. See [`helper!`](crate::helper).
+/// Take back what was inherited: ignored signals, and blocked ones. What a script starts in the background ignores SIGINT;
+/// other parents ignore SIGCHLD, so that no test could wait for a child, or block signals, which would never come. Under
+/// nohup, SIGHUP stays ignored, because that was meant.
+///
+/// Rust's runtime ignores SIGPIPE after this, in a program that reaches its `main`.
+pub fn default_signals() {
+    for inherited in (1..=libc::SIGRTMAX()).filter(|signal| *signal != libc::SIGHUP) {
+        // SAFETY: the default disposition runs no code of ours. A signal that has no other is refused.
+        unsafe { libc::signal(inherited, libc::SIG_DFL) };
+    }
+    let _ = SigSet::empty().thread_set_mask();
+}
+
+/// Begin with default signals, and be the helper, if the arguments say so; else return. See [`helper!`](crate::helper).
 pub fn before_main(answer: fn(&[&str]) -> i32) {
     // Miri cannot start processes, so it has no helper, and it has no resource limits.
     if cfg!(miri) {
         return;
     }
+    default_signals();
     let args: Vec<String> = env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let limit = getrlimit(MARK.0);
@@ -44,13 +59,9 @@ pub fn before_main(answer: fn(&[&str]) -> i32) {
         exit(1);
     }
     alarm::set(HUNG);
-    // What a script starts in the background, or under nohup, ignores some signals; other parents ignore SIGCHLD, or
-    // block signals. All of that is inherited, and a scenario begins without it. (SIGPIPE: see `ignore_sigpipe`.)
-    for inherited in Signal::iterator() {
-        // SAFETY: the default disposition runs no code of ours.
-        let _ = unsafe { signal(inherited, SigHandler::SigDfl) };
-    }
-    let _ = SigSet::empty().thread_set_mask();
+    // A scenario begins with this one, too.
+    // SAFETY: the default disposition runs no code of ours.
+    let _ = unsafe { signal(Signal::SIGHUP, SigHandler::SigDfl) };
     // A panic must not unwind into the C runtime; it ends the program with the same code as any Rust program.
     exit(catch_unwind(|| answer(args)).unwrap_or(101));
 }
