@@ -80,45 +80,53 @@ const CLOBBERED: &str =
 
 #[test]
 fn each_descriptor_arrives_at_its_number() {
+    testing::needs!(descriptors(256));
     arrived(&pass("red@10* blue@11*", "10>3 11>4"), &["3 red", "4 blue"], "`spawn` skipped a pair");
 }
 
 #[test]
 fn two_numbers_can_be_swapped() {
+    testing::needs!(descriptors(256));
     arrived(&pass("red@3* blue@4*", "3>4 4>3"), &["3 blue", "4 red"], CLOBBERED);
 }
 
 #[test]
 fn numbers_can_overlap() {
+    testing::needs!(descriptors(256));
     arrived(&pass("red@3* blue@4* green@5*", "3>4 4>5 5>6"), &["4 red", "5 blue", "6 green"], CLOBBERED);
     arrived(&pass("red@3* blue@4* green@5*", "3>5 5>4 4>3"), &["3 blue", "4 green", "5 red"], CLOBBERED);
 }
 
 #[test]
 fn a_descriptor_already_at_its_number_stays_open() {
+    testing::needs!(descriptors(256));
     let meaning = "dup2 does nothing if both numbers are equal, so close-on-exec stays set";
     arrived(&pass("red@5*", "5>5"), &["5 red"], meaning);
 }
 
 #[test]
 fn one_source_can_go_to_two_numbers() {
+    testing::needs!(descriptors(256));
     arrived(&pass("red@3*", "3>7 3>8"), &["7 red", "8 red"], "a later pair may use the same source again");
     arrived(&pass("red@3* blue@9*", "3>3 3>9 9>4"), &["3 red", "4 blue", "9 red"], CLOBBERED);
 }
 
 #[test]
 fn a_standard_stream_can_be_replaced() {
+    testing::needs!(descriptors(256));
     arrived(&pass("red@5*", "5>0"), &["0 red"], "0 is a valid target");
 }
 
 #[test]
 fn nothing_else_is_inherited() {
+    testing::needs!(descriptors(256));
     let meaning = "the chosen descriptor did not arrive";
     arrived(&pass("red@3 blue@9 green@200", "3>5"), &["5 red"], meaning);
 }
 
 #[test]
 fn without_close_range_nothing_else_is_inherited() {
+    testing::needs!(descriptors(256));
     for kernel in ["close_range=ENOSYS", "close_range=EPERM", "close_range=EINVAL"] {
         let scenario = ["pass", "self", "red@3* blue@4* stray@9 high@200", "3>4 4>3", "inherited"];
         let Some(answer) = traced(kernel, &scenario) else { return };
@@ -133,6 +141,7 @@ fn without_close_range_nothing_else_is_inherited() {
 
 #[test]
 fn what_spawn_opens_is_close_on_exec_from_the_start() {
+    testing::needs!(descriptors(256));
     let Some(answer) = traced("as-it-is", &["pass", "self", "red@3*", "3>4", "inherited"]) else { return };
     started(&answer);
     // dup2 onto a target is the one call that should leave the flag clear.
@@ -147,6 +156,7 @@ fn what_spawn_opens_is_close_on_exec_from_the_start() {
 
 #[test]
 fn the_callers_descriptors_do_not_change() {
+    testing::needs!(descriptors(256));
     for program in ["self", "/proc/self/no-such-program"] {
         let answer = spawn(program, "red@3* blue@4 green@9", "3>4 4>3 9>9", &["inherited"]);
         assert_eq!(
@@ -160,6 +170,7 @@ fn the_callers_descriptors_do_not_change() {
 
 #[test]
 fn arguments_and_environment_arrive() {
+    testing::needs!(descriptors(256));
     let answer = spawn("self", "", "", &["arguments", "two words", ""]);
     started(&answer);
     let arguments: Vec<&str> = answer.lines("argument").collect();
@@ -173,6 +184,7 @@ fn arguments_and_environment_arrive() {
 
 #[test]
 fn the_program_starts_with_default_signals() {
+    testing::needs!(descriptors(256));
     let answer = spawn("self", "", "", &["signals"]);
     started(&answer);
     // /proc/self/status has a line for the ignored signals and one for the blocked ones, with a bit for each signal.
@@ -189,6 +201,7 @@ fn the_program_starts_with_default_signals() {
 
 #[test]
 fn the_child_does_not_allocate() {
+    testing::needs!(descriptors(256));
     let start = |program| spawn(program, "red@3* blue@4", "3>4 4>3", &["inherited"]);
     does_not_allocate(&start("self"), "");
     does_not_allocate(&start("/proc/self/no-such-program"), " to report that execve failed");
@@ -210,6 +223,7 @@ fn does_not_allocate(answer: &Answer, when: &str) {
 
 #[test]
 fn an_exec_failure_is_returned_to_the_caller() {
+    testing::needs!(descriptors(256));
     for (program, errno) in [("/proc/self/no-such-program", "ENOENT"), ("/dev/null", "EACCES")] {
         let answer = spawn(program, "red@3*", "3>4", &[]);
         let result = answer.line("result");
@@ -223,6 +237,7 @@ fn an_exec_failure_is_returned_to_the_caller() {
 
 #[test]
 fn no_zombie_remains_after_a_failure() {
+    testing::needs!(descriptors(256));
     let answer = spawn("/proc/self/no-such-program", "red@3*", "3>4", &[]);
     let children = answer.line("children");
     assert_eq!(
@@ -233,6 +248,7 @@ fn no_zombie_remains_after_a_failure() {
 
 #[test]
 fn a_target_on_the_pipes_number_does_not_lose_the_errno() {
+    testing::needs!(descriptors(256));
     // Since 3 is taken, the pipe for the errno gets two of the next numbers.
     let answer = spawn("/proc/self/no-such-program", "red@3*", "3>4 3>5 3>6 3>7 3>8 3>9", &[]);
     let result = answer.line("result");
@@ -245,6 +261,7 @@ fn a_target_on_the_pipes_number_does_not_lose_the_errno() {
 
 #[test]
 fn bad_input_is_an_error_and_starts_no_child() {
+    testing::needs!(descriptors(256));
     for (program, moves, arg) in [
         // A number twice, a negative number, a number without room above it, and NUL bytes, which are written as `%`.
         ("self", "3>7 4>7", "inherited"),

@@ -81,6 +81,7 @@ fn every_descriptor_from_first_up_is_set() {
 
 #[test]
 fn a_gap_does_not_end_the_sweep() {
+    testing::needs!(descriptors(256));
     all_set(&sweep("10", "10 60 200"), &[10, 60, 200]);
 }
 
@@ -148,6 +149,7 @@ fn a_first_above_every_descriptor_changes_nothing() {
 
 #[test]
 fn without_close_range_every_descriptor_is_set() {
+    testing::needs!(descriptors(256));
     for kernel in REFUSALS {
         let Some(answer) = sweep_refused(kernel, "10", "5 7* 9 10 11 60 200") else { return };
         all_set(&answer, &[10, 11, 60, 200]);
@@ -166,6 +168,7 @@ fn the_listings_own_descriptor_is_ignored() {
 
 #[test]
 fn a_lowered_limit_hides_no_descriptor() {
+    testing::needs!(descriptors(256));
     let Some(answer) = sweep_refused("close_range=ENOSYS", "10", "10 200 limit=100") else { return };
     let (_, after) = state(&answer, 200);
     assert_eq!(

@@ -351,6 +351,7 @@ fn a_handler_whose_peer_is_gone_is_not_reported_and_stays() {
 /// epoll forgets a closed descriptor; poll and select report it at each wait.
 #[test]
 fn a_closed_descriptor_is_reported_and_its_handler_does_not_run() {
+    testing::needs!(descriptors(256));
     on_each(|ioloop| {
         let (log, reported) = (Log::default(), Log::default());
         let seen = reported.clone();

@@ -15,6 +15,7 @@ testing::helper!(|args| testing::exit_code(match args {
 
 #[test]
 fn after_a_fork_each_side_has_its_own_timers_events_and_signals() {
+    testing::needs!(pidfd);
     for poller in Kind::ALL {
         let answer = helper_said(&["forked", &poller.to_string()]);
         assert_eq!(answer.line("timer"), "in the child", "{poller}");

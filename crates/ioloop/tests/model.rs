@@ -343,6 +343,7 @@ fn holds_on(poller: Kind) {
 
 #[test]
 fn epoll_does_what_the_model_says() {
+    testing::needs!(descriptors(256));
     holds_on(Kind::Epoll);
 }
 
@@ -353,5 +354,6 @@ fn poll_does_what_the_model_says() {
 
 #[test]
 fn select_does_what_the_model_says() {
+    testing::needs!(descriptors(256));
     holds_on(Kind::Select);
 }

@@ -507,6 +507,7 @@ fn an_event_without_a_handler_does_not_make_it_spin() {
 
 #[test]
 fn each_event_is_for_its_own_key() {
+    testing::needs!(descriptors(256));
     on_each(|ioloop| {
         let log = Log::default();
         let mut writers = Vec::new();

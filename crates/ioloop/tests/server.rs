@@ -150,7 +150,7 @@ fn finish(mut client: TcpStream) {
 
 #[test]
 fn each_client_gets_its_own_bytes_and_leaves_no_descriptor() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, descriptors(256));
     let _alone = alone();
     let server = Server::start();
     let mut first = server.connect();

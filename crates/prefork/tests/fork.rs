@@ -67,6 +67,7 @@ fn output_buffered_before_the_fork_is_written_once() {
 
 #[test]
 fn output_buffered_by_the_child_is_written() {
+    testing::needs!(pidfd);
     let answer = fork(&["output"]);
     for (word, where_) in [
         ("rust-in-the-child", "Rust's standard output"),
@@ -84,6 +85,7 @@ fn output_buffered_by_the_child_is_written() {
 
 #[test]
 fn each_child_gets_its_own_random_numbers() {
+    testing::needs!(pidfd);
     let answer = fork(&["random"]);
     let seeded = answer.line("seeded");
     let mut seen = vec![("the parent", answer.line("parent"))];
@@ -106,6 +108,7 @@ fn each_child_gets_its_own_random_numbers() {
 
 #[test]
 fn the_closures_result_is_the_exit_code() {
+    testing::needs!(pidfd);
     let answer = fork(&["codes"]);
     let seen: Vec<&str> = answer.lines("code").collect();
     let codes = [(0, 0), (1, 1), (7, 7), (255, 255), (256, 0), (263, 7), (-1, 255)];
@@ -119,6 +122,7 @@ fn the_closures_result_is_the_exit_code() {
 
 #[test]
 fn a_panic_ends_the_child_with_101() {
+    testing::needs!(pidfd);
     let answer = fork(&["panic", "words"]);
     let status = answer.line("status");
     assert_eq!(
@@ -135,6 +139,7 @@ fn a_panic_ends_the_child_with_101() {
 
 #[test]
 fn output_buffered_before_a_panic_is_written() {
+    testing::needs!(pidfd);
     let answer = fork(&["panic", "words"]);
     for (word, where_) in
         [("rust-in-the-child", "Rust's standard output"), ("c-in-the-child", "C's standard output")]
@@ -150,6 +155,7 @@ fn output_buffered_before_a_panic_is_written() {
 
 #[test]
 fn a_panic_payload_that_panics_on_drop_is_contained() {
+    testing::needs!(pidfd);
     let answer = fork(&["panic", "again"]);
     let status = answer.line("status");
     assert_eq!(
@@ -160,6 +166,7 @@ fn a_panic_payload_that_panics_on_drop_is_contained() {
 
 #[test]
 fn the_child_runs_no_exit_handlers() {
+    testing::needs!(pidfd);
     let answer = fork(&["at-exit"]);
     let ran: Vec<&str> = answer.lines("at-exit").collect();
     assert_eq!(
@@ -173,6 +180,7 @@ fn the_child_runs_no_exit_handlers() {
 
 #[test]
 fn a_child_can_fork_too() {
+    testing::needs!(pidfd);
     let answer = fork(&["grandchild"]);
     assert_eq!(
         (answer.line("grandchild"), answer.line("status")),
@@ -195,6 +203,7 @@ const FAULTS: [i32; 7] =
 
 #[test]
 fn the_child_has_none_of_its_parents_handlers() {
+    testing::needs!(pidfd);
     let answer = fork(&["dispositions"]);
     let handled = mask(answer.line("child"), "SigCgt");
     let parents: Vec<i32> = handled.into_iter().filter(|signal| !FAULTS.contains(signal)).collect();
@@ -208,6 +217,7 @@ fn the_child_has_none_of_its_parents_handlers() {
 
 #[test]
 fn handlers_for_faults_are_kept() {
+    testing::needs!(pidfd);
     let answer = fork(&["dispositions"]);
     let handled = mask(answer.line("child"), "SigCgt");
     let gone: Vec<i32> = FAULTS.into_iter().filter(|signal| !handled.contains(signal)).collect();
@@ -220,6 +230,7 @@ fn handlers_for_faults_are_kept() {
 
 #[test]
 fn ignored_signals_stay_ignored() {
+    testing::needs!(pidfd);
     let answer = fork(&["dispositions"]);
     let (before, child) = (mask(answer.line("before"), "SigIgn"), mask(answer.line("child"), "SigIgn"));
     assert_eq!(
@@ -231,6 +242,7 @@ fn ignored_signals_stay_ignored() {
 
 #[test]
 fn the_childs_signal_mask_is_empty() {
+    testing::needs!(pidfd);
     let answer = fork(&["dispositions"]);
     let blocked = mask(answer.line("child"), "SigBlk");
     assert!(
@@ -255,6 +267,7 @@ fn the_parents_signals_are_restored() {
 
 #[test]
 fn a_signal_during_the_fork_does_not_run_the_parents_handler() {
+    testing::needs!(pidfd);
     for kind in ["SIGTERM", "real-time"] {
         let answer = fork(&["signal-during-fork", kind]);
         let number = answer.line("number");
@@ -280,6 +293,7 @@ fn a_signal_during_the_fork_does_not_run_the_parents_handler() {
 
 #[test]
 fn the_parents_handler_cannot_reap_the_child_before_it_is_held() {
+    testing::needs!(pidfd);
     let answer = fork(&["reaped-by-a-handler"]);
     let held = answer.line("held");
     assert_eq!(
@@ -296,6 +310,7 @@ fn the_parents_handler_cannot_reap_the_child_before_it_is_held() {
 
 #[test]
 fn fork_with_other_threads_is_ebusy() {
+    testing::needs!(pidfd);
     for count in ["2", "5"] {
         let answer = fork(&["threads", count]);
         let result = answer.line("result");
@@ -340,6 +355,7 @@ fn a_thread_name_with_parentheses_does_not_hide_the_thread() {
 
 #[test]
 fn an_exited_thread_does_not_count() {
+    testing::needs!(pidfd);
     let answer = fork(&["joined"]);
     for joined in answer.lines("joined") {
         assert_eq!(joined, "exited with 3", "the other thread was joined, so only one counts");
@@ -371,6 +387,7 @@ fn refused(answer: &Answer, when: &str, what: &str) {
 
 #[test]
 fn fork_with_a_guard_alive_is_ebusy() {
+    testing::needs!(pidfd);
     let answer = fork(&["guard"]);
     assert_eq!(answer.line("none"), "exited with 3", "there is no guard yet, so fork must work");
     refused(&answer, "guarded", "an event loop");
@@ -391,6 +408,7 @@ fn the_error_names_the_place_of_the_guard() {
 
 #[test]
 fn guards_can_be_dropped_in_any_order() {
+    testing::needs!(pidfd);
     let answer = fork(&["guards"]);
     for (when, living) in [
         ("three", &["first", "second", "third"][..]),
@@ -414,6 +432,7 @@ fn guards_can_be_dropped_in_any_order() {
 
 #[test]
 fn a_copied_guard_does_not_count_in_the_child() {
+    testing::needs!(pidfd);
     let answer = fork(&["guard-copied"]);
     let copy = answer.line("copy");
     assert_eq!(
@@ -453,6 +472,7 @@ fn failed(answer: &Answer, errno: &str) {
 
 #[test]
 fn a_failed_fork_changes_nothing() {
+    testing::needs!(pidfd);
     let Some(answer) = fork_if_permitted(&["limit"]) else { return };
     failed(&answer, "EAGAIN");
     assert_eq!(answer.line("table"), "none", "fork has failed, and has leaked or closed a descriptor");
@@ -463,6 +483,7 @@ fn a_failed_fork_changes_nothing() {
 
 #[test]
 fn without_a_descriptor_no_child_is_forked() {
+    testing::needs!(pidfd);
     let answer = fork(&["no-descriptor"]);
     failed(&answer, "EMFILE");
     assert!(!answer.0.contains("the child ran"), "fork returned an error, and a child ran:\n{}", answer.0);
@@ -479,6 +500,7 @@ fn without_a_descriptor_no_child_is_forked() {
 
 #[test]
 fn if_pidfd_open_fails_no_child_is_left() {
+    testing::needs!(pidfd);
     for when in ["before", "in the middle"] {
         let Some(answer) = fork_if_permitted(&["no-pidfd", when]) else { return };
         failed(&answer, "EPERM");
@@ -514,6 +536,7 @@ fn fork_with_sigchld_ignored_is_echild() {
 
 #[test]
 fn fork_leaks_no_descriptor_on_either_side() {
+    testing::needs!(pidfd);
     let answer = fork(&["table"]);
     for (whose, meaning) in [
         ("child", "the child must drop its copy of the reserved pidfd"),
@@ -527,6 +550,7 @@ fn fork_leaks_no_descriptor_on_either_side() {
 
 #[test]
 fn the_pidfd_is_readable_when_the_child_has_exited() {
+    testing::needs!(pidfd);
     let answer = fork(&["held"]);
     assert_eq!(
         answer.line("close-on-exec"),
@@ -554,6 +578,7 @@ fn the_pidfd_is_readable_when_the_child_has_exited() {
 
 #[test]
 fn the_status_stays_the_same_after_reaping() {
+    testing::needs!(pidfd);
     let answer = fork(&["held"]);
     for when in ["tried", "waited", "again", "tried-again"] {
         assert_eq!(
@@ -574,6 +599,7 @@ fn the_status_stays_the_same_after_reaping() {
 
 #[test]
 fn eintr_does_not_end_child_wait() {
+    testing::needs!(pidfd);
     let answer = fork(&["interrupted"]);
     // A second child interrupts the wait with SIGUSR1 three times, and then kills the first one. `helped` is the second
     // child's raw wait status, which is 0 if it has done all of that.
@@ -587,6 +613,7 @@ fn eintr_does_not_end_child_wait() {
 
 #[test]
 fn a_process_that_reuses_the_pid_is_not_touched() {
+    testing::needs!(pidfd);
     let Some(answer) = fork_if_permitted(&["reused"]) else { return };
     assert_eq!(answer.line("same-pid"), "true");
     for (when, errno, meaning) in [
@@ -617,6 +644,7 @@ fn a_process_that_reuses_the_pid_is_not_touched() {
 
 #[test]
 fn dropping_a_child_does_not_reap_it() {
+    testing::needs!(pidfd);
     let answer = fork(&["dropped"]);
     assert_eq!(answer.line("still-running"), "true", "dropping a `Child` must not end the child");
     for (when, status) in [("running-dropped", "killed by SIGTERM"), ("exited-dropped", "exited with 4")] {

@@ -303,7 +303,7 @@ fn cpu_time(process: i32) -> f64 {
 
 #[test]
 fn a_killed_child_is_replaced_and_only_its_clients_notice() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd, descriptors(256));
     let _alone = alone();
     let mut server = Server::start(4, &[]);
     let first = server.connect();
@@ -376,7 +376,7 @@ fn a_killed_child_is_replaced_and_only_its_clients_notice() {
 
 #[test]
 fn children_die_with_a_killed_supervisor() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd, descriptors(256));
     let _alone = alone();
     let mut server = Server::start(4, &[]);
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
@@ -417,7 +417,7 @@ fn children_die_with_a_killed_supervisor() {
 
 #[test]
 fn sigterm_lets_running_connections_finish() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd, descriptors(256));
     let _alone = alone();
     let mut server = Server::start(4, &[]);
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.connect()).collect();
@@ -478,7 +478,7 @@ impl Drop for Crowd {
 
 #[test]
 fn without_descriptors_clients_are_shed_and_nothing_spins() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd, descriptors(256));
     let _alone = alone();
     let server = Server::start(1, &["256"]);
     // Two processes, because each may have only 256 descriptors.
@@ -524,7 +524,7 @@ fn without_descriptors_clients_are_shed_and_nothing_spins() {
 
 #[test]
 fn each_of_ten_thousand_connections_is_accepted_once() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     const THREADS: usize = 4;
     const EACH: usize = 2500;
     let _alone = alone();

@@ -93,6 +93,7 @@ const NOT_AGAIN: &str = "a child that exited with 0 has finished its task, so it
 
 #[test]
 fn each_child_gets_its_task_number() {
+    testing::needs!(pidfd);
     let answer = ask(&["exits", "100", "0", "0", "0"]);
     returned(&answer, "done", "all children exited with 0");
     for task in 0..3 {
@@ -113,6 +114,7 @@ fn each_child_gets_its_task_number() {
 
 #[test]
 fn zero_children_means_one_for_each_core() {
+    testing::needs!(pidfd);
     let answer = ask(&["cores"]);
     let all: Vec<_> = answer.lines("cores").zip(answer.lines("started")).collect();
     for (cores, started) in all {
@@ -125,6 +127,7 @@ fn zero_children_means_one_for_each_core() {
 
 #[test]
 fn a_failed_child_is_restarted_with_the_same_task() {
+    testing::needs!(pidfd);
     let answer = ask(&["exits", "100", "2 0", "3 0", "4 0"]);
     returned(&answer, "done", "every last child exited with 0");
     for (task, code) in [(0, 2), (1, 3), (2, 4)] {
@@ -150,6 +153,7 @@ fn a_failed_child_is_restarted_with_the_same_task() {
 
 #[test]
 fn a_killed_child_is_restarted() {
+    testing::needs!(pidfd);
     let answer = ask(&["exits", "100", "SIGKILL SIGTERM 0"]);
     returned(&answer, "done", "the last child exited with 0");
     let seen = story(&answer, 0);
@@ -163,6 +167,7 @@ fn a_killed_child_is_restarted() {
 
 #[test]
 fn exit_zero_is_not_restarted() {
+    testing::needs!(pidfd);
     let answer = ask(&["exits", "100", "0 7", "3 0 7"]);
     assert_eq!(story(&answer, 0), ["started", "exited with 0"], "{NOT_AGAIN}");
     assert_eq!(story(&answer, 1), ["started", "exited with 3", "restarted", "exited with 0"], "{NOT_AGAIN}");
@@ -171,6 +176,7 @@ fn exit_zero_is_not_restarted() {
 
 #[test]
 fn max_restarts_restarts_are_allowed() {
+    testing::needs!(pidfd);
     let answer = ask(&["exits", "4", "1 2 0", "3 SIGKILL 0"]);
     returned(&answer, "done", "4 restarts are allowed, and there were 4");
     let answer = ask(&["exits", "0", "0", "0"]);
@@ -179,6 +185,7 @@ fn max_restarts_restarts_are_allowed() {
 
 #[test]
 fn max_restarts_counts_all_children_together() {
+    testing::needs!(pidfd);
     let answer = ask(&["exits", "3", "1 2 0", "3 4 0"]);
     returned(
         &answer,
@@ -198,6 +205,7 @@ fn max_restarts_counts_all_children_together() {
 
 #[test]
 fn one_failure_too_many_stops_the_other_children_first() {
+    testing::needs!(pidfd);
     let answer = ask(&["gives-up", "2"]);
     nothing_is_left(&answer);
     returned(&answer, "too many restarts: 2", "2 restarts are allowed, and a child failed three times");
@@ -215,6 +223,7 @@ fn one_failure_too_many_stops_the_other_children_first() {
 
 #[test]
 fn after_too_many_failures_the_grace_period_applies() {
+    testing::needs!(pidfd);
     for (grace, signal) in [("20", None), ("3600000", Some("SIGINT"))] {
         let answer = ask(&[&["gives-up-on", grace][..], signal.as_slice()].concat());
         assert_eq!(
@@ -233,6 +242,7 @@ fn after_too_many_failures_the_grace_period_applies() {
 
 #[test]
 fn a_signal_is_forwarded_to_all_children() {
+    testing::needs!(pidfd);
     for signal in ["SIGTERM", "SIGINT"] {
         let answer = ask(&["signal", signal, "3600000", "exits", "exits", "exits"]);
         let got: Vec<_> = answer.lines("got").collect();
@@ -257,6 +267,7 @@ fn a_signal_is_forwarded_to_all_children() {
 
 #[test]
 fn no_child_is_restarted_while_stopping() {
+    testing::needs!(pidfd);
     let answer = ask(&["signal", "SIGTERM", "3600000", "fails", "dies", "exits"]);
     let restarted: Vec<_> =
         events(&answer).into_iter().filter(|event| event.starts_with("restarted")).collect();
@@ -281,6 +292,7 @@ fn no_child_is_restarted_while_stopping() {
 
 #[test]
 fn a_child_that_exits_as_the_signal_arrives_has_not_failed() {
+    testing::needs!(pidfd);
     let answer = ask(&["signal-and-exit"]);
     returned(
         &answer,
@@ -292,6 +304,7 @@ fn a_child_that_exits_as_the_signal_arrives_has_not_failed() {
 
 #[test]
 fn signals_are_read_again_before_each_exit_is_judged() {
+    testing::needs!(pidfd);
     let answer = ask(&["signal-between-exits"]);
     returned(
         &answer,
@@ -305,6 +318,7 @@ fn signals_are_read_again_before_each_exit_is_judged() {
 
 #[test]
 fn a_child_killed_by_ctrl_c_has_not_failed() {
+    testing::needs!(pidfd);
     let answer = ask(&["ctrl-c"]);
     let ended: Vec<_> = answer.lines("ended").collect();
     assert!(
@@ -316,6 +330,7 @@ fn a_child_killed_by_ctrl_c_has_not_failed() {
 
 #[test]
 fn children_are_killed_when_the_grace_period_ends() {
+    testing::needs!(pidfd);
     for doing in ["ignores", "is-stopped"] {
         let answer = ask(&["signal", "SIGTERM", "20", doing]);
         assert_eq!(
@@ -338,6 +353,7 @@ fn children_are_killed_when_the_grace_period_ends() {
 
 #[test]
 fn no_child_is_killed_within_the_grace_period() {
+    testing::needs!(pidfd);
     // The second child runs until the supervisor has seen the first one's exit.
     let answer = ask(&["signal", "SIGTERM", "3600000", "exits", "exits-late"]);
     assert_eq!(
@@ -350,6 +366,7 @@ fn no_child_is_killed_within_the_grace_period() {
 
 #[test]
 fn second_signal_ends_the_grace_period() {
+    testing::needs!(pidfd);
     for second in ["SIGTERM", "SIGINT"] {
         let answer = ask(&["two-signals", second]);
         assert_eq!(
@@ -363,6 +380,7 @@ fn second_signal_ends_the_grace_period() {
 
 #[test]
 fn children_are_signaled_through_their_pidfds() {
+    testing::needs!(pidfd);
     let Some(answer) = Helper::new(&["run", "without-kill"]).if_permitted() else { return };
     alone(&answer);
     for task in [0, 1] {
@@ -379,6 +397,7 @@ fn children_are_signaled_through_their_pidfds() {
 
 #[test]
 fn restart_pauses_double_up_to_the_maximum() {
+    testing::needs!(pidfd);
     let answer = ask(&["pauses", "5", "20"]);
     let pauses: Vec<_> = answer.lines("event").filter(|line| line.starts_with("restarted")).collect();
     let pauses: Vec<_> = pauses.iter().filter_map(|line| line.rsplit(' ').next()).collect();
@@ -404,6 +423,7 @@ fn restart_pauses_double_up_to_the_maximum() {
 
 #[test]
 fn the_earliest_restart_comes_first() {
+    testing::needs!(pidfd);
     let mut seen = Vec::new();
     for _ in 0..3 {
         let answer = ask(&["two-pauses"]);
@@ -425,6 +445,7 @@ fn the_earliest_restart_comes_first() {
 
 #[test]
 fn a_child_that_ran_long_enough_resets_the_pause() {
+    testing::needs!(pidfd);
     for _ in 0..10 {
         let answer = ask(&["long-life"]);
         returned(&answer, "done", "the fifth child exited with 0");
@@ -450,6 +471,7 @@ fn a_child_that_ran_long_enough_resets_the_pause() {
 
 #[test]
 fn the_longest_durations_do_not_overflow() {
+    testing::needs!(pidfd);
     let answer = ask(&["forever"]);
     returned(
         &answer,
@@ -466,6 +488,7 @@ fn the_longest_durations_do_not_overflow() {
 
 #[test]
 fn eintr_does_not_end_the_wait() {
+    testing::needs!(pidfd);
     let answer = ask(&["interrupted"]);
     returned(
         &answer,
@@ -478,6 +501,7 @@ fn eintr_does_not_end_the_wait() {
 
 #[test]
 fn children_forked_by_other_code_are_not_reaped() {
+    testing::needs!(pidfd);
     let answer = ask(&["other-children"]);
     assert_eq!(story(&answer, 0), ["started", "exited with 3", "restarted", "exited with 0"]);
     let seen: Vec<_> = answer.lines("other").collect();
@@ -490,6 +514,7 @@ fn children_forked_by_other_code_are_not_reaped() {
 
 #[test]
 fn children_die_with_a_supervisor_killed_by_sigkill() {
+    testing::needs!(pidfd);
     let answer = ask(&["killed"]);
     let ended: Vec<_> = answer.lines("ended").collect();
     assert_eq!(
@@ -502,6 +527,7 @@ fn children_die_with_a_supervisor_killed_by_sigkill() {
 
 #[test]
 fn a_child_whose_parent_died_before_prctl_exits() {
+    testing::needs!(pidfd);
     let answer = ask(&["parent-died"]);
     assert_eq!(
         answer.line("worked"),
@@ -513,6 +539,7 @@ fn a_child_whose_parent_died_before_prctl_exits() {
 
 #[test]
 fn children_are_killed_when_on_event_panics() {
+    testing::needs!(pidfd);
     let answer = ask(&["panic"]);
     let result = answer.line("result");
     assert_eq!(result, "panic: on purpose", "a panic of `on_event` must continue in the caller of supervise");
@@ -521,6 +548,7 @@ fn children_are_killed_when_on_event_panics() {
 
 #[test]
 fn children_are_killed_when_a_fork_fails() {
+    testing::needs!(pidfd);
     let answer = ask(&["no-descriptor"]);
     let result = answer.line("result");
     assert!(
@@ -532,6 +560,7 @@ fn children_are_killed_when_a_fork_fails() {
 
 #[test]
 fn supervise_in_a_child_is_ebusy() {
+    testing::needs!(pidfd);
     let answer = ask(&["inside"]);
     let inside = answer.line("inside");
     assert!(
@@ -544,6 +573,7 @@ fn supervise_in_a_child_is_ebusy() {
 
 #[test]
 fn children_start_with_an_empty_signal_mask() {
+    testing::needs!(pidfd);
     let answer = ask(&["inherited"]);
     assert_eq!(answer.lines("blocked").count(), 4, "three children and one restart:\n{}", answer.0);
     for line in answer.lines("blocked") {
@@ -559,6 +589,7 @@ fn children_start_with_an_empty_signal_mask() {
 
 #[test]
 fn children_inherit_no_pidfd_or_signalfd() {
+    testing::needs!(pidfd);
     let answer = ask(&["inherited"]);
     assert_eq!(answer.lines("extra").count(), 4, "three children and one restart:\n{}", answer.0);
     for line in answer.lines("extra") {
@@ -575,6 +606,7 @@ fn children_inherit_no_pidfd_or_signalfd() {
 
 #[test]
 fn the_supervisors_descriptors_are_close_on_exec() {
+    testing::needs!(pidfd);
     let answer = ask(&["inherited"]);
     let opened: Vec<&str> = answer.lines("opened").collect();
     assert!(opened.len() >= 4, "three pidfds and a signalfd: {opened:?}");
@@ -587,6 +619,7 @@ fn the_supervisors_descriptors_are_close_on_exec() {
 
 #[test]
 fn waiting_uses_no_cpu_time() {
+    testing::needs!(pidfd);
     let answer = ask(&["idle"]);
     let cpu: u64 = answer.line("cpu").parse().unwrap_or(u64::MAX);
     assert!(

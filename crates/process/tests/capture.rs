@@ -45,6 +45,7 @@ const HUNG: &str = "Does the caller still have the write end of the output open?
 
 #[test]
 fn the_program_reads_its_input_to_the_end() {
+    testing::needs!(descriptors(256));
     for (input, words) in [("0", "0 bytes and end of file"), ("5000", "5000 bytes and end of file")] {
         let answer = run(input, &["read"], HUNG);
         said(
@@ -59,6 +60,7 @@ fn the_program_reads_its_input_to_the_end() {
 
 #[test]
 fn the_whole_output_is_returned() {
+    testing::needs!(descriptors(256));
     let hung = "Does it wait for the program before it reads? A program that prints more than a pipe holds waits until \
                 something reads, so read to the end first";
     let answer = run("0", &["print", "300000"], hung);
@@ -73,6 +75,7 @@ fn the_whole_output_is_returned() {
 
 #[test]
 fn the_output_ends_when_the_program_exits() {
+    testing::needs!(descriptors(256));
     let answer = run("10", &["exit", "0"], HUNG);
     returned(&answer, "exited with 0");
     assert_eq!(answer.line("bytes"), "0 in order", "the program printed nothing");
@@ -80,6 +83,7 @@ fn the_output_ends_when_the_program_exits() {
 
 #[test]
 fn the_program_has_the_pipes_at_0_and_1_only() {
+    testing::needs!(descriptors(256));
     let answer = run("10", &["pipes"], HUNG);
     said(
         &answer,
@@ -92,6 +96,7 @@ fn the_program_has_the_pipes_at_0_and_1_only() {
 
 #[test]
 fn arguments_and_environment_arrive() {
+    testing::needs!(descriptors(256));
     let answer = run("0", &["arguments", "two words", ""], HUNG);
     let own = std::env::current_exe().expect("a program that runs has a path").display().to_string();
     let lines: Vec<&str> = answer.lines("said").collect();
@@ -105,6 +110,7 @@ fn arguments_and_environment_arrive() {
 
 #[test]
 fn the_exit_code_is_returned() {
+    testing::needs!(descriptors(256));
     for code in ["0", "1", "7", "255"] {
         let answer = run("0", &["exit", code], HUNG);
         assert_eq!(
@@ -118,6 +124,7 @@ fn the_exit_code_is_returned() {
 
 #[test]
 fn the_signal_that_killed_the_program_is_returned() {
+    testing::needs!(descriptors(256));
     for (number, name) in [("9", "SIGKILL"), ("15", "SIGTERM")] {
         let answer = run("0", &["die", number], HUNG);
         assert_eq!(
@@ -130,6 +137,7 @@ fn the_signal_that_killed_the_program_is_returned() {
 
 #[test]
 fn a_program_that_cannot_be_started_exits_with_127() {
+    testing::needs!(descriptors(256));
     for program in ["/proc/self/no-such-program", "/dev/null"] {
         let answer = capture("", "10", program, &[], HUNG);
         returned(&answer, "exited with 127");
@@ -144,6 +152,7 @@ fn a_program_that_cannot_be_started_exits_with_127() {
 
 #[test]
 fn an_input_that_is_not_read_is_no_error() {
+    testing::needs!(descriptors(256));
     let answer = run("200000", &["exit", "3"], "The program exited without reading its input");
     assert_eq!(
         answer.line("result"),
@@ -156,6 +165,7 @@ fn an_input_that_is_not_read_is_no_error() {
 
 #[test]
 fn interrupted_calls_are_made_again() {
+    testing::needs!(descriptors(256));
     let answer = run("10", &["interrupt"], HUNG);
     assert_eq!(
         answer.line("result"),
@@ -169,6 +179,7 @@ fn interrupted_calls_are_made_again() {
 
 #[test]
 fn an_interrupted_write_is_continued() {
+    testing::needs!(descriptors(256));
     let answer = run("200000", &["read-late"], HUNG);
     returned(&answer, "exited with 0");
     said(
@@ -181,6 +192,7 @@ fn an_interrupted_write_is_continued() {
 
 #[test]
 fn without_descriptors_capture_fails_and_leaves_nothing() {
+    testing::needs!(descriptors(256));
     // 0, 1 and 2 are open, so with this limit there is room for one to three of the four ends.
     for limit in ["limit 4", "limit 5", "limit 6"] {
         let answer = capture(limit, "10", "self", &["read"], HUNG);
@@ -202,6 +214,7 @@ fn without_descriptors_capture_fails_and_leaves_nothing() {
 
 #[test]
 fn no_child_remains() {
+    testing::needs!(descriptors(256));
     for role in [&["linger"][..], &["exit", "7"]] {
         let answer = run("0", role, HUNG);
         let children = answer.line("children");
@@ -222,6 +235,7 @@ fn no_child_remains() {
 
 #[test]
 fn the_callers_descriptors_do_not_change() {
+    testing::needs!(descriptors(256));
     for closed in ["", "0 1 2"] {
         let answer = capture(closed, "10", "self", &["read"], HUNG);
         assert_eq!(
@@ -234,6 +248,7 @@ fn the_callers_descriptors_do_not_change() {
 
 #[test]
 fn it_makes_no_difference_which_of_0_1_and_2_are_closed() {
+    testing::needs!(descriptors(256));
     for closed in ["0", "1", "0 1", "0 2", "1 2", "0 1 2"] {
         let answer = capture(closed, "10", "self", &["read"], HUNG);
         let meaning = format!(
@@ -252,6 +267,7 @@ fn it_makes_no_difference_which_of_0_1_and_2_are_closed() {
 
 #[test]
 fn the_child_does_not_allocate() {
+    testing::needs!(descriptors(256));
     let answer = run("10", &["read"], HUNG);
     assert_eq!(
         answer.line("allocated"),

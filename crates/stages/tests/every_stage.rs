@@ -17,7 +17,7 @@ fn on_each(body: impl Fn(Stage)) {
 
 #[test]
 fn a_client_gets_what_the_program_prints_and_end_of_file() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     on_each(|stage| {
         assert_eq!(stage.ask("upper\nhello\n"), "HELLO\n");
         assert_eq!(stage.ask("count\nhello"), "5\n");
@@ -30,7 +30,7 @@ fn a_client_gets_what_the_program_prints_and_end_of_file() {
 
 #[test]
 fn input_that_the_program_only_counts_may_be_long() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     on_each(|stage| {
         let request = ["count\n".as_bytes(), &[b'x'; 1 << 20]].concat();
         assert_eq!(stage.ask(request), "1048576\n");
@@ -40,7 +40,7 @@ fn input_that_the_program_only_counts_may_be_long() {
 
 #[test]
 fn a_request_may_come_in_pieces() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     on_each(|stage| {
         let client = stage.connect();
         for piece in ["up", "per", "\nhel", "lo"] {
@@ -55,7 +55,7 @@ fn a_request_may_come_in_pieces() {
 
 #[test]
 fn an_unknown_name_gets_one_line_of_error() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     on_each(|stage| {
         assert_eq!(stage.ask("lower\nHELLO"), "no program is called \"lower\"\n");
         assert_eq!(stage.ask("\nHELLO"), "no program is called \"\"\n");
@@ -67,7 +67,7 @@ fn an_unknown_name_gets_one_line_of_error() {
 
 #[test]
 fn the_file_has_more_programs_and_a_program_that_fails_says_how() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(1) {
         let stage = Stage::with_more(n, MORE);
         assert_eq!(stage.ask("greet\nyou\n"), "hello you\n");
@@ -80,7 +80,7 @@ fn the_file_has_more_programs_and_a_program_that_fails_says_how() {
 
 #[test]
 fn a_program_need_not_read_its_input() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(1) {
         let stage = Stage::with_more(n, MORE);
         let request = ["ignores\n".as_bytes(), &[b'x'; 1 << 20]].concat();
@@ -91,7 +91,7 @@ fn a_program_need_not_read_its_input() {
 
 #[test]
 fn a_client_that_leaves_does_not_end_the_server() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     on_each(|stage| {
         drop(stage.connect());
         let client = stage.connect();
@@ -104,7 +104,7 @@ fn a_client_that_leaves_does_not_end_the_server() {
 
 #[test]
 fn ctrl_c_ends_the_server_and_its_programs() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     // A shell starts a background job with SIGINT ignored, and the stage would inherit that.
     // SAFETY: the default action replaces no handler of this program.
     unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.expect("SIGINT has a default action");
@@ -167,7 +167,7 @@ fn a_stage_has_at_most_120_lines() {
 
 #[test]
 fn the_client_of_the_command_line_sends_its_input_and_prints_the_answer() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     on_each(|stage| {
         let port = stage.address.port().to_string();
         let mut client = Command::new(env!("CARGO_BIN_EXE_stage"));

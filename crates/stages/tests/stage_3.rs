@@ -31,7 +31,7 @@ fn in_stage_2_long_input_and_output_block_the_server_for_ever() {
 
 #[test]
 fn from_stage_3_on_long_input_and_output_pass_each_other() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(3) {
         let stage = Stage::start(n);
         let answer = long_request(&stage).rest();
@@ -60,7 +60,7 @@ fn in_stage_1_and_2_a_client_waits_for_the_one_before() {
 
 #[test]
 fn from_stage_3_on_a_client_does_not_wait_for_the_one_before() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(3) {
         let stage = Stage::start(n);
         let first = stage.connect();
@@ -75,7 +75,7 @@ fn from_stage_3_on_a_client_does_not_wait_for_the_one_before() {
 
 #[test]
 fn a_client_that_does_not_read_keeps_only_its_own_program_waiting() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(3) {
         let stage = Stage::start(n);
         let slow = Stage::connect(&stage);
@@ -92,7 +92,7 @@ fn a_client_that_does_not_read_keeps_only_its_own_program_waiting() {
 
 #[test]
 fn twenty_clients_are_served_at_once() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(3) {
         let stage = Stage::start(n);
         let clients: Vec<Client> = (0..20).map(|_| stage.connect()).collect();
@@ -112,7 +112,7 @@ fn twenty_clients_are_served_at_once() {
 
 #[test]
 fn the_program_of_a_client_that_resets_its_connection_is_killed_and_reaped() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(3) {
         let stage = Stage::with_more(n, MORE);
         let client = stage.request("endless\n");

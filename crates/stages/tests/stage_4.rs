@@ -31,7 +31,7 @@ fn in_stage_3_every_client_waits_for_a_lookup() {
 
 #[test]
 fn from_stage_4_on_no_other_client_waits_for_a_lookup() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(4) {
         eprintln!("stage {n}");
         let (_reader, mut writer, path) = slow_file();
@@ -62,7 +62,7 @@ fn in_stage_3_every_client_waits_for_a_program_that_has_closed_its_output() {
 
 #[test]
 fn from_stage_4_on_no_other_client_waits_for_a_program_that_has_closed_its_output() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(4) {
         eprintln!("stage {n}");
         let (stage, anchor) = (Stage::start(n), Anchor::new());
@@ -79,7 +79,7 @@ fn from_stage_4_on_no_other_client_waits_for_a_program_that_has_closed_its_outpu
 
 #[test]
 fn many_programs_may_exit_at_once() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(4) {
         eprintln!("stage {n}");
         let (stage, anchor) = (Stage::start(n), Anchor::new());
@@ -96,7 +96,7 @@ fn many_programs_may_exit_at_once() {
 
 #[test]
 fn a_client_that_leaves_during_its_lookup_does_no_harm() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(4) {
         eprintln!("stage {n}");
         let (_reader, writer, path) = slow_file();
@@ -111,7 +111,7 @@ fn a_client_that_leaves_during_its_lookup_does_no_harm() {
 /// What stage 2 brought must hold in every later stage, too.
 #[test]
 fn an_agent_keeps_neither_connection_nor_listener() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(3) {
         let (mut stage, anchor) = (Stage::start(n), Anchor::new());
         let client = stage.request(format!("agent\n{}\n", anchor.pid()));

@@ -44,7 +44,7 @@ fn entries(stage: &Stage) -> usize {
 
 #[test]
 fn in_stage_4_each_request_costs_a_read_of_every_idle_client() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, descriptors(256));
     let stage = Stage::start(4);
     let _idle = idle(&stage);
     // It wakes up for the request, and again for its lookup.
@@ -54,7 +54,7 @@ fn in_stage_4_each_request_costs_a_read_of_every_idle_client() {
 
 #[test]
 fn in_stage_5_a_request_costs_the_same_beside_idle_clients() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, descriptors(256));
     for n in FROM_5 {
         let stage = Stage::start(n);
         let _idle = idle(&stage);
@@ -70,7 +70,7 @@ fn in_stage_5_a_request_costs_the_same_beside_idle_clients() {
 
 #[test]
 fn in_stage_5_each_descriptor_is_registered_once() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, descriptors(256));
     for n in FROM_5 {
         let stage = Stage::start(n);
         await_sleep(&[stage.pid()]);

@@ -72,7 +72,7 @@ fn in_stage_5_all_clients_lose_their_connections_with_the_server_and_the_port_is
 
 #[test]
 fn in_stage_6_only_the_clients_of_a_killed_worker_lose_their_connections() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     let stage = Stage::start(6);
     let [one, two] = two_workers(&stage);
     let (first, second) = (client_of(&stage, one, two), client_of(&stage, two, one));
@@ -88,7 +88,7 @@ fn in_stage_6_only_the_clients_of_a_killed_worker_lose_their_connections() {
 
 #[test]
 fn in_stage_6_a_worker_that_was_killed_is_replaced() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     let stage = Stage::start(6);
     let [one, two] = two_workers(&stage);
     // Both, so that only replacements can answer. A client that connects before they are there waits in the queue.
@@ -106,7 +106,7 @@ fn in_stage_6_a_worker_that_was_killed_is_replaced() {
 
 #[test]
 fn in_stage_6_sigterm_to_the_supervisor_ends_workers_and_programs() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     let (mut stage, anchor) = (Stage::start(6), Anchor::new());
     let [one, two] = two_workers(&stage);
     for client in [client_of(&stage, one, two), client_of(&stage, two, one)] {
@@ -124,6 +124,7 @@ fn in_stage_6_sigterm_to_the_supervisor_ends_workers_and_programs() {
 
 #[test]
 fn in_stage_6_workers_do_not_outlive_a_supervisor_that_is_killed() {
+    testing::needs!(pidfd);
     let mut stage = Stage::start(6);
     two_workers(&stage);
     stage.kill();
@@ -133,6 +134,7 @@ fn in_stage_6_workers_do_not_outlive_a_supervisor_that_is_killed() {
 
 #[test]
 fn in_stage_6_each_worker_makes_its_own_epoll_and_waker() {
+    testing::needs!(pidfd);
     let stage = Stage::start(6);
     let workers = two_workers(&stage);
     let of = |pid, what: &str| targets(pid).iter().filter(|target| target.contains(what)).count();
@@ -162,7 +164,7 @@ fn in_stage_5_a_server_without_a_free_descriptor_does_not_sleep() {
 
 #[test]
 fn in_stage_6_a_worker_without_a_free_descriptor_closes_connections_and_sleeps() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     let stage = Stage::start(6);
     let [one, two] = two_workers(&stage);
     leave_one_descriptor(one);

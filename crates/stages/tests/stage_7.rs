@@ -16,7 +16,7 @@ fn unfinished(stage: &Stage) -> [Client; 2] {
 
 #[test]
 fn up_to_stage_6_a_client_that_sends_no_request_stays_and_from_stage_7_on_a_timer_ends_it() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     let old = Stage::start(6);
     let waiting = unfinished(&old);
     let new: Vec<Stage> = from(7).map(Stage::start).collect();
@@ -78,7 +78,7 @@ fn with_workers(n: usize, processes: &str) -> Stage {
 
 #[test]
 fn the_second_way_to_start_makes_a_loop_in_each_worker() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(7) {
         eprintln!("stage {n}");
         let stage = with_workers(n, "2");

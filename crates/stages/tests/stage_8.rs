@@ -68,7 +68,7 @@ fn in_stage_8_sigterm_ends_a_server_without_clients() {
 
 #[test]
 fn in_stage_8_sigterm_ends_each_worker_when_its_clients_have_left() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, pidfd);
     for n in from(8) {
         let mut stage = Stage::with(n, "/dev/null", |command| {
             command.env("PROCESSES", "2");

@@ -5,10 +5,13 @@
 use std::env;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 
-use nix::unistd::mkdtemp;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::resource::{Resource, getrlimit};
+use nix::unistd::{getpid, mkdtemp};
 
 /// The longest path of a temporary folder in which the tests still find room for the names of sockets: a Unix socket's
 /// path has at most 107 bytes, see unix(7).
@@ -40,6 +43,30 @@ pub fn proc() -> Result<(), String> {
     let file = File::open("/dev/null").map_err(|error| format!("/dev/null cannot be opened: {error}"))?;
     let shown = fs::read(format!("/proc/self/fdinfo/{}", file.as_raw_fd()));
     shown.map(drop).map_err(|error| format!("/proc does not show the descriptors of this process: {error}"))
+}
+
+/// As many descriptors as this: the soft limit of this process.
+///
+/// # Errors
+/// That there are fewer.
+pub fn descriptors(least: u64) -> Result<(), String> {
+    let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+    let reason = || format!("this process may have only {soft} descriptors, and needs {least} (ulimit -n)");
+    if soft < least { Err(reason()) } else { Ok(()) }
+}
+
+/// Descriptors for processes: pidfd_open(2), which a sandbox can refuse.
+///
+/// # Errors
+/// Why there are none.
+pub fn pidfd() -> Result<(), String> {
+    // SAFETY: pidfd_open takes two numbers and touches no memory of ours.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, getpid().as_raw(), 0) };
+    let fd = Errno::result(fd).map_err(|error| format!("pidfd_open is refused: {error}"))?;
+    let fd = i32::try_from(fd).map_err(|error| error.to_string())?;
+    // SAFETY: the kernel has just opened it for us, and no other code has its number.
+    drop(unsafe { OwnedFd::from_raw_fd(fd) });
+    Ok(())
 }
 
 /// A folder for temporary files and sockets: see [`temporary_folder`].

@@ -38,12 +38,12 @@ macro_rules! skip {
     };
 }
 
-/// Skip the test if this machine lacks one of these: `testing::needs!(loopback, ipv6)`. They are functions in
+/// Skip the test if this machine lacks one of these: `testing::needs!(loopback, descriptors(256))`. They are functions in
 /// [`machine`](crate::machine).
 #[macro_export]
 macro_rules! needs {
-    ($($what:ident),+) => {{
-        $(if let Err(reason) = $crate::machine::$what() {
+    ($($what:ident $(($least:expr))?),+) => {{
+        $(if let Err(reason) = $crate::machine::$what($($least)?) {
             $crate::skip!("{reason}");
         })+
     }};
