@@ -230,6 +230,7 @@ fn returns_while<T: Send + 'static>(
 
 #[test]
 fn a_wake_from_another_thread_ends_the_sleep() {
+    testing::needs!(proc);
     let meaning = "Another thread called `wake` while this one slept. The waker must set the flag, and then unpark the \
                    thread that runs `block_on`, which is not the thread that calls `wake`";
     let polls = watched((0, 1), meaning, |blocked, _| {
@@ -241,6 +242,7 @@ fn a_wake_from_another_thread_ends_the_sleep() {
 
 #[test]
 fn the_thread_sleeps_without_a_timeout() {
+    testing::needs!(proc);
     watched((0, 1), "The future was woken", |blocked, _| {
         blocked.sleeps(0);
         let timeout = blocked.timeout();
@@ -270,6 +272,7 @@ fn polls_after_an_unpark(blocked: &Blocked, polls: &AtomicU32, before: impl FnOn
 
 #[test]
 fn an_unpark_without_a_wake_causes_no_poll() {
+    testing::needs!(proc);
     watched((0, 2), "The future was woken", |blocked, polls| {
         let polls = polls_after_an_unpark(blocked, polls, || ());
         assert_eq!(
@@ -282,6 +285,7 @@ fn an_unpark_without_a_wake_causes_no_poll() {
 
 #[test]
 fn a_waker_of_an_earlier_block_on_causes_no_poll() {
+    testing::needs!(proc);
     let earlier = returns("The future was ready at its first poll", || {
         block_on(poll_fn(|context| Poll::Ready(context.waker().clone())))
     });
@@ -297,6 +301,7 @@ fn a_waker_of_an_earlier_block_on_causes_no_poll() {
 
 #[test]
 fn many_wakes_before_a_poll_are_one_poll() {
+    testing::needs!(proc);
     const END: u32 = 10_000;
     watched((1000, END), "The future was woken", |blocked, polls| {
         blocked.sleeps(0);

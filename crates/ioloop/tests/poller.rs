@@ -179,6 +179,7 @@ fn a_number_without_a_descriptor_is_an_error_and_changes_nothing() {
 
 #[test]
 fn a_regular_file_or_directory_is_eperm() {
+    testing::needs!(proc);
     each(|kind, poller| {
         for path in ["/proc/self/exe", "/"] {
             let file = File::open(path).unwrap();

@@ -524,7 +524,7 @@ fn without_descriptors_clients_are_shed_and_nothing_spins() {
 
 #[test]
 fn each_of_ten_thousand_connections_is_accepted_once() {
-    testing::needs!(loopback, pidfd);
+    testing::needs!(loopback, pidfd, descriptors(256));
     const THREADS: usize = 4;
     const EACH: usize = 2500;
     let _alone = alone();

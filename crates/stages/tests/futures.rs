@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use stages::futures::{Exit, Exits};
 
 // The programs that are started inherit them.
-testing::default_signals!();
+testing::begin!();
 
 /// Counts the wakes of a task.
 #[derive(Default)]

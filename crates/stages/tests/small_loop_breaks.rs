@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 // The programs that are started inherit them.
-testing::default_signals!();
+testing::begin!();
 
 // The book's exercises have such diffs too. This module applies them.
 #[path = "../../workbook/src/proving/edit.rs"]

@@ -25,8 +25,8 @@ mod skip;
 pub mod tracer;
 
 pub use helper::{
-    Answer, HELPER, Helper, REFUSED, ask, before_main, comes_on, default_signals, exit_code, ignore_sigpipe,
-    judged, no_child_is_born, traced,
+    Answer, HELPER, Helper, REFUSED, ask, before_main, begin, comes_on, exit_code, ignore_sigpipe, judged,
+    no_child_is_born, traced,
 };
 pub use skip::skipped;
 
@@ -39,11 +39,11 @@ macro_rules! helper {
     };
 }
 
-/// Let a test program that needs no helper begin with [`default_signals`], as one with a helper does.
+/// Let a test program that needs no helper [`begin`] as one with a helper does: `testing::begin!();`
 #[macro_export]
-macro_rules! default_signals {
+macro_rules! begin {
     () => {
-        $crate::before_main!($crate::default_signals());
+        $crate::before_main!($crate::begin());
     };
 }
 

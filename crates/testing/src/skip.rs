@@ -17,9 +17,18 @@ use nix::unistd::write;
 /// Call it in the thread of the test, which libtest names after the test, and before the code under test is run: the
 /// reason must not be a fault of that code.
 pub fn skipped(reason: impl Display) {
+    print(thread::current().name().unwrap_or("?"), reason);
+}
+
+/// Say that no test of this program can ask this machine anything, and why.
+pub fn all(reason: impl Display) {
+    print("*", reason);
+}
+
+fn print(name: &str, reason: impl Display) {
     let reason = reason.to_string();
     let reason: Vec<&str> = reason.split_whitespace().collect();
-    let line = format!("skipped: {}: {}\n", thread::current().name().unwrap_or("?"), reason.join(" "));
+    let line = format!("skipped: {name}: {}\n", reason.join(" "));
     // One call of write(2) for a line, so that no other thread's words come into the middle.
     while write(io::stdout(), line.as_bytes()) == Err(Errno::EINTR) {}
 }

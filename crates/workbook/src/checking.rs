@@ -16,7 +16,7 @@ mod libtest;
 mod shortcut;
 
 pub use libtest::Test;
-use libtest::{Judged, UNFINISHED, failed, judge, not_failed, words};
+use libtest::{Judged, UNFINISHED, failed, judge, not_failed, skipped, words};
 use shortcut::Shortcut;
 
 /// A checkout to build in: the reader's, or a copy with a target folder of its own.
@@ -128,6 +128,12 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&str>) -> R
         args.extend(["--exact", &names[0]]);
     }
     let outcome = runner::run(&program.path, &args, &program.folder, idle, runner::PROCESS_LIMIT)?;
+    if let Some(reason) = libtest::all_skipped(&outcome.output) {
+        return Ok(names
+            .iter()
+            .map(|name| skipped(libtest::without_module(name).to_owned(), reason))
+            .collect());
+    }
     let (mut tests, mut unbegun) = (Vec::new(), Vec::new());
     // Those whose words are lost run by themselves, but not for longer than one that hangs.
     let words_until = Instant::now() + idle;

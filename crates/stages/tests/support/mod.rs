@@ -21,7 +21,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 // The stages inherit them.
-testing::default_signals!();
+testing::begin!();
 
 /// How long something may take that is sure to come.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,6 +9,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::alarm;
 
+use crate::{machine, skip};
+
 /// The first argument that makes a test program the helper. libtest has no such option.
 pub const HELPER: &str = "--helper";
 
@@ -36,13 +38,29 @@ pub fn default_signals() {
     let _ = SigSet::empty().thread_set_mask();
 }
 
-/// Begin with default signals, and be the helper, if the arguments say so; else return. See [`helper!`](crate::helper).
+/// What every test program does first: it begins with [default signals](default_signals), and where there is no /proc, it
+/// skips all of its tests, because most of them look there for what the code under test did.
+pub fn begin() {
+    // Miri has no signals of this kind, and no /proc.
+    if cfg!(miri) {
+        return;
+    }
+    default_signals();
+    let is_asked_for_names = env::args().any(|arg| arg == "--list");
+    if let Err(reason) =
+        machine::proc().or_else(|reason| if is_asked_for_names { Ok(()) } else { Err(reason) })
+    {
+        skip::all(reason);
+        exit(0);
+    }
+}
+
+/// Begin, and be the helper, if the arguments say so; else return. See [`helper!`](crate::helper).
 pub fn before_main(answer: fn(&[&str]) -> i32) {
     // Miri cannot start processes, so it has no helper, and it has no resource limits.
     if cfg!(miri) {
         return;
     }
-    default_signals();
     let args: Vec<String> = env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let limit = getrlimit(MARK.0);
@@ -52,8 +70,9 @@ pub fn before_main(answer: fn(&[&str]) -> i32) {
             eprintln!("a helper started a program without the arguments that were meant for it: {args:?}");
             exit(2);
         }
-        return;
+        return begin();
     };
+    default_signals();
     if limit.and_then(|(_, hard)| setrlimit(MARK.0, MARK.1, hard)).is_err() {
         eprintln!("a helper cannot be marked: RLIMIT_MSGQUEUE cannot be set to {}", MARK.1);
         exit(1);

@@ -93,6 +93,15 @@ pub fn not_failed(name: String, output: &str) -> Test {
     Test { name, passed: skipped.is_none(), skipped, ..Test::default() }
 }
 
+/// Why no test of the program could ask this machine anything, if it says so.
+pub fn all_skipped(output: &str) -> Option<&str> {
+    output.lines().find_map(|line| line.strip_prefix("skipped: *: "))
+}
+
+pub fn skipped(name: String, reason: &str) -> Test {
+    Test { name, skipped: Some(reason.to_owned()), ..Test::default() }
+}
+
 pub fn failed(name: String, message: String, place: Option<String>) -> Test {
     Test { name, message: Some(message), place, ..Test::default() }
 }

@@ -97,6 +97,29 @@ fn verify_without_a_test_that_asks_proves_nothing() {
     assert_eq!(json["mistakes"], json!({ "caught": 0, "missed": 3, "skipped": 0 }));
 }
 
+/// As the programs of the crate `testing` do it without /proc, before their `main`.
+#[test]
+fn a_program_can_skip_all_of_its_tests() {
+    let all = "
+extern \"C\" fn skip_all() {
+    if !std::env::args().any(|arg| arg == \"--list\") {
+        println!(\"skipped: *: there is no /proc\");
+        std::process::exit(0);
+    }
+}
+#[used]
+#[unsafe(link_section = \".init_array\")]
+static BEFORE_MAIN: extern \"C\" fn() = skip_all;
+";
+    let checkout = with_tests(&(TESTS.to_owned() + all));
+    checkout
+        .workbook(&["check", "twice"])
+        .expect(1, &["0 of 2 tests pass, 2 skipped", "there is no /proc\n"]);
+    let json = checkout.workbook(&["check", "twice", "--json"]).expect(1, &[]).json();
+    let wanted = ["doubles", "large"].map(|name| json!([name, false, null, "there is no /proc"]));
+    assert_eq!(tests_of(&json), wanted);
+}
+
 #[test]
 fn a_skipped_test_that_runs_alone_is_skipped_too() {
     let checkout =
