@@ -171,7 +171,7 @@ fn show_skipped(attempt: &Attempt) -> Result<()> {
     }
     for reason in reasons {
         let names = attempt.skipped().filter(|(_, why)| *why == reason).map(|(name, _)| name);
-        say!("\n  {DIM}–{DIM:#} skipped, so not judged, or not whole: {reason}")?;
+        say!("\n  {DIM}–{DIM:#} skipped: {reason}")?;
         say!("    {}", names.collect::<Vec<_>>().join(", "))?;
     }
     Ok(())

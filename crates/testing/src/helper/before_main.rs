@@ -47,9 +47,7 @@ pub fn begin() {
     }
     default_signals();
     let is_asked_for_names = env::args().any(|arg| arg == "--list");
-    if let Err(reason) =
-        machine::proc().or_else(|reason| if is_asked_for_names { Ok(()) } else { Err(reason) })
-    {
+    if !is_asked_for_names && let Err(reason) = machine::proc() {
         skip::all(reason);
         exit(0);
     }
