@@ -21,6 +21,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use prefork::fork::ForkGuard;
 
+use crate::clock::Awaited;
 use crate::closure::Closure;
 use crate::listeners::Listeners;
 use crate::loop_waker::LoopWaker;
@@ -174,6 +175,11 @@ impl IoLoop {
     /// The time by this loop's clock.
     pub fn time(&self) -> Duration {
         self.0.config.clock.now()
+    }
+
+    /// Until the result is dropped, the loop waits for something that is not a timer: see [`FakeClock`](crate::FakeClock).
+    pub(crate) fn awaits(&self) -> Option<Awaited> {
+        self.0.config.clock.awaits()
     }
 
     /// A reference that does not keep the loop alive.

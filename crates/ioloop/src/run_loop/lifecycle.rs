@@ -40,16 +40,19 @@ impl IoLoop {
     #[track_caller]
     pub fn with(config: Config) -> Result<Self> {
         let guard = ForkGuard::new("an event loop");
+        let config = Config { clock: config.clock.for_a_loop(), ..config };
         let (kind, clock, make_current) = (config.poller, config.clock.clone(), config.make_current);
+        let waker = LoopWaker::new(kind)?;
+        let own = waker.as_fd().as_raw_fd();
         let ioloop = Self(Rc::new(Inner {
             config,
             phase: Cell::new(Phase::Idle),
             callbacks: Queue::default(),
             timers: RefCell::default(),
-            registry: RefCell::new(Registry::new(Box::new(move || poller::make(kind, &clock)))?),
+            registry: RefCell::new(Registry::new(Box::new(move || poller::make(kind, &clock, own)))?),
             tasks: RefCell::default(),
             signals: Signals::default(),
-            shared: Arc::new(shared::Shared::new(LoopWaker::new(kind)?)),
+            shared: Arc::new(shared::Shared::new(waker)),
             on_failure: RefCell::default(),
             subscribers: Listeners::default(),
             tracers: Listeners::default(),

@@ -25,7 +25,9 @@ impl IoLoop {
     {
         // A closed loop would take the signal from the process and never handle it.
         self.must_be_open("add_signal_handler")?;
+        let awaited = self.awaits();
         let handler: SignalHandler = RefCell::new(Box::new(move |ioloop, signal| {
+            let _a_fake_clock_stands_still = &awaited;
             ioloop.traced::<F, _>(Origin::Callback, None, || handler(ioloop, signal)).into_outcome()
         }));
         self.0.signals.add(self.0.shared.waker().get_ref().writer(), signals, handler).map(SignalToken)
