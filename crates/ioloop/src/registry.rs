@@ -91,8 +91,9 @@ impl<H> Registry<H> {
         let Some(it) = self.registrations.get_mut(token) else {
             return Err(Error::on("update_handler", "a handler that was removed")(Errno::ENOENT));
         };
-        // A oneshot that fired is disarmed, so it is armed again even if its interest is the same.
-        if !it.is_paused() && (it.interest != interest || interest.contains(Events::ONESHOT)) {
+        // The call is skipped only where it would change nothing. Even with the same interest it arms a oneshot that fired,
+        // and lets an edge-triggered descriptor that is ready now be reported again.
+        if !it.is_paused() && (it.interest != interest || interest.intersects(Events::MODE)) {
             self.poller.modify(it.fd, token, interest)?;
         }
         it.interest = (interest - PAUSED) | (it.interest & PAUSED);

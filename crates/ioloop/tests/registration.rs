@@ -731,6 +731,44 @@ fn an_edge_comes_again_once_it_was_drained() {
     }
 }
 
+/// With bytes left, after its one event, each of these makes the kernel look again. The interest is the same.
+#[test]
+fn an_update_or_a_resume_rearms_an_edge_and_a_oneshot() {
+    type Rearm = fn(&IoLoop, Token, Events) -> ioloop::Result<()>;
+    let rearms: [(&str, Rearm); 3] = [
+        ("an update", |ioloop, token, interest| ioloop.update_handler(token, interest)),
+        ("a pause and a resume", |ioloop, token, _| {
+            ioloop.pause_handler(token).and_then(|()| ioloop.resume_handler(token))
+        }),
+        ("an update while it is paused", |ioloop, token, interest| {
+            ioloop.pause_handler(token)?;
+            ioloop.update_handler(token, interest)?;
+            ioloop.resume_handler(token)
+        }),
+    ];
+    on_each(|ioloop| {
+        for mode in [Events::EDGE, Events::ONESHOT, Events::EDGE | Events::ONESHOT] {
+            if mode.contains(Events::EDGE) && ioloop.kind() != Kind::Epoll {
+                continue;
+            }
+            for (how, rearm) in rearms {
+                let (reader, _writer) = a_byte();
+                let (log, interest) = (Log::default(), Events::READ | mode);
+                let seen = log.clone();
+                let token = ioloop.add_handler(reader, interest, move |_, _, _| seen.add(())).unwrap();
+                turns(ioloop, 3);
+                assert_eq!(log.take().len(), 1, "the byte is there, for {interest:?}");
+                for time in 1..=2 {
+                    rearm(ioloop, token, interest).unwrap();
+                    turns(ioloop, 3);
+                    assert_eq!(log.take().len(), 1, "after {how}, time {time}, for {interest:?}");
+                }
+                ioloop.remove_handler(token);
+            }
+        }
+    });
+}
+
 #[test]
 fn closing_the_loop_closes_its_sources() {
     on_each(|ioloop| {

@@ -53,7 +53,8 @@ impl IoLoop {
         self.0.registry.borrow().get(token).is_some()
     }
 
-    /// Change the events that a handler is registered for. A oneshot that fired is armed again.
+    /// Change the events that a handler is registered for. A oneshot that fired is armed again. An edge-triggered handler gets
+    /// an event if its descriptor is ready now, even if the interest is the same as before: see epoll_ctl(2), EPOLL_CTL_MOD.
     ///
     /// # Errors
     /// `ENOENT` if the handler was removed; the errors of [`Poller::modify`](crate::poller::Poller::modify).
