@@ -93,8 +93,9 @@ impl IoLoop {
     // ANCHOR_END: remove_handler
 
     // ANCHOR: failed
-    /// Report that the poller found the descriptor closed.
+    /// Remove the handler of a descriptor that the poller found closed, and report that.
     pub(super) fn not_open(&self, token: Token, fd: RawFd) {
+        self.remove_handler(token);
         let object = format_args!("descriptor {fd}, which is not open");
         let cause = Cause::Error(Error::on("poll", object)(Errno::EBADF).into());
         self.handler_failed(token, fd, cause);
