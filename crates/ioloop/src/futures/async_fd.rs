@@ -60,7 +60,11 @@ impl IoLoop {
     pub fn watch<S: AsFd + 'static>(&self, source: S) -> Result<AsyncFd<S>> {
         let (reading, writing) = (Direction::default(), Direction::default());
         let state = Rc::new(State { source, armed: Cell::new(Events::empty()), reading, writing });
-        let handler = |ioloop: &Self, source: &mut Source<S>, event: Event| source.0.notify(ioloop, event);
+        let handler = |ioloop: &Self, source: &mut Source<S>, event: Event| {
+            // The poller does not know the descriptor any more, because other code closed it. Its events would not end, and
+            // neither would the errors.
+            source.0.notify(ioloop, event).inspect_err(|_| ioloop.remove_handler(event.token))
+        };
         // An empty oneshot: a hang-up, which is always reported, is reported only once.
         let token = self.add_handler(Source(Rc::clone(&state)), Events::ONESHOT, handler)?;
         Ok(AsyncFd { state, ioloop: self.downgrade(), token })

@@ -18,7 +18,7 @@ use crate::loop_waker::LoopWaker;
 use crate::queue::Queue;
 use crate::registry::Registry;
 use crate::signals::Signals;
-use crate::{Error, Result, poller, shared};
+use crate::{Error, Event, Result, poller, shared};
 
 impl IoLoop {
     /// A new loop with the default [`Config`].
@@ -61,7 +61,7 @@ impl IoLoop {
         }));
         // ANCHOR: waker
         let waker = ioloop.0.shared.waker().get_ref();
-        let receive = Rc::new(RefCell::new(|ioloop: &Self, _| ioloop.receive()));
+        let receive = Rc::new(RefCell::new(|ioloop: &Self, event: Event| ioloop.receive(event.token)));
         ioloop.register(waker.as_fd().as_raw_fd(), waker.interest(), receive)?;
         // ANCHOR_END: waker
         current::apply(&ioloop, make_current)?;
