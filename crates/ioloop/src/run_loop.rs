@@ -21,6 +21,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use prefork::fork::ForkGuard;
 
+use crate::alarm::Alarm;
 use crate::clock::Awaited;
 use crate::closure::Closure;
 use crate::listeners::Listeners;
@@ -132,7 +133,7 @@ struct Inner {
     on_failure: RefCell<Option<FailureHook>>,
     subscribers: Listeners<Subscriber>,
     tracers: Listeners<Tracer>,
-    watchdog: RefCell<Option<Watchdog>>,
+    watchdog: RefCell<Option<(Watchdog, Alarm)>>,
     _guard: ForkGuard,
 }
 // ANCHOR_END: inner

@@ -74,6 +74,9 @@ impl Watchdog {
     /// [`Watchdog::arm`] and [`Watchdog::disarm`]. `report` must not wait for this thread, because dropping the watchdog
     /// waits for `report`.
     ///
+    /// Until the drop, this thread does not block SIGALRM. A SIGALRM that is not of the watchdog's timer runs the handler that
+    /// was there before; if there was none, it has no effect.
+    ///
     /// # Errors
     /// `EBUSY` if a thread of this process is watched already; `EAGAIN` of timer_create(2) and pthread_create(3); `EMFILE`,
     /// `ENFILE` of eventfd(2). After an error nothing has changed.
