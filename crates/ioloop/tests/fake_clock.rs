@@ -1,5 +1,5 @@
-//! A fake clock advances only while the loop waits for nothing but timers; and the shortest and the longest time mean the
-//! same to every function that takes one.
+//! The whole: a fake clock advances only while the loop waits for nothing but timers; and the shortest and the longest time
+//! mean the same to every function that takes one.
 
 mod support;
 
