@@ -88,7 +88,7 @@ struct Run {
     changes: [usize; 3],
     /// For each wait, how many descriptors the kernel was handed: for `select`, how many bits of each set.
     waits: Vec<u64>,
-    /// The calls with which this book's poll and select check for themselves whether a number can be watched.
+    /// The calls with which this book's poll and select check a number: its flags, and an epoll.
     looks: usize,
 }
 
@@ -144,10 +144,7 @@ impl Run {
     fn count(&mut self, kind: Kind, call: &Call) {
         let Call { number, args, .. } = *call;
         match number {
-            // To check a descriptor, our files for poll and select ask for its flags, and add it to an epoll once. poll's also
-            // asks for the limit on open files.
             libc::SYS_epoll_create1 | libc::SYS_epoll_ctl if kind != Kind::Epoll => self.looks += 1,
-            libc::SYS_prlimit64 => self.looks += 1,
             libc::SYS_fcntl if args[1] as i32 == libc::F_GETFL => self.looks += 1,
             libc::SYS_epoll_create1 => self.made += 1,
             libc::SYS_epoll_ctl => match args[1] as i32 {

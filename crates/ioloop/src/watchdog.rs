@@ -141,8 +141,11 @@ fn raw(fd: &EventFd) -> RawFd {
 
 // ANCHOR: handler
 extern "C" fn alarm(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel passes a valid siginfo, in which the signal of a timer has a value.
-    let is_ours = unsafe { (*info).si_code == SI_TIMER && (*info).si_value().sival_ptr as isize == mark() };
+    // SAFETY: the kernel passes a valid siginfo.
+    let sent = unsafe { &*info };
+    // SAFETY: the kernel fills it whole. Only the signal of a timer, for example, has a value in this place.
+    let value = unsafe { sent.si_value() };
+    let is_ours = sent.si_code == SI_TIMER && value.sival_ptr as isize == mark();
     if is_ours { note() } else { forward(signal, info, context) }
 }
 

@@ -292,8 +292,7 @@ fn the_longest_time_means_no_limit() {
         ioloop.call_at(max, logs());
         ioloop.call_later(max, logs());
         let every = ioloop.call_every(max, logs());
-        let sleep = ioloop.sleep(max);
-        let task = ioloop.spawn(async move { sleep.await });
+        let task = ioloop.spawn(ioloop.sleep(max));
         assert_eq!(ioloop.run_sync(async { 42 }, Some(max)).ok(), Some(42), "{way}");
         ioloop.call_later(Duration::from_millis(1), IoLoop::stop);
         let ended = ioloop.run_sync(pending::<()>(), Some(max));
