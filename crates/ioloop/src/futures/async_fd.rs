@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -107,12 +108,14 @@ impl Direction {
     fn wake_all(&self) -> bool {
         self.events.set(self.events.get() + 1);
         self.exhausted.set(false);
-        let mut waiting = self.waiting.take();
-        let any = !waiting.is_empty();
-        // Not under the borrow: a waker runs code that may wait here again. The vector's room is reused.
-        waiting.drain(..).for_each(|(_, waker)| waker.wake());
-        waiting.append(&mut self.waiting.borrow_mut());
-        self.waiting.replace(waiting);
+        // Not under the borrow: a waker runs code that may wait here again.
+        let mut left = Left { direction: self, waiting: self.waiting.take() };
+        let any = !left.waiting.is_empty();
+        // The first to wait is the first to be woken.
+        left.waiting.reverse();
+        while let Some((_, waker)) = left.waiting.pop() {
+            waker.wake();
+        }
         any
     }
 
@@ -122,7 +125,7 @@ impl Direction {
         let own = waiting.iter().position(|(other, _)| *other == wait);
         let replaced = match own {
             Some(own) if waiting[own].1.will_wake(waker) => None,
-            Some(own) => Some(std::mem::replace(&mut waiting[own].1, waker.clone())),
+            Some(own) => Some(mem::replace(&mut waiting[own].1, waker.clone())),
             None => {
                 waiting.push((wait, waker.clone()));
                 None
@@ -138,6 +141,22 @@ impl Direction {
         let forgotten = own.map(|own| waiting.swap_remove(own));
         drop(waiting);
         drop(forgotten);
+    }
+}
+
+/// Those that were not woken, because a waker panicked: they wait for the next event, with those that came since. The vector's
+/// room is reused.
+struct Left<'a> {
+    direction: &'a Direction,
+    waiting: Vec<(u64, Waker)>,
+}
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.direction.waiting.borrow_mut();
+        self.waiting.reverse();
+        self.waiting.append(&mut waiting);
+        mem::swap(&mut self.waiting, &mut waiting);
     }
 }
 
