@@ -5,7 +5,8 @@
 //! hands them out one at a time. Until a timer is handed out, it can be canceled. An id leads to its own timer, or to
 //! nothing. Canceling leaves a tombstone in the heap, unless the timer was collected. `collect` first removes the
 //! tombstones if there are more than 512 of them in the heap and they are more than half of its nodes; `nearest` drops
-//! those before the nearest live timer. A deadline too large for 64 bits of nanoseconds must not become an early one.
+//! those before the nearest live timer. A deadline too large for 64 bits of nanoseconds must not become an early one, and is due
+//! at `Duration::MAX`.
 //!
 //! Given: std's `BinaryHeap`, and `crate::slab::Slab`, a table whose tokens are never reused. (`crate::heap::Heap`, the
 //! loop's own heap, works too.) Run `cargo workbook check ioloop/timers` after each change; `hint ioloop/timers` if you

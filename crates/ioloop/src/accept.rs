@@ -4,11 +4,13 @@ use std::mem;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use prefork::accept::{Acceptor, StopReason};
 
 use crate::{Events, IntoOutcome, IoLoop, Outcome, Result, Token};
 
-/// How long a listener is paused when accept(2) fails for want of memory or of any descriptor: see [`StopReason::Stuck`].
+/// How long a listener is paused when accept(2) fails, for want of memory or of any descriptor for example: see
+/// [`StopReason::Stuck`].
 const STUCK: Duration = Duration::from_millis(100);
 
 /// Removes a listener from the loop. Dropping it does not.
@@ -38,6 +40,10 @@ impl IoLoop {
     /// away, and their number is reported as a failure of the handler. The first error that `connected` returns in an
     /// iteration is reported in the same way.
     ///
+    /// An error that says that `listener` is no listening socket, for example because other code called shutdown(2) on it,
+    /// lasts: it is reported once, and the listener is removed and closed. After any other error of accept(2) the listener
+    /// is paused for 100 ms, so that the error is reported ten times a second at most.
+    ///
     /// # Errors
     /// The errors of [`Acceptor::new`] and [`IoLoop::add_handler`].
     pub fn add_accept_handler<R: IntoOutcome>(
@@ -56,11 +62,20 @@ impl IoLoop {
                 if !ioloop.has_handler(event.token) {
                     removed.remove();
                 }
-            })?;
+            });
+            let turn = match turn {
+                Err(error) if is_lasting(error.errno) => {
+                    ioloop.remove_handler(event.token);
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    pause(ioloop, event.token)?;
+                    return Err(error.into());
+                }
+                Ok(turn) => turn,
+            };
             if let StopReason::Stuck(_) = turn.reason {
-                // Paused, because even an empty interest reports a hang-up, in each iteration.
-                ioloop.pause_handler(event.token)?;
-                ioloop.call_later(STUCK, move |ioloop| ioloop.resume_handler(event.token));
+                pause(ioloop, event.token)?;
             }
             outcome?;
             turn.shed.map_or(Ok(()), |shed| -> Outcome {
@@ -69,4 +84,26 @@ impl IoLoop {
         })?;
         Ok(AcceptHandle { remover, token })
     }
+}
+
+/// Does this error of accept(2) or epoll_ctl(2) concern the descriptor itself, so that a later call would fail, too?
+fn is_lasting(errno: Errno) -> bool {
+    matches!(errno, Errno::EBADF | Errno::EINVAL | Errno::ENOTSOCK | Errno::EOPNOTSUPP | Errno::EPERM)
+}
+
+/// Pause a listener for a while. (With an empty interest, a hang-up would still be reported, in each iteration.)
+fn pause(ioloop: &IoLoop, token: Token) -> Result<()> {
+    ioloop.pause_handler(token)?;
+    resume_later(ioloop, token);
+    Ok(())
+}
+
+fn resume_later(ioloop: &IoLoop, token: Token) {
+    ioloop.call_later(STUCK, move |ioloop| {
+        ioloop.resume_handler(token).inspect_err(|error| match is_lasting(error.errno) {
+            true => ioloop.remove_handler(token),
+            // The kernel has no room for another watch now.
+            false => resume_later(ioloop, token),
+        })
+    });
 }

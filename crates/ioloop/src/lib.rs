@@ -5,7 +5,7 @@
 //!   `report`, `observers`, `tracing`.
 //! - Built on the public functions of a loop: `futures`, `accept`, `periodic`.
 //! - Mechanisms, which do not use a loop: [`poller`], [`slab`], `registry`, [`timers`] on a [`heap`], `queue`,
-//!   `closure`, `shared` with its `loop_waker` and `sync`, [`signals`], [`watchdog`] with its `call_stack`, `failure`,
+//!   `closure`, `shared` with its `loop_waker` and `sync`, [`signals`], [`watchdog`] with its `call_stack`, `alarm`, `failure`,
 //!   `listeners`, `clock`, `event`, `trace`.
 //!
 //! Contract: one thread runs a loop, and everything that the loop calls may add, change or remove anything. The loop reports
@@ -38,6 +38,7 @@
 )]
 
 mod accept;
+mod alarm;
 mod call_stack;
 mod clock;
 mod closure;

@@ -4,7 +4,8 @@
 //! [`Events::EDGE`] only at a change, and with [`Events::ONESHOT`] once, and then nothing until it is modified. It
 //! reports an error and a hang-up if the interest has [`Events::READ`]; epoll and poll do so whatever the interest is.
 //! A wait returns before its timeout only for an event or a signal. After a signal it returns no events and no error.
-//! Adding a descriptor twice is EEXIST; modifying or removing an unknown one is ENOENT.
+//! Adding a descriptor twice is EEXIST; modifying or removing an unknown one is ENOENT. Each poller watches the descriptors
+//! that epoll watches, and refuses the others with the same errno.
 
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -21,6 +22,7 @@ pub mod epoll;
 mod fake;
 mod kind;
 pub mod poll;
+mod probe;
 pub mod select;
 
 pub use kind::Kind;
@@ -34,9 +36,10 @@ pub trait Poller: fmt::Debug {
     /// Watch a descriptor for `interest`, and report it with `token`.
     ///
     /// # Errors
-    /// `EEXIST` if it was added already; `EBADF` if it is not open; `EPERM` if it is a file or a directory on a disk, which
-    /// is always ready; `EINVAL` if this poller cannot do it: only epoll can report edges, for example. epoll also: `ENOSPC`,
-    /// `ENOMEM`, see epoll_ctl(2).
+    /// `EEXIST` if it was added already; `EBADF` if it is not open, or is one of O_PATH; `EPERM` if it is always ready, as a
+    /// file on a disk and /dev/null are; `ELOOP` for epolls that watch each other, or too many in a row. `EINVAL` if this
+    /// poller cannot do it, and the error says why: only epoll can report edges, select has no room for numbers from
+    /// FD_SETSIZE on, and poll for no more than RLIMIT_NOFILE descriptors. epoll also: `ENOSPC`, `ENOMEM`, see epoll_ctl(2).
     fn add(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()>;
 
     /// Change the token and the interest of a descriptor.
@@ -74,29 +77,41 @@ pub(crate) fn failed(operation: &'static str, fd: RawFd, errno: Errno) -> Error 
     Error::on(operation, format_args!("descriptor {fd}"))(errno)
 }
 
-/// Is this descriptor open? See fcntl(2), F_GETFD.
+/// Is this descriptor open for reading or writing? One of O_PATH is not: every call that a handler would make fails with
+/// `EBADF`. See fcntl(2), F_GETFL, and open(2), O_PATH.
 pub(crate) fn is_open(fd: RawFd) -> bool {
     // SAFETY: the call takes integers, and fails with EBADF if the descriptor is not open.
-    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    flags >= 0 && flags & libc::O_PATH == 0
 }
 
-/// The checks that the kernel makes in epoll_ctl(2), for pollers that keep their own list. fstat(2) knows only the type of
-/// a descriptor: this refuses regular files that epoll can watch, such as `/proc/self/mounts`, and accepts devices that
-/// epoll refuses, such as `/dev/null`.
+/// The checks that the kernel makes in epoll_ctl(2), for pollers that keep their own list. A throwaway epoll answers for
+/// every kind of descriptor. If the process can have none, this goes by the type of the descriptor, as fstat(2) tells it,
+/// and may be wrong about a device or a file in /proc.
 ///
 /// # Errors
-/// `EBADF` if the descriptor is not open; `EPERM` for a regular file or a directory; `EINVAL` for [`Events::EDGE`].
+/// `EBADF` if the descriptor is not open, or is one of O_PATH; `EPERM` if it is always ready; `EINVAL` for
+/// [`Events::EDGE`]; `EINVAL` or `ELOOP` for an epoll that epoll would refuse.
 // ANCHOR: watchable
 pub(crate) fn can_be_watched(fd: RawFd, interest: Events) -> Result<()> {
-    let mut stat = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: the kernel writes one stat, or fails with EBADF.
-    Errno::result(unsafe { libc::fstat(fd, stat.as_mut_ptr()) })
-        .map_err(|errno| failed("fstat", fd, errno))?;
-    // SAFETY: the call succeeded, so the kernel wrote the stat.
-    let kind = unsafe { stat.assume_init() }.st_mode & libc::S_IFMT;
-    // Always ready: the loop would never sleep.
-    if kind == libc::S_IFREG || kind == libc::S_IFDIR {
-        return Err(failed("watch", fd, Errno::EPERM));
+    can_be_modified(fd, interest)?;
+    let asked = match probe::probe(fd) {
+        // The errors of the kernel's limits concern epoll alone.
+        Some(Err(errno @ (Errno::EPERM | Errno::EBADF | Errno::EINVAL | Errno::ELOOP))) => Err(errno),
+        Some(_) => Ok(()),
+        None if is_on_a_disk(fd) => Err(Errno::EPERM),
+        None => Ok(()),
+    };
+    asked.map_err(|errno| failed("watch", fd, errno))
+}
+
+/// The checks for a descriptor that is watched already.
+///
+/// # Errors
+/// `EBADF` and `EINVAL` as in [`can_be_watched`].
+pub(crate) fn can_be_modified(fd: RawFd, interest: Events) -> Result<()> {
+    if !is_open(fd) {
+        return Err(failed("watch", fd, Errno::EBADF));
     }
     if interest.contains(Events::EDGE) {
         let object = format_args!("descriptor {fd}: only epoll reports edges");
@@ -105,3 +120,14 @@ pub(crate) fn can_be_watched(fd: RawFd, interest: Events) -> Result<()> {
     Ok(())
 }
 // ANCHOR_END: watchable
+
+/// Is this a regular file or a directory? See fstat(2).
+fn is_on_a_disk(fd: RawFd) -> bool {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel writes one stat, or fails.
+    if unsafe { libc::fstat(fd, stat.as_mut_ptr()) } != 0 {
+        return false;
+    }
+    // SAFETY: the call succeeded, so the kernel wrote the stat.
+    matches!(unsafe { stat.assume_init() }.st_mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR)
+}

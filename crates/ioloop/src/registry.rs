@@ -2,8 +2,8 @@
 //!
 //! Contract: a descriptor is registered once. The token of an event leads to its registration, or to nothing. A removed
 //! handler is handed out and not dropped here, except by `add` on an error. If the poller cannot remove a descriptor,
-//! because it was closed before it was removed, the registry moves to a new poller, if it can make one: the old one may
-//! report the open file description forever.
+//! because it was closed before it was removed, the registry moves to a new poller: the old one may report the open file
+//! description forever. If it can make none, the next wait fails.
 
 use std::fmt;
 use std::os::fd::RawFd;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use crate::poller::Poller;
+use crate::poller::{Poller, poll::Poll};
 use crate::slab::Slab;
 use crate::{Error, Event, Events, Result, Token};
 
@@ -24,6 +24,8 @@ pub(crate) struct Registry<H> {
     /// Makes the first poller, and another one for `rebuild`.
     make: MakePoller,
     poller: Box<dyn Poller>,
+    /// Was `poller` closed, and could no other one be made?
+    is_lost: bool,
     registrations: Slab<Registration<H>>,
     /// The events of the last wait. Those from `next` on have not been handed out yet.
     events: Vec<Event>,
@@ -57,7 +59,7 @@ impl<H> Registry<H> {
     /// The errors of `make`.
     pub(crate) fn new(make: MakePoller) -> Result<Self> {
         let poller = make()?;
-        Ok(Self { make, poller, registrations: Slab::default(), events: Vec::new(), next: 0 })
+        Ok(Self { make, poller, is_lost: false, registrations: Slab::default(), events: Vec::new(), next: 0 })
     }
 
     /// Register a descriptor. On an error this drops `handler`, under the caller's borrow: keep a clone if its drop may
@@ -91,8 +93,9 @@ impl<H> Registry<H> {
         let Some(it) = self.registrations.get_mut(token) else {
             return Err(Error::on("update_handler", "a handler that was removed")(Errno::ENOENT));
         };
-        // A oneshot that fired is disarmed, so it is armed again even if its interest is the same.
-        if !it.is_paused() && (it.interest != interest || interest.contains(Events::ONESHOT)) {
+        // The call is skipped only where it would change nothing. Even with the same interest it arms a oneshot that fired,
+        // and lets an edge-triggered descriptor that is ready now be reported again.
+        if !it.is_paused() && (it.interest != interest || interest.intersects(Events::MODE)) {
             self.poller.modify(it.fd, token, interest)?;
         }
         it.interest = (interest - PAUSED) | (it.interest & PAUSED);
@@ -125,7 +128,8 @@ impl<H> Registry<H> {
     pub(crate) fn remove(&mut self, token: Token) -> Option<H> {
         let removed = self.registrations.remove(token)?;
         if !removed.is_paused() && self.poller.remove(removed.fd).is_err() {
-            self.rebuild();
+            // On an error, `wait` tries again.
+            let _ = self.rebuild();
         }
         Some(removed.handler)
     }
@@ -147,6 +151,9 @@ impl<H> Registry<H> {
         if self.next == self.events.len() {
             self.next = 0;
             self.events.clear();
+            if self.is_lost {
+                self.rebuild()?;
+            }
             self.poller.wait(&mut self.events, Some(timeout))?;
         }
         Ok(self.events.len() - self.next)
@@ -161,16 +168,24 @@ impl<H> Registry<H> {
     // ANCHOR_END: wait
 
     /// Move to a new poller. A oneshot that fired is armed again, because only the old poller knew that it fired.
-    fn rebuild(&mut self) {
-        // If no new poller can be made (EMFILE), keep the old one.
-        let Ok(poller) = (self.make)() else { return };
-        self.poller = poller;
+    ///
+    /// # Errors
+    /// The errors of `make`. There is no poller then.
+    fn rebuild(&mut self) -> Result<()> {
+        self.is_lost = true;
+        self.poller = (self.make)().or_else(|_| {
+            // No descriptor is left. There is one after the old poller is closed, in whose place comes one that needs none.
+            self.poller = Box::new(Poll::new());
+            (self.make)()
+        })?;
+        self.is_lost = false;
         for token in self.registrations.tokens() {
             if let Some(it) = self.registrations.get(token).filter(|it| !it.is_paused()) {
                 // Fails for a closed descriptor, which can have no events.
                 let _ = self.poller.add(it.fd, token, it.interest);
             }
         }
+        Ok(())
     }
 }
 

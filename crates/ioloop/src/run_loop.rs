@@ -21,6 +21,8 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use prefork::fork::ForkGuard;
 
+use crate::alarm::Alarm;
+use crate::clock::Awaited;
 use crate::closure::Closure;
 use crate::listeners::Listeners;
 use crate::loop_waker::LoopWaker;
@@ -131,7 +133,7 @@ struct Inner {
     on_failure: RefCell<Option<FailureHook>>,
     subscribers: Listeners<Subscriber>,
     tracers: Listeners<Tracer>,
-    watchdog: RefCell<Option<Watchdog>>,
+    watchdog: RefCell<Option<(Watchdog, Alarm)>>,
     _guard: ForkGuard,
 }
 // ANCHOR_END: inner
@@ -174,6 +176,11 @@ impl IoLoop {
     /// The time by this loop's clock.
     pub fn time(&self) -> Duration {
         self.0.config.clock.now()
+    }
+
+    /// Until the result is dropped, the loop waits for something that is not a timer: see [`FakeClock`](crate::FakeClock).
+    pub(crate) fn awaits(&self) -> Option<Awaited> {
+        self.0.config.clock.awaits()
     }
 
     /// A reference that does not keep the loop alive.

@@ -39,7 +39,7 @@ impl<T> Signals<T> {
     /// Add an owner of these signals, which carries `carried`. From now on their handler writes to `writer`.
     ///
     /// # Errors
-    /// `EBUSY` for a signal that has an owner, `EINVAL` for SIGKILL and SIGSTOP, which no process can handle: see
+    /// `EBUSY` for a signal that has an owner, `EINVAL` for a signal that no process can handle, or should not: see
     /// [`SignalWaker::new`]. After an error nothing has changed.
     // ANCHOR: add
     pub fn add(&self, writer: impl AsFd, signals: &[Signal], carried: T) -> Result<Token> {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use ioloop::IoLoop;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use support::{Log, a_pipe, on_each, on_each_with_a_fake_clock, turns};
+use support::{Log, a_pipe, on_each, on_each_with_a_fake_clock, panics, turns};
 
 /// An event that has not come by then does not come.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -384,5 +384,44 @@ fn an_echo_server_in_a_dozen_lines() {
         });
         ioloop.start().unwrap();
         assert!(client.join().unwrap(), "the echo differs from what was sent");
+    });
+}
+
+/// A waker may be code of the program: here one that panics, between others that do not.
+#[test]
+fn a_waker_that_panics_keeps_no_other_task_asleep() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panics("in a waker");
+        }
+    }
+    on_each(|ioloop| {
+        let (failures, done) = (Log::default(), Log::default());
+        let seen = failures.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let watched = Rc::new(ioloop.watch(ours).unwrap());
+        let waits = |name: &'static str| {
+            let (watched, done) = (Rc::clone(&watched), done.clone());
+            ioloop.spawn(async move {
+                watched.readable().await?;
+                done.add(name);
+                Ok::<_, ioloop::Error>(())
+            });
+            turns(ioloop, 1);
+        };
+        waits("before");
+        let mut wait = pin!(watched.readable());
+        let waker = Waker::from(Arc::new(Panics));
+        assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        waits("after");
+        theirs.write_all(b"x").unwrap();
+        turns(ioloop, 5);
+        let mut woken = done.take();
+        woken.sort_unstable();
+        assert_eq!(woken, ["after", "before"], "one waker of three panicked");
+        let said = failures.take();
+        assert!(matches!(&said[..], [only] if only.contains("in a waker")), "{said:?}");
     });
 }

@@ -4,13 +4,22 @@ mod support;
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::net::UdpSocket;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use ioloop::poller::{Kind, Poller};
 use ioloop::{Event, Events, Result, Token};
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::eventfd::EventFd;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::SigSet;
+use nix::sys::signalfd::SignalFd;
+use nix::sys::stat::Mode;
+use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 use support::{a_byte, a_pipe, alone};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
@@ -191,6 +200,75 @@ fn a_regular_file_or_directory_is_eperm() {
     });
 }
 
+/// One descriptor of each kind that can be had here, by name.
+fn one_of_each_kind() -> Vec<(String, OwnedFd)> {
+    let mut all: Vec<(String, OwnedFd)> = Vec::new();
+    let files = [
+        ("/dev/null", OFlag::O_RDWR),
+        ("/dev/zero", OFlag::O_RDONLY),
+        ("/dev/urandom", OFlag::O_RDONLY),
+        ("/proc/self/mountinfo", OFlag::O_RDONLY),
+        ("/proc/self/mounts", OFlag::O_RDONLY),
+        ("/proc/self/status", OFlag::O_RDONLY),
+        ("/sys/kernel/uevent_seqnum", OFlag::O_RDONLY),
+        ("/dev/ptmx", OFlag::O_RDWR),
+        ("/proc/self/exe", OFlag::O_RDONLY),
+        ("/", OFlag::O_RDONLY),
+        ("/", OFlag::O_PATH),
+        ("/dev/null", OFlag::O_PATH),
+    ];
+    for (path, flags) in files {
+        match open(path, flags | OFlag::O_CLOEXEC | OFlag::O_NOCTTY, Mode::empty()) {
+            Ok(fd) => all.push((format!("{path} with {flags:?}"), fd)),
+            Err(errno) => println!("skipped: {path}: {errno}"),
+        }
+    }
+    let mut add = |name: &str, fd: OwnedFd| all.push((name.to_owned(), fd));
+    let (reader, writer) = a_pipe();
+    add("the read end of a pipe", reader.into());
+    add("the write end of a pipe", writer.into());
+    add("a socket", UnixStream::pair().unwrap().0.into());
+    add("an unconnected UDP socket", UdpSocket::bind("127.0.0.1:0").unwrap().into());
+    add("a memfd", memfd_create("a test", MFdFlags::MFD_CLOEXEC).unwrap());
+    add("an eventfd", EventFd::new().unwrap().into());
+    add("a timerfd", TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC).unwrap().into());
+    add("a signalfd", SignalFd::new(&SigSet::empty()).unwrap().into());
+    add("an eventfd that epolls watch", EventFd::new().unwrap().into());
+    // Each epoll watches the one before: from some depth on the kernel refuses that.
+    for depth in 1..=7 {
+        let outer = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
+        let inner = all.last().map(|(_, fd)| fd.as_fd()).unwrap();
+        if outer.add(inner, EpollEvent::empty()).is_ok() {
+            all.push((format!("an epoll, {depth} deep"), outer.0));
+        }
+    }
+    all
+}
+
+#[test]
+fn the_pollers_answer_alike_for_every_kind_of_descriptor() {
+    let _alone = alone();
+    let all = one_of_each_kind();
+    for (what, fd) in &all {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
+        let wanted = epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 7));
+        for kind in Kind::ALL {
+            let mut poller = kind.make().unwrap();
+            let added = poller.add(fd.as_raw_fd(), TOKEN, Events::READ);
+            assert_eq!(
+                added.as_ref().map_err(|error| error.errno).copied(),
+                wanted,
+                "{what}, on {kind}: {added:?}. epoll_ctl itself answers the latter"
+            );
+            // What can be watched is open, whatever it has to report.
+            let reported = reported(&mut *poller).unwrap_or(Events::empty());
+            assert!(!reported.contains(Events::INVALID), "{what}, on {kind}: {reported:?}");
+        }
+    }
+    let names: Vec<_> = all.iter().map(|(what, _)| what.as_str()).collect();
+    assert!(names.contains(&"/dev/null with OFlag(O_PATH)"), "{names:?}");
+}
+
 #[test]
 fn a_oneshot_hides_even_a_hang_up_until_it_is_modified() {
     each(|kind, poller| {
@@ -347,6 +425,7 @@ fn select_names_a_descriptor_beyond_its_limit() {
     for fd in [BEYOND, BEYOND + 1, RawFd::MAX] {
         let words = refused(select.add(fd, TOKEN, Events::READ), Errno::EINVAL, "there is no bit for it");
         assert!(words.contains(&format!("descriptor {fd}")) && words.contains("below 1024"), "{words}");
+        assert!(words.contains("FD_SETSIZE"), "the limit has a name: {words}");
     }
     if let Err(error) = select.add(BEYOND - 1, TOKEN, Events::READ) {
         assert_eq!(error.errno, Errno::EBADF, "there is a bit for {}: {error}", BEYOND - 1);

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::mpsc::channel;
@@ -23,14 +23,18 @@ use std::time::Duration;
 use ioloop::poller::Kind;
 use ioloop::{Config, Current, Event, Events, IoLoop, Origin, Outcome, Token};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::libc;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, send};
+use nix::sys::stat::Mode;
+use nix::unistd::dup3;
 use support::{Kept, LONG, Log, a_byte, a_pipe, alone, helper_said, on_each, panics, turns};
 
 testing::helper!(|args| testing::exit_code(match args {
     ["broken"] => broken::run(),
+    ["registration", "full", poller] => poller.parse().map_err(Into::into).and_then(scenarios::full),
+    ["registration", "limited", poller] => poller.parse().map_err(Into::into).and_then(scenarios::limited),
     ["registration", "unheard", poller] => poller.parse().map_err(Into::into).and_then(scenarios::unheard),
     ["registration", "many", poller] => poller.parse().map_err(Into::into).and_then(scenarios::many),
     _ => support::unknown(args),
@@ -468,6 +472,39 @@ fn a_number_closed_behind_its_back_does_not_make_it_spin() {
     });
 }
 
+/// A descriptor of O_PATH takes the place of a registered one. It is open, and no call on it works.
+#[test]
+fn a_descriptor_that_cannot_be_used_any_more_is_reported_once() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let (mut reader, _writer) = a_byte();
+        let (number, held) = (reader.as_raw_fd(), Rc::new(()));
+        let its = Rc::clone(&held);
+        ioloop
+            .add_handler(Kept(number), Events::READ, move |_, source, _| {
+                let _its = &its;
+                nix::unistd::read(source, &mut [0; 1]).map(drop)
+            })
+            .unwrap();
+        let path = open("/dev/null", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).unwrap();
+        // SAFETY: the number is `reader`'s, which closes whatever has it.
+        let mut place = std::mem::ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
+        dup3(&path, &mut place, OFlag::O_CLOEXEC).unwrap();
+        turns(ioloop, 20);
+        let wanted = usize::from(ioloop.kind() != Kind::Epoll);
+        let failures = log.take();
+        assert_eq!(
+            failures.len(),
+            wanted,
+            "epoll forgets what was closed, the others report it: {failures:?}"
+        );
+        assert_eq!(Rc::strong_count(&held), 2 - wanted, "a reported handler is removed");
+        reader.read(&mut [0]).expect_err("the test is about such a descriptor");
+    });
+}
+
 /// The same, with a handler that is removed by the time that the kernel reports the event: an event without a handler,
 /// again and again.
 #[test]
@@ -733,6 +770,44 @@ fn an_edge_comes_again_once_it_was_drained() {
     }
 }
 
+/// With bytes left, after its one event, each of these makes the kernel look again. The interest is the same.
+#[test]
+fn an_update_or_a_resume_rearms_an_edge_and_a_oneshot() {
+    type Rearm = fn(&IoLoop, Token, Events) -> ioloop::Result<()>;
+    let rearms: [(&str, Rearm); 3] = [
+        ("an update", |ioloop, token, interest| ioloop.update_handler(token, interest)),
+        ("a pause and a resume", |ioloop, token, _| {
+            ioloop.pause_handler(token).and_then(|()| ioloop.resume_handler(token))
+        }),
+        ("an update while it is paused", |ioloop, token, interest| {
+            ioloop.pause_handler(token)?;
+            ioloop.update_handler(token, interest)?;
+            ioloop.resume_handler(token)
+        }),
+    ];
+    on_each(|ioloop| {
+        for mode in [Events::EDGE, Events::ONESHOT, Events::EDGE | Events::ONESHOT] {
+            if mode.contains(Events::EDGE) && ioloop.kind() != Kind::Epoll {
+                continue;
+            }
+            for (how, rearm) in rearms {
+                let (reader, _writer) = a_byte();
+                let (log, interest) = (Log::default(), Events::READ | mode);
+                let seen = log.clone();
+                let token = ioloop.add_handler(reader, interest, move |_, _, _| seen.add(())).unwrap();
+                turns(ioloop, 3);
+                assert_eq!(log.take().len(), 1, "the byte is there, for {interest:?}");
+                for time in 1..=2 {
+                    rearm(ioloop, token, interest).unwrap();
+                    turns(ioloop, 3);
+                    assert_eq!(log.take().len(), 1, "after {how}, time {time}, for {interest:?}");
+                }
+                ioloop.remove_handler(token);
+            }
+        }
+    });
+}
+
 #[test]
 fn closing_the_loop_closes_its_sources() {
     on_each(|ioloop| {
@@ -782,5 +857,34 @@ fn a_failure_that_cannot_be_printed_does_not_end_the_loop() {
     for poller in Kind::ALL {
         let answer = helper_said(&["registration", "unheard", &poller.to_string()]);
         assert_eq!(answer.line("start"), "Ok(())", "{poller}");
+    }
+}
+
+/// poll(2) refuses a list that is longer than the soft limit on open files, which a process may lower after it opened them.
+#[test]
+fn a_limit_that_only_poll_has_is_named_in_the_error() {
+    let _alone = alone();
+    for poller in Kind::ALL {
+        let answer = helper_said(&["registration", "limited", &poller.to_string()]);
+        let (added, started) = (answer.line("added"), answer.line("start"));
+        if poller == Kind::Poll {
+            assert!(added.contains("RLIMIT_NOFILE") && added.contains("EINVAL"), "{added}");
+            assert!(started.contains("RLIMIT_NOFILE") && started.contains("EINVAL"), "{started}");
+        } else {
+            assert_eq!((added, started), ("Ok", "Ok"), "{poller} has no such limit");
+        }
+        assert_eq!(answer.line("again"), "Ok", "{poller}: the limit is as before");
+    }
+}
+
+/// There is no descriptor left for the epoll that poll and select ask.
+#[test]
+fn without_a_descriptor_left_a_handler_can_be_added() {
+    let _alone = alone();
+    for poller in Kind::ALL {
+        let answer = helper_said(&["registration", "full", &poller.to_string()]);
+        assert_eq!(answer.line("pipe"), "Ok", "{poller}");
+        assert_eq!(answer.line("file"), "EPERM", "{poller}");
+        assert_eq!(answer.line("ran"), "1", "{poller}");
     }
 }

@@ -84,3 +84,26 @@ fn a_closing_loop_takes_neither_a_signal_nor_a_watchdog() {
         assert_eq!(answer.line("given"), "back", "another loop can have both");
     });
 }
+
+/// Each of the two restores what it found, so the one that leaves first would take the signal from the other.
+#[test]
+fn sigalrm_is_for_a_watchdog_or_for_a_signal_handler() {
+    said_on_each(&["signalled", "alarm"], |answer| {
+        let then: Vec<&str> = answer.lines("then").collect();
+        let busy = |said: &str| said.contains("EBUSY") && said.contains("SIGALRM");
+        assert_eq!((then[0], then[6], then.len()), ("Ok", "Ok", 7), "{then:?}");
+        assert!(then[1..6].iter().all(|said| busy(said)), "while the other one has it: {then:?}");
+    });
+}
+
+#[test]
+fn a_loop_whose_thread_blocks_sigalrm_is_watched() {
+    said_on_each(&["signalled", "deaf"], |answer| {
+        assert_eq!(
+            answer.line("reported"),
+            "true",
+            "a callback blocked until it was reported, for at most 4 s"
+        );
+        assert_eq!(answer.line("blocked"), "true", "the mask is as before");
+    });
+}

@@ -110,6 +110,21 @@ fn an_old_token_stays_old_however_often_its_slot_is_reused() {
     }
 }
 
+/// More than 65,536: as many connections as a large server has.
+#[test]
+fn each_of_many_tokens_leads_to_its_own_entry() {
+    let mut handlers = Slab::default();
+    let many: u32 = if cfg!(miri) { 300 } else { 70_000 };
+    let tokens: Vec<_> = (0..many).map(|n| handlers.insert(n)).collect();
+    let wrong = (0..many).zip(&tokens).find(|(n, token)| handlers.get(**token) != Some(n));
+    assert_eq!(
+        wrong, None,
+        "{many} entries at once. This token does not lead to its own: how wide is the index?"
+    );
+    let taken: Vec<_> = tokens.iter().filter_map(|token| handlers.remove(*token)).collect();
+    assert!(taken.into_iter().eq(0..many), "each entry is removed by its own token");
+}
+
 #[test]
 fn a_slot_is_reused() {
     let mut handlers = Slab::default();

@@ -74,6 +74,21 @@ fn equal_deadlines_come_in_the_order_they_were_added() {
     );
 }
 
+/// More than 65,536 since the program began.
+#[test]
+fn equal_deadlines_keep_their_order_however_many_timers_there_were() {
+    let mut timers = Timers::default();
+    let many = if cfg!(miri) { 300 } else { 70_000 };
+    for n in 0..many {
+        timers.add(S, n);
+    }
+    assert!(
+        pass(&mut timers, S).into_iter().eq(0..many),
+        "{many} timers with the same deadline, not in the order in which they were added: how wide is the count that \
+         orders them?"
+    );
+}
+
 #[test]
 fn a_reused_slot_does_not_change_the_order() {
     let mut timers = Timers::default();
@@ -547,6 +562,11 @@ fn a_deadline_beyond_64_bits_does_not_overflow() {
     timers.add(S, "soon");
     let ran = pass(&mut timers, 1000 * S);
     assert_eq!(ran, ["soon"], "a deadline beyond 64 bits of nanoseconds became an early one");
+    let ran = pass(&mut timers, Duration::MAX);
+    assert_eq!(
+        ran, ["never"; 2],
+        "at `Duration::MAX` every timer is due: a loop that is closed takes its timers so"
+    );
 }
 
 /// Any operations in any order: the timers do the same as a sorted map, which is slow and obvious.

@@ -264,6 +264,89 @@ fn a_stack_left_by_a_panicking_report_is_discarded() {
 }
 
 #[test]
+fn what_a_report_throws_does_not_end_the_drop() {
+    let answer = watched("thrown");
+    assert_eq!(
+        answer.line("dropped"),
+        "well",
+        "a report panicked with a value that panics when it is dropped, and dropping the watchdog panicked. `join` \
+         returns what the thread threw: do not drop it"
+    );
+    assert_eq!(
+        answer.line("descriptors"),
+        "0",
+        "what a report threw ended the drop: descriptors are left open"
+    );
+    assert_eq!(
+        answer.line("signal"),
+        "as before",
+        "what a report threw ended the drop before SIGALRM was restored"
+    );
+    assert_eq!(
+        answer.line("then"),
+        "Ok",
+        "what a report threw ended the drop, and no watchdog can be made since"
+    );
+}
+
+#[test]
+fn a_blocked_sigalrm_is_unblocked_until_the_drop() {
+    let answer = watched("blocked");
+    assert_eq!(answer.line("before"), "SIGUSR1 SIGALRM");
+    assert_eq!(
+        answer.line("reported"),
+        "yes",
+        "the thread blocked SIGALRM before the watchdog was made, as it does if the program that started this one \
+         blocked it. No report came. Unblock it in this thread: see pthread_sigmask(3)"
+    );
+    assert_eq!(
+        answer.line("dropped"),
+        "SIGUSR1 SIGALRM",
+        "a thread blocked these two signals, made a watchdog and dropped it. Now it blocks these"
+    );
+    assert_eq!(
+        (answer.line("refused"), answer.line("then")),
+        ("true", "SIGUSR1 SIGALRM"),
+        "after a refused one"
+    );
+}
+
+#[test]
+fn an_alarm_that_is_pending_at_the_drop_does_not_reach_the_old_handler() {
+    assert_eq!(
+        watched("pending").line("late"),
+        "0",
+        "the thread blocked SIGALRM after the watchdog was made, and an alarm was pending when it was dropped. This many \
+         alarms reached the handler that was there before: unblock SIGALRM before you restore that handler"
+    );
+}
+
+#[test]
+fn a_sigalrm_from_elsewhere_is_no_report_and_reaches_the_old_handler() {
+    for what in ["foreign", "foreign-full"] {
+        let answer = watched(what);
+        assert_eq!(
+            answer.line("reports"),
+            "0",
+            "{what}: SIGALRM came four times, from raise(3), kill(2) and another timer, and the code did not block. Which \
+             of them is yours? See sigaction(2), SI_TIMER and si_value"
+        );
+        assert_eq!(
+            (answer.line("previous"), answer.line("got")),
+            ("4", "14"),
+            "{what}: the program had a handler for SIGALRM before the watchdog. It must run for the four alarms that are not \
+             the watchdog's"
+        );
+    }
+    let answer = watched("without-a-handler");
+    assert_eq!(
+        (answer.line("reported"), answer.line("still")),
+        ("never", "yes"),
+        "SIGALRM had its default action before, and came from elsewhere"
+    );
+}
+
+#[test]
 fn a_refused_watchdog_leaves_nothing_behind() {
     for what in ["no-timer", "no-thread"] {
         let answer = watched(what);

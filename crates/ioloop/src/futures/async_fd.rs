@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -60,7 +61,11 @@ impl IoLoop {
     pub fn watch<S: AsFd + 'static>(&self, source: S) -> Result<AsyncFd<S>> {
         let (reading, writing) = (Direction::default(), Direction::default());
         let state = Rc::new(State { source, armed: Cell::new(Events::empty()), reading, writing });
-        let handler = |ioloop: &Self, source: &mut Source<S>, event: Event| source.0.notify(ioloop, event);
+        let handler = |ioloop: &Self, source: &mut Source<S>, event: Event| {
+            // The poller does not know the descriptor any more, because other code closed it. Its events would not end, and
+            // neither would the errors.
+            source.0.notify(ioloop, event).inspect_err(|_| ioloop.remove_handler(event.token))
+        };
         // An empty oneshot: a hang-up, which is always reported, is reported only once.
         let token = self.add_handler(Source(Rc::clone(&state)), Events::ONESHOT, handler)?;
         Ok(AsyncFd { state, ioloop: self.downgrade(), token })
@@ -103,12 +108,14 @@ impl Direction {
     fn wake_all(&self) -> bool {
         self.events.set(self.events.get() + 1);
         self.exhausted.set(false);
-        let mut waiting = self.waiting.take();
-        let any = !waiting.is_empty();
-        // Not under the borrow: a waker runs code that may wait here again. The vector's room is reused.
-        waiting.drain(..).for_each(|(_, waker)| waker.wake());
-        waiting.append(&mut self.waiting.borrow_mut());
-        self.waiting.replace(waiting);
+        // Not under the borrow: a waker runs code that may wait here again.
+        let mut left = Left { direction: self, waiting: self.waiting.take() };
+        let any = !left.waiting.is_empty();
+        // The first to wait is the first to be woken.
+        left.waiting.reverse();
+        while let Some((_, waker)) = left.waiting.pop() {
+            waker.wake();
+        }
         any
     }
 
@@ -118,7 +125,7 @@ impl Direction {
         let own = waiting.iter().position(|(other, _)| *other == wait);
         let replaced = match own {
             Some(own) if waiting[own].1.will_wake(waker) => None,
-            Some(own) => Some(std::mem::replace(&mut waiting[own].1, waker.clone())),
+            Some(own) => Some(mem::replace(&mut waiting[own].1, waker.clone())),
             None => {
                 waiting.push((wait, waker.clone()));
                 None
@@ -134,6 +141,22 @@ impl Direction {
         let forgotten = own.map(|own| waiting.swap_remove(own));
         drop(waiting);
         drop(forgotten);
+    }
+}
+
+/// Those that were not woken, because a waker panicked: they wait for the next event, with those that came since. The vector's
+/// room is reused.
+struct Left<'a> {
+    direction: &'a Direction,
+    waiting: Vec<(u64, Waker)>,
+}
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.direction.waiting.borrow_mut();
+        self.waiting.reverse();
+        self.waiting.append(&mut waiting);
+        mem::swap(&mut self.waiting, &mut waiting);
     }
 }
 

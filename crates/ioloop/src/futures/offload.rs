@@ -12,10 +12,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use crate::clock::Awaited;
 use crate::{Error, IoLoop, Result};
 
 /// A future of the result of work in another thread. Dropping it does not end the work.
-pub struct Offloaded<T>(Arc<Mutex<State<T>>>);
+pub struct Offloaded<T> {
+    state: Arc<Mutex<State<T>>>,
+    /// A fake clock stands still until the result is here.
+    _awaited: Option<Awaited>,
+}
 
 struct State<T> {
     /// `None` while the work is under way, and after the result was taken.
@@ -55,7 +60,7 @@ impl IoLoop {
         let spawned = thread::Builder::new().name("offload".into()).spawn(thread);
         // Detached: the thread ends by itself.
         drop(spawned.map_err(Error::on_io("pthread_create", "a thread for blocking work"))?);
-        Ok(Offloaded(state))
+        Ok(Offloaded { state, _awaited: self.awaits() })
     }
 }
 
@@ -64,7 +69,7 @@ impl<T> Future for Offloaded<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        let mut state = locked(&self.0);
+        let mut state = locked(&self.state);
         let Some(end) = state.end.take() else {
             let replaced = state.waiting.replace(context.waker().clone());
             drop(state);

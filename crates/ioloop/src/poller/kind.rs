@@ -1,6 +1,7 @@
 //! The kinds of pollers, and the choice of one for the process.
 
 use std::fmt;
+use std::os::fd::RawFd;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -10,15 +11,15 @@ use crate::{Clock, Result};
 
 static CONFIGURED: AtomicU8 = AtomicU8::new(0);
 
-/// Make a poller for a loop with this clock: a fake clock gets a poller that advances it.
+/// Make a poller for a loop with this clock, whose waker is the descriptor `own`: a fake clock gets a poller that advances it.
 ///
 /// # Errors
 /// The errors of [`Kind::make`].
-pub(crate) fn make(kind: Kind, clock: &Clock) -> Result<Box<dyn Poller>> {
+pub(crate) fn make(kind: Kind, clock: &Clock, own: RawFd) -> Result<Box<dyn Poller>> {
     let poller = kind.make()?;
     Ok(match clock {
         Clock::Monotonic(_) => poller,
-        Clock::Fake(clock) => Box::new(Fake::new(poller, clock.clone())),
+        Clock::Fake(clock) => Box::new(Fake::new(poller, clock.clone(), own)),
     })
 }
 

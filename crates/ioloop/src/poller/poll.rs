@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::poller::{self, Poller, failed, milliseconds};
 use crate::{Error, Event, Events, Result, Token};
@@ -40,6 +41,21 @@ impl Poll {
         let found = self.fds.iter().position(|entry| fd >= 0 && (entry.fd == fd || entry.fd == !fd));
         found.ok_or_else(|| failed(operation, fd, Errno::ENOENT))
     }
+
+    /// Does poll(2) accept one more descriptor? It refuses a list that is longer than RLIMIT_NOFILE, which the process may
+    /// have lowered after it opened them.
+    ///
+    /// # Errors
+    /// `EINVAL` if not.
+    fn has_room(&self, fd: RawFd) -> Result<()> {
+        match limit() {
+            Some(limit) if self.fds.len() as u64 >= limit => {
+                let object = format_args!("descriptor {fd}: poll has room for {limit} only (RLIMIT_NOFILE)");
+                Err(Error::on("poll: add", object)(Errno::EINVAL))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Poller for Poll {
@@ -48,6 +64,7 @@ impl Poller for Poll {
             return Err(failed("poll: add", fd, Errno::EEXIST));
         }
         poller::can_be_watched(fd, interest)?;
+        self.has_room(fd)?;
         self.fds.push(libc::pollfd { fd, events: bits(interest), revents: 0 });
         self.watched.push(Watched { token, interest });
         Ok(())
@@ -55,7 +72,7 @@ impl Poller for Poll {
 
     fn modify(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()> {
         let place = self.place("poll: modify", fd)?;
-        poller::can_be_watched(fd, interest)?;
+        poller::can_be_modified(fd, interest)?;
         self.fds[place] = libc::pollfd { fd, events: bits(interest), revents: 0 };
         self.watched[place] = Watched { token, interest };
         Ok(())
@@ -77,8 +94,9 @@ impl Poller for Poll {
         let found = Errno::result(unsafe { libc::poll(list, length, milliseconds(timeout)) });
         match found {
             Ok(0) | Err(Errno::EINTR) => return Ok(()),
-            other => other.map_err(Error::on("poll", "the loop's descriptors"))?,
-        };
+            Err(errno) => return Err(refused(self.fds.len(), errno)),
+            Ok(_) => {}
+        }
         for (entry, watched) in self.fds.iter_mut().zip(&self.watched).filter(|(entry, _)| entry.revents != 0)
         {
             let events = Events::from_bits_truncate(u32::from(entry.revents as u16));
@@ -91,6 +109,22 @@ impl Poller for Poll {
         Ok(())
     }
     // ANCHOR_END: wait
+}
+
+/// The soft limit RLIMIT_NOFILE.
+fn limit() -> Option<u64> {
+    getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
+}
+
+/// An error of poll(2). Its `EINVAL` means that the list is longer than RLIMIT_NOFILE.
+fn refused(count: usize, errno: Errno) -> Error {
+    match limit() {
+        Some(limit) if errno == Errno::EINVAL => {
+            let object = format_args!("{count} descriptors: poll has room for {limit} only (RLIMIT_NOFILE)");
+            Error::on("poll", object)(errno)
+        }
+        _ => Error::on("poll", "the loop's descriptors")(errno),
+    }
 }
 
 /// The interest as the bits of poll(2), which have the values of epoll's.

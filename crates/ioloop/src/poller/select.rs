@@ -42,18 +42,21 @@ impl Poller for Select {
             return Err(failed("select: add", fd, Errno::EEXIST));
         }
         if fd >= libc::FD_SETSIZE as RawFd {
+            let size = libc::FD_SETSIZE;
             let object =
-                format_args!("descriptor {fd}: select has room for numbers below {} only", libc::FD_SETSIZE);
+                format_args!("descriptor {fd}: select has room for numbers below {size} only (FD_SETSIZE)");
             return Err(Error::on("select: add", object)(Errno::EINVAL));
         }
-        can_be_watched(fd, interest)?;
+        can_report(fd, interest)?;
+        poller::can_be_watched(fd, interest)?;
         self.watched.insert(fd, Watched { token, interest });
         Ok(())
     }
     // ANCHOR_END: add
 
     fn modify(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()> {
-        can_be_watched(fd, interest)?;
+        can_report(fd, interest)?;
+        poller::can_be_modified(fd, interest)?;
         let watched = self.watched.get_mut(&fd).ok_or_else(|| failed("select: modify", fd, Errno::ENOENT))?;
         *watched = Watched { token, interest };
         Ok(())
@@ -100,17 +103,15 @@ impl Poller for Select {
     // ANCHOR_END: wait
 }
 
-/// The checks of [`poller::can_be_watched`], and select's own.
-///
 /// # Errors
-/// `EINVAL` for [`Events::READ_HANGUP`]; the errors of [`poller::can_be_watched`].
-fn can_be_watched(fd: RawFd, interest: Events) -> Result<()> {
+/// `EINVAL` for [`Events::READ_HANGUP`].
+fn can_report(fd: RawFd, interest: Events) -> Result<()> {
     if interest.contains(Events::READ_HANGUP) {
         let object =
             format_args!("descriptor {fd}: select does not report that the peer shut down its writing side");
         return Err(Error::on("watch", object)(Errno::EINVAL));
     }
-    poller::can_be_watched(fd, interest)
+    Ok(())
 }
 
 /// The event of each of the three sets.

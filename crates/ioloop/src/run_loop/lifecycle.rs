@@ -18,7 +18,7 @@ use crate::loop_waker::LoopWaker;
 use crate::queue::Queue;
 use crate::registry::Registry;
 use crate::signals::Signals;
-use crate::{Error, Result, poller, shared};
+use crate::{Error, Event, Result, poller, shared};
 
 impl IoLoop {
     /// A new loop with the default [`Config`].
@@ -40,16 +40,19 @@ impl IoLoop {
     #[track_caller]
     pub fn with(config: Config) -> Result<Self> {
         let guard = ForkGuard::new("an event loop");
+        let config = Config { clock: config.clock.for_a_loop(), ..config };
         let (kind, clock, make_current) = (config.poller, config.clock.clone(), config.make_current);
+        let waker = LoopWaker::new(kind)?;
+        let own = waker.as_fd().as_raw_fd();
         let ioloop = Self(Rc::new(Inner {
             config,
             phase: Cell::new(Phase::Idle),
             callbacks: Queue::default(),
             timers: RefCell::default(),
-            registry: RefCell::new(Registry::new(Box::new(move || poller::make(kind, &clock)))?),
+            registry: RefCell::new(Registry::new(Box::new(move || poller::make(kind, &clock, own)))?),
             tasks: RefCell::default(),
             signals: Signals::default(),
-            shared: Arc::new(shared::Shared::new(LoopWaker::new(kind)?)),
+            shared: Arc::new(shared::Shared::new(waker)),
             on_failure: RefCell::default(),
             subscribers: Listeners::default(),
             tracers: Listeners::default(),
@@ -58,7 +61,7 @@ impl IoLoop {
         }));
         // ANCHOR: waker
         let waker = ioloop.0.shared.waker().get_ref();
-        let receive = Rc::new(RefCell::new(|ioloop: &Self, _| ioloop.receive()));
+        let receive = Rc::new(RefCell::new(|ioloop: &Self, event: Event| ioloop.receive(event.token)));
         ioloop.register(waker.as_fd().as_raw_fd(), waker.interest(), receive)?;
         // ANCHOR_END: waker
         current::apply(&ioloop, make_current)?;

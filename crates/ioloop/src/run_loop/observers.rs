@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{IoLoop, Phase, Subscriber, Subscription};
+use crate::alarm::Alarm;
 use crate::watchdog::{Blocked, Watchdog};
 use crate::{Iteration, Result};
 
@@ -37,7 +38,8 @@ impl IoLoop {
     /// calls.
     ///
     /// # Errors
-    /// `EBUSY` if another loop of this process is watched; `EBADF` if the loop is closed; the errors of [`Watchdog::new`].
+    /// `EBUSY` if another loop of this process is watched, or if a signal handler has SIGALRM; `EBADF` if the loop is closed;
+    /// the errors of [`Watchdog::new`].
     pub fn set_blocking_threshold(
         &self,
         threshold: Option<Duration>,
@@ -47,7 +49,8 @@ impl IoLoop {
         drop(self.0.watchdog.take());
         if let Some(threshold) = threshold {
             self.must_be_open("set_blocking_threshold")?;
-            *self.0.watchdog.borrow_mut() = Some(Watchdog::new(threshold, report)?);
+            let alarm = Alarm::take("set_blocking_threshold")?;
+            *self.0.watchdog.borrow_mut() = Some((Watchdog::new(threshold, report)?, alarm));
             if self.0.phase.get() == Phase::Running {
                 self.watchdog_on();
             }

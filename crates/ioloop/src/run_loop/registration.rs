@@ -53,7 +53,8 @@ impl IoLoop {
         self.0.registry.borrow().get(token).is_some()
     }
 
-    /// Change the events that a handler is registered for. A oneshot that fired is armed again.
+    /// Change the events that a handler is registered for. A oneshot that fired is armed again. An edge-triggered handler gets
+    /// an event if its descriptor is ready now, even if the interest is the same as before: see epoll_ctl(2), EPOLL_CTL_MOD.
     ///
     /// # Errors
     /// `ENOENT` if the handler was removed; the errors of [`Poller::modify`](crate::poller::Poller::modify).
@@ -92,8 +93,9 @@ impl IoLoop {
     // ANCHOR_END: remove_handler
 
     // ANCHOR: failed
-    /// Report that the poller found the descriptor closed.
+    /// Remove the handler of a descriptor that the poller found closed, and report that.
     pub(super) fn not_open(&self, token: Token, fd: RawFd) {
+        self.remove_handler(token);
         let object = format_args!("descriptor {fd}, which is not open");
         let cause = Cause::Error(Error::on("poll", object)(Errno::EBADF).into());
         self.handler_failed(token, fd, cause);

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use nix::sys::signal::Signal;
 
 use super::{IoLoop, SignalHandler};
+use crate::alarm::Alarm;
 use crate::{IntoOutcome, Origin, Result, Token};
 
 /// Identifies a signal handler, for [`IoLoop::remove_signal_handler`].
@@ -13,11 +14,13 @@ pub struct SignalToken(Token);
 
 impl IoLoop {
     /// Run `handler` on the loop when one of these signals arrives. Any number of one signal between two iterations is
-    /// one call. The handler that the kernel calls only marks the signal and writes to the waker, so `handler` may do whatever a callback may.
+    /// one call. The handler that the kernel calls only marks the signal and writes to the waker, so `handler` may do whatever a
+    /// callback may.
     ///
     /// # Errors
-    /// `EBUSY` for a signal that has an owner in this process, `EINVAL` for SIGKILL and SIGSTOP; the error names the signal.
-    /// `EBADF` if the loop is closed.
+    /// `EBUSY` for a signal that has an owner in this process, and for SIGALRM while code that blocks is reported; `EINVAL`
+    /// for SIGKILL and SIGSTOP, and for the signals of faults such as SIGSEGV, see [`waker::signal::SignalWaker::new`]. The
+    /// error names the signal. `EBADF` if the loop is closed.
     pub fn add_signal_handler<F, R>(&self, signals: &[Signal], mut handler: F) -> Result<SignalToken>
     where
         F: FnMut(&Self, Signal) -> R + 'static,
@@ -25,7 +28,11 @@ impl IoLoop {
     {
         // A closed loop would take the signal from the process and never handle it.
         self.must_be_open("add_signal_handler")?;
+        let alarm =
+            signals.contains(&Signal::SIGALRM).then(|| Alarm::take("add_signal_handler")).transpose()?;
+        let kept = (alarm, self.awaits());
         let handler: SignalHandler = RefCell::new(Box::new(move |ioloop, signal| {
+            let _kept = &kept;
             ioloop.traced::<F, _>(Origin::Callback, None, || handler(ioloop, signal)).into_outcome()
         }));
         self.0.signals.add(self.0.shared.waker().get_ref().writer(), signals, handler).map(SignalToken)

@@ -20,14 +20,14 @@ impl IoLoop {
 
     /// Arm the watchdog before user code.
     pub(super) fn watchdog_on(&self) {
-        if let Some(watchdog) = &*self.0.watchdog.borrow() {
+        if let Some((watchdog, _)) = &*self.0.watchdog.borrow() {
             watchdog.arm();
         }
     }
 
     /// Disarm the watchdog before the sleep.
     pub(super) fn watchdog_off(&self) {
-        if let Some(watchdog) = &*self.0.watchdog.borrow() {
+        if let Some((watchdog, _)) = &*self.0.watchdog.borrow() {
             watchdog.disarm();
         }
     }

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::IoLoop;
 use super::handle::LoopHandle;
 use super::tracing::Traced;
+use super::{IoLoop, current};
 use crate::failure::{drop_caught, guarded};
 use crate::task_cell::TaskCell;
 use crate::{Failure, IntoOutcome, Origin, Token};
@@ -71,7 +71,11 @@ impl IoLoop {
         if let Some(slot) = self.0.tasks.borrow_mut().get_mut(task.0) {
             *slot = Some(future);
         }
+        // Current meanwhile: otherwise the first poll would be sent like a callback of another thread, and come after the
+        // first sleep.
+        let entered = current::Entered::new(self);
         cell.wake();
+        drop(entered);
         if self.must_be_open("spawn").is_err() {
             self.cancel(task);
         }

@@ -17,7 +17,7 @@ use super::support::Outcome;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Shorter than the helper's own alarm, whose SIGALRM the watchdog would report.
+/// Shorter than the time after which a helper counts as hung.
 const LONG: Duration = Duration::from_secs(4);
 
 /// How long a loop sleeps.

@@ -1,5 +1,5 @@
 //! `epoll WHAT`: an epoll with signals, with many descriptors, and its own descriptor. `traced KERNEL epoll waits`: its
-//! calls on a kernel that has epoll_pwait2, or refuses it with ENOSYS or EPERM.
+//! calls on a kernel that has epoll_pwait2, refuses it with ENOSYS or EPERM, or interrupts it.
 
 use std::collections::HashSet;
 use std::fs;
@@ -152,6 +152,7 @@ pub fn on_a_kernel(name: &str, scenario: impl FnOnce() -> i32) -> i32 {
         "as-it-is" => None,
         "without-epoll_pwait2" => Some(Errno::ENOSYS),
         "forbids-epoll_pwait2" => Some(Errno::EPERM),
+        "interrupts-epoll_pwait2" => Some(Errno::EINTR),
         _ => return 2,
     };
     tracer::run(&mut Refusing(refused), scenario)

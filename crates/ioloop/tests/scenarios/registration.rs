@@ -2,7 +2,8 @@
 //! has no reader.
 
 use std::cell::{Cell, RefCell};
-use std::fs::read_dir;
+use std::fs::{File, read_dir};
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -58,5 +59,50 @@ pub fn unheard(poller: Kind) -> Outcome {
         Err::<(), _>("the error of a handler")
     })?;
     println!("start {:?}", ioloop.start());
+    Ok(())
+}
+
+/// More descriptors are registered than the soft limit on open files allows by now.
+pub fn limited(poller: Kind) -> Outcome {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
+    let mut ready = Vec::new();
+    for _ in 0..8 {
+        ready.push(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?);
+    }
+    let last = ready.pop().ok_or("none was made")?;
+    for ready in ready {
+        ioloop.add_handler(ready, Events::READ, |_, _, _| ())?;
+    }
+    let said = |what: ioloop::Result<()>| what.map_or_else(|error| error.to_string(), |()| "Ok".into());
+    setrlimit(Resource::RLIMIT_NOFILE, 8, hard)?;
+    println!("added {}", said(ioloop.add_handler(last, Events::READ, |_, _, _| ()).map(drop)));
+    setrlimit(Resource::RLIMIT_NOFILE, 3, hard)?;
+    println!("start {}", said(ioloop.turn(Duration::ZERO).map(drop)));
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?;
+    ioloop.add_callback(IoLoop::stop);
+    println!("again {}", said(ioloop.start()));
+    Ok(())
+}
+
+/// No descriptor is left.
+pub fn full(poller: Kind) -> Outcome {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
+    let ready = EventFd::from_value_and_flags(1, EfdFlags::EFD_CLOEXEC)?;
+    let file = File::open("/proc/self/exe")?;
+    setrlimit(Resource::RLIMIT_NOFILE, file.as_raw_fd() as u64 + 1, hard)?;
+    if let Ok(free) = File::open("/dev/null") {
+        return Err(format!("descriptor {} was free", free.as_raw_fd()).into());
+    }
+    let ran = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&ran);
+    let said =
+        |what: ioloop::Result<Token>| what.map_or_else(|error| format!("{:?}", error.errno), |_| "Ok".into());
+    let handler = move |_: &IoLoop, _: &mut EventFd, _| counted.set(counted.get() + 1);
+    println!("pipe {}", said(ioloop.add_handler(ready, Events::READ, handler)));
+    println!("file {}", said(ioloop.add_handler(file, Events::READ, |_, _, _| ())));
+    ioloop.turn(Duration::ZERO)?;
+    println!("ran {}", ran.get());
     Ok(())
 }

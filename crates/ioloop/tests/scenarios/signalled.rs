@@ -2,11 +2,13 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ioloop::IoLoop;
-use nix::sys::signal::{SigHandler, Signal, raise, signal};
+use ioloop::{Blocked, IoLoop};
+use nix::sys::signal::{SigHandler, SigSet, Signal, raise, signal};
 
 use super::support::{Outcome, turns};
 
@@ -20,6 +22,8 @@ pub fn run(what: &str) -> Outcome {
         "too-late" => too_late(),
         "again" => again(),
         "thread" => another_thread(),
+        "alarm" => alarm(),
+        "deaf" => deaf(),
         _ => Err(format!("nothing is called {what}").into()),
     }
 }
@@ -174,5 +178,48 @@ fn another_thread() -> Outcome {
     raise(Signal::SIGUSR1)?;
     ioloop.start()?;
     println!("ended {}", if thread.join().map_err(|_| "panicked")?.is_ok() { "Ok" } else { "Err" });
+    Ok(())
+}
+
+/// SIGALRM for a watchdog, and for signal handlers, in turns.
+fn alarm() -> Outcome {
+    let (ioloop, other) = (IoLoop::new()?, IoLoop::new()?);
+    let said = |what: ioloop::Result<()>| {
+        println!("then {}", what.map_or_else(|error| error.to_string(), |()| "Ok".into()));
+    };
+    let handle = |ioloop: &IoLoop| ioloop.add_signal_handler(&[Signal::SIGUSR1, Signal::SIGALRM], |_, _| ());
+    let watch = |ioloop: &IoLoop| ioloop.set_blocking_threshold(Some(Duration::from_secs(5)), |_| ());
+    said(watch(&ioloop));
+    said(handle(&ioloop).map(drop));
+    said(handle(&other).map(drop));
+    ioloop.set_blocking_threshold(None, |_| ())?;
+    let token = handle(&ioloop)?;
+    said(watch(&ioloop));
+    said(watch(&other));
+    said(handle(&other).map(drop));
+    ioloop.remove_signal_handler(token);
+    said(watch(&other));
+    Ok(())
+}
+
+/// The mask blocks SIGALRM, as one that is inherited from another program may.
+fn deaf() -> Outcome {
+    let alarm = SigSet::from(Signal::SIGALRM);
+    alarm.thread_block()?;
+    let (ioloop, reported) = (IoLoop::new()?, Arc::new(AtomicBool::new(false)));
+    let flag = Arc::clone(&reported);
+    let report = move |_: &Blocked| flag.store(true, Ordering::Release);
+    ioloop.set_blocking_threshold(Some(Duration::from_millis(10)), report)?;
+    ioloop.add_callback(move |ioloop| {
+        let start = Instant::now();
+        while !reported.load(Ordering::Acquire) && start.elapsed() < Duration::from_secs(4) {
+            std::hint::spin_loop();
+        }
+        println!("reported {}", reported.load(Ordering::Acquire));
+        ioloop.stop();
+    });
+    ioloop.start()?;
+    ioloop.close();
+    println!("blocked {}", SigSet::thread_get_mask()?.contains(Signal::SIGALRM));
     Ok(())
 }

@@ -191,6 +191,32 @@ pub fn panicked() -> Outcome {
     Ok(())
 }
 
+/// A report panics, and what it throws panics when it is dropped.
+pub fn thrown() -> Outcome {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new("dropped"));
+        }
+    }
+    take_over()?;
+    let files = descriptors()?.len();
+    let begun = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&begun);
+    let watch = Watchdog::new(SHORT, move |_| {
+        begins.store(true, Release);
+        std::panic::resume_unwind(Box::new(Bomb))
+    })?;
+    watch.arm();
+    needs(watched(&|| begun.load(Acquire)))?;
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(watch)));
+    println!("dropped {}", if dropped.is_ok() { "well" } else { "in a panic" });
+    println!("descriptors {}", descriptors()?.len() - files);
+    println!("signal {}", compared()?);
+    println!("then {}", Watchdog::new(SHORT, |_| ()).map_or_else(|error| error.to_string(), |_| "Ok".into()));
+    Ok(())
+}
+
 /// The kernel refuses the timer, or the thread.
 pub fn refused(what: &str) -> Outcome {
     take_over()?;

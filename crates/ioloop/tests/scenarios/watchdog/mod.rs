@@ -15,6 +15,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use super::support::Outcome;
 
 mod ending;
+mod inherited;
 mod interrupting;
 mod sharing;
 
@@ -55,6 +56,10 @@ pub fn run(what: &str) -> Outcome {
         "interrupted" => interrupting::interrupted(),
         "allocations" => interrupting::allocated(),
         "errno" => interrupting::errno(),
+        "blocked" => inherited::blocked(),
+        "pending" => inherited::pending(),
+        "foreign" | "foreign-full" => inherited::foreign(what),
+        "without-a-handler" => inherited::without_a_handler(),
         "slow" => sharing::slow(),
         "twice" => sharing::twice(),
         "storm" => sharing::storm(),
@@ -64,6 +69,7 @@ pub fn run(what: &str) -> Outcome {
         "joined" => ending::joined(),
         "last" => ending::last(),
         "panicked" => ending::panicked(),
+        "thrown" => ending::thrown(),
         "no-timer" | "no-thread" => ending::refused(what),
         _ => Err(format!("nothing is called {what}").into()),
     }
