@@ -18,6 +18,11 @@ fn signal(what: &str) -> Answer {
 }
 
 #[track_caller]
+fn inherited(what: &str) -> Answer {
+    ask(&["inherited", what])
+}
+
+#[track_caller]
 fn owner(what: &str) -> Answer {
     ask(&["owner", what])
 }
@@ -252,6 +257,21 @@ fn drop_closes_the_descriptor() {
 }
 
 #[test]
+fn a_signal_during_drop_is_not_swallowed() {
+    let Some(answer) = traced("signal-at-every-step", &["owner", "stepped"]) else { return };
+    let swallowed: Vec<&str> = answer.lines("swallowed").collect();
+    assert!(
+        swallowed.is_empty(),
+        "a signal came in the middle of `drop`. Its bytes did not come, and the previous handler was not called ({} \
+         rounds out of {}, {}). Restore the previous handler before you release the signal: otherwise your handler still \
+         runs between the two, and finds no descriptor",
+        swallowed.len(),
+        answer.line("rounds"),
+        swallowed[0]
+    );
+}
+
+#[test]
 fn drop_waits_for_a_running_handler() {
     let Some(answer) = traced("handler-held", &["owner", "dropped"]) else { return };
     assert_eq!(
@@ -290,6 +310,11 @@ fn a_signal_has_one_owner() {
          should not"
     );
     assert_eq!(answer.line("took"), "SIGUSR1", "a second `new` failed, and the first owner lost the signal");
+    assert_eq!(
+        answer.line("kept"),
+        "SIGUSR1",
+        "SIGUSR1 came, then a second `new` for it failed, and `take` of its owner did not return the signal. `new` should          clear a signal's bit only once it owns the signal"
+    );
     released(&answer);
 }
 
@@ -393,6 +418,107 @@ fn the_next_owner_starts_with_an_empty_set() {
          one's should"
     );
     assert_eq!(answer.line("took-later"), "SIGUSR1");
+}
+
+#[test]
+fn a_blocked_signal_is_unblocked() {
+    let answer = inherited("blocked");
+    assert_eq!(
+        answer.line("sent"),
+        "SIGUSR1 ready",
+        "the thread blocked SIGUSR1 before `new`, as a process does that inherited the mask, and then SIGUSR1 was sent. It \
+         is pending now, and the loop never hears of it. Unblock the signals in `new`, after their handlers are installed"
+    );
+    assert_eq!(
+        answer.line("pending"),
+        "SIGTERM ready",
+        "SIGTERM was pending before `new`, and neither `take` nor the waker reported it"
+    );
+    assert_eq!(answer.line("mask"), "SIGUSR2", "`new` should unblock its own signals, and no other");
+}
+
+#[test]
+fn the_mask_is_restored() {
+    let answer = inherited("blocked");
+    let all = "SIGUSR1 SIGUSR2 SIGTERM";
+    assert_eq!(
+        answer.line("dropped"),
+        all,
+        "the thread blocked {all}, and the owner of two of them was dropped. The mask should be as it was before `new`. \
+         pthread_sigmask gives the previous mask back"
+    );
+    assert_eq!(
+        answer.line("refused"),
+        format!("true {all}"),
+        "`new` failed, and the thread's mask is not as before"
+    );
+    let answer = inherited("other-thread");
+    for thread in ["there", "here"] {
+        assert_eq!(
+            answer.line(thread),
+            "none",
+            "the owner was made in a thread that blocked its signal, and dropped in another one. A mask belongs to a \
+             thread: `drop` should block the signal only in the thread in which `new` unblocked it"
+        );
+    }
+}
+
+#[test]
+fn drop_blocks_before_it_restores() {
+    let Some(answer) = traced("as-it-is", &["inherited", "blocked-drop"]) else { return };
+    let calls: Vec<&str> = answer.lines("call").collect();
+    let first = |name: &str| calls.iter().position(|call| call.starts_with(name));
+    assert!(
+        first("rt_sigprocmask")
+            .is_some_and(|blocked| first("rt_sigaction").is_some_and(|restored| blocked < restored)),
+        "the thread blocked SIGTERM before `new`. `drop` should block it again, and only then restore the default action, \
+         or a SIGTERM between the two kills the process. The calls of `drop`: {calls:?}"
+    );
+}
+
+#[test]
+fn an_ignored_signal_is_handled() {
+    let answer = inherited("ignored");
+    assert_eq!(
+        answer.line("sent"),
+        "SIGCHLD ready",
+        "SIGCHLD was ignored before `new`, and then it was sent"
+    );
+    assert_eq!(
+        answer.line("dropped"),
+        "ignored",
+        "SIGCHLD was ignored before `new`, and is not after `drop`"
+    );
+}
+
+#[test]
+fn signals_of_faults_are_refused() {
+    let answer = inherited("faults");
+    assert_eq!(answer.lines("result").count(), 6, "the helper should ask for six signals:\n{}", answer.0);
+    for result in answer.lines("result") {
+        let (signal, result) = result.split_once(' ').expect("a signal and a result");
+        assert!(
+            result.starts_with("EINVAL") && result.contains(signal),
+            "`new` for {signal} returned `{result}` instead of EINVAL with the signal's name. The kernel sends {signal} for \
+             what the thread itself does. After your handler, a faulting instruction is executed again, and faults again, \
+             forever"
+        );
+    }
+    for left in answer.lines("left") {
+        assert_eq!(left, "default default", "`new` was refused, and changed the action of a signal");
+    }
+}
+
+#[test]
+fn a_fork_during_a_handler_hangs_no_drop() {
+    let answer = inherited("fork");
+    assert_eq!(
+        answer.line("child"),
+        "exited with 0",
+        "a thread was in the handler while another one forked. The child dropped its copy of the owner, and made and \
+         dropped an owner of its own. Does `drop` wait for handlers of the parent? The child inherits their number, and \
+         not their threads, so the number never becomes 0. Note which process the number belongs to"
+    );
 }
 
 #[test]
