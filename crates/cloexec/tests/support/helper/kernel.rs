@@ -2,7 +2,7 @@
 //!
 //! `as-it-is` is the real one. `second-flag` has a second descriptor flag: the real kernel has only one, so there a
 //! test cannot see whether code keeps the other flags. `close_range=ENOSYS` and its like fail that call, because
-//! kernels without it are rare by now. On `no-proc` nothing can be opened either, as where /proc is not mounted.
+//! kernels without it are rare by now. With `interrupts`, the first read and the first wait fail with EINTR. On `no-proc` nothing can be opened either, as where /proc is not mounted.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -19,6 +19,7 @@ pub enum Kernel {
     SecondFlag,
     CloseRangeFails(Errno),
     NoProc,
+    Interrupts { read: bool, wait: bool },
 }
 
 /// Parses a kernel's name. `None` for an unknown name.
@@ -30,6 +31,7 @@ pub fn parse(words: &str) -> Option<Kernel> {
         "close_range=EPERM" => Kernel::CloseRangeFails(Errno::EPERM),
         "close_range=EINVAL" => Kernel::CloseRangeFails(Errno::EINVAL),
         "close_range=ENOMEM" => Kernel::CloseRangeFails(Errno::ENOMEM),
+        "interrupts" => Kernel::Interrupts { read: true, wait: true },
         "no-proc" => Kernel::NoProc,
         _ => return None,
     })
@@ -42,6 +44,14 @@ impl tracer::Kernel for Kernel {
 
     fn instead(&mut self, call: &Call) -> Option<i64> {
         match self {
+            Self::Interrupts { read, wait } => {
+                let next = match call.name {
+                    "read" => read,
+                    "wait4" | "waitid" => wait,
+                    _ => return None,
+                };
+                std::mem::take(next).then_some(-(Errno::EINTR as i64))
+            }
             Self::CloseRangeFails(errno) if call.name == "close_range" => Some(-(*errno as i64)),
             Self::NoProc if call.name == "close_range" => Some(-(Errno::ENOSYS as i64)),
             Self::NoProc if matches!(call.name, "open" | "openat") => Some(-(Errno::ENOENT as i64)),
