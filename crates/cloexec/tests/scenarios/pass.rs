@@ -120,15 +120,14 @@ fn signal_each_child(number: &str) -> Result<(), String> {
     }
     extern "C" fn in_the_child() {
         // SAFETY: the call takes two integers.
-        unsafe { libc::kill(libc::getpid(), NUMBER.load(Relaxed)) };
+        unsafe { libc::kill(getpid().as_raw(), NUMBER.load(Relaxed)) };
     }
     let number: c_int = number.parse().map_err(|_| format!("{number} is not a number"))?;
     NUMBER.store(number, Relaxed);
-    // SAFETY: both functions make one system call and do nothing else.
-    let failed = unsafe {
-        libc::signal(number, handler as *const () as usize) == libc::SIG_ERR
-            || libc::pthread_atfork(None, None, Some(in_the_child)) != 0
-    };
+    // SAFETY: the handler makes one system call.
+    let refused = unsafe { libc::signal(number, handler as *const () as usize) } == libc::SIG_ERR;
+    // SAFETY: the function makes one system call.
+    let failed = unsafe { libc::pthread_atfork(None, None, Some(in_the_child)) } != 0 || refused;
     if failed { Err(format!("signal {number} cannot have a handler")) } else { Ok(()) }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
-use nix::unistd::{Pid, getppid};
+use nix::unistd::{Pid, getpid, getppid};
 
 /// Installs a handler that does nothing, without `SA_RESTART`: a call that it interrupts fails with EINTR.
 pub fn install() -> nix::Result<()> {
@@ -23,7 +23,7 @@ pub fn install() -> nix::Result<()> {
 pub fn signal_each_child(handler: extern "C" fn(i32)) -> nix::Result<()> {
     extern "C" fn in_the_child() {
         // SAFETY: the call takes two integers.
-        unsafe { libc::kill(libc::getpid(), libc::SIGTERM) };
+        unsafe { libc::kill(getpid().as_raw(), libc::SIGTERM) };
     }
     let action = SigAction::new(SigHandler::Handler(handler), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler makes only system calls.
