@@ -12,8 +12,6 @@
 //! poll(2) and epoll_wait(2) fail with `EINTR` even with `SA_RESTART`: see signal(7).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
-use std::thread;
 
 use nix::errno::Errno;
 use nix::libc::c_int;
@@ -21,7 +19,9 @@ use nix::sys::pthread::{Pthread, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 use nix::unistd::{getpid, write};
 
-use crate::{Error, Result};
+use super::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use super::sync::thread;
+use super::{Error, Result};
 
 // ANCHOR: statics
 /// Stands for a descriptor while a signal has no owner.
@@ -125,7 +125,8 @@ impl SignalWaker {
 
     /// Returns the owned signals that came since the last call, each once, and removes them from the set.
     ///
-    /// Consume the waker before you call this, because a signal that comes after this call writes its bytes again.
+    /// What the thread that handled a signal did before it is visible to the caller. Consume the waker before you call
+    /// this, because a signal that comes after this call writes its bytes again.
     // ANCHOR: take
     pub fn take(&self) -> SigSet {
         let ours = self.owned.iter().fold(0, |mask, (signal, _)| mask | bit(*signal as c_int));

@@ -14,7 +14,10 @@
 //! A process inherits its signal mask through exec. So once its handlers are installed, `new` unblocks its signals in the
 //! calling thread, and no others, so that a pending one comes. If the owner is dropped in that thread, those that were
 //! blocked are blocked again, before their previous handlers are restored. After an error the mask is unchanged.
-//! The handler gets only the signal's number, so keep what it needs in statics.
+//! What a thread did before its signal is visible to the code that `take` returns the signal to (Release and Acquire).
+//! The handler gets only the signal's number, so keep what it needs in statics. If their types come from
+//! `super::sync::atomic`, and `yield_now` from `super::sync::thread`, the tests also run the handler, `take` and `drop` in
+//! every order of their steps. In the crate, both are std's.
 //! A handler is an `extern "C" fn(c_int)`, and `SigAction::new(SigHandler::Handler(note), SaFlags::…, SigSet::empty())`
 //! is what `nix::sys::signal::sigaction` installs; it returns the previous action. `nix::errno::Errno::last_raw` reads
 //! `errno`, and `Errno::set_raw` sets it. To make an error from an errno: `Error::on("sigaction", signal)(errno)`, with

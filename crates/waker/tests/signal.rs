@@ -9,8 +9,20 @@ mod support;
 mod scenarios;
 
 use support::{Answer, ask, traced};
+#[allow(unused_imports, reason = "the module under test imports them from the root")]
+use waker::{Error, Result};
 
 testing::helper!(scenarios::answer);
+
+/// The module under test once more, with atomics that loom can see.
+#[cfg_attr(not(feature = "mine-signal"), path = "../src/signal.rs")]
+#[cfg_attr(feature = "mine-signal", path = "../exercises/signal.rs")]
+#[allow(dead_code, reason = "the models use a part of it")]
+mod modelled;
+
+#[path = "support/statics.rs"]
+#[allow(dead_code, unused_imports, reason = "an answer uses a part of them")]
+mod sync;
 
 #[track_caller]
 fn signal(what: &str) -> Answer {
@@ -280,6 +292,44 @@ fn drop_waits_for_a_running_handler() {
         "a handler in another thread had looked up the descriptor and not written yet, and `drop` did not wait for it. \
          The number is closed now, and the next file that gets it also gets the handler's eight bytes. Count the running \
          handlers in an atomic, and let `drop` wait until none is running"
+    );
+}
+
+/// Lets loom run a model of an owner and a handler, in every order of their steps.
+#[track_caller]
+fn modelled(what: &str, advice: &str) {
+    let answer = ask(&["model", what]);
+    if answer.lines("unseen").next().is_some() {
+        return eprintln!("skipped: the statics are not atomics of `super::sync`, so loom cannot see them");
+    }
+    let wrong = answer.lines("wrong").next();
+    assert!(wrong.is_none(), "in one order of the steps, {}. {advice}", wrong.unwrap_or_default());
+    assert!(answer.lines("seen").next().is_some(), "the model did not end:\n{}", answer.0);
+}
+
+#[test]
+fn no_order_of_the_steps_lets_a_handler_write_to_another_file() {
+    modelled(
+        "drop",
+        "The handler counts itself and then loads the descriptor; `drop` changes the slot and then loads the count. With \
+         an ordering weaker than SeqCst, both loads may return the old value",
+    );
+}
+
+#[test]
+fn no_order_of_the_steps_leaves_the_next_owner_asleep() {
+    modelled(
+        "next-owner",
+        "A handler that had looked up the previous owner's descriptor set the bit after the next owner had cleared it. The \
+         bit is set now, without bytes, so no later signal writes any. Release the signal only when no handler is running",
+    );
+}
+
+#[test]
+fn take_sees_what_a_thread_did_before_its_signal() {
+    modelled(
+        "publish",
+        "The handler should publish (Release) what its thread did before, and `take` should acquire it: AcqRel for both",
     );
 }
 

@@ -13,6 +13,7 @@ mod breakpoint;
 mod disposition;
 mod held;
 mod inherited;
+mod model;
 mod owners;
 mod sent;
 mod stepper;
@@ -37,6 +38,7 @@ fn run(scenario: &[&str]) -> i32 {
     testing::exit_code(match scenario {
         ["signal", what] => sent::run(what),
         ["inherited", what] => inherited::run(what),
+        ["model", what] => model::run(what),
         ["owner", what] => owners::run(what),
         ["storm"] => storm::run(),
         _ => Err(format!("no scenario is called {scenario:?}").into()),
