@@ -17,6 +17,7 @@ const SECOND_FLAG: i64 = 1 << 1;
 pub enum Kernel {
     AsItIs,
     SecondFlag,
+    SecondFlagWithoutCloseRange,
     CloseRangeFails(Errno),
     NoProc,
     Interrupts { read: bool, wait: bool },
@@ -27,6 +28,7 @@ pub fn parse(words: &str) -> Option<Kernel> {
     Some(match words {
         "as-it-is" => Kernel::AsItIs,
         "second-flag" => Kernel::SecondFlag,
+        "second-flag,close_range=ENOSYS" => Kernel::SecondFlagWithoutCloseRange,
         "close_range=ENOSYS" => Kernel::CloseRangeFails(Errno::ENOSYS),
         "close_range=EPERM" => Kernel::CloseRangeFails(Errno::EPERM),
         "close_range=EINVAL" => Kernel::CloseRangeFails(Errno::EINVAL),
@@ -53,7 +55,9 @@ impl tracer::Kernel for Kernel {
                 std::mem::take(next).then_some(-(Errno::EINTR as i64))
             }
             Self::CloseRangeFails(errno) if call.name == "close_range" => Some(-(*errno as i64)),
-            Self::NoProc if call.name == "close_range" => Some(-(Errno::ENOSYS as i64)),
+            Self::NoProc | Self::SecondFlagWithoutCloseRange if call.name == "close_range" => {
+                Some(-(Errno::ENOSYS as i64))
+            }
             Self::NoProc if matches!(call.name, "open" | "openat") => Some(-(Errno::ENOENT as i64)),
             _ => None,
         }
@@ -62,7 +66,9 @@ impl tracer::Kernel for Kernel {
     fn told(&mut self, call: &Call, answer: i64) -> i64 {
         let getfd = call.name == "fcntl" && call.args[1] as i32 == libc::F_GETFD;
         match self {
-            Self::SecondFlag if getfd && answer >= 0 => answer | SECOND_FLAG,
+            Self::SecondFlag | Self::SecondFlagWithoutCloseRange if getfd && answer >= 0 => {
+                answer | SECOND_FLAG
+            }
             _ => answer,
         }
     }
