@@ -14,7 +14,7 @@ use waker::pipe::Waker;
 
 use super::super::modelled::SignalWaker;
 use super::super::support::helper::outcome::{Outcome, state};
-use super::super::sync::atomic::finish;
+use super::super::sync::atomic::{finish, flush};
 use super::disposition::Disposition;
 
 /// Prints `seen N`, how many of the statics loom could see, and a line for what is wrong.
@@ -65,6 +65,7 @@ fn signal_in_a_thread(before: impl FnOnce() + 'static) -> JoinHandle<()> {
     thread::spawn(move || {
         before();
         handler(SIGUSR1 as i32);
+        flush();
     })
 }
 
@@ -83,6 +84,7 @@ fn dropped_during_a_handler() {
     let signals = owner(&waker);
     let handler = signal_in_a_thread(|| ());
     drop(signals);
+    flush();
     // It gets the lowest free number, which is the one that was closed.
     let number =
         cloexec::open::duplicate(stranger.writer()).unwrap_or_else(|error| wrong(&error.to_string()));
@@ -104,11 +106,15 @@ fn owned_again_during_a_handler() {
     let handler = signal_in_a_thread(|| ());
     let waker = second.clone();
     let next = thread::spawn(move || {
-        let next = SignalWaker::new(waker.writer(), &[SIGUSR1]).ok()?;
-        signal_now();
-        Some(next)
+        let next = SignalWaker::new(waker.writer(), &[SIGUSR1]).ok();
+        if next.is_some() {
+            signal_now();
+        }
+        flush();
+        next
     });
     drop(signals);
+    flush();
     handler.join().unwrap_or_else(|_| wrong("a panic"));
     let next = next.join().unwrap_or_else(|_| wrong("a panic"));
     if next.is_some() && state(&*second) == "silent" {
