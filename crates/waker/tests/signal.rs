@@ -317,6 +317,15 @@ fn no_order_of_the_steps_lets_a_handler_write_to_another_file() {
 }
 
 #[test]
+fn drop_waits_for_each_of_two_handlers() {
+    modelled(
+        "drop-two",
+        "Two threads were in the handler, and one of them left it. Count the running handlers: a flag is clear once any of \
+         them has left",
+    );
+}
+
+#[test]
 fn no_order_of_the_steps_leaves_the_next_owner_asleep() {
     modelled(
         "next-owner",

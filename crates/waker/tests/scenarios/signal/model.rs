@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use loom::thread::{self, JoinHandle};
-use nix::sys::signal::Signal::{SIGUSR1, SIGUSR2};
+use nix::sys::signal::Signal::{self, SIGTERM, SIGUSR1, SIGUSR2};
 use nix::sys::signal::{SigHandler, signal};
 use waker::pipe::Waker;
 
@@ -20,7 +20,8 @@ use super::disposition::Disposition;
 /// Prints `seen N`, how many of the statics loom could see, and a line for what is wrong.
 pub fn run(what: &str) -> Outcome {
     let (run, preemptions): (fn(), usize) = match what {
-        "drop" => (dropped_during_a_handler, 3),
+        "drop" => (|| dropped_during(&[SIGUSR1]), 3),
+        "drop-two" => (|| dropped_during(&[SIGUSR1, SIGUSR2]), 2),
         "next-owner" => (owned_again_during_a_handler, 2),
         "publish" => (published, 3),
         _ => return Err(format!("no model is called {what}").into()),
@@ -32,7 +33,7 @@ pub fn run(what: &str) -> Outcome {
         use_all_statics();
         run();
         // SAFETY: the default action runs no code of this process.
-        let _ = unsafe { signal(SIGUSR1, SigHandler::SigDfl) };
+        let _ = [SIGUSR1, SIGUSR2].map(|each| unsafe { signal(each, SigHandler::SigDfl) });
         if finish() == 0 {
             println!("unseen by loom");
             std::process::exit(0);
@@ -45,8 +46,10 @@ pub fn run(what: &str) -> Outcome {
 /// Makes the atomics of this run while it has one thread. If two threads used one first, loom would see that as a race.
 fn use_all_statics() {
     let waker = pipe();
-    let signals = owner(&waker);
-    signal_now();
+    let signals = owner(&waker, &[SIGUSR1, SIGUSR2]);
+    for signal in [SIGUSR1, SIGUSR2] {
+        installed(signal)(signal as i32);
+    }
     signals.take();
 }
 
@@ -55,42 +58,38 @@ fn wrong(what: &str) -> ! {
     std::process::exit(0);
 }
 
-fn owner(waker: &Waker) -> SignalWaker {
-    SignalWaker::new(waker.writer(), &[SIGUSR1]).unwrap_or_else(|error| wrong(&format!("`new`: {error}")))
+fn owner(waker: &Waker, signals: &[Signal]) -> SignalWaker {
+    SignalWaker::new(waker.writer(), signals).unwrap_or_else(|error| wrong(&format!("`new`: {error}")))
 }
 
 /// A signal that comes in another thread.
-fn signal_in_a_thread(before: impl FnOnce() + 'static) -> JoinHandle<()> {
-    let handler = handler();
+fn signal_in_a_thread(signal: Signal, before: impl FnOnce() + 'static) -> JoinHandle<()> {
+    let handler = installed(signal);
     thread::spawn(move || {
         before();
-        handler(SIGUSR1 as i32);
+        handler(signal as i32);
         flush();
     })
 }
 
-fn signal_now() {
-    handler()(SIGUSR1 as i32);
-}
-
-fn handler() -> extern "C" fn(i32) {
-    let handler = Disposition::of(SIGUSR1).ok().and_then(|disposition| disposition.handler());
+fn installed(signal: Signal) -> extern "C" fn(i32) {
+    let handler = Disposition::of(signal).ok().and_then(|disposition| disposition.handler());
     handler.unwrap_or_else(|| wrong("`new` installed no handler"))
 }
 
-/// `drop` closes the descriptor while the handler may be about to write to it.
-fn dropped_during_a_handler() {
+/// `drop` closes the descriptor while the handlers of these signals, each in a thread, may be about to write to it.
+fn dropped_during(came: &[Signal]) {
     let (waker, stranger) = (pipe(), pipe());
-    let signals = owner(&waker);
-    let handler = signal_in_a_thread(|| ());
+    let signals = owner(&waker, came);
+    let handlers: Vec<_> = came.iter().map(|signal| signal_in_a_thread(*signal, || ())).collect();
     drop(signals);
     flush();
     // It gets the lowest free number, which is the one that was closed.
     let number =
         cloexec::open::duplicate(stranger.writer()).unwrap_or_else(|error| wrong(&error.to_string()));
     // This changes the set, so loom tries all this before the handler changes the set, which it does before its write.
-    let _other = SignalWaker::new(waker.writer(), &[SIGUSR2]);
-    handler.join().unwrap_or_else(|_| wrong("a panic"));
+    let _other = SignalWaker::new(waker.writer(), &[SIGTERM]);
+    handlers.into_iter().for_each(|handler| handler.join().unwrap_or_else(|_| wrong("a panic")));
     if state(&stranger) == "ready" {
         wrong(&format!(
             "the handler wrote to descriptor {}, which was another file by then",
@@ -102,13 +101,13 @@ fn dropped_during_a_handler() {
 /// Another thread makes the next owner as soon as it can.
 fn owned_again_during_a_handler() {
     let (first, second) = (pipe(), Arc::new(pipe()));
-    let signals = owner(&first);
-    let handler = signal_in_a_thread(|| ());
+    let signals = owner(&first, &[SIGUSR1]);
+    let handler = signal_in_a_thread(SIGUSR1, || ());
     let waker = second.clone();
     let next = thread::spawn(move || {
         let next = SignalWaker::new(waker.writer(), &[SIGUSR1]).ok();
         if next.is_some() {
-            signal_now();
+            installed(SIGUSR1)(SIGUSR1 as i32);
         }
         flush();
         next
@@ -125,10 +124,13 @@ fn owned_again_during_a_handler() {
 /// A thread queues an item, and then it gets a signal. A loop that takes the signal should find the item.
 fn published() {
     let waker = pipe();
-    let signals = owner(&waker);
+    let signals = owner(&waker, &[SIGUSR1]);
     let items: Vec<_> = (0..2).map(|_| loom::sync::Arc::new(AtomicBool::new(false))).collect();
-    let threads: Vec<_> =
-        items.iter().cloned().map(|item| signal_in_a_thread(move || item.store(true, Relaxed))).collect();
+    let threads: Vec<_> = items
+        .iter()
+        .cloned()
+        .map(|item| signal_in_a_thread(SIGUSR1, move || item.store(true, Relaxed)))
+        .collect();
     let came = || signals.take().contains(SIGUSR1);
     if came() && !items.iter().any(|item| item.load(Relaxed)) {
         wrong("`take` returned a signal, and what its thread did before was not visible");
