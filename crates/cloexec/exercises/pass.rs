@@ -3,7 +3,10 @@
 //! Goal: the program has those descriptors and no others, whatever the caller has open and whichever numbers
 //! overlap, even if the kernel refuses `close_range`. If the program cannot be started, the caller gets the errno, and
 //! no child remains. In the program, `SIGPIPE` has its default action and no signal is blocked: exec keeps ignored and
-//! blocked signals, so the child resets both. The caller's own descriptors do not change, and what `spawn` opens for
+//! blocked signals, so the child resets both; other ignored signals stay ignored. A signal that reaches the child before
+//! exec runs no handler of the caller, and the caller's signal mask is restored. `process::signals::Blocked` helps: make one
+//! before the fork; in the child, call its `remove_handlers()` first; in the caller, drop it after the fork. A call that a
+//! signal interrupts (EINTR) is made again. The caller's own descriptors do not change, and what `spawn` opens for
 //! itself is close-on-exec from the start.
 //! The caller may have threads, so the child must not allocate between fork and exec: it only makes system calls.
 //! Your earlier answers help: `crate::open::pipe`, and `close_range_cloexec`, `is_refusal` and `open_descriptors` of

@@ -6,7 +6,8 @@
 //!
 //! The caller may have threads. The child of its fork has only one, and if another thread held a lock at that
 //! moment (the allocator's, for example), the lock stays locked in the child forever. Therefore everything that
-//! allocates happens before the fork, and the child only makes system calls.
+//! allocates happens before the fork, and the child only makes system calls. Signals are blocked around the fork, until
+//! the child has removed the caller's handlers.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -21,6 +22,7 @@ use nix::libc;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork, write};
+use process::signals::Blocked;
 
 use crate::image::Image;
 use crate::{Error, Result, open, sweep};
@@ -29,8 +31,9 @@ use crate::{Error, Result, open, sweep};
 ///
 /// The program's path goes before `args`, as `argv[0]`. Each pair in `fds` is a descriptor and the number at which
 /// the program finds it. Pairs may overlap, swap numbers, name one descriptor twice, or leave a descriptor where it
-/// is. In the program, `SIGPIPE` has its default disposition and no signal is blocked. The caller must wait for the
-/// program with waitpid(2).
+/// is. In the program, `SIGPIPE` has its default disposition, other ignored signals stay ignored, and no signal is
+/// blocked. A signal that reaches the child before its exec acts on the program: it runs no handler of the caller. The
+/// caller must wait for the program with waitpid(2).
 ///
 /// Two limits follow from other threads. If the kernel refuses `close_range`, the open descriptors are listed before
 /// the fork, so an inheritable one that another thread opens after that reaches the program. If another thread
@@ -47,12 +50,18 @@ pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -
     let image = Image::new(program, args).map_err(|errno| failed("execve", errno))?;
     let mut moves = Moves::new(fds).map_err(|errno| failed("dup2", errno))?;
     let (reader, writer) = open::pipe()?;
+    let blocked = Blocked::new().map_err(|errno| failed("pthread_sigmask", errno))?;
 
     // SAFETY: `child` gets everything prebuilt. It makes only async-signal-safe calls, and it leaves through
     // `execve` or `_exit`, never through a return or a panic.
     match unsafe { fork() }.map_err(|errno| failed("fork", errno))? {
-        ForkResult::Child => child(&mut moves, &writer, &image),
+        ForkResult::Child => {
+            // First, while signals are blocked: a handler of the caller would swallow one that is meant for the program.
+            blocked.remove_handlers();
+            child(&mut moves, &writer, &image)
+        }
         ForkResult::Parent { child } => {
+            drop(blocked);
             // While this process has the write end open, the read below cannot reach end of file.
             drop(writer);
             let mut report = Vec::new();
@@ -147,7 +156,8 @@ fn arrange<'fd>(
         // SAFETY: dup2 closes the child's copy of the target. Its owner is in the parent, which has its own table.
         Errno::result(unsafe { libc::dup2(source.as_raw_fd(), *target) }).map_err(|errno| (2, errno))?;
     }
-    // Rust programs ignore SIGPIPE, and exec keeps both ignored signals and the signal mask.
+    // Rust programs ignore SIGPIPE, and exec keeps both ignored signals and the signal mask. A signal that has come since
+    // the fork acts now, without a handler.
     // SAFETY: the default action of a signal runs no handler.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);

@@ -10,7 +10,7 @@ mod scenarios;
 
 use std::path::Path;
 
-use nix::libc::{SIGPIPE, SIGUSR1};
+use nix::libc::{SIGPIPE, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2};
 use support::{Answer, ask, traced};
 
 testing::helper!(|args| support::helper::answer(args, scenarios::run));
@@ -197,6 +197,72 @@ fn the_program_starts_with_default_signals() {
              reset them before it"
         );
     }
+}
+
+#[test]
+fn other_ignored_signals_stay_ignored() {
+    let answer = spawn("self", "", "", &["signals"]);
+    started(&answer);
+    let mask = answer.0.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default().trim();
+    let ignored = u64::from_str_radix(mask, 16).expect("a mask is hexadecimal");
+    assert!(
+        ignored & (1 << (SIGUSR2 - 1)) != 0,
+        "the caller ignored SIGUSR2, and the program does not. exec keeps ignored signals, and programs such as nohup \
+         depend on it: give the default action only to signals that have a handler, and to SIGPIPE"
+    );
+}
+
+#[test]
+fn a_signal_before_exec_runs_no_handler() {
+    for number in [SIGTERM, SIGRTMIN()] {
+        let answer = ask(&["run", "pass-signal", &number.to_string()]);
+        assert!(
+            answer.lines("handled").next().is_none(),
+            "signal {number} came between fork and exec, and the child ran its caller's handler, so the program will never \
+             know of the signal. Block all signals before the fork, and unblock them in the child when no signal has a \
+             handler: `process::signals::Blocked`"
+        );
+        assert_eq!(
+            answer.line("result"),
+            "Ok",
+            "a signal is no failure of `spawn`: the program was started, and killed"
+        );
+        let status = answer.line("status");
+        assert!(
+            !status.starts_with("exited") && (number != SIGTERM || status == "killed by SIGTERM"),
+            "signal {number} came between fork and exec. It should kill the program, because that is its default action, and \
+             the program's status is “{status}”"
+        );
+    }
+}
+
+#[test]
+fn the_callers_mask_does_not_change() {
+    for program in ["self", "/proc/self/no-such-program"] {
+        let answer = spawn(program, "", "", &["inherited"]);
+        assert_eq!(
+            answer.line("mask"),
+            "SIGUSR1",
+            "the caller blocked SIGUSR1 and no other signal before `spawn`, and afterwards its mask is another one"
+        );
+    }
+}
+
+#[test]
+fn interrupted_calls_are_made_again() {
+    let Some(answer) = traced("interrupts", &["pass", "/proc/self/no-such-program", "red@3", "3>4"]) else {
+        return;
+    };
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err ENOENT "),
+        "a signal interrupted a read of the error pipe (EINTR), and `spawn` returned `{result}` instead of ENOENT: read again"
+    );
+    assert_eq!(
+        answer.line("children"),
+        "none",
+        "a signal interrupted the wait for the child that failed (EINTR), and `spawn` left the child: wait again"
+    );
 }
 
 #[test]

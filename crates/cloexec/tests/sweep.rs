@@ -158,6 +158,18 @@ fn without_close_range_every_descriptor_is_set() {
 }
 
 #[test]
+fn other_flags_are_kept() {
+    let Some(answer) = sweep_refused("second-flag,close_range=ENOSYS", "10", "10 11") else { return };
+    let sets: Vec<&str> = answer.lines("call").filter(|call| call.starts_with("fcntl(F_SETFD)")).collect();
+    let lost = sets.iter().find(|call| !call.starts_with("fcntl(F_SETFD) 3 "));
+    assert!(
+        lost.is_none() && sets.len() >= 2,
+        "without close_range, the sweep called {sets:?}. On a kernel with a second descriptor flag, which each of these \
+         descriptors has, that flag would be lost. `crate::flags::set` keeps it"
+    );
+}
+
+#[test]
 fn the_listings_own_descriptor_is_ignored() {
     // From 3 up, so that the descriptor of the listing is in the range, whatever its number.
     let Some(answer) = sweep_refused("close_range=ENOSYS", "3", "4 5 6") else { return };

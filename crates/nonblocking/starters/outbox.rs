@@ -2,7 +2,7 @@
 //!
 //! Goal: bytes are written in the order in which they were pushed, each exactly once, however many of them a write
 //! takes. One call writes several chunks, and the kernel limits how many. The queue never exceeds its limit. After an
-//! error, the bytes that were not written are still queued, so the next flush tries them again.
+//! error, the bytes that were not written are still queued, and no others, so the next flush continues there.
 //! An error names the call and the descriptor: `.map_err(Error::on("writev", format_args!("descriptor {number}")))`,
 //! with `crate::Error`.
 //! Start with the fields of `Outbox`: which numbers describe a queue whose first chunk is written in part?
@@ -49,7 +49,7 @@ impl fmt::Display for Full {
 impl std::error::Error for Full {}
 
 impl Outbox {
-    /// Makes an empty outbox that holds up to `limit` bytes.
+    /// Makes an empty outbox that holds up to `limit` bytes, which may be any number: it allocates nothing yet.
     pub fn new(limit: usize) -> Self {
         Self { limit }
     }

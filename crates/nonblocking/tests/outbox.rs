@@ -346,6 +346,55 @@ fn an_interrupted_write_is_retried() {
 }
 
 #[test]
+fn an_interrupted_write_after_others_is_retried() {
+    // One-byte chunks, more than one writev takes, so that there is a second write.
+    let Some(answer) = traced("write:2=EINTR", &["outbox-in-two-flushes", "2500", "1"]) else { return };
+    assert_eq!(
+        (answer.line("result"), answer.line("left")),
+        ("Ok Empty", "0"),
+        "a signal interrupted the second write, and the descriptor has room. EINTR means: retry at once, whatever was \
+         written before"
+    );
+}
+
+#[test]
+fn an_error_after_a_part_loses_and_repeats_nothing() {
+    for (kernel, errno) in [("write:2=0", "EIO"), ("write:2=ENOSPC", "ENOSPC"), ("write:2=EIO", "EIO")] {
+        // The pipe takes a page, which ends inside a chunk, and the second write fails.
+        let length = page() / 4 + 100;
+        let Some(answer) = traced(kernel, &["outbox-in-two-flushes", "6", &length.to_string()]) else {
+            return;
+        };
+        let result = answer.line("result");
+        assert!(
+            result.starts_with(&format!("Err {errno}")),
+            "{kernel}: the second write failed, and `flush` returned {result} instead of {errno}"
+        );
+        let left: usize = answer.line("left").parse().expect("a number of bytes");
+        assert_eq!(
+            left,
+            length * 6 - page(),
+            "{kernel}: a write took a page of the bytes, the next one failed, and `len` is wrong. The part that was \
+             written is not queued anymore, and the rest still is"
+        );
+        assert_eq!(
+            (answer.line("again"), answer.line("arrived")),
+            ("true", "in order"),
+            "{kernel}: the next flush should continue where the last successful write stopped, in the middle of a chunk"
+        );
+    }
+}
+
+#[test]
+fn a_limit_is_not_allocated() {
+    let mut outbox = Outbox::new(usize::MAX);
+    assert_eq!(outbox.room(), usize::MAX, "the limit may be any number");
+    outbox.push("five.").unwrap();
+    counts(&outbox, 5, "after pushing 5 bytes");
+    assert_eq!(outbox.room(), usize::MAX - 5);
+}
+
+#[test]
 fn a_write_of_zero_bytes_is_eio() {
     // No kernel code is known to do this, but write(2) does not forbid it, and a driver might.
     let always: Vec<String> = (1..=3000).map(|turn| format!("write:{turn}=0")).collect();

@@ -6,6 +6,9 @@
 //! program reads its input at all. If the program cannot be started, its status is `Exited(127)`, as in a shell.
 //! Afterwards the caller has the descriptors that it had before, and no child, even if `capture` fails (EMFILE).
 //! The caller may have threads, so the child must not allocate between fork and exec: it only makes system calls.
+//! A signal that reaches the child before exec runs no handler of the caller, and the program has the caller's signal mask.
+//! `crate::signals::Blocked` does that: make one before the fork; in the child, call `remove_handlers()`, and drop it just
+//! before exec; in the caller, drop it after the fork.
 //!
 //! From nix: `unistd::{fork, ForkResult, pipe, dup2_stdin, dup2_stdout}`, `sys::wait::{waitpid, WaitStatus}`,
 //! `fcntl::{fcntl, FcntlArg}` and `libc::{execv, _exit}`.

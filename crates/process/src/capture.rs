@@ -2,7 +2,8 @@
 //!
 //! Contract: the program reads the whole input and then end of file. The caller gets everything that the program
 //! printed. When `capture` returns, whatever the outcome, the caller has the descriptors that it had before, and no
-//! child. The caller may have threads, so the child allocates nothing: it only makes system calls.
+//! child. The caller may have threads, so the child allocates nothing: it only makes system calls. A signal that reaches
+//! the child before its exec runs no handler of the caller.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -16,6 +17,8 @@ use nix::libc::{_exit, execv};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stdin, dup2_stdout, fork, pipe};
+
+use crate::signals::Blocked;
 
 /// What a program printed, and how it ended.
 // ANCHOR: captured
@@ -61,13 +64,17 @@ pub fn capture(program: &CStr, args: &[&CStr], input: &[u8]) -> io::Result<Captu
     let argv: Vec<_> = strings.map(CStr::as_ptr).chain([ptr::null()]).collect();
     let (stdin, to_program) = pipe_above_2()?;
     let (from_program, stdout) = pipe_above_2()?;
+    let blocked = Blocked::new()?;
 
     // SAFETY: the child makes only system calls, and leaves through `execv` or `_exit`.
     match unsafe { fork() }? {
         ForkResult::Child => {
+            // While signals are blocked: a handler of the caller would swallow one that is meant for the program.
+            blocked.remove_handlers();
             let moved = dup2_stdin(&stdin).and_then(|()| dup2_stdout(&stdout));
             // With `to_program` open in the program, its own input would never end.
             drop((stdin, to_program, from_program, stdout));
+            drop(blocked);
             if moved.is_ok() {
                 // SAFETY: both are NUL-terminated: the path is a C string, and argv ends with a null pointer.
                 unsafe { execv(program.as_ptr(), argv.as_ptr()) };
@@ -76,6 +83,7 @@ pub fn capture(program: &CStr, args: &[&CStr], input: &[u8]) -> io::Result<Captu
             unsafe { _exit(127) }
         }
         ForkResult::Parent { child } => {
+            drop(blocked);
             // While this process has `stdout` open, its read below would never reach end of file.
             drop((stdin, stdout));
             // EPIPE, the only error of this write, means that the program does not want the rest of its input.

@@ -4,16 +4,19 @@
 //! child's program. Between the two calls the child connects itself to its parent, and afterwards the parent waits for
 //! its exit status. This crate does all of that, and depends on no other crate of the book.
 //!
-//! - [`capture`]: run a program, feed it input, and collect its output and how it ended.
+//! - [`capture`]: run a program, feed it input, and collect its output and how it ended;
+//! - [`signals`]: block signals around a fork until the child has removed its parent's handlers.
 //!
 //! Contract: no function leaves a descriptor or a child behind, whether it succeeds or fails, and none panics on bad
 //! input.
 //!
-//! Each module is an exercise: with the feature `mine-capture`, the crate compiles `exercises/capture.rs` instead of
+//! The module `capture` is an exercise: with the feature `mine-capture`, the crate compiles `exercises/capture.rs` instead of
 //! `src/capture.rs`. The feature `mine` switches all of them.
 
 #[cfg_attr(feature = "mine-capture", path = "../exercises/capture.rs")]
 pub mod capture;
+
+pub mod signals;
 
 // To check one exercise, its tests are compiled into this crate: one run of rustc, where a test program beside it
 // would need two, and the reader waits for them at every save. (libtest names a test's thread by its path, and

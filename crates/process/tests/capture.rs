@@ -266,6 +266,37 @@ fn it_makes_no_difference_which_of_0_1_and_2_are_closed() {
 }
 
 #[test]
+fn a_signal_before_exec_runs_no_handler() {
+    let answer = capture("signal", "0", "self", &["exit", "7"], HUNG);
+    assert!(
+        answer.lines("handled").next().is_none(),
+        "SIGTERM came between fork and exec, and the child ran its caller's handler, so the program will never know of the \
+         signal. Block all signals before the fork, and unblock them in the child when no signal has a handler: \
+         `crate::signals::Blocked`"
+    );
+    returned(&answer, "killed by SIGTERM");
+}
+
+#[test]
+fn the_program_has_its_callers_mask_and_the_caller_keeps_it() {
+    let answer = run("0", &["mask"], HUNG);
+    said(
+        &answer,
+        "blocked SIGUSR2",
+        "the caller blocks SIGUSR2 and no other signal, and the program should too. What `Blocked` blocks is unblocked when \
+         it is dropped",
+    );
+    let failed = capture("", "0", "/proc/self/no-such-program", &[], HUNG);
+    for answer in [answer, failed, capture("limit 5", "0", "self", &["mask"], HUNG)] {
+        assert_eq!(
+            answer.line("mask"),
+            "SIGUSR2",
+            "`capture` returned, and its caller's mask is another one"
+        );
+    }
+}
+
+#[test]
 fn the_child_does_not_allocate() {
     testing::needs!(descriptors(256));
     let answer = run("10", &["read"], HUNG);

@@ -8,8 +8,16 @@
 //! A signal has one owner at a time, and several owners with different signals may exist. When an owner is dropped (even
 //! if a panic drops it), or `new` fails, each of its signals has its previous handler, with its mask and flags, and can
 //! get another owner. `drop` returns only when no handler that may write to the owner's descriptor is running, in any
-//! thread.
-//! The handler gets only the signal's number, so keep what it needs in statics.
+//! thread of this process. A child of fork(2) inherits your statics, and not the threads: there, `drop` must not wait for
+//! a handler that was running in the parent. Restore the previous handler before you release the signal, and release it
+//! only when no handler is running.
+//! A process inherits its signal mask through exec. So once its handlers are installed, `new` unblocks its signals in the
+//! calling thread, and no others, so that a pending one comes. If the owner is dropped in that thread, those that were
+//! blocked are blocked again, before their previous handlers are restored. After an error the mask is unchanged.
+//! What a thread did before its signal is visible to the code that `take` returns the signal to (Release and Acquire).
+//! The handler gets only the signal's number, so keep what it needs in statics. If their types come from
+//! `super::sync::atomic`, and `yield_now` from `super::sync::thread`, the tests also run the handler, `take` and `drop` in
+//! every order of their steps. In the crate, both are std's.
 //! A handler is an `extern "C" fn(c_int)`, and `SigAction::new(SigHandler::Handler(note), SaFlags::…, SigSet::empty())`
 //! is what `nix::sys::signal::sigaction` installs; it returns the previous action. `nix::errno::Errno::last_raw` reads
 //! `errno`, and `Errno::set_raw` sets it. To make an error from an errno: `Error::on("sigaction", signal)(errno)`, with
@@ -31,8 +39,9 @@ impl SignalWaker {
     /// duplicate of `writer`: the number 1 in native byte order, for a pipe or an eventfd. The caller has made `writer`
     /// nonblocking. The duplicate is close-on-exec: `cloexec::open::duplicate` makes one.
     ///
-    /// A signal that already has an owner, or is in `signals` twice, is `EBUSY`, and one without a possible handler is
-    /// `EINVAL`; the error names it. A new owner starts with an empty set.
+    /// A signal that already has an owner, or is in `signals` twice, is `EBUSY`, and its owner loses nothing. One without a
+    /// possible handler is `EINVAL`, and so are the signals that report a fault of the running code: SIGSEGV, SIGBUS,
+    /// SIGFPE, SIGILL, SIGTRAP, SIGSYS. The error names the signal. A new owner starts with an empty set.
     pub fn new(writer: impl AsFd, signals: &[Signal]) -> Result<Self> {
         let writer = writer.as_fd();
         todo!("let {signals:?} write to {writer:?}: write `SignalWaker::new` in exercises/signal.rs")

@@ -18,6 +18,9 @@ use super::sync::atomic::{AtomicBool, Ordering};
 use super::{Result, Wake};
 
 /// A waker, with a flag that says whether a wake is pending.
+///
+/// A child of fork(2) should make a new one: its copy wakes the parent's loop, and the flag may have been set by a thread
+/// that the child lacks, which will never write the byte.
 // ANCHOR: coalesced
 #[derive(Debug)]
 pub struct Coalesced<W> {

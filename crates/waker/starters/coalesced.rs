@@ -3,7 +3,8 @@
 //! Goal: however many wakes come before the loop consumes them, only the first one reaches the waker behind the flag,
 //! and no wake-up is ever lost. When a thread has queued an item and called `wake`, a `check` that begins later sees the
 //! item: in a `consume_then` that has not called `check` yet, or in the next one, to which the ready waker leads.
-//! That holds even if `wake` found the flag set and wrote no byte.
+//! That holds even if `wake` found the flag set and wrote no byte. If the wake of the thread that set the flag fails, the
+//! `check` of the next wake that succeeds sees the item.
 //! `consume_then` takes three steps. You choose their order, and the memory ordering of each access to the flag: the
 //! tests run the steps of the threads in every order, with every value that a load may return. For that the tests need
 //! the atomics of `super::sync`, which are std's in the crate and loom's in the tests.

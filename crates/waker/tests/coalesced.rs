@@ -316,6 +316,62 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: usize) {
 }
 // ANCHOR_END: model
 
+/// The model of a wake that fails: thread A's wake does, and meanwhile thread B queues an item and finds the flag set. The
+/// next wake that succeeds leads to a `check` that sees B's item.
+fn model_of_a_failed_wake() {
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    /// Fails once. The loop of this model does not sleep, so the waker need not be ready.
+    struct Failing(AtomicBool);
+
+    impl Wake for Failing {
+        fn wake(&self) -> Result<()> {
+            match self.0.swap(false, Relaxed) {
+                true => Err(Error::on("write", "the model's waker")(Errno::EIO)),
+                false => Ok(()),
+            }
+        }
+
+        fn consume(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(PREEMPTIONS);
+    model.check(|| {
+        let coalesced = Arc::new(modelled::Coalesced::new(Failing(AtomicBool::new(true))));
+        let (item, woke) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let a = coalesced.clone();
+        let a = loom::thread::spawn(move || drop(a.wake()));
+        let b = (coalesced.clone(), item.clone(), woke.clone());
+        let b = loom::thread::spawn(move || {
+            let (coalesced, item, woke) = b;
+            item.store(true, Relaxed);
+            // Relaxed, so that only the flag may make the item visible.
+            woke.swap(coalesced.wake().is_ok(), Relaxed);
+        });
+        let b_woke = woke.fetch_or(false, Relaxed);
+        let woken = coalesced.wake().is_ok();
+        let seen = coalesced.consume_then(|| item.load(Relaxed)).unwrap();
+        // Before the joins, which would make everything visible.
+        assert!(
+            seen || !b_woke || !woken,
+            "in one order of the steps, a wake failed while another thread found the flag set, and the next `check` did \
+             not see that thread's item. Clear the flag after a failure with a swap: a store reads nothing, so it does \
+             not pass on the items that other threads have published to the flag"
+        );
+        a.join().unwrap();
+        b.join().unwrap();
+    });
+}
+
+#[test]
+fn no_order_of_a_failed_wake_hides_an_item() {
+    model_of_a_failed_wake();
+}
+
 /// How often one thread may interrupt another. Without this limit the two tests take twenty times as long, and found no
 /// further mistakes.
 const PREEMPTIONS: usize = 3;

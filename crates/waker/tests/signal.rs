@@ -9,12 +9,29 @@ mod support;
 mod scenarios;
 
 use support::{Answer, ask, traced};
+#[allow(unused_imports, reason = "the module under test imports them from the root")]
+use waker::{Error, Result};
 
 testing::helper!(scenarios::answer);
+
+/// The module under test once more, with atomics that loom can see.
+#[cfg_attr(not(feature = "mine-signal"), path = "../src/signal.rs")]
+#[cfg_attr(feature = "mine-signal", path = "../exercises/signal.rs")]
+#[allow(dead_code, reason = "the models use a part of it")]
+mod modelled;
+
+#[path = "support/statics.rs"]
+#[allow(dead_code, unused_imports, reason = "an answer uses a part of them")]
+mod sync;
 
 #[track_caller]
 fn signal(what: &str) -> Answer {
     ask(&["signal", what])
+}
+
+#[track_caller]
+fn inherited(what: &str) -> Answer {
+    ask(&["inherited", what])
 }
 
 #[track_caller]
@@ -252,6 +269,21 @@ fn drop_closes_the_descriptor() {
 }
 
 #[test]
+fn a_signal_during_drop_is_not_swallowed() {
+    let Some(answer) = traced("signal-at-every-step", &["owner", "stepped"]) else { return };
+    let swallowed: Vec<&str> = answer.lines("swallowed").collect();
+    assert!(
+        swallowed.is_empty(),
+        "a signal came in the middle of `drop`. Its bytes did not come, and the previous handler was not called ({} \
+         rounds out of {}, {}). Restore the previous handler before you release the signal: otherwise your handler still \
+         runs between the two, and finds no descriptor",
+        swallowed.len(),
+        answer.line("rounds"),
+        swallowed[0]
+    );
+}
+
+#[test]
 fn drop_waits_for_a_running_handler() {
     let Some(answer) = traced("handler-held", &["owner", "dropped"]) else { return };
     assert_eq!(
@@ -260,6 +292,53 @@ fn drop_waits_for_a_running_handler() {
         "a handler in another thread had looked up the descriptor and not written yet, and `drop` did not wait for it. \
          The number is closed now, and the next file that gets it also gets the handler's eight bytes. Count the running \
          handlers in an atomic, and let `drop` wait until none is running"
+    );
+}
+
+/// Lets loom run a model of an owner and a handler, in every order of their steps.
+#[track_caller]
+fn modelled(what: &str, advice: &str) {
+    let answer = ask(&["model", what]);
+    if answer.lines("unseen").next().is_some() {
+        return eprintln!("skipped: the statics are not atomics of `super::sync`, so loom cannot see them");
+    }
+    let wrong = answer.lines("wrong").next();
+    assert!(wrong.is_none(), "in one order of the steps, {}. {advice}", wrong.unwrap_or_default());
+    assert!(answer.lines("seen").next().is_some(), "the model did not end:\n{}", answer.0);
+}
+
+#[test]
+fn no_order_of_the_steps_lets_a_handler_write_to_another_file() {
+    modelled(
+        "drop",
+        "The handler counts itself and then loads the descriptor; `drop` changes the slot and then loads the count. With \
+         an ordering weaker than SeqCst, both loads may return the old value",
+    );
+}
+
+#[test]
+fn drop_waits_for_each_of_two_handlers() {
+    modelled(
+        "drop-two",
+        "Two threads were in the handler, and one of them left it. Count the running handlers: a flag is clear once any of \
+         them has left",
+    );
+}
+
+#[test]
+fn no_order_of_the_steps_leaves_the_next_owner_asleep() {
+    modelled(
+        "next-owner",
+        "A handler that had looked up the previous owner's descriptor set the bit after the next owner had cleared it. The \
+         bit is set now, without bytes, so no later signal writes any. Release the signal only when no handler is running",
+    );
+}
+
+#[test]
+fn take_sees_what_a_thread_did_before_its_signal() {
+    modelled(
+        "publish",
+        "The handler should publish (Release) what its thread did before, and `take` should acquire it: AcqRel for both",
     );
 }
 
@@ -290,6 +369,11 @@ fn a_signal_has_one_owner() {
          should not"
     );
     assert_eq!(answer.line("took"), "SIGUSR1", "a second `new` failed, and the first owner lost the signal");
+    assert_eq!(
+        answer.line("kept"),
+        "SIGUSR1",
+        "SIGUSR1 came, then a second `new` for it failed, and `take` of its owner did not return the signal. `new` should          clear a signal's bit only once it owns the signal"
+    );
     released(&answer);
 }
 
@@ -393,6 +477,107 @@ fn the_next_owner_starts_with_an_empty_set() {
          one's should"
     );
     assert_eq!(answer.line("took-later"), "SIGUSR1");
+}
+
+#[test]
+fn a_blocked_signal_is_unblocked() {
+    let answer = inherited("blocked");
+    assert_eq!(
+        answer.line("sent"),
+        "SIGUSR1 ready",
+        "the thread blocked SIGUSR1 before `new`, as a process does that inherited the mask, and then SIGUSR1 was sent. It \
+         is pending now, and the loop never hears of it. Unblock the signals in `new`, after their handlers are installed"
+    );
+    assert_eq!(
+        answer.line("pending"),
+        "SIGTERM ready",
+        "SIGTERM was pending before `new`, and neither `take` nor the waker reported it"
+    );
+    assert_eq!(answer.line("mask"), "SIGUSR2", "`new` should unblock its own signals, and no other");
+}
+
+#[test]
+fn the_mask_is_restored() {
+    let answer = inherited("blocked");
+    let all = "SIGUSR1 SIGUSR2 SIGTERM";
+    assert_eq!(
+        answer.line("dropped"),
+        all,
+        "the thread blocked {all}, and the owner of two of them was dropped. The mask should be as it was before `new`. \
+         pthread_sigmask gives the previous mask back"
+    );
+    assert_eq!(
+        answer.line("refused"),
+        format!("true {all}"),
+        "`new` failed, and the thread's mask is not as before"
+    );
+    let answer = inherited("other-thread");
+    for thread in ["there", "here"] {
+        assert_eq!(
+            answer.line(thread),
+            "none",
+            "the owner was made in a thread that blocked its signal, and dropped in another one. A mask belongs to a \
+             thread: `drop` should block the signal only in the thread in which `new` unblocked it"
+        );
+    }
+}
+
+#[test]
+fn drop_blocks_before_it_restores() {
+    let Some(answer) = traced("as-it-is", &["inherited", "blocked-drop"]) else { return };
+    let calls: Vec<&str> = answer.lines("call").collect();
+    let first = |name: &str| calls.iter().position(|call| call.starts_with(name));
+    assert!(
+        first("rt_sigprocmask")
+            .is_some_and(|blocked| first("rt_sigaction").is_some_and(|restored| blocked < restored)),
+        "the thread blocked SIGTERM before `new`. `drop` should block it again, and only then restore the default action, \
+         or a SIGTERM between the two kills the process. The calls of `drop`: {calls:?}"
+    );
+}
+
+#[test]
+fn an_ignored_signal_is_handled() {
+    let answer = inherited("ignored");
+    assert_eq!(
+        answer.line("sent"),
+        "SIGCHLD ready",
+        "SIGCHLD was ignored before `new`, and then it was sent"
+    );
+    assert_eq!(
+        answer.line("dropped"),
+        "ignored",
+        "SIGCHLD was ignored before `new`, and is not after `drop`"
+    );
+}
+
+#[test]
+fn signals_of_faults_are_refused() {
+    let answer = inherited("faults");
+    assert_eq!(answer.lines("result").count(), 6, "the helper should ask for six signals:\n{}", answer.0);
+    for result in answer.lines("result") {
+        let (signal, result) = result.split_once(' ').expect("a signal and a result");
+        assert!(
+            result.starts_with("EINVAL") && result.contains(signal),
+            "`new` for {signal} returned `{result}` instead of EINVAL with the signal's name. The kernel sends {signal} for \
+             what the thread itself does. After your handler, a faulting instruction is executed again, and faults again, \
+             forever"
+        );
+    }
+    for left in answer.lines("left") {
+        assert_eq!(left, "default default", "`new` was refused, and changed the action of a signal");
+    }
+}
+
+#[test]
+fn a_fork_during_a_handler_hangs_no_drop() {
+    let answer = inherited("fork");
+    assert_eq!(
+        answer.line("child"),
+        "exited with 0",
+        "a thread was in the handler while another one forked. The child dropped its copy of the owner, and made and \
+         dropped an owner of its own. Does `drop` wait for handlers of the parent? The child inherits their number, and \
+         not their threads, so the number never becomes 0. Note which process the number belongs to"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! for it.
 //!
 //! PLACES is like `red@3 blue@4*`: a star means close-on-exec. MOVES is like `3>4 4>3`: from number to number.
+//! `pass-signal NUMBER`: the same, for a process with a handler for that signal, which each child gets at once.
 //! The program also gets this process's standard output and error, at 1 and 2; MOVES must not use those numbers.
 //! The program `self` is this one, and `%` in the program's name or an argument stands for a NUL byte.
 
@@ -9,10 +10,12 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use cloexec::pass;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::sys::signal::{SigSet, Signal};
+use nix::libc::{self, c_int};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::getpid;
 use testing::allocations::{self, Watched};
@@ -27,12 +30,15 @@ static ALLOCATOR: Watched = Watched;
 pub fn run(scenario: &[&str]) -> i32 {
     testing::exit_code(match scenario {
         ["pass", program, places, moves, args @ ..] => pass(program, places, moves, args),
+        ["pass-signal", number] => {
+            signal_each_child(number).and_then(|()| pass("self", "", "", &["inherited"]))
+        }
         _ => Err(format!("no scenario is called {scenario:?}")),
     })
 }
 
-/// Prints, after the program's own output: `allocated …`, `result …`, `status …`, `children …` and `table …`; a child
-/// that returns from `spawn` prints `escaped …`.
+/// Prints, after the program's own output: `allocated …`, `result …`, `status …`, `children …`, `mask …` and `table …`; a
+/// child that returns from `spawn` prints `escaped …`.
 fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), String> {
     table::clean();
     let helper = std::env::current_exe().map_err(|e| e.to_string())?;
@@ -68,6 +74,8 @@ fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), S
     // A Rust program ignores SIGPIPE, and a program that reads signals from a descriptor blocks them.
     testing::ignore_sigpipe();
     SigSet::from(Signal::SIGUSR1).thread_block().map_err(|e| e.to_string())?;
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { signal(Signal::SIGUSR2, SigHandler::SigIgn) }.map_err(|e| e.to_string())?;
 
     let (before, caller) = (table::open_now(), getpid());
     let called = allocations::in_a_child(|| judged(|| pass::spawn(&program, &args, &fds)));
@@ -75,7 +83,7 @@ fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), S
     if getpid() != caller {
         println!("escaped {result:?}");
         // SAFETY: `_exit` has no preconditions.
-        unsafe { nix::libc::_exit(99) }
+        unsafe { libc::_exit(99) }
     }
     println!("allocated {}", if allocated { "yes" } else { "no" });
     match result {
@@ -95,8 +103,32 @@ fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), S
         other => println!("children a zombie: {other:?}"),
     }
     let after = table::open_now();
+    let mask = SigSet::thread_get_mask().map_err(|e| e.to_string())?;
+    println!("mask {}", mask.iter().map(Signal::as_str).collect::<Vec<_>>().join(" "));
     println!("table {}", if before == after { "same".into() } else { changes(&before, &after) });
     Ok(())
+}
+
+/// Installs a handler that prints `handled in the child`, and sends that signal to each child when its fork returns, by way
+/// of pthread_atfork(3): between fork and exec.
+fn signal_each_child(number: &str) -> Result<(), String> {
+    static NUMBER: AtomicI32 = AtomicI32::new(0);
+    extern "C" fn handler(_: c_int) {
+        let line = b"handled in the child\n";
+        // SAFETY: the pointer and the length describe the line.
+        unsafe { libc::write(1, line.as_ptr().cast(), line.len()) };
+    }
+    extern "C" fn in_the_child() {
+        // SAFETY: the call takes two integers.
+        unsafe { libc::kill(getpid().as_raw(), NUMBER.load(Relaxed)) };
+    }
+    let number: c_int = number.parse().map_err(|_| format!("{number} is not a number"))?;
+    NUMBER.store(number, Relaxed);
+    // SAFETY: the handler makes one system call.
+    let refused = unsafe { libc::signal(number, handler as *const () as usize) } == libc::SIG_ERR;
+    // SAFETY: the function makes one system call.
+    let failed = unsafe { libc::pthread_atfork(None, None, Some(in_the_child)) } != 0 || refused;
+    if failed { Err(format!("signal {number} cannot have a handler")) } else { Ok(()) }
 }
 
 fn changes(before: &[table::Entry], after: &[table::Entry]) -> String {

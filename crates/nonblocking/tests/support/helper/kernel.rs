@@ -50,6 +50,7 @@ fn answer(word: &str) -> Option<(Kind, usize, i64)> {
         "0" => 0,
         "EINTR" => -(Errno::EINTR as i64),
         "EIO" => -(Errno::EIO as i64),
+        "ENOSPC" => -(Errno::ENOSPC as i64),
         _ => return None,
     };
     Some((kind, turn.parse().ok()?, answer))

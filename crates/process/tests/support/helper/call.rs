@@ -1,7 +1,7 @@
 //! `capture CLOSED INPUT PROGRAM …`: call `capture`, and print what came back and what is left.
 //!
-//! CLOSED are the numbers that are closed before, like `0 1`, or `limit 5` if no new descriptor may be 5 or higher. INPUT
-//! is its length in bytes. The program `self` is this one, in the role that the other arguments say.
+//! CLOSED are the numbers that are closed before, like `0 1`, or `limit 5` if no new descriptor may be 5 or higher, or
+//! `signal`: this process has a handler for SIGTERM, and each child gets that signal when its fork returns. INPUT is its length in bytes. The program `self` is this one, in the role that the other arguments say.
 
 use std::ffi::{CStr, CString};
 use std::io::{self, Write, stdout};
@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, getpid, write};
 use process::capture::{Captured, Status, capture};
@@ -27,8 +28,9 @@ static ALLOCATOR: Watched = Watched;
 static CALLER: AtomicI32 = AtomicI32::new(0);
 const REPORT: i32 = 100;
 
-/// Prints `result …`, `status …`, `bytes …`, `said …` for each line of a short output, `children …`, `table …` and
-/// `allocated …`. A child that returns from `capture` prints `escaped …`, one that runs exit handlers `handlers …`.
+/// Prints `result …`, `status …`, `bytes …`, `said …` for each line of a short output, `children …`, `mask …`, `table …`
+/// and `allocated …`. A child that returns from `capture` prints `escaped …`, one that runs exit handlers `handlers …`, and one
+/// that runs the handler of a signal `handled …`.
 pub fn run(closed: &str, input: &str, program: &str, args: &[&str]) -> Result<(), String> {
     let input = program::pattern(input.parse().map_err(|_| "the input's length is a number")?);
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
@@ -39,6 +41,9 @@ pub fn run(closed: &str, input: &str, program: &str, args: &[&str]) -> Result<()
     let args: Vec<CString> = words.filter_map(|word| CString::new(*word).ok()).collect();
     let args: Vec<&CStr> = args.iter().map(CString::as_c_str).collect();
     prepare().map_err(|error| error.to_string())?;
+    if closed == "signal" {
+        interrupt::signal_each_child(handled).map_err(|error| error.to_string())?;
+    }
 
     let saved = save_streams().map_err(|error| error.to_string())?;
     let limit: Option<u64> = closed.strip_prefix("limit ").and_then(|limit| limit.parse().ok());
@@ -70,6 +75,8 @@ pub fn run(closed: &str, input: &str, program: &str, args: &[&str]) -> Result<()
         Ok(WaitStatus::StillAlive) => println!("children one that is running"),
         other => println!("children a zombie: {other:?}"),
     }
+    let mask = SigSet::thread_get_mask().map_err(|error| error.to_string())?;
+    println!("mask {}", program::names(&mask));
     println!("table {}", if before == after { "same".into() } else { table::changes(&before, &after) });
     println!("allocated {}", if allocated { "yes" } else { "no" });
     Ok(())
@@ -87,7 +94,12 @@ fn prepare() -> nix::Result<()> {
     // SAFETY: the handler makes only system calls.
     unsafe { libc::atexit(handler) };
     testing::ignore_sigpipe();
+    SigSet::from(Signal::SIGUSR2).thread_block()?;
     interrupt::install()
+}
+
+extern "C" fn handled(_: libc::c_int) {
+    report("handled in the child\n");
 }
 
 fn print(result: &io::Result<Captured>) -> io::Result<()> {

@@ -5,8 +5,10 @@ use std::sync::OnceLock;
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
-use nix::unistd::{Pid, getppid};
+use nix::unistd::{Pid, getpid, getppid};
 
 /// Installs a handler that does nothing, without `SA_RESTART`: a call that it interrupts fails with EINTR.
 pub fn install() -> nix::Result<()> {
@@ -14,6 +16,20 @@ pub fn install() -> nix::Result<()> {
     let action = SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler does nothing, so it may run at any time.
     unsafe { sigaction(Signal::SIGUSR1, &action) }.map(drop)
+}
+
+/// Installs a handler for SIGTERM, and sends SIGTERM to each child when its fork returns, by way of pthread_atfork(3):
+/// between fork and exec.
+pub fn signal_each_child(handler: extern "C" fn(i32)) -> nix::Result<()> {
+    extern "C" fn in_the_child() {
+        // SAFETY: the call takes two integers.
+        unsafe { libc::kill(getpid().as_raw(), libc::SIGTERM) };
+    }
+    let action = SigAction::new(SigHandler::Handler(handler), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler makes only system calls.
+    unsafe { sigaction(Signal::SIGTERM, &action) }?;
+    // SAFETY: the function makes one system call.
+    Errno::result(unsafe { libc::pthread_atfork(None, None, Some(in_the_child)) }).map(drop)
 }
 
 /// The caller: the process that started this one. A program whose caller has exited has another parent, which the signals

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, raise};
+use nix::sys::signal::{SigSet, Signal, raise};
 use nix::unistd::{close, getppid};
 
 use super::{interrupt, table};
@@ -31,6 +31,10 @@ pub fn run(role: &[&str]) -> i32 {
             print(&format!("name {name}\narguments {arguments:?}\nvariable {variable}"))
         }
         ["pipes"] => print(&pipes()),
+        ["mask"] => {
+            let mask = SigSet::thread_get_mask().map(|mask| names(&mask));
+            print(&format!("blocked {}", mask.unwrap_or_default()))
+        }
         ["linger"] => {
             // The output ends now, and the program is still running.
             let _ = close(1);
@@ -54,6 +58,11 @@ pub fn run(role: &[&str]) -> i32 {
         }
         _ => 2,
     }
+}
+
+/// Names the signals of a set: `SIGUSR1 SIGTERM`.
+pub fn names(set: &SigSet) -> String {
+    set.iter().map(Signal::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// Prints a text, and returns the exit code.

@@ -1,6 +1,6 @@
 //! A signal's disposition in this process, as the kernel has it.
 
-use std::mem::MaybeUninit;
+use std::mem::{self, MaybeUninit};
 use std::ptr;
 
 use nix::errno::Errno;
@@ -31,6 +31,14 @@ impl Disposition {
             |number| number > 0 && unsafe { libc::sigismember(&raw const action.sa_mask, number) } == 1;
         let blocks = std::array::from_fn(|number| blocks(number as i32));
         Ok(Self { handler: action.sa_sigaction, blocks, flags: action.sa_flags & !RESTORER })
+    }
+
+    /// The handler, as a function. `None` if there is none.
+    pub fn handler(&self) -> Option<extern "C" fn(i32)> {
+        let known =
+            ![libc::SIG_DFL, libc::SIG_IGN].contains(&self.handler) && self.flags & libc::SA_SIGINFO == 0;
+        // SAFETY: a handler that was installed without SA_SIGINFO takes the signal's number.
+        known.then(|| unsafe { mem::transmute::<usize, extern "C" fn(i32)>(self.handler) })
     }
 
     /// Returns whether interrupted calls are restarted.

@@ -12,6 +12,8 @@ mod allocations;
 mod breakpoint;
 mod disposition;
 mod held;
+mod inherited;
+mod model;
 mod owners;
 mod sent;
 mod stepper;
@@ -35,6 +37,8 @@ pub fn answer(args: &[&str]) -> i32 {
 fn run(scenario: &[&str]) -> i32 {
     testing::exit_code(match scenario {
         ["signal", what] => sent::run(what),
+        ["inherited", what] => inherited::run(what),
+        ["model", what] => model::run(what),
         ["owner", what] => owners::run(what),
         ["storm"] => storm::run(),
         _ => Err(format!("no scenario is called {scenario:?}").into()),

@@ -16,6 +16,7 @@ use waker::signal::SignalWaker;
 use super::super::support::helper::outcome::{Outcome, state};
 use super::disposition::Disposition;
 use super::sent::names;
+use super::stepper;
 
 const KINDS: [Signal; 3] = [SIGUSR1, SIGUSR2, SIGTERM];
 
@@ -28,6 +29,7 @@ pub fn run(what: &str) -> Outcome {
         "refused" => refused(),
         "unwound" => unwound(),
         "dropped" => dropped_during_a_handler(),
+        "stepped" => stepped(),
         _ => Err(format!("no scenario is called {what}").into()),
     }
 }
@@ -102,14 +104,41 @@ fn dropped_during_a_handler() -> Outcome {
     Ok(())
 }
 
+/// For the stepper, which sends a SIGUSR1 in the middle of each `drop` except the first.
+fn stepped() -> Outcome {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn previous(_: c_int) {
+        CALLS.fetch_add(1, Ordering::SeqCst);
+    }
+    let waker = pipe::Waker::new()?;
+    let action = SigAction::new(SigHandler::Handler(previous), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler only increments an atomic.
+    unsafe { sigaction(SIGUSR1, &action) }?;
+    for round in 0..=stepper::ROUNDS {
+        let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
+        let before = CALLS.load(Ordering::SeqCst);
+        judged(|| drop(signals));
+        let called = CALLS.load(Ordering::SeqCst) - before;
+        if round > 0 && called == 0 && state(&waker) == "silent" {
+            println!("swallowed in round {round}");
+        }
+        waker.consume()?;
+    }
+    println!("rounds {}", stepper::ROUNDS);
+    Ok(())
+}
+
 /// A second owner while the first one exists, and then one after it.
 fn owners() -> Outcome {
     let (first, second) = (pipe::Waker::new()?, pipe::Waker::new()?);
     let signals = SignalWaker::new(first.writer(), &[SIGUSR1])?;
+    raise(SIGUSR1)?;
     match SignalWaker::new(second.writer(), &[SIGUSR2, SIGUSR1]) {
         Ok(_) => println!("second Ok"),
         Err(error) => println!("second {:?} {error}", error.errno),
     }
+    println!("kept {}", names(&signals.take()));
+    first.consume()?;
     println!("disposition {}", Disposition::of(SIGUSR2)?);
     raise(SIGUSR1)?;
     println!("woken {} {}", state(&first), state(&second));
