@@ -66,18 +66,22 @@ impl Report {
     ) -> Self {
         let mut timeline = Vec::new();
         let mut facts = Vec::new();
+        // What a child was refused. An experiment that agrees has wanted that, or did not need it.
+        let mut refused = None;
         for event in &events {
             let text = resolve(&event.text, false);
             match event.what {
                 What::Fact { holds } => facts.push(Fact { holds, text }),
+                What::Refused => refused = refused.or(Some(text)),
                 ref what => timeline.push(Row { lane: event.lane.clone(), event: what.clone(), text }),
             }
         }
         let failed = facts.iter().find(|fact| !fact.holds);
-        let (verdict, reason) = match (skipped, failed, observed) {
+        let agrees = failed.is_none() && observed == Some(question.book);
+        let (verdict, reason) = match (skipped.or(refused.filter(|_| !agrees)), failed, observed) {
             (Some(reason), ..) => (Verdict::Skipped, Some(reason)),
             (None, Some(fact), _) => (Verdict::Disagrees, Some(format!("this does not hold: {}", fact.text))),
-            (None, None, Some(seen)) if seen == question.book => (Verdict::Agrees, None),
+            (None, None, _) if agrees => (Verdict::Agrees, None),
             (None, None, seen) => (
                 Verdict::Disagrees,
                 Some(match seen {

@@ -12,7 +12,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::Result;
+use crate::verdict::{Failure, Result};
 
 /// The number of the log's descriptor in every process of an experiment: below the smallest limit with which
 /// experiments promise to work (256), above every number that they show.
@@ -30,6 +30,12 @@ pub(crate) struct Event {
 }
 
 impl Event {
+    /// The experiment that owns `lane` did not run to its end: a fact that does not hold.
+    pub fn failure(lane: &str, failure: &Failure) -> Self {
+        let text = format!("the experiment ran to its end: {failure}");
+        Self { lane: lane.into(), by: lane.into(), what: What::Fact { holds: false }, text }
+    }
+
     /// Its line in the log.
     pub fn line(&self) -> Vec<u8> {
         let mut line = serde_json::to_vec(self).expect("an event is plain data");
@@ -57,6 +63,15 @@ pub(crate) enum What {
     End,
     /// A statement that was checked, and held or not. Not drawn in a lane.
     Fact { holds: bool },
+    /// Why `lane` could not ask. Not drawn in a lane.
+    Refused,
+}
+
+impl What {
+    /// Whether it is drawn in a lane.
+    pub fn is_drawn(&self) -> bool {
+        !matches!(self, Self::Fact { .. } | Self::Refused)
+    }
 }
 
 /// The log that all processes of one experiment append to.

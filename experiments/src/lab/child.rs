@@ -16,6 +16,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, execv, fork, getppid};
 
 use super::Lab;
+use crate::environment::forked;
 use crate::timeline::{LOG, What};
 use crate::verdict::Result;
 
@@ -108,7 +109,7 @@ impl Lab {
         }
         let parent = nix::unistd::getpid();
         // SAFETY: there is one thread, as counted above, so no lock can be held by a thread that the child lacks.
-        match unsafe { fork() }? {
+        match forked(unsafe { fork() })? {
             ForkResult::Parent { child } => Ok(Child::new(child, lane)),
             ForkResult::Child => {
                 // From here on, this process writes on a lane of its own.
@@ -119,7 +120,7 @@ impl Lab {
                 let status = match outcome {
                     Ok(Ok(status)) => status,
                     Ok(Err(error)) => {
-                        self.check(false, format!("{lane} failed: {error}"));
+                        self.failed(&error);
                         1
                     }
                     Err(_) => {

@@ -96,8 +96,10 @@ impl Lab {
             Ok(()) => 0,
             Err(error) => {
                 // The number says it, and the line is short enough for a transcript.
-                let error = error.to_string();
-                self.note(error.split_once(": Operation").map_or(&*error, |(short, _)| short));
+                let said = error.to_string();
+                self.note(said.split_once(": Operation").map_or(&*said, |(short, _)| short));
+                // An experiment that wants this agrees; for the others it is the reason to skip.
+                self.refused(&error.into());
                 1
             }
         })
