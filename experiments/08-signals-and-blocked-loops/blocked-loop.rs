@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use experiments::{Choice, Lab, Question, Result, ask};
+use experiments::{Choice, Lab, Question, Result, ask, timers_send_signals};
 use ioloop::{Blocked, IoLoop};
 use nix::sys::signal::{SigSet, Signal};
 use nix::time::{ClockId, clock_gettime};
@@ -45,6 +45,7 @@ const QUESTION: Question = Question {
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
+        timers_send_signals()?; // The watchdog is such a timer.
         let computes = blocked(lab, "computes", compute)?;
         let reads = blocked(lab, "reads", read_a_pipe)?;
         let locks = blocked(lab, "locks", wait_for_a_lock)?;

@@ -6,8 +6,10 @@ use std::{fs, mem, ptr};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
+use nix::sys::timer::Timer;
 use nix::sys::wait::waitpid;
+use nix::time::ClockId;
 use nix::unistd::{ForkResult, Pid, fork};
 
 use crate::verdict::{Failure, Result, cannot_ask};
@@ -92,8 +94,26 @@ pub(crate) fn forked(outcome: nix::Result<ForkResult>) -> Result<ForkResult> {
     })
 }
 
-/// What is missing here, after an experiment that failed in another way: std panics where no thread can be started.
+/// Check that a timer can send a signal, which needs a place in the queue of this user's signals. For an experiment that
+/// would wait for that signal.
+///
+/// # Errors
+/// A [`cannot_ask`] past `RLIMIT_SIGPENDING`, or where timer_create(2) is refused.
+pub fn timers_send_signals() -> Result {
+    let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 });
+    let no_timer = |error| cannot_ask(format!("no timer can be made here: {error}; see ulimit -i"));
+    Timer::new(ClockId::CLOCK_MONOTONIC, event).map(drop).map_err(no_timer)
+}
+
+/// What is missing here, after an experiment that failed without saying so: std panics where no thread can be started, and
+/// the errno of a limit, `EAGAIN`, can mean anything.
 pub(crate) fn missing() -> Option<String> {
+    let timers = || timers_send_signals().err().and_then(|failure| failure.refusal());
+    processes().or_else(timers)
+}
+
+/// Why so many processes as an experiment may have cannot be started.
+fn processes() -> Option<String> {
     let mut children: Vec<Pid> = Vec::new();
     let refused = (0..PROCESSES).find_map(|_| {
         // SAFETY: the child only calls _exit, which is async-signal-safe, so threads that hold a lock do no harm.

@@ -41,6 +41,7 @@
 //! - [`own_time`] is the processor time of this process, which does not grow while other processes run; [`median`] is the
 //!   typical one of several;
 //! - [`refuse`] makes a system call fail, as a container's sandbox does;
+//! - [`timers_send_signals`] checks that before an experiment waits for such a signal;
 //! - [`pidfd`] gives a descriptor that is ready when a process has exited;
 //! - [`cannot_ask`] is the error where this kernel or machine lacks what the question needs; a [`Failure`] is any error, and
 //!   says by itself that a system call was refused.
@@ -57,6 +58,7 @@ mod verdict;
 
 pub use ask::ask;
 pub use chart::{Axis, Plot};
+pub use environment::timers_send_signals;
 pub use lab::{
     Call, Child, Client, Gate, Lab, Lane, Prefork, Prepared, STAGES, Server, Sleeper, Way, answer, beside,
     hang_up, median, own_time, pidfd, refuse, sleeps,

@@ -123,3 +123,36 @@ fn why_not(question: Question) -> BTreeMap<char, &'static str> {
 pub(crate) fn letter(choice: usize) -> char {
     char::from(b'a' + u8::try_from(choice).unwrap_or(25).min(25))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::question::Choice;
+
+    const QUESTION: Question =
+        Question { choices: &[Choice::new("No."), Choice::new("Yes.")], book: 1, ..Question::EMPTY };
+
+    fn event(what: What, text: &str) -> Event {
+        Event { lane: "child".into(), by: "child".into(), what, text: text.into() }
+    }
+
+    /// The verdict and its reason, when a child was refused a call and a fact holds or not.
+    fn when_refused(observed: Option<usize>, holds: bool) -> (Verdict, Option<String>) {
+        let events =
+            vec![event(What::Refused, "EPERM, at child.rs:1"), event(What::Fact { holds }, "a fact")];
+        let report = Report::new("name".into(), QUESTION, None, observed, None, events);
+        (report.verdict, report.reason)
+    }
+
+    #[test]
+    fn what_a_child_was_refused_is_the_reason_to_skip() {
+        let skipped = (Verdict::Skipped, Some("EPERM, at child.rs:1".to_owned()));
+        assert_eq!(when_refused(None, false), skipped, "the child failed");
+        assert_eq!(when_refused(Some(0), true), skipped, "the parent saw another answer");
+    }
+
+    #[test]
+    fn an_experiment_that_agrees_has_wanted_the_refusal() {
+        assert_eq!(when_refused(Some(1), true), (Verdict::Agrees, None));
+    }
+}

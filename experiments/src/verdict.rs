@@ -4,6 +4,7 @@ use std::error::Error;
 use std::ffi::NulError;
 use std::fmt::{self, Debug, Display};
 use std::io;
+use std::iter::successors;
 use std::num::{ParseIntError, TryFromIntError};
 use std::panic::Location;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use io_uring::squeue::PushError;
 use nix::errno::Errno;
 use nix::sys::epoll::EpollTimeoutTryFromError;
 use plotters::drawing::DrawingAreaErrorKind;
+use prefork::Failed;
 use serde::{Serialize, Serializer};
 
 /// What the body of an experiment gives. An error makes the verdict *disagrees*, and is the reason, unless it says that
@@ -104,8 +106,14 @@ impl Failure {
     /// The errno, if a system call failed.
     pub fn errno(&self) -> Option<Errno> {
         self.causes().find_map(|cause| {
-            let by_std = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-            cause.downcast_ref::<Errno>().copied().or(by_std.map(Errno::from_raw))
+            let by_std = || Some(Errno::from_raw(cause.downcast_ref::<io::Error>()?.raw_os_error()?));
+            let by_ours = || Some(cause.downcast_ref::<ioloop::Error>()?.errno);
+            let by_supervisor = || match cause.downcast_ref::<Failed>()? {
+                Failed::Call(error) => Some(error.errno),
+                Failed::TooManyRestarts(_) => None,
+            };
+            let by_nix = cause.downcast_ref::<Errno>().copied();
+            by_nix.or_else(by_std).or_else(by_ours).or_else(by_supervisor)
         })
     }
 
@@ -119,7 +127,13 @@ impl Failure {
 
     /// The error, the error that caused it, and so on.
     fn causes(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
-        std::iter::successors(self.source(), |cause| (**cause).source())
+        successors(self.source(), |cause| {
+            match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+                // The source of an `io::Error::other` is that of the error in it.
+                Some(inner) => Some(inner),
+                None => (**cause).source(),
+            }
+        })
     }
 }
 
@@ -198,7 +212,11 @@ mod tests {
     fn a_call_that_is_refused_is_no_disagreement_and_says_where_it_was_made() {
         let by_nix = || -> Result { Ok(Err(Errno::ENOSYS)?) };
         let by_std = || -> Result { Ok(Err(io::Error::from(Errno::EMFILE))?) };
-        for refused in [by_nix(), by_std()] {
+        let by_a_crate = || -> Result {
+            let error = ioloop::Error { operation: "bind", object: "a socket".into(), errno: Errno::EACCES };
+            Ok(Err(io::Error::other(Failed::Call(error)))?)
+        };
+        for refused in [by_nix(), by_std(), by_a_crate()] {
             let reason = refused.as_ref().err().and_then(Failure::refusal).unwrap_or_default();
             assert!(reason.contains("verdict.rs:"), "{refused:?} is skipped with the line: {reason:?}");
         }
