@@ -5,8 +5,9 @@
 //! happened. The descriptor's number is far above those that experiments show.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::Write;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -111,10 +112,14 @@ impl Log {
 
     /// Everything written so far.
     pub fn read(&self) -> Result<Vec<Event>> {
-        let mut file = &self.0;
-        file.rewind()?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        text.lines().map(Event::parse).collect()
+        // At an offset, because all processes share the file's own.
+        let mut bytes = vec![0; usize::try_from(self.0.metadata()?.len())?];
+        self.0.read_exact_at(&mut bytes, 0)?;
+        String::from_utf8(bytes)?.lines().map(Event::parse).collect()
+    }
+
+    /// Why a process of the experiment could not ask, if one has written that.
+    pub fn refusal(&self) -> Result<Option<String>> {
+        Ok(self.read()?.into_iter().find(|event| event.what == What::Refused).map(|event| event.text))
     }
 }
