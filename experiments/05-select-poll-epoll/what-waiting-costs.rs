@@ -22,8 +22,7 @@ const GROWS: f64 = 5.0;
 const SIZES: [usize; 7] = [10, 30, 100, 300, 1000, 3000, 9000];
 /// How many of a thousand are ready in the other one.
 const READY: [usize; 7] = [1, 3, 10, 30, 100, 300, 1000];
-/// How many times each measurement is made.
-const RUNS: usize = 9;
+const RUNS: usize = 9; // of each measurement
 /// How many other descriptors this process has open meanwhile.
 const OTHERS: usize = 16;
 

@@ -30,7 +30,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Ask the kernel one question, and print what it answered.
 #[derive(Parser)]
 #[command(
-    after_help = "Exit status: 0 the kernel agrees with the book, 1 it disagrees, 2 wrong usage,\n             3 it cannot be asked, or the report cannot be printed."
+    after_help = "Exit status: 0 the kernel agrees with the book, 1 it disagrees, 2 wrong usage, 3 it \
+                  cannot be asked, or its report cannot be printed."
 )]
 struct Options {
     /// Print one JSON object, and nothing else

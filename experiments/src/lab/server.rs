@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::WaitStatus;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout, pipe2};
 
 use super::child::Child;
@@ -130,7 +130,8 @@ impl Server {
     pub fn workers(&self, n: usize) -> Result<Vec<Pid>> {
         let pid = self.pid();
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+        let has_exited = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        while start.elapsed() < PATIENCE && waitid(Id::Pid(pid), has_exited)? == WaitStatus::StillAlive {
             let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
             let workers = children.split_whitespace().map(|pid| Ok(Pid::from_raw(pid.parse()?)));
             let workers = workers.collect::<Result<Vec<_>>>()?;
