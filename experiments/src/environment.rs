@@ -60,13 +60,11 @@ fn heed(signal: libc::c_int) {
     }
     // SAFETY: a sigaction is plain data, for which zeros are valid: no flags, an empty mask, SIG_DFL.
     let (mut action, default): (libc::sigaction, libc::sigaction) = unsafe { mem::zeroed() };
-    // SAFETY: the kernel reads and writes the two structures above. A default action runs no code of this program.
-    // EINVAL, for the two signals of the C library, leaves SIG_DFL in `action`.
-    unsafe {
-        libc::sigaction(signal, ptr::null(), &raw mut action);
-        if action.sa_sigaction == libc::SIG_IGN {
-            libc::sigaction(signal, &raw const default, ptr::null_mut());
-        }
+    // SAFETY: the kernel writes the structure above. EINVAL, for the two signals of the C library, leaves SIG_DFL in it.
+    unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
+    if action.sa_sigaction == libc::SIG_IGN {
+        // SAFETY: the kernel reads the structure above. A default action runs no code of this program.
+        unsafe { libc::sigaction(signal, &raw const default, ptr::null_mut()) };
     }
 }
 
