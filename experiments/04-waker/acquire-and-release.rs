@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-use experiments::{Choice, Lab, Question, Result, ask, cannot_ask, vary};
+use experiments::{Choice, Failure, Lab, Question, Result, ask, cannot_ask, vary};
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -166,7 +166,7 @@ fn tried(lab: &Lab, how: &str, way: &Way<impl Side, impl Side>, cores: &[CpuSet;
             missed += (ours & senders.load(Relaxed)).count_ones() as usize;
         }
         begun.store(END, Release);
-        sender.join().map_err(|_| "the thread panicked")?.map_err(Box::<dyn std::error::Error>::from)
+        sender.join().map_err(|_| "the thread panicked")?.map_err(Failure::from)
     })?;
     let count = if missed == 0 { "0".to_owned() } else { vary("n", missed) };
     lab.note(format!("{how}: both read the old value, {count} times of {}", vary("n", rounds * AT_ONCE)));
@@ -200,7 +200,7 @@ fn two_cores() -> Result<[CpuSet; 2]> {
         })?;
         let mut set = CpuSet::new();
         set.set(core)?;
-        Ok::<_, Box<dyn std::error::Error>>(set)
+        Ok::<_, Failure>(set)
     };
     Ok([next()?, next()?])
 }

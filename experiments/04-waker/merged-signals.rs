@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use experiments::{Choice, Lab, Question, Result, ask, cannot_ask};
+use experiments::{Choice, Failure, Lab, Question, Result, ask, cannot_ask};
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -91,7 +91,7 @@ fn records(lab: &Lab, name: &str, number: c_int, ways: &[Send]) -> Result<usize>
 }
 
 /// The kernel refuses to queue a real-time signal past `RLIMIT_SIGPENDING`.
-fn refused(error: Errno) -> Box<dyn std::error::Error> {
+fn refused(error: Errno) -> Failure {
     match error {
         Errno::EAGAIN => cannot_ask("this user has as many signals queued as the limit allows"),
         other => other.into(),

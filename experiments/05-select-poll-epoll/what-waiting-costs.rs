@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use experiments::{Axis, Choice, Lab, Plot, Question, Result, ask, cannot_ask, own_time, vary};
+use experiments::{Axis, Choice, Lab, Plot, Question, Result, ask, cannot_ask, median, own_time, vary};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -22,6 +22,7 @@ const GROWS: f64 = 5.0;
 const SIZES: [usize; 7] = [10, 30, 100, 300, 1000, 3000, 9000];
 /// How many of a thousand are ready in the other one.
 const READY: [usize; 7] = [1, 3, 10, 30, 100, 300, 1000];
+const RUNS: usize = 9; // of each measurement
 /// How many other descriptors this process has open meanwhile.
 const OTHERS: usize = 16;
 
@@ -134,7 +135,7 @@ fn select_set(watched: &[OwnedFd]) -> FdSet<'_> {
 fn by_select(watched: &[OwnedFd], ready: usize) -> Result<f64> {
     let set = select_set(watched);
     let highest = watched.iter().map(AsRawFd::as_raw_fd).max().map(|highest| highest + 1);
-    least(watched.len(), || {
+    typical(watched.len(), || {
         let mut asked = set;
         let seen = select(highest, &mut asked, None, None, &mut TimeVal::zero())?;
         Ok(usize::try_from(seen)? == ready)
@@ -143,7 +144,7 @@ fn by_select(watched: &[OwnedFd], ready: usize) -> Result<f64> {
 
 fn by_poll(watched: &[OwnedFd], ready: usize) -> Result<f64> {
     let mut asked = poll_list(watched);
-    least(watched.len(), || Ok(usize::try_from(poll(&mut asked, 0_u8)?)? == ready))
+    typical(watched.len(), || Ok(usize::try_from(poll(&mut asked, 0_u8)?)? == ready))
 }
 
 fn by_epoll(watched: &[OwnedFd], ready: usize) -> Result<f64> {
@@ -153,25 +154,25 @@ fn by_epoll(watched: &[OwnedFd], ready: usize) -> Result<f64> {
         epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, i as u64))?;
     }
     let mut events = vec![EpollEvent::empty(); watched.len()];
-    least(ready, || Ok(epoll.wait(&mut events, 0_u8)? == ready))
+    typical(ready, || Ok(epoll.wait(&mut events, 0_u8)? == ready))
     // ANCHOR_END: core
 }
 
 /// The time of one call in nanoseconds of this process's own time, because other processes may use the core meanwhile:
-/// the least of several. The more `work` a call has, the fewer calls are made.
-fn least(work: usize, mut call: impl FnMut() -> Result<bool>) -> Result<f64> {
+/// the median of several runs. The more `work` a call has, the fewer calls are made.
+fn typical(work: usize, mut call: impl FnMut() -> Result<bool>) -> Result<f64> {
     let calls = (10_000 / work).clamp(2, 500);
-    let mut least = f64::INFINITY;
-    for _ in 0..9 {
+    let mut times = [0.0; RUNS];
+    for time in &mut times {
         let start = own_time()?;
         for _ in 0..calls {
             if !call()? {
                 return Err("other descriptors are ready than should be".into());
             }
         }
-        least = least.min((own_time()? - start).as_nanos() as f64 / calls as f64);
+        *time = (own_time()? - start).as_nanos() as f64 / calls as f64;
     }
-    Ok(least)
+    Ok(median(times))
 }
 
 fn said(times: &[f64; 3]) -> String {
@@ -185,14 +186,13 @@ fn all_three(watched: &[OwnedFd], ready: usize) -> Result<[f64; 3]> {
 
 /// All three, with one of the few ready and with one of all, in turns, so that a disturbance slows both.
 fn few_and_many(crowd: &[OwnedFd]) -> Result<([f64; 3], [f64; 3])> {
-    let mut times = [[f64::INFINITY; 3]; 2];
-    for _ in 0..8 {
-        for (times, watched) in times.iter_mut().zip([&crowd[..FEW], crowd]) {
-            let now = all_three(watched, 1)?;
-            *times = [0, 1, 2].map(|i| times[i].min(now[i]));
+    let (mut few, mut many) = ([[0.0; RUNS]; 3], [[0.0; RUNS]; 3]);
+    for run in 0..RUNS {
+        for (times, watched) in [(&mut few, &crowd[..FEW]), (&mut many, crowd)] {
+            times.iter_mut().zip(all_three(watched, 1)?).for_each(|(times, now)| times[run] = now);
         }
     }
-    Ok(times.into())
+    Ok((few.map(median), many.map(median)))
 }
 
 /// All three, with this many of a thousand ready.

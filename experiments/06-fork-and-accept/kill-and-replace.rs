@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use experiments::{Child, Choice, Gate, Lab, Question, Result, ask, cannot_ask, pidfd, vary};
+use experiments::{Child, Choice, Gate, Lab, Question, Result, ask, pidfd, vary};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
@@ -42,8 +42,8 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         drop(pidfd(getpid())?);
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .map_err(|error| cannot_ask(format!("127.0.0.1 cannot be used: {error}")))?;
+        // It checks that 127.0.0.1 can be used.
+        drop(lab.listen()?);
         let gates = Gates { begin: lab.gate()?, unread: lab.gate()? };
         let (mut line, its_line) = UnixStream::pair()?;
         let supervisor = lab.fork("supervisor", |lab| supervise(lab, &gates, its_line))?;

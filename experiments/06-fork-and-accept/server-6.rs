@@ -1,11 +1,11 @@
 //! Stages 5 and 6 of the book's server, two clients that are connected, and a SIGKILL.
 
-use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use experiments::{Choice, Client, Lab, Question, Result, STAGES, Server, ask, sleeps};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -53,11 +53,7 @@ fn stage_5(lab: &mut Lab) -> Result {
     server.kill(lab)?;
     let lost = [first.rest(lab)?, second.rest(lab)?].iter().all(|answer| answer.as_deref() == Some(""));
     lab.check(lost, "stage 5: both clients get end of file when the server is killed");
-    let refused = lab.connect(port).is_err_and(|error| {
-        error
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
-    });
+    let refused = lab.connect(port).is_err_and(|error| error.errno() == Some(Errno::ECONNREFUSED));
     lab.note("client 3: ECONNREFUSED");
     lab.check(refused, "stage 5: another client is refused");
     Ok(())

@@ -52,6 +52,8 @@ const BY_CHANCE: [c_long; 9] = [
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
+        // It checks that 127.0.0.1 can be used: a client that cannot connect would never end the server.
+        drop(lab.listen()?);
         let [old, new] = [calls(lab, 9)?, calls(lab, 12)?];
         // Some C libraries start a thread with clone, as all of them fork.
         let clones = |calls: &Vec<c_long>| {

@@ -1,7 +1,8 @@
 //! The course of an experiment: options, prediction, body, report, verdict.
 
 use std::fs;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,17 +10,19 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
-use nix::errno::Errno;
 use nix::sys::signal::{SigEvent, SigevNotify, Signal};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
+use nix::unistd::alarm;
 
-use crate::chart::figure;
+use crate::chart::{Plot, figure};
+use crate::environment::{missing, settle};
 use crate::lab::Lab;
+use crate::output::{complain, is_conversation, print, print_bytes};
 use crate::question::Question;
 use crate::report::{Report, letter, question_text, strace};
-use crate::timeline::Log;
-use crate::verdict::{CannotAsk, Result, Verdict};
+use crate::timeline::{Event, Log};
+use crate::verdict::{Result, Verdict, cannot_ask};
 
 /// How long an experiment may take. None takes more than a few seconds; SIGALRM kills one that hangs.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -27,7 +30,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Ask the kernel one question, and print what it answered.
 #[derive(Parser)]
 #[command(
-    after_help = "Exit status: 0 the kernel agrees with the book, 1 it disagrees, 2 wrong usage, 3 it cannot be asked."
+    after_help = "Exit status: 0 the kernel agrees with the book, 1 it disagrees, 2 wrong usage, 3 it \
+                  cannot be asked, or its report cannot be printed."
 )]
 struct Options {
     /// Print one JSON object, and nothing else
@@ -61,9 +65,10 @@ pub fn ask(question: Question, body: impl FnOnce(&mut Lab) -> Result<usize>) -> 
     }
     match experiment(question, body, &options) {
         Ok(verdict) => verdict.into(),
-        Err(error) => {
-            eprintln!("{}: {error}", name());
-            ExitCode::FAILURE
+        // No report says it, so this line has to.
+        Err(failure) => {
+            complain(&format!("{}: skipped: {failure}", name()));
+            Verdict::Skipped.into()
         }
     }
 }
@@ -73,6 +78,7 @@ fn options(question: Question) -> Options {
     Options::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
 }
 
+/// Run an experiment and print its report. An error says why there is no report: the output is full, for example.
 fn experiment(
     question: Question,
     body: impl FnOnce(&mut Lab) -> Result<usize>,
@@ -81,57 +87,79 @@ fn experiment(
     if options.strace {
         return strace::run(&name(), question);
     }
-    // Numbers in the timeline must not depend on what the shell that started this leaked into it.
-    close_from(3)?;
-    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    let prompt = terminal && !options.json && !options.plain && options.predict.is_none();
+    let prompt = is_conversation() && !options.json && !options.plain && options.predict.is_none();
     let prediction = if prompt { predict(question)? } else { predicted(question, options) };
     // A reader who skipped the prediction sees the question again, above the answer.
     let asked = prompt && prediction.is_some();
-    let _limit = limit()?;
-    let log = Arc::new(Log::create()?);
-    let mut lab = Lab::new(question.lane, Arc::clone(&log), Vec::new());
-    lab.plots = options.draw.as_ref().map(|_| Vec::new());
-    let outcome = body(&mut lab).and_then(|observed| lab.left_nothing().map(|()| observed));
-    let (observed, reason) = match outcome {
+    let mut seen = Seen { events: Vec::new(), plots: options.draw.as_ref().map(|_| Vec::new()) };
+    let outcome = settle().and_then(|()| run(question, body, &mut seen));
+    let (observed, mut reason) = match outcome {
         Ok(observed) => (Some(observed), None),
-        Err(error) if error.is::<CannotAsk>() => (None, Some(error.to_string())),
-        Err(error) => {
-            lab.check(false, format!("the experiment ran to its end: {error}"));
-            (None, None)
+        Err(failure) => {
+            let reason = failure.refusal();
+            if reason.is_none() {
+                seen.events.push(Event::failure(question.lane, &failure));
+            }
+            (None, reason)
         }
     };
-    let report = Report::new(name(), question, prediction, observed, reason, log.read()?);
+    let report = |reason| Report::new(name(), question, prediction, observed, reason, seen.events.clone());
+    if reason.is_none() && report(None).verdict == Verdict::Disagrees {
+        reason = missing();
+    }
+    let report = report(reason);
     let printed = if options.json {
-        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)
+        print_bytes(format!("{}\n", serde_json::to_string_pretty(&report)?).as_bytes())
     } else if options.plain {
-        write!(io::stdout(), "{}", anstream::adapter::strip_str(&report.text(true, asked)))
+        print_bytes(anstream::adapter::strip_str(&report.text(true, asked)).to_string().as_bytes())
     } else {
-        write!(anstream::stdout(), "{}", report.text(false, asked))
+        print(&report.text(false, asked))
     };
-    match printed.and_then(|()| io::stdout().flush()) {
+    match printed {
         // The reader of the output has seen enough: `just fd-vanishes | head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        other => other?,
+        other => other.map_err(|error| cannot_ask(format!("the report cannot be printed: {error}")))?,
     }
     if let (Some(path), Verdict::Agrees) = (&options.draw, report.verdict) {
-        let plots = lab.plots.unwrap_or_default();
-        let written = match plots.is_empty() {
-            true => Err("there is nothing to draw in this experiment".to_owned()),
-            false => {
-                fs::write(path, figure(&name(), &plots)?).map_err(|e| format!("{}: {e}", path.display()))
-            }
-        };
-        // The kernel agreed, so only the option is wrong.
-        written.unwrap_or_else(|message| Options::command().error(ErrorKind::InvalidValue, message).exit());
+        draw(path, &seen.plots.unwrap_or_default())?;
     }
     Ok(report.verdict)
+}
+
+/// What an experiment wrote down and drew, however it ended.
+struct Seen {
+    events: Vec<Event>,
+    plots: Option<Vec<Plot>>,
+}
+
+/// Run the body, and collect what it wrote down.
+fn run(question: Question, body: impl FnOnce(&mut Lab) -> Result<usize>, seen: &mut Seen) -> Result<usize> {
+    let _limit = limit();
+    let log = Arc::new(Log::create()?);
+    let mut lab = Lab::new(question.lane, Arc::clone(&log), Vec::new());
+    lab.plots = seen.plots.take();
+    // A panic has no report otherwise. The panic's own message is on the standard error.
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| body(&mut lab))).unwrap_or_else(|_| Err("it panicked".into()));
+    let outcome = outcome.and_then(|observed| lab.left_nothing().map(|()| observed));
+    *seen = Seen { events: log.read()?, plots: lab.plots };
+    outcome
+}
+
+fn draw(path: &Path, plots: &[Plot]) -> Result {
+    let written = match plots.is_empty() {
+        true => Err("there is nothing to draw in this experiment".to_owned()),
+        false => fs::write(path, figure(&name(), plots)?).map_err(|e| format!("{}: {e}", path.display())),
+    };
+    // The kernel agreed, so only the option is wrong.
+    written.unwrap_or_else(|message| Options::command().error(ErrorKind::InvalidValue, message).exit());
+    Ok(())
 }
 
 /// This program has started itself in a role.
 fn play(question: Question, role: &str, options: &Options) -> ExitCode {
     let Some((_, body)) = question.roles.iter().find(|(name, _)| *name == role) else {
-        eprintln!("{}: no role is called {role}", name());
+        complain(&format!("{}: no role is called {role}", name()));
         return ExitCode::from(2);
     };
     let log = match &options.lane {
@@ -142,12 +170,12 @@ fn play(question: Question, role: &str, options: &Options) -> ExitCode {
     let outcome = log.and_then(|log| {
         let mut lab = Lab::new(lane, Arc::new(log), options.args.clone());
         // On the timeline too, because the exit status alone could be taken for an answer.
-        body(&mut lab).inspect_err(|error| lab.check(false, format!("{lane} failed: {error}")))
+        body(&mut lab).inspect_err(|failure| lab.failed(failure))
     });
     match outcome {
         Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
         Err(error) => {
-            eprintln!("{} as {role}: {error}", name());
+            complain(&format!("{} as {role}: {error}", name()));
             ExitCode::FAILURE
         }
     }
@@ -166,14 +194,13 @@ fn predicted(question: Question, options: &Options) -> Option<usize> {
 
 /// Ask the reader. Nothing has been opened yet, so Ctrl-C here leaves nothing behind.
 fn predict(question: Question) -> Result<Option<usize>> {
-    anstream::println!("{}", question_text(question));
+    print(&format!("{}\n", question_text(question)))?;
     let last = letter(question.choices.len() - 1);
     loop {
-        anstream::print!("Your prediction (a to {last}, Enter to skip): ");
-        io::stdout().flush()?;
+        print(&format!("Your prediction (a to {last}, Enter to skip): "))?;
         let mut line = String::new();
         let length = io::stdin().lock().read_line(&mut line)?;
-        anstream::println!();
+        print("\n")?;
         let answer = line.trim().to_ascii_lowercase();
         let mut letters = answer.chars();
         match (letters.next(), letters.next()) {
@@ -181,26 +208,24 @@ fn predict(question: Question) -> Result<Option<usize>> {
             (Some(letter), None) if ('a'..=last).contains(&letter) => {
                 return Ok(Some(usize::from(letter as u8 - b'a')));
             }
-            _ => anstream::println!("That is none of the letters a to {last}."),
+            _ => print(&format!("That is none of the letters a to {last}.\n"))?,
         }
     }
 }
 
 /// Kill this process if it hangs. The timer is a separate one, so that experiments may use `alarm` and the like. Children
 /// do not inherit it; they are killed when their parent dies.
-fn limit() -> Result<Timer> {
+fn limit() -> Option<Timer> {
     let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 });
-    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, event)?;
-    timer.set(Expiration::OneShot(LIMIT.into()), TimerSetTimeFlags::empty())?;
-    Ok(timer)
-}
-
-/// Close every descriptor from `first` on.
-fn close_from(first: u32) -> Result {
-    // SAFETY: called before anything was opened, so no object of this program owns what is closed here.
-    let result = unsafe { nix::libc::close_range(first, u32::MAX, 0) };
-    Errno::result(result)?;
-    Ok(())
+    let timer = Timer::new(ClockId::CLOCK_MONOTONIC, event).and_then(|mut timer| {
+        timer.set(Expiration::OneShot(LIMIT.into()), TimerSetTimeFlags::empty())?;
+        Ok(timer)
+    });
+    if timer.is_err() {
+        // Without room for its signal in the queue (ulimit -i), no timer can be made. alarm needs none.
+        alarm::set(u32::try_from(LIMIT.as_secs()).unwrap_or(u32::MAX));
+    }
+    timer.ok()
 }
 
 /// The experiment's name is its program's.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::chart::Plot;
 use crate::timeline::{Event, Log, What};
-use crate::verdict::Result;
+use crate::verdict::{Failure, Result};
 
 mod child;
 mod descriptors;
@@ -21,7 +21,7 @@ mod traced;
 
 pub use child::{Child, Gate};
 pub use descriptors::pidfd;
-pub use own_time::own_time;
+pub use own_time::{median, own_time};
 pub use prefork::{Prefork, Way, answer};
 pub use sandbox::refuse;
 pub use server::{Client, STAGES, Server};
@@ -45,6 +45,19 @@ impl Lane {
     /// State a fact, and whether it holds. A fact that does not hold makes the verdict *disagrees*.
     pub fn check(&self, holds: bool, fact: impl Display) {
         self.event(&self.name, What::Fact { holds }, fact);
+    }
+
+    /// Write down that this lane did not run to its end. If its process was refused something, that is the reason to skip.
+    pub(crate) fn failed(&self, failure: &Failure) {
+        self.refused(failure);
+        self.check(false, format!("{} failed: {failure}", self.name));
+    }
+
+    /// Write down why this lane could not ask, if that is what the failure says.
+    pub(crate) fn refused(&self, failure: &Failure) {
+        if let Some(reason) = failure.refusal() {
+            self.event(&self.name, What::Refused, reason);
+        }
     }
 
     /// Start a lane for a thread that is about to start.

@@ -38,14 +38,19 @@
 //! - [`Lab::traced`] starts a child and records each of its system calls, and [`Lab::count`] counts one of them;
 //! - [`vary`] marks what differs from run to run, so that a transcript can leave it out;
 //! - [`beside`] runs another thread, which knows when this one sleeps, so that it can act during the sleep;
-//! - [`own_time`] is the processor time of this process, which does not grow while other processes run;
+//! - [`own_time`] is the processor time of this process, which does not grow while other processes run; [`median`] is the
+//!   typical one of several;
 //! - [`refuse`] makes a system call fail, as a container's sandbox does;
+//! - [`timers_send_signals`] checks that before an experiment waits for such a signal;
 //! - [`pidfd`] gives a descriptor that is ready when a process has exited;
-//! - [`cannot_ask`] is the error where this kernel or machine lacks what the question needs.
+//! - [`cannot_ask`] is the error where this kernel or machine lacks what the question needs; a [`Failure`] is any error, and
+//!   says by itself that a system call was refused.
 
 mod ask;
 mod chart;
+mod environment;
 mod lab;
+mod output;
 mod question;
 mod report;
 mod timeline;
@@ -53,10 +58,11 @@ mod verdict;
 
 pub use ask::ask;
 pub use chart::{Axis, Plot};
+pub use environment::timers_send_signals;
 pub use lab::{
     Call, Child, Client, Gate, Lab, Lane, Prefork, Prepared, STAGES, Server, Sleeper, Way, answer, beside,
-    hang_up, own_time, pidfd, refuse, sleeps,
+    hang_up, median, own_time, pidfd, refuse, sleeps,
 };
 pub use question::{Choice, Question, Role};
 pub use report::{events, vary};
-pub use verdict::{CannotAsk, Result, cannot_ask};
+pub use verdict::{CannotAsk, Failure, Result, cannot_ask};

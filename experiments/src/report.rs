@@ -66,18 +66,22 @@ impl Report {
     ) -> Self {
         let mut timeline = Vec::new();
         let mut facts = Vec::new();
+        // What a child was refused. An experiment that agrees has wanted that, or did not need it.
+        let mut refused = None;
         for event in &events {
             let text = resolve(&event.text, false);
             match event.what {
                 What::Fact { holds } => facts.push(Fact { holds, text }),
+                What::Refused => refused = refused.or(Some(text)),
                 ref what => timeline.push(Row { lane: event.lane.clone(), event: what.clone(), text }),
             }
         }
         let failed = facts.iter().find(|fact| !fact.holds);
-        let (verdict, reason) = match (skipped, failed, observed) {
+        let agrees = failed.is_none() && observed == Some(question.book);
+        let (verdict, reason) = match (skipped.or(refused.filter(|_| !agrees)), failed, observed) {
             (Some(reason), ..) => (Verdict::Skipped, Some(reason)),
             (None, Some(fact), _) => (Verdict::Disagrees, Some(format!("this does not hold: {}", fact.text))),
-            (None, None, Some(seen)) if seen == question.book => (Verdict::Agrees, None),
+            (None, None, _) if agrees => (Verdict::Agrees, None),
             (None, None, seen) => (
                 Verdict::Disagrees,
                 Some(match seen {
@@ -118,4 +122,37 @@ fn why_not(question: Question) -> BTreeMap<char, &'static str> {
 /// The letter of a choice, counted from 0.
 pub(crate) fn letter(choice: usize) -> char {
     char::from(b'a' + u8::try_from(choice).unwrap_or(25).min(25))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::question::Choice;
+
+    const QUESTION: Question =
+        Question { choices: &[Choice::new("No."), Choice::new("Yes.")], book: 1, ..Question::EMPTY };
+
+    fn event(what: What, text: &str) -> Event {
+        Event { lane: "child".into(), by: "child".into(), what, text: text.into() }
+    }
+
+    /// The verdict and its reason, when a child was refused a call and a fact holds or not.
+    fn when_refused(observed: Option<usize>, holds: bool) -> (Verdict, Option<String>) {
+        let events =
+            vec![event(What::Refused, "EPERM, at child.rs:1"), event(What::Fact { holds }, "a fact")];
+        let report = Report::new("name".into(), QUESTION, None, observed, None, events);
+        (report.verdict, report.reason)
+    }
+
+    #[test]
+    fn what_a_child_was_refused_is_the_reason_to_skip() {
+        let skipped = (Verdict::Skipped, Some("EPERM, at child.rs:1".to_owned()));
+        assert_eq!(when_refused(None, false), skipped, "the child failed");
+        assert_eq!(when_refused(Some(0), true), skipped, "the parent saw another answer");
+    }
+
+    #[test]
+    fn an_experiment_that_agrees_has_wanted_the_refusal() {
+        assert_eq!(when_refused(Some(1), true), (Verdict::Agrees, None));
+    }
 }

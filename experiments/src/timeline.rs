@@ -5,14 +5,15 @@
 //! happened. The descriptor's number is far above those that experiments show.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::Write;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::Result;
+use crate::verdict::{Failure, Result};
 
 /// The number of the log's descriptor in every process of an experiment: below the smallest limit with which
 /// experiments promise to work (256), above every number that they show.
@@ -30,6 +31,12 @@ pub(crate) struct Event {
 }
 
 impl Event {
+    /// The experiment that owns `lane` did not run to its end: a fact that does not hold.
+    pub fn failure(lane: &str, failure: &Failure) -> Self {
+        let text = format!("the experiment ran to its end: {failure}");
+        Self { lane: lane.into(), by: lane.into(), what: What::Fact { holds: false }, text }
+    }
+
     /// Its line in the log.
     pub fn line(&self) -> Vec<u8> {
         let mut line = serde_json::to_vec(self).expect("an event is plain data");
@@ -57,6 +64,15 @@ pub(crate) enum What {
     End,
     /// A statement that was checked, and held or not. Not drawn in a lane.
     Fact { holds: bool },
+    /// Why `lane` could not ask. Not drawn in a lane.
+    Refused,
+}
+
+impl What {
+    /// Whether it is drawn in a lane.
+    pub fn is_drawn(&self) -> bool {
+        !matches!(self, Self::Fact { .. } | Self::Refused)
+    }
 }
 
 /// The log that all processes of one experiment append to.
@@ -96,10 +112,14 @@ impl Log {
 
     /// Everything written so far.
     pub fn read(&self) -> Result<Vec<Event>> {
-        let mut file = &self.0;
-        file.rewind()?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        text.lines().map(Event::parse).collect()
+        // At an offset, because all processes share the file's own.
+        let mut bytes = vec![0; usize::try_from(self.0.metadata()?.len())?];
+        self.0.read_exact_at(&mut bytes, 0)?;
+        String::from_utf8(bytes)?.lines().map(Event::parse).collect()
+    }
+
+    /// Why a process of the experiment could not ask, if one has written that.
+    pub fn refusal(&self) -> Result<Option<String>> {
+        Ok(self.read()?.into_iter().find(|event| event.what == What::Refused).map(|event| event.text))
     }
 }

@@ -31,6 +31,21 @@
 use std::io;
 use std::path::Path;
 
+/// Prints a line, as std's macro does, but without its panic: a server whose output is full, or whose reader has gone, still
+/// serves. Defined before the modules, these two replace std's in all of them.
+macro_rules! println {
+    ($($line:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($line)*)));
+    }};
+}
+
+/// Does the same on the standard error.
+macro_rules! eprintln {
+    ($($line:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($line)*)));
+    }};
+}
+
 pub mod ask;
 mod client;
 mod clients;

@@ -1,9 +1,10 @@
 //! Runs one stage of the server, or a client of it.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use stages::{Run, STAGES};
 
 const USAGE: &str = "\
@@ -15,26 +16,35 @@ PROCESSES=K in the environment    from stage 7 on: serve in K processes; 0 means
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match &args[..] {
-        [help] if ["-h", "--help"].contains(&help.as_str()) => {
-            println!("{USAGE}");
-            Ok(Ok(()))
-        }
+        [help] if ["-h", "--help"].contains(&help.as_str()) => Ok(writeln!(io::stdout(), "{USAGE}")),
         [ask, port, program] if ask == "ask" => {
             self::port(port).map(|port| stages::ask::ask(port, program, io::stdin(), &mut io::stdout()))
         }
-        _ => stage(&args).map(|(run, port, file)| run(port, file)),
+        _ => stage(&args).map(|(run, port, file)| {
+            inherit_no_signals()?;
+            run(port, file)
+        }),
     };
     match done {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            eprintln!("stage {}: {error}", args.join(" "));
+            let _ = writeln!(io::stderr(), "stage {}: {error}", args.join(" "));
             ExitCode::FAILURE
         }
         Err(wrong) => {
-            eprintln!("stage: {wrong}\n{USAGE}");
+            let _ = writeln!(io::stderr(), "stage: {wrong}\n{USAGE}");
             ExitCode::from(2)
         }
     }
+}
+
+/// Unblocks every signal, and gives SIGCHLD its default action. A blocked and an ignored signal stay so across exec: with the
+/// first a server would not hear SIGTERM, and with the second the kernel would reap its programs before it does.
+fn inherit_no_signals() -> io::Result<()> {
+    SigSet::empty().thread_set_mask()?;
+    // SAFETY: the default action runs no code of this program.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }?;
+    Ok(())
 }
 
 fn stage(args: &[String]) -> Result<(Run, u16, &Path), String> {

@@ -1,9 +1,11 @@
 //! What every stage does: serve a client, name the programs, say how one failed, leave nothing running.
 
+use std::fs::File;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use support::{Client, MORE, Stage, from};
 
 mod support;
@@ -117,6 +119,52 @@ fn ctrl_c_ends_the_server_and_its_programs() {
         stage.interrupt();
         assert!(stage.all_exit(), "a process outlived SIGINT");
     });
+}
+
+#[test]
+fn blocked_and_ignored_signals_are_not_inherited() {
+    for n in from(1) {
+        let mut stage = Stage::with(n, "/dev/null", |command| {
+            let prepare = || {
+                SigSet::all().thread_set_mask()?;
+                // SAFETY: SIG_IGN runs no code.
+                unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }?;
+                Ok(())
+            };
+            // SAFETY: the closure makes two system calls, so it may run between fork and exec.
+            unsafe { command.pre_exec(prepare) };
+        });
+        assert_eq!(
+            stage.ask("upper\nhello"),
+            "HELLO",
+            "stage {n} reaps its program although SIGCHLD was ignored"
+        );
+        stage.terminate();
+        assert!(stage.all_exit(), "stage {n} ignored SIGTERM, which was blocked when it started");
+    }
+}
+
+#[test]
+fn a_full_output_does_not_end_the_server() {
+    for n in from(1) {
+        // A lookup in a file that does not exist fails, and the server reports that.
+        let stage = Stage::with(n, "/nonexistent", |command| {
+            command
+                .stderr(File::options().write(true).open("/dev/full").expect("a device that is always full"));
+        });
+        assert_eq!(stage.ask("lower\nHELLO"), "", "stage {n}: a client that is not served");
+        assert_eq!(stage.ask("upper\nhello"), "HELLO", "stage {n} serves the next client");
+        stage.end();
+    }
+    for args in [&["--help"][..], &["1", "65536"]] {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "exec \"$0\" \"$@\" >/dev/full 2>&1"])
+            .arg(env!("CARGO_BIN_EXE_stage"))
+            .args(args);
+        let status = command.status().expect("a shell").code();
+        assert!(matches!(status, Some(1 | 2)), "stage {args:?} exits with {status:?}, and does not panic");
+    }
 }
 
 #[test]

@@ -6,9 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
@@ -16,8 +20,15 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, execv, fork, getppid};
 
 use super::Lab;
-use crate::timeline::{LOG, What};
-use crate::verdict::Result;
+use crate::environment::forked;
+use crate::timeline::{LOG, Log, What};
+use crate::verdict::{Result, cannot_ask};
+
+/// How long a server that a client finds gone may take to exit.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// How often a process that waits at a gate checks whether another one has failed, in milliseconds.
+const CHECK: u8 = 200;
 
 /// A child process. Dropping it kills and reaps it, unless it was reaped before.
 #[derive(Debug)]
@@ -25,11 +36,19 @@ pub struct Child {
     pid: Pid,
     lane: String,
     reaped: bool,
+    /// How long dropping it waits until it exits by itself.
+    grace: Duration,
 }
 
 impl Child {
     pub(super) fn new(pid: Pid, lane: &str) -> Self {
-        Self { pid, lane: lane.into(), reaped: false }
+        Self { pid, lane: lane.into(), reaped: false, grace: Duration::ZERO }
+    }
+
+    /// The same child, which may have failed: when it is dropped, it has a moment to write down why.
+    pub(super) fn with_grace(mut self) -> Self {
+        self.grace = GRACE;
+        self
     }
 
     /// Its process id.
@@ -80,6 +99,13 @@ fn exit_status(status: WaitStatus) -> Result<i32> {
 impl Drop for Child {
     fn drop(&mut self) {
         if !self.reaped {
+            let until = Instant::now() + self.grace;
+            while Instant::now() < until {
+                match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
+                    Ok(WaitStatus::StillAlive) => thread::yield_now(),
+                    _ => return,
+                }
+            }
             let _ = kill(self.pid, Signal::SIGKILL);
             let _ = waitpid(self.pid, None);
         }
@@ -108,7 +134,7 @@ impl Lab {
         }
         let parent = nix::unistd::getpid();
         // SAFETY: there is one thread, as counted above, so no lock can be held by a thread that the child lacks.
-        match unsafe { fork() }? {
+        match forked(unsafe { fork() })? {
             ForkResult::Parent { child } => Ok(Child::new(child, lane)),
             ForkResult::Child => {
                 // From here on, this process writes on a lane of its own.
@@ -119,7 +145,7 @@ impl Lab {
                 let status = match outcome {
                     Ok(Ok(status)) => status,
                     Ok(Err(error)) => {
-                        self.check(false, format!("{lane} failed: {error}"));
+                        self.failed(&error);
                         1
                     }
                     Err(_) => {
@@ -181,13 +207,13 @@ impl Lab {
         let low = EventFd::from_value_and_flags(0, flags)?;
         let high = fcntl(low.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(LOG))?;
         // SAFETY: F_DUPFD_CLOEXEC made this descriptor a moment ago, so its number is known here only.
-        Ok(Gate(unsafe { OwnedFd::from_raw_fd(high) }))
+        Ok(Gate(unsafe { OwnedFd::from_raw_fd(high) }, Arc::clone(&self.lane.log)))
     }
 }
 
 /// Opened as many times as it is passed. See [`Lab::gate`].
 #[derive(Debug)]
-pub struct Gate(OwnedFd);
+pub struct Gate(OwnedFd, Arc<Log>);
 
 impl Gate {
     /// Let one waiter through.
@@ -196,9 +222,15 @@ impl Gate {
         Ok(())
     }
 
-    /// Wait until the other side opens it.
+    /// Wait until the other side opens it. It is an error if the other side cannot, because it was refused something.
     pub fn pass(&self) -> Result {
         let mut count = [0; 8];
+        while poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], CHECK).is_ok_and(|ready| ready == 0)
+        {
+            if let Some(reason) = self.1.refusal()? {
+                return Err(cannot_ask(reason));
+            }
+        }
         while let Err(error) = nix::unistd::read(&self.0, &mut count) {
             if error != Errno::EINTR {
                 return Err(error.into());

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::WaitStatus;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout, pipe2};
 
 use super::child::Child;
@@ -86,7 +86,10 @@ impl Lab {
         BufReader::new(File::from(reader)).read_line(&mut line)?;
         // listening on 127.0.0.1:7007; try: …
         let port = line.split([':', ';']).nth(1).and_then(|port| port.parse().ok());
-        Ok(Server { child, port: port.ok_or_else(|| format!("the server did not start: {line:?}"))? })
+        Ok(Server {
+            child: child.with_grace(),
+            port: port.ok_or_else(|| format!("the server did not start: {line:?}"))?,
+        })
     }
 
     /// Serve in this process, as a stage does, with the programs of its table and of the file `more`. Gives its exit status.
@@ -96,8 +99,10 @@ impl Lab {
             Ok(()) => 0,
             Err(error) => {
                 // The number says it, and the line is short enough for a transcript.
-                let error = error.to_string();
-                self.note(error.split_once(": Operation").map_or(&*error, |(short, _)| short));
+                let said = error.to_string();
+                self.note(said.split_once(": Operation").map_or(&*said, |(short, _)| short));
+                // An experiment that wants this agrees; for the others it is the reason to skip.
+                self.refused(&error.into());
                 1
             }
         })
@@ -125,7 +130,8 @@ impl Server {
     pub fn workers(&self, n: usize) -> Result<Vec<Pid>> {
         let pid = self.pid();
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+        let has_exited = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        while start.elapsed() < PATIENCE && waitid(Id::Pid(pid), has_exited)? == WaitStatus::StillAlive {
             let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
             let workers = children.split_whitespace().map(|pid| Ok(Pid::from_raw(pid.parse()?)));
             let workers = workers.collect::<Result<Vec<_>>>()?;

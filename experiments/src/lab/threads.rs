@@ -7,6 +7,7 @@ use nix::unistd::{ForkResult, Pid, fork, getpid, gettid};
 
 use super::child::{Child, die_with};
 use super::{Lab, Lane};
+use crate::environment::forked;
 use crate::timeline::{Event, LOG, What};
 use crate::verdict::Result;
 
@@ -45,7 +46,7 @@ impl Lab {
         let parent = getpid();
         // SAFETY: from here on the child calls prctl, getppid and _exit, which are plain system calls, and `body`, for
         // which the caller answers.
-        match unsafe { fork() }? {
+        match forked(unsafe { fork() })? {
             ForkResult::Parent { child } => Ok(Child::new(child, lane)),
             ForkResult::Child => {
                 let unwound = Unwound;

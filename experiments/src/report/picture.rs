@@ -5,7 +5,7 @@ use crate::timeline::{Event, What};
 /// The lanes in the order in which they started.
 fn lanes(events: &[Event]) -> Vec<&str> {
     let mut lanes: Vec<&str> = Vec::new();
-    for event in events.iter().filter(|e| !matches!(e.what, What::Fact { .. })) {
+    for event in events.iter().filter(|e| e.what.is_drawn()) {
         for name in [&event.by, &event.lane] {
             if !lanes.contains(&name.as_str()) {
                 lanes.push(name);
@@ -52,7 +52,7 @@ impl<'a> Picture<'a> {
             What::Born => '●',
             What::Exec => '◆',
             What::End => '✕',
-            What::Note | What::Fact { .. } => '●',
+            What::Note | What::Fact { .. } | What::Refused => '●',
         };
         let mut row = self.cells(|i, alive| match i {
             _ if i == at => sign,

@@ -4,6 +4,7 @@
 //! which two events every other call was made, and in which lane.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::fd::AsRawFd;
@@ -15,9 +16,10 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use super::picture::Picture;
 use super::text::question_text;
 use super::wording::resolve;
+use crate::output::print;
 use crate::question::Question;
-use crate::timeline::{Event, LOG, What};
-use crate::verdict::{Result, Verdict};
+use crate::timeline::{Event, LOG};
+use crate::verdict::{Result, Verdict, cannot_ask};
 
 const DIM: Style = Style::new().dimmed();
 
@@ -42,20 +44,20 @@ pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .map_err(|e| format!("strace: {e}; `workbook doctor` says how to get it"))?;
+        .map_err(|e| cannot_ask(format!("strace: {e}; `workbook doctor` says how to get it")))?;
     let mut text = String::new();
     trace.rewind()?;
     trace.read_to_string(&mut text)?;
     let lines: Vec<Line> = text.lines().filter_map(Line::parse).collect();
     let events: Vec<Event> = lines.iter().filter_map(|line| line.event.clone()).collect();
     if events.is_empty() {
-        return Err(format!("{name} was not traced (exit status {:?})", output.status.code()).into());
+        return Err(cannot_ask(format!("{name} was not traced (exit status {:?})", output.status.code())));
     }
     let lane_of: HashMap<&str, &str> =
         lines.iter().filter_map(|l| Some((l.pid, l.event.as_ref()?.by.as_str()))).collect();
-    anstream::println!("{}", question_text(question));
+    let mut shown = format!("{}\n", question_text(question));
     let mut picture = Picture::new(&events);
-    anstream::println!("{DIM}{}{DIM:#}", picture.header());
+    let _ = writeln!(shown, "{DIM}{}{DIM:#}", picture.header());
     let last = lines.iter().rposition(|line| line.event.is_some()).unwrap_or(0);
     // Calls before a program has its log are the loader's and the runtime's.
     let mut loading: Vec<&str> = lane_of.keys().copied().filter(|pid| *pid == lines[0].pid).collect();
@@ -74,11 +76,11 @@ pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
         if let Some(event) = &line.event {
             for (lane, n) in calls.iter().filter(|(_, n)| **n > MOST) {
                 let more = n - MOST;
-                anstream::println!("{}{DIM}… and {more} calls more{DIM:#}", picture.beside(lane, '·'));
+                let _ = writeln!(shown, "{}{DIM}… and {more} calls more{DIM:#}", picture.beside(lane, '·'));
             }
             calls.clear();
-            if !matches!(event.what, What::Fact { .. }) {
-                anstream::println!("{}{}", picture.row(event), resolve(&event.text, false));
+            if event.what.is_drawn() {
+                let _ = writeln!(shown, "{}{}", picture.row(event), resolve(&event.text, false));
             }
         } else if !loading.contains(&line.pid)
             && !line.is_ours()
@@ -88,7 +90,7 @@ pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
             let count = calls.entry(lane).or_default();
             *count += 1;
             if *count <= MOST {
-                anstream::println!("{}{DIM}{}{DIM:#}", picture.beside(lane, '·'), line.shown());
+                let _ = writeln!(shown, "{}{DIM}{}{DIM:#}", picture.beside(lane, '·'), line.shown());
             }
         }
         let execs = line.call.starts_with("execve(") || line.call.starts_with("<... execve resumed>");
@@ -99,7 +101,8 @@ pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
     // strace exits with the status of what it ran; the last paragraph of a report is its verdict in words.
     let report = String::from_utf8_lossy(&output.stdout);
     let words = report.trim_end().rsplit("\n\n").next().unwrap_or_default();
-    anstream::println!("\n{words}");
+    let _ = writeln!(shown, "\n{words}");
+    print(&shown)?;
     Ok(Verdict::of(output.status.code()))
 }
 

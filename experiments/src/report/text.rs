@@ -93,7 +93,7 @@ fn timeline_text(events: &[Event], plain: bool) -> String {
     let mut out = String::new();
     let mut picture = Picture::new(events);
     let _ = writeln!(out, "{DIM}{}{DIM:#}", picture.header());
-    for event in events.iter().filter(|e| !matches!(e.what, What::Fact { .. })) {
+    for event in events.iter().filter(|e| e.what.is_drawn()) {
         let style = LANES[picture.lane(&event.lane) % LANES.len()];
         let row = picture.row(event);
         let _ = writeln!(out, "{style}{row}{style:#}{}", resolve(&event.text, plain));

@@ -1,0 +1,132 @@
+//! What an experiment inherits from the shell or the container that starts it: what can be set is set, and what is missing
+//! is the reason to skip, so that it is never taken for the kernel's answer.
+
+use std::{fs, mem, ptr};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
+use nix::sys::timer::Timer;
+use nix::sys::wait::waitpid;
+use nix::time::ClockId;
+use nix::unistd::{ForkResult, Pid, fork};
+
+use crate::verdict::{Failure, Result, cannot_ask};
+
+/// What each experiment needs: a limit, how much of it, and what it is a limit of.
+const NEEDS: [(Resource, u64, &str); 2] = [
+    (Resource::RLIMIT_NOFILE, 256, "descriptors (ulimit -n)"),
+    (Resource::RLIMIT_FSIZE, 1 << 20, "bytes in a file (ulimit -f)"),
+];
+
+/// How many processes an experiment has at most.
+const PROCESSES: usize = 64;
+
+/// Make this process what it would be if a login shell had started it.
+///
+/// # Errors
+/// A [`cannot_ask`] where a limit is too low, or /proc cannot be read.
+pub(crate) fn settle() -> Result {
+    let no_proc = |error| cannot_ask(format!("/proc cannot be read: {error}; is it mounted?"));
+    fs::read_dir("/proc/self/fd").map_err(no_proc)?;
+    let needed = |(limit, least, what)| raise(limit, least, what);
+    NEEDS.into_iter().try_for_each(needed)?;
+    // A blocked or an ignored signal stays so across exec. Python, cron and `trap '' CHLD` leave such behind.
+    SigSet::empty().thread_set_mask()?;
+    for signal in 1..=libc::SIGRTMAX() {
+        heed(signal);
+    }
+    // Numbers in the timeline must not depend on what the shell leaked.
+    close_from(3)
+}
+
+/// Raise a soft limit that is below `least`.
+fn raise(limit: Resource, least: u64, what: &str) -> Result {
+    let (soft, hard) = getrlimit(limit)?;
+    if hard < least {
+        return Err(cannot_ask(format!(
+            "this process may have {hard} {what}, and an experiment needs {least}"
+        )));
+    }
+    Ok(setrlimit(limit, soft.max(least), hard)?)
+}
+
+/// Give an ignored signal its default action. Not SIGPIPE, which std ignores in every Rust program, and not SIGHUP, which
+/// nohup(1) ignores.
+fn heed(signal: libc::c_int) {
+    if [libc::SIGPIPE, libc::SIGHUP].contains(&signal) {
+        return;
+    }
+    // SAFETY: a sigaction is plain data, for which zeros are valid: no flags, an empty mask, SIG_DFL.
+    let (mut action, default): (libc::sigaction, libc::sigaction) = unsafe { mem::zeroed() };
+    // SAFETY: the kernel writes the structure above. EINVAL, for the two signals of the C library, leaves SIG_DFL in it.
+    unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
+    if action.sa_sigaction == libc::SIG_IGN {
+        // SAFETY: the kernel reads the structure above. A default action runs no code of this program.
+        unsafe { libc::sigaction(signal, &raw const default, ptr::null_mut()) };
+    }
+}
+
+/// Close every descriptor from `first` on, one by one where there is no close_range(2): before Linux 5.9, and in sandboxes
+/// that do not know it.
+fn close_from(first: i32) -> Result {
+    // SAFETY: called before anything was opened, so no object of this program owns what is closed here.
+    if unsafe { libc::close_range(first.cast_unsigned(), u32::MAX, 0) } == 0 {
+        return Ok(());
+    }
+    let entries = fs::read_dir("/proc/self/fd")?.flatten();
+    let open: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for number in open.into_iter().filter(|number| *number >= first) {
+        // SAFETY: as above. The descriptor of the directory is in the list, and closed already: EBADF.
+        unsafe { libc::close(number) };
+    }
+    Ok(())
+}
+
+/// What fork(2) returned, with `EAGAIN` as a reason to skip: the limit of processes, of the user or of the container.
+pub(crate) fn forked(outcome: nix::Result<ForkResult>) -> Result<ForkResult> {
+    outcome.map_err(|error| match error {
+        Errno::EAGAIN => cannot_ask("no more processes can be started here: see ulimit -u and pids.max"),
+        other => Failure::from(other),
+    })
+}
+
+/// Check that a timer can send a signal, which needs a place in the queue of this user's signals. For an experiment that
+/// would wait for that signal.
+///
+/// # Errors
+/// A [`cannot_ask`] past `RLIMIT_SIGPENDING`, or where timer_create(2) is refused.
+pub fn timers_send_signals() -> Result {
+    let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 });
+    let no_timer = |error| cannot_ask(format!("no timer can be made here: {error}; see ulimit -i"));
+    Timer::new(ClockId::CLOCK_MONOTONIC, event).map(drop).map_err(no_timer)
+}
+
+/// What is missing here, after an experiment that failed without saying so: std panics where no thread can be started, and
+/// the errno of a limit, `EAGAIN`, can mean anything.
+pub(crate) fn missing() -> Option<String> {
+    let timers = || timers_send_signals().err().and_then(|failure| failure.refusal());
+    processes().or_else(timers)
+}
+
+/// Why so many processes as an experiment may have cannot be started.
+fn processes() -> Option<String> {
+    let mut children: Vec<Pid> = Vec::new();
+    let refused = (0..PROCESSES).find_map(|_| {
+        // SAFETY: the child only calls _exit, which is async-signal-safe, so threads that hold a lock do no harm.
+        match forked(unsafe { fork() }) {
+            // SAFETY: _exit ends the process at once; nothing of it is used afterwards.
+            Ok(ForkResult::Child) => unsafe { libc::_exit(0) },
+            Ok(ForkResult::Parent { child }) => {
+                children.push(child);
+                None
+            }
+            Err(failure) => failure.refusal(),
+        }
+    });
+    for child in children {
+        let _ = waitpid(child, None);
+    }
+    refused
+}

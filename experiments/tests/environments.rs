@@ -1,0 +1,234 @@
+//! A poor environment is no verdict: an experiment agrees there too, or is skipped with the reason. It never disagrees, never
+//! ends without a report, and never hangs.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use experiments::refuse;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, signal};
+use support::{Run, experiments, program, run};
+
+mod support;
+
+/// What an experiment may do in an environment.
+enum Expected {
+    /// Nothing that it needs is missing.
+    Agrees,
+    /// It is skipped, and its reason has these words.
+    Skips(&'static str),
+}
+use Expected::{Agrees, Skips};
+
+/// An experiment in an environment.
+struct Case {
+    experiment: &'static str,
+    environment: &'static str,
+    command: Command,
+}
+
+impl Case {
+    /// A process that `prepare` has changed becomes the experiment.
+    fn new(
+        experiment: &'static str,
+        environment: &'static str,
+        prepare: impl Fn() -> nix::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let mut command = Command::new(program(experiment));
+        command.arg("--json");
+        // SAFETY: each `prepare` of this file makes system calls and nothing else, so it may run between fork and exec.
+        unsafe { command.pre_exec(move || Ok(prepare()?)) };
+        Self { experiment, environment, command }
+    }
+
+    /// A shell prepares its process with `script` and becomes the experiment.
+    fn by(launcher: &[&str], experiment: &'static str, environment: &'static str) -> Self {
+        let mut command = Command::new(launcher[0]);
+        command.args(&launcher[1..]).arg(program(experiment)).arg("--json");
+        Self { experiment, environment, command }
+    }
+
+    fn check(mut self, expected: &Expected) {
+        let run = run(&mut self.command);
+        let verdict = verdict(&run);
+        if matches!(expected, Agrees) && verdict.0 == "skipped" && is_skipped(self.experiment) {
+            return eprintln!("skipped: {}: {}", self.experiment, verdict.1);
+        }
+        let right = match expected {
+            Agrees => verdict == ("agrees".to_owned(), String::new()) && run.status == Some(0),
+            Skips(words) => verdict.0 == "skipped" && verdict.1.contains(words) && run.status == Some(3),
+        };
+        let wanted = match expected {
+            Agrees => "it should agree".to_owned(),
+            Skips(words) => format!("it should be skipped, with the reason {words:?}"),
+        };
+        let Self { experiment, environment, .. } = self;
+        assert!(
+            right,
+            "{experiment}, {environment}: {wanted}, but: {verdict:?}\n{}{}",
+            run.stdout, run.stderr
+        );
+        assert!(
+            run.left.is_empty(),
+            "{experiment}, {environment}: these processes outlived it: {:?}",
+            run.left
+        );
+    }
+}
+
+/// The verdict of a report, and the reason, if it has one.
+fn verdict(run: &Run) -> (String, String) {
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap_or_default();
+    let word = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
+    (word("verdict"), word("reason"))
+}
+
+/// Whether an experiment is skipped here in any case.
+fn is_skipped(experiment: &str) -> bool {
+    run(Command::new(program(experiment)).arg("--json")).status == Some(3)
+}
+
+/// Whether a process may get a filter for system calls, which a container can refuse.
+fn can_refuse() -> bool {
+    let mut command = Command::new("true");
+    // SAFETY: system calls and nothing else, so it may run between fork and exec.
+    unsafe { command.pre_exec(|| Ok(refuse(libc::SYS_io_uring_setup, Errno::ENOSYS)?)) };
+    let refused = command.status().is_ok_and(|status| status.success());
+    if !refused {
+        eprintln!("skipped: seccomp(2) filters are refused here");
+    }
+    refused
+}
+
+/// Whether a launcher works here: `unshare` needs root, or namespaces of users.
+fn works(launcher: &[&str]) -> bool {
+    let outcome = Command::new(launcher[0]).args(&launcher[1..]).arg("true").stderr(Stdio::null()).status();
+    let works = outcome.is_ok_and(|status| status.success());
+    if !works {
+        eprintln!("skipped: {launcher:?} does not work here");
+    }
+    works
+}
+
+#[test]
+fn without_a_loopback_interface_the_reason_names_it() {
+    let launcher = ["unshare", "--map-root-user", "--net"];
+    if works(&launcher) {
+        for experiment in ["kill-and-replace", "server-1", "server-12", "cloexec-by-default"] {
+            Case::by(&launcher, experiment, "no loopback").check(&Skips("127.0.0.1"));
+        }
+        Case::by(&launcher, "fd-vanishes", "no loopback").check(&Agrees);
+    }
+}
+
+#[test]
+fn blocked_signals_are_unblocked() {
+    for experiment in ["signal-during-read", "exits-per-sigchld", "server-8", "alarm-during-wait"] {
+        let block = || pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
+        Case::new(experiment, "every signal blocked", block).check(&Agrees);
+    }
+}
+
+#[test]
+fn ignored_signals_get_their_default_action() {
+    for experiment in ["zombie", "exits-per-sigchld", "server-4", "broken-pipe"] {
+        for ignored in [Signal::SIGCHLD, Signal::SIGPIPE, Signal::SIGTERM] {
+            // SAFETY: SIG_IGN runs no code.
+            let ignore = move || unsafe { signal(ignored, SigHandler::SigIgn) }.map(drop);
+            Case::new(experiment, ignored.as_str(), ignore).check(&Agrees);
+        }
+    }
+}
+
+#[test]
+fn too_few_descriptors_are_the_reason_unless_the_limit_can_be_raised() {
+    for experiment in ["fd-vanishes", "server-5"] {
+        let hard = || setrlimit(Resource::RLIMIT_NOFILE, 64, 64);
+        Case::new(experiment, "ulimit -n 64", hard).check(&Skips("64 descriptors"));
+        let soft = || setrlimit(Resource::RLIMIT_NOFILE, 64, getrlimit(Resource::RLIMIT_NOFILE)?.1);
+        Case::new(experiment, "ulimit -S -n 64", soft).check(&Agrees);
+    }
+}
+
+#[test]
+fn without_room_for_signals_in_the_queue_an_experiment_still_has_a_time_limit() {
+    let none = || setrlimit(Resource::RLIMIT_SIGPENDING, 0, 0);
+    Case::new("fd-vanishes", "ulimit -i 0", none).check(&Agrees);
+    for experiment in ["blocked-loop", "server-8", "shared-nonblocking"] {
+        Case::new(experiment, "ulimit -i 0", none).check(&Skips("ulimit -i"));
+    }
+}
+
+#[test]
+fn a_call_that_a_sandbox_refuses_is_replaced_or_is_the_reason() {
+    if !can_refuse() {
+        return;
+    }
+    for errno in [Errno::ENOSYS, Errno::EPERM] {
+        for (experiment, call, environment, expected) in [
+            ("fd-vanishes", libc::SYS_close_range, "close_range refused", Agrees),
+            ("server-2", libc::SYS_close_range, "close_range refused", Agrees),
+            ("close-by-hand", libc::SYS_close_range, "close_range refused", Skips("close_range")),
+            ("server-6", libc::SYS_pidfd_open, "pidfd_open refused", Skips("pidfd_open")),
+            ("kill-and-replace", libc::SYS_pidfd_open, "pidfd_open refused", Skips("pidfd_open")),
+            ("server-12", libc::SYS_ptrace, "ptrace refused", Skips("ptrace")),
+            ("undrained-waker", libc::SYS_eventfd2, "eventfd refused", Skips(".rs:")),
+            // Refused in a child: in a server, and in one for which the parent waits at a gate.
+            ("server-8", libc::SYS_epoll_create1, "epoll refused", Skips("epoll_create1")),
+            ("no-descriptors-left", libc::SYS_epoll_create1, "epoll refused", Skips(".rs:")),
+            ("fd-vanishes", libc::SYS_memfd_create, "memfd_create refused", Skips("timeline.rs:")),
+            ("epoll-refused", libc::SYS_seccomp, "seccomp(2) refused", Agrees),
+        ] {
+            Case::new(experiment, environment, move || refuse(call, errno)).check(&expected);
+        }
+    }
+}
+
+#[test]
+fn a_limit_of_processes_is_the_reason() {
+    if !can_refuse() {
+        return;
+    }
+    // As RLIMIT_NPROC does for every user but root. The C library forks and starts threads with clone or clone3.
+    for experiment in ["fork-returns-twice", "lost-wake-up", "cost-of-fork"] {
+        let limit = || {
+            refuse(libc::SYS_clone3, Errno::EAGAIN)?;
+            refuse(libc::SYS_clone, Errno::EAGAIN)
+        };
+        Case::new(experiment, "no more processes", limit).check(&Skips("ulimit -u"));
+    }
+}
+
+#[test]
+fn without_proc_the_reason_says_so() {
+    let launcher =
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs none /proc && \"$0\" \"$@\""];
+    if works(&launcher) {
+        Case::by(&launcher, "fd-vanishes", "no /proc").check(&Skips("/proc"));
+    }
+}
+
+#[test]
+fn a_folder_for_temporary_files_is_not_needed() {
+    for folder in ["/nonexistent", "/proc/self", &format!("/tmp/{}", "long".repeat(25))] {
+        let mut case = Case::new("fork-copies-one-thread", "TMPDIR", || Ok(()));
+        case.command.env("TMPDIR", folder);
+        case.check(&Agrees);
+    }
+}
+
+#[test]
+fn every_experiment_that_connects_asks_first_whether_it_can() {
+    for (name, path) in experiments() {
+        let source = fs::read_to_string(path.with_extension("rs")).expect("an experiment's source");
+        let connects = source.contains("TcpListener::bind") || source.contains("connect_from(");
+        let asks = ["lab.listen(", "lab.beside(0", "lab.prefork(", "lab.server(", "cannot be used"];
+        assert!(
+            !connects || asks.iter().any(|call| source.contains(call)),
+            "{name} binds a socket itself: without a loopback interface it would disagree. Lab::listen asks first"
+        );
+    }
+}
