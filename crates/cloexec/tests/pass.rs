@@ -82,6 +82,8 @@ const CLOBBERED: &str =
 fn each_descriptor_arrives_at_its_number() {
     testing::needs!(descriptors(256));
     arrived(&pass("red@10* blue@11*", "10>3 11>4"), &["3 red", "4 blue"], "`spawn` skipped a pair");
+    let meaning = "a copy was made at the target itself, and dup2 does nothing if both numbers are equal";
+    arrived(&pass("red@10*", "10>50"), &["50 red"], meaning);
 }
 
 #[test]
@@ -339,6 +341,7 @@ fn bad_input_is_an_error_and_starts_no_child() {
         let answer = spawn(program, "red@3 blue@4", moves, &[arg]);
         let seen = format!("{program} {moves} {arg}:\n{}", answer.0);
         assert!(answer.line("result").starts_with("Err"), "`spawn` accepted bad input: {seen}");
+        assert!(answer.line("result").starts_with("Err EINVAL "), "bad input is EINVAL: {seen}");
         assert_eq!(answer.line("children"), "none", "`spawn` left a child: {seen}");
         assert_eq!(answer.line("table"), "same", "`spawn` leaked or closed a descriptor: {seen}");
     }
