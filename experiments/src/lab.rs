@@ -11,6 +11,7 @@ use crate::verdict::{Failure, Result};
 
 mod child;
 mod descriptors;
+mod gate;
 mod own_time;
 mod prefork;
 mod sandbox;
@@ -19,8 +20,9 @@ mod tcp;
 mod threads;
 mod traced;
 
-pub use child::{Child, Gate};
+pub use child::Child;
 pub use descriptors::pidfd;
+pub use gate::Gate;
 pub use own_time::{median, own_time};
 pub use prefork::{Prefork, Way, answer};
 pub use sandbox::refuse;

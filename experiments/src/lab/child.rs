@@ -2,18 +2,15 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -21,14 +18,11 @@ use nix::unistd::{ForkResult, Pid, execv, fork, getppid};
 
 use super::Lab;
 use crate::environment::forked;
-use crate::timeline::{LOG, Log, What};
-use crate::verdict::{Result, cannot_ask};
+use crate::timeline::{LOG, What};
+use crate::verdict::Result;
 
 /// How long a server that a client finds gone may take to exit.
 const GRACE: Duration = Duration::from_millis(200);
-
-/// How often a process that waits at a gate checks whether another one has failed, in milliseconds.
-const CHECK: u8 = 200;
 
 /// A child process. Dropping it kills and reaps it, unless it was reaped before.
 #[derive(Debug)]
@@ -198,45 +192,6 @@ impl Lab {
             [] => Ok(()),
             ref left => Err(format!("descriptors were left open: {left:?}").into()),
         }
-    }
-
-    /// A gate between a parent and its children, made before the fork: one side waits until the other opens it. Its
-    /// descriptor has a number near the timeline's, above those that experiments show.
-    pub fn gate(&self) -> Result<Gate> {
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_SEMAPHORE;
-        let low = EventFd::from_value_and_flags(0, flags)?;
-        let high = fcntl(low.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(LOG))?;
-        // SAFETY: F_DUPFD_CLOEXEC made this descriptor a moment ago, so its number is known here only.
-        Ok(Gate(unsafe { OwnedFd::from_raw_fd(high) }, Arc::clone(&self.lane.log)))
-    }
-}
-
-/// Opened as many times as it is passed. See [`Lab::gate`].
-#[derive(Debug)]
-pub struct Gate(OwnedFd, Arc<Log>);
-
-impl Gate {
-    /// Let one waiter through.
-    pub fn open(&self) -> Result {
-        nix::unistd::write(&self.0, &1_u64.to_ne_bytes())?;
-        Ok(())
-    }
-
-    /// Wait until the other side opens it. It is an error if the other side cannot, because it was refused something.
-    pub fn pass(&self) -> Result {
-        let mut count = [0; 8];
-        while poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], CHECK).is_ok_and(|ready| ready == 0)
-        {
-            if let Some(reason) = self.1.refusal()? {
-                return Err(cannot_ask(reason));
-            }
-        }
-        while let Err(error) = nix::unistd::read(&self.0, &mut count) {
-            if error != Errno::EINTR {
-                return Err(error.into());
-            }
-        }
-        Ok(())
     }
 }
 
