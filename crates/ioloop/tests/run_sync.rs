@@ -325,30 +325,37 @@ fn it_leaves_no_stop_behind() {
 #[test]
 fn it_ends_in_the_iteration_in_which_the_operation_is_done() {
     on_each_for_weeks(|ioloop| {
-        let operation = Operation::default();
-        let (ends, log) = (operation.clone(), Log::default());
-        let seen = log.clone();
-        ioloop.call_later(S, move |ioloop| {
-            ends.end();
-            // Behind the poll that was queued a line above.
-            ioloop.add_callback(move |ioloop| {
-                ioloop.stop();
-                ioloop.add_callback(move |_| seen.add("the next iteration"));
+        for stops in [false, true] {
+            let operation = Operation::default();
+            let (ends, log) = (operation.clone(), Log::default());
+            let seen = log.clone();
+            ioloop.call_later(S, move |ioloop| {
+                ends.end();
+                // Behind the poll that was queued a line above.
+                ioloop.add_callback(move |ioloop| {
+                    if stops {
+                        ioloop.stop();
+                    }
+                    ioloop.add_callback(move |_| seen.add("the next iteration"));
+                });
             });
-        });
-        let result = ioloop.run_sync(operation, None);
-        assert!(result.is_ok(), "the operation was done, and then a callback stopped the loop: {result:?}");
-        assert_eq!(
-            log.take(),
-            [""; 0],
-            "the operation was done in one iteration, and another one began: stop the loop at once, and not in a callback"
-        );
-        assert_eq!(
-            ten_seconds(ioloop).1,
-            10 * S,
-            "the operation was done, and a callback stopped the loop in the same iteration. The next run was stopped, too: \
-             did run_sync leave its own stop behind?"
-        );
+            let result = ioloop.run_sync(operation, None);
+            assert!(
+                result.is_ok(),
+                "the operation was done, and then a callback may have stopped the loop: {result:?}"
+            );
+            assert_eq!(
+                log.take(),
+                [""; 0],
+                "the operation was done in one iteration, and another one began: stop the loop at once, and not in a callback"
+            );
+            assert_eq!(
+                ten_seconds(ioloop).1,
+                10 * S,
+                "the operation was done, and a callback of the same iteration stopped the loop, too ({stops}). This ended the \
+                 next run: did run_sync leave its own stop behind?"
+            );
+        }
     });
 }
 
