@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use indicatif::ProgressBar;
 
-use super::{Copy, Proof, quoted};
+use super::copy::Copy;
+use super::proof::Proof;
 use crate::catalogue::Exercise;
 use crate::checking::{Checked, Through};
 use crate::checkout;
@@ -30,9 +31,10 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
         let file = path.file_name().unwrap_or_default().display();
         bar.set_message(format!("{}: the right answer {file}", exercise.name));
         let fault = match copy.test(exercise, &checkout::read(&path)?, Through::Shortcut, None)? {
-            Checked::Ran { tests, .. } => {
-                tests.iter().find(|test| !test.passed).map(|test| format!("is refused by {}", quoted(test)))
-            }
+            Checked::Ran { tests, .. } => tests.iter().find(|test| !test.passed).map(|test| {
+                let words = test.message.as_deref().unwrap_or("without a word");
+                format!("is refused by {}: {words}", test.name)
+            }),
             Checked::DoesNotCompile(said) => Some(format!("does not compile:\n{said}")),
         };
         match fault {
