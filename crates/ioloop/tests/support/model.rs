@@ -82,6 +82,19 @@ impl IoLoop {
     }
 }
 
+mod current {
+    use super::IoLoop;
+
+    /// The loop would be current while this exists.
+    pub struct Entered(IoLoop);
+
+    impl Entered {
+        pub fn new(ioloop: &IoLoop) -> Self {
+            Self(ioloop.clone())
+        }
+    }
+}
+
 mod handle {
     use std::sync::Arc;
 
