@@ -31,6 +31,8 @@ use crate::queue::Queue;
 use crate::registry::Registry;
 use crate::signals::Signals;
 use crate::slab::Slab;
+#[allow(unused_imports, reason = "an answer to the exercise `tasks` may use std's")]
+use crate::sync;
 use crate::task_cell::TaskFuture;
 use crate::timers::Timers;
 use crate::watchdog::Watchdog;

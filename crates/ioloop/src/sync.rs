@@ -1,6 +1,6 @@
-//! The lock, the atomics and the threads of `shared` and `futures/block_on`, from std.
+//! The lock, the atomics and the threads of `shared`, `run_loop/tasks` and `futures/block_on`, from std.
 //!
-//! The tests compile these two a second time, beside a `sync` that has loom's. Loom runs a model in every order of its
+//! The tests compile these three a second time, beside a `sync` that has loom's. Loom runs a model in every order of its
 //! threads' steps, and lets a load return any value that its ordering permits.
 
 pub(crate) use std::sync::atomic::{AtomicBool, Ordering};

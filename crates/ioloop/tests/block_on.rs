@@ -346,19 +346,25 @@ fn wakes_of_four_threads_are_not_lost() {
     threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
 }
 
+/// Not an async block, which drops its variables in its last poll.
 #[test]
-fn the_future_is_dropped_when_block_on_panics() {
-    let owned = Rc::new(());
-    let future = {
-        let owned = Rc::clone(&owned);
-        async move {
-            ready(()).await;
-            assert_eq!(Rc::strong_count(&owned), 1, "this is the panic");
-        }
-    };
-    let ended = catch_unwind(AssertUnwindSafe(|| block_on(future)));
-    assert!(ended.is_err(), "the future panicked, so `block_on` must panic");
-    assert_eq!(Rc::strong_count(&owned), 1, "the future panicked, and it still owns an `Rc`");
+fn the_future_is_dropped_when_block_on_returns_or_panics() {
+    for panics in [false, true] {
+        let owned = Rc::new(());
+        let held = Rc::clone(&owned);
+        let future = poll_fn(move |_| {
+            let _held = &held;
+            if panics { resume_unwind(Box::new("in the future")) } else { Poll::Ready(()) }
+        });
+        let ended = catch_unwind(AssertUnwindSafe(|| block_on(future)));
+        assert_eq!(ended.is_err(), panics, "`block_on` panics if the future panicked, and only then");
+        let how = if panics { "panicked" } else { "returned" };
+        assert_eq!(
+            Rc::strong_count(&owned),
+            1,
+            "`block_on` has {how}, and the future still exists, with all that it holds"
+        );
+    }
 }
 
 /// How often one thread may interrupt another. Without a limit the test takes seconds.

@@ -7,6 +7,7 @@ use std::io::{PipeReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::time::Duration;
 
 use ioloop::poller::Kind;
 use ioloop::{Events, IoLoop, Origin, Token};
@@ -78,6 +79,27 @@ fn a_handler_gets_the_events_of_its_source() {
             seen,
             [("reader", Events::READ), ("writer", Events::WRITE)],
             "one end of a pipe is readable, and the other writable: a handler gets the events that the poller reported"
+        );
+    });
+}
+
+#[test]
+fn a_handler_gets_a_hang_up_too() {
+    on_each(|ioloop| {
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        drop(writer);
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.add_handler(reader, Events::READ, move |_, _, event| seen.add(event.events)).unwrap();
+        turns(ioloop, 1);
+        // select(2) reports no hang-up.
+        let hung_up = if ioloop.kind() == Kind::Select { Events::empty() } else { Events::HANGUP };
+        assert_eq!(
+            log.take(),
+            [Events::READ | hung_up],
+            "a pipe has a byte, and its writer is closed: the handler gets all the events that the poller reported, and not \
+             only those that it was registered for"
         );
     });
 }
@@ -221,7 +243,14 @@ fn a_handler_whose_values_panic_when_dropped_is_reported() {
             "a handler removed itself, and a value that it held panicked when it was dropped. The drop of a handler is code of \
              the program as the handler is, and a panic must not leave the loop",
         );
-        let said = log.take();
+        let mut said = log.take();
+        assert_eq!(
+            said.iter().filter(|said| *said == "dropped").count(),
+            1,
+            "what the handler held: {said:?}"
+        );
+        // Before the report of the handler's own failure, or after it.
+        said.retain(|said| said != "dropped");
         let of = |what| format!("the handler of descriptor {number} {what}");
         assert!(
             said.contains(&of("panicked: the drop panicked"))
@@ -230,7 +259,7 @@ fn a_handler_whose_values_panic_when_dropped_is_reported() {
         );
         assert_eq!(
             said,
-            [of("failed: it returned an error"), "dropped".to_owned(), of("panicked: the drop panicked")],
+            [of("failed: it returned an error"), of("panicked: the drop panicked")],
             "first the failure of the handler, and then the panic of its drop"
         );
     });
@@ -323,6 +352,90 @@ fn a_handler_that_removes_itself_and_fails_is_reported() {
 }
 
 #[test]
+fn a_handler_that_removes_itself_and_fails_is_dropped_in_the_same_iteration() {
+    on_each(|ioloop| {
+        for fails in [false, true] {
+            let log = Log::default();
+            let own: Rc<Cell<Option<Token>>> = Rc::default();
+            let (token, seen) = (Rc::clone(&own), log.clone());
+            ioloop.handle_callback_exception(|_, _| ());
+            let held = Held(move || seen.add("dropped"));
+            own.set(Some(ready(ioloop, move |ioloop, _| {
+                let _held = &held;
+                ioloop.remove_handler(token.get().unwrap());
+                if fails {
+                    panics("in the handler");
+                }
+            })));
+            ioloop.turn(Duration::ZERO).unwrap();
+            let failed = if fails { ", and failed" } else { "" };
+            assert_eq!(
+                log.take(),
+                ["dropped"],
+                "a handler removed itself{failed}. When `dispatch` returns, nothing needs the handler any more: it must be \
+                 dropped, and its source closed"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_handler_that_closes_the_loop_and_fails_is_reported() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let (reader, mut writer) = a_pipe();
+        writer.write_all(b"x").unwrap();
+        let number = reader.as_raw_fd();
+        let handler = |ioloop: &IoLoop, _: &mut PipeReader, _| {
+            ioloop.close();
+            Err::<(), _>("no luck")
+        };
+        ioloop.add_handler(reader, Events::READ, handler).unwrap();
+        ioloop.start().unwrap();
+        assert_eq!(
+            log.take(),
+            [format!("the handler of descriptor {number} failed: no luck")],
+            "a handler closed the loop, and then failed: its failure must be reported before the loop ends"
+        );
+    });
+}
+
+/// `report` runs the hook, which is code of the program.
+#[test]
+fn the_hook_may_add_and_remove_handlers() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |ioloop, _| {
+            let token = ready(ioloop, |_, _| ());
+            ioloop.remove_handler(token);
+            seen.add("hook");
+        });
+        ready(ioloop, |_, _| panics("in the handler"));
+        let why = "a handler failed, and the hook added a handler and removed it, which panicked: `dispatch` borrows the \
+                   registry while it reports the failure";
+        turns_without_a_panic(ioloop, 1, why);
+        assert_eq!(log.take(), ["hook"], "{why}");
+    });
+}
+
+#[test]
+fn a_panic_of_the_hook_leaves_the_loop() {
+    on_each(|ioloop| {
+        ioloop.handle_callback_exception(|_, _| panics("in the hook"));
+        ready(ioloop, |_, _| panics("in the handler"));
+        let ended = catch_unwind(AssertUnwindSafe(|| turns(ioloop, 1)));
+        let thrown = ended.expect_err(
+            "a handler failed, and the hook panicked. No code is left that could report this, so the panic must leave `start`",
+        );
+        assert_eq!(thrown.downcast_ref::<String>().map(String::as_str), Some("in the hook"));
+        ioloop.handle_callback_exception(|_, _| ());
+    });
+}
+
+#[test]
 fn a_handler_whose_peer_is_gone_is_not_reported_and_stays() {
     on_each(|ioloop| {
         let log = Log::default();
@@ -400,7 +513,9 @@ fn a_handler_can_close_the_loop() {
 #[test]
 fn an_event_for_a_removed_handler_runs_no_handler() {
     on_each(|ioloop| {
-        let log = Log::default();
+        let (log, reported) = (Log::default(), Log::default());
+        let seen = reported.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
         let tokens: Rc<Cell<[Option<Token>; 2]>> = Rc::default();
         let made = [0, 1].map(|me: usize| {
             let (seen, tokens) = (log.clone(), Rc::clone(&tokens));
@@ -416,6 +531,11 @@ fn an_event_for_a_removed_handler_runs_no_handler() {
             "an event came for a handler that was removed: the loop must not panic",
         );
         assert_eq!(log.len(), 1, "two descriptors were ready, and the first handler removed the other one");
+        assert_eq!(
+            reported.take(),
+            [""; 0],
+            "an event came for a handler that was removed. That happens in every loop, and is not a failure"
+        );
         made.into_iter().flatten().for_each(|token| ioloop.remove_handler(token));
     });
 }

@@ -64,6 +64,37 @@ fn callbacks_run_in_the_order_they_were_added() {
 }
 
 #[test]
+fn an_iteration_runs_all_that_is_queued_due_and_ready() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        const QUEUED: usize = 3_000;
+        const READY: usize = 200;
+        let log = Log::default();
+        for _ in 0..QUEUED {
+            let seen = log.clone();
+            ioloop.add_callback(move |_| seen.add("callback"));
+            let seen = log.clone();
+            ioloop.call_at(Duration::ZERO, move |_| seen.add("timer"));
+        }
+        let ready: Vec<_> = (0..READY)
+            .map(|_| {
+                let seen = log.clone();
+                a_handler(ioloop, move |_| seen.add("handler"))
+            })
+            .collect();
+        ioloop.turn(Duration::ZERO).unwrap();
+        let ran = ["callback", "timer", "handler"].map(|what| log.count(|ran| *ran == what));
+        assert_eq!(
+            ran,
+            [QUEUED, QUEUED, READY],
+            "the callbacks, timers and handlers that ran in one iteration: it runs all the callbacks that are queued, all \
+             the timers that are due and all the handlers that are ready. What is left over is forgotten when the loop \
+             computes its timeout: `nearest` does not see a timer that was collected"
+        );
+        ready.into_iter().for_each(|token| ioloop.remove_handler(token));
+    });
+}
+
+#[test]
 fn a_callback_added_by_a_callback_waits_for_the_next_iteration() {
     on_each(|ioloop| {
         let (reader, mut writer) = a_pipe();
@@ -302,14 +333,36 @@ fn a_stop_from_another_thread_is_obeyed_before_the_sleep() {
 #[test]
 fn a_closed_loop_returns_from_start() {
     on_each_with_a_fake_clock(|ioloop, _| {
-        let accounts = accounts(ioloop, 3);
         ioloop.add_callback(IoLoop::close);
-        ioloop.start().unwrap();
+        // A single iteration, because a closed loop keeps nothing that could end another one.
+        let goes_on = ioloop.turn(S).unwrap();
         assert_eq!(
-            accounts.take(),
-            [],
+            (goes_on, ioloop.time()),
+            (false, Duration::ZERO),
             "a callback closed the loop, which then has nothing to wait for, and the loop slept: `should_stop` reports \
              that too"
+        );
+        ioloop.start().unwrap();
+    });
+}
+
+#[test]
+fn a_callback_may_close_the_loop_before_the_next_one() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        ioloop.add_callback(IoLoop::close);
+        for _ in 0..2 {
+            let seen = log.clone();
+            ioloop.add_callback(move |_| seen.add("a callback ran".to_owned()));
+        }
+        ioloop.start().unwrap();
+        assert_eq!(
+            log.take(),
+            [""; 0],
+            "the first of three callbacks closed the loop, which dropped the two behind it. That is no failure: fewer \
+             callbacks may be there than were counted when the iteration began"
         );
     });
 }
@@ -317,10 +370,17 @@ fn a_closed_loop_returns_from_start() {
 /// While `start` runs, the number of the loop's epoll descriptor refers to another file.
 #[test]
 fn start_returns_the_error_of_the_poller() {
+    let answer = helper_said(&["broken"]);
     assert_eq!(
-        helper_said(&["broken"]).line("start"),
+        answer.line("start"),
         "EINVAL, and then Ok",
         "the wait failed, and `run` must return the error of `wait`. The next start waits as usual"
+    );
+    assert_eq!(
+        answer.line("callbacks"),
+        "1",
+        "each callback added the next one, and the wait of the first iteration failed: `run` must return that error at once, \
+         and not try another iteration"
     );
 }
 
@@ -670,6 +730,26 @@ fn errors_and_panics_are_reported_and_the_rest_runs() {
     });
 }
 
+#[test]
+fn an_iteration_with_many_events_allocates_nothing() {
+    on_each(|ioloop| {
+        let ready: Vec<_> = (0..50).map(|_| a_handler(ioloop, |_| ())).collect();
+        let ten_turns = || {
+            let before = allocations();
+            (0..10).for_each(|_| assert!(ioloop.turn(Duration::ZERO).unwrap()));
+            allocations() - before
+        };
+        ten_turns();
+        assert_eq!(
+            ten_turns(),
+            0,
+            "allocations in ten iterations, each with 50 handlers that are ready: take one event at a time from \
+             `next_event`, and make no list of them"
+        );
+        ready.into_iter().for_each(|token| ioloop.remove_handler(token));
+    });
+}
+
 /// Only the loop could allocate here: a closure without captures needs no box.
 #[test]
 fn a_repeated_iteration_allocates_nothing() {
@@ -744,6 +824,35 @@ fn a_single_turn_sleeps_for_longest_at_most() {
             );
             timer.into_iter().for_each(|timer| ioloop.remove_timeout(timer));
         }
+    });
+}
+
+#[test]
+fn a_turn_without_time_does_not_sleep() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let start = ioloop.time();
+        ioloop.turn(Duration::ZERO).unwrap();
+        assert_eq!(
+            ioloop.time() - start,
+            Duration::ZERO,
+            "the caller of `turn` allowed no sleep at all: the longest timeout is 0"
+        );
+    });
+}
+
+#[test]
+fn a_turn_returns_false_if_the_loop_was_stopped_or_closed() {
+    on_each(|ioloop| {
+        let turn = |longest| ioloop.turn(longest).unwrap();
+        assert!(turn(Duration::ZERO), "nothing has stopped the loop, so `turn` returns true");
+        ioloop.add_callback(IoLoop::stop);
+        assert!(!turn(S), "a callback stopped the loop, so this `turn` returns false");
+        assert!(
+            turn(Duration::ZERO),
+            "a turn before this one has obeyed the stop, and this one was not stopped"
+        );
+        ioloop.close();
+        assert!(!turn(S), "the loop is closed, so `turn` returns false");
     });
 }
 

@@ -3,14 +3,27 @@
 
 mod support;
 
-use std::future::pending;
+#[path = "scenarios/unwinding.rs"]
+mod unwinding;
+
+use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
+use std::task::Poll;
 use std::time::Duration;
 
 use ioloop::{Config, Current, IoLoop, NoResult};
 use nix::errno::Errno;
 use support::operation::{Operation, failures, on_each_for_weeks};
-use support::{Log, on_each_with_a_fake_clock};
+use support::{Log, helper_said, on_each_with_a_fake_clock, panics};
+
+testing::helper!(answer);
+
+fn answer(args: &[&str]) -> i32 {
+    testing::exit_code(match args {
+        ["unwinding", what] => unwinding::run(what),
+        _ => support::unknown(args),
+    })
+}
 
 const S: Duration = Duration::from_secs(1);
 
@@ -59,6 +72,35 @@ fn run_sync_times_out_and_leaves_other_timers() {
         );
         ioloop.start().unwrap();
         assert_eq!(log.take(), ["the operation's timer"]);
+    });
+}
+
+#[test]
+fn a_timeout_is_neither_rounded_nor_limited() {
+    let ten_days = 10 * 24 * 3600 * S;
+    for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_micros(2500), ten_days] {
+        on_each_for_weeks(|ioloop| {
+            let result = ioloop.run_sync(pending::<()>(), Some(timeout));
+            assert!(
+                matches!(result, Err(NoResult::Timeout(time)) if time == timeout),
+                "run_sync had a timeout of {timeout:?}: {result:?}"
+            );
+            assert_eq!(ioloop.time(), timeout, "the time that run_sync took by the loop's clock");
+        });
+    }
+}
+
+#[test]
+fn the_timeout_in_the_error_is_the_one_that_was_given() {
+    on_each_with_a_fake_clock(|ioloop, clock| {
+        let clock = clock.clone();
+        ioloop.call_later(S, move |_| clock.advance(5 * S));
+        let result = ioloop.run_sync(pending::<()>(), Some(2 * S));
+        assert!(
+            matches!(result, Err(NoResult::Timeout(time)) if time == 2 * S),
+            "run_sync had a timeout of 2 s, and another timer blocked the loop until 6 s had passed. The error has the \
+             timeout that run_sync was given, and not the time that it took: {result:?}"
+        );
     });
 }
 
@@ -157,6 +199,68 @@ fn an_operation_that_is_given_up_is_dropped() {
     });
 }
 
+#[test]
+fn an_operation_that_is_done_is_dropped() {
+    on_each_for_weeks(|ioloop| {
+        let operation = Operation::default();
+        let ends = operation.clone();
+        ioloop.call_later(S, move |_| ends.end());
+        ioloop.run_sync(operation.clone(), None).unwrap();
+        assert!(
+            !operation.is_kept(),
+            "run_sync returned the result, and the operation still exists: what it holds stays open"
+        );
+    });
+}
+
+/// Panics when it is dropped.
+struct Bad;
+
+impl Drop for Bad {
+    fn drop(&mut self) {
+        panics("the drop panicked");
+    }
+}
+
+#[test]
+fn an_operation_whose_values_panic_when_it_is_given_up_is_reported() {
+    on_each_for_weeks(|ioloop| {
+        let failures = failures(ioloop);
+        let held = Bad;
+        let operation = poll_fn(move |_| {
+            let _held = &held;
+            Poll::<()>::Pending
+        });
+        let run = || ioloop.run_sync(operation, Some(2 * S));
+        let result = catch_unwind(AssertUnwindSafe(run));
+        assert!(
+            matches!(result, Ok(Err(NoResult::Timeout(_)))),
+            "the time was over, and a value of the operation panicked when `run_sync` dropped the operation. The panic is \
+             code of the task, and must not leave `run_sync`: {result:?}"
+        );
+        assert_eq!(
+            failures.take(),
+            ["a task panicked: the drop panicked"],
+            "a value of the operation panicked when it was dropped, which is reported as the task's failure"
+        );
+        assert_eq!(ten_seconds(ioloop), (1, 10 * S), "run_sync left its timer, or a stop");
+    });
+}
+
+/// Two panics at the same time abort the process, so each case has a process of its own.
+#[test]
+fn a_value_that_panics_while_start_unwinds_aborts_nothing() {
+    for what in ["operation", "result"] {
+        let answer = helper_said(&["unwinding", what]);
+        assert_eq!(answer.line("dropped"), "yes", "`start` unwound, so the {what} must be dropped");
+        assert_eq!(
+            answer.line("thrown"),
+            "the hook panicked",
+            "the hook panicked, and then the {what} panicked when `run_sync` dropped it: the first panic goes on"
+        );
+    }
+}
+
 /// Run the loop for ten seconds, and return how often it slept, and what its clock shows then.
 fn ten_seconds(ioloop: &IoLoop) -> (usize, Duration) {
     let sleeps = Log::default();
@@ -175,7 +279,28 @@ fn its_timer_is_removed_with_the_operation() {
         assert_eq!(
             ten_seconds(ioloop),
             (1, 10 * S),
-            "sleeps, and seconds, of a run of ten: a timer that is no longer needed has cut it short"
+            "sleeps, and seconds, of a run of ten: a timer that is no longer needed has cut it short, or a wake: `stop` of a \
+             handle also wakes the loop, and `stop` of the loop does not"
+        );
+    });
+}
+
+#[test]
+fn its_timer_is_removed_after_a_stop_and_after_a_panic() {
+    on_each_for_weeks(|ioloop| {
+        failures(ioloop).take();
+        ioloop.call_later(S, IoLoop::stop);
+        let stopped = ioloop.run_sync(pending::<()>(), Some(5 * S));
+        assert_eq!(
+            ten_seconds(ioloop),
+            (1, 10 * S),
+            "sleeps, and seconds, of a run of ten after a run_sync that came to {stopped:?}: is its timer still there?"
+        );
+        let panicked = ioloop.run_sync(async { panic_any("here") }, Some(5 * S)).map(|(): ()| ());
+        assert_eq!(
+            ten_seconds(ioloop),
+            (1, 10 * S),
+            "sleeps, and seconds, of a run of ten after a run_sync that came to {panicked:?}: is its timer still there?"
         );
     });
 }
@@ -194,6 +319,43 @@ fn it_leaves_no_stop_behind() {
         );
         let _ = ioloop.run_sync(async { panic_any("here") }, Some(S)).map(|(): ()| ());
         assert_eq!(ten_seconds(ioloop).1, 10 * S, "the next run was stopped by a run_sync that had panicked");
+    });
+}
+
+#[test]
+fn it_ends_in_the_iteration_in_which_the_operation_is_done() {
+    on_each_for_weeks(|ioloop| {
+        for stops in [false, true] {
+            let operation = Operation::default();
+            let (ends, log) = (operation.clone(), Log::default());
+            let seen = log.clone();
+            ioloop.call_later(S, move |ioloop| {
+                ends.end();
+                // Behind the poll that was queued a line above.
+                ioloop.add_callback(move |ioloop| {
+                    if stops {
+                        ioloop.stop();
+                    }
+                    ioloop.add_callback(move |_| seen.add("the next iteration"));
+                });
+            });
+            let result = ioloop.run_sync(operation, None);
+            assert!(
+                result.is_ok(),
+                "the operation was done, and then a callback may have stopped the loop: {result:?}"
+            );
+            assert_eq!(
+                log.take(),
+                [""; 0],
+                "the operation was done in one iteration, and another one began: stop the loop at once, and not in a callback"
+            );
+            assert_eq!(
+                ten_seconds(ioloop).1,
+                10 * S,
+                "the operation was done, and a callback of the same iteration stopped the loop, too ({stops}). This ended the \
+                 next run: did run_sync leave its own stop behind?"
+            );
+        }
     });
 }
 
@@ -234,13 +396,24 @@ fn inside_a_running_loop_it_is_an_error_without_side_effects() {
 #[test]
 fn an_unwinding_loop_keeps_neither_operation_nor_timer() {
     on_each_for_weeks(|ioloop| {
-        ioloop.handle_callback_exception(|_, _| resume_unwind(Box::new("in the hook")));
-        ioloop.add_callback(|_| Err::<(), _>("the result of a callback"));
-        let operation = Operation::default();
-        let run = || ioloop.run_sync(operation.clone(), Some(2 * S));
-        catch_unwind(AssertUnwindSafe(run)).expect_err("a hook that panics ends the loop");
-        assert!(!operation.is_kept(), "`start` unwound, and the operation is still on the loop");
-        assert_eq!(ten_seconds(ioloop), (1, 10 * S), "`start` unwound, and the timer is still on the loop");
+        for polls in [0, 1] {
+            ioloop.handle_callback_exception(|_, _| resume_unwind(Box::new("in the hook")));
+            if polls == 0 {
+                ioloop.add_callback(|_| Err::<(), _>("the result of a callback"));
+            } else {
+                ioloop.call_later(S, |_| Err::<(), _>("the result of a timer"));
+            }
+            let operation = Operation::default();
+            let run = || ioloop.run_sync(operation.clone(), Some(2 * S));
+            catch_unwind(AssertUnwindSafe(run)).expect_err("a hook that panics ends the loop");
+            assert!(!operation.is_kept(), "`start` unwound, and the operation is still on the loop");
+            assert_eq!(operation.polls(), polls, "the operation was polled before `start` unwound");
+            assert_eq!(
+                ten_seconds(ioloop),
+                (1, 10 * S),
+                "`start` unwound, and the timer is still on the loop, or a stop: the operation was dropped, and did not panic"
+            );
+        }
     });
 }
 

@@ -1,4 +1,4 @@
-//! What is proved of an exercise: its reference passes, its starter fails, its mistakes are caught.
+//! What is proved of an exercise: its reference and other right answers pass, its starter fails, its mistakes are caught.
 //!
 //! All of it happens in copies of the checkout under `target/`, in which every exercise is its starter: the
 //! reader's files are neither used nor touched. Several exercises are shared out among workers.
@@ -10,6 +10,7 @@ use crate::catalogue::Exercise;
 use crate::checking::{Checked, Test, Through};
 use crate::{checkout, hints};
 
+mod alternatives;
 mod copy;
 mod edit;
 mod mistakes;
@@ -55,7 +56,7 @@ pub fn edited(mistake: &Mistake, reference: &str) -> Result<String> {
 
 /// How many times the tests of this exercise run.
 pub fn steps(exercise: &Exercise) -> usize {
-    2 + mistakes(exercise).map_or(0, |mistakes| mistakes.len())
+    2 + alternatives::of(exercise).len() + mistakes(exercise).map_or(0, |mistakes| mistakes.len())
 }
 
 /// Prove one exercise in a copy.
@@ -111,6 +112,8 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
         }
     }
     bar.inc(1);
+
+    alternatives::prove(copy, exercise, proof, bar)?;
 
     bar.set_message(format!("{name}: the starter"));
     match copy.test(exercise, &starter, Through::Cargo, None)? {

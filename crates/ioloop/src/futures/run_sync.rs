@@ -1,7 +1,8 @@
 //! `run_sync`: run the loop until a future is done.
 //!
 //! Contract: `run_sync` returns the result of the future, or the reason why there is none. In either case it removes its
-//! timer and drops the future. Timers and callbacks that the future added to the loop stay there.
+//! timer and drops the future. If a value of the future panics then, that is reported as a failure of the task. Timers and
+//! callbacks that the future added to the loop stay there.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -9,9 +10,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
+use std::{mem, thread};
 
+use crate::failure::{drop_caught, guarded};
 use crate::timers::TimerId;
-use crate::{IoLoop, NoResult, TaskId};
+use crate::{Failure, IoLoop, NoResult, Origin, TaskId};
+
+/// The outcome, from the moment when there is one.
+type End<T> = Rc<Cell<Option<Result<T, NoResult>>>>;
 
 impl IoLoop {
     /// Run the loop until `future` is done, for at most `timeout`.
@@ -24,7 +30,7 @@ impl IoLoop {
         future: impl Future<Output = T> + 'static,
         timeout: Option<Duration>,
     ) -> Result<T, NoResult> {
-        let end: Rc<Cell<Option<Result<T, NoResult>>>> = Rc::default();
+        let end: End<T> = Rc::default();
         let over = {
             let (end, ioloop) = (Rc::clone(&end), self.clone());
             move |came_to| {
@@ -48,7 +54,7 @@ impl IoLoop {
             Poll::Ready(())
         }));
         let timer = timeout.map(|time| self.call_later(time, move |_| late(Err(NoResult::Timeout(time)))));
-        let leftovers = Leftovers { ioloop: self, task, timer };
+        let leftovers = Leftovers { ioloop: self, task, timer, end: Rc::clone(&end) };
         let ran = self.start();
         drop(leftovers);
         ran?;
@@ -59,18 +65,29 @@ impl IoLoop {
 
 // ANCHOR: leftovers
 /// Cancels a task and its timer when it is dropped, even if a panic unwinds.
-struct Leftovers<'a> {
+struct Leftovers<'a, T> {
     ioloop: &'a IoLoop,
     task: TaskId,
     timer: Option<TimerId>,
+    end: End<T>,
 }
 
-impl Drop for Leftovers<'_> {
+impl<T> Drop for Leftovers<'_, T> {
     fn drop(&mut self) {
         if let Some(timer) = self.timer {
             self.ioloop.remove_timeout(timer);
         }
-        self.ioloop.cancel(self.task);
+        let canceled = guarded(|| {
+            self.ioloop.cancel(self.task);
+            Ok(())
+        });
+        if thread::panicking() {
+            // A second panic beside the one that unwinds would abort the process. What was thrown is forgotten, because its
+            // drop may panic, too.
+            mem::forget((canceled, drop_caught(self.end.take())));
+        } else if let Err(cause) = canceled {
+            self.ioloop.report(Failure { origin: Origin::Task, cause });
+        }
     }
 }
 // ANCHOR_END: leftovers

@@ -24,7 +24,7 @@ impl IoLoop {
     }
 
     /// Hand a failure to the hook, or write it to standard error.
-    pub(super) fn report(&self, failure: Failure) {
+    pub(crate) fn report(&self, failure: Failure) {
         let hook = self.0.on_failure.borrow().clone();
         if let Some(hook) = hook {
             return (hook.borrow_mut())(self, failure);

@@ -2,7 +2,8 @@
 //!
 //! Contract:
 //! - each spawned task is polled once. After that, any number of wakes, from any thread, cause one poll in the next
-//!   iteration. A wake during a poll causes another one. `wake` itself never polls;
+//!   iteration, which sees what the waking threads did before their wakes. A wake during a poll causes another one. `wake`
+//!   itself never polls;
 //! - nothing is borrowed while a task is polled, so a task may spawn and cancel tasks, including itself;
 //! - a task is dropped as soon as it is done, has panicked or was canceled. If a value of the task panics when it is dropped
 //!   after a poll, that is reported, too.
@@ -10,10 +11,10 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::handle::LoopHandle;
+use super::sync::{AtomicBool, Ordering};
 use super::tracing::Traced;
 use super::{IoLoop, current};
 use crate::failure::{drop_caught, guarded};

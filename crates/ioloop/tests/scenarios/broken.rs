@@ -1,14 +1,25 @@
 //! A loop whose epoll descriptor refers to another file.
 
+use std::cell::Cell;
 use std::fs::{File, read_dir, read_link};
 use std::mem::ManuallyDrop;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::rc::Rc;
 
 use ioloop::poller::Kind;
 use ioloop::{Config, IoLoop};
 use nix::unistd::dup2;
 
 use super::support::Outcome;
+
+/// A callback that counts itself, and adds the next one.
+fn chain(ioloop: &IoLoop, ran: &Rc<Cell<usize>>) {
+    let ran = Rc::clone(ran);
+    ioloop.add_callback(move |ioloop| {
+        ran.set(ran.get() + 1);
+        chain(ioloop, &ran);
+    });
+}
 
 pub fn run() -> Outcome {
     let ioloop = IoLoop::with(Config { poller: Kind::Epoll, ..Config::default() })?;
@@ -24,7 +35,10 @@ pub fn run() -> Outcome {
     let mut epoll = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
     let kept = epoll.try_clone()?;
     dup2(&null, &mut epoll)?;
+    let callbacks = Rc::new(Cell::new(0));
+    chain(&ioloop, &callbacks);
     let started = ioloop.start().map_err(|error| error.errno);
+    println!("callbacks {}", callbacks.get());
     dup2(&kept, &mut epoll)?;
     ioloop.add_callback(IoLoop::stop);
     let again = ioloop.start().map_err(|error| error.errno);

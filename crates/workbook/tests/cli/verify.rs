@@ -81,6 +81,28 @@ fn a_mistake_that_is_not_caught_as_it_says_is_missed() {
 }
 
 #[test]
+fn a_right_answer_that_a_test_refuses_is_a_fault() {
+    let checkout = Checkout::new();
+    checkout.write("crates/toy/alternatives/twice-1.rs", &TWICE_SOLVED.replace("a + a", "2 * a"));
+    assert_eq!(
+        checkout.workbook(&["verify", "twice", "--json"]).expect(0, &[]).json(),
+        proof([2, 0], [1, 0], [3, 0])
+    );
+    checkout.write("crates/toy/alternatives/twice-2.rs", &TWICE_SOLVED.replace("a + a", "a"));
+    checkout.write("crates/toy/alternatives/twice-3.rs", "not even Rust");
+    // Of another exercise, whose name begins alike.
+    checkout.write("crates/toy/alternatives/twice_more-1.rs", "not even Rust");
+    let (json, faults) = faults(checkout.workbook(&["verify", "twice", "--json"]).expect(1, &[]).json());
+    assert_eq!(json, proof([2, 2], [1, 0], [3, 0]));
+    assert!(
+        faults[0].starts_with("toy/twice: the right answer twice-2.rs is refused by doubles: "),
+        "{faults:#?}"
+    );
+    assert!(faults[1].starts_with("toy/twice: the right answer twice-3.rs does not compile:"), "{faults:#?}");
+    assert_eq!(faults.len(), 2, "{faults:#?}");
+}
+
+#[test]
 fn faults_of_references_and_starters_are_found() {
     let checkout = Checkout::new();
     checkout.write(
