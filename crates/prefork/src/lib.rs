@@ -8,8 +8,8 @@
 //! - [`fork`]: forking one child safely, and a guard against forking with state that must not be shared;
 //! - [`supervise`]: restarting children that fail, and stopping all of them with their parent.
 //!
-//! [`fork`] returns a [`Child`], which [`supervise`] holds. [`Policy`], [`Event`] and [`Signals`] belong to
-//! [`supervise`].
+//! [`fork`] returns a [`Child`], which [`supervise`] holds. [`Policy`], [`Event`], [`Signals`] and [`Lifeline`] belong
+//! to [`supervise`].
 //!
 //! Contract: every descriptor is created close-on-exec, and every socket nonblocking. No function here waits for a
 //! child that it did not fork, or signals one that has been reaped. Every error names the operation, the object and
@@ -20,12 +20,14 @@
 
 mod child;
 mod event;
+mod lifeline;
 mod policy;
 mod signals;
 mod threads;
 pub use child::Child;
 pub use cloexec::{Error, Result};
 pub use event::{Ended, Event, Failed};
+pub use lifeline::Lifeline;
 pub use policy::Policy;
 pub use signals::Signals;
 

@@ -204,6 +204,19 @@ fn max_restarts_counts_all_children_together() {
 }
 
 #[test]
+fn two_failures_in_one_pause_count_as_two() {
+    let answer = ask(&["fail-in-one-pause"]);
+    returned(
+        &answer,
+        "too many restarts: 1",
+        "two children failed, the second one before the first was restarted. 1 restart is allowed, so the second failure \
+         is one too many: count a restart when the child has failed, not when its replacement is forked",
+    );
+    let restarts = events(&answer).iter().filter(|event| event.starts_with("restarted")).count();
+    assert_eq!(restarts, 0, "the supervisor gave up before the first restart was due:\n{}", answer.0);
+}
+
+#[test]
 fn one_failure_too_many_stops_the_other_children_first() {
     testing::needs!(pidfd);
     let answer = ask(&["gives-up", "2"]);
@@ -305,15 +318,29 @@ fn a_child_that_exits_as_the_signal_arrives_has_not_failed() {
 #[test]
 fn signals_are_read_again_before_each_exit_is_judged() {
     testing::needs!(pidfd);
-    let answer = ask(&["signal-between-exits"]);
-    returned(
-        &answer,
-        "stopped SIGTERM",
-        "the supervisor handled the exit of one child; then SIGTERM was sent to it and to the other child, which it \
-         killed; then the supervisor saw the other child's exit. SIGTERM was pending by then, so read the signals \
-         again before each exit is judged",
+    for exited in ["1", "2"] {
+        let answer = ask(&["signal-between-exits", exited]);
+        returned(
+            &answer,
+            "stopped SIGTERM",
+            "the supervisor handled the exit of one child, or of two; then SIGTERM was sent to it and to the last child, \
+             which it killed; then the supervisor saw that child's exit. SIGTERM was pending by then, so read the \
+             signals again before each exit is judged",
+        );
+        let last = exited.parse().expect("a number");
+        assert_eq!(story(&answer, last), ["started", "stopping SIGTERM", "killed by SIGTERM"]);
+    }
+}
+
+#[test]
+fn signals_that_were_ignored_at_the_start_are_read() {
+    let answer = ask(&["ignored", "SIGTERM,SIGINT"]);
+    assert_eq!(
+        (answer.line("ended"), answer.line("got")),
+        ("Ok(Stopped(SIGTERM))", "0 SIGTERM"),
+        "the program was started with SIGTERM and SIGINT ignored, as a shell starts a program in the background. A \
+         blocked signal becomes pending even if it is ignored, so supervise must read it and forward it"
     );
-    assert_eq!(story(&answer, 1), ["started", "stopping SIGTERM", "killed by SIGTERM"]);
 }
 
 #[test]
@@ -422,6 +449,19 @@ fn restart_pauses_double_up_to_the_maximum() {
 }
 
 #[test]
+fn seventy_failures_do_not_overflow_the_pause() {
+    let answer = ask(&["many-pauses"]);
+    returned(
+        &answer,
+        "done",
+        "a child failed at once 70 times, with a first pause of an hour and a max_pause of a microsecond. Doubling the \
+         pause 70 times must not overflow: cap it each time",
+    );
+    let restarts = events(&answer).iter().filter(|event| *event == "restarted 0 0").count();
+    assert_eq!(restarts, 70, "each pause must be capped at max_pause:\n{}", answer.0);
+}
+
+#[test]
 fn the_earliest_restart_comes_first() {
     testing::needs!(pidfd);
     let mut seen = Vec::new();
@@ -515,26 +555,64 @@ fn children_forked_by_other_code_are_not_reaped() {
 #[test]
 fn children_die_with_a_supervisor_killed_by_sigkill() {
     testing::needs!(pidfd);
-    let answer = ask(&["killed"]);
+    died("runs", "See PR_SET_PDEATHSIG in prctl(2)");
+}
+
+#[test]
+fn children_that_have_changed_their_user_die_too() {
+    const LIFELINE: &str = "The kernel clears the signal of PR_SET_PDEATHSIG when a process changes its user. Does the \
+         child hold its lifeline?";
+    died("lost-the-death-signal", LIFELINE);
+    died("changed-its-user", LIFELINE);
+}
+
+#[test]
+fn children_that_have_closed_every_descriptor_die_too() {
+    const DEATH_SIGNAL: &str = "They closed their lifelines, but PR_SET_PDEATHSIG needs no descriptor";
+    died("closed-everything", DEATH_SIGNAL);
+    died("replaced", DEATH_SIGNAL);
+}
+
+/// Three children that have done this have died with a supervisor that SIGKILL killed.
+#[track_caller]
+fn died(children: &str, meaning: &str) {
+    let Some(answer) = Helper::new(&["run", "killed", children]).if_permitted() else { return };
+    alone(&answer);
     let ended: Vec<_> = answer.lines("ended").collect();
+    let killed = ended.iter().filter(|how| **how == "SIGKILL").count();
     assert_eq!(
-        ended, ["SIGKILL"; 3],
-        "SIGKILL killed the supervisor, and its three children should have died of SIGKILL with it. They ended with \
-         {ended:?}; SIGALRM is the alarm of this test, which ends a child that lives five seconds longer. See \
-         PR_SET_PDEATHSIG in prctl(2)"
+        killed, 3,
+        "SIGKILL killed the supervisor, and its three children ({children}) should have died of SIGKILL with it. They \
+         ended with {ended:?}; SIGALRM is the alarm of this test, which ends a child that lives five seconds longer. \
+         {meaning}"
     );
 }
 
 #[test]
-fn a_child_whose_parent_died_before_prctl_exits() {
     testing::needs!(pidfd);
-    let answer = ask(&["parent-died"]);
-    assert_eq!(
-        answer.line("worked"),
-        "no",
-        "the supervisor died before its child called prctl, so the kernel will never send the child a signal. After \
-         prctl, compare getppid with the process id that the parent had, and exit if they differ"
+fn a_child_whose_parent_is_outside_of_its_pid_namespace_works() {
+    let Some(answer) = Helper::new(&["run", "pid-namespace"]).if_permitted() else { return };
+    alone(&answer);
+    returned(
+        &answer,
+        "done",
+        "the child's parent lives, and has the process id 0 in the child's PID namespace",
     );
+    assert_eq!(answer.line("parent"), "0");
+}
+
+#[test]
+fn a_child_whose_parent_died_before_prctl_exits() {
+    for copies in ["no-copies", "copies"] {
+        let answer = ask(&["parent-died", copies]);
+        assert_eq!(
+            answer.line("worked"),
+            "no",
+            "the supervisor died before its child called prctl, so the kernel will never send the child a signal. The \
+             lifeline does not show it if another process has a copy of its write end ({copies}). After prctl, compare \
+             getppid with the process id that the parent had, and exit if they differ"
+        );
+    }
 }
 
 #[test]
@@ -547,15 +625,36 @@ fn children_are_killed_when_on_event_panics() {
 }
 
 #[test]
-fn children_are_killed_when_a_fork_fails() {
     testing::needs!(pidfd);
-    let answer = ask(&["no-descriptor"]);
-    let result = answer.line("result");
+fn children_are_stopped_when_a_fork_fails() {
+    for (scenario, task) in [("no-descriptor", 0), ("no-descriptor-for-a-restart", 1)] {
+        let answer = ask(&[scenario]);
+        let result = answer.line("result");
+        assert!(
+            result.starts_with("EMFILE: "),
+            "{scenario}: no descriptor was left for another child, and supervise returned `{result}`"
+        );
+        nothing_is_left(&answer);
+        let story = story(&answer, task);
+        assert_eq!(
+            story.last().map(String::as_str),
+            Some("exited with 0"),
+            "{scenario}: a child could not be forked. The others did not fail, so they must get SIGTERM and the grace \
+             period, as after a signal. Task {task}: {story:?}"
+        );
+    }
+}
+
+#[test]
+fn with_sigchld_ignored_no_child_is_forked() {
+    let answer = ask(&["ignored", "SIGCHLD"]);
+    let ended = answer.line("ended");
     assert!(
-        result.starts_with("EMFILE: "),
-        "no descriptor was left for another child, and supervise returned `{result}`"
+        ended.starts_with("ECHILD: ") && ended.contains("SIGCHLD"),
+        "the program was started with SIGCHLD ignored, so the kernel discards how children end. The error must say so, \
+         and it is `{ended}`"
     );
-    nothing_is_left(&answer);
+    assert_eq!(answer.line("children"), "none");
 }
 
 #[test]
@@ -594,12 +693,14 @@ fn children_inherit_no_pidfd_or_signalfd() {
     assert_eq!(answer.lines("extra").count(), 4, "three children and one restart:\n{}", answer.0);
     for line in answer.lines("extra") {
         let (child, extra) = line.split_at(3);
+        let extra = extra.trim();
         assert!(
-            extra.trim().is_empty(),
-            "a child (task and life: {child}) has inherited what the supervisor opened for itself: {}. fork copies the \
-             pidfds of its siblings and the parent's signalfd, and close-on-exec closes them only at an exec",
-            extra.trim()
+            !extra.contains(", ") && extra.contains("pipe:"),
+            "a child (task and life: {child}) should have only its lifeline, a pipe, in addition to what its parent had \
+             before, and has {extra:?}. fork copies the pidfds and lifelines of its siblings and the parent's \
+             signalfd, and close-on-exec closes them only at an exec"
         );
+        assert!(extra.starts_with("close-on-exec"), "a program that the child starts would inherit {extra}");
     }
     returned(&answer, "done", "every last child exited with 0");
 }
@@ -618,15 +719,16 @@ fn the_supervisors_descriptors_are_close_on_exec() {
 }
 
 #[test]
-fn waiting_uses_no_cpu_time() {
     testing::needs!(pidfd);
-    let answer = ask(&["idle"]);
-    let cpu: u64 = answer.line("cpu").parse().unwrap_or(u64::MAX);
-    assert!(
-        cpu < 5_000,
-        "a child slept for 100 ms, and nothing else happened. The supervisor used {} ms of CPU time meanwhile: it \
-         polls in a loop instead of sleeping until a descriptor is ready or a task is due",
-        cpu / 1000
-    );
-    returned(&answer, "done", "the child exited with 0");
+fn the_supervisor_sleeps_while_nothing_happens() {
+    for (scenario, result) in [("idle", "done"), ("idle-while-stopping", "stopped SIGTERM")] {
+        let answer = ask(&[scenario]);
+        let woke = answer.line("woke");
+        assert!(
+            woke.parse().is_ok_and(|times: u64| times < 5),
+            "{scenario}: a child watched the supervisor for 100 ms in which nothing happened. The supervisor woke up \
+             {woke} (times): it polls in a loop instead of sleeping until a descriptor is ready or a task is due"
+        );
+        returned(&answer, result, "the child exited with 0");
+    }
 }

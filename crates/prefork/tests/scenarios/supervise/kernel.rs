@@ -18,18 +18,32 @@ pub fn open_now() -> Vec<String> {
     numbers.iter().filter_map(entry).collect()
 }
 
-/// Is a descriptor close-on-exec? `entry` is a line of [`open_now`].
-pub fn is_close_on_exec(entry: &str) -> bool {
+/// An entry of [`open_now`] with the flag of its descriptor: `close-on-exec 7 pipe:[8812]`, or `inheritable 7 …`.
+pub fn with_flag(entry: &str) -> String {
     let number = entry.split(' ').next().and_then(|number| number.parse::<i32>().ok());
-    // SAFETY: it was open a moment ago, and its owner is the supervisor, which is calling this.
+    // SAFETY: it was open a moment ago, and its owner is the supervisor or its child, which is calling this.
     let is_set = |number| cloexec::flags::is_set(unsafe { BorrowedFd::borrow_raw(number) });
-    number.is_some_and(|number| is_set(number).unwrap_or(false))
+    let is_set = number.is_some_and(|number| is_set(number).unwrap_or(false));
+    format!("{} {entry}", if is_set { "close-on-exec" } else { "inheritable" })
 }
 
 /// Close everything above the standard streams.
 pub fn close_all() {
-    for number in numbers().into_iter().filter(|number| *number > 2) {
+    close_all_but(0);
+}
+
+/// The same, except for one.
+pub fn close_all_but(kept: i32) {
+    for number in numbers().into_iter().filter(|number| *number > 2 && *number != kept) {
         let _ = nix::unistd::close(number);
+    }
+}
+
+/// Make a close-on-exec copy of each descriptor above the standard streams.
+pub fn copy_all() {
+    for number in numbers().into_iter().filter(|number| *number > 2) {
+        // SAFETY: the call takes integers.
+        unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
     }
 }
 

@@ -1,14 +1,16 @@
-//! Children that other code has forked, and signals that the supervisor does not use.
+//! Children that other code has forked, signals that the supervisor does not use, and what a child sees of its parent.
 
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::Duration;
 use std::{fs, ptr};
 
 use nix::libc::{self, c_int};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getppid};
 use prefork::Event;
+use testing::REFUSED;
 
 use super::children::{Shared, sleep};
 use super::{observe, policy};
@@ -80,6 +82,45 @@ fn until(mut done: impl FnMut() -> bool) {
     while !done() {
         sleep(Duration::from_micros(100));
     }
+}
+
+/// In a child: wait until the supervisor sleeps, and count how often it wakes up within a tenth of a second in which
+/// nothing happens. Prints `woke NUMBER`, or `woke always` if it does not go to sleep within two seconds.
+pub fn watch_parent() -> i32 {
+    let parent = getppid();
+    let asleep = |_| {
+        sleep(Duration::from_millis(1));
+        sleeps(parent)
+    };
+    if (0..2000).any(asleep) {
+        let before = times_asleep(parent);
+        sleep(Duration::from_millis(100));
+        println!("woke {}", times_asleep(parent) - before);
+    } else {
+        println!("woke always");
+    }
+    0
+}
+
+/// How often a process has gone to sleep so far: see voluntary_ctxt_switches in proc_pid_status(5).
+fn times_asleep(process: Pid) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let times = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    times.and_then(|times| times.trim().parse().ok()).expect("/proc counts context switches")
+}
+
+/// The supervisor's child is the first process of a PID namespace, in which its parent is process 0.
+pub fn pid_namespace() -> i32 {
+    if let Err(errno) = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID) {
+        eprintln!("a PID namespace: {errno}");
+        return REFUSED;
+    }
+    let work = |_| {
+        println!("parent {}", getppid());
+        0
+    };
+    observe(&policy(1), work, |_| {});
+    0
 }
 
 fn sleeps(process: Pid) -> bool {
