@@ -235,7 +235,8 @@ impl Task {
 /// Kills and reaps the children that are left, after an error and after a panic of `on_event`.
 impl<W, T> Drop for Supervisor<'_, W, T> {
     fn drop(&mut self) {
-        // A child that now runs as another user cannot be killed, and waiting for it could take forever.
+        // A child that now runs as another user cannot be signaled, and waiting for it could take forever. It dies with
+        // its lifeline, if it has kept that.
         self.tasks.retain(|task| task.child().is_some_and(|child| child.signal(Signal::SIGKILL).is_ok()));
         for task in &mut self.tasks {
             if let State::Running { child, .. } = &mut task.state {

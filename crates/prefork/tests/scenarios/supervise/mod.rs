@@ -38,7 +38,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["exits", max_restarts, scripts @ ..] => exits(max_restarts, scripts, shared),
         ["signal", signal, grace, reactions @ ..] => forward(signal, grace, reactions, shared),
         ["two-signals", second] => two_signals(second, shared),
-        ["signal-in-pause"] => signal_in_pause(shared),
+        ["signal-in-pause", pause] => signal_in_pause(pause, shared),
         ["signal-and-exit"] => signal_and_exit(shared),
         ["signal-between-exits", exited] => signal_between_exits(exited, shared),
         ["ctrl-c"] => ctrl_c(shared),
@@ -197,9 +197,10 @@ fn two_signals(second: &str, shared: &Shared) {
     observe(&policy(1), work, also);
 }
 
-/// The signal arrives when the child has failed and its restart is due in an hour.
-fn signal_in_pause(shared: &Shared) {
-    let policy = Policy { min_uptime: HOUR, pause: HOUR, max_pause: HOUR, ..policy(1) };
+/// The signal arrives when the child has failed and its restart is due after a pause of so many milliseconds.
+fn signal_in_pause(pause: &str, shared: &Shared) {
+    let pause = Duration::from_millis(pause.parse().expect("a number of milliseconds"));
+    let policy = Policy { min_uptime: HOUR, pause, max_pause: pause, ..policy(1) };
     let work = |task| if shared.next_life(task) == 0 { 3 } else { 0 };
     let also = |event| {
         if let Event::Exited { .. } = event {
