@@ -725,11 +725,11 @@ fn the_supervisors_descriptors_are_close_on_exec() {
 fn the_supervisor_sleeps_while_nothing_happens() {
     for (scenario, result) in [("idle", "done"), ("idle-while-stopping", "stopped SIGTERM")] {
         let answer = ask(&[scenario]);
-        let woke = answer.line("woke");
+        let awake = answer.line("awake");
         assert!(
-            woke.parse().is_ok_and(|times: u64| times < 5),
-            "{scenario}: a child watched the supervisor for 100 ms in which nothing happened. The supervisor woke up \
-             {woke} (times): it polls in a loop instead of sleeping until a descriptor is ready or a task is due"
+            awake.parse().is_ok_and(|times: u64| times < 5),
+            "{scenario}: a child looked at the supervisor a hundred times while nothing happened, and it was awake (times: \
+             {awake}): it polls in a loop instead of sleeping until a descriptor is ready or a task is due"
         );
         returned(&answer, result, "the child exited with 0");
     }
