@@ -63,10 +63,10 @@ pub fn killed(children: &str, shared: &Shared) -> i32 {
     0
 }
 
-/// Is this process root, and not only in a user namespace? See user_namespaces(7).
+/// Is this process root, and not only in a user namespace? There, the file has another line: see user_namespaces(7).
 fn may_signal_every_user() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    Uid::effective().is_root() && map.split_whitespace().take(2).eq(["0", "0"])
+    Uid::effective().is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 static SUPERVISOR: AtomicI32 = AtomicI32::new(0);
