@@ -2,8 +2,9 @@
 //!
 //! Contract: each batch ends: when the queue is empty, at the limit, or when the acceptor has been removed, which the
 //! callback may do too. An error that concerns one connection does not stop the others. What passes by itself is a
-//! [`StopReason`], and an `Err` is permanent: this listener accepts no more. When the process has no descriptor left, the acceptor gives up its spare one, accepts each client with it, and closes the connection at
-//! once. A connection left in the queue would keep the listener readable, and a poll loop would spin on it.
+//! [`StopReason`], and an `Err` is permanent: this listener accepts no more. When the process has no descriptor left,
+//! the acceptor gives up its spare one, accepts each client with it, and closes the connection at once. A connection
+//! left in the queue would keep the listener readable, and a poll loop would spin on it.
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -209,8 +210,8 @@ fn accept_one(listener: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Was this listener shut down? If it is a Unix socket, accept4 without blocking then returns EAGAIN, as if the queue were
-/// empty, and a poller reports it as readable without end.
+/// Was this listener shut down? If it is a Unix socket, accept4 without blocking then returns EAGAIN, as if the queue
+/// were empty, and a poller reports it as readable without end.
 fn was_shut_down(listener: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(listener, PollFlags::from_bits_retain(libc::POLLRDHUP))];
     poll(&mut fds, PollTimeout::ZERO) == Ok(1)

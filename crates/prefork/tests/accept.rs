@@ -529,8 +529,8 @@ fn connections_that_fail_while_they_are_shed_count_toward_the_limit() {
     assert_eq!(
         batches(&answer),
         [words(0, "Full"), words(2, "Full")],
-        "no descriptor was left, and twice the connection to be shed was gone. That makes two rounds, which is the limit, \
-         and after each of them the spare must be reopened"
+        "no descriptor was left, and twice the connection to be shed was gone. That makes two rounds, which is the \
+         limit, and after each of them the spare must be reopened"
     );
 }
 
@@ -585,8 +585,8 @@ fn without_memory_the_acceptor_is_stuck() {
             assert_eq!(
                 batches(&answer),
                 [words(0, &format!("Stuck({errno})"))],
-                "{kernel}: the kernel has no memory for the connection, which stays in the queue. So the listener stays \
-                 readable, and accept must return Stuck: then the loop can stop polling it"
+                "{kernel}: the kernel has no memory for the connection, which stays in the queue. So the listener \
+                 stays readable, and accept must return Stuck: then the loop can stop polling it"
             );
         }
     }

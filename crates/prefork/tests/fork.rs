@@ -450,6 +450,59 @@ fn a_copied_guard_does_not_count_in_the_child() {
     refused(&answer, "parent", "the parent's other one");
 }
 
+#[test]
+fn a_guard_that_a_panic_drops_guards_nothing() {
+    let answer = fork(&["guard-dropped-by-a-panic"]);
+    assert_eq!(
+        (answer.line("panicked"), answer.line("then")),
+        ("true", "exited with 3"),
+        "a panic dropped the guard while it unwound, and the caller caught the panic, so fork must work again"
+    );
+}
+
+#[test]
+fn a_guard_that_another_thread_made_counts() {
+    let answer = fork(&["guard-of-another-thread"]);
+    refused(&answer, "guarded", "an event loop");
+    assert_eq!(answer.line("then"), "exited with 3", "the guard was dropped, so fork must work again");
+}
+
+#[test]
+fn a_name_that_panics_leaves_the_guards_usable() {
+    let answer = fork(&["guard-whose-name-panics"]);
+    assert_eq!(
+        (answer.line("panicked"), answer.line("then")),
+        ("true", "exited with 3"),
+        "the name of the guard made a guard itself, and then panicked. There is no guard after that, so fork must \
+         work. Is `what` written while the list of guards is locked?"
+    );
+    refused(&answer, "guarded", "an event loop");
+}
+
+#[test]
+fn the_parent_drops_the_closure() {
+    let answer = fork(&["closure"]);
+    for when in ["forked", "failed"] {
+        assert_eq!(
+            answer.line(when),
+            "closed",
+            "{when}: the closure holds the write end of a pipe, and the parent's copy of it is still open, so the \
+             reader would never see end of file. Drop the closure in the parent"
+        );
+    }
+}
+
+#[test]
+fn without_proc_no_child_is_forked() {
+    let Some(answer) = fork_if_permitted(&["no-proc"]) else { return };
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err ENOENT ") && result.contains("/proc"),
+        "/proc is not there, so other threads cannot be ruled out, and the error must say so: `{result}`"
+    );
+    assert_eq!(answer.line("children"), "none");
+}
+
 /// fork has returned this error, without a child, and the parent's mask is unchanged.
 #[track_caller]
 fn failed(answer: &Answer, errno: &str) {

@@ -292,8 +292,8 @@ fn children(parent: Pid) -> BTreeMap<i32, char> {
     processes.filter_map(child).collect()
 }
 
-/// Wait until a process sleeps. Returns how often it has gone to sleep so far, or `None` if it does not within `PATIENCE`.
-/// See `State` and `voluntary_ctxt_switches` in proc_pid_status(5).
+/// Wait until a process sleeps. Returns how often it has gone to sleep so far, or `None` if it does not within
+/// `PATIENCE`. See `State` and `voluntary_ctxt_switches` in proc_pid_status(5).
 fn asleep(process: i32) -> Option<u64> {
     let start = Instant::now();
     loop {

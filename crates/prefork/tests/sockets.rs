@@ -132,8 +132,8 @@ fn an_ipv4_mapped_address_means_the_ipv4_address() {
     for addresses in [&[mapped][..], &[mapped, V4], &[V4, mapped]] {
         let listeners = bind_all(addresses, &Options::default()).unwrap_or_else(|error| {
             panic!(
-                "bind_all({addresses:?}): {error}. {mapped} is 127.0.0.1, written as an IPv6 address. With IPV6_V6ONLY, \
-                 bind returns EINVAL for it: bind the IPv4 address"
+                "bind_all({addresses:?}): {error}. {mapped} is 127.0.0.1, written as an IPv6 address. With \
+                 IPV6_V6ONLY, bind returns EINVAL for it: bind the IPv4 address"
             )
         });
         let at = at(&listeners);
@@ -347,8 +347,8 @@ fn the_free_port_is_none_of_the_given_ones() {
     assert_eq!(
         result,
         "Ok",
-        "127.0.0.1 is to have the given port {given}, and also a free one. The kernel chose {given} as the free one, so \
-         bind returned EADDRINUSE for the given one: bind given ports first",
+        "127.0.0.1 is to have the given port {given}, and also a free one. The kernel chose {given} as the free one, \
+         so bind returned EADDRINUSE for the given one: bind given ports first",
         given = answer.line("given")
     );
 }

@@ -209,8 +209,8 @@ fn two_failures_in_one_pause_count_as_two() {
     returned(
         &answer,
         "too many restarts: 1",
-        "two children failed, the second one before the first was restarted. 1 restart is allowed, so the second failure \
-         is one too many: count a restart when the child has failed, not when its replacement is forked",
+        "two children failed, the second one before the first was restarted. 1 restart is allowed, so the second \
+         failure is one too many: count a restart when the child has failed, not when its replacement is forked",
     );
     let restarts = events(&answer).iter().filter(|event| event.starts_with("restarted")).count();
     assert_eq!(restarts, 0, "the supervisor gave up before the first restart was due:\n{}", answer.0);
@@ -325,9 +325,9 @@ fn signals_are_read_again_before_each_exit_is_judged() {
         returned(
             &answer,
             "stopped SIGTERM",
-            "the supervisor handled the exit of one child, or of two; then SIGTERM was sent to it and to the last child, \
-             which it killed; then the supervisor saw that child's exit. SIGTERM was pending by then, so read the \
-             signals again before each exit is judged",
+            "the supervisor handled the exit of one child, or of two; then SIGTERM was sent to it and to the last \
+             child, which it killed; then the supervisor saw that child's exit. SIGTERM was pending by then, so read \
+             the signals again before each exit is judged",
         );
         let last = exited.parse().expect("a number");
         assert_eq!(story(&answer, last), ["started", "stopping SIGTERM", "killed by SIGTERM"]);
@@ -698,8 +698,8 @@ fn children_inherit_no_pidfd_or_signalfd() {
         let extra = extra.trim();
         assert!(
             !extra.contains(", ") && extra.contains("pipe:"),
-            "a child (task and life: {child}) should have only its lifeline, a pipe, in addition to what its parent had \
-             before, and has {extra:?}. fork copies the pidfds and lifelines of its siblings and the parent's \
+            "a child (task and life: {child}) should have only its lifeline, a pipe, in addition to what its parent \
+             had before, and has {extra:?}. fork copies the pidfds and lifelines of its siblings and the parent's \
              signalfd, and close-on-exec closes them only at an exec"
         );
         assert!(extra.starts_with("close-on-exec"), "a program that the child starts would inherit {extra}");
@@ -728,8 +728,8 @@ fn the_supervisor_sleeps_while_nothing_happens() {
         let awake = answer.line("awake");
         assert!(
             awake.parse().is_ok_and(|times: u64| times < 5),
-            "{scenario}: a child looked at the supervisor a hundred times while nothing happened, and it was awake (times: \
-             {awake}): it polls in a loop instead of sleeping until a descriptor is ready or a task is due"
+            "{scenario}: a child looked at the supervisor a hundred times while nothing happened, and it was awake \
+             (times: {awake}): it polls in a loop instead of sleeping until a descriptor is ready or a task is due"
         );
         returned(&answer, result, "the child exited with 0");
     }

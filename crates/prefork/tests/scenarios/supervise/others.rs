@@ -12,6 +12,7 @@ use nix::unistd::{ForkResult, Pid, fork, getppid};
 use prefork::Event;
 use testing::REFUSED;
 
+use super::super::support::helper::children::awake;
 use super::children::{Shared, sleep};
 use super::{observe, policy};
 
@@ -84,30 +85,10 @@ fn until(mut done: impl FnMut() -> bool) {
     }
 }
 
-/// In a child: wait until the supervisor sleeps, look at it a hundred times while nothing happens, and count how often it
-/// is awake or has been awake. Prints `awake NUMBER`, or `awake always` if it does not go to sleep within two seconds.
+/// In a child: print `awake …`, how often the supervisor is awake while nothing happens.
 pub fn watch_parent() -> i32 {
-    let parent = getppid();
-    let is_asleep = |_: &usize| {
-        sleep(Duration::from_millis(1));
-        sleeps(parent)
-    };
-    if (0..2000).any(|look| is_asleep(&look)) {
-        let before = times_asleep(parent);
-        // A process that calls waitid without blocking has the state S for a moment.
-        let looks = 100 - (0..100).filter(is_asleep).count() as u64;
-        println!("awake {}", looks + times_asleep(parent) - before);
-    } else {
-        println!("awake always");
-    }
+    println!("awake {}", awake(getppid()));
     0
-}
-
-/// How often a process has gone to sleep so far: see voluntary_ctxt_switches in proc_pid_status(5).
-fn times_asleep(process: Pid) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let times = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-    times.and_then(|times| times.trim().parse().ok()).expect("/proc counts context switches")
 }
 
 /// The supervisor's child is the first process of a PID namespace, in which its parent is process 0.
