@@ -211,7 +211,7 @@ fn backlog(wanted: u16) -> Backlog {
 /// # Errors
 /// The error names the path. See unix(7) and bind(2), "ERRORS".
 /// - `EADDRINUSE` if a server accepts connections there, or if the file is not a socket.
-/// - `ENAMETOOLONG` for a path of 108 bytes or more.
+/// - `ENAMETOOLONG` for a path of 108 bytes or more; `EINVAL` for one with a NUL.
 /// - `ENOENT` or `EACCES` if the directory does not exist or may not be written; `ENOENT` for an empty path.
 // ANCHOR: bind_unix
 pub fn bind_unix(path: &Path, permissions: Mode, options: &Options) -> Result<UnixListener> {

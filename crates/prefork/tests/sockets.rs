@@ -787,6 +787,7 @@ fn an_impossible_path_is_an_error_that_names_it() {
         (folder.path(&"x".repeat(108)), Errno::ENAMETOOLONG),
         (folder.path("no-such-folder/socket"), Errno::ENOENT),
         (PathBuf::new(), Errno::ENOENT),
+        (folder.path("a\0b"), Errno::EINVAL),
     ] {
         let (seen, text) =
             refused("binding an impossible path", bind_unix(&path, Mode::S_IRWXU, &Options::default()));

@@ -575,6 +575,20 @@ fn children_that_have_closed_every_descriptor_die_too() {
     died("replaced", DEATH_SIGNAL);
 }
 
+#[test]
+fn one_way_to_die_with_the_parent_is_enough() {
+    for sandbox in ["forbids-prctl", "forbids-fcntl"] {
+        died(sandbox, "A sandbox forbids one of two ways. With the other one, a child can work");
+    }
+    let Some(answer) = Helper::new(&["run", "nothing-permitted"]).if_permitted() else { return };
+    alone(&answer);
+    assert!(
+        !answer.0.contains("worked"),
+        "a sandbox forbids both ways, so the child could outlive its parent. It must exit without calling `work`"
+    );
+    returned(&answer, "too many restarts: 0", "the child failed");
+}
+
 /// Three children that have done this have died with a supervisor that SIGKILL killed.
 #[track_caller]
 fn died(children: &str, meaning: &str) {

@@ -1,9 +1,9 @@
-//! What the kernel reports about this process, and a filter that makes it reject kill(2).
+//! What the kernel reports about this process, and a filter that makes it reject system calls.
 
 use std::fs;
 use std::os::fd::BorrowedFd;
 
-use nix::libc::{self, c_ulong, sock_filter, sock_fprog};
+use nix::libc::{self, c_long, c_ulong, sock_filter, sock_fprog};
 use testing::REFUSED;
 
 /// Every open descriptor and what it refers to, as `7 pipe:[8812]`. The descriptor that lists the directory is closed
@@ -59,19 +59,17 @@ pub fn blocked() -> String {
     mask.expect("the status has a SigBlk line").trim().to_owned()
 }
 
-/// Make kill(2) fail with EPERM in this process and its future children: see seccomp(2).
-pub fn forbid_kill() {
+/// Make these system calls fail with EPERM in this process and its future children: see seccomp(2).
+pub fn forbid(calls: &[c_long]) {
     let statement = |code: u32, k: u32| sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    let mut program = [
-        // The system call's number is the first field of `struct seccomp_data`.
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
-        sock_filter {
-            jf: 1,
-            ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_kill as u32)
-        },
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
-    ];
+    // The system call's number is the first field of `struct seccomp_data`.
+    let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
+    for call in calls {
+        let equal = statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, *call as u32);
+        program.push(sock_filter { jf: 1, ..equal });
+        program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32));
+    }
+    program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW));
     let program = sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the call takes integers.
     let privileges = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1 as c_ulong, 0 as c_ulong, 0, 0) };

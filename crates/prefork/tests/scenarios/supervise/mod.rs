@@ -63,6 +63,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["pid-namespace"] => return others::pid_namespace(),
         ["other-children"] => others::other_children(shared),
         ["interrupted"] => others::interrupted(shared),
+        ["nothing-permitted"] => nothing_permitted(),
         ["killed", children] => return orphans::killed(children, shared),
         ["parent-died", copies] => return orphans::parent_died(copies),
         _ => return 2,
@@ -302,10 +303,20 @@ fn without_kill(shared: &Shared) {
     let work = |task| children::wait_for_signal(task, &reactions, Some(Signal::SIGTERM), shared);
     let also = |event| {
         if let Event::Started { task: 1, .. } = event {
-            kernel::forbid_kill();
+            kernel::forbid(&[libc::SYS_kill]);
         }
     };
     observe(&policy(2), work, also);
+}
+
+/// The children may ask for no signal at their parent's death.
+fn nothing_permitted() {
+    kernel::forbid(&[libc::SYS_prctl, libc::SYS_fcntl]);
+    let work = |_| {
+        println!("worked");
+        0
+    };
+    observe(&Policy { max_restarts: 0, ..policy(1) }, work, |_| {});
 }
 
 /// Task 0 fails once too often. One of the others exits late.

@@ -23,14 +23,20 @@ use super::{PATIENCE, kernel, policy};
 /// Kill the supervisor of three children once all three run. Prints `ended SIGNAL` for each child. The kernel signals
 /// the children before their parent can be reaped; without that signal, their own alarm ends them.
 ///
-/// Beforehand each child `runs`, has `changed-its-user`, has `lost-the-death-signal`, has `closed-everything`, or was
-/// `replaced` by one that closed everything.
+/// Beforehand each child `runs`, has `changed-its-user`, has `lost-the-death-signal`, has `closed-everything`, was
+/// `replaced` by one that closed everything, or lives in a sandbox that `forbids-prctl` or `forbids-fcntl`.
 pub fn killed(children: &str, shared: &Shared) -> i32 {
     if children == "changed-its-user" && !may_signal_every_user() {
         eprintln!("this process is not root, or only root of a user namespace");
         return REFUSED;
     }
     let (mut reader, writer) = pipe().expect("there are descriptors");
+    become_subreaper();
+    match children {
+        "forbids-prctl" => kernel::forbid(&[libc::SYS_prctl]),
+        "forbids-fcntl" => kernel::forbid(&[libc::SYS_fcntl]),
+        _ => {}
+    }
     let supervisor = supervisor(writer, |started| {
         let work = |task| {
             alarm::set(PATIENCE);
@@ -92,6 +98,7 @@ extern "C" fn wait_for_parents_death() {
 pub fn parent_died(copies: &str) -> i32 {
     COPIES.store(copies == "copies", Ordering::SeqCst);
     let (mut reader, writer) = pipe().expect("there are descriptors");
+    become_subreaper();
     let supervisor = supervisor(writer, |started| {
         SUPERVISOR.store(getpid().as_raw(), Ordering::SeqCst);
         WRITER.store(started.as_raw_fd(), Ordering::SeqCst);
@@ -112,9 +119,12 @@ pub fn parent_died(copies: &str) -> i32 {
     0
 }
 
+fn become_subreaper() {
+    prctl::set_child_subreaper(true).expect("any process may become a subreaper");
+}
+
 /// Fork a child that supervises.
 fn supervisor(writer: PipeWriter, supervise: impl FnOnce(&PipeWriter)) -> Pid {
-    prctl::set_child_subreaper(true).expect("any process may become a subreaper");
     // SAFETY: this program has one thread, so the child may do whatever the parent may.
     match unsafe { fork() }.expect("a process can be forked") {
         ForkResult::Parent { child } => child,
