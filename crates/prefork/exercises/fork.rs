@@ -30,7 +30,8 @@ impl ForkGuard {
 
 impl Drop for ForkGuard {
     fn drop(&mut self) {
-        // A second panic while the first one unwinds would abort the program without a message.
+        // This `if` goes when the `todo!` goes. A panic while another one unwinds would abort the program without a
+        // message, but a guard that a panic drops must stop guarding.
         if !std::thread::panicking() {
             todo!("stop guarding: write `drop` in exercises/fork.rs")
         }

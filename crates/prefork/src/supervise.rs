@@ -26,7 +26,7 @@ use crate::{Child, Ended, Error, Event, Failed, Lifeline, Policy, Result, Signal
 /// This process's task plus one; 0 in a process that no supervisor forked.
 static TASK: AtomicUsize = AtomicUsize::new(0);
 
-/// The task of this process, counted from 0. `None` in a process that no supervisor forked.
+/// The task of this process, counted from 0. A process that a child forks inherits it. `None` in any other process.
 pub fn task() -> Option<usize> {
     TASK.load(Ordering::Relaxed).checked_sub(1)
 }

@@ -8,6 +8,8 @@ mod support;
 #[path = "scenarios/fork/mod.rs"]
 mod scenarios;
 
+use std::collections::BTreeSet;
+
 use nix::libc::{self, SIGRTMAX};
 use support::{Answer, Helper, ask};
 
@@ -103,6 +105,18 @@ fn each_child_gets_its_own_random_numbers() {
     assert_eq!(
         seen[0].1, seeded,
         "the parent's numbers have changed: seed the generator in the child, and not before the fork"
+    );
+}
+
+#[test]
+fn sixty_children_get_sixty_random_numbers() {
+    let answer = fork(&["many-random"]);
+    let all: Vec<&str> = answer.lines("first").collect();
+    let different = BTreeSet::from_iter(&all);
+    assert_eq!(
+        (all.len(), different.len()),
+        (60, 60),
+        "among sixty children, two got the same first number of C's rand. Are all bits of the seed random?"
     );
 }
 

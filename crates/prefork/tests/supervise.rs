@@ -128,9 +128,10 @@ fn zero_children_means_one_for_each_core() {
 #[test]
 fn a_failed_child_is_restarted_with_the_same_task() {
     testing::needs!(pidfd);
-    let answer = ask(&["exits", "100", "2 0", "3 0", "4 0"]);
+    // A child that panics exits with 101.
+    let answer = ask(&["exits", "100", "2 0", "3 0", "101 0"]);
     returned(&answer, "done", "every last child exited with 0");
-    for (task, code) in [(0, 2), (1, 3), (2, 4)] {
+    for (task, code) in [(0, 2), (1, 3), (2, 101)] {
         let seen = story(&answer, task);
         assert_eq!(
             seen,
@@ -294,14 +295,14 @@ fn no_child_is_restarted_while_stopping() {
         "stopped SIGTERM",
         "a child that fails while the supervisor is stopping is not an error",
     );
-    for pause in ["1000", "3600000"] {
+    for pause in ["4000", "3600000"] {
         let answer = ask(&["signal-in-pause", pause]);
         assert_eq!(
             story(&answer, 0),
             ["started", "exited with 3", "stopping SIGTERM"],
             "the signal arrived in the pause before a restart, which must not happen then"
         );
-        returned(&answer, "stopped SIGTERM", "no child was left to wait for");
+        returned(&answer, "stopped SIGTERM", "the signal arrived, and the other child exits with 0");
     }
 }
 
@@ -512,6 +513,23 @@ fn a_child_that_ran_long_enough_resets_the_pause() {
 }
 
 #[test]
+fn without_a_min_uptime_nothing_fails_at_once() {
+    let answer = ask(&["no-min-uptime"]);
+    returned(&answer, "done", "`min_uptime` is 0, so no failure is one at once, and no restart is delayed");
+    assert!(events(&answer).contains(&"restarted 0 0".into()), "{}", answer.0);
+}
+
+#[test]
+fn each_call_of_supervise_counts_its_own_restarts() {
+    let answer = ask(&["twice"]);
+    let ended: Vec<_> = answer.lines("ended").collect();
+    assert_eq!(
+        ended, ["Ok(Done)"; 2],
+        "two calls of supervise, one after the other, with one failure each. One restart is allowed in each call"
+    );
+}
+
+#[test]
 fn the_longest_durations_do_not_overflow() {
     testing::needs!(pidfd);
     let answer = ask(&["forever"]);
@@ -634,10 +652,15 @@ fn a_child_whose_parent_died_before_prctl_exits() {
 #[test]
 fn children_are_killed_when_on_event_panics() {
     testing::needs!(pidfd);
-    let answer = ask(&["panic"]);
-    let result = answer.line("result");
-    assert_eq!(result, "panic: on purpose", "a panic of `on_event` must continue in the caller of supervise");
-    nothing_is_left(&answer);
+    for when in ["started", "stopping", "killed"] {
+        let answer = ask(&["panic", when]);
+        let result = answer.line("result");
+        assert_eq!(
+            result, "panic: on purpose",
+            "a panic of `on_event` must continue in the caller of supervise"
+        );
+        nothing_is_left(&answer);
+    }
 }
 
 #[test]
@@ -682,6 +705,11 @@ fn supervise_in_a_child_is_ebusy() {
         inside.starts_with("EBUSY: "),
         "a child of a supervisor called supervise, and got: {inside}. A caller that does not know it runs in a child \
          would fork children of children"
+    );
+    assert_eq!(
+        answer.line("unchanged"),
+        "true",
+        "supervise failed, and has changed the mask or the descriptors"
     );
     returned(&answer, "done", "the child exited with 0");
 }

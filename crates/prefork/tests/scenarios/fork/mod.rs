@@ -23,6 +23,7 @@ pub fn run(what: &[&str]) -> i32 {
     match what {
         ["output"] => output::output(),
         ["random"] => output::random(),
+        ["many-random"] => output::many_random(),
         ["codes"] => endings::codes(),
         ["panic", how] => endings::panic(how),
         ["at-exit"] => endings::at_exit(),

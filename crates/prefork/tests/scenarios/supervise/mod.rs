@@ -24,6 +24,7 @@ mod kernel;
 mod orphans;
 mod others;
 
+use super::support::helper::children::await_sleep;
 use children::{Reaction, Shared, sleep};
 
 /// Every child's alarm, in seconds. It is shorter than the helper's own.
@@ -51,12 +52,14 @@ pub fn run(what: &[&str]) -> i32 {
         ["two-pauses"] => two_pauses(shared),
         ["long-life"] => long_life(shared),
         ["forever"] => forever(shared),
+        ["no-min-uptime"] => no_min_uptime(shared),
+        ["twice"] => twice(shared),
         ["cores"] => cores(shared),
         ["idle"] => observe(&policy(1), |_| others::watch_parent(), |_| {}),
         ["idle-while-stopping"] => idle_while_stopping(shared),
         ["inherited"] => inherited(shared),
         ["inside"] => inside(),
-        ["panic"] => panics(shared),
+        ["panic", when] => panics(when, shared),
         ["no-descriptor"] => no_descriptor(shared),
         ["no-descriptor-for-a-restart"] => no_descriptor_for_a_restart(shared),
         ["ignored", signal] => ignored(signal, shared),
@@ -198,14 +201,27 @@ fn two_signals(second: &str, shared: &Shared) {
     observe(&policy(1), work, also);
 }
 
-/// The signal arrives when the child has failed and its restart is due after a pause of so many milliseconds.
+/// Task 0 has failed, and its restart is due after a pause of so many milliseconds. When the supervisor sleeps, task 1
+/// sends it the signal.
 fn signal_in_pause(pause: &str, shared: &Shared) {
     let pause = Duration::from_millis(pause.parse().expect("a number of milliseconds"));
-    let policy = Policy { min_uptime: HOUR, pause, max_pause: pause, ..policy(1) };
-    let work = |task| if shared.next_life(task) == 0 { 3 } else { 0 };
+    signal_in_this_pause(Policy { min_uptime: HOUR, pause, max_pause: pause, ..policy(2) }, shared);
+}
+
+fn signal_in_this_pause(policy: Policy, shared: &Shared) {
+    let work = |task| match task {
+        0 if shared.next_life(0) == 0 => 3,
+        0 => 0,
+        _ => {
+            shared.wait_for_release();
+            await_sleep(getppid());
+            kill(getppid(), Signal::SIGTERM).expect("the supervisor is running");
+            0
+        }
+    };
     let also = |event| {
-        if let Event::Exited { .. } = event {
-            signal_self(Signal::SIGTERM);
+        if let Event::Exited { task: 0, .. } = event {
+            shared.release_one();
         }
     };
     observe(&policy, work, also);
@@ -432,16 +448,24 @@ fn forever(shared: &Shared) {
     let longest = Duration::MAX;
     let policy =
         Policy { grace: longest, min_uptime: longest, pause: longest, max_pause: longest, ..policy(2) };
-    let work = |task| match task {
-        0 => 3,
-        _ => children::wait_for_signal(task, &[Reaction::Exits, Reaction::Exits], None, shared),
-    };
-    let also = |event| {
-        if let Event::Exited { task: 0, .. } = event {
-            signal_self(Signal::SIGTERM);
-        }
-    };
-    observe(&policy, work, also);
+    signal_in_this_pause(policy, shared);
+}
+
+/// A child fails at once, which `min_uptime` does not count as failing at once.
+fn no_min_uptime(shared: &Shared) {
+    let policy = Policy { pause: HOUR, max_pause: HOUR, ..policy(1) };
+    observe(&policy, |task| if shared.next_life(task) == 0 { 3 } else { 0 }, |_| {});
+}
+
+/// Supervise twice: each time, a child fails once, and one restart is allowed. Prints `ended …` for each.
+fn twice(shared: &Shared) {
+    for _ in 0..2 {
+        let work = |task| {
+            alarm::set(PATIENCE);
+            if shared.next_life(task).is_multiple_of(2) { 3 } else { 0 }
+        };
+        println!("ended {:?}", supervise(&Policy { max_restarts: 1, ..policy(1) }, work, |_| {}));
+    }
 }
 
 /// Supervise on one core, and then on all cores of this process. Prints `cores NUMBER` before each.
@@ -511,17 +535,19 @@ fn inherited(shared: &Shared) {
 /// A child calls `supervise` itself.
 fn inside() {
     let work = |_| {
+        let before = (kernel::open_now(), kernel::blocked());
         match supervise(&policy(1), |_| 0, |_| {}) {
             Err(Failed::Call(error)) => println!("inside {:?}: {error}", error.errno),
             other => println!("inside {other:?}"),
         }
+        println!("unchanged {}", before == (kernel::open_now(), kernel::blocked()));
         0
     };
     observe(&policy(1), work, |_| {});
 }
 
-/// `on_event` panics while two children run.
-fn panics(shared: &Shared) {
+/// `on_event` panics while two children run: at the event `started`, `stopping` or `killed`.
+fn panics(when: &str, shared: &Shared) {
     // The test does not need the panic message, and printing a backtrace would take longer than everything else.
     std::panic::set_hook(Box::new(|_| {}));
     let reactions = [Reaction::Ignores, Reaction::Ignores];
@@ -530,13 +556,17 @@ fn panics(shared: &Shared) {
         alarm::cancel();
         children::wait_for_signal(task, &reactions, None, shared)
     };
-    let also = |event| {
-        if let Event::Started { task: 1, .. } = event {
+    let also = |event| match event {
+        Event::Started { task: 1, .. } => {
             shared.wait_for_ready(2);
-            panic!("on purpose");
+            assert!(when != "started", "on purpose");
+            signal_self(Signal::SIGTERM);
         }
+        Event::Stopping { .. } => assert!(when != "stopping", "on purpose"),
+        Event::Killed { .. } => panic!("on purpose"),
+        _ => {}
     };
-    observe(&policy(2), work, also);
+    observe(&Policy { grace: Duration::from_millis(20), ..policy(2) }, work, also);
 }
 
 /// There are more children than the limit has room for descriptors.
