@@ -80,13 +80,13 @@ pub fn await_sleep(process: Pid) {
 }
 
 /// Wait until a process sleeps, look at it a hundred times, and count how often it is awake or has been awake. `always`
-/// if it does not go to sleep within two seconds.
+/// if it is awake at each of five hundred looks.
 pub fn awake(process: Pid) -> String {
     let is_asleep = |_: &u64| {
         sleep(Duration::from_millis(1));
         state(process) == Some('S')
     };
-    if !(0..2000).any(|look| is_asleep(&look)) {
+    if !(0..500).any(|look| is_asleep(&look)) {
         return "always".into();
     }
     let before = times_asleep(process);
