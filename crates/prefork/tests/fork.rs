@@ -110,6 +110,7 @@ fn each_child_gets_its_own_random_numbers() {
 
 #[test]
 fn sixty_children_get_sixty_random_numbers() {
+    testing::needs!(pidfd);
     let answer = fork(&["many-random"]);
     let all: Vec<&str> = answer.lines("first").collect();
     let different = BTreeSet::from_iter(&all);
@@ -466,6 +467,7 @@ fn a_copied_guard_does_not_count_in_the_child() {
 
 #[test]
 fn a_guard_that_a_panic_drops_guards_nothing() {
+    testing::needs!(pidfd);
     let answer = fork(&["guard-dropped-by-a-panic"]);
     assert_eq!(
         (answer.line("panicked"), answer.line("then")),
@@ -476,6 +478,7 @@ fn a_guard_that_a_panic_drops_guards_nothing() {
 
 #[test]
 fn a_guard_that_another_thread_made_counts() {
+    testing::needs!(pidfd);
     let answer = fork(&["guard-of-another-thread"]);
     refused(&answer, "guarded", "an event loop");
     assert_eq!(answer.line("then"), "exited with 3", "the guard was dropped, so fork must work again");
@@ -483,6 +486,7 @@ fn a_guard_that_another_thread_made_counts() {
 
 #[test]
 fn a_name_that_panics_leaves_the_guards_usable() {
+    testing::needs!(pidfd);
     let answer = fork(&["guard-whose-name-panics"]);
     assert_eq!(
         (answer.line("panicked"), answer.line("then")),
@@ -495,6 +499,7 @@ fn a_name_that_panics_leaves_the_guards_usable() {
 
 #[test]
 fn the_parent_drops_the_closure() {
+    testing::needs!(pidfd);
     let answer = fork(&["closure"]);
     for when in ["forked", "failed"] {
         assert_eq!(

@@ -744,6 +744,7 @@ fn a_live_servers_socket_is_not_replaced() {
 
 #[test]
 fn a_probe_that_fails_leaves_the_file() {
+    testing::needs!(temporary);
     let folder = Folder::new();
     let path = folder.path("socket");
     let (_server, _) = unix_listener(Some(&path), 8);
@@ -763,6 +764,7 @@ fn a_probe_that_fails_leaves_the_file() {
 
 #[test]
 fn a_path_can_have_any_bytes() {
+    testing::needs!(temporary);
     let folder = Folder::new();
     let path = folder.path("").join(OsStr::from_bytes(b"not UTF-8: \xff"));
     let listener = bind_unix(&path, Mode::S_IRWXU, &Options::default());

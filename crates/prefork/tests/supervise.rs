@@ -206,6 +206,7 @@ fn max_restarts_counts_all_children_together() {
 
 #[test]
 fn two_failures_in_one_pause_count_as_two() {
+    testing::needs!(pidfd);
     let answer = ask(&["fail-in-one-pause"]);
     returned(
         &answer,
@@ -301,6 +302,7 @@ fn no_child_is_restarted_while_stopping() {
 
 #[test]
 fn a_signal_does_not_wait_for_a_pause_to_end() {
+    testing::needs!(pidfd);
     stopped_in_pause(&ask(&["signal-in-pause", "3600000"]));
 }
 
@@ -345,6 +347,7 @@ fn signals_are_read_again_before_each_exit_is_judged() {
 
 #[test]
 fn signals_that_were_ignored_at_the_start_are_read() {
+    testing::needs!(pidfd);
     let answer = ask(&["ignored", "SIGTERM,SIGINT"]);
     assert_eq!(
         (answer.line("ended"), answer.line("got")),
@@ -461,6 +464,7 @@ fn restart_pauses_double_up_to_the_maximum() {
 
 #[test]
 fn seventy_failures_do_not_overflow_the_pause() {
+    testing::needs!(pidfd);
     let answer = ask(&["many-pauses"]);
     returned(
         &answer,
@@ -522,6 +526,7 @@ fn a_child_that_ran_long_enough_resets_the_pause() {
 
 #[test]
 fn without_a_min_uptime_nothing_fails_at_once() {
+    testing::needs!(pidfd);
     let answer = ask(&["no-min-uptime"]);
     returned(&answer, "done", "`min_uptime` is 0, so no failure is one at once, and no restart is delayed");
     assert!(events(&answer).contains(&"restarted 0 0".into()), "{}", answer.0);
@@ -529,6 +534,7 @@ fn without_a_min_uptime_nothing_fails_at_once() {
 
 #[test]
 fn each_call_of_supervise_counts_its_own_restarts() {
+    testing::needs!(pidfd);
     let answer = ask(&["twice"]);
     let ended: Vec<_> = answer.lines("ended").collect();
     assert_eq!(
@@ -588,6 +594,7 @@ fn children_die_with_a_supervisor_killed_by_sigkill() {
 
 #[test]
 fn children_that_have_changed_their_user_die_too() {
+    testing::needs!(pidfd);
     const LIFELINE: &str = "The kernel clears the signal of PR_SET_PDEATHSIG when a process changes its user. Does the \
          child hold its lifeline?";
     died("lost-the-death-signal", LIFELINE);
@@ -596,6 +603,7 @@ fn children_that_have_changed_their_user_die_too() {
 
 #[test]
 fn children_that_have_closed_every_descriptor_die_too() {
+    testing::needs!(pidfd);
     const DEATH_SIGNAL: &str = "They closed their lifelines, but PR_SET_PDEATHSIG needs no descriptor";
     died("closed-everything", DEATH_SIGNAL);
     died("replaced", DEATH_SIGNAL);
@@ -603,6 +611,7 @@ fn children_that_have_closed_every_descriptor_die_too() {
 
 #[test]
 fn one_way_to_die_with_the_parent_is_enough() {
+    testing::needs!(pidfd);
     for sandbox in ["forbids-prctl", "forbids-fcntl"] {
         died(sandbox, "A sandbox forbids one of two ways. With the other one, a child can work");
     }
@@ -631,8 +640,8 @@ fn died(children: &str, meaning: &str) {
 }
 
 #[test]
-    testing::needs!(pidfd);
 fn a_child_whose_parent_is_outside_of_its_pid_namespace_works() {
+    testing::needs!(pidfd);
     let Some(answer) = Helper::new(&["run", "pid-namespace"]).if_permitted() else { return };
     alone(&answer);
     returned(
@@ -645,6 +654,7 @@ fn a_child_whose_parent_is_outside_of_its_pid_namespace_works() {
 
 #[test]
 fn a_child_whose_parent_died_before_prctl_exits() {
+    testing::needs!(pidfd);
     for copies in ["no-copies", "copies"] {
         let answer = ask(&["parent-died", copies]);
         assert_eq!(
@@ -672,8 +682,8 @@ fn children_are_killed_when_on_event_panics() {
 }
 
 #[test]
-    testing::needs!(pidfd);
 fn children_are_stopped_when_a_fork_fails() {
+    testing::needs!(pidfd);
     for (scenario, task) in [("no-descriptor", 0), ("no-descriptor-for-a-restart", 1)] {
         let answer = ask(&[scenario]);
         let result = answer.line("result");
@@ -694,6 +704,7 @@ fn children_are_stopped_when_a_fork_fails() {
 
 #[test]
 fn with_sigchld_ignored_no_child_is_forked() {
+    testing::needs!(pidfd);
     let answer = ask(&["ignored", "SIGCHLD"]);
     let ended = answer.line("ended");
     assert!(
@@ -771,8 +782,8 @@ fn the_supervisors_descriptors_are_close_on_exec() {
 }
 
 #[test]
-    testing::needs!(pidfd);
 fn the_supervisor_sleeps_while_nothing_happens() {
+    testing::needs!(pidfd);
     for (scenario, result) in [("idle", "done"), ("idle-while-stopping", "stopped SIGTERM")] {
         let answer = ask(&[scenario]);
         let awake = answer.line("awake");
