@@ -9,6 +9,7 @@
 //! finishes its clients, exits with 0 and is not restarted. Finally press Ctrl-C, or `kill -9` the parent.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::process::{self, ExitCode};
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match serve(&policy, port, |line| println!("{line}")) {
+    match serve(&policy, port, |line| print(&line)) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("workers: {error}");
@@ -63,7 +64,7 @@ fn parse(args: &[String]) -> std::result::Result<(Policy, u16), String> {
     let [children, port] = args else {
         return Err(format!("expected two arguments, got {}", args.len()));
     };
-    // Each child is a process, and needs a descriptor in its parent.
+    // Each child is a process, and needs two descriptors in its parent.
     let children: u8 = children.parse().map_err(|_| format!("CHILDREN must be 0 to 255, not {children}"))?;
     let port = port.parse().map_err(|_| format!("PORT must be 0 to 65535, not {port}"))?;
     Ok((Policy { children: children.into(), ..Policy::default() }, port))
@@ -117,7 +118,12 @@ fn child(task: usize, listeners: &[TcpListener]) -> i32 {
 
 /// Print a line of a child. All processes share the standard output.
 fn say(task: usize, what: &str) {
-    println!("task {task}: process {} {what}", process::id());
+    print(&format!("task {task}: process {} {what}", process::id()));
+}
+
+/// Print a line. One that cannot be written is lost: a full disk is no reason to stop serving.
+fn print(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 struct Server {

@@ -5,14 +5,16 @@
 //! when the acceptor has been removed, which the callback may do too: check that before each round, and before the
 //! limit. A round is one accept4, whatever it returns, and with it the shedding of one client. Errors that concern one
 //! connection do not end it: ECONNABORTED, those that accept(2) lists in "Error handling" except EOPNOTSUPP, EPERM,
-//! and EINTR. ENOMEM and ENOBUFS are `StopReason::Stuck`. Any other error is returned, and names `descriptor N`.
+//! and EINTR. ENOMEM and ENOBUFS are `StopReason::Stuck`. Any other error is permanent: it is returned, each time, and
+//! names `descriptor N`. If the first accept4 of a batch finds an empty queue, ask poll(2) for POLLRDHUP: the listener
+//! may have been shut down, which is EINVAL.
 //!
 //! When no descriptor is left (EMFILE, ENFILE), clients are shed: each is accepted in place of a spare descriptor that
 //! the acceptor keeps, sees a clean end of file, whatever it has sent, and counts toward the limit. Read what it has
 //! sent only up to a bound. If that second accept4 finds no client, the queue is empty; if it fails for one connection,
 //! go on. The spare is close-on-exec, opened by `new`, and opened again after each client, or else at the start of the
-//! next batch. Without a spare, the batch is `Stuck`. The number of shed clients is reported at most once a second. A
-//! panic of the callback loses its connection only.
+//! next batch. Without a spare, the batch is `Stuck`. The number of shed clients is reported at most once a second, and
+//! neither an error nor a panic of the callback loses it. A panic loses the callback's connection only.
 //!
 //! `nix::sys::socket` has `accept4`; you may also need `cloexec::open` and `nonblocking::drain`. Run `cargo workbook
 //! check accept` after each change; `hint accept` if you are stuck.

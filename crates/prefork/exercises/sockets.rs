@@ -1,13 +1,15 @@
 //! Exercise `prefork/sockets`: listen on every address that a host name resolves to.
 //!
 //! Goal: each address has a socket of its own, with IPv4 and IPv6 apart, and with port 0 all of them share one free
-//! port. An address family that this kernel lacks is skipped; if no address is left, that is an error. Every socket is
-//! created close-on-exec and nonblocking. A restarted server gets its port back, and two servers share a port only if
-//! both ask for it. The file of a Unix socket never has wider permissions than it should, and replaces only a stale
-//! socket, which refuses connections. Nothing of the process is changed, such as its umask. An error names the
-//! address, and leaves no descriptor open. `nix::sys::socket` has the calls and `sockopt` the options; std resolves
-//! names and has the listeners. Run `cargo workbook check sockets` after each change; `hint sockets` if you are
-//! stuck.
+//! port. It is none of the given ports, and trying another free port leaves the sockets with given ports alone. An
+//! IPv4-mapped address means the IPv4 address; only a link-local one has a scope; and beside a wildcard address, the
+//! other addresses of its family with the same port need no socket. An address family that this kernel lacks is
+//! skipped; if no address is left, that is an error. Every socket is created close-on-exec and nonblocking. A restarted
+//! server gets its port back, and two servers share a port only if both ask for it. The file of a Unix socket never has
+//! wider permissions than it should, and replaces only a stale socket, which refuses connections. Nothing of the
+//! process is changed, such as its umask. An error names the address, and leaves no descriptor open. `nix::sys::socket`
+//! has the calls and `sockopt` the options; std resolves names and has the listeners. Run `cargo workbook check
+//! sockets` after each change; `hint sockets` if you are stuck.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;

@@ -7,21 +7,23 @@
 //! ran longer is restarted without a pause, and its task begins again with `pause`.
 //!
 //! The first SIGTERM or SIGINT is forwarded to the children and is the result at the end. From then on no child is
-//! restarted, no exit is a failure, and no other outcome replaces the first; at the second signal, or after the grace
-//! period, the children that are left are killed. Read the signals again after each child is reaped, before its exit
-//! is judged. No child outlives its parent, even if SIGKILL kills the parent, or if the parent died before the child
-//! could ask for a signal; and none is left after an error or a panic of `on_event`. A child starts with an empty
-//! signal mask and with none of the descriptors that the supervisor has opened; in it, `supervise` is `EBUSY`. The
-//! supervisor waits only for its own children, sleeps in one call that EINTR does not end, and signals no process by
-//! its pid. The caller's signal mask and descriptors are restored.
+//! restarted, no exit is a failure, and no other outcome replaces the first; at a signal while it is stopping already,
+//! or after the grace period, the children that are left are killed. Read the signals again after each child is reaped,
+//! before its exit is judged. No child outlives its parent, even if SIGKILL kills the parent, if the parent died before
+//! the child could ask for a signal, or if the child has changed its user or closed every descriptor (not both); and
+//! none is left after an error or a panic of `on_event`. A parent outside of the child's PID namespace has the id 0 and
+//! lives. If a fork fails, the other children are stopped as SIGTERM would. A child starts with an empty signal mask,
+//! and has only its lifeline of the descriptors that the supervisor has opened; in it, `supervise` is `EBUSY`. The
+//! supervisor waits only for its own children, sleeps in one call that EINTR does not end, does not wake up without a
+//! reason, and signals no process by its pid. The caller's signal mask and descriptors are restored.
 //!
-//! You have `crate::fork::fork`; `Child`, which can be polled, signaled and waited for; `Signals`; and
-//! `crate::policy::after` for a time in the future.
+//! You have `crate::fork::fork`; `Child`, which can be polled, signaled and waited for; `Signals`; `Lifeline`, with
+//! which a child dies with its parent; and `crate::policy::after` for a time in the future.
 //! Run `cargo workbook check supervise` after each change; `hint supervise` if you are stuck.
 
 use crate::{Ended, Event, Failed, Policy};
 
-/// The task of this process, counted from 0. `None` in a process that no supervisor forked.
+/// The task of this process, counted from 0. A process that a child forks inherits it. `None` in any other process.
 pub fn task() -> Option<usize> {
     todo!("return the task of this process: write `task` in exercises/supervise.rs")
 }

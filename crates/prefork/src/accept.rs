@@ -1,9 +1,10 @@
 //! Accepting the connections that are queued on a listener, a bounded number at a time, even without free descriptors.
 //!
 //! Contract: each batch ends: when the queue is empty, at the limit, or when the acceptor has been removed, which the
-//! callback may do too. An error that concerns one connection does not stop the others. When the process has no
-//! descriptor left, the acceptor gives up its spare one, accepts each client with it, and closes the connection at
-//! once. A connection left in the queue would keep the listener readable, and a poll loop would spin on it.
+//! callback may do too. An error that concerns one connection does not stop the others. What passes by itself is a
+//! [`StopReason`], and an `Err` is permanent: this listener accepts no more. When the process has no descriptor left,
+//! the acceptor gives up its spare one, accepts each client with it, and closes the connection at once. A connection
+//! left in the queue would keep the listener readable, and a poll loop would spin on it.
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{Shutdown, SockFlag, accept4, shutdown};
 use nix::sys::stat::Mode;
 
@@ -109,8 +112,12 @@ impl Acceptor {
     /// loop's current time.
     ///
     /// # Errors
-    /// Those that say that the descriptor is not a listening socket: `EBADF`, `EINVAL`, `ENOTSOCK`, `EOPNOTSUPP`. See
-    /// accept(2), "ERRORS".
+    /// An error is permanent: the descriptor accepts no more, and stays ready. So report it once, and stop polling.
+    /// - `EINVAL` if the socket does not listen, for example because a process that shares it has called shutdown(2).
+    /// - `EBADF`, `ENOTSOCK` and `EOPNOTSUPP` if the descriptor is no socket that can listen; and all other errors that
+    ///   no [`StopReason`] stands for: see accept(2), "ERRORS".
+    ///
+    /// The callback has got the connections that the batch had accepted before, and the next report counts those shed.
     // ANCHOR: accept
     pub fn accept(&mut self, now: Instant, mut connected: impl FnMut(OwnedFd)) -> Result<Batch> {
         if self.spare.is_none() {
@@ -132,11 +139,13 @@ impl Acceptor {
                     connected(connection);
                 }
                 Ok(None) => {}
-                Err(Errno::EAGAIN) => break StopReason::Empty,
+                Err(Errno::EAGAIN) if taken > 1 || !was_shut_down(self.as_fd()) => break StopReason::Empty,
                 Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {
                     break StopReason::Stuck(errno);
                 }
                 Err(errno) => {
+                    // A blocking accept4 returns EINVAL for a listener that was shut down.
+                    let errno = if errno == Errno::EAGAIN { Errno::EINVAL } else { errno };
                     let number = self.listener.as_raw_fd();
                     return Err(Error::on("accept4", format_args!("descriptor {number}"))(errno));
                 }
@@ -199,6 +208,13 @@ fn accept_one(listener: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
     let fd = accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)?;
     // SAFETY: the kernel has just made this descriptor, so no other value owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Was this listener shut down? If it is a Unix socket, accept4 without blocking then returns EAGAIN, as if the queue
+/// were empty, and a poller reports it as readable without end.
+fn was_shut_down(listener: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(listener, PollFlags::from_bits_retain(libc::POLLRDHUP))];
+    poll(&mut fds, PollTimeout::ZERO) == Ok(1)
 }
 
 /// Does this error concern only the connection that accept4 took from the queue? accept(2), "Error handling", lists

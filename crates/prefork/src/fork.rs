@@ -81,7 +81,8 @@ fn guarded() -> impl DerefMut<Target = Vec<Guarded>> {
 ///   what is guarded and where the guard was made.
 /// - `EAGAIN` and `ENOMEM` from fork(2), "ERRORS".
 /// - `EMFILE`, `ENFILE`, and the others of pidfd_open(2).
-/// - `ECHILD` if SIGCHLD is ignored.
+/// - `ECHILD` if SIGCHLD is ignored: no exit status would be kept. A parent may have ignored it before it started us.
+/// - `ENOENT` if /proc is not mounted, because the threads of this process cannot be counted then.
 // ANCHOR: fork
 pub fn fork(child: impl FnOnce() -> i32) -> Result<Child> {
     check_may_fork()?;

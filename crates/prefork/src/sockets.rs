@@ -2,7 +2,8 @@
 //!
 //! Contract: each address has a socket of its own, with IPv4 and IPv6 apart. With port 0, all of them share one port
 //! that was free. An address family that the kernel lacks is skipped; if no address is left, that is an error. Every
-//! socket is created close-on-exec and nonblocking. After an error no socket stays open.
+//! form of an address works, or the error says why not. Every socket is created close-on-exec and nonblocking. After
+//! an error no socket stays open.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -68,7 +69,9 @@ fn unresolved(host: &str, error: &io::Error) -> Error {
     Error::on("getaddrinfo", format_args!("{host:?} ({error})"))(Errno::EADDRNOTAVAIL)
 }
 
-/// Listen on each of these addresses, once each. Those with port 0 get a free port, the same for all of them.
+/// Listen on each of these addresses, once each. Those with port 0 get a free port, the same for all of them. An
+/// IPv4-mapped address (`::ffff:127.0.0.1`) means the IPv4 address. An address needs no socket of its own if the list
+/// has the wildcard address of its family (`0.0.0.0`, `::`) with the same port. Sockets with a given port come first.
 ///
 /// # Errors
 /// The error names the address. See bind(2) and listen(2), "ERRORS".
@@ -76,35 +79,71 @@ fn unresolved(host: &str, error: &io::Error) -> Error {
 /// - `EACCES` for a port below 1024 without the privilege: see ip(7).
 /// - `EADDRNOTAVAIL` for an address that this machine does not have.
 /// - `EAFNOSUPPORT` or `EADDRNOTAVAIL` if the kernel lacks the family of every address.
-/// - `EINVAL` if `addresses` is empty.
+/// - `EINVAL` if `addresses` is empty; for a link-local address without a scope (`fe80::1` instead of `fe80::1%eth0`);
+///   and for an IPv6 multicast address.
+/// - `ENODEV` if a scope is not the number of an interface.
 /// - `EMFILE` or `ENFILE` if no descriptor is left.
 // ANCHOR: bind_all
 pub fn bind_all(addresses: &[SocketAddr], options: &Options) -> Result<Vec<TcpListener>> {
-    let mut wanted: Vec<SocketAddr> = Vec::new();
-    for address in addresses {
-        // A resolver may return an address several times, once for each protocol or line of /etc/hosts.
-        if !wanted.contains(address) {
-            wanted.push(*address);
-        }
-    }
-    let any = wanted.iter().any(|address| address.port() == 0);
+    let (free, given): (Vec<_>, Vec<_>) = wanted(addresses).into_iter().partition(|each| each.port() == 0);
+    let mut bound = Vec::new();
+    // Given ports come first, and outside of the loop. So the kernel cannot choose one of them as the free port, and a
+    // second try does not find one taken by the first.
+    let mut skipped = bind_each(&given, options, &mut bound)?;
     // Keep the sockets of a port that did not work for all families: the kernel might choose the same port again.
     let mut held = Vec::new();
     loop {
-        let mut bound = Vec::new();
-        match bind_once(&wanted, options, &mut bound) {
-            Ok(()) => return Ok(bound),
-            Err(error) if any && error.errno == Errno::EADDRINUSE && held.len() < TRIES => held.push(bound),
+        let mut tried = Vec::new();
+        match bind_each(&free, options, &mut tried) {
+            Ok(error) => {
+                skipped = skipped.or(error);
+                bound.append(&mut tried);
+                break;
+            }
+            Err(error) if error.errno == Errno::EADDRINUSE && held.len() < TRIES => held.push(tried),
             Err(error) => return Err(error),
         }
     }
+    let nothing = || skipped.unwrap_or_else(|| Error::on("bind", "no address")(Errno::EINVAL));
+    if bound.is_empty() { Err(nothing()) } else { Ok(bound) }
 }
 
-/// Bind each address. The first one with port 0 gets its port from the kernel, and the others use the same.
-fn bind_once(wanted: &[SocketAddr], options: &Options, bound: &mut Vec<TcpListener>) -> Result<()> {
-    let mut unavailable = Error::on("bind", "no address")(Errno::EINVAL);
-    let mut free = 0;
-    for address in wanted {
+/// The addresses that need a socket.
+fn wanted(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let mut wanted: Vec<SocketAddr> = Vec::new();
+    for address in addresses.iter().copied().map(canonical) {
+        // A resolver may return an address several times, once for each protocol or line of /etc/hosts.
+        if !wanted.contains(&address) {
+            wanted.push(address);
+        }
+    }
+    // A wildcard socket takes the port of every address, so the kernel would return EADDRINUSE for another one.
+    let wildcards: Vec<_> = wanted.iter().filter(|each| each.ip().is_unspecified()).copied().collect();
+    let covers = |wildcard: &SocketAddr, address: &SocketAddr| {
+        wildcard.is_ipv4() == address.is_ipv4() && wildcard.port() == address.port()
+    };
+    wanted.retain(|each| each.ip().is_unspecified() || !wildcards.iter().any(|other| covers(other, each)));
+    wanted
+}
+
+/// The one form of an address. bind returns EINVAL for an IPv4-mapped address if IPV6_V6ONLY is set, and ignores the
+/// scope of an address that is not link-local.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V6(scoped) if scoped.ip().is_unicast_link_local() => address,
+        _ => SocketAddr::new(address.ip().to_canonical(), address.port()),
+    }
+}
+
+/// Bind each address. The first one with port 0 gets its port from the kernel, and the others use the same. Returns the
+/// error of an address that was skipped.
+fn bind_each(
+    addresses: &[SocketAddr],
+    options: &Options,
+    bound: &mut Vec<TcpListener>,
+) -> Result<Option<Error>> {
+    let (mut free, mut skipped) = (0, None);
+    for address in addresses {
         let mut address = *address;
         if address.port() == 0 {
             address.set_port(free);
@@ -117,11 +156,11 @@ fn bind_once(wanted: &[SocketAddr], options: &Options, bound: &mut Vec<TcpListen
                 }
                 bound.push(socket);
             }
-            Err(error) if is_unavailable(address, error.errno) => unavailable = error,
+            Err(error) if is_unavailable(address, error.errno) => skipped = Some(error),
             Err(error) => return Err(error),
         }
     }
-    if bound.is_empty() { Err(unavailable) } else { Ok(()) }
+    Ok(skipped)
 }
 
 /// Is the whole address family unavailable? The kernel may be built without IPv6 (`EAFNOSUPPORT`), or have it switched
@@ -167,13 +206,13 @@ fn backlog(wanted: u16) -> Backlog {
 ///
 /// A stale socket at the path is replaced: one that a server left behind, and that refuses connections. Two servers
 /// that start at the same moment may both find the socket stale. If that can happen, let each lock a file beside it
-/// first.
+/// first. After an error, a file that this call created may be left: it is stale, so the next call replaces it.
 ///
 /// # Errors
 /// The error names the path. See unix(7) and bind(2), "ERRORS".
 /// - `EADDRINUSE` if a server accepts connections there, or if the file is not a socket.
-/// - `ENAMETOOLONG` for a path of 108 bytes or more.
-/// - `ENOENT` or `EACCES` if the directory does not exist or may not be written.
+/// - `ENAMETOOLONG` for a path of 108 bytes or more; `EINVAL` for one with a NUL.
+/// - `ENOENT` or `EACCES` if the directory does not exist or may not be written; `ENOENT` for an empty path.
 // ANCHOR: bind_unix
 pub fn bind_unix(path: &Path, permissions: Mode, options: &Options) -> Result<UnixListener> {
     let on = |operation| Error::on(operation, path.display());

@@ -2,11 +2,12 @@
 //!
 //! Contract: each child has a task, which is a number, and its replacement gets the same one. A child that fails is
 //! restarted, up to a limit, and after a growing pause if it failed at once. SIGTERM and SIGINT are forwarded, and
-//! children still running after the grace period are killed. No child outlives its parent, however the parent ends.
+//! children still running after the grace period are killed. No child outlives its parent, however the parent ends, and
+//! even if the child drops its privileges or closes every descriptor; for a child that does both, see [`Lifeline`].
 //! The supervisor waits only for its own children, and signals no process that it has reaped.
 
 use std::num::NonZero;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,17 +16,17 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::time::TimeSpec;
-use nix::unistd::{getpid, getppid};
+use nix::unistd::{Pid, getpid, getppid};
 
 use crate::fork::fork;
 use crate::policy::after;
-use crate::{Child, Ended, Error, Event, Failed, Policy, Result, Signals};
+use crate::{Child, Ended, Error, Event, Failed, Lifeline, Policy, Result, Signals};
 
 // ANCHOR: supervise
 /// This process's task plus one; 0 in a process that no supervisor forked.
 static TASK: AtomicUsize = AtomicUsize::new(0);
 
-/// The task of this process, counted from 0. `None` in a process that no supervisor forked.
+/// The task of this process, counted from 0. A process that a child forks inherits it. `None` in any other process.
 pub fn task() -> Option<usize> {
     TASK.load(Ordering::Relaxed).checked_sub(1)
 }
@@ -66,8 +67,8 @@ struct Task {
 enum State {
     /// Its child is forked when `due` has come; `again` says that it is a restart.
     Waiting { due: Instant, again: bool },
-    /// Its child was forked at `started`.
-    Running { child: Child, started: Instant },
+    /// Its child was forked at `started`. The child dies when the lifeline is closed.
+    Running { child: Child, started: Instant, _lifeline: Option<OwnedFd> },
     /// It gets no further child.
     Finished,
 }
@@ -115,23 +116,20 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
         if due > Instant::now() {
             return Ok(());
         }
-        let parent = getpid();
+        let (parent, mut lifeline) = (getpid(), Some(Lifeline::new()?));
         let Self { tasks, signals, work, .. } = self;
         let child = fork(|| {
             TASK.store(task + 1, Ordering::Relaxed);
-            // The kernel kills this child when its parent dies, but not if the parent died before this call.
-            if prctl::set_pdeathsig(Signal::SIGKILL).is_err() || getppid() != parent {
-                return 1;
-            }
-            // Close the copies of the siblings' pidfds and of the parent's signalfd.
+            // Close the copies of the siblings' pidfds and lifelines, and of the parent's signalfd.
             tasks.clear();
             if let Some(signals) = signals.take() {
                 signals.drop_in_child();
             }
-            work(task)
+            if dies_with(parent, lifeline.take()) { work(task) } else { 1 }
         })?;
         let pid = child.pid();
-        self.tasks[task].state = State::Running { child, started: Instant::now() };
+        let _lifeline = lifeline.map(Lifeline::keep);
+        self.tasks[task].state = State::Running { child, started: Instant::now(), _lifeline };
         let event = if again { Event::Restarted { task, pid, pause } } else { Event::Started { task, pid } };
         (self.on_event)(event);
         Ok(())
@@ -179,7 +177,7 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
     }
 
     fn reap_if_exited(&mut self, task: usize) -> Result<()> {
-        let State::Running { child, started } = &mut self.tasks[task].state else { return Ok(()) };
+        let State::Running { child, started, .. } = &mut self.tasks[task].state else { return Ok(()) };
         let Some(status) = child.try_wait()? else { return Ok(()) };
         let (pid, age) = (child.pid(), started.elapsed());
         self.tasks[task].state = State::Finished;
@@ -218,6 +216,16 @@ impl<W: Fn(usize) -> i32, T: FnMut(Event)> Supervisor<'_, W, T> {
     }
 }
 
+/// In a child: let the kernel kill this process when its parent dies. Returns `false` if it has died already, or if the
+/// kernel permits neither way.
+fn dies_with(parent: Pid, lifeline: Option<Lifeline>) -> bool {
+    // The kernel forgets the first way when the child changes its user, and the second with the descriptor.
+    let asked = prctl::set_pdeathsig(Signal::SIGKILL).is_ok();
+    let held = lifeline.is_some_and(|lifeline| lifeline.hold().is_ok());
+    // The signal does not come if the parent died before. A parent outside of this PID namespace has the id 0.
+    (asked || held) && [parent, Pid::from_raw(0)].contains(&getppid())
+}
+
 impl Task {
     fn child(&self) -> Option<&Child> {
         if let State::Running { child, .. } = &self.state { Some(child) } else { None }
@@ -227,7 +235,8 @@ impl Task {
 /// Kills and reaps the children that are left, after an error and after a panic of `on_event`.
 impl<W, T> Drop for Supervisor<'_, W, T> {
     fn drop(&mut self) {
-        // A child that now runs as another user cannot be killed, and waiting for it could take forever.
+        // A child that now runs as another user cannot be signaled, and waiting for it could take forever. It dies with
+        // its lifeline, if it has kept that.
         self.tasks.retain(|task| task.child().is_some_and(|child| child.signal(Signal::SIGKILL).is_ok()));
         for task in &mut self.tasks {
             if let State::Running { child, .. } = &mut task.state {

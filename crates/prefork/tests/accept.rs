@@ -8,6 +8,7 @@ mod support;
 mod scenarios;
 
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +16,7 @@ use std::time::Instant;
 
 use cloexec::open::duplicate;
 use nix::errno::Errno;
-use nix::sys::socket::UnixAddr;
+use nix::sys::socket::{Shutdown, UnixAddr, shutdown};
 use prefork::accept::{Acceptor, BATCH, Batch, StopReason};
 use support::net::{client, info, readable, unix, unix_listener};
 use support::{Answer, ask, traced};
@@ -202,13 +203,22 @@ fn a_failed_connection_does_not_end_the_batch() {
 
 #[test]
 fn failed_connections_count_toward_the_limit() {
-    let Some(answer) = traced("accept:*=ECONNABORTED", &["batches", "2", "1", "4"]) else { return };
-    assert!(
-        answer.lines("endless").next().is_none(),
-        "every accept4 returned ECONNABORTED, and the batch never ended: failed connections must count toward the limit"
-    );
-    assert_eq!(batches(&answer), [words(0, "Full"), words(0, "Full")]);
-    assert_eq!(answer.lines("call").filter(|call| call.starts_with("accept4")).count(), 8, "{}", answer.0);
+    for errno in ["ECONNABORTED", "EINTR"] {
+        let kernel = format!("accept:*={errno}");
+        let Some(answer) = traced(&kernel, &["batches", "2", "1", "4"]) else { return };
+        assert!(
+            answer.lines("endless").next().is_none(),
+            "every accept4 returned {errno}, and the batch never ended: each accept4 must count toward the limit, \
+             whatever it returned"
+        );
+        assert_eq!(batches(&answer), [words(0, "Full"), words(0, "Full")]);
+        assert_eq!(
+            answer.lines("call").filter(|call| call.starts_with("accept4")).count(),
+            8,
+            "{}",
+            answer.0
+        );
+    }
 }
 
 #[test]
@@ -229,6 +239,69 @@ fn a_descriptor_that_is_not_a_listener_is_an_error_that_names_it() {
             "the error does not name the listener's descriptor, {number}: {error}"
         );
     }
+}
+
+#[test]
+fn a_listener_that_was_shut_down_is_an_error_each_time() {
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    tcp.set_nonblocking(true).expect("a socket can be nonblocking");
+    for (what, listener) in [("TCP", OwnedFd::from(tcp)), ("Unix", unix_listener(None, 8).0)] {
+        let number = listener.as_raw_fd();
+        // Another process that shares the listener can do this too.
+        shutdown(number, Shutdown::Both).expect("a listener can be shut down");
+        let mut acceptor = acceptor(listener);
+        for _ in 0..3 {
+            let error = acceptor.accept(Instant::now(), drop);
+            let error = error.expect_err(
+                "the listener was shut down, so it accepts no more. accept4 on a Unix socket then returns EAGAIN, but \
+                 POLLRDHUP of poll(2) shows it. Reported as Empty, it makes a poll loop spin",
+            );
+            assert_eq!(error.errno, Errno::EINVAL, "{what}: {error}");
+            assert!(error.to_string().contains(&format!("descriptor {number}")), "{what}: {error}");
+        }
+    }
+}
+
+#[test]
+fn every_other_error_is_returned() {
+    for errno in ["EBADF", "EACCES", "EFAULT", "ENOSYS", "ETIMEDOUT"] {
+        let Some(answer) = traced(&format!("accept:1={errno}"), &["batches", "2", "2", "8"]) else { return };
+        let seen = batches(&answer);
+        assert!(
+            seen[0].starts_with(&format!("Err {errno} ")),
+            "accept4 returned {errno}, which neither concerns one connection nor passes by itself. The caller must get \
+             it, to stop polling the listener: {seen:?}"
+        );
+        assert_eq!(seen[1], words(2, "Empty"), "two clients were still queued");
+    }
+}
+
+#[test]
+fn an_error_does_not_lose_the_count_of_shed_clients() {
+    for (errno, second) in [("EINVAL", 3), ("EBADF", 4)] {
+        // One client is shed. The error comes from the next accept4, or from the one that would shed a second client.
+        let more = if second == 4 { ",accept:3=EMFILE" } else { "" };
+        let kernel = format!("accept:1=EMFILE{more},accept:{second}={errno}");
+        let Some(answer) = traced(&kernel, &["batches", "2", "2", "8"]) else { return };
+        let seen = batches(&answer);
+        assert!(seen[0].starts_with(&format!("Err {errno} ")), "{kernel}: {seen:?}");
+        assert_eq!(
+            seen[1], "accepted=1 shed=Some(1) reason=Empty",
+            "a client was shed before accept4 returned {errno}. The next batch must report it, and accept the other"
+        );
+    }
+}
+
+#[test]
+fn a_panic_does_not_lose_the_count_of_shed_clients() {
+    let Some(answer) = traced("accept:1=EMFILE,accept:4=EMFILE", &["panic-after-shedding"]) else { return };
+    assert_eq!(answer.line("first"), "panics", "the acceptor must not catch a panic of the callback");
+    assert_eq!(
+        batches(&answer),
+        ["accepted=1 shed=Some(2) reason=Empty"],
+        "the first of four clients was shed, and the callback panicked with the second. In the next batch the third is \
+         shed, for which the spare is needed, and the report must count the first one too"
+    );
 }
 
 #[test]
@@ -262,11 +335,28 @@ fn a_panicking_callback_loses_only_its_own_connection() {
 #[test]
 fn a_removed_acceptor_accepts_nothing() {
     let (mut acceptor, _, _clients) = queued(1);
-    let (remover, twin) = (acceptor.remover(), acceptor.remover());
-    remover.remove();
-    twin.clone().remove();
+    {
+        let (remover, twin) = (acceptor.remover(), acceptor.remover());
+        remover.remove();
+        twin.clone().remove();
+        let done = accept(&mut acceptor, |_| panic!("the acceptor was removed, and accepted a client"));
+        assert_eq!(done, Batch { accepted: 0, shed: None, reason: StopReason::Removed });
+    }
     let done = accept(&mut acceptor, |_| panic!("the acceptor was removed, and accepted a client"));
-    assert_eq!(done, Batch { accepted: 0, shed: None, reason: StopReason::Removed });
+    assert_eq!(done.reason, StopReason::Removed, "it stays removed when the last remover is dropped");
+}
+
+#[test]
+fn with_batch_keeps_the_removers() {
+    let (acceptor, _, _clients) = queued(1);
+    let remover = acceptor.remover();
+    let mut acceptor = acceptor.with_batch(3);
+    remover.remove();
+    assert_eq!(
+        accept(&mut acceptor, drop).reason,
+        StopReason::Removed,
+        "the remover was made before `with_batch`, and must remove the acceptor that `with_batch` returned"
+    );
 }
 
 #[test]
@@ -433,6 +523,37 @@ fn a_connection_that_fails_while_it_is_shed_does_not_end_the_batch() {
 }
 
 #[test]
+fn connections_that_fail_while_they_are_shed_count_toward_the_limit() {
+    let kernel = "accept:1=EMFILE,accept:2=ECONNABORTED,accept:3=EMFILE,accept:4=ECONNABORTED";
+    let Some(answer) = traced(kernel, &["batches", "2", "2", "2"]) else { return };
+    assert_eq!(
+        batches(&answer),
+        [words(0, "Full"), words(2, "Full")],
+        "no descriptor was left, and twice the connection to be shed was gone. That makes two rounds, which is the \
+         limit, and after each of them the spare must be reopened"
+    );
+}
+
+#[test]
+fn a_shed_client_that_sends_without_end_is_closed() {
+    let Some(answer) = traced("accept:1=EMFILE,read:*=FULL", &["batches", "1", "2", "8"]) else { return };
+    assert!(
+        answer.lines("endless").next().is_none(),
+        "a client that is shed sends as fast as it is read from, so reading to the end never ends, and the loop serves \
+         no other client: read only up to a bound"
+    );
+    assert_eq!(batches(&answer), ["accepted=1 shed=Some(1) reason=Empty"]);
+}
+
+#[test]
+fn without_a_descriptor_for_the_spare_there_is_no_acceptor() {
+    let answer = ask(&["run", "no-spare"]);
+    assert_eq!(answer.line("new"), "EMFILE", "the acceptor could not shed a client later");
+    let left = answer.line("left");
+    assert_eq!(left, "", "`new` failed, and must close the listener that it was given. Still open: {left}");
+}
+
+#[test]
 fn without_even_a_spare_the_acceptor_is_stuck() {
     let answer = ask(&["run", "nothing-left"]);
     let seen = batches(&answer);
@@ -459,15 +580,15 @@ fn without_even_a_spare_the_acceptor_is_stuck() {
 #[test]
 fn without_memory_the_acceptor_is_stuck() {
     for errno in ["ENOMEM", "ENOBUFS"] {
-        let Some(answer) = traced(&format!("accept:*={errno}"), &["batches", "1", "1", "8"]) else {
-            return;
-        };
-        assert_eq!(
-            batches(&answer),
-            [words(0, &format!("Stuck({errno})"))],
-            "accept4 returned {errno}: the kernel has no memory for the connection, which stays in the queue. So the \
-             listener stays readable, and accept must return Stuck: then the loop can stop polling it"
-        );
+        for kernel in [format!("accept:*={errno}"), format!("accept:1=EMFILE,accept:2={errno}")] {
+            let Some(answer) = traced(&kernel, &["batches", "1", "1", "8"]) else { return };
+            assert_eq!(
+                batches(&answer),
+                [words(0, &format!("Stuck({errno})"))],
+                "{kernel}: the kernel has no memory for the connection, which stays in the queue. So the listener \
+                 stays readable, and accept must return Stuck: then the loop can stop polling it"
+            );
+        }
     }
 }
 
@@ -475,8 +596,8 @@ fn without_memory_the_acceptor_is_stuck() {
 fn shed_clients_are_reported_once_a_second() {
     let answer = ask(&["run", "reports"]);
     let shed: Vec<&str> = batches(&answer).iter().filter_map(|batch| batch.split(' ').nth(1)).collect();
-    // At 0, 500, 999, 1000, 1500, 2000 and 9000 milliseconds, with 2, 1, 2, 0, 1, 1 and 0 clients.
-    let wanted = ["Some(2)", "None", "None", "Some(3)", "None", "Some(2)", "None"];
+    // At 0, 500, 999, 1000, 1500, 2000, 9000 and again 1000 milliseconds, with 2, 1, 2, 0, 1, 1, 0 and 1 clients.
+    let wanted = ["Some(2)", "None", "None", "Some(3)", "None", "Some(2)", "None", "None"];
     assert_eq!(
         shed,
         wanted.map(|each| format!("shed={each}")),

@@ -8,6 +8,8 @@ mod support;
 #[path = "scenarios/fork/mod.rs"]
 mod scenarios;
 
+use std::collections::BTreeSet;
+
 use nix::libc::{self, SIGRTMAX};
 use support::{Answer, Helper, ask};
 
@@ -103,6 +105,19 @@ fn each_child_gets_its_own_random_numbers() {
     assert_eq!(
         seen[0].1, seeded,
         "the parent's numbers have changed: seed the generator in the child, and not before the fork"
+    );
+}
+
+#[test]
+fn sixty_children_get_sixty_random_numbers() {
+    testing::needs!(pidfd);
+    let answer = fork(&["many-random"]);
+    let all: Vec<&str> = answer.lines("first").collect();
+    let different = BTreeSet::from_iter(&all);
+    assert_eq!(
+        (all.len(), different.len()),
+        (60, 60),
+        "among sixty children, two got the same first number of C's rand. Are all bits of the seed random?"
     );
 }
 
@@ -448,6 +463,63 @@ fn a_copied_guard_does_not_count_in_the_child() {
         "the child's own guard was dropped, so fork must work again"
     );
     refused(&answer, "parent", "the parent's other one");
+}
+
+#[test]
+fn a_guard_that_a_panic_drops_guards_nothing() {
+    testing::needs!(pidfd);
+    let answer = fork(&["guard-dropped-by-a-panic"]);
+    assert_eq!(
+        (answer.line("panicked"), answer.line("then")),
+        ("true", "exited with 3"),
+        "a panic dropped the guard while it unwound, and the caller caught the panic, so fork must work again"
+    );
+}
+
+#[test]
+fn a_guard_that_another_thread_made_counts() {
+    testing::needs!(pidfd);
+    let answer = fork(&["guard-of-another-thread"]);
+    refused(&answer, "guarded", "an event loop");
+    assert_eq!(answer.line("then"), "exited with 3", "the guard was dropped, so fork must work again");
+}
+
+#[test]
+fn a_name_that_panics_leaves_the_guards_usable() {
+    testing::needs!(pidfd);
+    let answer = fork(&["guard-whose-name-panics"]);
+    assert_eq!(
+        (answer.line("panicked"), answer.line("then")),
+        ("true", "exited with 3"),
+        "the name of the guard made a guard itself, and then panicked. There is no guard after that, so fork must \
+         work. Is `what` written while the list of guards is locked?"
+    );
+    refused(&answer, "guarded", "an event loop");
+}
+
+#[test]
+fn the_parent_drops_the_closure() {
+    testing::needs!(pidfd);
+    let answer = fork(&["closure"]);
+    for when in ["forked", "failed"] {
+        assert_eq!(
+            answer.line(when),
+            "closed",
+            "{when}: the closure holds the write end of a pipe, and the parent's copy of it is still open, so the \
+             reader would never see end of file. Drop the closure in the parent"
+        );
+    }
+}
+
+#[test]
+fn without_proc_no_child_is_forked() {
+    let Some(answer) = fork_if_permitted(&["no-proc"]) else { return };
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err ENOENT ") && result.contains("/proc"),
+        "/proc is not there, so other threads cannot be ruled out, and the error must say so: `{result}`"
+    );
+    assert_eq!(answer.line("children"), "none");
 }
 
 /// fork has returned this error, without a child, and the parent's mask is unchanged.

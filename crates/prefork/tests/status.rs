@@ -219,6 +219,18 @@ fn try_wait_does_not_wait_for_a_running_child() {
 }
 
 #[test]
+fn wait_sleeps_until_the_child_has_exited() {
+    let answer = status(&["sleeps"]);
+    let awake = answer.line("awake");
+    assert!(
+        awake.parse().is_ok_and(|times: u64| times < 5),
+        "a child looked a hundred times at its parent, which waited for it, and the parent was awake (times: {awake}). \
+         Let waitpid wait: without WNOHANG it returns when the child has exited"
+    );
+    assert_eq!(answer.line("waited"), "Exited(0)");
+}
+
+#[test]
 fn other_children_are_not_reaped() {
     let answer = status(&["others"]);
     let seen = (answer.line("waited"), answer.line("tried"), answer.line("other"));

@@ -128,9 +128,10 @@ fn zero_children_means_one_for_each_core() {
 #[test]
 fn a_failed_child_is_restarted_with_the_same_task() {
     testing::needs!(pidfd);
-    let answer = ask(&["exits", "100", "2 0", "3 0", "4 0"]);
+    // A child that panics exits with 101.
+    let answer = ask(&["exits", "100", "2 0", "3 0", "101 0"]);
     returned(&answer, "done", "every last child exited with 0");
-    for (task, code) in [(0, 2), (1, 3), (2, 4)] {
+    for (task, code) in [(0, 2), (1, 3), (2, 101)] {
         let seen = story(&answer, task);
         assert_eq!(
             seen,
@@ -201,6 +202,20 @@ fn max_restarts_counts_all_children_together() {
         "too many restarts: 1",
         "a child was killed twice, and being killed counts as a failure",
     );
+}
+
+#[test]
+fn two_failures_in_one_pause_count_as_two() {
+    testing::needs!(pidfd);
+    let answer = ask(&["fail-in-one-pause"]);
+    returned(
+        &answer,
+        "too many restarts: 1",
+        "two children failed, the second one before the first was restarted. 1 restart is allowed, so the second \
+         failure is one too many: count a restart when the child has failed, not when its replacement is forked",
+    );
+    let restarts = events(&answer).iter().filter(|event| event.starts_with("restarted")).count();
+    assert_eq!(restarts, 0, "the supervisor gave up before the first restart was due:\n{}", answer.0);
 }
 
 #[test]
@@ -281,13 +296,24 @@ fn no_child_is_restarted_while_stopping() {
         "stopped SIGTERM",
         "a child that fails while the supervisor is stopping is not an error",
     );
-    let answer = ask(&["signal-in-pause"]);
+    let answer = ask(&["signal-in-pause", "4000"]);
+    stopped_in_pause(&answer);
+}
+
+#[test]
+fn a_signal_does_not_wait_for_a_pause_to_end() {
+    testing::needs!(pidfd);
+    stopped_in_pause(&ask(&["signal-in-pause", "3600000"]));
+}
+
+#[track_caller]
+fn stopped_in_pause(answer: &Answer) {
     assert_eq!(
-        story(&answer, 0),
+        story(answer, 0),
         ["started", "exited with 3", "stopping SIGTERM"],
         "the signal arrived in the pause before a restart, which must not happen then"
     );
-    returned(&answer, "stopped SIGTERM", "no child was left to wait for");
+    returned(answer, "stopped SIGTERM", "the signal arrived, and the other child exits with 0");
 }
 
 #[test]
@@ -305,15 +331,30 @@ fn a_child_that_exits_as_the_signal_arrives_has_not_failed() {
 #[test]
 fn signals_are_read_again_before_each_exit_is_judged() {
     testing::needs!(pidfd);
-    let answer = ask(&["signal-between-exits"]);
-    returned(
-        &answer,
-        "stopped SIGTERM",
-        "the supervisor handled the exit of one child; then SIGTERM was sent to it and to the other child, which it \
-         killed; then the supervisor saw the other child's exit. SIGTERM was pending by then, so read the signals \
-         again before each exit is judged",
+    for exited in ["1", "2"] {
+        let answer = ask(&["signal-between-exits", exited]);
+        returned(
+            &answer,
+            "stopped SIGTERM",
+            "the supervisor handled the exit of one child, or of two; then SIGTERM was sent to it and to the last \
+             child, which it killed; then the supervisor saw that child's exit. SIGTERM was pending by then, so read \
+             the signals again before each exit is judged",
+        );
+        let last = exited.parse().expect("a number");
+        assert_eq!(story(&answer, last), ["started", "stopping SIGTERM", "killed by SIGTERM"]);
+    }
+}
+
+#[test]
+fn signals_that_were_ignored_at_the_start_are_read() {
+    testing::needs!(pidfd);
+    let answer = ask(&["ignored", "SIGTERM,SIGINT"]);
+    assert_eq!(
+        (answer.line("ended"), answer.line("got")),
+        ("Ok(Stopped(SIGTERM))", "0 SIGTERM"),
+        "the program was started with SIGTERM and SIGINT ignored, as a shell starts a program in the background. A \
+         blocked signal becomes pending even if it is ignored, so supervise must read it and forward it"
     );
-    assert_eq!(story(&answer, 1), ["started", "stopping SIGTERM", "killed by SIGTERM"]);
 }
 
 #[test]
@@ -422,6 +463,20 @@ fn restart_pauses_double_up_to_the_maximum() {
 }
 
 #[test]
+fn seventy_failures_do_not_overflow_the_pause() {
+    testing::needs!(pidfd);
+    let answer = ask(&["many-pauses"]);
+    returned(
+        &answer,
+        "done",
+        "a child failed at once 70 times, with a first pause of an hour and a max_pause of a microsecond. Doubling the \
+         pause 70 times must not overflow: cap it each time",
+    );
+    let restarts = events(&answer).iter().filter(|event| *event == "restarted 0 0").count();
+    assert_eq!(restarts, 70, "each pause must be capped at max_pause:\n{}", answer.0);
+}
+
+#[test]
 fn the_earliest_restart_comes_first() {
     testing::needs!(pidfd);
     let mut seen = Vec::new();
@@ -470,6 +525,25 @@ fn a_child_that_ran_long_enough_resets_the_pause() {
 }
 
 #[test]
+fn without_a_min_uptime_nothing_fails_at_once() {
+    testing::needs!(pidfd);
+    let answer = ask(&["no-min-uptime"]);
+    returned(&answer, "done", "`min_uptime` is 0, so no failure is one at once, and no restart is delayed");
+    assert!(events(&answer).contains(&"restarted 0 0".into()), "{}", answer.0);
+}
+
+#[test]
+fn each_call_of_supervise_counts_its_own_restarts() {
+    testing::needs!(pidfd);
+    let answer = ask(&["twice"]);
+    let ended: Vec<_> = answer.lines("ended").collect();
+    assert_eq!(
+        ended, ["Ok(Done)"; 2],
+        "two calls of supervise, one after the other, with one failure each. One restart is allowed in each call"
+    );
+}
+
+#[test]
 fn the_longest_durations_do_not_overflow() {
     testing::needs!(pidfd);
     let answer = ask(&["forever"]);
@@ -515,47 +589,130 @@ fn children_forked_by_other_code_are_not_reaped() {
 #[test]
 fn children_die_with_a_supervisor_killed_by_sigkill() {
     testing::needs!(pidfd);
-    let answer = ask(&["killed"]);
-    let ended: Vec<_> = answer.lines("ended").collect();
-    assert_eq!(
-        ended, ["SIGKILL"; 3],
-        "SIGKILL killed the supervisor, and its three children should have died of SIGKILL with it. They ended with \
-         {ended:?}; SIGALRM is the alarm of this test, which ends a child that lives five seconds longer. See \
-         PR_SET_PDEATHSIG in prctl(2)"
+    died("runs", "See PR_SET_PDEATHSIG in prctl(2)");
+}
+
+#[test]
+fn children_that_have_changed_their_user_die_too() {
+    testing::needs!(pidfd);
+    const LIFELINE: &str = "The kernel clears the signal of PR_SET_PDEATHSIG when a process changes its user. Does the \
+         child hold its lifeline?";
+    died("lost-the-death-signal", LIFELINE);
+    died("changed-its-user", LIFELINE);
+}
+
+#[test]
+fn children_that_have_closed_every_descriptor_die_too() {
+    testing::needs!(pidfd);
+    const DEATH_SIGNAL: &str = "They closed their lifelines, but PR_SET_PDEATHSIG needs no descriptor";
+    died("closed-everything", DEATH_SIGNAL);
+    died("replaced", DEATH_SIGNAL);
+}
+
+#[test]
+fn one_way_to_die_with_the_parent_is_enough() {
+    testing::needs!(pidfd);
+    for sandbox in ["forbids-prctl", "forbids-fcntl"] {
+        died(sandbox, "A sandbox forbids one of two ways. With the other one, a child can work");
+    }
+    let Some(answer) = Helper::new(&["run", "nothing-permitted"]).if_permitted() else { return };
+    alone(&answer);
+    assert!(
+        !answer.0.contains("worked"),
+        "a sandbox forbids both ways, so the child could outlive its parent. It must exit without calling `work`"
     );
+    returned(&answer, "too many restarts: 0", "the child failed");
+}
+
+/// Three children that have done this have died with a supervisor that SIGKILL killed.
+#[track_caller]
+fn died(children: &str, meaning: &str) {
+    let Some(answer) = Helper::new(&["run", "killed", children]).if_permitted() else { return };
+    alone(&answer);
+    let ended: Vec<_> = answer.lines("ended").collect();
+    let killed = ended.iter().filter(|how| **how == "SIGKILL").count();
+    assert_eq!(
+        killed, 3,
+        "SIGKILL killed the supervisor, and its three children ({children}) should have died of SIGKILL with it. They \
+         ended with {ended:?}; SIGALRM is the alarm of this test, which ends a child that lives five seconds longer. \
+         {meaning}"
+    );
+}
+
+#[test]
+fn a_child_whose_parent_is_outside_of_its_pid_namespace_works() {
+    testing::needs!(pidfd);
+    let Some(answer) = Helper::new(&["run", "pid-namespace"]).if_permitted() else { return };
+    alone(&answer);
+    returned(
+        &answer,
+        "done",
+        "the child's parent lives, and has the process id 0 in the child's PID namespace",
+    );
+    assert_eq!(answer.line("parent"), "0");
 }
 
 #[test]
 fn a_child_whose_parent_died_before_prctl_exits() {
     testing::needs!(pidfd);
-    let answer = ask(&["parent-died"]);
-    assert_eq!(
-        answer.line("worked"),
-        "no",
-        "the supervisor died before its child called prctl, so the kernel will never send the child a signal. After \
-         prctl, compare getppid with the process id that the parent had, and exit if they differ"
-    );
+    for copies in ["no-copies", "copies"] {
+        let answer = ask(&["parent-died", copies]);
+        assert_eq!(
+            answer.line("worked"),
+            "no",
+            "the supervisor died before its child called prctl, so the kernel will never send the child a signal. The \
+             lifeline does not show it if another process has a copy of its write end ({copies}). After prctl, compare \
+             getppid with the process id that the parent had, and exit if they differ"
+        );
+    }
 }
 
 #[test]
 fn children_are_killed_when_on_event_panics() {
     testing::needs!(pidfd);
-    let answer = ask(&["panic"]);
-    let result = answer.line("result");
-    assert_eq!(result, "panic: on purpose", "a panic of `on_event` must continue in the caller of supervise");
-    nothing_is_left(&answer);
+    for when in ["started", "stopping", "killed"] {
+        let answer = ask(&["panic", when]);
+        let result = answer.line("result");
+        assert_eq!(
+            result, "panic: on purpose",
+            "a panic of `on_event` must continue in the caller of supervise"
+        );
+        nothing_is_left(&answer);
+    }
 }
 
 #[test]
-fn children_are_killed_when_a_fork_fails() {
+fn children_are_stopped_when_a_fork_fails() {
     testing::needs!(pidfd);
-    let answer = ask(&["no-descriptor"]);
-    let result = answer.line("result");
+    for (scenario, task) in [("no-descriptor", 0), ("no-descriptor-for-a-restart", 1)] {
+        let answer = ask(&[scenario]);
+        let result = answer.line("result");
+        assert!(
+            result.starts_with("EMFILE: "),
+            "{scenario}: no descriptor was left for another child, and supervise returned `{result}`"
+        );
+        nothing_is_left(&answer);
+        let story = story(&answer, task);
+        assert_eq!(
+            story.last().map(String::as_str),
+            Some("exited with 0"),
+            "{scenario}: a child could not be forked. The others did not fail, so they must get SIGTERM and the grace \
+             period, as after a signal. Task {task}: {story:?}"
+        );
+    }
+}
+
+#[test]
+fn with_sigchld_ignored_no_child_is_forked() {
+    testing::needs!(pidfd);
+    let answer = ask(&["ignored", "SIGCHLD"]);
+    let ended = answer.line("ended");
     assert!(
-        result.starts_with("EMFILE: "),
-        "no descriptor was left for another child, and supervise returned `{result}`"
+        ended.starts_with("ECHILD: ") && ended.contains("SIGCHLD"),
+        "the program was started with SIGCHLD ignored, so the kernel discards how children end. The error must say so, \
+         and it is `{ended}`"
     );
-    nothing_is_left(&answer);
+    assert_eq!(answer.line("children"), "none");
 }
 
 #[test]
@@ -567,6 +724,11 @@ fn supervise_in_a_child_is_ebusy() {
         inside.starts_with("EBUSY: "),
         "a child of a supervisor called supervise, and got: {inside}. A caller that does not know it runs in a child \
          would fork children of children"
+    );
+    assert_eq!(
+        answer.line("unchanged"),
+        "true",
+        "supervise failed, and has changed the mask or the descriptors"
     );
     returned(&answer, "done", "the child exited with 0");
 }
@@ -594,12 +756,14 @@ fn children_inherit_no_pidfd_or_signalfd() {
     assert_eq!(answer.lines("extra").count(), 4, "three children and one restart:\n{}", answer.0);
     for line in answer.lines("extra") {
         let (child, extra) = line.split_at(3);
+        let extra = extra.trim();
         assert!(
-            extra.trim().is_empty(),
-            "a child (task and life: {child}) has inherited what the supervisor opened for itself: {}. fork copies the \
-             pidfds of its siblings and the parent's signalfd, and close-on-exec closes them only at an exec",
-            extra.trim()
+            !extra.contains(", ") && extra.contains("pipe:"),
+            "a child (task and life: {child}) should have only its lifeline, a pipe, in addition to what its parent \
+             had before, and has {extra:?}. fork copies the pidfds and lifelines of its siblings and the parent's \
+             signalfd, and close-on-exec closes them only at an exec"
         );
+        assert!(extra.starts_with("close-on-exec"), "a program that the child starts would inherit {extra}");
     }
     returned(&answer, "done", "every last child exited with 0");
 }
@@ -618,15 +782,16 @@ fn the_supervisors_descriptors_are_close_on_exec() {
 }
 
 #[test]
-fn waiting_uses_no_cpu_time() {
+fn the_supervisor_sleeps_while_nothing_happens() {
     testing::needs!(pidfd);
-    let answer = ask(&["idle"]);
-    let cpu: u64 = answer.line("cpu").parse().unwrap_or(u64::MAX);
-    assert!(
-        cpu < 5_000,
-        "a child slept for 100 ms, and nothing else happened. The supervisor used {} ms of CPU time meanwhile: it \
-         polls in a loop instead of sleeping until a descriptor is ready or a task is due",
-        cpu / 1000
-    );
-    returned(&answer, "done", "the child exited with 0");
+    for (scenario, result) in [("idle", "done"), ("idle-while-stopping", "stopped SIGTERM")] {
+        let answer = ask(&[scenario]);
+        let awake = answer.line("awake");
+        assert!(
+            awake.parse().is_ok_and(|times: u64| times < 5),
+            "{scenario}: a child looked at the supervisor a hundred times while nothing happened, and it was awake \
+             (times: {awake}): it polls in a loop instead of sleeping until a descriptor is ready or a task is due"
+        );
+        returned(&answer, result, "the child exited with 0");
+    }
 }

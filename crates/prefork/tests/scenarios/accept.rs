@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,11 @@ pub fn run(what: &[&str]) -> i32 {
             numbers([sent, clients, free, batch]).and_then(|numbers| shed(kind, numbers))
         }
         ["again"] => again(),
+        ["panic-after-shedding"] => {
+            panic_after_shedding();
+            Ok(())
+        }
+        ["no-spare"] => no_spare(),
         ["nothing-left"] => nothing_left(),
         ["reports"] => reports(),
         ["spare"] => spare(),
@@ -51,6 +57,32 @@ fn batches([count, clients, limit]: [usize; 3]) {
             accept(&mut acceptor, Instant::now(), drop);
         }
     });
+}
+
+/// `panic-after-shedding`: two batches under the tracer, of four clients. The callback panics in the first batch.
+fn panic_after_shedding() {
+    // The test does not need the panic message.
+    std::panic::set_hook(Box::new(|_| {}));
+    let (listener, address) = unix_listener(None, 64);
+    let _clients: Vec<OwnedFd> = (0..4).map(|_| client(&address)).collect();
+    let mut acceptor = Acceptor::new(listener).expect("there is a descriptor for the spare");
+    judged(|| {
+        let panics = catch_unwind(AssertUnwindSafe(|| {
+            acceptor.accept(Instant::now(), |_| panic!("on purpose")).map(drop)
+        }));
+        println!("first {}", if panics.is_err() { "panics" } else { "returns" });
+        accept(&mut acceptor, Instant::now(), drop);
+    });
+}
+
+/// `no-spare`: make an acceptor without a free descriptor. Prints `new …`, and `left …` as `shed` does.
+fn no_spare() -> Result<(), String> {
+    let before = open_now();
+    let (listener, _) = unix_listener(None, 8);
+    let new = limited(next_number()?, || Acceptor::new(listener))?;
+    println!("new {}", new.map_or_else(|error| format!("{:?}", error.errno), |_| "Ok".into()));
+    left(&before);
+    Ok(())
 }
 
 /// `shed unix|tcp SENT CLIENTS FREE LIMIT`: queue this many clients, each of which has sent SENT bytes, leave FREE
@@ -81,9 +113,13 @@ fn shed(kind: &str, [sent, clients, free, batch]: [usize; 4]) -> Result<(), Stri
         println!("client {}", reads(client));
     }
     drop((acceptor, kept, clients));
+    left(&before);
+    Ok(())
+}
+
+fn left(before: &[String]) {
     let new: Vec<String> = open_now().into_iter().filter(|each| !before.contains(each)).collect();
     println!("left {}", new.join(", "));
-    Ok(())
 }
 
 /// `again`: three times, shed a client without a free descriptor.
@@ -118,7 +154,7 @@ fn reports() -> Result<(), String> {
     let (listener, address) = unix_listener(None, 8);
     let mut acceptor = Acceptor::new(listener).map_err(in_words)?;
     let start = Instant::now();
-    for (at, clients) in [(0, 2), (500, 1), (999, 2), (1000, 0), (1500, 1), (2000, 1), (9000, 0)] {
+    for (at, clients) in [(0, 2), (500, 1), (999, 2), (1000, 0), (1500, 1), (2000, 1), (9000, 0), (1000, 1)] {
         let _clients: Vec<OwnedFd> = (0..clients).map(|_| client(&address)).collect();
         with_free(0, || accept(&mut acceptor, start + Duration::from_millis(at), drop))?;
     }

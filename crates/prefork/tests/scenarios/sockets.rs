@@ -3,17 +3,21 @@
 //! Each scenario prints `result Ok` or `result Err ERRNO TEXT`; `at ADDRESS` for each socket; and `left …` for the
 //! descriptors that it opened in addition to those sockets and left open.
 
+use std::ffi::CString;
 use std::fmt::Debug;
 use std::fs;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::{ptr, thread};
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::alarm;
+use nix::unistd::{alarm, getpid};
 use prefork::sockets::{self, Options};
 use testing::{REFUSED, exit_code, judged};
 
@@ -26,6 +30,13 @@ nix::ioctl_write_ptr_bad!(
     libc::ifreq
 );
 
+nix::ioctl_write_ptr_bad!(
+    /// See netdevice(7). On an IPv6 socket the request is a `struct in6_ifreq`.
+    set_address,
+    libc::SIOCSIFADDR,
+    libc::in6_ifreq
+);
+
 /// How long a call that must not block may take, in seconds.
 const PROMPT: u32 = 4;
 
@@ -35,6 +46,9 @@ pub fn run(what: &[&str]) -> i32 {
         ["bind", addresses @ ..] => bind(addresses),
         ["unix", path, mode, mask] => unix(Path::new(path), mode, mask),
         ["port-taken-in-ipv6"] => return in_a_network_namespace(port_taken),
+        ["free-port-is-given"] => return in_a_network_namespace(free_port_given),
+        ["link-local"] => return in_a_network_namespace(link_local),
+        ["name-with-two-addresses"] => return name_with_two_addresses(),
         ["without-an-address"] => return in_a_network_namespace(without_an_address),
         _ => Err(format!("no scenario is called {what:?}")),
     })
@@ -70,11 +84,72 @@ fn unix(path: &Path, mode: &str, mask: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Only two ports exist, and the one that the kernel chooses first in IPv4 is taken in IPv6. Also prints `taken PORT`.
-fn port_taken() -> Result<(), String> {
+/// Leave only two ports. Returns the one that the kernel chooses first.
+fn two_ports() -> Result<u16, String> {
     fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40001").map_err(in_words)?;
     let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
-    let taken = first.map_err(in_words)?.port();
+    Ok(first.map_err(in_words)?.port())
+}
+
+/// Only two ports exist, and the one that the kernel chooses first is also given. Also prints `given PORT`.
+fn free_port_given() -> Result<(), String> {
+    let given = two_ports()?;
+    println!("given {given}");
+    bind(&["127.0.0.1:0", &format!("127.0.0.1:{given}")])
+}
+
+/// The loopback interface, which is number 1, has the address fe80::1: see netdevice(7).
+fn link_local() -> Result<(), String> {
+    let s6_addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1).octets();
+    let request =
+        libc::in6_ifreq { ifr6_addr: libc::in6_addr { s6_addr }, ifr6_prefixlen: 64, ifr6_ifindex: 1 };
+    let socket = socket(AddressFamily::Inet6, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None);
+    let socket = socket.map_err(in_words)?;
+    // SAFETY: the request lives until the call returns, and is what the call reads.
+    unsafe { set_address(socket.as_raw_fd(), &raw const request) }.map_err(in_words)?;
+    // The kernel first marks the address as tentative, and has no event for the end of that.
+    while TcpListener::bind(SocketAddrV6::new(s6_addr.into(), 0, 0, 1)).is_err() {
+        thread::yield_now();
+    }
+    bind(&["[fe80::1%1]:0"])
+}
+
+/// The name `twofold` stands for two addresses, in a mount namespace with a file of hosts of its own.
+fn name_with_two_addresses() -> i32 {
+    let hosts = std::env::temp_dir().join(format!("prefork-hosts-{}", getpid()));
+    let made = fs::write(&hosts, "127.0.0.2 twofold\n127.0.0.3 twofold\n").map_err(in_words);
+    let made = made.and_then(|()| mount_as_hosts(&hosts).map_err(in_words));
+    let _ = fs::remove_file(&hosts);
+    if let Err(error) = made {
+        eprintln!("a file of hosts of its own: {error}");
+        return REFUSED;
+    }
+    let result = sockets::bind_host("twofold", 0, &Options::default());
+    print(&result);
+    for listener in result.iter().flatten() {
+        println!("at {}", listener.local_addr().expect("the socket is bound"));
+    }
+    0
+}
+
+/// Show this file as /etc/hosts to this process alone: see mount_namespaces(7).
+fn mount_as_hosts(file: &Path) -> nix::Result<()> {
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
+    let file = CString::new(file.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    for (source, target, flags) in
+        [(c"none", c"/", libc::MS_REC | libc::MS_PRIVATE), (&*file, c"/etc/hosts", libc::MS_BIND)]
+    {
+        // SAFETY: both paths live until the call returns, and a null pointer means no type and no data.
+        let mounted =
+            unsafe { libc::mount(source.as_ptr(), target.as_ptr(), ptr::null(), flags, ptr::null()) };
+        Errno::result(mounted)?;
+    }
+    Ok(())
+}
+
+/// Only two ports exist, and the one that the kernel chooses first in IPv4 is taken in IPv6. Also prints `taken PORT`.
+fn port_taken() -> Result<(), String> {
+    let taken = two_ports()?;
     let _taken = TcpListener::bind((Ipv6Addr::LOCALHOST, taken)).map_err(in_words)?;
     println!("taken {taken}");
     bind(&["127.0.0.1:0", "[::1]:0"])

@@ -1,6 +1,8 @@
 //! Forking while guards are alive.
 
-use std::panic::Location;
+use std::fmt;
+use std::panic::{Location, catch_unwind};
+use std::thread;
 
 use prefork::fork::ForkGuard;
 
@@ -40,6 +42,42 @@ pub fn four() {
     try_to_fork("fourth");
     drop(fourth);
     try_to_fork("none");
+}
+
+/// A panic drops a guard.
+pub fn dropped_by_a_panic() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let panics = catch_unwind(|| {
+        let _guard = guard("an event loop");
+        panic!("on purpose");
+    });
+    println!("panicked {}", panics.is_err());
+    try_to_fork("then");
+}
+
+/// A thread that has ended made the guard.
+pub fn of_another_thread() {
+    let made = thread::spawn(|| guard("an event loop")).join().expect("the thread does not panic");
+    try_to_fork("guarded");
+    drop(made);
+    try_to_fork("then");
+}
+
+/// What the guard guards makes a guard itself, and then panics, when it is asked for its name.
+pub fn whose_name_panics() {
+    struct Panics;
+    impl fmt::Display for Panics {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            drop(ForkGuard::new("another one"));
+            panic!("on purpose");
+        }
+    }
+    std::panic::set_hook(Box::new(|_| {}));
+    println!("panicked {}", catch_unwind(|| ForkGuard::new(Panics)).is_err());
+    try_to_fork("then");
+    let made = guard("an event loop");
+    try_to_fork("guarded");
+    drop(made);
 }
 
 /// Fork by other means while a guard is alive. The child has a copy of the guard.

@@ -51,6 +51,29 @@ pub fn held() {
     println!("twice {}", words(child.wait()));
 }
 
+/// The closure holds the write end of a pipe. Prints `forked …` and `failed …`: whether the write end is still open in
+/// the parent after a fork, when the child has been reaped, and after a fork that failed.
+pub fn closure() {
+    let is_open = |reader: &PipeReader| {
+        let mut fds = [PollFd::new(reader.as_fd(), PollFlags::empty())];
+        poll(&mut fds, PollTimeout::ZERO).expect("a descriptor can be polled") == 0
+    };
+    let words = |open| if open { "open" } else { "closed" };
+    for (when, guarded) in [("forked", false), ("failed", true)] {
+        let (reader, writer) = pipe().expect("there are descriptors");
+        let guard = guarded.then(|| prefork::fork::ForkGuard::new("something"));
+        let child = fork(move || {
+            drop(writer);
+            0
+        });
+        if let Ok(mut child) = child {
+            child.wait().expect("it is a child");
+        }
+        println!("{when} {}", words(is_open(&reader)));
+        drop(guard);
+    }
+}
+
 /// Another process interrupts the sleeping wait with a signal, three times, and then ends the child with SIGTERM.
 pub fn interrupted() {
     static HANDLED: OnceLock<(PipeReader, PipeWriter)> = OnceLock::new();

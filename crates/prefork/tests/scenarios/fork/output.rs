@@ -64,3 +64,14 @@ pub fn random() {
     }
     println!("parent {}", four());
 }
+
+/// Sixty children print their first random number.
+pub fn many_random() {
+    for _ in 0..60 {
+        fork_and_wait(|| {
+            // SAFETY: as in `random`.
+            say(&format!("first {}", unsafe { libc::rand() }));
+            0
+        });
+    }
+}

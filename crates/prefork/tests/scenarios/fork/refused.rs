@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{Gid, Uid, setgid, setuid};
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, chroot, getpid, mkdir, setgid, setuid};
 use testing::REFUSED;
 
 use super::super::support::helper::children::left;
@@ -100,6 +102,22 @@ pub fn no_pidfd(when: &str) -> i32 {
         eprintln!("seccomp");
         return REFUSED;
     }
+    0
+}
+
+/// Fork in a process that cannot see /proc.
+pub fn no_proc() -> i32 {
+    let empty = std::env::temp_dir().join(format!("prefork-root-{}", getpid()));
+    let made = mkdir(&empty, Mode::S_IRWXU)
+        .and_then(|()| unshare(CloneFlags::CLONE_NEWUSER))
+        .and_then(|()| chroot(&empty));
+    let _ = std::fs::remove_dir(&empty);
+    if let Err(errno) = made {
+        eprintln!("a root folder of its own: {errno}");
+        return REFUSED;
+    }
+    println!("result {}", fork(|| 3).map_or_else(error, |_| "Ok".into()));
+    println!("children {}", left());
     0
 }
 

@@ -15,7 +15,7 @@ use prefork::status::{self, Status};
 use testing::REFUSED;
 
 use super::support::helper::children::{
-    self, await_end, await_sleep, await_stop, idle, raw_wait, start, start_idle,
+    self, await_end, await_sleep, await_stop, awake, idle, raw_wait, start, start_idle,
 };
 
 mod core_file;
@@ -37,6 +37,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["not-one", which] => not_one(which),
         ["again"] => again(),
         ["try"] => try_wait(),
+        ["sleeps"] => sleeps(),
         ["interrupted"] => interrupted(),
         ["ignored"] => ignored(),
         _ => return 2,
@@ -51,6 +52,15 @@ fn codes(codes: RangeInclusive<i32>) {
         let child = start(|| code);
         println!("code {code} {}", words(status::wait(child)));
     }
+}
+
+/// A child looks at its parent, which waits for it, and prints `awake …`: how often the parent is awake.
+fn sleeps() {
+    let child = start(|| {
+        println!("awake {}", awake(getppid()));
+        0
+    });
+    println!("waited {}", words(status::wait(child)));
 }
 
 /// Prints `signal NUMBER ANSWER` for each signal whose default action kills a process.

@@ -155,12 +155,6 @@ pub fn end(how: &str) -> i32 {
     }
 }
 
-/// Sleep for a while, and exit with 0.
-pub fn idle() -> i32 {
-    sleep(Duration::from_millis(100));
-    0
-}
-
 /// std's sleep, for the scenarios that test time itself.
 pub fn sleep(time: Duration) {
     std::thread::sleep(time);

@@ -1,9 +1,9 @@
-//! What the kernel reports about this process, and a filter that makes it reject kill(2).
+//! What the kernel reports about this process, and a filter that makes it reject system calls.
 
 use std::fs;
 use std::os::fd::BorrowedFd;
 
-use nix::libc::{self, c_ulong, sock_filter, sock_fprog};
+use nix::libc::{self, c_long, c_ulong, sock_filter, sock_fprog};
 use testing::REFUSED;
 
 /// Every open descriptor and what it refers to, as `7 pipe:[8812]`. The descriptor that lists the directory is closed
@@ -18,18 +18,32 @@ pub fn open_now() -> Vec<String> {
     numbers.iter().filter_map(entry).collect()
 }
 
-/// Is a descriptor close-on-exec? `entry` is a line of [`open_now`].
-pub fn is_close_on_exec(entry: &str) -> bool {
+/// An entry of [`open_now`] with the flag of its descriptor: `close-on-exec 7 pipe:[8812]`, or `inheritable 7 …`.
+pub fn with_flag(entry: &str) -> String {
     let number = entry.split(' ').next().and_then(|number| number.parse::<i32>().ok());
-    // SAFETY: it was open a moment ago, and its owner is the supervisor, which is calling this.
+    // SAFETY: it was open a moment ago, and its owner is the supervisor or its child, which is calling this.
     let is_set = |number| cloexec::flags::is_set(unsafe { BorrowedFd::borrow_raw(number) });
-    number.is_some_and(|number| is_set(number).unwrap_or(false))
+    let is_set = number.is_some_and(|number| is_set(number).unwrap_or(false));
+    format!("{} {entry}", if is_set { "close-on-exec" } else { "inheritable" })
 }
 
 /// Close everything above the standard streams.
 pub fn close_all() {
-    for number in numbers().into_iter().filter(|number| *number > 2) {
+    close_all_but(0);
+}
+
+/// The same, except for one.
+pub fn close_all_but(kept: i32) {
+    for number in numbers().into_iter().filter(|number| *number > 2 && *number != kept) {
         let _ = nix::unistd::close(number);
+    }
+}
+
+/// Make a close-on-exec copy of each descriptor above the standard streams.
+pub fn copy_all() {
+    for number in numbers().into_iter().filter(|number| *number > 2) {
+        // SAFETY: the call takes integers.
+        unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
     }
 }
 
@@ -45,19 +59,17 @@ pub fn blocked() -> String {
     mask.expect("the status has a SigBlk line").trim().to_owned()
 }
 
-/// Make kill(2) fail with EPERM in this process and its future children: see seccomp(2).
-pub fn forbid_kill() {
+/// Make these system calls fail with EPERM in this process and its future children: see seccomp(2).
+pub fn forbid(calls: &[c_long]) {
     let statement = |code: u32, k: u32| sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    let mut program = [
-        // The system call's number is the first field of `struct seccomp_data`.
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
-        sock_filter {
-            jf: 1,
-            ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_kill as u32)
-        },
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
-    ];
+    // The system call's number is the first field of `struct seccomp_data`.
+    let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
+    for call in calls {
+        let equal = statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, *call as u32);
+        program.push(sock_filter { jf: 1, ..equal });
+        program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32));
+    }
+    program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW));
     let program = sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     // SAFETY: the call takes integers.
     let privileges = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1 as c_ulong, 0 as c_ulong, 0, 0) };

@@ -2,7 +2,7 @@
 //!
 //! Prints each event when it happens, `event restarted 0 4711 10` (the event, the task, the process id, and the pause
 //! in milliseconds); what the children print; and at the end `result …` and what is left: `children`, `table` (of
-//! descriptors), `mask` (of blocked signals), and `cpu`, in microseconds.
+//! descriptors), and `mask` (of blocked signals).
 //!
 //! No child lives longer than [`PATIENCE`], even if the code under test leaves it behind.
 
@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
-use nix::sys::time::TimeValLike;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction, signal};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, alarm, getpid, getppid, pause, setpgid};
 use prefork::supervise::{supervise, task};
@@ -25,6 +24,7 @@ mod kernel;
 mod orphans;
 mod others;
 
+use super::support::helper::children::await_sleep;
 use children::{Reaction, Shared, sleep};
 
 /// Every child's alarm, in seconds. It is shorter than the helper's own.
@@ -39,27 +39,36 @@ pub fn run(what: &[&str]) -> i32 {
         ["exits", max_restarts, scripts @ ..] => exits(max_restarts, scripts, shared),
         ["signal", signal, grace, reactions @ ..] => forward(signal, grace, reactions, shared),
         ["two-signals", second] => two_signals(second, shared),
-        ["signal-in-pause"] => signal_in_pause(shared),
+        ["signal-in-pause", pause] => signal_in_pause(pause, shared),
         ["signal-and-exit"] => signal_and_exit(shared),
-        ["signal-between-exits"] => signal_between_exits(shared),
+        ["signal-between-exits", exited] => signal_between_exits(exited, shared),
         ["ctrl-c"] => ctrl_c(shared),
         ["without-kill"] => without_kill(shared),
         ["gives-up", max_restarts] => gives_up(max_restarts, shared),
         ["gives-up-on", grace, signals @ ..] => gives_up_on(grace, signals, shared),
+        ["fail-in-one-pause"] => fail_in_one_pause(shared),
         ["pauses", pause, longest] => pauses([pause, longest], shared),
+        ["many-pauses"] => many_pauses(shared),
         ["two-pauses"] => two_pauses(shared),
         ["long-life"] => long_life(shared),
         ["forever"] => forever(shared),
+        ["no-min-uptime"] => no_min_uptime(shared),
+        ["twice"] => twice(shared),
         ["cores"] => cores(shared),
-        ["idle"] => idle(),
+        ["idle"] => observe(&policy(1), |_| others::watch_parent(), |_| {}),
+        ["idle-while-stopping"] => idle_while_stopping(shared),
         ["inherited"] => inherited(shared),
         ["inside"] => inside(),
-        ["panic"] => panics(shared),
+        ["panic", when] => panics(when, shared),
         ["no-descriptor"] => no_descriptor(shared),
+        ["no-descriptor-for-a-restart"] => no_descriptor_for_a_restart(shared),
+        ["ignored", signal] => ignored(signal, shared),
+        ["pid-namespace"] => return others::pid_namespace(),
         ["other-children"] => others::other_children(shared),
         ["interrupted"] => others::interrupted(shared),
-        ["killed"] => return orphans::killed(),
-        ["parent-died"] => return orphans::parent_died(),
+        ["nothing-permitted"] => nothing_permitted(),
+        ["killed", children] => return orphans::killed(children, shared),
+        ["parent-died", copies] => return orphans::parent_died(copies),
         _ => return 2,
     }
     0
@@ -97,9 +106,7 @@ fn observe(policy: &Policy, work: impl Fn(usize) -> i32, mut also: impl FnMut(Ev
         println!("event {}", words(event));
         also(event);
     };
-    let start = cpu();
     let result = catch_unwind(AssertUnwindSafe(|| supervise(policy, work, on_event)));
-    let spent = cpu() - start;
     if getpid() != caller {
         println!("escaped");
         // SAFETY: ends this process and does nothing else.
@@ -116,7 +123,6 @@ fn observe(policy: &Policy, work: impl Fn(usize) -> i32, mut also: impl FnMut(Ev
             println!("result panic: {words}");
         }
     }
-    println!("cpu {spent}");
     println!("children {}", children_left());
     let after = kernel::open_now();
     let only_in = |one: &[String], other: &[String]| {
@@ -133,12 +139,6 @@ fn observe(policy: &Policy, work: impl Fn(usize) -> i32, mut also: impl FnMut(Ev
 }
 
 extern "C" fn nothing(_signal: c_int) {}
-
-/// The CPU time of this process alone, in microseconds.
-fn cpu() -> i64 {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("getrusage works for the own process");
-    (usage.user_time() + usage.system_time()).num_microseconds()
-}
 
 /// What a wait for any child would return now. Nothing is reaped.
 fn children_left() -> String {
@@ -201,14 +201,27 @@ fn two_signals(second: &str, shared: &Shared) {
     observe(&policy(1), work, also);
 }
 
-/// The signal arrives when the child has failed and its restart is due in a second.
-fn signal_in_pause(shared: &Shared) {
-    let pause = Duration::from_secs(1);
-    let policy = Policy { min_uptime: HOUR, pause, max_pause: pause, ..policy(1) };
-    let work = |task| if shared.next_life(task) == 0 { 3 } else { 0 };
+/// Task 0 has failed, and its restart is due after a pause of so many milliseconds. When the supervisor sleeps, task 1
+/// sends it the signal.
+fn signal_in_pause(pause: &str, shared: &Shared) {
+    let pause = Duration::from_millis(pause.parse().expect("a number of milliseconds"));
+    signal_in_this_pause(Policy { min_uptime: HOUR, pause, max_pause: pause, ..policy(2) }, shared);
+}
+
+fn signal_in_this_pause(policy: Policy, shared: &Shared) {
+    let work = |task| match task {
+        0 if shared.next_life(0) == 0 => 3,
+        0 => 0,
+        _ => {
+            shared.wait_for_release();
+            await_sleep(getppid());
+            kill(getppid(), Signal::SIGTERM).expect("the supervisor is running");
+            0
+        }
+    };
     let also = |event| {
-        if let Event::Exited { .. } = event {
-            signal_self(Signal::SIGTERM);
+        if let Event::Exited { task: 0, .. } = event {
+            shared.release_one();
         }
     };
     observe(&policy, work, also);
@@ -225,8 +238,7 @@ fn signal_and_exit(shared: &Shared) {
     let also = |event| match event {
         Event::Started { task: 0, pid } => first = Some(pid),
         Event::Started { task: 1, .. } => {
-            let first = first.expect("task 0 is started before task 1");
-            waitid(Id::Pid(first), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is a child");
+            await_exit(first.expect("task 0 is started before task 1"));
             signal_self(Signal::SIGTERM);
         }
         _ => {}
@@ -234,25 +246,51 @@ fn signal_and_exit(shared: &Shared) {
     observe(&Policy { max_restarts: 0, ..policy(2) }, work, also);
 }
 
-/// One child has exited with 0. When the supervisor has handled that exit, and before it looks at the other child, both
-/// the supervisor and the other child are sent SIGTERM, which kills that child.
-fn signal_between_exits(shared: &Shared) {
+/// So many children have exited with 0. When the supervisor has handled the last of these exits, and before it looks at
+/// the remaining child, both the supervisor and that child are sent SIGTERM, which kills that child.
+fn signal_between_exits(exited: &str, shared: &Shared) {
+    let exited: usize = exited.parse().expect("a number of children");
     let work = |task| match task {
-        0 => 0,
+        _ if task < exited => 0,
         _ => children::wait_for_signal(0, &[Reaction::Dies], None, shared),
     };
-    let mut other = None;
+    let mut children = Vec::new();
     let also = |event| match event {
-        Event::Started { task: 1, pid } => other = Some(pid),
-        Event::Exited { task: 0, .. } => {
-            let other = other.expect("both children are started before an exit is handled");
+        Event::Started { pid, .. } => {
+            children.push(pid);
+            if children.len() > exited {
+                children[..exited].iter().for_each(|child| await_exit(*child));
+            }
+        }
+        Event::Exited { task, .. } if task + 1 == exited => {
             signal_self(Signal::SIGTERM);
-            kill(other, Signal::SIGTERM).expect("it is a child");
-            waitid(Id::Pid(other), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is a child");
+            kill(children[exited], Signal::SIGTERM).expect("it is a child");
+            await_exit(children[exited]);
         }
         _ => {}
     };
-    observe(&Policy { max_restarts: 0, ..policy(2) }, work, also);
+    observe(&Policy { max_restarts: 0, ..policy(exited + 1) }, work, also);
+}
+
+/// Wait until a child has exited or was killed, without reaping it.
+fn await_exit(child: Pid) {
+    waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is a child");
+}
+
+/// Two children have failed before the supervisor looks at either. One restart is allowed.
+fn fail_in_one_pause(shared: &Shared) {
+    let pause = Duration::from_millis(1);
+    let policy = Policy { max_restarts: 1, min_uptime: HOUR, pause, max_pause: pause, ..policy(2) };
+    let mut children = Vec::new();
+    let also = |event| {
+        if let Event::Started { pid, .. } = event {
+            children.push(pid);
+            if children.len() == 2 {
+                children.iter().for_each(|child| await_exit(*child));
+            }
+        }
+    };
+    observe(&policy, |task| if shared.next_life(task) == 0 { 3 } else { 0 }, also);
 }
 
 /// Twenty times, signal the whole process group, as a terminal does: the supervisor and three children, which SIGINT
@@ -281,10 +319,20 @@ fn without_kill(shared: &Shared) {
     let work = |task| children::wait_for_signal(task, &reactions, Some(Signal::SIGTERM), shared);
     let also = |event| {
         if let Event::Started { task: 1, .. } = event {
-            kernel::forbid_kill();
+            kernel::forbid(&[libc::SYS_kill]);
         }
     };
     observe(&policy(2), work, also);
+}
+
+/// The children may ask for no signal at their parent's death.
+fn nothing_permitted() {
+    kernel::forbid(&[libc::SYS_prctl, libc::SYS_fcntl]);
+    let work = |_| {
+        println!("worked");
+        0
+    };
+    observe(&Policy { max_restarts: 0, ..policy(1) }, work, |_| {});
 }
 
 /// Task 0 fails once too often. One of the others exits late.
@@ -341,6 +389,13 @@ fn pauses(milliseconds: [&str; 2], shared: &Shared) {
     observe(&policy, |task| i32::from(shared.next_life(task) < 5), also);
 }
 
+/// A child fails at once 70 times. The first pause is an hour, and `max_pause` is a microsecond.
+fn many_pauses(shared: &Shared) {
+    let max_pause = Duration::from_micros(1);
+    let policy = Policy { min_uptime: HOUR, pause: HOUR, max_pause, ..policy(1) };
+    observe(&policy, |task| i32::from(shared.next_life(task) < 70), |_| {});
+}
+
 /// Task 0 fails eight times, so its last pause is 128 ms. Then task 1 fails for the first time, and its pause is 1 ms.
 /// The restart of task 1 ends the scenario.
 fn two_pauses(shared: &Shared) {
@@ -393,16 +448,24 @@ fn forever(shared: &Shared) {
     let longest = Duration::MAX;
     let policy =
         Policy { grace: longest, min_uptime: longest, pause: longest, max_pause: longest, ..policy(2) };
-    let work = |task| match task {
-        0 => 3,
-        _ => children::wait_for_signal(task, &[Reaction::Exits, Reaction::Exits], None, shared),
-    };
-    let also = |event| {
-        if let Event::Exited { task: 0, .. } = event {
-            signal_self(Signal::SIGTERM);
-        }
-    };
-    observe(&policy, work, also);
+    signal_in_this_pause(policy, shared);
+}
+
+/// A child fails at once, which `min_uptime` does not count as failing at once.
+fn no_min_uptime(shared: &Shared) {
+    let policy = Policy { pause: HOUR, max_pause: HOUR, ..policy(1) };
+    observe(&policy, |task| if shared.next_life(task) == 0 { 3 } else { 0 }, |_| {});
+}
+
+/// Supervise twice: each time, a child fails once, and one restart is allowed. Prints `ended …` for each.
+fn twice(shared: &Shared) {
+    for _ in 0..2 {
+        let work = |task| {
+            alarm::set(PATIENCE);
+            if shared.next_life(task).is_multiple_of(2) { 3 } else { 0 }
+        };
+        println!("ended {:?}", supervise(&Policy { max_restarts: 1, ..policy(1) }, work, |_| {}));
+    }
 }
 
 /// Supervise on one core, and then on all cores of this process. Prints `cores NUMBER` before each.
@@ -431,22 +494,26 @@ fn cores(shared: &Shared) {
     }
 }
 
-/// One child sleeps, and nothing else happens.
-fn idle() {
-    observe(&policy(1), |_| children::idle(), |_| {});
+/// The supervisor has forwarded a signal, and one child takes its time.
+fn idle_while_stopping(shared: &Shared) {
+    let work = |task| {
+        let code = children::wait_for_signal(task, &[Reaction::Exits], Some(Signal::SIGTERM), shared);
+        others::watch_parent();
+        code
+    };
+    observe(&policy(1), work, |_| {});
 }
 
 /// Three children print the descriptors that they have in addition to those that the parent had at first, and the
 /// signals that they block. The first child fails, and its replacement is forked while the others run. Then the parent
-/// prints its own additional descriptors, `opened close-on-exec …` or `opened inheritable …`.
+/// prints its own additional descriptors. Each of them is `close-on-exec …` or `inheritable …`.
 fn inherited(shared: &Shared) {
     let before = kernel::open_now();
     let work = |task| {
         let life = shared.next_life(task);
         let now = kernel::open_now();
-        let extra =
-            now.iter().filter(|entry| !before.contains(entry)).cloned().collect::<Vec<_>>().join(", ");
-        println!("extra {task} {life} {extra}");
+        let extra = now.iter().filter(|entry| !before.contains(entry)).map(|entry| kernel::with_flag(entry));
+        println!("extra {task} {life} {}", extra.collect::<Vec<_>>().join(", "));
         println!("blocked {task} {life} {}", kernel::blocked());
         match (task, life) {
             (0, 0) => return 1,
@@ -458,8 +525,7 @@ fn inherited(shared: &Shared) {
     let also = |event| {
         if let Event::Restarted { .. } = event {
             for entry in kernel::open_now().iter().filter(|entry| !before.contains(entry)) {
-                let flag = if kernel::is_close_on_exec(entry) { "close-on-exec" } else { "inheritable" };
-                println!("opened {flag} {entry}");
+                println!("opened {}", kernel::with_flag(entry));
             }
         }
     };
@@ -469,27 +535,38 @@ fn inherited(shared: &Shared) {
 /// A child calls `supervise` itself.
 fn inside() {
     let work = |_| {
+        let before = (kernel::open_now(), kernel::blocked());
         match supervise(&policy(1), |_| 0, |_| {}) {
             Err(Failed::Call(error)) => println!("inside {:?}: {error}", error.errno),
             other => println!("inside {other:?}"),
         }
+        println!("unchanged {}", before == (kernel::open_now(), kernel::blocked()));
         0
     };
     observe(&policy(1), work, |_| {});
 }
 
-/// `on_event` panics while two children run.
-fn panics(shared: &Shared) {
+/// `on_event` panics while two children run: at the event `started`, `stopping` or `killed`.
+fn panics(when: &str, shared: &Shared) {
     // The test does not need the panic message, and printing a backtrace would take longer than everything else.
     std::panic::set_hook(Box::new(|_| {}));
     let reactions = [Reaction::Ignores, Reaction::Ignores];
-    let work = |task| children::wait_for_signal(task, &reactions, None, shared);
-    let also = |event| {
-        if let Event::Started { task: 1, .. } = event {
-            panic!("on purpose");
-        }
+    let work = |task| {
+        // Only SIGKILL ends these children.
+        alarm::cancel();
+        children::wait_for_signal(task, &reactions, None, shared)
     };
-    observe(&policy(2), work, also);
+    let also = |event| match event {
+        Event::Started { task: 1, .. } => {
+            shared.wait_for_ready(2);
+            assert!(when != "started", "on purpose");
+            signal_self(Signal::SIGTERM);
+        }
+        Event::Stopping { .. } => assert!(when != "stopping", "on purpose"),
+        Event::Killed { .. } => panic!("on purpose"),
+        _ => {}
+    };
+    observe(&Policy { grace: Duration::from_millis(20), ..policy(2) }, work, also);
 }
 
 /// There are more children than the limit has room for descriptors.
@@ -498,6 +575,49 @@ fn no_descriptor(shared: &Shared) {
     kernel::close_all();
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a process can read its limits");
     setrlimit(Resource::RLIMIT_NOFILE, 15, hard).expect("a process may lower its limits");
-    let reactions = [Reaction::Dies; CHILDREN];
-    observe(&policy(CHILDREN), |task| children::wait_for_signal(task, &reactions, None, shared), |_| {});
+    let reactions = [Reaction::Exits; CHILDREN];
+    let also = |event| {
+        if let Event::Started { task, .. } = event {
+            shared.wait_for_ready(task + 1);
+        }
+    };
+    observe(&policy(CHILDREN), |task| children::wait_for_signal(task, &reactions, None, shared), also);
+}
+
+/// No descriptor is left when a child that has failed is due to be restarted.
+fn no_descriptor_for_a_restart(shared: &Shared) {
+    let limits = getrlimit(Resource::RLIMIT_NOFILE).expect("a process can read its limits");
+    let limit = |soft| setrlimit(Resource::RLIMIT_NOFILE, soft, limits.1).expect("a process may lower them");
+    let reactions = [Reaction::Exits, Reaction::Exits];
+    let work = |task| {
+        if task == 0 {
+            return if shared.next_life(0) == 0 { 3 } else { 0 };
+        }
+        children::wait_for_signal(task, &reactions, None, shared)
+    };
+    let also = |event| match event {
+        Event::Started { task: 1, .. } => shared.wait_for_ready(1),
+        Event::Exited { task: 0, .. } => limit(3),
+        Event::Stopping { .. } => limit(limits.0),
+        _ => {}
+    };
+    observe(&policy(2), work, also);
+}
+
+/// The program was started with these signals ignored. Prints `ended …`, what `supervise` returned.
+fn ignored(which: &str, shared: &Shared) {
+    for each in which.split(',') {
+        let each: Signal = each.parse().expect("the name of a signal");
+        // SAFETY: ignoring a signal runs no code.
+        unsafe { signal(each, SigHandler::SigIgn) }.expect("this signal can be ignored");
+    }
+    let work = |task| {
+        alarm::set(PATIENCE);
+        children::wait_for_signal(task, &[Reaction::Exits], Some(Signal::SIGTERM), shared)
+    };
+    match supervise(&policy(1), work, |_| {}) {
+        Err(Failed::Call(error)) => println!("ended {:?}: {error}", error.errno),
+        other => println!("ended {other:?}"),
+    }
+    println!("children {}", children_left());
 }

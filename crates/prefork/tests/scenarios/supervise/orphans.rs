@@ -3,28 +3,54 @@
 //! The helper is the supervisor's parent here. Orphaned children become the helper's children, and it reaps them: see
 //! `PR_SET_CHILD_SUBREAPER` in prctl(2).
 
+use std::fs;
 use std::io::{PipeWriter, Read, Write, pipe};
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, alarm, fork, getpid, getppid, pause};
+use nix::unistd::{ForkResult, Gid, Pid, Uid, alarm, fork, getpid, getppid, pause, setgid, setuid};
 use prefork::supervise::supervise;
+use testing::REFUSED;
 
-use super::children::sleep;
-use super::{PATIENCE, policy};
+use super::children::{Shared, sleep};
+use super::{PATIENCE, kernel, policy};
 
 /// Kill the supervisor of three children once all three run. Prints `ended SIGNAL` for each child. The kernel signals
 /// the children before their parent can be reaped; without that signal, their own alarm ends them.
-pub fn killed() -> i32 {
+///
+/// Beforehand each child `runs`, has `changed-its-user`, has `lost-the-death-signal`, has `closed-everything`, was
+/// `replaced` by one that closed everything, or lives in a sandbox that `forbids-prctl` or `forbids-fcntl`.
+pub fn killed(children: &str, shared: &Shared) -> i32 {
+    if children == "changed-its-user" && !may_signal_every_user() {
+        eprintln!("this process is not root, or only root of a user namespace");
+        return REFUSED;
+    }
     let (mut reader, writer) = pipe().expect("there are descriptors");
+    become_subreaper();
+    match children {
+        "forbids-prctl" => kernel::forbid(&[libc::SYS_prctl]),
+        "forbids-fcntl" => kernel::forbid(&[libc::SYS_fcntl]),
+        _ => {}
+    }
     let supervisor = supervisor(writer, |started| {
-        let work = |_| {
+        let work = |task| {
             alarm::set(PATIENCE);
+            match children {
+                "changed-its-user" => {
+                    setgid(Gid::from_raw(65534)).expect("root may change its group");
+                    setuid(Uid::from_raw(65534)).expect("root may change its user");
+                }
+                // This is what the kernel does when a process changes its user.
+                "lost-the-death-signal" => prctl::set_pdeathsig(None).expect("it can be cleared"),
+                "replaced" if shared.next_life(task) == 0 => return 1,
+                "closed-everything" | "replaced" => kernel::close_all_but(started.as_raw_fd()),
+                _ => {}
+            }
             (&*started).write_all(b"h").expect("the helper reads");
             loop {
                 pause();
@@ -32,7 +58,10 @@ pub fn killed() -> i32 {
         };
         let _ = supervise(&policy(3), work, |_| {});
     });
-    reader.read_exact(&mut [0; 3]).expect("each of three children writes a byte");
+    // Each of three children writes a byte.
+    if reader.read_exact(&mut [0; 3]).is_err() {
+        println!("ended before all children worked");
+    }
     end(supervisor);
     while let Ok(status) = waitpid(None, None) {
         match status {
@@ -43,12 +72,22 @@ pub fn killed() -> i32 {
     0
 }
 
+/// Is this process root, and not only in a user namespace? There, the file has another line: see user_namespaces(7).
+fn may_signal_every_user() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    Uid::effective().is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 static SUPERVISOR: AtomicI32 = AtomicI32::new(0);
 static WRITER: AtomicI32 = AtomicI32::new(-1);
+static COPIES: AtomicBool = AtomicBool::new(false);
 
 /// Runs in the child before `fork` returns there, and waits until its parent has died.
 extern "C" fn wait_for_parents_death() {
     alarm::set(PATIENCE);
+    if COPIES.load(Ordering::SeqCst) {
+        kernel::copy_all();
+    }
     let byte = b"b";
     // SAFETY: the byte is valid, and the descriptor is this process's copy of one that stays open.
     unsafe { libc::write(WRITER.load(Ordering::SeqCst), byte.as_ptr().cast(), 1) };
@@ -58,9 +97,11 @@ extern "C" fn wait_for_parents_death() {
 }
 
 /// Kill the supervisor when its child has been forked and has not run any of its own code. Prints `worked yes` or
-/// `worked no`.
-pub fn parent_died() -> i32 {
+/// `worked no`. With `copies`, the child has a copy of each descriptor, as another process could have.
+pub fn parent_died(copies: &str) -> i32 {
+    COPIES.store(copies == "copies", Ordering::SeqCst);
     let (mut reader, writer) = pipe().expect("there are descriptors");
+    become_subreaper();
     let supervisor = supervisor(writer, |started| {
         SUPERVISOR.store(getpid().as_raw(), Ordering::SeqCst);
         WRITER.store(started.as_raw_fd(), Ordering::SeqCst);
@@ -81,9 +122,12 @@ pub fn parent_died() -> i32 {
     0
 }
 
+fn become_subreaper() {
+    prctl::set_child_subreaper(true).expect("any process may become a subreaper");
+}
+
 /// Fork a child that supervises.
 fn supervisor(writer: PipeWriter, supervise: impl FnOnce(&PipeWriter)) -> Pid {
-    prctl::set_child_subreaper(true).expect("any process may become a subreaper");
     // SAFETY: this program has one thread, so the child may do whatever the parent may.
     match unsafe { fork() }.expect("a process can be forked") {
         ForkResult::Parent { child } => child,

@@ -1,15 +1,18 @@
-//! Children that other code has forked, and signals that the supervisor does not use.
+//! Children that other code has forked, signals that the supervisor does not use, and what a child sees of its parent.
 
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::Duration;
 use std::{fs, ptr};
 
 use nix::libc::{self, c_int};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getppid};
 use prefork::Event;
+use testing::REFUSED;
 
+use super::super::support::helper::children::awake;
 use super::children::{Shared, sleep};
 use super::{observe, policy};
 
@@ -80,6 +83,26 @@ fn until(mut done: impl FnMut() -> bool) {
     while !done() {
         sleep(Duration::from_micros(100));
     }
+}
+
+/// In a child: print `awake …`, how often the supervisor is awake while nothing happens.
+pub fn watch_parent() -> i32 {
+    println!("awake {}", awake(getppid()));
+    0
+}
+
+/// The supervisor's child is the first process of a PID namespace, in which its parent is process 0.
+pub fn pid_namespace() -> i32 {
+    if let Err(errno) = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID) {
+        eprintln!("a PID namespace: {errno}");
+        return REFUSED;
+    }
+    let work = |_| {
+        println!("parent {}", getppid());
+        0
+    };
+    observe(&policy(1), work, |_| {});
+    0
 }
 
 fn sleeps(process: Pid) -> bool {

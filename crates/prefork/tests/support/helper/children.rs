@@ -3,7 +3,8 @@
 //! Contract: no child outlives the helper, however the helper ends.
 
 use std::fs;
-use std::thread::yield_now;
+use std::thread::{sleep, yield_now};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
@@ -76,6 +77,29 @@ pub fn await_sleep(process: Pid) {
     while state(process) != Some('S') {
         yield_now();
     }
+}
+
+/// Wait until a process sleeps, look at it a hundred times, and count how often it is awake or has been awake. `always`
+/// if it is awake at each of five hundred looks.
+pub fn awake(process: Pid) -> String {
+    let is_asleep = |_: &u64| {
+        sleep(Duration::from_millis(1));
+        state(process) == Some('S')
+    };
+    if !(0..500).any(|look| is_asleep(&look)) {
+        return "always".into();
+    }
+    let before = times_asleep(process);
+    // A process that calls waitid without blocking has the state S for a moment, so one look is not enough.
+    let asleep = (0..100).filter(is_asleep).count() as u64;
+    (100 - asleep + times_asleep(process) - before).to_string()
+}
+
+/// How often a process has gone to sleep so far: see voluntary_ctxt_switches in proc_pid_status(5).
+fn times_asleep(process: Pid) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let times = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    times.and_then(|times| times.trim().parse().ok()).expect("/proc counts context switches")
 }
 
 /// The state of a process, as the letter in /proc/PID/stat: see proc_pid_stat(5).

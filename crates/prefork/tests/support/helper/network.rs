@@ -2,7 +2,8 @@
 //!
 //! A test describes the kernel in one word. `as-it-is` changes nothing. `bind6:1=EADDRINUSE,accept:*=ECONNABORTED` lets
 //! the first bind of an IPv6 socket fail with EADDRINUSE, and every accept with ECONNABORTED, without making the calls.
-//! `watch=PATH` changes nothing, and prints the permissions of the file at that path after each call.
+//! `read:*=FULL` lets every read fill its buffer, as from a peer that sends without end. `watch=PATH` changes nothing,
+//! and prints the permissions of the file at that path after each call.
 //!
 //! The tests need this because few machines have a kernel without IPv6, Linux rarely returns ECONNABORTED, and ENFILE
 //! would need a full file table of the whole system.
@@ -33,7 +34,8 @@ struct Answer {
     kind: String,
     /// Which call of this kind, counted from 1. `None` means every one.
     which: Option<usize>,
-    answer: i64,
+    /// `None` means as many bytes as the caller has room for.
+    answer: Option<i64>,
 }
 
 /// Parse a test's description of the kernel. `None` if it has another form.
@@ -52,8 +54,9 @@ fn answer(word: &str) -> Option<Answer> {
     let (call, errno) = word.split_once('=')?;
     let (kind, which) = call.split_once(':')?;
     let which = if which == "*" { None } else { Some(which.parse().ok()?) };
-    let errno = (1..134).map(Errno::from_raw).find(|each| format!("{each:?}") == errno)?;
-    Some(Answer { kind: kind.into(), which, answer: -(errno as i64) })
+    let known = (1..134).map(Errno::from_raw).find(|each| format!("{each:?}") == errno);
+    let answer = if errno == "FULL" { None } else { Some(-(known? as i64)) };
+    Some(Answer { kind: kind.into(), which, answer })
 }
 
 impl Network {
@@ -68,6 +71,7 @@ impl Network {
             "socket" => family(call.args[0] as i32),
             "bind" | "listen" => self.family(call.args[0]),
             "accept" | "accept4" => return Some("accept".into()),
+            "read" | "recvfrom" => return Some("read".into()),
             _ => return None,
         };
         let digit = match family {
@@ -95,6 +99,7 @@ impl tracer::Kernel for Network {
                 libc::F_SETFL => format!("fcntl(F_SETFL) 0{third:o}"),
                 _ => return None,
             },
+            "read" | "recvfrom" if self.answers.iter().any(|answer| answer.kind == "read") => "read".into(),
             "ioctl" if second == libc::FIONBIO => "ioctl(FIONBIO)".into(),
             "ioctl" if second == libc::FIOCLEX => "ioctl(FIOCLEX)".into(),
             _ => return None,
@@ -110,7 +115,8 @@ impl tracer::Kernel for Network {
         *count += 1;
         let applies =
             |answer: &&Answer| answer.kind == kind && answer.which.is_none_or(|each| each == *count);
-        self.answers.iter().find(applies).map(|each| each.answer)
+        // Of read and recvfrom, the third argument is the length of the buffer.
+        self.answers.iter().find(applies).map(|each| each.answer.unwrap_or(call.args[2] as i64))
     }
 
     fn told(&mut self, call: &Call, answer: i64) -> i64 {
