@@ -31,7 +31,7 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
         let file = path.file_name().unwrap_or_default().display();
         bar.set_message(format!("{}: the right answer {file}", exercise.name));
         let fault = match copy.test(exercise, &checkout::read(&path)?, Through::Shortcut, None)? {
-            Checked::Ran { tests, .. } => tests.iter().find(|test| !test.passed).map(|test| {
+            Checked::Ran { tests, .. } => tests.iter().find(|test| test.failed()).map(|test| {
                 let words = test.message.as_deref().unwrap_or("without a word");
                 format!("is refused by {}: {words}", test.name)
             }),
