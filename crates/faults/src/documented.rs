@@ -19,6 +19,7 @@ const CALLS: &[(&[&str], &[Errno], &[Errno])] = &[
     (&["epoll_wait", "epoll_pwait", "epoll_pwait2"], &[EBADF, EINTR, EINVAL], SANDBOX),
     (&["eventfd2"], &[EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM], SANDBOX),
     (&["execve"], &EXEC, SANDBOX),
+    (&["fcntl(F_GETFL)"], &[EBADF], &[]),
     (&["fcntl(F_DUPFD)", "fcntl(F_DUPFD_CLOEXEC)"], &[EBADF, EINVAL, EMFILE], SANDBOX),
     (
         &["fcntl(F_SETFD)", "fcntl(F_SETFL)", "fcntl(F_SETOWN)", "fcntl(F_SETSIG)"],

@@ -9,7 +9,7 @@ use crate::Fault;
 pub struct Fallback {
     /// Its name, as in the tables.
     pub name: &'static str,
-    /// The beginnings of the operations' names.
+    /// The beginnings or the ends of the operations' names.
     pub operations: &'static [&'static str],
     /// The calls.
     pub calls: &'static [&'static str],
@@ -29,13 +29,14 @@ impl Fallback {
 
     /// Does it answer this fault?
     pub fn is_for(&self, operation: &str, fault: &Fault) -> bool {
-        self.operations.iter().any(|start| operation.starts_with(start))
+        self.operations.iter().any(|part| operation.starts_with(part) || operation.ends_with(part))
             && self.calls.contains(&&*fault.place.call)
             && (self.errnos.is_empty() || self.errnos.contains(&fault.errno))
     }
 }
 
 const ANY: &[&str] = &[""];
+const ON_LISTS: &[&str] = &[", on poll", ", on select"];
 const WAITS: &[&str] = &["epoll_wait", "epoll_pwait2", "poll", "ppoll", "pselect6"];
 
 /// All ways out. The first that fits a fault is the one that counts.
@@ -57,6 +58,18 @@ pub const FALLBACKS: &[Fallback] = &[
         "timeouts in milliseconds, with epoll_wait",
     ),
     Fallback::new(&["ioloop"], &["pselect6"], &[EBADF], "select looks for the descriptor that is closed"),
+    Fallback::new(
+        ON_LISTS,
+        &["epoll_create1"],
+        &[],
+        "without an epoll that can be asked, fstat(2) tells a file",
+    ),
+    Fallback::new(
+        ON_LISTS,
+        &["epoll_ctl"],
+        &[EEXIST, ENOENT, ENOMEM, ENOSPC],
+        "an epoll is only asked whether it could: its limits do not count",
+    ),
     Fallback::new(&["ioloop: remove"], &["epoll_ctl"], &[], "the loop moves to a new epoll"),
     Fallback::new(
         &["ioloop: wake", "waker"],
@@ -124,6 +137,12 @@ pub const FALLBACKS: &[Fallback] = &[
         &["prctl", "fcntl(F_SETOWN)", "fcntl(F_SETSIG)", "fcntl(F_SETFL)"],
         &[],
         "one way to die with the parent suffices; a child with none exits with 1 and is restarted, up to the limit",
+    ),
+    Fallback::new(
+        &["prefork: supervise"],
+        &["read"],
+        &[],
+        "a child that cannot read its lifeline goes on: SIGKILL comes all the same",
     ),
     Fallback::new(
         &["prefork: supervise"],

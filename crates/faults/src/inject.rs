@@ -143,6 +143,7 @@ fn name(call: &Call) -> &'static str {
         ("fcntl", libc::F_SETFD) => "fcntl(F_SETFD)",
         ("fcntl", libc::F_DUPFD) => "fcntl(F_DUPFD)",
         ("fcntl", libc::F_DUPFD_CLOEXEC) => "fcntl(F_DUPFD_CLOEXEC)",
+        ("fcntl", libc::F_GETFL) => "fcntl(F_GETFL)",
         ("fcntl", libc::F_SETFL) => "fcntl(F_SETFL)",
         ("fcntl", libc::F_SETOWN) => "fcntl(F_SETOWN)",
         // F_SETSIG of asm-generic/fcntl.h, which the crate libc does not have.

@@ -23,7 +23,7 @@ pub use testing::judged;
 use crate::Fault;
 
 /// The time limit of an operation, in seconds: it takes milliseconds.
-const LIMIT: u32 = 3;
+const LIMIT: u32 = 5;
 
 /// The exit code of an operation that did not end.
 pub const HUNG: i32 = 3;
