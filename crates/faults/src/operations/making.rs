@@ -39,6 +39,15 @@ pub fn a_loop(kind: Kind) -> (IoLoop, Reports) {
 pub struct Reports(Rc<Cell<Vec<String>>>);
 
 impl Reports {
+    /// Did the loop report that it cannot read its waker? Then other code has replaced the descriptor, and the loop may
+    /// notice neither other threads nor signals any more.
+    pub fn is_deaf(&self) -> bool {
+        let texts = self.0.take();
+        let deaf = texts.iter().any(|text| text.contains("the waker's eventfd"));
+        self.0.set(texts);
+        deaf
+    }
+
     /// Print them.
     pub fn print(&self) {
         for text in self.0.take() {
