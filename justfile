@@ -476,6 +476,12 @@ rows *WHICH:
 soak N='10':
     @{{tool}} soak {{N}}
 
+# Let each system call of loops, wakers, servers and programs fail with each errno, and print what came of it
+[group('maintain')]
+[no-exit-message]
+faults:
+    cargo test --quiet --package faults --test whole -- --ignored --nocapture --exact all_faults
+
 # Look for memory errors and descriptors left in the loop's tests; needs valgrind. `just valgrind calls` for one file
 [group('maintain')]
 [no-exit-message]

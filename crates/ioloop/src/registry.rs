@@ -170,7 +170,7 @@ impl<H> Registry<H> {
     /// Move to a new poller. A oneshot that fired is armed again, because only the old poller knew that it fired.
     ///
     /// # Errors
-    /// The errors of `make`. There is no poller then.
+    /// The errors of `make`, and `ENOMEM` and `ENOSPC` of [`Poller::add`]. The next wait tries again.
     fn rebuild(&mut self) -> Result<()> {
         self.is_lost = true;
         self.poller = (self.make)().or_else(|_| {
@@ -178,13 +178,18 @@ impl<H> Registry<H> {
             self.poller = Box::new(Poll::new());
             (self.make)()
         })?;
-        self.is_lost = false;
         for token in self.registrations.tokens() {
             if let Some(it) = self.registrations.get(token).filter(|it| !it.is_paused()) {
-                // Fails for a closed descriptor, which can have no events.
-                let _ = self.poller.add(it.fd, token, it.interest);
+                let added = self.poller.add(it.fd, token, it.interest);
+                // The new poller would never report this descriptor. Other errors are of a descriptor that was closed,
+                // which can have no events.
+                added.or_else(|error| match error.errno {
+                    Errno::ENOMEM | Errno::ENOSPC => Err(error),
+                    _ => Ok(()),
+                })?;
             }
         }
+        self.is_lost = false;
         Ok(())
     }
 }

@@ -92,7 +92,8 @@ impl Child {
     ///
     /// # Errors
     /// `ESRCH` once the child has been reaped, even if another process has its process id by then; `EPERM` if the child
-    /// now runs as another user. See pidfd_send_signal(2), "ERRORS".
+    /// now runs as another user. See pidfd_send_signal(2), "ERRORS". A sandbox that refuses this call refuses nothing: the
+    /// signal is sent with kill(2), after waitid(2) has shown that the child still has its process id.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         // SAFETY: the call takes integers and one pointer, and a null pointer there means that there is no siginfo_t.
         let answer = unsafe {
@@ -105,18 +106,28 @@ impl Child {
             )
         };
         let object = format_args!("process {}, {signal}", self.pid);
-        Errno::result(answer).map(drop).map_err(Error::on("pidfd_send_signal", object))
+        match Errno::result(answer).map(drop) {
+            Err(refused) if self.status.is_none() && is_refusal(refused) => {
+                self.has_exited(libc::WNOHANG)?;
+                kill(self.pid, signal).map_err(Error::on("kill", object))
+            }
+            sent => sent.map_err(Error::on("pidfd_send_signal", object)),
+        }
     }
 
     /// Wait until the child has exited or was killed, and reap it. Later calls return the same status.
     ///
     /// # Errors
-    /// `ECHILD` if other code has reaped the child already, or SIGCHLD is ignored by now: see [`status::wait`].
+    /// `ECHILD` if other code has reaped the child already, or SIGCHLD is ignored by now: see [`status::wait`]. Where a
+    /// sandbox refuses waitid(2), the process id alone says which child is meant.
     pub fn wait(&mut self) -> Result<Status> {
         if let Some(status) = self.status {
             return Ok(status);
         }
-        self.has_exited(0)?;
+        match self.has_exited(0) {
+            Err(error) if is_refusal(error.errno) => {}
+            exited => drop(exited?),
+        }
         let status = status::wait(self.pid)?;
         self.status = Some(status);
         Ok(status)
@@ -151,6 +162,11 @@ impl Child {
             }
         }
     }
+}
+
+/// Does this errno mean that a sandbox, or an old kernel, does not have the call?
+fn is_refusal(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOSYS | Errno::EPERM)
 }
 
 impl AsFd for Child {

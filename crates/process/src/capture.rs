@@ -7,6 +7,7 @@
 
 use std::ffi::CStr;
 use std::fs::File;
+use std::io::ErrorKind::BrokenPipe;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::{iter, ptr};
@@ -86,12 +87,13 @@ pub fn capture(program: &CStr, args: &[&CStr], input: &[u8]) -> io::Result<Captu
             drop(blocked);
             // While this process has `stdout` open, its read below would never reach end of file.
             drop((stdin, stdout));
-            // EPIPE, the only error of this write, means that the program does not want the rest of its input.
-            let _ = File::from(to_program).write_all(input);
+            let written = File::from(to_program).write_all(input);
             let mut output = Vec::new();
             let read = File::from(from_program).read_to_end(&mut output);
             let status = wait(child);
             read?;
+            // EPIPE means that the program does not want the rest of its input.
+            written.or_else(|error| if error.kind() == BrokenPipe { Ok(()) } else { Err(error) })?;
             Ok(Captured { output, status: status? })
         }
     }

@@ -27,7 +27,7 @@ mod registers;
 
 pub use call::Call;
 pub use follow::{Stop, end, start, to_call};
-pub use registers::{next_call, position};
+pub use registers::{answer, keep, next_call, position};
 
 /// The system call that [`judged`](crate::judged) makes, before and after.
 pub const MARK: &str = "getppid";

@@ -22,6 +22,9 @@ pub fn call(pid: Pid) -> nix::Result<(Call, Option<i64>)> {
 }
 
 /// Keep the call from the kernel before which the process has stopped.
+///
+/// # Errors
+/// What ptrace says: `ESRCH` if the process was killed meanwhile.
 pub fn keep(pid: Pid) -> nix::Result<()> {
     let mut regs = ptrace::getregs(pid)?;
     regs.orig_rax = NO_CALL;
@@ -29,6 +32,9 @@ pub fn keep(pid: Pid) -> nix::Result<()> {
 }
 
 /// Change the answer of the call after which the process has stopped.
+///
+/// # Errors
+/// What ptrace says: `ESRCH` if the process was killed meanwhile.
 pub fn answer(pid: Pid, answer: i64) -> nix::Result<()> {
     let mut regs = ptrace::getregs(pid)?;
     regs.rax = answer as u64;

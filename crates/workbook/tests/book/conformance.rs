@@ -1,5 +1,5 @@
 //! The tables of what others do, and what their tests check: each row has a verdict, and each test that it names
-//! exists. That evidence leads to its page is the affair of [`crate::evidence`].
+//! exists; and so do the tests of the promises. That evidence leads to its page is the affair of [`crate::evidence`].
 
 use std::sync::LazyLock;
 
@@ -13,6 +13,11 @@ static TEST: LazyLock<Regex> =
 
 pub fn faults(checkout: &Checkout) -> Vec<Fault> {
     let mut faults = Vec::new();
+    for page in checkout.pages.iter().filter(|page| stem(&page.file) == "promises") {
+        for (i, line) in page.source.lines().enumerate() {
+            faults.extend(missing(checkout, line).map(|text| Fault::new(&page.file, i + 1, text)));
+        }
+    }
     for page in checkout.pages.iter().filter(|page| stem(&page.file).starts_with("conformance-")) {
         let rows = page.source.lines().enumerate().filter(|(_, line)| line.starts_with("| "));
         let mut rows = rows.filter(|(_, line)| !line.starts_with("| Behavior |")).peekable();
@@ -47,17 +52,22 @@ fn of_row(checkout: &Checkout, row: &str) -> Vec<String> {
     if holds && !TEST.is_match(shown_by) && !shown_by.contains("\"experiment ") {
         wrong.push("nothing shows this: name a test or an experiment".to_owned());
     }
-    for test in TEST.captures_iter(shown_by) {
+    wrong.extend(missing(checkout, shown_by));
+    wrong
+}
+
+/// The tests that this text names and that do not exist.
+fn missing(checkout: &Checkout, text: &str) -> impl Iterator<Item = String> {
+    TEST.captures_iter(text).filter_map(|test| {
         let file = format!("crates/{}/tests/{}.rs", &test[1], &test[2]);
         match checkout.read(&file) {
-            None => wrong.push(format!("{file} does not exist")),
+            None => Some(format!("{file} does not exist")),
             Some(source) if !source.contains(&format!("#[test]\nfn {}()", &test[3])) => {
-                wrong.push(format!("{file} has no test `{}`", &test[3]));
+                Some(format!("{file} has no test `{}`", &test[3]))
             }
-            Some(_) => {}
+            Some(_) => None,
         }
-    }
-    wrong
+    })
 }
 
 #[cfg(test)]
@@ -106,6 +116,15 @@ mod tests {
         );
         one(&table("| It helps. | `k/m::helps` | same |"), PAGE, "has no test `helps`");
         one(&table("| It holds. | `k/n::it_holds` | same |"), PAGE, "crates/k/tests/n.rs does not exist");
+    }
+
+    #[test]
+    fn a_promise_whose_test_is_none_is_found() {
+        let scratch = Scratch::new();
+        scratch.file("crates/k/tests/m.rs", "#[test]\nfn it_holds() {}\n");
+        scratch.page("appendix/promises.md", "# X\n\n`k/m::it_holds`, `k/m::it_lasts`\n");
+        let page = "book/src/appendix/promises.md:3: ";
+        one(&faults(&scratch.checkout()), page, "crates/k/tests/m.rs has no test `it_lasts`");
     }
 
     #[test]
