@@ -118,6 +118,11 @@ impl Exercise {
         self.file("mistakes").with_extension("md")
     }
 
+    /// The mutants of the reference that are right answers too. Most exercises have none.
+    pub fn equivalent(&self) -> PathBuf {
+        self.file("equivalent").with_extension("md")
+    }
+
     /// The feature that puts the reader's file in the reference's place.
     pub fn feature(&self) -> String {
         format!("mine-{}", self.module)

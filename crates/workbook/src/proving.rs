@@ -13,6 +13,7 @@ use crate::{checkout, hints};
 mod copy;
 mod edit;
 mod mistakes;
+pub mod mutants;
 mod proof;
 pub mod workers;
 

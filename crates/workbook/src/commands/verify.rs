@@ -24,7 +24,8 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<ExitCode> {
     let catalogue = Catalogue::discover()?;
     let exercises = catalogue.exercises_called(&options.names)?;
-    let bar = terminal::bar(exercises.iter().map(|exercise| proving::steps(exercise)).sum());
+    let steps: Vec<usize> = exercises.iter().map(|exercise| proving::steps(exercise)).collect();
+    let bar = terminal::bar(steps.iter().sum());
     let mut proof = Proof::default();
     if options.copy.is_some() || exercises.len() == 1 {
         let copy = Copy::make(&catalogue, options.copy.unwrap_or(1))?;
@@ -32,7 +33,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             proving::prove(&copy, exercise, &mut proof, &bar)?;
         }
     } else {
-        workers::prove(&exercises, &bar)?.into_iter().for_each(|part| proof.add(part));
+        let parts: Vec<Proof> = workers::share("verify", &exercises, &steps, &bar)?;
+        parts.into_iter().for_each(|part| proof.add(part));
     }
     bar.finish_and_clear();
     if options.json {
