@@ -442,11 +442,17 @@ dropped-future *ARGS: (run 'dropped-future' ARGS)
 test:
     cargo test --workspace
 
-# Prove the exercises: references pass, starters fail, mistakes are caught
+# Prove the exercises: references and other right answers pass, starters fail, mistakes are caught
 [group('maintain')]
 [no-exit-message]
 verify *ARGS:
     @{{tool}} verify {{ARGS}}
+
+# Break each reference by one mechanical edit after the other: do the tests notice?
+[group('maintain')]
+[no-exit-message]
+mutants *ARGS:
+    @{{tool}} mutants {{ARGS}}
 
 # Measure how long a reader waits from a save to the verdict, exercise by exercise, and for what
 [group('maintain')]

@@ -40,7 +40,7 @@ pub enum Command {
     Solution(solution::Options),
     /// Put an exercise back as it was handed out; yours is kept beside it
     Reset(reset::Options),
-    /// Prove the exercises: references pass, starters fail, mistakes are caught
+    /// Prove the exercises: references and other right answers pass, starters fail, mistakes are caught
     Verify(verify::Options),
     /// Break each reference by one mechanical edit after the other: do the tests notice?
     Mutants(mutants::Options),

@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn show(proof: &Proof) -> Result<()> {
-    let Proof { references, starters, mistakes, faults, skipped } = proof;
+    let Proof { references, starters, mistakes, alternatives, faults, skipped } = proof;
     let line = |good: bool, text: String, skipped: usize| {
         let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} not judged") };
         say!("{} {text}{skipped}", terminal::sign(good))
@@ -62,6 +62,12 @@ fn show(proof: &Proof) -> Result<()> {
         starters.passing == 0,
         format!("starters: {} fail as they should, {} pass", starters.failing, starters.passing),
         starters.skipped,
+    )?;
+    let all = alternatives.passed + alternatives.refused + alternatives.skipped;
+    line(
+        alternatives.refused == 0,
+        format!("alternatives: {} of {all} pass", alternatives.passed),
+        alternatives.skipped,
     )?;
     line(
         mistakes.missed == 0,

@@ -11,6 +11,7 @@ fn proof(references: [u32; 2], starters: [u32; 2], mistakes: [u32; 2]) -> Value 
         "references": { "passed": references[0], "failed": references[1], "skipped": 0 },
         "starters": { "failing": starters[0], "passing": starters[1], "skipped": 0 },
         "mistakes": { "caught": mistakes[0], "missed": mistakes[1], "skipped": 0 },
+        "alternatives": { "passed": 0, "refused": 0, "skipped": 0 },
         "faults": [],
         "skipped": [],
     })
@@ -78,6 +79,32 @@ fn a_mistake_that_is_not_caught_as_it_says_is_missed() {
     for (fault, wanted) in faults.iter().zip(wanted) {
         assert!(fault.starts_with(&format!("toy/twice: the mistake {wanted}")), "{fault}");
     }
+}
+
+#[test]
+fn a_right_answer_of_another_construction_must_pass() {
+    let checkout = Checkout::new();
+    let alternative = |number, body: &str| {
+        let text = format!("//! Shifts.\n\npub fn twice(a: i32) -> i32 {{ {body} }}\n");
+        checkout.write(&format!("crates/toy/alternatives/twice-{number}.rs"), &text);
+    };
+    alternative(1, "a << 1");
+    alternative(2, "let b = a; a + a");
+    checkout.workbook(&["verify", "twice"]).expect(
+        1,
+        &["alternatives: 2 of 2 pass", "toy/twice: the alternative twice-2.rs compiles with warnings"],
+    );
+    alternative(2, "a << 2");
+    alternative(3, "a << \"\"");
+    let said = checkout.workbook(&["verify", "twice", "--json"]).expect(1, &[]).json();
+    assert_eq!(said["alternatives"], json!({ "passed": 1, "refused": 2 }));
+    let (_, faults) = faults(said);
+    let wanted = [
+        "toy/twice: the alternative twice-2.rs is refused by doubles: twice 3 is 6, not 12",
+        "toy/twice: the alternative twice-3.rs does not compile:\nerror",
+    ];
+    assert_eq!(faults.len(), wanted.len(), "{faults:#?}");
+    faults.iter().zip(wanted).for_each(|(fault, wanted)| assert!(fault.starts_with(wanted), "{fault}"));
 }
 
 #[test]
