@@ -2,28 +2,28 @@
 
 use syn::{BinOp, Expr, ExprBinary, ExprMethodCall, ExprPath, ExprRange, ExprUnary, Lit, RangeLimits, UnOp};
 
-use crate::visitor::Visitor;
+use crate::found::Found;
 
 /// Methods that a writer confuses, in pairs.
 const CONFUSED: [(&str, &str); 4] =
     [("min", "max"), ("any", "all"), ("is_some", "is_none"), ("is_ok", "is_err")];
 
 /// Another operator; or one side of a union, or of a difference, dropped.
-pub fn binary(visitor: &mut Visitor<'_>, expr: &ExprBinary) {
+pub fn binary(found: &mut Found<'_>, expr: &ExprBinary) {
     match &expr.op {
         BinOp::BitOr(_) => {
-            visitor.replace(expr, visitor.text(&expr.left));
+            found.replace(expr, found.text(&expr.left));
             let left_is_a_union =
                 matches!(&*expr.left, Expr::Binary(left) if matches!(left.op, BinOp::BitOr(_)));
             if !left_is_a_union {
-                visitor.replace(expr, visitor.text(&expr.right));
+                found.replace(expr, found.text(&expr.right));
             }
         }
-        BinOp::Sub(_) if is_constant(&expr.right) => visitor.replace(expr, visitor.text(&expr.left)),
+        BinOp::Sub(_) if is_constant(&expr.right) => found.replace(expr, found.text(&expr.left)),
         _ => {}
     }
     for other in others(&expr.op) {
-        visitor.replace(&expr.op, *other);
+        found.replace(&expr.op, *other);
     }
 }
 
@@ -61,44 +61,44 @@ fn is_constant(expr: &Expr) -> bool {
 }
 
 /// Without its `!` or its sign.
-pub fn unary(visitor: &mut Visitor<'_>, expr: &ExprUnary) {
+pub fn unary(found: &mut Found<'_>, expr: &ExprUnary) {
     if matches!(expr.op, UnOp::Not(_) | UnOp::Neg(_)) {
-        visitor.replace(expr, visitor.text(&expr.expr));
+        found.replace(expr, found.text(&expr.expr));
     }
 }
 
 /// With its end, or without.
-pub fn range(visitor: &mut Visitor<'_>, expr: &ExprRange) {
+pub fn range(found: &mut Found<'_>, expr: &ExprRange) {
     if expr.end.is_some() {
         let other = if matches!(expr.limits, RangeLimits::HalfOpen(_)) { "..=" } else { ".." };
-        visitor.replace(&expr.limits, other);
+        found.replace(&expr.limits, other);
     }
 }
 
 /// The method that it is confused with.
-pub fn method(visitor: &mut Visitor<'_>, expr: &ExprMethodCall) {
+pub fn method(found: &mut Found<'_>, expr: &ExprMethodCall) {
     for (one, other) in CONFUSED {
         for (name, instead) in [(one, other), (other, one)] {
             if expr.method == name {
-                visitor.replace(&expr.method, instead);
+                found.replace(&expr.method, instead);
             }
         }
     }
 }
 
 /// A memory ordering that promises less.
-pub fn ordering(visitor: &mut Visitor<'_>, expr: &ExprPath) {
+pub fn ordering(found: &mut Found<'_>, expr: &ExprPath) {
     let Some(last) = expr.path.segments.last() else { return };
     let weaker: &[&str] = match last.ident.to_string().as_str() {
         "SeqCst" | "Acquire" | "Release" => &["Relaxed"],
         "AcqRel" => &["Acquire", "Release"],
         _ => &[],
     };
-    weaker.iter().for_each(|weaker| visitor.replace(&last.ident, *weaker));
+    weaker.iter().for_each(|weaker| found.replace(&last.ident, *weaker));
 }
 
 /// The opposite, unless another edit makes it already: of an operator that compares, of a `!`.
-pub fn condition(visitor: &mut Visitor<'_>, expr: &Expr) {
+pub fn condition(found: &mut Found<'_>, expr: &Expr) {
     let made_already = match expr {
         Expr::Binary(expr) => matches!(
             expr.op,
@@ -109,7 +109,7 @@ pub fn condition(visitor: &mut Visitor<'_>, expr: &Expr) {
         _ => false,
     };
     if !made_already && !has_let(expr) {
-        visitor.replace(expr, format!("!({})", visitor.text(expr)));
+        found.replace(expr, format!("!({})", found.text(expr)));
     }
 }
 
@@ -123,14 +123,14 @@ fn has_let(expr: &Expr) -> bool {
 }
 
 /// One more, one less, or the other of true and false.
-pub fn literal(visitor: &mut Visitor<'_>, literal: &Lit) {
+pub fn literal(found: &mut Found<'_>, literal: &Lit) {
     match literal {
-        Lit::Bool(value) => visitor.replace_range(value.span.byte_range(), (!value.value).to_string()),
+        Lit::Bool(value) => found.replace_range(value.span.byte_range(), (!value.value).to_string()),
         Lit::Int(value) => {
             let Ok(number) = value.base10_parse::<u128>() else { return };
             let others = [number.checked_sub(1), number.checked_add(1)];
             for other in others.into_iter().flatten() {
-                visitor.replace_range(value.span().byte_range(), format!("{other}{}", value.suffix()));
+                found.replace_range(value.span().byte_range(), format!("{other}{}", value.suffix()));
             }
         }
         _ => {}

@@ -2,15 +2,15 @@
 
 use syn::{Block, GenericArgument, PathArguments, ReturnType, Signature, Type};
 
+use crate::found::Found;
 use crate::statements;
-use crate::visitor::Visitor;
 
 /// Types whose default is a plausible result.
 const WITH_DEFAULT: [&str; 12] =
     ["Duration", "String", "Vec", "i32", "i64", "isize", "u16", "u32", "u64", "u8", "usize", "VecDeque"];
 
 /// Let it return at once, with each simple value of its type.
-pub fn edit(visitor: &mut Visitor<'_>, signature: &Signature, block: &Block) {
+pub fn edit(found: &mut Found<'_>, signature: &Signature, block: &Block) {
     // Without its only statement it does nothing too.
     let only_one = block.stmts.len() == 1 && statements::can_go(&block.stmts[0], true);
     if block.stmts.is_empty() || only_one || signature.constness.is_some() {
@@ -18,8 +18,8 @@ pub fn edit(visitor: &mut Visitor<'_>, signature: &Signature, block: &Block) {
     }
     for value in values(&signature.output) {
         let body = if value.is_empty() { "{}".to_owned() } else { format!("{{ {value} }}") };
-        if visitor.text(block) != body {
-            visitor.replace(block, body);
+        if found.text(block) != body {
+            found.replace(block, body);
         }
     }
 }

@@ -11,12 +11,12 @@ use anyhow::{Context, Result};
 
 mod edit;
 mod expressions;
+mod found;
 mod functions;
 mod statements;
 mod visitor;
 
 use edit::Edit;
-use visitor::Visitor;
 
 fn main() -> Result<()> {
     let path = std::env::args_os().nth(1).context("usage: mutants FILE.rs")?;
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
 /// # Errors
 /// When it is not Rust.
 fn edits(source: &str) -> Result<Vec<Edit>> {
-    Ok(Visitor::visit(source, &syn::parse_file(source)?))
+    Ok(visitor::edits(source, &syn::parse_file(source)?))
 }
 
 #[cfg(test)]

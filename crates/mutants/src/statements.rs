@@ -4,25 +4,25 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{BinOp, Expr, ExprAssign, ExprBinary, ExprCall, ExprMethodCall, Macro, Pat, Stmt};
 
-use crate::visitor::Visitor;
+use crate::found::Found;
 
 /// A statement deleted, or moved behind the next one, or the error of one ignored.
-pub fn edit(visitor: &mut Visitor<'_>, statements: &[Stmt]) {
+pub fn edit(found: &mut Found<'_>, statements: &[Stmt]) {
     for (i, statement) in statements.iter().enumerate() {
         let is_last = i + 1 == statements.len();
         if can_go(statement, is_last) {
-            visitor.replace(statement, "");
+            found.replace(statement, "");
         }
         if let Some(next) = statements.get(i + 1)
             && can_move(statement, false)
             && can_move(next, i + 2 == statements.len())
         {
             let range = statement.span().byte_range().start..next.span().byte_range().end;
-            let swapped = format!("{}\n{}", visitor.text(next), visitor.text(statement));
-            visitor.replace_range(range, swapped);
+            let swapped = format!("{}\n{}", found.text(next), found.text(statement));
+            found.replace_range(range, swapped);
         }
         if let Stmt::Expr(Expr::Try(tried), Some(_)) = statement {
-            visitor.replace(statement, format!("let _ = {};", visitor.text(&tried.expr)));
+            found.replace(statement, format!("let _ = {};", found.text(&tried.expr)));
         }
     }
 }

@@ -1,9 +1,6 @@
-//! The walk over a file: what is visited, and in which function it is.
-
-use std::ops::Range;
+//! The walk over a file: what is visited, and what is left alone.
 
 use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
     Attribute, Block, Expr, ExprBinary, ExprIf, ExprMatch, ExprMethodCall, ExprPath, ExprRange, ExprUnary,
@@ -11,58 +8,17 @@ use syn::{
 };
 
 use crate::edit::Edit;
+use crate::found::Found;
 use crate::{expressions, functions, statements};
 
-/// Finds the edits of a source.
-pub struct Visitor<'a> {
-    source: &'a str,
-    /// The functions around the place, the innermost last.
-    functions: Vec<String>,
-    found: Vec<Edit>,
+/// All edits of a file, in the order of their places.
+pub fn edits(source: &str, file: &File) -> Vec<Edit> {
+    let mut found = Found::new(source);
+    found.visit_file(file);
+    found.edits()
 }
 
-impl<'a> Visitor<'a> {
-    /// All edits of a file, in the order of their places.
-    pub fn visit(source: &'a str, file: &File) -> Vec<Edit> {
-        let mut visitor = Self { source, functions: Vec::new(), found: Vec::new() };
-        visitor.visit_file(file);
-        let mut edits: Vec<Edit> = Vec::new();
-        for edit in visitor.found {
-            if !edits
-                .iter()
-                .any(|other| (other.start, other.end, &other.text) == (edit.start, edit.end, &edit.text))
-            {
-                edits.push(edit);
-            }
-        }
-        edits.sort_by_key(|edit| edit.start);
-        edits
-    }
-
-    /// What stands there.
-    pub fn text(&self, node: &impl Spanned) -> &'a str {
-        &self.source[node.span().byte_range()]
-    }
-
-    /// Replace this node.
-    pub fn replace(&mut self, node: &impl Spanned, text: impl Into<String>) {
-        self.replace_range(node.span().byte_range(), text);
-    }
-
-    /// Replace these bytes.
-    pub fn replace_range(&mut self, range: Range<usize>, text: impl Into<String>) {
-        let function = self.functions.last().cloned().unwrap_or_default();
-        self.found.push(Edit { function, start: range.start, end: range.end, text: text.into() });
-    }
-
-    fn inside(&mut self, name: &impl ToString, visit: impl FnOnce(&mut Self)) {
-        self.functions.push(name.to_string());
-        visit(self);
-        self.functions.pop();
-    }
-}
-
-impl<'ast> Visit<'ast> for Visitor<'_> {
+impl<'ast> Visit<'ast> for Found<'_> {
     fn visit_attribute(&mut self, _: &'ast Attribute) {}
 
     /// The length of an array is part of its type: another one does not compile.
@@ -162,7 +118,7 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
         if takes_expressions.iter().any(|name| invocation.path.is_ident(name))
             && let Ok(list) = invocation.parse_body_with(Punctuated::<Expr, Token![,]>::parse_terminated)
         {
-            list.iter().for_each(|expr| Visitor::visit_expr(self, expr));
+            list.iter().for_each(|expr| Found::visit_expr(self, expr));
         }
     }
 }
