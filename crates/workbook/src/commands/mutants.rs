@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::catalogue::{Catalogue, Exercise};
+use crate::output::say;
 use crate::proving::mutants::{self, Maker, Mutant, Survey};
 use crate::proving::{Copy, workers};
 use crate::terminal::{self, BAD, BOLD, DIM};
@@ -41,50 +42,57 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     bar.finish_and_clear();
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&surveys)?);
+        say!("{}", serde_json::to_string_pretty(&surveys)?)?;
     } else {
-        show(&surveys);
+        show(&surveys)?;
     }
     let good = surveys.iter().all(|survey| survey.alive.is_empty() && survey.faults.is_empty());
     Ok(ExitCode::from(u8::from(!good)))
 }
 
-fn show(surveys: &[Survey]) {
+fn show(surveys: &[Survey]) -> Result<()> {
     let row = |name: &str, numbers: [usize; 5]| {
         let numbers: String =
             numbers.iter().zip(COLUMNS).map(|(n, title)| format!("{n:>0$}", title.len() + 2)).collect();
-        anstream::println!("{name:22}{numbers}");
+        say!("{name:22}{numbers}")
     };
     let titles: String = COLUMNS.iter().map(|title| format!("  {title}")).collect();
-    anstream::println!("{BOLD}{:22}{titles}{BOLD:#}", "exercise");
+    say!("{BOLD}{:22}{titles}{BOLD:#}", "exercise")?;
     let mut all = [0; 5];
     for survey in surveys {
         let Survey { made, does_not_compile, caught, equivalent, .. } = *survey;
         let numbers = [made, does_not_compile, caught, equivalent, survey.alive.len()];
         all.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
-        row(&survey.exercise, numbers);
+        row(&survey.exercise, numbers)?;
     }
     if surveys.len() > 1 {
-        row("all", all);
+        row("all", all)?;
     }
     for survey in surveys {
         let name = &survey.exercise;
         for alive in &survey.alive {
-            anstream::println!("\n{BAD}alive{BAD:#} {name}, {alive}");
+            say!("\n{BAD}alive{BAD:#} {name}, {alive}")?;
+        }
+        if survey.skipped > 0 {
+            let skipped = survey.skipped;
+            say!(
+                "\n{DIM}{name}: {skipped} of its tests were skipped, so what is alive may be caught elsewhere{DIM:#}"
+            )?;
         }
         for fault in &survey.faults {
-            anstream::println!("\n{BAD}fault{BAD:#} {name}: {fault}");
+            say!("\n{BAD}fault{BAD:#} {name}: {fault}")?;
         }
         for caught in &survey.caught_although_listed {
-            anstream::println!("\n{DIM}listed as equivalent, but caught:{DIM:#} {name}, {caught}");
+            say!("\n{DIM}listed as equivalent, but caught:{DIM:#} {name}, {caught}")?;
         }
     }
     if all[4] > 0 {
-        println!(
+        say!(
             "\nAn alive one shows a hole in the tests. One that is a right answer too is listed in \
              crates/CRATE/equivalent/NAME.md: `- `, the words above, a colon and the reason."
-        );
+        )?;
     }
+    Ok(())
 }
 
 /// What a mutant can be.

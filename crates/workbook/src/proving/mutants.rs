@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Copy;
 use crate::cargo::{self, Built, Kind};
 use crate::catalogue::Exercise;
-use crate::checking::{Brief, Checked, Through};
+use crate::checking::{Brief, Checked, Test, Through};
 use crate::{checkout, runner};
 
 pub mod equivalent;
@@ -43,6 +43,8 @@ pub struct Survey {
     pub alive: Vec<String>,
     /// Listed, but a test catches it.
     pub caught_although_listed: Vec<String>,
+    /// How many tests could not ask this machine. What is alive may be caught elsewhere.
+    pub skipped: usize,
     pub faults: Vec<String>,
 }
 
@@ -114,7 +116,10 @@ pub fn survey(copy: &Copy, exercise: &Exercise, mutants: &[Mutant], bar: &Progre
     bar.set_message(format!("{}: the reference", exercise.name));
     // Through cargo, so that the way to the tests is known from then on.
     let passes = match copy.test(exercise, &reference, Through::Cargo, None)? {
-        Checked::Ran { tests, .. } => !tests.is_empty() && tests.iter().all(|test| test.passed),
+        Checked::Ran { tests, .. } => {
+            survey.skipped = tests.iter().filter(|test| test.skipped.is_some()).count();
+            !tests.is_empty() && !tests.iter().any(Test::failed)
+        }
         Checked::DoesNotCompile(_) => false,
     };
     if !passes {

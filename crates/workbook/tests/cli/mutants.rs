@@ -43,7 +43,7 @@ fn they_are_counted_and_those_that_are_alive_are_listed() {
     let alive = ["`twice`: `a + a` → `a + 1 * a`", "`twice`: `a + a` → `a * 2`"];
     let wanted = json!([{
         "exercise": "toy/twice", "made": 5, "does_not_compile": 1, "caught": 2, "equivalent": 0, "alive": alive,
-        "caught_although_listed": [], "faults": [],
+        "caught_although_listed": [], "skipped": 0, "faults": [],
     }]);
     assert_eq!(said, wanted);
     assert!(files == checkout.files(), "it changed a file of the reader's");
