@@ -448,6 +448,12 @@ test:
 verify *ARGS:
     @{{tool}} verify {{ARGS}}
 
+# Break each reference by one mechanical edit after the other: do the tests notice?
+[group('maintain')]
+[no-exit-message]
+mutants *ARGS:
+    @{{tool}} mutants {{ARGS}}
+
 # Measure how long a reader waits from a save to the verdict, exercise by exercise, and for what
 [group('maintain')]
 [no-exit-message]

@@ -23,10 +23,57 @@ mod modelled;
 
 mod sync {
     #[allow(unused_imports, reason = "an answer may use some of them only")]
-    pub use loom::{
-        sync::atomic::{AtomicBool, Ordering},
-        thread,
-    };
+    pub use loom::sync::atomic::{AtomicBool, Ordering};
+
+    /// Loom's `unpark` makes all that its thread did visible to the other, and loom runs no other thread between it and the
+    /// step before. So loom alone would not see that the flag has to publish anything. Here both are steps of their own.
+    #[allow(unused_imports, reason = "an answer may use some of them only")]
+    pub mod thread {
+        use std::cell::RefCell;
+        use std::ops::Deref;
+        use std::sync::Arc;
+
+        use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+        pub use loom::thread::{spawn, yield_now};
+
+        thread_local! {
+            // loom runs all threads of a model in turns, on one real thread.
+            static STEPS: RefCell<Option<Arc<AtomicUsize>>> = const { RefCell::new(None) };
+        }
+
+        /// Call this at the beginning of each run.
+        pub fn begin() {
+            STEPS.set(Some(Arc::new(AtomicUsize::new(0))));
+        }
+
+        #[derive(Debug, Clone)]
+        pub struct Thread(loom::thread::Thread, Arc<AtomicUsize>);
+
+        impl Thread {
+            pub fn unpark(&self) {
+                self.1.fetch_add(1, Relaxed);
+                self.0.unpark();
+            }
+        }
+
+        impl Deref for Thread {
+            type Target = loom::thread::Thread;
+
+            fn deref(&self) -> &Self::Target {
+                &self.0
+            }
+        }
+
+        pub fn current() -> Thread {
+            let steps = STEPS.with_borrow(Clone::clone).expect("the run has begun");
+            Thread(loom::thread::current(), steps)
+        }
+
+        pub fn park() {
+            current().1.fetch_add(1, Relaxed);
+            loom::thread::park();
+        }
+    }
 }
 
 /// No step takes that long, so an event that has not come by then does not come.
@@ -376,6 +423,7 @@ fn model(threads: usize, each: usize) {
     use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     let run = move || {
+        sync::thread::begin();
         let sum = Arc::new(AtomicUsize::new(0));
         let mut started = false;
         modelled::block_on(poll_fn(|context: &mut Context<'_>| {

@@ -118,6 +118,20 @@ impl Exercise {
         self.file("mistakes").with_extension("md")
     }
 
+    /// Right answers of another construction: `NAME-1.rs`, `NAME-2.rs`, and so on.
+    pub fn alternatives(&self) -> Vec<PathBuf> {
+        let mut found = files::of(&self.folder.join("alternatives"), "rs");
+        found.retain(|path| {
+            files::stem(path).rsplit_once('-').is_some_and(|(module, _)| module == self.module)
+        });
+        found
+    }
+
+    /// The mutants of the reference that are right answers too. Most exercises have none.
+    pub fn equivalent(&self) -> PathBuf {
+        self.file("equivalent").with_extension("md")
+    }
+
     /// The feature that puts the reader's file in the reference's place.
     pub fn feature(&self) -> String {
         format!("mine-{}", self.module)

@@ -12,9 +12,11 @@ use crate::catalogue::Exercise;
 use crate::checkout;
 use crate::runner::{self, Ending, Outcome, interrupt};
 
+mod briefly;
 mod libtest;
 mod shortcut;
 
+pub use briefly::{Brief, briefly};
 pub use libtest::Test;
 use libtest::{Judged, UNFINISHED, failed, judge, not_failed, skipped, words};
 use shortcut::Shortcut;
@@ -119,10 +121,7 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&str>) -> R
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    // With one thread libtest prints a test's name before it runs, and what the test's children print comes
-    // between the name and the result.
-    let threads = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-    let threads = format!("--test-threads={threads}");
+    let threads = threads();
     let mut args = vec![threads.as_str()];
     if only.is_some() {
         args.extend(["--exact", &names[0]]);
@@ -174,6 +173,13 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&str>) -> R
     tests.append(&mut unbegun);
     tests.iter_mut().for_each(Test::leave_module);
     Ok(tests)
+}
+
+/// libtest's argument. With one thread it prints a test's name before it runs, and what the test's children print comes
+/// between the name and the result.
+fn threads() -> String {
+    let threads = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    format!("--test-threads={threads}")
 }
 
 /// Where in the source a test stands.

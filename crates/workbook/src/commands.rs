@@ -10,6 +10,7 @@ mod doctor;
 mod hint;
 mod latency;
 mod list;
+mod mutants;
 mod reset;
 mod run;
 mod soak;
@@ -39,8 +40,10 @@ pub enum Command {
     Solution(solution::Options),
     /// Put an exercise back as it was handed out; yours is kept beside it
     Reset(reset::Options),
-    /// Prove the exercises: references pass, starters fail, mistakes are caught
+    /// Prove the exercises: references and other right answers pass, starters fail, mistakes are caught
     Verify(verify::Options),
+    /// Break each reference by one mechanical edit after the other: do the tests notice?
+    Mutants(mutants::Options),
     /// Measure how long a reader waits from a save to the verdict, exercise by exercise
     Latency(latency::Options),
     /// Say what this machine has and lacks
@@ -65,6 +68,7 @@ pub fn run(command: Option<Command>) -> Result<ExitCode> {
         Command::Solution(options) => solution::run(&options),
         Command::Reset(options) => reset::run(&options),
         Command::Verify(options) => verify::run(&options),
+        Command::Mutants(options) => mutants::run(&options),
         Command::Latency(options) => latency::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Soak(options) => soak::run(&options),

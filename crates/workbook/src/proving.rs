@@ -1,4 +1,5 @@
-//! What is proved of an exercise: its reference and other right answers pass, its starter fails, its mistakes are caught.
+//! What is proved of an exercise: its reference passes, and so do right answers of another construction; its starter
+//! fails, and its mistakes are caught.
 //!
 //! All of it happens in copies of the checkout under `target/`, in which every exercise is its starter: the
 //! reader's files are neither used nor touched. Several exercises are shared out among workers.
@@ -10,10 +11,10 @@ use crate::catalogue::Exercise;
 use crate::checking::{Checked, Test, Through};
 use crate::{checkout, hints};
 
-mod alternatives;
 mod copy;
 mod edit;
 mod mistakes;
+pub mod mutants;
 mod proof;
 pub mod workers;
 
@@ -56,7 +57,7 @@ pub fn edited(mistake: &Mistake, reference: &str) -> Result<String> {
 
 /// How many times the tests of this exercise run.
 pub fn steps(exercise: &Exercise) -> usize {
-    2 + alternatives::of(exercise).len() + mistakes(exercise).map_or(0, |mistakes| mistakes.len())
+    2 + exercise.alternatives().len() + mistakes(exercise).map_or(0, |mistakes| mistakes.len())
 }
 
 /// Prove one exercise in a copy.
@@ -113,8 +114,6 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
     }
     bar.inc(1);
 
-    alternatives::prove(copy, exercise, proof, bar)?;
-
     bar.set_message(format!("{name}: the starter"));
     match copy.test(exercise, &starter, Through::Cargo, None)? {
         Checked::Ran { tests, said, .. } => {
@@ -134,6 +133,31 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
         }
     }
     bar.inc(1);
+
+    for path in exercise.alternatives() {
+        let file = path.file_name().unwrap_or_default().display();
+        bar.set_message(format!("{name}: {file}"));
+        let refused = match copy.test(exercise, &checkout::read(&path)?, Through::Cargo, None)? {
+            Checked::Ran { tests, said, .. } => {
+                proof.faults.extend(warnings(&format!("alternative {file}"), said));
+                if !tests.is_empty() && tests.iter().all(|test| test.skipped.is_some()) {
+                    proof.alternatives.skipped += 1;
+                    bar.inc(1);
+                    continue;
+                }
+                tests.iter().find(|test| test.failed()).map(|test| format!("is refused by {}", quoted(test)))
+            }
+            Checked::DoesNotCompile(said) => Some(format!("does not compile:\n{said}")),
+        };
+        match refused {
+            None => proof.alternatives.passed += 1,
+            Some(fault) => {
+                proof.alternatives.refused += 1;
+                proof.faults.push(format!("{name}: the alternative {file} {fault}"));
+            }
+        }
+        bar.inc(1);
+    }
 
     for mistake in &mistakes {
         let judged = match mistake {

@@ -58,7 +58,22 @@ pub fn run(
     idle: Duration,
     processes: usize,
 ) -> Result<Outcome> {
-    Watched::start(program, args, folder)?.watch(idle, idle.saturating_mul(TIME_LIMIT), processes)
+    run_until(program, args, folder, idle, processes, |_| false)
+}
+
+/// The same, but it is killed as soon as what it printed is `enough`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_until(
+    program: &Path,
+    args: &[&str],
+    folder: &Path,
+    idle: Duration,
+    processes: usize,
+    enough: impl Fn(&[u8]) -> bool,
+) -> Result<Outcome> {
+    Watched::start(program, args, folder)?.watch(idle, idle.saturating_mul(TIME_LIMIT), processes, enough)
 }
 
 /// Run a program in front of the reader, with the terminal. It may take as long as it likes.
@@ -126,7 +141,13 @@ impl Watched {
         Ok(Self { running, reader, output: Vec::new(), open: true })
     }
 
-    fn watch(mut self, idle: Duration, whole: Duration, limit: usize) -> Result<Outcome> {
+    fn watch(
+        mut self,
+        idle: Duration,
+        whole: Duration,
+        limit: usize,
+        enough: impl Fn(&[u8]) -> bool,
+    ) -> Result<Outcome> {
         let start = Instant::now();
         let mut heard = start;
         let mut looked = start;
@@ -134,6 +155,9 @@ impl Watched {
             interrupt::check()?;
             if self.listen()? {
                 heard = Instant::now();
+                if enough(&self.output) {
+                    break Some(Ending::Enough);
+                }
             }
             if self.running.has_ended() {
                 break None;
@@ -197,7 +221,7 @@ mod tests {
     fn a_program_that_talks_for_ever_is_stopped() -> Result<()> {
         let talk = ["-c", "while :; do echo and another thing; sleep 0.01; done"];
         let watched = Watched::start(Path::new("/bin/sh"), &talk, Path::new("/"))?;
-        let outcome = watched.watch(IDLE_TIMEOUT, Duration::from_millis(200), PROCESS_LIMIT)?;
+        let outcome = watched.watch(IDLE_TIMEOUT, Duration::from_millis(200), PROCESS_LIMIT, |_| false)?;
         assert!(matches!(outcome.ending, Ending::TimeLimit(_)), "{}", outcome.ending);
         assert!(outcome.output.starts_with("and another thing\n"), "{}", outcome.output);
         Ok(())

@@ -51,12 +51,12 @@ fn with<W: Wake + AsFd>(new: impl Fn() -> waker::Result<W>, close: impl Fn(W), w
     }
 }
 
-/// Closes the write end without the waker's knowledge, and consumes.
+/// Closes the write end without the waker's knowledge, and consumes twice: the second time, there is only end of file.
 fn end_of_file() -> Outcome {
     let waker = pipe::Waker::new()?;
     waker.wake()?;
     contract::replace(waker.writer(), &File::open("/dev/null")?.into());
-    let result = judged(|| waker.consume());
+    let result = judged(|| waker.consume().and_then(|()| waker.consume()));
     println!("consumed {result:?}");
     Ok(())
 }

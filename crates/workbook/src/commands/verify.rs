@@ -24,7 +24,8 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<ExitCode> {
     let catalogue = Catalogue::discover()?;
     let exercises = catalogue.exercises_called(&options.names)?;
-    let bar = terminal::bar(exercises.iter().map(|exercise| proving::steps(exercise)).sum());
+    let steps: Vec<usize> = exercises.iter().map(|exercise| proving::steps(exercise)).collect();
+    let bar = terminal::bar(steps.iter().sum());
     let mut proof = Proof::default();
     if options.copy.is_some() || exercises.len() == 1 {
         let copy = Copy::make(&catalogue, options.copy.unwrap_or(1))?;
@@ -32,7 +33,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             proving::prove(&copy, exercise, &mut proof, &bar)?;
         }
     } else {
-        workers::prove(&exercises, &bar)?.into_iter().for_each(|part| proof.add(part));
+        let parts: Vec<Proof> = workers::share("verify", &exercises, &steps, &bar)?;
+        parts.into_iter().for_each(|part| proof.add(part));
     }
     bar.finish_and_clear();
     if options.json {
@@ -46,7 +48,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn show(proof: &Proof) -> Result<()> {
-    let Proof { references, starters, mistakes, faults, skipped } = proof;
+    let Proof { references, starters, mistakes, alternatives, faults, skipped } = proof;
     let line = |good: bool, text: String, skipped: usize| {
         let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} not judged") };
         say!("{} {text}{skipped}", terminal::sign(good))
@@ -60,6 +62,12 @@ fn show(proof: &Proof) -> Result<()> {
         starters.passing == 0,
         format!("starters: {} fail as they should, {} pass", starters.failing, starters.passing),
         starters.skipped,
+    )?;
+    let all = alternatives.passed + alternatives.refused + alternatives.skipped;
+    line(
+        alternatives.refused == 0,
+        format!("alternatives: {} of {all} pass", alternatives.passed),
+        alternatives.skipped,
     )?;
     line(
         mistakes.missed == 0,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail};
 
 use crate::catalogue::{Catalogue, Exercise};
-use crate::checking::{self, Checked, Place, Through};
+use crate::checking::{self, Brief, Checked, Place, Through};
 use crate::{checkout, runner};
 
 /// The copy: sources only, and a target folder of its own.
@@ -72,6 +72,15 @@ impl Copy {
     ) -> Result<Checked> {
         self.put(exercise, answer)?;
         checking::check(&self.place, exercise, through, only, runner::IDLE_TIMEOUT)
+    }
+
+    /// The same, with no more than whether all tests pass. The tests were run before, through cargo.
+    ///
+    /// # Errors
+    /// As [`checking::briefly`].
+    pub fn test_briefly(&self, exercise: &Exercise, answer: &str) -> Result<Brief> {
+        self.put(exercise, answer)?;
+        checking::briefly(&self.place, exercise, runner::IDLE_TIMEOUT)
     }
 
     /// Compile what the tests need with `cargo check`, which generates no code. How long did it take?

@@ -8,6 +8,7 @@ pub struct Proof {
     pub references: References,
     pub starters: Starters,
     pub mistakes: Mistakes,
+    pub alternatives: Alternatives,
     pub faults: Vec<String>,
     /// What could not be judged, because tests could not ask this machine.
     pub skipped: Vec<String>,
@@ -25,6 +26,9 @@ impl Proof {
         self.references.skipped += other.references.skipped;
         self.starters.skipped += other.starters.skipped;
         self.mistakes.skipped += other.mistakes.skipped;
+        self.alternatives.passed += other.alternatives.passed;
+        self.alternatives.refused += other.alternatives.refused;
+        self.alternatives.skipped += other.alternatives.skipped;
         self.faults.extend(other.faults);
         self.skipped.extend(other.skipped);
     }
@@ -48,5 +52,13 @@ pub struct Starters {
 pub struct Mistakes {
     pub caught: usize,
     pub missed: usize,
+    pub skipped: usize,
+}
+
+/// Right answers of another construction.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Alternatives {
+    pub passed: usize,
+    pub refused: usize,
     pub skipped: usize,
 }

@@ -3,7 +3,7 @@
 //!
 //! Processes and not threads, because `runner` takes every orphan of its process for its own program's. Each
 //! worker is this program once more, with the name of one exercise and the number of a copy that no other
-//! worker uses meanwhile, and its answer is what `verify --json` prints.
+//! worker uses meanwhile, and its answer is what the command prints with `--json`.
 
 use std::cmp::Reverse;
 use std::fs::File;
@@ -16,8 +16,8 @@ use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
+use serde::de::DeserializeOwned;
 
-use super::{Proof, steps};
 use crate::catalogue::Exercise;
 use crate::runner::{self, interrupt};
 
@@ -27,29 +27,35 @@ const MOST: usize = 4;
 /// How often the workers are looked at.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Prove these exercises, and give a proof for each, in their order.
+/// Let workers run `workbook COMMAND --json` for these exercises, and give what each printed, in their order. `steps` says
+/// how long each takes.
 ///
 /// # Errors
 /// When a worker cannot work, in its words, and [`Interrupted`](crate::error::Interrupted) on Ctrl-C. All workers have ended then.
-pub fn prove(exercises: &[&Exercise], bar: &ProgressBar) -> Result<Vec<Proof>> {
+pub fn share<T: DeserializeOwned>(
+    command: &str,
+    exercises: &[&Exercise],
+    steps: &[usize],
+    bar: &ProgressBar,
+) -> Result<Vec<T>> {
     interrupt::catch();
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut free: Vec<usize> = (1..=cores.min(MOST)).rev().collect();
     // The longest first, or the other workers would wait for the last one.
     let mut order: Vec<usize> = (0..exercises.len()).collect();
-    order.sort_by_cached_key(|&place| Reverse(steps(exercises[place])));
+    order.sort_by_key(|&place| Reverse(steps[place]));
     let mut order = order.into_iter();
-    let mut proofs: Vec<Proof> = exercises.iter().map(|_| Proof::default()).collect();
+    let mut answers: Vec<Option<T>> = exercises.iter().map(|_| None).collect();
     let mut working: Vec<Worker<'_>> = Vec::new();
     loop {
         while let Some(&copy) = free.last()
             && let Some(place) = order.next()
         {
             free.pop();
-            working.push(Worker::start(exercises[place], place, copy)?);
+            working.push(Worker::start(command, exercises[place], place, copy)?);
         }
         if working.is_empty() {
-            return Ok(proofs);
+            return Ok(answers.into_iter().flatten().collect());
         }
         let names: Vec<&str> = working.iter().map(|worker| worker.exercise.name.as_str()).collect();
         bar.set_message(names.join(", "));
@@ -60,14 +66,14 @@ pub fn prove(exercises: &[&Exercise], bar: &ProgressBar) -> Result<Vec<Proof>> {
             }
             thread::sleep(TICK);
         };
-        bar.inc(steps(ended.exercise) as u64);
+        bar.inc(steps[ended.place] as u64);
         free.push(ended.copy);
         let place = ended.place;
-        proofs[place] = ended.proof()?;
+        answers[place] = Some(ended.answer()?);
     }
 }
 
-/// A process that proves one exercise. Dropped, it ends, and whatever it runs ends before it.
+/// A process that works at one exercise. Dropped, it ends, and whatever it runs ends before it.
 struct Worker<'a> {
     exercise: &'a Exercise,
     /// Where in the list of exercises this one is.
@@ -80,12 +86,12 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn start(exercise: &'a Exercise, place: usize, copy: usize) -> Result<Self> {
+    fn start(task: &str, exercise: &'a Exercise, place: usize, copy: usize) -> Result<Self> {
         let memory = |name| -> Result<File> { Ok(memfd_create(name, MFdFlags::MFD_CLOEXEC)?.into()) };
         let (output, errors) = (memory(c"output")?, memory(c"errors")?);
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new(program);
-        command.args(["verify", "--json", "--copy", &copy.to_string(), &exercise.name]);
+        command.args([task, "--json", "--copy", &copy.to_string(), &exercise.name]);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
         // Not SIGKILL: it has programs of its own to end.
         runner::ends_with_this(&mut command, Signal::SIGTERM);
@@ -97,11 +103,11 @@ impl<'a> Worker<'a> {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    fn proof(mut self) -> Result<Proof> {
+    fn answer<T: DeserializeOwned>(mut self) -> Result<T> {
         let status = self.child.wait()?;
-        // 1 is also a proof with faults.
-        if let Ok(proof) = serde_json::from_str(&read(&mut self.output)?) {
-            return Ok(proof);
+        // 1 is also an answer that names faults.
+        if let Ok(answer) = serde_json::from_str(&read(&mut self.output)?) {
+            return Ok(answer);
         }
         interrupt::check()?;
         let said = read(&mut self.errors)?;

@@ -22,6 +22,8 @@ pub enum Ending {
     OutputLimit(usize),
     /// It kept printing, and still ran after so long.
     TimeLimit(Duration),
+    /// What it printed was enough.
+    Enough,
 }
 
 impl Ending {
@@ -53,6 +55,7 @@ impl fmt::Display for Ending {
                 let size = bytes >> 20;
                 write!(f, "it printed {size} MiB, so it was stopped: does it print without end?")
             }
+            Self::Enough => f.write_str("it had printed enough, so it was stopped"),
             Self::TimeLimit(time) => {
                 write!(f, "it still ran after {} s, so it was stopped: does it end?", time.as_secs())
             }

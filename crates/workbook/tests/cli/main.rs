@@ -10,6 +10,7 @@ mod color;
 mod commands;
 mod interrupt;
 mod missing;
+mod mutants;
 mod output;
 mod runner;
 mod skipped;

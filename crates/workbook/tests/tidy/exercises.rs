@@ -29,14 +29,23 @@ pub fn faults(repository: &Repository) -> Vec<String> {
         }
     }
     for file in &files {
-        if let Some([krate, folder, module]) = place(file)
-            && ["starters", "hints", "mistakes"].contains(&folder.as_str())
+        if let Some([krate, folder, name]) = place(file)
+            && ["starters", "hints", "mistakes", "equivalent", "alternatives"].contains(&folder.as_str())
+            && let module = module(&folder, name)
             && !exercises.contains(&(krate.clone(), module.clone()))
         {
             faults.push(format!("{file}: the exercise crates/{krate}/exercises/{module}.rs does not exist"));
         }
     }
     faults
+}
+
+/// The exercise that a file is for: `alternatives/flags-2.rs` is for `flags`.
+fn module(folder: &str, name: String) -> String {
+    match name.rsplit_once('-') {
+        Some((module, _)) if folder == "alternatives" => module.to_owned(),
+        _ => name,
+    }
 }
 
 fn one(repository: &Repository, krate: &str, module: &str, faults: &mut Vec<String>) {
@@ -291,5 +300,9 @@ mod tests {
     fn parts_of_no_exercise_are_found() {
         one(&with("crates/k/hints/old.md", Some("")), &["crates/k/hints/old.md", "exercises/old.rs"]);
         one(&with("crates/k/mistakes/old.md", Some("")), &["crates/k/mistakes/old.md", "exercises/old.rs"]);
+        for file in ["crates/k/equivalent/old.md", "crates/k/alternatives/old-1.rs"] {
+            one(&with(file, Some("")), &[file, "exercises/old.rs"]);
+        }
+        assert_eq!(with("crates/k/alternatives/m-1.rs", Some("")), [""; 0]);
     }
 }

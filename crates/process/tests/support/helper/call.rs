@@ -30,7 +30,7 @@ const REPORT: i32 = 100;
 
 /// Prints `result …`, `status …`, `bytes …`, `said …` for each line of a short output, `children …`, `mask …`, `table …`
 /// and `allocated …`. A child that returns from `capture` prints `escaped …`, one that runs exit handlers `handlers …`, and one
-/// that runs the handler of a signal `handled …`.
+/// that runs the handler of a signal `handled …`. If SIGTERM was sent to the child, it prints `signaled …`.
 pub fn run(closed: &str, input: &str, program: &str, args: &[&str]) -> Result<(), String> {
     let input = program::pattern(input.parse().map_err(|_| "the input's length is a number")?);
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
@@ -70,6 +70,9 @@ pub fn run(closed: &str, input: &str, program: &str, args: &[&str]) -> Result<()
 
     let (result, allocated) = called.map_err(|error| error.to_string())?;
     print(&result).map_err(|error| error.to_string())?;
+    if interrupt::signaled() {
+        println!("signaled yes");
+    }
     match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
         Err(Errno::ECHILD) => println!("children none"),
         Ok(WaitStatus::StillAlive) => println!("children one that is running"),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,11 @@ pub fn install() -> nix::Result<()> {
 }
 
 /// Installs a handler for SIGTERM, and sends SIGTERM to each child when its fork returns, by way of pthread_atfork(3):
-/// between fork and exec.
+/// between fork and exec. No such function runs in the child of posix_spawn(3): see [`signaled`].
 pub fn signal_each_child(handler: extern "C" fn(i32)) -> nix::Result<()> {
+    extern "C" fn in_the_parent() {
+        SIGNALED.store(true, Relaxed);
+    }
     extern "C" fn in_the_child() {
         // SAFETY: the call takes two integers.
         unsafe { libc::kill(getpid().as_raw(), libc::SIGTERM) };
@@ -28,8 +32,16 @@ pub fn signal_each_child(handler: extern "C" fn(i32)) -> nix::Result<()> {
     let action = SigAction::new(SigHandler::Handler(handler), SaFlags::empty(), SigSet::empty());
     // SAFETY: the handler makes only system calls.
     unsafe { sigaction(Signal::SIGTERM, &action) }?;
-    // SAFETY: the function makes one system call.
-    Errno::result(unsafe { libc::pthread_atfork(None, None, Some(in_the_child)) }).map(drop)
+    // SAFETY: the one function stores into an atomic, and the other makes one system call.
+    Errno::result(unsafe { libc::pthread_atfork(None, Some(in_the_parent), Some(in_the_child)) }).map(drop)
+}
+
+/// Whether a child was sent the signal.
+static SIGNALED: AtomicBool = AtomicBool::new(false);
+
+/// Was a child sent the signal of [`signal_each_child`]?
+pub fn signaled() -> bool {
+    SIGNALED.load(Relaxed)
 }
 
 /// The caller: the process that started this one. A program whose caller has exited has another parent, which the signals
