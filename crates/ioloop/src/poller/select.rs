@@ -43,8 +43,7 @@ impl Poller for Select {
         }
         if fd >= libc::FD_SETSIZE as RawFd {
             let size = libc::FD_SETSIZE;
-            let object =
-                format_args!("descriptor {fd}: select has room for numbers below {size} only (FD_SETSIZE)");
+            let object = format_args!("descriptor {fd}, and select takes numbers below {size} (FD_SETSIZE)");
             return Err(Error::on("select: add", object)(Errno::EINVAL));
         }
         can_report(fd, interest)?;
