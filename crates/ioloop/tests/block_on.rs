@@ -28,6 +28,7 @@ mod sync {
     /// Loom's `unpark` makes all that its thread did visible to the other, and loom runs no other thread between it and the
     /// step before. So loom alone would not see that the flag has to publish anything. Here both are steps of their own.
     #[allow(unused_imports, reason = "an answer may use some of them only")]
+    #[allow(dead_code, reason = "an exercise that is not written yet uses none of them")]
     pub mod thread {
         use std::cell::RefCell;
         use std::ops::Deref;

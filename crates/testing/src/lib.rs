@@ -39,7 +39,7 @@ macro_rules! helper {
     };
 }
 
-/// Let a test program that needs no helper [`begin`] as one with a helper does: `testing::begin!();`
+/// Let a test program that needs no helper begin as one with a helper does: `testing::begin!();`
 #[macro_export]
 macro_rules! begin {
     () => {

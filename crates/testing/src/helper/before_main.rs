@@ -38,7 +38,7 @@ pub fn default_signals() {
     let _ = SigSet::empty().thread_set_mask();
 }
 
-/// What every test program does first: it begins with [default signals](default_signals), and where there is no /proc, it
+/// What every test program does first: it begins with default signals, and where there is no /proc, it
 /// skips all of its tests, because most of them look there for what the code under test did.
 pub fn begin() {
     // Miri has no signals of this kind, and no /proc.
