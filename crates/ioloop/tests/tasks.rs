@@ -789,7 +789,7 @@ fn in_every_order(threads: usize, each: usize) {
          poll is queued. A thread that finds the flag set queues nothing, so only the flag can make the poll see what this \
          thread did: each wake must write the flag, even if it is set already, with Release, and the callback must read it \
          with Acquire when it clears it. A load, a store and a `compare_exchange` that fails do only one of the two, a swap \
-         does both. (If your answer does so: the test knows only the atomics and the lock of `super::sync`, not those of std)"
+         does both. And the flag is set before the poll is queued. (If your answer does so: the test knows only the atomics and the lock of `super::sync`, not those of std)"
     );
 }
 
