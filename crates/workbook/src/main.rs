@@ -45,6 +45,7 @@ struct Options {
 
 fn main() -> ExitCode {
     take_default_signals();
+    terminal::respect_dumb_terminals();
     run().unwrap_or_else(|error| {
         if let Some(Usage(message)) = error.downcast_ref() {
             complain!("{BAD}error:{BAD:#} {message}");

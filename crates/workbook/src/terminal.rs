@@ -2,6 +2,7 @@
 //!
 //! anstream drops colors where they are not wanted: pipes, NO_COLOR, dumb terminals.
 
+use std::env;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -14,6 +15,13 @@ pub const DIM: Style = Style::new().dimmed();
 pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 pub const NAME: Style = AnsiColor::Cyan.on_default();
+
+/// Use no colors on a dumb terminal, in a CI neither. anstream takes `CI` for a wish to have them, wherever the output goes.
+pub fn respect_dumb_terminals() {
+    if env::var_os("TERM").is_some_and(|term| term == "dumb") && env::var_os("CLICOLOR_FORCE").is_none() {
+        anstream::ColorChoice::Never.write_global();
+    }
+}
 
 /// A sign for each verdict.
 pub fn sign(good: bool) -> String {
