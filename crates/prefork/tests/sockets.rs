@@ -148,6 +148,8 @@ fn an_ipv4_mapped_address_means_the_ipv4_address() {
 
 #[test]
 fn an_address_that_the_wildcard_covers_needs_no_socket() {
+    // As in `a_given_port_is_not_replaced_by_the_free_one`.
+    let _alone = testing::no_child_is_born();
     let any = [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()];
     for (any, one) in any.into_iter().zip(loopback()) {
         let port = Port::hold();
@@ -302,6 +304,8 @@ fn a_given_port_is_bound_in_both_families() {
 
 #[test]
 fn a_given_port_is_not_replaced_by_the_free_one() {
+    // Otherwise the child would have the sockets, too, and keep the port from the next of them.
+    let _alone = testing::no_child_is_born();
     let port = Port::hold();
     let asked = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port.number));
     let beside = SocketAddr::from((V4.ip(), port.number));
