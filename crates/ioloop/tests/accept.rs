@@ -13,6 +13,7 @@ use std::rc::Rc;
 use ioloop::poller::Kind;
 use ioloop::{AcceptHandle, IoLoop};
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use support::operation::failures;
 use support::{LONG, Log, a_pipe, helper_said, on_each, panics, said_on_each, turns};
 use testing::no_child_is_born;
 
@@ -94,9 +95,7 @@ fn removed_with_forty_in_the_backlog_it_accepts_no_more() {
     on_each(|ioloop| {
         let listener = listener();
         let queued = clients(&listener, 40);
-        let failures = Log::default();
-        let seen = failures.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let failures = failures(ioloop);
         let accepted = Log::default();
         let seen = accepted.clone();
         let own: Rc<RefCell<Option<AcceptHandle>>> = Rc::default();
@@ -173,9 +172,7 @@ fn an_error_of_a_client_is_reported_and_the_others_are_accepted() {
 #[test]
 fn an_error_of_accept_is_reported_and_the_loop_goes_on() {
     on_each(|ioloop| {
-        let failures = Log::default();
-        let seen = failures.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let failures = failures(ioloop);
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
         let accepting =

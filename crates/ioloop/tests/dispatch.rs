@@ -13,6 +13,7 @@ use ioloop::poller::Kind;
 use ioloop::{Events, IoLoop, Origin, Token};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
+use support::operation::failures;
 use support::{Kept, Log, a_pipe, on_each, panics, turns};
 
 /// A value that a handler holds: it logs its drop, and calls the loop then.
@@ -218,9 +219,7 @@ fn a_value_that_a_handler_holds_can_call_the_loop_when_dropped() {
 #[test]
 fn a_handler_whose_values_panic_when_dropped_is_reported() {
     on_each(|ioloop| {
-        let log = Log::default();
-        let seen = log.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let log = failures(ioloop);
         let seen = log.clone();
         let held = Held(move || {
             seen.add("dropped".to_owned());
@@ -330,9 +329,7 @@ fn a_handler_that_fails_is_reported_each_time_and_runs_again() {
 #[test]
 fn a_handler_that_removes_itself_and_fails_is_reported() {
     on_each(|ioloop| {
-        let log = Log::default();
-        let seen = log.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let log = failures(ioloop);
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
         let (own, number): (Rc<Cell<Option<Token>>>, _) = (Rc::default(), reader.as_raw_fd());
@@ -382,9 +379,7 @@ fn a_handler_that_removes_itself_and_fails_is_dropped_in_the_same_iteration() {
 #[test]
 fn a_handler_that_closes_the_loop_and_fails_is_reported() {
     on_each(|ioloop| {
-        let log = Log::default();
-        let seen = log.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let log = failures(ioloop);
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
         let number = reader.as_raw_fd();
@@ -438,9 +433,7 @@ fn a_panic_of_the_hook_leaves_the_loop() {
 #[test]
 fn a_handler_whose_peer_is_gone_is_not_reported_and_stays() {
     on_each(|ioloop| {
-        let log = Log::default();
-        let seen = log.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let log = failures(ioloop);
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
         let calls = Rc::new(Cell::new(0));

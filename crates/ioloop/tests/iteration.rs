@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use ioloop::{Events, IoLoop, Iteration, Origin};
 use support::counting::allocations;
+use support::operation::failures;
 use support::{Log, a_pipe, helper_said, on_each, on_each_with_a_fake_clock, panics};
 
 testing::helper!(answer);
@@ -349,9 +350,7 @@ fn a_closed_loop_returns_from_start() {
 #[test]
 fn a_callback_may_close_the_loop_before_the_next_one() {
     on_each(|ioloop| {
-        let log = Log::default();
-        let seen = log.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let log = failures(ioloop);
         ioloop.add_callback(IoLoop::close);
         for _ in 0..2 {
             let seen = log.clone();

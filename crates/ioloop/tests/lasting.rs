@@ -20,6 +20,7 @@ use nix::libc::EPOLL_CTL_ADD;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::dup3;
+use support::operation::failures;
 use support::{Kept, Log, Outcome, a_byte, a_pipe, alone, helper_said, on_each, turns};
 use testing::tracer::{self, Call, Kernel};
 
@@ -35,13 +36,6 @@ fn run(args: &[&str]) -> Outcome {
         ["lasting", "accepts"] => accepts(),
         _ => support::unknown(args),
     }
-}
-
-fn failures(ioloop: &IoLoop) -> Log<String> {
-    let log = Log::default();
-    let seen = log.clone();
-    ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
-    log
 }
 
 /// A number with another owner.

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use ioloop::poller::Kind;
 use ioloop::{Events, IoLoop};
+use support::operation::failures;
 use support::{Kept, Log, a_pipe, alone, helper_said, on_each, panics, turns};
 use testing::{Helper, no_child_is_born};
 
@@ -284,9 +285,7 @@ fn a_panic_inside_of_a_panic_ends_the_process_with_words() {
 fn a_file_closed_behind_its_back_is_reported_once_or_forgotten() {
     on_each(|ioloop| {
         let _nobody_has_a_copy = no_child_is_born();
-        let log = Log::default();
-        let seen = log.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let log = failures(ioloop);
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
         let owner = OwnedFd::from(reader);

@@ -29,6 +29,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::Mode;
 use nix::unistd::dup3;
+use support::operation::failures;
 use support::{Kept, LONG, Log, a_byte, a_pipe, alone, helper_said, on_each, panics, turns};
 
 testing::helper!(|args| testing::exit_code(match args {
@@ -393,9 +394,7 @@ fn failures_are_reported_and_the_loop_goes_on() {
 #[test]
 fn a_descriptor_without_close_on_exec_counts_as_open() {
     on_each(|ioloop| {
-        let log = Log::default();
-        let seen = log.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let log = failures(ioloop);
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
         fcntl(&reader, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
@@ -412,9 +411,7 @@ fn a_descriptor_without_close_on_exec_counts_as_open() {
 #[test]
 fn a_broken_pipe_in_a_handler_is_not_reported() {
     on_each(|ioloop| {
-        let log = Log::default();
-        let seen = log.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let log = failures(ioloop);
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
         let broken = |ways: usize| -> Outcome {
@@ -442,9 +439,7 @@ fn a_broken_pipe_in_a_handler_is_not_reported() {
 #[test]
 fn a_number_closed_behind_its_back_does_not_make_it_spin() {
     on_each(|ioloop| {
-        let log = Log::default();
-        let seen = log.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let log = failures(ioloop);
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
         let other = reader.try_clone().unwrap();
@@ -476,9 +471,7 @@ fn a_number_closed_behind_its_back_does_not_make_it_spin() {
 #[test]
 fn a_descriptor_that_cannot_be_used_any_more_is_reported_once() {
     on_each(|ioloop| {
-        let log = Log::default();
-        let seen = log.clone();
-        ioloop.handle_callback_exception(move |_, failure| seen.add(failure.to_string()));
+        let log = failures(ioloop);
         let (mut reader, _writer) = a_byte();
         let (number, held) = (reader.as_raw_fd(), Rc::new(()));
         let its = Rc::clone(&held);
