@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::catalogue::{Catalogue, Exercise};
 use crate::output::say;
 use crate::proving::mutants::{self, Maker, Mutant, Survey};
-use crate::proving::{Copy, workers};
+use crate::proving::workers;
 use crate::terminal::{self, BAD, BOLD, DIM};
 
 #[derive(clap::Args)]
@@ -30,16 +30,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         exercises.iter().map(|exercise| Ok((*exercise, maker.of(exercise)?))).collect::<Result<_>>()?;
     let steps: Vec<usize> = made.iter().map(|(_, mutants)| mutants.len()).collect();
     let bar = terminal::bar(steps.iter().sum());
-    let mut surveys: Vec<Survey> = Vec::new();
-    if options.copy.is_some() || exercises.len() == 1 {
-        let copy = Copy::make(&catalogue, options.copy.unwrap_or(1))?;
-        for (exercise, mutants) in &made {
-            surveys.push(mutants::survey(&copy, exercise, mutants, &bar)?);
-        }
-    } else {
-        let parts: Vec<Vec<Survey>> = workers::share("mutants", &exercises, &steps, &bar)?;
-        surveys.extend(parts.into_iter().flatten());
-    }
+    let parts =
+        workers::each("mutants", &catalogue, (&exercises, &steps), options.copy, &bar, |copy, place| {
+            let (exercise, mutants) = &made[place];
+            Ok(vec![mutants::survey(copy, exercise, mutants, &bar)?])
+        })?;
+    let surveys: Vec<Survey> = parts.into_iter().flatten().collect();
     bar.finish_and_clear();
     if options.json {
         say!("{}", serde_json::to_string_pretty(&surveys)?)?;

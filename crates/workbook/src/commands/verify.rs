@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::catalogue::Catalogue;
 use crate::output::say;
-use crate::proving::{self, Copy, Proof, workers};
+use crate::proving::{self, Proof, workers};
 use crate::terminal::{self, BAD, BOLD};
 
 #[derive(clap::Args)]
@@ -27,15 +27,12 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let steps: Vec<usize> = exercises.iter().map(|exercise| proving::steps(exercise)).collect();
     let bar = terminal::bar(steps.iter().sum());
     let mut proof = Proof::default();
-    if options.copy.is_some() || exercises.len() == 1 {
-        let copy = Copy::make(&catalogue, options.copy.unwrap_or(1))?;
-        for exercise in &exercises {
-            proving::prove(&copy, exercise, &mut proof, &bar)?;
-        }
-    } else {
-        let parts: Vec<Proof> = workers::share("verify", &exercises, &steps, &bar)?;
-        parts.into_iter().for_each(|part| proof.add(part));
-    }
+    let parts =
+        workers::each("verify", &catalogue, (&exercises, &steps), options.copy, &bar, |copy, place| {
+            let mut part = Proof::default();
+            proving::prove(copy, exercises[place], &mut part, &bar).map(|()| part)
+        })?;
+    parts.into_iter().for_each(|part| proof.add(part));
     bar.finish_and_clear();
     if options.json {
         // JSON has no colors, even in a terminal.

@@ -18,7 +18,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
 use serde::de::DeserializeOwned;
 
-use crate::catalogue::Exercise;
+use super::Copy;
+use crate::catalogue::{Catalogue, Exercise};
 use crate::runner::{self, interrupt};
 
 /// A copy has a target folder of some hundred megabytes, so that there are not as many as anybody's cores.
@@ -27,12 +28,32 @@ const MOST: usize = 4;
 /// How often the workers are looked at.
 const TICK: Duration = Duration::from_millis(50);
 
+/// Do `work` for each of these exercises, whose place it gets: in a copy, if there is one exercise, or this process is a worker,
+/// which has the number of its copy; else shared out.
+///
+/// # Errors
+/// Those of `work`, of [`Copy::make`] and of [`share`].
+pub fn each<T: DeserializeOwned>(
+    command: &str,
+    catalogue: &Catalogue,
+    (exercises, steps): (&[&Exercise], &[usize]),
+    copy: Option<usize>,
+    bar: &ProgressBar,
+    mut work: impl FnMut(&Copy, usize) -> Result<T>,
+) -> Result<Vec<T>> {
+    if copy.is_none() && exercises.len() != 1 {
+        return share(command, exercises, steps, bar);
+    }
+    let copy = Copy::make(catalogue, copy.unwrap_or(1))?;
+    (0..exercises.len()).map(|place| work(&copy, place)).collect()
+}
+
 /// Let workers run `workbook COMMAND --json` for these exercises, and give what each printed, in their order. `steps` says
 /// how long each takes.
 ///
 /// # Errors
 /// When a worker cannot work, in its words, and [`Interrupted`](crate::error::Interrupted) on Ctrl-C. All workers have ended then.
-pub fn share<T: DeserializeOwned>(
+fn share<T: DeserializeOwned>(
     command: &str,
     exercises: &[&Exercise],
     steps: &[usize],
