@@ -217,7 +217,7 @@ callback-from-a-thread *ARGS: (run 'callback-from-a-thread' ARGS)
 [group('experiments: 4 the waker')]
 thousand-wakes *ARGS: (run 'thousand-wakes' ARGS)
 
-# How many waits return at once while a wake's byte stays unread?
+# How many of three wakes reach a loop that never reads its edge-triggered eventfd?
 [group('experiments: 4 the waker')]
 undrained-waker *ARGS: (run 'undrained-waker' ARGS)
 
@@ -297,7 +297,7 @@ dual-stack-socket *ARGS: (run 'dual-stack-socket' ARGS)
 [group('experiments: 6 fork and accept')]
 zombie *ARGS: (run 'zombie' ARGS)
 
-# How many exited children does one SIGCHLD stand for?
+# How many of ten pidfds are ready if one of the ten exited children was reaped?
 [group('experiments: 6 fork and accept')]
 exits-per-sigchld *ARGS: (run 'exits-per-sigchld' ARGS)
 
