@@ -1,0 +1,7 @@
+//! What the test programs share: a connection without I/O, a server in a thread, and a client that notices everything.
+
+#![allow(dead_code, unused_imports, reason = "each test program uses a part of this")]
+
+pub mod parse;
+pub mod split;
+pub mod talk;
