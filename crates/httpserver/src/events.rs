@@ -98,6 +98,9 @@ mod tests {
 
     #[test]
     fn no_value_can_begin_another_field_or_event() {
-        assert_eq!(event("a\n\ndata: x", "1\r2", "y\n\nevent: z"), "event: adata: x\nid: 12\ndata: y\ndata: \ndata: event: z\n\n");
+        assert_eq!(
+            event("a\n\ndata: x", "1\r2", "y\n\nevent: z"),
+            "event: adata: x\nid: 12\ndata: y\ndata: \ndata: event: z\n\n"
+        );
     }
 }

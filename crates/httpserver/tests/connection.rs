@@ -27,7 +27,12 @@ fn a_request_gets_its_response() {
     let seen = talk(get("/a?b"));
     assert_eq!(seen.requests, ["GET /a?b"]);
     let responses = seen.responses(&[]);
-    assert_eq!(responses.len(), 1, "one request was sent, and these bytes came back: {}", seen.out.escape_ascii());
+    assert_eq!(
+        responses.len(),
+        1,
+        "one request was sent, and these bytes came back: {}",
+        seen.out.escape_ascii()
+    );
     let got = &responses[0];
     assert_eq!((got.status, got.text()), (200, "GET /a?b"));
     assert_eq!(got.field("Date"), Some(DATE));
@@ -89,7 +94,8 @@ fn a_length_of_zero_is_no_body() {
 #[test]
 fn a_chunked_body_ends_after_its_last_chunk_and_trailer() {
     let body = "5\r\nhello\r\n1;a=b\r\n \r\n5\r\nworld\r\n0\r\nx: y\r\n\r\n";
-    let seen = talk(format!("POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}{}", get("/2")));
+    let seen =
+        talk(format!("POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}{}", get("/2")));
     assert_eq!(seen.requests, ["POST /1 hello world x=y", "GET /2"]);
 }
 
@@ -98,7 +104,11 @@ fn the_body_of_one_request_is_not_left_for_the_next() {
     let one = "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nt: u\r\n\r\n";
     let two = "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\ny";
     let seen = talk([one, two, &get("/3")].concat());
-    assert_eq!(seen.requests, ["POST /1 x t=u", "POST /2 y", "GET /3"], "each request has its own body and trailer");
+    assert_eq!(
+        seen.requests,
+        ["POST /1 x t=u", "POST /2 y", "GET /3"],
+        "each request has its own body and trailer"
+    );
 }
 
 #[test]
@@ -150,10 +160,15 @@ fn http_1_0_closes_unless_the_client_asks() {
 #[test]
 fn head_gets_the_fields_of_get_and_no_body() {
     let head = get("/1").replace("GET", "HEAD");
-    let seen = talk_with([head, get("/1")].concat(), &Limits::default(), &|_| Answer::Whole(Response::text(200, "body")));
+    let seen = talk_with([head, get("/1")].concat(), &Limits::default(), &|_| {
+        Answer::Whole(Response::text(200, "body"))
+    });
     let responses = seen.responses(&["HEAD", "GET"]);
     assert_eq!(responses.len(), 2, "the response to HEAD has no body: {}", seen.out.escape_ascii());
-    assert_eq!(responses[0].fields, responses[1].fields, "HEAD has the same fields as GET, Content-Length included");
+    assert_eq!(
+        responses[0].fields, responses[1].fields,
+        "HEAD has the same fields as GET, Content-Length included"
+    );
     assert_eq!(responses[1].text(), "body");
 }
 
@@ -169,7 +184,9 @@ fn head_gets_the_fields_of_a_stream_and_no_chunk() {
 #[test]
 fn some_statuses_have_no_body() {
     for status in [204, 304] {
-        let seen = talk_with([get("/1"), get("/2")].concat(), &Limits::default(), &|request| match request.target() {
+        let seen = talk_with([get("/1"), get("/2")].concat(), &Limits::default(), &|request| match request
+            .target()
+        {
             "/1" => Answer::Whole(Response::text(status, "body")),
             _ => Answer::Parts(Response::new(status), vec![b"part".to_vec()]),
         });
@@ -183,9 +200,8 @@ fn some_statuses_have_no_body() {
 
 #[test]
 fn a_response_in_parts_is_chunked() {
-    let parts = |_: &Request| {
-        Answer::Parts(Response::new(200), vec![b"bc".to_vec(), Vec::new(), vec![b'd'; 300]])
-    };
+    let parts =
+        |_: &Request| Answer::Parts(Response::new(200), vec![b"bc".to_vec(), Vec::new(), vec![b'd'; 300]]);
     let seen = talk_with([get("/1"), get("/2")].concat(), &Limits::default(), &parts);
     let responses = seen.responses(&[]);
     assert_eq!(responses.len(), 2, "an empty part is no chunk: that would end the body");
@@ -218,7 +234,10 @@ fn a_malformed_request_is_refused_and_nothing_after_it_runs() {
         let seen = talk([&get("/1"), wrong, &get("/2")].concat());
         assert_eq!(seen.requests, ["GET /1"], "`{}` must not run, nor what follows it", wrong.escape_debug());
         assert_eq!(seen.statuses(), [200, 400], "for `{}`", wrong.escape_debug());
-        assert!(seen.responses(&[])[1].closes() && seen.is_done, "where the next request begins cannot be known");
+        assert!(
+            seen.responses(&[])[1].closes() && seen.is_done,
+            "where the next request begins cannot be known"
+        );
     }
 }
 
@@ -231,7 +250,9 @@ fn a_refused_head_request_gets_no_body() {
 
 #[test]
 fn a_request_is_incomplete_if_the_client_ends_within_it() {
-    for part in ["G", "GET / HTTP/1.1\r\nHost: a\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx"] {
+    for part in
+        ["G", "GET / HTTP/1.1\r\nHost: a\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx"]
+    {
         let seen = talk(part);
         assert_eq!(seen.requests, [""; 0], "half a request must not run");
         assert_eq!((seen.statuses(), seen.is_done), (vec![400], true));
@@ -247,12 +268,20 @@ fn a_client_that_shut_down_its_side_still_gets_its_response() {
     connection.receive([get("/1"), get("/2")].concat().as_bytes());
     connection.receive_end();
     for target in ["/1", "/2"] {
-        assert_eq!(connection.next(&mut request), Next::Request, "the end of what a client sends is not the end of its interest");
+        assert_eq!(
+            connection.next(&mut request),
+            Next::Request,
+            "the end of what a client sends is not the end of its interest"
+        );
         assert_eq!(request.target(), target);
         assert_eq!(connection.next(&mut request), Next::More);
         connection.respond(&Response::new(200), DATE, &mut out);
     }
-    assert_eq!(connection.next(&mut request), Next::Done, "everything is answered, and nothing more can come");
+    assert_eq!(
+        connection.next(&mut request),
+        Next::Done,
+        "everything is answered, and nothing more can come"
+    );
 }
 
 #[test]
@@ -266,7 +295,11 @@ fn a_body_is_read_only_if_it_is_admitted() {
     connection.respond(&Response::new(403), DATE, &mut out);
     connection.receive(b"abc");
     connection.receive(get("/2").as_bytes());
-    assert_eq!(connection.next(&mut request), Next::Done, "the body was refused, so what follows may be body or request");
+    assert_eq!(
+        connection.next(&mut request),
+        Next::Done,
+        "the body was refused, so what follows may be body or request"
+    );
     assert!(out.escape_ascii().to_string().contains("Connection: close"));
 }
 
@@ -281,7 +314,12 @@ fn a_body_that_is_too_long_is_413() {
         (format!("{chunked}ffffffffffffffff\r\n"), 413),
     ] {
         let seen = talk_with(format!("POST / HTTP/1.1\r\nHost: a\r\n{body}"), &limits(4), &echo);
-        assert_eq!(seen.statuses(), [status], "the limit is 4 bytes, and the request has `{}`", body.escape_debug());
+        assert_eq!(
+            seen.statuses(),
+            [status],
+            "the limit is 4 bytes, and the request has `{}`",
+            body.escape_debug()
+        );
         assert_eq!(seen.responses(&[])[0].closes(), status == 413);
     }
 }
@@ -303,7 +341,11 @@ fn a_client_that_waits_for_it_gets_100_continue_once_its_body_is_admitted() {
     assert_eq!(talk.seen.out.escape_ascii().to_string(), r"HTTP/1.1 100 Continue\r\n\r\n");
     talk.send(b"ok");
     assert_eq!(talk.seen.requests, ["POST / ok"]);
-    talk.send([get("/2"), "POST /3 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx".to_owned()].concat().as_bytes());
+    talk.send(
+        [get("/2"), "POST /3 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx".to_owned()]
+            .concat()
+            .as_bytes(),
+    );
     let continues = talk.seen.out.windows(12).filter(|words| words == b"100 Continue").count();
     assert_eq!((continues, talk.seen.requests.len()), (1, 3), "only the first of three requests expects it");
 }
@@ -313,7 +355,10 @@ fn a_refusal_takes_the_place_of_100_continue() {
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
     let seen = talk_with(head, &limits(4), &echo);
     assert_eq!(seen.statuses(), [413]);
-    assert!(!seen.out.windows(12).any(|words| words == b"100 Continue"), "it must not be told to send its body");
+    assert!(
+        !seen.out.windows(12).any(|words| words == b"100 Continue"),
+        "it must not be told to send its body"
+    );
 }
 
 #[test]
@@ -325,7 +370,10 @@ fn http_1_0_gets_no_100_continue() {
 
 #[test]
 fn another_expectation_is_417() {
-    assert_eq!(talk("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: tea\r\n\r\nx").statuses(), [417]);
+    assert_eq!(
+        talk("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: tea\r\n\r\nx").statuses(),
+        [417]
+    );
 }
 
 #[test]
@@ -337,7 +385,11 @@ fn a_head_in_many_pieces_is_looked_at_once() {
     let start = std::time::Instant::now();
     head.as_bytes().iter().for_each(|byte| talk.send(&[*byte]));
     assert_eq!(talk.seen.requests, ["GET /"]);
-    assert!(start.elapsed().as_secs() < 5, "150,000 pieces took {:?}: each byte must be looked at once", start.elapsed());
+    assert!(
+        start.elapsed().as_secs() < 5,
+        "150,000 pieces took {:?}: each byte must be looked at once",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -348,7 +400,11 @@ fn after_the_end_nothing_is_kept() {
     for _ in 0..100 {
         talk.connection.receive(&[b'x'; 1000]);
     }
-    assert_eq!(talk.connection.buffered(), 0, "nothing is read after the last response, so nothing must be kept");
+    assert_eq!(
+        talk.connection.buffered(),
+        0,
+        "nothing is read after the last response, so nothing must be kept"
+    );
 }
 
 #[test]
@@ -356,7 +412,10 @@ fn an_idle_connection_has_received_no_part_of_a_request() {
     let mut talk = Talk::new(&Limits::default(), &echo);
     assert!(talk.connection.is_idle());
     talk.send(b"G");
-    assert!(!talk.connection.is_idle(), "a part of a head has arrived, so the client can be too slow with the rest");
+    assert!(
+        !talk.connection.is_idle(),
+        "a part of a head has arrived, so the client can be too slow with the rest"
+    );
     talk.send(&get("/")[1..].as_bytes());
     assert!(talk.connection.is_idle(), "the request is answered, and none has begun");
 }
@@ -397,6 +456,9 @@ fn however_the_bytes_are_split_the_result_is_the_same() {
 #[test]
 fn the_pieces_of_a_split_are_the_whole() {
     for split in Split::ALL {
-        assert_eq!(split.pieces(b"ab\ncd\n\nefghijklmnopqrstuvwxyz").concat(), b"ab\ncd\n\nefghijklmnopqrstuvwxyz");
+        assert_eq!(
+            split.pieces(b"ab\ncd\n\nefghijklmnopqrstuvwxyz").concat(),
+            b"ab\ncd\n\nefghijklmnopqrstuvwxyz"
+        );
     }
 }

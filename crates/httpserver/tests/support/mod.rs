@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of this")]
 
+pub mod client;
 pub mod parse;
+pub mod serving;
 pub mod split;
 pub mod talk;

@@ -15,7 +15,8 @@ impl Got {
     /// The value of the only field with this name.
     #[track_caller]
     pub fn field(&self, name: &str) -> Option<&str> {
-        let found: Vec<_> = self.fields.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name)).collect();
+        let found: Vec<_> =
+            self.fields.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name)).collect();
         assert!(found.len() < 2, "the response has {} fields {name}", found.len());
         found.first().map(|(_, value)| value.as_str())
     }
@@ -47,7 +48,9 @@ fn wrong<T>(why: impl Into<String>) -> Result<T, Unread> {
 /// Read a response at the beginning of `bytes`, the answer to a request with this method. Returns it and its length. `is_end` says that
 /// the connection was closed after these bytes.
 pub fn response(bytes: &[u8], method: &str, is_end: bool) -> Result<(Got, usize), Unread> {
-    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Err(Unread::Incomplete) };
+    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return Err(Unread::Incomplete);
+    };
     let head = match str::from_utf8(&bytes[..end + 2]) {
         Ok(head) if !head.replace("\r\n", "").contains(['\r', '\n', '\0']) => head,
         _ => return wrong("the head has a bare CR or LF, or is no text"),
@@ -68,7 +71,11 @@ pub fn response(bytes: &[u8], method: &str, is_end: bool) -> Result<(Got, usize)
         }
     }
     let all = |name: &str| -> Vec<&str> {
-        fields.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
+        fields
+            .iter()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+            .collect()
     };
     let (lengths, codings) = (all("Content-Length"), all("Transfer-Encoding"));
     if lengths.len() + codings.len() > 1 {
@@ -110,9 +117,13 @@ fn chunks(bytes: &[u8]) -> Result<(Vec<u8>, usize), Unread> {
     let (mut body, mut at) = (Vec::new(), 0);
     loop {
         let rest = &bytes[at..];
-        let Some(line) = rest.windows(2).position(|two| two == b"\r\n") else { return Err(Unread::Incomplete) };
+        let Some(line) = rest.windows(2).position(|two| two == b"\r\n") else {
+            return Err(Unread::Incomplete);
+        };
         let digits = str::from_utf8(&rest[..line]).unwrap_or("?");
-        let Ok(size) = usize::from_str_radix(digits, 16) else { return wrong(format!("a chunk size is {digits:?}")) };
+        let Ok(size) = usize::from_str_radix(digits, 16) else {
+            return wrong(format!("a chunk size is {digits:?}"));
+        };
         at += line + 2;
         let Some(data) = bytes.get(at..at + size + 2) else { return Err(Unread::Incomplete) };
         if !data.ends_with(b"\r\n") {

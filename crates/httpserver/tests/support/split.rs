@@ -32,7 +32,8 @@ impl Split {
                 Self::Lines => bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1),
                 Self::Random(_) => {
                     // The generator of Knuth's MMIX.
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    state =
+                        state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     (state >> 33) as usize % 20 + 1
                 }
             };

@@ -167,7 +167,8 @@ pub fn talk_with(bytes: impl AsRef<[u8]>, limits: &Limits, answer: &dyn Fn(&Requ
     for split in Split::ALL {
         let seen = one(split);
         assert_eq!(
-            seen, whole,
+            seen,
+            whole,
             "`{}` split as {split:?} has another result (left) than in one piece (right). What a connection does must not \
              depend on how the bytes arrive",
             bytes.escape_ascii()
