@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::os::fd::OwnedFd;
+
+use crate::sendfile::FileBody;
 
 /// A response, to be sent with [`Reply::send`](crate::Reply::send).
 #[derive(Debug)]
@@ -35,18 +36,6 @@ impl Body {
             Self::File(file) => file.length,
         }
     }
-}
-
-/// A part of a file as a body: sent with sendfile(2), whatever the descriptor's own offset is.
-#[derive(Debug)]
-pub struct FileBody {
-    /// The file.
-    pub file: OwnedFd,
-    /// Where the part begins, in bytes.
-    pub offset: u64,
-    /// How long it is, in bytes. If the file is shorter when it is sent, the connection is closed, so that the client sees
-    /// that bytes are missing.
-    pub length: u64,
 }
 
 /// Why a header field was refused.
