@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::output::Output;
 use crate::sendfile::FileBody;
 
 /// A response, to be sent with [`Reply::send`](crate::Reply::send).
@@ -34,6 +35,14 @@ impl Body {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::File(file) => file.length,
+        }
+    }
+
+    /// Queue it.
+    pub(crate) fn push_to(self, output: &mut Output) {
+        match self {
+            Self::Bytes(bytes) => output.push(bytes),
+            Self::File(file) => output.push_file(file),
         }
     }
 }
