@@ -2,7 +2,7 @@
 //! `block_on` runs one without a loop.
 //!
 //! They use the public functions of a loop: callbacks, timers, handlers and tasks. Those that must not keep the loop
-//! alive hold a `WeakLoop`, which is private to this crate.
+//! alive hold a `WeakLoop`.
 
 #[allow(unused_imports, reason = "an answer to the exercise may use std's")]
 use crate::sync;

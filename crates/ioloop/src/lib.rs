@@ -81,7 +81,7 @@ pub use periodic::Periodic;
 pub use run_loop::handle::LoopHandle;
 pub use run_loop::signal_handlers::SignalToken;
 pub use run_loop::tasks::TaskId;
-pub use run_loop::{Config, Current, IoLoop, Subscription};
+pub use run_loop::{Config, Current, IoLoop, Subscription, WeakLoop};
 pub use trace::{Dispatch, Iteration};
 pub use watchdog::Blocked;
 

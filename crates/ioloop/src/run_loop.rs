@@ -186,7 +186,7 @@ impl IoLoop {
     }
 
     /// A reference that does not keep the loop alive.
-    pub(crate) fn downgrade(&self) -> WeakLoop {
+    pub fn downgrade(&self) -> WeakLoop {
         WeakLoop(Rc::downgrade(&self.0))
     }
 
@@ -200,16 +200,17 @@ impl IoLoop {
     }
 }
 
-/// A reference to a loop that may have been dropped.
+/// A reference that does not keep a loop alive: for what the loop owns, such as a handler's values.
 #[derive(Clone, Default)]
-pub(crate) struct WeakLoop(Weak<Inner>);
+pub struct WeakLoop(Weak<Inner>);
 
 impl WeakLoop {
     pub(crate) const fn new() -> Self {
         Self(Weak::new())
     }
 
-    pub(crate) fn upgrade(&self) -> Option<IoLoop> {
+    /// The loop, unless it was dropped.
+    pub fn upgrade(&self) -> Option<IoLoop> {
         self.0.upgrade().map(IoLoop)
     }
 }
