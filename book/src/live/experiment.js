@@ -77,11 +77,11 @@ class Experiment {
         let end = null;
         try {
             for await (const event of this.backend.run(this.name, this.prediction, this.abort.signal)) {
-                if (event.kind === 'event') timeline.add(event);
+                if (event.kind === 'note') timeline.add(event);
                 else if (event.kind === 'output') {
                     output.hidden = false;
                     output.textContent += plain(event.text);
-                } else if (event.kind === 'building') this.status.textContent = 'Compiling the experiment …';
+                } else if (event.kind === 'progress') this.status.textContent = plain(event.text);
                 else if (event.kind === 'verdict') verdict = event;
                 else if (event.kind === 'end') end = event;
             }
@@ -109,9 +109,9 @@ class Experiment {
                 : 'The experiment ended without a verdict.'));
             return;
         }
-        if (verdict.verdict === 'skipped') {
+        if (verdict.skipped) {
             this.result.append(element('p', { class: 'live-verdict' },
-                `Skipped: this machine could not be asked. ${plain(verdict.reason ?? '')}`));
+                `Skipped: this machine could not be asked. ${plain(verdict.skipped)}`));
             return;
         }
         const saw = this.question('saw', 'What did you see? Read the timeline, then choose.', false);
@@ -128,10 +128,10 @@ class Experiment {
     /** The answer, the reader's two choices beside it, and why a wrong one is wrong. */
     verdict(verdict, seen) {
         const answer = verdict.answer;
-        const agrees = verdict.verdict === 'agrees';
+        const agrees = verdict.agrees;
         const about = (choice, verb) => choice === NO_IDEA ? `You had no idea; now you have one.`
             : choice === answer ? `You ${verb} ${choice}: right.` : `You ${verb} ${choice}.`;
-        const why = (choice) => verdict.because?.[choice];
+        const why = (choice) => verdict.why_not?.[choice];
         const wrong = [...new Set([this.prediction, seen])].filter((choice) => choice !== answer && why(choice));
         const box = element('div', { class: `live-verdict ${agrees ? 'live-agrees' : 'live-disagrees'}`, tabindex: '-1' },
             element('p', {}, element('strong', {}, answer ? `The answer is ${answer}. ` : ''),
@@ -141,7 +141,7 @@ class Experiment {
             ...wrong.map((choice) => element('p', {}, element('strong', {}, `Why not ${choice}? `), plain(why(choice)))),
             verdict.facts?.length ? element('ul', { class: 'live-facts' }, ...verdict.facts.map((fact) =>
                 element('li', {}, fact.holds ? '✓ ' : '✗ ', plain(fact.text)))) : null,
-            verdict.shows ? element('p', {}, plain(verdict.shows)) : null,
+            verdict.text ? element('p', {}, plain(verdict.text)) : null,
             this.beside());
         queueMicrotask(() => box.focus({ preventScroll: true }));
         return box;

@@ -14,8 +14,8 @@ export class Timeline {
     ended = new Set();
     list = element('ol', { class: 'live-timeline', 'aria-label': 'What happened, in order' });
 
-    /** @param {{lane: string, by?: string, what?: string, text: string}} event */
-    add({ lane, by = lane, what = 'note', text }) {
+    /** @param {{who: string, by?: string, event?: string, text: string}} row */
+    add({ who: lane, by = lane, event: what = 'note', text }) {
         const from = this.column(by);
         const to = this.column(lane);
         const isNew = what === 'born';
@@ -38,9 +38,7 @@ export class Timeline {
     lines(from, to, what, born) {
         const x = (column) => column * LANE + LANE / 2;
         const y = ROW / 2;
-        const drawing = shape('svg', {
-            class: 'live-lanes', 'aria-hidden': 'true',
-        });
+        const drawing = shape('svg', { class: 'live-lanes', 'aria-hidden': 'true' });
         this.lanes.forEach((lane, column) => {
             if (this.ended.has(lane)) return;
             const begins = column === born || (column === to && born < 0 && !this.started?.has(lane)) ? y : 0;

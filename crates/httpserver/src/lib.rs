@@ -45,6 +45,7 @@ mod encode;
 pub mod encodings;
 mod events;
 mod exchange;
+pub mod files;
 mod framing;
 mod head;
 mod input;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::rc::Rc;
 
-use crate::files_shim::Files;
+use httpserver::files::Files;
 use httpserver::{Request, Response};
 use ioloop::IoLoop;
 use serde_json::Value;
@@ -58,9 +58,7 @@ impl Book {
         let none = Vec::new();
         // What is not a page of the book is the page 404.html.
         let found = if response.status() == 404 { scripts.get("404.html") } else { scripts.get(&page) };
-        let response = headers::with_scripts(response, &page, found.unwrap_or(&none));
-        // A page that was built anew has the same name, so the browser has to ask.
-        response.header("Cache-Control", "no-cache").unwrap_or_else(|_| Response::new(500))
+        headers::with_scripts(response, &page, found.unwrap_or(&none))
     }
 
     /// Take what the builder has built. A second build is taken whole or not at all.

@@ -57,7 +57,8 @@ impl Stream {
                 let text = resolve(&event.text, false);
                 let at_us = at.saturating_sub(first);
                 print(&json!({
-                    "kind": "note", "at_us": at_us, "who": event.lane, "event": event.what, "text": text,
+                    "kind": "note", "at_us": at_us, "who": event.lane, "by": event.by, "event": event.what,
+                    "text": text,
                 }))?;
             }
         }
