@@ -143,7 +143,8 @@ impl Client {
     /// The client has left in the middle, or must be cut off: close without a word.
     pub(crate) fn abort(&self, ioloop: &IoLoop) {
         if self.socket.borrow().is_some() {
-            let in_the_middle = self.journal.end(ioloop) || !self.connection.borrow().is_idle();
+            let is_owed = !self.connection.borrow().is_idle() || !self.output.borrow().is_empty();
+            let in_the_middle = self.journal.end(ioloop) || is_owed;
             if in_the_middle && self.lingering.get().is_none() {
                 self.shared.count(|counters| counters.aborted += 1);
             }

@@ -129,12 +129,17 @@ fn parse_into<'h>(request: &'h mut Request, slots: &mut [MaybeUninit<Header<'h>>
     Ok(())
 }
 
-/// Does the request line end in `HTTP/` and two digits with a dot? Then the version is another one, and not malformed.
+/// Are the three parts of the request line there, and is the last a version that this server does not speak? Otherwise it is
+/// malformed.
 fn names_a_version(head: &[u8]) -> bool {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit())
+    let mut parts = line.split(|byte| *byte == b' ');
+    match (parts.nth(2), parts.next()) {
+        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None) => {
+            major.is_ascii_digit() && minor.is_ascii_digit()
+        }
+        _ => false,
+    }
 }
 
 /// Read a trailer section, with the empty line at its end, into `request`, which has its bytes.

@@ -141,6 +141,14 @@ impl Response {
         })
     }
 
+    /// The body, unless it is a part of a file.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.body {
+            Body::Bytes(bytes) => Some(bytes),
+            Body::File(_) => None,
+        }
+    }
+
     /// The status.
     pub fn status(&self) -> u16 {
         self.status
