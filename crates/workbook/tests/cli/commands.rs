@@ -13,8 +13,8 @@ use crate::tool::{named, names};
 fn every_command_explains_itself() {
     let checkout = Checkout::new();
     let commands = [
-        "status", "list", "run", "check", "watch", "why", "hint", "solution", "reset", "verify", "doctor",
-        "soak",
+        "status", "serve", "list", "run", "check", "watch", "why", "hint", "solution", "reset", "verify",
+        "doctor", "soak",
     ];
     let whole = checkout.workbook(&["--help"]);
     for command in commands {
