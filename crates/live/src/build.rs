@@ -85,7 +85,7 @@ impl Builder {
         for path in below(folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "html")) {
             let html = fs::read_to_string(&path)?;
             let mut hasher = DefaultHasher::new();
-            html.hash(&mut hasher);
+            without_names(&html).hash(&mut hasher);
             let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
             policies.insert(name.clone(), scripts::hashes(&html));
             pages.insert(name, hasher.finish());
@@ -99,6 +99,20 @@ impl Builder {
         self.pages = pages;
         Ok(line)
     }
+}
+
+/// A page without the names of the search index and of the contents, which have a hash of the whole book in them: every page
+/// names them, so any change would be a change of every page.
+fn without_names(html: &str) -> String {
+    let mut rest = html;
+    let mut text = String::with_capacity(html.len());
+    while let Some(at) =
+        ["searchindex-", "toc-"].iter().filter_map(|name| Some(rest.find(name)? + name.len())).min()
+    {
+        text.push_str(&rest[..at]);
+        rest = rest[at..].trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    }
+    text + rest
 }
 
 /// Wait for changes, and return what has changed, once the editor has written all of it. Reading a file is no change.

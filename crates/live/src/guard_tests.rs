@@ -1,3 +1,5 @@
+//! What the guard lets pass.
+
 use super::*;
 
 type Fields<'a> = &'a [(&'a str, &'a [u8])];

@@ -115,7 +115,10 @@ impl Hub {
             }
         });
         *self.recording.borrow_mut() = Some(Recording { subscriptions, timer });
-        block::watch(ioloop, self);
+        let hub = Rc::downgrade(self);
+        block::watch(ioloop, move |ioloop, event| {
+            hub.upgrade().iter().for_each(|hub| hub.publish(ioloop, event));
+        });
     }
 
     fn publish_trace(&self, ioloop: &IoLoop) {

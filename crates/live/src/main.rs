@@ -13,10 +13,11 @@
 //! something is compiled, `result` of a check, and the events `reload`, `saved`, `progress`, `trace`, `blocked` and `bye`.
 //! Closing a stream ends what runs for it. `POST /api/block {"ms":300}` blocks the loop, `POST /api/slow {}` opens a slow client.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use options::Options;
 
 mod app;
 mod block;
@@ -27,6 +28,7 @@ mod child;
 mod guard;
 mod headers;
 mod hub;
+mod options;
 mod progress;
 mod refusal;
 mod routes;
@@ -35,42 +37,6 @@ mod scripts;
 mod serve;
 mod token;
 mod trace;
-
-/// Serve the book on this machine, with its experiments and checks
-#[derive(Parser)]
-#[command(
-    name = "serve",
-    after_help = "Exit status: 0 ended by Ctrl-C or SIGTERM; 1 it cannot serve; 2 wrong usage."
-)]
-pub struct Options {
-    /// The port; without it, the first free one from 4000 on
-    #[arg(long)]
-    port: Option<u16>,
-    /// Do not open a browser
-    #[arg(long)]
-    no_open: bool,
-    /// Serve although you are root: then what the book runs is root too
-    #[arg(long)]
-    as_root: bool,
-    /// The checkout
-    #[arg(long, hide = true)]
-    root: Option<PathBuf>,
-    /// The reader's tool
-    #[arg(long, hide = true)]
-    tool: Option<PathBuf>,
-    /// Where the book is built
-    #[arg(long, hide = true)]
-    into: Option<PathBuf>,
-    /// Serve this folder instead of building the book
-    #[arg(long, hide = true)]
-    built: Option<PathBuf>,
-    /// The exercises on whose files this program was compiled
-    #[arg(long, hide = true, value_delimiter = ',')]
-    mine: Vec<String>,
-    /// Build the book, and print what happens
-    #[arg(long, hide = true)]
-    build: bool,
-}
 
 fn main() -> ExitCode {
     let options = Options::parse();

@@ -1,3 +1,5 @@
+//! What each route requires.
+
 use super::*;
 
 type Field<'a> = (&'a str, &'a [u8]);

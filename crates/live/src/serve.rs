@@ -16,12 +16,12 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::Options;
 use crate::app::Live;
 use crate::book::{Book, News, start_builder};
 use crate::catalogue::Tool;
 use crate::guard::Guard;
 use crate::hub::Hub;
+use crate::options::Options;
 use crate::progress::Progress;
 use crate::runs::{Bounds, Runs};
 use crate::token::Token;

@@ -91,8 +91,8 @@ const steps = {
     async tenTabs() {
         const tabs = [];
         for (let n = 0; n < 10; n++) tabs.push(await open('preface.html'));
-        const last = await open('02-close-on-exec/fd-vanishes.html');
-        assert.match(await runs(last, 'c', 'c'), /The answer is c\./, 'the eleventh tab still gets a connection');
+        const last = await open('02-close-on-exec/flag-or-description.html');
+        assert.match(await runs(last, 'c', 'c'), /The answer is [a-d]\./, 'the eleventh tab still gets a connection');
         for (const tab of [...tabs, last]) await closed(tab);
     },
     async blockedLoop() {

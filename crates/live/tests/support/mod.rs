@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ pub fn command(folder: &TempDir) -> Command {
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_live"));
     command.args(["--no-open", "--port", "0"]);
-    for (option, name) in [("--root", ""), ("--tool", "tool"), ("--into", "into"), ("--built", "html")] {
+    for (option, name) in [("--root", ""), ("--tool", "tool"), ("--into", "into")] {
         command.arg(option).arg(path.join(name));
     }
     command.env("SECRET_OF_THE_READER", "42").stdin(Stdio::null()).stdout(Stdio::piped());
@@ -69,9 +70,24 @@ pub fn command(folder: &TempDir) -> Command {
 }
 
 impl Server {
+    /// A server with the files of a small book.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut child = command(&folder).arg("--as-root").spawn().expect("the server starts");
+        let mut command = command(&folder);
+        command.arg("--built").arg(folder.path().join("html"));
+        Self::started(folder, command)
+    }
+
+    /// A server that builds the book that `write` has written into its folder.
+    pub fn start_with(write: impl FnOnce(&Path)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path());
+        let command = command(&folder);
+        Self::started(folder, command)
+    }
+
+    fn started(folder: TempDir, mut command: Command) -> Self {
+        let mut child = command.arg("--as-root").spawn().expect("the server starts");
         let mut output = BufReader::new(child.stdout.take().expect("its output"));
         let mut text = String::new();
         while !text.contains("#t=") {

@@ -79,5 +79,6 @@ fn done(catalogue: &Catalogue) -> Vec<(String, String)> {
     let verdicts = Verdicts::load(catalogue);
     let parts = catalogue.exercises.iter().filter(|exercise| PARTS.contains(&exercise.krate.as_str()));
     let done = parts.filter(|exercise| verdicts.exercise(exercise) == Some(true));
-    done.map(|exercise| (exercise.name.clone(), format!("{}/{}", exercise.krate, exercise.feature()))).collect()
+    done.map(|exercise| (exercise.name.clone(), format!("{}/{}", exercise.krate, exercise.feature())))
+        .collect()
 }
