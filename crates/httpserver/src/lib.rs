@@ -4,6 +4,7 @@ pub mod beneath;
 pub mod conditional;
 mod counters;
 pub mod encodings;
+pub mod files;
 mod limits;
 pub mod path;
 pub mod range;

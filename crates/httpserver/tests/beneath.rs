@@ -52,9 +52,9 @@ fn each(test: impl Fn(&Path, &Root)) {
 /// What a lookup gives, in words: the content of a file, `folder`, or an errno.
 fn shown(root: &Root, names: &str) -> String {
     match root.find(names) {
-        Ok(Found::File(file, _)) => {
+        Ok(Found::File(file)) => {
             let mut text = String::new();
-            File::from(file).read_to_string(&mut text).unwrap();
+            File::from(file.fd).read_to_string(&mut text).unwrap();
             text
         }
         Ok(Found::Folder) => String::from("folder"),
@@ -88,9 +88,9 @@ fn what_is_not_there_is_not_found() {
 #[test]
 fn the_state_of_a_file_is_that_of_the_open_descriptor() {
     each(|scene, root| {
-        let Ok(Found::File(file, stat)) = root.find("a/one") else { panic!("a/one is a file") };
+        let Ok(Found::File(file)) = root.find("a/one") else { panic!("a/one is a file") };
         fs::rename(scene.join("root/index"), scene.join("root/a/one")).unwrap();
-        assert_eq!(fstat(&file).unwrap().st_ino, stat.st_ino, "the state is of another file");
+        assert_eq!(fstat(&file.fd).unwrap().st_ino, file.inode, "the state is of another file");
         fs::write(scene.join("root/index"), "inside root/index").unwrap();
     });
 }
@@ -98,8 +98,8 @@ fn the_state_of_a_file_is_that_of_the_open_descriptor() {
 #[test]
 fn descriptors_are_close_on_exec() {
     each(|_, root| {
-        let Ok(Found::File(file, _)) = root.find("a/b/two") else { panic!("a/b/two is a file") };
-        let flags = FdFlag::from_bits_retain(fcntl(file.as_fd(), FcntlArg::F_GETFD).unwrap());
+        let Ok(Found::File(file)) = root.find("a/b/two") else { panic!("a/b/two is a file") };
+        let flags = FdFlag::from_bits_retain(fcntl(file.fd.as_fd(), FcntlArg::F_GETFD).unwrap());
         assert!(flags.contains(FdFlag::FD_CLOEXEC), "a worker that is forked would hold the file open");
     });
 }
@@ -368,13 +368,13 @@ fn no_path_opens_anything_outside_the_root_whatever_links_there_are() {
                 _ => path.trim_start_matches('/').to_owned(),
             };
             let found = roots.each_ref().map(|root| match root.find(&names) {
-                Ok(Found::File(_, stat)) => {
+                Ok(Found::File(file)) => {
                     assert!(
-                        inside.contains(&stat.st_ino),
+                        inside.contains(&file.inode),
                         "{names:?} opened a file outside, with {:?}",
                         root.lookup()
                     );
-                    Ok(Some(stat.st_ino))
+                    Ok(Some(file.inode))
                 }
                 Ok(Found::Folder) => Ok(None),
                 Err(errno) => Err(errno),
