@@ -110,7 +110,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        self.stop.add_callback(IoLoop::stop);
+        let _ = self.stop.add_callback(IoLoop::stop);
         let ended = self.thread.take().map(JoinHandle::join);
         if !thread::panicking() {
             assert!(ended.is_some_and(|ended| ended.is_ok()), "the server's thread panicked");
