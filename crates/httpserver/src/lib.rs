@@ -29,6 +29,9 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+// A starter calls none of the functions that the reference uses.
+#![cfg_attr(any(feature = "mine-connection", feature = "mine-start"), allow(dead_code))]
+
 mod app;
 pub mod beneath;
 mod body;
