@@ -43,7 +43,7 @@ pub struct Access {
     pub version: Version,
     /// The status of the response.
     pub status: u16,
-    /// How many bytes of the response were queued for the client, its head included.
+    /// How many bytes of the response's body were queued for the client, without the framing of chunks.
     pub bytes: u64,
     /// How long it took from the end of the request's head to the end of the response, by the loop's clock.
     pub took: Duration,

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::output::Output;
 use crate::sendfile::FileBody;
 
 /// A response, to be sent with [`Reply::send`](crate::Reply::send).
@@ -34,6 +35,14 @@ impl Body {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::File(file) => file.length,
+        }
+    }
+
+    /// Queue it.
+    pub(crate) fn push_to(self, output: &mut Output) {
+        match self {
+            Self::Bytes(bytes) => output.push(bytes),
+            Self::File(file) => output.push_file(file),
         }
     }
 }
@@ -130,6 +139,14 @@ impl Response {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         })
+    }
+
+    /// The body, unless it is a part of a file.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.body {
+            Body::Bytes(bytes) => Some(bytes),
+            Body::File(_) => None,
+        }
     }
 
     /// The status.

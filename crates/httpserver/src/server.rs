@@ -5,65 +5,147 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ioloop::IoLoop;
-use prefork::sockets::Options;
+use prefork::sockets::{self, Options};
 use prefork::{Ended, Failed};
 
-use crate::Result;
 use crate::app::App;
+use crate::client::{Client, Clients};
 use crate::counters::{Access, Counters};
 use crate::limits::Limits;
+use crate::shared::Shared;
+use crate::start::{self, Serve};
+use crate::{Error, Result};
 
-/// An HTTP server.
+/// An HTTP server. Clones refer to the same one.
 #[derive(Clone)]
 pub struct HttpServer {
-    app: Rc<dyn App>,
+    shared: Rc<Clients>,
+    /// The sockets that [`HttpServer::start`] accepts from.
+    bound: Vec<Rc<TcpListener>>,
 }
 
 impl HttpServer {
-    /// A server that answers with `app`.
+    /// A server that answers with `app`, within the default limits.
     pub fn new(app: impl App) -> Self {
-        Self { app: Rc::new(app) }
+        Self { shared: Rc::new(Shared::new(Rc::new(app))), bound: Vec::new() }
     }
 
-    /// Set the limits.
+    /// Set the limits of the connections that are accepted from now on.
     pub fn with_limits(self, limits: Limits) -> Self {
-        let _ = (limits, &self.app);
+        self.shared.limits.replace(Rc::new(limits));
         self
     }
 
-    /// Call `f` for each response.
+    /// Call `f` for each response of the connections that are accepted from now on, when it is complete or cut: an access log.
     pub fn on_access(self, f: impl Fn(&Access) + 'static) -> Self {
-        let _ = f;
+        self.shared.on_access.replace(Some(Rc::new(f)));
         self
     }
 
-    /// Accept from these sockets on the loop.
-    pub fn add_sockets(&self, _ioloop: &IoLoop, _sockets: Vec<TcpListener>) -> Result<()> {
-        todo!()
+    /// Accept from these sockets, which must be nonblocking, on a loop.
+    ///
+    /// # Errors
+    /// The errors of [`IoLoop::add_accept_handler`].
+    pub fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<TcpListener>) -> Result<()> {
+        for socket in sockets {
+            let shared = Rc::clone(&self.shared);
+            let handle =
+                ioloop.add_accept_handler(socket, move |ioloop, socket| accept(&shared, ioloop, socket))?;
+            self.shared.listeners.borrow_mut().push(handle);
+        }
+        Ok(())
     }
 
-    /// Listen on an address, and accept on the loop. Returns the address, with its port.
-    pub fn listen(&self, _ioloop: &IoLoop, _address: SocketAddr) -> Result<SocketAddr> {
-        todo!()
+    /// Listen on an address, and accept on a loop. Returns the address, with the port that was free if it has port 0.
+    ///
+    /// # Errors
+    /// The errors of [`sockets::bind_all`] and [`HttpServer::add_sockets`].
+    pub fn listen(&self, ioloop: &IoLoop, address: SocketAddr) -> Result<SocketAddr> {
+        let sockets = sockets::bind_all(&[address], &Options::default())?;
+        let addresses = local_addresses(&sockets)?;
+        self.add_sockets(ioloop, sockets)?;
+        addresses.first().copied().ok_or_else(|| Error::on("bind", address)(nix::errno::Errno::EINVAL))
     }
 
-    /// Listen on these addresses, and accept only after [`HttpServer::start`].
-    pub fn bind(&mut self, _addresses: &[SocketAddr], _options: &Options) -> Result<Vec<SocketAddr>> {
-        todo!()
+    /// Listen on these addresses. [`HttpServer::start`] accepts from them. Returns the addresses, with their ports.
+    ///
+    /// # Errors
+    /// The errors of [`sockets::bind_all`].
+    pub fn bind(&mut self, addresses: &[SocketAddr], options: &Options) -> Result<Vec<SocketAddr>> {
+        let sockets = sockets::bind_all(addresses, options)?;
+        let addresses = local_addresses(&sockets)?;
+        self.bound.extend(sockets.into_iter().map(Rc::new));
+        Ok(addresses)
     }
 
-    /// Serve in this many processes, until SIGTERM or SIGINT: 1 is this process, 0 is one for each core.
-    pub fn start(self, _processes: usize, _grace: Duration) -> std::result::Result<Ended, Failed> {
-        todo!()
+    /// Serve on the sockets of [`HttpServer::bind`], until SIGTERM or SIGINT: see [`start::start`].
+    ///
+    /// # Errors
+    /// The errors of [`start::start`].
+    pub fn start(self, processes: usize, grace: Duration) -> std::result::Result<Ended, Failed> {
+        start::start(&self.bound, processes, grace, &self, |_| {})
     }
 
-    /// Stop gracefully.
-    pub fn stop(&self, _ioloop: &IoLoop, _grace: Duration) {
-        todo!()
+    /// Stop gracefully. From now on nothing is accepted, idle connections are closed, each response under way is the last of its
+    /// connection, and the `when_closed` of streams are called. When the last connection is closed, or `grace` is over,
+    /// the loop stops.
+    pub fn stop(&self, ioloop: &IoLoop, grace: Duration) {
+        self.shared.is_stopping.set(true);
+        for listener in self.shared.listeners.take() {
+            listener.remove(ioloop);
+        }
+        for client in self.shared.connections() {
+            client.stop(ioloop);
+        }
+        if self.shared.counters.get().open == 0 {
+            return ioloop.stop();
+        }
+        let shared = Rc::clone(&self.shared);
+        ioloop.call_later(grace, move |ioloop| {
+            for client in shared.connections() {
+                client.abort(ioloop);
+            }
+            ioloop.stop();
+        });
     }
 
-    /// The counters of this process.
+    /// What this server has done in this process.
     pub fn counters(&self) -> Counters {
-        todo!()
+        self.shared.counters.get()
     }
+}
+
+impl Serve for HttpServer {
+    fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<TcpListener>) -> Result<()> {
+        Self::add_sockets(self, ioloop, sockets)
+    }
+
+    fn stop(&self, ioloop: &IoLoop, grace: Duration) {
+        Self::stop(self, ioloop, grace);
+    }
+}
+
+/// Serve a client, or turn it away if there are too many. Those that are turned away count, too, so there is a bound above
+/// which clients are closed at once.
+fn accept(shared: &Rc<Clients>, ioloop: &IoLoop, socket: std::os::fd::OwnedFd) -> Result<()> {
+    let open = shared.counters.get().open;
+    let most = shared.limits.borrow().connections as u64;
+    shared.count(|counters| counters.accepted += 1);
+    if open >= most {
+        shared.count(|counters| counters.refused += 1);
+        if open >= most.saturating_add(most / 8 + 16) {
+            return Ok(());
+        }
+    }
+    let client = Client::add(shared, ioloop, socket)?;
+    if open >= most {
+        client.turn_away(ioloop);
+    }
+    Ok(())
+}
+
+fn local_addresses(sockets: &[TcpListener]) -> Result<Vec<SocketAddr>> {
+    let address =
+        |socket: &TcpListener| socket.local_addr().map_err(Error::on_io("getsockname", "a listening socket"));
+    sockets.iter().map(address).collect()
 }

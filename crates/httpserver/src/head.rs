@@ -1,0 +1,168 @@
+//! The head of a request: where it ends, and what it says.
+//!
+//! Contract: the answer does not depend on how the bytes were split. httparse reads the lines; what it permits and this server
+//! does not is refused here: a line that ends without a carriage return, more than one empty line before the request, a
+//! target that is not one, a missing or repeated Host.
+
+use std::io::BufRead;
+use std::mem::MaybeUninit;
+
+use httparse::Header;
+
+use crate::limits::Limits;
+use crate::refusal::Refusal;
+use crate::request::{Field, Request, Version};
+use crate::target;
+
+/// Looks for the end of a head. Each byte is looked at once, so a client that sends them one by one costs no more.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Scan {
+    /// How many bytes were looked at.
+    at: usize,
+    /// Where the current line begins.
+    line: usize,
+    /// Where the head begins: after the empty line that may precede it.
+    start: usize,
+}
+
+/// What a request line may have besides its target, in bytes.
+const AROUND_TARGET: usize = 64;
+
+impl Scan {
+    /// Look at the bytes that are new in `bytes`, which begins with the head. Returns where the head begins and ends, or none if
+    /// its end is not there yet.
+    ///
+    /// # Errors
+    /// 414 and 431 if the head is too long; 400 for a bare line feed.
+    pub(crate) fn find(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, Refusal> {
+        loop {
+            let mut rest = &bytes[self.at..];
+            // `skip_until` is std's fast search for a byte. A slice never fails.
+            let skipped = rest.skip_until(b'\n').unwrap_or(0);
+            let end = self.at + skipped;
+            let found = skipped > 0 && bytes[end - 1] == b'\n';
+            self.at = end;
+            if self.line == self.start && end - self.start > limits.target + AROUND_TARGET {
+                return Err(Refusal::new(414, "The target of the request is too long."));
+            }
+            if end > limits.head {
+                return Err(Refusal::new(431, "The head of the request is too long."));
+            }
+            if !found {
+                return Ok(None);
+            }
+            if end < 2 || end - self.line < 2 || bytes[end - 2] != b'\r' {
+                return Err(Refusal::bad("A line of the head ends without a carriage return."));
+            }
+            let is_empty = end - self.line == 2;
+            let is_first = self.line == self.start;
+            self.line = end;
+            match (is_empty, is_first) {
+                (true, true) if self.start == 0 => self.start = end,
+                (true, true) => return Err(Refusal::bad("Several empty lines precede the request.")),
+                (true, false) => return Ok(Some((self.start, end))),
+                (false, _) => {}
+            }
+        }
+    }
+}
+
+/// How many fields are parsed without an allocation.
+const SLOTS: usize = 128;
+
+/// Read a complete head into `request`.
+///
+/// # Errors
+/// 400, 414, 431 and 505.
+pub(crate) fn parse(head: &[u8], request: &mut Request, limits: &Limits) -> Result<(), Refusal> {
+    request.clear();
+    request.head.extend_from_slice(head);
+    if limits.fields <= SLOTS {
+        parse_into(request, &mut [const { MaybeUninit::uninit() }; SLOTS][..limits.fields])?;
+    } else {
+        parse_into(request, &mut vec![MaybeUninit::uninit(); limits.fields])?;
+    }
+    if request.target().len() > limits.target {
+        return Err(Refusal::new(414, "The target of the request is too long."));
+    }
+    target::check(request)?;
+    let mut hosts = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("host"));
+    match (hosts.next(), hosts.next()) {
+        (None, _) if request.version == Version::Http10 => Ok(()),
+        (None, _) => Err(Refusal::bad("The request has no Host.")),
+        (_, Some(_)) => Err(Refusal::bad("The request has several Host fields.")),
+        (Some((_, host)), None) if target::is_host(host) => Ok(()),
+        (Some(_), None) => Err(Refusal::bad("The Host of the request is malformed.")),
+    }
+}
+
+fn parse_into<'h>(request: &'h mut Request, slots: &mut [MaybeUninit<Header<'h>>]) -> Result<(), Refusal> {
+    let Request { head, method, target, version, fields, .. } = request;
+    let head: &'h [u8] = head;
+    let mut parsed = httparse::Request::new(&mut []);
+    let status =
+        httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, slots);
+    match status {
+        Ok(httparse::Status::Complete(end)) if end == head.len() => {}
+        Ok(_) => return Err(Refusal::bad("The head of the request is malformed.")),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Refusal::new(431, "The request has too many header fields."));
+        }
+        Err(httparse::Error::Version) if names_a_version(head) => {
+            return Err(Refusal::new(505, "This server speaks HTTP/1.1 and HTTP/1.0."));
+        }
+        Err(_) => return Err(Refusal::bad("The head of the request is malformed.")),
+    }
+    let range = |part: &[u8]| {
+        let start = (part.as_ptr() as usize - head.as_ptr() as usize) as u32;
+        start..start + part.len() as u32
+    };
+    *method = range(parsed.method.unwrap_or_default().as_bytes());
+    *target = range(parsed.path.unwrap_or_default().as_bytes());
+    *version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    fields.extend(
+        parsed
+            .headers
+            .iter()
+            .map(|field| Field { name: range(field.name.as_bytes()), value: range(field.value) }),
+    );
+    Ok(())
+}
+
+/// Are the three parts of the request line there, and is the last a version that this server does not speak? Otherwise it is
+/// malformed.
+fn names_a_version(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut parts = line.split(|byte| *byte == b' ');
+    match (parts.nth(2), parts.next()) {
+        (Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None) => {
+            major.is_ascii_digit() && minor.is_ascii_digit()
+        }
+        _ => false,
+    }
+}
+
+/// Read a trailer section, with the empty line at its end, into `request`, which has its bytes.
+///
+/// # Errors
+/// 400 if a line is malformed; 431 if there are too many.
+pub(crate) fn parse_trailers(request: &mut Request, limits: &Limits) -> Result<(), Refusal> {
+    let Request { tail, trailers, .. } = request;
+    let tail: &[u8] = tail;
+    let mut slots = vec![httparse::EMPTY_HEADER; limits.fields];
+    let parsed = match httparse::parse_headers(tail, &mut slots) {
+        Ok(httparse::Status::Complete((end, parsed))) if end == tail.len() => parsed,
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Refusal::new(431, "The request has too many trailer fields."));
+        }
+        _ => return Err(Refusal::bad("The trailer section of the request is malformed.")),
+    };
+    let range = |part: &[u8]| {
+        let start = (part.as_ptr() as usize - tail.as_ptr() as usize) as u32;
+        start..start + part.len() as u32
+    };
+    trailers.extend(
+        parsed.iter().map(|field| Field { name: range(field.name.as_bytes()), value: range(field.value) }),
+    );
+    Ok(())
+}

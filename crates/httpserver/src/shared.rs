@@ -1,0 +1,99 @@
+//! What the connections of a server share in one process: the application, the limits, the counters, and buffers that are used by
+//! one connection at a time.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use ioloop::slab::Slab;
+use ioloop::{AcceptHandle, Token};
+
+use crate::app::App;
+use crate::counters::{Access, Counters};
+use crate::date::Clock;
+use crate::limits::Limits;
+use crate::request::Request;
+
+/// How many bytes are read at once.
+const READ: usize = 64 * 1024;
+
+/// How many requests are kept for the next ones.
+const SPARE: usize = 64;
+
+/// `C` is a connection: those of this module do not know what that is.
+pub(crate) struct Shared<C> {
+    pub(crate) app: Rc<dyn App>,
+    pub(crate) limits: RefCell<Rc<Limits>>,
+    pub(crate) on_access: RefCell<Option<Rc<dyn Fn(&Access)>>>,
+    pub(crate) counters: Cell<Counters>,
+    pub(crate) clock: Clock,
+    pub(crate) listeners: RefCell<Vec<AcceptHandle>>,
+    /// The server accepts nothing more, and stops its loop when the last connection is closed.
+    pub(crate) is_stopping: Cell<bool>,
+    scratch: RefCell<Vec<u8>>,
+    spare: RefCell<Vec<Box<Request>>>,
+    roster: RefCell<Slab<Weak<C>>>,
+}
+
+impl<C> Shared<C> {
+    pub(crate) fn new(app: Rc<dyn App>) -> Self {
+        Self {
+            app,
+            limits: RefCell::default(),
+            on_access: RefCell::default(),
+            counters: Cell::default(),
+            clock: Clock::default(),
+            listeners: RefCell::default(),
+            is_stopping: Cell::new(false),
+            scratch: RefCell::new(Vec::new()),
+            spare: RefCell::default(),
+            roster: RefCell::default(),
+        }
+    }
+
+    /// Change the counters.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
+        let mut counters = self.counters.get();
+        change(&mut counters);
+        self.counters.set(counters);
+    }
+
+    /// Call `with` with a buffer to read into. Nothing that `with` calls may ask for it again.
+    pub(crate) fn with_scratch<T>(&self, with: impl FnOnce(&mut [u8]) -> T) -> T {
+        let mut scratch = self.scratch.borrow_mut();
+        scratch.resize(READ, 0);
+        with(&mut scratch)
+    }
+
+    /// A request to be filled.
+    pub(crate) fn take_request(&self) -> Box<Request> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_back(&self, mut request: Box<Request>) {
+        request.clear();
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE {
+            spare.push(request);
+        }
+    }
+
+    pub(crate) fn enroll(&self, connection: Weak<C>) -> Token {
+        self.count(|counters| counters.open += 1);
+        self.roster.borrow_mut().insert(connection)
+    }
+
+    /// Returns whether there is no connection left.
+    pub(crate) fn leave(&self, token: Token) -> bool {
+        self.count(|counters| counters.open -= 1);
+        let left = self.roster.borrow_mut().remove(token);
+        drop(left);
+        self.counters.get().open == 0
+    }
+
+    /// The connections that are open.
+    pub(crate) fn connections(&self) -> Vec<Rc<C>> {
+        let roster = self.roster.borrow();
+        let tokens = roster.tokens();
+        tokens.into_iter().filter_map(|token| roster.get(token)?.upgrade()).collect()
+    }
+}

@@ -1,0 +1,81 @@
+//! Starting a server: sockets, processes, loops, in the only order that works.
+//!
+//! Contract: the sockets are bound before the processes are forked, so that all of them accept from the same ones. A loop is made
+//! after the fork, because an epoll instance that two processes share reports the one's clients to the other. Signals have
+//! their handlers before the first client is accepted, so a SIGTERM at any time stops gracefully. A child that fails is
+//! restarted with the same sockets.
+
+use std::cell::Cell;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ioloop::IoLoop;
+use nix::sys::signal::Signal;
+use prefork::supervise::supervise;
+use prefork::{Ended, Event, Failed, Policy};
+
+use crate::Result;
+
+/// A server that can be started: what one process does.
+pub trait Serve: Clone + 'static {
+    /// Accept from these sockets on the loop of this process.
+    ///
+    /// # Errors
+    /// The errors of [`IoLoop::add_accept_handler`].
+    fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<TcpListener>) -> Result<()>;
+
+    /// Stop gracefully: accept nothing more, end what is under way within `grace`, and then stop the loop.
+    fn stop(&self, ioloop: &IoLoop, grace: Duration);
+}
+
+/// How much longer than its children a supervisor waits.
+const MARGIN: Duration = Duration::from_secs(1);
+
+// ANCHOR: start
+/// Serve in this many processes until SIGTERM or SIGINT: 0 means one for each core, and 1 means this process, without a child. The
+/// first of these signals stops gracefully, within `grace`, and the second at once. `on_event` gets what happens to the
+/// children.
+///
+/// # Errors
+/// The errors of [`supervise`] and of a loop; for 1 process, those of [`Serve::add_sockets`], too.
+pub fn start(
+    sockets: &[Rc<TcpListener>],
+    processes: usize,
+    grace: Duration,
+    server: &impl Serve,
+    on_event: impl FnMut(Event),
+) -> std::result::Result<Ended, Failed> {
+    if processes == 1 {
+        return Ok(Ended::Stopped(serve(sockets, grace, server)?));
+    }
+    let policy = Policy { children: processes, grace: grace.saturating_add(MARGIN), ..Policy::default() };
+    let child = |_| match serve(sockets, grace, server) {
+        Ok(_) => 0,
+        Err(error) => {
+            eprintln!("httpserver: {error}");
+            1
+        }
+    };
+    supervise(&policy, child, on_event)
+}
+
+/// Serve in this process until a signal comes, and return that.
+fn serve(sockets: &[Rc<TcpListener>], grace: Duration, server: &impl Serve) -> Result<Signal> {
+    let ioloop = IoLoop::new()?;
+    let stopped_by = Rc::new(Cell::new(None));
+    let (server_to_stop, by) = (server.clone(), Rc::clone(&stopped_by));
+    ioloop.add_signal_handler(&[Signal::SIGTERM, Signal::SIGINT], move |ioloop, signal| match by.get() {
+        None => {
+            by.set(Some(signal));
+            server_to_stop.stop(ioloop, grace);
+        }
+        Some(_) => ioloop.stop(),
+    })?;
+    let own = sockets.iter().map(|socket| cloexec::open::duplicate(&**socket).map(TcpListener::from));
+    server.add_sockets(&ioloop, own.collect::<Result<_>>()?)?;
+    ioloop.start()?;
+    // Something else stopped the loop, which is no failure either.
+    Ok(stopped_by.get().unwrap_or(Signal::SIGTERM))
+}
+// ANCHOR_END: start

@@ -1,0 +1,484 @@
+//! Exercise `httpserver/connection`: from bytes to requests and back, without a socket. Each conversation is held six times, with
+//! the bytes split in six ways, and must be the same each time.
+
+mod support;
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use httpserver::{Connection, Limits, Next, Phase, Request, Response};
+use support::split::Split;
+use support::talk::{Answer, DATE, Talk, echo, talk, talk_with};
+
+testing::begin!();
+
+/// A request that has what it needs.
+fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+/// Limits with a body of at most this many bytes.
+fn limits(body: u64) -> Limits {
+    Limits { body, ..Limits::default() }
+}
+
+#[test]
+fn a_request_gets_its_response() {
+    let seen = talk(get("/a?b"));
+    assert_eq!(seen.requests, ["GET /a?b"]);
+    let responses = seen.responses(&[]);
+    assert_eq!(
+        responses.len(),
+        1,
+        "one request was sent, and these bytes came back: {}",
+        seen.out.escape_ascii()
+    );
+    let got = &responses[0];
+    assert_eq!((got.status, got.text()), (200, "GET /a?b"));
+    assert_eq!(got.field("Date"), Some(DATE));
+    assert_eq!(
+        got.field("Connection"),
+        None,
+        "HTTP/1.1 stays open by default, so the response to a client that did not ask for anything else says nothing"
+    );
+}
+
+#[test]
+fn requests_that_come_together_are_answered_in_order() {
+    let seen = talk([get("/1"), get("/2"), get("/3")].concat());
+    assert_eq!(seen.requests, ["GET /1", "GET /2", "GET /3"]);
+    let texts: Vec<String> = seen.responses(&[]).iter().map(|got| got.text().to_owned()).collect();
+    assert_eq!(
+        texts,
+        ["GET /1", "GET /2", "GET /3"],
+        "three requests that arrive at once need three responses, in their order. Do you read on after a response?"
+    );
+}
+
+#[test]
+fn the_next_request_waits_until_the_response_is_complete() {
+    let mut connection = Connection::new(Rc::new(Limits::default()));
+    let mut request = Request::default();
+    connection.receive([get("/1"), get("/2")].concat().as_bytes());
+    assert_eq!(connection.next(&mut request), Next::Request);
+    assert_eq!(
+        connection.next(&mut request),
+        Next::More,
+        "the response to /1 is owed. If /2 ran now, its response could overtake that of /1"
+    );
+    assert_eq!((request.target(), connection.phase()), ("/1", Phase::Owed));
+    let mut out = Vec::new();
+    connection.start(&Response::new(200), DATE, &mut out);
+    assert_eq!((connection.next(&mut request), connection.phase()), (Next::More, Phase::Streaming));
+    connection.finish(&mut out);
+    assert_eq!(connection.next(&mut request), Next::Request);
+    assert_eq!(request.target(), "/2", "the response to /1 is complete, so /2 is next");
+}
+
+#[test]
+fn a_body_ends_after_its_length() {
+    let seen = talk(format!("POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello{}", get("/2")));
+    assert_eq!(
+        seen.requests,
+        ["POST /1 hello", "GET /2"],
+        "the body of /1 has 5 bytes, and what follows is the next request"
+    );
+}
+
+#[test]
+fn a_length_of_zero_is_no_body() {
+    let seen = talk(format!("POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n{}", get("/2")));
+    assert_eq!(seen.requests, ["POST /1", "GET /2"]);
+}
+
+#[test]
+fn a_chunked_body_ends_after_its_last_chunk_and_trailer() {
+    let body = "5\r\nhello\r\n1;a=b\r\n \r\n5\r\nworld\r\n0\r\nx: y\r\n\r\n";
+    let seen =
+        talk(format!("POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}{}", get("/2")));
+    assert_eq!(seen.requests, ["POST /1 hello world x=y", "GET /2"]);
+}
+
+#[test]
+fn the_body_of_one_request_is_not_left_for_the_next() {
+    let one = "POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nt: u\r\n\r\n";
+    let two = "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\ny";
+    let seen = talk([one, two, &get("/3")].concat());
+    assert_eq!(
+        seen.requests,
+        ["POST /1 x t=u", "POST /2 y", "GET /3"],
+        "each request has its own body and trailer"
+    );
+}
+
+#[test]
+fn close_in_a_request_ends_the_connection_after_its_response() {
+    let seen = talk(format!("GET /1 HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n{}", get("/2")));
+    assert_eq!(
+        seen.requests,
+        ["GET /1"],
+        "the client said that /1 is its last request, so /2 must not run, whatever has arrived"
+    );
+    assert!(seen.is_done, "nothing more is read, so the connection is done");
+    assert!(seen.responses(&[])[0].closes(), "the response must say `Connection: close`, too");
+}
+
+#[test]
+fn a_response_can_end_the_connection() {
+    let closing = |_: &Request| Answer::Whole(Response::text(200, "x").close());
+    let seen = talk_with([get("/1"), get("/2")].concat(), &Limits::default(), &closing);
+    assert_eq!(
+        (seen.requests.len(), seen.is_done),
+        (1, true),
+        "the application said that this response is the last, so the connection is done after it"
+    );
+    assert!(seen.responses(&[])[0].closes());
+}
+
+#[test]
+fn close_after_makes_the_next_response_the_last() {
+    let mut talk = Talk::new(&Limits::default(), &echo);
+    talk.send(get("/1").as_bytes());
+    talk.connection.close_after();
+    talk.send([get("/2"), get("/3")].concat().as_bytes());
+    assert_eq!(talk.seen.requests, ["GET /1", "GET /2"], "/2 was on its way and is answered, /3 is not");
+    let responses = talk.seen.responses(&[]);
+    assert_eq!((responses[0].closes(), responses[1].closes()), (false, true));
+    assert!(talk.seen.is_done);
+}
+
+#[test]
+fn http_1_0_closes_unless_the_client_asks() {
+    let seen = talk("GET /1 HTTP/1.0\r\n\r\nGET /2 HTTP/1.0\r\n\r\n");
+    assert_eq!(seen.requests, ["GET /1"]);
+    assert!(seen.responses(&[])[0].closes());
+    let seen = talk("GET /1 HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\nGET /2 HTTP/1.0\r\n\r\n");
+    assert_eq!(seen.requests, ["GET /1", "GET /2"]);
+    assert_eq!(
+        seen.responses(&[])[0].field("Connection"),
+        Some("keep-alive"),
+        "a client of HTTP/1.0 that asked for keep-alive waits for the end of the connection, unless the response grants it"
+    );
+}
+
+#[test]
+fn head_gets_the_fields_of_get_and_no_body() {
+    let head = get("/1").replace("GET", "HEAD");
+    let seen = talk_with([head, get("/1")].concat(), &Limits::default(), &|_| {
+        Answer::Whole(Response::text(200, "body"))
+    });
+    let responses = seen.responses(&["HEAD", "GET"]);
+    assert_eq!(responses.len(), 2, "the response to HEAD has no body: {}", seen.out.escape_ascii());
+    assert_eq!(
+        responses[0].fields, responses[1].fields,
+        "HEAD has the same fields as GET, Content-Length included"
+    );
+    assert_eq!(responses[1].text(), "body");
+}
+
+#[test]
+fn head_gets_the_fields_of_a_stream_and_no_chunk() {
+    let parts = |_: &Request| Answer::Parts(Response::new(200), vec![b"a".to_vec()]);
+    let seen = talk_with([get("/").replace("GET", "HEAD"), get("/")].concat(), &Limits::default(), &parts);
+    let responses = seen.responses(&["HEAD", "GET"]);
+    assert_eq!(responses.len(), 2, "not even the last chunk is sent: {}", seen.out.escape_ascii());
+    assert_eq!(responses[0].fields, responses[1].fields);
+}
+
+#[test]
+fn some_statuses_have_no_body() {
+    for status in [204, 304] {
+        let seen = talk_with([get("/1"), get("/2")].concat(), &Limits::default(), &|request| match request
+            .target()
+        {
+            "/1" => Answer::Whole(Response::text(status, "body")),
+            _ => Answer::Parts(Response::new(status), vec![b"part".to_vec()]),
+        });
+        for got in seen.responses(&[]) {
+            assert_eq!(got.status, status, "after a {status} comes the next response, at once");
+            let framing = (got.field("Content-Length"), got.field("Transfer-Encoding"));
+            assert_eq!(framing, (None, None), "a {status} has no body, whose length could be said");
+        }
+    }
+}
+
+#[test]
+fn a_response_in_parts_is_chunked() {
+    let parts =
+        |_: &Request| Answer::Parts(Response::new(200), vec![b"bc".to_vec(), Vec::new(), vec![b'd'; 300]]);
+    let seen = talk_with([get("/1"), get("/2")].concat(), &Limits::default(), &parts);
+    let responses = seen.responses(&[]);
+    assert_eq!(responses.len(), 2, "an empty part is no chunk: that would end the body");
+    for got in responses {
+        assert_eq!(got.field("Transfer-Encoding"), Some("chunked"));
+        assert_eq!(got.body, format!("bc{}", "d".repeat(300)).into_bytes());
+    }
+}
+
+#[test]
+fn a_response_in_parts_to_http_1_0_ends_with_the_connection() {
+    let parts = |_: &Request| Answer::Parts(Response::new(200), vec![b"a".to_vec(), b"b".to_vec()]);
+    let request = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    let seen = talk_with(request.repeat(2), &Limits::default(), &parts);
+    assert_eq!(seen.requests.len(), 1, "the connection closes, because nothing else ends the body");
+    let got = &seen.responses(&[])[0];
+    assert_eq!(got.field("Transfer-Encoding"), None, "HTTP/1.0 has no chunks");
+    assert_eq!((got.text(), got.closes(), seen.is_done), ("ab", true, true));
+}
+
+#[test]
+fn a_malformed_request_is_refused_and_nothing_after_it_runs() {
+    for wrong in [
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+        "GET / HTTP/1.1\nHost: a\r\n\r\n",
+    ] {
+        let seen = talk([&get("/1"), wrong, &get("/2")].concat());
+        assert_eq!(seen.requests, ["GET /1"], "`{}` must not run, nor what follows it", wrong.escape_debug());
+        assert_eq!(seen.statuses(), [200, 400], "for `{}`", wrong.escape_debug());
+        assert!(
+            seen.responses(&[])[1].closes() && seen.is_done,
+            "where the next request begins cannot be known"
+        );
+    }
+}
+
+#[test]
+fn a_refused_head_request_gets_no_body() {
+    let seen = talk("HEAD / HTTP/1.1\r\n\r\n");
+    let responses = seen.responses(&["HEAD"]);
+    assert_eq!((responses.len(), responses[0].status), (1, 400));
+}
+
+#[test]
+fn a_refusal_after_head_has_its_body() {
+    let seen = talk([&get("/1").replace("GET", "HEAD"), "GET / HTTP/1.1\n"].concat());
+    let responses = seen.responses(&["HEAD", "GET"]);
+    assert_eq!(responses.len(), 2);
+    assert!(!responses[1].body.is_empty(), "only the request before was HEAD");
+}
+
+#[test]
+fn a_request_is_incomplete_if_the_client_ends_within_it() {
+    for part in
+        ["G", "GET / HTTP/1.1\r\nHost: a\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx"]
+    {
+        let seen = talk(part);
+        assert_eq!(seen.requests, [""; 0], "half a request must not run");
+        assert_eq!(
+            (seen.statuses(), seen.is_done),
+            (vec![400], true),
+            "the client ended after `{}`, so the rest of its request cannot come",
+            part.escape_debug()
+        );
+    }
+    let seen = talk("");
+    assert_eq!((seen.out.len(), seen.is_done), (0, true), "a client that sent nothing gets nothing");
+}
+
+#[test]
+fn a_client_that_shut_down_its_side_still_gets_its_response() {
+    let mut connection = Connection::new(Rc::new(Limits::default()));
+    let (mut request, mut out) = (Request::default(), Vec::new());
+    connection.receive([get("/1"), get("/2")].concat().as_bytes());
+    connection.receive_end();
+    for target in ["/1", "/2"] {
+        assert_eq!(
+            connection.next(&mut request),
+            Next::Request,
+            "the end of what a client sends is not the end of its interest"
+        );
+        assert_eq!(request.target(), target);
+        assert_eq!(connection.next(&mut request), Next::More);
+        connection.respond(&Response::new(200), DATE, &mut out);
+    }
+    assert_eq!(
+        connection.next(&mut request),
+        Next::Done,
+        "everything is answered, and nothing more can come"
+    );
+}
+
+#[test]
+fn a_body_is_read_only_if_it_is_admitted() {
+    let post = "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n";
+    let mut connection = Connection::new(Rc::new(Limits::default()));
+    let (mut request, mut out) = (Request::default(), Vec::new());
+    connection.receive(post.as_bytes());
+    assert_eq!(connection.next(&mut request), Next::Head, "the application is asked before the body comes");
+    assert_eq!((request.target(), connection.phase()), ("/1", Phase::Admission));
+    connection.respond(&Response::new(403), DATE, &mut out);
+    connection.receive(b"abc");
+    connection.receive(get("/2").as_bytes());
+    assert_eq!(
+        connection.next(&mut request),
+        Next::Done,
+        "the body was refused, so what follows may be body or request"
+    );
+    assert!(out.escape_ascii().to_string().contains("Connection: close"));
+}
+
+#[test]
+fn a_body_that_is_too_long_is_413() {
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n";
+    for (body, status) in [
+        ("Content-Length: 4\r\n\r\nabcd".to_owned(), 200),
+        ("Content-Length: 5\r\n\r\nabcde".to_owned(), 413),
+        (format!("{chunked}2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"), 200),
+        (format!("{chunked}2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n"), 413),
+        (format!("{chunked}ffffffffffffffff\r\n"), 413),
+    ] {
+        let seen = talk_with(format!("POST / HTTP/1.1\r\nHost: a\r\n{body}"), &limits(4), &echo);
+        assert_eq!(
+            seen.statuses(),
+            [status],
+            "the limit is 4 bytes, and the request has `{}`",
+            body.escape_debug()
+        );
+        assert_eq!(seen.responses(&[])[0].closes(), status == 413);
+    }
+}
+
+#[test]
+fn the_limit_that_admit_gets_holds() {
+    let mut talk = Talk::new(&limits(4), &echo);
+    talk.admitted = 5;
+    talk.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde");
+    talk.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n");
+    assert_eq!(talk.seen.statuses(), [200, 200], "`admit` was called with 5, and that counts");
+}
+
+#[test]
+fn a_client_that_waits_for_it_gets_100_continue_once_its_body_is_admitted() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-Continue\r\n\r\n";
+    let mut talk = Talk::new(&Limits::default(), &echo);
+    talk.send(head.as_bytes());
+    assert_eq!(talk.seen.out.escape_ascii().to_string(), r"HTTP/1.1 100 Continue\r\n\r\n");
+    talk.send(b"ok");
+    assert_eq!(talk.seen.requests, ["POST / ok"]);
+    talk.send(
+        [get("/2"), "POST /3 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx".to_owned()]
+            .concat()
+            .as_bytes(),
+    );
+    let continues = talk.seen.out.windows(12).filter(|words| words == b"100 Continue").count();
+    assert_eq!((continues, talk.seen.requests.len()), (1, 3), "only the first of three requests expects it");
+}
+
+#[test]
+fn a_refusal_takes_the_place_of_100_continue() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+    let seen = talk_with(head, &limits(4), &echo);
+    assert_eq!(seen.statuses(), [413]);
+    assert!(
+        !seen.out.windows(12).any(|words| words == b"100 Continue"),
+        "it must not be told to send its body"
+    );
+}
+
+#[test]
+fn http_1_0_gets_no_100_continue() {
+    let seen = talk("POST / HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nok");
+    assert_eq!(seen.requests, ["POST / ok"]);
+    assert!(seen.out.starts_with(b"HTTP/1.1 200 "), "HTTP/1.0 has no 1xx: {}", seen.out.escape_ascii());
+}
+
+#[test]
+fn another_expectation_is_417() {
+    assert_eq!(
+        talk("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: tea\r\n\r\nx").statuses(),
+        [417]
+    );
+}
+
+#[test]
+fn a_head_in_many_pieces_is_looked_at_once() {
+    // Looked at from its beginning for each piece, this head takes 10^11 steps, which is far more than the time below.
+    let limits = Limits { head: 700_000, ..Limits::default() };
+    let head = format!("GET / HTTP/1.1\r\nHost: a\r\nx: {}\r\n\r\n", "y".repeat(600_000));
+    let mut talk = Talk::new(&limits, &echo);
+    let start = std::time::Instant::now();
+    for (at, byte) in head.as_bytes().iter().enumerate() {
+        talk.send(&[*byte]);
+        assert!(
+            at % 1000 > 0 || start.elapsed().as_secs() < 5,
+            "after {at} of {} pieces {:?} have passed: each byte must be looked at once, and not again for each piece",
+            head.len(),
+            start.elapsed()
+        );
+    }
+    assert_eq!(talk.seen.requests, ["GET /"]);
+}
+
+#[test]
+fn after_the_end_nothing_is_kept() {
+    let mut talk = Talk::new(&Limits::default(), &echo);
+    talk.send(b"GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(talk.connection.phase(), Phase::Done);
+    for _ in 0..100 {
+        talk.connection.receive(&[b'x'; 1000]);
+    }
+    assert_eq!(
+        talk.connection.buffered(),
+        0,
+        "nothing is read after the last response, so nothing must be kept"
+    );
+}
+
+#[test]
+fn an_idle_connection_has_received_no_part_of_a_request() {
+    let mut talk = Talk::new(&Limits::default(), &echo);
+    assert!(talk.connection.is_idle());
+    talk.send(b"G");
+    assert!(
+        !talk.connection.is_idle(),
+        "a part of a head has arrived, so the client can be too slow with the rest"
+    );
+    talk.send(&get("/")[1..].as_bytes());
+    assert!(talk.connection.is_idle(), "the request is answered, and none has begun");
+}
+
+#[test]
+fn however_the_bytes_are_split_the_result_is_the_same() {
+    let parts = [
+        "GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+        "POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "\r\n",
+        "0\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "ffffffffffffffffff\r\n",
+        "\n",
+        "x",
+    ];
+    let conversations = Cell::new(0);
+    arbtest::arbtest(|u| {
+        let mut bytes = Vec::new();
+        for _ in 0..u.int_in_range(1..=6)? {
+            match u.int_in_range(0..=9)? {
+                0 => bytes.extend_from_slice(u.bytes(u.len().min(8))?),
+                _ => bytes.extend_from_slice(u.choose(&parts)?.as_bytes()),
+            }
+        }
+        talk(&bytes);
+        conversations.set(conversations.get() + 1);
+        Ok(())
+    })
+    .budget_ms(1_000);
+    assert!(conversations.get() > 10, "{} conversations are no test", conversations.get());
+}
+
+#[test]
+fn the_pieces_of_a_split_are_the_whole() {
+    for split in Split::ALL {
+        assert_eq!(
+            split.pieces(b"ab\ncd\n\nefghijklmnopqrstuvwxyz").concat(),
+            b"ab\ncd\n\nefghijklmnopqrstuvwxyz"
+        );
+    }
+}

@@ -1,0 +1,540 @@
+//! The life of a connection over a socket: what others got wrong, by the kinds of the list, from `Expect` to a graceful stop.
+
+mod support;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use httpserver::{App, EventStream, HttpServer, Limits, Reply, Request, Response, Room, Stream};
+use ioloop::IoLoop;
+use support::client::Client;
+use support::serving::{Serving, echo};
+
+testing::begin!();
+
+const SHORT: Duration = Duration::from_millis(150);
+const LONG: Duration = Duration::from_secs(60);
+
+/// An application that answers `/later` after this time, and all others at once.
+fn later(after: Duration) -> impl Fn(&IoLoop, &Request, Reply) {
+    move |ioloop, request, reply| {
+        if request.path() == "/later" {
+            ioloop.call_later(after, |_| reply.send(Response::text(200, "later")));
+        } else {
+            echo(ioloop, request, reply);
+        }
+    }
+}
+
+fn serving<A: App>(limits: Limits, make: impl FnOnce() -> A + Send + 'static) -> Serving {
+    Serving::with(limits, |server| server, make)
+}
+
+/// An application that refuses bodies for `/refused`.
+struct Refusing;
+
+impl App for Refusing {
+    fn admit(&self, head: &Request, limit: u64) -> Result<u64, Response> {
+        if head.path() == "/refused" { Err(Response::text(401, "no")) } else { Ok(limit) }
+    }
+
+    fn handle(&self, ioloop: &IoLoop, request: &Request, reply: Reply) {
+        echo(ioloop, request, reply);
+    }
+}
+
+#[test]
+fn kind_3_a_field_that_would_end_its_line_is_an_error_for_the_application() {
+    for (name, value) in [
+        ("x", "a\r\nSet-Cookie: b"),
+        ("x", "a\nb"),
+        ("x", "a\rb"),
+        ("x", "a\0b"),
+        ("x", " a"),
+        ("x", "a\t"),
+        ("x", "\x7f"),
+        ("", "a"),
+        ("x y", "a"),
+        ("x:", "a"),
+        ("x\r\n", "a"),
+        ("\u{e9}", "a"),
+        ("Content-Length", "5"),
+        ("transfer-encoding", "chunked"),
+        ("Connection", "close"),
+    ] {
+        assert!(Response::new(200).header(name, value).is_err(), "{name:?}: {value:?} was accepted");
+    }
+    assert!(Response::new(200).header("x", "a\tb \u{e9}").is_ok());
+}
+
+#[test]
+fn kind_5_a_client_that_expects_100_gets_it_at_once() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| Refusing);
+    let mut client = Client::connect(server.address);
+    client.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(client.response().status, 100);
+    client.send("ok");
+    assert_eq!(client.response().text(), "POST /a ok");
+    client.send("POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    let got = client.response();
+    assert_eq!(
+        (got.status, got.closes()),
+        (401, true),
+        "a final status instead of 100, and the connection closes"
+    );
+    client.get("/next");
+    client.end();
+    assert_eq!(client.rest(), b"", "the body may come or not, so nothing after it can be read");
+    let counters = server.counters();
+    assert_eq!(counters.requests, 1, "only the first request was complete");
+}
+
+#[test]
+fn kind_6_a_fast_answer_does_not_overtake_a_slow_one() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| later(SHORT));
+    let mut client = Client::connect(server.address);
+    client.send("GET /later HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().text(), "later");
+    assert_eq!(client.response().text(), "GET /2");
+}
+
+#[test]
+fn kind_6_nothing_runs_after_close() {
+    testing::needs!(loopback);
+    let server = Serving::echo();
+    let mut client = Client::connect(server.address);
+    client.send("GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.end();
+    let responses = client.responses();
+    assert_eq!((responses.len(), responses[0].closes()), (1, true));
+    assert_eq!(server.counters().requests, 1);
+}
+
+#[test]
+fn kind_6_requests_behind_a_slow_one_are_not_read_without_a_limit() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        let held = RefCell::new(Vec::new());
+        move |_: &IoLoop, _: &Request, reply: Reply| held.borrow_mut().push(reply)
+    });
+    let mut client = Client::connect(server.address);
+    client.get("/held");
+    server.until("the request is running", |counters| counters.requests == 1);
+    client.socket.set_nonblocking(true).expect("a socket can be nonblocking");
+    let many = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100_000);
+    // As much as the kernel's buffers take.
+    client.send(&many);
+    let limits = Limits::default();
+    let most = (limits.pipelined + 64 * 1024 + 100) as u64;
+    let mut last = 0;
+    loop {
+        let now = server.counters().received;
+        assert!(now <= most, "{now} bytes were read while one request was running; {most} are enough");
+        if now == last && now > limits.pipelined as u64 {
+            break;
+        }
+        last = now;
+    }
+    assert_eq!(server.counters().requests, 1);
+}
+
+#[test]
+fn kind_7_a_request_that_runs_longer_than_the_idle_time_is_answered() {
+    testing::needs!(loopback);
+    let limits = Limits { idle_time: SHORT, head_time: SHORT, ..Limits::default() };
+    let server = serving(limits, || later(3 * SHORT));
+    let mut client = Client::connect(server.address);
+    client.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().text(), "GET /1");
+    assert_eq!(client.response().text(), "later", "the timer of the first request must not close the second");
+    let answered = Instant::now();
+    assert_eq!(client.rest(), b"", "then it is idle, and is closed without a word");
+    assert!(
+        answered.elapsed() >= SHORT * 9 / 10,
+        "it was closed {:?} after its last response",
+        answered.elapsed()
+    );
+    assert_eq!(server.counters().idled, 1);
+}
+
+#[test]
+fn kind_8_head_has_the_fields_of_get_over_a_socket_too() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |_: &IoLoop, request: &Request, reply: Reply| {
+            let status = request.path()[1..].parse().unwrap_or(500);
+            reply.send(Response::text(status, "a body"));
+        }
+    });
+    let mut client = Client::connect(server.address);
+    for status in [200, 204, 301, 304, 404, 416, 500] {
+        client.send(format!("HEAD /{status} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let mut head = client.response_to("HEAD");
+        client.get(&format!("/{status}"));
+        let mut get = client.response();
+        for got in [&mut head, &mut get] {
+            got.fields.retain(|(name, _)| name != "Date");
+        }
+        assert_eq!((head.status, head.fields), (status, get.fields));
+    }
+}
+
+#[test]
+fn kind_9_http_1_0_keeps_alive_what_asks_for_it() {
+    testing::needs!(loopback);
+    let server = Serving::echo();
+    let mut client = Client::connect(server.address);
+    for _ in 0..3 {
+        client.send("GET /a HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
+        assert_eq!(client.response().field("Connection"), Some("keep-alive"));
+    }
+    client.send("GET /a HTTP/1.0\r\n\r\n");
+    assert_eq!(client.responses().len(), 1);
+    assert_eq!(server.counters().accepted, 1);
+}
+
+#[test]
+fn kind_10_a_client_that_shut_down_its_side_gets_the_whole_response_without_a_spin() {
+    testing::needs!(loopback);
+    let iterations = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&iterations);
+    let server = Serving::start(move || {
+        let ioloop = IoLoop::current().expect("the thread has a loop");
+        ioloop.subscribe(move |_, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        later(2 * SHORT)
+    });
+    let mut client = Client::connect(server.address);
+    client.get("/later");
+    client.end();
+    let responses = client.responses();
+    assert_eq!(responses.len(), 1);
+    assert_eq!(responses[0].text(), "later");
+    let iterations = iterations.load(Ordering::Relaxed);
+    assert!(
+        iterations < 50,
+        "the loop ran {iterations} iterations for one response: the end of the client's side is reported as long as it is \
+         watched for"
+    );
+}
+
+#[test]
+fn kind_10_the_end_within_a_request_runs_nothing() {
+    testing::needs!(loopback);
+    let server = Serving::echo();
+    let mut client = Client::connect(server.address);
+    client.send("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel");
+    client.end();
+    assert_eq!(client.responses()[0].status, 400);
+    assert_eq!(server.counters().requests, 0);
+}
+
+#[test]
+fn kind_11_an_early_error_arrives_while_the_client_still_sends() {
+    testing::needs!(loopback);
+    let server = Serving::echo();
+    let mut client = Client::connect(server.address);
+    let length = 20 * 1024 * 1024;
+    client.send(format!("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
+    client.send(vec![b'x'; length]);
+    let got = client.response();
+    assert_eq!((got.status, got.closes()), (413, true), "it is not lost by a reset");
+    client.end();
+    assert_eq!(client.rest(), b"");
+}
+
+#[test]
+fn kind_12_after_a_long_response_the_next_request_is_seen() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |_: &IoLoop, request: &Request, reply: Reply| {
+            let length = request.path()[1..].parse().unwrap_or(0);
+            reply.send(Response::new(200).body(vec![b'x'; length]));
+        }
+    });
+    let mut client = Client::connect(server.address);
+    let long = 8 * 1024 * 1024;
+    client.get(&format!("/{long}"));
+    // It does not fit into the kernel's buffers, so the write is short, and the second request is buffered meanwhile.
+    client.get("/3");
+    assert_eq!(client.response().body.len(), long);
+    assert_eq!(client.response().body.len(), 3);
+    client.get("/5");
+    assert_eq!(client.response().body.len(), 5, "the socket must be watched for reading again");
+}
+
+#[test]
+fn kind_12_a_client_that_resets_the_connection_harms_no_other() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |_: &IoLoop, _: &Request, reply: Reply| {
+            reply.send(Response::new(200).body(vec![b'x'; 8 * 1024 * 1024]));
+        }
+    });
+    let mut other = Client::connect(server.address);
+    for _ in 0..5 {
+        let mut client = Client::connect(server.address);
+        client.get("/");
+        client.socket.peek(&mut [0]).expect("the response has begun");
+        client.reset();
+    }
+    server.until("the clients that left are closed", |counters| counters.open == 1);
+    other.get("/");
+    assert_eq!(other.response().status, 200);
+}
+
+#[test]
+fn kind_13_a_head_has_a_time_in_all() {
+    testing::needs!(loopback);
+    let limits = Limits { head_time: 2 * SHORT, idle_time: LONG, ..Limits::default() };
+    let server = serving(limits, || echo);
+    let mut client = Client::connect(server.address);
+    let start = Instant::now();
+    // A byte now and then would restart a timer for each read.
+    for byte in b"GET / HTTP/1.1\r\nHost: a\r\nx: y".chunks(1).cycle() {
+        client.send(byte);
+        if !client.is_quiet(Duration::from_millis(20)) {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "a slow head is still read");
+    }
+    let got = client.response();
+    assert_eq!((got.status, got.closes()), (408, true));
+    assert_eq!(server.counters().timeouts, 1);
+}
+
+#[test]
+fn kind_13_a_body_has_a_time_and_a_rate() {
+    testing::needs!(loopback);
+    let limits = Limits { body_time: SHORT, idle_time: LONG, ..Limits::default() };
+    let server = serving(limits, || echo);
+    let mut client = Client::connect(server.address);
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel");
+    assert_eq!(client.response().status, 408);
+}
+
+#[test]
+fn kind_13_an_idle_connection_is_closed_without_a_word() {
+    testing::needs!(loopback);
+    let limits = Limits { idle_time: SHORT, ..Limits::default() };
+    let server = serving(limits, || echo);
+    let start = Instant::now();
+    assert_eq!(Client::connect(server.address).rest(), b"", "a browser shows a 408 as an error page");
+    assert!(start.elapsed() >= SHORT * 9 / 10);
+}
+
+#[test]
+fn kind_13_a_client_that_takes_nothing_is_closed() {
+    testing::needs!(loopback);
+    let limits = Limits { write_time: SHORT, idle_time: LONG, ..Limits::default() };
+    let server = serving(limits, || {
+        |_: &IoLoop, _: &Request, reply: Reply| {
+            reply.send(Response::new(200).body(vec![b'x'; 16 * 1024 * 1024]));
+        }
+    });
+    let mut client = Client::connect(server.address);
+    client.get("/");
+    let counters = server.until("the client is closed", |counters| counters.open == 0);
+    assert_eq!((counters.timeouts, counters.aborted), (1, 1));
+}
+
+#[test]
+fn too_many_connections_get_503() {
+    testing::needs!(loopback);
+    let limits = Limits { connections: 2, ..Limits::default() };
+    let server = serving(limits, || echo);
+    let mut first: Vec<Client> = (0..2).map(|_| Client::connect(server.address)).collect();
+    server.until("two are connected", |counters| counters.open == 2);
+    let mut third = Client::connect(server.address);
+    third.get("/3");
+    let got = third.response();
+    assert_eq!((got.status, got.closes()), (503, true));
+    for client in &mut first {
+        client.get("/");
+        assert_eq!(client.response().status, 200, "those that were there before are served");
+    }
+}
+
+/// Answers `/later` after a time, and `/stream` with a stream that is told to end.
+fn stoppable() -> impl Fn(&IoLoop, &Request, Reply) {
+    let slow = later(SHORT);
+    move |ioloop, request, reply| match request.path() {
+        "/stream" => {
+            let stream = Rc::new(reply.stream(Response::new(200)));
+            let _ = stream.write(b"first");
+            let kept = Rc::clone(&stream);
+            stream.when_closed(move |_| {
+                kept.write(b"last").expect("the client is still there");
+            });
+        }
+        "/endless" => std::mem::forget(reply.stream(Response::new(200))),
+        _ => slow(ioloop, request, reply),
+    }
+}
+
+#[test]
+fn kind_14_a_stop_answers_what_runs_closes_what_is_idle_and_ends_streams() {
+    testing::needs!(loopback);
+    let server = Serving::start(stoppable);
+    let address = server.address;
+    let mut fresh = Client::connect(address);
+    let mut idle = Client::connect(address);
+    idle.get("/");
+    idle.response();
+    let mut running = Client::connect(address);
+    running.get("/later");
+    let mut stream = Client::connect(address);
+    stream.get("/stream");
+    server.until("all are connected", |counters| counters.open == 4 && counters.requests == 3);
+    server.within(|ioloop, server| server.stop(ioloop, LONG));
+    let start = Instant::now();
+    assert_eq!(fresh.rest(), b"");
+    assert_eq!(idle.rest(), b"");
+    let got = running.response();
+    assert_eq!((got.text(), got.closes()), ("later", true));
+    assert_eq!(running.rest(), b"");
+    assert_eq!(stream.response().text(), "firstlast", "the stream is told, and ends in its own way");
+    drop((running, stream));
+    server.join();
+    assert!(
+        start.elapsed() < LONG / 10,
+        "the server stops when the last connection is closed, not when grace is over"
+    );
+}
+
+#[test]
+fn kind_14_grace_bounds_a_stop() {
+    testing::needs!(loopback);
+    let server = Serving::start(stoppable);
+    let mut client = Client::connect(server.address);
+    client.get("/endless");
+    server.until("the stream has begun", |counters| counters.requests == 1);
+    server.within(|ioloop, server| server.stop(ioloop, SHORT));
+    let bytes = client.rest();
+    assert!(!bytes.ends_with(b"0\r\n\r\n"), "a stream that was cut must not look complete");
+    server.join();
+}
+
+#[test]
+fn kind_14_a_request_on_its_way_is_answered_and_closes() {
+    testing::needs!(loopback);
+    let server = Serving::echo();
+    let mut client = Client::connect(server.address);
+    client.get("/1");
+    client.response();
+    server.within(|ioloop, server| server.stop(ioloop, LONG));
+    client.get("/2");
+    let got = client.response();
+    assert_eq!((got.text(), got.closes()), ("GET /2", true));
+}
+
+#[test]
+fn kind_20_many_streams_leave_room_for_requests() {
+    testing::needs!(loopback);
+    let left = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&left);
+    let server = Serving::start(move || {
+        let open = RefCell::new(Vec::new());
+        move |ioloop: &IoLoop, request: &Request, reply: Reply| match request.path() {
+            "/events" => {
+                let stream = EventStream::new(ioloop, reply).expect("its fields are valid");
+                stream.send("hello", "1", "a\nb").expect("the client is there");
+                let counted = Arc::clone(&counted);
+                stream.stream().when_closed(move |_| {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                });
+                open.borrow_mut().push(stream);
+            }
+            _ => echo(ioloop, request, reply),
+        }
+    });
+    let mut tabs: Vec<Client> = (0..10).map(|_| Client::connect(server.address)).collect();
+    for tab in &mut tabs {
+        tab.get("/events");
+    }
+    let mut client = Client::connect(server.address);
+    client.get("/a");
+    assert_eq!(client.response().text(), "GET /a");
+    tabs.clear();
+    server.until("each closed tab is noticed", |_| left.load(Ordering::Relaxed) == 10);
+}
+
+#[test]
+fn kind_21_a_panic_of_a_handler_is_a_500_for_its_request_alone() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |ioloop: &IoLoop, request: &Request, reply: Reply| {
+            assert!(request.path() != "/panic", "this request panics");
+            echo(ioloop, request, reply);
+        }
+    });
+    let mut client = Client::connect(server.address);
+    client.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /panic HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let statuses: Vec<u16> = (0..3).map(|_| client.response().status).collect();
+    assert_eq!(statuses, [200, 500, 200]);
+}
+
+#[test]
+fn a_reply_that_is_dropped_is_a_500() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| |_: &IoLoop, _: &Request, reply: Reply| drop(reply));
+    let mut client = Client::connect(server.address);
+    client.get("/");
+    assert_eq!(client.response().status, 500);
+}
+
+#[test]
+fn a_stream_that_is_full_says_when_there_is_room() {
+    testing::needs!(loopback);
+    fn fill(stream: Rc<Stream>, left: usize) {
+        for left in (0..left).rev() {
+            if stream.write(&[b'x'; 16 * 1024]) == Ok(Room::Full) {
+                let again = Rc::clone(&stream);
+                return stream.when_room(move |_| fill(again, left));
+            }
+        }
+    }
+    let total = 1000;
+    let server = Serving::start(move || {
+        move |_: &IoLoop, _: &Request, reply: Reply| {
+            fill(Rc::new(reply.stream(Response::new(200))), total);
+        }
+    });
+    let mut client = Client::connect(server.address);
+    client.get("/");
+    client.socket.peek(&mut [0]).expect("the response has begun");
+    assert!(
+        server.counters().sent < (total * 16 * 1024) as u64,
+        "the client has not read, so not all can be sent"
+    );
+    assert_eq!(client.response().body.len(), total * 16 * 1024);
+}
+
+#[test]
+fn an_access_log_has_an_entry_for_each_response() {
+    testing::needs!(loopback);
+    let (send, entries) = std::sync::mpsc::channel();
+    let log = move |server: HttpServer| {
+        server.on_access(move |access| send.send(access.clone()).expect("the test listens"))
+    };
+    let server = Serving::with(Limits::default(), log, || later(Duration::ZERO));
+    let mut client = Client::connect(server.address);
+    client.send(
+        "GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/9.9\r\n\r\n",
+    );
+    for (method, target, status, bytes) in
+        [("GET", "/a", 200, 6), ("GET", "/later", 200, 5), ("", "", 505, 40)]
+    {
+        client.response();
+        let entry = entries.recv_timeout(Duration::from_secs(10)).expect("an entry");
+        assert_eq!((&*entry.method, &*entry.target, entry.status), (method, target, status));
+        assert_eq!(entry.peer, client.socket.local_addr().ok());
+        assert!(entry.bytes == bytes || status == 505, "{entry:?}");
+    }
+}

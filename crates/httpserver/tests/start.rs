@@ -1,0 +1,407 @@
+//! Exercise `httpserver/start`: sockets, processes, loops and signals, in the only order that works. Each server runs in a
+//! process of its own, which says what happens in it.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::process::{Child, ChildStdout, Stdio};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use std::{fs, io, process};
+
+use httpserver::start::{Serve, start};
+use httpserver::{Error, HttpServer, Reply, Request, Response, Result};
+use ioloop::IoLoop;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill, raise};
+use nix::unistd::{Pid, alarm};
+use prefork::Event;
+use prefork::sockets::{Options, bind_all};
+use support::client::Client;
+
+testing::helper!(helper);
+
+/// Print a line. All processes of a server share the standard output.
+fn say(line: impl AsRef<str>) {
+    let _ = io::stdout().write_all(format!("{}\n", line.as_ref()).as_bytes());
+}
+
+/// A server that says what `start` does with it.
+#[derive(Clone)]
+struct Probe {
+    server: HttpServer,
+    what: &'static str,
+}
+
+impl Serve for Probe {
+    fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<TcpListener>) -> Result<()> {
+        for socket in &sockets {
+            let info =
+                fs::read_to_string(format!("/proc/self/fdinfo/{}", socket.as_raw_fd())).unwrap_or_default();
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or("0").trim();
+            let flags = i32::from_str_radix(flags, 8).unwrap_or(0);
+            say(format!("close-on-exec {}", flags & nix::libc::O_CLOEXEC != 0));
+        }
+        match self.what {
+            "fails" => return Err(Error::on("add_sockets", "the probe")(Errno::EIO)),
+            // As if SIGTERM had come at this moment.
+            "signaled" => raise(Signal::SIGTERM).expect("this process may signal itself"),
+            _ => {}
+        }
+        self.server.add_sockets(ioloop, sockets)?;
+        say(format!("serving {}", process::id()));
+        Ok(())
+    }
+
+    fn stop(&self, ioloop: &IoLoop, grace: Duration) {
+        say(format!("stop {} {}", process::id(), grace.as_millis()));
+        self.server.stop(ioloop, grace);
+    }
+}
+
+fn helper(args: &[&str]) -> i32 {
+    let ["serve", processes, grace, what] = args else { return 2 };
+    alarm::set(60);
+    let number = |text: &str| text.parse::<u32>().expect("a number");
+    let what = ["plain", "fails", "signaled"].into_iter().find(|one| one == what).expect("one of these");
+    let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let sockets = bind_all(&[loopback], &Options::default()).expect("loopback has a free port");
+    say(format!("port {}", sockets[0].local_addr().expect("it is bound").port()));
+    let sockets: Vec<Rc<TcpListener>> = sockets.into_iter().map(Rc::new).collect();
+    let server = Probe { server: HttpServer::new(answer), what };
+    let grace = Duration::from_millis(number(grace).into());
+    let ended = start(&sockets, number(processes) as usize, grace, &server, |event| match event {
+        Event::Started { pid, .. } => say(format!("started {pid}")),
+        Event::Restarted { pid, .. } => say(format!("restarted {pid}")),
+        Event::Exited { pid, status, .. } => say(format!("exited {pid} {status}")),
+        Event::Killed { pid, .. } => say(format!("killed {pid}")),
+        _ => {}
+    });
+    say(match ended {
+        Ok(ended) => format!("ended {ended:?}"),
+        Err(error) => format!("failed {error}"),
+    });
+    0
+}
+
+/// Answer with the process id: at once, after a time, or never.
+fn answer(ioloop: &IoLoop, request: &Request, reply: Reply) {
+    let answer = |reply: Reply| reply.send(Response::text(200, process::id().to_string()));
+    match request.path() {
+        "/later" => drop(ioloop.call_later(Duration::from_millis(300), move |_| answer(reply))),
+        "/never" => std::mem::forget(reply),
+        _ => answer(reply),
+    }
+}
+
+/// A server that runs in a process of its own.
+struct Server {
+    process: Child,
+    lines: BufReader<ChildStdout>,
+    address: SocketAddr,
+    /// Those that serve.
+    serving: BTreeSet<i32>,
+}
+
+impl Server {
+    #[track_caller]
+    fn start(processes: usize, grace_ms: u32) -> Self {
+        let mut server = Self::spawn(processes, grace_ms, "plain");
+        server.until_serving(processes);
+        server
+    }
+
+    #[track_caller]
+    fn spawn(processes: usize, grace_ms: u32, what: &str) -> Self {
+        let args = ["serve", &processes.to_string(), &grace_ms.to_string(), what].map(str::to_owned);
+        let mut helper = testing::Helper::new(&args.each_ref().map(String::as_str));
+        let mut process = helper.command().stdout(Stdio::piped()).spawn().expect("a helper can be started");
+        let lines = BufReader::new(process.stdout.take().expect("it is a pipe"));
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let mut server = Self { process, lines, address: any, serving: BTreeSet::new() };
+        let port = server.line_of("port");
+        server.address.set_port(port.parse().expect("a port"));
+        server
+    }
+
+    #[track_caller]
+    fn until_serving(&mut self, processes: usize) {
+        while self.serving.len() < processes {
+            let pid = self.line_of("serving");
+            self.serving.insert(pid.parse().expect("a process id"));
+        }
+    }
+
+    /// The rest of the next line that begins with this word.
+    #[track_caller]
+    fn line_of(&mut self, word: &str) -> String {
+        let mut before = Vec::new();
+        loop {
+            let mut line = String::new();
+            self.lines.read_line(&mut line).expect("the server prints text");
+            assert!(!line.is_empty(), "the server ended before it said `{word}`. It said: {before:?}");
+            match line.trim_end().split_once(' ') {
+                Some((first, rest)) if first == word => return rest.to_owned(),
+                _ => before.push(line),
+            }
+        }
+    }
+
+    fn pid(&self) -> i32 {
+        self.process.id().cast_signed()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).expect("it was not reaped");
+    }
+
+    /// What the server still says, once all its processes have exited.
+    #[track_caller]
+    fn rest(&mut self) -> Vec<String> {
+        let rest: Vec<String> = self.lines.by_ref().lines().map(|line| line.expect("text")).collect();
+        let status = self.process.wait().expect("it is a child");
+        assert!(
+            status.success(),
+            "the server should return from `start`, and its status is {status}: {rest:?}"
+        );
+        rest
+    }
+
+    /// The process that answers a new connection.
+    #[track_caller]
+    fn who_answers(&self) -> i32 {
+        let mut client = Client::connect(self.address);
+        client.get("/");
+        client.response().text().parse().expect("a process id")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn one_process_serves_in_this_process() {
+    testing::needs!(loopback, pidfd);
+    let server = Server::start(1, 5000);
+    assert_eq!(
+        server.who_answers(),
+        server.pid(),
+        "one process was asked for, so the process that called `start` serves, without a child"
+    );
+}
+
+#[test]
+fn each_process_accepts_from_the_same_sockets() {
+    testing::needs!(loopback, pidfd);
+    let server = Server::start(3, 5000);
+    assert!(
+        !server.serving.contains(&server.pid()),
+        "with several processes the children serve, not their parent"
+    );
+    for chosen in &server.serving {
+        // Only one of them runs, so it must answer.
+        for pid in &server.serving {
+            let signal = if pid == chosen { Signal::SIGCONT } else { Signal::SIGSTOP };
+            kill(Pid::from_raw(*pid), signal).expect("it runs");
+            if pid != chosen {
+                until_stopped(*pid);
+            }
+        }
+        assert_eq!(
+            server.who_answers(),
+            *chosen,
+            "process {chosen} is the only one that runs. It must accept from the sockets that were bound before the fork, by a \
+             loop of its own"
+        );
+    }
+    for pid in &server.serving {
+        kill(Pid::from_raw(*pid), Signal::SIGCONT).expect("it runs");
+    }
+}
+
+/// Wait until the process is stopped: state T of proc_pid_stat(5).
+#[track_caller]
+fn until_stopped(pid: i32) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+        if stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "process {pid} was not stopped within 10 s");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn zero_means_a_process_for_each_core() {
+    testing::needs!(loopback, pidfd);
+    let cores = std::thread::available_parallelism().expect("a number of cores").get();
+    let mut server = Server::spawn(0, 5000, "plain");
+    server.until_serving(cores);
+    server.signal(Signal::SIGTERM);
+    let rest = server.rest();
+    let exited = rest.iter().filter(|line| line.starts_with("exited ")).count();
+    assert_eq!(exited, cores, "this process may use {cores} cores: {rest:?}");
+}
+
+#[test]
+fn sigterm_answers_what_runs_and_exits_with_0() {
+    testing::needs!(loopback, pidfd);
+    for processes in [1, 2] {
+        let mut server = Server::start(processes, 5000);
+        let mut client = Client::connect(server.address);
+        client.get("/");
+        client.response();
+        client.get("/later");
+        server.signal(Signal::SIGTERM);
+        let got = client.response();
+        assert!(
+            got.status == 200 && got.closes(),
+            "the request was running when SIGTERM came: it must be answered, and with `Connection: close`"
+        );
+        let rest = server.rest();
+        assert!(rest.contains(&"ended Stopped(SIGTERM)".to_owned()), "for {processes} processes: {rest:?}");
+        let exits: Vec<&String> = rest.iter().filter(|line| line.starts_with("exited ")).collect();
+        assert!(
+            exits.iter().all(|line| line.ends_with("exited with 0")),
+            "a process that stops gracefully exits with 0: {exits:?}"
+        );
+        let stops = rest.iter().filter(|line| line.starts_with("stop ")).collect::<Vec<_>>();
+        assert!(
+            !stops.is_empty() && stops.iter().all(|line| line.ends_with(" 5000")),
+            "`stop` gets the grace period, 5000 ms: {stops:?}"
+        );
+    }
+}
+
+#[test]
+fn sigint_stops_too() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::start(1, 5000);
+    server.signal(Signal::SIGINT);
+    let rest = server.rest();
+    assert!(
+        rest.contains(&"ended Stopped(SIGINT)".to_owned()),
+        "`start` returns the signal that came: {rest:?}"
+    );
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::start(1, 20_000);
+    let mut client = Client::connect(server.address);
+    client.get("/");
+    client.response();
+    client.get("/never");
+    server.signal(Signal::SIGTERM);
+    server.line_of("stop");
+    let start = Instant::now();
+    server.signal(Signal::SIGTERM);
+    let rest = server.rest();
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "the second SIGTERM must end the grace period of 50 s"
+    );
+    assert!(!rest.iter().any(|line| line.starts_with("stop ")), "`stop` is called once: {rest:?}");
+}
+
+#[test]
+fn a_signal_before_the_first_client_stops_gracefully() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::spawn(1, 5000, "signaled");
+    let rest = server.rest();
+    assert!(
+        rest.contains(&"ended Stopped(SIGTERM)".to_owned()),
+        "SIGTERM came while the sockets were added: the handlers of signals must be there before the first client can be: {rest:?}"
+    );
+}
+
+#[test]
+fn the_grace_period_of_the_children_is_over_before_they_are_killed() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::start(2, 300);
+    let mut client = Client::connect(server.address);
+    client.get("/");
+    client.response();
+    client.get("/never");
+    server.signal(Signal::SIGTERM);
+    let rest = server.rest();
+    assert!(
+        !rest.iter().any(|line| line.starts_with("killed ")),
+        "a child that uses its whole grace period, 300 ms, must be able to exit by itself: give the supervisor more: {rest:?}"
+    );
+    let exits: Vec<&String> = rest.iter().filter(|line| line.starts_with("exited ")).collect();
+    assert!(exits.len() == 2 && exits.iter().all(|line| line.ends_with("exited with 0")), "{rest:?}");
+}
+
+#[test]
+fn a_killed_process_is_replaced_on_the_same_port() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::start(2, 5000);
+    let killed = *server.serving.first().expect("two processes");
+    kill(Pid::from_raw(killed), Signal::SIGKILL).expect("it runs");
+    let restarted: i32 = server.line_of("restarted").parse().expect("a process id");
+    server.until_serving(3);
+    for pid in server.serving.iter().filter(|pid| ![killed, restarted].contains(pid)) {
+        kill(Pid::from_raw(*pid), Signal::SIGSTOP).expect("it runs");
+        until_stopped(*pid);
+    }
+    assert_eq!(
+        server.who_answers(),
+        restarted,
+        "the replacement accepts from the same sockets as the process before"
+    );
+    for pid in server.serving.iter().filter(|pid| **pid != killed) {
+        kill(Pid::from_raw(*pid), Signal::SIGCONT).expect("it runs");
+    }
+}
+
+#[test]
+fn a_process_that_cannot_serve_is_an_error() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::spawn(1, 5000, "fails");
+    let rest = server.rest();
+    assert!(
+        rest.iter().any(|line| line.starts_with("failed add_sockets on the probe")),
+        "the error of `add_sockets` must be returned: {rest:?}"
+    );
+    let mut server = Server::spawn(2, 5000, "fails");
+    let exited = server.line_of("exited");
+    assert!(
+        exited.ends_with("exited with 1"),
+        "a child that cannot serve must exit with 1, or it is not restarted: {exited}"
+    );
+    server.signal(Signal::SIGTERM);
+}
+
+#[test]
+fn the_sockets_stay_close_on_exec() {
+    testing::needs!(loopback, pidfd);
+    for processes in [1, 2] {
+        let mut server = Server::spawn(processes, 5000, "plain");
+        let is_set = server.line_of("close-on-exec");
+        assert_eq!(
+            is_set, "true",
+            "a program that the application starts must not inherit the listening socket"
+        );
+    }
+}
+
+#[test]
+fn a_stopped_server_frees_its_port() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::start(2, 5000);
+    server.signal(Signal::SIGTERM);
+    server.rest();
+    let bound = bind_all(&[server.address], &Options::default());
+    assert!(bound.is_ok(), "the server returned, and its port {} is still taken", server.address.port());
+}
