@@ -68,8 +68,12 @@ pub struct OpenFile {
 impl OpenFile {
     fn new(fd: OwnedFd, stat: &FileStat) -> Self {
         let seconds = Duration::from_secs(stat.st_mtime.unsigned_abs());
-        let whole = if stat.st_mtime < 0 { UNIX_EPOCH - seconds } else { UNIX_EPOCH + seconds };
-        let modified = whole + Duration::from_nanos(stat.st_mtime_nsec.unsigned_abs());
+        let whole = match stat.st_mtime {
+            0.. => UNIX_EPOCH.checked_add(seconds),
+            _ => UNIX_EPOCH.checked_sub(seconds),
+        };
+        let nanoseconds = Duration::from_nanos(stat.st_mtime_nsec.unsigned_abs());
+        let modified = whole.and_then(|whole| whole.checked_add(nanoseconds)).unwrap_or(UNIX_EPOCH);
         Self { fd, size: stat.st_size.unsigned_abs(), modified, inode: stat.st_ino }
     }
 }

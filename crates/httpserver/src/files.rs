@@ -191,8 +191,11 @@ fn content(file: OpenFile, media_type: &str, tag: Option<&str>, range: Option<&[
     response.push("Content-Type", media_type);
     if let Some(tag) = tag {
         response.push("ETag", tag);
-        // A file from the future would have been modified after this response: RFC 9110, section 8.8.2.1.
-        response.push("Last-Modified", &httpdate::fmt_http_date(file.modified.min(SystemTime::now())));
+        // A file from the future would have been modified after this response: RFC 9110, section 8.8.2.1. One from before
+        // 1970 has no date that clients must understand.
+        if file.modified >= SystemTime::UNIX_EPOCH {
+            response.push("Last-Modified", &httpdate::fmt_http_date(file.modified.min(SystemTime::now())));
+        }
         response.push("Accept-Ranges", "bytes");
     }
     if selection != Selection::Whole {

@@ -6,7 +6,7 @@
 //! - The application: [`App`], which answers with a [`Reply`], a [`Stream`] or [`EventStream`].
 //! - The server: [`HttpServer`], with [`start()`](start::start), what its connections share in `shared`, [`Counters`] and
 //!   [`Access`].
-//! - Static files: [`path`], [`beneath`], [`types`], [`encodings`], [`conditional`], [`range`], [`sendfile`].
+//! - Static files: [`files`], on [`path`], [`beneath`], [`types`], [`encodings`], [`conditional`], [`range`], [`sendfile`].
 //!
 //! Contract: where a request ends is certain, or the request is refused and the connection is closed. Responses are in the order
 //! of their requests. Nothing that a client sends, or fails to send, holds memory or a connection without a limit. An application
@@ -28,6 +28,9 @@
 //! ioloop.start()?;
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
+
+// A starter calls none of the functions that the reference uses.
+#![cfg_attr(any(feature = "mine-connection", feature = "mine-start"), allow(dead_code))]
 
 mod app;
 pub mod beneath;
