@@ -61,7 +61,7 @@ export function loop(backend) {
             element('button', { type: 'button', onclick: () => act('The loop is blocked for 300 ms.', () => backend.block(300)) }, 'Block the loop for 300 ms'),
             element('button', { type: 'button', onclick: () => act('A client now sends a byte a second.', () => backend.slow()) }, 'Open a slow client'),
             pauseButton, stepButton),
-        status, stack, strip,
+        strip, status, stack,
         element('div', { class: 'table-wrapper' },
             element('table', {},
                 element('caption', {}, 'The newest iterations, in words'),
@@ -73,7 +73,7 @@ export function loop(backend) {
 const ms = (us) => (us == null ? 'without limit' : us < 1000 ? `${us} µs` : `${(us / 1000).toFixed(1)} ms`);
 
 function row(turn) {
-    const ran = ['callbacks', 'timers', 'events'].filter((kind) => turn[kind]).map((kind) => `${turn[kind]} ${NAMES[kind]}`);
+    const ran = ['callbacks', 'timers', 'events'].filter((kind) => turn[kind]).map((kind) => `${turn[kind]} ${turn[kind] === 1 ? NAMES[kind].slice(0, -1) : NAMES[kind]}`);
     return element('tr', {}, element('td', {}, String(turn.number)), element('td', {}, ran.join(', ') || 'nothing'),
         element('td', {}, ms(turn.asked_us)), element('td', {}, ms(turn.slept_us)),
         element('td', {}, turn.label ?? (turn.observer ? 'this picture' : '')));
@@ -100,11 +100,13 @@ function drawStrip(strip, iterations) {
             }));
         });
     });
+    let free = 0; // up to here the labels are written
     iterations.forEach((turn, column) => {
-        if (!turn.label) return;
         const x = LEFT + column * step;
+        if (!turn.label || x < free) return;
+        free = x + 9 * turn.label.length;
         parts.push(shape('path', { class: 'arrow', d: `M${x} ${ROW * LANES.length + 4}v6` }),
-            shape('text', { class: `small ${column > KEPT / 2 ? 'end' : ''}`, x, y: ROW * LANES.length + 24 }, turn.label));
+            shape('text', { class: `small ${x + 9 * turn.label.length > WIDTH ? 'end' : ''}`, x, y: ROW * LANES.length + 24 }, turn.label));
     });
     strip.replaceChildren(...parts);
 }

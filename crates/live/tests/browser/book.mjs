@@ -97,9 +97,10 @@ const steps = {
     },
     async blockedLoop() {
         const tab = await open('10-http-on-the-loop/live-loop.html');
+        await tab.waitForSelector('.live-strip');
         await tab.click('text=Block the loop for 300 ms');
-        await tab.waitForSelector('#live-loop pre:not([hidden])', { timeout: 10_000 });
-        assert.match(await tab.locator('#live-loop pre').textContent(), /\w+::\w+/, 'the watchdog names a function');
+        await tab.waitForSelector('#live-loop .live-output:not([hidden])', { timeout: 10_000 });
+        assert.match(await tab.locator('#live-loop .live-output').textContent(), /\w+::\w+/, 'the watchdog names a function');
         await tab.waitForSelector('#live-loop tbody tr');
         await closed(tab);
     },
