@@ -297,7 +297,7 @@ fn sigint_stops_too() {
 #[test]
 fn a_second_signal_stops_at_once() {
     testing::needs!(loopback, pidfd);
-    let mut server = Server::start(1, 20_000);
+    let mut server = Server::start(1, 6_000);
     let mut client = Client::connect(server.address);
     client.get("/");
     client.response();
@@ -308,8 +308,8 @@ fn a_second_signal_stops_at_once() {
     server.signal(Signal::SIGTERM);
     let rest = server.rest();
     assert!(
-        start.elapsed() < Duration::from_secs(20),
-        "the second SIGTERM must end the grace period of 50 s"
+        start.elapsed() < Duration::from_secs(3),
+        "the second SIGTERM must end the grace period of 6 s"
     );
     assert!(!rest.iter().any(|line| line.starts_with("stop ")), "`stop` is called once: {rest:?}");
 }
