@@ -290,6 +290,16 @@ fn a_number_without_a_descriptor_is_ebadf() {
 }
 
 #[test]
+fn descriptor_0_is_a_descriptor() {
+    assert_eq!(
+        helper_said(&["epoll", "zero"]).line("answer"),
+        "Ok, 1 ready",
+        "0 is the standard input, or whatever file a process without one opens first. It was added, modified, waited for \
+         and removed: only a negative number is no descriptor"
+    );
+}
+
+#[test]
 fn a_regular_file_or_directory_is_eperm() {
     let file = memfd_create("watched", MFdFlags::MFD_CLOEXEC).unwrap();
     let directory = File::open("/").unwrap().into();
