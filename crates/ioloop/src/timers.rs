@@ -72,9 +72,9 @@ impl<T> Slot<T> {
 /// The order of an empty slot. No timer has it.
 const EMPTY: u32 = u32::MAX;
 
-/// The order of the first timer: near the end, so that any program with a thousand timers numbers them anew, and finds what is
-/// wrong with that soon. Linux starts its count of ticks so, too.
-const FIRST: u32 = EMPTY - 1000;
+/// The order of the first timer: near the end, so that any program with four thousand timers numbers them anew, and finds what
+/// is wrong with that soon. Linux starts its count of ticks so, too.
+const FIRST: u32 = EMPTY - 4096;
 
 impl<T> Default for Timers<T> {
     fn default() -> Self {
