@@ -304,6 +304,49 @@ fn an_exec_failure_is_returned_to_the_caller() {
 }
 
 #[test]
+fn each_step_that_fails_is_returned_and_named() {
+    testing::needs!(descriptors(256));
+    for (kernel, program, errno, step) in [
+        ("F_DUPFD=EMFILE", "self", "EMFILE", "fcntl"),
+        ("in-use:close_range=ENOMEM", "self", "ENOMEM", "close_range"),
+        ("dup2=EBUSY", "self", "EBUSY", "dup2"),
+        ("as-it-is", "/proc/self/no-such-program", "ENOENT", "execve"),
+    ] {
+        let scenario = ["pass", program, "red@3* stray@9", "3>4", "inherited"];
+        let Some(answer) = traced(kernel, &scenario) else { return };
+        let result = answer.line("result");
+        assert!(
+            result.starts_with(&format!("Err {errno} ")),
+            "in the child, {step} failed with {errno}, and `spawn` returned `{result}`. The program must not run with \
+             other descriptors than its caller chose: after each call, look for an error, and report it"
+        );
+        // dup3 would be right, too.
+        let named = step.trim_end_matches('2');
+        assert!(
+            result.starts_with(&format!("Err {errno} {named}")),
+            "in the child, {step} failed with {errno}, and `spawn` returned `{result}`: the error names another call. \
+             Report which step failed, beside the errno"
+        );
+        assert_eq!(answer.line("children"), "none", "{step} failed, and `spawn` left the child");
+    }
+}
+
+#[test]
+fn only_a_refusal_of_close_range_is_worked_around() {
+    testing::needs!(descriptors(256));
+    for (kernel, errno) in [("close_range=ENOMEM", "ENOMEM"), ("F_SETFD=EPERM", "EPERM")] {
+        let scenario = ["pass", "self", "red@3* stray@9", "3>4", "inherited"];
+        let Some(answer) = traced(kernel, &scenario) else { return };
+        let result = answer.line("result");
+        assert!(
+            result.starts_with(&format!("Err {errno} ")),
+            "with {kernel}, `spawn` returned `{result}`. ENOSYS, EPERM and EINVAL of close_range say that the kernel lacks \
+             it; any other error goes to the caller, and so does an error of F_SETFD other than EBADF"
+        );
+    }
+}
+
+#[test]
 fn no_zombie_remains_after_a_failure() {
     testing::needs!(descriptors(256));
     let answer = spawn("/proc/self/no-such-program", "red@3*", "3>4", &[]);

@@ -210,3 +210,14 @@ fn any_other_error_is_returned() {
         "close_range failed with ENOMEM, and set_from returned {result}. Fall back only if the kernel lacks the call"
     );
 }
+
+#[test]
+fn an_error_of_the_fallback_is_returned() {
+    let Some(answer) = traced("F_SETFD=EPERM", &["sweep", "10", "10"]) else { return };
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err EPERM"),
+        "close_range failed with ENOSYS, setting the flag of descriptor 10 failed with EPERM, and set_from returned \
+         {result}. Only EBADF is no error: then the descriptor was closed since you listed it"
+    );
+}
