@@ -105,7 +105,7 @@ fn made_in_a_child() -> Result<(), String> {
         match unsafe { fork() }? {
             ForkResult::Child => {
                 for limit in [0, 1, 4096, usize::MAX] {
-                    std::mem::forget(Outbox::new(limit));
+                    std::hint::black_box(Outbox::new(limit));
                 }
                 // SAFETY: `_exit` has no preconditions.
                 unsafe { libc::_exit(0) }
