@@ -5,7 +5,8 @@
 //! kernels without it are rare by now. `in-use:close_range=ENOMEM` fails it only for a range that can contain an open
 //! descriptor. `dup2=EBUSY` and `F_DUPFD=EMFILE` fail the calls that copy a descriptor. On `F_SETFD=EPERM` the flag cannot
 //! be set by `close_range` (ENOSYS), nor on one descriptor. With `interrupts`, the first read and the first wait fail with
-//! EINTR. On `no-proc` nothing can be opened either, as where /proc is not mounted.
+//! EINTR. On `no-proc` nothing can be opened either, as where /proc is not mounted. On any other kernel of the form
+//! `getdents64=EIO,fcntl(F_SETFD)=EBADF`, these calls always fail.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -28,6 +29,7 @@ pub enum Kernel {
     SetFlagFails,
     NoProc,
     Interrupts { read: bool, wait: bool },
+    Fails(Vec<(String, Errno)>),
 }
 
 /// Parses a kernel's name. `None` for an unknown name.
@@ -46,8 +48,15 @@ pub fn parse(words: &str) -> Option<Kernel> {
         "F_SETFD=EPERM" => Kernel::SetFlagFails,
         "interrupts" => Kernel::Interrupts { read: true, wait: true },
         "no-proc" => Kernel::NoProc,
-        _ => return None,
+        _ => Kernel::Fails(words.split(',').map(failure).collect::<Option<_>>()?),
     })
+}
+
+/// A call by its name, or by its words in `calls`, and the errno with which it fails.
+fn failure(words: &str) -> Option<(String, Errno)> {
+    let (call, errno) = words.split_once('=')?;
+    let known = [Errno::EAGAIN, Errno::EBADF, Errno::EIO, Errno::ENOMEM, Errno::ENOSYS, Errno::EPERM];
+    Some((call.into(), known.into_iter().find(|each| format!("{each:?}") == errno)?))
 }
 
 impl tracer::Kernel for Kernel {
@@ -66,6 +75,11 @@ impl tracer::Kernel for Kernel {
                     _ => return None,
                 };
                 std::mem::take(next).then_some(-(Errno::EINTR as i64))
+            }
+            Self::Fails(calls) => {
+                let words = calls::words(call).unwrap_or_default();
+                let failed = |name: &str| call.name == name || words.split(' ').next() == Some(name);
+                calls.iter().find(|(name, _)| failed(name)).map(|(_, errno)| -(*errno as i64))
             }
             Self::CloseRangeFails(errno) if call.name == "close_range" => Some(-(*errno as i64)),
             // The helper has no descriptor above 1023, so that code may ask there whether the kernel has the call.
