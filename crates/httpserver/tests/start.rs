@@ -307,10 +307,7 @@ fn a_second_signal_stops_at_once() {
     let start = Instant::now();
     server.signal(Signal::SIGTERM);
     let rest = server.rest();
-    assert!(
-        start.elapsed() < Duration::from_secs(3),
-        "the second SIGTERM must end the grace period of 6 s"
-    );
+    assert!(start.elapsed() < Duration::from_secs(3), "the second SIGTERM must end the grace period of 6 s");
     assert!(!rest.iter().any(|line| line.starts_with("stop ")), "`stop` is called once: {rest:?}");
 }
 
