@@ -22,10 +22,10 @@ pub(crate) enum Framing {
 /// 400 for lengths and codings that are malformed, repeated or contradictory; 501 for a coding other than chunked.
 pub(crate) fn of(request: &Request) -> Result<Framing, Refusal> {
     let (mut length, mut coding) = (None, None);
-    for (name, value) in request.headers() {
-        let place = if name.eq_ignore_ascii_case("content-length") {
+    for (name, value) in request.raw_headers() {
+        let place = if name.eq_ignore_ascii_case(b"content-length") {
             &mut length
-        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             &mut coding
         } else {
             continue;

@@ -86,7 +86,7 @@ pub(crate) fn parse(head: &[u8], request: &mut Request, limits: &Limits) -> Resu
         return Err(Refusal::new(414, "The target of the request is too long."));
     }
     target::check(request)?;
-    let mut hosts = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let mut hosts = request.raw_headers().filter(|(name, _)| name.eq_ignore_ascii_case(b"host"));
     match (hosts.next(), hosts.next()) {
         (None, _) if request.version == Version::Http10 => Ok(()),
         (None, _) => Err(Refusal::bad("The request has no Host.")),

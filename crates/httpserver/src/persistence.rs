@@ -6,8 +6,8 @@ use crate::request::{Request, Version};
 /// May the connection stay open after this request? By default that of HTTP/1.1 may, and that of HTTP/1.0 may not.
 pub(crate) fn wants_another(request: &Request) -> bool {
     let mut wants = request.version() == Version::Http11;
-    for (name, value) in request.headers() {
-        if name.eq_ignore_ascii_case("connection") {
+    for (name, value) in request.raw_headers() {
+        if name.eq_ignore_ascii_case(b"connection") {
             for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                 if option.eq_ignore_ascii_case(b"close") {
                     return false;
@@ -24,8 +24,8 @@ pub(crate) fn wants_another(request: &Request) -> bool {
 /// # Errors
 /// 417 if it expects anything else.
 pub(crate) fn expects_continue(request: &Request) -> Result<bool, Refusal> {
-    let is_expectation = |(name, _): &(&str, &[u8])| name.eq_ignore_ascii_case("expect");
-    let mut expectations = request.headers().filter(is_expectation).map(|(_, value)| value);
+    let is_expectation = |(name, _): &(&[u8], &[u8])| name.eq_ignore_ascii_case(b"expect");
+    let mut expectations = request.raw_headers().filter(is_expectation).map(|(_, value)| value);
     if request.version() == Version::Http10 {
         return Ok(false);
     }

@@ -100,6 +100,11 @@ impl Request {
         fields(&self.head, &self.fields)
     }
 
+    /// The header fields as bytes, which need no check.
+    pub(crate) fn raw_headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|field| (bytes(&self.head, &field.name), bytes(&self.head, &field.value)))
+    }
+
     /// The body, complete and decoded. Empty if the request has none.
     pub fn body(&self) -> &[u8] {
         &self.body
