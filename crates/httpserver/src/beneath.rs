@@ -10,6 +10,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
@@ -44,10 +45,37 @@ pub enum Lookup {
 /// What a name stands for.
 #[derive(Debug)]
 pub enum Found {
-    /// A regular file, open for reading, and its state when it was opened.
-    File(OwnedFd, Box<FileStat>),
+    /// A regular file.
+    File(OpenFile),
     /// A folder.
     Folder,
+}
+
+/// A regular file, open for reading, and its state when it was opened: that of the descriptor, not of the name, which can
+/// stand for another file by now.
+#[derive(Debug)]
+pub struct OpenFile {
+    /// The descriptor.
+    pub fd: OwnedFd,
+    /// Its length in bytes. 0 also for files that have content only when they are read, as in /proc.
+    pub size: u64,
+    /// When its content was last changed.
+    pub modified: SystemTime,
+    /// Its inode number.
+    pub inode: u64,
+}
+
+impl OpenFile {
+    fn new(fd: OwnedFd, stat: &FileStat) -> Self {
+        let seconds = Duration::from_secs(stat.st_mtime.unsigned_abs());
+        let whole = match stat.st_mtime {
+            0.. => UNIX_EPOCH.checked_add(seconds),
+            _ => UNIX_EPOCH.checked_sub(seconds),
+        };
+        let nanoseconds = Duration::from_nanos(stat.st_mtime_nsec.unsigned_abs());
+        let modified = whole.and_then(|whole| whole.checked_add(nanoseconds)).unwrap_or(UNIX_EPOCH);
+        Self { fd, size: stat.st_size.unsigned_abs(), modified, inode: stat.st_ino }
+    }
 }
 
 impl Root {
@@ -97,9 +125,9 @@ impl Root {
             Err(Errno::ENXIO | Errno::ENODEV) => return Err(Errno::ENOENT),
             opened => opened?,
         };
-        let stat = Box::new(fstat(&fd)?);
+        let stat = fstat(&fd)?;
         match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
-            SFlag::S_IFREG => Ok(Found::File(fd, stat)),
+            SFlag::S_IFREG => Ok(Found::File(OpenFile::new(fd, &stat))),
             SFlag::S_IFDIR => Ok(Found::Folder),
             _ => Err(Errno::ENOENT),
         }

@@ -1,6 +1,6 @@
-//! The body of a request that is being read, by length or chunked.
+//! The body of a request that is being read, and that of a response that is being sent in parts.
 
-use crate::chunked::Decoder;
+use crate::chunked::{self, Decoder};
 use crate::framing::Framing;
 use crate::head;
 use crate::limits::Limits;
@@ -55,6 +55,35 @@ impl Incoming {
                 }
                 Ok((taken, decoder.is_done()))
             }
+        }
+    }
+}
+
+/// How the body of a response is sent in parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outgoing {
+    /// Not at all: the response answers HEAD, or its status has no body.
+    Nothing,
+    /// A chunk for each part.
+    Chunked,
+    /// As it is: it ends with the connection.
+    UntilClose,
+}
+
+impl Outgoing {
+    /// Write a part.
+    pub(crate) fn write(self, bytes: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Nothing => {}
+            Self::Chunked => chunked::encode(bytes, out),
+            Self::UntilClose => out.extend_from_slice(bytes),
+        }
+    }
+
+    /// Write what ends the body.
+    pub(crate) fn end(self, out: &mut Vec<u8>) {
+        if self == Self::Chunked {
+            out.extend_from_slice(chunked::LAST);
         }
     }
 }

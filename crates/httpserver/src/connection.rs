@@ -8,8 +8,7 @@
 use std::mem;
 use std::rc::Rc;
 
-use crate::body::Incoming;
-use crate::chunked;
+use crate::body::{Incoming, Outgoing};
 use crate::encode::{self, Announced, may_have_body};
 use crate::framing::{self, Framing};
 use crate::head::{self, Scan};
@@ -42,14 +41,6 @@ pub struct Connection {
     is_waiting: bool,
     /// Another request may follow this one.
     is_persistent: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outgoing {
-    /// The response has no body: it answers HEAD, or its status has none.
-    Nothing,
-    Chunked,
-    UntilClose,
 }
 // ANCHOR_END: connection
 
@@ -119,7 +110,7 @@ impl Connection {
         };
         let head = &self.input.rest()[start..end];
         // Even a refusal of HEAD has no body.
-        (self.version, self.is_head) = (Version::Http11, head.starts_with(b"HEAD "));
+        self.is_head = head.starts_with(b"HEAD ");
         head::parse(head, request, &self.limits)?;
         self.version = request.version();
         self.scan = Scan::default();
@@ -167,8 +158,9 @@ impl Connection {
         let has_body = may_have_body(response.status);
         let announced = if has_body { Announced::Length(response.body.len()) } else { Announced::Nothing };
         self.write_head(response, date, announced, out);
+        let is_sent = has_body && !self.is_head;
         self.go_on();
-        has_body && !self.is_head
+        is_sent
     }
 
     /// Write the head of a response whose body is sent in parts, with [`Connection::write`].
@@ -192,18 +184,12 @@ impl Connection {
 
     /// Write a part of the body.
     pub fn write(&self, bytes: &[u8], out: &mut Vec<u8>) {
-        match self.outgoing {
-            Outgoing::Nothing => {}
-            Outgoing::Chunked => chunked::encode(bytes, out),
-            Outgoing::UntilClose => out.extend_from_slice(bytes),
-        }
+        self.outgoing.write(bytes, out);
     }
 
     /// End the body.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        if self.outgoing == Outgoing::Chunked {
-            out.extend_from_slice(chunked::LAST);
-        }
+        self.outgoing.end(out);
         self.go_on();
     }
 
@@ -220,7 +206,12 @@ impl Connection {
 
     /// The response is complete.
     fn go_on(&mut self) {
+        // A refusal may come before the next request says what it is.
+        (self.version, self.is_head) = (Version::Http11, false);
         self.phase = if self.is_persistent { Phase::Head } else { Phase::Done };
+        if self.phase == Phase::Done {
+            self.input = Input::default();
+        }
     }
 
     /// The next response is the last, and says so if its head is not written yet.

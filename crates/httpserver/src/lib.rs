@@ -6,7 +6,7 @@
 //! - The application: [`App`], which answers with a [`Reply`], a [`Stream`] or [`EventStream`].
 //! - The server: [`HttpServer`], with [`start()`](start::start), what its connections share in `shared`, [`Counters`] and
 //!   [`Access`].
-//! - Static files: [`path`], [`beneath`], [`types`], [`encodings`], [`conditional`], [`range`], [`sendfile`].
+//! - Static files: [`files`], on [`path`], [`beneath`], [`types`], [`encodings`], [`conditional`], [`range`], [`sendfile`].
 //!
 //! Contract: where a request ends is certain, or the request is refused and the connection is closed. Responses are in the order
 //! of their requests. Nothing that a client sends, or fails to send, holds memory or a connection without a limit. An application
@@ -29,6 +29,9 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+// A starter calls none of the functions that the reference uses.
+#![cfg_attr(any(feature = "mine-connection", feature = "mine-start"), allow(dead_code))]
+
 mod app;
 pub mod beneath;
 mod body;
@@ -45,6 +48,7 @@ mod encode;
 pub mod encodings;
 mod events;
 mod exchange;
+pub mod files;
 mod framing;
 mod head;
 mod input;

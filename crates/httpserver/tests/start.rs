@@ -297,7 +297,7 @@ fn sigint_stops_too() {
 #[test]
 fn a_second_signal_stops_at_once() {
     testing::needs!(loopback, pidfd);
-    let mut server = Server::start(1, 50_000);
+    let mut server = Server::start(1, 20_000);
     let mut client = Client::connect(server.address);
     client.get("/");
     client.response();

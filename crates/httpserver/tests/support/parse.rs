@@ -59,7 +59,11 @@ pub fn response(bytes: &[u8], method: &str, is_end: bool) -> Result<(Got, usize)
     let status_line = lines.next().unwrap_or_default();
     let status = match status_line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.split_once(' ')) {
         Some((status, _)) if status.len() == 3 => status.parse::<u16>().unwrap_or(0),
-        _ => return wrong(format!("the status line is {status_line:?}")),
+        _ => {
+            return wrong(format!(
+                "a response begins with {status_line:?}. Does the response before it have more bytes than its head announces?"
+            ));
+        }
     };
     let mut fields = Vec::new();
     for line in lines {

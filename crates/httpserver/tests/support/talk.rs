@@ -44,7 +44,10 @@ impl Seen {
                     }
                 }
                 Err(Unread::Incomplete) => {
-                    panic!("the last response is not complete: {}", self.out[at..].escape_ascii())
+                    panic!(
+                        "the last response has fewer bytes than its head announces: {}",
+                        self.out[at..].escape_ascii()
+                    )
                 }
                 Err(Unread::Wrong(why)) => panic!("{why}, in: {}", self.out[at..].escape_ascii()),
             }

@@ -1,0 +1,90 @@
+//! Another way for `httpserver/start`: std's `try_clone`, a handler for each signal that counts, and a struct for one process.
+
+use std::cell::RefCell;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ioloop::IoLoop;
+use nix::sys::signal::Signal;
+use prefork::supervise::supervise;
+use prefork::{Ended, Event, Failed, Policy};
+
+use crate::{Error, Result};
+
+/// A server that can be started: what one process does.
+pub trait Serve: Clone + 'static {
+    /// Accept from these sockets on the loop of this process.
+    ///
+    /// # Errors
+    /// The errors of [`IoLoop::add_accept_handler`].
+    fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<TcpListener>) -> Result<()>;
+
+    /// Stop gracefully: accept nothing more, end what is under way within `grace`, and then stop the loop.
+    fn stop(&self, ioloop: &IoLoop, grace: Duration);
+}
+
+/// What a process needs.
+struct Process<'a, S> {
+    sockets: &'a [Rc<TcpListener>],
+    grace: Duration,
+    server: &'a S,
+}
+
+impl<S: Serve> Process<'_, S> {
+    /// Serve, and return the first signal.
+    fn run(&self) -> Result<Option<Signal>> {
+        let ioloop = IoLoop::new()?;
+        let signals: Rc<RefCell<Vec<Signal>>> = Rc::default();
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            let (signals, server, grace) = (Rc::clone(&signals), self.server.clone(), self.grace);
+            ioloop.add_signal_handler(&[signal], move |ioloop, signal| {
+                signals.borrow_mut().push(signal);
+                let count = signals.borrow().len();
+                if count == 1 {
+                    server.stop(ioloop, grace);
+                } else {
+                    ioloop.stop();
+                }
+            })?;
+        }
+        let mut copies = Vec::new();
+        for socket in self.sockets {
+            copies.push(
+                socket.try_clone().map_err(Error::on_io("fcntl(F_DUPFD_CLOEXEC)", "a listening socket"))?,
+            );
+        }
+        self.server.add_sockets(&ioloop, copies)?;
+        ioloop.start()?;
+        let first = signals.borrow().first().copied();
+        Ok(first)
+    }
+}
+
+/// Serve in this many processes until SIGTERM or SIGINT.
+pub fn start(
+    sockets: &[Rc<TcpListener>],
+    processes: usize,
+    grace: Duration,
+    server: &impl Serve,
+    on_event: impl FnMut(Event),
+) -> std::result::Result<Ended, Failed> {
+    let process = Process { sockets, grace, server };
+    match processes {
+        1 => Ok(process.run()?.map_or(Ended::Done, Ended::Stopped)),
+        children => {
+            let grace = grace.saturating_add(Duration::from_millis(1500));
+            let policy = Policy { children, grace, ..Policy::default() };
+            let child = |_| {
+                process.run().map_or_else(
+                    |error| {
+                        eprintln!("httpserver: {error}");
+                        1
+                    },
+                    |_| 0,
+                )
+            };
+            supervise(&policy, child, on_event)
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Exercise `httpserver/start`: start a server in one process or in many.
+//!
+//! Goal: with 1 process, `start` serves in this process, without a child; with others it forks so many children, 0 meaning one
+//! for each core, and supervises them. All of them accept from the sockets that were bound before. Each process has a loop
+//! of its own, and its own copies of the sockets, which are close-on-exec. SIGTERM and SIGINT call `stop`, once, with the grace
+//! period, even if they come before the first client; the second signal stops the loop at once. A process that stops so
+//! exits with 0, and `start` returns `Ended::Stopped` with the signal. A child that cannot serve says why on the standard
+//! error and exits with 1; this process returns the error instead. A child may use its whole grace period, so the supervisor
+//! must wait a second longer.
+//!
+//! You call `prefork::supervise::supervise`, `cloexec::open::duplicate` and `IoLoop::add_signal_handler`. Run `cargo workbook
+//! check start` after each change; `hint start` if you are stuck.
+
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ioloop::IoLoop;
+use prefork::{Ended, Event, Failed};
+
+use crate::Result;
+
+/// A server that can be started: what one process does.
+pub trait Serve: Clone + 'static {
+    /// Accept from these sockets on the loop of this process.
+    ///
+    /// # Errors
+    /// The errors of [`IoLoop::add_accept_handler`].
+    fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<TcpListener>) -> Result<()>;
+
+    /// Stop gracefully: accept nothing more, end what is under way within `grace`, and then stop the loop.
+    fn stop(&self, ioloop: &IoLoop, grace: Duration);
+}
+
+/// Serve in this many processes until SIGTERM or SIGINT: 0 means one for each core, and 1 means this process, without a child. The
+/// first of these signals stops gracefully, within `grace`, and the second at once. `on_event` gets what happens to the
+/// children.
+pub fn start(
+    sockets: &[Rc<TcpListener>],
+    processes: usize,
+    grace: Duration,
+    server: &impl Serve,
+    on_event: impl FnMut(Event),
+) -> std::result::Result<Ended, Failed> {
+    let _ = (sockets, grace, server, on_event);
+    todo!("serve in {processes} processes: write `start` in exercises/start.rs")
+}
