@@ -30,6 +30,9 @@ pub struct Counters {
     pub aborted: u64,
 }
 
+/// What gets each entry of an access log.
+pub(crate) type AccessHook = std::rc::Rc<dyn Fn(&Access)>;
+
 /// A response that was sent, or cut: an entry of an access log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {

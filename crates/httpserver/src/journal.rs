@@ -4,18 +4,17 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::rc::Rc;
 use std::time::Duration;
 
 use ioloop::IoLoop;
 use nix::sys::socket::{SockaddrStorage, getpeername};
 
-use crate::counters::Access;
+use crate::counters::{Access, AccessHook};
 use crate::request::{Request, Version};
 
 /// The log of one connection.
 pub(crate) struct Journal {
-    hook: Option<Rc<dyn Fn(&Access)>>,
+    hook: Option<AccessHook>,
     peer: Option<SocketAddr>,
     /// The entry, and when its request began, by the loop's clock.
     entry: RefCell<Option<(Access, Duration)>>,
@@ -23,7 +22,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    pub(crate) fn new(hook: Option<Rc<dyn Fn(&Access)>>, socket: &OwnedFd) -> Self {
+    pub(crate) fn new(hook: Option<AccessHook>, socket: &OwnedFd) -> Self {
         let peer = hook.as_ref().and_then(|_| peer(socket));
         Self { hook, peer, entry: RefCell::default(), is_begun: Cell::new(false) }
     }

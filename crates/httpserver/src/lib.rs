@@ -2,7 +2,7 @@
 //!
 //! - The protocol, without I/O: [`connection`], on `head`, `target`, `framing`, `chunked`, `body`, `persistence`, `encode`, `input`,
 //!   `phase`, [`Request`], [`Response`], [`Refusal`] and [`Limits`].
-//! - A connection on the loop: `client`, with its `output`, `deadline`, `journal`, `closing` and `exchange`.
+//! - A connection on the loop: `client`, with its `serving`, `output`, `deadline`, `journal`, `closing` and `exchange`.
 //! - The application: [`App`], which answers with a [`Reply`], a [`Stream`] or [`EventStream`].
 //! - The server: [`HttpServer`], with [`start()`](start::start), what its connections share in `shared`, [`Counters`] and
 //!   [`Access`].
@@ -65,6 +65,7 @@ mod request;
 mod response;
 pub mod sendfile;
 mod server;
+mod serving;
 mod shared;
 #[cfg_attr(feature = "mine-start", path = "../exercises/start.rs")]
 pub mod start;

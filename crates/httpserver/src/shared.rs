@@ -8,7 +8,7 @@ use ioloop::slab::Slab;
 use ioloop::{AcceptHandle, Token};
 
 use crate::app::App;
-use crate::counters::{Access, Counters};
+use crate::counters::{AccessHook, Counters};
 use crate::date::Clock;
 use crate::limits::Limits;
 use crate::request::Request;
@@ -23,13 +23,15 @@ const SPARE: usize = 64;
 pub(crate) struct Shared<C> {
     pub(crate) app: Rc<dyn App>,
     pub(crate) limits: RefCell<Rc<Limits>>,
-    pub(crate) on_access: RefCell<Option<Rc<dyn Fn(&Access)>>>,
+    pub(crate) on_access: RefCell<Option<AccessHook>>,
     pub(crate) counters: Cell<Counters>,
     pub(crate) clock: Clock,
     pub(crate) listeners: RefCell<Vec<AcceptHandle>>,
     /// The server accepts nothing more, and stops its loop when the last connection is closed.
     pub(crate) is_stopping: Cell<bool>,
     scratch: RefCell<Vec<u8>>,
+    // Boxed, because a connection has a place for one, which is mostly empty.
+    #[expect(clippy::vec_box, reason = "they move between here and a connection as they are")]
     spare: RefCell<Vec<Box<Request>>>,
     roster: RefCell<Slab<Weak<C>>>,
 }
