@@ -2,7 +2,7 @@
 //!
 //! Contract: the program gets every chosen descriptor at its number and no others, not even 0, 1 and 2 unless
 //! you choose them. The caller's descriptors do not change. If the program cannot be started, the caller gets
-//! the reason, and no child remains.
+//! the reason, which names the call that failed in the child, and no child remains.
 //!
 //! The caller may have threads. The child of its fork has only one, and if another thread held a lock at that
 //! moment (the allocator's, for example), the lock stays locked in the child forever. Therefore everything that

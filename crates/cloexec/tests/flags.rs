@@ -205,3 +205,66 @@ fn a_closed_descriptor_is_ebadf() {
         );
     }
 }
+
+#[test]
+fn is_set_looks_at_one_bit() {
+    for (what, wanted) in [("is_set", "Ok Some(true)"), ("is_unset", "Ok Some(false)")] {
+        let Some(answer) = traced("second-flag", &["report", what]) else { return };
+        assert_eq!(
+            answer.line("result"),
+            wanted,
+            "on a kernel with a second descriptor flag, which the file has, `is_set` returned the wrong value: it compares \
+             all flags with one number. Test the bit FD_CLOEXEC with `&` or `contains`"
+        );
+    }
+}
+
+#[test]
+fn an_error_names_the_call_and_the_descriptor() {
+    for (what, call) in [
+        ("is_set", "F_GETFD"),
+        ("set", "F_GETFD"),
+        ("set", "F_SETFD"),
+        ("clear", "F_GETFD"),
+        ("clear", "F_SETFD"),
+    ] {
+        let kernel = format!("fcntl({call})=EBADF,ioctl(FIOCLEX)=EBADF,ioctl(FIONCLEX)=EBADF");
+        let Some(answer) = traced(&kernel, &["report", what]) else { return };
+        // An answer need not make this call: it can use ioctl, or read /proc.
+        let Some(failed) = answer.lines("call").find(|call| call.ends_with("-> -9")) else { continue };
+        let name = failed.split(['(', ')']).nth(1).unwrap_or(failed);
+        let (result, number) = (answer.line("result"), answer.line("number"));
+        assert!(
+            result.starts_with("Err EBADF "),
+            "another thread closed the descriptor, {name} failed with EBADF, and `{what}` returned `{result}`. Each call \
+             can fail: return its error with `?`"
+        );
+        let (named, object) = result.split_once(" on ").unwrap_or_default();
+        assert!(
+            named.contains(name),
+            "{name} failed, and the error of `{what}` names another call: `{result}`. The caller should learn from the \
+             error which call failed"
+        );
+        assert!(
+            object.split(|c: char| !c.is_ascii_digit()).any(|word| word == number),
+            "{name} failed on descriptor {number}, and the error of `{what}` does not name the descriptor: `{result}`"
+        );
+        the_table_is_the_same(what, &answer);
+    }
+}
+
+#[test]
+fn no_descriptor_is_opened_or_closed() {
+    for what in ["is_set", "set", "clear"] {
+        the_table_is_the_same(what, &ask(&["run", "report", what]));
+    }
+}
+
+#[track_caller]
+fn the_table_is_the_same(what: &str, answer: &support::Answer) {
+    assert_eq!(
+        answer.line("open"),
+        "same",
+        "`{what}` opened a descriptor and left it open, or closed one. It should change one flag of one descriptor"
+    );
+}

@@ -6,9 +6,11 @@ mod support;
 #[path = "scenarios/open.rs"]
 mod scenarios;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 
 use cloexec::open;
 use nix::errno::Errno;
@@ -196,4 +198,116 @@ fn a_duplicate_shares_the_offset() {
          file description",
         name(&copy)
     );
+}
+
+#[test]
+fn the_flags_and_the_mode_are_exactly_the_callers() {
+    // O_LARGEFILE, which some C libraries add, has no name in nix on every machine.
+    const LARGE: i32 = 0o100_000;
+    let create = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_TRUNC;
+    for (scenario, flags, mode) in [
+        ("open-plainly", OFlag::O_RDONLY, None),
+        ("open-with-everything", OFlag::O_WRONLY | OFlag::O_APPEND | create, Some("mode=06054")),
+    ] {
+        let Some(answer) = traced("as-it-is", &[scenario]) else { return };
+        let calls: Vec<&str> = answer.lines("call").filter(|call| call.starts_with("open")).collect();
+        assert!(!calls.is_empty(), "`open` made no call that opens a file");
+        for call in calls {
+            let seen = call.split_once("flags=0").and_then(|(_, rest)| rest.split(' ').next()).unwrap_or("");
+            let seen = i32::from_str_radix(seen, 8).unwrap_or(0) & !LARGE;
+            let wanted = (flags | OFlag::O_CLOEXEC).bits() & !LARGE;
+            assert_eq!(
+                seen, wanted,
+                "the caller asked for {flags:?}, and `open` called `{call}`. It should add O_CLOEXEC, drop no flag of the \
+                 caller, and add no other: O_NOFOLLOW or O_CREAT would open another file than the caller meant"
+            );
+            let kept = mode.is_none_or(|mode| call.split(' ').any(|word| word == mode));
+            assert!(
+                kept,
+                "the caller's mode is {mode:?}, and `open` called `{call}`. Pass all of its bits on"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_path_need_not_be_text() {
+    let name = OsStr::from_bytes(b"cloexec-\xff");
+    let folder = std::env::temp_dir().join(format!("cloexec-open-{}", std::process::id()));
+    std::fs::create_dir(&folder).expect("a folder can be made");
+    let path = folder.join(name);
+    let created = File::create(&path);
+    let opened = open::open(&path, OFlag::O_RDONLY, Mode::empty());
+    let _ = std::fs::remove_dir_all(&folder);
+    if created.is_err() {
+        testing::skip!("this file system refuses names that are not UTF-8");
+    }
+    assert!(
+        opened.is_ok(),
+        "a file whose name is not UTF-8 exists, and `open` returned {opened:?}. A path is bytes: pass it on as it is"
+    );
+}
+
+#[test]
+fn a_socket_has_the_requested_family() {
+    let Some(answer) = traced("as-it-is", &["sockets"]) else { return };
+    let calls: Vec<&str> = answer.lines("call").collect();
+    for (family, kind) in scenarios::SOCKETS {
+        let wanted = format!("socket family={} type={} ", family as i32, kind as i32);
+        assert!(
+            calls.iter().any(|call| call.starts_with(&wanted)),
+            "the caller asked for {family:?} and {kind:?}, and no call was `{wanted}`. Pass both on. The calls: {calls:?}"
+        );
+    }
+}
+
+#[test]
+fn without_a_free_number_the_error_is_emfile() {
+    let answer = ask(&["run", "full", "4"]);
+    for (name, call) in
+        [("open", "open"), ("pipe", "pipe"), ("socket", "socket"), ("duplicate", "dup"), ("without-0", "dup")]
+    {
+        let result = answer.line(name);
+        assert!(
+            result.starts_with("Err EMFILE "),
+            "no number was free{}, and the result is `{result}`. Return the kernel's EMFILE. A duplicate may not take 0, 1 \
+             or 2, even if nothing else is free",
+            if name == "without-0" { " but 0" } else { "" }
+        );
+        let (named, object) = result.split_once(" on ").unwrap_or_default();
+        assert!(
+            named.to_lowercase().contains(call),
+            "the error does not name the call that failed: `{result}`"
+        );
+        assert!(
+            call != "dup" || object.contains('3'),
+            "the error of `duplicate` does not name the descriptor, which is 3: `{result}`"
+        );
+    }
+    for left in answer.lines("left") {
+        assert!(left.ends_with(" nothing"), "a function failed and left a descriptor open: {left}");
+    }
+}
+
+#[test]
+fn the_last_free_number_is_enough_for_a_duplicate() {
+    let answer = ask(&["run", "full", "5"]);
+    assert_eq!(
+        answer.line("duplicate"),
+        "Ok [4]",
+        "only number 4 was free, and `duplicate` should take it: any number from 3 up is good for a duplicate"
+    );
+}
+
+#[test]
+fn each_function_makes_only_what_it_returns() {
+    for (name, wanted) in [("open", "1"), ("pipe", "2"), ("socket", "1"), ("duplicate", "1")] {
+        let answer = ask(&["run", "made", name]);
+        assert_eq!(
+            answer.line("made"),
+            wanted,
+            "number 0 was free, `{name}` was called, and this many descriptors are new. One that the caller does not get \
+             stays open until the process ends"
+        );
+    }
 }

@@ -304,6 +304,49 @@ fn an_exec_failure_is_returned_to_the_caller() {
 }
 
 #[test]
+fn each_step_that_fails_is_returned_and_named() {
+    testing::needs!(descriptors(256));
+    for (kernel, program, errno, step) in [
+        ("F_DUPFD=EMFILE", "self", "EMFILE", "fcntl"),
+        ("in-use:close_range=ENOMEM", "self", "ENOMEM", "close_range"),
+        ("dup2=EBUSY", "self", "EBUSY", "dup2"),
+        ("as-it-is", "/proc/self/no-such-program", "ENOENT", "execve"),
+    ] {
+        let scenario = ["pass", program, "red@3* stray@9", "3>4", "inherited"];
+        let Some(answer) = traced(kernel, &scenario) else { return };
+        let result = answer.line("result");
+        assert!(
+            result.starts_with(&format!("Err {errno} ")),
+            "in the child, {step} failed with {errno}, and `spawn` returned `{result}`. The program must not run with \
+             other descriptors than its caller chose: after each call, look for an error, and report it"
+        );
+        // dup3 would be right, too.
+        let named = step.trim_end_matches('2');
+        assert!(
+            result.starts_with(&format!("Err {errno} {named}")),
+            "in the child, {step} failed with {errno}, and `spawn` returned `{result}`: the error names another call. \
+             Report which step failed, beside the errno"
+        );
+        assert_eq!(answer.line("children"), "none", "{step} failed, and `spawn` left the child");
+    }
+}
+
+#[test]
+fn only_a_refusal_of_close_range_is_worked_around() {
+    testing::needs!(descriptors(256));
+    for (kernel, errno) in [("close_range=ENOMEM", "ENOMEM"), ("F_SETFD=EPERM", "EPERM")] {
+        let scenario = ["pass", "self", "red@3* stray@9", "3>4", "inherited"];
+        let Some(answer) = traced(kernel, &scenario) else { return };
+        let result = answer.line("result");
+        assert!(
+            result.starts_with(&format!("Err {errno} ")),
+            "with {kernel}, `spawn` returned `{result}`. ENOSYS, EPERM and EINVAL of close_range say that the kernel lacks \
+             it; any other error goes to the caller, and so does an error of F_SETFD other than EBADF"
+        );
+    }
+}
+
+#[test]
 fn no_zombie_remains_after_a_failure() {
     testing::needs!(descriptors(256));
     let answer = spawn("/proc/self/no-such-program", "red@3*", "3>4", &[]);
@@ -345,4 +388,84 @@ fn bad_input_is_an_error_and_starts_no_child() {
         assert_eq!(answer.line("children"), "none", "`spawn` left a child: {seen}");
         assert_eq!(answer.line("table"), "same", "`spawn` leaked or closed a descriptor: {seen}");
     }
+}
+
+#[test]
+fn a_failed_fork_leaves_everything_as_it_was() {
+    testing::needs!(descriptors(256));
+    let kernel = "fork=EAGAIN,vfork=EAGAIN,clone=EAGAIN,clone3=EAGAIN";
+    let Some(answer) = traced(kernel, &["pass", "self", "red@3*", "3>4", "inherited"]) else { return };
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err EAGAIN "),
+        "the kernel refused to fork with EAGAIN, and `spawn` returned `{result}`. Return the errno of fork"
+    );
+    assert_eq!(answer.line("table"), "same", "fork failed, and `spawn` left an end of its pipe open");
+    assert_eq!(
+        answer.line("mask"),
+        "SIGUSR1",
+        "fork failed, and `spawn` left its caller with other blocked signals than before. Restore the mask on every way out"
+    );
+}
+
+#[test]
+fn another_child_is_left_to_its_parent() {
+    let answer = ask(&["run", "pass-beside-a-child"]);
+    assert_eq!(answer.line("failed"), "true", "there is no such program");
+    assert_eq!(
+        answer.line("other"),
+        "Ok(true)",
+        "the caller has another child, which has exited, and `spawn` waited for that one. Wait for the pid that fork returned"
+    );
+}
+
+#[test]
+fn each_number_is_judged() {
+    testing::needs!(descriptors(256));
+    for moves in ["3>7 4>8 3>7", "3>7 3>7", "3>-2", "3>-2147483648 4>5"] {
+        let answer = spawn("self", "red@3 blue@4", moves, &["inherited"]);
+        let result = answer.line("result");
+        assert!(
+            result.starts_with("Err EINVAL "),
+            "with the moves {moves}, `spawn` returned `{result}`. A negative number, whichever it is, and a number that is \
+             chosen twice, wherever in the list, are EINVAL"
+        );
+        assert_eq!(answer.line("children"), "none", "`spawn` refused {moves}, and left a child");
+    }
+}
+
+#[test]
+fn any_number_of_descriptors_is_passed() {
+    testing::needs!(descriptors(256));
+    let moves: Vec<String> = (10..90).map(|number| format!("3>{number}")).collect();
+    let wanted: Vec<String> = (10..90).map(|number| format!("{number} red")).collect();
+    let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+    let answer = pass("red@3*", &moves.join(" "));
+    arrived(
+        &answer,
+        &wanted,
+        "80 pairs are as good as one: make the vectors as long as the list, before the fork",
+    );
+}
+
+#[test]
+fn a_descriptor_that_is_closed_when_its_turn_comes_is_no_error() {
+    testing::needs!(descriptors(256));
+    // The descriptor that read the list is in the list. With a target as high as this one, no copy takes its number.
+    let scenario = ["pass", "self", "red@3* stray@9 high@90", "3>60", "inherited"];
+    let Some(answer) = traced("close_range=ENOSYS", &scenario) else { return };
+    started(&answer);
+    arrived(&answer, &["60 red"], "the rest of the list follows after a descriptor that is closed (EBADF)");
+}
+
+#[test]
+fn ignored_realtime_signals_stay_ignored() {
+    let answer = spawn("self", "", "", &["signals"]);
+    started(&answer);
+    let mask = answer.0.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default().trim();
+    let ignored = u64::from_str_radix(mask, 16).expect("a mask is hexadecimal");
+    assert!(
+        ignored & (1 << SIGRTMIN()) != 0,
+        "the caller ignored the signal SIGRTMIN+1, and the program does not. Only SIGPIPE gets its default action"
+    );
 }

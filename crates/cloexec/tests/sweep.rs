@@ -210,3 +210,146 @@ fn any_other_error_is_returned() {
         "close_range failed with ENOMEM, and set_from returned {result}. Fall back only if the kernel lacks the call"
     );
 }
+
+#[test]
+fn an_error_of_the_fallback_is_returned() {
+    let Some(answer) = traced("F_SETFD=EPERM", &["sweep", "10", "10"]) else { return };
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err EPERM"),
+        "close_range failed with ENOSYS, setting the flag of descriptor 10 failed with EPERM, and set_from returned \
+         {result}. Only EBADF is no error: then the descriptor was closed since you listed it"
+    );
+}
+
+#[test]
+fn the_call_names_every_number_and_one_flag() {
+    let Some(answer) = traced("as-it-is", &["sweep", "10", "10"]) else { return };
+    let calls: Vec<&str> = answer.lines("call").filter(|call| call.starts_with("close_range ")).collect();
+    let [call] = calls[..] else { panic!("set_from should call close_range once. Its calls: {calls:?}") };
+    let numbers: Vec<u32> = call.split(' ').skip(1).map_while(|word| word.parse().ok()).collect();
+    let [first, last, flags] = numbers[..] else { panic!("close_range has three arguments: {call}") };
+    assert!(
+        first == 10 && last >= i32::MAX as u32,
+        "set_from(10) called `{call}`: it should reach from 10 to the highest number that a descriptor can have. A limit \
+         may be a million, and a descriptor may be above the limit"
+    );
+    assert_eq!(
+        flags,
+        nix::libc::CLOSE_RANGE_CLOEXEC,
+        "`{call}` has other flags than CLOSE_RANGE_CLOEXEC. CLOSE_RANGE_UNSHARE would give this thread a table of its own, \
+         so that the flags are set where no other thread sees them"
+    );
+}
+
+#[test]
+fn only_three_errnos_are_a_refusal() {
+    for errno in (1..=133).map(nix::errno::Errno::from_raw) {
+        let wanted = ["ENOSYS", "EINVAL", "EPERM"].contains(&&*format!("{errno:?}"));
+        assert_eq!(
+            cloexec::sweep::is_refusal(errno),
+            wanted,
+            "is_refusal({errno:?}): only ENOSYS, EINVAL and EPERM mean that the kernel cannot do it. Any other errno is for \
+             the caller"
+        );
+    }
+}
+
+#[test]
+fn without_close_range_every_number_counts() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit can be read");
+    if hard < 2000 {
+        testing::skip!("this process may not have descriptor 1500 (its hard limit is {hard})");
+    }
+    let mut numbers: Vec<i32> = (20..120).collect();
+    numbers.extend([300, 1500]);
+    numbers.extend((hard > 70_001).then_some(70_000));
+    let places = numbers.iter().map(|number| format!(" {number}")).collect::<String>();
+    let places = format!("limit={hard}{places}");
+    let Some(answer) = sweep_refused("close_range=ENOSYS", "20", &places) else { return };
+    all_set(&answer, &numbers);
+}
+
+#[test]
+fn without_close_range_the_highest_number_is_no_overflow() {
+    let Some(answer) = sweep_refused("close_range=ENOSYS", "2147483647", "5 60") else { return };
+    untouched(&answer, "2147483647", &[0, 1, 2, 5, 60]);
+}
+
+#[test]
+fn half_a_list_is_an_error() {
+    let Some(answer) = traced("close_range=ENOSYS,getdents64=EIO", &["sweep", "10", "10"]) else { return };
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err EIO") && result.contains("/proc/self/fd"),
+        "/proc/self/fd could be opened, reading it failed with EIO, and set_from returned {result}. A list that ends with an \
+         error is not complete: return the error, with the name of the directory"
+    );
+}
+
+#[test]
+fn an_error_names_the_call_and_the_number() {
+    let failed = ask(&["run", "sweep", "-7", "5"]);
+    let result = failed.line("result");
+    assert!(result.starts_with("Err EINVAL ") && result.contains("-7"), "set_from(-7) returned `{result}`");
+    let Some(answer) = traced("close_range=ENOMEM", &["sweep", "10", "10"]) else { return };
+    let result = answer.line("result");
+    assert!(
+        result.contains("close_range") && result.contains("10"),
+        "close_range failed from 10 up, and the error is `{result}`. An error says which call failed, and on what"
+    );
+}
+
+#[test]
+fn a_second_sweep_finds_what_is_new() {
+    let sweep = ["twice", "10", "10", "11 12"];
+    let answer = ask(&[&["run"], &sweep[..]].concat());
+    again(&answer);
+    for kernel in REFUSALS {
+        let Some(answer) = traced(kernel, &sweep) else { return };
+        again(&answer);
+    }
+}
+
+#[track_caller]
+fn again(answer: &Answer) {
+    assert_eq!(answer.line("again"), "Ok", "the second call of set_from failed");
+    let later: Vec<&str> = answer.lines("later").collect();
+    assert!(
+        later.len() == 2 && later.iter().all(|line| line.ends_with(" close-on-exec")),
+        "11 and 12 were opened after the first sweep, and a second one did not set their flags: {later:?}. Nothing that the \
+         first call found out about descriptors holds for the second"
+    );
+}
+
+#[test]
+fn the_list_has_every_open_descriptor() {
+    let answer = ask(&["run", "list", "5 6* 9 20*"]);
+    let numbers =
+        |key| answer.line(key).split(' ').filter_map(|word| word.parse::<i32>().ok()).collect::<Vec<_>>();
+    let (listed, open) = (numbers("listed"), numbers("open"));
+    let missed: Vec<_> = open.iter().filter(|number| !listed.contains(number)).collect();
+    assert!(
+        missed.is_empty(),
+        "`open_descriptors` listed {listed:?}, and missed {missed:?}. It lists all that are open, 0 to 2 and those that are \
+         close-on-exec as well"
+    );
+    let extra = listed.iter().filter(|number| !open.contains(number)).count();
+    assert!(
+        extra <= 1,
+        "only the descriptor that read the directory may be listed and closed: {listed:?}, {open:?}"
+    );
+}
+
+#[test]
+fn what_the_child_calls_does_not_allocate() {
+    let refused = traced("close_range=ENOSYS", &["in-a-child"]);
+    for answer in [Some(ask(&["run", "in-a-child"])), refused].into_iter().flatten() {
+        assert_eq!(
+            answer.line("allocated"),
+            "no",
+            "`close_range_cloexec` or `is_refusal` used the memory allocator in the child of a fork. Another thread of the \
+             caller may have held its lock at the fork, and then the child waits forever"
+        );
+    }
+}

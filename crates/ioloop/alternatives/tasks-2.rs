@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::IoLoop;
+use super::current::Entered;
 use super::handle::LoopHandle;
 use super::sync::Mutex;
 use super::tracing::Traced;
@@ -97,6 +98,7 @@ impl IoLoop {
         if self.must_be_open("spawn").is_err() {
             self.cancel(TaskId(token));
         } else {
+            let _entered = Entered::new(self);
             cell.wake();
         }
         TaskId(token)

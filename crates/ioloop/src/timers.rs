@@ -39,7 +39,7 @@ pub struct Timers<T> {
     tombstones: usize,
     /// No timer that waits or is collected has a deadline before this one.
     passed: u64,
-    /// How many timers were added: the order among equal deadlines.
+    /// The order of the next timer among those of its deadline.
     added: u32,
 }
 
@@ -72,10 +72,14 @@ impl<T> Slot<T> {
 /// The order of an empty slot. No timer has it.
 const EMPTY: u32 = u32::MAX;
 
+/// The order of the first timer: near the end, so that any program with four thousand timers numbers them anew, and finds what
+/// is wrong with that soon. Linux starts its count of ticks so, too.
+const FIRST: u32 = EMPTY - 4096;
+
 impl<T> Default for Timers<T> {
     fn default() -> Self {
         let (heap, slots, free, due) = (Heap::default(), Vec::new(), Vec::new(), VecDeque::new());
-        Self { heap, slots, free, freed: 0, due, tombstones: 0, passed: 0, added: 0 }
+        Self { heap, slots, free, freed: 0, due, tombstones: 0, passed: 0, added: FIRST }
     }
 }
 

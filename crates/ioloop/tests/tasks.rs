@@ -30,13 +30,11 @@ use std::time::Duration;
 #[allow(unused_imports, reason = "for the model, unless the tests are compiled into the crate")]
 use failure::{Cause, Failure, IntoOutcome, Origin, Outcome};
 use ioloop::poller::Kind;
-use ioloop::{Config, Events, IoLoop, TaskId};
+use ioloop::{Config, Current, Events, IoLoop, TaskId};
 #[allow(unused_imports, reason = "for the model, unless the tests are compiled into the crate")]
 use ioloop::{Error, Token};
-use nix::errno::Errno;
-use nix::libc;
-use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
-use nix::unistd::Pid;
+use nix::sched::sched_getcpu;
+use support::one_core::share_a_core;
 use support::operation::{Operation, failures, on_each_for_weeks};
 use support::{LONG, Log, a_pipe, on_each, panics, turns};
 
@@ -118,6 +116,25 @@ fn a_task_is_polled_in_the_iteration_after_its_wake() {
             );
         }
     });
+}
+
+/// Without being current, as the second loop of a thread is not.
+#[test]
+fn a_loop_that_is_not_current_polls_a_task_in_its_next_iteration() {
+    for poller in Kind::ALL {
+        let config = Config { poller, make_current: Current::No, ..Config::default() };
+        let ioloop = IoLoop::with(config).unwrap();
+        let operation = Operation::default();
+        ioloop.spawn(operation.clone());
+        ioloop.turn(Duration::ZERO).unwrap();
+        assert_eq!(
+            operation.polls(),
+            1,
+            "on {poller}: a task was spawned on a loop that is not current, and this is how often the next iteration polled it. \
+             To a loop that is not current, the handle sends a callback as from another thread, and the loop receives it after \
+             its sleep"
+        );
+    }
 }
 
 #[test]
@@ -245,20 +262,6 @@ fn a_wake_from_another_thread_polls_the_task() {
             "on {poller}: another thread woke the task, and the loop did not poll it for {LONG:?}: {result:?}"
         );
         thread.join().unwrap();
-    }
-}
-
-/// Pins this thread to this core. If it `gives_way`, it runs only when no other thread wants the core: see SCHED_IDLE
-/// in sched(7).
-fn share_a_core(core: usize, gives_way: bool) {
-    let mut cores = CpuSet::new();
-    cores.set(core).unwrap();
-    sched_setaffinity(Pid::from_raw(0), &cores).expect("a thread can give up cores");
-    if gives_way {
-        let priority = libc::sched_param { sched_priority: 0 };
-        // SAFETY: the call reads the parameter, and keeps no pointer to it.
-        let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const priority) };
-        Errno::result(result).expect("a thread can give way to all others");
     }
 }
 

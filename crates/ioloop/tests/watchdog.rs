@@ -234,6 +234,38 @@ fn its_descriptors_are_close_on_exec() {
 }
 
 #[test]
+fn it_works_without_standard_input_and_output() {
+    let answer = watched("without-standard-files");
+    for what in ["without-input", "without-output"] {
+        assert_eq!(
+            answer.line(what),
+            "yes",
+            "{what}: the process had closed descriptor 0 or 1, which the watchdog got then, and no report was made: only a \
+             negative number is no descriptor"
+        );
+    }
+}
+
+#[test]
+fn a_signal_handler_in_its_thread_does_not_end_the_reports() {
+    assert_eq!(
+        watched("interrupted-reporter").line("reported"),
+        "yes",
+        "the program's handler of SIGUSR1 ran in the watchdog's thread, and since then no report is made. A handler without \
+         SA_RESTART makes read(2) fail with EINTR: read again"
+    );
+}
+
+#[test]
+fn a_reporter_that_runs_during_the_drop_ends() {
+    assert_eq!(
+        watched("one-core").line("dropped"),
+        "well",
+        "the reporter ran as soon as the drop notified it, on the one core that both may use"
+    );
+}
+
+#[test]
 fn dropping_it_waits_for_the_running_report() {
     assert_eq!(
         watched("joined").line("over"),

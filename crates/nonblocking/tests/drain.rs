@@ -311,3 +311,93 @@ fn no_byte_is_lost_between_two_drains() {
     .size_max(4096)
     .budget_ms(budget(150));
 }
+
+#[test]
+fn any_number_of_interruptions_is_retried() {
+    let Some(answer) = traced("read:1..200=EINTR", &["drain", "1000", "open", "all of it"]) else { return };
+    assert_eq!(
+        (answer.line("result"), answer.line("read")),
+        ("Ok WouldBlock", "all of it"),
+        "signals interrupted 200 reads, and no read did anything. There is no number of interruptions that means more"
+    );
+}
+
+#[test]
+fn an_interruption_does_not_change_the_limit() {
+    for kernel in ["read:2=EINTR", "read:2..3=EINTR,read:5=EINTR"] {
+        let Some(answer) = traced(kernel, &["drain-without-end", "300000"]) else { return };
+        assert_eq!(
+            (answer.line("result"), answer.line("length")),
+            ("Ok Limit", "300000"),
+            "{kernel}: a signal interrupted a read after others had read bytes. They still count"
+        );
+    }
+}
+
+#[test]
+fn a_limit_of_zero_makes_no_call() {
+    let Some(answer) = traced("as-it-is", &["drain", "0", "open"]) else { return };
+    let calls: Vec<&str> = answer.lines("call").collect();
+    assert_eq!(
+        (answer.line("result"), &calls[..]),
+        ("Ok Limit", &[][..]),
+        "with a limit of 0 nothing is read, and what the pipe has makes no difference"
+    );
+}
+
+#[test]
+fn drain_only_reads() {
+    let Some(answer) = traced("as-it-is", &["drain", "1000", "open", "some"]) else { return };
+    let other = answer.lines("call").find(|call| !call.starts_with("read "));
+    assert!(
+        other.is_none(),
+        "`drain` called {other:?}. It should neither wait nor change a flag: the caller knows already that there is \
+         something to read, and the flag belongs to everybody who shares the description"
+    );
+}
+
+#[test]
+fn any_other_errno_is_returned() {
+    for errno in ["EIO", "ENOMEM", "ECONNRESET", "EOPNOTSUPP"] {
+        let Some(answer) = traced(&format!("read:2..9={errno}"), &["drain", "1000", "open", "kept"]) else {
+            return;
+        };
+        let result = answer.line("result");
+        assert!(
+            result.starts_with(&format!("Err {errno} ")),
+            "a read failed with {errno}, and `drain` returned {result}. Only EAGAIN and EINTR are no failures"
+        );
+        let words = result.split(" on ").next().unwrap_or_default();
+        assert!(
+            ["read", "recv"].iter().any(|call| words.contains(call)),
+            "the error does not name the call that failed: {result}"
+        );
+        assert_eq!(
+            answer.line("read"),
+            "kept",
+            "the bytes before the error should be in the buffer, and no others"
+        );
+    }
+}
+
+#[test]
+fn a_large_limit_is_reached() {
+    let limit = 12 << 20;
+    assert_eq!(
+        without_end(&limit.to_string()),
+        ("Ok Limit".into(), limit.to_string()),
+        "/dev/zero always has more bytes, so a drain ends at its limit, and nowhere before"
+    );
+}
+
+#[test]
+fn a_limit_has_64_bits() {
+    let (reader, mut writer) = a_pipe(OFlag::O_NONBLOCK, true);
+    writer.write_all(b"few").unwrap();
+    let (stop, read) = from_open(&reader, writer, 1 << 32);
+    assert_eq!(
+        (stop, &read[..]),
+        (Ok(Stop::WouldBlock), &b"few"[..]),
+        "the limit was 4 GiB, of which the lower 32 bits are 0. Keep it in a usize"
+    );
+}

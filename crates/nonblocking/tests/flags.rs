@@ -9,11 +9,13 @@ mod scenarios;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nonblocking::flags;
-use support::{a_pipe, ask_with, fill, info, name, not_open, refused, traced, words};
+use support::{a_pipe, ask, ask_with, fill, info, name, not_open, refused, traced, words};
 
 testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
@@ -249,5 +251,57 @@ fn a_closed_descriptor_is_ebadf() {
         assert_eq!(errno, Errno::EBADF, "`{what}` on a descriptor that is not open: {text}");
         let number = closed.as_raw_fd().to_string();
         assert!(text.contains(&number), "the error of `{what}` does not name the descriptor: {text}");
+    }
+}
+
+#[test]
+fn packets_and_access_times_do_not_change() {
+    let (packets, _writer) = a_pipe(OFlag::O_DIRECT, true);
+    // F_SETFL may set O_NOATIME on a file of the same user.
+    let file = memfd_create("times", MFdFlags::MFD_CLOEXEC).unwrap();
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::O_NOATIME)).unwrap();
+    for what in ["set", "clear"] {
+        for (fd, flag) in [(packets.as_fd(), OFlag::O_DIRECT), (file.as_fd(), OFlag::O_NOATIME)] {
+            change(what, fd);
+            assert!(
+                info(fd).flags.contains(flag),
+                "`{what}` cleared {flag:?} of {}. F_SETFL writes every flag that it can change: write back all that \
+                 F_GETFL returned",
+                name(fd)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_flag_that_cannot_be_changed_is_an_error() {
+    // A descriptor with O_PATH has flags that can be read and not changed. See open(2).
+    let path = OpenOptions::new().read(true).custom_flags(OFlag::O_PATH.bits()).open("/").unwrap();
+    assert_eq!(flags::is_set(&path), Ok(false), "the flags of a descriptor with O_PATH can be read");
+    let error =
+        flags::set(&path).expect_err("F_SETFL and FIONBIO fail with EBADF on a descriptor with O_PATH");
+    assert_eq!(error.errno, Errno::EBADF, "{error}");
+    assert!(
+        error.object.contains(&path.as_raw_fd().to_string()),
+        "the error of `set` does not name the descriptor: {error}"
+    );
+    assert!(
+        !error.operation.is_empty() && !error.operation.contains("F_GETFL"),
+        "F_GETFL succeeded, and the error of `set` blames it: {error}. Name the call that failed"
+    );
+    for (what, error) in [("is_set", flags::is_set(not_open()).err()), ("set", flags::set(not_open()).err())]
+    {
+        let error = error.expect("the descriptor is not open");
+        assert!(
+            !error.operation.is_empty() && !error.operation.contains("F_SETFL"),
+            "the descriptor is not open, so F_GETFL failed, and the error of `{what}` blames another call: {error}"
+        );
+    }
+}
+
+#[test]
+fn no_descriptor_is_left_open() {
+    for what in ["set", "clear"] {
+        assert_eq!(ask(&["flags", what]).line("opened"), "0", "`{what}` left a descriptor open");
     }
 }

@@ -11,13 +11,14 @@ use std::os::fd::AsFd;
 
 use arbtest::{arbitrary, arbtest};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nonblocking::Result;
 use nonblocking::outbox::{Flushed, Full, Outbox};
 use support::{
-    a_small_pipe, budget, comes_back, empty, endless, fill, not_open, page, refused, same_bytes, stream,
-    traced, waiting,
+    a_pipe, a_small_pipe, ask, budget, comes_back, empty, endless, fill, not_open, page, refused, same_bytes,
+    stream, traced, waiting,
 };
 use testing::no_child_is_born;
 
@@ -551,4 +552,99 @@ impl Case<'_> {
         counts(&self.outbox, len, "after a step of the model");
         assert_eq!(self.outbox.room(), self.limit - len, "`room` should be the limit less `len`");
     }
+}
+
+#[test]
+fn empty_pushes_fit_always_and_queue_nothing() {
+    let mut outbox = Outbox::new(0);
+    assert_eq!(outbox.push(""), Ok(()), "an empty push fits even if the limit is 0");
+    let (_reader, writer) = a_pipe(OFlag::O_NONBLOCK, true);
+    let mut outbox = Outbox::new(10);
+    // More than one call of writev takes.
+    for _ in 0..2000 {
+        outbox.push("").expect("an empty push fits");
+    }
+    outbox.push("last").expect("there is room");
+    assert_eq!(
+        outbox.flush(&writer),
+        Ok(Flushed::Empty),
+        "2000 empty pushes came before four bytes. If each is a chunk, a call writes only empty slices and returns 0. Queue \
+         nothing for an empty push"
+    );
+}
+
+#[test]
+fn any_number_of_interruptions_is_retried() {
+    let Some(answer) = traced("write:1..200=EINTR", &["outbox", "all ", "of it"]) else { return };
+    assert_eq!(
+        (answer.line("result"), answer.line("arrived")),
+        ("Ok Empty", "all of it"),
+        "signals interrupted 200 writes, and no write did anything. There is no number of interruptions that means more"
+    );
+}
+
+#[test]
+fn an_interruption_or_an_error_inside_a_chunk_repeats_nothing() {
+    for errno in ["EINTR", "ECONNRESET", "ENOBUFS", "EPIPE"] {
+        // The first write fills the pipe, inside the second chunk.
+        let scenario = ["outbox-in-two-flushes", "2", "3000"];
+        let Some(answer) = traced(&format!("write:2={errno}"), &scenario) else { return };
+        let result = answer.line("result");
+        let right = if errno == "EINTR" { "Ok WouldBlock".into() } else { format!("Err {errno} ") };
+        assert!(
+            result.starts_with(&right),
+            "the second write failed with {errno}, and `flush` returned {result}. Only EAGAIN and EINTR are no failures"
+        );
+        assert!(
+            errno == "EINTR" || result.contains("write") || result.contains("send"),
+            "the error does not name the call that failed: {result}"
+        );
+        assert_eq!(
+            answer.0.lines().find(|line| line.starts_with("arrived")),
+            Some("arrived in order"),
+            "the first write took a part of the second chunk, and the second write failed with {errno}. That changes nothing \
+             of what is written and what is queued"
+        );
+    }
+}
+
+#[test]
+fn the_error_of_an_empty_write_names_the_descriptor() {
+    let Some(answer) = traced("write:1=0", &["outbox", "some"]) else { return };
+    let (result, number) = (answer.line("result"), answer.line("number"));
+    let named = result.split(|c: char| !c.is_ascii_digit()).any(|word| word == number);
+    assert!(
+        named,
+        "a write to descriptor {number} returned 0, and the error does not name the descriptor: {result}"
+    );
+}
+
+#[test]
+fn a_push_makes_no_system_call() {
+    let Some(answer) = traced("as-it-is", &["outbox-push", "some", "more"]) else { return };
+    let calls: Vec<&str> = answer.lines("call").collect();
+    assert_eq!(answer.line("refused"), "true", "there was no room for the last push");
+    assert!(calls.is_empty(), "`push` made the calls {calls:?}. It only queues; `flush` writes");
+}
+
+#[test]
+fn a_new_outbox_allocates_nothing() {
+    assert_eq!(
+        ask(&["outbox-new"]).line("allocated"),
+        "no",
+        "`new` used the memory allocator. A server has an outbox for each connection, and most of them are empty"
+    );
+}
+
+#[test]
+fn a_large_push_is_queued_whole() {
+    let mut outbox = Outbox::new(3 << 20);
+    let bytes = stream(2 << 20);
+    outbox.push(&bytes[..]).expect("there is room");
+    assert_eq!(outbox.len(), bytes.len(), "one push of 2 MiB was queued, and `len` is another number");
+    let mut file = File::from(memfd_create("large", MFdFlags::MFD_CLOEXEC).unwrap());
+    assert_eq!(outbox.flush(&file), Ok(Flushed::Empty), "a file takes everything");
+    let mut arrived = Vec::new();
+    file.rewind().and_then(|()| file.read_to_end(&mut arrived)).unwrap();
+    same_bytes(&arrived, &bytes, "one push of 2 MiB should be written whole");
 }

@@ -241,3 +241,61 @@ fn the_error_says_that_a_file_is_not_a_pipe() {
         }
     }
 }
+
+#[test]
+fn any_result_of_the_kernel_is_the_capacity() {
+    // What a privileged user has, what no user needs, and what a kernel that rounds in another way would return.
+    for size in ["2097152", "1073741824", "12288"] {
+        let kernel = format!("pipe-size={size}");
+        for scenario in [&["capacity"][..], &["set-capacity", "5000"]] {
+            let Some(answer) = traced(&kernel, scenario) else { return };
+            assert_eq!(
+                answer.line("result"),
+                format!("Ok {size}"),
+                "the kernel returned {size}, and the result of {scenario:?} is another number. Compute nothing: return what \
+                 the kernel returned"
+            );
+        }
+    }
+}
+
+#[test]
+fn up_to_2_gib_the_kernel_decides() {
+    for bytes in ["1", "16777217", "1073741825", "2147483647"] {
+        let Some(answer) = traced("pipe-size=EPERM", &["set-capacity", bytes]) else { return };
+        let result = answer.line("result");
+        assert!(
+            result.starts_with("Err EPERM "),
+            "a pipe may have {bytes} bytes, the kernel refused with EPERM, and `set_capacity` returned {result}. Ask the kernel \
+             about each number up to 2 GiB"
+        );
+        let asked =
+            answer.lines("call").any(|call| call.starts_with(&format!("fcntl(F_SETPIPE_SZ) {bytes} ")));
+        assert!(asked, "the kernel was not asked for {bytes} bytes:\n{}", answer.0);
+    }
+}
+
+#[test]
+fn an_error_names_its_call() {
+    for (scenario, call) in [(&["capacity"][..], "F_GETPIPE_SZ"), (&["set-capacity", "5000"], "F_SETPIPE_SZ")]
+    {
+        let Some(answer) = traced("pipe-size=ENOMEM", scenario) else { return };
+        let (result, number) = (answer.line("result"), answer.line("number"));
+        for part in [call, number] {
+            assert!(
+                result.starts_with("Err ENOMEM ") && result.contains(part),
+                "{call} on descriptor {number} failed with ENOMEM, and the result is “{result}”, without “{part}”"
+            );
+        }
+        for reason in ["not a pipe", "fewer pages", "pipe-max-size", "more than a pipe"] {
+            assert!(
+                !result.contains(reason),
+                "ENOMEM means that the kernel has no memory, and the error says “{reason}”: “{result}”. The four reasons \
+                 belong to four errnos"
+            );
+        }
+    }
+    let failed = ask(&["pipe-without-numbers"]);
+    let result = failed.line("result");
+    assert!(result.contains("pipe"), "`pipe` failed, and its error does not name the call: {result}");
+}

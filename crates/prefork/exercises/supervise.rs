@@ -34,7 +34,8 @@ pub fn task() -> Option<usize> {
 /// While it runs, SIGTERM and SIGINT are blocked in the calling thread, which must be the only one.
 ///
 /// # Errors
-/// [`Failed::TooManyRestarts`]; `EBUSY` in a child of a supervisor; and the errors of `fork`.
+/// [`Failed::TooManyRestarts`]; `EBUSY` in a child of a supervisor; the errors of `fork`, and of the call that sleeps;
+/// `ECHILD` if other code has reaped a child; and the error of a SIGKILL that fails, without an `Event::Killed`.
 pub fn supervise(
     policy: &Policy,
     work: impl Fn(usize) -> i32,

@@ -39,7 +39,8 @@ pub fn task() -> Option<usize> {
 ///
 /// # Errors
 /// - [`Failed::TooManyRestarts`] if a child fails when [`Policy::max_restarts`] restarts have been used.
-/// - [`Failed::Call`] with `EBUSY` in a child of a supervisor, and with errors of [`fork`], signalfd(2) and ppoll(2).
+/// - [`Failed::Call`] with `EBUSY` in a child of a supervisor, with errors of [`fork`], signalfd(2) and ppoll(2), with
+///   `ECHILD` if other code has reaped a child, and with the error of a SIGKILL that fails, `EPERM` for example.
 pub fn supervise(
     policy: &Policy,
     work: impl Fn(usize) -> i32,

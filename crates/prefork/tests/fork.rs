@@ -250,7 +250,7 @@ fn ignored_signals_stay_ignored() {
     let (before, child) = (mask(answer.line("before"), "SigIgn"), mask(answer.line("child"), "SigIgn"));
     assert_eq!(
         child, before,
-        "the parent ignores signals {before:?}, and the child {child:?}. A program that ignores SIGPIPE or SIGHUP \
+        "the parent ignores signals {before:?}, and the child {child:?}. A program that ignores SIGPIPE or SIGTTIN \
          wants its children to ignore it too"
     );
 }

@@ -613,6 +613,57 @@ fn other_errors_of_ipv6_are_reported() {
 }
 
 #[test]
+fn an_error_of_each_call_is_returned() {
+    testing::needs!(loopback);
+    for (kernel, address) in [
+        ("setsockopt:1=ENOMEM", "[::1]:0"),
+        ("setsockopt:2=ENOMEM", "[::1]:0"),
+        ("setsockopt:3=ENOMEM", "[::1]:0"),
+        ("listen4:1=ENOMEM", "127.0.0.1:0"),
+    ] {
+        if address.starts_with('[') && !ipv6() {
+            continue;
+        }
+        let Some(answer) = traced(kernel, &["bind-shared", address]) else { return };
+        returned(&answer, kernel);
+    }
+}
+
+#[test]
+fn an_error_of_each_call_for_a_unix_socket_is_returned() {
+    testing::needs!(temporary);
+    for kernel in ["fchmod:1=ENOMEM", "unlink:1=ENOMEM", "bind:2=ENOMEM", "chmod:1=ENOMEM", "listen:1=ENOMEM"]
+    {
+        let folder = Folder::new();
+        let path = folder.path("socket");
+        {
+            let _alone = no_child_is_born();
+            drop(UnixListener::bind(&path).expect("the path is free"));
+        }
+        let scenario = ["unix", &path.display().to_string(), "700", "022"];
+        let Some(answer) = traced(kernel, &scenario) else { return };
+        returned(&answer, kernel);
+    }
+}
+
+/// The call that failed with ENOMEM, if the code made it, is the error.
+#[track_caller]
+fn returned(answer: &Answer, kernel: &str) {
+    let failed = format!(" -> -{}", Errno::ENOMEM as i32);
+    let calls: Vec<&str> = answer.lines("call").collect();
+    if !calls.iter().any(|call| call.ends_with(&failed)) {
+        return;
+    }
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err ENOMEM"),
+        "{kernel}, and the result is {result}. Without this call the socket is not what the caller wants: it has other \
+         permissions, takes other connections, or none. Return each error. The calls were {calls:?}"
+    );
+    nothing_left(answer);
+}
+
+#[test]
 fn a_foreign_address_is_an_error_that_names_it() {
     testing::needs!(loopback);
     // 192.0.2.0/24 and 2001:db8::/32 are reserved for documentation, so no machine has these addresses.

@@ -703,6 +703,46 @@ fn children_are_stopped_when_a_fork_fails() {
 }
 
 #[test]
+fn an_error_of_the_sleep_is_returned() {
+    testing::needs!(pidfd);
+    let Some(answer) = Helper::new(&["run", "no-sleep"]).if_permitted() else { return };
+    alone(&answer);
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("EPERM: "),
+        "the call that sleeps failed with EPERM, and supervise returned `{result}`. It will fail again, so a supervisor \
+         that goes on spins: return every error except EINTR"
+    );
+    nothing_is_left(&answer);
+}
+
+#[test]
+fn a_child_that_other_code_has_reaped_is_an_error() {
+    testing::needs!(pidfd);
+    let answer = ask(&["reaped-elsewhere"]);
+    assert_eq!(answer.line("reaped"), "true", "the scenario reaps the child itself");
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("ECHILD: "),
+        "`on_event` reaped a child, whose status is lost, and supervise returned `{result}` instead of ECHILD"
+    );
+    nothing_is_left(&answer);
+}
+
+#[test]
+fn a_child_that_may_not_be_killed_is_an_error() {
+    testing::needs!(pidfd);
+    let Some(answer) = Helper::new(&["run", "no-sigkill"]).if_permitted() else { return };
+    alone(&answer);
+    let (result, seen) = (answer.line("result"), story(&answer, 0));
+    assert!(
+        result.starts_with("EPERM: ") && !seen.contains(&"killed".into()),
+        "the grace period ended, and the child could not be killed (EPERM). That must be the result, because the child \
+         may run forever, and no `Event::Killed`. The result is `{result}`, and the events are {seen:?}"
+    );
+}
+
+#[test]
 fn with_sigchld_ignored_no_child_is_forked() {
     testing::needs!(pidfd);
     let answer = ask(&["ignored", "SIGCHLD"]);

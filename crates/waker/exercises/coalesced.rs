@@ -5,7 +5,8 @@
 //! item: in a `consume_then` that has not called `check` yet, or in the next one, to which the ready waker leads.
 //! That holds even if `wake` found the flag set and wrote no byte. If the wake of the thread that set the flag fails, the
 //! `check` of the next wake that succeeds sees the item.
-//! `consume_then` takes three steps. You choose their order, and the memory ordering of each access to the flag: the
+//! A `wake` that finds the flag clear, because `consume_then` has cleared it, happens after that drain, so that the waker may
+//! rely on it. `consume_then` takes three steps. You choose their order, and the memory ordering of each access to the flag: the
 //! tests run the steps of the threads in every order, with every value that a load may return. For that the tests need
 //! the atomics of `super::sync`, which are std's in the crate and loom's in the tests.
 //! Run `cargo workbook check coalesced` after each change; `hint coalesced` if you are stuck.

@@ -14,7 +14,9 @@
 //! A process inherits its signal mask through exec. So once its handlers are installed, `new` unblocks its signals in the
 //! calling thread, and no others, so that a pending one comes. If the owner is dropped in that thread, those that were
 //! blocked are blocked again, before their previous handlers are restored. After an error the mask is unchanged.
-//! What a thread did before its signal is visible to the code that `take` returns the signal to (Release and Acquire).
+//! What a thread did before its signal is visible to the code that `take` returns the signal to (Release and Acquire). What
+//! the loop did before a `take`, such as the drain, happens before the handler writes again; and what an owner did before it
+//! was dropped, before the next `new` for its signal returns.
 //! The handler gets only the signal's number, so keep what it needs in statics. If their types come from
 //! `super::sync::atomic`, and `yield_now` from `super::sync::thread`, the tests also run the handler, `take` and `drop` in
 //! every order of their steps. In the crate, both are std's.

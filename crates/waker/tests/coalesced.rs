@@ -216,7 +216,11 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: usize) {
     // and a fetch_or do; a load may return an older one. Relaxed, because a pipe does not order other memory accesses.
     impl Wake for Pipe {
         fn wake(&self) -> Result<()> {
-            self.0.swap(true, Relaxed);
+            // A waker may look first whether it is ready already. If nothing orders the last drain before this wake, it may
+            // take its old byte for a new one.
+            if !self.0.load(Relaxed) {
+                self.0.swap(true, Relaxed);
+            }
             Ok(())
         }
 
@@ -304,7 +308,8 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: usize) {
             "in one order of the steps, a wake-up is lost: the loop sleeps, the waker is not ready, and an item is \
              in the queue. There are two usual causes: the wrong order of drain, clear and check, or an access to the \
              flag with too weak an ordering. `wake` must publish the queued item whether the flag is set or clear, \
-             and the clear must read the value that the last wake wrote, so that `check` sees the item"
+             and the clear must read the value that the last wake wrote, so that `check` sees the item. A wake that finds \
+             the flag clear must come after the drain: the clear releases, and that wake acquires"
         );
         shared.send(items);
         assert!(

@@ -343,6 +343,25 @@ fn take_sees_what_a_thread_did_before_its_signal() {
 }
 
 #[test]
+fn a_write_comes_after_the_drain_before_take() {
+    modelled(
+        "drained",
+        "The loop drains, and then it takes. A handler that finds the bit clear must come after that drain, which would \
+         remove its bytes: `take` should release, and the handler acquire. AcqRel for both",
+    );
+}
+
+#[test]
+fn the_handler_writes_the_number_1() {
+    let answer = signal("bytes");
+    assert_eq!(
+        answer.line("wrote"),
+        "[1]",
+        "one signal came, and the eight bytes in the pipe are not the number 1 in native byte order"
+    );
+}
+
+#[test]
 fn the_duplicate_is_close_on_exec() {
     let answer = owner("restored");
     assert_eq!(

@@ -17,7 +17,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{self, c_int};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::getpid;
+use nix::unistd::{ForkResult, fork, getpid};
 use testing::allocations::{self, Watched};
 use testing::{HELPER, judged};
 
@@ -33,6 +33,7 @@ pub fn run(scenario: &[&str]) -> i32 {
         ["pass-signal", number] => {
             signal_each_child(number).and_then(|()| pass("self", "", "", &["inherited"]))
         }
+        ["pass-beside-a-child"] => beside_a_child(),
         _ => Err(format!("no scenario is called {scenario:?}")),
     })
 }
@@ -76,6 +77,8 @@ fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), S
     SigSet::from(Signal::SIGUSR1).thread_block().map_err(|e| e.to_string())?;
     // SAFETY: ignoring a signal runs no code.
     unsafe { signal(Signal::SIGUSR2, SigHandler::SigIgn) }.map_err(|e| e.to_string())?;
+    // SAFETY: as above.
+    unsafe { libc::signal(libc::SIGRTMIN() + 1, libc::SIG_IGN) };
 
     let (before, caller) = (table::open_now(), getpid());
     let called = allocations::in_a_child(|| judged(|| pass::spawn(&program, &args, &fds)));
@@ -137,4 +140,23 @@ fn changes(before: &[table::Entry], after: &[table::Entry]) -> String {
         one.iter().filter(|entry| !other.contains(entry)).map(words).collect::<Vec<_>>().join(", ")
     };
     format!("before: {}; now: {}", only_in(before, after), only_in(after, before))
+}
+
+/// A call that fails, in a process that has another child, which has exited with 7. Prints `other …`, that child's status.
+fn beside_a_child() -> Result<(), String> {
+    table::clean();
+    // SAFETY: this process has one thread, and the child exits at once.
+    let ForkResult::Parent { child } = unsafe { fork() }.map_err(|e| e.to_string())? else {
+        // SAFETY: `_exit` has no preconditions.
+        unsafe { libc::_exit(7) }
+    };
+    // SAFETY: the siginfo is a local variable, and any bytes are a valid one.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let exited = libc::WEXITED | libc::WNOWAIT;
+    // SAFETY: as above. It returns when the child has exited, and leaves the child to be waited for.
+    unsafe { libc::waitid(libc::P_PID, child.as_raw().unsigned_abs(), &raw mut info, exited) };
+    let failed = pass::spawn(&PathBuf::from("/proc/self/no-such-program"), &[], &[]).is_err();
+    println!("failed {failed}");
+    println!("other {:?}", waitpid(child, None).map(|status| status == WaitStatus::Exited(child, 7)));
+    Ok(())
 }

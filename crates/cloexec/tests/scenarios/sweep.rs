@@ -7,16 +7,26 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 
 use cloexec::sweep;
+use nix::errno::Errno;
+use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::execv;
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, execv, fork};
+use testing::allocations::{self, Watched};
 use testing::judged;
 
 use super::support::helper::table;
+
+#[global_allocator]
+static ALLOCATOR: Watched = Watched;
 
 /// Runs the scenario of that name, and returns the helper's exit code.
 pub fn run(scenario: &[&str]) -> i32 {
     testing::exit_code(match scenario {
         ["sweep", first, places] => sweep(first, places),
+        ["twice", first, places, later] => twice(first, places, later),
+        ["list", places] => list(places),
+        ["in-a-child"] => in_a_child(),
         _ => Err(format!("no scenario is called {scenario:?}")),
     })
 }
@@ -43,7 +53,7 @@ fn sweep(first: &str, places: &str) -> Result<(), String> {
     let before = states();
     match judged(|| sweep::set_from(first)) {
         Ok(()) => println!("result Ok"),
-        Err(error) => println!("result Err {:?} {error}", error.errno),
+        Err(error) => println!("result Err {:?} {} on {}", error.errno, error.operation, error.object),
     }
     if exec {
         let program = CString::from(c"/proc/self/exe");
@@ -63,4 +73,61 @@ fn sweep(first: &str, places: &str) -> Result<(), String> {
 fn states() -> BTreeMap<i32, &'static str> {
     let entries = table::open_now().into_iter();
     entries.map(|entry| (entry.number, entry.state())).collect()
+}
+
+/// Sweeps, opens descriptors at the later places, sweeps again, and prints `again Ok` and `later NUMBER STATE`.
+fn twice(first: &str, places: &str, later: &str) -> Result<(), String> {
+    sweep(first, places)?;
+    let first = first.parse().map_err(|_| format!("{first} is not a number"))?;
+    for number in later.split_whitespace() {
+        let at = number.parse().map_err(|_| format!("{number} is not a number"))?;
+        std::mem::forget(table::place(number, at, false).map_err(|e| e.to_string())?);
+    }
+    println!(
+        "again {}",
+        judged(|| sweep::set_from(first)).map_or_else(|error| error.to_string(), |()| "Ok".into())
+    );
+    let states = states();
+    for number in later.split_whitespace() {
+        let state = number.parse().ok().and_then(|number: i32| states.get(&number));
+        println!("later {number} {}", state.unwrap_or(&"closed"));
+    }
+    Ok(())
+}
+
+/// Prints what `open_descriptors` lists, as `listed …`, and what is open, as `open …`.
+fn list(places: &str) -> Result<(), String> {
+    table::clean();
+    for place in places.split_whitespace() {
+        let number = place.trim_end_matches('*').parse().map_err(|_| format!("{place} is not a place"))?;
+        std::mem::forget(table::place(place, number, place.ends_with('*')).map_err(|e| e.to_string())?);
+    }
+    let listed = sweep::open_descriptors().map_err(|error| error.to_string())?;
+    let words = |numbers: &mut dyn Iterator<Item = i32>| {
+        numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    println!("listed {}", words(&mut listed.into_iter()));
+    println!("open {}", words(&mut states().into_keys()));
+    Ok(())
+}
+
+/// Forks, and calls in the child what a child may call. Prints whether the child `allocated`.
+fn in_a_child() -> Result<(), String> {
+    let (waited, allocated) = allocations::in_a_child(|| {
+        judged(|| {
+            // SAFETY: the process has one thread, and the child makes a system call and exits.
+            match unsafe { fork() }.map_err(|e| e.to_string())? {
+                ForkResult::Child => {
+                    let errno = sweep::close_range_cloexec(1000).err().unwrap_or(Errno::ENOSYS);
+                    let refused = sweep::is_refusal(errno);
+                    // SAFETY: `_exit` has no preconditions.
+                    unsafe { libc::_exit(refused.into()) }
+                }
+                ForkResult::Parent { child } => waitpid(child, None).map_err(|e| e.to_string()),
+            }
+        })
+    })
+    .map_err(|e| e.to_string())?;
+    println!("allocated {}", if allocated { "yes" } else { "no" });
+    waited.map(drop)
 }

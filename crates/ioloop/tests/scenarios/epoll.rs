@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ioloop::poller::Poller;
 use ioloop::poller::epoll::Epoll;
-use ioloop::{Events, Token};
+use ioloop::{Event, Events, Token};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -18,6 +18,7 @@ use nix::sys::signal::{SigEvent, SigHandler, SigevNotify, Signal, signal};
 use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
+use nix::unistd::dup2_stdin;
 use testing::tracer::{self, Call, Kernel};
 
 use super::support::Outcome;
@@ -26,6 +27,7 @@ pub fn run(what: &str) -> Outcome {
     match what {
         "signal" => signals(),
         "many" => many(),
+        "zero" => zero(),
         "marked" => marked(),
         "dropped" => dropped(),
         "waits" => waits(),
@@ -65,10 +67,25 @@ fn signals() -> Outcome {
     let again = CAME.load(Ordering::SeqCst) >= TOO_MANY;
     drop(timer);
     println!("again {}", if again { "yes" } else { "no" });
-    match answer {
-        Ok(()) => println!("answer Ok, {} ready", ready.len()),
-        Err(error) => println!("answer {error}"),
-    }
+    println!("answer {}", in_words(answer, &ready));
+    Ok(())
+}
+
+fn in_words(answer: ioloop::Result<()>, ready: &[Event]) -> String {
+    answer.map_or_else(|error| error.to_string(), |()| format!("Ok, {} ready", ready.len()))
+}
+
+/// A descriptor with the number 0, as a process without a standard input may get for any file.
+fn zero() -> Outcome {
+    let one = EventFd::from_value_and_flags(1, EfdFlags::EFD_CLOEXEC)?;
+    dup2_stdin(&one)?;
+    let (mut epoll, mut ready) = (Epoll::new()?, Vec::new());
+    let token = Token { index: 0, generation: 0 };
+    let answer = (epoll.add(0, token, Events::empty()))
+        .and_then(|()| epoll.modify(0, token, Events::READ))
+        .and_then(|()| epoll.wait(&mut ready, Some(Duration::ZERO)))
+        .and_then(|()| epoll.remove(0));
+    println!("answer {}", in_words(answer, &ready));
     Ok(())
 }
 

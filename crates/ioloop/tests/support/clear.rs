@@ -117,6 +117,11 @@ impl<T> Timers<T> {
 
     // ANCHOR_END: clear
 
+    /// Are all timers with this deadline gone? It does not look, and a `false` is never wrong.
+    pub fn is_past(&self, _: Duration) -> bool {
+        false
+    }
+
     /// How many nodes the heap has, tombstones included.
     pub fn len(&self) -> usize {
         self.heap.len()

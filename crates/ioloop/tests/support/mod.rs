@@ -14,6 +14,7 @@ use ioloop::poller::Kind;
 use ioloop::{Clock, Config, FakeClock, IoLoop};
 
 pub mod counting;
+pub mod one_core;
 pub mod operation;
 #[allow(unused_imports, reason = "each test program uses a part of this")]
 pub use testing::{Answer, ask as helper_said};

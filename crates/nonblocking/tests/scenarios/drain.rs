@@ -47,7 +47,7 @@ fn without_end(limit: &str) -> Result<(), String> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(in_words)?;
     setrlimit(Resource::RLIMIT_DATA, MEMORY, MEMORY).map_err(in_words)?;
     let mut read = Vec::new();
-    print(&drain(&source, &mut read, limit));
+    print(&judged(|| drain(&source, &mut read, limit)));
     println!("length {}", read.len());
     Ok(())
 }

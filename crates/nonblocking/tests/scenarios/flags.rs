@@ -26,13 +26,16 @@ fn on_a_pipe(what: &str) -> Result<(), String> {
     change(what, reader)
 }
 
-/// Prints `result …`.
+/// Prints `result …`, and how many descriptors the call left open as `opened …`.
 fn change(what: &str, fd: impl AsFd) -> Result<(), String> {
+    let open = || std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let before = open();
     let result = match what {
-        "set" => judged(|| flags::set(fd)),
-        "clear" => judged(|| flags::clear(fd)),
+        "set" => judged(|| flags::set(&fd)),
+        "clear" => judged(|| flags::clear(&fd)),
         _ => return Err(format!("{what} is neither set nor clear")),
     };
     print(&result);
+    println!("opened {}", open() - before);
     Ok(())
 }

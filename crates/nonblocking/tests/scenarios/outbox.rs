@@ -3,19 +3,28 @@
 //! `outbox-in-two-flushes CHUNKS LENGTH`: push that many chunks, flush them into a pipe of one page, read, flush again.
 
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, fork};
 use nonblocking::outbox::{Flushed, Outbox};
+use testing::allocations::{self, Watched};
 use testing::judged;
 
 use super::support::helper::output::{in_words, print};
+
+#[global_allocator]
+static ALLOCATOR: Watched = Watched;
 
 /// Runs the scenario of that name, and returns the helper's exit code.
 pub fn run(scenario: &[&str]) -> i32 {
     testing::exit_code(match scenario {
         ["outbox", pieces @ ..] => into_a_pipe(false, pieces),
         ["outbox-in-two-flushes", chunks, length] => in_two_flushes(chunks, length),
+        ["outbox-push", pieces @ ..] => only_push(pieces),
+        ["outbox-new"] => made_in_a_child(),
         ["outbox-into-a-full-pipe", pieces @ ..] => into_a_pipe(true, pieces),
         _ => Err(format!("no scenario is called {scenario:?}")),
     })
@@ -64,6 +73,7 @@ fn into_a_pipe(full: bool, pieces: &[&str]) -> Result<(), String> {
         outbox.push(*piece).map_err(in_words)?;
     }
     let result = judged(|| outbox.flush(&writer));
+    println!("number {}", writer.as_raw_fd());
     drop(writer);
     print(&result);
     println!("left {}", outbox.len());
@@ -73,4 +83,37 @@ fn into_a_pipe(full: bool, pieces: &[&str]) -> Result<(), String> {
         println!("arrived {arrived}");
     }
     Ok(())
+}
+
+/// `outbox-push PIECES…`: push the pieces, and the first once more where there is no room; the tracer prints the calls.
+fn only_push(pieces: &[&str]) -> Result<(), String> {
+    let mut outbox = Outbox::new(pieces.iter().map(|piece| piece.len()).sum());
+    let refused = judged(|| {
+        for piece in pieces {
+            let _ = outbox.push(*piece);
+        }
+        outbox.push(pieces[0]).is_err()
+    });
+    println!("refused {refused}");
+    Ok(())
+}
+
+/// `outbox-new`: make outboxes in the child of a fork, where each use of the allocator is seen. Prints `allocated …`.
+fn made_in_a_child() -> Result<(), String> {
+    let (waited, allocated) = allocations::in_a_child(|| {
+        // SAFETY: the process has one thread, and the child exits.
+        match unsafe { fork() }? {
+            ForkResult::Child => {
+                for limit in [0, 1, 4096, usize::MAX] {
+                    std::hint::black_box(Outbox::new(limit));
+                }
+                // SAFETY: `_exit` has no preconditions.
+                unsafe { libc::_exit(0) }
+            }
+            ForkResult::Parent { child } => waitpid(child, None),
+        }
+    })
+    .map_err(in_words)?;
+    println!("allocated {}", if allocated { "yes" } else { "no" });
+    waited.map(drop).map_err(in_words)
 }

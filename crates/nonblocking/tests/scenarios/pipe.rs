@@ -17,6 +17,8 @@ const CAP_SYS_RESOURCE: u32 = 24;
 pub fn run(scenario: &[&str]) -> i32 {
     testing::exit_code(match scenario {
         ["pipe"] => made(),
+        ["capacity"] => of_a_pipe(None),
+        ["set-capacity", bytes] => bytes.parse().map_err(in_words).and_then(|bytes| of_a_pipe(Some(bytes))),
         ["pipe-without-numbers"] => without_numbers(),
         ["capacity-above-the-limit"] => above_the_limit(),
         _ => Err(format!("no scenario is called {scenario:?}")),
@@ -66,5 +68,16 @@ fn above_the_limit() -> Result<(), String> {
     println!("before {}", kernel_capacity()?);
     print(&pipe::set_capacity(&reader, most + 1));
     println!("after {}", kernel_capacity()?);
+    Ok(())
+}
+
+/// `capacity` and `set-capacity BYTES`: call that function with a pipe. Prints `result …` and the descriptor's `number …`.
+fn of_a_pipe(bytes: Option<usize>) -> Result<(), String> {
+    let (reader, _writer) = std::io::pipe().map_err(in_words)?;
+    print(&judged(|| match bytes {
+        Some(bytes) => pipe::set_capacity(&reader, bytes),
+        None => pipe::capacity(&reader),
+    }));
+    println!("number {}", reader.as_raw_fd());
     Ok(())
 }

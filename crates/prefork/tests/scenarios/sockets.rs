@@ -44,6 +44,9 @@ const PROMPT: u32 = 4;
 pub fn run(what: &[&str]) -> i32 {
     exit_code(match what {
         ["bind", addresses @ ..] => bind(addresses),
+        ["bind-shared", addresses @ ..] => {
+            bind_with(addresses, &Options { reuse_port: true, ..Options::default() })
+        }
         ["unix", path, mode, mask] => unix(Path::new(path), mode, mask),
         ["port-taken-in-ipv6"] => return in_a_network_namespace(port_taken),
         ["free-port-is-given"] => return in_a_network_namespace(free_port_given),
@@ -56,10 +59,14 @@ pub fn run(what: &[&str]) -> i32 {
 
 /// `bind ADDRESS …`: call `bind_all` with these addresses.
 fn bind(addresses: &[&str]) -> Result<(), String> {
+    bind_with(addresses, &Options::default())
+}
+
+fn bind_with(addresses: &[&str], options: &Options) -> Result<(), String> {
     let addresses: Vec<SocketAddr> =
         addresses.iter().map(|each| each.parse().map_err(in_words)).collect::<Result<_, String>>()?;
     let before = open_now();
-    let result = judged(|| sockets::bind_all(&addresses, &Options::default()));
+    let result = judged(|| sockets::bind_all(&addresses, options));
     print(&result);
     for listener in result.iter().flatten() {
         println!("at {}", listener.local_addr().map_err(in_words)?);

@@ -42,6 +42,11 @@ pub mod atomic {
         BUFFERED.with_borrow(|all| all.iter().any(|each| each.thread == thread && each.address == address))
     }
 
+    /// Returns whether this run has used any of these atomics. If not, loom cannot see what they order.
+    pub fn is_used() -> bool {
+        MADE.with_borrow(|made| !made.is_empty())
+    }
+
     /// Returns how many atomics this run has used, and forgets them. Call it at the end of each run.
     pub fn finish() -> usize {
         BUFFERED.take();

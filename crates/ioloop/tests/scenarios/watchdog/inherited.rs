@@ -1,5 +1,6 @@
 //! What a watchdog finds in its thread and in its process: a mask that blocks SIGALRM, and others that use the signal.
 
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::SeqCst;
 
 use nix::sys::resource::{Resource, setrlimit};
@@ -7,7 +8,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigEvent, SigSet, SigevNotify, kill, 
 use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, close, dup2_stdin, dup2_stdout};
 
 use super::*;
 
@@ -111,5 +112,27 @@ pub fn without_a_handler() -> Outcome {
     watch.arm();
     println!("reported {}", reports.named(0, &["without_a_handler"]));
     println!("still {}", word(watched(&|| reports.len() > 0)));
+    Ok(())
+}
+
+/// The process has no standard input, and then no standard output, so a watchdog may get the descriptor 0 or 1.
+pub fn without_standard_files() -> Outcome {
+    let caught = || -> ioloop::Result<bool> {
+        let reports = Reports::default();
+        let watch = Watchdog::new(SHORT, reports.hook())?;
+        watch.arm();
+        Ok(watched(&|| reports.len() > 0))
+    };
+    let kept = [std::io::stdin().as_fd(), std::io::stdout().as_fd()].map(|fd| fd.try_clone_to_owned());
+    let [input, output] = kept;
+    let (input, output) = (input?, output?);
+    close(0)?;
+    let without_input = caught();
+    dup2_stdin(input)?;
+    close(1)?;
+    let without_output = caught();
+    dup2_stdout(output)?;
+    println!("without-input {}", word(without_input?));
+    println!("without-output {}", word(without_output?));
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! One handler and one slot for a stack, used by several at the same time.
 
 use std::hint::black_box;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
+
+use nix::libc::{SYS_tgkill, syscall};
+use nix::sys::signal::{SaFlags, SigAction, SigSet, sigaction};
 
 use super::*;
 
@@ -101,5 +104,41 @@ pub fn storm() -> Outcome {
             println!("mixed {sides}");
         }
     }
+    Ok(())
+}
+
+/// The threads of this process, by number.
+fn threads() -> std::io::Result<Vec<i32>> {
+    let entries = std::fs::read_dir("/proc/self/task")?;
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// Does the thread sleep? See proc_pid_stat(5).
+fn sleeps(thread: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S'))
+}
+
+/// The program's handler of another signal runs in each thread of the watchdog, while that thread sleeps, and then code
+/// blocks. A thread may block the signal: then no handler runs.
+pub fn interrupted_reporter() -> Outcome {
+    static CAME: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn came(_: c_int) {
+        CAME.fetch_add(1, SeqCst);
+    }
+    let without_restart = SigAction::new(SigHandler::Handler(came), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler only increments a counter.
+    unsafe { sigaction(Signal::SIGUSR1, &without_restart) }?;
+    let (reports, before) = (Reports::default(), threads()?);
+    let watch = Watchdog::new(SHORT, reports.hook())?;
+    for thread in threads()?.into_iter().filter(|thread| !before.contains(thread)) {
+        spin(&|| sleeps(thread));
+        let (over, seen) = (for_a_while(), CAME.load(SeqCst));
+        // SAFETY: the call takes integers.
+        unsafe { syscall(SYS_tgkill, std::process::id(), thread, Signal::SIGUSR1 as c_int) };
+        spin(&|| CAME.load(SeqCst) > seen || over());
+    }
+    watch.arm();
+    println!("reported {}", word(watched(&|| reports.len() > 0)));
     Ok(())
 }

@@ -32,8 +32,13 @@ pub fn words(call: &Call) -> Option<String> {
             libc::F_SETFD => format!("fcntl(F_SETFD) 0{third:o}"),
             libc::F_GETFL => "fcntl(F_GETFL)".into(),
             libc::F_SETFL => format!("fcntl(F_SETFL) 0{third:o}"),
+            libc::F_GETPIPE_SZ => "fcntl(F_GETPIPE_SZ)".into(),
+            libc::F_SETPIPE_SZ => format!("fcntl(F_SETPIPE_SZ) {}", third as u32),
             _ => return None,
         },
+        // Calls that wait.
+        "poll" | "ppoll" | "select" | "pselect6" | "epoll_wait" | "nanosleep" | "clock_nanosleep"
+        | "sched_yield" => call.name.into(),
         _ => match kind(call)? {
             Kind::Read => format!("read {first}"),
             Kind::Write => format!("write {first}"),

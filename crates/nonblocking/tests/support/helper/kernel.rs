@@ -1,10 +1,14 @@
 //! The kernels that a scenario can run on, by the name that a test uses.
 //!
 //! `as-it-is` is the real one. `status-flag` has one more status flag. A list like `read:1=EINTR,read:3=EIO` lets the
-//! first and the third read fail with that errno and do nothing; `write:1=0` lets the first write return 0.
+//! first and the third read fail with that errno and do nothing; `write:1=0` lets the first write return 0, and
+//! `read:1..50=EINTR` lets 50 reads fail. On `pipe-size=8192`, that is the result of each call about a pipe's capacity; an
+//! errno may stand there, too.
 //!
 //! A real kernel never interrupts a read from a nonblocking pipe, because that read never sleeps. Other nonblocking
 //! descriptors make no such promise, so here a test chooses the read that is interrupted.
+
+use std::ops::RangeInclusive;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -19,8 +23,10 @@ const STATUS_FLAG: i64 = 1 << 29;
 #[derive(Default)]
 pub struct Kernel {
     status_flag: bool,
+    /// The result of F_GETPIPE_SZ and F_SETPIPE_SZ.
+    pipe_size: Option<i64>,
     /// Which reads and writes to simulate, counted from 1, and their results.
-    answers: Vec<(Kind, usize, i64)>,
+    answers: Vec<(Kind, RangeInclusive<usize>, i64)>,
     /// The numbers of calls so far.
     reads: usize,
     writes: usize,
@@ -31,6 +37,9 @@ pub fn parse(words: &str) -> Option<Kernel> {
     match words {
         "as-it-is" => Some(Kernel::default()),
         "status-flag" => Some(Kernel { status_flag: true, ..Kernel::default() }),
+        _ if let Some(size) = words.strip_prefix("pipe-size=") => {
+            Some(Kernel { pipe_size: Some(result(size)?), ..Kernel::default() })
+        }
         _ => {
             let answers = words.split(',').map(answer).collect::<Option<_>>()?;
             Some(Kernel { answers, ..Kernel::default() })
@@ -38,7 +47,7 @@ pub fn parse(words: &str) -> Option<Kernel> {
     }
 }
 
-fn answer(word: &str) -> Option<(Kind, usize, i64)> {
+fn answer(word: &str) -> Option<(Kind, RangeInclusive<usize>, i64)> {
     let (call, answer) = word.split_once('=')?;
     let (kind, turn) = call.split_once(':')?;
     let kind = match kind {
@@ -46,14 +55,14 @@ fn answer(word: &str) -> Option<(Kind, usize, i64)> {
         "write" => Kind::Write,
         _ => return None,
     };
-    let answer = match answer {
-        "0" => 0,
-        "EINTR" => -(Errno::EINTR as i64),
-        "EIO" => -(Errno::EIO as i64),
-        "ENOSPC" => -(Errno::ENOSPC as i64),
-        _ => return None,
-    };
-    Some((kind, turn.parse().ok()?, answer))
+    let (first, last) = turn.split_once("..").unwrap_or((turn, turn));
+    Some((kind, first.parse().ok()?..=last.parse().ok()?, result(answer)?))
+}
+
+/// A number, or the errno of that name below zero.
+fn result(word: &str) -> Option<i64> {
+    let errno = || (1..=133).map(Errno::from_raw).find(|errno| format!("{errno:?}") == word);
+    word.parse().ok().or_else(|| errno().map(|errno| -(errno as i64)))
 }
 
 impl tracer::Kernel for Kernel {
@@ -62,13 +71,16 @@ impl tracer::Kernel for Kernel {
     }
 
     fn instead(&mut self, call: &Call) -> Option<i64> {
+        if call.name == "fcntl" && matches!(call.args[1] as i32, libc::F_GETPIPE_SZ | libc::F_SETPIPE_SZ) {
+            return self.pipe_size;
+        }
         let kind = calls::kind(call)?;
         let turn = match kind {
             Kind::Read => &mut self.reads,
             Kind::Write => &mut self.writes,
         };
         *turn += 1;
-        self.answers.iter().find(|each| each.0 == kind && each.1 == *turn).map(|each| each.2)
+        self.answers.iter().find(|each| each.0 == kind && each.1.contains(turn)).map(|each| each.2)
     }
 
     fn told(&mut self, call: &Call, answer: i64) -> i64 {

@@ -34,7 +34,8 @@ pub fn dispositions() {
     for number in (1..=libc::SIGRTMAX()).filter(|number| ![9, 14, 19, 32, 33].contains(number)) {
         handle(number, nothing as *const () as libc::sighandler_t);
     }
-    for number in [libc::SIGHUP, libc::SIGPIPE, libc::SIGTSTP, libc::SIGRTMIN() + 4] {
+    // Not SIGHUP: it is the lowest number, at which a loop over all signals may be off by one.
+    for number in [libc::SIGTTIN, libc::SIGPIPE, libc::SIGTSTP, libc::SIGRTMIN() + 4] {
         handle(number, libc::SIG_IGN);
     }
     let mut blocked = SigSet::empty();

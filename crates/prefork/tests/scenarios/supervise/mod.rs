@@ -67,6 +67,9 @@ pub fn run(what: &[&str]) -> i32 {
         ["other-children"] => others::other_children(shared),
         ["interrupted"] => others::interrupted(shared),
         ["nothing-permitted"] => nothing_permitted(),
+        ["no-sleep"] => no_sleep(),
+        ["reaped-elsewhere"] => reaped_elsewhere(),
+        ["no-sigkill"] => no_sigkill(shared),
         ["killed", children] => return orphans::killed(children, shared),
         ["parent-died", copies] => return orphans::parent_died(copies),
         _ => return 2,
@@ -333,6 +336,52 @@ fn nothing_permitted() {
         0
     };
     observe(&Policy { max_restarts: 0, ..policy(1) }, work, |_| {});
+}
+
+/// The call that sleeps fails, once the child runs. Only SIGKILL ends that.
+fn no_sleep() {
+    let mut calls = vec![libc::SYS_ppoll, libc::SYS_pselect6, libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2];
+    #[cfg(target_arch = "x86_64")]
+    calls.extend([libc::SYS_poll, libc::SYS_select, libc::SYS_epoll_wait]);
+    let work = |_| {
+        loop {
+            pause();
+        }
+    };
+    let also = |event| {
+        if let Event::Started { .. } = event {
+            kernel::forbid(&calls);
+        }
+    };
+    observe(&Policy { max_restarts: 0, ..policy(1) }, work, also);
+}
+
+/// `on_event` reaps the child, which is the supervisor's.
+fn reaped_elsewhere() {
+    let also = |event| {
+        if let Event::Started { pid, .. } = event {
+            println!("reaped {:?}", waitid(Id::Pid(pid), WaitPidFlag::WEXITED).is_ok());
+        }
+    };
+    observe(&policy(1), |_| 0, also);
+}
+
+/// At the end of the grace period the child may not be signaled. It ends when it is released, or with its lifeline.
+fn no_sigkill(shared: &Shared) {
+    let work = |_| {
+        shared.wait_for_release();
+        0
+    };
+    let also = |event| match event {
+        Event::Started { .. } => {
+            signal_self(Signal::SIGTERM);
+            kernel::forbid(&[libc::SYS_pidfd_send_signal, libc::SYS_kill]);
+        }
+        // A supervisor that does not notice sleeps until the child exits.
+        Event::Killed { .. } => shared.release_one(),
+        _ => {}
+    };
+    observe(&Policy { grace: Duration::from_millis(20), ..policy(1) }, work, also);
 }
 
 /// Task 0 fails once too often. One of the others exits late.

@@ -72,6 +72,9 @@ impl Network {
             "bind" | "listen" => self.family(call.args[0]),
             "accept" | "accept4" => return Some("accept".into()),
             "read" | "recvfrom" => return Some("read".into()),
+            "setsockopt" | "fchmod" => return Some(call.name.into()),
+            "chmod" | "fchmodat" => return Some("chmod".into()),
+            "unlink" | "unlinkat" => return Some("unlink".into()),
             _ => return None,
         };
         let digit = match family {
@@ -88,6 +91,7 @@ impl tracer::Kernel for Network {
         let [first, second, third, fourth] = call.args;
         let what = match call.name {
             "socket" => format!("socket {} {}", family(first as i32), flags(second)),
+            "setsockopt" if self.answers.iter().any(|answer| answer.kind == "setsockopt") => call.name.into(),
             "accept" => "accept blocking inheritable".into(),
             "accept4" => format!("accept4 {}", flags(fourth)),
             "bind" | "listen" => format!("{} {}", call.name, self.family(first)),

@@ -10,11 +10,12 @@ use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use loom::thread::{self, JoinHandle};
 use nix::sys::signal::Signal::{self, SIGTERM, SIGUSR1, SIGUSR2};
 use nix::sys::signal::{SigHandler, signal};
+use nix::unistd::dup2_stderr;
 use waker::pipe::Waker;
 
 use super::super::modelled::SignalWaker;
 use super::super::support::helper::outcome::{Outcome, state};
-use super::super::sync::atomic::{finish, flush};
+use super::super::sync::atomic::{finish, flush, is_used};
 use super::disposition::Disposition;
 
 /// Prints `seen N`, how many of the statics loom could see, and a line for what is wrong.
@@ -24,8 +25,13 @@ pub fn run(what: &str) -> Outcome {
         "drop-two" => (|| dropped_during(&[SIGUSR1, SIGUSR2]), 2),
         "next-owner" => (owned_again_during_a_handler, 2),
         "publish" => (published, 3),
+        "drained" => (drained, 3),
         _ => return Err(format!("no model is called {what}").into()),
     };
+    // A slot without an owner must not have a descriptor's number: no handler may write to standard error.
+    let stderr = pipe();
+    dup2_stderr(stderr.writer())?;
+    std::panic::set_hook(Box::new(|panic| println!("wrong {panic}")));
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(preemptions);
     model.max_branches = 20_000;
@@ -39,6 +45,9 @@ pub fn run(what: &str) -> Outcome {
             std::process::exit(0);
         }
     });
+    if state(&stderr) == "ready" {
+        wrong("a handler wrote to descriptor 2, which belongs to no owner");
+    }
     println!("seen all of them");
     Ok(())
 }
@@ -104,14 +113,20 @@ fn owned_again_during_a_handler() {
     let signals = owner(&first, &[SIGUSR1]);
     let handler = signal_in_a_thread(SIGUSR1, || ());
     let waker = second.clone();
+    let dropping = loom::sync::Arc::new(AtomicBool::new(false));
+    let before = dropping.clone();
     let next = thread::spawn(move || {
         let next = SignalWaker::new(waker.writer(), &[SIGUSR1]).ok();
         if next.is_some() {
+            if is_used() && !before.load(Relaxed) {
+                wrong("`new` got a signal, and what its previous owner did before was not visible");
+            }
             installed(SIGUSR1)(SIGUSR1 as i32);
         }
         flush();
         next
     });
+    dropping.store(true, Relaxed);
     drop(signals);
     flush();
     handler.join().unwrap_or_else(|_| wrong("a panic"));
@@ -136,6 +151,27 @@ fn published() {
         wrong("`take` returned a signal, and what its thread did before was not visible");
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap_or_else(|_| wrong("a panic")));
+}
+
+/// A loop drains the waker and takes the signal. A handler that finds the bit clear, and so writes, comes after that drain.
+fn drained() {
+    let waker = Arc::new(pipe());
+    let signals = owner(&waker, &[SIGUSR1]);
+    installed(SIGUSR1)(SIGUSR1 as i32);
+    waker.consume().unwrap_or_else(|error| wrong(&error.to_string()));
+    let drained = loom::sync::Arc::new(AtomicBool::new(false));
+    let (before, written, handler) = (drained.clone(), waker.clone(), installed(SIGUSR1));
+    let thread = thread::spawn(move || {
+        handler(SIGUSR1 as i32);
+        if state(&*written) == "ready" && is_used() && !before.load(Relaxed) {
+            wrong("a handler wrote after a `take`, and what the loop did before that `take` was not visible");
+        }
+        flush();
+    });
+    // It stands for the drain.
+    drained.store(true, Relaxed);
+    signals.take();
+    thread.join().unwrap_or_else(|_| wrong("a panic"));
 }
 
 fn pipe() -> Waker {

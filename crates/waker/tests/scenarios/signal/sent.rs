@@ -11,7 +11,7 @@ use nix::libc::{self, c_int};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal::{SIGIO, SIGTERM, SIGUSR1, SIGUSR2};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, raise, sigaction};
-use nix::unistd::{getpid, write};
+use nix::unistd::{getpid, read, write};
 use testing::judged;
 use waker::signal::SignalWaker;
 use waker::{eventfd, pipe};
@@ -35,6 +35,7 @@ pub fn run(what: &str) -> Outcome {
         "order" => order(),
         "stepped" => stepped(),
         "gone" => gone(),
+        "bytes" => bytes(),
         _ => Err(format!("no scenario is called {what}").into()),
     }
 }
@@ -68,6 +69,19 @@ fn on_an_eventfd() -> Outcome {
     println!("after {}", state(&waker));
     waker.consume()?;
     println!("took {}", names(&signals.take()));
+    Ok(())
+}
+
+/// Prints the numbers that the handler wrote into a pipe.
+fn bytes() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    let _signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
+    raise(SIGUSR1)?;
+    let mut buffer = [0; 64];
+    let length = read(waker.as_fd(), &mut buffer)?;
+    let (numbers, rest) = buffer[..length].as_chunks();
+    let numbers: Vec<u64> = numbers.iter().copied().map(u64::from_ne_bytes).collect();
+    println!("wrote {numbers:?}{}", if rest.is_empty() { "" } else { " and a part" });
     Ok(())
 }
 
