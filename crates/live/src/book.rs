@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::rc::Rc;
 
-use crate::files_shim::Files;
+use httpserver::files::Files;
 use httpserver::{Request, Response};
 use ioloop::IoLoop;
 use serde_json::Value;

@@ -25,7 +25,6 @@ mod book;
 mod build;
 mod catalogue;
 mod child;
-mod files_shim;
 mod guard;
 mod headers;
 mod hub;
