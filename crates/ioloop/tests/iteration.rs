@@ -731,6 +731,7 @@ fn errors_and_panics_are_reported_and_the_rest_runs() {
 
 #[test]
 fn an_iteration_with_many_events_allocates_nothing() {
+    testing::needs!(descriptors(256));
     on_each(|ioloop| {
         let ready: Vec<_> = (0..50).map(|_| a_handler(ioloop, |_| ())).collect();
         let ten_turns = || {
