@@ -63,7 +63,7 @@ fn a_hint_of_which_only_one_line_was_read_is_remembered() {
     let checkout = Checkout::new();
     for step in 1..=3 {
         let script = "\"$0\" hint add | head -1";
-        let said = checkout.program("/bin/sh", &["-c", script, crate::tool::TOOL]);
+        let said = checkout.run(checkout.program("/bin/sh", &["-c", script, crate::tool::TOOL]));
         said.expect(0, &[&format!("hint {step} of 3")]);
     }
 }
