@@ -464,6 +464,7 @@ fn a_descriptor_that_is_closed_when_its_turn_comes_is_no_error() {
 
 #[test]
 fn ignored_realtime_signals_stay_ignored() {
+    testing::needs!(descriptors(256));
     let answer = spawn("self", "", "", &["signals"]);
     started(&answer);
     let mask = answer.0.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default().trim();

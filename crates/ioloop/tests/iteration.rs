@@ -66,6 +66,7 @@ fn callbacks_run_in_the_order_they_were_added() {
 
 #[test]
 fn an_iteration_runs_all_that_is_queued_due_and_ready() {
+    testing::needs!(descriptors(256));
     on_each_with_a_fake_clock(|ioloop, _| {
         const QUEUED: usize = 3_000;
         const READY: usize = 200;
