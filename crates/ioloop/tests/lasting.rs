@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use ioloop::poller::Kind;
@@ -146,6 +147,15 @@ fn a_waker_whose_descriptor_was_replaced_is_reported_once() {
     }
 }
 
+/// Sends a callback that adds 1. From another thread, because the loop's own thread needs no waker.
+fn sent_by_a_thread(ioloop: &IoLoop, ran: &Arc<AtomicUsize>) -> ioloop::Result<()> {
+    let (handle, ran) = (ioloop.handle(), Arc::clone(ran));
+    let add = move |_: &IoLoop| {
+        ran.fetch_add(1, Ordering::Relaxed);
+    };
+    thread::spawn(move || handle.add_callback(add)).join().unwrap()
+}
+
 /// The waker is lost for good, and what was sent before is in the queue.
 #[test]
 fn a_callback_that_was_sent_before_the_waker_was_lost_runs() {
@@ -156,11 +166,7 @@ fn a_callback_that_was_sent_before_the_waker_was_lost_runs() {
         let ioloop = IoLoop::with(config).unwrap();
         let waker: Vec<_> = open_ones("[eventfd]").into_iter().filter(|fd| !before.contains(fd)).collect();
         let (failures, ran) = (failures(&ioloop), Arc::new(AtomicUsize::new(0)));
-        let runs = Arc::clone(&ran);
-        let sent = ioloop.handle().add_callback(move |_| {
-            runs.fetch_add(1, Ordering::Relaxed);
-        });
-        sent.unwrap();
+        sent_by_a_thread(&ioloop, &ran).unwrap();
         replace(waker[0], &File::open("/").unwrap());
         turns(&ioloop, 5);
         assert_eq!((ran.load(Ordering::Relaxed), failures.len()), (1, 1), "{poller}: runs, and failures");
@@ -183,9 +189,11 @@ impl Kernel for FailsOnce {
 
 #[test]
 fn a_waker_whose_read_fails_once_is_read_again_and_kept() {
+    let failing = format!("read -> -{}", Errno::EIO as i32);
     for poller in ["poll", "select"] {
         let Some(answer) = testing::traced("fails-once", &["lasting", "receives", poller]) else { return };
         assert_eq!(answer.lines("failed").collect::<Vec<_>>(), [""; 0], "{poller}: reported");
+        assert_eq!(answer.lines("call").next(), Some(&*failing), "{poller}: the first read");
         assert_eq!(answer.line("ran"), "2", "{poller}: of two callbacks that were sent, one after the other");
     }
 }
@@ -194,15 +202,10 @@ fn receives(poller: Kind) -> Outcome {
     let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
     ioloop.handle_callback_exception(|_, failure| println!("failed {failure}"));
     let ran = Arc::new(AtomicUsize::new(0));
-    testing::judged(|| {
-        (0..2).try_for_each(|_| {
-            let runs = Arc::clone(&ran);
-            ioloop.handle().add_callback(move |_| {
-                runs.fetch_add(1, Ordering::Relaxed);
-            })?;
-            (0..3).try_for_each(|_| ioloop.turn(Duration::ZERO).map(drop))
-        })
-    })?;
+    for _ in 0..2 {
+        sent_by_a_thread(&ioloop, &ran)?;
+        testing::judged(|| (0..3).try_for_each(|_| ioloop.turn(Duration::ZERO).map(drop)))?;
+    }
     println!("ran {}", ran.load(Ordering::Relaxed));
     Ok(())
 }
