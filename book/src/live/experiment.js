@@ -22,7 +22,6 @@ export function experiment(backend, progress) {
 class Experiment {
     constructor(backend, name, box, list, before) {
         Object.assign(this, { backend, name, box, list, before });
-        this.texts = [...list.querySelectorAll(':scope > li')].map((item) => item.textContent.trim().replace(/^[a-z]\. /, ''));
         this.nodes = [...list.querySelectorAll(':scope > li')].map((item) => [...item.cloneNode(true).childNodes]);
     }
 

@@ -1,5 +1,7 @@
 //! The application: what answers requests.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use ioloop::IoLoop;
 
 use crate::reply::Reply;
@@ -27,4 +29,10 @@ impl<F: Fn(&IoLoop, &Request, Reply) + 'static> App for F {
     fn handle(&self, ioloop: &IoLoop, request: &Request, reply: Reply) {
         self(ioloop, request, reply);
     }
+}
+
+/// Call code of the application. If it panics, the loop reports that like any failure, and this returns none.
+pub(crate) fn caught<T>(ioloop: &IoLoop, call: impl FnOnce() -> T) -> Option<T> {
+    let called = catch_unwind(AssertUnwindSafe(call));
+    called.map_err(|thrown| ioloop.add_callback(move |_| -> () { resume_unwind(thrown) })).ok()
 }

@@ -6,6 +6,7 @@
 
 use std::io::BufRead;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use httparse::Header;
 
@@ -113,20 +114,24 @@ fn parse_into<'h>(request: &'h mut Request, slots: &mut [MaybeUninit<Header<'h>>
         }
         Err(_) => return Err(Refusal::bad("The head of the request is malformed.")),
     }
-    let range = |part: &[u8]| {
-        let start = (part.as_ptr() as usize - head.as_ptr() as usize) as u32;
-        start..start + part.len() as u32
-    };
-    *method = range(parsed.method.unwrap_or_default().as_bytes());
-    *target = range(parsed.path.unwrap_or_default().as_bytes());
+    *method = range(head, parsed.method.unwrap_or_default().as_bytes());
+    *target = range(head, parsed.path.unwrap_or_default().as_bytes());
     *version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    fields.extend(
-        parsed
-            .headers
-            .iter()
-            .map(|field| Field { name: range(field.name.as_bytes()), value: range(field.value) }),
-    );
+    fields.extend(ranges(head, parsed.headers));
     Ok(())
+}
+
+/// Where a part of these bytes is in them.
+fn range(bytes: &[u8], part: &[u8]) -> Range<u32> {
+    let start = (part.as_ptr() as usize - bytes.as_ptr() as usize) as u32;
+    start..start + part.len() as u32
+}
+
+/// Where the fields that were parsed out of these bytes are in them.
+fn ranges(bytes: &[u8], parsed: &[Header<'_>]) -> impl Iterator<Item = Field> {
+    parsed
+        .iter()
+        .map(|field| Field { name: range(bytes, field.name.as_bytes()), value: range(bytes, field.value) })
 }
 
 /// Are the three parts of the request line there, and is the last a version that this server does not speak? Otherwise it is
@@ -157,12 +162,6 @@ pub(crate) fn parse_trailers(request: &mut Request, limits: &Limits) -> Result<(
         }
         _ => return Err(Refusal::bad("The trailer section of the request is malformed.")),
     };
-    let range = |part: &[u8]| {
-        let start = (part.as_ptr() as usize - tail.as_ptr() as usize) as u32;
-        start..start + part.len() as u32
-    };
-    trailers.extend(
-        parsed.iter().map(|field| Field { name: range(field.name.as_bytes()), value: range(field.value) }),
-    );
+    trailers.extend(ranges(tail, parsed));
     Ok(())
 }

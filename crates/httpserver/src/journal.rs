@@ -3,12 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use ioloop::IoLoop;
 use nix::sys::socket::{SockaddrStorage, getpeername};
 
+use crate::app::caught;
 use crate::counters::{Access, AccessHook};
 use crate::request::{Request, Version};
 
@@ -59,10 +59,7 @@ impl Journal {
         let entry = self.entry.take();
         if let (Some((mut access, began)), Some(hook)) = (entry, &self.hook) {
             access.took = ioloop.time().saturating_sub(began);
-            if let Err(thrown) = catch_unwind(AssertUnwindSafe(|| hook(&access))) {
-                // The loop reports it.
-                ioloop.add_callback(move |_| -> () { resume_unwind(thrown) });
-            }
+            let _ = caught(ioloop, || hook(&access));
         }
         self.is_begun.replace(false)
     }

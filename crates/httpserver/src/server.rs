@@ -86,9 +86,9 @@ impl HttpServer {
         start::start(&self.bound, processes, grace, &self, |_| {})
     }
 
-    /// Stop gracefully. Connections that are queued already are accepted, and no others; idle connections are closed, each response under way is the last of its
-    /// connection, and the `when_closed` of streams are called. When the last connection is closed, or `grace` is over,
-    /// the loop stops.
+    /// Stop gracefully. Connections that are queued already are accepted, and no others; idle connections are closed, each
+    /// response under way is the last of its connection, and the `when_closed` of streams are called. When the last
+    /// connection is closed, or `grace` is over, the loop stops.
     pub fn stop(&self, ioloop: &IoLoop, grace: Duration) {
         self.shared.is_stopping.set(true);
         for client in self.shared.connections() {

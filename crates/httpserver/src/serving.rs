@@ -3,11 +3,11 @@
 //! Contract: nothing of the connection is borrowed while the application runs. A panic of the application is a 500 for its
 //! request, and is reported by the loop.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use ioloop::IoLoop;
 
+use crate::app::caught;
 use crate::client::Client;
 use crate::phase::{Next, Phase};
 use crate::reply::Reply;
@@ -52,20 +52,16 @@ impl Client {
 
     fn admit(self: &Rc<Self>, ioloop: &IoLoop, request: &Request) {
         let limit = self.limits.body;
-        let admitted = catch_unwind(AssertUnwindSafe(|| self.shared.app.admit(request, limit)));
-        let answer = match admitted {
-            Ok(Ok(limit)) => {
+        let answer = match caught(ioloop, || self.shared.app.admit(request, limit)) {
+            Some(Ok(limit)) => {
                 let mut output = self.output.borrow_mut();
                 match output.append(|out| self.connection.borrow_mut().admit(limit, out)) {
                     Ok(()) => return,
                     Err(refusal) => refusal.response(),
                 }
             }
-            Ok(Err(response)) => response,
-            Err(thrown) => {
-                ioloop.add_callback(move |_| -> () { resume_unwind(thrown) });
-                Response::text(500, FAILED)
-            }
+            Some(Err(response)) => response,
+            None => Response::text(500, FAILED),
         };
         self.number.set(self.number.get() + 1);
         self.journal.begin(Some(request), ioloop);
@@ -78,11 +74,8 @@ impl Client {
         self.journal.begin(Some(request), ioloop);
         self.shared.count(|counters| counters.requests += 1);
         let reply = Reply::new(Rc::clone(self) as _, number);
-        let handled = catch_unwind(AssertUnwindSafe(|| self.shared.app.handle(ioloop, request, reply)));
-        if let Err(thrown) = handled {
-            // The loop reports it. The reply was dropped, and has answered 500.
-            ioloop.add_callback(move |_| -> () { resume_unwind(thrown) });
-        }
+        // After a panic the reply was dropped, and has answered 500.
+        let _ = caught(ioloop, || self.shared.app.handle(ioloop, request, reply));
     }
 
     /// Write a whole response.

@@ -46,7 +46,7 @@ pub struct Live {
 
 impl App for Live {
     fn admit(&self, head: &Request, limit: u64) -> Result<u64, Response> {
-        self.action(head).map(|_| limit.min(BODY)).map_err(refused)
+        self.action(head).map(|_| limit.min(BODY)).map_err(Refusal::response)
     }
 
     fn handle(&self, ioloop: &IoLoop, request: &Request, reply: Reply) {
@@ -58,7 +58,7 @@ impl App for Live {
             Ok(Answer::Now(response)) => reply.send(response),
             Ok(Answer::Run(job)) => self.runs.start(ioloop, job, reply),
             Ok(Answer::Events) => self.hub.listen(ioloop, reply),
-            Err(refusal) => reply.send(refused(refusal)),
+            Err(refusal) => reply.send(refusal.response()),
         }
     }
 }
@@ -129,8 +129,4 @@ impl Live {
         self.slow.set(self.slow.get() + 1);
         Ok(())
     }
-}
-
-fn refused(refusal: Refusal) -> Response {
-    headers::guarded(refusal.response())
 }

@@ -51,7 +51,7 @@ impl Book {
     pub fn answer(&self, request: &Request) -> Response {
         let built = self.built.borrow();
         let Some(Built { files, scripts }) = &*built else {
-            return headers::guarded(Refusal::NO_BOOK.response());
+            return Refusal::NO_BOOK.response();
         };
         let response = files.answer(request);
         let page = page(request.path());

@@ -29,15 +29,20 @@ struct State {
     number: u64,
     dropped: u64,
     ring: VecDeque<Value>,
-    current: Vec<Dispatch>,
+    current: Vec<Ran>,
     /// How many dispatches the iteration had beyond those.
     more: usize,
     /// What the dispatch that runs is called, and whose it is.
     label: Option<(String, bool)>,
-    labels: Vec<String>,
     /// The connections that carry the stream.
     observers: BTreeSet<Token>,
-    own: Vec<bool>,
+}
+
+/// A dispatch of the iteration, what it is called, and whether it is the page's own.
+struct Ran {
+    dispatch: Dispatch,
+    label: String,
+    own: bool,
 }
 
 impl Trace {
@@ -100,32 +105,26 @@ impl Trace {
             state.more += 1;
             return;
         }
-        state.current.push(*dispatch);
-        state.own.push(is_own);
-        state.labels.push(label.map_or_else(|| short(dispatch.label), |(label, _)| label));
+        let label = label.map_or_else(|| short(dispatch.label), |(label, _)| label);
+        state.current.push(Ran { dispatch: *dispatch, label, own: is_own });
     }
 
     fn iteration(&self, iteration: &Iteration) {
         let mut state = self.state.borrow_mut();
-        let (current, own) = (std::mem::take(&mut state.current), std::mem::take(&mut state.own));
-        let labels = std::mem::take(&mut state.labels);
+        let current = std::mem::take(&mut state.current);
         let more = std::mem::take(&mut state.more);
         state.number += 1;
         let time_of = |wanted: fn(Origin) -> bool| -> u64 {
             current
                 .iter()
-                .filter(|dispatch| wanted(dispatch.origin))
-                .map(|dispatch| us(dispatch.end.saturating_sub(dispatch.start)))
+                .filter(|ran| wanted(ran.dispatch.origin))
+                .map(|ran| us(ran.dispatch.end.saturating_sub(ran.dispatch.start)))
                 .sum()
         };
-        let named = labels
+        let named = current.iter().find(|ran| !ran.own && ran.label.contains(" /")).map(|ran| &ran.label);
+        let dispatches: Vec<Value> = current
             .iter()
-            .zip(&own)
-            .find(|(label, own)| !**own && label.contains(" /"))
-            .map(|(label, _)| label);
-        let dispatches = current.iter().zip(&labels).zip(&own);
-        let dispatches: Vec<Value> = dispatches
-            .map(|((dispatch, label), own)| {
+            .map(|Ran { dispatch, label, own }| {
                 json!({
                     "origin": origin(dispatch.origin),
                     "token": dispatch.token.map(Token::to_bits),
@@ -150,7 +149,7 @@ impl Trace {
             "sleep_start_us": us(iteration.sleep_start),
             "slept_us": us(iteration.sleep_end.saturating_sub(iteration.sleep_start)),
             "label": named,
-            "observer": !own.is_empty() && own.iter().all(|own| *own),
+            "observer": !current.is_empty() && current.iter().all(|ran| ran.own),
             "dispatches": dispatches,
             "more": more,
         });

@@ -119,6 +119,7 @@ fn each_name_runs_once_and_few_run_at_the_same_time() {
     assert_eq!((twice.status, twice.rest().contains("runs already")), (429, true));
     let mut fifth = server.post("/api/run", r#"{"experiment":"quick"}"#);
     assert_eq!((fifth.status, fifth.field("Retry-After").is_some()), (429, true));
+    assert_eq!(fifth.field("X-Content-Type-Options"), Some("nosniff"), "{}", fifth.head);
     assert!(fifth.rest().contains("Too much runs"));
 }
 
