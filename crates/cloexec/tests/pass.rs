@@ -201,13 +201,19 @@ fn the_program_starts_with_default_signals() {
     }
 }
 
-#[test]
-fn other_ignored_signals_stay_ignored() {
-    testing::needs!(descriptors(256));
+/// The signals that the program ignores, a bit for each.
+#[track_caller]
+fn ignored() -> u64 {
     let answer = spawn("self", "", "", &["signals"]);
     started(&answer);
     let mask = answer.0.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default().trim();
-    let ignored = u64::from_str_radix(mask, 16).expect("a mask is hexadecimal");
+    u64::from_str_radix(mask, 16).expect("a mask is hexadecimal")
+}
+
+#[test]
+fn other_ignored_signals_stay_ignored() {
+    testing::needs!(descriptors(256));
+    let ignored = ignored();
     assert!(
         ignored & (1 << (SIGUSR2 - 1)) != 0,
         "the caller ignored SIGUSR2, and the program does not. exec keeps ignored signals, and programs such as nohup \
@@ -465,10 +471,7 @@ fn a_descriptor_that_is_closed_when_its_turn_comes_is_no_error() {
 #[test]
 fn ignored_realtime_signals_stay_ignored() {
     testing::needs!(descriptors(256));
-    let answer = spawn("self", "", "", &["signals"]);
-    started(&answer);
-    let mask = answer.0.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default().trim();
-    let ignored = u64::from_str_radix(mask, 16).expect("a mask is hexadecimal");
+    let ignored = ignored();
     assert!(
         ignored & (1 << SIGRTMIN()) != 0,
         "the caller ignored the signal SIGRTMIN+1, and the program does not. Only SIGPIPE gets its default action"

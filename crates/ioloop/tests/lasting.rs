@@ -125,16 +125,21 @@ fn open_ones(kind: &str) -> Vec<RawFd> {
     of_kind.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// A loop on this poller, and the descriptor of its waker.
+fn with_waker(poller: Kind) -> (IoLoop, RawFd) {
+    let before = open_ones("[eventfd]");
+    let ioloop = IoLoop::with(Config { poller, make_current: Current::No, ..Config::default() }).unwrap();
+    let waker: Vec<_> = open_ones("[eventfd]").into_iter().filter(|fd| !before.contains(fd)).collect();
+    let [waker] = waker[..] else { panic!("the loop has one eventfd, and not {waker:?}") };
+    (ioloop, waker)
+}
+
 /// On epoll the waker is never read.
 #[test]
 fn a_waker_whose_descriptor_was_replaced_is_reported_once() {
     let _alone = alone();
     for poller in [Kind::Poll, Kind::Select] {
-        let before = open_ones("[eventfd]");
-        let config = Config { poller, make_current: Current::No, ..Config::default() };
-        let ioloop = IoLoop::with(config).unwrap();
-        let waker: Vec<_> = open_ones("[eventfd]").into_iter().filter(|fd| !before.contains(fd)).collect();
-        let [waker] = waker[..] else { panic!("the loop has one eventfd, and not {waker:?}") };
+        let (ioloop, waker) = with_waker(poller);
         // A directory is always ready, and a read fails with EISDIR.
         replace(waker, &File::open("/").unwrap());
         let failures = failures(&ioloop);
@@ -161,13 +166,10 @@ fn sent_by_a_thread(ioloop: &IoLoop, ran: &Arc<AtomicUsize>) -> ioloop::Result<(
 fn a_callback_that_was_sent_before_the_waker_was_lost_runs() {
     let _alone = alone();
     for poller in [Kind::Poll, Kind::Select] {
-        let before = open_ones("[eventfd]");
-        let config = Config { poller, make_current: Current::No, ..Config::default() };
-        let ioloop = IoLoop::with(config).unwrap();
-        let waker: Vec<_> = open_ones("[eventfd]").into_iter().filter(|fd| !before.contains(fd)).collect();
+        let (ioloop, waker) = with_waker(poller);
         let (failures, ran) = (failures(&ioloop), Arc::new(AtomicUsize::new(0)));
         sent_by_a_thread(&ioloop, &ran).unwrap();
-        replace(waker[0], &File::open("/").unwrap());
+        replace(waker, &File::open("/").unwrap());
         turns(&ioloop, 5);
         assert_eq!((ran.load(Ordering::Relaxed), failures.len()), (1, 1), "{poller}: runs, and failures");
     }

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::rc::Rc;
@@ -19,6 +19,7 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, getpid, getppid};
+use prefork::pidfd_open;
 
 /// How long a child may take to end what it has started, before all of it is killed.
 const GRACE: Duration = Duration::from_secs(2);
@@ -80,7 +81,7 @@ impl Process {
             pipes.push(RefCell::new(Pipe { file, partial: Vec::new(), open: true }));
         }
         let Ok(pipes) = <[_; 2]>::try_from(pipes) else { return Err(missing()) };
-        let ended = pidfd(group)?;
+        let ended = pidfd_open(group)?;
         let process = Rc::new(Self {
             group,
             child: RefCell::new(child),
@@ -229,13 +230,4 @@ fn confine(command: &mut Command) {
     };
     // SAFETY: between fork and exec only prctl, getppid and close_range are called, which are plain system calls.
     unsafe { command.pre_exec(ask) };
-}
-
-/// A descriptor that is readable once the process has ended: pidfd_open(2).
-fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
-    // SAFETY: the call takes two numbers and touches no memory. nix and libc have no function for it.
-    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0_u32) };
-    let fd = i32::try_from(Errno::result(opened)?).map_err(io::Error::other)?;
-    // SAFETY: the kernel made this descriptor a moment ago, so its number is known here only.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

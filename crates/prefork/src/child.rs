@@ -61,8 +61,13 @@ fn discards_exit_status() -> bool {
     action.sa_sigaction == libc::SIG_IGN || action.sa_flags & libc::SA_NOCLDWAIT != 0
 }
 
-/// Open a pidfd for a process. The kernel sets close-on-exec on every pidfd.
-fn pidfd_open(pid: Pid) -> Result<OwnedFd> {
+/// Open a pidfd for a process, which is readable once the process has exited. The kernel sets close-on-exec on every pidfd.
+/// If the process is a child that was not reaped yet, its pid cannot be another process's.
+///
+/// # Errors
+/// - `ESRCH` if there is no such process; `EMFILE`, `ENFILE` and `ENOMEM`: see pidfd_open(2), "ERRORS".
+/// - `ENOSYS` before Linux 5.3; `ENOSYS` or `EPERM` in a sandbox that forbids it.
+pub fn pidfd_open(pid: Pid) -> Result<OwnedFd> {
     // SAFETY: the call takes two integers.
     let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) });
     let fd = fd.map_err(Error::on("pidfd_open", format_args!("process {pid}")))?;

@@ -46,7 +46,7 @@ mod lifeline;
 mod policy;
 mod signals;
 mod threads;
-pub use child::Child;
+pub use child::{Child, pidfd_open};
 pub use cloexec::{Error, Result};
 pub use event::{Ended, Event, Failed};
 pub use lifeline::Lifeline;

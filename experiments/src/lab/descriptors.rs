@@ -2,11 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{Seek, Write};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::{Pid, pipe2};
 
@@ -55,11 +54,8 @@ impl Lab {
 ///
 /// pidfd_open(2) came with Linux 5.3, and some sandboxes refuse it: then the question cannot be asked.
 pub fn pidfd(child: Pid) -> Result<OwnedFd> {
-    // SAFETY: the call takes two numbers, and touches no memory of this program. nix and libc have no function for it.
-    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, child.as_raw(), 0_u32) };
-    match Errno::result(opened) {
-        // SAFETY: the kernel made this descriptor a moment ago, so its number is known here only.
-        Ok(fd) => Ok(unsafe { OwnedFd::from_raw_fd(RawFd::try_from(fd)?) }),
+    match prefork::pidfd_open(child).map_err(|error| error.errno) {
+        Ok(pidfd) => Ok(pidfd),
         Err(error @ (Errno::ENOSYS | Errno::EPERM)) => {
             Err(cannot_ask(format!("pidfd_open does not work here: {error}")))
         }
