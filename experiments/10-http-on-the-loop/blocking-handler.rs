@@ -112,9 +112,7 @@ fn during(
     let count = waiting.iter().filter(|waits| **waits).count();
     let kept = if waiting[0] { "waits" } else { "is answered" };
     let new = waiting[1..].iter().filter(|waits| **waits).count();
-    lab.note(format!(
-        "processes: {processes}; the kept connection {kept}; new clients that wait: {new} of 4"
-    ));
+    lab.note(format!("processes: {processes}; kept connection: {kept}; new that wait: {new} of 4"));
     release.write_all(b"x")?;
     let process = response(&mut first)?;
     let answers = others.iter_mut().map(response).collect::<Result<Vec<_>>>()?;
