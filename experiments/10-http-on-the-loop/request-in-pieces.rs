@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         let got = three_requests(lab, &server)?;
         let order = take(&paths);
         calls.push(order.iter().filter(|event| event.starts_with("call")).count());
-        lab.note(format!("three requests in one piece: {}", order.join(", ")));
+        lab.note(format!("three in one piece: {}", order.join(", ")));
         lab.note(format!("the client gets: {}", got.join(", ")));
         lab.check(
             order == ["call /slow", "answer /slow", "call /b", "call /c"],
