@@ -1,6 +1,6 @@
 //! Static files: a response for each request, out of a folder.
 //!
-//! Contract: nothing outside the folder is ever sent, whatever the request says: see [`path`] and [`beneath`]. A
+//! Contract: nothing outside the folder is ever sent, whatever the request says: see [`path`] and [`crate::beneath`]. A
 //! response is made from one open file, whose state was asked of its descriptor, so head and body belong together even if
 //! another process replaces the file meanwhile. Nothing blocks, except that the kernel may have to read from the disk.
 
