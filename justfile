@@ -1,7 +1,6 @@
 # `just` alone lists all of this. Nothing needs just: `cargo workbook` is the same tool.
 
 tool := "cargo run --quiet --package workbook --"
-mdbook := "0.5.4"
 
 [private]
 default:
@@ -19,17 +18,11 @@ status:
 list *ARGS:
     @{{tool}} list {{ARGS}}
 
-# Read the book in a browser; installs mdBook under target/ where there is none
+# Read the book in a browser, and run its experiments and checks from the pages
 [group('read and write')]
+[no-exit-message]
 serve *ARGS:
-    #!/usr/bin/env sh
-    set -eu
-    PATH="$PWD/target/tools/bin:$PATH"
-    if ! command -v mdbook >/dev/null; then
-        echo "There is no mdBook here. Installing mdBook {{mdbook}} under target/tools; that takes about two minutes."
-        cargo install mdbook --version {{mdbook}} --locked --root target/tools
-    fi
-    exec mdbook serve book --open {{ARGS}}
+    @{{tool}} serve {{ARGS}}
 
 # Run an exercise's tests on your code: `just check cloexec/flags`
 [group('read and write')]
@@ -217,7 +210,7 @@ callback-from-a-thread *ARGS: (run 'callback-from-a-thread' ARGS)
 [group('experiments: 4 the waker')]
 thousand-wakes *ARGS: (run 'thousand-wakes' ARGS)
 
-# How many waits return at once while a wake's byte stays unread?
+# How many of three wakes reach a loop that never reads its edge-triggered eventfd?
 [group('experiments: 4 the waker')]
 undrained-waker *ARGS: (run 'undrained-waker' ARGS)
 
@@ -297,7 +290,7 @@ dual-stack-socket *ARGS: (run 'dual-stack-socket' ARGS)
 [group('experiments: 6 fork and accept')]
 zombie *ARGS: (run 'zombie' ARGS)
 
-# How many exited children does one SIGCHLD stand for?
+# How many of ten pidfds are ready if one of the ten exited children was reaped?
 [group('experiments: 6 fork and accept')]
 exits-per-sigchld *ARGS: (run 'exits-per-sigchld' ARGS)
 

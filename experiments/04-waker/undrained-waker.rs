@@ -13,67 +13,67 @@ use nix::unistd::write;
 const ROUNDS: usize = 100;
 
 const QUESTION: Question = Question {
-    question: "How many waits return at once while a wake's byte stays unread?",
-    setup: "A loop was woken by a byte in a pipe. It does not read the byte, and waits again, a hundred \
-            times. How many of these waits return at once, with poll, with epoll, and with edge-triggered \
-            epoll?",
+    question: "How many of three wakes reach a loop that never reads its edge-triggered eventfd?",
+    setup: "A loop watches its waker, an eventfd, edge-triggered, and never reads it. Three wakes come, and the loop \
+            waits after each. Then it waits once more, without a wake. Which of these four waits return at once?",
     choices: &[
-        Choice::new("None: the loop was already notified of the byte.")
-            .because("poll and epoll report the pipe as long as there is something to read."),
-        Choice::new("With poll all of them, with epoll none: epoll remembers what it has reported.")
-            .because("epoll is level-triggered by default: it reported the byte each time."),
-        Choice::new("All of them, however the pipe is watched: there is something to read.")
-            .because("Edge-triggered epoll reported the byte once, and then waited for another."),
-        Choice::new("All of them, unless the pipe is watched edge-triggered."),
+        Choice::new("All four: the number in the eventfd is not 0, so there is something to read.")
+            .because("The fourth wait returned nothing. That is level-triggered: an edge-triggered wait reports arrivals."),
+        Choice::new("The first: before the second wake the number was not 0, so nothing has changed.")
+            .because("Each write was an arrival, also one that found the number above 0."),
+        Choice::new("The first three: each write is reported, whatever the number was before it."),
+        Choice::new("None: a waker that is not read is not armed.")
+            .because("No report has to be confirmed by a read. Only EPOLLONESHOT disarms a registration."),
     ],
-    book: 3,
-    shows: "poll reports a state, and so does epoll by default: the pipe is readable. A loop that leaves the \
-            byte in the pipe never sleeps again, and uses a whole core. Edge-triggered epoll reports a change: a \
-            waker that is watched that way need not be read.",
+    book: 2,
+    shows: "An edge-triggered waker need not be read, which saves the loop one system call for each wake-up. A \
+            level-triggered one must be: with the byte left in the pipe, no wait sleeps again, and the loop uses a \
+            whole core.",
     lane: "loop",
     ..Question::EMPTY
 };
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
-        let (reader, writer) = lab.nonblocking_pipe(4096)?;
-        write(&writer, &[0])?;
-        lab.note("a wake: one byte in the pipe, which is never read");
+        level(lab)?;
         // ANCHOR: core
-        let by_poll = rounds(lab, "poll", || {
-            Ok(poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], 100_u8)? > 0)
-        })?;
-        let level = watch(&reader, EpollFlags::empty())?;
-        let by_level = rounds(lab, "epoll", || is_reported(&level))?;
-        let edge = watch(&reader, EpollFlags::EPOLLET)?;
-        let reported = is_reported(&edge)?;
-        lab.note(format!("EPOLLET, first wait: {}", if reported { "ready" } else { "nothing" }));
-        lab.check(reported, "edge-triggered: the wake itself is reported");
-        let by_edge = rounds(lab, "EPOLLET", || is_reported(&edge))?;
+        let waker = OwnedFd::from(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
+        let edge = watch(&waker, EpollFlags::EPOLLET)?;
+        let mut returned = [false; 4];
+        for wait in &mut returned[..3] {
+            write(&waker, &1_u64.to_ne_bytes())?;
+            *wait = is_reported(&edge)?;
+        }
+        returned[3] = is_reported(&edge)?;
         // ANCHOR_END: core
-        never_read(lab)?;
-        match (by_poll, by_level, by_edge) {
-            (0, 0, 0) => Ok(0),
-            (ROUNDS, 0, 0) => Ok(1),
-            (ROUNDS, ROUNDS, ROUNDS) => Ok(2),
-            (ROUNDS, ROUNDS, 0) => Ok(3),
+        let word = |is: &bool| if *is { "an event" } else { "nothing" };
+        for (number, wait) in returned[..3].iter().enumerate() {
+            lab.note(format!("EPOLLET, wake {}, no read: {}", number + 1, word(wait)));
+        }
+        lab.note(format!("EPOLLET, no wake, for 100 ms: {}", word(&returned[3])));
+        match returned {
+            [true, true, true, true] => Ok(0),
+            [true, false, false, false] => Ok(1),
+            [true, true, true, false] => Ok(2),
+            [false, false, false, false] => Ok(3),
             other => Err(format!("none of the choices: {other:?}").into()),
         }
     })
 }
 
-/// A waker that is never read: an eventfd, watched edge-triggered.
-fn never_read(lab: &Lab) -> Result {
-    let counter = OwnedFd::from(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
-    let edge = watch(&counter, EpollFlags::EPOLLET)?;
-    let mut reports = 0;
-    for _ in 0..3 {
-        write(&counter, &1_u64.to_ne_bytes())?;
-        reports += usize::from(is_reported(&edge)?);
-    }
-    let more = is_reported(&edge)?;
-    lab.note(format!("an eventfd, EPOLLET, never read: 3 wakes, {reports} reports"));
-    lab.check(reports == 3 && !more, "an eventfd, edge-triggered and never read: one report for each wake");
+/// A waker that is watched level-triggered and not read: a pipe with one byte.
+fn level(lab: &Lab) -> Result {
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    write(&writer, &[0])?;
+    lab.note("another waker: one byte in a pipe, which is never read");
+    let by_poll =
+        rounds(lab, "poll", || Ok(poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], 100_u8)? > 0))?;
+    let level = watch(&reader, EpollFlags::empty())?;
+    let by_level = rounds(lab, "epoll", || is_reported(&level))?;
+    lab.check(
+        by_poll == ROUNDS && by_level == ROUNDS,
+        "level-triggered: each wait returns at once, and the loop never sleeps",
+    );
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Ten children that exit while SIGCHLD is blocked.
+//! Ten children that exit: counted by a signal, and by a descriptor each.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -19,56 +19,59 @@ static RUNS: AtomicUsize = AtomicUsize::new(0);
 static REAPED: AtomicUsize = AtomicUsize::new(0);
 
 const QUESTION: Question = Question {
-    question: "How many exited children does one SIGCHLD stand for?",
-    setup: "Ten children exit while SIGCHLD is blocked. Then it is unblocked. Its handler calls waitpid once \
-            each time it runs. How many of the ten are zombies afterwards?",
+    question: "How many of ten pidfds are ready if one of the ten exited children was reaped?",
+    setup: "Ten children have exited, and their parent holds a pidfd of each. Other code in the parent calls \
+            waitpid for any child, once, and so reaps one. How many of the ten pidfds does poll report, and what \
+            does waitid return for each?",
     choices: &[
-        Choice::new("None: the handler runs ten times, once for each.")
-            .because("The handler ran once: a standard signal is pending only once."),
-        Choice::new("None: it runs once, and one waitpid reaps all that have exited.")
-            .because("One waitpid reaps one child: a loop of waitpid found nine more."),
-        Choice::new("Nine: it runs once, and reaps one of them."),
-        Choice::new("Ten: a signal that comes while it is blocked is lost.")
-            .because("The blocked signal was pending, and the handler ran when it was unblocked."),
+        Choice::new(
+            "Nine: the reaped child's pidfd stands for nothing any more. waitid returns nine statuses.",
+        )
+        .because("poll reported the reaped child's pidfd too: it is ready from the exit on, for good."),
+        Choice::new("Ten. waitid returns ten statuses: a pidfd keeps the status of its child.")
+            .because("The zombie had the status, and waitpid took it: waitid found no child, ECHILD."),
+        Choice::new("Ten. waitid returns nine statuses, and ECHILD for the child that was reaped."),
+        Choice::new("One: exits merge, as with SIGCHLD. waitid returns one status.")
+            .because("Each child has a pidfd of its own, and pidfds do not merge."),
     ],
     book: 2,
-    shows: "SIGCHLD says that children have exited, never how many. So call waitpid with WNOHANG until it \
-            finds none. Or hold a pidfd of each child: it is ready when that child has exited, and poll \
-            counts them.",
+    shows: "A pidfd is ready from its child's exit on, also after the child was reaped. The status goes to whoever \
+            waits first. SIGCHLD says only that children have exited, never how many: call waitpid with WNOHANG \
+            until it finds none.",
     lane: "parent",
     ..Question::EMPTY
 };
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
-        let signals = SigSet::from(Signal::SIGCHLD);
-        let action = SigAction::new(SigHandler::Handler(wait_once), SaFlags::SA_RESTART, SigSet::empty());
-        // SAFETY: the handler calls waitpid and touches atomics, and replaces none that Rust relies on.
-        unsafe { sigaction(Signal::SIGCHLD, &action) }?;
-        signals.thread_block()?;
-        let children = ten_exited_children()?;
-        lab.note(format!("block SIGCHLD; fork {CHILDREN} children, which exit"));
-        signals.thread_unblock()?;
-        let [runs, reaped] = [&RUNS, &REAPED].map(|count| count.load(Ordering::SeqCst));
-        lab.note(format!("unblock it; runs of the handler: {runs}, waited for: {reaped}"));
-        let mut left = 0;
-        while !matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Err(Errno::ECHILD)) {
-            left += 1;
-        }
-        lab.note(format!("waitpid with WNOHANG until there is none: {left} more"));
-        lab.check(reaped + left == children.len(), "a loop of waitpid reaps all that the handler left");
-        by_pidfd(lab)?;
-        match (runs, left) {
-            (CHILDREN, 0) => Ok(0),
-            (1, 0) => Ok(1),
-            (1, 9) => Ok(2),
-            (0, CHILDREN) => Ok(3),
-            other => Err(format!("none of the choices: {other:?}").into()),
-        }
+        by_signal(lab)?;
+        by_pidfd(lab)
     })
 }
 
-// ANCHOR: core
+/// Ten exits while SIGCHLD is blocked, and a handler that reaps one child.
+fn by_signal(lab: &Lab) -> Result {
+    let signals = SigSet::from(Signal::SIGCHLD);
+    let action = SigAction::new(SigHandler::Handler(wait_once), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler calls waitpid and touches atomics, and replaces none that Rust relies on.
+    unsafe { sigaction(Signal::SIGCHLD, &action) }?;
+    signals.thread_block()?;
+    let children = ten_exited_children()?;
+    lab.note(format!("block SIGCHLD; fork {CHILDREN} children, which exit"));
+    signals.thread_unblock()?;
+    let [runs, reaped] = [&RUNS, &REAPED].map(|count| count.load(Ordering::SeqCst));
+    lab.note(format!("unblock it; runs of the handler: {runs}, waited for: {reaped}"));
+    let mut left = 0;
+    while !matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Err(Errno::ECHILD)) {
+        left += 1;
+    }
+    lab.note(format!("waitpid with WNOHANG until there is none: {left} more"));
+    lab.check(runs == 1 && reaped == 1, "one SIGCHLD for ten exits: the handler runs once, and reaps one");
+    lab.check(reaped + left == children.len(), "a loop of waitpid reaps all that the handler left");
+    signals.thread_block()?;
+    Ok(())
+}
+
 /// Reaps one child, as many handlers do.
 extern "C" fn wait_once(_: c_int) {
     let errno = Errno::last();
@@ -79,7 +82,6 @@ extern "C" fn wait_once(_: c_int) {
     // The code that was interrupted may be about to look at errno.
     errno.set();
 }
-// ANCHOR_END: core
 
 /// Ten children that have exited and were not reaped: the first with status 0, the next with 1, and so on.
 fn ten_exited_children() -> Result<Vec<Pid>> {
@@ -100,24 +102,33 @@ fn child_that_ends(status: usize) -> nix::Result<Pid> {
 }
 
 /// The same without a signal: a descriptor for each child.
-fn by_pidfd(lab: &Lab) -> Result {
-    let signals = SigSet::from(Signal::SIGCHLD);
-    signals.thread_block()?;
+fn by_pidfd(lab: &Lab) -> Result<usize> {
     let children = ten_exited_children()?;
+    // ANCHOR: core
     let pidfds: Vec<OwnedFd> = children.into_iter().map(pidfd).collect::<Result<_>>()?;
     lab.note(format!("{CHILDREN} children again, with a pidfd each"));
+    waitpid(None, None)?;
+    lab.note("waitpid for any child: reaps one");
     let mut watched: Vec<_> =
         pidfds.iter().map(|pidfd| PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)).collect();
     let ready = poll(&mut watched, 0_u8)?;
     lab.note(format!("poll: {ready} are ready"));
-    let mut statuses = Vec::new();
-    for pidfd in &pidfds {
-        if let WaitStatus::Exited(_, status) = waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED)? {
-            statuses.push(usize::try_from(status)?);
-        }
+    let waited: Vec<_> =
+        pidfds.iter().map(|pidfd| waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED)).collect();
+    // ANCHOR_END: core
+    let statuses = waited.iter().filter(|status| matches!(status, Ok(WaitStatus::Exited(..)))).count();
+    let missing = waited.iter().filter(|status| **status == Err(Errno::ECHILD)).count();
+    lab.note(format!("waitid with each: {statuses} statuses, {missing} ECHILD"));
+    let right = waited.iter().enumerate().all(|(number, waited)| match waited {
+        Ok(WaitStatus::Exited(_, status)) => usize::try_from(*status) == Ok(number),
+        _ => true,
+    });
+    lab.check(right, "each status is that of the pidfd's own child");
+    match (ready, statuses, missing) {
+        (9, 9, _) => Ok(0),
+        (10, 10, 0) => Ok(1),
+        (10, 9, 1) => Ok(2),
+        (1, 1, _) => Ok(3),
+        other => Err(format!("none of the choices: {other:?}").into()),
     }
-    lab.note(format!("waitid with each; statuses: {statuses:?}"));
-    lab.check(ready == CHILDREN as i32, "ten children that have exited are ten pidfds that are ready");
-    lab.check(statuses.into_iter().eq(0..CHILDREN), "and each gives the status of its child");
-    Ok(())
 }

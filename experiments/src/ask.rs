@@ -6,26 +6,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser};
-use nix::sys::signal::{SigEvent, SigevNotify, Signal};
-use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
-use nix::time::ClockId;
-use nix::unistd::alarm;
 
 use crate::chart::{Plot, figure};
-use crate::environment::{missing, settle};
+use crate::environment::{limit, missing, settle};
 use crate::lab::Lab;
 use crate::output::{complain, is_conversation, print, print_bytes};
 use crate::question::Question;
 use crate::report::{Report, letter, question_text, strace};
+use crate::stream;
 use crate::timeline::{Event, Log};
 use crate::verdict::{Result, Verdict, cannot_ask};
-
-/// How long an experiment may take. None takes more than a few seconds; SIGALRM kills one that hangs.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// Ask the kernel one question, and print what it answered.
 #[derive(Parser)]
@@ -40,6 +33,9 @@ struct Options {
     /// Print what the book prints: no color, no prompt, and names for what varies
     #[arg(long)]
     plain: bool,
+    /// Print JSON objects, one a line, each when it happens: the timeline, other output, the verdict, the end
+    #[arg(long, conflicts_with_all = ["json", "plain", "strace", "draw"])]
+    json_lines: bool,
     /// Show the system calls beside the timeline (needs strace)
     #[arg(long, conflicts_with_all = ["json", "plain"])]
     strace: bool,
@@ -53,6 +49,9 @@ struct Options {
     role: Option<String>,
     #[arg(long, hide = true, requires = "role")]
     lane: Option<String>,
+    /// The log is inherited, and the report goes into it: a process that prints JSON lines has started this one
+    #[arg(long, hide = true)]
+    logged: bool,
     #[arg(hide = true)]
     args: Vec<String>,
 }
@@ -87,12 +86,22 @@ fn experiment(
     if options.strace {
         return strace::run(&name(), question);
     }
-    let prompt = is_conversation() && !options.json && !options.plain && options.predict.is_none();
+    if options.json_lines {
+        return stream::run(predicted(question, options).map(letter));
+    }
+    let quiet = options.json || options.plain || options.logged;
+    let prompt = is_conversation() && !quiet && options.predict.is_none();
     let prediction = if prompt { predict(question)? } else { predicted(question, options) };
     // A reader who skipped the prediction sees the question again, above the answer.
     let asked = prompt && prediction.is_some();
     let mut seen = Seen { events: Vec::new(), plots: options.draw.as_ref().map(|_| Vec::new()) };
-    let outcome = settle().and_then(|()| run(question, body, &mut seen));
+    let log = settle(options.logged).and_then(|()| match options.logged {
+        true => Log::inherited(),
+        false => Log::create(),
+    });
+    let log = log.map(Arc::new);
+    let kept = log.as_ref().ok().cloned();
+    let outcome = log.and_then(|log| run(question, body, log, &mut seen));
     let (observed, mut reason) = match outcome {
         Ok(observed) => (Some(observed), None),
         Err(failure) => {
@@ -108,7 +117,9 @@ fn experiment(
         reason = missing();
     }
     let report = report(reason);
-    let printed = if options.json {
+    let printed = if let (true, Some(log)) = (options.logged, &kept) {
+        return log.append(&stream::line(&report)?).map(|()| report.verdict);
+    } else if options.json {
         print_bytes(format!("{}\n", serde_json::to_string_pretty(&report)?).as_bytes())
     } else if options.plain {
         print_bytes(anstream::adapter::strip_str(&report.text(true, asked)).to_string().as_bytes())
@@ -133,9 +144,13 @@ struct Seen {
 }
 
 /// Run the body, and collect what it wrote down.
-fn run(question: Question, body: impl FnOnce(&mut Lab) -> Result<usize>, seen: &mut Seen) -> Result<usize> {
+fn run(
+    question: Question,
+    body: impl FnOnce(&mut Lab) -> Result<usize>,
+    log: Arc<Log>,
+    seen: &mut Seen,
+) -> Result<usize> {
     let _limit = limit();
-    let log = Arc::new(Log::create()?);
     let mut lab = Lab::new(question.lane, Arc::clone(&log), Vec::new());
     lab.plots = seen.plots.take();
     // A panic has no report otherwise. The panic's own message is on the standard error.
@@ -211,21 +226,6 @@ fn predict(question: Question) -> Result<Option<usize>> {
             _ => print(&format!("That is none of the letters a to {last}.\n"))?,
         }
     }
-}
-
-/// Kill this process if it hangs. The timer is a separate one, so that experiments may use `alarm` and the like. Children
-/// do not inherit it; they are killed when their parent dies.
-fn limit() -> Option<Timer> {
-    let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 });
-    let timer = Timer::new(ClockId::CLOCK_MONOTONIC, event).and_then(|mut timer| {
-        timer.set(Expiration::OneShot(LIMIT.into()), TimerSetTimeFlags::empty())?;
-        Ok(timer)
-    });
-    if timer.is_err() {
-        // Without room for its signal in the queue (ulimit -i), no timer can be made. alarm needs none.
-        alarm::set(u32::try_from(LIMIT.as_secs()).unwrap_or(u32::MAX));
-    }
-    timer.ok()
 }
 
 /// The experiment's name is its program's.

@@ -1,17 +1,19 @@
 //! What an experiment inherits from the shell or the container that starts it: what can be set is set, and what is missing
 //! is the reason to skip, so that it is never taken for the kernel's answer.
 
+use std::time::Duration;
 use std::{fs, mem, ptr};
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
-use nix::sys::timer::Timer;
+use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::sys::wait::waitpid;
 use nix::time::ClockId;
-use nix::unistd::{ForkResult, Pid, fork};
+use nix::unistd::{ForkResult, Pid, alarm, fork};
 
+use crate::timeline::LOG;
 use crate::verdict::{Failure, Result, cannot_ask};
 
 /// What each experiment needs: a limit, how much of it, and what it is a limit of.
@@ -23,11 +25,14 @@ const NEEDS: [(Resource, u64, &str); 2] = [
 /// How many processes an experiment has at most.
 const PROCESSES: usize = 64;
 
-/// Make this process what it would be if a login shell had started it.
+/// How long an experiment may take. None takes more than a few seconds; SIGALRM kills one that hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Make this process what it would be if a login shell had started it. `log`: the timeline's log is kept, which it inherited.
 ///
 /// # Errors
 /// A [`cannot_ask`] where a limit is too low, or /proc cannot be read.
-pub(crate) fn settle() -> Result {
+pub(crate) fn settle(log: bool) -> Result {
     let no_proc = |error| cannot_ask(format!("/proc cannot be read: {error}; is it mounted?"));
     fs::read_dir("/proc/self/fd").map_err(no_proc)?;
     let needed = |(limit, least, what)| raise(limit, least, what);
@@ -38,7 +43,10 @@ pub(crate) fn settle() -> Result {
         heed(signal);
     }
     // Numbers in the timeline must not depend on what the shell leaked.
-    close_from(3)
+    match log {
+        true => close_between(3, LOG - 1).and_then(|()| close_between(LOG + 1, i32::MAX)),
+        false => close_between(3, i32::MAX),
+    }
 }
 
 /// Raise a soft limit that is below `least`.
@@ -68,16 +76,16 @@ fn heed(signal: libc::c_int) {
     }
 }
 
-/// Close every descriptor from `first` on, one by one where there is no close_range(2): before Linux 5.9, and in sandboxes
-/// that do not know it.
-fn close_from(first: i32) -> Result {
+/// Close every descriptor from `first` to `last`, one by one where there is no close_range(2): before Linux 5.9, and in
+/// sandboxes that do not know it.
+fn close_between(first: i32, last: i32) -> Result {
     // SAFETY: called before anything was opened, so no object of this program owns what is closed here.
-    if unsafe { libc::close_range(first.cast_unsigned(), u32::MAX, 0) } == 0 {
+    if unsafe { libc::close_range(first.cast_unsigned(), last.cast_unsigned(), 0) } == 0 {
         return Ok(());
     }
     let entries = fs::read_dir("/proc/self/fd")?.flatten();
     let open: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    for number in open.into_iter().filter(|number| *number >= first) {
+    for number in open.into_iter().filter(|number| (first..=last).contains(number)) {
         // SAFETY: as above. The descriptor of the directory is in the list, and closed already: EBADF.
         unsafe { libc::close(number) };
     }
@@ -90,6 +98,21 @@ pub(crate) fn forked(outcome: nix::Result<ForkResult>) -> Result<ForkResult> {
         Errno::EAGAIN => cannot_ask("no more processes can be started here: see ulimit -u and pids.max"),
         other => Failure::from(other),
     })
+}
+
+/// Kill this process if it hangs. The timer is a separate one, so that experiments may use `alarm` and the like. Children
+/// do not inherit it; they are killed when their parent dies.
+pub(crate) fn limit() -> Option<Timer> {
+    let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 });
+    let timer = Timer::new(ClockId::CLOCK_MONOTONIC, event).and_then(|mut timer| {
+        timer.set(Expiration::OneShot(LIMIT.into()), TimerSetTimeFlags::empty())?;
+        Ok(timer)
+    });
+    if timer.is_err() {
+        // Without room for its signal in the queue (ulimit -i), no timer can be made. alarm needs none.
+        alarm::set(u32::try_from(LIMIT.as_secs()).unwrap_or(u32::MAX));
+    }
+    timer.ok()
 }
 
 /// Check that a timer can send a signal, which needs a place in the queue of this user's signals. For an experiment that

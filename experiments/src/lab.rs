@@ -79,8 +79,7 @@ impl Lane {
     }
 
     fn event(&self, lane: &str, what: What, text: impl Display) {
-        let event = Event { lane: lane.into(), by: self.name.to_string(), what, text: text.to_string() };
-        self.log.write(&event);
+        self.log.write(&Event::now(lane, &self.name, what, text.to_string()));
     }
 }
 

@@ -53,6 +53,7 @@ mod lab;
 mod output;
 mod question;
 mod report;
+mod stream;
 mod timeline;
 mod verdict;
 

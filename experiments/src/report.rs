@@ -14,9 +14,8 @@ mod text;
 mod wording;
 
 pub(crate) use text::question_text;
+pub(crate) use wording::resolve;
 pub use wording::{events, vary};
-
-use wording::resolve;
 
 /// The whole report, as `--json` prints it.
 #[derive(Serialize)]
@@ -133,7 +132,7 @@ mod tests {
         Question { choices: &[Choice::new("No."), Choice::new("Yes.")], book: 1, ..Question::EMPTY };
 
     fn event(what: What, text: &str) -> Event {
-        Event { lane: "child".into(), by: "child".into(), what, text: text.into() }
+        Event::now("child", "child", what, text.into())
     }
 
     /// The verdict and its reason, when a child was refused a call and a fact holds or not.

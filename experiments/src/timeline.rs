@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::verdict::{Failure, Result};
@@ -28,13 +29,21 @@ pub(crate) struct Event {
     pub by: String,
     pub what: What,
     pub text: String,
+    /// When, in microseconds of the monotonic clock; none of a note that was prepared before it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_us: Option<u64>,
 }
 
 impl Event {
+    /// An event that happens now.
+    pub fn now(lane: &str, by: &str, what: What, text: String) -> Self {
+        Self { lane: lane.into(), by: by.into(), what, text, at_us: now() }
+    }
+
     /// The experiment that owns `lane` did not run to its end: a fact that does not hold.
     pub fn failure(lane: &str, failure: &Failure) -> Self {
         let text = format!("the experiment ran to its end: {failure}");
-        Self { lane: lane.into(), by: lane.into(), what: What::Fact { holds: false }, text }
+        Self::now(lane, lane, What::Fact { holds: false }, text)
     }
 
     /// Its line in the log.
@@ -48,6 +57,13 @@ impl Event {
     pub fn parse(line: &str) -> Result<Self> {
         Ok(serde_json::from_str(line)?)
     }
+}
+
+/// The time by the monotonic clock, in microseconds. Every process of a machine reads the same clock, without a system call
+/// on most machines.
+fn now() -> Option<u64> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).ok()?;
+    u64::try_from(now.tv_sec() * 1_000_000 + now.tv_nsec() / 1_000).ok()
 }
 
 /// The kinds of events, each with a sign of its own.
@@ -107,15 +123,32 @@ impl Log {
     /// Append an event, whole.
     pub fn write(&self, event: &Event) {
         // An error cannot be reported here: a lost event shows as a timeline that differs from the transcript.
-        let _ = (&self.0).write_all(&event.line());
+        let _ = self.append(&event.line());
+    }
+
+    /// Append a line, whole.
+    pub fn append(&self, line: &[u8]) -> Result {
+        Ok((&self.0).write_all(line)?)
     }
 
     /// Everything written so far.
     pub fn read(&self) -> Result<Vec<Event>> {
+        self.lines_from(0)?.lines().map(Event::parse).collect()
+    }
+
+    /// The lines that were written from this offset on. The kernel appends whole lines, so none is cut.
+    pub fn lines_from(&self, offset: u64) -> Result<String> {
         // At an offset, because all processes share the file's own.
-        let mut bytes = vec![0; usize::try_from(self.0.metadata()?.len())?];
-        self.0.read_exact_at(&mut bytes, 0)?;
-        String::from_utf8(bytes)?.lines().map(Event::parse).collect()
+        let mut bytes = vec![0; usize::try_from(self.0.metadata()?.len().saturating_sub(offset))?];
+        self.0.read_exact_at(&mut bytes, offset)?;
+        Ok(String::from_utf8(bytes)?)
+    }
+
+    /// Let a program inherit the log across exec, or not.
+    pub fn inherit(&self, inherit: bool) -> Result {
+        let flags = if inherit { FdFlag::empty() } else { FdFlag::FD_CLOEXEC };
+        fcntl(&self.0, FcntlArg::F_SETFD(flags))?;
+        Ok(())
     }
 
     /// Why a process of the experiment could not ask, if one has written that.

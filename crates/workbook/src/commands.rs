@@ -13,6 +13,7 @@ mod list;
 mod mutants;
 mod reset;
 mod run;
+mod serve;
 mod soak;
 mod solution;
 mod status;
@@ -24,6 +25,8 @@ mod why;
 pub enum Command {
     /// Say where you are and what comes next, as without a command
     Status,
+    /// Serve the book on this machine, and run its experiments and checks from the pages
+    Serve(serve::Options),
     /// List the chapters' experiments and exercises
     List(list::Options),
     /// Run experiments: ask the kernel, and compare with the book
@@ -59,6 +62,7 @@ pub enum Command {
 pub fn run(command: Option<Command>) -> Result<ExitCode> {
     match command.unwrap_or(Command::Status) {
         Command::Status => status::run(),
+        Command::Serve(options) => serve::run(&options),
         Command::List(options) => list::run(&options),
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check::run(&options),

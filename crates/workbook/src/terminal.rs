@@ -52,11 +52,6 @@ pub fn plain_command(words: &str) -> String {
     }
 }
 
-/// The command that shows the book in a browser.
-pub fn serve() -> &'static str {
-    if find_program("just").is_some() { "just serve" } else { "mdbook serve book --open" }
-}
-
 /// Something turns while the reader waits. Drawn on a terminal only.
 pub fn spinner(text: String) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(text);

@@ -27,7 +27,8 @@ impl Prepared {
 impl Lane {
     /// Prepare a note on the lane of a child that does not exist yet.
     pub fn prepare(&self, lane: &str, text: &str) -> Prepared {
-        let event = Event { lane: lane.into(), by: lane.into(), what: What::Note, text: text.into() };
+        let event =
+            Event { lane: lane.into(), by: lane.into(), what: What::Note, text: text.into(), at_us: None };
         Prepared(event.line())
     }
 }

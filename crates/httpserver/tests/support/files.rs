@@ -1,5 +1,7 @@
 //! A server of files in a thread of the test, and a client that believes nothing.
 
+#![allow(dead_code, reason = "each test program uses a part of this")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -54,7 +56,6 @@ impl Served {
     }
 
     /// Serves this folder.
-    #[allow(dead_code, reason = "a test program of two uses it")]
     pub fn of(root: &Path) -> Self {
         let scene =
             TempDir::new_in(testing::machine::temporary_folder().expect("a folder for temporary files"))
@@ -78,6 +79,16 @@ impl Served {
         Self { root, address, stop, thread: Some(thread), _scene: scene }
     }
 
+    /// Host and port.
+    pub fn authority(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The URL of a target.
+    pub fn url(&self, target: &str) -> String {
+        format!("http://{}{target}", self.address)
+    }
+
     /// A new connection.
     pub fn connect(&self) -> Client {
         let stream = TcpStream::connect(self.address).unwrap();
@@ -93,7 +104,6 @@ impl Served {
     }
 
     /// Asks all of it on one connection, in one write.
-    #[allow(dead_code, reason = "a test program of two uses it")]
     pub fn pipelined(&self, requests: &[(&str, &str)]) -> Vec<Answer> {
         let mut client = self.connect();
         let bytes: String = requests.iter().map(|(method, target)| request(method, target, &[])).collect();
@@ -183,7 +193,6 @@ impl Client {
     }
 
     /// Reads until the connection ends.
-    #[allow(dead_code, reason = "a test program of two uses it")]
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         let mut buffer = [0; 65536];
@@ -203,7 +212,6 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-#[allow(dead_code, reason = "a test program of two uses some of it")]
 impl Answer {
     /// The value of a field.
     #[track_caller]

@@ -103,8 +103,8 @@ fn look() -> Vec<Finding> {
         ),
         tool(
             "mdbook",
-            "reading the book in a browser; its pages in book/src/ can be read as they are",
-            "`just serve` installs it under target/, or: cargo install mdbook --version 0.5.4 --locked",
+            "building the book by hand; `serve` shows it without, and its pages in book/src/ can be read as they are",
+            "cargo install mdbook --version 0.5.4 --locked",
         ),
         tool(
             "just",

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Page};
 use crate::output::say;
 use crate::terminal::{BOLD, DIM, NAME, mark};
 use crate::verdicts::Verdicts;
@@ -23,11 +23,18 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if options.json {
         let exercises = catalogue.exercises.iter().map(|e| {
             let done = verdicts.exercise(e) == Some(true);
-            json!({ "name": e.name, "crate": e.krate, "chapter": e.chapter, "done": done })
+            json!({
+                "name": e.name, "crate": e.krate, "chapter": e.chapter, "done": done, "page": path(&e.page),
+                "title": title(&e.page), "feature": e.feature(),
+            })
         });
         let experiments = catalogue.experiments.iter();
-        let experiments =
-            experiments.map(|e| json!({ "name": e.name, "chapter": e.chapter, "question": e.question() }));
+        let experiments = experiments.map(|e| {
+            json!({
+                "name": e.name, "chapter": e.chapter, "question": e.question(), "page": path(&e.page),
+                "agrees": verdicts.experiment(e),
+            })
+        });
         let list = json!({
             "exercises": exercises.collect::<Vec<_>>(),
             "experiments": experiments.collect::<Vec<_>>(),
@@ -49,4 +56,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         say!()?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A page's path from the checkout; null while there is none.
+fn path(page: &Option<Page>) -> Option<String> {
+    page.as_ref().map(|page| page.path.display().to_string())
+}
+
+fn title(page: &Option<Page>) -> Option<&str> {
+    page.as_ref().map(|page| page.title.as_str())
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::catalogue::{Catalogue, Experiment};
+use crate::error::Usage;
 use crate::experiment::{self, Ran, Verdict};
 use crate::output::say;
 use crate::terminal::{self, BOLD, DIM};
@@ -21,6 +22,12 @@ pub struct Options {
     /// Print only a JSON array
     #[arg(long, conflicts_with_all = ["plain", "strace"])]
     json: bool,
+    /// Print JSON objects, one a line, each when it happens; for one experiment
+    #[arg(long, conflicts_with_all = ["all", "json", "plain", "strace", "draw"])]
+    json_lines: bool,
+    /// Predict this choice, without being asked
+    #[arg(long, value_name = "LETTER", conflicts_with_all = ["all", "json", "strace"])]
+    predict: Option<char>,
     /// Print what the book prints: no color, no prompt, and names for what varies
     #[arg(long, conflicts_with = "all")]
     plain: bool,
@@ -38,6 +45,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         true => catalogue.experiments.iter().collect(),
         false => options.names.iter().map(|name| catalogue.experiment(name)).collect::<Result<_>>()?,
     };
+    if options.json_lines && experiments.len() > 1 {
+        return Err(Usage("--json-lines is for one experiment at a time".into()).into());
+    }
+    let predict = options.predict.map(String::from);
     let programs = experiment::build(&catalogue, &experiments)?;
     let mut verdicts = Verdicts::load(&catalogue);
     let mut all = Vec::new();
@@ -49,6 +60,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             let mut flags = Vec::new();
             flags.extend(options.plain.then_some("--plain"));
             flags.extend(options.strace.then_some("--strace"));
+            flags.extend(options.json_lines.then_some("--json-lines"));
+            flags.extend(predict.iter().flat_map(|letter| ["--predict", letter]));
             flags.extend(options.draw.iter().flat_map(|file| ["--draw", file]));
             experiment::in_foreground(program, experiment, &flags)?
         };

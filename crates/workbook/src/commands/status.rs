@@ -41,7 +41,7 @@ Here is a first question.
     experiment::remember(&mut Verdicts::load(catalogue), experiment, &ran);
     say!("\n{BOLD}What to do next{BOLD:#}")?;
     let start = catalogue.pages.first().map(|page| page.path.display().to_string()).unwrap_or_default();
-    say!("  Read    {start}, or the whole book in a browser: {}", terminal::serve())?;
+    say!("  Read    {start}, or the whole book in a browser: {}", terminal::command("serve"))?;
     if let Some(experiment) = catalogue.experiments.get(1) {
         say!("  Run     {}", terminal::command(&format!("run {}", experiment.name)))?;
     }

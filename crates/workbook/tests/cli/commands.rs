@@ -13,8 +13,8 @@ use crate::tool::{named, names};
 fn every_command_explains_itself() {
     let checkout = Checkout::new();
     let commands = [
-        "status", "list", "run", "check", "watch", "why", "hint", "solution", "reset", "verify", "doctor",
-        "soak",
+        "status", "serve", "list", "run", "check", "watch", "why", "hint", "solution", "reset", "verify",
+        "doctor", "soak",
     ];
     let whole = checkout.workbook(&["--help"]);
     for command in commands {
@@ -73,17 +73,22 @@ fn the_list_is_in_the_books_order() {
     assert_eq!(
         json["exercises"],
         json!([
-            { "name": "toy/add", "crate": "toy", "chapter": 1, "done": false },
-            { "name": "toy/twice", "crate": "toy", "chapter": 2, "done": false },
+            { "name": "toy/add", "crate": "toy", "chapter": 1, "done": false,
+              "page": "book/src/01-sums/exercise-add.md", "title": "Add", "feature": "mine-add" },
+            { "name": "toy/twice", "crate": "toy", "chapter": 2, "done": false,
+              "page": "book/src/02-doubles/exercise-twice.md", "title": "Twice", "feature": "mine-twice" },
         ])
     );
     let question = |name: &str| format!("A preamble. Is {name} so?");
     assert_eq!(
         json["experiments"],
         json!([
-            { "name": "fd-vanishes", "chapter": 1, "question": question("fd-vanishes") },
-            { "name": "disputed", "chapter": 2, "question": question("disputed") },
-            { "name": "not-here", "chapter": 2, "question": question("not-here") },
+            { "name": "fd-vanishes", "chapter": 1, "question": question("fd-vanishes"),
+              "page": "book/src/01-sums/fd-vanishes.md", "agrees": null },
+            { "name": "disputed", "chapter": 2, "question": question("disputed"),
+              "page": "book/src/02-doubles/disputed.md", "agrees": null },
+            { "name": "not-here", "chapter": 2, "question": question("not-here"),
+              "page": null, "agrees": null },
         ])
     );
     assert_eq!(json.as_object().map(serde_json::Map::len), Some(2));

@@ -13,6 +13,7 @@ mod missing;
 mod mutants;
 mod output;
 mod runner;
+mod serve;
 mod skipped;
 mod surroundings;
 mod tool;

@@ -1,0 +1,44 @@
+// What makes a page live. It runs in each page of the book, and does nothing where no backend answers.
+
+import { contents } from './contents.js';
+import { element, page } from './dom.js';
+import { listen } from './channel.js';
+import { exercise } from './exercise.js';
+import { experiment } from './experiment.js';
+import { connect } from './local.js';
+
+async function begin() {
+    const backend = await connect();
+    if (!backend) return;
+    const place = document.querySelector('.content main') ?? document.body;
+    const line = element('p', { class: 'live-notice', role: 'alert', hidden: true });
+    place.prepend(line);
+    /** Says what is wrong with the server, at the top of the page; an empty text takes it back. */
+    const notice = (text) => {
+        line.textContent = text;
+        line.hidden = !text;
+    };
+    let progress;
+    try {
+        progress = await backend.progress();
+    } catch (error) {
+        notice(error.message);
+        return;
+    }
+    const again = async () => contents(await backend.progress().catch(() => progress));
+    contents(progress);
+    experiment(backend, progress);
+    const shown = exercise(backend, progress);
+    if (document.getElementById('live-loop')) (await import('./loop.js')).loop(backend);
+    document.addEventListener('workbook:progress', again);
+    listen(backend, (event) => {
+        notice('');
+        if (event.kind === 'reload' && (!event.pages || event.pages.includes(page))) location.reload();
+        else if (event.kind === 'saved') {
+            if (event.exercise === shown?.name) shown.changed();
+            again();
+        } else document.dispatchEvent(new CustomEvent('workbook:event', { detail: event }));
+    }, notice);
+}
+
+begin();

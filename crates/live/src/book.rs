@@ -1,0 +1,132 @@
+//! The built book: its files, the hashes of each page's scripts, and the child process that builds it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::rc::Rc;
+
+use httpserver::files::Files;
+use httpserver::{Request, Response};
+use ioloop::IoLoop;
+use serde_json::Value;
+
+use crate::child::{From, Listener, Process};
+use crate::headers;
+use crate::refusal::Refusal;
+
+/// What the builder says.
+pub enum News {
+    /// It begins to build.
+    Building,
+    /// The book is built: the pages that are new or have changed, and how long it took, in seconds.
+    Built(Vec<String>, f64),
+    /// mdBook has refused the book.
+    Failed(String),
+    /// The file of an exercise was saved.
+    Saved(String),
+    /// The builder has exited, and nothing will be built anymore.
+    Gone,
+}
+
+/// The book as it was built last.
+#[derive(Default)]
+pub struct Book {
+    built: RefCell<Option<Built>>,
+}
+
+struct Built {
+    files: Files,
+    scripts: BTreeMap<String, Vec<String>>,
+}
+
+impl Book {
+    /// Nothing is built yet.
+    pub fn new() -> Rc<Self> {
+        Rc::default()
+    }
+
+    /// Answer a request for a page or another file.
+    pub fn answer(&self, request: &Request) -> Response {
+        let built = self.built.borrow();
+        let Some(Built { files, scripts }) = &*built else {
+            return headers::guarded(Refusal::NO_BOOK.response());
+        };
+        let response = files.answer(request);
+        let page = page(request.path());
+        let none = Vec::new();
+        // What is not a page of the book is the page 404.html.
+        let found = if response.status() == 404 { scripts.get("404.html") } else { scripts.get(&page) };
+        headers::with_scripts(response, &page, found.unwrap_or(&none))
+    }
+
+    /// Take what the builder has built. A second build is taken whole or not at all.
+    ///
+    /// # Errors
+    /// When the folder cannot be opened.
+    pub fn take(&self, line: &Value) -> io::Result<()> {
+        let folder = line["folder"].as_str().unwrap_or_default();
+        let scripts = serde_json::from_value(line["scripts"].clone())?;
+        let files = Files::new(Path::new(folder))?;
+        *self.built.borrow_mut() = Some(Built { files, scripts });
+        Ok(())
+    }
+}
+
+/// The file of a page: `/` and `/chapter/` are their index.
+fn page(path: &str) -> String {
+    let path = path.trim_start_matches('/');
+    if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() }
+}
+
+/// Start the builder, and give its news to `hear`.
+///
+/// # Errors
+/// Those of [`Process::start`].
+pub fn start_builder(
+    ioloop: &IoLoop,
+    root: &Path,
+    into: &PathBuf,
+    book: Rc<Book>,
+    hear: impl Fn(&IoLoop, News) + 'static,
+) -> io::Result<Rc<Process>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--build").arg("--root").arg(root).arg("--into").arg(into);
+    Process::start(ioloop, command, Rc::new(Builder { book, hear }))
+}
+
+struct Builder<F> {
+    book: Rc<Book>,
+    hear: F,
+}
+
+impl<F: Fn(&IoLoop, News) + 'static> Listener for Builder<F> {
+    fn line(&self, ioloop: &IoLoop, from: From, line: &[u8]) -> bool {
+        let said = String::from_utf8_lossy(line);
+        let Some(line) = serde_json::from_str::<Value>(&said).ok().filter(|_| from == From::Output) else {
+            eprintln!("{said}");
+            return true;
+        };
+        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        let news = match line["kind"].as_str() {
+            Some("building") => News::Building,
+            Some("built") => match self.book.take(&line) {
+                Ok(()) => {
+                    let changed = serde_json::from_value(line["changed"].clone()).unwrap_or_default();
+                    News::Built(changed, line["seconds"].as_f64().unwrap_or_default())
+                }
+                Err(error) => News::Failed(format!("{}: {error}", text("folder"))),
+            },
+            Some("failed") => News::Failed(text("text")),
+            Some("saved") => News::Saved(text("exercise")),
+            _ => return true,
+        };
+        (self.hear)(ioloop, news);
+        true
+    }
+
+    fn ended(&self, ioloop: &IoLoop, _: Option<ExitStatus>) {
+        (self.hear)(ioloop, News::Gone);
+    }
+}

@@ -1,0 +1,139 @@
+//! What runs for a client: streamed as it happens, bounded, and gone with the stream.
+
+use std::fs::{self, File};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use support::{Server, until_nothing_holds};
+
+mod support;
+
+#[test]
+fn a_line_arrives_when_it_is_printed() {
+    let server = Server::start();
+    let mut run = server.run("quick");
+    assert_eq!(run.event().expect("a row")["text"], "first");
+    assert_eq!(run.event(), Some(json!({ "kind": "output", "text": "plain" })));
+    // The tool waits at the gate, which opens only now.
+    fs::write(server.path("gate"), "").expect("the gate opens");
+    let rest = run.events();
+    assert_eq!(rest[0]["kind"], "verdict", "{rest:?}");
+    assert_eq!(rest[1], json!({ "kind": "end", "status": 0, "cut": false }));
+    assert_eq!(rest.len(), 2, "one end: {rest:?}");
+}
+
+#[test]
+fn a_check_is_answered_with_its_first_message() {
+    let server = Server::start();
+    let events = server.post("/api/check", r#"{"exercise":"toy/add"}"#).events();
+    let kinds: Vec<&Value> = events.iter().map(|event| &event["kind"]).collect();
+    assert_eq!(kinds, ["progress", "output", "result", "end"], "{events:?}");
+    assert_eq!(events[2]["first"], json!({ "test": "adds", "message": "seen 3" }));
+    assert_eq!((&events[2]["passed"], &events[3]["status"]), (&json!(false), &json!(1)));
+}
+
+#[test]
+fn closing_the_stream_ends_all_processes_of_the_run() {
+    for name in ["held", "stubborn"] {
+        let server = Server::start();
+        let mut run = server.run(name);
+        let held = File::open(server.path("held")).expect("the fifo");
+        assert_eq!(run.event().expect("a row")["text"], "held", "{name}");
+        drop(run);
+        until_nothing_holds(held);
+        // The place is free again. The server notices the end a moment later.
+        loop {
+            let again = server.post("/api/run", r#"{"experiment":"surroundings"}"#);
+            if again.status == 200 {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_takes_its_runs_along() {
+    let mut server = Server::start();
+    let mut run = server.run("stubborn");
+    let held = File::open(server.path("held")).expect("the fifo");
+    assert_eq!(run.event().expect("a row")["text"], "held");
+    server.child.kill().expect("it is killed");
+    server.child.wait().expect("its end");
+    until_nothing_holds(held);
+}
+
+#[test]
+fn what_runs_has_nothing_of_the_server_and_nothing_of_the_request() {
+    let server = Server::start();
+    let mut run = server.post("/api/run", r#"{"experiment":"surroundings","prediction":"b"}"#);
+    let events = run.events();
+    let lines: Vec<&str> = events.iter().filter_map(|event| event["text"].as_str()).collect();
+    assert!(lines.contains(&"args: run --json-lines --predict b surroundings"), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.contains("SECRET") || line.contains(&server.token)), "{lines:#?}");
+    let descriptors: Vec<&&str> = lines.iter().filter(|line| line.contains(" -> ")).collect();
+    assert!(descriptors.iter().any(|line| line.contains(" 0 -> /dev/null")), "{descriptors:#?}");
+    let others = descriptors.iter().filter(|line| !line.contains("pipe:") && !line.contains("/dev/null"));
+    // ls has the folder that it lists.
+    assert_eq!(others.filter(|line| !line.contains("/proc/")).count(), 0, "{descriptors:#?}");
+    assert_eq!(descriptors.len(), 4, "{descriptors:#?}");
+}
+
+#[test]
+fn what_is_not_in_the_catalogue_does_not_run() {
+    let server = Server::start();
+    for name in ["nothing", "../tool", "quick held", "--all", "", "Quick", "toy/add"] {
+        let body = json!({ "experiment": name }).to_string();
+        assert_eq!(server.post("/api/run", &body).status, 404, "{name}");
+    }
+    for body in ["", "{}", "[]", "null", r#"{"experiment":7}"#, r#"{"exercise":"toy/add"}"#, "\u{ff}"] {
+        assert_eq!(server.post("/api/run", body).status, 400, "{body}");
+    }
+    for prediction in ["none", "aa", "--strace", "A", ""] {
+        let body = json!({ "experiment": "surroundings", "prediction": prediction }).to_string();
+        let events = server.post("/api/run", &body).events();
+        let args = events.iter().find_map(|event| event["text"].as_str()?.strip_prefix("args: "));
+        assert_eq!(args, Some("run --json-lines surroundings"), "{prediction}");
+    }
+    assert_eq!(server.post("/api/run", &format!("\"{}\"", "x".repeat(5000))).status, 413);
+}
+
+#[test]
+fn a_run_that_prints_without_end_is_cut() {
+    let server = Server::start();
+    let mut run = server.run("floods");
+    let events = run.events();
+    let end = events.last().expect("an end");
+    assert_eq!((&end["kind"], &end["cut"]), (&json!("end"), &json!(true)));
+    let said = &events[events.len() - 2];
+    assert!(said["text"].as_str().is_some_and(|text| text.contains("More was printed")), "{said}");
+    let printed: usize = events.iter().map(|event| event.to_string().len()).sum();
+    assert!((1 << 19..3 << 20).contains(&printed), "about a MiB was sent: {printed}");
+}
+
+#[test]
+fn each_name_runs_once_and_few_run_at_the_same_time() {
+    let server = Server::start();
+    let _held: Vec<_> = (1..=4).map(|number| server.run(&format!("held-{number}"))).collect();
+    let mut twice = server.post("/api/run", r#"{"experiment":"held-1"}"#);
+    assert_eq!((twice.status, twice.rest().contains("runs already")), (429, true));
+    let mut fifth = server.post("/api/run", r#"{"experiment":"quick"}"#);
+    assert_eq!((fifth.status, fifth.field("Retry-After").is_some()), (429, true));
+    assert!(fifth.rest().contains("Too much runs"));
+}
+
+#[test]
+fn a_stop_says_goodbye_and_ends_what_runs() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut server = Server::start();
+        let mut events = server.post("/api/events", "{}");
+        assert_eq!(events.event().expect("a first event")["kind"], "hello");
+        let mut run = server.run("held");
+        let held = File::open(server.path("held")).expect("the fifo");
+        assert_eq!(run.event().expect("a row")["text"], "held");
+        kill(Pid::from_raw(server.child.id().cast_signed()), signal).expect("it is sent");
+        assert!(events.events().iter().any(|event| event["kind"] == "bye"), "{signal}");
+        until_nothing_holds(held);
+        assert_eq!(server.child.wait().expect("its end").code(), Some(0), "{signal}");
+    }
+}
