@@ -21,7 +21,8 @@
 //! What does not change from stage to stage lies beside them: `request`, the table of programs and the form of a request,
 //! from stage 1 on; `program`, a program whose pipes never make the server wait, from stage 3 on; `client`, a client of a
 //! server that asks for its events, from stage 5 on; `clients`, all clients by number, and `workers`, which binds and forks,
-//! from stage 7 on; `handlers`, a client's handlers on the real loop, in stages 8 and 9; `futures`, what stage 12 awaits.
+//! from stage 7 on; `handlers`, a client's handlers on the real loop, in stages 8 and 9; `running`, a program
+//! of stage 10; `futures`, what stage 12 awaits.
 //! `diffs/N.diff` is the change from one stage to the next, which the book prints (except stage 7's); a test keeps it up to
 //! date.
 //!
@@ -55,6 +56,7 @@ pub mod futures;
 mod handlers;
 mod program;
 mod request;
+mod running;
 pub mod small_executor;
 pub mod small_loop;
 pub mod stage_1;

@@ -9,28 +9,18 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use httpserver::{HttpServer, Reply, Request, Response, Room, Stream};
-use ioloop::timers::TimerId;
+use httpserver::{HttpServer, Reply, Request, Response, Stream};
 use ioloop::{Config, IoLoop};
 use nix::sys::signal::Signal;
-use nix::sys::wait::WaitPidFlag;
 
 use crate::client::Source;
 use crate::handlers::Handlers;
-use crate::program::{CHUNK, Program};
+use crate::program::Program;
+use crate::running::Running;
 use crate::{request, stage_9, workers};
 
 /// How long a program may run.
 const DEADLINE: Duration = Duration::from_secs(5);
-
-/// A program that runs, the answer that it prints, and what the loop has of both.
-struct Running {
-    program: Program,
-    answer: Stream,
-    has_room: bool,
-    handlers: Handlers,
-    timer: TimerId,
-}
 
 /// What all requests share. `running` has the programs by number; `step` takes one out while it works with it.
 struct Server {
@@ -107,9 +97,10 @@ fn start(ioloop: &IoLoop, server: &Rc<Server>, program: Program, answer: Stream)
     let timer = ioloop.call_later(DEADLINE, move |_| {
         late.running.borrow_mut().get_mut(&number).map(|running| running.program.kill()); // SIGCHLD follows.
     });
-    answer.when_closed(move |ioloop| match left.ending.get() {
-        true => {} // The server stops, and the client still reads.
-        false => remove(ioloop, left.running.borrow_mut().remove(&number)),
+    answer.when_closed(move |ioloop| {
+        // Of a server that stops, it says nothing about the client.
+        let gone = if left.ending.get() { None } else { left.running.borrow_mut().remove(&number) };
+        gone.into_iter().for_each(|running| running.remove(ioloop));
     });
     let running = Running { program, answer, has_room: true, handlers: Handlers::default(), timer };
     server.running.borrow_mut().insert(number, running);
@@ -122,7 +113,7 @@ fn start(ioloop: &IoLoop, server: &Rc<Server>, program: Program, answer: Stream)
 fn step(ioloop: &IoLoop, server: &Rc<Server>, number: u64) {
     let Some(mut running) = server.running.borrow_mut().remove(&number) else { return };
     if !request::stays(running.advance()) {
-        return remove(ioloop, Some(running));
+        return running.remove(ioloop);
     }
     let (ready, room) = (Rc::clone(server), Rc::clone(server));
     let pipes = running.program.pipes(running.has_room).map(|(pipe, events)| (pipe as Source, events));
@@ -132,28 +123,5 @@ fn step(ioloop: &IoLoop, server: &Rc<Server>, number: u64) {
     }
     server.running.borrow_mut().insert(number, running);
 }
-
-impl Running {
-    /// Copies what the program has printed into the answer, if that has room. Returns whether the program runs.
-    fn advance(&mut self) -> io::Result<bool> {
-        let mut bytes = Vec::new();
-        let room = if self.has_room { CHUNK } else { 0 };
-        let prints = self.program.copy_to(&mut bytes, room)?;
-        self.has_room = self.answer.write(&bytes).map_err(io::Error::other)? == Room::Left;
-        if prints {
-            return Ok(true);
-        }
-        let Some(status) = self.program.wait(WaitPidFlag::WNOHANG)? else { return Ok(true) };
-        self.answer.write(request::ending(status).as_bytes()).map_err(io::Error::other)?;
-        Ok(false)
-    }
-}
 // ANCHOR_END: step
-
-/// Removes what the loop has of a program. Dropping the rest kills the program and ends the answer.
-fn remove(ioloop: &IoLoop, running: Option<Running>) {
-    let Some(Running { mut handlers, timer, .. }) = running else { return };
-    handlers.remove(ioloop);
-    ioloop.remove_timeout(timer);
-}
 // ANCHOR_END: program
