@@ -402,6 +402,18 @@ select-beyond-1024 *ARGS: (run 'select-beyond-1024' ARGS)
 [group('experiments: 9 choosing the implementation')]
 epoll-refused *ARGS: (run 'epoll-refused' ARGS)
 
+# How often does an HTTP server call its handler for a request in pieces, and for three in one piece?
+[group('experiments: 10 HTTP on the loop')]
+request-in-pieces *ARGS: (run 'request-in-pieces' ARGS)
+
+# What happens to an HTTP client that sends a byte at a time, and to the others meanwhile?
+[group('experiments: 10 HTTP on the loop')]
+slow-client *ARGS: (run 'slow-client' ARGS)
+
+# Which clients of an HTTP server wait while one handler blocks, with one process and with four?
+[group('experiments: 10 HTTP on the loop')]
+blocking-handler *ARGS: (run 'blocking-handler' ARGS)
+
 # Which system calls does an async server make that a server of callbacks does not?
 [group('experiments: 12 callbacks to futures')]
 server-12 *ARGS: (run 'server-12' ARGS)

@@ -10,6 +10,7 @@ import { connect } from './local.js';
 async function begin() {
     const backend = await connect();
     if (!backend) return;
+    document.documentElement.classList.add('live-book');
     const place = document.querySelector('.content main') ?? document.body;
     const line = element('p', { class: 'live-notice', role: 'alert', hidden: true });
     place.prepend(line);

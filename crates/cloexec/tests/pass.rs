@@ -203,6 +203,7 @@ fn the_program_starts_with_default_signals() {
 
 #[test]
 fn other_ignored_signals_stay_ignored() {
+    testing::needs!(descriptors(256));
     let answer = spawn("self", "", "", &["signals"]);
     started(&answer);
     let mask = answer.0.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default().trim();
@@ -216,6 +217,7 @@ fn other_ignored_signals_stay_ignored() {
 
 #[test]
 fn a_signal_before_exec_runs_no_handler() {
+    testing::needs!(descriptors(256));
     for number in [SIGTERM, SIGRTMIN()] {
         let answer = ask(&["run", "pass-signal", &number.to_string()]);
         assert!(
@@ -240,6 +242,7 @@ fn a_signal_before_exec_runs_no_handler() {
 
 #[test]
 fn the_callers_mask_does_not_change() {
+    testing::needs!(descriptors(256));
     for program in ["self", "/proc/self/no-such-program"] {
         let answer = spawn(program, "", "", &["inherited"]);
         assert_eq!(
@@ -252,6 +255,7 @@ fn the_callers_mask_does_not_change() {
 
 #[test]
 fn interrupted_calls_are_made_again() {
+    testing::needs!(descriptors(256));
     let Some(answer) = traced("interrupts", &["pass", "/proc/self/no-such-program", "red@3", "3>4"]) else {
         return;
     };
@@ -460,6 +464,7 @@ fn a_descriptor_that_is_closed_when_its_turn_comes_is_no_error() {
 
 #[test]
 fn ignored_realtime_signals_stay_ignored() {
+    testing::needs!(descriptors(256));
     let answer = spawn("self", "", "", &["signals"]);
     started(&answer);
     let mask = answer.0.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default().trim();

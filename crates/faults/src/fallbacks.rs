@@ -83,6 +83,7 @@ pub const FALLBACKS: &[Fallback] = &[
         &[EAGAIN],
         "nothing to read: the next wait says",
     ),
+    Fallback::new(&["ioloop: wake"], &["read"], &[], "a waker whose read failed is read once more"),
     Fallback::new(
         &["ioloop: wake by a signal", "waker: signal"],
         &["write"],

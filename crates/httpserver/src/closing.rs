@@ -164,7 +164,7 @@ impl Client {
         drop((self.output.take(), self.request.take(), self.when_room.take()));
         self.notify_closed(ioloop);
         let is_last = self.entry.take().is_some_and(|entry| self.shared.leave(entry));
-        if is_last && self.shared.is_stopping.get() {
+        if is_last && self.shared.is_stopping.get() && self.shared.listeners.borrow().is_empty() {
             ioloop.stop();
         }
     }

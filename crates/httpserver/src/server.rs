@@ -86,20 +86,27 @@ impl HttpServer {
         start::start(&self.bound, processes, grace, &self, |_| {})
     }
 
-    /// Stop gracefully. From now on nothing is accepted, idle connections are closed, each response under way is the last of its
+    /// Stop gracefully. Connections that are queued already are accepted, and no others; idle connections are closed, each response under way is the last of its
     /// connection, and the `when_closed` of streams are called. When the last connection is closed, or `grace` is over,
     /// the loop stops.
     pub fn stop(&self, ioloop: &IoLoop, grace: Duration) {
         self.shared.is_stopping.set(true);
-        for listener in self.shared.listeners.take() {
-            listener.remove(ioloop);
-        }
         for client in self.shared.connections() {
             client.stop(ioloop);
         }
-        if self.shared.counters.get().open == 0 {
-            return ioloop.stop();
-        }
+        // Closing a listener resets the connections in its queue, whose clients may have sent a request already. The iteration
+        // between these two callbacks accepts them.
+        let shared = Rc::clone(&self.shared);
+        ioloop.add_callback(move |ioloop| {
+            ioloop.add_callback(move |ioloop| {
+                for listener in shared.listeners.take() {
+                    listener.remove(ioloop);
+                }
+                if shared.counters.get().open == 0 {
+                    ioloop.stop();
+                }
+            });
+        });
         let shared = Rc::clone(&self.shared);
         ioloop.call_later(grace, move |ioloop| {
             for client in shared.connections() {
@@ -140,6 +147,8 @@ fn accept(shared: &Rc<Clients>, ioloop: &IoLoop, socket: std::os::fd::OwnedFd) -
     let client = Client::add(shared, ioloop, socket)?;
     if open >= most {
         client.turn_away(ioloop);
+    } else if shared.is_stopping.get() {
+        client.stop(ioloop);
     }
     Ok(())
 }

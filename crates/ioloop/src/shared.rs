@@ -72,9 +72,13 @@ impl<T, W: Wake> Shared<T, W> {
     /// not drop or run its argument.
     ///
     /// # Errors
-    /// The errors of the waker.
-    pub(crate) fn receive(&self, each: impl FnMut(T)) -> Result<()> {
-        self.waker.consume_then(|| self.lock().sent.drain(..).for_each(each))
+    /// The errors of the waker, if it fails twice. `each` gets what was sent even then.
+    pub(crate) fn receive(&self, mut each: impl FnMut(T)) -> Result<()> {
+        let mut look = || self.lock().sent.drain(..).for_each(&mut each);
+        let first = self.waker.consume_then(&mut look);
+        // A waker that failed once is tried once more, because the loop gives up one that fails for good.
+        let received = first.or_else(|_| self.waker.consume_then(&mut look));
+        received.inspect_err(|_| look())
     }
     // ANCHOR_END: send
 

@@ -56,6 +56,7 @@ fn accepted_connections_are_close_on_exec_and_nonblocking() {
 /// A close, and a removal by the token, end the batch that is under way, as the removal by the handle does.
 #[test]
 fn closed_with_forty_in_the_backlog_it_accepts_no_more() {
+    testing::needs!(loopback);
     // Otherwise the child would inherit the listener.
     let _alone = no_child_is_born();
     for closes in [true, false] {

@@ -289,6 +289,19 @@ fn a_wake_from_another_thread_ends_the_sleep() {
 }
 
 #[test]
+fn a_waker_that_is_used_up_ends_the_sleep_too() {
+    testing::needs!(proc);
+    let meaning = "Another thread called `wake`, which uses the waker up, while this one slept. `wake` and `wake_by_ref` must \
+                   do the same: set the flag, and then unpark the thread";
+    let polls = watched((0, 1), meaning, |blocked, _| {
+        blocked.sleeps(0);
+        let owned = blocked.waker.clone();
+        owned.wake();
+    });
+    assert_eq!(polls, 2, "there was one wake, so there must be one poll after the first one");
+}
+
+#[test]
 fn the_thread_sleeps_without_a_timeout() {
     testing::needs!(proc);
     watched((0, 1), "The future was woken", |blocked, _| {

@@ -66,6 +66,7 @@ fn callbacks_run_in_the_order_they_were_added() {
 
 #[test]
 fn an_iteration_runs_all_that_is_queued_due_and_ready() {
+    testing::needs!(descriptors(256));
     on_each_with_a_fake_clock(|ioloop, _| {
         const QUEUED: usize = 3_000;
         const READY: usize = 200;
@@ -731,6 +732,7 @@ fn errors_and_panics_are_reported_and_the_rest_runs() {
 
 #[test]
 fn an_iteration_with_many_events_allocates_nothing() {
+    testing::needs!(descriptors(256));
     on_each(|ioloop| {
         let ready: Vec<_> = (0..50).map(|_| a_handler(ioloop, |_| ())).collect();
         let ten_turns = || {

@@ -6,10 +6,13 @@ mod support;
 use std::cell::Cell;
 use std::fs::{File, read_dir, read_link};
 use std::io::Write;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use ioloop::poller::Kind;
@@ -27,6 +30,7 @@ use testing::tracer::{self, Call, Kernel};
 testing::helper!(|args| match args {
     ["traced", "fails-for-a-while", rest @ ..] =>
         tracer::run(&mut FailsForAWhile::default(), || support::answer(rest, run)),
+    ["traced", "fails-once", rest @ ..] => tracer::run(&mut FailsOnce(false), || support::answer(rest, run)),
     _ => support::answer(args, run),
 });
 
@@ -34,6 +38,7 @@ fn run(args: &[&str]) -> Outcome {
     match args {
         ["lasting", "full"] => full(),
         ["lasting", "accepts"] => accepts(),
+        ["lasting", "receives", poller] => receives(poller.parse()?),
         _ => support::unknown(args),
     }
 }
@@ -68,6 +73,7 @@ fn no_listeners() -> Vec<(&'static str, OwnedFd, &'static str)> {
 
 #[test]
 fn a_listener_that_is_none_is_reported_once_and_removed() {
+    testing::needs!(loopback);
     on_each(|ioloop| {
         for (what, listener, errno) in no_listeners() {
             let (failures, held) = (failures(ioloop), Rc::new(()));
@@ -92,6 +98,7 @@ fn a_listener_that_is_none_is_reported_once_and_removed() {
 /// Clients are accepted before, and then other code that shares the listener shuts it down.
 #[test]
 fn a_listener_that_is_shut_down_while_it_accepts_is_reported_once() {
+    testing::needs!(loopback);
     on_each(|ioloop| {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = tcp.local_addr().unwrap();
@@ -138,6 +145,69 @@ fn a_waker_whose_descriptor_was_replaced_is_reported_once() {
             "{poller}, in 20 iterations: {said:?}"
         );
     }
+}
+
+/// Sends a callback that adds 1. From another thread, because the loop's own thread needs no waker.
+fn sent_by_a_thread(ioloop: &IoLoop, ran: &Arc<AtomicUsize>) -> ioloop::Result<()> {
+    let (handle, ran) = (ioloop.handle(), Arc::clone(ran));
+    let add = move |_: &IoLoop| {
+        ran.fetch_add(1, Ordering::Relaxed);
+    };
+    thread::spawn(move || handle.add_callback(add)).join().unwrap()
+}
+
+/// The waker is lost for good, and what was sent before is in the queue.
+#[test]
+fn a_callback_that_was_sent_before_the_waker_was_lost_runs() {
+    let _alone = alone();
+    for poller in [Kind::Poll, Kind::Select] {
+        let before = open_ones("[eventfd]");
+        let config = Config { poller, make_current: Current::No, ..Config::default() };
+        let ioloop = IoLoop::with(config).unwrap();
+        let waker: Vec<_> = open_ones("[eventfd]").into_iter().filter(|fd| !before.contains(fd)).collect();
+        let (failures, ran) = (failures(&ioloop), Arc::new(AtomicUsize::new(0)));
+        sent_by_a_thread(&ioloop, &ran).unwrap();
+        replace(waker[0], &File::open("/").unwrap());
+        turns(&ioloop, 5);
+        assert_eq!((ran.load(Ordering::Relaxed), failures.len()), (1, 1), "{poller}: runs, and failures");
+    }
+}
+
+/// The first read of the waker's eight bytes fails, and later ones do not.
+struct FailsOnce(bool);
+
+impl Kernel for FailsOnce {
+    fn words(&self, call: &Call) -> Option<String> {
+        (call.name == "read" && call.args[2] == 8).then(|| "read".to_owned())
+    }
+
+    fn instead(&mut self, call: &Call) -> Option<i64> {
+        let waker = call.name == "read" && call.args[2] == 8;
+        (waker && !mem::replace(&mut self.0, true)).then_some(-i64::from(Errno::EIO as i32))
+    }
+}
+
+#[test]
+fn a_waker_whose_read_fails_once_is_read_again_and_kept() {
+    let failing = format!("read -> -{}", Errno::EIO as i32);
+    for poller in ["poll", "select"] {
+        let Some(answer) = testing::traced("fails-once", &["lasting", "receives", poller]) else { return };
+        assert_eq!(answer.lines("failed").collect::<Vec<_>>(), [""; 0], "{poller}: reported");
+        assert_eq!(answer.lines("call").next(), Some(&*failing), "{poller}: the first read");
+        assert_eq!(answer.line("ran"), "2", "{poller}: of two callbacks that were sent, one after the other");
+    }
+}
+
+fn receives(poller: Kind) -> Outcome {
+    let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
+    ioloop.handle_callback_exception(|_, failure| println!("failed {failure}"));
+    let ran = Arc::new(AtomicUsize::new(0));
+    for _ in 0..2 {
+        sent_by_a_thread(&ioloop, &ran)?;
+        testing::judged(|| (0..3).try_for_each(|_| ioloop.turn(Duration::ZERO).map(drop)))?;
+    }
+    println!("ran {}", ran.load(Ordering::Relaxed));
+    Ok(())
 }
 
 /// The descriptor of an `AsyncFd` was closed, its number has another file, and its own file is open elsewhere, so epoll still
@@ -235,6 +305,7 @@ impl Kernel for FailsForAWhile {
 
 #[test]
 fn an_error_of_accept_that_goes_away_is_paced() {
+    testing::needs!(loopback);
     let Some(answer) = testing::traced("fails-for-a-while", &["lasting", "accepts"]) else { return };
     let reported: Vec<&str> = answer.lines("reported").collect();
     let wanted = ["0ns EIO", "100ms ENOSPC", "200ms ENOSPC", "300ms EIO", "400ms EIO"];

@@ -26,6 +26,12 @@ fn server() -> Server {
     })
 }
 
+/// Save a file in one step, as editors do: one that is empty for a moment could be built so.
+fn save(server: &Server, path: &str, text: &str) {
+    let beside = server.path("saved");
+    fs::write(&beside, text).and_then(|()| fs::rename(beside, server.path(path))).expect("it is written");
+}
+
 fn get(server: &Server, path: &str) -> (String, String) {
     let host = format!("127.0.0.1:{}", server.port);
     let mut answer = server.ask("GET", path, &[("Host", &host)], "");
@@ -50,16 +56,16 @@ fn a_change_reloads_the_pages_that_it_concerns_and_no_others() {
     let server = server();
     assert!(get(&server, "/one.html").1.contains("A sentence."));
     let mut events = listen(&server);
-    fs::write(server.path("book/src/one.md"), "# One\n\nAnother sentence.\n").expect("it is written");
+    save(&server, "book/src/one.md", "# One\n\nAnother sentence.\n");
     let reload = next(&mut events);
     // The printed book and the first page, which is the index, have it too.
     assert_eq!(reload["pages"], json!(["index", "one", "print"]), "{reload}");
     assert!(get(&server, "/one.html").1.contains("Another sentence."));
     // Not included anywhere, so the next event is not about it.
-    fs::write(server.path("crates/toy/src/other.rs"), "// changed\n").expect("it is written");
-    fs::write(server.path("crates/toy/exercises/add.rs"), "a + b\n").expect("it is written");
+    save(&server, "crates/toy/src/other.rs", "// changed\n");
+    save(&server, "crates/toy/exercises/add.rs", "a + b\n");
     assert_eq!(next(&mut events), json!({ "kind": "saved", "exercise": "toy/add" }));
-    fs::write(server.path("crates/toy/src/lib.rs"), "pub fn after() {}\n").expect("it is written");
+    save(&server, "crates/toy/src/lib.rs", "pub fn after() {}\n");
     assert_eq!(next(&mut events)["pages"], json!(["print", "two"]));
     assert!(get(&server, "/two.html").1.contains("after"));
 }
@@ -78,12 +84,11 @@ fn a_page_may_run_the_scripts_that_mdbook_wrote_and_no_others() {
 fn a_book_that_cannot_be_built_is_served_as_it_was() {
     let server = server();
     let mut events = listen(&server);
-    fs::write(server.path("book/src/SUMMARY.md"), "# Summary\n\n- [One](gone/../../nothing.md\n")
-        .expect("it is written");
-    fs::write(server.path("crates/toy/exercises/add.rs"), "a + b\n").expect("it is written");
+    save(&server, "book/src/SUMMARY.md", "# Summary\n\n- [One](gone/../../nothing.md\n");
+    save(&server, "crates/toy/exercises/add.rs", "a + b\n");
     assert_eq!(next(&mut events)["kind"], "saved");
     assert!(get(&server, "/one.html").1.contains("A sentence."));
-    fs::write(server.path("book/src/SUMMARY.md"), "# Summary\n\n- [Three](one.md)\n").expect("it is written");
+    save(&server, "book/src/SUMMARY.md", "# Summary\n\n- [Three](one.md)\n");
     assert_eq!(next(&mut events)["kind"], "reload", "it is built again once it can be");
     assert!(get(&server, "/one.html").1.contains("Three"));
 }

@@ -267,6 +267,7 @@ fn it_makes_no_difference_which_of_0_1_and_2_are_closed() {
 
 #[test]
 fn a_signal_before_exec_runs_no_handler() {
+    testing::needs!(descriptors(256));
     let answer = capture("signal", "0", "self", &["exit", "7"], HUNG);
     assert!(
         answer.lines("handled").next().is_none(),
@@ -281,6 +282,7 @@ fn a_signal_before_exec_runs_no_handler() {
 
 #[test]
 fn the_program_has_its_callers_mask_and_the_caller_keeps_it() {
+    testing::needs!(descriptors(256));
     let answer = run("0", &["mask"], HUNG);
     said(
         &answer,

@@ -12,7 +12,8 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
-use support::{ask, contract, ends, traced};
+use nix::unistd::write;
+use support::{ask, contract, ends, is_ready, traced};
 use waker::pipe::Waker;
 
 testing::helper!(|args| support::helper::answer(args, scenarios::run));
@@ -81,6 +82,30 @@ fn unread_wakes_do_not_exceed_the_capacity() {
     assert!(
         (1..=capacity).contains(&queued),
         "after 10,000 wakes without a read, {queued} bytes are in the pipe, whose capacity is {capacity}"
+    );
+}
+
+/// The capacity that this test asks for: 16 times the usual one.
+const LARGE: i32 = 1 << 20;
+
+#[test]
+fn a_large_full_pipe_is_left_as_it_is_by_wake_and_emptied_by_consume() {
+    let waker = new();
+    contract::is_nonblocking(&waker);
+    // Refused if the user has many pipes: then the usual capacity is full.
+    let _ = fcntl(&waker, FcntlArg::F_SETPIPE_SZ(LARGE));
+    while write(waker.writer(), &[0; 4096]).is_ok() {}
+    waker.wake().unwrap();
+    assert!(
+        is_ready(&waker),
+        "the pipe was full, and after `wake` it is empty. A wake into a full pipe has nothing to do: what is in the pipe \
+         already makes it readable"
+    );
+    waker.consume().unwrap();
+    assert!(
+        !is_ready(&waker),
+        "the pipe had a large capacity and was full, and after one `consume` it is still readable. No number of bytes is \
+         the maximum: read until EAGAIN"
     );
 }
 

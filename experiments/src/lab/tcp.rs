@@ -85,7 +85,7 @@ pub(super) fn await_end_of_file(from: u16, port: u16) -> Result {
 }
 
 /// Check that the loopback interface is up: if it is down, bind works, but connect does not.
-fn reachable() -> Result {
+pub(super) fn reachable() -> Result {
     let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| TcpStream::connect(l.local_addr()?));
     hang_up(probe.map_err(|error| cannot_ask(format!("127.0.0.1 cannot be used: {error}")))?)
 }

@@ -12,9 +12,6 @@ impl IoLoop {
     /// The handler of the waker: queue the callbacks that other threads sent, and a callback for each signal that arrived.
     pub(super) fn receive(&self, waker: Token) -> Outcome {
         let received = self.0.shared.receive(|sent| self.0.callbacks.push(sent));
-        // Other code closed or replaced the waker's descriptor, so the error lasts: report it once. From now on the loop
-        // notices neither other threads nor signals.
-        received.inspect_err(|_| self.remove_handler(waker))?;
         // A signal writes to the same waker.
         for (signal, handler) in self.0.signals.take() {
             // Weak: a handler that is removed before this callback runs must not run.
@@ -23,6 +20,9 @@ impl IoLoop {
                 handler.upgrade().map_or(Ok(()), |handler| (handler.borrow_mut())(ioloop, signal))
             });
         }
+        // Other code closed or replaced the waker's descriptor, so the error lasts: report it once. From now on the loop
+        // notices neither other threads nor signals.
+        received.inspect_err(|_| self.remove_handler(waker))?;
         Ok(())
     }
     // ANCHOR_END: receive

@@ -112,7 +112,7 @@ const steps = {
             await themed.addInitScript((name) => localStorage.setItem('mdbook-theme', name), theme);
             for (const path of pages) {
                 const tab = await open(path, true, themed);
-                await tab.waitForLoadState('networkidle').catch(() => {});
+                await tab.waitForSelector('html.live-book', { state: 'attached' });
                 await tab.evaluate(axe);
                 const { violations } = await tab.evaluate(() => globalThis.axe.run('.content', { resultTypes: ['violations'] }));
                 assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`), [], `${path}, ${theme}`);

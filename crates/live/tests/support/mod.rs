@@ -23,7 +23,7 @@ list*) cat list.json ;;
 "run quick") echo '{"kind":"note","at_us":0,"who":"program","text":"first"}'; echo plain; cat gate
              echo '{"kind":"verdict","agrees":true,"answer":"a","skipped":null}'; echo '{"kind":"end","status":0,"cut":false}' ;;
 "run held"*) exec 3> held; sleep 1000 & echo '{"kind":"note","at_us":0,"who":"program","text":"held"}'; wait ;;
-"run stubborn") trap '' TERM; exec 3> held; echo '{"kind":"note","at_us":0,"who":"program","text":"held"}'; while :; do sleep 1000; done ;;
+"run stubborn") trap '' TERM; exec 3> held; echo '{"kind":"note","at_us":0,"who":"program","text":"held"}'; exec sleep 1000 ;;
 "run floods") while :; do echo "more and more and more and more and more and more and more and more and more and more and more"; done ;;
 "run surroundings") echo "args: $*"; env; ls -l /proc/self/fd; cat ;;
 "check toy/add") echo 'warning: something' >&2

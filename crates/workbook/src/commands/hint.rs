@@ -28,15 +28,22 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let text = fs::read_to_string(&file).unwrap_or_default();
     let before = if options.again { 0 } else { known(&text).get(&exercise.name).copied().unwrap_or(0) };
     let step = before.min(steps.len() - 1);
-    say!("{BOLD}{}{BOLD:#}, hint {} of {}\n", exercise.name, step + 1, steps.len())?;
-    say!("{}\n", steps[step])?;
     let module = &exercise.short;
-    if step + 1 < steps.len() {
-        say!("{DIM}One step further:{DIM:#} {}", terminal::command(&format!("hint {module}")))?;
+    let next = if step + 1 < steps.len() {
+        format!("{DIM}One step further:{DIM:#} {}", terminal::command(&format!("hint {module}")))
     } else {
         let solution = terminal::command(&format!("solution {module} --anyway"));
-        say!("{DIM}That was the last. Our answer, if you want it now:{DIM:#} {solution}")?;
-    }
+        format!("{DIM}That was the last. Our answer, if you want it now:{DIM:#} {solution}")
+    };
+    // In one write: a reader that takes the first line only, such as head(1), would end the tool by SIGPIPE at the second,
+    // and the hint would not be remembered.
+    say!(
+        "{BOLD}{}{BOLD:#}, hint {} of {}\n\n{}\n\n{next}",
+        exercise.name,
+        step + 1,
+        steps.len(),
+        steps[step]
+    )?;
     // Where this cannot be remembered the first hint comes again, which is said.
     let remembered = checkout::change(&file, |text| {
         let mut shown = known(&text.unwrap_or_default());

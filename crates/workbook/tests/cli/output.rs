@@ -57,6 +57,17 @@ fn where_standard_error_is_full_too_the_status_says_it() {
     }
 }
 
+/// As `hint add | head -1`: the reader of the pipe leaves after the first line.
+#[test]
+fn a_hint_of_which_only_one_line_was_read_is_remembered() {
+    let checkout = Checkout::new();
+    for step in 1..=3 {
+        let script = "\"$0\" hint add | head -1";
+        let said = checkout.run(checkout.program("/bin/sh", &["-c", script, crate::tool::TOOL]));
+        said.expect(0, &[&format!("hint {step} of 3")]);
+    }
+}
+
 #[test]
 fn a_full_pipe_that_does_not_block_is_waited_for() {
     let checkout = Checkout::new();

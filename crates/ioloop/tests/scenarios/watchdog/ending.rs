@@ -236,8 +236,11 @@ pub fn refused(what: &str) -> Outcome {
     take_over()?;
     let resource = if what == "no-timer" { Resource::RLIMIT_SIGPENDING } else { Resource::RLIMIT_NPROC };
     if resource == Resource::RLIMIT_NPROC && Uid::effective().is_root() {
-        // The limit does not apply to root.
-        setuid(Uid::from_raw(65534))?;
+        // The limit does not apply to root, and a user namespace may have no other user.
+        if let Err(error) = setuid(Uid::from_raw(65534)) {
+            println!("refused root cannot become user 65534 here: {error}");
+            return Ok(());
+        }
         // A process that is not dumpable cannot read its own /proc/self/fd.
         set_dumpable(true)?;
     }

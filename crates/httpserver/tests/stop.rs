@@ -1,0 +1,55 @@
+//! A graceful stop meets connections that the kernel has completed and the server has not accepted yet.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use httpserver::{HttpServer, Reply, Request, Response};
+use ioloop::IoLoop;
+
+testing::begin!();
+
+#[test]
+fn requests_in_the_queue_of_the_listener_are_answered_before_it_is_closed() {
+    testing::needs!(loopback);
+    let ioloop = IoLoop::new().unwrap();
+    let server =
+        HttpServer::new(|_: &IoLoop, _: &Request, reply: Reply| reply.send(Response::text(200, "here")));
+    let address = server.listen(&ioloop, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let mut clients: Vec<_> = (0..10).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for client in &mut clients {
+        client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    }
+    // The loop has not run yet, so all of them are in the queue.
+    server.stop(&ioloop, Duration::from_secs(10));
+    // Reading to the end lets the server close; a loop that does not stop would hang here, and the test with it.
+    let reader = std::thread::spawn(move || {
+        let read = |mut client: TcpStream| {
+            let mut response = String::new();
+            client.read_to_string(&mut response).map(|_| response)
+        };
+        clients.into_iter().map(read).collect::<Vec<_>>()
+    });
+    ioloop.start().unwrap();
+    for response in reader.join().unwrap() {
+        let response = response.expect("a client in the queue is answered, and not reset");
+        assert!(response.starts_with("HTTP/1.1 200") && response.ends_with("here"), "{response:?}");
+        assert!(
+            response.contains("Connection: close\r\n"),
+            "{response:?} does not say that it is the last one"
+        );
+    }
+    assert!(TcpStream::connect(address).is_err(), "the server has stopped, and still listens");
+}
+
+#[test]
+fn a_server_without_connections_stops_at_once() {
+    testing::needs!(loopback);
+    let ioloop = IoLoop::new().unwrap();
+    let server = HttpServer::new(|_: &IoLoop, _: &Request, _: Reply| {});
+    server.listen(&ioloop, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let before = ioloop.time();
+    server.stop(&ioloop, Duration::from_secs(60));
+    ioloop.start().unwrap();
+    assert!(ioloop.time() - before < Duration::from_secs(30), "it waited for the grace period");
+}
