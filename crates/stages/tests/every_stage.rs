@@ -173,7 +173,7 @@ fn wrong_arguments_are_named() {
         (&[], "expected one to three arguments, got 0"),
         (&["1", "0", "/dev/null", "x"], "expected one to three arguments, got 4"),
         (&["0"], "N must be a stage"),
-        (&["10"], "N must be a stage"),
+        (&["11"], "N must be a stage"),
         (&["one"], "not \"one\""),
         (&["1", "65536"], "PORT must be 0 to 65535"),
     ];
