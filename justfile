@@ -402,6 +402,10 @@ select-beyond-1024 *ARGS: (run 'select-beyond-1024' ARGS)
 [group('experiments: 9 choosing the implementation')]
 epoll-refused *ARGS: (run 'epoll-refused' ARGS)
 
+# What does an HTTP client get from stage 9 of our server?
+[group('experiments: 10 HTTP on the loop')]
+server-10 *ARGS: (run 'server-10' ARGS)
+
 # How often does an HTTP server call its handler for a request in pieces, and for three in one piece?
 [group('experiments: 10 HTTP on the loop')]
 request-in-pieces *ARGS: (run 'request-in-pieces' ARGS)

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use ioloop::{Events, IoLoop, Token};
 use nix::poll::PollFlags;
 
-use crate::client::Client;
+use crate::client::{Client, Source};
 
 /// What a client waits for, as the loop has it, and a handler for each.
 #[derive(Default)]
@@ -19,13 +19,24 @@ impl Handlers {
     /// Has the loop call `handler` for what the client waits for now. Most of the time that is what it waited for before,
     /// and then this makes no system call.
     pub fn update(&mut self, ioloop: &IoLoop, client: &Client, handler: impl Fn(&IoLoop) + Clone + 'static) {
-        let waits_for: Vec<_> = client.fds().map(|fd| (fd.as_fd().as_raw_fd(), fd.events())).collect();
+        self.set(ioloop, client.sources(), handler);
+    }
+
+    /// Does the same for a list of what is waited for.
+    pub fn set(
+        &mut self,
+        ioloop: &IoLoop,
+        sources: Vec<(Source, PollFlags)>,
+        handler: impl Fn(&IoLoop) + Clone + 'static,
+    ) {
+        let waits_for: Vec<_> =
+            sources.iter().map(|(source, events)| (source.as_fd().as_raw_fd(), *events)).collect();
         if self.waits_for == waits_for {
             return;
         }
         self.waits_for = waits_for;
         self.remove(ioloop);
-        for (source, events) in client.sources() {
+        for (source, events) in sources {
             // Poll and epoll have the same bits.
             let interest = Events::from_bits_truncate(events.bits() as u32);
             let handler = handler.clone();

@@ -15,12 +15,14 @@
 //! - [`stage_7`]: all of it is callbacks on the small loop, and a timer ends a client that sends no request;
 //! - [`stage_8`]: on the real loop; a timer ends a stuck program, a blocked loop is reported, and SIGTERM loses no answer;
 //! - [`stage_9`]: the poller is chosen when a loop is made, so the server also starts where epoll is refused;
+//! - [`stage_10`]: the same programs over HTTP, on the crate `httpserver`; a side branch, in no diff;
 //! - [`stage_12`]: an async function serves a client from its request to its answer.
 //!
 //! What does not change from stage to stage lies beside them: `request`, the table of programs and the form of a request,
 //! from stage 1 on; `program`, a program whose pipes never make the server wait, from stage 3 on; `client`, a client of a
 //! server that asks for its events, from stage 5 on; `clients`, all clients by number, and `workers`, which binds and forks,
-//! from stage 7 on; `handlers`, a client's handlers on the real loop, in stages 8 and 9; `futures`, what stage 12 awaits.
+//! from stage 7 on; `handlers`, a client's handlers on the real loop, in stages 8 and 9; `running`, a program
+//! of stage 10; `futures`, what stage 12 awaits.
 //! `diffs/N.diff` is the change from one stage to the next, which the book prints (except stage 7's); a test keeps it up to
 //! date.
 //!
@@ -54,9 +56,11 @@ pub mod futures;
 mod handlers;
 mod program;
 mod request;
+mod running;
 pub mod small_executor;
 pub mod small_loop;
 pub mod stage_1;
+pub mod stage_10;
 pub mod stage_12;
 pub mod stage_2;
 pub mod stage_3;
@@ -80,7 +84,10 @@ pub const STAGES: [(usize, Run); 10] = [
     (9, stage_9::run), (12, stage_12::run),
 ];
 
+/// The stages of another protocol. They are in no row: stage 12 is the change of stage 9.
+pub const HTTP: [(usize, Run); 1] = [(10, stage_10::run)];
+
 /// Returns the stage of chapter `n`, if there is one.
 pub fn stage(n: usize) -> Option<Run> {
-    STAGES.into_iter().find_map(|(number, run)| (number == n).then_some(run))
+    STAGES.into_iter().chain(HTTP).find_map(|(number, run)| (number == n).then_some(run))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
-use stages::{Run, STAGES};
+use stages::{HTTP, Run, STAGES};
 
 const USAGE: &str = "\
 usage: stage N [PORT [FILE]]    run the server as it is after chapter N, with the programs of FILE too
@@ -55,7 +55,9 @@ fn stage(args: &[String]) -> Result<(Run, u16, &Path), String> {
         _ => return Err(format!("expected one to three arguments, got {}", args.len())),
     };
     let run = stage.parse().ok().and_then(stages::stage);
-    let numbers = STAGES.map(|(number, _)| number.to_string()).join(", ");
+    let mut numbers = STAGES.into_iter().chain(HTTP).map(|(number, _)| number).collect::<Vec<_>>();
+    numbers.sort_unstable();
+    let numbers = numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
     let run = run.ok_or_else(|| format!("N must be a stage ({numbers}), not {stage:?}"))?;
     Ok((run, self::port(port)?, Path::new(file)))
 }

@@ -62,19 +62,25 @@ impl Program {
     /// output may come.
     // ANCHOR: copy
     pub fn copy(&mut self, output: &mut Outbox) -> io::Result<bool> {
+        let mut bytes = Vec::new();
+        let prints = self.copy_to(&mut bytes, output.room())?;
+        output.push(bytes).map_err(io::Error::other)?;
+        Ok(prints)
+    }
+
+    /// Does the same with a buffer, which has room for `room` bytes.
+    pub fn copy_to(&mut self, bytes: &mut Vec<u8>, room: usize) -> io::Result<bool> {
         if let Some(stdin) = &self.stdin
             && self.input.flush(stdin) != Ok(Flushed::WouldBlock)
         {
             // All of the input is written, or the program does not read it: the only error is EPIPE.
             self.stdin = None;
         }
-        let mut bytes = Vec::new();
         if let Some(stdout) = &self.stdout
-            && drain(stdout, &mut bytes, output.room())? == Stop::EndOfFile
+            && drain(stdout, bytes, room)? == Stop::EndOfFile
         {
             self.stdout = None;
         }
-        output.push(bytes).map_err(io::Error::other)?;
         Ok(self.stdout.is_some())
     }
     // ANCHOR_END: copy

@@ -3,6 +3,7 @@
 //! A request is a line with the name of a program, and then the program's input, until end of file. The answer is what
 //! the program prints, and one more line if it fails.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::{fs, io};
@@ -69,3 +70,15 @@ pub fn ending(status: WaitStatus) -> String {
     }
 }
 // ANCHOR_END: programs
+
+/// All programs by name: those of the table, and those of a file, as [`look_up`] reads it.
+///
+/// # Errors
+/// The errors of reading the file.
+pub fn all(file: &Path) -> io::Result<BTreeMap<String, String>> {
+    let lines = fs::read_to_string(file)?;
+    let more = lines.lines().filter_map(|line| line.split_once(' '));
+    // The first of two with one name counts.
+    let programs = PROGRAMS.into_iter().chain(more).collect::<Vec<_>>().into_iter().rev();
+    Ok(programs.map(|(name, command)| (name.to_owned(), command.to_owned())).collect())
+}

@@ -1,7 +1,7 @@
 //! The second way to start, which stage 7 is the first to use: one call that serves in this process, or forks workers.
 
 // ANCHOR: workers
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::{env, io};
 
 use prefork::Policy;
@@ -17,6 +17,15 @@ use crate::request::announce;
 /// # Errors
 /// `EADDRINUSE` if the port is taken; the errors of `serve` in a process that does not fork.
 pub fn start(port: u16, serve: impl Fn(TcpListener) -> io::Result<()>) -> io::Result<()> {
+    start_announced(port, announce, serve)
+}
+
+/// Does the same, and `announce` prints the address.
+pub fn start_announced(
+    port: u16,
+    announce: fn(SocketAddr),
+    serve: impl Fn(TcpListener) -> io::Result<()>,
+) -> io::Result<()> {
     let number = env::var("PROCESSES").unwrap_or_else(|_| "1".into());
     let wrong = |_| io::Error::other(format!("PROCESSES must be a number, not {number:?}"));
     let children = number.parse().map_err(wrong)?;

@@ -24,7 +24,7 @@ use crate::report::vary;
 use crate::verdict::Result;
 
 /// The roles of an experiment that starts a [`Server`].
-pub const STAGES: [(&str, Role); 10] = [
+pub const STAGES: [(&str, Role); 11] = [
     ("stage-1", |lab| serve(1, lab)),
     ("stage-2", |lab| serve(2, lab)),
     ("stage-3", |lab| serve(3, lab)),
@@ -34,6 +34,7 @@ pub const STAGES: [(&str, Role); 10] = [
     ("stage-7", |lab| serve(7, lab)),
     ("stage-8", |lab| serve(8, lab)),
     ("stage-9", |lab| serve(9, lab)),
+    ("stage-10", |lab| serve(10, lab)),
     ("stage-12", |lab| serve(12, lab)),
 ];
 
