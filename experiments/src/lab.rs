@@ -22,6 +22,7 @@ mod threads;
 mod traced;
 
 pub use child::Child;
+pub(crate) use child::die_with;
 pub use descriptors::pidfd;
 pub use gate::Gate;
 pub use http::Http;
