@@ -76,7 +76,12 @@ impl Running {
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         let me = getpid();
         // SAFETY: between fork and exec only prctl, getppid and _exit are called, which are plain system calls.
-        unsafe { command.pre_exec(move || Ok(die_with(me))) };
+        unsafe {
+            command.pre_exec(move || {
+                die_with(me);
+                Ok(())
+            })
+        };
         log.inherit(true)?;
         // The command has the write ends of the pipe, and is dropped with them.
         let child = command.spawn()?;
