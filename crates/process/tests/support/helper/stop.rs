@@ -38,13 +38,13 @@ pub fn stopped() -> i32 {
     }
 }
 
-/// Waits until a process is in this state, as /proc shows it. Gives up after some time, or if there is no such process.
+/// Waits until a process is in this state, as /proc shows it. Gives up after some time, or if the process has exited.
 fn is_in_state(process: Pid, state: char) {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
         let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) else { return };
         // The name before the state is in parentheses, and may contain anything.
-        if stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(state)) {
+        if stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with([state, 'Z'])) {
             return;
         }
         yield_now();
