@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -141,6 +140,7 @@ fn answer(ioloop: &IoLoop, request: &Request, reply: Reply) {
     let answer = |reply: Reply| reply.send(Response::text(200, process::id().to_string()));
     match request.path() {
         "/later" => drop(ioloop.call_later(Duration::from_millis(300), move |_| answer(reply))),
+        "/much-later" => drop(ioloop.call_later(Duration::from_secs(1), move |_| answer(reply))),
         "/never" => std::mem::forget(reply),
         _ => answer(reply),
     }
@@ -173,8 +173,7 @@ impl Server {
     fn spawn_with(processes: usize, grace_ms: impl ToString, what: &str, errors: Stdio) -> Self {
         let args = ["serve", &processes.to_string(), &grace_ms.to_string(), what].map(str::to_owned);
         let mut helper = testing::Helper::new(&args.each_ref().map(String::as_str));
-        // Its own group, as if a shell had started it.
-        let command = helper.command().stdout(Stdio::piped()).stderr(errors).process_group(0);
+        let command = helper.command().stdout(Stdio::piped()).stderr(errors);
         let mut process = command.spawn().expect("a helper can be started");
         let lines = BufReader::new(process.stdout.take().expect("it is a pipe"));
         let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
@@ -412,9 +411,14 @@ fn a_second_signal_stops_even_if_stop_panicked() {
 fn ctrl_c_stops_the_children_gracefully() {
     testing::needs!(loopback, pidfd);
     let mut server = Server::start(2, 20_000);
-    let mut clients = [server.client_of("/later"), server.client_of("/later")];
-    // The terminal signals the whole process group.
-    nix::sys::signal::killpg(Pid::from_raw(server.pid()), Signal::SIGINT).expect("it runs");
+    let mut clients = [server.client_of("/much-later"), server.client_of("/much-later")];
+    // The terminal signals all processes of its foreground group. In this order, because a child that is slow could get both
+    // signals at once, as one.
+    for pid in &server.serving {
+        kill(Pid::from_raw(*pid), Signal::SIGINT).expect("it runs");
+    }
+    (0..2).for_each(|_| drop(server.line_of("stop")));
+    server.signal(Signal::SIGINT);
     for client in &mut clients {
         let got = client.response();
         assert!(
