@@ -489,6 +489,9 @@ fn a_client_that_waits_for_it_gets_100_continue_once_its_body_is_admitted() {
     );
     let continues = talk.seen.out.windows(12).filter(|words| words == b"100 Continue").count();
     assert_eq!((continues, talk.seen.requests.len()), (1, 3), "only the first of three requests expects it");
+    // A body that arrives with its head changes nothing.
+    let seen = support::talk::talk([head, "ok"].concat());
+    assert_eq!((seen.requests.len(), seen.statuses()), (1, vec![200]));
 }
 
 #[test]
