@@ -20,6 +20,7 @@ mod server;
 mod tcp;
 mod threads;
 mod traced;
+mod workers;
 
 pub use child::Child;
 pub use descriptors::pidfd;
@@ -32,6 +33,7 @@ pub use server::{Client, STAGES, Server};
 pub use tcp::hang_up;
 pub use threads::{Prepared, Sleeper, beside, sleeps};
 pub use traced::Call;
+pub use workers::{stop, workers};
 
 /// A lane of the timeline, which a process or one of its threads writes on.
 #[derive(Debug, Clone)]

@@ -76,9 +76,14 @@ impl Drop for Unwound {
 /// # Errors
 /// `ENOENT` or `ESRCH` if it does not exist any more.
 pub fn sleeps(task: Pid) -> io::Result<bool> {
+    Ok(state(task)? == 'S')
+}
+
+/// The letter of a state: see proc_pid_stat(5).
+pub(super) fn state(task: Pid) -> io::Result<char> {
     let stat = fs::read_to_string(format!("/proc/{task}/stat"))?;
     // The name before the state is in parentheses, and may contain anything.
-    Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
+    Ok(stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('?'))
 }
 
 /// A thread that is going to sleep, as another one sees it that has to know when. See [`beside`].
