@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use experiments::{Choice, Lab, Question, Result, ask};
 
 const QUESTION: Question = Question {
-    question: "What does a proxy get when it sends a request on a connection that the server has just closed?",
+    question: "What does a proxy get when it sends a request on a connection that the server has closed?",
     setup: "A proxy keeps a connection to a server open. The server has waited long enough for the next request, and closes \
             the connection. The end of file has arrived at the proxy, which has not looked. Now the proxy sends a POST on \
             this connection, and reads. What do its write and its read return?",

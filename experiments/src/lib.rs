@@ -1,5 +1,5 @@
-//! The library that all experiments share. Apart from it they use only `nix`, from chapter 7 on the loop itself, and one
-//! of them `io-uring`.
+//! The library that all experiments share. Apart from it they use only `nix`, from chapter 7 on the loop itself, in chapter 10
+//! the HTTP server, and one of them `io-uring`.
 //! (Through it, `server-1` and its kind run the crate `stages`.)
 //!
 //! An experiment asks the kernel one question. It states the question, what might happen and what happens according to
