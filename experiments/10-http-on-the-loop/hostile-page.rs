@@ -62,14 +62,16 @@ struct Site {
 
 impl Site {
     // ANCHOR: rules
-    /// Does a request keep a rule? A page can be opened without the token, and by a GET.
+    /// Does a request keep a rule? A page can be opened
+    /// without the token, and by a GET.
     fn keeps(&self, rule: Rule, head: &Head<'_>, is_page: bool) -> bool {
         let Some(guard) = self.guard.get() else { return false };
+        let token = head.one("X-Token");
         match rule {
             Rule::Host => guard.check_host(head).is_ok(),
             Rule::Site => guard.check_site(head, is_page).is_ok(),
             Rule::Json => is_page || head.method == "POST" && head.is_json(),
-            Rule::Token => is_page || head.one("X-Token").is_some_and(|given| self.token.is(given)),
+            Rule::Token => is_page || token.is_some_and(|given| self.token.is(given)),
         }
     }
     // ANCHOR_END: rules
@@ -136,10 +138,14 @@ fn app(site: Arc<Site>) -> impl Fn(&IoLoop, &Request, Reply) {
 fn hostile(port: u16) -> [(&'static str, String); 5] {
     let (ours, rebound) = (format!("127.0.0.1:{port}"), format!("evil.example:{port}"));
     // ANCHOR: requests
-    let image = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n";
-    let form = "Origin: http://evil.example\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n\
-                Content-Type: text/plain\r\n";
-    let json = format!("Origin: http://{rebound}\r\nContent-Type: application/json\r\n");
+    let image = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n\
+                 Sec-Fetch-Dest: image\r\n";
+    let form = "Origin: http://evil.example\r\nSec-Fetch-Site: cross-site\r\n\
+                Sec-Fetch-Mode: navigate\r\nContent-Type: text/plain\r\n";
+    let json = format!(
+        "Origin: http://{rebound}\r\n\
+         Content-Type: application/json\r\n"
+    );
     [
         ("an image", message("GET /run", &ours, image)),
         ("older browser's image", message("GET /run", &ours, "")),

@@ -34,7 +34,8 @@ const QUESTION: Question = Question {
 };
 
 // ANCHOR: request
-const REQUEST: &[u8] = b"POST /pay HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\n10.00";
+const REQUEST: &[u8] = b"POST /pay HTTP/1.1\r\nHost: shop\r\n\
+                         Content-Length: 5\r\n\r\n10.00";
 // ANCHOR_END: request
 
 fn main() -> ExitCode {
@@ -61,7 +62,8 @@ fn closed_while_idle(lab: &Lab, listener: &TcpListener) -> Result<(String, Strin
     let [from, port] = [proxy.local_addr()?.port(), proxy.peer_addr()?.port()];
     // ANCHOR: core
     drop(server);
-    proxy.peek(&mut [0])?; // Returns when the end of file has arrived, and leaves it there.
+    // Returns when the end of file has arrived, and leaves it there.
+    proxy.peek(&mut [0])?;
     let written = proxy.write(REQUEST);
     lab.await_reset(from, port)?;
     let read = proxy.read(&mut [0; 100]);

@@ -64,7 +64,8 @@ fn main() -> ExitCode {
 }
 
 // ANCHOR: app
-/// Answers with the id of the process. `/wait` is never answered, and of `/half` the end never comes.
+/// Answers with the id of the process. `/wait` is never answered,
+/// and of `/half` the end never comes.
 fn app(tells: OwnedFd) -> impl Fn(&IoLoop, &Request, Reply) {
     let kept: RefCell<(Vec<Reply>, Vec<Stream>)> = RefCell::default();
     move |_, request, reply| match request.path() {
@@ -126,7 +127,8 @@ fn under_load(lab: &Lab, server: &Child, port: u16) -> Result<usize> {
 }
 
 // ANCHOR: core
-/// Ask until it is over. Gives how many requests got no response, and how many connections were refused.
+/// Ask until it is over. Gives how many requests got no response,
+/// and how many connections were refused.
 fn go_on(
     mut client: TcpStream,
     port: u16,

@@ -92,28 +92,28 @@ impl Guard {
     // ANCHOR: rules
     pub fn check_host(&self, head: &Head<'_>) -> Result<(), Rule> {
         let host = head.one("Host").ok_or(Rule::OneHost)?;
-        let authority = authority(head.target).map(str::as_bytes);
-        if !self.is_ours(host) || authority.is_some_and(|authority| !self.is_ours(authority)) {
+        let named = authority(head.target).map_or(host, str::as_bytes);
+        if !self.is_ours(host) || !self.is_ours(named) {
             return Err(Rule::OurHost);
         }
         Ok(())
     }
 
-    /// Does the request come from a page of this server, or from the reader? Programs that are no browsers send neither field.
+    /// Does the request come from a page of this server, or from the reader?
+    /// Programs that are no browsers send neither field.
     ///
     /// # Errors
     /// [`Rule::OurOrigin`] and [`Rule::OurSite`].
     pub fn check_site(&self, head: &Head<'_>, is_page: bool) -> Result<(), Rule> {
-        let is_our_origin =
-            |origin: &[u8]| origin.strip_prefix(b"http://").is_some_and(|host| self.is_ours(host));
-        if !head.all("Origin").all(is_our_origin) {
+        let mut origins = head.all("Origin").map(|origin| origin.strip_prefix(b"http://"));
+        if !origins.all(|host| host.is_some_and(|host| self.is_ours(host))) {
             return Err(Rule::OurOrigin);
         }
-        let is_our_site = |site: &[u8]| matches!(site, b"same-origin" | b"none");
-        if head.all("Sec-Fetch-Site").all(is_our_site) || is_page && is_navigation(head) {
+        let mut sites = head.all("Sec-Fetch-Site");
+        if sites.all(|site| matches!(site, b"same-origin" | b"none")) {
             return Ok(());
         }
-        Err(Rule::OurSite)
+        if is_page && is_navigation(head) { Ok(()) } else { Err(Rule::OurSite) }
     }
     // ANCHOR_END: rules
 
