@@ -3,20 +3,19 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use httpserver::guard::{Guard, Head, Token};
 use httpserver::{App, Reply, Request, Response};
 use ioloop::IoLoop;
 use serde_json::{Value, json};
 
 use crate::block;
 use crate::book::Book;
-use crate::guard::{Guard, Head};
 use crate::headers;
 use crate::hub::Hub;
 use crate::progress::{NO_IDEA, Progress};
 use crate::refusal::Refusal;
 use crate::routes::{self, Action};
 use crate::runs::{Job, Runs};
-use crate::token::Token;
 use crate::trace::Trace;
 
 /// The longest body of a request, in bytes. Each is a name or a number.
@@ -72,13 +71,8 @@ enum Answer {
 impl Live {
     fn action(&self, request: &Request) -> Result<Action, Refusal> {
         let fields: Vec<(&str, &[u8])> = request.headers().collect();
-        let head = Head {
-            method: request.method(),
-            target: request.target(),
-            path: request.path(),
-            fields: &fields,
-        };
-        routes::admit(&self.guard, &self.token, &head)
+        let head = Head { method: request.method(), target: request.target(), fields: &fields };
+        routes::admit(&self.guard, &self.token, &head, request.path())
     }
 
     fn act(&self, ioloop: &IoLoop, action: Action, request: &Request) -> Result<Answer, Refusal> {

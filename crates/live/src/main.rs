@@ -1,7 +1,8 @@
 //! The live book: `cargo workbook serve` builds the book, serves it on this machine alone, and runs its experiments and checks
 //! for the reader's browser.
 //!
-//! - `guard`, `routes`, `token`, `refusal`: which requests get through, and to what; `headers`: what the browser may do then;
+//! - `routes`, `refusal`, on the guard and the token of `httpserver`: which requests get through, and to what; `headers`: what the
+//!   browser may do then;
 //! - `app`: what a request does; `catalogue`, `progress`: what there is, and what the reader has done;
 //! - `runs`, `child`, `keeper`: experiments and checks, as child processes on the loop, none of which outlives the server;
 //! - `book`, and in a child process `build`, `scripts`: the book;
@@ -25,7 +26,6 @@ mod book;
 mod build;
 mod catalogue;
 mod child;
-mod guard;
 mod headers;
 mod hub;
 mod keeper;
@@ -36,7 +36,6 @@ mod routes;
 mod runs;
 mod scripts;
 mod serve;
-mod token;
 mod trace;
 
 fn main() -> ExitCode {
