@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use experiments::{Child, Choice, Lab, Question, Result, ask, stop, workers};
+use experiments::{Child, Choice, Lab, Question, Result, ask, pidfd, stop, workers};
 use httpserver::{HttpServer, Reply, Request, Response, Stream};
 use ioloop::IoLoop;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, write};
+use nix::unistd::{Pid, getpid, write};
 use prefork::sockets::Options;
 
 const QUESTION: Question = Question {
@@ -46,7 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
-        drop(lab.listen()?);
+        drop((lab.listen()?, pidfd(getpid())?));
         let (mut has, tells) = pipe()?;
         let mut server = HttpServer::new(app(tells.into()));
         let addresses = server.bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], &Options::default())?;
