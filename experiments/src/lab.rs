@@ -24,6 +24,7 @@ mod traced;
 mod workers;
 
 pub use child::Child;
+pub(crate) use child::die_with;
 pub use descriptors::pidfd;
 pub use gate::Gate;
 pub use http::Http;

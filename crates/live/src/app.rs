@@ -12,7 +12,7 @@ use crate::block;
 use crate::book::Book;
 use crate::headers;
 use crate::hub::Hub;
-use crate::progress::Progress;
+use crate::progress::{NO_IDEA, Progress};
 use crate::refusal::Refusal;
 use crate::routes::{self, Action};
 use crate::runs::{Job, Runs};
@@ -100,17 +100,17 @@ impl Live {
         }
     }
 
-    /// The experiment that a body names, with the reader's prediction: a letter, or a word of a reader who has no idea.
+    /// The experiment that a body names, with the letter of the reader's prediction, if the reader has an idea. Both are kept.
     fn experiment(&self, body: &Value) -> Result<Job, Refusal> {
         let name = body["experiment"].as_str().ok_or(Refusal::BAD_BODY)?;
         let name = self.progress.experiment(name).ok_or(Refusal::UNKNOWN)?;
-        let mut letters = body["prediction"].as_str().unwrap_or_default().chars();
-        let prediction =
-            letters.next().filter(|letter| letter.is_ascii_lowercase() && letters.next().is_none());
-        if let Some(letter) = prediction {
-            self.progress.predicted(&name, letter);
+        let said = body["prediction"].as_str().unwrap_or_default();
+        let mut letters = said.chars();
+        let letter = letters.next().filter(|letter| letter.is_ascii_lowercase() && letters.next().is_none());
+        if letter.is_some() || said == NO_IDEA {
+            self.progress.predicted(&name, said);
         }
-        Ok(Job::Experiment(name, prediction))
+        Ok(Job::Experiment(name, letter))
     }
 
     fn slow_client(&self, ioloop: &IoLoop) -> Result<(), Refusal> {

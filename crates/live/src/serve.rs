@@ -103,7 +103,7 @@ pub fn run(options: &Options, root: &Path, into: &Path) -> Result<(), Box<dyn Er
             eprintln!("stopping");
             hub.close(ioloop, "The server stops.");
             runs.stop_all(ioloop);
-            builder.iter().for_each(|builder| builder.stop(ioloop));
+            builder.iter().for_each(|builder| builder.stop());
             server.stop(ioloop, GRACE);
         },
     )?;
