@@ -418,6 +418,18 @@ slow-client *ARGS: (run 'slow-client' ARGS)
 [group('experiments: 10 HTTP on the loop')]
 blocking-handler *ARGS: (run 'blocking-handler' ARGS)
 
+# What does a proxy get when it sends a request on a connection that the server has closed?
+[group('experiments: 10 HTTP on the loop')]
+idle-close-race *ARGS: (run 'idle-close-race' ARGS)
+
+# Which requests get no answer when a worker of an HTTP server is killed under load?
+[group('experiments: 10 HTTP on the loop')]
+worker-killed-under-load *ARGS: (run 'worker-killed-under-load' ARGS)
+
+# Which rule of a server on your own machine stops all that a hostile page sends to it?
+[group('experiments: 10 HTTP on the loop')]
+hostile-page *ARGS: (run 'hostile-page' ARGS)
+
 # Which system calls does an async server make that a server of callbacks does not?
 [group('experiments: 12 callbacks to futures')]
 server-12 *ARGS: (run 'server-12' ARGS)

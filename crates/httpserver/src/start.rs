@@ -2,8 +2,9 @@
 //!
 //! Contract: the sockets are bound before the processes are forked, so that all of them accept from the same ones. A loop is made
 //! after the fork, because an epoll instance that two processes share reports the one's clients to the other. Signals have
-//! their handlers before the first client is accepted, so a SIGTERM at any time stops gracefully. A child that fails is
-//! restarted with the same sockets.
+//! their handlers before the first client is accepted, so a SIGTERM at any time stops gracefully. Ctrl-C signals parent and
+//! children together, and the parent forwards the signal, so a child gets it twice, and still stops gracefully. A child that
+//! fails is restarted with the same sockets.
 
 use std::cell::Cell;
 use std::net::TcpListener;
@@ -29,13 +30,13 @@ pub trait Serve: Clone + 'static {
     fn stop(&self, ioloop: &IoLoop, grace: Duration);
 }
 
-/// How much longer than its children a supervisor waits.
+/// How much longer than its children a supervisor waits at least.
 const MARGIN: Duration = Duration::from_secs(1);
 
 // ANCHOR: start
 /// Serve in this many processes until SIGTERM or SIGINT: 0 means one for each core, and 1 means this process, without a child. The
-/// first of these signals stops gracefully, within `grace`, and the second at once. `on_event` gets what happens to the
-/// children.
+/// first of these signals stops gracefully, within `grace`, and the second at once. Returns the first. `on_event` gets what
+/// happens to the children.
 ///
 /// # Errors
 /// The errors of [`supervise`] and of a loop; for 1 process, those of [`Serve::add_sockets`], too.
@@ -47,10 +48,11 @@ pub fn start(
     on_event: impl FnMut(Event),
 ) -> std::result::Result<Ended, Failed> {
     if processes == 1 {
-        return Ok(Ended::Stopped(serve(sockets, grace, server)?));
+        return Ok(Ended::Stopped(serve(sockets, grace, server, IoLoop::stop)?));
     }
     let policy = Policy { children: processes, grace: grace.saturating_add(MARGIN), ..Policy::default() };
-    let child = |_| match serve(sockets, grace, server) {
+    // Ctrl-C signals the children, too, and then `supervise` forwards the signal. At the second one, `supervise` kills them.
+    let child = |_| match serve(sockets, grace, server, |_| {}) {
         Ok(_) => 0,
         Err(error) => {
             eprintln!("httpserver: {error}");
@@ -60,8 +62,13 @@ pub fn start(
     supervise(&policy, child, on_event)
 }
 
-/// Serve in this process until a signal comes, and return that.
-fn serve(sockets: &[Rc<TcpListener>], grace: Duration, server: &impl Serve) -> Result<Signal> {
+/// Serve in this process until a signal comes, and return that. `again` is called at each further signal.
+fn serve(
+    sockets: &[Rc<TcpListener>],
+    grace: Duration,
+    server: &impl Serve,
+    again: impl Fn(&IoLoop) + 'static,
+) -> Result<Signal> {
     let ioloop = IoLoop::new()?;
     let stopped_by = Rc::new(Cell::new(None));
     let (server_to_stop, by) = (server.clone(), Rc::clone(&stopped_by));
@@ -70,7 +77,7 @@ fn serve(sockets: &[Rc<TcpListener>], grace: Duration, server: &impl Serve) -> R
             by.set(Some(signal));
             server_to_stop.stop(ioloop, grace);
         }
-        Some(_) => ioloop.stop(),
+        Some(_) => again(ioloop),
     })?;
     let own = sockets.iter().map(|socket| cloexec::open::duplicate(&**socket).map(TcpListener::from));
     server.add_sockets(&ioloop, own.collect::<Result<_>>()?)?;
