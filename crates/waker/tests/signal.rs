@@ -373,6 +373,14 @@ fn take_sees_what_a_thread_did_before_its_signal() {
 }
 
 #[test]
+fn take_sees_what_a_thread_did_before_a_signal_whose_write_failed() {
+    modelled(
+        "publish-unwritten",
+        "The second set publishes as the first one does: AcqRel where the handler adds the signal, and where `take` takes it",
+    );
+}
+
+#[test]
 fn a_write_comes_after_the_drain_before_take() {
     modelled(
         "drained",

@@ -24,7 +24,8 @@ pub fn run(what: &str) -> Outcome {
         "drop" => (|| dropped_during(&[SIGUSR1]), 3),
         "drop-two" => (|| dropped_during(&[SIGUSR1, SIGUSR2]), 2),
         "next-owner" => (owned_again_during_a_handler, 2),
-        "publish" => (published, 3),
+        "publish" => (|| published(true), 3),
+        "publish-unwritten" => (|| published(false), 2),
         "drained" => (drained, 3),
         _ => return Err(format!("no model is called {what}").into()),
     };
@@ -143,10 +144,14 @@ fn owned_again_during_a_handler() {
     }
 }
 
-/// A thread queues an item, and then it gets a signal. A loop that takes the signal should find the item.
-fn published() {
+/// A thread queues an item, and then it gets a signal. A loop that takes the signal should find the item, even if the pipe has
+/// no reader, so that the handler's write fails.
+fn published(has_reader: bool) {
     let waker = pipe();
     let signals = owner(&waker, &[SIGUSR1]);
+    if !has_reader {
+        waker.close();
+    }
     let items: Vec<_> = (0..2).map(|_| loom::sync::Arc::new(AtomicBool::new(false))).collect();
     let threads: Vec<_> = items
         .iter()
