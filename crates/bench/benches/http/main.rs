@@ -10,8 +10,10 @@ mod load;
 mod on_hyper;
 mod ours;
 mod peers;
+#[allow(dead_code, reason = "the echo servers use all of it")]
 #[path = "../servers/processors.rs"]
 mod processors;
+#[allow(dead_code, reason = "the rows of the loop use all of it")]
 #[path = "../rows/table.rs"]
 mod table;
 
