@@ -98,10 +98,10 @@ impl Connection {
     }
 
     fn read_head(&mut self, request: &mut Request) -> Result<Next, Refusal> {
-        let received = self.input.rest();
+        let read = self.scan.read(self.input.rest(), request, &self.limits);
         // Even a refusal of HEAD has no body.
-        self.is_head = received.trim_ascii_start().starts_with(b"HEAD ");
-        let Some(end) = self.scan.read(received, request, &self.limits)? else {
+        self.is_head |= request.method() == "HEAD";
+        let Some(end) = read? else {
             return match (self.is_ended, self.is_idle()) {
                 (false, _) => Ok(Next::More),
                 (true, false) => Err(Refusal::bad("The request is incomplete.")),
