@@ -497,6 +497,11 @@ bench *CHAPTERS:
 rows *WHICH:
     cargo bench --package bench --bench rows -- {{WHICH}}
 
+# Measure the HTTP server beside bare epoll, hyper, nginx and libuv, and print one table; `just http pipelined` for a part
+[group('maintain')]
+http *WHICH:
+    cargo bench --package bench --bench http -- {{WHICH}}
+
 # Run all tests and experiments N times with every core busy
 [group('maintain')]
 [no-exit-message]

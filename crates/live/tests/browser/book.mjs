@@ -154,6 +154,18 @@ const steps = {
         await tab.waitForSelector('#live-loop tbody tr');
         await closed(tab);
     },
+    async dedented() {
+        const tab = await open('10-http-on-the-loop/slow-client.html');
+        const shown = await tab.$$eval('.content pre > code.language-rust', (all) => all.map((code) => code.textContent));
+        const source = readFileSync(`${checkout}/experiments/10-http-on-the-loop/slow-client.rs`, 'utf8').split('\n').map((line) => line.trim());
+        const indent = (line) => line.search(/\S/);
+        for (const lines of shown.map((text) => text.split('\n').filter((line) => line.trim()))) {
+            assert.equal(Math.min(...lines.map(indent)), 0, lines[0]);
+        }
+        const [first] = shown[0].split('\n');
+        assert(source.includes(first), `a line of the source, whole: ${first}`);
+        await closed(tab);
+    },
     async accessible() {
         const tab = await open('index.html');
         const links = await tab.$$eval('.sidebar .chapter a[href]', (all) => all.filter((link) => !link.hash).map((link) => link.href));
