@@ -17,11 +17,14 @@ mod own_time;
 mod prefork;
 mod sandbox;
 mod server;
+mod state;
 mod tcp;
 mod threads;
 mod traced;
+mod workers;
 
 pub use child::Child;
+pub(crate) use child::die_with;
 pub use descriptors::pidfd;
 pub use gate::Gate;
 pub use http::Http;
@@ -29,9 +32,11 @@ pub use own_time::{median, own_time};
 pub use prefork::{Prefork, Way, answer};
 pub use sandbox::refuse;
 pub use server::{Client, STAGES, Server};
+pub use state::{shown, sleeps, sleeps_in};
 pub use tcp::hang_up;
-pub use threads::{Prepared, Sleeper, beside, sleeps};
+pub use threads::{Prepared, Sleeper, beside};
 pub use traced::Call;
+pub use workers::{stop, workers};
 
 /// A lane of the timeline, which a process or one of its threads writes on.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@
 //! - The application: [`App`], which answers with a [`Reply`], a [`Stream`] or [`EventStream`].
 //! - The server: [`HttpServer`], with [`start()`](start::start), what its connections share in `shared`, [`Counters`] and
 //!   [`Access`].
+//! - A server on the reader's own machine: [`guard`], with its token.
 //! - Static files: [`files`], on [`path`], [`beneath`], [`types`], [`encodings`], [`conditional`], [`range`], [`sendfile`].
 //!
 //! Contract: where a request ends is certain, or the request is refused and the connection is closed. Responses are in the order
@@ -53,6 +54,7 @@ mod events;
 mod exchange;
 pub mod files;
 mod framing;
+pub mod guard;
 mod head;
 mod input;
 mod journal;
@@ -73,6 +75,7 @@ mod shared;
 #[cfg_attr(feature = "mine-start", path = "../exercises/start.rs")]
 pub mod start;
 mod target;
+mod token;
 pub mod types;
 
 pub use app::App;
