@@ -330,7 +330,7 @@ aborted-before-accept *ARGS: (run 'aborted-before-accept' ARGS)
 [group('experiments: 6 fork and accept')]
 no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
 
-# What happens to a server's connections when a worker is killed and replaced?
+# What does a client read from a worker that is killed in the middle of its answer?
 [group('experiments: 6 fork and accept')]
 kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
 
@@ -496,6 +496,11 @@ bench *CHAPTERS:
 [group('maintain')]
 rows *WHICH:
     cargo bench --package bench --bench rows -- {{WHICH}}
+
+# Measure the HTTP server beside bare epoll, hyper, nginx and libuv, and print one table; `just http pipelined` for a part
+[group('maintain')]
+http *WHICH:
+    cargo bench --package bench --bench http -- {{WHICH}}
 
 # Run all tests and experiments N times with every core busy
 [group('maintain')]

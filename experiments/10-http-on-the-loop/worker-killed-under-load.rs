@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use experiments::{Child, Choice, Lab, Question, Result, ask, stop, workers};
+use experiments::{Child, Choice, Lab, Question, Result, ask, pidfd, stop, workers};
 use httpserver::{HttpServer, Reply, Request, Response, Stream};
 use ioloop::IoLoop;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, write};
+use nix::unistd::{Pid, getpid, write};
 use prefork::sockets::Options;
 
 const QUESTION: Question = Question {
@@ -46,7 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
-        drop(lab.listen()?);
+        drop((lab.listen()?, pidfd(getpid())?));
         let (mut has, tells) = pipe()?;
         let mut server = HttpServer::new(app(tells.into()));
         let addresses = server.bind(&[SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], &Options::default())?;
@@ -184,8 +184,8 @@ fn each_state(lab: &Lab, server: &Child, port: u16, has: &mut impl Read) -> Resu
     lab.check(unread == "ECONNRESET", "what was not read ends with a reset");
     // The other worker is stopped, so that the replacement alone can accept.
     let new = workers(server.pid(), 2)?.into_iter().find(|new| *new != other).ok_or("no replacement")?;
-    let is_replaced = new != worker && clients_of(lab, port, new, other).is_ok();
-    lab.check(is_replaced, "the replacement serves new clients on the same port");
+    let serves = clients_of(lab, port, new, other).is_ok();
+    lab.check(serves && new != worker, "the replacement serves new clients on the same port");
     Ok(())
 }
 
@@ -194,16 +194,13 @@ fn clients_of(lab: &Lab, port: u16, worker: Pid, other: Pid) -> Result<[TcpStrea
     stop(other)?;
     let connect = || -> Result<TcpStream> {
         let mut client = lab.connect(port)?;
-        let by = get(&mut client)?;
-        if by == worker.to_string() {
-            Ok(client)
-        } else {
-            Err(format!("{by} answers, and not {worker}").into())
+        match get(&mut client)? {
+            by if by == worker.to_string() => Ok(client),
+            by => Err(format!("{by} answers, and not {worker}").into()),
         }
     };
-    let clients = [connect(), connect(), connect(), connect()];
+    let [a, b, c, d] = [connect(), connect(), connect(), connect()];
     kill(other, Signal::SIGCONT)?;
-    let [a, b, c, d] = clients;
     Ok([a?, b?, c?, d?])
 }
 
