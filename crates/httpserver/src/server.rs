@@ -10,8 +10,11 @@ use prefork::{Ended, Failed};
 
 use crate::app::App;
 use crate::client::{Client, Clients};
+use crate::common::Common;
 use crate::counters::{Access, Counters};
 use crate::limits::Limits;
+use crate::listeners::Listener;
+use crate::response::InvalidHeader;
 use crate::shared::Shared;
 use crate::start::{self, Serve};
 use crate::{Error, Result};
@@ -42,6 +45,16 @@ impl HttpServer {
         self
     }
 
+    /// Give each response these header fields, from now on: those of the application, and those with which the server answers
+    /// before the application is called, such as 400 and 408. A response that has a field with the same name keeps its own.
+    ///
+    /// # Errors
+    /// The errors of [`Response::header`](crate::Response::header).
+    pub fn with_fields(self, fields: &[(&str, &str)]) -> std::result::Result<Self, InvalidHeader> {
+        self.shared.common.replace(Common::new(fields)?);
+        Ok(self)
+    }
+
     /// Accept from these sockets, which must be nonblocking, on a loop.
     ///
     /// # Errors
@@ -49,9 +62,9 @@ impl HttpServer {
     pub fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<TcpListener>) -> Result<()> {
         for socket in sockets {
             let shared = Rc::clone(&self.shared);
-            let handle =
-                ioloop.add_accept_handler(socket, move |ioloop, socket| accept(&shared, ioloop, socket))?;
-            self.shared.listeners.borrow_mut().push(handle);
+            let listener =
+                Listener::add(ioloop, socket, move |ioloop, socket| accept(&shared, ioloop, socket))?;
+            self.shared.listeners.borrow_mut().push(listener);
         }
         Ok(())
     }
@@ -94,18 +107,17 @@ impl HttpServer {
         for client in self.shared.connections() {
             client.stop(ioloop);
         }
-        // Closing a listener resets the connections in its queue, whose clients may have sent a request already. The iteration
-        // between these two callbacks accepts them.
         let shared = Rc::clone(&self.shared);
         ioloop.add_callback(move |ioloop| {
-            ioloop.add_callback(move |ioloop| {
-                for listener in shared.listeners.take() {
-                    listener.remove(ioloop);
-                }
-                if shared.counters.get().open == 0 {
-                    ioloop.stop();
-                }
-            });
+            for listener in shared.listeners.take() {
+                listener.close(ioloop).into_iter().for_each(|socket| {
+                    // A client that cannot be served is closed.
+                    let _ = accept(&shared, ioloop, socket);
+                });
+            }
+            if shared.counters.get().open == 0 {
+                ioloop.stop();
+            }
         });
         let shared = Rc::clone(&self.shared);
         ioloop.call_later(grace, move |ioloop| {
