@@ -1,18 +1,18 @@
 //! Exercise `httpserver/start`: start a server in one process or in many.
 //!
 //! Goal: with 1 process, `start` serves in this process, without a child; with others it forks so many children, 0 meaning one
-//! for each core, and supervises them. All of them accept from the sockets that were bound before. Each process has a loop
-//! of its own, and its own copies of the sockets, which are close-on-exec. SIGTERM and SIGINT call `stop`, once, with the grace
+//! for each core, and supervises them. All of them accept from the sockets that were bound before, and so does a
+//! replacement. Each process has a loop of its own. The sockets stay close-on-exec. When the server stops, no process keeps
+//! them open, this one included, so a client that comes then is refused and does not wait. SIGTERM and SIGINT call `stop`, once, with the grace
 //! period, even if they come before the first client; the second signal stops the loop at once. A process that stops so
 //! exits with 0, and `start` returns `Ended::Stopped` with the signal. A child that cannot serve says why on the standard
 //! error and exits with 1; this process returns the error instead. A child may use its whole grace period, so the supervisor
 //! must wait a second longer.
 //!
-//! You call `prefork::supervise::supervise`, `cloexec::open::duplicate` and `IoLoop::add_signal_handler`. Run `cargo workbook
+//! You call `prefork::supervise::supervise` and `IoLoop::add_signal_handler`. Run `cargo workbook
 //! check start` after each change; `hint start` if you are stuck.
 
 use std::net::TcpListener;
-use std::rc::Rc;
 use std::time::Duration;
 
 use ioloop::IoLoop;
@@ -36,7 +36,7 @@ pub trait Serve: Clone + 'static {
 /// first of these signals stops gracefully, within `grace`, and the second at once. `on_event` gets what happens to the
 /// children.
 pub fn start(
-    sockets: &[Rc<TcpListener>],
+    sockets: Vec<TcpListener>,
     processes: usize,
     grace: Duration,
     server: &impl Serve,

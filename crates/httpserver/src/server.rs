@@ -1,5 +1,6 @@
 //! The server: an application, its listening sockets and its clients.
 
+use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,13 +25,13 @@ use crate::{Error, Result};
 pub struct HttpServer {
     shared: Rc<Clients>,
     /// The sockets that [`HttpServer::start`] accepts from.
-    bound: Vec<Rc<TcpListener>>,
+    bound: Rc<RefCell<Vec<TcpListener>>>,
 }
 
 impl HttpServer {
     /// A server that answers with `app`, within the default limits.
     pub fn new(app: impl App) -> Self {
-        Self { shared: Rc::new(Shared::new(Rc::new(app))), bound: Vec::new() }
+        Self { shared: Rc::new(Shared::new(Rc::new(app))), bound: Rc::default() }
     }
 
     /// Set the limits of the connections that are accepted from now on.
@@ -87,7 +88,7 @@ impl HttpServer {
     pub fn bind(&mut self, addresses: &[SocketAddr], options: &Options) -> Result<Vec<SocketAddr>> {
         let sockets = sockets::bind_all(addresses, options)?;
         let addresses = local_addresses(&sockets)?;
-        self.bound.extend(sockets.into_iter().map(Rc::new));
+        self.bound.borrow_mut().extend(sockets);
         Ok(addresses)
     }
 
@@ -96,7 +97,7 @@ impl HttpServer {
     /// # Errors
     /// The errors of [`start::start`].
     pub fn start(self, processes: usize, grace: Duration) -> std::result::Result<Ended, Failed> {
-        start::start(&self.bound, processes, grace, &self, |_| {})
+        start::start(self.bound.take(), processes, grace, &self, |_| {})
     }
 
     /// Stop gracefully. Connections that are queued already are accepted, and no others; idle connections are closed, each

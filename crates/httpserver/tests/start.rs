@@ -5,10 +5,9 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::process::{Child, ChildStdout, Stdio};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 use std::{fs, io, process};
 
@@ -74,10 +73,9 @@ fn helper(args: &[&str]) -> i32 {
     let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     let sockets = bind_all(&[loopback], &Options::default()).expect("loopback has a free port");
     say(format!("port {}", sockets[0].local_addr().expect("it is bound").port()));
-    let sockets: Vec<Rc<TcpListener>> = sockets.into_iter().map(Rc::new).collect();
     let server = Probe { server: HttpServer::new(answer), what };
     let grace = Duration::from_millis(number(grace).into());
-    let ended = start(&sockets, number(processes) as usize, grace, &server, |event| match event {
+    let ended = start(sockets, number(processes) as usize, grace, &server, |event| match event {
         Event::Started { pid, .. } => say(format!("started {pid}")),
         Event::Restarted { pid, .. } => say(format!("restarted {pid}")),
         Event::Exited { pid, status, .. } => say(format!("exited {pid} {status}")),
@@ -406,4 +404,32 @@ fn a_stopped_server_frees_its_port() {
     server.rest();
     let bound = bind_all(&[server.address], &Options::default());
     assert!(bound.is_ok(), "the server returned, and its port {} is still taken", server.address.port());
+}
+
+#[test]
+fn while_a_server_stops_clients_are_refused() {
+    testing::needs!(loopback, pidfd);
+    for processes in [1, 2] {
+        let mut server = Server::start(processes, 20_000);
+        let mut client = Client::connect(server.address);
+        client.get("/");
+        client.response();
+        client.get("/never");
+        server.signal(Signal::SIGTERM);
+        server.line_of("stop");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(server.address).is_ok() {
+            assert!(
+                Instant::now() < deadline,
+                "a server of {processes} processes stops, and the port still takes clients, whom nothing will accept: they wait \
+                 until the last request is answered, and then are reset. Which process still has the listening socket open?"
+            );
+        }
+        assert!(
+            client.is_quiet(Duration::from_millis(1)),
+            "clients are refused, but the request that runs has its grace period"
+        );
+        server.signal(Signal::SIGTERM);
+        server.rest();
+    }
 }
