@@ -69,7 +69,7 @@ fn a_request_that_arrives_with_the_idle_timeout_is_answered() {
     }
     client.write_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nok").unwrap();
     while server.counters().open > 0 {
-        ioloop.turn(Duration::from_secs(10)).unwrap();
+        ioloop.turn(Duration::from_millis(10)).unwrap();
     }
     let mut response = String::new();
     client.read_to_string(&mut response).expect("the connection is not reset");
