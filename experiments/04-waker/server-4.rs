@@ -4,12 +4,12 @@ use std::fs;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::process::ExitCode;
-use std::thread;
 
-use experiments::{Choice, Lab, Question, Result, STAGES, ask, vary};
+use experiments::{Choice, Lab, Question, Result, STAGES, ask, sleeps_in, vary};
 use nix::fcntl::OFlag;
+use nix::libc::SYS_wait4;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, pipe2};
+use nix::unistd::pipe2;
 
 const QUESTION: Question = Question {
     question: "What do other clients get while a server waits for one client's lookup or program?",
@@ -82,7 +82,10 @@ fn exit(lab: &mut Lab, stage: usize) -> Result<bool> {
     let first = lab.client("client 1", &server)?;
     first.send_last_with_pid("silent")?;
     let program = first.pid()?;
-    await_silence(program)?;
+    if stage == 3 {
+        // It closes its output, and the server sees that and waits for its exit, before client 2 comes.
+        sleeps_in(server.pid(), SYS_wait4)?;
+    }
     let second = lab.client("client 2", &server)?;
     second.send_last("upper\nhello")?;
     let waits = stage == 3 && second.gets_nothing()?;
@@ -106,20 +109,5 @@ fn answered(lab: &Lab, second: Option<experiments::Client>) -> Result {
     match second.map(|client| client.rest(lab)).transpose()? {
         Some(answer) if answer.as_deref() != Some("HELLO") => Err(format!("client 2 got {answer:?}").into()),
         _ => Ok(()),
-    }
-}
-
-/// Wait until a program has closed its output, so that only its input is a pipe.
-fn await_silence(program: Pid) -> Result {
-    loop {
-        let mut pipes = 0;
-        for entry in fs::read_dir(format!("/proc/{program}/fd"))? {
-            let target = fs::read_link(entry?.path()).unwrap_or_default();
-            pipes += usize::from(target.to_string_lossy().starts_with("pipe:"));
-        }
-        if pipes < 2 {
-            return Ok(());
-        }
-        thread::yield_now();
     }
 }

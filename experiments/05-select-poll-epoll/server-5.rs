@@ -1,12 +1,13 @@
 //! Stages 4 and 5 of the book's server, a thousand clients that send nothing, and one that sends a request.
 
-use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use experiments::{Choice, Lab, Question, Result, STAGES, Server, ask, cannot_ask, hang_up, sleeps, vary};
+use experiments::{
+    Choice, Lab, Question, Result, STAGES, Server, ask, cannot_ask, hang_up, shown, sleeps, vary,
+};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 
@@ -156,14 +157,4 @@ fn epoll_entries(pid: Pid) -> Result<usize> {
 
 fn descriptors(pid: Pid) -> io::Result<usize> {
     Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
-}
-
-/// A file of /proc about a process. Not every kernel has each, and not every container shows them.
-fn shown(pid: Pid, name: &str) -> Result<String> {
-    fs::read_to_string(format!("/proc/{pid}/{name}")).map_err(|error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::PermissionDenied => {
-            cannot_ask(format!("/proc/PID/{name} cannot be read: {error}"))
-        }
-        _ => error.into(),
-    })
 }

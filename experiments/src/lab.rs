@@ -17,6 +17,7 @@ mod own_time;
 mod prefork;
 mod sandbox;
 mod server;
+mod state;
 mod tcp;
 mod threads;
 mod traced;
@@ -29,8 +30,9 @@ pub use own_time::{median, own_time};
 pub use prefork::{Prefork, Way, answer};
 pub use sandbox::refuse;
 pub use server::{Client, STAGES, Server};
+pub use state::{shown, sleeps, sleeps_in};
 pub use tcp::hang_up;
-pub use threads::{Prepared, Sleeper, beside, sleeps};
+pub use threads::{Prepared, Sleeper, beside};
 pub use traced::Call;
 
 /// A lane of the timeline, which a process or one of its threads writes on.

@@ -63,7 +63,7 @@ pub use chart::{Axis, Plot};
 pub use environment::timers_send_signals;
 pub use lab::{
     Call, Child, Client, Gate, Http, Lab, Lane, Prefork, Prepared, STAGES, Server, Sleeper, Way, answer,
-    beside, hang_up, median, own_time, pidfd, refuse, sleeps,
+    beside, hang_up, median, own_time, pidfd, refuse, shown, sleeps, sleeps_in,
 };
 pub use question::{Choice, Question, Role};
 pub use report::{events, vary};

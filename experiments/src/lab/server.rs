@@ -16,8 +16,8 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout, pipe2};
 
 use super::child::Child;
+use super::state::sleeps;
 use super::tcp::await_end_of_file;
-use super::threads::sleeps;
 use super::{Lab, Lane};
 use crate::question::Role;
 use crate::report::vary;

@@ -1,11 +1,12 @@
 //! Threads: forking in a process that has them, and acting at the moment when one sleeps.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::{fs, io, thread};
+use std::{io, thread};
 
 use nix::unistd::{ForkResult, Pid, fork, getpid, gettid};
 
 use super::child::{Child, die_with};
+use super::state::sleeps;
 use super::{Lab, Lane};
 use crate::environment::forked;
 use crate::timeline::{Event, LOG, What};
@@ -69,16 +70,6 @@ impl Drop for Unwound {
         // SAFETY: _exit ends the process at once; nothing of it is used afterwards.
         unsafe { nix::libc::_exit(101) }
     }
-}
-
-/// Does this process, or thread, sleep? Its state is S then. See proc_pid_stat(5).
-///
-/// # Errors
-/// `ENOENT` or `ESRCH` if it does not exist any more.
-pub fn sleeps(task: Pid) -> io::Result<bool> {
-    let stat = fs::read_to_string(format!("/proc/{task}/stat"))?;
-    // The name before the state is in parentheses, and may contain anything.
-    Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
 }
 
 /// A thread that is going to sleep, as another one sees it that has to know when. See [`beside`].

@@ -1,7 +1,7 @@
 //! Answers each request with what the server saw of it. `/stream` sends a line a second, and `/later` answers after one.
 //!
 //! ```sh
-//! cargo run -p httpserver --example echo -- 7080    # port
+//! cargo run -p httpserver --example bodies -- 7080    # port
 //! curl -d 'a body' http://127.0.0.1:7080/a?b
 //! ```
 
