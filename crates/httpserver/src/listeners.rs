@@ -4,7 +4,6 @@
 //! listen(2) has no way to refuse new connections and keep those. So the queue is emptied first, and nothing comes between the
 //! accept4(2) that finds it empty and close(2). A client whose connection is completed between these two system calls is reset.
 
-use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
@@ -28,9 +27,10 @@ impl Listener {
     /// The errors of [`IoLoop::add_accept_handler`], and `EMFILE` if no descriptor is left.
     pub(crate) fn add(
         ioloop: &IoLoop,
-        socket: TcpListener,
+        socket: impl Into<OwnedFd>,
         connected: impl FnMut(&IoLoop, OwnedFd) -> Result<()> + 'static,
     ) -> Result<Self> {
+        let socket = socket.into();
         let own = cloexec::open::duplicate(&socket)?;
         Ok(Self { handle: ioloop.add_accept_handler(socket, connected)?, own })
     }

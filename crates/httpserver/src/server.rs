@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -56,11 +57,12 @@ impl HttpServer {
         Ok(self)
     }
 
-    /// Accept from these sockets, which must be nonblocking, on a loop.
+    /// Accept from these sockets, which must be nonblocking, on a loop: `TcpListener`s or, for a proxy on the same machine,
+    /// `UnixListener`s. Access entries of a Unix socket have no peer.
     ///
     /// # Errors
     /// The errors of [`IoLoop::add_accept_handler`].
-    pub fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<TcpListener>) -> Result<()> {
+    pub fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<impl Into<OwnedFd>>) -> Result<()> {
         for socket in sockets {
             let shared = Rc::clone(&self.shared);
             let listener =
@@ -147,7 +149,7 @@ impl Serve for HttpServer {
 
 /// Serve a client, or turn it away if there are too many. Those that are turned away count, too, so there is a bound above
 /// which clients are closed at once.
-fn accept(shared: &Rc<Clients>, ioloop: &IoLoop, socket: std::os::fd::OwnedFd) -> Result<()> {
+fn accept(shared: &Rc<Clients>, ioloop: &IoLoop, socket: OwnedFd) -> Result<()> {
     let open = shared.counters.get().open;
     let most = shared.limits.borrow().connections as u64;
     shared.count(|counters| counters.accepted += 1);
