@@ -8,9 +8,25 @@ use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use ioloop::{AcceptHandle, IoLoop};
+use nix::sys::socket::setsockopt;
+use nix::{libc, setsockopt_impl, sockopt_impl};
 use prefork::accept::{Acceptor, StopReason};
 
 use crate::Result;
+
+sockopt_impl!(
+    /// How many bytes that are not sent yet a socket takes before it is full. tcp(7) lacks it; see the documentation of the
+    /// kernel, networking/ip-sysctl, `tcp_notsent_lowat`.
+    Unsent,
+    SetOnly,
+    libc::IPPROTO_TCP,
+    libc::TCP_NOTSENT_LOWAT,
+    u32
+);
+
+/// Without a bound, the kernel takes megabytes of a file for each client, and a thousand clients that do not read take all
+/// memory that the machine has for TCP: then no server on it can send.
+const UNSENT: u32 = 128 * 1024;
 
 /// The most batches of the last accepting: a flood of clients must not keep the server from stopping.
 const BATCHES: usize = 64;
@@ -31,6 +47,8 @@ impl Listener {
         connected: impl FnMut(&IoLoop, OwnedFd) -> Result<()> + 'static,
     ) -> Result<Self> {
         let socket = socket.into();
+        // An accepted socket inherits it. A Unix socket has no such option, and is bounded by another one.
+        let _ = setsockopt(&socket, Unsent, &UNSENT);
         let own = cloexec::open::duplicate(&socket)?;
         Ok(Self { handle: ioloop.add_accept_handler(socket, connected)?, own })
     }

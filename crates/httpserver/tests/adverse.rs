@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{process, thread};
 
-use httpserver::{HttpServer, Reply, Request, Response};
+use httpserver::{FileBody, HttpServer, Reply, Request, Response};
 use ioloop::IoLoop;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
@@ -120,7 +120,7 @@ fn a_killed_worker_takes_no_connection_but_its_own_with_it() {
         };
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
         let deadline = Instant::now() + Duration::from_secs(60);
-        let mut until = |count: u64| {
+        let until = |count: u64| {
             while answers.load(Ordering::Relaxed) < count && Instant::now() < deadline {
                 thread::yield_now();
             }
@@ -235,4 +235,31 @@ fn a_unix_socket_serves_as_a_tcp_socket_does() {
     client.read_to_string(&mut text).expect("no error");
     assert!(text.starts_with("HTTP/1.1 400 "), "a bad request over a Unix socket: {text}");
     drop(server);
+}
+
+#[test]
+fn a_client_that_does_not_read_takes_little_of_the_kernels_memory() {
+    testing::needs!(loopback);
+    let file =
+        tempfile::NamedTempFile::new_in(testing::machine::temporary_folder().expect("a folder")).unwrap();
+    let length = 64 * 1024 * 1024;
+    file.as_file().set_len(length).expect("a file with a hole");
+    let path = file.path().to_owned();
+    let server = Serving::start(move || {
+        move |_: &IoLoop, _: &Request, reply: Reply| {
+            let file = std::fs::File::open(&path).expect("it is there").into();
+            reply.send(Response::new(200).file(FileBody { file, offset: 0, length }));
+        }
+    });
+    let mut client = Client::connect(server.address);
+    client.get("/");
+    client.socket.peek(&mut [0]).expect("the response has begun");
+    // The loop has answered, so the socket has taken what it takes. What the client's socket has taken counts, too.
+    let sent = server.counters().sent;
+    assert!(
+        sent < 8 * 1024 * 1024,
+        "{sent} bytes were sent to a client that reads none: the kernel keeps what the client's window has no room for"
+    );
+    drop(client);
+    server.until("the client that left is closed", |counters| counters.open == 0);
 }
