@@ -5,6 +5,7 @@
 //! accept4(2) that finds it empty and close(2). A client whose connection is completed between these two system calls is reset.
 
 use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
 use std::time::Instant;
 
 use ioloop::{AcceptHandle, IoLoop};
@@ -34,8 +35,9 @@ const BATCHES: usize = 64;
 /// A listening socket.
 pub(crate) struct Listener {
     handle: AcceptHandle,
-    /// A descriptor of the socket that the loop does not own, for what is in the queue at the end.
-    own: OwnedFd,
+    /// A second descriptor of the socket, for what is in the queue at the end. The handler owns it, so it is closed if the loop
+    /// gives up the listener after an error that lasts.
+    own: Weak<OwnedFd>,
 }
 
 impl Listener {
@@ -44,28 +46,34 @@ impl Listener {
     pub(crate) fn add(
         ioloop: &IoLoop,
         socket: impl Into<OwnedFd>,
-        connected: impl FnMut(&IoLoop, OwnedFd) -> Result<()> + 'static,
+        mut connected: impl FnMut(&IoLoop, OwnedFd) -> Result<()> + 'static,
     ) -> Result<Self> {
         let socket = socket.into();
         // An accepted socket inherits it. A Unix socket has no such option, and is bounded by another one.
         let _ = setsockopt(&socket, Unsent, &UNSENT);
-        let own = cloexec::open::duplicate(&socket)?;
-        Ok(Self { handle: ioloop.add_accept_handler(socket, connected)?, own })
+        let own = Rc::new(cloexec::open::duplicate(&socket)?);
+        let weak = Rc::downgrade(&own);
+        let handle = ioloop.add_accept_handler(socket, move |ioloop, socket| {
+            let _ = &own;
+            connected(ioloop, socket)
+        })?;
+        Ok(Self { handle, own: weak })
     }
 
-    /// Accept what is in the queue, and close.
-    pub(crate) fn close(self, ioloop: &IoLoop) -> Vec<OwnedFd> {
+    /// Accept what is in the queue into `last`, and close.
+    ///
+    /// # Errors
+    /// The errors of [`Acceptor::new`] and [`Acceptor::accept`]. It is closed all the same.
+    pub(crate) fn close(self, ioloop: &IoLoop, last: &mut Vec<OwnedFd>) -> Result<()> {
+        let own = self.own.upgrade();
         self.handle.remove(ioloop);
-        let mut last = Vec::new();
-        if let Ok(mut acceptor) = Acceptor::new(self.own) {
-            for _ in 0..BATCHES {
-                let batch = acceptor.accept(Instant::now(), |socket| last.push(socket));
-                if batch.is_ok_and(|batch| batch.reason == StopReason::Full) {
-                    continue;
-                }
+        let Some(own) = own.and_then(Rc::into_inner) else { return Ok(()) };
+        let mut acceptor = Acceptor::new(own)?;
+        for _ in 0..BATCHES {
+            if acceptor.accept(Instant::now(), |socket| last.push(socket))?.reason != StopReason::Full {
                 break;
             }
         }
-        last
+        Ok(())
     }
 }

@@ -112,15 +112,18 @@ impl HttpServer {
         }
         let shared = Rc::clone(&self.shared);
         ioloop.add_callback(move |ioloop| {
+            let mut last = Vec::new();
+            let mut outcome = Ok(());
             for listener in shared.listeners.take() {
-                listener.close(ioloop).into_iter().for_each(|socket| {
-                    // A client that cannot be served is closed.
-                    let _ = accept(&shared, ioloop, socket);
-                });
+                outcome = outcome.and(listener.close(ioloop, &mut last));
+            }
+            for socket in last {
+                outcome = outcome.and(accept(&shared, ioloop, socket));
             }
             if shared.counters.get().open == 0 {
                 ioloop.stop();
             }
+            outcome
         });
         let shared = Rc::clone(&self.shared);
         ioloop.call_later(grace, move |ioloop| {

@@ -104,12 +104,21 @@ fn redbot_finds_nothing_bad_and_nothing_to_warn_of() {
     testing::needs!(loopback);
     let Some(environment) = python::environment() else { return };
     let served = files::Served::new();
-    let hello =
-        Serving::start(|| |_: &IoLoop, _: &Request, reply: Reply| reply.send(Response::text(200, "Hello!")));
+    // It asks for a part of up to 96 bytes, and a part that is the whole is answered with the whole.
+    std::fs::write(served.root.join("page.html"), "<!doctype html><title>A page</title>\n".repeat(100))
+        .expect("a file");
+    std::fs::write(served.root.join("style.css"), "p { color: red }\n".repeat(100)).expect("a file");
+    let hello = Serving::start(|| {
+        |_: &IoLoop, _: &Request, reply: Reply| {
+            // How long a response may be kept is for the application to say.
+            let response = Response::text(200, "Hello!").header("Cache-Control", "max-age=60");
+            reply.send(response.expect("a valid field"));
+        }
+    });
     let urls = [
         format!("http://{}/", hello.address),
-        served.url("/robots.txt"),
-        served.url("/"),
+        served.url("/page.html"),
+        served.url("/style.css"),
         served.url("/a"),
         served.url("/nothing"),
     ];
