@@ -87,7 +87,8 @@ fn h11_reads_each_response_byte_by_byte() {
     let Some(environment) = python::environment() else { return };
     let limits = Limits { body: 10, head_time: Duration::from_millis(100), ..Limits::default() };
     let server = Serving::with(limits, |server| server, || all_kinds);
-    python::is_content(environment, "responses.py", &[&server.address.to_string()]);
+    let files = files::Served::new();
+    python::is_content(environment, "responses.py", &[&server.address.to_string(), &files.authority()]);
 }
 
 #[test]

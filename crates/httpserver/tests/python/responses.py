@@ -12,7 +12,24 @@ def request(method, target, lines=b"", body=b""):
 
 
 def main():
-    address = sys.argv[1]
+    address, files = sys.argv[1:]
+    for method, target, lines, status in [
+        (b"GET", b"/robots.txt", b"", 200),
+        (b"HEAD", b"/robots.txt", b"", 200),
+        (b"GET", b"/x", b"", 404),
+        (b"HEAD", b"/x", b"", 404),
+        (b"GET", b"/a", b"", 301),
+        (b"GET", b"/robots.txt", b"Range: bytes=0-4\r\n", 206),
+        (b"GET", b"/robots.txt", b"Range: bytes=99-\r\n", 416),
+        (b"GET", b"/empty", b"", 200),
+        (b"GET", b"/robots.txt", b"If-None-Match: *\r\n", 304),
+        (b"GET", b"/robots.txt", b'If-Match: "x"\r\n', 412),
+        (b"POST", b"/", b"", 405),
+        (b"GET", b"/%00", b"", 404),
+    ]:
+        got = [status for status, _, _ in read(send(files, [request(method, target, lines)]), [method.decode()])]
+        if got != [status]:
+            print(method, target, lines, "is answered with", got, "and should be with", status)
     targets = [b"/200", b"/204", b"/205", b"/206", b"/301", b"/304", b"/404", b"/416", b"/500"]
     targets += [b"/", b"/stream", b"/events", b"/long", b"/panic", b"/close"]
     cases = []  # The bytes, the methods, the statuses.
