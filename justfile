@@ -330,7 +330,7 @@ aborted-before-accept *ARGS: (run 'aborted-before-accept' ARGS)
 [group('experiments: 6 fork and accept')]
 no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
 
-# What happens to a server's connections when a worker is killed and replaced?
+# What does a client read from a worker that is killed in the middle of its answer?
 [group('experiments: 6 fork and accept')]
 kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
 
@@ -418,6 +418,18 @@ slow-client *ARGS: (run 'slow-client' ARGS)
 [group('experiments: 10 HTTP on the loop')]
 blocking-handler *ARGS: (run 'blocking-handler' ARGS)
 
+# What does a proxy get when it sends a request on a connection that the server has closed?
+[group('experiments: 10 HTTP on the loop')]
+idle-close-race *ARGS: (run 'idle-close-race' ARGS)
+
+# Which requests get no answer when a worker of an HTTP server is killed under load?
+[group('experiments: 10 HTTP on the loop')]
+worker-killed-under-load *ARGS: (run 'worker-killed-under-load' ARGS)
+
+# Which rule of a server on your own machine stops all that a hostile page sends to it?
+[group('experiments: 10 HTTP on the loop')]
+hostile-page *ARGS: (run 'hostile-page' ARGS)
+
 # Which system calls does an async server make that a server of callbacks does not?
 [group('experiments: 12 callbacks to futures')]
 server-12 *ARGS: (run 'server-12' ARGS)
@@ -484,6 +496,11 @@ bench *CHAPTERS:
 [group('maintain')]
 rows *WHICH:
     cargo bench --package bench --bench rows -- {{WHICH}}
+
+# Measure the HTTP server beside bare epoll, hyper, nginx and libuv, and print one table; `just http pipelined` for a part
+[group('maintain')]
+http *WHICH:
+    cargo bench --package bench --bench http -- {{WHICH}}
 
 # Run all tests and experiments N times with every core busy
 [group('maintain')]

@@ -50,7 +50,8 @@ fn main() -> ExitCode {
 }
 
 // ANCHOR: app
-/// Answers with the number of the process. For `/block` it says that it blocks, and waits for a byte in a pipe.
+/// Answers with the number of the process. For `/block` it says that it
+/// blocks, and waits for a byte in a pipe.
 fn app(blocks: OwnedFd, go: OwnedFd) -> impl Fn(&IoLoop, &Request, Reply) {
     move |_, request, reply| {
         if request.path() == "/block" {

@@ -80,7 +80,8 @@ fn take(paths: &Paths) -> Vec<String> {
 }
 
 // ANCHOR: app
-/// Answers with the length of the body, or without a body with the path. `/slow` is answered by a later callback.
+/// Answers with the length of the body, or without a body with the path.
+/// `/slow` is answered by a later callback.
 fn app(paths: Paths) -> impl Fn(&IoLoop, &Request, Reply) {
     move |ioloop, request, reply| {
         let path = request.path().to_owned();

@@ -21,8 +21,10 @@ mod state;
 mod tcp;
 mod threads;
 mod traced;
+mod workers;
 
 pub use child::Child;
+pub(crate) use child::die_with;
 pub use descriptors::pidfd;
 pub use gate::Gate;
 pub use http::Http;
@@ -34,6 +36,7 @@ pub use state::{shown, sleeps, sleeps_in};
 pub use tcp::hang_up;
 pub use threads::{Prepared, Sleeper, beside};
 pub use traced::Call;
+pub use workers::{stop, workers};
 
 /// A lane of the timeline, which a process or one of its threads writes on.
 #[derive(Debug, Clone)]

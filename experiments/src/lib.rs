@@ -1,5 +1,5 @@
-//! The library that all experiments share. Apart from it they use only `nix`, from chapter 7 on the loop itself, and one
-//! of them `io-uring`.
+//! The library that all experiments share. Apart from it they use only `nix`, from chapter 7 on the loop itself, in chapter 10
+//! the HTTP server, and one of them `io-uring`.
 //! (Through it, `server-1` and its kind run the crate `stages`.)
 //!
 //! An experiment asks the kernel one question. It states the question, what might happen and what happens according to
@@ -35,6 +35,7 @@
 //! - [`Lab`] is what the body works with: notes, checks, children, files without a name;
 //! - [`Prefork`] is a server of many processes, for experiments on which of them gets a connection;
 //! - [`Lab::server`] starts the book's server at one of its stages, for experiments on what a chapter adds to it;
+//! - [`workers`] are the children of such a server, and [`stop`] stops one of them for a while;
 //! - [`Lab::http`] starts the book's HTTP server on a loop in a thread;
 //! - [`Lab::traced`] starts a child and records each of its system calls, and [`Lab::count`] counts one of them;
 //! - [`vary`] marks what differs from run to run, so that a transcript can leave it out;
@@ -63,7 +64,7 @@ pub use chart::{Axis, Plot};
 pub use environment::timers_send_signals;
 pub use lab::{
     Call, Child, Client, Gate, Http, Lab, Lane, Prefork, Prepared, STAGES, Server, Sleeper, Way, answer,
-    beside, hang_up, median, own_time, pidfd, refuse, shown, sleeps, sleeps_in,
+    beside, hang_up, median, own_time, pidfd, refuse, shown, sleeps, sleeps_in, stop, workers,
 };
 pub use question::{Choice, Question, Role};
 pub use report::{events, vary};

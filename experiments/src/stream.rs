@@ -17,17 +17,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
-use nix::unistd::{Pid, getpid, getppid};
+use nix::unistd::{Pid, getpid};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::environment::settle;
-use crate::lab::pidfd;
+use crate::lab::{die_with, pidfd};
 use crate::timeline::Log;
 use crate::verdict::{Result, Verdict, cannot_ask};
 
@@ -77,7 +74,14 @@ impl Running {
         command.arg0(std::env::args_os().next().unwrap_or_default()).arg("--logged");
         command.args(prediction.iter().flat_map(|letter| ["--predict".into(), letter.to_string()]));
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-        ends_with_this(&mut command);
+        let me = getpid();
+        // SAFETY: between fork and exec only prctl, getppid and _exit are called, which are plain system calls.
+        unsafe {
+            command.pre_exec(move || {
+                die_with(me);
+                Ok(())
+            })
+        };
         log.inherit(true)?;
         // The command has the write ends of the pipe, and is dropped with them.
         let child = command.spawn()?;
@@ -111,15 +115,4 @@ impl Running {
         // An error, EINTR for example, is as good as an event.
         let _ = poll(&mut watched, TICK);
     }
-}
-
-/// Let the kernel kill the program that is started when this process dies.
-fn ends_with_this(command: &mut Command) {
-    let me = getpid();
-    let ask = move || {
-        prctl::set_pdeathsig(Signal::SIGKILL)?;
-        if getppid() == me { Ok(()) } else { Err(Errno::ESRCH.into()) }
-    };
-    // SAFETY: between fork and exec only prctl and getppid are called, which are plain system calls.
-    unsafe { command.pre_exec(ask) };
 }

@@ -1,7 +1,7 @@
 // Progress in the book's contents: "predicted 14 of 19" beside a chapter, and a sign beside each exercise that is done.
 
 import { element, root } from './dom.js';
-import { predicted } from './memory.js';
+import { prediction } from './memory.js';
 
 /** Writes the progress into the sidebar, in place of what was there. */
 export function contents(progress) {
@@ -21,7 +21,7 @@ export function contents(progress) {
         if (done) link.append(element('span', { class: 'live-progress' }, ' ✓ done'));
     }
     for (const { link, names } of chapters.values()) {
-        const count = predicted([...names]);
+        const count = [...names].filter((name) => prediction(progress, name)).length;
         if (link && count) {
             link.append(element('span', { class: 'live-progress' }, ` predicted ${count} of ${names.size}`));
         }

@@ -5,7 +5,7 @@
 
 import { element, page, plain } from './dom.js';
 import { refusal } from './local.js';
-import { recall, remember } from './memory.js';
+import { prediction, remember } from './memory.js';
 import { Timeline } from './timeline.js';
 
 const NO_IDEA = 'none';
@@ -16,12 +16,12 @@ export function experiment(backend, progress) {
     const box = document.querySelector('.content .predict');
     const list = box?.querySelector('ul');
     if (!list || !(name in (progress.experiments ?? {}))) return;
-    new Experiment(backend, name, box, list, recall(name) ?? progress.experiments[name].predicted).show();
+    new Experiment(backend, name, box, list, progress).show();
 }
 
 class Experiment {
-    constructor(backend, name, box, list, before) {
-        Object.assign(this, { backend, name, box, list, before });
+    constructor(backend, name, box, list, progress) {
+        Object.assign(this, { backend, name, box, list, progress, before: prediction(progress, name) });
         this.nodes = [...list.querySelectorAll(':scope > li')].map((item) => [...item.cloneNode(true).childNodes]);
     }
 
@@ -84,7 +84,7 @@ class Experiment {
                 else if (event.kind === 'verdict') verdict = event;
                 else if (event.kind === 'end') end = event;
             }
-            remember(this.name, this.prediction);
+            remember(this.progress, this.name, this.prediction);
             document.dispatchEvent(new CustomEvent('workbook:progress'));
             this.ended(verdict, end);
         } catch (error) {

@@ -12,14 +12,13 @@ import { root, element } from './dom.js';
 
 const TOKEN = 'workbook-token';
 
-/** Takes the token out of the address, so that no bookmark and no picture of the screen has it. */
-function token() {
+/** Takes the token out of the address, so that no bookmark and no picture of the screen has it. True if there was one. */
+function take() {
     const given = new URLSearchParams(location.hash.slice(1)).get('t');
-    if (given) {
-        sessionStorage.setItem(TOKEN, given);
-        history.replaceState(null, '', location.pathname + location.search);
-    }
-    return sessionStorage.getItem(TOKEN) ?? '';
+    if (!given) return false;
+    sessionStorage.setItem(TOKEN, given);
+    history.replaceState(null, '', location.pathname + location.search);
+    return true;
 }
 
 /** An error whose message is a sentence for the reader. */
@@ -28,7 +27,10 @@ export class Refused extends Error {}
 /** The local server, or null: the page was opened from a file, or another server sent it. */
 export async function connect() {
     if (!location.protocol.startsWith('http')) return null;
-    const secret = token();
+    take();
+    // A reader who pastes a new server's address over the same page's changes only the fragment, which loads nothing.
+    addEventListener('hashchange', () => take() && location.reload());
+    const secret = sessionStorage.getItem(TOKEN) ?? '';
     const ask = async (method, path, body, signal) => {
         let response;
         try {
@@ -45,7 +47,9 @@ export async function connect() {
         }
         if (response.ok) return response;
         if (response.status === 401) {
-            throw new Refused('This page has no valid token: open the address that the server printed when it started.');
+            throw new Refused(secret
+                ? 'The server was restarted, and has a new token: open the address that it printed when it started.'
+                : 'This page has no token: open the address that the server printed when it started.');
         }
         throw new Refused((await response.text()).trim() || `The server answered ${response.status}.`);
     };

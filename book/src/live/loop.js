@@ -9,11 +9,14 @@ import { refusal } from './local.js';
 const KEPT = 120; // iterations in the strip
 const LANES = ['callbacks', 'timers', 'asleep', 'events'];
 const NAMES = { callbacks: 'callbacks', timers: 'timers', asleep: 'asleep', events: 'handlers' };
-const [WIDTH, LEFT, ROW] = [960, 92, 34];
+const [COLUMN, LEFT, ROW, LETTER] = [7.2, 92, 34, 9];
+
+/** How many columns there is room for: on a phone, half as many make the text twice as large. */
+const columns = () => (innerWidth < 600 ? KEPT / 3 : KEPT);
 
 /** Draws into the page's element `live-loop`. */
 export function loop(backend) {
-    const strip = shape('svg', { class: 'figure live-strip', viewBox: `0 0 ${WIDTH} ${ROW * LANES.length + 26}`, 'aria-hidden': 'true' });
+    const strip = shape('svg', { class: 'figure live-strip', 'aria-hidden': 'true' });
     const table = element('tbody');
     const status = element('p', { role: 'status', class: 'live-status' });
     const stack = element('pre', { class: 'live-output', hidden: true, tabindex: '0' });
@@ -22,7 +25,7 @@ export function loop(backend) {
     let waiting = [];
 
     const draw = () => {
-        drawStrip(strip, iterations);
+        drawStrip(strip, iterations.slice(-columns()));
         table.replaceChildren(...iterations.slice(-12).reverse().map(row));
     };
     const act = async (label, call) => {
@@ -83,30 +86,35 @@ function row(turn) {
 function drawStrip(strip, iterations) {
     const hatch = shape('pattern', { id: 'live-hatch', width: 5, height: 5, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' },
         shape('rect', { width: 2, height: 5, class: 'live-hatched' }));
-    const step = (WIDTH - LEFT) / KEPT;
+    const width = LEFT + COLUMN * columns();
+    strip.setAttribute('viewBox', `0 0 ${width} ${ROW * LANES.length + 30}`);
     const parts = [shape('defs', {}, hatch)];
     LANES.forEach((lane, index) => {
         const base = (index + 1) * ROW;
         parts.push(shape('text', { class: 'small', x: 0, y: base - 6 }, NAMES[lane]),
-            shape('path', { class: 'rule', d: `M${LEFT} ${base}H${WIDTH}` }));
+            shape('path', { class: 'rule', d: `M${LEFT} ${base}H${width}` }));
         iterations.forEach((turn, column) => {
             const us = lane === 'asleep' ? turn.slept_us : turn[`${lane}_us`];
             const happened = lane === 'asleep' ? us > 0 : turn[lane] > 0;
             if (!happened) return;
             const height = Math.max(3, Math.min(ROW - 6, Math.log10(1 + us) * 5));
             parts.push(shape('rect', {
-                x: LEFT + column * step, y: base - height, width: step - 1, height,
+                x: LEFT + column * COLUMN, y: base - height, width: COLUMN - 1, height,
                 class: `live-bar live-${lane}`, ...(turn.observer && { style: 'fill: url(#live-hatch)' }),
             }));
         });
     });
-    let free = 0; // up to here the labels are written
-    iterations.forEach((turn, column) => {
-        const x = LEFT + column * step;
-        if (!turn.label || x < free) return;
-        free = x + 9 * turn.label.length;
+    // The newest first: where there is no room for all labels, the reader's last act has one.
+    let free = Infinity; // from here on, the line has labels
+    for (let column = iterations.length - 1; column >= 0; column--) {
+        const { label } = iterations[column];
+        if (!label) continue;
+        const [x, long] = [LEFT + column * COLUMN, LETTER * label.length];
+        const isLast = x + long > width;
+        if ((isLast ? x : x + long) > free) continue;
+        free = isLast ? x - long : x;
         parts.push(shape('path', { class: 'arrow', d: `M${x} ${ROW * LANES.length + 4}v6` }),
-            shape('text', { class: `small ${x + 9 * turn.label.length > WIDTH ? 'end' : ''}`, x, y: ROW * LANES.length + 24 }, turn.label));
-    });
+            shape('text', { class: `small ${isLast ? 'end' : ''}`, x, y: ROW * LANES.length + 24 }, label));
+    }
     strip.replaceChildren(...parts);
 }

@@ -1,4 +1,8 @@
-// The reader's predictions, kept in this browser. Where the browser keeps nothing, they last as long as the page.
+// The reader's predictions: which of them count, and where they are kept.
+//
+// A backend that keeps predictions says so: each experiment of its progress has `predicted`. Then only those count, so that
+// every browser shows the same. For a backend that keeps none, they are kept in this browser, and where the browser keeps
+// nothing, they last as long as the page.
 
 const KEY = 'workbook-predictions';
 let kept = read();
@@ -12,13 +16,15 @@ function read() {
 }
 
 /** The prediction for an experiment, if there was one. */
-export const recall = (name) => kept[name];
+export function prediction(progress, name) {
+    const known = progress.experiments?.[name];
+    return known && 'predicted' in known ? known.predicted : kept[name];
+}
 
-/** How many of these experiments have a prediction. */
-export const predicted = (names) => names.filter((name) => name in kept).length;
-
-export function remember(name, prediction) {
-    kept = { ...read(), ...kept, [name]: prediction };
+/** Keeps a prediction, unless the backend does. */
+export function remember(progress, name, choice) {
+    if ('predicted' in (progress.experiments?.[name] ?? {})) return;
+    kept = { ...read(), ...kept, [name]: choice };
     try {
         localStorage.setItem(KEY, JSON.stringify(kept));
     } catch {

@@ -38,7 +38,8 @@ async function begin() {
         else if (event.kind === 'saved') {
             if (event.exercise === shown?.name) shown.changed();
             again();
-        } else document.dispatchEvent(new CustomEvent('workbook:event', { detail: event }));
+        } else if (event.kind === 'progress') again();
+        else document.dispatchEvent(new CustomEvent('workbook:event', { detail: event }));
     }, notice);
 }
 

@@ -338,6 +338,7 @@ fn each_step_that_fails_is_returned_and_named() {
              Report which step failed, beside the errno"
         );
         assert_eq!(answer.line("children"), "none", "{step} failed, and `spawn` left the child");
+        does_not_allocate(&answer, &format!(" to report that {step} failed"));
     }
 }
 

@@ -30,6 +30,7 @@ struct Process<'a, S> {
     sockets: RefCell<Vec<TcpListener>>,
     grace: Duration,
     server: &'a S,
+    is_child: bool,
 }
 
 impl<S: Serve> Process<'_, S> {
@@ -38,13 +39,14 @@ impl<S: Serve> Process<'_, S> {
         let ioloop = IoLoop::new()?;
         let signals: Rc<RefCell<Vec<Signal>>> = Rc::default();
         for signal in [Signal::SIGINT, Signal::SIGTERM] {
-            let (signals, server, grace) = (Rc::clone(&signals), self.server.clone(), self.grace);
+            let (signals, server) = (Rc::clone(&signals), self.server.clone());
+            let (grace, is_child) = (self.grace, self.is_child);
             ioloop.add_signal_handler(&[signal], move |ioloop, signal| {
                 signals.borrow_mut().push(signal);
                 let count = signals.borrow().len();
                 if count == 1 {
                     server.stop(ioloop, grace);
-                } else {
+                } else if !is_child {
                     ioloop.stop();
                 }
             })?;
@@ -64,7 +66,7 @@ pub fn start(
     server: &impl Serve,
     mut on_event: impl FnMut(Event),
 ) -> std::result::Result<Ended, Failed> {
-    let process = Process { sockets: RefCell::new(sockets), grace, server };
+    let process = Process { sockets: RefCell::new(sockets), grace, server, is_child: processes != 1 };
     match processes {
         1 => Ok(process.run()?.map_or(Ended::Done, Ended::Stopped)),
         children => {

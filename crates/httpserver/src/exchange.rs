@@ -48,7 +48,7 @@ impl Exchange for Client {
         let first: &[u8] = if let Body::Bytes(first) = &head.body { first } else { &[] };
         self.output.borrow_mut().append(|out| {
             let mut connection = self.connection.borrow_mut();
-            self.shared.clock.with(|date| connection.start(&head, date, out));
+            self.with_date(|date| connection.start(&head, date, out));
             connection.write(first, out);
         });
         self.journal.add(Some(head.status), first.len() as u64);

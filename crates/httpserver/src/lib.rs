@@ -6,6 +6,7 @@
 //! - The application: [`App`], which answers with a [`Reply`], a [`Stream`] or [`EventStream`].
 //! - The server: [`HttpServer`], with [`start()`](start::start), what its connections share in `shared` and `common`,
 //!   [`Counters`] and [`Access`].
+//! - A server on the reader's own machine: [`guard`], with its token.
 //! - Static files: [`files`], on [`path`], [`beneath`], [`types`], [`encodings`], [`conditional`], [`range`], [`sendfile`].
 //!
 //! Contract: where a request ends is certain, or the request is refused and the connection is closed. Responses are in the order
@@ -54,6 +55,7 @@ mod events;
 mod exchange;
 pub mod files;
 mod framing;
+pub mod guard;
 mod head;
 mod input;
 mod journal;
@@ -75,6 +77,7 @@ mod shared;
 #[cfg_attr(feature = "mine-start", path = "../exercises/start.rs")]
 pub mod start;
 mod target;
+mod token;
 pub mod types;
 
 pub use app::App;

@@ -120,7 +120,7 @@ impl HttpServer {
             for socket in last {
                 outcome = outcome.and(accept(&shared, ioloop, socket));
             }
-            if shared.counters.get().open == 0 {
+            if shared.counters.borrow().open == 0 {
                 ioloop.stop();
             }
             outcome
@@ -136,7 +136,7 @@ impl HttpServer {
 
     /// What this server has done in this process.
     pub fn counters(&self) -> Counters {
-        self.shared.counters.get()
+        *self.shared.counters.borrow()
     }
 }
 
@@ -153,7 +153,7 @@ impl Serve for HttpServer {
 /// Serve a client, or turn it away if there are too many. Those that are turned away count, too, so there is a bound above
 /// which clients are closed at once.
 fn accept(shared: &Rc<Clients>, ioloop: &IoLoop, socket: OwnedFd) -> Result<()> {
-    let open = shared.counters.get().open;
+    let open = shared.counters.borrow().open;
     let most = shared.limits.borrow().connections as u64;
     shared.count(|counters| counters.accepted += 1);
     if open >= most {

@@ -27,7 +27,7 @@ pub(crate) struct Shared<C> {
     pub(crate) limits: RefCell<Rc<Limits>>,
     pub(crate) on_access: RefCell<Option<AccessHook>>,
     pub(crate) common: RefCell<Common>,
-    pub(crate) counters: Cell<Counters>,
+    pub(crate) counters: RefCell<Counters>,
     pub(crate) clock: Clock,
     pub(crate) listeners: RefCell<Vec<Listener>>,
     /// The server accepts nothing more, and stops its loop when the last connection is closed.
@@ -46,7 +46,7 @@ impl<C> Shared<C> {
             limits: RefCell::default(),
             on_access: RefCell::default(),
             common: RefCell::default(),
-            counters: Cell::default(),
+            counters: RefCell::default(),
             clock: Clock::default(),
             listeners: RefCell::default(),
             is_stopping: Cell::new(false),
@@ -58,9 +58,7 @@ impl<C> Shared<C> {
 
     /// Change the counters.
     pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
-        let mut counters = self.counters.get();
-        change(&mut counters);
-        self.counters.set(counters);
+        change(&mut self.counters.borrow_mut());
     }
 
     /// Call `with` with a buffer to read into. Nothing that `with` calls may ask for it again.
@@ -93,7 +91,7 @@ impl<C> Shared<C> {
         self.count(|counters| counters.open -= 1);
         let left = self.roster.borrow_mut().remove(token);
         drop(left);
-        self.counters.get().open == 0
+        self.counters.borrow().open == 0
     }
 
     /// The connections that are open.

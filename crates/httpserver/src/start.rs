@@ -2,9 +2,10 @@
 //!
 //! Contract: the sockets are bound before the processes are forked, so that all of them accept from the same ones. A loop is made
 //! after the fork, because an epoll instance that two processes share reports the one's clients to the other. Signals have
-//! their handlers before the first client is accepted, so a SIGTERM at any time stops gracefully. A child that fails is
-//! restarted with the same sockets. Once the server stops, no process has them open, so a client that comes then is refused at
-//! once, and does not wait for an accept that never comes.
+//! their handlers before the first client is accepted, so a SIGTERM at any time stops gracefully. Ctrl-C signals parent and
+//! children together, and the parent forwards the signal, so a child gets it twice, and still stops gracefully. A child that
+//! fails is restarted with the same sockets. Once the server stops, no process has them open, so a client that comes then is
+//! refused at once, and does not wait for an accept that never comes.
 
 use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
@@ -30,13 +31,13 @@ pub trait Serve: Clone + 'static {
     fn stop(&self, ioloop: &IoLoop, grace: Duration);
 }
 
-/// How much longer than its children a supervisor waits.
+/// How much longer than its children a supervisor waits at least.
 const MARGIN: Duration = Duration::from_secs(1);
 
 // ANCHOR: start
 /// Serve in this many processes until SIGTERM or SIGINT: 0 means one for each core, and 1 means this process, without a child. The
-/// first of these signals stops gracefully, within `grace`, and the second at once. `on_event` gets what happens to the
-/// children. The sockets must be nonblocking.
+/// first of these signals stops gracefully, within `grace`, and the second at once. Returns the first. `on_event` gets what
+/// happens to the children. The sockets must be nonblocking, and are closed when the server stops.
 ///
 /// # Errors
 /// The errors of [`supervise`] and of a loop; for 1 process, those of [`Serve::add_sockets`], too.
@@ -48,12 +49,13 @@ pub fn start(
     mut on_event: impl FnMut(Event),
 ) -> std::result::Result<Ended, Failed> {
     if processes == 1 {
-        return Ok(Ended::Stopped(serve(sockets, grace, server)?));
+        return Ok(Ended::Stopped(serve(sockets, grace, server, IoLoop::stop)?));
     }
     let policy = Policy { children: processes, grace: grace.saturating_add(MARGIN), ..Policy::default() };
+    // Ctrl-C signals the children, too, and then `supervise` forwards the signal. At the second one, `supervise` kills them.
     // A child takes them out of its own copy of this process, which keeps them for the next child.
     let sockets = RefCell::new(sockets);
-    let child = |_| match serve(sockets.take(), grace, server) {
+    let child = |_| match serve(sockets.take(), grace, server, |_| {}) {
         Ok(_) => 0,
         Err(error) => {
             eprintln!("httpserver: {error}");
@@ -68,8 +70,13 @@ pub fn start(
     })
 }
 
-/// Serve in this process until a signal comes, and return that.
-fn serve(sockets: Vec<TcpListener>, grace: Duration, server: &impl Serve) -> Result<Signal> {
+/// Serve in this process until a signal comes, and return that. `again` is called at each further signal.
+fn serve(
+    sockets: Vec<TcpListener>,
+    grace: Duration,
+    server: &impl Serve,
+    again: impl Fn(&IoLoop) + 'static,
+) -> Result<Signal> {
     let ioloop = IoLoop::new()?;
     let stopped_by = Rc::new(Cell::new(None));
     let (server_to_stop, by) = (server.clone(), Rc::clone(&stopped_by));
@@ -78,7 +85,7 @@ fn serve(sockets: Vec<TcpListener>, grace: Duration, server: &impl Serve) -> Res
             by.set(Some(signal));
             server_to_stop.stop(ioloop, grace);
         }
-        Some(_) => ioloop.stop(),
+        Some(_) => again(ioloop),
     })?;
     server.add_sockets(&ioloop, sockets)?;
     ioloop.start()?;

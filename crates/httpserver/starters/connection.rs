@@ -7,11 +7,13 @@
 //! (400): `next` returns the refusal, whose response is the last. After the last response nothing is read and nothing is
 //! kept. The last is one to a client that asked for `close` or speaks HTTP/1.0 without `keep-alive`, one that itself closes,
 //! one whose request had a body that was not admitted, and one in parts to HTTP/1.0, whose end is the end of the connection.
-//! Its head says `Connection: close`; one to HTTP/1.0 that is not the last says `keep-alive`. A client that shut down its
-//! side still gets its responses.
+//! Its head says `Connection: close`; one to HTTP/1.0 that is not the last says `keep-alive`. After `refuse`, at any time, and
+//! after an error of `admit`, a response is owed, and it is the last. `close_after` makes the last one of the response under
+//! way, or else of the next. A client that shut down its side still gets its responses.
 //!
 //! `admit` lets a body of at most `limit` bytes be read, and writes `100 Continue` if the client waits for it. Responses to
-//! HEAD, 204 and 304 have no body, HEAD has the same fields as GET, and 204 and 304 do not say a length. Parts are chunks.
+//! HEAD, 204 and 304 have no body, whole or in parts, HEAD has the same fields as GET, and 204 and 304 do not say a length. No
+//! other method is HEAD. Parts are chunks, but not to HTTP/1.0. What a request asked for ends with its response.
 //! These modules do the rest: `head` finds and reads heads, `framing` and `persistence` interpret them, `body` reads and writes bodies,
 //! `encode` writes heads, `input` is a buffer. Run `cargo workbook check connection` after each
 //! change; `hint connection` if you are stuck.

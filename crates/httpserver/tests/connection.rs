@@ -148,6 +148,31 @@ fn close_after_makes_the_next_response_the_last() {
 }
 
 #[test]
+fn close_after_holds_for_a_response_under_way() {
+    for is_streaming in [false, true] {
+        let mut connection = Connection::new(Rc::new(Limits::default()));
+        let (mut request, mut out) = (Request::default(), Vec::new());
+        connection.receive([get("/1"), get("/2")].concat().as_bytes());
+        assert_eq!(connection.next(&mut request), Next::Request);
+        if is_streaming {
+            connection.start(&Response::new(200), DATE, &mut out);
+        }
+        connection.close_after();
+        if is_streaming {
+            connection.finish(&mut out);
+        } else {
+            connection.respond(&Response::new(200), DATE, &mut out);
+            assert!(out.escape_ascii().to_string().contains("Connection: close"));
+        }
+        assert_eq!(
+            connection.next(&mut request),
+            Next::Done,
+            "the server called `close_after` during the response to /1, so that is the last one, and /2 must not run"
+        );
+    }
+}
+
+#[test]
 fn http_1_0_closes_unless_the_client_asks() {
     let seen = talk("GET /1 HTTP/1.0\r\n\r\nGET /2 HTTP/1.0\r\n\r\n");
     assert_eq!(seen.requests, ["GET /1"]);
@@ -186,11 +211,36 @@ fn head_gets_the_fields_of_a_stream_and_no_chunk() {
 }
 
 #[test]
+fn head_of_http_1_0_gets_the_fields_of_a_stream_and_no_part() {
+    let parts = |_: &Request| Answer::Parts(Response::new(200), vec![b"a".to_vec()]);
+    let got = ["HEAD", "GET"].map(|method| {
+        let request = format!("{method} / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+        let seen = talk_with(request, &Limits::default(), &parts);
+        assert!(seen.is_done, "the end of the connection would be the end of the body, also for {method}");
+        seen.responses(&[method]).remove(0)
+    });
+    assert_eq!(got[0].fields, got[1].fields, "HEAD has the same fields as GET, Connection included");
+}
+
+#[test]
+fn no_other_method_is_head() {
+    for method in ["HEADS", "head", "HEA"] {
+        let seen = talk(get("/").replace("GET", method));
+        assert!(
+            seen.out.ends_with(format!("\r\n\r\n{method} /").as_bytes()),
+            "the response to {method} has no body. Methods are compared whole and in their case: RFC 9110, 9.1"
+        );
+    }
+}
+
+#[test]
 fn some_statuses_have_no_body() {
-    for status in [204, 304] {
-        let seen = talk_with([get("/1"), get("/2")].concat(), &Limits::default(), &|request| match request
-            .target()
-        {
+    let http_1_0 = |target: &str| format!("GET {target} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    for (status, requests) in [204, 304]
+        .into_iter()
+        .flat_map(|status| [(status, [get("/1"), get("/2")]), (status, ["/1", "/2"].map(http_1_0))])
+    {
+        let seen = talk_with(requests.concat(), &Limits::default(), &|request| match request.target() {
             "/1" => Answer::Whole(Response::text(status, "body")),
             _ => Answer::Parts(Response::new(status), vec![b"part".to_vec()]),
         });
@@ -198,6 +248,7 @@ fn some_statuses_have_no_body() {
             assert_eq!(got.status, status, "after a {status} comes the next response, at once");
             let framing = (got.field("Content-Length"), got.field("Transfer-Encoding"));
             assert_eq!(framing, (None, None), "a {status} has no body, whose length could be said");
+            assert!(got.body.is_empty(), "a {status} has no body, in parts to HTTP/1.0 neither");
         }
     }
 }
@@ -212,6 +263,23 @@ fn a_response_in_parts_is_chunked() {
     for got in responses {
         assert_eq!(got.field("Transfer-Encoding"), Some("chunked"));
         assert_eq!(got.body, format!("bc{}", "d".repeat(300)).into_bytes());
+    }
+}
+
+#[test]
+fn the_last_response_in_parts_says_so() {
+    let closing = get("/1").replace("Host", "Connection: close\r\nHost");
+    for (request, closes) in [(closing, false), (get("/1"), true)] {
+        let seen = talk_with([request, get("/2")].concat(), &Limits::default(), &|_| {
+            let head = Response::new(200);
+            Answer::Parts(if closes { head.close() } else { head }, vec![b"a".to_vec()])
+        });
+        assert_eq!((seen.requests.len(), seen.is_done), (1, true), "this response is the last");
+        let got = &seen.responses(&[])[0];
+        assert!(
+            got.closes() && got.text() == "a",
+            "the head of the last response says `Connection: close`, in parts, too: {got:?}"
+        );
     }
 }
 
@@ -276,6 +344,42 @@ fn a_request_is_incomplete_if_the_client_ends_within_it() {
     }
     let seen = talk("");
     assert_eq!((seen.out.len(), seen.is_done), (0, true), "a client that sent nothing gets nothing");
+    let seen = talk([&get("/1"), "G"].concat());
+    assert_eq!(seen.statuses(), [200, 400], "the second request is incomplete, and the first was not");
+}
+
+#[test]
+fn a_refusal_is_said_once() {
+    let mut connection = Connection::new(Rc::new(Limits::default()));
+    let mut request = Request::default();
+    connection.receive(b"?\r\n\r\n");
+    assert!(matches!(connection.next(&mut request), Next::Refused(_)));
+    assert_eq!(
+        (connection.next(&mut request), connection.phase()),
+        (Next::More, Phase::Owed),
+        "after `Next::Refused` its response is owed, as that of any request"
+    );
+}
+
+#[test]
+fn a_server_can_refuse_at_any_time() {
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx";
+    for received in ["", "HEAD / HT", post] {
+        let mut talk = Talk::new(&Limits::default(), &echo);
+        talk.send(received.as_bytes());
+        // As after a time that is over, or on a connection too many.
+        talk.connection.refuse();
+        assert_eq!(talk.connection.phase(), Phase::Owed, "`refuse` means that a response is owed");
+        let is_sent = talk.connection.respond(&Response::text(503, "no"), DATE, &mut talk.seen.out);
+        assert!(is_sent, "no request is HEAD, so the response to `{}` has its body", received.escape_debug());
+        talk.seen.out.extend_from_slice(b"no");
+        talk.send(get("/2").as_bytes());
+        assert!(
+            talk.seen.responses(&[])[0].closes() && talk.seen.is_done && talk.seen.requests.is_empty(),
+            "the response to `{}` is the last, even if it does not close itself",
+            received.escape_debug()
+        );
+    }
 }
 
 #[test]
@@ -299,6 +403,11 @@ fn a_client_that_shut_down_its_side_still_gets_its_response() {
         Next::Done,
         "everything is answered, and nothing more can come"
     );
+    assert_eq!(
+        connection.phase(),
+        Phase::Done,
+        "`phase` must say so, too: the server closes a connection that is done"
+    );
 }
 
 #[test]
@@ -318,6 +427,21 @@ fn a_body_is_read_only_if_it_is_admitted() {
         "the body was refused, so what follows may be body or request"
     );
     assert!(out.escape_ascii().to_string().contains("Connection: close"));
+}
+
+#[test]
+fn a_body_that_admit_refuses_is_not_read() {
+    let mut connection = Connection::new(Rc::new(Limits::default()));
+    let (mut request, mut out) = (Request::default(), Vec::new());
+    connection.receive(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+    assert_eq!(connection.next(&mut request), Next::Head);
+    let refusal = connection.admit(2, &mut out).expect_err("3 bytes are more than 2");
+    assert_eq!((refusal.status, out.len()), (413, 0));
+    assert_eq!(
+        (connection.next(&mut request), connection.phase()),
+        (Next::More, Phase::Owed),
+        "after an error of `admit` its response is owed, and the body is not asked for again"
+    );
 }
 
 #[test]
@@ -365,6 +489,9 @@ fn a_client_that_waits_for_it_gets_100_continue_once_its_body_is_admitted() {
     );
     let continues = talk.seen.out.windows(12).filter(|words| words == b"100 Continue").count();
     assert_eq!((continues, talk.seen.requests.len()), (1, 3), "only the first of three requests expects it");
+    // A body that arrives with its head changes nothing.
+    let seen = support::talk::talk([head, "ok"].concat());
+    assert_eq!((seen.requests.len(), seen.statuses()), (1, vec![200]));
 }
 
 #[test]
@@ -387,9 +514,26 @@ fn http_1_0_gets_no_100_continue() {
 
 #[test]
 fn another_expectation_is_417() {
-    assert_eq!(
-        talk("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: tea\r\n\r\nx").statuses(),
-        [417]
+    for rest in ["Content-Length: 1\r\n\r\nx", "\r\n"] {
+        let seen = talk(format!("POST / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n{rest}"));
+        assert_eq!(
+            (seen.statuses(), seen.requests.len()),
+            (vec![417], 0),
+            "`Expect: tea` is refused, with a body and without"
+        );
+    }
+}
+
+#[test]
+fn an_expectation_ends_with_its_request() {
+    let expects = get("/1").replace("Host", "Expect: 100-continue\r\nHost");
+    let post = "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+    let seen = talk([&expects, post].concat());
+    assert_eq!(seen.requests, ["GET /1", "POST /2 x"]);
+    assert!(
+        !seen.out.windows(12).any(|words| words == b"100 Continue"),
+        "/1 has no body to wait with, and /2 does not wait: {}",
+        seen.out.escape_ascii()
     );
 }
 
@@ -415,7 +559,7 @@ fn a_head_in_many_pieces_is_looked_at_once() {
 #[test]
 fn after_the_end_nothing_is_kept() {
     let mut talk = Talk::new(&Limits::default(), &echo);
-    talk.send(b"GET / HTTP/1.0\r\n\r\n");
+    talk.send(format!("GET / HTTP/1.0\r\n\r\n{}", get("/2")).as_bytes());
     assert_eq!(talk.connection.phase(), Phase::Done);
     for _ in 0..100 {
         talk.connection.receive(&[b'x'; 1000]);
@@ -438,6 +582,45 @@ fn an_idle_connection_has_received_no_part_of_a_request() {
     );
     talk.send(&get("/").as_bytes()[1..]);
     assert!(talk.connection.is_idle(), "the request is answered, and none has begun");
+}
+
+#[test]
+fn the_server_can_ask_what_the_connection_is_doing() {
+    let mut connection = Connection::new(Rc::new(Limits::default()));
+    let (mut request, mut out) = (Request::default(), Vec::new());
+    let expect = |connection: &Connection, phase: Phase, buffered: usize, is_ended: bool| {
+        assert_eq!(
+            (connection.phase(), connection.buffered(), connection.is_ended()),
+            (phase, buffered, is_ended),
+            "the phase, how many bytes were received and not read, and whether the client has shut down its side"
+        );
+        let is_idle = phase == Phase::Head && buffered == 0;
+        assert_eq!(
+            connection.is_idle(),
+            is_idle,
+            "in {phase:?} with {buffered} bytes: an idle connection may be closed"
+        );
+    };
+    expect(&connection, Phase::Head, 0, false);
+    connection.receive(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(connection.next(&mut request), Next::Head);
+    expect(&connection, Phase::Admission, 0, false);
+    connection.admit(2, &mut out).expect("2 bytes are permitted");
+    connection.receive(b"o");
+    assert_eq!(connection.next(&mut request), Next::More);
+    expect(&connection, Phase::Body, 0, false);
+    connection.receive(b"kGET");
+    assert_eq!(connection.next(&mut request), Next::Request);
+    expect(&connection, Phase::Owed, 3, false);
+    connection.receive(b" / HTTP/1.0\r\n\r\n");
+    connection.start(&Response::new(200), DATE, &mut out);
+    connection.receive_end();
+    expect(&connection, Phase::Streaming, 18, true);
+    connection.finish(&mut out);
+    assert_eq!(connection.next(&mut request), Next::Request);
+    expect(&connection, Phase::Owed, 0, true);
+    connection.respond(&Response::new(200), DATE, &mut out);
+    expect(&connection, Phase::Done, 0, true);
 }
 
 #[test]

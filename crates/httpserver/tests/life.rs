@@ -421,6 +421,7 @@ fn kind_14_grace_bounds_a_stop() {
     server.join();
 }
 
+// ANCHOR: last_call
 #[test]
 fn kind_14_a_request_on_its_way_is_answered_and_closes() {
     testing::needs!(loopback);
@@ -433,6 +434,7 @@ fn kind_14_a_request_on_its_way_is_answered_and_closes() {
     let got = client.response();
     assert_eq!((got.text(), got.closes()), ("GET /2", true));
 }
+// ANCHOR_END: last_call
 
 #[test]
 fn kind_20_many_streams_leave_room_for_requests() {

@@ -15,6 +15,7 @@ use httpserver::start::{Serve, start};
 use httpserver::{Error, HttpServer, Reply, Request, Response, Result};
 use ioloop::IoLoop;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::{Pid, alarm};
 use prefork::Event;
@@ -51,12 +52,20 @@ impl Serve for Probe {
             _ => {}
         }
         self.server.add_sockets(ioloop, sockets)?;
+        if self.what == "broken" {
+            break_epoll();
+        }
         say(format!("serving {}", process::id()));
         Ok(())
     }
 
     fn stop(&self, ioloop: &IoLoop, grace: Duration) {
         say(format!("stop {} {}", process::id(), grace.as_millis()));
+        match self.what {
+            "hangs" => return,
+            "panics" => panic!("the probe fails while it stops"),
+            _ => {}
+        }
         let server = self.server.clone();
         // As if the process were busy when the signal came.
         let delay = if self.what == "late" { Duration::from_millis(100) } else { Duration::ZERO };
@@ -64,17 +73,53 @@ impl Serve for Probe {
     }
 }
 
+/// As if other code had closed the descriptor of this process's loop.
+fn break_epoll() {
+    let null = fs::File::open("/dev/null").expect("each machine has it");
+    for entry in fs::read_dir("/proc/self/fd").expect("there is /proc").flatten() {
+        let is_epoll = fs::read_link(entry.path()).is_ok_and(|to| to.ends_with("anon_inode:[eventpoll]"));
+        let fd = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+        if let (true, Some(fd)) = (is_epoll, fd) {
+            nix::unistd::close(fd).expect("it is open");
+            let copy = fcntl(&null, FcntlArg::F_DUPFD_CLOEXEC(fd)).expect("its number is free");
+            assert_eq!(copy, fd, "this process has one thread");
+        }
+    }
+}
+
+/// How many descriptors this process has.
+fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").expect("there is /proc").count()
+}
+
 fn helper(args: &[&str]) -> i32 {
     let ["serve", processes, grace, what] = args else { return 2 };
-    alarm::set(60);
+    // Where a wrong answer hangs, the alarm must come before `workbook` loses its patience.
+    alarm::set(if ["hangs", "panics", "taken", "broken"].contains(what) { 6 } else { 60 });
     let number = |text: &str| text.parse::<u32>().expect("a number");
-    let what =
-        ["plain", "fails", "signaled", "late"].into_iter().find(|one| one == what).expect("one of these");
+    let what = ["plain", "fails", "signaled", "late", "hangs", "panics", "taken", "broken"]
+        .into_iter()
+        .find(|one| one == what)
+        .expect("one of these");
     let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    let sockets = bind_all(&[loopback], &Options::default()).expect("loopback has a free port");
-    say(format!("port {}", sockets[0].local_addr().expect("it is bound").port()));
+    let sockets: Vec<TcpListener> = (0..2)
+        .flat_map(|_| bind_all(&[loopback], &Options::default()).expect("loopback has a free port"))
+        .collect();
+    let ports = sockets.iter().map(|socket| socket.local_addr().expect("it is bound").port().to_string());
+    say(format!("ports {}", ports.collect::<Vec<_>>().join(" ")));
+    let other = IoLoop::new().expect("a loop takes two descriptors");
+    let owner = match what {
+        "taken" => Some(other.add_signal_handler(&[Signal::SIGINT], |_, _| {}).expect("it has no owner")),
+        _ => None,
+    };
+    // A loop must not be there when `start` forks.
+    let _other = owner.map(|owner| (other, owner));
     let server = Probe { server: HttpServer::new(answer), what };
-    let grace = Duration::from_millis(number(grace).into());
+    let grace = match *grace {
+        "max" => Duration::MAX,
+        some => Duration::from_millis(number(some).into()),
+    };
+    let before = descriptors() - sockets.len();
     let ended = start(sockets, number(processes) as usize, grace, &server, |event| match event {
         Event::Started { pid, .. } => say(format!("started {pid}")),
         Event::Restarted { pid, .. } => say(format!("restarted {pid}")),
@@ -86,6 +131,7 @@ fn helper(args: &[&str]) -> i32 {
         Ok(ended) => format!("ended {ended:?}"),
         Err(error) => format!("failed {error}"),
     });
+    say(format!("left {} of {before}", descriptors()));
     0
 }
 
@@ -94,6 +140,7 @@ fn answer(ioloop: &IoLoop, request: &Request, reply: Reply) {
     let answer = |reply: Reply| reply.send(Response::text(200, process::id().to_string()));
     match request.path() {
         "/later" => drop(ioloop.call_later(Duration::from_millis(300), move |_| answer(reply))),
+        "/much-later" => drop(ioloop.call_later(Duration::from_secs(1), move |_| answer(reply))),
         "/never" => std::mem::forget(reply),
         _ => answer(reply),
     }
@@ -104,6 +151,7 @@ struct Server {
     process: Child,
     lines: BufReader<ChildStdout>,
     address: SocketAddr,
+    second_address: SocketAddr,
     /// Those that serve.
     serving: BTreeSet<i32>,
 }
@@ -117,15 +165,23 @@ impl Server {
     }
 
     #[track_caller]
-    fn spawn(processes: usize, grace_ms: u32, what: &str) -> Self {
+    fn spawn(processes: usize, grace_ms: impl ToString, what: &str) -> Self {
+        Self::spawn_with(processes, grace_ms, what, Stdio::inherit())
+    }
+
+    #[track_caller]
+    fn spawn_with(processes: usize, grace_ms: impl ToString, what: &str, errors: Stdio) -> Self {
         let args = ["serve", &processes.to_string(), &grace_ms.to_string(), what].map(str::to_owned);
         let mut helper = testing::Helper::new(&args.each_ref().map(String::as_str));
-        let mut process = helper.command().stdout(Stdio::piped()).spawn().expect("a helper can be started");
+        let command = helper.command().stdout(Stdio::piped()).stderr(errors);
+        let mut process = command.spawn().expect("a helper can be started");
         let lines = BufReader::new(process.stdout.take().expect("it is a pipe"));
-        let any = "127.0.0.1:0".parse().expect("an address");
-        let mut server = Self { process, lines, address: any, serving: BTreeSet::new() };
-        let port = server.line_of("port");
-        server.address.set_port(port.parse().expect("a port"));
+        let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let mut server = Self { process, lines, address: any, second_address: any, serving: BTreeSet::new() };
+        let ports = server.line_of("ports");
+        let (first, second) = ports.split_once(' ').expect("two ports");
+        server.address.set_port(first.parse().expect("a port"));
+        server.second_address.set_port(second.parse().expect("a port"));
         server
     }
 
@@ -175,9 +231,25 @@ impl Server {
     /// The process that answers a new connection.
     #[track_caller]
     fn who_answers(&self) -> i32 {
-        let mut client = Client::connect(self.address);
+        self.who_answers_at(self.address)
+    }
+
+    #[track_caller]
+    fn who_answers_at(&self, address: SocketAddr) -> i32 {
+        let mut client = Client::connect(address);
+        client.socket.set_read_timeout(Some(Duration::from_secs(5))).expect("the timeout is not zero");
         client.get("/");
         client.response().text().parse().expect("a process id")
+    }
+
+    /// A client whose request is being answered.
+    #[track_caller]
+    fn client_of(&self, target: &str) -> Client {
+        let mut client = Client::connect(self.address);
+        client.get("/");
+        client.response();
+        client.get(target);
+        client
     }
 }
 
@@ -216,12 +288,14 @@ fn each_process_accepts_from_the_same_sockets() {
                 until_stopped(*pid);
             }
         }
-        assert_eq!(
-            server.who_answers(),
-            *chosen,
-            "process {chosen} is the only one that runs. It must accept from the sockets that were bound before the fork, by a \
-             loop of its own"
-        );
+        for address in [server.address, server.second_address] {
+            assert_eq!(
+                server.who_answers_at(address),
+                *chosen,
+                "process {chosen} is the only one that runs. It must accept from all sockets that were bound before the fork, by \
+                 a loop of its own"
+            );
+        }
     }
     for pid in &server.serving {
         kill(Pid::from_raw(*pid), Signal::SIGCONT).expect("it runs");
@@ -299,18 +373,79 @@ fn sigint_stops_too() {
 #[test]
 fn a_second_signal_stops_at_once() {
     testing::needs!(loopback, pidfd);
-    let mut server = Server::start(1, 6_000);
-    let mut client = Client::connect(server.address);
-    client.get("/");
-    client.response();
-    client.get("/never");
+    for (first, second) in [(Signal::SIGTERM, Signal::SIGTERM), (Signal::SIGTERM, Signal::SIGINT)] {
+        let mut server = Server::start(1, 6_000);
+        let _client = server.client_of("/never");
+        server.signal(first);
+        server.line_of("stop");
+        let start = Instant::now();
+        server.signal(second);
+        let rest = server.rest();
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "the second signal, {second}, must end the grace period of 6 s"
+        );
+        assert!(!rest.iter().any(|line| line.starts_with("stop ")), "`stop` is called once: {rest:?}");
+        assert!(
+            rest.contains(&format!("ended Stopped({first})")),
+            "`start` returns, with the first signal: {rest:?}"
+        );
+    }
+}
+
+#[test]
+fn a_second_signal_stops_even_if_stop_panicked() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::spawn_with(1, 60_000, "panics", Stdio::null());
+    server.until_serving(1);
+    server.signal(Signal::SIGTERM);
+    server.line_of("stop");
+    server.signal(Signal::SIGTERM);
+    let rest = server.rest();
+    assert!(
+        !rest.iter().any(|line| line.starts_with("stop ")),
+        "the first signal came, so `stop` is not called again"
+    );
+}
+
+#[test]
+fn ctrl_c_stops_the_children_gracefully() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::start(2, 20_000);
+    let mut clients = [server.client_of("/much-later"), server.client_of("/much-later")];
+    // The terminal signals all processes of its foreground group. In this order, because a child that is slow could get both
+    // signals at once, as one.
+    for pid in &server.serving {
+        kill(Pid::from_raw(*pid), Signal::SIGINT).expect("it runs");
+    }
+    (0..2).for_each(|_| drop(server.line_of("stop")));
+    server.signal(Signal::SIGINT);
+    for client in &mut clients {
+        let got = client.response();
+        assert!(
+            got.status == 200 && got.closes(),
+            "Ctrl-C signals a child, and then the supervisor forwards the signal to it. That is no second Ctrl-C: a request \
+             that is running must be answered"
+        );
+    }
+    let rest = server.rest();
+    assert!(rest.contains(&"ended Stopped(SIGINT)".to_owned()), "{rest:?}");
+    let exits: Vec<&String> = rest.iter().filter(|line| line.starts_with("exited ")).collect();
+    assert!(exits.len() == 2 && exits.iter().all(|line| line.ends_with("exited with 0")), "{rest:?}");
+}
+
+#[test]
+fn a_second_signal_ends_the_grace_period_of_the_children() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::start(2, 6_000);
+    let _client = server.client_of("/never");
     server.signal(Signal::SIGTERM);
     server.line_of("stop");
     let start = Instant::now();
-    server.signal(Signal::SIGTERM);
+    server.signal(Signal::SIGINT);
     let rest = server.rest();
-    assert!(start.elapsed() < Duration::from_secs(3), "the second SIGTERM must end the grace period of 6 s");
-    assert!(!rest.iter().any(|line| line.starts_with("stop ")), "`stop` is called once: {rest:?}");
+    assert!(start.elapsed() < Duration::from_secs(5), "the second signal must end the grace period of 6 s");
+    assert!(rest.contains(&"ended Stopped(SIGTERM)".to_owned()), "{rest:?}");
 }
 
 #[test]
@@ -344,6 +479,37 @@ fn the_grace_period_of_the_children_is_over_before_they_are_killed() {
 }
 
 #[test]
+fn a_child_that_does_not_stop_is_killed_a_second_after_its_grace_period() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::spawn(2, 300, "hangs");
+    server.until_serving(2);
+    let start = Instant::now();
+    server.signal(Signal::SIGTERM);
+    server.line_of("killed");
+    assert!(
+        start.elapsed() >= Duration::from_millis(1300),
+        "the grace period is 300 ms, and the supervisor must wait a second longer before it kills a child, and not {:?}",
+        start.elapsed()
+    );
+    server.rest();
+}
+
+#[test]
+fn a_grace_period_may_be_as_long_as_it_gets() {
+    testing::needs!(loopback, pidfd);
+    for processes in [1, 2] {
+        let mut server = Server::spawn(processes, "max", "plain");
+        server.until_serving(processes);
+        server.signal(Signal::SIGTERM);
+        let rest = server.rest();
+        assert!(
+            rest.contains(&"ended Stopped(SIGTERM)".to_owned()),
+            "a grace period of Duration::MAX means to wait for each client, and nothing can be longer: {rest:?}"
+        );
+    }
+}
+
+#[test]
 fn a_killed_process_is_replaced_on_the_same_port() {
     testing::needs!(loopback, pidfd);
     let mut server = Server::start(2, 5000);
@@ -374,13 +540,62 @@ fn a_process_that_cannot_serve_is_an_error() {
         rest.iter().any(|line| line.starts_with("failed add_sockets on the probe")),
         "the error of `add_sockets` must be returned: {rest:?}"
     );
-    let mut server = Server::spawn(2, 5000, "fails");
+    let mut server = Server::spawn_with(2, 5000, "fails", Stdio::piped());
     let exited = server.line_of("exited");
     assert!(
         exited.ends_with("exited with 1"),
         "a child that cannot serve must exit with 1, or it is not restarted: {exited}"
     );
     server.signal(Signal::SIGTERM);
+    server.rest();
+    let mut errors = String::new();
+    let stderr = server.process.stderr.as_mut().expect("it is a pipe");
+    stderr.read_to_string(&mut errors).expect("the server prints text");
+    assert!(
+        errors.contains("add_sockets on the probe"),
+        "the supervisor sees only the exit code of a child, so the child must say on the standard error why it cannot serve: \
+         {errors:?}"
+    );
+}
+
+#[test]
+fn a_signal_that_has_an_owner_is_an_error() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::spawn(1, 5000, "taken");
+    let rest = server.rest();
+    assert!(
+        rest.iter().any(|line| line.starts_with("failed ") && line.contains("SIGINT")),
+        "another loop handles SIGINT, so this one cannot: that error must be returned, or the server could not be stopped by \
+         it: {rest:?}"
+    );
+}
+
+#[test]
+fn an_error_of_the_loop_is_returned() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::spawn(1, 5000, "broken");
+    let rest = server.rest();
+    assert!(
+        rest.iter().any(|line| line.starts_with("failed epoll")),
+        "the loop cannot wait, so it ends without a signal: `start` must return its error: {rest:?}"
+    );
+}
+
+#[test]
+fn nothing_is_left_open() {
+    testing::needs!(loopback, pidfd);
+    for processes in [1, 2] {
+        let mut server = Server::start(processes, 5000);
+        server.signal(Signal::SIGTERM);
+        let rest = server.rest();
+        let left = rest.iter().find_map(|line| line.strip_prefix("left ")).expect("`start` returned");
+        let (after, before) = left.split_once(" of ").expect("two numbers");
+        assert_eq!(
+            after, before,
+            "with {processes} processes, `start` left {after} descriptors, and there were {before} besides the sockets: the loop \
+             and the sockets must be closed when it returns"
+        );
+    }
 }
 
 #[test]
@@ -388,11 +603,13 @@ fn the_sockets_stay_close_on_exec() {
     testing::needs!(loopback, pidfd);
     for processes in [1, 2] {
         let mut server = Server::spawn(processes, 5000, "plain");
-        let is_set = server.line_of("close-on-exec");
-        assert_eq!(
-            is_set, "true",
-            "a program that the application starts must not inherit the listening socket"
-        );
+        for _ in 0..2 {
+            let is_set = server.line_of("close-on-exec");
+            assert_eq!(
+                is_set, "true",
+                "a program that the application starts must not inherit the listening socket"
+            );
+        }
     }
 }
 
@@ -410,14 +627,11 @@ fn a_stopped_server_frees_its_port() {
 fn while_a_server_stops_clients_are_refused() {
     testing::needs!(loopback, pidfd);
     for processes in [1, 2] {
-        let mut server = Server::start(processes, 20_000);
-        let mut client = Client::connect(server.address);
-        client.get("/");
-        client.response();
-        client.get("/never");
+        let mut server = Server::start(processes, 6_000);
+        let mut client = server.client_of("/never");
         server.signal(Signal::SIGTERM);
         server.line_of("stop");
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(4);
         while TcpStream::connect(server.address).is_ok() {
             assert!(
                 Instant::now() < deadline,

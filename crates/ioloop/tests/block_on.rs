@@ -186,6 +186,13 @@ fn a_ready_future_is_polled_once() {
         }))
     });
     assert_eq!(output, 7, "the future was ready with 7");
+    // Not only in the future, whose panic an answer may catch.
+    assert_eq!(
+        polls.load(Ordering::SeqCst),
+        1,
+        "the future was ready at its first poll, and was polled again before `block_on` returned. A future may panic then, \
+         and an async block does: return at the first `Ready`"
+    );
 }
 
 #[test]

@@ -3,20 +3,19 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use httpserver::guard::{Guard, Head, Token};
 use httpserver::{App, Reply, Request, Response};
 use ioloop::IoLoop;
 use serde_json::{Value, json};
 
 use crate::block;
 use crate::book::Book;
-use crate::guard::{Guard, Head};
 use crate::headers;
 use crate::hub::Hub;
-use crate::progress::Progress;
+use crate::progress::{NO_IDEA, Progress};
 use crate::refusal::Refusal;
 use crate::routes::{self, Action};
 use crate::runs::{Job, Runs};
-use crate::token::Token;
 use crate::trace::Trace;
 
 /// The longest body of a request, in bytes. Each is a name or a number.
@@ -72,13 +71,8 @@ enum Answer {
 impl Live {
     fn action(&self, request: &Request) -> Result<Action, Refusal> {
         let fields: Vec<(&str, &[u8])> = request.headers().collect();
-        let head = Head {
-            method: request.method(),
-            target: request.target(),
-            path: request.path(),
-            fields: &fields,
-        };
-        routes::admit(&self.guard, &self.token, &head)
+        let head = Head { method: request.method(), target: request.target(), fields: &fields };
+        routes::admit(&self.guard, &self.token, &head, request.path())
     }
 
     fn act(&self, ioloop: &IoLoop, action: Action, request: &Request) -> Result<Answer, Refusal> {
@@ -106,17 +100,17 @@ impl Live {
         }
     }
 
-    /// The experiment that a body names, with the reader's prediction: a letter, or a word of a reader who has no idea.
+    /// The experiment that a body names, with the letter of the reader's prediction, if the reader has an idea. Both are kept.
     fn experiment(&self, body: &Value) -> Result<Job, Refusal> {
         let name = body["experiment"].as_str().ok_or(Refusal::BAD_BODY)?;
         let name = self.progress.experiment(name).ok_or(Refusal::UNKNOWN)?;
-        let mut letters = body["prediction"].as_str().unwrap_or_default().chars();
-        let prediction =
-            letters.next().filter(|letter| letter.is_ascii_lowercase() && letters.next().is_none());
-        if let Some(letter) = prediction {
-            self.progress.predicted(&name, letter);
+        let said = body["prediction"].as_str().unwrap_or_default();
+        let mut letters = said.chars();
+        let letter = letters.next().filter(|letter| letter.is_ascii_lowercase() && letters.next().is_none());
+        if letter.is_some() || said == NO_IDEA {
+            self.progress.predicted(&name, said);
         }
-        Ok(Job::Experiment(name, prediction))
+        Ok(Job::Experiment(name, letter))
     }
 
     fn slow_client(&self, ioloop: &IoLoop) -> Result<(), Refusal> {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::rc::Rc;
 
 use httpserver::files::Files;
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::child::{From, Listener, Process};
 use crate::headers;
+use crate::keeper;
 use crate::refusal::Refusal;
 
 /// What the builder says.
@@ -91,7 +92,7 @@ pub fn start_builder(
     book: Rc<Book>,
     hear: impl Fn(&IoLoop, News) + 'static,
 ) -> io::Result<Rc<Process>> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = keeper::command(std::env::current_exe()?);
     command.arg("--build").arg("--root").arg(root).arg("--into").arg(into);
     Process::start(ioloop, command, Rc::new(Builder { book, hear }))
 }

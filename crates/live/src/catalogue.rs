@@ -7,6 +7,8 @@ use std::{env, io};
 
 use serde_json::Value;
 
+use crate::keeper;
+
 /// The variables that what runs here gets. None of them comes from a request.
 const KEPT: [&str; 16] = [
     "PATH",
@@ -42,9 +44,12 @@ impl Tool {
         Self { program, root, environment }
     }
 
-    /// The tool with these arguments.
+    /// The tool with these arguments, in a keeper.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        self.confined(keeper::command(&self.program), args)
+    }
+
+    fn confined(&self, mut command: Command, args: &[&str]) -> Command {
         command.args(args).current_dir(&self.root).env_clear().envs(self.environment.iter().cloned());
         command.env("NO_COLOR", "1").env("TERM", "dumb");
         command
@@ -55,8 +60,8 @@ impl Tool {
     /// # Errors
     /// When the tool cannot be started, or says something else.
     pub fn catalogue(&self) -> io::Result<Catalogue> {
-        let output =
-            self.command(&["list", "--json"]).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+        let mut command = self.confined(Command::new(&self.program), &["list", "--json"]);
+        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
         Catalogue::parse(&output.stdout)
     }
 }

@@ -1,28 +1,21 @@
-//! A child process on the loop: its output in lines, its end, and a way to end it with all that it has started.
+//! A program on the loop: its output in lines, its end, and a way to end it with all that it has started.
 //!
 //! Contract: no shell; the arguments and the environment are given here, and nothing of a request is among them that was not
-//! looked up in the catalogue. Its standard input is /dev/null, it inherits no other descriptor, it is the leader of a process
-//! group of its own, and it gets SIGKILL when the server dies.
+//! looked up in the catalogue. The program is the child of a [`keeper`](crate::keeper), which ends it when this server closes
+//! its lifeline or dies. Its standard input is /dev/null, and it inherits no descriptor but its standard output and error.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, PipeWriter, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::rc::Rc;
-use std::time::Duration;
 
 use ioloop::{Events, IoLoop, Token};
-use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
-use nix::sys::prctl;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Pid, getpid, getppid};
+use nix::unistd::Pid;
 use prefork::pidfd_open;
-
-/// How long a child may take to end what it has started, before all of it is killed.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// The longest line that is kept whole, in bytes.
 const LINE: usize = 1 << 20;
@@ -36,7 +29,7 @@ pub enum From {
     Error,
 }
 
-/// What gets the lines and the end of a child.
+/// What gets the lines and the end of a program.
 pub trait Listener {
     /// A line, without its end. False: no more for now; [`Process::resume`] goes on.
     fn line(&self, ioloop: &IoLoop, from: From, line: &[u8]) -> bool;
@@ -44,10 +37,12 @@ pub trait Listener {
     fn ended(&self, ioloop: &IoLoop, status: Option<ExitStatus>);
 }
 
-/// A child that runs.
+/// A program that runs.
 pub struct Process {
-    group: Pid,
+    /// Its keeper.
     child: RefCell<std::process::Child>,
+    /// None once the run is to end.
+    lifeline: RefCell<Option<PipeWriter>>,
     listener: RefCell<Option<Rc<dyn Listener>>>,
     pipes: [RefCell<Pipe>; 2],
     /// The handlers of the pipes and of its pidfd.
@@ -62,15 +57,15 @@ struct Pipe {
 }
 
 impl Process {
-    /// Start a program, and give its lines to `listener`.
+    /// Start a program in a keeper, and give its lines to `listener`. The command is one of [`keeper::command`](crate::keeper::command).
     ///
     /// # Errors
     /// Those of fork(2), execve(2), pidfd_open(2) and of the loop.
     pub fn start(ioloop: &IoLoop, mut command: Command, listener: Rc<dyn Listener>) -> io::Result<Rc<Self>> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let (lifeline, kept) = io::pipe()?;
+        command.stdin(lifeline).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         confine(&mut command);
         let mut child = command.spawn()?;
-        let group = Pid::from_raw(child.id().cast_signed());
         let missing = || io::Error::from(ErrorKind::BrokenPipe);
         let out = OwnedFd::from(child.stdout.take().ok_or_else(missing)?);
         let err = OwnedFd::from(child.stderr.take().ok_or_else(missing)?);
@@ -81,10 +76,10 @@ impl Process {
             pipes.push(RefCell::new(Pipe { file, partial: Vec::new(), open: true }));
         }
         let Ok(pipes) = <[_; 2]>::try_from(pipes) else { return Err(missing()) };
-        let ended = pidfd_open(group)?;
+        let ended = pidfd_open(Pid::from_raw(child.id().cast_signed()))?;
         let process = Rc::new(Self {
-            group,
             child: RefCell::new(child),
+            lifeline: RefCell::new(Some(kept)),
             listener: RefCell::new(Some(listener)),
             pipes,
             tokens: RefCell::default(),
@@ -101,28 +96,16 @@ impl Process {
         match added {
             Ok(()) => Ok(process),
             Err(error) => {
-                process.kill(Signal::SIGKILL);
+                process.stop();
                 process.forget(ioloop);
                 Err(io::Error::from(error.errno))
             }
         }
     }
 
-    /// Ask it to end, and kill its whole group if it has not ended in time.
-    pub fn stop(self: &Rc<Self>, ioloop: &IoLoop) {
-        if self.over.get() {
-            return;
-        }
-        self.kill(Signal::SIGTERM);
-        let own = Rc::clone(self);
-        ioloop.call_later(GRACE, move |_| own.kill(Signal::SIGKILL));
-    }
-
-    /// Send a signal to its group. Does nothing after its end, when another group may have the number.
-    pub fn kill(&self, signal: Signal) {
-        if !self.over.get() {
-            let _ = killpg(self.group, signal);
-        }
+    /// End it: its keeper asks it to exit, and kills all that is left of it after two seconds.
+    pub fn stop(&self) {
+        self.lifeline.take();
     }
 
     /// Stop reading what it prints. It waits when its pipe is full.
@@ -195,13 +178,12 @@ impl Process {
         }
     }
 
-    /// Its first process has ended, and is not reaped yet, so its number is still that of its group.
+    /// Its keeper has exited, so nothing of it is left.
     fn end(&self, ioloop: &IoLoop) {
-        self.kill(Signal::SIGKILL);
         self.over.set(true);
         let status = self.child.borrow_mut().wait().ok();
         for from in [From::Output, From::Error] {
-            // What is in a pipe is at most its capacity, unless a process that left the group goes on writing.
+            // What is in a pipe is at most its capacity, unless the keeper could not end a process.
             self.drain(ioloop, from, 128);
         }
         self.forget(ioloop);
@@ -215,19 +197,14 @@ impl Process {
     }
 }
 
-/// Let nothing of this process reach the child but its standard streams, and let it die with this process.
+/// Let nothing of this process reach the program but its standard streams.
 fn confine(command: &mut Command) {
-    let server = getpid();
-    let ask = move || {
-        prctl::set_pdeathsig(Signal::SIGKILL)?;
-        if getppid() != server {
-            return Err(Errno::ESRCH.into());
-        }
+    let mark = || {
         // Before Linux 5.11 there is no such flag. All that this program opens has it already, so this is a second lock.
         // SAFETY: close_range takes three numbers. With this flag it closes nothing before exec.
         unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) };
         Ok(())
     };
-    // SAFETY: between fork and exec only prctl, getppid and close_range are called, which are plain system calls.
-    unsafe { command.pre_exec(ask) };
+    // SAFETY: between fork and exec only close_range is called, which is a plain system call.
+    unsafe { command.pre_exec(mark) };
 }

@@ -1,14 +1,15 @@
 //! The live book: `cargo workbook serve` builds the book, serves it on this machine alone, and runs its experiments and checks
 //! for the reader's browser.
 //!
-//! - `guard`, `routes`, `token`, `refusal`: which requests get through, and to what; `headers`: what the browser may do then;
+//! - `routes`, `refusal`, on the guard and the token of `httpserver`: which requests get through, and to what; `headers`: what the
+//!   browser may do then;
 //! - `app`: what a request does; `catalogue`, `progress`: what there is, and what the reader has done;
-//! - `runs`, `child`: experiments and checks, as child processes on the loop;
+//! - `runs`, `child`, `keeper`: experiments and checks, as child processes on the loop, none of which outlives the server;
 //! - `book`, and in a child process `build`, `scripts`: the book;
 //! - `hub`, `trace`, `block`: the page about the loop that serves it.
 //!
 //! The interface: [`routes::ROUTES`]. `GET /api/hello` says `{"workbook":1}`; `GET /api/progress` what the reader has done.
-//! `POST /api/run {"experiment":NAME,"prediction":LETTER}`, `POST /api/check {"exercise":NAME}` and `POST /api/events {}` are
+//! `POST /api/run {"experiment":NAME,"prediction":LETTER or "none"}`, `POST /api/check {"exercise":NAME}` and `POST /api/events {}` are
 //! answered with JSON, one object a line, each with a `kind`: those of `--json-lines` of an experiment, `progress` while
 //! something is compiled, `result` of a check, and the events `reload`, `saved`, `progress`, `trace`, `blocked` and `bye`.
 //! Closing a stream ends what runs for it. `POST /api/block {"ms":300}` blocks the loop, `POST /api/slow {}` opens a slow client.
@@ -25,9 +26,9 @@ mod book;
 mod build;
 mod catalogue;
 mod child;
-mod guard;
 mod headers;
 mod hub;
+mod keeper;
 mod options;
 mod progress;
 mod refusal;
@@ -35,11 +36,13 @@ mod routes;
 mod runs;
 mod scripts;
 mod serve;
-mod token;
 mod trace;
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if !options.keep.is_empty() {
+        return keeper::run(&options.keep).unwrap_or_else(failed);
+    }
     let root = options.root.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
     let root = root.canonicalize().unwrap_or(root);
     let into = options.into.clone().unwrap_or_else(|| root.join("target/book"));

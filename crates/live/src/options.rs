@@ -1,5 +1,6 @@
 //! The options of `workbook serve`, and those that it adds itself.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -38,4 +39,7 @@ pub struct Options {
     /// Build the book, and print what happens
     #[arg(long, hide = true)]
     pub build: bool,
+    /// Start this program, and end it with all that it has started when the standard input ends
+    #[arg(last = true, hide = true)]
+    pub keep: Vec<OsString>,
 }

@@ -14,6 +14,9 @@ use serde_json::{Map, Value, json};
 use crate::catalogue::{Catalogue, Tool, page};
 use crate::child::{From, Listener, Process};
 
+/// What a reader predicts who has no idea.
+pub const NO_IDEA: &str = "none";
+
 /// Called when the list may be another one.
 type Notify = Rc<dyn Fn(&IoLoop)>;
 
@@ -23,7 +26,8 @@ pub struct Progress {
     catalogue: RefCell<Catalogue>,
     /// Where the predictions are kept.
     file: PathBuf,
-    predictions: RefCell<BTreeMap<String, char>>,
+    /// For each experiment the letter of a choice, or [`NO_IDEA`].
+    predictions: RefCell<BTreeMap<String, String>>,
     /// The exercises on whose files this server itself runs.
     mine: Vec<String>,
     kernel: String,
@@ -58,9 +62,9 @@ impl Progress {
     }
 
     /// Remember what the reader predicted. If it cannot be written, it lasts as long as the server.
-    pub fn predicted(&self, experiment: &str, choice: char) {
+    pub fn predicted(&self, experiment: &str, choice: &str) {
         let mut predictions = self.predictions.borrow_mut();
-        predictions.insert(experiment.to_owned(), choice);
+        predictions.insert(experiment.to_owned(), choice.to_owned());
         let written = serde_json::to_vec(&*predictions).map_err(io::Error::from);
         let _ = written.and_then(|text| fs::write(&self.file, text));
     }

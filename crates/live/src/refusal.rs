@@ -1,6 +1,7 @@
 //! Why a request is refused: a status, and one plain sentence for the reader.
 
 use httpserver::Response;
+use httpserver::guard::Rule;
 
 /// A refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,5 +66,16 @@ impl Refusal {
             _ => return response,
         };
         response.header(field.0, field.1).unwrap_or_else(|_| Response::new(500))
+    }
+}
+
+impl From<Rule> for Refusal {
+    fn from(rule: Rule) -> Self {
+        match rule {
+            Rule::OneHost => Self::HOST,
+            Rule::OurHost => Self::OTHER_HOST,
+            Rule::OurOrigin => Self::OTHER_ORIGIN,
+            Rule::OurSite => Self::OTHER_SITE,
+        }
     }
 }

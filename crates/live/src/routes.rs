@@ -1,9 +1,9 @@
 //! The routes: for each method and path what it does and what a request must have for it. What is not in the table is
 //! refused, or a page of the book.
 
-use crate::guard::{Guard, Head};
+use httpserver::guard::{Guard, Head, Token};
+
 use crate::refusal::Refusal;
-use crate::token::Token;
 
 /// What a request must have beyond passing the guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,13 +72,13 @@ pub const PAGES: Route = route("GET, HEAD", "", Action::Page, Class::Open);
 ///
 /// # Errors
 /// Why it is refused: by the guard, because there is no such route, or because it lacks what the route's class requires.
-pub fn admit(guard: &Guard, token: &Token, head: &Head<'_>) -> Result<Action, Refusal> {
-    guard.check(head)?;
-    let route = find(head.path)?;
+pub fn admit(guard: &Guard, token: &Token, head: &Head<'_>, path: &str) -> Result<Action, Refusal> {
+    guard.check(head, !path.starts_with("/api"))?;
+    let route = find(path)?;
     if !route.methods.split(", ").any(|method| method == head.method) {
         return Err(Refusal::method(route.methods));
     }
-    if route.class == Class::Acts && !is_json(head) {
+    if route.class == Class::Acts && !head.is_json() {
         return Err(Refusal::NOT_JSON);
     }
     match head.one("X-Workbook-Token") {
@@ -98,14 +98,6 @@ fn find(path: &str) -> Result<&'static Route, Refusal> {
         }
         _ => Ok(&PAGES),
     }
-}
-
-/// Is the body of the type application/json, in UTF-8 if it says so? A browser asks before it sends that to another site.
-fn is_json(head: &Head<'_>) -> bool {
-    let Some(Ok(given)) = head.one("Content-Type").map(str::from_utf8) else { return false };
-    let mut parts = given.split(';').map(str::trim);
-    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
-        && parts.all(|parameter| parameter.eq_ignore_ascii_case("charset=utf-8"))
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ fn all() -> impl Iterator<Item = (String, &'static Route)> {
 }
 
 fn asked(token: &Token, method: &str, path: &str, fields: &[Field<'_>]) -> Result<Action, u16> {
-    let head = Head { method, target: path, path, fields };
-    admit(&Guard::new(4000), token, &head).map_err(|refusal| refusal.status)
+    let head = Head { method, target: path, fields };
+    admit(&Guard::new(4000), token, &head, path).map_err(|refusal| refusal.status)
 }
 
 /// The first method of a route.

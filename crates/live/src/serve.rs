@@ -11,6 +11,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use httpserver::HttpServer;
+use httpserver::guard::{Guard, Token};
 use ioloop::IoLoop;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -19,13 +20,11 @@ use serde_json::{Value, json};
 use crate::app::Live;
 use crate::book::{Book, News, start_builder};
 use crate::catalogue::Tool;
-use crate::guard::Guard;
 use crate::headers;
 use crate::hub::Hub;
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::runs::{Bounds, Runs};
-use crate::token::Token;
 use crate::trace::Trace;
 
 /// The first port that is tried, and how many after it.
@@ -105,7 +104,7 @@ pub fn run(options: &Options, root: &Path, into: &Path) -> Result<(), Box<dyn Er
             eprintln!("stopping");
             hub.close(ioloop, "The server stops.");
             runs.stop_all(ioloop);
-            builder.iter().for_each(|builder| builder.stop(ioloop));
+            builder.iter().for_each(|builder| builder.stop());
             server.stop(ioloop, GRACE);
         },
     )?;

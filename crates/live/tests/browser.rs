@@ -1,13 +1,11 @@
 //! What a reader does with the live book, in Chromium: see `browser/book.mjs`. It needs Node 20, npm's two packages, which are
 //! installed below target/, and Chromium; without one of them it is skipped.
+//!
+//! Every page is looked at in the light theme, and every tenth in the dark one; with `EVERY_THEME=1` every page in both.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::{env, fs};
-
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use std::process::Command;
+use std::{env, fs, io};
 
 /// The first of these programs that is in the PATH.
 fn program(names: &[&str]) -> Option<PathBuf> {
@@ -50,28 +48,36 @@ fn a_reader_predicts_runs_checks_and_reads_on_in_a_browser() {
             testing::skip!("npm cannot install playwright-core and axe-core here");
         }
     }
-    let into = tempfile::tempdir().expect("a folder for the book");
-    let mut server = Command::new(live)
-        .args(["--as-root", "--no-open", "--port", "0", "--into"])
-        .arg(into.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the server starts");
-    let output = BufReader::new(server.stdout.take().expect("its output"));
-    let address = output
-        .lines()
-        .map_while(Result::ok)
-        .find_map(|line| line.split_whitespace().find(|word| word.contains("#t=")).map(str::to_owned));
-    let seen = address.map(|address| {
-        let mut browser = Command::new("node");
-        browser.arg(tests.join("book.mjs")).arg(address).arg(chromium).env("PACKAGES", &packages);
-        browser.output().expect("node runs")
-    });
-    kill(Pid::from_raw(server.id().cast_signed()), Signal::SIGTERM).expect("the server is there");
-    let ended = server.wait().expect("the server ends");
-    let seen = seen.expect("the server prints its address");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the checkout");
+    // Always the same folder, so that what is compiled there is compiled once.
+    let copy = packages.join("checkout");
+    mirror(&root, &copy).expect("a copy of the checkout");
+    let into = tempfile::tempdir().expect("a folder for the books");
+    let mut browser = Command::new("node");
+    browser.arg(tests.join("book.mjs")).args([live, &tool, &root, &copy, into.path(), &chromium]);
+    // The copy's exercises are not the reader's, and so are its verdicts.
+    browser.env("PACKAGES", &packages).env_remove("CARGO_TARGET_DIR").env_remove("CARGO_BUILD_TARGET_DIR");
+    let seen = browser.output().expect("node runs");
     let steps = String::from_utf8_lossy(&seen.stdout);
     assert!(seen.status.success(), "{steps}{}", String::from_utf8_lossy(&seen.stderr));
-    assert_eq!(ended.code(), Some(0), "SIGTERM ends the server in order");
+    println!("{steps}");
+}
+
+/// Copy what the checkout has into `to`, without what was built. A file that is the same already keeps its time, by which cargo
+/// knows that it need not be compiled again.
+fn mirror(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let (entry, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
+        let Some(name) = entry.file_name().filter(|name| *name != "target" && *name != ".git") else {
+            continue;
+        };
+        let copied = to.join(name);
+        if kind.is_dir() {
+            mirror(&entry, &copied)?;
+        } else if kind.is_file() && fs::read(&copied).ok() != Some(fs::read(&entry)?) {
+            fs::copy(&entry, &copied)?;
+        }
+    }
+    Ok(())
 }

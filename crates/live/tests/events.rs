@@ -117,4 +117,12 @@ fn progress_has_the_predictions_and_what_is_done() {
     server.post("/api/run", r#"{"experiment":"surroundings","prediction":"b"}"#).events();
     next(&mut events, "progress");
     assert_eq!(progress()["experiments"]["surroundings"]["predicted"], "b");
+    server.post("/api/run", r#"{"experiment":"surroundings","prediction":"none"}"#).events();
+    assert_eq!(
+        progress()["experiments"]["surroundings"]["predicted"],
+        "none",
+        "to have no idea is a prediction"
+    );
+    server.post("/api/run", r#"{"experiment":"surroundings","prediction":"--all"}"#).events();
+    assert_eq!(progress()["experiments"]["surroundings"]["predicted"], "none", "no prediction is not kept");
 }

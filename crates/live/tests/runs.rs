@@ -35,7 +35,7 @@ fn a_check_is_answered_with_its_first_message() {
 
 #[test]
 fn closing_the_stream_ends_all_processes_of_the_run() {
-    for name in ["held", "stubborn"] {
+    for name in ["held", "stubborn", "scattered"] {
         let server = Server::start();
         let mut run = server.run(name);
         let held = File::open(server.path("held")).expect("the fifo");
@@ -54,13 +54,34 @@ fn closing_the_stream_ends_all_processes_of_the_run() {
 
 #[test]
 fn a_server_that_is_killed_takes_its_runs_along() {
-    let mut server = Server::start();
-    let mut run = server.run("stubborn");
+    for name in ["stubborn", "scattered"] {
+        let mut server = Server::start();
+        let mut run = server.run(name);
+        let held = File::open(server.path("held")).expect("the fifo");
+        assert_eq!(run.event().expect("a row")["text"], "held", "{name}");
+        server.child.kill().expect("it is killed");
+        server.child.wait().expect("its end");
+        until_nothing_holds(held);
+    }
+}
+
+#[test]
+fn a_tool_that_exits_leaves_no_process_behind() {
+    let server = Server::start();
+    let mut run = server.run("forsaken");
     let held = File::open(server.path("held")).expect("the fifo");
     assert_eq!(run.event().expect("a row")["text"], "held");
-    server.child.kill().expect("it is killed");
-    server.child.wait().expect("its end");
+    assert_eq!(run.event(), Some(json!({ "kind": "end", "status": 7, "cut": false })));
     until_nothing_holds(held);
+}
+
+#[test]
+fn a_tool_that_a_signal_kills_has_no_status() {
+    let server = Server::start();
+    for name in ["killed", "aborted"] {
+        let mut run = server.run(name);
+        assert_eq!(run.event(), Some(json!({ "kind": "end", "status": null, "cut": false })), "{name}");
+    }
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! Exercise `process/capture`: run a program, feed it input, and collect its output and how it ended.
 //!
 //! Goal: the program has the input at 0 and the output at 1, reads the whole input and then end of file. The caller
-//! gets all of the output, even if it is larger than a pipe, and the status. It makes no difference which of 0, 1 and 2
-//! the caller has closed, whether a signal interrupts a call (EINTR, or a write that returns early), or whether the
-//! program reads its input at all. If the program cannot be started, its status is `Exited(127)`, as in a shell.
-//! Afterwards the caller has the descriptors that it had before, and no child, even if `capture` fails (EMFILE).
-//! The caller may have threads, so the child must not allocate between fork and exec: it only makes system calls.
-//! A signal that reaches the child before exec runs no handler of the caller, and the program has the caller's signal mask.
+//! gets all of the output, however large, and the status. It makes no difference which of 0, 1 and 2 the caller has closed,
+//! how often a signal interrupts a call (EINTR, or a write that returns early), whether the program reads its input at
+//! all, is stopped for a while, or dumps core. If it cannot be started, its status is `Exited(127)`, as in a shell.
+//! Standard error, the environment, ignored signals and the signal mask are the caller's.
+//! Afterwards the caller has the descriptors that it had before, and no child of this call, even if `capture` fails: with
+//! EMFILE, EAGAIN from fork, the error of a read, or ECHILD from waitpid. Its other children are left to the caller.
+//! The caller may have threads, so the child must not allocate or print between fork and exec, nor if exec fails: it only
+//! makes system calls. A signal that reaches the child before exec runs no handler of the caller.
 //! `crate::signals::Blocked` does that: make one before the fork; in the child, call `remove_handlers()`, and drop it just
-//! before exec; in the caller, drop it after the fork.
+//! before exec; in the caller, drop it right after the fork.
 //!
 //! From nix: `unistd::{fork, ForkResult, pipe, dup2_stdin, dup2_stdout}`, `sys::wait::{waitpid, WaitStatus}`,
 //! `fcntl::{fcntl, FcntlArg}` and `libc::{execv, _exit}`.
@@ -39,7 +41,7 @@ pub enum Status {
 
 /// Runs `program` with `args`, gives it `input` as its standard input, and returns its output and status.
 ///
-/// `program` is a path, and goes before `args` as `argv[0]`. `SIGPIPE` is ignored, as in every Rust program.
+/// `program` is a path (PATH is not searched), and goes before `args` as `argv[0]`. `SIGPIPE` is ignored, as in every Rust program.
 pub fn capture(program: &CStr, args: &[&CStr], input: &[u8]) -> io::Result<Captured> {
     todo!(
         "run {program:?} with {args:?} and {} bytes of input: write `capture` in exercises/capture.rs",

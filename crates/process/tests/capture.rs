@@ -5,6 +5,7 @@
 
 mod support;
 
+use nix::unistd::mkdtemp;
 use support::Answer;
 
 /// Lets the helper run this program in a role, with that many bytes of input.
@@ -13,10 +14,11 @@ fn run(input: &str, role: &[&str], hung: &str) -> Answer {
     capture("", input, "self", role, hung)
 }
 
-/// Lets the helper call `capture` with these numbers closed, or with `limit 5`: no new descriptor may be 5 or higher.
+/// Lets the helper call `capture`. `caller` says what the helper is like, for example `0 1` if it has these numbers closed:
+/// see `support/helper/caller.rs`.
 #[track_caller]
-fn capture(closed: &str, input: &str, program: &str, args: &[&str], hung: &str) -> Answer {
-    let answer = support::ask(&[&["capture", closed, input, program], args].concat(), hung);
+fn capture(caller: &str, input: &str, program: &str, args: &[&str], hung: &str) -> Answer {
+    let answer = support::ask(&[&["capture", caller, input, program], args].concat(), hung);
     assert!(
         answer.lines("escaped").next().is_none(),
         "the child returned from `capture`, so two processes run the caller's code now. If `execv` fails, the child \
@@ -24,6 +26,12 @@ fn capture(closed: &str, input: &str, program: &str, args: &[&str], hung: &str) 
         answer.0
     );
     answer
+}
+
+/// Lets the helper call `capture` on a kernel where calls fail, like `read:1..9=EIO`: see `support/helper/kernel.rs`.
+#[track_caller]
+fn on(kernel: &str, input: &str, role: &[&str]) -> Option<Answer> {
+    testing::traced(kernel, &[&["capture", "", input, "self"], role].concat())
 }
 
 #[track_caller]
@@ -73,6 +81,27 @@ fn the_whole_output_is_returned() {
     returned(&answer, "exited with 0");
 }
 
+/// Twice as much as any limit that an answer may have: 32 MiB, and a little more.
+const LARGE: &str = "33554500";
+
+#[test]
+fn no_length_is_the_maximum() {
+    testing::needs!(descriptors(256));
+    let answer = run("0", &["print", LARGE], "The program printed much");
+    assert_eq!(
+        answer.line("bytes"),
+        format!("{LARGE} in order"),
+        "the program printed {LARGE} bytes, and the caller did not get all of them. Read until a read returns 0, however \
+         many bytes there are already"
+    );
+    let answer = run(LARGE, &["read"], "The input was large");
+    said(
+        &answer,
+        &format!("{LARGE} bytes and end of file"),
+        "the input was large, and the program did not get all of it. Write until everything is written",
+    );
+}
+
 #[test]
 fn the_output_ends_when_the_program_exits() {
     testing::needs!(descriptors(256));
@@ -109,6 +138,51 @@ fn arguments_and_environment_arrive() {
 }
 
 #[test]
+fn any_number_of_arguments_arrives() {
+    testing::needs!(descriptors(256));
+    let long = "x".repeat(100_000);
+    let arguments: Vec<&str> = ["count"].into_iter().chain([""; 5000]).chain([long.as_str()]).collect();
+    let answer = run("0", &arguments, HUNG);
+    said(
+        &answer,
+        "5001 arguments, 100000 bytes",
+        "5000 empty arguments and a long one were passed. An array of a fixed length is too short for some call: collect \
+         the pointers in a `Vec`, before the fork",
+    );
+}
+
+#[test]
+fn the_program_is_a_path() {
+    testing::needs!(descriptors(256));
+    let answer = capture("", "0", "sh", &["-c", "exit 3"], HUNG);
+    assert_eq!(
+        answer.line("status"),
+        "exited with 127",
+        "`program` was `sh`, and no such file is in the working directory: execvp searches the folders of PATH, and \
+         `program` is a path. Call `execv`"
+    );
+}
+
+#[test]
+fn standard_error_is_the_callers() {
+    testing::needs!(descriptors(256));
+    let answer = capture("errors", "0", "self", &["complain"], HUNG);
+    assert_eq!(
+        answer.line("errors"),
+        r#""words""#,
+        "the program wrote “words” to its standard error, which is its caller's. Only 0 and 1 are replaced"
+    );
+    assert_eq!(answer.line("bytes"), "0 in order", "the program wrote to standard error, not to its output");
+    let answer = capture("errors", "0", "/proc/self/no-such-program", &[], HUNG);
+    assert_eq!(
+        answer.line("errors"),
+        r#""""#,
+        "no program ran, and something was written to standard error. The caller sees the status 127; the child must not \
+         print, because another thread may have held the lock of the stream at the fork"
+    );
+}
+
+#[test]
 fn the_exit_code_is_returned() {
     testing::needs!(descriptors(256));
     for code in ["0", "1", "7", "255"] {
@@ -133,6 +207,39 @@ fn the_signal_that_killed_the_program_is_returned() {
             "{name} killed the program, so it has no exit code: WaitStatus::Signaled says which signal it was"
         );
     }
+}
+
+#[test]
+fn a_core_dump_changes_no_signal() {
+    testing::needs!(descriptors(256), temporary);
+    let folder = testing::machine::temporary_folder().expect("there is one");
+    let folder = mkdtemp(&folder.join("capture-XXXXXX")).expect("a file could be written there");
+    let path = folder.display().to_string();
+    let dumped = testing::ask(&["dumps", &path]).line("dumped") == "true";
+    let answer = run("0", &["dump", &path], HUNG);
+    std::fs::remove_dir_all(&folder).expect("nothing else uses it");
+    if !dumped {
+        testing::skip!("this machine writes no core file into {path}");
+    }
+    let result = (answer.line("result"), answer.lines("status").next());
+    assert_eq!(
+        result,
+        ("Ok", Some("killed by SIGABRT")),
+        "SIGABRT killed the program, which dumped core. The third field of WaitStatus::Signaled says so, and makes no \
+         difference here"
+    );
+}
+
+#[test]
+fn a_stop_is_no_exit() {
+    testing::needs!(descriptors(256));
+    let answer = run("0", &["stop"], HUNG);
+    assert_eq!(
+        (answer.line("status"), answer.line("children")),
+        ("exited with 7", "none"),
+        "a signal stopped the program, which continued later and exited with 7. A stopped program still runs: without \
+         WUNTRACED, waitpid returns only when it exits"
+    );
 }
 
 #[test]
@@ -178,6 +285,21 @@ fn interrupted_calls_are_made_again() {
 }
 
 #[test]
+fn any_number_of_interruptions_is_no_error() {
+    testing::needs!(descriptors(256));
+    let kernel = "read:1..200=EINTR,write:1..200=EINTR,wait4:1..200=EINTR,waitid:1..200=EINTR";
+    let Some(answer) = on(kernel, "10", &["read"]) else { return };
+    assert_eq!(
+        answer.line("result"),
+        "Ok",
+        "signals interrupted 200 reads, 200 writes and 200 waits, none of which did anything. There is no number of \
+         interruptions that means more: make the call again"
+    );
+    said(&answer, "10 bytes and end of file", "signals interrupted 200 calls of the caller");
+    returned(&answer, "exited with 0");
+}
+
+#[test]
 fn an_interrupted_write_is_continued() {
     testing::needs!(descriptors(256));
     let answer = run("200000", &["read-late"], HUNG);
@@ -210,6 +332,71 @@ fn without_descriptors_capture_fails_and_leaves_nothing() {
              already, as dropping an OwnedFd does"
         );
     }
+}
+
+#[test]
+fn a_failed_fork_leaves_everything_as_it_was() {
+    testing::needs!(descriptors(256));
+    let Some(answer) = on("fork=EAGAIN,vfork=EAGAIN,clone=EAGAIN,clone3=EAGAIN", "10", &["read"]) else {
+        return;
+    };
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err EAGAIN"),
+        "the kernel refused to fork with EAGAIN, and `capture` returned `{result}`. Return the errno of fork"
+    );
+    assert_eq!(answer.line("table"), "same", "fork failed, and `capture` left an end of a pipe open");
+    assert_eq!(
+        answer.line("mask"),
+        "SIGUSR2",
+        "fork failed, and `capture` left its caller with other blocked signals than before. `Blocked` restores them when \
+         it is dropped, on every way out"
+    );
+}
+
+#[test]
+fn a_failed_read_leaves_no_child() {
+    testing::needs!(descriptors(256));
+    let Some(answer) = on("read=EIO,readv=EIO", "10", &["linger"]) else { return };
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err EIO"),
+        "each read of the output failed with EIO, and `capture` returned `{result}`. Return the error of the read"
+    );
+    let children = answer.line("children");
+    assert_eq!(
+        children, "none",
+        "a read failed, and `capture` returned before it had waited for the program. Keep the error, wait, and then return \
+         the error"
+    );
+    assert_eq!(answer.line("table"), "same", "a read failed, and `capture` left a descriptor open");
+}
+
+#[test]
+fn other_children_are_left_to_the_caller() {
+    testing::needs!(descriptors(256));
+    let answer = capture("parent", "0", "self", &["exit", "7"], HUNG);
+    assert_eq!(
+        answer.line("other"),
+        "Ok(true)",
+        "the caller has another child, which has exited, and `capture` waited for that one. Wait for the pid that fork \
+         returned"
+    );
+    returned(&answer, "exited with 7");
+}
+
+#[test]
+fn without_a_status_capture_fails_with_echild() {
+    testing::needs!(descriptors(256));
+    let hung = "If waitpid fails with another errno than EINTR, it fails again each time";
+    let answer = capture("ignores SIGCHLD", "10", "self", &["read"], hung);
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err ECHILD"),
+        "the caller ignores SIGCHLD, so the kernel throws the status away and waitpid fails with ECHILD; and `capture` \
+         returned `{result}`. Invent no status: return the errno"
+    );
+    assert_eq!(answer.line("table"), "same", "waitpid failed, and `capture` left a descriptor open");
 }
 
 #[test]
@@ -290,6 +477,13 @@ fn the_program_has_its_callers_mask_and_the_caller_keeps_it() {
         "the caller blocks SIGUSR2 and no other signal, and the program should too. What `Blocked` blocks is unblocked when \
          it is dropped",
     );
+    let during = run("0", &["callers-mask"], HUNG);
+    said(
+        &during,
+        "blocked SIGUSR2",
+        "while the program runs, its caller has other signals blocked than before, so for example Ctrl-C does not end it. \
+         Drop `Blocked` in the caller right after the fork",
+    );
     let failed = capture("", "0", "/proc/self/no-such-program", &[], HUNG);
     for answer in [answer, failed, capture("limit 5", "0", "self", &["mask"], HUNG)] {
         assert_eq!(
@@ -301,14 +495,27 @@ fn the_program_has_its_callers_mask_and_the_caller_keeps_it() {
 }
 
 #[test]
+fn ignored_signals_stay_ignored() {
+    testing::needs!(descriptors(256));
+    said(
+        &run("0", &["ignored"], HUNG),
+        "ignored SIGPIPE",
+        "the caller ignores SIGPIPE and no other signal, and exec keeps that. `remove_handlers` changes no ignored signal",
+    );
+}
+
+#[test]
 fn the_child_does_not_allocate() {
     testing::needs!(descriptors(256));
-    let answer = run("10", &["read"], HUNG);
-    assert_eq!(
-        answer.line("allocated"),
-        "no",
-        "the child used the memory allocator between fork and exec. If another thread of the caller held the \
-         allocator's lock at the fork, the child would wait forever. Build argv before the fork, and call `libc::execv`: \
-         `nix::unistd::execv` allocates"
-    );
+    let started = run("10", &["read"], HUNG);
+    let failed = capture("", "10", "/proc/self/no-such-program", &[], HUNG);
+    for (answer, when) in [(started, "between fork and exec"), (failed, "after `execv` had failed")] {
+        assert_eq!(
+            answer.line("allocated"),
+            "no",
+            "the child used the memory allocator {when}. If another thread of the caller held the allocator's lock at the \
+             fork, the child would wait forever. Build argv before the fork, and call `libc::execv`: `nix::unistd::execv` \
+             allocates. If it fails, only call `_exit`"
+        );
+    }
 }

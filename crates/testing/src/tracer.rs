@@ -5,7 +5,7 @@
 //! it has words becomes a line of output, `call WORDS -> ANSWER`, so that a test can see the calls and their arguments.
 //!
 //! Contract: calls are shown and changed only between two marks (see [`judged`](crate::judged)), in the processes that
-//! the scenario forks as well. A scenario that makes far more calls than it needs is killed, and the output ends with
+//! the scenario forks as well, unless the [`Kernel`] leaves them out. A scenario that makes far more calls than it needs is killed, and the output ends with
 //! `endless WORDS`.
 
 use std::collections::BTreeMap;
@@ -49,6 +49,12 @@ pub trait Kernel {
     fn told(&mut self, _call: &Call, answer: i64) -> i64 {
         answer
     }
+
+    /// Does the simulated kernel also serve the processes that the scenario forks? If not, theirs is the real one, and their
+    /// calls are not shown.
+    fn serves_children(&self) -> bool {
+        true
+    }
 }
 
 /// Run the scenario on that kernel. Gives its exit code, or [`REFUSED`](crate::REFUSED) if it cannot be traced.
@@ -67,6 +73,9 @@ fn watch(scenario: Pid, kernel: &mut dyn Kernel) -> nix::Result<i32> {
             Break(code) => return Ok(code),
         };
         pid = stop.pid;
+        if pid != scenario && !kernel.serves_children() {
+            continue;
+        }
         judging ^= stop.call.name == MARK && stop.answer.is_some();
         if !judging || stop.call.name == MARK {
             continue;

@@ -15,6 +15,7 @@ testing::helper!(answer);
 fn answer(args: &[&str]) -> i32 {
     match args {
         ["traced", "a-kernel", scenario] => tracer::run(&mut Played, || run(scenario)),
+        ["traced", "for-one-process", scenario] => tracer::run(&mut Alone, || run(scenario)),
         _ => 2,
     }
 }
@@ -33,6 +34,19 @@ impl Kernel for Played {
 
     fn told(&mut self, call: &Call, answer: i64) -> i64 {
         if call.name == "getuid" { answer + 1 } else { answer }
+    }
+}
+
+/// Serves the scenario, and none of its children.
+struct Alone;
+
+impl Kernel for Alone {
+    fn words(&self, call: &Call) -> Option<String> {
+        Played.words(call)
+    }
+
+    fn serves_children(&self) -> bool {
+        false
     }
 }
 
@@ -58,6 +72,7 @@ fn run(scenario: &str) -> i32 {
                 }
                 ForkResult::Parent { child } => waitpid(child, None).expect("it is ours"),
             };
+            getpid();
         }),
         "endless" => judged(|| {
             loop {
@@ -93,6 +108,13 @@ fn calls_are_shown_between_the_marks_and_those_that_have_words() {
 fn what_the_scenario_forks_is_traced_too() {
     let Some(answer) = of("forks") else { return };
     assert_eq!(answer.lines("call").filter(|call| call.starts_with("getpgrp")).count(), 1, "{}", answer.0);
+}
+
+#[test]
+fn what_the_scenario_forks_can_be_left_out() {
+    let Some(answer) = traced("for-one-process", &["forks"]) else { return };
+    let calls: Vec<&str> = answer.lines("call").collect();
+    assert!(matches!(calls[..], [one] if one.starts_with("getpid -> ")), "{calls:?}");
 }
 
 #[test]

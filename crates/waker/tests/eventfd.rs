@@ -46,6 +46,11 @@ fn the_eventfd_does_not_survive_exec() {
 }
 
 #[test]
+fn the_eventfd_is_close_on_exec_from_the_start() {
+    contract::is_close_on_exec_from_the_start("eventfd");
+}
+
+#[test]
 fn consume_ends_the_readiness() {
     contract::consume_ends_the_readiness(&new());
 }

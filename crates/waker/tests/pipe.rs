@@ -49,6 +49,11 @@ fn neither_end_survives_exec() {
 }
 
 #[test]
+fn both_ends_are_close_on_exec_from_the_start() {
+    contract::is_close_on_exec_from_the_start("pipe");
+}
+
+#[test]
 fn consume_ends_the_readiness() {
     contract::consume_ends_the_readiness(&new());
 }

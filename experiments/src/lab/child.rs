@@ -196,7 +196,7 @@ impl Lab {
 }
 
 /// Let the kernel kill this process when its parent dies, by Ctrl-C for example, so that no child is left behind.
-pub(super) fn die_with(parent: Pid) {
+pub(crate) fn die_with(parent: Pid) {
     let armed = prctl::set_pdeathsig(Signal::SIGKILL);
     // If the parent died before the call above, no signal will come.
     if armed.is_err() || getppid() != parent {

@@ -5,19 +5,17 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::{Duration, Instant};
-use std::{fs, thread};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::sys::wait::WaitStatus;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdout, pipe2};
 
 use super::child::Child;
-use super::state::sleeps;
 use super::tcp::await_end_of_file;
+use super::workers::workers;
 use super::{Lab, Lane};
 use crate::question::Role;
 use crate::report::vary;
@@ -37,9 +35,6 @@ pub const STAGES: [(&str, Role); 11] = [
     ("stage-10", |lab| serve(10, lab)),
     ("stage-12", |lab| serve(12, lab)),
 ];
-
-/// How long something may take that is sure to come.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The longest text that a note quotes.
 const QUOTED: usize = 24;
@@ -129,20 +124,7 @@ impl Server {
 
     /// The workers that it has forked to serve clients, in the order of their forks, once there are `n` of them that sleep.
     pub fn workers(&self, n: usize) -> Result<Vec<Pid>> {
-        let pid = self.pid();
-        let start = Instant::now();
-        let has_exited = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        while start.elapsed() < PATIENCE && waitid(Id::Pid(pid), has_exited)? == WaitStatus::StillAlive {
-            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-            let workers = children.split_whitespace().map(|pid| Ok(Pid::from_raw(pid.parse()?)));
-            let workers = workers.collect::<Result<Vec<_>>>()?;
-            // One that has just exited is in the list, and has no state any more.
-            if workers.len() == n && workers.iter().all(|worker| sleeps(*worker).unwrap_or(false)) {
-                return Ok(workers);
-            }
-            thread::yield_now();
-        }
-        Err(format!("the server does not have {n} workers that sleep").into())
+        workers(self.pid(), n)
     }
 
     /// Send it SIGTERM, and reap it when it has exited.

@@ -76,6 +76,12 @@ impl Lab {
     pub fn await_arrival(&self, from: u16, port: u16) -> Result {
         eventually(|| Ok(server_end(from, port)?.is_none_or(|end| end.unread > 0)))
     }
+
+    /// Wait until a reset has arrived at a client on port `from` that is connected to `port`: from then on the kernel does not
+    /// list the client's end any more.
+    pub fn await_reset(&self, from: u16, port: u16) -> Result {
+        eventually(|| Ok(server_end(port, from)?.is_none()))
+    }
 }
 
 /// Wait until the end of file that a client on port `from` has sent to `port` has arrived, or the connection is gone.
@@ -119,7 +125,7 @@ fn eventually(mut has_come: impl FnMut() -> Result<bool>) -> Result {
     let start = Instant::now();
     while !has_come()? {
         if start.elapsed() > PATIENCE {
-            return Err("what a client has sent has not arrived".into());
+            return Err("what the peer has sent has not arrived".into());
         }
         thread::yield_now();
     }

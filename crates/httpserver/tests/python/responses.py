@@ -25,7 +25,7 @@ def main():
         (b"GET", b"/robots.txt", b"If-None-Match: *\r\n", 304),
         (b"GET", b"/robots.txt", b'If-Match: "x"\r\n', 412),
         (b"POST", b"/", b"", 405),
-        (b"GET", b"/%00", b"", 404),
+        (b"GET", b"/%00", b"", 400),
     ]:
         got = [status for status, _, _ in read(send(files, [request(method, target, lines)]), [method.decode()])]
         if got != [status]:

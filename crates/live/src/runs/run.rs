@@ -54,7 +54,7 @@ impl Run {
         if let Some(process) = process {
             // It may be waiting for its pipe to be read.
             process.resume(ioloop);
-            process.stop(ioloop);
+            process.stop();
         }
     }
 

@@ -1,29 +1,40 @@
-// What a reader does with the live book, done in a real browser. Started by browser.rs with the server's address, which has
-// the token, and the path of Chromium. Each step prints its name; the first that fails ends the program with 1.
+// What a reader does with the live book, done in a real browser. Started by browser.rs with the server's program, the reader's
+// tool, the checkout, a copy of it in which files are changed, and the browser. Each step prints its name; the first that
+// fails ends the program with 1. Names of steps after these arguments: only those.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
+import { violations } from './accessible.mjs';
+import { Server } from './server.mjs';
 
 // The packages are below target/, not beside this file.
 const require = createRequire(pathToFileURL(`${process.env.PACKAGES}/package.json`));
 const { chromium } = require('playwright-core');
-// Evaluated by the debugger, because the pages' policy forbids scripts that are not the server's.
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
-const [address, browserPath, ...wanted] = process.argv.slice(2);
-const origin = new URL(address).origin;
-const token = new URL(address).hash;
+const [program, tool, checkout, copy, into, browserPath, ...wanted] = process.argv.slice(2);
+const serve = (root, folder) => new Server(program, ['--tool', tool, '--root', root, '--into', `${into}/${folder}`]).start();
+// Experiments run in the checkout, where they are compiled already. What a reader edits is edited in the copy.
+const [server, scratch] = [await serve(checkout, 'book'), await serve(copy, 'copy')];
 const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
 const context = await browser.newContext({ viewport: { width: 1200, height: 900 } });
 
+/** Saves a file of the copy in one step, as editors do. */
+function save(path, text) {
+    writeFileSync(`${copy}/saved`, text);
+    renameSync(`${copy}/saved`, `${copy}/${path}`);
+}
+
+const read = (path) => readFileSync(`${copy}/${path}`, 'utf8');
+
 /** Opens a page of the book in a tab of its own. Errors of its scripts fail the step. */
-async function open(path, withToken = true, inContext = context) {
-    const tab = await inContext.newPage();
+async function open(path, { origin, token } = server) {
+    const tab = await context.newPage();
     tab.errors = [];
     tab.on('pageerror', (error) => tab.errors.push(error.message));
-    await tab.goto(`${origin}/${path}${withToken ? token : ''}`);
+    await tab.goto(`${origin}/${path}${token}`);
     return tab;
 }
 
@@ -73,17 +84,56 @@ const steps = {
         await tab.waitForSelector('.live-result fieldset', { timeout: 120_000 });
         await closed(tab);
     },
-    async failingCheck() {
-        const tab = await open('02-close-on-exec/exercise-flags.html');
-        await tab.click('.live-exercise button:has-text("Check")', { timeout: 30_000 });
-        await tab.waitForSelector('.live-exercise pre, .live-exercise p code', { timeout: 300_000 });
-        assert.match(await tab.locator('.live-exercise').textContent(), /Not done yet/);
+    async checks() {
+        const path = 'crates/cloexec/exercises/flags.rs';
+        save(path, read('crates/cloexec/starters/flags.rs'));
+        const tab = await open('02-close-on-exec/exercise-flags.html', scratch);
+        const state = tab.locator('.live-state');
+        await tab.waitForSelector('.live-state:has-text("Not done yet")');
+        const check = async () => {
+            await tab.click('.live-exercise button:has-text("Check")');
+            await tab.waitForSelector('.live-exercise .live-result > *', { timeout: 300_000 });
+            return tab.locator('.live-result').textContent();
+        };
+        assert.match(await check(), /The first test that fails: /);
+        assert.match(await state.textContent(), /Not done yet/);
+        // Our answer, as if it were the reader's.
+        save(path, read('crates/cloexec/src/flags.rs'));
+        await tab.waitForSelector('.live-state:has-text("Your file has changed since the last check")');
+        assert.match(await check(), /^\d+ tests pass\./);
+        assert.match(await state.textContent(), /✓ Done/);
+        await tab.waitForSelector('.sidebar .live-progress:has-text("✓ done")', { state: 'attached' });
+        await closed(tab);
+    },
+    async edit() {
+        const tab = await open('preface.html', scratch);
+        await reloads(tab);
+        await closed(tab);
+    },
+    async lostServer() {
+        const tab = await open('preface.html', scratch);
+        const notice = tab.locator('.live-notice');
+        await tab.waitForSelector('html.live-book .live-notice', { state: 'attached' });
+        assert.equal(await scratch.end('SIGKILL'), null);
+        await tab.waitForSelector('.live-notice:has-text("The server does not answer")', { timeout: 30_000 });
+        const before = scratch.token;
+        await scratch.start();
+        assert.notEqual(scratch.token, before);
+        await tab.waitForSelector('.live-notice:has-text("The server was restarted")', { timeout: 30_000 });
+        // Only the fragment is another one, so the browser by itself would load nothing.
+        await tab.goto(`${scratch.origin}/preface.html${scratch.token}`);
+        await tab.waitForFunction(() => document.querySelector('.live-notice')?.hidden === true);
+        assert(!tab.url().includes('t='), 'the new token is no longer in the address bar');
+        await reloads(tab);
+        await tab.goto(`${scratch.origin}/02-close-on-exec/exercise-flags.html`);
+        await tab.waitForSelector('.live-exercise button:enabled');
+        assert.equal(await notice.isVisible(), false);
         await closed(tab);
     },
     async foreignTab() {
         const tab = await (await browser.newContext()).newPage();
         tab.errors = [];
-        await tab.goto(`${origin}/02-close-on-exec/fd-vanishes.html`);
+        await tab.goto(`${server.origin}/02-close-on-exec/fd-vanishes.html`);
         await tab.waitForSelector('.live-notice:not([hidden])');
         assert.match(await tab.locator('.live-notice').textContent(), /token/, 'without the token the page says what to do');
         await tab.context().close();
@@ -104,31 +154,45 @@ const steps = {
         await tab.waitForSelector('#live-loop tbody tr');
         await closed(tab);
     },
-    async accessible() {
-        const pages = ['02-close-on-exec/fd-vanishes.html', '02-close-on-exec/exercise-flags.html', 'preface.html',
-            '10-http-on-the-loop/live-loop.html', '10-http-on-the-loop/local-server.html'];
-        for (const theme of ['light', 'navy']) {
-            const themed = await browser.newContext({ viewport: { width: 390, height: 844 } });
-            await themed.addInitScript((name) => localStorage.setItem('mdbook-theme', name), theme);
-            for (const path of pages) {
-                const tab = await open(path, true, themed);
-                await tab.waitForSelector('html.live-book', { state: 'attached' });
-                await tab.evaluate(axe);
-                const { violations } = await tab.evaluate(() => globalThis.axe.run('.content', { resultTypes: ['violations'] }));
-                assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`), [], `${path}, ${theme}`);
-                await tab.close();
-            }
-            await themed.close();
+    async dedented() {
+        const tab = await open('10-http-on-the-loop/slow-client.html');
+        const shown = await tab.$$eval('.content pre > code.language-rust', (all) => all.map((code) => code.textContent));
+        const source = readFileSync(`${checkout}/experiments/10-http-on-the-loop/slow-client.rs`, 'utf8').split('\n').map((line) => line.trim());
+        const indent = (line) => line.search(/\S/);
+        for (const lines of shown.map((text) => text.split('\n').filter((line) => line.trim()))) {
+            assert.equal(Math.min(...lines.map(indent)), 0, lines[0]);
         }
+        const [first] = shown[0].split('\n');
+        assert(source.includes(first), `a line of the source, whole: ${first}`);
+        await closed(tab);
+    },
+    async accessible() {
+        const tab = await open('index.html');
+        const links = await tab.$$eval('.sidebar .chapter a[href]', (all) => all.filter((link) => !link.hash).map((link) => link.href));
+        await closed(tab);
+        const pages = [...new Set(links)].map((link) => link.slice(server.origin.length + 1));
+        assert(pages.length > 100, `the contents have ${pages.length} pages`);
+        const address = (page) => `${server.origin}/${page}${server.token}`;
+        const wrong = await violations(browser, axe, address, pages, process.env.EVERY_THEME === '1');
+        assert.deepEqual(wrong, []);
     },
 };
+
+/** Adds a sentence to the preface, and waits until the tab shows it. */
+async function reloads(tab) {
+    const sentence = `Edited at ${performance.now()}.`;
+    save('book/src/preface.md', `${read('book/src/preface.md')}\n${sentence}\n`);
+    await tab.waitForSelector(`.content :text("${sentence}")`, { timeout: 60_000 });
+    await tab.waitForSelector('html.live-book .live-notice', { state: 'attached' });
+}
 
 let failed = false;
 for (const [name, step] of Object.entries(steps)) {
     if (wanted.length && !wanted.includes(name)) continue;
+    const start = performance.now();
     try {
         await step();
-        console.log(`${name}: ok`);
+        console.log(`${name}: ok, ${((performance.now() - start) / 1000).toFixed(1)} s`);
     } catch (error) {
         console.log(`${name}: ${error.message}`);
         failed = true;
@@ -136,4 +200,9 @@ for (const [name, step] of Object.entries(steps)) {
     }
 }
 await browser.close();
+for (const each of [server, scratch]) {
+    const status = await each.end('SIGTERM');
+    if (status !== 0) console.log(`SIGTERM has to end a server in order: ${status}`);
+    failed ||= status !== 0;
+}
 process.exitCode = failed ? 1 : 0;

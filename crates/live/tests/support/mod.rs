@@ -24,6 +24,11 @@ list*) cat list.json ;;
              echo '{"kind":"verdict","agrees":true,"answer":"a","skipped":null}'; echo '{"kind":"end","status":0,"cut":false}' ;;
 "run held"*) exec 3> held; sleep 1000 & echo '{"kind":"note","at_us":0,"who":"program","text":"held"}'; wait ;;
 "run stubborn") trap '' TERM; exec 3> held; echo '{"kind":"note","at_us":0,"who":"program","text":"held"}'; exec sleep 1000 ;;
+"run scattered") trap '' TERM; exec 3> held; setsid sh -c 'setsid sleep 1000 & exec sleep 1000' &
+             echo '{"kind":"note","at_us":0,"who":"program","text":"held"}'; exec sleep 1000 ;;
+"run forsaken") exec 3> held; setsid sleep 1000 & echo '{"kind":"note","at_us":0,"who":"program","text":"held"}'; exit 7 ;;
+"run killed") kill -KILL $$ ;;
+"run aborted") kill -ABRT $$ ;;
 "run floods") while :; do echo "more and more and more and more and more and more and more and more and more and more and more"; done ;;
 "run surroundings") echo "args: $*"; env; ls -l /proc/self/fd; cat ;;
 "check toy/add") echo 'warning: something' >&2
@@ -33,8 +38,21 @@ list*) cat list.json ;;
 esac
 "#;
 
-const NAMES: [&str; 9] =
-    ["quick", "held", "held-1", "held-2", "held-3", "held-4", "stubborn", "floods", "surroundings"];
+const NAMES: [&str; 13] = [
+    "quick",
+    "held",
+    "held-1",
+    "held-2",
+    "held-3",
+    "held-4",
+    "stubborn",
+    "scattered",
+    "forsaken",
+    "killed",
+    "aborted",
+    "floods",
+    "surroundings",
+];
 
 /// A server that runs.
 pub struct Server {

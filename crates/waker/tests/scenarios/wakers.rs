@@ -40,13 +40,9 @@ fn with<W: Wake + AsFd>(new: impl Fn() -> waker::Result<W>, close: impl Fn(W), w
         "no-numbers" => no_numbers(new),
         "calls-of-a-wake" => calls_of_wakes(&new()?, 1),
         "calls-of-wakes" => calls_of_wakes(&new()?, 1000),
-        "calls-of-consume" => {
-            let waker = new()?;
-            waker.wake()?;
-            judged(|| waker.consume())?;
-            println!("after {}", state(&waker));
-            Ok(())
-        }
+        "calls-of-new" => Ok(judged(new).map(drop)?),
+        "calls-of-consume" => calls_of_consume(&new()?, false),
+        "calls-of-consume-when-full" => calls_of_consume(&new()?, true),
         _ => Err(format!("no scenario is called {what}").into()),
     }
 }
@@ -58,6 +54,18 @@ fn end_of_file() -> Outcome {
     contract::replace(waker.writer(), &File::open("/dev/null")?.into());
     let result = judged(|| waker.consume().and_then(|()| waker.consume()));
     println!("consumed {result:?}");
+    Ok(())
+}
+
+fn calls_of_consume(waker: &(impl Wake + AsFd), full: bool) -> Outcome {
+    if full {
+        leave_room(waker, 0)?;
+    }
+    waker.wake()?;
+    match judged(|| waker.consume()) {
+        Ok(()) => println!("after {}", state(waker)),
+        Err(error) => println!("after an error: {error}"),
+    }
     Ok(())
 }
 

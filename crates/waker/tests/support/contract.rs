@@ -113,6 +113,20 @@ pub fn is_close_on_exec(waker: impl AsFd) {
     }
 }
 
+/// Another thread may fork and exec between two calls.
+#[track_caller]
+pub fn is_close_on_exec_from_the_start(kind: &str) {
+    let Some(answer) = traced("as-it-is", &["waker", kind, "calls-of-new"]) else { return };
+    let open = answer.lines("call").find(|call| call.contains(" no-cloexec"));
+    assert!(
+        open.is_none(),
+        "`new` made a descriptor that is not close-on-exec: `{}`. If another thread forks and execs right after this call, \
+         its program inherits the waker, even if you set the flag later: pass it to the call that makes the descriptor",
+        open.unwrap_or_default()
+    );
+    assert!(answer.0.contains(" cloexec ->"), "`new` made no descriptor:\n{}", answer.0);
+}
+
 #[track_caller]
 pub fn a_wake_from_another_thread_ends_the_sleep(waker: &impl Waker) {
     let both = Barrier::new(2);
@@ -184,15 +198,23 @@ pub fn an_interrupted_call_is_retried(waker: &impl Waker, kind: &str) {
     assert_eq!(
         answer.line("before"),
         "ready",
-        "a signal interrupted the write of `wake`, and the waker is not readable. Retry on EINTR"
+        "signals interrupted the first 200 writes of `wake`, and the waker is not readable. EINTR means that nothing was \
+         written: retry, as often as it takes"
     );
     let Some(answer) = traced("eintr", &["waker", kind, "calls-of-consume"]) else { return };
     assert!(answer.0.contains(INTERRUPTED), "`consume` made no read:\n{}", answer.0);
     assert_eq!(
         answer.line("after"),
         "silent",
-        "a signal interrupted a read, and `consume` returned with the waker still readable. EINTR does not mean that \
-         the waker is empty: retry"
+        "signals interrupted the first 200 reads, and `consume` returned with the waker still readable. EINTR does not mean \
+         that the waker is empty: retry, as often as it takes"
+    );
+    let Some(answer) = traced("eintr-again", &["waker", kind, "calls-of-consume-when-full"]) else { return };
+    assert_eq!(
+        answer.line("after"),
+        "silent",
+        "the waker was full, and signals interrupted every second read: `consume` returned with the waker still readable. \
+         EINTR means the same after a read that succeeded: retry"
     );
 }
 

@@ -1,7 +1,7 @@
-//! `capture CLOSED INPUT PROGRAM …`: call `capture`, and print what came back and what is left.
+//! `capture CALLER INPUT PROGRAM …`: call `capture`, and print what came back and what is left.
 //!
-//! CLOSED are the numbers that are closed before, like `0 1`, or `limit 5` if no new descriptor may be 5 or higher, or
-//! `signal`: this process has a handler for SIGTERM, and each child gets that signal when its fork returns. INPUT is its length in bytes. The program `self` is this one, in the role that the other arguments say.
+//! CALLER says what this process is like: see `caller`. INPUT is its length in bytes. The program `self` is this one, in
+//! the role that the other arguments say.
 
 use std::ffi::{CStr, CString};
 use std::io::{self, Write, stdout};
@@ -12,13 +12,14 @@ use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, getpid, write};
 use process::capture::{Captured, Status, capture};
 use testing::allocations::{self, Watched};
+use testing::judged;
 
+use super::caller::Caller;
 use super::{interrupt, program, table};
 
 #[global_allocator]
@@ -29,9 +30,9 @@ static CALLER: AtomicI32 = AtomicI32::new(0);
 const REPORT: i32 = 100;
 
 /// Prints `result …`, `status …`, `bytes …`, `said …` for each line of a short output, `children …`, `mask …`, `table …`
-/// and `allocated …`. A child that returns from `capture` prints `escaped …`, one that runs exit handlers `handlers …`, and one
+/// and `allocated …`, and what [`Caller::print`] does. A child that returns from `capture` prints `escaped …`, one that runs exit handlers `handlers …`, and one
 /// that runs the handler of a signal `handled …`. If SIGTERM was sent to the child, it prints `signaled …`.
-pub fn run(closed: &str, input: &str, program: &str, args: &[&str]) -> Result<(), String> {
+pub fn run(caller: &str, input: &str, program: &str, args: &[&str]) -> Result<(), String> {
     let input = program::pattern(input.parse().map_err(|_| "the input's length is a number")?);
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let path = if program == "self" { own.as_os_str().as_bytes() } else { program.as_bytes() };
@@ -41,30 +42,21 @@ pub fn run(closed: &str, input: &str, program: &str, args: &[&str]) -> Result<()
     let args: Vec<CString> = words.filter_map(|word| CString::new(*word).ok()).collect();
     let args: Vec<&CStr> = args.iter().map(CString::as_c_str).collect();
     prepare().map_err(|error| error.to_string())?;
-    if closed == "signal" {
-        interrupt::signal_each_child(handled).map_err(|error| error.to_string())?;
-    }
 
     let saved = save_streams().map_err(|error| error.to_string())?;
-    let limit: Option<u64> = closed.strip_prefix("limit ").and_then(|limit| limit.parse().ok());
-    let numbers = closed.split(' ').filter_map(|number| number.parse::<i32>().ok());
-    for number in numbers.filter(|_| limit.is_none()) {
-        let _ = nix::unistd::close(number);
-    }
+    let caller = Caller::new(caller, handled).map_err(|error| error.to_string())?;
     nix::unistd::alarm::set(5);
     let before = table::open_in("self");
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| error.to_string())?;
-    setrlimit(Resource::RLIMIT_NOFILE, limit.unwrap_or(soft), hard).map_err(|error| error.to_string())?;
-    let called = allocations::in_a_child(|| {
-        let result = capture(&path, &args, &input);
+    let call = || {
+        let result = judged(|| capture(&path, &args, &input));
         if getpid().as_raw() != CALLER.load(Relaxed) {
             report("escaped from `capture`\n");
             // SAFETY: `_exit` has no preconditions.
             unsafe { libc::_exit(99) }
         }
         result
-    });
-    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map_err(|error| error.to_string())?;
+    };
+    let called = caller.within_the_limit(|| allocations::in_a_child(call)).and_then(|called| called);
     let after = table::open_in("self");
     restore_streams(&saved).map_err(|error| error.to_string())?;
 
@@ -73,6 +65,7 @@ pub fn run(closed: &str, input: &str, program: &str, args: &[&str]) -> Result<()
     if interrupt::signaled() {
         println!("signaled yes");
     }
+    caller.print();
     match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
         Err(Errno::ECHILD) => println!("children none"),
         Ok(WaitStatus::StillAlive) => println!("children one that is running"),

@@ -1,13 +1,17 @@
 //! `program ROLE …`: what the program does that `capture` runs.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal, raise};
-use nix::unistd::{close, getppid};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, chdir, close, fork, getppid};
 
-use super::{interrupt, table};
+use super::{interrupt, stop, table};
 
 /// How long the program waits for the next part of its input, in milliseconds. Its caller writes the input at once.
 const PATIENCE: u16 = 2500;
@@ -19,10 +23,20 @@ pub fn run(role: &[&str]) -> i32 {
     match role {
         ["read"] => print(&input().unwrap_or_else(|error| format!("its input cannot be read: {error}"))),
         ["print", length] => io::stdout().write_all(&pattern(length.parse().unwrap_or(0))).map_or(1, |()| 0),
+        ["complain"] => io::stderr().write_all(b"words").map_or(1, |()| 0),
         ["exit", code] => code.parse().unwrap_or(1),
         ["die", number] => {
             let signal = number.parse().ok().and_then(|number: i32| Signal::try_from(number).ok());
             signal.and_then(|signal| raise(signal).ok()).map_or(1, |()| 0)
+        }
+        ["dump", folder] => {
+            let (_, hard) = getrlimit(Resource::RLIMIT_CORE).unwrap_or_default();
+            let ready = chdir(*folder).and_then(|()| setrlimit(Resource::RLIMIT_CORE, hard, hard));
+            ready.and_then(|()| raise(Signal::SIGABRT)).map_or(1, |()| 0)
+        }
+        ["count", arguments @ ..] => {
+            let bytes: usize = arguments.iter().map(|argument| argument.len()).sum();
+            print(&format!("{} arguments, {bytes} bytes", arguments.len()))
         }
         ["arguments", ..] => {
             let arguments: Vec<String> = std::env::args().skip(4).collect();
@@ -35,6 +49,14 @@ pub fn run(role: &[&str]) -> i32 {
             let mask = SigSet::thread_get_mask().map(|mask| names(&mask));
             print(&format!("blocked {}", mask.unwrap_or_default()))
         }
+        ["ignored"] => print(&format!("ignored {}", names(&signals("self", "SigIgn:")))),
+        ["callers-mask"] => {
+            // It is asleep reading the output.
+            let _ = interrupt::caller_sleeps();
+            let caller = interrupt::caller().to_string();
+            print(&format!("blocked {}", names(&signals(&caller, "SigBlk:"))))
+        }
+        ["stop"] => stop::stopped(),
         ["linger"] => {
             // The output ends now, and the program is still running.
             let _ = close(1);
@@ -65,6 +87,26 @@ pub fn names(set: &SigSet) -> String {
     set.iter().map(Signal::as_str).collect::<Vec<_>>().join(" ")
 }
 
+/// The signals in this line of /proc/PID/status, without the real-time ones.
+fn signals(process: &str, line: &str) -> SigSet {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let bits = status.lines().find_map(|each| each.strip_prefix(line)).unwrap_or_default();
+    let bits = u64::from_str_radix(bits.trim(), 16).unwrap_or_default();
+    Signal::iterator().filter(|signal| bits & 1 << (*signal as i32 - 1) != 0).collect()
+}
+
+/// Prints `dumped true` if a process that SIGABRT kills in this folder dumps core, and `dumped false` if it does not.
+pub fn dumps(folder: &str) -> nix::Result<()> {
+    // SAFETY: this process has one thread, and the child ends here.
+    let ForkResult::Parent { child } = unsafe { fork() }? else {
+        let code = run(&["dump", folder]);
+        // SAFETY: `_exit` has no preconditions.
+        unsafe { libc::_exit(code) }
+    };
+    println!("dumped {}", waitpid(child, None)? == WaitStatus::Signaled(child, Signal::SIGABRT, true));
+    Ok(())
+}
+
 /// Prints a text, and returns the exit code.
 fn print(text: &str) -> i32 {
     writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush()).map_or(1, |()| 0)
@@ -72,12 +114,14 @@ fn print(text: &str) -> i32 {
 
 /// Bytes that can be told from the same bytes in another order.
 pub fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at % 251) as u8).collect()
+    let mut bytes: Vec<u8> = (0..251).collect::<Vec<u8>>().repeat(length / 251 + 1);
+    bytes.truncate(length);
+    bytes
 }
 
 /// Reads the input to its end, and says what came.
 fn input() -> io::Result<String> {
-    let (mut input, mut seen, mut buffer) = (io::stdin().lock(), Vec::new(), [0; 4096]);
+    let (mut input, mut seen, mut buffer) = (io::stdin().lock(), Vec::new(), [0; 65536]);
     loop {
         let events =
             poll(&mut [PollFd::new(io::stdin().as_fd(), PollFlags::POLLIN)], PollTimeout::from(PATIENCE))?;

@@ -1,13 +1,17 @@
-//! What the guard lets pass.
+//! What the guard of a server on the reader's own machine lets pass.
 
-use super::*;
+use httpserver::guard::{Guard, Head};
+
+testing::begin!();
 
 type Fields<'a> = &'a [(&'a str, &'a [u8])];
 
-/// What the guard of port 4000 says of a GET of this path with these fields: the status, or 0.
-fn status_of(method: &str, path: &str, fields: Fields<'_>) -> u16 {
-    let head = Head { method, target: path, path, fields };
-    Guard::new(4000).check(&head).map_or_else(|refusal| refusal.status, |()| 0)
+/// What the guard of port 4000 says of a request with these fields: the status, or 0. Below `/api` there are no pages.
+fn status_of(method: &str, target: &str, fields: Fields<'_>) -> u16 {
+    let head = Head { method, target, fields };
+    Guard::new(4000)
+        .check(&head, !target.starts_with("/api"))
+        .map_or_else(httpserver::guard::Rule::status, |()| 0)
 }
 
 const OURS: (&str, &[u8]) = ("Host", b"127.0.0.1:4000");
@@ -42,10 +46,7 @@ fn only_this_address_and_port_are_our_host() {
 
 #[test]
 fn a_target_in_absolute_form_names_our_host_too() {
-    let status = |target| {
-        let head = Head { method: "GET", target, path: "/", fields: &[OURS] };
-        Guard::new(4000).check(&head).map_or_else(|refusal| refusal.status, |()| 0)
-    };
+    let status = |target| status_of("GET", target, &[OURS]);
     assert_eq!(status("http://127.0.0.1:4000/"), 0);
     assert_eq!(status("http://evil.example:4000/"), 421);
     assert_eq!(status("http://127.0.0.1:4000@evil.example/"), 421);
@@ -105,10 +106,31 @@ fn no_bytes_in_a_field_make_the_guard_panic() {
         let fields: Vec<(&str, &[u8])> =
             values.iter().map(|(name, value)| (names[name % names.len()], value.as_slice())).collect();
         let target: String = u.arbitrary()?;
-        let head = Head { method: "GET", target: &target, path: &target, fields: &fields };
-        let passed = Guard::new(4000).check(&head).is_ok();
-        let is_ours = |host: &[u8]| Guard::new(4000).is_ours(host);
+        let head = Head { method: "GET", target: &target, fields: &fields };
+        let passed = Guard::new(4000).check(&head, true).is_ok();
+        let ours: [&[u8]; 3] = [b"127.0.0.1:4000", b"localhost:4000", b"[::1]:4000"];
+        let is_ours = |host: &[u8]| ours.contains(&&*host.to_ascii_lowercase());
         assert!(!passed || head.one("Host").is_some_and(is_ours));
         Ok(())
     });
+}
+
+#[test]
+fn a_body_is_json_only_if_it_says_so() {
+    let is_json = |fields: Fields<'_>| Head { method: "POST", target: "/", fields }.is_json();
+    for json in ["application/json", "Application/JSON", "application/json; charset=utf-8"] {
+        assert!(is_json(&[OURS, ("content-type", json.as_bytes())]), "{json}");
+    }
+    for other in [
+        "text/plain",
+        "text/plain; application/json",
+        "application/json; boundary=x",
+        "application/jsonx",
+        "",
+    ] {
+        assert!(!is_json(&[OURS, ("Content-Type", other.as_bytes())]), "{other}: a form can send it");
+    }
+    let json: (&str, &[u8]) = ("Content-Type", b"application/json");
+    assert!(!is_json(&[OURS]), "no type");
+    assert!(!is_json(&[OURS, json, json]), "two types");
 }

@@ -1,0 +1,46 @@
+//! The workers of a server: which processes they are, and stopping one for a while.
+
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+use super::state::{shown, sleeps};
+use crate::verdict::Result;
+
+/// How long something may take that is sure to come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The children of a server, which is a child of this process, in the order of their forks, once there are `n` of them that
+/// sleep.
+pub fn workers(server: Pid, n: usize) -> Result<Vec<Pid>> {
+    let start = Instant::now();
+    let has_exited = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    while start.elapsed() < PATIENCE && waitid(Id::Pid(server), has_exited)? == WaitStatus::StillAlive {
+        let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children"))?;
+        let workers = children.split_whitespace().map(|pid| Ok(Pid::from_raw(pid.parse()?)));
+        let workers = workers.collect::<Result<Vec<_>>>()?;
+        // One that has just exited is in the list, and has no state any more.
+        if workers.len() == n && workers.iter().all(|worker| sleeps(*worker).unwrap_or(false)) {
+            return Ok(workers);
+        }
+        thread::yield_now();
+    }
+    Err(format!("the server does not have {n} workers that sleep").into())
+}
+
+/// Stop a process with SIGSTOP, and wait until it has stopped: from then on it accepts and reads nothing, until SIGCONT.
+pub fn stop(pid: Pid) -> Result {
+    kill(pid, Signal::SIGSTOP)?;
+    let start = Instant::now();
+    // The name before the state is in parentheses, and may contain anything.
+    while !shown(pid, "stat")?.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')) {
+        if start.elapsed() > PATIENCE {
+            return Err(format!("process {pid} did not stop").into());
+        }
+        thread::yield_now();
+    }
+    Ok(())
+}
