@@ -2,10 +2,10 @@
 
 use crate::chunked::{self, Decoder};
 use crate::framing::Framing;
-use crate::head;
 use crate::limits::Limits;
 use crate::refusal::Refusal;
 use crate::request::Request;
+use crate::trailers;
 
 /// What is left of a body.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Incoming {
     /// Read from `input` into the body of `request`. Returns how many bytes were read, and whether the body is complete.
     ///
     /// # Errors
-    /// 400, 413 and 431, see [`Decoder::decode`] and [`head::parse_trailers`].
+    /// 400, 413 and 431, see [`Decoder::decode`] and [`trailers::parse`].
     pub(crate) fn read(
         &mut self,
         input: &[u8],
@@ -51,7 +51,7 @@ impl Incoming {
             Self::Chunked(decoder) => {
                 let taken = decoder.decode(input, &mut request.body, &mut request.tail, limits)?;
                 if decoder.is_done() {
-                    head::parse_trailers(request, limits)?;
+                    trailers::parse(request, limits)?;
                 }
                 Ok((taken, decoder.is_done()))
             }

@@ -1,6 +1,6 @@
 //! HTTP/1.1 and HTTP/1.0 on the event loop.
 //!
-//! - The protocol, without I/O: [`connection`], on `head`, `target`, `framing`, `chunked`, `body`, `persistence`, `encode`, `input`,
+//! - The protocol, without I/O: [`connection`], on `head`, `target`, `framing`, `chunked`, `trailers`, `body`, `persistence`, `encode`, `input`,
 //!   `phase`, [`Request`], [`Response`], [`Refusal`] and [`Limits`].
 //! - A connection on the loop: `client`, with its `serving`, `output`, `deadline`, `journal`, `closing` and `exchange`.
 //! - The application: [`App`], which answers with a [`Reply`], a [`Stream`] or [`EventStream`].
@@ -78,6 +78,7 @@ mod shared;
 pub mod start;
 mod target;
 mod token;
+mod trailers;
 pub mod types;
 
 pub use app::App;
