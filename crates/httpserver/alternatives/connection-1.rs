@@ -78,7 +78,7 @@ impl Connection {
     fn read(&mut self, request: &mut Request) -> Result<Next, Refusal> {
         match &mut self.state {
             State::Head(scan) => {
-                self.asked.is_head = self.input.trim_ascii_start().starts_with(b"HEAD ");
+                self.asked.is_head = self.input.strip_prefix(b"\r\n").unwrap_or(&self.input).starts_with(b"HEAD ");
                 let Some(end) = scan.read(&self.input, request, &self.limits)? else {
                     if !self.is_ended {
                         return Ok(Next::More);
