@@ -514,6 +514,21 @@ soak N='10':
 faults:
     cargo test --quiet --package faults --test whole -- --ignored --nocapture --exact all_faults
 
+# Let libFuzzer make up what clients send to an HTTP connection, for so many seconds; needs cargo-fuzz and a C++ compiler
+[group('maintain')]
+[no-exit-message]
+fuzz SECONDS='60':
+    #!/usr/bin/env sh
+    set -eu
+    if ! cargo fuzz --version >/dev/null 2>&1; then
+        echo "There is no cargo-fuzz here: cargo install cargo-fuzz" >&2
+        exit 1
+    fi
+    cd crates/httpserver/fuzz
+    # The flags of the coverage are nightly Rust's, which the stable compiler takes when it is told so.
+    RUSTC_BOOTSTRAP=1 exec cargo fuzz run --fuzz-dir . --sanitizer none connection -- \
+        -dict=http.dict -max_len=1200 -timeout=10 -max_total_time={{SECONDS}}
+
 # Look for memory errors and descriptors left in the loop's tests; needs valgrind. `just valgrind calls` for one file
 [group('maintain')]
 [no-exit-message]

@@ -1,9 +1,8 @@
-//! Another way for `httpserver/start`: one handler of signals with a state, and a duplicate of each socket by hand.
+//! Another way for `httpserver/start`: one handler of signals with a state, and one set of sockets that the processes share.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
 use std::num::NonZero;
-use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use nix::sys::signal::Signal;
 use prefork::supervise::supervise;
 use prefork::{Ended, Event, Failed, Policy};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// A server that can be started: what one process does.
 pub trait Serve: Clone + 'static {
@@ -36,14 +35,14 @@ enum State {
 
 impl State {
     /// The state after a signal.
-    fn after(self, signal: Signal, ioloop: &IoLoop, stop: impl FnOnce()) -> Self {
+    fn after(self, signal: Signal, stop: impl FnOnce(), again: impl FnOnce()) -> Self {
         match self {
             Self::Serving => {
                 stop();
                 Self::Stopping(signal)
             }
             Self::Stopping(_) => {
-                ioloop.stop();
+                again();
                 self
             }
         }
@@ -51,20 +50,23 @@ impl State {
 }
 
 /// Make a loop, and serve until a signal has stopped it.
-fn run<S: Serve>(sockets: &[Rc<TcpListener>], grace: Duration, server: &S) -> Result<Ended> {
+fn run<S: Serve>(sockets: Vec<TcpListener>, grace: Duration, server: &S, is_child: bool) -> Result<Ended> {
     let ioloop = IoLoop::new()?;
     let state = Rc::new(Cell::new(State::Serving));
     let (server, its) = (server.clone(), Rc::clone(&state));
     let stopped = server.clone();
     ioloop.add_signal_handler(&[Signal::SIGINT, Signal::SIGTERM], move |ioloop, signal| {
-        its.set(its.get().after(signal, ioloop, || stopped.stop(ioloop, grace)));
+        its.set(its.get().after(
+            signal,
+            || stopped.stop(ioloop, grace),
+            || {
+                if !is_child {
+                    ioloop.stop()
+                }
+            },
+        ));
     })?;
-    let mut own = Vec::with_capacity(sockets.len());
-    for socket in sockets {
-        let copy = socket.as_fd().try_clone_to_owned();
-        own.push(copy.map_err(Error::on_io("fcntl(F_DUPFD_CLOEXEC)", "a listening socket"))?.into());
-    }
-    server.add_sockets(&ioloop, own)?;
+    server.add_sockets(&ioloop, sockets)?;
     ioloop.start()?;
     Ok(match state.get() {
         State::Serving => Ended::Done,
@@ -74,25 +76,34 @@ fn run<S: Serve>(sockets: &[Rc<TcpListener>], grace: Duration, server: &S) -> Re
 
 /// Serve in this many processes until SIGTERM or SIGINT.
 pub fn start(
-    sockets: &[Rc<TcpListener>],
+    sockets: Vec<TcpListener>,
     processes: usize,
     grace: Duration,
     server: &impl Serve,
-    on_event: impl FnMut(Event),
+    mut on_event: impl FnMut(Event),
 ) -> std::result::Result<Ended, Failed> {
     let children = match processes {
         0 => available_parallelism().map_or(1, NonZero::get),
-        1 => return Ok(run(sockets, grace, server)?),
+        1 => return Ok(run(sockets, grace, server, false)?),
         many => many,
     };
     let policy =
         Policy { children, grace: grace.saturating_add(Duration::from_secs(1)), ..Policy::default() };
-    let work = |_task| {
-        if let Err(error) = run(sockets, grace, server) {
+    let shared = Rc::new(RefCell::new(Some(sockets)));
+    let own = Rc::clone(&shared);
+    let work = move |_task| {
+        let sockets = own.borrow_mut().take().unwrap_or_default();
+        if let Err(error) = run(sockets, grace, server, true) {
             eprintln!("httpserver: {error}");
             return 1;
         }
         0
     };
-    supervise(&policy, work, on_event)
+    supervise(&policy, work, move |event| {
+        match event {
+            Event::Stopping { .. } => drop(shared.replace(None)),
+            _ => {}
+        }
+        on_event(event);
+    })
 }

@@ -42,8 +42,9 @@ impl Exchange for Client {
         }
     }
 
-    fn start(self: Rc<Self>, number: u64, head: Response) {
+    fn start(self: Rc<Self>, number: u64, mut head: Response) {
         let Some(ioloop) = self.current(number, Phase::Owed) else { return };
+        self.shared.common.borrow().add_to(&mut head);
         let first: &[u8] = if let Body::Bytes(first) = &head.body { first } else { &[] };
         self.output.borrow_mut().append(|out| {
             let mut connection = self.connection.borrow_mut();

@@ -108,6 +108,16 @@ impl Response {
         Ok(self)
     }
 
+    /// Has it a field with this name?
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let is_it = |line: &[u8]| {
+            line.split_at_checked(name.len()).is_some_and(|(start, rest)| {
+                start.eq_ignore_ascii_case(name.as_bytes()) && rest.starts_with(b":")
+            })
+        };
+        self.fields.split(|byte| *byte == b'\n').any(is_it)
+    }
+
     /// Add a field that is known to be valid.
     pub(crate) fn push(&mut self, name: &str, value: &str) {
         let fields = self.fields.to_mut();

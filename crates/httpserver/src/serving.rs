@@ -81,7 +81,8 @@ impl Client {
     }
 
     /// Write a whole response.
-    pub(crate) fn send(&self, ioloop: &IoLoop, response: Response) {
+    pub(crate) fn send(&self, ioloop: &IoLoop, mut response: Response) {
+        self.shared.common.borrow().add_to(&mut response);
         let mut output = self.output.borrow_mut();
         let mut connection = self.connection.borrow_mut();
         let with_body = output.append(|out| self.with_date(|date| connection.respond(&response, date, out)));

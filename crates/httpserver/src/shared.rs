@@ -4,13 +4,15 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
+use ioloop::Token;
 use ioloop::slab::Slab;
-use ioloop::{AcceptHandle, Token};
 
 use crate::app::App;
+use crate::common::Common;
 use crate::counters::{AccessHook, Counters};
 use crate::date::Clock;
 use crate::limits::Limits;
+use crate::listeners::Listener;
 use crate::request::Request;
 
 /// How many bytes are read at once.
@@ -24,9 +26,10 @@ pub(crate) struct Shared<C> {
     pub(crate) app: Rc<dyn App>,
     pub(crate) limits: RefCell<Rc<Limits>>,
     pub(crate) on_access: RefCell<Option<AccessHook>>,
+    pub(crate) common: RefCell<Common>,
     pub(crate) counters: RefCell<Counters>,
     pub(crate) clock: Clock,
-    pub(crate) listeners: RefCell<Vec<AcceptHandle>>,
+    pub(crate) listeners: RefCell<Vec<Listener>>,
     /// The server accepts nothing more, and stops its loop when the last connection is closed.
     pub(crate) is_stopping: Cell<bool>,
     scratch: RefCell<Vec<u8>>,
@@ -42,6 +45,7 @@ impl<C> Shared<C> {
             app,
             limits: RefCell::default(),
             on_access: RefCell::default(),
+            common: RefCell::default(),
             counters: RefCell::default(),
             clock: Clock::default(),
             listeners: RefCell::default(),
