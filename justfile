@@ -330,7 +330,7 @@ aborted-before-accept *ARGS: (run 'aborted-before-accept' ARGS)
 [group('experiments: 6 fork and accept')]
 no-descriptors-left *ARGS: (run 'no-descriptors-left' ARGS)
 
-# What happens to a server's connections when a worker is killed and replaced?
+# What does a client read from a worker that is killed in the middle of its answer?
 [group('experiments: 6 fork and accept')]
 kill-and-replace *ARGS: (run 'kill-and-replace' ARGS)
 
@@ -497,6 +497,11 @@ bench *CHAPTERS:
 rows *WHICH:
     cargo bench --package bench --bench rows -- {{WHICH}}
 
+# Measure the HTTP server beside bare epoll, hyper, nginx and libuv, and print one table; `just http pipelined` for a part
+[group('maintain')]
+http *WHICH:
+    cargo bench --package bench --bench http -- {{WHICH}}
+
 # Run all tests and experiments N times with every core busy
 [group('maintain')]
 [no-exit-message]
@@ -508,6 +513,21 @@ soak N='10':
 [no-exit-message]
 faults:
     cargo test --quiet --package faults --test whole -- --ignored --nocapture --exact all_faults
+
+# Let libFuzzer make up what clients send to an HTTP connection, for so many seconds; needs cargo-fuzz and a C++ compiler
+[group('maintain')]
+[no-exit-message]
+fuzz SECONDS='60':
+    #!/usr/bin/env sh
+    set -eu
+    if ! cargo fuzz --version >/dev/null 2>&1; then
+        echo "There is no cargo-fuzz here: cargo install cargo-fuzz" >&2
+        exit 1
+    fi
+    cd crates/httpserver/fuzz
+    # The flags of the coverage are nightly Rust's, which the stable compiler takes when it is told so.
+    RUSTC_BOOTSTRAP=1 exec cargo fuzz run --fuzz-dir . --sanitizer none connection -- \
+        -dict=http.dict -max_len=1200 -timeout=10 -max_total_time={{SECONDS}}
 
 # Look for memory errors and descriptors left in the loop's tests; needs valgrind. `just valgrind calls` for one file
 [group('maintain')]

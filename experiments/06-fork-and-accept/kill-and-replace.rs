@@ -1,8 +1,8 @@
 //! A supervisor, two workers on one listening socket, and a SIGKILL.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,27 +14,29 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, pause, read};
 
 const QUESTION: Question = Question {
-    question: "What happens to a server's connections when a worker is killed and replaced?",
-    setup: "Two workers share a listening socket, and each serves one connection. A third connection is \
-            established and waits in the queue. Worker 0 is killed with SIGKILL, and its supervisor forks a \
-            replacement. What happens to the three connections?",
+    question: "What does a client read from a worker that is killed in the middle of its answer?",
+    setup: "Two workers share a listening socket, and each serves one connection. Worker 0 has read the request of \
+            its client, and has written as much of a long answer as the socket takes. The client has not read \
+            any of it. Then worker 0 is killed with SIGKILL, and its supervisor forks a replacement. What does \
+            the client read?",
     choices: &[
+        Choice::new("Nothing but an error: the kernel discards what a killed process had in its socket.")
+            .because("It read all that worker 0 had written, and no error."),
         Choice::new(
-            "All three break: the kernel closes what a killed process had open, and it had the \
-                     listening socket.",
+            "What had arrived in its own socket before the kill, and then an error: the kernel discards the \
+             rest.",
         )
-        .because("Other processes have the listening socket too: the second and the third went on."),
-        Choice::new("The first breaks, and the third: it was in the queue of worker 0.")
-            .because("The queue belongs to the socket: the replacement accepted the third."),
-        Choice::new("The first breaks. The third waits in the queue until a worker accepts it."),
-        Choice::new("None breaks: the replacement has everything that worker 0 had open.")
-            .because("The first client read end of file: only worker 0 had that connection open."),
+        .because("It read more than had arrived: the kernel went on sending for the dead worker."),
+        Choice::new("All that worker 0 had written, and then end of file."),
+        Choice::new("The whole answer: the replacement goes on where worker 0 was killed.").because(
+            "After what worker 0 had written it read end of file: only worker 0 had that connection open.",
+        ),
     ],
     book: 2,
-    shows: "The queue belongs to the listening socket, which is open as long as any process has it. An \
-            accepted connection belongs to one process and ends with it: with end of file if all that had \
-            arrived was read, else with a reset. A pidfd tells the supervisor that a worker has exited, and \
-            which one.",
+    shows: "An accepted connection belongs to one process and ends with it. If the process had read all that \
+            had arrived, the kernel still sends all that it had written, and then end of file: the client \
+            cannot tell the crash from an orderly close. Else it resets the connection. The queue belongs to the \
+            listening socket, so it stays. A pidfd tells the supervisor that a worker has exited, and which one.",
     lane: "client",
     ..Question::EMPTY
 };
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
         drop(pidfd(getpid())?);
         // It checks that 127.0.0.1 can be used.
         drop(lab.listen()?);
-        let gates = Gates { begin: lab.gate()?, unread: lab.gate()? };
+        let gates = Gates { begin: lab.gate()?, full: lab.gate()?, unread: lab.gate()?, count: pipe()? };
         let (mut line, its_line) = UnixStream::pair()?;
         let supervisor = lab.fork("supervisor", |lab| supervise(lab, &gates, its_line))?;
         let mut port = [0; 2];
@@ -63,11 +65,16 @@ fn main() -> ExitCode {
         lab.check(third.is_silent()?, "a third is connected, and gets no answer");
         lab.note("3rd: nothing for 100 ms");
 
+        first.say("a long answer")?;
+        gates.full.pass()?;
+        let arrived = first.arrived()?;
         lab.note("kill worker 0");
         kill(zero.pid, Signal::SIGKILL)?;
         let queued = third.answer(lab);
-        let broken = first.end(lab);
+        let (read, end) = first.read_all(lab);
         let untouched = second.ask(lab);
+        let written = gates.written()?;
+        lab.check(arrived < written, "worker 0 had written more than had arrived at its client");
         lab.check(untouched.as_ref().is_ok_and(|same| *same == one), "worker 1's connection goes on");
         if let Ok(new) = &queued {
             lab.check(
@@ -79,12 +86,14 @@ fn main() -> ExitCode {
         // Closing it would not be enough: fork has given the supervisor a copy of this end.
         line.shutdown(Shutdown::Both)?;
         supervisor.status(lab)?;
-        match (broken, untouched.is_ok(), queued.is_ok()) {
-            (Ok(0), false, _) => Ok(0),
-            (Ok(0), true, false) => Ok(1),
-            (Ok(0), true, true) => Ok(2),
-            (Err(Errno::EAGAIN), ..) => Ok(3),
-            other => Err(format!("none of the choices: {other:?}").into()),
+        match (read, end) {
+            (0, Err(_)) => Ok(0),
+            (read, Err(Errno::ECONNRESET)) if read <= arrived => Ok(1),
+            (read, Ok(())) if read == written => Ok(2),
+            (read, _) if read > written => Ok(3),
+            other => {
+                Err(format!("none of the choices: {other:?}, {arrived} arrived, {written} written").into())
+            }
         }
     })
 }
@@ -92,8 +101,20 @@ fn main() -> ExitCode {
 struct Gates {
     /// The gate at which worker 1 waits before it accepts.
     begin: Gate,
+    /// Opened by a worker whose socket takes no more of a long answer.
+    full: Gate,
     /// Opened by a worker that leaves its input unread.
     unread: Gate,
+    /// The number of bytes of the long answer, from the worker that has written them.
+    count: (PipeReader, PipeWriter),
+}
+
+impl Gates {
+    fn written(&self) -> Result<usize> {
+        let mut bytes = [0; size_of::<usize>()];
+        (&self.count.0).read_exact(&mut bytes)?;
+        Ok(usize::from_ne_bytes(bytes))
+    }
 }
 
 /// The same once more, but for a byte.
@@ -167,9 +188,16 @@ fn work(lab: &Lab, gates: &Gates, listener: &TcpListener, task: usize) -> Result
         lab.note("accept");
         let lines = BufReader::new(stream.try_clone()?).lines();
         for line in lines {
-            let stop = line? == "stop reading";
+            let line = line?;
+            if line == "a long answer" {
+                let written = write_all_that_fits(&mut stream)?;
+                lab.note(format!("writes {} bytes", vary("n", written)));
+                (&gates.count.1).write_all(&written.to_ne_bytes())?;
+                gates.full.open()?;
+                pause();
+            }
             writeln!(stream, "{task} {}", getpid())?;
-            if stop {
+            if line == "stop reading" {
                 poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
                 gates.unread.open()?;
                 pause();
@@ -177,6 +205,27 @@ fn work(lab: &Lab, gates: &Gates, listener: &TcpListener, task: usize) -> Result
         }
     }
 }
+
+/// Write until the socket takes no more. The kernel moves bytes on meanwhile, so it is full for a while first.
+fn write_all_that_fits(stream: &mut TcpStream) -> Result<usize> {
+    stream.set_nonblocking(true)?;
+    let mut written = 0;
+    while poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)], 100_u8)? == 1 {
+        match stream.write(&[0; 4096]) {
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(written)
+}
+
+nix::ioctl_read_bad!(
+    /// How many bytes can be read at once: see tcp(7), `SIOCINQ`.
+    unread,
+    nix::libc::FIONREAD,
+    nix::libc::c_int
+);
 
 /// A client's connection.
 struct Connection {
@@ -218,6 +267,29 @@ impl Connection {
     /// Checks that nothing can be read for 100 ms.
     fn is_silent(&self) -> Result<bool> {
         Ok(poll(&mut [PollFd::new(self.stream.get_ref().as_fd(), PollFlags::POLLIN)], 100_u8)? == 0)
+    }
+
+    /// How many bytes have arrived that were not read.
+    fn arrived(&self) -> Result<usize> {
+        let mut count = 0;
+        // SAFETY: the call writes one int, to a variable of this function.
+        unsafe { unread(self.stream.get_ref().as_raw_fd(), &raw mut count) }?;
+        Ok(count.try_into()?)
+    }
+
+    /// Read until end of file or an error. Returns how many bytes there were, and the error.
+    fn read_all(&mut self, lab: &Lab) -> (usize, nix::Result<()>) {
+        let (mut total, mut buffer) = (0, vec![0; 1 << 16]);
+        let end = loop {
+            match read(self.stream.get_ref(), &mut buffer) {
+                Ok(0) => break Ok(()),
+                Ok(count) => total += count,
+                Err(error) => break Err(error),
+            }
+        };
+        let end_in_words = if end.is_ok() { "end of file".to_owned() } else { format!("{end:?}") };
+        lab.note(format!("{}: reads {} bytes, and then {end_in_words}", self.name, vary("n", total)));
+        (total, end)
     }
 
     /// Read once more, where no answer can come.

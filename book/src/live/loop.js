@@ -9,7 +9,7 @@ import { refusal } from './local.js';
 const KEPT = 120; // iterations in the strip
 const LANES = ['callbacks', 'timers', 'asleep', 'events'];
 const NAMES = { callbacks: 'callbacks', timers: 'timers', asleep: 'asleep', events: 'handlers' };
-const [COLUMN, LEFT, ROW] = [7.2, 92, 34];
+const [COLUMN, LEFT, ROW, LETTER] = [7.2, 92, 34, 9];
 
 /** How many columns there is room for: on a phone, half as many make the text twice as large. */
 const columns = () => (innerWidth < 600 ? KEPT / 3 : KEPT);
@@ -87,7 +87,7 @@ function drawStrip(strip, iterations) {
     const hatch = shape('pattern', { id: 'live-hatch', width: 5, height: 5, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' },
         shape('rect', { width: 2, height: 5, class: 'live-hatched' }));
     const width = LEFT + COLUMN * columns();
-    strip.setAttribute('viewBox', `0 0 ${width} ${ROW * LANES.length + 26}`);
+    strip.setAttribute('viewBox', `0 0 ${width} ${ROW * LANES.length + 30}`);
     const parts = [shape('defs', {}, hatch)];
     LANES.forEach((lane, index) => {
         const base = (index + 1) * ROW;
@@ -104,13 +104,17 @@ function drawStrip(strip, iterations) {
             }));
         });
     });
-    let free = 0; // up to here the labels are written
-    iterations.forEach((turn, column) => {
-        const x = LEFT + column * COLUMN;
-        if (!turn.label || x < free) return;
-        free = x + 9 * turn.label.length;
+    // The newest first: where there is no room for all labels, the reader's last act has one.
+    let free = Infinity; // from here on, the line has labels
+    for (let column = iterations.length - 1; column >= 0; column--) {
+        const { label } = iterations[column];
+        if (!label) continue;
+        const [x, long] = [LEFT + column * COLUMN, LETTER * label.length];
+        const isLast = x + long > width;
+        if ((isLast ? x : x + long) > free) continue;
+        free = isLast ? x - long : x;
         parts.push(shape('path', { class: 'arrow', d: `M${x} ${ROW * LANES.length + 4}v6` }),
-            shape('text', { class: `small ${x + 9 * turn.label.length > width ? 'end' : ''}`, x, y: ROW * LANES.length + 24 }, turn.label));
-    });
+            shape('text', { class: `small ${isLast ? 'end' : ''}`, x, y: ROW * LANES.length + 24 }, label));
+    }
     strip.replaceChildren(...parts);
 }

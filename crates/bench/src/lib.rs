@@ -1,7 +1,7 @@
-//! What things cost: one file or folder in `benches/` for each chapter, with bare system calls beside ours; and `rows`,
-//! the figures that the loop promises.
+//! What things cost: one file or folder in `benches/` for each chapter, with bare system calls beside ours; `rows`,
+//! the figures that the loop promises; and `http`, the HTTP server beside its peers.
 //!
-//! `just bench` runs all of them, `just bench waker` one, `just rows` the promises. Criterion measures one thing after
+//! `just bench` runs all of them, `just bench waker` one, `just rows` the promises, `just http` the servers. Criterion measures one thing after
 //! another, so on a shared machine the second may get a slower moment. For the question how many times as long there are
 //! [`in_turns`] and [`compare`]. Only the ratios within one run mean anything on another machine.
 

@@ -52,12 +52,17 @@ pub const FALLBACKS: &[Fallback] = &[
     Fallback::new(ANY, &["statx", "lseek"], &[], "std reads a file without knowing its size"),
     Fallback::new(ANY, &["rt_sigaction"], &[], "a disposition that cannot be read or restored stays"),
     Fallback::new(
-        &["ioloop"],
+        &["ioloop", "httpserver"],
         &["epoll_pwait2"],
         &[ENOSYS, EPERM],
         "timeouts in milliseconds, with epoll_wait",
     ),
-    Fallback::new(&["ioloop"], &["pselect6"], &[EBADF], "select looks for the descriptor that is closed"),
+    Fallback::new(
+        &["ioloop", "httpserver"],
+        &["pselect6"],
+        &[EBADF],
+        "select looks for the descriptor that is closed",
+    ),
     Fallback::new(
         ON_LISTS,
         &["epoll_create1"],
@@ -70,7 +75,12 @@ pub const FALLBACKS: &[Fallback] = &[
         &[EEXIST, ENOENT, ENOMEM, ENOSPC],
         "an epoll is only asked whether it could: its limits do not count",
     ),
-    Fallback::new(&["ioloop: remove"], &["epoll_ctl"], &[], "the loop moves to a new epoll"),
+    Fallback::new(
+        &["ioloop: remove", "httpserver: stop"],
+        &["epoll_ctl"],
+        &[],
+        "the loop moves to a new epoll",
+    ),
     Fallback::new(
         &["ioloop: wake", "waker"],
         &["write"],
@@ -91,25 +101,25 @@ pub const FALLBACKS: &[Fallback] = &[
         "a signal whose wake failed stays in the set: the next wake finds it",
     ),
     Fallback::new(
-        &["ioloop: accept", "prefork: accept"],
+        &["ioloop: accept", "prefork: accept", "httpserver"],
         &["accept4"],
         &[EAGAIN],
         "the queue seems to be empty: the next wait says",
     ),
     Fallback::new(
-        &["ioloop: accept", "prefork: accept"],
+        &["ioloop: accept", "prefork: accept", "httpserver"],
         &["accept4"],
         &[EMFILE, ENFILE],
         "the client is closed and counted, with the spare descriptor",
     ),
     Fallback::new(
-        &["ioloop: accept"],
+        &["ioloop: accept", "httpserver"],
         &["accept4"],
         &[ENOBUFS, ENOMEM],
         "the listener is paused for a tenth of a second",
     ),
     Fallback::new(
-        &["ioloop: accept", "prefork: accept"],
+        &["ioloop: accept", "prefork: accept", "httpserver"],
         &["accept4"],
         &[
             ECONNABORTED,
@@ -125,6 +135,20 @@ pub const FALLBACKS: &[Fallback] = &[
         ],
         "only that client is lost: the next one is accepted",
     ),
+    Fallback::new(&["httpserver"], &["recvfrom"], &[EAGAIN, EINTR], "nothing to read: the next wait says"),
+    Fallback::new(
+        &["httpserver"],
+        &["sendto"],
+        &[EAGAIN, EINTR],
+        "the client takes nothing now: the next wait says",
+    ),
+    Fallback::new(
+        &["httpserver"],
+        &["recvfrom", "sendto", "shutdown"],
+        &[],
+        "that connection is closed and counted, and the others are served",
+    ),
+    Fallback::new(&["httpserver"], &["setsockopt"], &[], "a socket option that cannot be set is not"),
     Fallback::new(
         &["prefork: bind"],
         &["socket"],

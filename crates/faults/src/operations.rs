@@ -6,6 +6,7 @@ use ioloop::poller::Kind;
 mod accepting;
 mod closing;
 mod handlers;
+mod http;
 mod looping;
 mod making;
 mod processes;
@@ -66,6 +67,9 @@ const ON_EACH: &[Named<fn(Kind)>] = &[
     ("ioloop: add an accept handler", accepting::add),
     ("ioloop: accept clients", accepting::clients),
     ("ioloop: close", closing::close),
+    ("httpserver: add a socket", http::add),
+    ("httpserver: accept and answer", http::answer),
+    ("httpserver: stop", http::stop),
 ];
 
 const ALONE: &[Named<fn()>] = &[

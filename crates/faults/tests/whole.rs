@@ -74,8 +74,14 @@ fn a_supervisor_answers_each_fault() {
 }
 
 #[test]
+fn an_http_server_answers_each_fault() {
+    try_some(|name| name.starts_with("httpserver"));
+}
+
+#[test]
 fn whatever_has_no_loop_answers_each_fault() {
-    try_some(|name| !name.starts_with("ioloop") && !name.starts_with("prefork: supervise"));
+    let others = ["ioloop", "httpserver", "prefork: supervise"];
+    try_some(|name| !others.iter().any(|other| name.starts_with(other)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::body::{Incoming, Outgoing};
 use crate::encode::{self, Announced, may_have_body};
 use crate::framing::{self, Framing};
-use crate::head::{self, Scan};
+use crate::head::Scan;
 use crate::limits::Limits;
 use crate::persistence::{expects_continue, wants_another};
 use crate::phase::{Next, Phase};
@@ -78,7 +78,8 @@ impl Connection {
     fn read(&mut self, request: &mut Request) -> Result<Next, Refusal> {
         match &mut self.state {
             State::Head(scan) => {
-                let Some((start, end)) = scan.find(&self.input, &self.limits)? else {
+                self.asked.is_head = self.input.trim_ascii_start().starts_with(b"HEAD ");
+                let Some(end) = scan.read(&self.input, request, &self.limits)? else {
                     if !self.is_ended {
                         return Ok(Next::More);
                     }
@@ -88,9 +89,7 @@ impl Connection {
                     self.state = State::Done;
                     return Ok(Next::Done);
                 };
-                let head: Vec<u8> = self.input.drain(..end).skip(start).collect();
-                self.asked.is_head = head.starts_with(b"HEAD ");
-                head::parse(&head, request, &self.limits)?;
+                self.input.drain(..end);
                 self.asked.version = request.version();
                 let framing = framing::of(request)?;
                 self.is_last |= !wants_another(request);

@@ -1,4 +1,4 @@
-//! Another way for `httpserver/start`: std's `try_clone`, a handler for each signal that counts, and a struct for one process.
+//! Another way for `httpserver/start`: a handler for each signal that counts, and a struct for one process.
 
 use std::cell::RefCell;
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use prefork::supervise::supervise;
 use prefork::{Ended, Event, Failed, Policy};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// A server that can be started: what one process does.
 pub trait Serve: Clone + 'static {
@@ -26,7 +26,8 @@ pub trait Serve: Clone + 'static {
 
 /// What a process needs.
 struct Process<'a, S> {
-    sockets: &'a [Rc<TcpListener>],
+    /// In a child, its own copy of them.
+    sockets: RefCell<Vec<TcpListener>>,
     grace: Duration,
     server: &'a S,
     is_child: bool,
@@ -50,13 +51,7 @@ impl<S: Serve> Process<'_, S> {
                 }
             })?;
         }
-        let mut copies = Vec::new();
-        for socket in self.sockets {
-            copies.push(
-                socket.try_clone().map_err(Error::on_io("fcntl(F_DUPFD_CLOEXEC)", "a listening socket"))?,
-            );
-        }
-        self.server.add_sockets(&ioloop, copies)?;
+        self.server.add_sockets(&ioloop, self.sockets.take())?;
         ioloop.start()?;
         let first = signals.borrow().first().copied();
         Ok(first)
@@ -65,13 +60,13 @@ impl<S: Serve> Process<'_, S> {
 
 /// Serve in this many processes until SIGTERM or SIGINT.
 pub fn start(
-    sockets: &[Rc<TcpListener>],
+    sockets: Vec<TcpListener>,
     processes: usize,
     grace: Duration,
     server: &impl Serve,
-    on_event: impl FnMut(Event),
+    mut on_event: impl FnMut(Event),
 ) -> std::result::Result<Ended, Failed> {
-    let process = Process { sockets, grace, server, is_child: processes != 1 };
+    let process = Process { sockets: RefCell::new(sockets), grace, server, is_child: processes != 1 };
     match processes {
         1 => Ok(process.run()?.map_or(Ended::Done, Ended::Stopped)),
         children => {
@@ -86,7 +81,12 @@ pub fn start(
                     |_| 0,
                 )
             };
-            supervise(&policy, child, on_event)
+            supervise(&policy, child, |event| {
+                if matches!(event, Event::Stopping { .. }) {
+                    process.sockets.borrow_mut().clear();
+                }
+                on_event(event);
+            })
         }
     }
 }

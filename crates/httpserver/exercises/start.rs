@@ -2,8 +2,8 @@
 //!
 //! Goal: with 1 process, `start` serves in this process, without a child; with others it forks so many children, 0 meaning one
 //! for each core, and supervises them. All of them accept from all sockets, which were bound before. Each process has a loop
-//! of its own, and its own copies of the sockets, which are close-on-exec; when `start` returns, both are closed, and the sockets
-//! of the caller are still open. SIGTERM and SIGINT call `stop`, once, with the grace period, even if they come before the
+//! of its own. The sockets stay close-on-exec. When the server stops, no process keeps them open, this one included, so a client
+//! that comes then is refused and does not wait; and when `start` returns, all that it opened is closed. SIGTERM and SIGINT call `stop`, once, with the grace period, even if they come before the
 //! first client; a second signal, of either kind, ends the grace period at once, even if `stop` panicked. Ctrl-C signals parent
 //! and children together, and the parent forwards the signal, so a child gets it twice: for a child that is no second signal. A
 //! process that stops so exits with 0, and `start` returns `Ended::Stopped` with the first signal. A child that cannot serve
@@ -11,11 +11,10 @@
 //! owner already, and that of the loop. A child may use its whole grace period, so the supervisor waits at least a second longer
 //! before it kills the child. The grace period may be `Duration::MAX`.
 //!
-//! You call `prefork::supervise::supervise`, `cloexec::open::duplicate` and `IoLoop::add_signal_handler`. Run `cargo workbook
+//! You call `prefork::supervise::supervise` and `IoLoop::add_signal_handler`. Run `cargo workbook
 //! check start` after each change; `hint start` if you are stuck.
 
 use std::net::TcpListener;
-use std::rc::Rc;
 use std::time::Duration;
 
 use ioloop::IoLoop;
@@ -39,7 +38,7 @@ pub trait Serve: Clone + 'static {
 /// first of these signals stops gracefully, within `grace`, and the second at once. Returns the first. `on_event` gets what
 /// happens to the children.
 pub fn start(
-    sockets: &[Rc<TcpListener>],
+    sockets: Vec<TcpListener>,
     processes: usize,
     grace: Duration,
     server: &impl Serve,

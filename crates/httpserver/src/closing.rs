@@ -94,10 +94,7 @@ impl Client {
         let is_stalled = !self.output.borrow().is_empty();
         match self.deadline.stage() {
             Stage::Lingering => self.close(ioloop),
-            Stage::Idle if !is_stalled => {
-                self.shared.count(|counters| counters.idled += 1);
-                self.close(ioloop);
-            }
+            Stage::Idle if !is_stalled => self.idled(ioloop),
             Stage::Head | Stage::Body if !is_stalled => {
                 self.shared.count(|counters| counters.timeouts += 1);
                 self.connection.borrow_mut().refuse();
@@ -111,6 +108,19 @@ impl Client {
                 self.shared.count(|counters| counters.timeouts += 1);
                 self.abort(ioloop);
             }
+        }
+    }
+
+    /// The time of an idle connection is over. A request that has arrived since the loop last looked is answered: closing
+    /// would reset the connection, and a proxy may not send a POST again, so its client would get 502.
+    fn idled(self: &Rc<Self>, ioloop: &IoLoop) {
+        self.read(ioloop);
+        let is_idle = self.connection.borrow().is_idle() && !self.connection.borrow().is_ended();
+        if is_idle && self.socket.borrow().is_some() {
+            self.shared.count(|counters| counters.idled += 1);
+            self.close(ioloop);
+        } else {
+            self.advance(ioloop);
         }
     }
 

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use crate::body::{Incoming, Outgoing};
 use crate::encode::{self, Announced, may_have_body};
 use crate::framing::{self, Framing};
-use crate::head::{self, Scan};
+use crate::head::Scan;
 use crate::input::Input;
 use crate::limits::Limits;
 use crate::persistence::{expects_continue, wants_another};
@@ -98,7 +98,10 @@ impl Connection {
     }
 
     fn read_head(&mut self, request: &mut Request) -> Result<Next, Refusal> {
-        let Some((start, end)) = self.scan.find(self.input.rest(), &self.limits)? else {
+        let received = self.input.rest();
+        // Even a refusal of HEAD has no body.
+        self.is_head = received.trim_ascii_start().starts_with(b"HEAD ");
+        let Some(end) = self.scan.read(received, request, &self.limits)? else {
             return match (self.is_ended, self.is_idle()) {
                 (false, _) => Ok(Next::More),
                 (true, false) => Err(Refusal::bad("The request is incomplete.")),
@@ -108,12 +111,7 @@ impl Connection {
                 }
             };
         };
-        let head = &self.input.rest()[start..end];
-        // Even a refusal of HEAD has no body.
-        self.is_head = head.starts_with(b"HEAD ");
-        head::parse(head, request, &self.limits)?;
         self.version = request.version();
-        self.scan = Scan::default();
         self.input.consume(end);
         self.framing = framing::of(request)?;
         self.is_persistent &= wants_another(request);

@@ -42,12 +42,13 @@ impl Exchange for Client {
         }
     }
 
-    fn start(self: Rc<Self>, number: u64, head: Response) {
+    fn start(self: Rc<Self>, number: u64, mut head: Response) {
         let Some(ioloop) = self.current(number, Phase::Owed) else { return };
+        self.shared.common.borrow().add_to(&mut head);
         let first: &[u8] = if let Body::Bytes(first) = &head.body { first } else { &[] };
         self.output.borrow_mut().append(|out| {
             let mut connection = self.connection.borrow_mut();
-            self.shared.clock.with(|date| connection.start(&head, date, out));
+            self.with_date(|date| connection.start(&head, date, out));
             connection.write(first, out);
         });
         self.journal.add(Some(head.status), first.len() as u64);

@@ -37,7 +37,8 @@ pub struct Files {
 impl Files {
     /// Serves the files below `root`. If the folder's path is renamed or replaced later, the old folder is still served.
     ///
-    /// A response lets caches keep the file, but ask each time whether it has changed: see [`Self::cache_control`].
+    /// A response lets caches keep the file, but ask each time whether it has changed: see [`Self::cache_control`]. One
+    /// that says that there is no such file, or that its name ends with a slash, is not kept.
     ///
     /// # Errors
     /// The errors of [`Root::open`].
@@ -66,6 +67,15 @@ impl Files {
     /// If a file with `.br` or `.gz` behind its name is beside the file, and not older, a client that accepts the coding gets
     /// that one.
     pub fn answer(&self, request: &Request) -> Response {
+        let mut response = self.decide(request);
+        // Else a cache keeps these as long as it likes, and the file may be there soon: RFC 9110, 15.1.
+        if matches!(response.status(), 301 | 404 | 405) {
+            response.push("Cache-Control", "no-store");
+        }
+        response
+    }
+
+    fn decide(&self, request: &Request) -> Response {
         if !matches!(request.method(), "GET" | "HEAD") {
             let mut response = Response::text(405, "Files can only be read: use GET or HEAD.\n");
             response.push("Allow", "GET, HEAD");

@@ -5,7 +5,7 @@
 //! smuggled.
 
 use crate::refusal::Refusal;
-use crate::request::{Request, Version};
+use crate::request::{Name, Request, Version};
 
 /// Where the body of a request ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,18 +21,11 @@ pub(crate) enum Framing {
 /// # Errors
 /// 400 for lengths and codings that are malformed, repeated or contradictory; 501 for a coding other than chunked.
 pub(crate) fn of(request: &Request) -> Result<Framing, Refusal> {
-    let (mut length, mut coding) = (None, None);
-    for (name, value) in request.raw_headers() {
-        let place = if name.eq_ignore_ascii_case(b"content-length") {
-            &mut length
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            &mut coding
-        } else {
-            continue;
-        };
-        if place.replace(value).is_some() {
-            return Err(Refusal::bad("Content-Length or Transfer-Encoding is repeated."));
-        }
+    let (mut lengths, mut codings) =
+        (request.values(Name::ContentLength), request.values(Name::TransferEncoding));
+    let (length, coding) = (lengths.next(), codings.next());
+    if lengths.next().or(codings.next()).is_some() {
+        return Err(Refusal::bad("Content-Length or Transfer-Encoding is repeated."));
     }
     match (length, coding) {
         (None, None) => Ok(Framing::Length(0)),

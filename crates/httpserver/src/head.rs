@@ -12,10 +12,11 @@ use httparse::Header;
 
 use crate::limits::Limits;
 use crate::refusal::Refusal;
-use crate::request::{Field, Request, Version};
+use crate::request::{Field, Name, Request, Version};
 use crate::target;
 
-/// Looks for the end of a head. Each byte is looked at once, so a client that sends them one by one costs no more.
+/// Reads a head that may come in pieces. However many there are, no byte is looked at more than three times, so a client that
+/// sends them one by one costs little more.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Scan {
     /// How many bytes were looked at.
@@ -30,12 +31,38 @@ pub(crate) struct Scan {
 const AROUND_TARGET: usize = 64;
 
 impl Scan {
-    /// Look at the bytes that are new in `bytes`, which begins with the head. Returns where the head begins and ends, or none if
-    /// its end is not there yet.
+    /// Read the head that `bytes` begins with into `request`. Returns where it ends, or none if its end is not there yet.
+    ///
+    /// # Errors
+    /// 400, 414, 431 and 505.
+    pub(crate) fn read(
+        &mut self,
+        bytes: &[u8],
+        request: &mut Request,
+        limits: &Limits,
+    ) -> Result<Option<usize>, Refusal> {
+        // Nearly every head comes whole, and then httparse finds its end.
+        let whole = if self.at == 0 { parse_whole(bytes, request, limits) } else { None };
+        let end = match whole {
+            Some(end) => end,
+            None => {
+                let Some((start, end)) = self.find(bytes, limits)? else { return Ok(None) };
+                if parse(&bytes[start..end], request, limits)? != end - start {
+                    return Err(MALFORMED);
+                }
+                end
+            }
+        };
+        *self = Self::default();
+        check(request, limits)?;
+        Ok(Some(end))
+    }
+
+    /// Look at the bytes that are new in `bytes`. Returns where the head begins and ends, or none if its end is not there yet.
     ///
     /// # Errors
     /// 414 and 431 if the head is too long; 400 for a bare line feed.
-    pub(crate) fn find(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, Refusal> {
+    fn find(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, Refusal> {
         loop {
             let mut rest = &bytes[self.at..];
             // `skip_until` is std's fast search for a byte. A slice never fails.
@@ -68,57 +95,84 @@ impl Scan {
     }
 }
 
+const MALFORMED: Refusal = Refusal::bad("The head of the request is malformed.");
+
 /// How many fields are parsed without an allocation.
 const SLOTS: usize = 128;
 
-/// Read a complete head into `request`.
+/// Read the head that `bytes` begins with, if all of it is there and [`Scan::find`] would find nothing to refuse. Returns where it
+/// ends.
+fn parse_whole(bytes: &[u8], request: &mut Request, limits: &Limits) -> Option<usize> {
+    let end = parse(bytes, request, limits).ok()?;
+    let first = request.fields.first().map_or(end, |field| field.name.start as usize);
+    let is_short = first <= limits.target + AROUND_TARGET && end <= limits.head;
+    // httparse ends a line at each line feed, so a field follows each line but the last two.
+    let is_strict = request.method.start == 0
+        && request.fields.iter().all(|field| bytes[..field.name.start as usize].ends_with(b"\r\n"))
+        && bytes[..end].ends_with(b"\r\n\r\n");
+    (is_short && is_strict).then_some(end)
+}
+
+/// Read the head that `bytes` begins with into `request`. Returns where it ends.
 ///
 /// # Errors
-/// 400, 414, 431 and 505.
-pub(crate) fn parse(head: &[u8], request: &mut Request, limits: &Limits) -> Result<(), Refusal> {
-    request.clear();
-    request.head.extend_from_slice(head);
+/// 400, also if its end is not there; 431 and 505.
+fn parse(bytes: &[u8], request: &mut Request, limits: &Limits) -> Result<usize, Refusal> {
     if limits.fields <= SLOTS {
-        parse_into(request, &mut [const { MaybeUninit::uninit() }; SLOTS][..limits.fields])?;
+        parse_with(bytes, request, &mut [const { MaybeUninit::uninit() }; SLOTS][..limits.fields])
     } else {
-        parse_into(request, &mut vec![MaybeUninit::uninit(); limits.fields])?;
+        parse_with(bytes, request, &mut vec![MaybeUninit::uninit(); limits.fields])
     }
-    if request.target().len() > limits.target {
+}
+
+fn parse_with<'b>(
+    bytes: &'b [u8],
+    request: &mut Request,
+    slots: &mut [MaybeUninit<Header<'b>>],
+) -> Result<usize, Refusal> {
+    let mut parsed = httparse::Request::new(&mut []);
+    let status =
+        httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, bytes, slots);
+    let end = match status {
+        Ok(httparse::Status::Complete(end)) => end,
+        Ok(httparse::Status::Partial) => return Err(MALFORMED),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Refusal::new(431, "The request has too many header fields."));
+        }
+        Err(httparse::Error::Version) if names_a_version(bytes) => {
+            return Err(Refusal::new(505, "This server speaks HTTP/1.1 and HTTP/1.0."));
+        }
+        Err(_) => return Err(MALFORMED),
+    };
+    request.clear();
+    request.head.extend_from_slice(&bytes[..end]);
+    request.method = range(bytes, parsed.method.unwrap_or_default().as_bytes());
+    request.target = range(bytes, parsed.path.unwrap_or_default().as_bytes());
+    request.version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    request.fields.extend(ranges(bytes, parsed.headers));
+    let known =
+        parsed.headers.iter().filter_map(|field| Some((Name::of(field.name.as_bytes())?, field.value)));
+    request.known.extend(known.map(|(name, value)| (name, range(bytes, value))));
+    Ok(end)
+}
+
+/// Check what httparse does not.
+///
+/// # Errors
+/// 400 and 414.
+fn check(request: &Request, limits: &Limits) -> Result<(), Refusal> {
+    if request.raw_target().len() > limits.target {
         return Err(Refusal::new(414, "The target of the request is too long."));
     }
     target::check(request)?;
-    let mut hosts = request.raw_headers().filter(|(name, _)| name.eq_ignore_ascii_case(b"host"));
+    let mut hosts = request.values(Name::Host);
     match (hosts.next(), hosts.next()) {
         (None, _) if request.version == Version::Http10 => Ok(()),
         (None, _) => Err(Refusal::bad("The request has no Host.")),
         (_, Some(_)) => Err(Refusal::bad("The request has several Host fields.")),
-        (Some((_, host)), None) if target::is_host(host) => Ok(()),
+        (Some(host), None) if target::is_host(host) => Ok(()),
         (Some(_), None) => Err(Refusal::bad("The Host of the request is malformed.")),
     }
-}
-
-fn parse_into<'h>(request: &'h mut Request, slots: &mut [MaybeUninit<Header<'h>>]) -> Result<(), Refusal> {
-    let Request { head, method, target, version, fields, .. } = request;
-    let head: &'h [u8] = head;
-    let mut parsed = httparse::Request::new(&mut []);
-    let status =
-        httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, slots);
-    match status {
-        Ok(httparse::Status::Complete(end)) if end == head.len() => {}
-        Ok(_) => return Err(Refusal::bad("The head of the request is malformed.")),
-        Err(httparse::Error::TooManyHeaders) => {
-            return Err(Refusal::new(431, "The request has too many header fields."));
-        }
-        Err(httparse::Error::Version) if names_a_version(head) => {
-            return Err(Refusal::new(505, "This server speaks HTTP/1.1 and HTTP/1.0."));
-        }
-        Err(_) => return Err(Refusal::bad("The head of the request is malformed.")),
-    }
-    *method = range(head, parsed.method.unwrap_or_default().as_bytes());
-    *target = range(head, parsed.path.unwrap_or_default().as_bytes());
-    *version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    fields.extend(ranges(head, parsed.headers));
-    Ok(())
 }
 
 /// Where a part of these bytes is in them.
@@ -147,10 +201,33 @@ fn names_a_version(head: &[u8]) -> bool {
     }
 }
 
+/// Fields that a recipient needs before the body: how long the message is, where it goes, who sends it, what the body is, and
+/// what is to be done with the connection. RFC 9110, 6.5.1 forbids them in a trailer section, and a proxy that merges the
+/// section into the head would make two messages out of one.
+const NOT_IN_TRAILERS: [&[u8]; 17] = [
+    b"authorization",
+    b"cache-control",
+    b"connection",
+    b"content-encoding",
+    b"content-length",
+    b"content-range",
+    b"content-type",
+    b"cookie",
+    b"expect",
+    b"host",
+    b"keep-alive",
+    b"max-forwards",
+    b"proxy-authorization",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+];
+
 /// Read a trailer section, with the empty line at its end, into `request`, which has its bytes.
 ///
 /// # Errors
-/// 400 if a line is malformed; 431 if there are too many.
+/// 400 if a line is malformed, or is a field that belongs into the head; 431 if there are too many.
 pub(crate) fn parse_trailers(request: &mut Request, limits: &Limits) -> Result<(), Refusal> {
     let Request { tail, trailers, .. } = request;
     let tail: &[u8] = tail;
@@ -162,6 +239,12 @@ pub(crate) fn parse_trailers(request: &mut Request, limits: &Limits) -> Result<(
         }
         _ => return Err(Refusal::bad("The trailer section of the request is malformed.")),
     };
+    let is_misplaced = |field: &Header<'_>| {
+        NOT_IN_TRAILERS.iter().any(|name| name.eq_ignore_ascii_case(field.name.as_bytes()))
+    };
+    if parsed.iter().any(is_misplaced) {
+        return Err(Refusal::bad("A trailer field belongs into the head of the request."));
+    }
     trailers.extend(ranges(tail, parsed));
     Ok(())
 }

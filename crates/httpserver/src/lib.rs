@@ -4,8 +4,8 @@
 //!   `phase`, [`Request`], [`Response`], [`Refusal`] and [`Limits`].
 //! - A connection on the loop: `client`, with its `serving`, `output`, `deadline`, `journal`, `closing` and `exchange`.
 //! - The application: [`App`], which answers with a [`Reply`], a [`Stream`] or [`EventStream`].
-//! - The server: [`HttpServer`], with [`start()`](start::start), what its connections share in `shared`, [`Counters`] and
-//!   [`Access`].
+//! - The server: [`HttpServer`], with [`start()`](start::start), what its connections share in `shared` and `common`,
+//!   [`Counters`] and [`Access`].
 //! - A server on the reader's own machine: [`guard`], with its token.
 //! - Static files: [`files`], on [`path`], [`beneath`], [`types`], [`encodings`], [`conditional`], [`range`], [`sendfile`].
 //!
@@ -42,6 +42,7 @@ mod body;
 mod chunked;
 mod client;
 mod closing;
+mod common;
 pub mod conditional;
 #[cfg_attr(feature = "mine-connection", path = "../exercises/connection.rs")]
 pub mod connection;
@@ -59,6 +60,7 @@ mod head;
 mod input;
 mod journal;
 mod limits;
+mod listeners;
 mod output;
 pub mod path;
 mod persistence;

@@ -1,19 +1,17 @@
 //! Does a request permit another after it, and does it wait before it sends its body? RFC 9112, 9.3; RFC 9110, 10.1.1.
 
 use crate::refusal::Refusal;
-use crate::request::{Request, Version};
+use crate::request::{Name, Request, Version};
 
 /// May the connection stay open after this request? By default that of HTTP/1.1 may, and that of HTTP/1.0 may not.
 pub(crate) fn wants_another(request: &Request) -> bool {
     let mut wants = request.version() == Version::Http11;
-    for (name, value) in request.raw_headers() {
-        if name.eq_ignore_ascii_case(b"connection") {
-            for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-                if option.eq_ignore_ascii_case(b"close") {
-                    return false;
-                }
-                wants |= option.eq_ignore_ascii_case(b"keep-alive");
+    for value in request.values(Name::Connection) {
+        for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if option.eq_ignore_ascii_case(b"close") {
+                return false;
             }
+            wants |= option.eq_ignore_ascii_case(b"keep-alive");
         }
     }
     wants
@@ -24,8 +22,7 @@ pub(crate) fn wants_another(request: &Request) -> bool {
 /// # Errors
 /// 417 if it expects anything else.
 pub(crate) fn expects_continue(request: &Request) -> Result<bool, Refusal> {
-    let is_expectation = |(name, _): &(&[u8], &[u8])| name.eq_ignore_ascii_case(b"expect");
-    let mut expectations = request.raw_headers().filter(is_expectation).map(|(_, value)| value);
+    let mut expectations = request.values(Name::Expect);
     if request.version() == Version::Http10 {
         return Ok(false);
     }

@@ -26,6 +26,30 @@ impl fmt::Display for Version {
     }
 }
 
+/// The names of the fields that the server itself reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    Host,
+    Connection,
+    ContentLength,
+    TransferEncoding,
+    Expect,
+}
+
+impl Name {
+    /// The field with this name, in any case, unless it is another.
+    pub(crate) fn of(name: &[u8]) -> Option<Self> {
+        const KNOWN: [(&[u8], Name); 5] = [
+            (b"host", Name::Host),
+            (b"connection", Name::Connection),
+            (b"content-length", Name::ContentLength),
+            (b"transfer-encoding", Name::TransferEncoding),
+            (b"expect", Name::Expect),
+        ];
+        KNOWN.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, name)| *name)
+    }
+}
+
 /// Where a field is in the bytes of its head.
 #[derive(Debug, Clone)]
 pub(crate) struct Field {
@@ -42,6 +66,8 @@ pub struct Request {
     pub(crate) target: Range<u32>,
     pub(crate) version: Version,
     pub(crate) fields: Vec<Field>,
+    /// Those that the server itself reads, and where their values are, so that it need not look for each among all.
+    pub(crate) known: Vec<(Name, Range<u32>)>,
     pub(crate) body: Vec<u8>,
     /// The trailer section, as it was received.
     pub(crate) tail: Vec<u8>,
@@ -71,7 +97,8 @@ impl Request {
 
     fn split_target(&self) -> (&str, Option<&str>) {
         let target = self.target();
-        let origin = match target.split_once("://") {
+        let absolute = if target.starts_with('/') { None } else { target.split_once("://") };
+        let origin = match absolute {
             Some((scheme, rest)) if !scheme.contains(['/', '?']) => {
                 rest.find(['/', '?']).map_or("", |at| &rest[at..])
             }
@@ -100,9 +127,15 @@ impl Request {
         fields(&self.head, &self.fields)
     }
 
-    /// The header fields as bytes, which need no check.
-    pub(crate) fn raw_headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|field| (bytes(&self.head, &field.name), bytes(&self.head, &field.value)))
+    /// The target as bytes, which need no check.
+    pub(crate) fn raw_target(&self) -> &[u8] {
+        bytes(&self.head, &self.target)
+    }
+
+    /// The values of the header fields with this name, in their order.
+    pub(crate) fn values(&self, name: Name) -> impl Iterator<Item = &[u8]> {
+        let known = self.known.iter().filter(move |(known, _)| *known == name);
+        known.map(|(_, value)| bytes(&self.head, value))
     }
 
     /// The body, complete and decoded. Empty if the request has none.
@@ -120,6 +153,7 @@ impl Request {
         const KEPT: usize = 64 * 1024;
         self.head.clear();
         self.fields.clear();
+        self.known.clear();
         self.body.clear();
         self.body.shrink_to(KEPT);
         self.tail.clear();

@@ -14,7 +14,7 @@ use crate::sendfile::FileBody;
 pub struct Response {
     pub(crate) status: u16,
     /// The header fields, each as a line with its end.
-    pub(crate) fields: Vec<u8>,
+    pub(crate) fields: Cow<'static, [u8]>,
     pub(crate) body: Body,
     /// Has it a Date of its own?
     pub(crate) is_dated: bool,
@@ -81,7 +81,7 @@ impl Response {
         let status = if (200..600).contains(&status) { status } else { 500 };
         Self {
             status,
-            fields: Vec::new(),
+            fields: Cow::Borrowed(b""),
             body: Body::Bytes(Cow::Borrowed(b"")),
             is_dated: false,
             closes: false,
@@ -108,11 +108,22 @@ impl Response {
         Ok(self)
     }
 
+    /// Has it a field with this name?
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let is_it = |line: &[u8]| {
+            line.split_at_checked(name.len()).is_some_and(|(start, rest)| {
+                start.eq_ignore_ascii_case(name.as_bytes()) && rest.starts_with(b":")
+            })
+        };
+        self.fields.split(|byte| *byte == b'\n').any(is_it)
+    }
+
     /// Add a field that is known to be valid.
     pub(crate) fn push(&mut self, name: &str, value: &str) {
-        self.fields.reserve(name.len() + value.len() + 4);
+        let fields = self.fields.to_mut();
+        fields.reserve(name.len() + value.len() + 4);
         for part in [name, ": ", value, "\r\n"] {
-            self.fields.extend_from_slice(part.as_bytes());
+            fields.extend_from_slice(part.as_bytes());
         }
     }
 
@@ -133,9 +144,8 @@ impl Response {
 
     /// A response with a text in UTF-8.
     pub fn text(status: u16, text: impl Into<Cow<'static, str>>) -> Self {
-        let mut response = Self::new(status);
-        response.push("Content-Type", "text/plain; charset=utf-8");
-        response.body(match text.into() {
+        let fields = Cow::Borrowed(&b"Content-Type: text/plain; charset=utf-8\r\n"[..]);
+        Self { fields, ..Self::new(status) }.body(match text.into() {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         })

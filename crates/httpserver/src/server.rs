@@ -1,6 +1,8 @@
 //! The server: an application, its listening sockets and its clients.
 
+use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,8 +12,11 @@ use prefork::{Ended, Failed};
 
 use crate::app::App;
 use crate::client::{Client, Clients};
+use crate::common::Common;
 use crate::counters::{Access, Counters};
 use crate::limits::Limits;
+use crate::listeners::Listener;
+use crate::response::InvalidHeader;
 use crate::shared::Shared;
 use crate::start::{self, Serve};
 use crate::{Error, Result};
@@ -21,13 +26,13 @@ use crate::{Error, Result};
 pub struct HttpServer {
     shared: Rc<Clients>,
     /// The sockets that [`HttpServer::start`] accepts from.
-    bound: Vec<Rc<TcpListener>>,
+    bound: Rc<RefCell<Vec<TcpListener>>>,
 }
 
 impl HttpServer {
     /// A server that answers with `app`, within the default limits.
     pub fn new(app: impl App) -> Self {
-        Self { shared: Rc::new(Shared::new(Rc::new(app))), bound: Vec::new() }
+        Self { shared: Rc::new(Shared::new(Rc::new(app))), bound: Rc::default() }
     }
 
     /// Set the limits of the connections that are accepted from now on.
@@ -42,16 +47,27 @@ impl HttpServer {
         self
     }
 
-    /// Accept from these sockets, which must be nonblocking, on a loop.
+    /// Give each response these header fields, from now on: those of the application, and those with which the server answers
+    /// before the application is called, such as 400 and 408. A response that has a field with the same name keeps its own.
+    ///
+    /// # Errors
+    /// The errors of [`Response::header`](crate::Response::header).
+    pub fn with_fields(self, fields: &[(&str, &str)]) -> std::result::Result<Self, InvalidHeader> {
+        self.shared.common.replace(Common::new(fields)?);
+        Ok(self)
+    }
+
+    /// Accept from these sockets, which must be nonblocking, on a loop: `TcpListener`s or, for a proxy on the same machine,
+    /// `UnixListener`s. Access entries of a Unix socket have no peer.
     ///
     /// # Errors
     /// The errors of [`IoLoop::add_accept_handler`].
-    pub fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<TcpListener>) -> Result<()> {
+    pub fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<impl Into<OwnedFd>>) -> Result<()> {
         for socket in sockets {
             let shared = Rc::clone(&self.shared);
-            let handle =
-                ioloop.add_accept_handler(socket, move |ioloop, socket| accept(&shared, ioloop, socket))?;
-            self.shared.listeners.borrow_mut().push(handle);
+            let listener =
+                Listener::add(ioloop, socket, move |ioloop, socket| accept(&shared, ioloop, socket))?;
+            self.shared.listeners.borrow_mut().push(listener);
         }
         Ok(())
     }
@@ -74,7 +90,7 @@ impl HttpServer {
     pub fn bind(&mut self, addresses: &[SocketAddr], options: &Options) -> Result<Vec<SocketAddr>> {
         let sockets = sockets::bind_all(addresses, options)?;
         let addresses = local_addresses(&sockets)?;
-        self.bound.extend(sockets.into_iter().map(Rc::new));
+        self.bound.borrow_mut().extend(sockets);
         Ok(addresses)
     }
 
@@ -83,7 +99,7 @@ impl HttpServer {
     /// # Errors
     /// The errors of [`start::start`].
     pub fn start(self, processes: usize, grace: Duration) -> std::result::Result<Ended, Failed> {
-        start::start(&self.bound, processes, grace, &self, |_| {})
+        start::start(self.bound.take(), processes, grace, &self, |_| {})
     }
 
     /// Stop gracefully. Connections that are queued already are accepted, and no others; idle connections are closed, each
@@ -94,18 +110,20 @@ impl HttpServer {
         for client in self.shared.connections() {
             client.stop(ioloop);
         }
-        // Closing a listener resets the connections in its queue, whose clients may have sent a request already. The iteration
-        // between these two callbacks accepts them.
         let shared = Rc::clone(&self.shared);
         ioloop.add_callback(move |ioloop| {
-            ioloop.add_callback(move |ioloop| {
-                for listener in shared.listeners.take() {
-                    listener.remove(ioloop);
-                }
-                if shared.counters.get().open == 0 {
-                    ioloop.stop();
-                }
-            });
+            let mut last = Vec::new();
+            let mut outcome = Ok(());
+            for listener in shared.listeners.take() {
+                outcome = outcome.and(listener.close(ioloop, &mut last));
+            }
+            for socket in last {
+                outcome = outcome.and(accept(&shared, ioloop, socket));
+            }
+            if shared.counters.borrow().open == 0 {
+                ioloop.stop();
+            }
+            outcome
         });
         let shared = Rc::clone(&self.shared);
         ioloop.call_later(grace, move |ioloop| {
@@ -118,7 +136,7 @@ impl HttpServer {
 
     /// What this server has done in this process.
     pub fn counters(&self) -> Counters {
-        self.shared.counters.get()
+        *self.shared.counters.borrow()
     }
 }
 
@@ -134,8 +152,8 @@ impl Serve for HttpServer {
 
 /// Serve a client, or turn it away if there are too many. Those that are turned away count, too, so there is a bound above
 /// which clients are closed at once.
-fn accept(shared: &Rc<Clients>, ioloop: &IoLoop, socket: std::os::fd::OwnedFd) -> Result<()> {
-    let open = shared.counters.get().open;
+fn accept(shared: &Rc<Clients>, ioloop: &IoLoop, socket: OwnedFd) -> Result<()> {
+    let open = shared.counters.borrow().open;
     let most = shared.limits.borrow().connections as u64;
     shared.count(|counters| counters.accepted += 1);
     if open >= most {

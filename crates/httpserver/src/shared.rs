@@ -4,13 +4,15 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
+use ioloop::Token;
 use ioloop::slab::Slab;
-use ioloop::{AcceptHandle, Token};
 
 use crate::app::App;
+use crate::common::Common;
 use crate::counters::{AccessHook, Counters};
 use crate::date::Clock;
 use crate::limits::Limits;
+use crate::listeners::Listener;
 use crate::request::Request;
 
 /// How many bytes are read at once.
@@ -24,9 +26,10 @@ pub(crate) struct Shared<C> {
     pub(crate) app: Rc<dyn App>,
     pub(crate) limits: RefCell<Rc<Limits>>,
     pub(crate) on_access: RefCell<Option<AccessHook>>,
-    pub(crate) counters: Cell<Counters>,
+    pub(crate) common: RefCell<Common>,
+    pub(crate) counters: RefCell<Counters>,
     pub(crate) clock: Clock,
-    pub(crate) listeners: RefCell<Vec<AcceptHandle>>,
+    pub(crate) listeners: RefCell<Vec<Listener>>,
     /// The server accepts nothing more, and stops its loop when the last connection is closed.
     pub(crate) is_stopping: Cell<bool>,
     scratch: RefCell<Vec<u8>>,
@@ -42,7 +45,8 @@ impl<C> Shared<C> {
             app,
             limits: RefCell::default(),
             on_access: RefCell::default(),
-            counters: Cell::default(),
+            common: RefCell::default(),
+            counters: RefCell::default(),
             clock: Clock::default(),
             listeners: RefCell::default(),
             is_stopping: Cell::new(false),
@@ -54,9 +58,7 @@ impl<C> Shared<C> {
 
     /// Change the counters.
     pub(crate) fn count(&self, change: impl FnOnce(&mut Counters)) {
-        let mut counters = self.counters.get();
-        change(&mut counters);
-        self.counters.set(counters);
+        change(&mut self.counters.borrow_mut());
     }
 
     /// Call `with` with a buffer to read into. Nothing that `with` calls may ask for it again.
@@ -89,7 +91,7 @@ impl<C> Shared<C> {
         self.count(|counters| counters.open -= 1);
         let left = self.roster.borrow_mut().remove(token);
         drop(left);
-        self.counters.get().open == 0
+        self.counters.borrow().open == 0
     }
 
     /// The connections that are open.

@@ -4,9 +4,10 @@
 //! after the fork, because an epoll instance that two processes share reports the one's clients to the other. Signals have
 //! their handlers before the first client is accepted, so a SIGTERM at any time stops gracefully. Ctrl-C signals parent and
 //! children together, and the parent forwards the signal, so a child gets it twice, and still stops gracefully. A child that
-//! fails is restarted with the same sockets.
+//! fails is restarted with the same sockets. Once the server stops, no process has them open, so a client that comes then is
+//! refused at once, and does not wait for an accept that never comes.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
@@ -36,35 +37,42 @@ const MARGIN: Duration = Duration::from_secs(1);
 // ANCHOR: start
 /// Serve in this many processes until SIGTERM or SIGINT: 0 means one for each core, and 1 means this process, without a child. The
 /// first of these signals stops gracefully, within `grace`, and the second at once. Returns the first. `on_event` gets what
-/// happens to the children.
+/// happens to the children. The sockets must be nonblocking, and are closed when the server stops.
 ///
 /// # Errors
 /// The errors of [`supervise`] and of a loop; for 1 process, those of [`Serve::add_sockets`], too.
 pub fn start(
-    sockets: &[Rc<TcpListener>],
+    sockets: Vec<TcpListener>,
     processes: usize,
     grace: Duration,
     server: &impl Serve,
-    on_event: impl FnMut(Event),
+    mut on_event: impl FnMut(Event),
 ) -> std::result::Result<Ended, Failed> {
     if processes == 1 {
         return Ok(Ended::Stopped(serve(sockets, grace, server, IoLoop::stop)?));
     }
     let policy = Policy { children: processes, grace: grace.saturating_add(MARGIN), ..Policy::default() };
     // Ctrl-C signals the children, too, and then `supervise` forwards the signal. At the second one, `supervise` kills them.
-    let child = |_| match serve(sockets, grace, server, |_| {}) {
+    // A child takes them out of its own copy of this process, which keeps them for the next child.
+    let sockets = RefCell::new(sockets);
+    let child = |_| match serve(sockets.take(), grace, server, |_| {}) {
         Ok(_) => 0,
         Err(error) => {
             eprintln!("httpserver: {error}");
             1
         }
     };
-    supervise(&policy, child, on_event)
+    supervise(&policy, child, |event| {
+        if let Event::Stopping { .. } = event {
+            drop(sockets.take());
+        }
+        on_event(event);
+    })
 }
 
 /// Serve in this process until a signal comes, and return that. `again` is called at each further signal.
 fn serve(
-    sockets: &[Rc<TcpListener>],
+    sockets: Vec<TcpListener>,
     grace: Duration,
     server: &impl Serve,
     again: impl Fn(&IoLoop) + 'static,
@@ -79,8 +87,7 @@ fn serve(
         }
         Some(_) => again(ioloop),
     })?;
-    let own = sockets.iter().map(|socket| cloexec::open::duplicate(&**socket).map(TcpListener::from));
-    server.add_sockets(&ioloop, own.collect::<Result<_>>()?)?;
+    server.add_sockets(&ioloop, sockets)?;
     ioloop.start()?;
     // Something else stopped the loop, which is no failure either.
     Ok(stopped_by.get().unwrap_or(Signal::SIGTERM))

@@ -13,12 +13,11 @@ const MALFORMED: Refusal = Refusal::bad("The target of the request is malformed.
 /// # Errors
 /// 400. CONNECT is refused with it, because its target is neither.
 pub(crate) fn check(request: &Request) -> Result<(), Refusal> {
-    let target = request.target();
-    let path = match target.as_bytes() {
-        [b'/', ..] => target,
+    let path = match request.raw_target() {
+        target @ [b'/', ..] => target,
         b"*" if request.method() == "OPTIONS" => return Ok(()),
         _ => {
-            let (scheme, rest) = target.split_once("://").ok_or(MALFORMED)?;
+            let (scheme, rest) = request.target().split_once("://").ok_or(MALFORMED)?;
             if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
                 return Err(MALFORMED);
             }
@@ -26,11 +25,11 @@ pub(crate) fn check(request: &Request) -> Result<(), Refusal> {
             if host.is_empty() || !is_host(host.as_bytes()) {
                 return Err(MALFORMED);
             }
-            path
+            path.as_bytes()
         }
     };
     let mut in_query = false;
-    let is_valid = path.bytes().all(|byte| {
+    let is_valid = path.iter().all(|&byte| {
         in_query |= byte == b'?';
         match byte {
             b'"' | b'<' | b'>' | b'#' => false,
@@ -43,7 +42,7 @@ pub(crate) fn check(request: &Request) -> Result<(), Refusal> {
 
 /// Is this a host with or without a port, or nothing? RFC 3986, 3.2.2, without user names.
 pub(crate) fn is_host(host: &[u8]) -> bool {
-    let (name, port) = match host {
+    let port = match host {
         [b'[', rest @ ..] => match rest.iter().position(|byte| *byte == b']') {
             Some(end) => {
                 let is_address =
@@ -51,17 +50,31 @@ pub(crate) fn is_host(host: &[u8]) -> bool {
                 if end == 0 || !is_address {
                     return false;
                 }
-                (&[][..], &rest[end + 1..])
+                &rest[end + 1..]
             }
             None => return false,
         },
-        _ => host.split_at(host.iter().position(|byte| *byte == b':').unwrap_or(host.len())),
+        _ => &host[host.iter().position(|byte| !IN_NAME[usize::from(*byte)]).unwrap_or(host.len())..],
     };
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
-    let is_port = match port {
+    match port {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
-    };
-    is_port && name.iter().all(is_name)
+    }
 }
+
+/// The bytes that the name of a host may have.
+const IN_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let (mut byte, punctuation) = (0, b"-._~%!$&'()*+,;=");
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < punctuation.len() {
+        table[punctuation[at] as usize] = true;
+        at += 1;
+    }
+    table
+};

@@ -623,3 +623,19 @@ fn clients_that_leave_during_a_file_leave_no_descriptor_behind() {
     }
     assert_eq!(open(), 0, "files are still open for clients that have left");
 }
+
+#[test]
+fn no_cache_keeps_that_a_file_is_not_there() {
+    testing::needs!(loopback);
+    let served = Served::new();
+    for (method, target, status) in
+        [("GET", "/x", 404), ("GET", "/a", 301), ("POST", "/", 405), ("HEAD", "/x", 404)]
+    {
+        let answer = served.ask(method, target, &[]);
+        assert_eq!(
+            (answer.status, answer.field("Cache-Control")),
+            (status, Some("no-store")),
+            "{method} {target}"
+        );
+    }
+}

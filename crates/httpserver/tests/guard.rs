@@ -9,7 +9,9 @@ type Fields<'a> = &'a [(&'a str, &'a [u8])];
 /// What the guard of port 4000 says of a request with these fields: the status, or 0. Below `/api` there are no pages.
 fn status_of(method: &str, target: &str, fields: Fields<'_>) -> u16 {
     let head = Head { method, target, fields };
-    Guard::new(4000).check(&head, !target.starts_with("/api")).map_or_else(|rule| rule.status(), |()| 0)
+    Guard::new(4000)
+        .check(&head, !target.starts_with("/api"))
+        .map_or_else(httpserver::guard::Rule::status, |()| 0)
 }
 
 const OURS: (&str, &[u8]) = ("Host", b"127.0.0.1:4000");

@@ -1,12 +1,17 @@
-//! Clients that we did not write: curl, Python's http.client and h11, where they are installed. Each test is skipped, with the
+//! Clients that we did not write: curl and Python's http.client, where they are installed. Each test is skipped, with the
 //! reason, where its tool is missing.
 
+#[path = "support/mod.rs"]
+mod connections;
 #[path = "support/files.rs"]
 mod support;
 
 use std::fs;
 use std::process::{Command, Stdio};
 
+use connections::serving::Serving;
+use httpserver::{EventStream, Reply, Request, Response};
+use ioloop::IoLoop;
 use support::{Served, TWENTY_SIX};
 
 testing::begin!();
@@ -144,6 +149,71 @@ fn curl_asks_for_the_options_of_the_server() {
 }
 
 #[test]
+fn curl_sends_a_body_without_a_wait_and_asks_in_parallel() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |_: &IoLoop, request: &Request, reply: Reply| {
+            reply.send(Response::text(200, format!("{} bytes", request.body().len())));
+        }
+    });
+    let url = format!("http://{}/", server.address);
+    let fixed = ["-sS", "--noproxy", "*", "--max-time", "20"];
+    let folder = tempfile::TempDir::new_in(testing::machine::temporary_folder().expect("a folder")).unwrap();
+    let body = folder.path().join("body");
+    fs::write(&body, vec![b'x'; 1024 * 1024]).unwrap();
+    let from_file = format!("@{}", body.display());
+    // It waits for 100 Continue for that long if none comes.
+    for args in [
+        &[
+            "--data-binary",
+            &*from_file,
+            "-H",
+            "Expect: 100-continue",
+            "--expect100-timeout",
+            "15",
+            "--max-time",
+            "10",
+        ][..],
+        &["-T", body.to_str().unwrap(), "-H", "Transfer-Encoding: chunked"],
+    ] {
+        let Some(printed) = run("curl", &[&fixed, args, &[&*url]].concat()) else { return };
+        assert_eq!(printed, "1048576 bytes", "curl {args:?}");
+    }
+    let many: Vec<String> = (0..40).map(|number| format!("{url}{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let printed =
+        run("curl", &[&fixed, &["-Z", "--parallel-max", "8"][..], &many].concat()).expect("curl is there");
+    assert_eq!(printed, "0 bytes".repeat(40));
+    let counters = server.counters();
+    assert!(counters.accepted <= 2 + 8, "{} connections for 42 requests, 8 at a time", counters.accepted);
+}
+
+#[test]
+fn curl_reads_events_as_they_come_and_speaks_over_a_unix_socket() {
+    testing::needs!(loopback);
+    let folder = tempfile::TempDir::new_in(testing::machine::temporary_folder().expect("a folder")).unwrap();
+    let path = folder.path().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&path).expect("a path that is free");
+    listener.set_nonblocking(true).expect("a socket can be nonblocking");
+    let server = Serving::start(|| {
+        |ioloop: &IoLoop, _: &Request, reply: Reply| {
+            let stream = EventStream::new(ioloop, reply).expect("its fields are valid");
+            let _ = stream.send("hello", "1", "first").and_then(|_| stream.send("hello", "2", "second"));
+        }
+    });
+    server.within(|ioloop, server| server.add_sockets(ioloop, vec![listener])).expect("a listening socket");
+    let url = format!("http://{}/", server.address);
+    for args in [&["-N", &*url][..], &["--unix-socket", path.to_str().unwrap(), "http://a/"]] {
+        let Some(printed) = run("curl", &[&["-sS", "--noproxy", "*", "--max-time", "20"], args].concat())
+        else {
+            return;
+        };
+        let (first, second) = (printed.find("data: first"), printed.find("data: second"));
+        assert!(first.is_some() && first < second, "curl {args:?} prints {printed:?}");
+    }
+}
+
+#[test]
 fn python_reuses_its_connection() {
     testing::needs!(loopback);
     let served = Served::new();
@@ -160,47 +230,6 @@ for method, path, status in [('GET', '/robots.txt', 200), ('HEAD', '/', 200), ('
     assert client.sock is first, 'the connection was closed after ' + path
 print('done')";
     if let Some(printed) = run("python3", &["-c", script, &served.authority()]) {
-        assert_eq!(printed, "done\n");
-    }
-}
-
-#[test]
-fn h11_parses_every_response_byte_by_byte() {
-    testing::needs!(loopback);
-    // A Python of the user's own often comes before that of the distribution, which has the package.
-    let has_h11 = |python: &&str| {
-        Command::new(python).args(["-c", "import h11"]).output().is_ok_and(|output| output.status.success())
-    };
-    let Some(python) = ["python3", "/usr/bin/python3"].into_iter().find(has_h11) else {
-        testing::skip!("there is no python3 with h11");
-    };
-    let served = Served::new();
-    let script = "
-import h11, socket, sys
-host, port = sys.argv[1].split(':')
-for method, target, fields in [
-    ('GET', '/robots.txt', []), ('HEAD', '/robots.txt', []), ('GET', '/x', []), ('HEAD', '/x', []), ('GET', '/a', []),
-    ('GET', '/robots.txt', [('Range', 'bytes=0-4')]), ('GET', '/robots.txt', [('Range', 'bytes=99-')]), ('GET', '/empty', []),
-    ('GET', '/robots.txt', [('If-None-Match', '*')]), ('GET', '/robots.txt', [('If-Match', '\"x\"')]), ('POST', '/', []), ('GET', '/%00', []),
-]:
-    connection = h11.Connection(h11.CLIENT)
-    peer = socket.create_connection((host, int(port)), 20)
-    peer.sendall(connection.send(h11.Request(method=method, target=target, headers=[('Host', 'h'), ('Connection', 'close')] + fields)))
-    connection.send(h11.EndOfMessage())
-    ended = False
-    while True:
-        byte = peer.recv(1)
-        connection.receive_data(byte)
-        event = connection.next_event()
-        while event is not h11.NEED_DATA and not isinstance(event, h11.ConnectionClosed) and event is not h11.PAUSED:
-            ended |= isinstance(event, h11.EndOfMessage)
-            event = connection.next_event()
-        if not byte:
-            break
-    assert ended, (method, target, 'has no end')
-    assert connection.trailing_data[0] == b'', (method, target, connection.trailing_data)
-print('done')";
-    if let Some(printed) = run(python, &["-c", script, &served.authority()]) {
         assert_eq!(printed, "done\n");
     }
 }

@@ -372,7 +372,32 @@ fn trailer_fields_are_checked_as_header_fields_are() {
     ] {
         refused(400, [format!("{head}0\r\n{tail}")]);
     }
-    accepted([(format!("{head}0\r\nContent-Length: 5\r\n\r\n"), "POST / Content-Length=5")]);
+    accepted([(format!("{head}0\r\nx: y\r\nDigest: z\r\n\r\n"), "POST / x=y Digest=z")]);
+}
+
+#[test]
+fn a_trailer_field_that_belongs_into_the_head_is_refused() {
+    let head = with("Transfer-Encoding: chunked\r\n");
+    for name in [
+        "Content-Length",
+        "content-length",
+        "Transfer-Encoding",
+        "Host",
+        "TE",
+        "Trailer",
+        "Connection",
+        "Upgrade",
+        "Expect",
+        "Content-Type",
+        "Content-Encoding",
+        "Content-Range",
+        "Authorization",
+        "Cookie",
+        "Cache-Control",
+    ] {
+        refused(400, [format!("{head}5\r\nhello\r\n0\r\nx: y\r\n{name}: 5\r\n\r\n")]);
+    }
+    accepted([(format!("{head}0\r\nX-Host: a\r\nTEA: b\r\n\r\n"), "POST / X-Host=a TEA=b")]);
 }
 
 #[test]

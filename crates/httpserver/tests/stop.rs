@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use httpserver::{HttpServer, Reply, Request, Response};
+use httpserver::{HttpServer, Limits, Reply, Request, Response};
 use ioloop::IoLoop;
 
 testing::begin!();
@@ -52,4 +52,30 @@ fn a_server_without_connections_stops_at_once() {
     server.stop(&ioloop, Duration::from_secs(60));
     ioloop.start().unwrap();
     assert!(ioloop.time() - before < Duration::from_secs(30), "it waited for the grace period");
+}
+
+#[test]
+fn a_request_that_arrives_with_the_idle_timeout_is_answered() {
+    testing::needs!(loopback);
+    let ioloop = IoLoop::new().unwrap();
+    // Each connection is idle for too long at once, so its timer is due in the iteration after the accept.
+    let limits = Limits { idle_time: Duration::ZERO, ..Limits::default() };
+    let app = |_: &IoLoop, _: &Request, reply: Reply| reply.send(Response::text(200, "here"));
+    let server = HttpServer::new(app).with_limits(limits);
+    let address = server.listen(&ioloop, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    while server.counters().open == 0 {
+        ioloop.turn(Duration::from_secs(10)).unwrap();
+    }
+    client.write_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nok").unwrap();
+    while server.counters().open > 0 {
+        ioloop.turn(Duration::from_millis(10)).unwrap();
+    }
+    let mut response = String::new();
+    client.read_to_string(&mut response).expect("the connection is not reset");
+    assert!(
+        response.starts_with("HTTP/1.1 200"),
+        "the request was there before the connection was closed as idle: {response:?}"
+    );
+    assert_eq!(server.counters().idled, 1, "then it is idle, and is closed");
 }

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use prefork::accept::{Acceptor, StopReason};
+use prefork::accept::{Acceptor, BATCH, StopReason};
 
 use crate::{Events, IntoOutcome, IoLoop, Outcome, Result, Token};
 
@@ -42,7 +42,9 @@ impl IoLoop {
     ///
     /// An error that says that `listener` is no listening socket, for example because other code called shutdown(2) on it,
     /// lasts: it is reported once, and the listener is removed and closed. After any other error of accept(2) the listener
-    /// is paused for 100 ms, so that the error is reported ten times a second at most.
+    /// is paused for 100 ms, so that the error is reported ten times a second at most. It is paused, too, after an iteration
+    /// in which every call failed with an error of one client: where a firewall refuses each client with `EPERM`, for
+    /// example, the listener stays ready, and the loop would spin.
     ///
     /// # Errors
     /// The errors of [`Acceptor::new`] and [`IoLoop::add_handler`].
@@ -74,13 +76,21 @@ impl IoLoop {
                 }
                 Ok(turn) => turn,
             };
-            if let StopReason::Stuck(_) = turn.reason {
+            // No client in a whole batch: the calls of the next one would fail, too.
+            let all_failed = turn.accepted == 0 && turn.reason == StopReason::Full;
+            if all_failed || matches!(turn.reason, StopReason::Stuck(_)) {
                 pause(ioloop, event.token)?;
             }
             outcome?;
-            turn.shed.map_or(Ok(()), |shed| -> Outcome {
-                Err(format!("no descriptor is left: {shed} clients were turned away").into())
-            })
+            let reported: Outcome = match turn.shed {
+                Some(shed) => Err(format!("no descriptor is left: {shed} clients were turned away").into()),
+                None if all_failed => {
+                    Err(format!("no client in {BATCH} calls of accept(2): is each refused, by a firewall?")
+                        .into())
+                }
+                None => Ok(()),
+            };
+            reported
         })?;
         Ok(AcceptHandle { remover, token })
     }

@@ -21,6 +21,7 @@ testing::helper!(|args| support::answer(args, |args| match args {
     ["accept", "no-descriptor", poller] =>
         poller.parse().map_err(Into::into).and_then(scenarios::no_descriptor),
     ["accept", "stuck"] => scenarios::stuck(),
+    ["accept", "refused", poller] => poller.parse().map_err(Into::into).and_then(scenarios::refused),
     _ => support::unknown(args),
 }));
 
@@ -225,4 +226,26 @@ fn without_even_a_reserve_the_listener_is_paused_for_a_while() {
         let reported: Vec<&str> = answer.lines("reported").collect();
         assert_eq!(reported, [""; 0], "it was removed while it was paused, which is not a failure");
     });
+}
+
+/// The client stays in the backlog, and accept4 fails at once, each time.
+#[test]
+fn a_listener_whose_clients_are_all_refused_is_paused_for_a_while() {
+    testing::needs!(loopback);
+    for poller in Kind::ALL {
+        let answer = helper_said(&["accept", "refused", &poller.to_string()]);
+        let turns: usize = answer.line("turns").parse().unwrap();
+        assert!(
+            turns <= 12,
+            "{poller}: accept4 returns EPERM each time, as a firewall may let it, and there were {turns} iterations in \
+             250 ms: the loop spins"
+        );
+        let reported = answer.lines("reported").count();
+        assert!(
+            (1..=4).contains(&reported),
+            "{poller}: no client can be accepted, which should be reported, at most ten times a second. In 250 ms the hook \
+             got {reported} reports"
+        );
+        assert_eq!(answer.line("other"), "ran", "{poller}: a timer was due meanwhile");
+    }
 }

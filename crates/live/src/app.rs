@@ -77,7 +77,7 @@ impl Live {
 
     fn act(&self, ioloop: &IoLoop, action: Action, request: &Request) -> Result<Answer, Refusal> {
         let body = || serde_json::from_slice::<Value>(request.body()).map_err(|_| Refusal::BAD_BODY);
-        let json = |value: &Value| Answer::Now(headers::guarded(headers::json(value.to_string())));
+        let json = |value: &Value| Answer::Now(headers::json(value.to_string()));
         match action {
             Action::Page => Ok(Answer::Now(self.book.answer(request))),
             Action::Hello => Ok(json(&json!({ "workbook": 1, "kernel": self.progress.kernel() }))),

@@ -2,7 +2,7 @@
 //!
 //! No answer has a field of CORS, so a page of another site can read none.
 
-use httpserver::{InvalidHeader, Response};
+use httpserver::{HttpServer, InvalidHeader, Response};
 
 /// The sources of scripts, styles, images and connections: this server alone. mdBook and the figures set styles in attributes,
 /// which run no code.
@@ -12,26 +12,37 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
 /// The page that mdBook shows in a frame on its other pages, for a browser without scripts.
 const FRAMED: &str = "toc.html";
 
-/// The fields of an answer for which no script must run.
-pub fn guarded(response: Response) -> Response {
-    with_scripts(response, "", &[])
+/// Let each answer have the fields of one for which no script must run: even what the server refuses before it asks the
+/// application. A page has a policy of its own, see [`with_scripts`].
+///
+/// # Errors
+/// None, unless a field here is malformed.
+pub fn guard(server: HttpServer) -> Result<HttpServer, InvalidHeader> {
+    let (policy, frames) = page_fields("", &[]);
+    server.with_fields(&[
+        ("Content-Security-Policy", &policy),
+        ("X-Frame-Options", frames),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
+    ])
 }
 
-/// The fields of a page with these inline scripts, by their hashes.
+/// The policy of a page with these inline scripts, by their hashes.
 pub fn with_scripts(response: Response, page: &str, scripts: &[String]) -> Response {
-    add(response, page, scripts).unwrap_or_else(|_| Response::new(500))
+    let (policy, frames) = page_fields(page, scripts);
+    let response = response
+        .header("Content-Security-Policy", &policy)
+        .and_then(|response| response.header("X-Frame-Options", frames));
+    response.unwrap_or_else(|_| Response::new(500))
 }
 
-fn add(response: Response, page: &str, scripts: &[String]) -> Result<Response, InvalidHeader> {
+/// The values of the two fields that differ from page to page.
+fn page_fields(page: &str, scripts: &[String]) -> (String, &'static str) {
     let [ancestors, frames] = if page == FRAMED { ["'self'", "SAMEORIGIN"] } else { ["'none'", "DENY"] };
     let policy = format!("{POLICY}{ancestors}; script-src 'self' {}", scripts.join(" "));
-    response
-        .header("Content-Security-Policy", policy.trim_end())?
-        .header("X-Frame-Options", frames)?
-        .header("X-Content-Type-Options", "nosniff")?
-        .header("Referrer-Policy", "no-referrer")?
-        .header("Cross-Origin-Opener-Policy", "same-origin")?
-        .header("Cross-Origin-Resource-Policy", "same-origin")
+    (policy.trim_end().to_owned(), frames)
 }
 
 /// An answer in JSON, which no cache keeps.
@@ -41,7 +52,7 @@ pub fn json(body: String) -> Response {
 
 /// The head of a stream of JSON, one object a line.
 pub fn stream_head() -> Response {
-    guarded(typed(Response::new(200), "application/x-ndjson; charset=utf-8"))
+    typed(Response::new(200), "application/x-ndjson; charset=utf-8")
 }
 
 fn typed(response: Response, kind: &str) -> Response {

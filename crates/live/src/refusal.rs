@@ -3,8 +3,6 @@
 use httpserver::Response;
 use httpserver::guard::Rule;
 
-use crate::headers;
-
 /// A refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
@@ -59,9 +57,9 @@ impl Refusal {
         Self { status: 405, sentence: "This method is not permitted here.", allow: Some(allow) }
     }
 
-    /// The answer, with the fields that each answer has.
+    /// The answer.
     pub fn response(self) -> Response {
-        let response = headers::guarded(Response::text(self.status, format!("{}\n", self.sentence)));
+        let response = Response::text(self.status, format!("{}\n", self.sentence));
         let field = match (self.status, self.allow) {
             (405, Some(allow)) => ("Allow", allow),
             (429, _) => ("Retry-After", "5"),

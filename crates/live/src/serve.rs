@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::app::Live;
 use crate::book::{Book, News, start_builder};
 use crate::catalogue::Tool;
+use crate::headers;
 use crate::hub::Hub;
 use crate::options::Options;
 use crate::progress::Progress;
@@ -56,7 +57,7 @@ pub fn run(options: &Options, root: &Path, into: &Path) -> Result<(), Box<dyn Er
     // The guard needs the port, which is known once the server listens; nothing is accepted before the loop runs.
     let live = Rc::new(RefCell::new(None::<Live>));
     let app = Rc::clone(&live);
-    let server = HttpServer::new(Shared(app));
+    let server = headers::guard(HttpServer::new(Shared(app)))?;
     let port = listen(&server, &ioloop, options.port)?;
     *live.borrow_mut() = Some(Live {
         guard: Guard::new(port),

@@ -99,6 +99,31 @@ fn every_answer_says_what_the_browser_may_do_with_it() {
 }
 
 #[test]
+fn a_request_that_the_guard_never_sees_has_these_fields_in_its_answer() {
+    let server = Server::start();
+    let host = format!("127.0.0.1:{}", server.port);
+    let long = "x".repeat(20 * 1024);
+    for (method, path, fields, status) in [
+        ("GET", "/", vec![("Host", "a b")], 400),
+        ("GET", "not-a-path", vec![("Host", host.as_str())], 400),
+        ("GET", "/", vec![("Host", host.as_str()), ("x", &long)], 431),
+        ("POST", "/api/run", vec![("Host", host.as_str()), ("Expect", "much")], 417),
+    ] {
+        let answer = server.ask(method, path, &fields, "");
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.head);
+        for (name, value) in [
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Frame-Options", "DENY"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+        ] {
+            assert_eq!(answer.field(name), Some(value), "{status}: {}", answer.head);
+        }
+        let policy = answer.field("Content-Security-Policy").unwrap_or_default();
+        assert!(policy.contains("default-src 'self'"), "{status}: {}", answer.head);
+    }
+}
+
+#[test]
 fn a_file_of_the_book_is_never_a_route() {
     let server = Server::start();
     let host = format!("127.0.0.1:{}", server.port);

@@ -203,7 +203,7 @@ fn a_failed_connection_does_not_end_the_batch() {
 
 #[test]
 fn failed_connections_count_toward_the_limit() {
-    for errno in ["ECONNABORTED", "EINTR"] {
+    for errno in ["ECONNABORTED", "EINTR", "EPERM"] {
         let kernel = format!("accept:*={errno}");
         let Some(answer) = traced(&kernel, &["batches", "2", "1", "4"]) else { return };
         assert!(

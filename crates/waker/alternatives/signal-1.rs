@@ -19,12 +19,19 @@ const LEAVING: i32 = -2;
 struct Slot {
     writer: AtomicI32,
     came: AtomicBool,
+    /// Whether it came and its bytes could not be written.
+    failed: AtomicBool,
     /// The process in the upper half, because the child of a fork has none of these handlers.
     handlers: AtomicU64,
 }
 
 static SLOTS: [Slot; 32] = [const {
-    Slot { writer: AtomicI32::new(FREE), came: AtomicBool::new(false), handlers: AtomicU64::new(0) }
+    Slot {
+        writer: AtomicI32::new(FREE),
+        came: AtomicBool::new(false),
+        failed: AtomicBool::new(false),
+        handlers: AtomicU64::new(0),
+    }
 }; 32];
 
 /// The owner of some signals.
@@ -58,11 +65,12 @@ impl SignalWaker {
         if matches!(signal, SIGBUS | SIGFPE | SIGILL | SIGSEGV | SIGSYS | SIGTRAP) {
             return Err(Errno::EINVAL);
         }
-        let Slot { writer, came, .. } = &SLOTS[signal as usize];
+        let Slot { writer, came, failed, .. } = &SLOTS[signal as usize];
         if writer.compare_exchange(FREE, self.writer.as_raw_fd(), SeqCst, SeqCst).is_err() {
             return Err(Errno::EBUSY);
         }
         came.store(false, SeqCst);
+        failed.store(false, SeqCst);
         let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
         // SAFETY: `note` may interrupt any code.
         let previous = unsafe { sigaction(signal, &action) }.inspect_err(|_| writer.store(FREE, SeqCst))?;
@@ -73,7 +81,11 @@ impl SignalWaker {
     /// Returns the signals that came.
     pub fn take(&self) -> SigSet {
         let signals = self.owned.iter().map(|(signal, _)| *signal);
-        signals.filter(|signal| SLOTS[*signal as usize].came.swap(false, SeqCst)).collect()
+        let slots = signals.map(|signal| (signal, &SLOTS[signal as usize]));
+        slots
+            .filter(|(_, slot)| slot.came.swap(false, SeqCst) | slot.failed.swap(false, SeqCst))
+            .map(|(signal, _)| signal)
+            .collect()
     }
 }
 
@@ -86,7 +98,10 @@ extern "C" fn note(signal: c_int) {
     let writer = slot.writer.load(SeqCst);
     if writer >= 0 && !slot.came.swap(true, SeqCst) {
         // SAFETY: `drop` closes it only when no handler of this signal is running.
-        let _ = write(unsafe { BorrowedFd::borrow_raw(writer) }, &1_u64.to_ne_bytes());
+        let written = write(unsafe { BorrowedFd::borrow_raw(writer) }, &1_u64.to_ne_bytes());
+        if !matches!(written, Ok(_) | Err(Errno::EAGAIN)) && slot.came.swap(false, SeqCst) {
+            slot.failed.store(true, SeqCst);
+        }
     }
     let leave = |count: u64| (count >> 32 == process >> 32).then(|| count - 1);
     let _ = slot.handlers.fetch_update(SeqCst, SeqCst, leave);

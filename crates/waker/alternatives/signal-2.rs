@@ -18,6 +18,8 @@ use crate::{Error, Result};
 struct Shared {
     writer: OwnedFd,
     came: AtomicU32,
+    /// Those whose bytes are in the pipe, so that the next signal of the kind need not write.
+    written: AtomicU32,
 }
 
 /// The owner of each signal, or null.
@@ -46,7 +48,11 @@ unsafe impl Sync for SignalWaker {}
 impl SignalWaker {
     /// Installs a handler for each of these signals.
     pub fn new(writer: impl AsFd, signals: &[Signal]) -> Result<Self> {
-        let shared = Shared { writer: cloexec::open::duplicate(writer)?, came: AtomicU32::new(0) };
+        let shared = Shared {
+            writer: cloexec::open::duplicate(writer)?,
+            came: AtomicU32::new(0),
+            written: AtomicU32::new(0),
+        };
         let mut waker = Self {
             shared: Box::into_raw(Box::new(shared)),
             previous: Vec::new(),
@@ -86,7 +92,10 @@ impl SignalWaker {
     /// Returns the signals that came.
     pub fn take(&self) -> SigSet {
         // SAFETY: it lives as long as `self`.
-        let came = unsafe { &*self.shared }.came.swap(0, Ordering::AcqRel);
+        let shared = unsafe { &*self.shared };
+        // First, so that a signal that comes between the two writes.
+        shared.written.swap(0, Ordering::AcqRel);
+        let came = shared.came.swap(0, Ordering::AcqRel);
         let signals = self.previous.iter().map(|(signal, _)| *signal);
         signals.filter(|signal| came >> *signal as u32 & 1 == 1).collect()
     }
@@ -108,8 +117,11 @@ extern "C" fn note(signal: c_int) {
     if owner.addr() > LEAVING {
         // SAFETY: `drop` frees it only when no handler is running.
         let owner = unsafe { &*owner };
-        if owner.came.fetch_or(1 << signal, Ordering::AcqRel) >> signal & 1 == 0 {
-            let _ = write(&owner.writer, &1_u64.to_ne_bytes());
+        owner.came.fetch_or(1 << signal, Ordering::AcqRel);
+        if owner.written.fetch_or(1 << signal, Ordering::AcqRel) >> signal & 1 == 0
+            && write(&owner.writer, &1_u64.to_ne_bytes()).is_err_and(|errno| errno != Errno::EAGAIN)
+        {
+            owner.written.fetch_and(!(1 << signal), Ordering::AcqRel);
         }
     }
     count(|running| running.saturating_sub(1));

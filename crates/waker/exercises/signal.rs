@@ -4,13 +4,15 @@
 //! was full. The handler may interrupt any code at any instruction, in any thread, so it does not allocate or lock, and
 //! it preserves `errno`. It adds the signal to the set before it writes, and it is installed with `SA_RESTART`, so that
 //! blocking calls in other threads do not fail with `EINTR`.
-//! A signal that is in the set already need not write again.
-//! A signal has one owner at a time, and several owners with different signals may exist. When an owner is dropped (even
-//! if a panic drops it), or `new` fails, each of its signals has its previous handler, with its mask and flags, and can
-//! get another owner. `drop` returns only when no handler that may write to the owner's descriptor is running, in any
-//! thread of this process. A child of fork(2) inherits your statics, and not the threads: there, `drop` must not wait for
-//! a handler that was running in the parent. Restore the previous handler before you release the signal, and release it
-//! only when no handler is running.
+//! A signal that is in the set already need not write again, unless its write failed otherwise than with EAGAIN: then
+//! `take` returns it still, once, and the next signal of its kind writes.
+//! A signal has one owner at a time, and several owners with different signals may exist. When an owner is dropped
+//! (even if a panic drops it), or `new` fails (with `EMFILE`, too), each of its signals has its previous handler, with
+//! its mask and flags, and can get another owner. `drop` returns only when no handler that may write to the owner's
+//! descriptor is running, in any thread of this process. A child of fork(2) inherits your statics, and not the threads:
+//! there, `drop` must not wait for a handler that was running in the parent. Restore the previous handler before you
+//! release the signal, and release it only when no handler is running. At no moment of `new` or `drop` is a signal
+//! swallowed.
 //! A process inherits its signal mask through exec. So once its handlers are installed, `new` unblocks its signals in the
 //! calling thread, and no others, so that a pending one comes. If the owner is dropped in that thread, those that were
 //! blocked are blocked again, before their previous handlers are restored. After an error the mask is unchanged.

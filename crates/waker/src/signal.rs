@@ -2,7 +2,8 @@
 //!
 //! Contract: the handler only uses atomics and write(2). It does not allocate or lock, and it preserves `errno`. The
 //! set of signals is a static next to the pipe, and the byte in the pipe is only the wake, so a full pipe loses no
-//! signal. A signal has one owner at a time. Dropping the owner restores the previous handler.
+//! signal. A signal whose write failed stays in the set, and the next one of its kind writes again. A signal has one
+//! owner at a time. Dropping the owner restores the previous handler.
 //!
 //! A process inherits its signal mask and its ignored signals through exec, so `new` unblocks the signals in the
 //! calling thread, and its handlers replace `SIG_IGN`. Signals that report a fault of the running code are refused.
@@ -36,6 +37,9 @@ static WRITERS: [AtomicI32; 32] = [const { AtomicI32::new(NO_OWNER) }; 32];
 
 /// The signals that came and that no `take` has returned yet: bit N for signal N.
 static PENDING: AtomicU32 = AtomicU32::new(0);
+
+/// Those of them whose bytes could not be written. They are not in `PENDING`, so the next signal of the kind writes.
+static UNWRITTEN: AtomicU32 = AtomicU32::new(0);
 
 /// How many handlers are running now, in all threads of a process. The process's ID is in the upper 32 bits, because the
 /// child of a fork inherits the number, and not the threads in which those handlers run.
@@ -101,6 +105,7 @@ impl SignalWaker {
                 Error::on("sigaction", format_args!("{signal}, which has an owner"))(Errno::EBUSY)
             })?;
         PENDING.fetch_and(!bit(signal as c_int), Ordering::AcqRel);
+        UNWRITTEN.fetch_and(!bit(signal as c_int), Ordering::AcqRel);
         let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
         // SAFETY: `note` only does what signal-safety(7) permits, so it may interrupt any code.
         match unsafe { sigaction(signal, &action) } {
@@ -132,6 +137,7 @@ impl SignalWaker {
         let ours = self.owned.iter().fold(0, |mask, (signal, _)| mask | bit(*signal as c_int));
         // In one step, because a signal that came between a load and a store would be lost.
         let came = PENDING.fetch_and(!ours, Ordering::AcqRel) & ours;
+        let came = came | UNWRITTEN.fetch_and(!ours, Ordering::AcqRel) & ours;
         let signals = self.owned.iter().map(|(signal, _)| *signal);
         signals.filter(|signal| came & bit(*signal as c_int) != 0).collect()
     }
@@ -150,8 +156,14 @@ extern "C" fn note(signal: c_int) {
     if writer >= 0 && PENDING.fetch_or(bit(signal), Ordering::AcqRel) & bit(signal) == 0 {
         // SAFETY: the owner keeps it open while a handler is running.
         let writer = unsafe { BorrowedFd::borrow_raw(writer) };
-        // A full pipe is already readable, and a handler cannot report any other error.
-        let _ = write(writer, &1_u64.to_ne_bytes());
+        let written = write(writer, &1_u64.to_ne_bytes());
+        // A full pipe (EAGAIN) is readable already. After any other error nothing wakes the loop for this signal, so its bit
+        // must not keep the next one from writing. If a `take` has returned it meanwhile, it must not come back.
+        if written.is_err_and(|errno| errno != Errno::EAGAIN)
+            && PENDING.fetch_and(!bit(signal), Ordering::AcqRel) & bit(signal) != 0
+        {
+            UNWRITTEN.fetch_or(bit(signal), Ordering::AcqRel);
+        }
     }
     leave(process);
     // The interrupted code may be about to read its own errno.
@@ -166,24 +178,25 @@ fn bit(signal: c_int) -> u32 {
 // ANCHOR: running
 /// The upper half of `RUNNING`, for this process.
 fn process() -> u64 {
-    u64::from(getpid().as_raw().unsigned_abs()) << 32
+    u64::from(getpid().as_raw().unsigned_abs()) << u32::BITS
 }
 
 fn enter(process: u64) {
     // A number that was counted by the process before a fork is dropped.
-    let entered = |running| if running >> 32 == process >> 32 { running + 1 } else { process + 1 };
+    let entered =
+        |running| if running >> u32::BITS == process >> u32::BITS { running + 1 } else { process + 1 };
     let _ = RUNNING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |running| Some(entered(running)));
 }
 
 fn leave(process: u64) {
     // If a handler of another signal interrupted this one and forked, this process is the child, and counts anew.
-    let left = |running: u64| (running >> 32 == process >> 32).then(|| running - 1);
+    let left = |running: u64| (running >> u32::BITS == process >> u32::BITS).then(|| running - 1);
     let _ = RUNNING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
 }
 
 fn is_running(process: u64) -> bool {
     let running = RUNNING.load(Ordering::SeqCst);
-    running >> 32 == process >> 32 && running != process
+    running >> u32::BITS == process >> u32::BITS && running != process
 }
 // ANCHOR_END: running
 

@@ -133,16 +133,18 @@ fn a_flood_of_one_signal_hides_no_other() {
 #[test]
 fn the_handler_preserves_errno() {
     let answer = signal("errno");
-    for (pipe, meaning) in [
-        ("room", "even a call that succeeds may change errno"),
-        ("full", "the handler's write failed, and the interrupted code reads that errno as its own"),
-    ] {
-        let errno = answer.line(pipe);
-        assert_eq!(
-            errno, "kept",
-            "with a pipe in the state “{pipe}”, errno was {errno} after a signal: {meaning}. Save errno at the start \
-             of the handler and restore it at the end"
-        );
+    let failed = "the handler's write failed, and the interrupted code reads that errno as its own";
+    for (pipe, meaning) in
+        [("room", "even a call that succeeds may change errno"), ("full", failed), ("closed", failed)]
+    {
+        for (before, errno) in ["4242", "0"].iter().zip(answer.lines(pipe)) {
+            assert_eq!(
+                errno, "kept",
+                "with a pipe in the state “{pipe}”, errno was {before} before a signal and {errno} after it: {meaning}. \
+                 Save errno at the start of the handler and restore it at the end, whatever it is and however `write` ended"
+            );
+        }
+        assert_eq!(answer.lines(pipe).count(), 2, "the helper should send signals twice:\n{}", answer.0);
     }
 }
 
@@ -284,6 +286,34 @@ fn a_signal_during_drop_is_not_swallowed() {
 }
 
 #[test]
+fn a_signal_is_released_only_when_no_handler_runs() {
+    let answer = inherited("busy");
+    assert_ne!(
+        answer.line("while-a-handler-runs"),
+        "Ok",
+        "the owner is dropped in a thread, and its handler still runs in another one. Meanwhile a `new` for the signal \
+         succeeded. When the handler sets its bit, it does so in the set of the next owner, which has no bytes for it, so no \
+         later signal writes any. `drop` should first wait, and then release the signal"
+    );
+    assert_eq!(answer.line("afterwards"), "Ok(())", "the owner was dropped, and the signal was not released");
+}
+
+#[test]
+fn a_signal_during_new_is_not_swallowed() {
+    let Some(answer) = traced("signal-at-every-step", &["owner", "new-stepped"]) else { return };
+    let swallowed: Vec<&str> = answer.lines("swallowed").collect();
+    assert!(
+        swallowed.is_empty(),
+        "a signal came in the middle of `new`. The previous handler was not called, and yours did not add the signal and \
+         wake ({} rounds out of {}, {}). Put the descriptor where the handler finds it, and clear the signal's bit, before \
+         you install the handler",
+        swallowed.len(),
+        answer.line("rounds"),
+        swallowed[0]
+    );
+}
+
+#[test]
 fn drop_waits_for_a_running_handler() {
     let Some(answer) = traced("handler-held", &["owner", "dropped"]) else { return };
     assert_eq!(
@@ -339,6 +369,14 @@ fn take_sees_what_a_thread_did_before_its_signal() {
     modelled(
         "publish",
         "The handler should publish (Release) what its thread did before, and `take` should acquire it: AcqRel for both",
+    );
+}
+
+#[test]
+fn take_sees_what_a_thread_did_before_a_signal_whose_write_failed() {
+    modelled(
+        "publish-unwritten",
+        "The second set publishes as the first one does: AcqRel where the handler adds the signal, and where `take` takes it",
     );
 }
 
@@ -530,6 +568,15 @@ fn the_mask_is_restored() {
         format!("true {all}"),
         "`new` failed, and the thread's mask is not as before"
     );
+    let answer = inherited("refused");
+    for errno in ["EINVAL", "EINVAL", "EBUSY", "EBUSY"].iter().zip(answer.lines("refused")) {
+        assert_eq!(
+            errno.1,
+            format!("Err({}) SIGUSR1 SIGSEGV SIGUSR2 SIGTERM", errno.0),
+            "`new` failed, and the result or the thread's mask is not what it should be: all of these signals were blocked \
+             before, the one that was refused too. Unblock signals only once all of them have handlers"
+        );
+    }
     let answer = inherited("other-thread");
     for thread in ["there", "here"] {
         assert_eq!(
@@ -539,6 +586,26 @@ fn the_mask_is_restored() {
              thread: `drop` should block the signal only in the thread in which `new` unblocked it"
         );
     }
+}
+
+#[test]
+fn without_a_descriptor_new_is_an_error() {
+    let answer = inherited("refused");
+    assert_eq!(
+        answer.line("none"),
+        "Err(EMFILE) SIGUSR1 SIGSEGV SIGUSR2 SIGTERM",
+        "the process had no descriptor for the duplicate, and `new` did not return EMFILE, or it changed the mask"
+    );
+    assert_eq!(
+        answer.line("disposition"),
+        "default",
+        "`new` failed with EMFILE, and its handler is installed"
+    );
+    assert_eq!(
+        answer.line("afterwards"),
+        "Ok(())",
+        "`new` failed with EMFILE, and then it failed with a descriptor"
+    );
 }
 
 #[test]
@@ -596,6 +663,35 @@ fn a_fork_during_a_handler_hangs_no_drop() {
         "a thread was in the handler while another one forked. The child dropped its copy of the owner, and made and \
          dropped an owner of its own. Does `drop` wait for handlers of the parent? The child inherits their number, and \
          not their threads, so the number never becomes 0. Note which process the number belongs to"
+    );
+}
+
+#[test]
+fn a_failed_write_does_not_silence_the_next_signal() {
+    let answer = signal("unwritten");
+    let next: Vec<&str> = answer.lines("next").collect();
+    assert_eq!(
+        next, ["ready"; 2],
+        "SIGUSR1 and SIGUSR2 came while the pipe had no reader, and the handler's writes failed (EPIPE). Then the pipe had a \
+         reader, both came again, and the pipe is not readable each time. A bit that is set says that bytes are there: after \
+         a failed write, keep the signal in a second set, which `take` returns too, so that the next one writes"
+    );
+    assert_eq!(
+        answer.line("took"),
+        "SIGUSR1 SIGUSR2",
+        "the writes of SIGUSR1 and SIGUSR2 failed, another owner called `take`, and then their own owner did. `take` should \
+         return the signals of both sets, and clear only its own signals in both sets"
+    );
+    assert_eq!(
+        answer.line("then"),
+        "none",
+        "`take` returned a signal whose write had failed, and so did the next `take`: clear it in both sets"
+    );
+    assert_eq!(answer.line("other"), "none", "the write of SIGUSR1 failed, and another owner took SIGUSR1");
+    assert_eq!(
+        answer.line("stale"),
+        "none",
+        "the write of SIGUSR2 failed, its owner was dropped, and the next owner took the signal. Clear both sets in `new`"
     );
 }
 

@@ -42,7 +42,7 @@ fn requests(name: &str, serve: Serve, connections: usize) -> Row {
     let name = format!("echo with {name}, {connections} connections: system calls a request");
     let (Some(peer), Some(ours)) = (calls_to_serve(bare, connections), calls_to_serve(serve, connections))
     else {
-        return Row::not_permitted(name);
+        return Row::left_out(name, "ptrace is not permitted");
     };
     let a_request = |calls: &Calls| calls.values().sum::<usize>() as f64 / (ROUNDS * connections) as f64;
     let (few, many) = (a_request(&peer), a_request(&ours));
@@ -111,7 +111,7 @@ const WAKES: usize = 20;
 fn wakes() -> Row {
     let name = "a wake from another thread: system calls of both threads".to_owned();
     let (Some(peer), Some(ours)) = (calls_to_wake(mio_is_woken), calls_to_wake(the_loop_is_woken)) else {
-        return Row::not_permitted(name);
+        return Row::left_out(name, "ptrace is not permitted");
     };
     let total = |calls: &Calls| calls.values().sum::<usize>() as f64 / WAKES as f64;
     let names: Vec<&str> = ours.keys().copied().collect();
@@ -204,7 +204,7 @@ const ITERATIONS: usize = 20;
 fn clock_reads() -> Row {
     let name = "an iteration without timers: reads of the clock".to_owned();
     let (Some(ours), Some(with_a_timer)) = (reads_an_iteration(false), reads_an_iteration(true)) else {
-        return Row::not_permitted(name);
+        return Row::left_out(name, "ptrace is not permitted");
     };
     Row {
         name,

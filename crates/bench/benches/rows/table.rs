@@ -40,10 +40,10 @@ impl Row {
         }
     }
 
-    /// What could not be counted here.
-    pub fn not_permitted(name: String) -> Self {
+    /// What could not be measured here, and why.
+    pub fn left_out(name: String, why: &str) -> Self {
         let [ours, peer] = ["–"; 2].map(String::from);
-        Self { name, ours, peer, ratio: None, limit: "ptrace is not permitted".to_owned(), held: false }
+        Self { name, ours, peer, ratio: None, limit: why.to_owned(), held: false }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Echo servers that do the same work: bare epoll, mio, and the loop with handlers and with futures. One read and one
 //! write an event; each ends when its first connection does.
 
+mod processors;
+
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,33 +12,16 @@ use std::thread;
 
 use ioloop::{Events, IoLoop};
 use mio::{Interest, Token};
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::unistd::{Pid, read, write};
+use nix::unistd::{read, write};
+
+pub use processors::{on_any_processor, on_processor};
 
 /// In bytes.
 pub const MESSAGE: usize = 64;
 
 /// What serves connections until the first of them ends.
 pub type Serve = fn(Vec<TcpStream>);
-
-/// Let the calling thread run on one processor only. A process that may not choose, or has one alone, leaves it to the
-/// kernel.
-pub fn on_processor(number: usize) {
-    let mut one = CpuSet::new();
-    if one.set(number).is_ok() {
-        let _ = sched_setaffinity(Pid::from_raw(0), &one);
-    }
-}
-
-/// Let the calling thread run on any processor.
-pub fn on_any_processor() {
-    let mut anywhere = CpuSet::new();
-    for processor in 0..CpuSet::count() {
-        let _ = anywhere.set(processor);
-    }
-    let _ = sched_setaffinity(Pid::from_raw(0), &anywhere);
-}
 
 /// Connections over the loopback: the client's ends, and the server's, which are nonblocking.
 pub fn connections(count: usize) -> (Vec<TcpStream>, Vec<TcpStream>) {

@@ -21,7 +21,7 @@ use crate::scene::{judged, made, must_hold, one_line, or_again};
 type Served = Rc<RefCell<Vec<OwnedFd>>>;
 
 /// A listener without a file and without a network, and two clients.
-fn two_clients() -> (UnixListener, [UnixStream; 2]) {
+pub(super) fn two_clients() -> (UnixListener, [UnixStream; 2]) {
     let address = made(SocketAddr::from_abstract_name(format!("faults-{}", process::id())));
     let listener = made(UnixListener::bind_addr(&address));
     made(listener.set_nonblocking(true));

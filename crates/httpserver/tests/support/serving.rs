@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -55,6 +56,15 @@ impl Serving {
     /// A server that echoes what it gets.
     pub fn echo() -> Self {
         Self::start(|| echo)
+    }
+
+    /// A server that echoes what it gets from a Unix socket, too.
+    pub fn echo_on(listener: UnixListener) -> Self {
+        let server = Self::echo();
+        server
+            .within(|ioloop, server| server.add_sockets(ioloop, vec![listener]))
+            .expect("a listening socket");
+        server
     }
 
     /// Run this in its thread, and return the result.

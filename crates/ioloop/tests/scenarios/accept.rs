@@ -1,5 +1,5 @@
 //! `accepting no-descriptor POLLER`: a loop that accepts, in a process that has no descriptor left. `accepting stuck`:
-//! the same in a process that cannot even reuse the number of its reserve.
+//! the same in a process that cannot even reuse the number of its reserve. `accepting refused POLLER`: accept4 returns EPERM.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use ioloop::poller::Kind;
 use ioloop::{Config, IoLoop};
+use nix::errno::Errno;
+use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::support::Outcome;
@@ -93,4 +95,42 @@ pub fn stuck() -> Outcome {
     limit(soft)?;
     drop((clients, late));
     Ok(())
+}
+
+pub fn refused(poller: Kind) -> Outcome {
+    let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let _client = TcpStream::connect(listener.local_addr()?)?;
+    let _accepting = ioloop.add_accept_handler(listener, |_, _| println!("accepted"))?;
+    ioloop.handle_callback_exception(|_, failure| println!("reported {failure}"));
+    let turns = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&turns);
+    ioloop.subscribe(move |_, _| counted.set(counted.get() + 1));
+    ioloop.call_later(Duration::from_millis(10), |_| println!("other ran"));
+    ioloop.call_later(Duration::from_millis(250), IoLoop::stop);
+    if let Err(errno) = forbid_accept4() {
+        eprintln!("seccomp(2): {errno}");
+        std::process::exit(testing::REFUSED);
+    }
+    ioloop.start()?;
+    println!("turns {}", turns.get());
+    Ok(())
+}
+
+/// Let accept4 fail with EPERM in this process: see seccomp(2).
+fn forbid_accept4() -> nix::Result<()> {
+    let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut program = [
+        // The number of the system call is the first field of `struct seccomp_data`.
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, libc::SYS_accept4 as u32),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    nix::sys::prctl::set_no_new_privs()?;
+    // SAFETY: the call reads the program, which lives until the call returns.
+    let set = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) };
+    Errno::result(set).map(drop)
 }

@@ -49,7 +49,7 @@ async function runs(tab, predicted, seen) {
     assert(await tab.isDisabled('.live-run'), 'Run waits for a prediction');
     await tab.check(`#live-predict-${predicted}`);
     await tab.click('.live-run');
-    await tab.waitForSelector(`#live-saw-${seen}`, { timeout: 120_000 });
+    await tab.waitForSelector(`#live-saw-${seen}`, { timeout: 300_000 });
     assert((await tab.locator('.live-timeline li').count()) > 2, 'the timeline is drawn before the verdict');
     assert.equal(await tab.locator('.live-verdict').count(), 0, 'no verdict before the reader has said what was seen');
     await tab.check(`#live-saw-${seen}`);
@@ -81,7 +81,7 @@ const steps = {
         await tab.keyboard.press('ArrowDown');
         await tab.keyboard.press('Tab');
         await tab.keyboard.press('Enter');
-        await tab.waitForSelector('.live-result fieldset', { timeout: 120_000 });
+        await tab.waitForSelector('.live-result fieldset', { timeout: 300_000 });
         await closed(tab);
     },
     async checks() {
@@ -152,6 +152,18 @@ const steps = {
         await tab.waitForSelector('#live-loop .live-output:not([hidden])', { timeout: 10_000 });
         assert.match(await tab.locator('#live-loop .live-output').textContent(), /\w+::\w+/, 'the watchdog names a function');
         await tab.waitForSelector('#live-loop tbody tr');
+        await closed(tab);
+    },
+    async dedented() {
+        const tab = await open('10-http-on-the-loop/slow-client.html');
+        const shown = await tab.$$eval('.content pre > code.language-rust', (all) => all.map((code) => code.textContent));
+        const source = readFileSync(`${checkout}/experiments/10-http-on-the-loop/slow-client.rs`, 'utf8').split('\n').map((line) => line.trim());
+        const indent = (line) => line.search(/\S/);
+        for (const lines of shown.map((text) => text.split('\n').filter((line) => line.trim()))) {
+            assert.equal(Math.min(...lines.map(indent)), 0, lines[0]);
+        }
+        const [first] = shown[0].split('\n');
+        assert(source.includes(first), `a line of the source, whole: ${first}`);
         await closed(tab);
     },
     async accessible() {

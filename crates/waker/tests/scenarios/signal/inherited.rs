@@ -1,17 +1,21 @@
 //! `inherited WHAT`: signals that the process has blocked or ignored from the start, and what a child of fork inherits.
 
-use std::os::fd::{AsFd, AsRawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::error::Error;
+use std::io::{PipeReader, PipeWriter, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::thread::{self, JoinHandle};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::{self, c_int};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal::{self, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGIO, SIGKILL, SIGSEGV, SIGSYS};
 use nix::sys::signal::Signal::{SIGTERM, SIGTRAP, SIGUSR1, SIGUSR2};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, kill, raise, sigaction, signal};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, alarm, fork, getpid};
+use nix::unistd::{ForkResult, alarm, fork, getpid, read};
 use testing::judged;
 use waker::pipe;
 use waker::signal::SignalWaker;
@@ -24,10 +28,12 @@ use super::sent::names;
 pub fn run(what: &str) -> Outcome {
     match what {
         "blocked" => blocked(),
+        "refused" => refused(),
         "other-thread" => dropped_in_another_thread(),
         "blocked-drop" => dropped_while_blocked(),
         "ignored" => ignored(),
         "faults" => faults(),
+        "busy" => owned_again_while_a_handler_runs(),
         "fork" => forked_while_a_handler_runs(),
         _ => Err(format!("no scenario is called {what}").into()),
     }
@@ -59,6 +65,32 @@ fn blocked() -> Outcome {
     drop(signals);
     println!("dropped {}", mask()?);
     Ok(())
+}
+
+/// Prints the mask after each `new` that fails.
+fn refused() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    let _owner = SignalWaker::new(waker.writer(), &[SIGUSR2])?;
+    block(&[SIGUSR1, SIGUSR2, SIGTERM, SIGSEGV])?;
+    for signals in [[SIGUSR1, SIGKILL], [SIGUSR1, SIGSEGV], [SIGUSR1, SIGUSR2], [SIGTERM, SIGTERM]] {
+        let result = SignalWaker::new(waker.writer(), &signals).map(drop).map_err(|error| error.errno);
+        println!("refused {result:?} {}", mask()?);
+    }
+    let none = with_no_descriptor(|| SignalWaker::new(waker.writer(), &[SIGUSR1, SIGTERM]))?;
+    println!("none {:?} {}", none.map(drop).map_err(|error| error.errno), mask()?);
+    println!("disposition {}", Disposition::of(SIGUSR1)?);
+    println!("afterwards {:?}", SignalWaker::new(waker.writer(), &[SIGUSR1]).map(drop));
+    Ok(())
+}
+
+fn with_no_descriptor<T>(work: impl FnOnce() -> T) -> nix::Result<T> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    // Above every number that is open, and above those from which duplicates begin.
+    let lowest_free = nix::unistd::dup(std::io::stderr())?.as_raw_fd();
+    setrlimit(Resource::RLIMIT_NOFILE, lowest_free.unsigned_abs().into(), hard)?;
+    let done = work();
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?;
+    Ok(done)
 }
 
 fn dropped_in_another_thread() -> Outcome {
@@ -108,24 +140,29 @@ fn faults() -> Outcome {
     Ok(())
 }
 
-/// Forks while the handler of another thread is in its write: SIGIO interrupts it there, and waits.
-fn forked_while_a_handler_runs() -> Outcome {
-    static HELD: AtomicBool = AtomicBool::new(false);
-    static RELEASED: AtomicBool = AtomicBool::new(false);
+static HELD: AtomicBool = AtomicBool::new(false);
+/// The read end of a pipe. A held handler goes on when a byte comes.
+static GATE: AtomicI32 = AtomicI32::new(-1);
+
+/// Starts a thread whose handler of SIGUSR1 is in its write: SIGIO interrupts it there, and waits. Returns the thread and what
+/// the handler waits for: a byte in this pipe.
+fn start_a_handler_that_is_held(
+    waker: &pipe::Waker,
+) -> Result<(JoinHandle<nix::Result<()>>, PipeReader, PipeWriter), Box<dyn Error>> {
     extern "C" fn hold(_: c_int) {
         HELD.store(true, Ordering::SeqCst);
-        while !RELEASED.load(Ordering::SeqCst) {
-            thread::yield_now();
-        }
+        // SAFETY: the caller keeps the pipe open until this thread has ended.
+        let gate = unsafe { BorrowedFd::borrow_raw(GATE.load(Ordering::SeqCst)) };
+        let _ = read(gate, &mut [0]);
     }
-    let waker = pipe::Waker::new()?;
-    let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
+    let (gate, opener) = std::io::pipe()?;
+    GATE.store(gate.as_raw_fd(), Ordering::SeqCst);
     let action = SigAction::new(SigHandler::Handler(hold), SaFlags::empty(), SigSet::empty());
-    // SAFETY: `hold` only uses atomics and sched_yield.
+    // SAFETY: `hold` only uses atomics and read(2).
     unsafe { sigaction(SIGIO, &action) }?;
     // SAFETY: the call takes three integers.
     Errno::result(unsafe { libc::fcntl(waker.as_fd().as_raw_fd(), libc::F_SETOWN, getpid()) })?;
-    fcntl(&waker, FcntlArg::F_SETFL(OFlag::O_NONBLOCK | OFlag::O_ASYNC))?;
+    fcntl(waker, FcntlArg::F_SETFL(OFlag::O_NONBLOCK | OFlag::O_ASYNC))?;
     block(&[SIGIO])?;
     let thread = thread::spawn(|| {
         SigSet::from(SIGIO).thread_unblock()?;
@@ -137,6 +174,48 @@ fn forked_while_a_handler_runs() -> Outcome {
         }
         thread::yield_now();
     }
+    Ok((thread, gate, opener))
+}
+
+/// Drops the owner in a thread, which waits for the handler, while another thread wants to own the signal. It may be refused, or
+/// wait, too.
+fn owned_again_while_a_handler_runs() -> Outcome {
+    /// How often the others may run meanwhile.
+    const TURNS: usize = 50;
+    let waker = Arc::new(pipe::Waker::new()?);
+    let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
+    let (handler, _gate, mut opener) = start_a_handler_that_is_held(&waker)?;
+    let dropping = thread::spawn(move || drop(signals));
+    for _ in 0..TURNS {
+        if Disposition::of(SIGUSR1)?.handler().is_none() {
+            break;
+        }
+        thread::yield_now();
+    }
+    let writer = Arc::clone(&waker);
+    // Returned, because dropping it would wait, too.
+    let next = thread::spawn(move || SignalWaker::new(writer.writer(), &[SIGUSR1]));
+    for _ in 0..TURNS {
+        if next.is_finished() {
+            break;
+        }
+        thread::yield_now();
+    }
+    let was_finished = next.is_finished();
+    opener.write_all(&[0])?;
+    let owned = next.join().map_err(|_| "the thread panicked")?.is_ok();
+    println!("while-a-handler-runs {}", if was_finished && owned { "Ok" } else { "refused" });
+    handler.join().map_err(|_| "the thread panicked")??;
+    dropping.join().map_err(|_| "the thread panicked")?;
+    println!("afterwards {:?}", SignalWaker::new(waker.writer(), &[SIGUSR1]).map(drop));
+    Ok(())
+}
+
+/// Forks while the handler of another thread is in its write.
+fn forked_while_a_handler_runs() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
+    let (thread, _gate, mut opener) = start_a_handler_that_is_held(&waker)?;
     let mut signals = Some(signals);
     // SAFETY: this process has no third thread, the second one holds no lock, and the child ends with `_exit`.
     match unsafe { fork() }? {
@@ -150,7 +229,7 @@ fn forked_while_a_handler_runs() -> Outcome {
         }
         ForkResult::Parent { child } => {
             let status = waitpid(child, None);
-            RELEASED.store(true, Ordering::SeqCst);
+            opener.write_all(&[0])?;
             match status? {
                 WaitStatus::Exited(_, code) => println!("child exited with {code}"),
                 WaitStatus::Signaled(_, signal, _) => println!("child was killed by {signal}"),

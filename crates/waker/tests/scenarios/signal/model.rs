@@ -3,7 +3,7 @@
 //! The kernel is the real one, and the handler is the one that `new` installed, called as a function. So a descriptor that
 //! is closed too early can be seen as what it is: the next file gets its number, and the handler's bytes.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 
 use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -15,7 +15,7 @@ use waker::pipe::Waker;
 
 use super::super::modelled::SignalWaker;
 use super::super::support::helper::outcome::{Outcome, state};
-use super::super::sync::atomic::{finish, flush, is_used};
+use super::super::sync::atomic::{close_watched, finish, flush, is_used, watch};
 use super::disposition::Disposition;
 
 /// Prints `seen N`, how many of the statics loom could see, and a line for what is wrong.
@@ -24,14 +24,20 @@ pub fn run(what: &str) -> Outcome {
         "drop" => (|| dropped_during(&[SIGUSR1]), 3),
         "drop-two" => (|| dropped_during(&[SIGUSR1, SIGUSR2]), 2),
         "next-owner" => (owned_again_during_a_handler, 2),
-        "publish" => (published, 3),
+        "publish" => (|| published(true), 3),
+        "publish-unwritten" => (|| published(false), 2),
         "drained" => (drained, 3),
         _ => return Err(format!("no model is called {what}").into()),
     };
     // A slot without an owner must not have a descriptor's number: no handler may write to standard error.
     let stderr = pipe();
     dup2_stderr(stderr.writer())?;
-    std::panic::set_hook(Box::new(|panic| println!("wrong {panic}")));
+    std::panic::set_hook(Box::new(|panic| {
+        if panic.to_string().contains("Causality violation") {
+            wrong("nothing orders the last step of a handler before the close of its descriptor");
+        }
+        println!("wrong {panic}");
+    }));
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(preemptions);
     model.max_branches = 20_000;
@@ -89,10 +95,12 @@ fn installed(signal: Signal) -> extern "C" fn(i32) {
 /// `drop` closes the descriptor while the handlers of these signals, each in a thread, may be about to write to it.
 fn dropped_during(came: &[Signal]) {
     let (waker, stranger) = (pipe(), pipe());
+    watch(next_number(&waker));
     let signals = owner(&waker, came);
     let handlers: Vec<_> = came.iter().map(|signal| signal_in_a_thread(*signal, || ())).collect();
     drop(signals);
     flush();
+    close_watched();
     // It gets the lowest free number, which is the one that was closed.
     let number =
         cloexec::open::duplicate(stranger.writer()).unwrap_or_else(|error| wrong(&error.to_string()));
@@ -107,7 +115,7 @@ fn dropped_during(came: &[Signal]) {
     }
 }
 
-/// Another thread makes the next owner as soon as it can.
+/// Another thread makes the next owner as soon as it can. Its first signal comes when everything else has happened.
 fn owned_again_during_a_handler() {
     let (first, second) = (pipe(), Arc::new(pipe()));
     let signals = owner(&first, &[SIGUSR1]);
@@ -117,11 +125,8 @@ fn owned_again_during_a_handler() {
     let before = dropping.clone();
     let next = thread::spawn(move || {
         let next = SignalWaker::new(waker.writer(), &[SIGUSR1]).ok();
-        if next.is_some() {
-            if is_used() && !before.load(Relaxed) {
-                wrong("`new` got a signal, and what its previous owner did before was not visible");
-            }
-            installed(SIGUSR1)(SIGUSR1 as i32);
+        if next.is_some() && is_used() && !before.load(Relaxed) {
+            wrong("`new` got a signal, and what its previous owner did before was not visible");
         }
         flush();
         next
@@ -131,15 +136,22 @@ fn owned_again_during_a_handler() {
     flush();
     handler.join().unwrap_or_else(|_| wrong("a panic"));
     let next = next.join().unwrap_or_else(|_| wrong("a panic"));
-    if next.is_some() && state(&*second) == "silent" {
-        wrong("a signal of the next owner did not wake it");
+    if next.is_some() {
+        installed(SIGUSR1)(SIGUSR1 as i32);
+        if state(&*second) == "silent" {
+            wrong("a signal of the next owner did not wake it");
+        }
     }
 }
 
-/// A thread queues an item, and then it gets a signal. A loop that takes the signal should find the item.
-fn published() {
+/// A thread queues an item, and then it gets a signal. A loop that takes the signal should find the item, even if the pipe has
+/// no reader, so that the handler's write fails.
+fn published(has_reader: bool) {
     let waker = pipe();
     let signals = owner(&waker, &[SIGUSR1]);
+    if !has_reader {
+        waker.close();
+    }
     let items: Vec<_> = (0..2).map(|_| loom::sync::Arc::new(AtomicBool::new(false))).collect();
     let threads: Vec<_> = items
         .iter()
@@ -172,6 +184,12 @@ fn drained() {
     drained.store(true, Relaxed);
     signals.take();
     thread.join().unwrap_or_else(|_| wrong("a panic"));
+}
+
+/// The number of the next duplicate.
+fn next_number(waker: &Waker) -> RawFd {
+    let next = cloexec::open::duplicate(waker.writer()).unwrap_or_else(|error| wrong(&error.to_string()));
+    next.as_raw_fd()
 }
 
 fn pipe() -> Waker {

@@ -30,6 +30,7 @@ pub fn run(what: &str) -> Outcome {
         "unwound" => unwound(),
         "dropped" => dropped_during_a_handler(),
         "stepped" => stepped(),
+        "new-stepped" => new_stepped(),
         _ => Err(format!("no scenario is called {what}").into()),
     }
 }
@@ -121,6 +122,30 @@ fn stepped() -> Outcome {
         let called = CALLS.load(Ordering::SeqCst) - before;
         if round > 0 && called == 0 && state(&waker) == "silent" {
             println!("swallowed in round {round}");
+        }
+        waker.consume()?;
+    }
+    println!("rounds {}", stepper::ROUNDS);
+    Ok(())
+}
+
+/// For the stepper, which sends a SIGUSR1 in the middle of each `new` except the first.
+fn new_stepped() -> Outcome {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn previous(_: c_int) {
+        CALLS.fetch_add(1, Ordering::SeqCst);
+    }
+    let waker = pipe::Waker::new()?;
+    let action = SigAction::new(SigHandler::Handler(previous), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler only increments an atomic.
+    unsafe { sigaction(SIGUSR1, &action) }?;
+    for round in 0..=stepper::ROUNDS {
+        let before = CALLS.load(Ordering::SeqCst);
+        let signals = judged(|| SignalWaker::new(waker.writer(), &[SIGUSR1]))?;
+        let called = CALLS.load(Ordering::SeqCst) - before;
+        let (woken, took) = (state(&waker), signals.take().contains(SIGUSR1));
+        if round > 0 && called == 0 && (woken == "silent" || !took) {
+            println!("swallowed in round {round}: the waker is {woken}, and `take` returned it: {took}");
         }
         waker.consume()?;
     }

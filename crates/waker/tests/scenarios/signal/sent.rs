@@ -1,5 +1,6 @@
 //! `signal WHAT`: signals that this process sends to itself, and what their owner sees.
 
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -35,6 +36,7 @@ pub fn run(what: &str) -> Outcome {
         "order" => order(),
         "stepped" => stepped(),
         "gone" => gone(),
+        "unwritten" => unwritten(),
         "bytes" => bytes(),
         _ => Err(format!("no scenario is called {what}").into()),
     }
@@ -143,17 +145,22 @@ fn capacity_of_shrunken_pipes() -> i32 {
 fn errno() -> Outcome {
     /// No system call ever sets this errno.
     const MINE: i32 = 4242;
-    let waker = pipe::Waker::new()?;
-    let _signals = SignalWaker::new(waker.writer(), &KINDS)?;
-    let after = |signal| {
-        Errno::set_raw(MINE);
-        let sent = raise(signal);
-        let errno = Errno::last_raw();
-        sent.map(|()| if errno == MINE { "kept".into() } else { Errno::from_raw(errno).to_string() })
-    };
-    println!("room {}", after(SIGUSR1)?);
-    fill(&waker)?;
-    println!("full {}", after(SIGUSR2)?);
+    // Before the first call that fails, errno is 0.
+    for before in [MINE, 0] {
+        let waker = pipe::Waker::new()?;
+        let _signals = SignalWaker::new(waker.writer(), &KINDS)?;
+        let after = |signal| {
+            Errno::set_raw(before);
+            let sent = raise(signal);
+            let errno = Errno::last_raw();
+            sent.map(|()| if errno == before { "kept".into() } else { Errno::from_raw(errno).to_string() })
+        };
+        println!("room {}", after(SIGUSR1)?);
+        fill(&waker)?;
+        println!("full {}", after(SIGUSR2)?);
+        waker.close();
+        println!("closed {}", after(SIGTERM)?);
+    }
     Ok(())
 }
 
@@ -222,5 +229,34 @@ fn gone() -> Outcome {
     waker.close();
     raise(SIGUSR1)?;
     println!("took {}", names(&signals.take()));
+    Ok(())
+}
+
+/// Lets writes of the handler fail: the pipe has no reader for a while.
+fn unwritten() -> Outcome {
+    let (lost, other) = (pipe::Waker::new()?, pipe::Waker::new()?);
+    let write_end = lost.writer().try_clone_to_owned()?;
+    let signals = SignalWaker::new(&write_end, &[SIGUSR1, SIGUSR2])?;
+    let others = SignalWaker::new(other.writer(), &[SIGTERM])?;
+    lost.close();
+    raise(SIGUSR1)?;
+    raise(SIGUSR2)?;
+    println!("other {}", names(&others.take()));
+    // Opening a pipe anew gives it a reader again: see proc_pid_fd(5).
+    let reader = File::open(format!("/proc/self/fd/{}", write_end.as_raw_fd()))?;
+    for signal in [SIGUSR2, SIGUSR1] {
+        raise(signal)?;
+        let next = state(&reader);
+        println!("next {next}");
+        if next == "ready" {
+            read(&reader, &mut [0; 64])?;
+        }
+    }
+    println!("took {}", names(&signals.take()));
+    println!("then {}", names(&signals.take()));
+    drop(reader);
+    raise(SIGUSR2)?;
+    drop(signals);
+    println!("stale {}", names(&SignalWaker::new(&write_end, &[SIGUSR2])?.take()));
     Ok(())
 }
