@@ -249,8 +249,26 @@ fn some_statuses_have_no_body() {
             let framing = (got.field("Content-Length"), got.field("Transfer-Encoding"));
             assert_eq!(framing, (None, None), "a {status} has no body, whose length could be said");
             assert!(got.body.is_empty(), "a {status} has no body, in parts to HTTP/1.0 neither");
+            let is_1_0 = requests[0].contains("HTTP/1.0");
+            assert_eq!(
+                got.field("Connection"),
+                is_1_0.then_some("keep-alive"),
+                "a response to HTTP/1.0 that is not the last says keep-alive, a {status} too"
+            );
         }
     }
+}
+
+#[test]
+fn an_empty_body_has_a_length() {
+    let empty = |_: &Request| Answer::Whole(Response::new(200));
+    let seen = talk_with([get("/1"), get("/2")].concat(), &Limits::default(), &empty);
+    assert_eq!(seen.requests.len(), 2);
+    assert!(
+        seen.out.windows(19).filter(|line| line == b"Content-Length: 0\r\n").count() == 2,
+        "a 200 has a body, even if it is empty: without a length, its client waits for the end of the connection: {}",
+        seen.out.escape_ascii()
+    );
 }
 
 #[test]
@@ -462,6 +480,28 @@ fn a_body_that_is_too_long_is_413() {
             body.escape_debug()
         );
         assert_eq!(seen.responses(&[])[0].closes(), status == 413);
+    }
+}
+
+#[test]
+fn the_limits_of_the_connection_hold() {
+    let limits = Limits { target: 5, fields: 3, chunk_overhead: 6, ..Limits::default() };
+    let post = |body: &str| format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+    for (request, status) in [
+        (get("/2345"), 200),
+        (get("/23456"), 414),
+        (get("/").replace("Host", "x: y\r\nz: x\r\nHost"), 200),
+        (get("/").replace("Host", "x: y\r\nz: x\r\ny: z\r\nHost"), 431),
+        (post("1;a=b\r\nx\r\n0\r\n\r\n"), 200),
+        (post("1;a=bcdef\r\nx\r\n0\r\n\r\n"), 400),
+    ] {
+        let seen = talk_with(&request, &limits, &echo);
+        assert_eq!(
+            seen.statuses(),
+            [status],
+            "`new` got limits of 5 bytes for the target, 3 fields and 6 bytes of chunk extensions, and the request is `{}`",
+            request.escape_debug()
+        );
     }
 }
 

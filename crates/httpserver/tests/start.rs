@@ -38,13 +38,13 @@ struct Probe {
 
 impl Serve for Probe {
     fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<TcpListener>) -> Result<()> {
-        for socket in &sockets {
+        let is_set = |socket: &TcpListener| {
             let info =
                 fs::read_to_string(format!("/proc/self/fdinfo/{}", socket.as_raw_fd())).unwrap_or_default();
             let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap_or("0").trim();
-            let flags = i32::from_str_radix(flags, 8).unwrap_or(0);
-            say(format!("close-on-exec {}", flags & nix::libc::O_CLOEXEC != 0));
-        }
+            i32::from_str_radix(flags, 8).unwrap_or(0) & nix::libc::O_CLOEXEC != 0
+        };
+        say(format!("close-on-exec {}", sockets.iter().all(is_set)));
         match self.what {
             "fails" => return Err(Error::on("add_sockets", "the probe")(Errno::EIO)),
             // As if SIGTERM had come at this moment.
@@ -506,6 +506,11 @@ fn a_grace_period_may_be_as_long_as_it_gets() {
             rest.contains(&"ended Stopped(SIGTERM)".to_owned()),
             "a grace period of Duration::MAX means to wait for each client, and nothing can be longer: {rest:?}"
         );
+        let stop = rest.iter().find(|line| line.starts_with("stop ")).expect("the server was stopped");
+        assert!(
+            stop.ends_with(&format!(" {}", Duration::MAX.as_millis())),
+            "`stop` gets the grace period, however long it is: {stop}"
+        );
     }
 }
 
@@ -603,13 +608,11 @@ fn the_sockets_stay_close_on_exec() {
     testing::needs!(loopback, pidfd);
     for processes in [1, 2] {
         let mut server = Server::spawn(processes, 5000, "plain");
-        for _ in 0..2 {
-            let is_set = server.line_of("close-on-exec");
-            assert_eq!(
-                is_set, "true",
-                "a program that the application starts must not inherit the listening socket"
-            );
-        }
+        let is_set = server.line_of("close-on-exec");
+        assert_eq!(
+            is_set, "true",
+            "a program that the application starts must not inherit the listening socket"
+        );
     }
 }
 

@@ -11,7 +11,7 @@ pub fn hello(listener: TcpListener) {
     serve(
         listener,
         HttpServer::new(|_: &IoLoop, _: &Request, reply: Reply| {
-            reply.send(Response::text(200, "Hello, world!"))
+            reply.send(Response::text(200, "Hello, world!"));
         }),
     );
 }

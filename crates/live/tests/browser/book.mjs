@@ -49,7 +49,7 @@ async function runs(tab, predicted, seen) {
     assert(await tab.isDisabled('.live-run'), 'Run waits for a prediction');
     await tab.check(`#live-predict-${predicted}`);
     await tab.click('.live-run');
-    await tab.waitForSelector(`#live-saw-${seen}`, { timeout: 120_000 });
+    await tab.waitForSelector(`#live-saw-${seen}`, { timeout: 300_000 });
     assert((await tab.locator('.live-timeline li').count()) > 2, 'the timeline is drawn before the verdict');
     assert.equal(await tab.locator('.live-verdict').count(), 0, 'no verdict before the reader has said what was seen');
     await tab.check(`#live-saw-${seen}`);
@@ -81,7 +81,7 @@ const steps = {
         await tab.keyboard.press('ArrowDown');
         await tab.keyboard.press('Tab');
         await tab.keyboard.press('Enter');
-        await tab.waitForSelector('.live-result fieldset', { timeout: 120_000 });
+        await tab.waitForSelector('.live-result fieldset', { timeout: 300_000 });
         await closed(tab);
     },
     async checks() {

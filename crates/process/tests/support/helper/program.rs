@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -16,13 +17,31 @@ use super::{interrupt, stop, table};
 /// How long the program waits for the next part of its input, in milliseconds. Its caller writes the input at once.
 const PATIENCE: u16 = 2500;
 
+/// What any user may have, in bytes, unless `/proc/sys/fs/pipe-max-size` was changed.
+const LARGEST_PIPE: usize = 1 << 20;
+
+/// Gives a pipe a large capacity, if possible: with the usual one, many megabytes take a switch of processes for each
+/// 64 KiB, which takes seconds on a busy machine.
+fn enlarge(pipe: &impl AsFd) {
+    let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(LARGEST_PIPE as i32));
+}
+
 /// Plays a role, and returns the exit code.
 pub fn run(role: &[&str]) -> i32 {
     // Before anything that may end the caller.
     interrupt::caller();
     match role {
-        ["read"] => print(&input().unwrap_or_else(|error| format!("its input cannot be read: {error}"))),
-        ["print", length] => io::stdout().write_all(&pattern(length.parse().unwrap_or(0))).map_or(1, |()| 0),
+        ["read"] => {
+            enlarge(&io::stdin());
+            print(&input().unwrap_or_else(|error| format!("its input cannot be read: {error}")))
+        }
+        ["print", length] => {
+            let bytes = pattern(length.parse().unwrap_or(0));
+            if bytes.len() > LARGEST_PIPE {
+                enlarge(&io::stdout());
+            }
+            io::stdout().write_all(&bytes).map_or(1, |()| 0)
+        }
         ["complain"] => io::stderr().write_all(b"words").map_or(1, |()| 0),
         ["exit", code] => code.parse().unwrap_or(1),
         ["die", number] => {

@@ -144,11 +144,12 @@ static HELD: AtomicBool = AtomicBool::new(false);
 /// The read end of a pipe. A held handler goes on when a byte comes.
 static GATE: AtomicI32 = AtomicI32::new(-1);
 
+/// A thread whose handler waits, and the pipe for whose byte it waits.
+type Held = (JoinHandle<nix::Result<()>>, PipeReader, PipeWriter);
+
 /// Starts a thread whose handler of SIGUSR1 is in its write: SIGIO interrupts it there, and waits. Returns the thread and what
 /// the handler waits for: a byte in this pipe.
-fn start_a_handler_that_is_held(
-    waker: &pipe::Waker,
-) -> Result<(JoinHandle<nix::Result<()>>, PipeReader, PipeWriter), Box<dyn Error>> {
+fn start_a_handler_that_is_held(waker: &pipe::Waker) -> Result<Held, Box<dyn Error>> {
     extern "C" fn hold(_: c_int) {
         HELD.store(true, Ordering::SeqCst);
         // SAFETY: the caller keeps the pipe open until this thread has ended.
