@@ -101,10 +101,18 @@ mod tests {
     #[test]
     fn a_workspace_of_its_own_inherits_nothing_and_is_not_published() {
         let own = "[package]\npublish = false\n[workspace]\n[dependencies]\nlibc = \"0.2\"\n";
-        assert_eq!(member(own), [] as [&str; 0]);
+        let with = |own: &str| {
+            let files = [
+                ("Cargo.toml", WORKSPACE),
+                ("crates/k/Cargo.toml", MEMBER),
+                ("crates/k/fuzz/Cargo.toml", own),
+            ];
+            faults(&Repository::of(&files))
+        };
+        assert_eq!(with(own), [] as [&str; 0]);
         one(
-            &member(&own.replace("publish = false\n", "")),
-            &["crates/k/Cargo.toml: [package] lacks `publish"],
+            &with(&own.replace("publish = false\n", "")),
+            &["crates/k/fuzz/Cargo.toml: [package] lacks `publish"],
         );
     }
 
