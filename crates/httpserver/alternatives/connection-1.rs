@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::body::{Incoming, Outgoing};
 use crate::encode::{self, Announced, may_have_body};
 use crate::framing::{self, Framing};
-use crate::head::Scan;
+use crate::head::{self, Scan};
 use crate::limits::Limits;
 use crate::persistence::{expects_continue, wants_another};
 use crate::phase::{Next, Phase};
@@ -79,7 +79,7 @@ impl Connection {
         match &mut self.state {
             State::Head(scan) => {
                 self.asked.is_head = self.input.strip_prefix(b"\r\n").unwrap_or(&self.input).starts_with(b"HEAD ");
-                let Some(end) = scan.read(&self.input, request, &self.limits)? else {
+                let Some((start, end)) = scan.find(&self.input, &self.limits)? else {
                     if !self.is_ended {
                         return Ok(Next::More);
                     }
@@ -89,7 +89,8 @@ impl Connection {
                     self.state = State::Done;
                     return Ok(Next::Done);
                 };
-                self.input.drain(..end);
+                let head: Vec<u8> = self.input.drain(..end).skip(start).collect();
+                head::parse(&head, request, &self.limits)?;
                 self.asked.version = request.version();
                 let framing = framing::of(request)?;
                 self.is_last |= !wants_another(request);

@@ -31,7 +31,8 @@ pub(crate) struct Scan {
 const AROUND_TARGET: usize = 64;
 
 impl Scan {
-    /// Read the head that `bytes` begins with into `request`. Returns where it ends, or none if its end is not there yet.
+    /// Read the head that `bytes` begins with into `request`. Returns where it ends, or none if its end is not there yet. A head that
+    /// is complete leaves its method in `request` even if it is refused.
     ///
     /// # Errors
     /// 400, 414, 431 and 505.
@@ -42,19 +43,16 @@ impl Scan {
         limits: &Limits,
     ) -> Result<Option<usize>, Refusal> {
         // Nearly every head comes whole, and then httparse finds its end.
-        let whole = if self.at == 0 { parse_whole(bytes, request, limits) } else { None };
-        let end = match whole {
-            Some(end) => end,
-            None => {
-                let Some((start, end)) = self.find(bytes, limits)? else { return Ok(None) };
-                if parse(&bytes[start..end], request, limits)? != end - start {
-                    return Err(MALFORMED);
-                }
-                end
-            }
-        };
+        if self.at == 0
+            && let Some(end) = parse_whole(bytes, request, limits)
+        {
+            check(request, limits)?;
+            return Ok(Some(end));
+        }
+        request.clear();
+        let Some((start, end)) = self.find(bytes, limits)? else { return Ok(None) };
         *self = Self::default();
-        check(request, limits)?;
+        parse(&bytes[start..end], request, limits)?;
         Ok(Some(end))
     }
 
@@ -62,7 +60,7 @@ impl Scan {
     ///
     /// # Errors
     /// 414 and 431 if the head is too long; 400 for a bare line feed.
-    fn find(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, Refusal> {
+    pub(crate) fn find(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, Refusal> {
         loop {
             let mut rest = &bytes[self.at..];
             // `skip_until` is std's fast search for a byte. A slice never fails.
@@ -103,7 +101,7 @@ const SLOTS: usize = 128;
 /// Read the head that `bytes` begins with, if all of it is there and [`Scan::find`] would find nothing to refuse. Returns where it
 /// ends.
 fn parse_whole(bytes: &[u8], request: &mut Request, limits: &Limits) -> Option<usize> {
-    let end = parse(bytes, request, limits).ok()?;
+    let end = parse_lines(bytes, request, limits).ok()?;
     let first = request.fields.first().map_or(end, |field| field.name.start as usize);
     let is_short = first <= limits.target + AROUND_TARGET && end <= limits.head;
     // httparse ends a line at each line feed, so a field follows each line but the last two.
@@ -113,11 +111,25 @@ fn parse_whole(bytes: &[u8], request: &mut Request, limits: &Limits) -> Option<u
     (is_short && is_strict).then_some(end)
 }
 
+/// Read a complete head into `request`. A head that is refused leaves its method there.
+///
+/// # Errors
+/// 400, 414, 431 and 505.
+pub(crate) fn parse(head: &[u8], request: &mut Request, limits: &Limits) -> Result<(), Refusal> {
+    request.clear();
+    request.head.extend_from_slice(head);
+    request.method = range(head, head.split(|byte| *byte == b' ').next().unwrap_or_default());
+    if parse_lines(head, request, limits)? != head.len() {
+        return Err(MALFORMED);
+    }
+    check(request, limits)
+}
+
 /// Read the head that `bytes` begins with into `request`. Returns where it ends.
 ///
 /// # Errors
 /// 400, also if its end is not there; 431 and 505.
-fn parse(bytes: &[u8], request: &mut Request, limits: &Limits) -> Result<usize, Refusal> {
+fn parse_lines(bytes: &[u8], request: &mut Request, limits: &Limits) -> Result<usize, Refusal> {
     if limits.fields <= SLOTS {
         parse_with(bytes, request, &mut [const { MaybeUninit::uninit() }; SLOTS][..limits.fields])
     } else {

@@ -151,6 +151,7 @@ impl Request {
     /// Forget everything, and keep the memory, except that of a large body.
     pub(crate) fn clear(&mut self) {
         const KEPT: usize = 64 * 1024;
+        (self.method, self.target) = (0..0, 0..0);
         self.head.clear();
         self.fields.clear();
         self.known.clear();

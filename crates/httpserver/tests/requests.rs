@@ -94,6 +94,9 @@ fn a_bare_line_feed_is_refused_wherever_it_is() {
             "GET / HTTP/1.1\r\nHost: a\r\n\n",
             "GET / HTTP/1.1\nHost: a\n\n",
             "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            // Refused before the method is known, so the refusal has a body, however much came at once.
+            "\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "HEAD / HTTP/1.1\r\nHost: a\n\r\n",
         ],
     );
 }
