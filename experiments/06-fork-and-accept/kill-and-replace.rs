@@ -1,17 +1,18 @@
 //! A supervisor, two workers on one listening socket, and a SIGKILL.
 
-use std::io::{BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
+use std::net::{Ipv4Addr, Shutdown, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use experiments::{Child, Choice, Gate, Lab, Question, Result, ask, pidfd, vary};
+use experiments::{
+    Answer, Child, Choice, Connection, Gate, Lab, Question, Result, ask, pidfd, vary, write_all_that_fits,
+};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getpid, pause, read};
+use nix::unistd::{getpid, pause};
 
 const QUESTION: Question = Question {
     question: "What does a client read from a worker that is killed in the middle of its answer?",
@@ -203,104 +204,5 @@ fn work(lab: &Lab, gates: &Gates, listener: &TcpListener, task: usize) -> Result
                 pause();
             }
         }
-    }
-}
-
-/// Write until the socket takes no more. The kernel moves bytes on meanwhile, so it is full for a while first.
-fn write_all_that_fits(stream: &mut TcpStream) -> Result<usize> {
-    stream.set_nonblocking(true)?;
-    let mut written = 0;
-    while poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)], 100_u8)? == 1 {
-        match stream.write(&[0; 4096]) {
-            Ok(count) => written += count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(written)
-}
-
-nix::ioctl_read_bad!(
-    /// How many bytes can be read at once: see tcp(7), `SIOCINQ`.
-    unread,
-    nix::libc::FIONREAD,
-    nix::libc::c_int
-);
-
-/// A client's connection.
-struct Connection {
-    name: &'static str,
-    stream: BufReader<TcpStream>,
-}
-
-/// The worker that answers.
-#[derive(PartialEq)]
-struct Answer {
-    task: usize,
-    pid: Pid,
-}
-
-impl Connection {
-    fn new(name: &'static str, port: u16) -> Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        Ok(Self { name, stream: BufReader::new(stream) })
-    }
-
-    fn say(&mut self, line: &str) -> Result {
-        Ok(writeln!(self.stream.get_mut(), "{line}")?)
-    }
-
-    fn answer(&mut self, lab: &Lab) -> Result<Answer> {
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        let (task, pid) = line.trim().split_once(' ').ok_or("no answer")?;
-        lab.note(format!("{}: worker {task} answers, {}", self.name, vary("pid", pid)));
-        Ok(Answer { task: task.parse()?, pid: Pid::from_raw(pid.parse()?) })
-    }
-
-    fn ask(&mut self, lab: &Lab) -> Result<Answer> {
-        self.say("who")?;
-        self.answer(lab)
-    }
-
-    /// Checks that nothing can be read for 100 ms.
-    fn is_silent(&self) -> Result<bool> {
-        Ok(poll(&mut [PollFd::new(self.stream.get_ref().as_fd(), PollFlags::POLLIN)], 100_u8)? == 0)
-    }
-
-    /// How many bytes have arrived that were not read.
-    fn arrived(&self) -> Result<usize> {
-        let mut count = 0;
-        // SAFETY: the call writes one int, to a variable of this function.
-        unsafe { unread(self.stream.get_ref().as_raw_fd(), &raw mut count) }?;
-        Ok(count.try_into()?)
-    }
-
-    /// Read until end of file or an error. Returns how many bytes there were, and the error.
-    fn read_all(&mut self, lab: &Lab) -> (usize, nix::Result<()>) {
-        let (mut total, mut buffer) = (0, vec![0; 1 << 16]);
-        let end = loop {
-            match read(self.stream.get_ref(), &mut buffer) {
-                Ok(0) => break Ok(()),
-                Ok(count) => total += count,
-                Err(error) => break Err(error),
-            }
-        };
-        let end_in_words = if end.is_ok() { "end of file".to_owned() } else { format!("{end:?}") };
-        lab.note(format!("{}: reads {} bytes, and then {end_in_words}", self.name, vary("n", total)));
-        (total, end)
-    }
-
-    /// Read once more, where no answer can come.
-    fn end(&self, lab: &Lab) -> nix::Result<usize> {
-        let outcome = read(self.stream.get_ref(), &mut [0]);
-        let said = match outcome {
-            Ok(0) => "end of file".into(),
-            Ok(_) => "an answer".into(),
-            Err(error) => format!("{error:?}"),
-        };
-        lab.note(format!("{}: read: {said}", self.name));
-        outcome
     }
 }

@@ -38,8 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         // ANCHOR: limits
-        let second = Duration::from_secs(1);
-        let limits = Limits { head_time: second, idle_time: second, ..Limits::default() };
+        let time = Duration::from_secs(1);
+        let limits = Limits { head_time: time, idle_time: time, ..Limits::default() };
         // ANCHOR_END: limits
         let server = lab.http(limits, || {
             |_: &IoLoop, _: &Request, reply: Reply| reply.send(Response::text(200, "fast"))

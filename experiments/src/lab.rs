@@ -9,6 +9,7 @@ use crate::chart::Plot;
 use crate::timeline::{Event, Log, What};
 use crate::verdict::{Failure, Result};
 
+mod answering;
 mod child;
 mod descriptors;
 mod gate;
@@ -23,6 +24,7 @@ mod threads;
 mod traced;
 mod workers;
 
+pub use answering::{Answer, Connection, write_all_that_fits};
 pub use child::Child;
 pub(crate) use child::die_with;
 pub use descriptors::pidfd;

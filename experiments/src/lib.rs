@@ -63,8 +63,9 @@ pub use ask::ask;
 pub use chart::{Axis, Plot};
 pub use environment::timers_send_signals;
 pub use lab::{
-    Call, Child, Client, Gate, Http, Lab, Lane, Prefork, Prepared, STAGES, Server, Sleeper, Way, answer,
-    beside, hang_up, median, own_time, pidfd, refuse, shown, sleeps, sleeps_in, stop, workers,
+    Answer, Call, Child, Client, Connection, Gate, Http, Lab, Lane, Prefork, Prepared, STAGES, Server,
+    Sleeper, Way, answer, beside, hang_up, median, own_time, pidfd, refuse, shown, sleeps, sleeps_in, stop,
+    workers, write_all_that_fits,
 };
 pub use question::{Choice, Question, Role};
 pub use report::{events, vary};

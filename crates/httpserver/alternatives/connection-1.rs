@@ -78,6 +78,7 @@ impl Connection {
     fn read(&mut self, request: &mut Request) -> Result<Next, Refusal> {
         match &mut self.state {
             State::Head(scan) => {
+                self.asked.is_head = self.input.strip_prefix(b"\r\n").unwrap_or(&self.input).starts_with(b"HEAD ");
                 let Some((start, end)) = scan.find(&self.input, &self.limits)? else {
                     if !self.is_ended {
                         return Ok(Next::More);
@@ -89,7 +90,6 @@ impl Connection {
                     return Ok(Next::Done);
                 };
                 let head: Vec<u8> = self.input.drain(..end).skip(start).collect();
-                self.asked.is_head = head.starts_with(b"HEAD ");
                 head::parse(&head, request, &self.limits)?;
                 self.asked.version = request.version();
                 let framing = framing::of(request)?;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::body::{Incoming, Outgoing};
 use crate::encode::{self, Announced, may_have_body};
 use crate::framing::{self, Framing};
-use crate::head::{self, Scan};
+use crate::head::Scan;
 use crate::limits::Limits;
 use crate::persistence::{expects_continue, wants_another};
 use crate::phase::{Next, Phase};
@@ -61,10 +61,8 @@ impl Exchange {
         limits: &Limits,
         closes: &mut bool,
     ) -> Result<Option<(usize, Next)>, Refusal> {
-        let Some((start, end)) = self.scan.find(bytes, limits)? else { return Ok(None) };
-        let head = &bytes[start..end];
-        self.asks_for_head = head.starts_with(b"HEAD ");
-        head::parse(head, request, limits)?;
+        self.asks_for_head = bytes.strip_prefix(b"\r\n").unwrap_or(bytes).starts_with(b"HEAD ");
+        let Some(end) = self.scan.read(bytes, request, limits)? else { return Ok(None) };
         self.version = request.version();
         self.framing = framing::of(request)?;
         *closes |= !wants_another(request);

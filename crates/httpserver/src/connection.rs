@@ -98,10 +98,10 @@ impl Connection {
     }
 
     fn read_head(&mut self, request: &mut Request) -> Result<Next, Refusal> {
-        let read = self.scan.read(self.input.rest(), request, &self.limits);
-        // Even a refusal of HEAD has no body.
-        self.is_head |= request.method() == "HEAD";
-        let Some(end) = read? else {
+        let received = self.input.rest();
+        // Even a refusal of HEAD has no body. An empty line may precede it; what is behind anything else is not looked at.
+        self.is_head = received.strip_prefix(b"\r\n").unwrap_or(received).starts_with(b"HEAD ");
+        let Some(end) = self.scan.read(received, request, &self.limits)? else {
             return match (self.is_ended, self.is_idle()) {
                 (false, _) => Ok(Next::More),
                 (true, false) => Err(Refusal::bad("The request is incomplete.")),

@@ -105,7 +105,7 @@ impl Guard {
     /// # Errors
     /// [`Rule::OurOrigin`] and [`Rule::OurSite`].
     pub fn check_site(&self, head: &Head<'_>, is_page: bool) -> Result<(), Rule> {
-        let mut origins = head.all("Origin").map(|origin| origin.strip_prefix(b"http://"));
+        let mut origins = head.all("Origin").map(|it| it.strip_prefix(b"http://"));
         if !origins.all(|host| host.is_some_and(|host| self.is_ours(host))) {
             return Err(Rule::OurOrigin);
         }

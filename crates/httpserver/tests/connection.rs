@@ -162,7 +162,10 @@ fn close_after_holds_for_a_response_under_way() {
             connection.finish(&mut out);
         } else {
             connection.respond(&Response::new(200), DATE, &mut out);
-            assert!(out.escape_ascii().to_string().contains("Connection: close"));
+            assert!(
+                out.escape_ascii().to_string().contains("Connection: close"),
+                "the server called `close_after` before this head was written, so it must say `Connection: close`"
+            );
         }
         assert_eq!(
             connection.next(&mut request),
@@ -320,6 +323,7 @@ fn a_malformed_request_is_refused_and_nothing_after_it_runs() {
         "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
         "GET / HTTP/1.1\nHost: a\r\n\r\n",
+        "\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
         let seen = talk([&get("/1"), wrong, &get("/2")].concat());
         assert_eq!(seen.requests, ["GET /1"], "`{}` must not run, nor what follows it", wrong.escape_debug());
@@ -382,7 +386,7 @@ fn a_refusal_is_said_once() {
 #[test]
 fn a_server_can_refuse_at_any_time() {
     let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx";
-    for received in ["", "HEAD / HT", post] {
+    for received in ["", "GET / HT", post] {
         let mut talk = Talk::new(&Limits::default(), &echo);
         talk.send(received.as_bytes());
         // As after a time that is over, or on a connection too many.

@@ -108,6 +108,12 @@ impl Process {
         self.lifeline.take();
     }
 
+    /// End it, and block until nothing of it is left: for after the loop has ended.
+    pub fn end_now(&self) {
+        self.stop();
+        let _ = self.child.borrow_mut().wait();
+    }
+
     /// Stop reading what it prints. It waits when its pipe is full.
     pub fn pause(&self, ioloop: &IoLoop) {
         for token in self.tokens.borrow().iter() {

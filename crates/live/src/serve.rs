@@ -91,6 +91,7 @@ pub fn run(options: &Options, root: &Path, into: &Path) -> Result<(), Box<dyn Er
         }
     };
     let stopping = Cell::new(false);
+    let building = builder.clone();
     ioloop.add_signal_handler(
         &[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP],
         move |ioloop, signal| {
@@ -109,6 +110,7 @@ pub fn run(options: &Options, root: &Path, into: &Path) -> Result<(), Box<dyn Er
         },
     )?;
     ioloop.start()?;
+    building.iter().for_each(|builder| builder.end_now());
     match greeting.failed.take() {
         Some(error) => Err(error.into()),
         None => Ok(()),

@@ -381,6 +381,15 @@ fn take_sees_what_a_thread_did_before_a_signal_whose_write_failed() {
 }
 
 #[test]
+fn no_order_of_the_steps_takes_a_signal_twice_after_a_failed_write() {
+    modelled(
+        "unwritten-once",
+        "Another thread may call `take` before the handler knows that its write failed. Add the signal to the second set only \
+         if you have removed it from the first",
+    );
+}
+
+#[test]
 fn a_write_comes_after_the_drain_before_take() {
     modelled(
         "drained",

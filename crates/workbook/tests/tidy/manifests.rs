@@ -19,6 +19,15 @@ pub fn faults(repository: &Repository) -> Vec<String> {
     }
     for file in repository.below("", "/Cargo.toml") {
         let manifest = repository.toml(&file);
+        if manifest.contains_key("workspace") {
+            // A workspace of its own, which is built apart, like a fuzz target: it inherits nothing.
+            if manifest.get("package").and_then(|package| package.get("publish"))
+                != Some(&Value::Boolean(false))
+            {
+                faults.push(format!("{file}: [package] lacks `publish = false`"));
+            }
+            continue;
+        }
         let inherits = |table: &str, key: &str| {
             let value = if key.is_empty() {
                 manifest.get(table)
@@ -86,6 +95,24 @@ mod tests {
                 "{MEMBER}[target.'cfg(unix)'.dev-dependencies]\nlibc = {{ version = \"1\" }}\n"
             )),
             &["libc must be"],
+        );
+    }
+
+    #[test]
+    fn a_workspace_of_its_own_inherits_nothing_and_is_not_published() {
+        let own = "[package]\npublish = false\n[workspace]\n[dependencies]\nlibc = \"0.2\"\n";
+        let with = |own: &str| {
+            let files = [
+                ("Cargo.toml", WORKSPACE),
+                ("crates/k/Cargo.toml", MEMBER),
+                ("crates/k/fuzz/Cargo.toml", own),
+            ];
+            faults(&Repository::of(&files))
+        };
+        assert_eq!(with(own), [] as [&str; 0]);
+        one(
+            &with(&own.replace("publish = false\n", "")),
+            &["crates/k/fuzz/Cargo.toml: [package] lacks `publish"],
         );
     }
 

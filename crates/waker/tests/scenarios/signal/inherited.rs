@@ -144,11 +144,14 @@ static HELD: AtomicBool = AtomicBool::new(false);
 /// The read end of a pipe. A held handler goes on when a byte comes.
 static GATE: AtomicI32 = AtomicI32::new(-1);
 
-/// A thread whose handler waits, and the pipe for whose byte it waits.
-type Held = (JoinHandle<nix::Result<()>>, PipeReader, PipeWriter);
+/// A thread whose handler waits for a byte in a pipe.
+struct Held {
+    thread: JoinHandle<nix::Result<()>>,
+    _gate: PipeReader,
+    opener: PipeWriter,
+}
 
-/// Starts a thread whose handler of SIGUSR1 is in its write: SIGIO interrupts it there, and waits. Returns the thread and what
-/// the handler waits for: a byte in this pipe.
+/// Starts a thread whose handler of SIGUSR1 is in its write: SIGIO interrupts it there, and waits.
 fn start_a_handler_that_is_held(waker: &pipe::Waker) -> Result<Held, Box<dyn Error>> {
     extern "C" fn hold(_: c_int) {
         HELD.store(true, Ordering::SeqCst);
@@ -175,7 +178,7 @@ fn start_a_handler_that_is_held(waker: &pipe::Waker) -> Result<Held, Box<dyn Err
         }
         thread::yield_now();
     }
-    Ok((thread, gate, opener))
+    Ok(Held { thread, _gate: gate, opener })
 }
 
 /// Drops the owner in a thread, which waits for the handler, while another thread wants to own the signal. It may be refused, or
@@ -185,7 +188,7 @@ fn owned_again_while_a_handler_runs() -> Outcome {
     const TURNS: usize = 50;
     let waker = Arc::new(pipe::Waker::new()?);
     let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
-    let (handler, _gate, mut opener) = start_a_handler_that_is_held(&waker)?;
+    let Held { thread: handler, _gate, mut opener } = start_a_handler_that_is_held(&waker)?;
     let dropping = thread::spawn(move || drop(signals));
     for _ in 0..TURNS {
         if Disposition::of(SIGUSR1)?.handler().is_none() {
@@ -216,7 +219,7 @@ fn owned_again_while_a_handler_runs() -> Outcome {
 fn forked_while_a_handler_runs() -> Outcome {
     let waker = pipe::Waker::new()?;
     let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
-    let (thread, _gate, mut opener) = start_a_handler_that_is_held(&waker)?;
+    let Held { thread, _gate, mut opener } = start_a_handler_that_is_held(&waker)?;
     let mut signals = Some(signals);
     // SAFETY: this process has no third thread, the second one holds no lock, and the child ends with `_exit`.
     match unsafe { fork() }? {

@@ -26,6 +26,7 @@ pub fn run(what: &str) -> Outcome {
         "next-owner" => (owned_again_during_a_handler, 2),
         "publish" => (|| published(true), 3),
         "publish-unwritten" => (|| published(false), 2),
+        "unwritten-once" => (taken_once, 3),
         "drained" => (drained, 3),
         _ => return Err(format!("no model is called {what}").into()),
     };
@@ -163,6 +164,21 @@ fn published(has_reader: bool) {
         wrong("`take` returned a signal, and what its thread did before was not visible");
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap_or_else(|_| wrong("a panic")));
+}
+
+/// A `take` while the handler's write fails, because the pipe has no reader, and one afterwards.
+fn taken_once() {
+    let waker = pipe();
+    let signals = owner(&waker, &[SIGUSR1]);
+    waker.close();
+    let thread = signal_in_a_thread(SIGUSR1, || ());
+    let during = signals.take().contains(SIGUSR1);
+    thread.join().unwrap_or_else(|_| wrong("a panic"));
+    match (during, signals.take().contains(SIGUSR1)) {
+        (true, true) => wrong("a signal came once, its write failed, and two calls of `take` returned it"),
+        (false, false) => wrong("a signal came, its write failed, and no `take` returned it"),
+        _ => {}
+    }
 }
 
 /// A loop drains the waker and takes the signal. A handler that finds the bit clear, and so writes, comes after that drain.
