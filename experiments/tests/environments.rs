@@ -23,6 +23,9 @@ enum Expected {
 }
 use Expected::{Agrees, Skips};
 
+/// Two with an HTTP server, in a child and in a thread, and one with a connection alone.
+const HTTP: [&str; 3] = ["worker-killed-under-load", "hostile-page", "idle-close-race"];
+
 /// An experiment in an environment.
 struct Case {
     experiment: &'static str,
@@ -117,7 +120,9 @@ fn works(launcher: &[&str]) -> bool {
 fn without_a_loopback_interface_the_reason_names_it() {
     let launcher = ["unshare", "--map-root-user", "--net"];
     if works(&launcher) {
-        for experiment in ["kill-and-replace", "server-1", "server-12", "cloexec-by-default"] {
+        for experiment in
+            ["kill-and-replace", "server-1", "server-12", "cloexec-by-default"].into_iter().chain(HTTP)
+        {
             Case::by(&launcher, experiment, "no loopback").check(&Skips("127.0.0.1"));
         }
         Case::by(&launcher, "fd-vanishes", "no loopback").check(&Agrees);
@@ -126,7 +131,9 @@ fn without_a_loopback_interface_the_reason_names_it() {
 
 #[test]
 fn blocked_signals_are_unblocked() {
-    for experiment in ["signal-during-read", "exits-per-sigchld", "server-8", "alarm-during-wait"] {
+    for experiment in
+        ["signal-during-read", "exits-per-sigchld", "server-8", "alarm-during-wait"].into_iter().chain(HTTP)
+    {
         let block = || pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
         Case::new(experiment, "every signal blocked", block).check(&Agrees);
     }
@@ -134,7 +141,7 @@ fn blocked_signals_are_unblocked() {
 
 #[test]
 fn ignored_signals_get_their_default_action() {
-    for experiment in ["zombie", "exits-per-sigchld", "server-4", "broken-pipe"] {
+    for experiment in ["zombie", "exits-per-sigchld", "server-4", "broken-pipe"].into_iter().chain(HTTP) {
         for ignored in [Signal::SIGCHLD, Signal::SIGPIPE, Signal::SIGTERM] {
             // SAFETY: SIG_IGN runs no code.
             let ignore = move || unsafe { signal(ignored, SigHandler::SigIgn) }.map(drop);
@@ -145,7 +152,7 @@ fn ignored_signals_get_their_default_action() {
 
 #[test]
 fn too_few_descriptors_are_the_reason_unless_the_limit_can_be_raised() {
-    for experiment in ["fd-vanishes", "server-5"] {
+    for experiment in ["fd-vanishes", "server-5"].into_iter().chain(HTTP) {
         let hard = || setrlimit(Resource::RLIMIT_NOFILE, 64, 64);
         Case::new(experiment, "ulimit -n 64", hard).check(&Skips("64 descriptors"));
         let soft = || setrlimit(Resource::RLIMIT_NOFILE, 64, getrlimit(Resource::RLIMIT_NOFILE)?.1);
@@ -174,10 +181,12 @@ fn a_call_that_a_sandbox_refuses_is_replaced_or_is_the_reason() {
             ("close-by-hand", libc::SYS_close_range, "close_range refused", Skips("close_range")),
             ("server-6", libc::SYS_pidfd_open, "pidfd_open refused", Skips("pidfd_open")),
             ("kill-and-replace", libc::SYS_pidfd_open, "pidfd_open refused", Skips("pidfd_open")),
+            ("worker-killed-under-load", libc::SYS_pidfd_open, "pidfd_open refused", Skips("pidfd_open")),
             ("server-12", libc::SYS_ptrace, "ptrace refused", Skips("ptrace")),
             ("undrained-waker", libc::SYS_eventfd2, "eventfd refused", Skips(".rs:")),
-            // Refused in a child: in a server, and in one for which the parent waits at a gate.
+            // Refused in a child, in a thread that serves, and in a child for which the parent waits at a gate.
             ("server-8", libc::SYS_epoll_create1, "epoll refused", Skips("epoll_create1")),
+            ("hostile-page", libc::SYS_epoll_create1, "epoll refused", Skips("epoll_create1")),
             ("no-descriptors-left", libc::SYS_epoll_create1, "epoll refused", Skips(".rs:")),
             ("fd-vanishes", libc::SYS_memfd_create, "memfd_create refused", Skips("timeline.rs:")),
             ("epoll-refused", libc::SYS_seccomp, "seccomp(2) refused", Agrees),
@@ -193,7 +202,7 @@ fn a_limit_of_processes_is_the_reason() {
         return;
     }
     // As RLIMIT_NPROC does for every user but root. The C library forks and starts threads with clone or clone3.
-    for experiment in ["fork-returns-twice", "lost-wake-up", "cost-of-fork"] {
+    for experiment in ["fork-returns-twice", "lost-wake-up", "cost-of-fork", HTTP[0], HTTP[1]] {
         let limit = || {
             refuse(libc::SYS_clone3, Errno::EAGAIN)?;
             refuse(libc::SYS_clone, Errno::EAGAIN)
@@ -207,7 +216,9 @@ fn without_proc_the_reason_says_so() {
     let launcher =
         ["unshare", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs none /proc && \"$0\" \"$@\""];
     if works(&launcher) {
-        Case::by(&launcher, "fd-vanishes", "no /proc").check(&Skips("/proc"));
+        for experiment in ["fd-vanishes", "idle-close-race"] {
+            Case::by(&launcher, experiment, "no /proc").check(&Skips("/proc"));
+        }
     }
 }
 
