@@ -33,22 +33,6 @@ enum State {
     Stopping(Signal),
 }
 
-impl State {
-    /// The state after a signal.
-    fn after(self, signal: Signal, stop: impl FnOnce(), again: impl FnOnce()) -> Self {
-        match self {
-            Self::Serving => {
-                stop();
-                Self::Stopping(signal)
-            }
-            Self::Stopping(_) => {
-                again();
-                self
-            }
-        }
-    }
-}
-
 /// Make a loop, and serve until a signal has stopped it.
 fn run<S: Serve>(sockets: Vec<TcpListener>, grace: Duration, server: &S, is_child: bool) -> Result<Ended> {
     let ioloop = IoLoop::new()?;
@@ -56,15 +40,13 @@ fn run<S: Serve>(sockets: Vec<TcpListener>, grace: Duration, server: &S, is_chil
     let (server, its) = (server.clone(), Rc::clone(&state));
     let stopped = server.clone();
     ioloop.add_signal_handler(&[Signal::SIGINT, Signal::SIGTERM], move |ioloop, signal| {
-        its.set(its.get().after(
-            signal,
-            || stopped.stop(ioloop, grace),
-            || {
-                if !is_child {
-                    ioloop.stop()
-                }
-            },
-        ));
+        let is_first = matches!(its.get(), State::Serving);
+        if is_first {
+            its.set(State::Stopping(signal));
+            stopped.stop(ioloop, grace);
+        } else if !is_child {
+            ioloop.stop();
+        }
     })?;
     server.add_sockets(&ioloop, sockets)?;
     ioloop.start()?;
@@ -100,9 +82,8 @@ pub fn start(
         0
     };
     supervise(&policy, work, move |event| {
-        match event {
-            Event::Stopping { .. } => drop(shared.replace(None)),
-            _ => {}
+        if matches!(event, Event::Stopping { .. }) {
+            shared.replace(None);
         }
         on_event(event);
     })

@@ -4,7 +4,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::process::{Child, ChildStdout, Stdio};
@@ -635,7 +635,11 @@ fn while_a_server_stops_clients_are_refused() {
         server.signal(Signal::SIGTERM);
         server.line_of("stop");
         let deadline = Instant::now() + Duration::from_secs(4);
-        while TcpStream::connect(server.address).is_ok() {
+        let refuses = || {
+            let connected = TcpStream::connect_timeout(&server.address, Duration::from_millis(100));
+            connected.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+        };
+        while !refuses() {
             assert!(
                 Instant::now() < deadline,
                 "a server of {processes} processes stops, and the port still takes clients, whom nothing will accept: they wait \
