@@ -21,7 +21,10 @@ static SERVER: LazyLock<Serving> = LazyLock::new(Serving::echo);
 fn answers(bytes: impl AsRef<[u8]>) -> (Vec<u16>, Vec<String>) {
     let bytes = bytes.as_ref();
     let seen = talk_with(bytes, &Limits::default(), &echo);
-    let methods: Vec<&str> = seen.requests.iter().filter_map(|words| words.split(' ').next()).collect();
+    let mut methods: Vec<&str> = seen.requests.iter().filter_map(|words| words.split(' ').next()).collect();
+    if methods.is_empty() && bytes.starts_with(b"HEAD ") {
+        methods.push("HEAD");
+    }
     let statuses: Vec<u16> = seen.responses(&methods).iter().map(|got| got.status).collect();
     for split in [Split::Whole, Split::Bytes, Split::Lines, Split::Random(7)] {
         let mut client = Client::connect(SERVER.address);

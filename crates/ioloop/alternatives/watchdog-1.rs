@@ -5,6 +5,7 @@ use std::ffi::c_void;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -58,6 +59,8 @@ pub struct Watchdog {
     timer: RefCell<Timer>,
     was_blocked: bool,
     writer: Option<OwnedFd>,
+    /// A report that panics ends its thread, and must not close the pipe: the handler's write would raise SIGPIPE.
+    _reader: Arc<OwnedFd>,
     reporter: Option<JoinHandle<()>>,
     /// The last field: everything else is gone when it is given up.
     _claim: Claim,
@@ -72,6 +75,7 @@ impl Watchdog {
         let _claim = Claim;
         Stack::prepare();
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(Error::on("pipe2", "the watchdog"))?;
+        let reader = Arc::new(reader);
         let to = SigevNotify::SigevThreadId {
             signal: Signal::SIGALRM,
             thread_id: gettid().as_raw(),
@@ -89,6 +93,7 @@ impl Watchdog {
             timer: timer.into(),
             was_blocked: before.contains(Signal::SIGALRM),
             writer: Some(writer),
+            _reader: Arc::clone(&reader),
             reporter: None,
             _claim,
         };

@@ -101,7 +101,7 @@ impl Connection {
             }
         };
         let end_in_words = if end.is_ok() { "end of file".to_owned() } else { format!("{end:?}") };
-        lab.note(format!("{}: reads {} bytes, and then {end_in_words}", self.name, vary("n", total)));
+        lab.note(format!("{}: reads {} bytes, then {end_in_words}", self.name, vary("n", total)));
         (total, end)
     }
 

@@ -255,6 +255,9 @@ fn unwritten() -> Outcome {
     println!("took {}", names(&signals.take()));
     println!("then {}", names(&signals.take()));
     drop(reader);
+    raise(SIGUSR1)?;
+    println!("other {}", names(&others.take()));
+    println!("kept {}", names(&signals.take()));
     raise(SIGUSR2)?;
     drop(signals);
     println!("stale {}", names(&SignalWaker::new(&write_end, &[SIGUSR2])?.take()));
