@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::io::{PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -184,31 +185,32 @@ fn start_a_handler_that_is_held(waker: &pipe::Waker) -> Result<Held, Box<dyn Err
 /// Drops the owner in a thread, which waits for the handler, while another thread wants to own the signal. It may be refused, or
 /// wait, too.
 fn owned_again_while_a_handler_runs() -> Outcome {
-    /// How often the others may run meanwhile.
-    const TURNS: usize = 50;
+    /// How long another owner may try meanwhile.
+    const PATIENCE: Duration = Duration::from_millis(300);
     let waker = Arc::new(pipe::Waker::new()?);
     let signals = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
     let Held { thread: handler, _gate, mut opener } = start_a_handler_that_is_held(&waker)?;
     let dropping = thread::spawn(move || drop(signals));
-    for _ in 0..TURNS {
-        if Disposition::of(SIGUSR1)?.handler().is_none() {
-            break;
-        }
-        thread::yield_now();
-    }
     let writer = Arc::clone(&waker);
-    // Returned, because dropping it would wait, too.
-    let next = thread::spawn(move || SignalWaker::new(writer.writer(), &[SIGUSR1]));
-    for _ in 0..TURNS {
-        if next.is_finished() {
-            break;
+    let (say, said) = mpsc::channel();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let over = Arc::clone(&is_over);
+    // The next owner is returned, because dropping it would wait, too.
+    let next = thread::spawn(move || {
+        while !over.load(Ordering::SeqCst) {
+            if let Ok(next) = SignalWaker::new(writer.writer(), &[SIGUSR1]) {
+                let _ = say.send(());
+                return Some(next);
+            }
+            thread::yield_now();
         }
-        thread::yield_now();
-    }
-    let was_finished = next.is_finished();
+        None
+    });
+    let was_owned = said.recv_timeout(PATIENCE).is_ok();
+    is_over.store(true, Ordering::SeqCst);
     opener.write_all(&[0])?;
-    let owned = next.join().map_err(|_| "the thread panicked")?.is_ok();
-    println!("while-a-handler-runs {}", if was_finished && owned { "Ok" } else { "refused" });
+    drop(next.join().map_err(|_| "the thread panicked")?);
+    println!("while-a-handler-runs {}", if was_owned { "Ok" } else { "refused" });
     handler.join().map_err(|_| "the thread panicked")??;
     dropping.join().map_err(|_| "the thread panicked")?;
     println!("afterwards {:?}", SignalWaker::new(waker.writer(), &[SIGUSR1]).map(drop));
