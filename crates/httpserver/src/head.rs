@@ -31,8 +31,7 @@ pub(crate) struct Scan {
 const AROUND_TARGET: usize = 64;
 
 impl Scan {
-    /// Read the head that `bytes` begins with into `request`. Returns where it ends, or none if its end is not there yet. A head that
-    /// is complete leaves its method in `request` even if it is refused.
+    /// Read the head that `bytes` begins with into `request`. Returns where it ends, or none if its end is not there yet.
     ///
     /// # Errors
     /// 400, 414, 431 and 505.
@@ -111,14 +110,11 @@ fn parse_whole(bytes: &[u8], request: &mut Request, limits: &Limits) -> Option<u
     (is_short && is_strict).then_some(end)
 }
 
-/// Read a complete head into `request`. A head that is refused leaves its method there.
+/// Read a complete head into `request`.
 ///
 /// # Errors
 /// 400, 414, 431 and 505.
 pub(crate) fn parse(head: &[u8], request: &mut Request, limits: &Limits) -> Result<(), Refusal> {
-    request.clear();
-    request.head.extend_from_slice(head);
-    request.method = range(head, head.split(|byte| *byte == b' ').next().unwrap_or_default());
     if parse_lines(head, request, limits)? != head.len() {
         return Err(MALFORMED);
     }
