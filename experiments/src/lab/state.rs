@@ -13,9 +13,13 @@ use crate::verdict::{Result, cannot_ask};
 /// # Errors
 /// `ENOENT` or `ESRCH` if it does not exist any more.
 pub fn sleeps(task: Pid) -> io::Result<bool> {
-    let stat = fs::read_to_string(format!("/proc/{task}/stat"))?;
+    Ok(state_in(&fs::read_to_string(format!("/proc/{task}/stat"))?) == Some('S'))
+}
+
+/// The letter of the state in a line of /proc/PID/stat.
+pub(super) fn state_in(stat: &str) -> Option<char> {
     // The name before the state is in parentheses, and may contain anything.
-    Ok(stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')))
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
 }
 
 /// Wait until a process sleeps in the system call of this number, `SYS_wait4` for example. See proc_pid_syscall(5).

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use super::state::{shown, sleeps};
+use super::state::{shown, sleeps, state_in};
 use crate::verdict::Result;
 
 /// How long something may take that is sure to come.
@@ -35,8 +35,7 @@ pub fn workers(server: Pid, n: usize) -> Result<Vec<Pid>> {
 pub fn stop(pid: Pid) -> Result {
     kill(pid, Signal::SIGSTOP)?;
     let start = Instant::now();
-    // The name before the state is in parentheses, and may contain anything.
-    while !shown(pid, "stat")?.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')) {
+    while state_in(&shown(pid, "stat")?) != Some('T') {
         if start.elapsed() > PATIENCE {
             return Err(format!("process {pid} did not stop").into());
         }
