@@ -2,6 +2,7 @@
 //!
 //! Nothing is installed, and no rights are needed. The mirror is the one that this machine's own apt uses.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,12 +30,22 @@ impl<'a> Apt<'a> {
         for name in ["lists/partial", "archives/partial", "none"] {
             place.folder(&format!("apt/{name}"))?;
         }
-        let mut suites: Vec<_> = packages.map(|package| package.suite.clone()).collect();
-        suites.sort();
-        suites.dedup();
-        let (mirror, keys) = mirror()?;
-        let sources: String =
-            suites.iter().map(|suite| format!("deb {keys}{mirror} {suite} main\n")).collect();
+        let mut suites: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        packages.for_each(|package| {
+            suites.entry(&package.suite).or_default().insert(&package.architecture);
+        });
+        let keys = keys();
+        let mut sources = String::new();
+        for (suite, architectures) in suites {
+            let options = format!("arch={} {keys}", Vec::from_iter(architectures).join(","));
+            let security = suite.ends_with("-security");
+            match mirror(if security { "/debian-security" } else { "/debian" }) {
+                Some(mirror) => sources += &format!("deb [{options}] {mirror} {suite} main\n"),
+                // What is in it is in the release, too, some time later.
+                None if security => {}
+                None => bail!("this machine's apt has no mirror of Debian, from which packages could be fetched"),
+            }
+        }
         let sources_list = folder.join("sources.list");
         // Other releases than last time: the lists do not fit any more.
         let fresh = fs::read_to_string(&sources_list).is_ok_and(|there| there == sources);
@@ -74,7 +85,8 @@ impl<'a> Apt<'a> {
         output(self.command("apt-get").args(["-q", "update"])).map(drop)
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// One of apt's programs.
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("APT_CONFIG", &self.config);
         command
@@ -133,8 +145,8 @@ pub fn unpack(deb: &Path, into: &Path) -> Result<()> {
     output(Command::new("dpkg-deb").arg("-x").args([deb, into])).map(drop)
 }
 
-/// The mirror of Debian that this machine's apt uses, and the option that names its keys.
-fn mirror() -> Result<(String, String)> {
+/// The mirror of this archive of Debian that this machine's apt uses.
+fn mirror(archive: &str) -> Option<String> {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
     files.extend(
         fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|entry| entry.path()),
@@ -145,11 +157,13 @@ fn mirror() -> Result<(String, String)> {
     let texts: Vec<String> = files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
     let lines = texts.iter().flat_map(|text| text.lines()).filter(|line| !line.trim_start().starts_with('#'));
     // Security updates, backports and other vendors have archives of their own.
-    let debian = |word: &&str| word.contains("://") && word.trim_end_matches('/').ends_with("/debian");
-    let Some(mirror) = lines.flat_map(str::split_whitespace).find(debian) else {
-        bail!("this machine's apt has no mirror of Debian, from which packages could be fetched");
-    };
+    let of_archive = |word: &&str| word.contains("://") && word.trim_end_matches('/').ends_with(archive);
+    lines.flat_map(str::split_whitespace).find(of_archive).map(str::to_owned)
+}
+
+/// The option that names Debian's keys.
+fn keys() -> String {
     let keys = ["gpg", "pgp"].map(|kind| format!("/usr/share/keyrings/debian-archive-keyring.{kind}"));
     let keys = keys.iter().find(|keys| Path::new(keys).is_file());
-    Ok((mirror.to_owned(), keys.map(|keys| format!("[signed-by={keys}] ")).unwrap_or_default()))
+    keys.map(|keys| format!("signed-by={keys}")).unwrap_or_default()
 }

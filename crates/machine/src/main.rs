@@ -12,7 +12,9 @@
 
 mod debian;
 mod digest;
+mod initramfs;
 mod inputs;
+mod matrix;
 mod npm;
 mod pin;
 mod place;
@@ -25,7 +27,7 @@ mod toolchain;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::place::Place;
 use crate::programs::{Processor, programs};
@@ -33,13 +35,22 @@ use crate::running::say;
 
 /// Build the Linux machine that runs the experiments in a page
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Options {
+    #[command(subcommand)]
+    task: Option<Task>,
     /// Build only the program, for this processor
     #[arg(long, value_name = "PROCESSOR")]
     programs: Option<Processor>,
     /// Pin the newest versions of everything that the machine is built from
     #[arg(long)]
     pin: bool,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run the experiments and the crates' tests on kernels of Debian, in qemu
+    Kernels(matrix::Options),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +65,9 @@ fn main() -> ExitCode {
 
 fn carry_out(options: &Options) -> Result<()> {
     let place = Place::find()?;
+    if let Some(Task::Kernels(options)) = &options.task {
+        return matrix::run(&place, options);
+    }
     if options.pin {
         return pin::pin(&place);
     }
