@@ -82,7 +82,7 @@ class Experiment {
                 if (event.kind === 'note') timeline.add(event);
                 else if (event.kind === 'output') {
                     output.hidden = false;
-                    output.textContent += plain(event.text);
+                    output.append(`${plain(event.text)}\n`);
                 } else if (event.kind === 'progress') this.status.textContent = plain(event.text);
                 else if (event.kind === 'verdict') verdict = event;
                 else if (event.kind === 'end') end = event;

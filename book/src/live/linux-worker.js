@@ -11,7 +11,8 @@
 
 import { Machine } from './machine.js';
 
-const BATCH = 20; // ms for which what appears on the terminal is collected
+const BATCH = 20; // ms for which output is collected
+const MOST = 1 << 14; // bytes of it that are passed on together
 
 /** Waits for the page's messages. `unpack` gives the emulator's class, its WebAssembly and the state. */
 export function serve(unpack) {
@@ -46,18 +47,21 @@ async function fetched(address) {
     return unzipped(response.body);
 }
 
-/** Collects texts, and passes them on together. */
+/** Collects bytes, and passes them on as text, many together but never so many that the page would be busy with them. */
 function batches(pass) {
-    let [collected, timer] = ['', null];
+    const decoder = new TextDecoder();
+    const bytes = new Uint8Array(MOST);
+    let [length, timer] = [0, null];
     const flush = () => {
         clearTimeout(timer);
         timer = null;
-        if (collected) pass(collected);
-        collected = '';
+        if (length) pass(decoder.decode(bytes.subarray(0, length), { stream: true }));
+        length = 0;
     };
-    const add = (text) => {
-        collected += text;
-        timer ??= setTimeout(flush, BATCH);
+    const add = (byte) => {
+        bytes[length++] = byte;
+        if (length === MOST) flush();
+        else timer ??= setTimeout(flush, BATCH);
     };
     return { add, flush };
 }

@@ -9,7 +9,7 @@
 import { root } from './dom.js';
 import { Refused } from './local.js';
 
-const LIMIT = 120; // seconds that an experiment may take, with the loading before it
+const LIMIT = 120; // seconds that an experiment may take, with the loading before it, unless machine.json says how many
 const OUTPUT = 1 << 20; // characters that it may print
 const NO_WORKER = 'its worker cannot be started';
 const LOADED = 'workbook-machine';
@@ -69,14 +69,15 @@ async function* run(machine, line, signal) {
     yield { kind: 'progress', text: `Loading Linux ${machine.kernel} …` };
     const worker = await start(machine);
     const messages = mailbox(worker, signal);
-    const late = setTimeout(() => messages.put({ late: true }), LIMIT * 1000);
+    const { limit = LIMIT } = machine;
+    const late = setTimeout(() => messages.put({ late: true }), limit * 1000);
     worker.postMessage({ line });
     let [rest, printed] = ['', 0];
     try {
         for (;;) {
             const message = await messages.next();
             if (message.stopped) throw new DOMException('Stopped', 'AbortError');
-            if (message.late) throw new Refused(`It was still running after ${LIMIT} s, and was stopped.`);
+            if (message.late) throw new Refused(`It was still running after ${limit} s, and was stopped.`);
             if (message.error) throw new Refused(`Linux does not run in this browser: ${message.error}`);
             if (message.ready) {
                 remembered(machine.state.sha256);
@@ -86,9 +87,9 @@ async function* run(machine, line, signal) {
                 if (printed > OUTPUT) throw new Refused('It printed more than is shown, and was stopped.');
                 const lines = (rest + message.text).split('\n');
                 rest = lines.pop();
-                yield* lines.map(event);
+                yield* events(lines);
             } else if ('status' in message) {
-                if (rest) yield event(rest);
+                yield* events(rest ? [rest] : []);
                 return;
             }
         }
@@ -99,15 +100,29 @@ async function* run(machine, line, signal) {
     }
 }
 
-/** A line that the experiment printed: an event if it is one, else output. */
-function event(line) {
+/** The events in lines that an experiment printed. What is none is output, and lines of it that follow each other are one event. */
+function* events(lines) {
+    let output = [];
+    for (const line of lines) {
+        const event = parsed(line);
+        if (!event) {
+            output.push(line);
+            continue;
+        }
+        if (output.length) yield { kind: 'output', text: output.join('\n') };
+        output = [];
+        yield event;
+    }
+    if (output.length) yield { kind: 'output', text: output.join('\n') };
+}
+
+function parsed(line) {
     try {
         const value = JSON.parse(line);
-        if (value?.kind) return value;
+        return value?.kind ? value : null;
     } catch {
-        // A message of a program, then.
+        return null; // a message of some program
     }
-    return { kind: 'output', text: `${line}\n` };
 }
 
 /** A worker's messages, one after the other, and the end that the signal makes. */
@@ -133,8 +148,11 @@ function mailbox(worker, signal) {
 /** A shell on a machine of its own, until the signal ends it. */
 async function shell(machine, hear, signal) {
     const worker = await start(machine);
-    signal.addEventListener('abort', () => worker.terminate(), { once: true });
     await new Promise((done, fail) => {
+        signal.addEventListener('abort', () => {
+            worker.terminate();
+            fail(new DOMException('Stopped', 'AbortError'));
+        }, { once: true });
         const refuse = (why) => fail(new Refused(`Linux does not run in this browser: ${why}`));
         worker.addEventListener('error', (event) => refuse(event.message || NO_WORKER));
         worker.addEventListener('message', ({ data }) => {

@@ -21,17 +21,16 @@ export const machineOptions = (megabytes) => ({
 
 /** A running machine. */
 export class Machine {
-    #running = null; // who waits for a program: { hear, done, decoder, status }
+    #running = null; // who waits for a program: { hear, done, status }
 
     /**
      * @param {object} v86 an emulator, with its state restored
-     * @param {(text: string) => void} console what is called with the text that appears on the machine's terminal
+     * @param {(byte: number) => void} console called with each byte that appears on the machine's terminal
      */
     constructor(v86, console = () => {}) {
         this.v86 = v86;
+        v86.add_listener('serial0-output-byte', console);
         v86.add_listener('serial1-output-byte', (byte) => this.#take(byte));
-        const decoder = new TextDecoder();
-        v86.add_listener('serial0-output-byte', (byte) => console(decoder.decode(Uint8Array.of(byte), { stream: true })));
     }
 
     /**
@@ -52,12 +51,12 @@ export class Machine {
 
     /**
      * Runs a line, one at a time, and resolves to the program's exit status.
-     * @param {string} line @param {(text: string) => void} hear called with what it prints, as it is printed
+     * @param {string} line @param {(byte: number) => void} hear called with each byte that it prints
      * @returns {Promise<number>}
      */
     run(line, hear = () => {}) {
         return new Promise((done) => {
-            this.#running = { hear, done, decoder: new TextDecoder(), status: null };
+            this.#running = { hear, done, status: null };
             this.v86.serial_send_bytes(1, new TextEncoder().encode(`${line}\n`));
         });
     }
@@ -77,6 +76,6 @@ export class Machine {
             running.done(Number.parseInt(running.status, 10));
         } else if (byte === STATUS) running.status = '';
         else if (running.status !== null) running.status += String.fromCharCode(byte);
-        else running.hear(running.decoder.decode(Uint8Array.of(byte), { stream: true }));
+        else running.hear(byte);
     }
 }

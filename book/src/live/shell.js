@@ -50,6 +50,7 @@ export function shell(backend) {
             status.textContent = `This is ${backend.kernel}. Type a command.`;
             line.focus();
         } catch (error) {
+            if (error.name === 'AbortError') return;
             stop('');
             status.replaceChildren(refusal(error));
         }

@@ -3,22 +3,22 @@
 use std::error::Error;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{self, Path};
 use std::process::Command;
 
 use mdbook_driver::MDBook;
 
-/// Build the book of the checkout at `root` into the folder `into`. Without a machine it is the book alone, and a line says so.
+/// Build the book of the checkout at `root` into the folder `into`, with the Linux of the folder `machine`. Without it this is the book alone, and a line says so.
 ///
 /// # Errors
 /// When mdBook refuses the book, or the machine cannot be put into it.
-pub fn build(root: &Path, into: &Path) -> Result<(), Box<dyn Error>> {
+pub fn build(root: &Path, machine: &Path, into: &Path) -> Result<(), Box<dyn Error>> {
+    let into = &path::absolute(into)?;
     let mut book = MDBook::load(root.join("book"))?;
-    book.config.build.build_dir = into.to_owned();
+    book.config.build.build_dir.clone_from(into);
     book.build()?;
-    let machine = root.join("target/machine/site");
     if machine.join("machine.json").is_file() {
-        pack(root, &machine, into)?;
+        pack(root, machine, into)?;
     } else {
         println!("{} has no Linux in it: first, `just machine` makes one", into.display());
     }
