@@ -1,4 +1,4 @@
-//! What a reader does with the live book, in Chromium: see `browser/book.mjs`. It needs Node 20, npm's two packages, which are
+//! What a reader does with the live book, in Chromium: see `browser/book.mjs`. It needs Node 20, the packages of npm, which are
 //! installed below target/, and Chromium; without one of them it is skipped.
 //!
 //! Every page is looked at in the light theme, and every tenth in the dark one; with `EVERY_THEME=1` every page in both.

@@ -64,3 +64,21 @@ fn a_reader_without_a_server_runs_experiments_on_a_linux_in_the_page() {
     browser.args([&site, &plain, &tools.chromium]);
     tools::run(browser);
 }
+
+#[test]
+fn every_experiment_runs_on_the_linux_in_the_page() {
+    testing::needs!(loopback);
+    let tools = match tools::Tools::find() {
+        Ok(tools) => tools,
+        Err(missing) => testing::skip!("{missing}"),
+    };
+    let machine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/machine/site");
+    if !machine.join("machine.json").is_file() {
+        testing::skip!("there is no Linux for the pages: `just machine` makes one");
+    }
+    let site = tempfile::tempdir().expect("a folder for the book");
+    build(&machine, site.path());
+    let mut browser = tools.node("machine.mjs");
+    browser.args([site.path(), &tools.chromium]);
+    tools::run(browser);
+}

@@ -1,4 +1,4 @@
-//! What the tests in a browser need: Node 20, npm's two packages, which are installed below target/, and Chromium.
+//! What the tests in a browser need: Node 20, the packages of npm, which are installed below target/, and Chromium.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,11 +20,11 @@ impl Tools {
         let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
         fs::create_dir_all(&packages).expect("a folder for the packages");
         fs::copy(scripts().join("package.json"), packages.join("package.json")).expect("package.json");
-        if !packages.join("node_modules/axe-core").is_dir() {
+        if !packages.join("node_modules/puppeteer-core").is_dir() {
             let npm = ["install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"];
             let installed = Command::new("npm").args(npm).current_dir(&packages).status();
             if !installed.is_ok_and(|status| status.success()) {
-                return Err("npm cannot install playwright-core and axe-core here");
+                return Err("npm cannot install playwright-core, puppeteer-core and axe-core here");
             }
         }
         Ok(Self { chromium, packages })
