@@ -45,8 +45,6 @@ pub struct Kernel {
     pub image: PathBuf,
     /// `6.12.117`.
     pub version: String,
-    /// What it was made of.
-    pub digest: String,
 }
 
 /// Build it, with this program and klibc's shell inside.
@@ -60,13 +58,16 @@ pub fn kernel(place: &Place, programs: &Programs) -> Result<Kernel> {
     let guest = place.folder("initramfs")?.join("i686.cpio");
     write(&guest, &initramfs(place, &programs.file, &klibc)?)?;
     let folder = place.folder("kernel")?;
-    let (source, build, image) = (folder.join("source"), place.folder("kernel/build")?, folder.join("bzImage"));
+    let (source, build, image) =
+        (folder.join("source"), place.folder("kernel/build")?, folder.join("bzImage"));
     unpacked(place, &pinned, &source)?;
     let fragment = place.source("kernel.config");
     let mut inputs = Inputs::default();
-    inputs.text(&pinned.named("linux-source-6.12")?.sha256).text(&output(Command::new("cc").arg("--version"))?);
+    inputs
+        .text(&pinned.named("linux-source-6.12")?.sha256)
+        .text(&output(Command::new("cc").arg("--version"))?);
     inputs.file(&fragment)?.file(&guest)?;
-    let digest = step(place, "kernel", &inputs, &[image.clone()], |log| {
+    step(place, "kernel", &inputs, &[image.clone()], |log| {
         let make = |what: &str, arguments: &[&str]| {
             let mut make = Command::new("make");
             make.envs(ENVIRONMENT).current_dir(&source).arg(format!("O={}", build.display())).args(arguments);
@@ -79,7 +80,7 @@ pub fn kernel(place: &Place, programs: &Programs) -> Result<Kernel> {
         Ok(())
     })?;
     let version = output(Command::new("make").current_dir(&source).args(["-s", "kernelversion"]))?;
-    Ok(Kernel { image, version: version.trim().to_owned(), digest })
+    Ok(Kernel { image, version: version.trim().to_owned() })
 }
 
 /// Unpack Debian's source, with Debian's patches, to `source`.

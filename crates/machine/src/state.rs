@@ -12,6 +12,7 @@ use crate::kernel::Kernel;
 use crate::npm;
 use crate::place::Place;
 use crate::running::{need, run};
+use crate::scripts::scripts;
 use crate::sources::experiments;
 use crate::step::step;
 use crate::toolchain::packages;
@@ -44,8 +45,9 @@ pub fn state(place: &Place, kernel: &Kernel) -> Result<State> {
     pinned.of("bios").for_each(|package| {
         inputs.text(&package.sha256);
     });
-    for name in ["save.mjs", "machine.mjs", "images.mjs"] {
-        inputs.file(&place.source("page").join(name))?;
+    let scripts = scripts(place)?;
+    for name in ["save.mjs", "machine.mjs", "emulator.mjs"] {
+        inputs.file(&scripts.join(name))?;
     }
     inputs.file(&kernel.image)?;
     let file = place.folder("state")?.join("state.bin");
@@ -53,7 +55,7 @@ pub fn state(place: &Place, kernel: &Kernel) -> Result<State> {
         let all = experiments(place)?;
         let first = &all.first().context("there is no experiment")?.name;
         let mut node = Command::new("node");
-        node.arg(place.source("page/save.mjs")).args([&v86, &bios, &kernel.image]).arg(first).arg(&file);
+        node.arg(scripts.join("save.mjs")).args([&v86, &bios, &kernel.image]).arg(first).arg(&file);
         run("the machine's first start", log, &mut node)
     })?;
     Ok(State { file, v86, version: package.version.clone(), digest })

@@ -81,7 +81,8 @@ pub fn toolchain(place: &Place, processor: Processor) -> Result<Toolchain> {
 /// own, so that nothing is installed for the reader. `None` if it has neither.
 fn by_rustup(place: &Place, target: &str) -> Result<Option<(Option<PathBuf>, PathBuf)>> {
     let version = output(Command::new(own()).arg("-vV"))?;
-    let field = |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+    let field =
+        |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
     let sysroot = sysroot()?;
     if sysroot.join("lib/rustlib").join(target).is_dir() {
         return Ok(Some((None, sysroot)));
@@ -91,11 +92,20 @@ fn by_rustup(place: &Place, target: &str) -> Result<Option<(Option<PathBuf>, Pat
     if !toolchain.join("lib/rustlib").join(target).is_dir() {
         say(&format!("fetching Rust {} for {target} with rustup", field("release:")));
         let mut rustup = Command::new("rustup");
-        rustup.env("RUSTUP_HOME", &home).args(["toolchain", "install", field("release:"), "--profile", "minimal"]);
+        rustup.env("RUSTUP_HOME", &home).args([
+            "toolchain",
+            "install",
+            field("release:"),
+            "--profile",
+            "minimal",
+        ]);
         rustup.args(["--target", target, "--no-self-update"]);
         if let Err(error) = output(&mut rustup) {
             let reason = error.to_string();
-            say(&format!("rustup has none here ({}), so Debian's is taken", reason.lines().last().unwrap_or_default()));
+            say(&format!(
+                "rustup has none here ({}), so Debian's is taken",
+                reason.lines().last().unwrap_or_default()
+            ));
             return Ok(None);
         }
     }

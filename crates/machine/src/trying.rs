@@ -6,15 +6,18 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::place::{Place, read};
+use crate::digest::Inputs;
+use crate::place::{Place, read, write};
 use crate::running::say;
+use crate::scripts::scripts;
 use crate::sources::{Experiment, experiments};
 use crate::state::State;
+use crate::step::step;
 
 /// What came of a run.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The book's transcript, byte for byte.
     Agrees,
@@ -23,6 +26,9 @@ pub enum Outcome {
     /// Anything else.
     Differs(String),
 }
+
+/// What came of the runs of each experiment.
+pub type Found = BTreeMap<String, Vec<Outcome>>;
 
 /// A run, as `try.mjs` prints it.
 #[derive(Deserialize)]
@@ -38,7 +44,7 @@ struct Run {
 ///
 /// # Errors
 /// When the machine does not start, or a name is none of an experiment.
-pub fn tried(place: &Place, state: &State, names: &[String], times: u32) -> Result<BTreeMap<String, Vec<Outcome>>> {
+pub fn tried(place: &Place, state: &State, names: &[String], times: u32) -> Result<Found> {
     let all = experiments(place)?;
     if let Some(unknown) = names.iter().find(|name| all.iter().all(|experiment| experiment.name != **name)) {
         bail!("there is no experiment {unknown}");
@@ -46,13 +52,14 @@ pub fn tried(place: &Place, state: &State, names: &[String], times: u32) -> Resu
     let wanted = all.iter().filter(|experiment| names.is_empty() || names.contains(&experiment.name));
     let wanted: Vec<&Experiment> = wanted.collect();
     let mut node = Command::new("node");
-    node.arg(place.source("page/try.mjs")).args([&state.v86, &state.file]).arg(times.to_string());
+    node.arg(scripts(place)?.join("try.mjs")).args([&state.v86, &state.file]).arg(times.to_string());
     node.args(wanted.iter().map(|experiment| &experiment.name)).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = node.spawn().context("cannot start node")?;
-    let mut found: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
+    let mut found = Found::new();
     for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
         let run: Run = serde_json::from_str(&line?).context("try.mjs prints something else than runs")?;
-        let experiment = wanted.iter().find(|experiment| experiment.name == run.name).context("an unknown run")?;
+        let experiment =
+            wanted.iter().find(|experiment| experiment.name == run.name).context("an unknown run")?;
         let transcript = place.root.join("experiments").join(&experiment.file).with_extension("txt");
         let outcome = outcome(&run, &transcript)?;
         say(&format!("{:28} {:6.2} s  {}", run.name, run.seconds, words(&outcome)));
@@ -102,8 +109,24 @@ fn words(outcome: &Outcome) -> String {
     }
 }
 
-/// How many runs came out how, on one line.
-pub fn counts(found: &BTreeMap<String, Vec<Outcome>>) -> (usize, usize, usize) {
+/// Every experiment once, unless that was done with this machine and these transcripts.
+///
+/// # Errors
+/// As [`tried`].
+pub fn once(place: &Place, state: &State) -> Result<Found> {
+    let mut inputs = Inputs::default();
+    inputs.text(&state.digest).file(&scripts(place)?.join("try.mjs"))?;
+    inputs
+        .tree(&place.root.join("experiments"), &|name| name.extension().is_some_and(|kind| kind == "txt"))?;
+    let file = place.work.join("tried.json");
+    step(place, "experiments", &inputs, &[file.clone()], |_| {
+        write(&file, &serde_json::to_vec(&tried(place, state, &[], 1)?)?)
+    })?;
+    Ok(serde_json::from_str(&read(&file)?)?)
+}
+
+/// How many runs agree, are skipped, and differ.
+pub fn counts(found: &Found) -> (usize, usize, usize) {
     let runs = || found.values().flatten();
     let agree = runs().filter(|outcome| **outcome == Outcome::Agrees).count();
     let skipped = runs().filter(|outcome| matches!(outcome, Outcome::Skipped(_))).count();
