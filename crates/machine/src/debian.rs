@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::digest::sha256;
 use crate::inputs::{Package, gone};
 use crate::place::{Place, write};
 use crate::running::{need, output, say};
@@ -36,14 +37,21 @@ impl<'a> Apt<'a> {
         });
         let keys = keys();
         let mut sources = String::new();
-        for (suite, architectures) in suites {
-            let options = format!("arch={} {keys}", Vec::from_iter(architectures).join(","));
+        for (suite, mut architectures) in suites {
             let security = suite.ends_with("-security");
-            match mirror(if security { "/debian-security" } else { "/debian" }) {
-                Some(mirror) => sources += &format!("deb [{options}] {mirror} {suite} main\n"),
+            let Some(mirror) = mirror(if security { "/debian-security" } else { "/debian" }) else {
                 // What is in it is in the release, too, some time later.
-                None if security => {}
-                None => bail!("this machine's apt has no mirror of Debian, from which packages could be fetched"),
+                if security {
+                    continue;
+                }
+                bail!("this machine's apt has no mirror of Debian, from which packages could be fetched");
+            };
+            if architectures.remove("source") {
+                sources += &format!("deb-src [{keys}] {mirror} {suite} main\n");
+            }
+            if !architectures.is_empty() {
+                let architectures = Vec::from_iter(architectures).join(",");
+                sources += &format!("deb [arch={architectures} {keys}] {mirror} {suite} main\n");
             }
         }
         let sources_list = folder.join("sources.list");
@@ -56,7 +64,6 @@ impl<'a> Apt<'a> {
         let text = format!(
             "Dir::Etc::sourcelist \"{}\"; Dir::Etc::sourceparts \"{none}\"; Dir::Etc::preferencesparts \"{none}\";\n\
              Dir::State::lists \"{}\"; Dir::State::status \"{}\"; Dir::Cache \"{}\"; Dir::Cache::archives \"{}\";\n\
-             Dir::Cache::pkgcache \"pkgcache.bin\"; Dir::Cache::srcpkgcache \"\";\n\
              APT::Architecture \"amd64\"; APT::Architectures {{ \"amd64\"; \"i386\"; }};\n\
              Acquire::Check-Valid-Until \"false\"; Acquire::Languages \"none\"; Debug::NoLocking \"true\";\n\
              APT::Sandbox::User \"\";\n",
@@ -88,7 +95,8 @@ impl<'a> Apt<'a> {
     /// One of apt's programs.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.env("APT_CONFIG", &self.config);
+        // The cache of all packages, which images of containers switch off: without it each call takes seconds.
+        command.env("APT_CONFIG", &self.config).args(["-o", "Dir::Cache::pkgcache=pkgcache.bin"]);
         command
     }
 
@@ -120,21 +128,77 @@ impl<'a> Apt<'a> {
         files.find(named).context("apt-get has downloaded nothing")
     }
 
+    /// Fetch the source of a package: the folder with its `.dsc` and the archives that this names. apt checks these.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch).
+    pub fn fetch_source(&self, package: &Package) -> Result<PathBuf> {
+        let folder = self.place.folder("sources")?.join(format!(
+            "{}-{}",
+            package.name,
+            package.version.replace(':', "_")
+        ));
+        if !folder.is_dir() {
+            let fetched = self.download_source(package, &package.version).with_context(|| gone(package))?;
+            let found = sha256(&described(&fetched)?)?;
+            if found != package.sha256 {
+                bail!("{} has the SHA-256 {found}, and inputs.toml has {}", package.label(), package.sha256);
+            }
+            fs::rename(fetched, &folder)?;
+        }
+        Ok(folder)
+    }
+
+    /// Download a version of a package's source into a folder of its own.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn download_source(&self, package: &Package, version: &str) -> Result<PathBuf> {
+        say(&format!("fetching {}", package.label()));
+        let folder = self.place.folder("sources")?.join("partial");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder)?;
+        let wanted = format!("{}={version}", package.name);
+        let mut source = self.command("apt-get");
+        output(source.current_dir(&folder).args([
+            "-q",
+            "source",
+            "--download-only",
+            "--only-source",
+            &wanted,
+        ]))?;
+        Ok(folder)
+    }
+
     /// The newest version of a package in its release.
     ///
     /// # Errors
     /// When there is none.
     pub fn newest(&self, package: &Package) -> Result<String> {
         let Package { name, architecture, suite, .. } = package;
-        let asked = format!("{name}:{architecture}");
+        let (asked, kind) = match architecture.as_str() {
+            "source" => (name.clone(), "Sources"),
+            _ => (format!("{name}:{architecture}"), "Packages"),
+        };
         let printed = output(self.command("apt-cache").args(["madison", &asked]))?;
         // libc6 | 2.43-7 | http://… forky/main amd64 Packages
         let mut rows = printed.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
-        let of_suite = rows.find(|row| row.get(2).is_some_and(|from| from.contains(&format!(" {suite}/"))));
+        let suite_of = format!(" {suite}/");
+        let of_suite =
+            rows.find(|row| row.get(2).is_some_and(|from| from.contains(&suite_of) && from.ends_with(kind)));
         of_suite
             .and_then(|row| Some((*row.get(1)?).to_owned()))
             .with_context(|| format!("Debian {suite} has no {asked}"))
     }
+}
+
+/// The file that describes a source.
+///
+/// # Errors
+/// When the folder has none.
+pub fn described(folder: &Path) -> Result<PathBuf> {
+    let mut files = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
+    files.find(|file| file.extension().is_some_and(|kind| kind == "dsc")).context("the source has no .dsc")
 }
 
 /// Unpack a package into a folder.
@@ -165,5 +229,5 @@ fn mirror(archive: &str) -> Option<String> {
 fn keys() -> String {
     let keys = ["gpg", "pgp"].map(|kind| format!("/usr/share/keyrings/debian-archive-keyring.{kind}"));
     let keys = keys.iter().find(|keys| Path::new(keys).is_file());
-    keys.map(|keys| format!("signed-by={keys}")).unwrap_or_default()
+    keys.map(|keys| format!("signed-by={keys}")).unwrap_or_else(|| "trusted=no".to_owned())
 }

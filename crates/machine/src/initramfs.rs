@@ -90,7 +90,8 @@ pub fn initramfs(place: &Place, program: &Path, klibc: &Path) -> Result<Vec<u8>>
     // Without a console, the first process would have no descriptors 0 to 2, and std would abort.
     archive.device("dev/console", (5, 1));
     archive.device("dev/null", (1, 3));
-    let names: Vec<String> = experiments(place)?.iter().map(|experiment| format!("bin/{}", experiment.name)).collect();
+    let names: Vec<String> =
+        experiments(place)?.iter().map(|experiment| format!("bin/{}", experiment.name)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).chain(["init"]).collect();
     archive.program(&names, &read(program)?);
     for tool in TOOLS {
@@ -99,7 +100,8 @@ pub fn initramfs(place: &Place, program: &Path, klibc: &Path) -> Result<Vec<u8>>
     // The library's name has a number that its programs ask for, below /lib.
     let libraries = fs::read_dir(klibc.join("usr/lib")).context("klibc has no library")?.flatten();
     for library in libraries.filter(|entry| entry.path().is_file()) {
-        archive.program(&[&format!("lib/{}", library.file_name().to_string_lossy())], &read(&library.path())?);
+        archive
+            .program(&[&format!("lib/{}", library.file_name().to_string_lossy())], &read(&library.path())?);
     }
     Ok(archive.finish())
 }

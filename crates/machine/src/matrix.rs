@@ -126,7 +126,9 @@ fn results(place: &Place, kernel: &Kernel, suite: &Suite, options: &Options) -> 
     let began = Instant::now();
     let mut bench = Bench { place, kernel, image: &suite.image, guest: None, total: 0, done: 0 };
     let wanted = |name: &str| {
-        let named = |only: &String| name == only || name.strip_prefix(only.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        let named = |only: &String| {
+            name == only || name.strip_prefix(only.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
         options.only.is_empty() || options.only.iter().any(named)
     };
     let experiments: Vec<_> = suite.experiments.iter().filter(|(one, _)| wanted(&one.name)).collect();
@@ -139,7 +141,9 @@ fn results(place: &Place, kernel: &Kernel, suite: &Suite, options: &Options) -> 
     let mut outcomes = Vec::new();
     for (one, transcript) in experiments {
         let line = format!("{} --plain", one.name);
-        outcomes.push(bench.judge(&one.name, &line, LIMITS[0], |ended| of_experiment(&one.name, ended, transcript))?);
+        outcomes.push(
+            bench.judge(&one.name, &line, LIMITS[0], |ended| of_experiment(&one.name, ended, transcript))?,
+        );
     }
     for test in tests {
         let line = format!("in-its-crate {} /{}", test.folder.display(), image::path(&test.name));
@@ -148,8 +152,12 @@ fn results(place: &Place, kernel: &Kernel, suite: &Suite, options: &Options) -> 
     if !options.only.is_empty() {
         outcomes.iter().for_each(|one| print!("{}", one.printed));
     }
-    let results =
-        Results { name: kernel.name.clone(), version: kernel.version.clone(), digest: suite.digest.clone(), outcomes };
+    let results = Results {
+        name: kernel.name.clone(),
+        version: kernel.version.clone(),
+        digest: suite.digest.clone(),
+        outcomes,
+    };
     say(&format!("  {} in {} s", table::summary(&results), began.elapsed().as_secs()));
     if options.only.is_empty() {
         fs::write(&path, serde_json::to_vec_pretty(&results)?)?;
@@ -169,7 +177,13 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// Run a line until it agrees, or has been tried often enough.
-    fn judge(&mut self, name: &str, line: &str, limit: Duration, judge: impl Fn(Ended) -> Outcome) -> Result<Outcome> {
+    fn judge(
+        &mut self,
+        name: &str,
+        line: &str,
+        limit: Duration,
+        judge: impl Fn(Ended) -> Outcome,
+    ) -> Result<Outcome> {
         self.done += 1;
         for tries in 1.. {
             if stdout().is_terminal() {

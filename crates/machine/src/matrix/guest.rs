@@ -1,7 +1,7 @@
 //! A machine that qemu emulates, in which a kernel runs one program after the other.
 //!
 //! The guest's first process reads lines from the second serial port, which is qemu's standard input and output. It writes
-//! `\x05` when it is ready, and what a program printed and then `\x04STATUS` when that has ended (`guest/init.rs`).
+//! byte 5 when it is ready; and of a program what that prints, byte 4, the exit status, and byte 5 (`guest/init.rs`).
 
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
@@ -14,6 +14,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+
+/// Behind the output of a program.
+const END: u8 = 4;
+/// Behind its exit status, and once at the start.
+const READY: u8 = 5;
 
 /// How long a kernel may take from its start until its first process is ready. On a busy machine that is a minute.
 const BOOT: Duration = Duration::from_secs(300);
@@ -54,7 +59,7 @@ impl Guest {
         command.args(["-append", "console=ttyS0 rdinit=/init quiet loglevel=4 panic=-1 net.ifnames=0"]);
         command.arg("-serial").arg(format!("file:{}", console.display())).args(["-serial", "stdio"]);
         let mut guest = Self::start(&mut command)?;
-        match guest.until(b"\x05\n", BOOT) {
+        match guest.until(READY, BOOT) {
             Ok(_) => Ok(guest),
             Err(reason) => {
                 let printed = std::fs::read(console).unwrap_or_default();
@@ -70,7 +75,8 @@ impl Guest {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         // SAFETY: prctl(2) is a system call and nothing else, so it may run between fork and exec.
         unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
-        let mut qemu = command.spawn().with_context(|| format!("cannot start {:?}", command.get_program()))?;
+        let mut qemu =
+            command.spawn().with_context(|| format!("cannot start {:?}", command.get_program()))?;
         let input = qemu.stdin.take().context("qemu has no standard input")?;
         let mut printed = qemu.stdout.take().context("qemu has no standard output")?;
         let (sender, output) = channel();
@@ -95,24 +101,25 @@ impl Guest {
     }
 
     fn ended(&mut self, limit: Duration) -> Result<Ended, String> {
-        let printed = self.until(b"\x04", limit)?;
-        let status = self.until(b"\n", limit)?;
-        self.until(b"\x05\n", limit)?;
+        let printed = self.until(END, limit)?;
+        let status = self.until(READY, limit)?;
         let status = status.parse().map_err(|_| format!("a status of {status:?}"))?;
         Ok(Ended::Exited(status, printed))
     }
 
     /// What comes before `mark`; else why it does not come.
-    fn until(&mut self, mark: &[u8], limit: Duration) -> Result<String, String> {
+    fn until(&mut self, mark: u8, limit: Duration) -> Result<String, String> {
         let deadline = Instant::now() + limit;
         loop {
-            if let Some(at) = self.unread.windows(mark.len()).position(|window| window == mark) {
-                let taken: Vec<u8> = self.unread.drain(..at + mark.len()).collect();
+            if let Some(at) = self.unread.iter().position(|byte| *byte == mark) {
+                let taken: Vec<u8> = self.unread.drain(..=at).collect();
                 return Ok(String::from_utf8_lossy(&taken[..at]).into_owned());
             }
             match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(bytes) => self.unread.extend(bytes),
-                Err(RecvTimeoutError::Timeout) => return Err(format!("nothing within {} s", limit.as_secs())),
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(format!("nothing within {} s", limit.as_secs()));
+                }
                 Err(RecvTimeoutError::Disconnected) => return Err("the guest has ended".to_owned()),
             }
         }
@@ -133,15 +140,15 @@ mod tests {
 
     /// A shell that speaks as the guest's first process does.
     fn guest(script: &str) -> Guest {
-        let script = format!("printf '\\005\\n'; while read -r line; do {script}; done");
+        let script = format!("printf '\\005'; while read -r line; do {script}; done");
         let mut guest = Guest::start(Command::new("sh").args(["-c", &script])).expect("a shell");
-        guest.until(b"\x05\n", BOOT).expect("it is ready");
+        guest.until(READY, BOOT).expect("it is ready");
         guest
     }
 
     #[test]
     fn a_program_has_its_output_and_its_status() {
-        let mut guest = guest(r#"printf 'of %s\n\0043\n\005\n' "$line""#);
+        let mut guest = guest(r#"printf 'of %s\n\0043\005' "$line""#);
         for name in ["zombie --plain", "starvation --plain"] {
             let ended = guest.run(name, Duration::from_secs(60));
             assert_eq!(ended, Ended::Exited(3, format!("of {name}\n")));

@@ -52,11 +52,16 @@ const FILES: [(&str, &str); 5] = [
 ///
 /// # Errors
 /// When a part cannot be read, or it cannot be written.
-pub fn image(place: &Place, programs: &Programs, tests: (&Built, &str), debian: &Kernels) -> Result<(PathBuf, String)> {
+pub fn image(
+    place: &Place,
+    programs: &Programs,
+    tests: (&Built, &str),
+    debian: &Kernels,
+) -> Result<(PathBuf, String)> {
     let tools = [debian.program("busybox", "busybox-static")?, debian.program("bash-static", "bash-static")?];
     let (built, digest) = tests;
     let mut inputs = Inputs::default();
-    inputs.text(&programs.digest).text(digest);
+    inputs.text(&sha256(&programs.file)?).text(digest);
     FILES.iter().for_each(|(name, content)| {
         inputs.text(name).text(content);
     });
@@ -70,14 +75,20 @@ pub fn image(place: &Place, programs: &Programs, tests: (&Built, &str), debian: 
     Ok((file, digest))
 }
 
-fn archive(place: &Place, programs: &Programs, built: &Built, [busybox, shell]: &[PathBuf; 2]) -> Result<Vec<u8>> {
+fn archive(
+    place: &Place,
+    programs: &Programs,
+    built: &Built,
+    [busybox, shell]: &[PathBuf; 2],
+) -> Result<Vec<u8>> {
     let bytes = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     // Each program with its names.
     let mut all: Vec<(Vec<String>, Vec<u8>)> = Vec::new();
     let names = experiments(place)?.into_iter().map(|one| format!("bin/{}", one.name));
     all.push((names.chain(["init".to_owned(), "bin/tail".to_owned()]).collect(), bytes(&programs.file)?));
     let applets = output(Command::new(busybox).arg("--list"))?;
-    let applets = applets.lines().filter(|name| !["sh", "tail"].contains(name)).map(|name| format!("bin/{name}"));
+    let applets =
+        applets.lines().filter(|name| !["sh", "tail"].contains(name)).map(|name| format!("bin/{name}"));
     all.push((applets.collect(), bytes(busybox)?));
     // busybox's own takes busybox's tail, which knows no --pid, whatever there is in PATH.
     all.push((vec!["bin/sh".to_owned()], bytes(shell)?));
@@ -92,7 +103,8 @@ fn archive(place: &Place, programs: &Programs, built: &Built, [busybox, shell]: 
         all.push((vec![file.to_string_lossy().trim_start_matches('/').to_owned()], bytes(file)?));
     }
     let mut archive = Archive::default();
-    let above = |name: &String| name.match_indices('/').map(|(at, _)| name[..at].to_owned()).collect::<Vec<_>>();
+    let above =
+        |name: &String| name.match_indices('/').map(|(at, _)| name[..at].to_owned()).collect::<Vec<_>>();
     let mut folders: BTreeSet<_> = all.iter().flat_map(|(names, _)| names).flat_map(above).collect();
     folders.extend(["dev", "proc", "root", "run", "sys", "tmp"].map(str::to_owned));
     // Sorted, a folder comes before those in it.

@@ -86,7 +86,8 @@ impl<'a> Kernels<'a> {
             wanted.version = self.apt.newest(&wanted)?;
             let root = self.unpacked(&wanted)?;
             let found = ["bin", "usr/bin"].map(|folder| root.join(folder).join(name));
-            let found = found.iter().find(|path| path.is_file()).with_context(|| format!("{of} has no {name}"))?;
+            let found =
+                found.iter().find(|path| path.is_file()).with_context(|| format!("{of} has no {name}"))?;
             fs::rename(found, &kept)?;
             fs::remove_dir_all(root)?;
         }
@@ -116,9 +117,11 @@ impl<'a> Kernels<'a> {
         let root = self.unpacked(wanted)?;
         let modules = fs::read_dir(root.join("usr/lib/modules")).into_iter().flatten().flatten();
         let boot = fs::read_dir(root.join("boot")).into_iter().flatten().flatten();
-        let mut found = modules.map(|entry| entry.path().join("vmlinuz")).chain(boot.map(|entry| entry.path()));
+        let mut found =
+            modules.map(|entry| entry.path().join("vmlinuz")).chain(boot.map(|entry| entry.path()));
         let is_kernel = |path: &PathBuf| {
-            path.is_file() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))
+            path.is_file()
+                && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))
         };
         let found = found.find(is_kernel).with_context(|| format!("{} has no kernel", wanted.label()))?;
         fs::rename(found, image)?;
@@ -137,7 +140,14 @@ impl<'a> Kernels<'a> {
 
 fn package(name: &str, suite: &str, version: &str) -> Package {
     let [name, suite, version] = [name, suite, version].map(str::to_owned);
-    Package { name, part: String::new(), suite, architecture: "amd64".to_owned(), version, sha256: String::new() }
+    Package {
+        name,
+        part: String::new(),
+        suite,
+        architecture: "amd64".to_owned(),
+        version,
+        sha256: String::new(),
+    }
 }
 
 /// The version that the kernel itself has: `6.1.176` of `6.1.176-1`.

@@ -41,14 +41,18 @@ pub fn of_experiment(name: &str, ended: Ended, transcript: &str) -> Outcome {
         Ended::Lost(reason) => (Verdict::Differs, reason, String::new()),
         Ended::Exited(0, printed) if printed == transcript => (Verdict::Agrees, String::new(), String::new()),
         Ended::Exited(0, printed) => (Verdict::Partly, first_other_row(&printed, transcript), printed),
-        Ended::Exited(3, printed) => {
-            (Verdict::Skipped, last_paragraph(&printed).replacen("This cannot be asked here: ", "", 1), printed)
-        }
+        Ended::Exited(3, printed) => (
+            Verdict::Skipped,
+            last_paragraph(&printed).replacen("This cannot be asked here: ", "", 1),
+            printed,
+        ),
         Ended::Exited(1, printed) => {
             let said = last_paragraph(&printed);
             (Verdict::Differs, said.replacen("This kernel disagrees with the book: ", "", 1), printed)
         }
-        Ended::Exited(status, printed) => (Verdict::Differs, format!("it ended with status {status}"), printed),
+        Ended::Exited(status, printed) => {
+            (Verdict::Differs, format!("it ended with status {status}"), printed)
+        }
     };
     Outcome { name: name.to_owned(), verdict, reason, tests: None, tries: 1, printed }
 }
@@ -70,8 +74,13 @@ fn first_other_row(printed: &str, transcript: &str) -> String {
 
 /// What a program of tests says: libtest's last line, and the lines of the tests that cannot ask.
 pub fn of_tests(name: &str, ended: Ended) -> Outcome {
-    let new = |verdict, reason, tests, printed| {
-        Outcome { name: name.to_owned(), verdict, reason, tests, tries: 1, printed }
+    let new = |verdict, reason, tests, printed| Outcome {
+        name: name.to_owned(),
+        verdict,
+        reason,
+        tests,
+        tries: 1,
+        printed,
     };
     let (status, printed) = match ended {
         Ended::Lost(reason) => return new(Verdict::Differs, reason, None, String::new()),
@@ -81,11 +90,15 @@ pub fn of_tests(name: &str, ended: Ended) -> Outcome {
         let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
         counts.split_once(" passed")?.0.parse().ok()
     });
-    let skipped: Vec<_> = printed.lines().filter_map(|line| line.strip_prefix("skipped: ")).map(str::to_owned).collect();
-    let failed: Vec<_> = printed.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED")).collect();
+    let skipped: Vec<_> =
+        printed.lines().filter_map(|line| line.strip_prefix("skipped: ")).map(str::to_owned).collect();
+    let failed: Vec<_> =
+        printed.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED")).collect();
     let count = u32::try_from(skipped.len()).unwrap_or(u32::MAX);
     match (status, passed) {
-        (0, Some(passed)) if skipped.is_empty() => new(Verdict::Agrees, String::new(), Some((passed, 0)), String::new()),
+        (0, Some(passed)) if skipped.is_empty() => {
+            new(Verdict::Agrees, String::new(), Some((passed, 0)), String::new())
+        }
         (0, Some(passed)) => {
             new(Verdict::Partly, skipped.join("; "), Some((passed.saturating_sub(count), count)), printed)
         }
@@ -131,7 +144,8 @@ mod tests {
         assert_eq!(of(0, passed), (Verdict::Agrees, String::new(), Some((2, 0))));
         let skipped = format!("skipped: b: no IPv6\n{passed}");
         assert_eq!(of(0, &skipped), (Verdict::Partly, "b: no IPv6".to_owned(), Some((1, 1))));
-        let failed = "test a ... FAILED\ntest b ... ok\n\ntest result: FAILED. 1 passed; 1 failed; 0 ignored\n";
+        let failed =
+            "test a ... FAILED\ntest b ... ok\n\ntest result: FAILED. 1 passed; 1 failed; 0 ignored\n";
         assert_eq!(of(101, failed), (Verdict::Differs, "a".to_owned(), Some((1, 0))));
         assert_eq!(of(139, "").1, "it ended with status 139");
     }

@@ -30,7 +30,8 @@ pub fn summary(results: &Results) -> String {
         results.outcomes.iter().filter(of).count()
     };
     let [agree, partly, skipped, differ] =
-        [Verdict::Agrees, Verdict::Partly, Verdict::Skipped, Verdict::Differs].map(|verdict| count(false, verdict));
+        [Verdict::Agrees, Verdict::Partly, Verdict::Skipped, Verdict::Differs]
+            .map(|verdict| count(false, verdict));
     let (passed, not_asked) = tests(results.outcomes.iter());
     let failed = count(true, Verdict::Differs);
     format!(
@@ -77,7 +78,8 @@ pub fn table(place: &Place, all: &[Results], sentences: &[Sentence]) -> Result<S
     }
     text += "\n### The crates' tests\n\n";
     head(&mut text, "Crate", &versions, false);
-    let mut crates: Vec<_> = all.iter().flat_map(|results| &results.outcomes).filter_map(|one| of(&one.name)).collect();
+    let mut crates: Vec<_> =
+        all.iter().flat_map(|results| &results.outcomes).filter_map(|one| of(&one.name)).collect();
     crates.sort_unstable();
     crates.dedup();
     for name in crates {
@@ -87,14 +89,16 @@ pub fn table(place: &Place, all: &[Results], sentences: &[Sentence]) -> Result<S
         });
         let _ = writeln!(text, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));
     }
-    let mut programs: Vec<_> =
-        all.iter().flat_map(|results| &results.outcomes).filter(|one| is_test(one)).map(|one| &one.name).collect();
+    let mut programs: Vec<_> = all
+        .iter()
+        .flat_map(|results| &results.outcomes)
+        .filter(|one| is_test(one))
+        .map(|one| &one.name)
+        .collect();
     programs.sort_unstable();
     programs.dedup();
-    let rows: Vec<_> = programs
-        .iter()
-        .filter_map(|name| row(name, &format!("`{name}`"), all, sentences))
-        .collect();
+    let rows: Vec<_> =
+        programs.iter().filter_map(|name| row(name, &format!("`{name}`"), all, sentences)).collect();
     if !rows.is_empty() {
         text += "\nThese programs have a test that is skipped on a kernel, or that fails there:\n\n";
         head(&mut text, "Tests", &versions, true);

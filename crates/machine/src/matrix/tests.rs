@@ -17,7 +17,16 @@ use crate::step::step;
 
 /// The crates whose tests ask the kernel. Those of the others run cargo, a browser or a benchmark.
 const CRATES: [&str; 10] = [
-    "process", "cloexec", "nonblocking", "waker", "prefork", "ioloop", "httpserver", "stages", "faults", "testing",
+    "process",
+    "cloexec",
+    "nonblocking",
+    "waker",
+    "prefork",
+    "ioloop",
+    "httpserver",
+    "stages",
+    "faults",
+    "testing",
 ];
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -65,7 +74,9 @@ pub fn tests(place: &Place) -> Result<(Built, String)> {
 
 fn cargo(place: &Place) -> Result<Command> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(&place.root).args(["test", "--no-run", "--locked", "--target", TARGET, "--color", "never"]);
+    cargo
+        .current_dir(&place.root)
+        .args(["test", "--no-run", "--locked", "--target", TARGET, "--color", "never"]);
     CRATES.iter().for_each(|name| {
         cargo.args(["--package", name]);
     });

@@ -32,12 +32,15 @@ pub struct Sentence {
 /// When it cannot be read, or is not as described here.
 pub fn read(place: &Place) -> Result<Vec<Sentence>> {
     let path = place.source("kernels/why.toml");
-    let file = toml::from_str(&text(&path)?).with_context(|| format!("{} cannot be understood", path.display()));
+    let file =
+        toml::from_str(&text(&path)?).with_context(|| format!("{} cannot be understood", path.display()));
     file.map(|file: File| file.row)
 }
 
 /// The sentence on this experiment or these tests on this kernel.
 pub fn on<'a>(sentences: &'a [Sentence], name: &str, kernel: &str) -> Option<&'a str> {
-    let fits = |one: &&Sentence| one.name == name && (one.kernels.is_empty() || one.kernels.iter().any(|k| k == kernel));
+    let fits = |one: &&Sentence| {
+        one.name == name && (one.kernels.is_empty() || one.kernels.iter().any(|k| k == kernel))
+    };
     sentences.iter().find(fits).map(|one| one.sentence.as_str())
 }
