@@ -47,11 +47,11 @@ impl<'a> Apt<'a> {
                 bail!("this machine's apt has no mirror of Debian, from which packages could be fetched");
             };
             if architectures.remove("source") {
-                sources += &format!("deb-src [{keys}] {mirror} {suite} main\n");
+                sources += &line("deb-src", keys.clone(), &mirror, suite);
             }
             if !architectures.is_empty() {
-                let architectures = Vec::from_iter(architectures).join(",");
-                sources += &format!("deb [arch={architectures} {keys}] {mirror} {suite} main\n");
+                let of = format!("arch={}", Vec::from_iter(architectures).join(","));
+                sources += &line("deb", [of].into_iter().chain(keys.clone()).collect(), &mirror, suite);
             }
         }
         let sources_list = folder.join("sources.list");
@@ -225,9 +225,18 @@ fn mirror(archive: &str) -> Option<String> {
     lines.flat_map(str::split_whitespace).find(of_archive).map(str::to_owned)
 }
 
-/// The option that names Debian's keys.
-fn keys() -> String {
+/// The option that names Debian's keys, where they are not among those that apt trusts anyway.
+fn keys() -> Vec<String> {
     let keys = ["gpg", "pgp"].map(|kind| format!("/usr/share/keyrings/debian-archive-keyring.{kind}"));
-    let keys = keys.iter().find(|keys| Path::new(keys).is_file());
-    keys.map(|keys| format!("signed-by={keys}")).unwrap_or_else(|| "trusted=no".to_owned())
+    keys.iter()
+        .find(|keys| Path::new(keys).is_file())
+        .map(|keys| format!("signed-by={keys}"))
+        .into_iter()
+        .collect()
+}
+
+/// A line of sources.list(5).
+fn line(kind: &str, options: Vec<String>, mirror: &str, suite: &str) -> String {
+    let options = if options.is_empty() { String::new() } else { format!("[{}] ", options.join(" ")) };
+    format!("{kind} {options}{mirror} {suite} main\n")
 }
