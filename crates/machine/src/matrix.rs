@@ -4,6 +4,7 @@
 //! Everything is below `target/machine`, but for the table, `crates/machine/kernels/table.md`. What was run on a kernel is kept
 //! until the kernel, the experiments or the tests change, so an interrupted run goes on where it was.
 
+mod bench;
 mod guest;
 mod image;
 mod kernel;
@@ -13,9 +14,8 @@ mod tests;
 mod why;
 
 use std::fs;
-use std::io::{IsTerminal, Write, stdout};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -25,16 +25,11 @@ use crate::place::{Place, read, write};
 use crate::programs::{Processor, programs};
 use crate::running::{need, say};
 use crate::sources::{Experiment, experiments};
-use guest::{Ended, Guest, QEMU};
+use bench::{Bench, Job};
+use guest::QEMU;
 use kernel::{Kernel, Kernels, USUAL};
-use outcome::{Outcome, Verdict, of_experiment, of_tests};
+use outcome::Outcome;
 use tests::Program;
-
-/// An experiment takes seconds, and a program of tests a minute. An emulated machine is ten times as slow.
-const LIMITS: [Duration; 2] = [Duration::from_secs(180), Duration::from_secs(900)];
-
-/// How often something is tried that does not agree: what depends on time can fail on a machine with other things to do.
-const TRIES: u32 = 3;
 
 /// What `just kernels` can be told.
 #[derive(Args)]
@@ -47,6 +42,9 @@ pub struct Options {
     /// Run everything again, and not only what has changed
     #[arg(long)]
     again: bool,
+    /// Run no tests: of them, only what was run before is in the table
+    #[arg(long)]
+    no_tests: bool,
 }
 
 /// What came of everything on one kernel.
@@ -86,7 +84,9 @@ pub fn run(place: &Place, options: &Options) -> Result<()> {
     let mut all = Vec::new();
     for name in &named {
         let kernel = debian.find(name)?;
-        all.push(results(&own, &kernel, &suite, options)?);
+        let mut results = results(&own, &kernel, &suite, options, Part::Experiments)?;
+        results.outcomes.extend(self::results(&own, &kernel, &suite, options, Part::Tests)?.outcomes);
+        all.push(results);
     }
     let sentences = why::read(place)?;
     let text = table::table(place, &all, &sentences)?;
@@ -114,50 +114,41 @@ fn suite(place: &Place, debian: &Kernels) -> Result<Suite> {
     Ok(Suite { image, digest, experiments, tests: built.tests })
 }
 
-/// What came of everything on a kernel: as it was run before, if nothing has changed since.
-fn results(place: &Place, kernel: &Kernel, suite: &Suite, options: &Options) -> Result<Results> {
-    let path = place.folder("results")?.join(format!("{}.json", kernel.version));
+/// What is kept apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Experiments,
+    Tests,
+}
+
+/// What came of one part on a kernel: as it was run before, if nothing has changed since.
+fn results(place: &Place, kernel: &Kernel, suite: &Suite, options: &Options, part: Part) -> Result<Results> {
+    let (name, suffix) = if part == Part::Tests { ("tests", "tests.json") } else { ("experiments", "json") };
+    let path = place.folder("results")?.join(format!("{}.{suffix}", kernel.version));
     let kept = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Results>(&bytes).ok());
     let fits = |kept: &Results| kept.digest == suite.digest && options.only.is_empty() && !options.again;
     if let Some(kept) = kept.filter(fits) {
-        say(&format!("Linux {}: as before", kernel.version));
+        say(&format!("Linux {}, {name}: as before", kernel.version));
         return Ok(kept);
     }
-    let began = Instant::now();
-    let mut bench = Bench { place, kernel, image: &suite.image, guest: None, total: 0, done: 0 };
-    let wanted = |name: &str| {
-        let named = |only: &String| {
-            name == only || name.strip_prefix(only.as_str()).is_some_and(|rest| rest.starts_with('/'))
-        };
-        options.only.is_empty() || options.only.iter().any(named)
-    };
-    let experiments: Vec<_> = suite.experiments.iter().filter(|(one, _)| wanted(&one.name)).collect();
-    let tests: Vec<_> = suite.tests.iter().filter(|test| wanted(&test.name)).collect();
-    bench.total = experiments.len() + tests.len();
-    if bench.total == 0 {
-        bail!("there is no experiment, crate or program of tests with such a name");
-    }
-    say(&format!("Linux {}:", kernel.version));
-    let mut outcomes = Vec::new();
-    for (one, transcript) in experiments {
-        let line = format!("{} --plain", one.name);
-        outcomes.push(
-            bench.judge(&one.name, &line, LIMITS[0], |ended| of_experiment(&one.name, ended, transcript))?,
-        );
-    }
-    for test in tests {
-        let line = format!("in-its-crate {} /{}", test.folder.display(), image::path(&test.name));
-        outcomes.push(bench.judge(&test.name, &line, LIMITS[1], |ended| of_tests(&test.name, ended))?);
-    }
-    if !options.only.is_empty() {
-        outcomes.iter().for_each(|one| print!("{}", one.printed));
-    }
-    let results = Results {
+    let new = |outcomes| Results {
         name: kernel.name.clone(),
         version: kernel.version.clone(),
         digest: suite.digest.clone(),
         outcomes,
     };
+    let began = Instant::now();
+    let jobs = suite.jobs(part, options);
+    if jobs.is_empty() {
+        return Ok(new(Vec::new()));
+    }
+    say(&format!("Linux {}, {name}:", kernel.version));
+    let mut bench = Bench::new(place, kernel, &suite.image, jobs.len());
+    let outcomes = jobs.iter().map(|job| bench.judge(job)).collect::<Result<Vec<_>>>()?;
+    if !options.only.is_empty() {
+        outcomes.iter().for_each(|one| print!("{}", one.printed));
+    }
+    let results = new(outcomes);
     say(&format!("  {} in {} s", table::summary(&results), began.elapsed().as_secs()));
     if options.only.is_empty() {
         fs::write(&path, serde_json::to_vec_pretty(&results)?)?;
@@ -165,62 +156,20 @@ fn results(place: &Place, kernel: &Kernel, suite: &Suite, options: &Options) -> 
     Ok(results)
 }
 
-/// A kernel, and a machine in which it runs; another machine after a program that hung.
-struct Bench<'a> {
-    place: &'a Place,
-    kernel: &'a Kernel,
-    image: &'a Path,
-    guest: Option<Guest>,
-    total: usize,
-    done: usize,
-}
-
-impl Bench<'_> {
-    /// Run a line until it agrees, or has been tried often enough.
-    fn judge(
-        &mut self,
-        name: &str,
-        line: &str,
-        limit: Duration,
-        judge: impl Fn(Ended) -> Outcome,
-    ) -> Result<Outcome> {
-        self.done += 1;
-        for tries in 1.. {
-            if stdout().is_terminal() {
-                print!("\r\x1b[K  {} of {}: {name}", self.done, self.total);
-                stdout().flush()?;
-            }
-            let mut outcome = judge(self.run(line, limit)?);
-            outcome.tries = tries;
-            if outcome.verdict == Verdict::Agrees || tries == TRIES {
-                if stdout().is_terminal() {
-                    print!("\r\x1b[K");
-                }
-                if outcome.verdict != Verdict::Agrees {
-                    say(&format!("  {name}: {}: {}", table::word(outcome.verdict), outcome.reason));
-                }
-                return Ok(outcome);
-            }
-        }
-        unreachable!("the last try returns")
-    }
-
-    fn run(&mut self, line: &str, limit: Duration) -> Result<Ended> {
-        let mut guest = match self.guest.take() {
-            Some(guest) => guest,
-            None => {
-                let console = self.place.folder("console")?.join(format!("{}.txt", self.kernel.version));
-                let mut guest = Guest::boot(&self.kernel.image, self.image, &console)?;
-                match guest.run("prepare", LIMITS[0]) {
-                    Ended::Exited(0, _) => guest,
-                    other => bail!("the guest cannot be prepared: {other:?}"),
-                }
-            }
+impl Suite {
+    fn jobs(&self, part: Part, options: &Options) -> Vec<Job<'_>> {
+        let wanted = |name: &str| {
+            let named = |only: &String| {
+                name == only || name.strip_prefix(only.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            };
+            options.only.is_empty() || options.only.iter().any(named)
         };
-        let ended = guest.run(line, limit);
-        if matches!(ended, Ended::Exited(..)) {
-            self.guest = Some(guest);
-        }
-        Ok(ended)
+        let mut jobs: Vec<_> = match part {
+            Part::Experiments => self.experiments.iter().map(Job::of_experiment).collect(),
+            Part::Tests if options.no_tests => Vec::new(),
+            Part::Tests => self.tests.iter().map(Job::of_tests).collect(),
+        };
+        jobs.retain(|job| wanted(job.name));
+        jobs
     }
 }

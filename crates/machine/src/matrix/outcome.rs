@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::guest::Ended;
 
-/// What it is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What came of it, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// The report is the book's transcript; or all tests passed.

@@ -57,13 +57,14 @@ pub fn untold(all: &[Results], sentences: &[Sentence]) -> Vec<String> {
 /// When the list of experiments cannot be read.
 pub fn table(place: &Place, all: &[Results], sentences: &[Sentence]) -> Result<String> {
     let mut text = HEAD.to_owned();
+    let all: Vec<_> = all.iter().collect();
     let versions: Vec<_> = all.iter().map(|results| results.version.as_str()).collect();
     let mut chapters: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut rows = String::new();
     for experiment in experiments(place)? {
         let Some((chapter, _)) = experiment.file.split_once('/') else { continue };
         let link = format!("[{name}](../{chapter}/{name}.md)", name = experiment.name);
-        match row(&experiment.name, &link, all, sentences) {
+        match row(&experiment.name, &link, &all, sentences) {
             Some(row) => rows += &row,
             None => chapters.entry(chapter.to_owned()).or_default().push(link),
         }
@@ -76,7 +77,17 @@ pub fn table(place: &Place, all: &[Results], sentences: &[Sentence]) -> Result<S
         let number = chapter.split('-').next().unwrap_or_default().trim_start_matches('0');
         let _ = writeln!(text, "| {number} | {} |", links.join(", "));
     }
-    text += "\n### The crates' tests\n\n";
+    // Tests take longer, and may have been run on some of the kernels alone.
+    let tested: Vec<_> = all.iter().copied().filter(|results| results.outcomes.iter().any(is_test)).collect();
+    if !tested.is_empty() {
+        text += &of_tests(&tested, sentences);
+    }
+    Ok(text)
+}
+
+fn of_tests(all: &[&Results], sentences: &[Sentence]) -> String {
+    let versions: Vec<_> = all.iter().map(|results| results.version.as_str()).collect();
+    let mut text = "\n### The crates' tests\n\n".to_owned();
     head(&mut text, "Crate", &versions, false);
     let mut crates: Vec<_> =
         all.iter().flat_map(|results| &results.outcomes).filter_map(|one| of(&one.name)).collect();
@@ -104,11 +115,11 @@ pub fn table(place: &Place, all: &[Results], sentences: &[Sentence]) -> Result<S
         head(&mut text, "Tests", &versions, true);
         text += &rows.concat();
     }
-    Ok(text)
+    text
 }
 
 /// The row of what does not agree on every kernel.
-fn row(name: &str, label: &str, all: &[Results], sentences: &[Sentence]) -> Option<String> {
+fn row(name: &str, label: &str, all: &[&Results], sentences: &[Sentence]) -> Option<String> {
     let mut cells = Vec::new();
     let mut why: Vec<String> = Vec::new();
     for results in all {
