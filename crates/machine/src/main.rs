@@ -16,6 +16,7 @@ mod digest;
 mod initramfs;
 mod inputs;
 mod kernel;
+mod notices;
 mod npm;
 mod pin;
 mod place;
