@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::digest::sha256;
 use crate::inputs::{Package, gone};
 use crate::place::{Place, write};
-use crate::running::{need, output, say};
+use crate::running::{Missing, need, output, say};
 
 /// apt, with lists and settings of its own.
 pub struct Apt<'a> {
@@ -72,7 +72,10 @@ impl<'a> Apt<'a> {
     /// When that fails: without a network, for example.
     pub fn update(&self) -> Result<()> {
         say("fetching the lists of Debian's packages");
-        output(self.command("apt-get").args(["-q", "update"])).map(drop)
+        let lists = output(self.command("apt-get").args(["-q", "update"]));
+        lists
+            .map(drop)
+            .with_context(|| Missing("the lists of Debian's packages cannot be fetched".to_owned()))
     }
 
     fn command(&self, program: &str) -> Command {
@@ -205,7 +208,9 @@ fn mirror() -> Result<(String, String)> {
     // Security updates, backports and other vendors have archives of their own.
     let debian = |word: &&str| word.contains("://") && word.trim_end_matches('/').ends_with("/debian");
     let Some(mirror) = lines.flat_map(str::split_whitespace).find(debian) else {
-        bail!("this machine's apt has no mirror of Debian, from which packages could be fetched");
+        bail!(Missing(
+            "this machine's apt has no mirror of Debian, from which packages could be fetched".to_owned()
+        ));
     };
     let keys = ["gpg", "pgp"].map(|kind| format!("/usr/share/keyrings/debian-archive-keyring.{kind}"));
     let keys = keys.iter().find(|keys| Path::new(keys).is_file());

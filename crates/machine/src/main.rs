@@ -39,16 +39,23 @@ use clap::Parser;
 use crate::kernel::kernel;
 use crate::place::Place;
 use crate::programs::{Processor, programs};
-use crate::running::say;
+use crate::running::{Missing, say};
 use crate::site::site;
 use crate::state::state;
 use crate::trying::{counts, once, tried};
+
+/// The exit status when an input or a tool is not to be had.
+const MISSING: u8 = 3;
 
 /// Build the Linux machine that runs the experiments in a page
 ///
 /// It takes some 15 minutes the first time, 4 GB of disk, and what it names if it is missing: a C compiler, make, flex, bison,
 /// bc, node and npm. What is up to date is not built again.
 #[derive(Parser)]
+#[command(
+    after_help = "Exit status: 0 every experiment agrees with the book or says why it cannot be asked there, 1 one \
+                  disagrees or a part cannot be built, 3 a package or a tool is not to be had here."
+)]
 struct Options {
     /// Then run these experiments in it, or all, in fresh machines, and compare them with the book
     #[arg(long = "try", value_name = "EXPERIMENT", num_args = 0..)]
@@ -69,7 +76,11 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("machine: {error:#}");
-            ExitCode::FAILURE
+            if error.downcast_ref::<Missing>().is_some() {
+                ExitCode::from(MISSING)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
