@@ -84,7 +84,7 @@ impl Archive {
 /// When a file cannot be read.
 pub fn initramfs(place: &Place, program: &Path, klibc: &Path) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
-    for folder in ["bin", "dev", "lib", "proc", "sys", "tmp"] {
+    for folder in ["bin", "dev", "proc", "sys", "tmp", "usr", "usr/lib"] {
         archive.folder(folder);
     }
     // Without a console, the first process would have no descriptors 0 to 2, and std would abort.
@@ -99,11 +99,11 @@ pub fn initramfs(place: &Place, program: &Path, klibc: &Path) -> Result<Vec<u8>>
     for tool in TOOLS {
         archive.program(&[&format!("bin/{tool}")], &read(&klibc.join("usr/lib/klibc/bin").join(tool))?);
     }
-    // The library's name has a number that its programs ask for, below /lib.
+    // Its programs ask for the library by a name with a number, below /usr/lib.
     let libraries = fs::read_dir(klibc.join("usr/lib")).context("klibc has no library")?.flatten();
     for library in libraries.filter(|entry| entry.path().is_file()) {
-        archive
-            .program(&[&format!("lib/{}", library.file_name().to_string_lossy())], &read(&library.path())?);
+        let name = format!("usr/lib/{}", library.file_name().to_string_lossy());
+        archive.program(&[&name], &read(&library.path())?);
     }
     Ok(archive.finish())
 }
