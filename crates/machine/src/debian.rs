@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use crate::digest::sha256;
 use crate::inputs::{Package, gone};
 use crate::place::{Place, write};
-use crate::running::{need, output, say};
+use crate::running::{Missing, need, output, say};
 
 /// apt, with lists and settings of its own.
 pub struct Apt<'a> {
@@ -44,7 +44,10 @@ impl<'a> Apt<'a> {
                 if security {
                     continue;
                 }
-                bail!("this machine's apt has no mirror of Debian, from which packages could be fetched");
+                bail!(Missing(
+                    "this machine's apt has no mirror of Debian, from which packages could be fetched"
+                        .to_owned()
+                ));
             };
             if architectures.remove("source") {
                 sources += &line("deb-src", keys.clone(), &mirror, suite);
@@ -89,7 +92,10 @@ impl<'a> Apt<'a> {
     /// When that fails: without a network, for example.
     pub fn update(&self) -> Result<()> {
         say("fetching the lists of Debian's packages");
-        output(self.command("apt-get").args(["-q", "update"])).map(drop)
+        let lists = output(self.command("apt-get").args(["-q", "update"]));
+        lists
+            .map(drop)
+            .with_context(|| Missing("the lists of Debian's packages cannot be fetched".to_owned()))
     }
 
     /// One of apt's programs.

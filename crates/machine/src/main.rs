@@ -17,6 +17,7 @@ mod initramfs;
 mod inputs;
 mod kernel;
 mod matrix;
+mod notices;
 mod npm;
 mod pin;
 mod place;
@@ -39,17 +40,24 @@ use clap::{Parser, Subcommand};
 use crate::kernel::kernel;
 use crate::place::Place;
 use crate::programs::{Processor, programs};
-use crate::running::say;
+use crate::running::{Missing, say};
 use crate::site::site;
 use crate::state::state;
 use crate::trying::{counts, once, tried};
+
+/// The exit status when an input or a tool is not to be had.
+const MISSING: u8 = 3;
 
 /// Build the Linux machine that runs the experiments in a page
 ///
 /// It takes some 15 minutes the first time, 4 GB of disk, and what it names if it is missing: a C compiler, make, flex, bison,
 /// bc, node and npm. What is up to date is not built again.
 #[derive(Parser)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit status: 0 every experiment agrees with the book or says why it cannot be asked there, 1 one \
+                  disagrees or a part cannot be built, 3 a package or a tool is not to be had here."
+)]
 struct Options {
     #[command(subcommand)]
     task: Option<Task>,
@@ -78,7 +86,11 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("machine: {error:#}");
-            ExitCode::FAILURE
+            if error.downcast_ref::<Missing>().is_some() {
+                ExitCode::from(MISSING)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -69,7 +69,7 @@ pub fn image(
         inputs.text(&sha256(tool)?);
     }
     let file = place.folder("kernels")?.join("initramfs");
-    let digest = step(place, "initramfs-x86-64", &inputs, &[file.clone()], |_| {
+    let digest = step(place, "initramfs-x86-64", &inputs, &file, |_| {
         Ok(fs::write(&file, archive(place, programs, built, &tools)?)?)
     })?;
     Ok((file, digest))

@@ -63,7 +63,7 @@ pub fn tests(place: &Place) -> Result<(Built, String)> {
     }
     inputs.file(&place.root.join("Cargo.lock"))?;
     let list = place.folder("kernels")?.join("tests.json");
-    let digest = step(place, "tests-x86-64", &inputs, &[list.clone()], |log| {
+    let digest = step(place, "tests-x86-64", &inputs, &list, |log| {
         run("the crates' tests", log, &mut cargo(place)?)?;
         // The second time nothing is left to do but to say what there is.
         let messages = output(cargo(place)?.arg("--message-format=json"))?;
