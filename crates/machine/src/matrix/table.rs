@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
-use super::Results;
-use super::outcome::{Outcome, Verdict};
+use super::outcome::{Outcome, Results, Verdict};
 use super::why::{Sentence, on};
 use crate::place::Place;
 use crate::sources::experiments;
