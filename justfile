@@ -481,11 +481,12 @@ mutants *ARGS:
 latency *ARGS:
     @{{tool}} latency {{ARGS}}
 
-# Write new transcripts and the README's picture from what this kernel does, and the changes between the stages
+# Write new transcripts and the README's pictures from what this kernel does, and the changes between the stages
 [group('maintain')]
 bless:
     BLESS=1 cargo test --package experiments
     BLESS=1 cargo test --package stages --test diffs
+    BLESS=1 cargo test --package live --test site
 
 # Build the book as a site below target/site, with the Linux of `just machine` in its pages
 [group('maintain')]
