@@ -488,6 +488,12 @@ bless:
     BLESS=1 cargo test --package stages --test diffs
     BLESS=1 cargo test --package live --test site
 
+# Build the Linux that runs the experiments in the published pages; `just machine --try` runs all of them in it
+[group('maintain')]
+[no-exit-message]
+machine *ARGS:
+    @cargo run --quiet --package machine -- {{ARGS}}
+
 # Build the book as a site below target/site, with the Linux of `just machine` in its pages
 [group('maintain')]
 site:

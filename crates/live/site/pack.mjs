@@ -5,7 +5,7 @@
 // in two scripts: `live.js` has the modules of the pages, and `packed.js`, which is loaded when the reader presses Run, has the
 // machine.
 
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -18,7 +18,7 @@ const into = `${book}/machine`;
 
 rmSync(into, { recursive: true, force: true });
 mkdirSync(into);
-for (const name of readdirSync(machine)) copyFileSync(`${machine}/${name}`, `${into}/${name}`);
+cpSync(machine, into, { recursive: true });
 
 const described = JSON.parse(readFileSync(`${machine}/machine.json`, 'utf8'));
 Object.assign(described, { library: 'libv86.mjs', wasm: 'v86.wasm.gz' });

@@ -8,9 +8,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::digest::sha256;
 use crate::inputs::{Package, gone};
 use crate::place::{Place, write};
-use crate::running::{need, output, say};
+use crate::running::{Missing, need, output, say};
 
 /// apt, with lists and settings of its own.
 pub struct Apt<'a> {
@@ -33,8 +34,9 @@ impl<'a> Apt<'a> {
         suites.sort();
         suites.dedup();
         let (mirror, keys) = mirror()?;
+        let line = |kind: &str, suite: &String| format!("{kind} {keys}{mirror} {suite} main\n");
         let sources: String =
-            suites.iter().map(|suite| format!("deb {keys}{mirror} {suite} main\n")).collect();
+            suites.iter().flat_map(|suite| [line("deb", suite), line("deb-src", suite)]).collect();
         let sources_list = folder.join("sources.list");
         // Other releases than last time: the lists do not fit any more.
         let fresh = fs::read_to_string(&sources_list).is_ok_and(|there| there == sources);
@@ -45,7 +47,6 @@ impl<'a> Apt<'a> {
         let text = format!(
             "Dir::Etc::sourcelist \"{}\"; Dir::Etc::sourceparts \"{none}\"; Dir::Etc::preferencesparts \"{none}\";\n\
              Dir::State::lists \"{}\"; Dir::State::status \"{}\"; Dir::Cache \"{}\"; Dir::Cache::archives \"{}\";\n\
-             Dir::Cache::pkgcache \"pkgcache.bin\"; Dir::Cache::srcpkgcache \"\";\n\
              APT::Architecture \"amd64\"; APT::Architectures {{ \"amd64\"; \"i386\"; }};\n\
              Acquire::Check-Valid-Until \"false\"; Acquire::Languages \"none\"; Debug::NoLocking \"true\";\n\
              APT::Sandbox::User \"\";\n",
@@ -71,12 +72,16 @@ impl<'a> Apt<'a> {
     /// When that fails: without a network, for example.
     pub fn update(&self) -> Result<()> {
         say("fetching the lists of Debian's packages");
-        output(self.command("apt-get").args(["-q", "update"])).map(drop)
+        let lists = output(self.command("apt-get").args(["-q", "update"]));
+        lists
+            .map(drop)
+            .with_context(|| Missing("the lists of Debian's packages cannot be fetched".to_owned()))
     }
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.env("APT_CONFIG", &self.config);
+        // The cache of all packages, which images of containers switch off: without it each call takes seconds.
+        command.env("APT_CONFIG", &self.config).args(["-o", "Dir::Cache::pkgcache=pkgcache.bin"]);
         command
     }
 
@@ -108,21 +113,77 @@ impl<'a> Apt<'a> {
         files.find(named).context("apt-get has downloaded nothing")
     }
 
+    /// Fetch the source of a package: the folder with its `.dsc` and the archives that this names. apt checks these.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch).
+    pub fn fetch_source(&self, package: &Package) -> Result<PathBuf> {
+        let folder = self.place.folder("sources")?.join(format!(
+            "{}-{}",
+            package.name,
+            package.version.replace(':', "_")
+        ));
+        if !folder.is_dir() {
+            let fetched = self.download_source(package, &package.version).with_context(|| gone(package))?;
+            let found = sha256(&described(&fetched)?)?;
+            if found != package.sha256 {
+                bail!("{} has the SHA-256 {found}, and inputs.toml has {}", package.label(), package.sha256);
+            }
+            fs::rename(fetched, &folder)?;
+        }
+        Ok(folder)
+    }
+
+    /// Download a version of a package's source into a folder of its own.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn download_source(&self, package: &Package, version: &str) -> Result<PathBuf> {
+        say(&format!("fetching {}", package.label()));
+        let folder = self.place.folder("sources")?.join("partial");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder)?;
+        let wanted = format!("{}={version}", package.name);
+        let mut source = self.command("apt-get");
+        output(source.current_dir(&folder).args([
+            "-q",
+            "source",
+            "--download-only",
+            "--only-source",
+            &wanted,
+        ]))?;
+        Ok(folder)
+    }
+
     /// The newest version of a package in its release.
     ///
     /// # Errors
     /// When there is none.
     pub fn newest(&self, package: &Package) -> Result<String> {
         let Package { name, architecture, suite, .. } = package;
-        let asked = format!("{name}:{architecture}");
+        let (asked, kind) = match architecture.as_str() {
+            "source" => (name.clone(), "Sources"),
+            _ => (format!("{name}:{architecture}"), "Packages"),
+        };
         let printed = output(self.command("apt-cache").args(["madison", &asked]))?;
         // libc6 | 2.43-7 | http://… forky/main amd64 Packages
         let mut rows = printed.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
-        let of_suite = rows.find(|row| row.get(2).is_some_and(|from| from.contains(&format!(" {suite}/"))));
+        let suite_of = format!(" {suite}/");
+        let of_suite =
+            rows.find(|row| row.get(2).is_some_and(|from| from.contains(&suite_of) && from.ends_with(kind)));
         of_suite
             .and_then(|row| Some((*row.get(1)?).to_owned()))
             .with_context(|| format!("Debian {suite} has no {asked}"))
     }
+}
+
+/// The file that describes a source.
+///
+/// # Errors
+/// When the folder has none.
+pub fn described(folder: &Path) -> Result<PathBuf> {
+    let mut files = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
+    files.find(|file| file.extension().is_some_and(|kind| kind == "dsc")).context("the source has no .dsc")
 }
 
 /// Unpack a package into a folder.
@@ -147,7 +208,9 @@ fn mirror() -> Result<(String, String)> {
     // Security updates, backports and other vendors have archives of their own.
     let debian = |word: &&str| word.contains("://") && word.trim_end_matches('/').ends_with("/debian");
     let Some(mirror) = lines.flat_map(str::split_whitespace).find(debian) else {
-        bail!("this machine's apt has no mirror of Debian, from which packages could be fetched");
+        bail!(Missing(
+            "this machine's apt has no mirror of Debian, from which packages could be fetched".to_owned()
+        ));
     };
     let keys = ["gpg", "pgp"].map(|kind| format!("/usr/share/keyrings/debian-archive-keyring.{kind}"));
     let keys = keys.iter().find(|keys| Path::new(keys).is_file());

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;
 use crate::place::{Place, read};
+use crate::running::Missing;
 
 /// The whole file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -105,10 +106,10 @@ impl Package {
 }
 
 /// What to do when a package is gone.
-pub fn gone(package: &Package) -> String {
-    format!(
+pub fn gone(package: &Package) -> Missing {
+    Missing(format!(
         "{} cannot be had any more. Run `just machine --pin` to pin the versions that can be had today, see that \
          `just machine --try` still agrees, and commit crates/machine/inputs.toml",
         package.label()
-    )
+    ))
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::debian::Apt;
+use crate::debian::{Apt, described};
 use crate::digest::sha256;
 use crate::inputs::{Package, Pinned};
 use crate::npm;
@@ -26,7 +26,12 @@ pub fn pin(place: &Place) -> Result<()> {
     apt.update()?;
     for package in &mut pinned.debian {
         let version = apt.newest(package)?;
-        newer(place, package, version, |package, version| apt.download(package, version))?;
+        if package.architecture == "source" {
+            let folder = apt.download_source(package, &version)?;
+            (package.sha256, package.version) = (sha256(&described(&folder)?)?, version);
+        } else {
+            newer(place, package, version, |package, version| apt.download(package, version))?;
+        }
     }
     for package in &mut pinned.npm {
         let version = output(Command::new("npm").args(["view", &package.name, "version"]))?.trim().to_owned();

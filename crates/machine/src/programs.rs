@@ -45,8 +45,6 @@ impl Processor {
 pub struct Programs {
     /// The file. It runs an experiment if it is started by that name.
     pub file: PathBuf,
-    /// What it was made of.
-    pub digest: String,
 }
 
 /// Build it.
@@ -71,7 +69,7 @@ pub fn programs(place: &Place, processor: Processor) -> Result<Programs> {
     });
     inputs.tree(&copy, &|name| !name.ends_with("README.md"))?;
     let file = folder.join("all");
-    let digest = step(place, part, &inputs, &[file.clone()], |log| {
+    step(place, part, &inputs, &[file.clone()], |log| {
         let target = place.folder("programs")?.join("target");
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&copy).args(["build", "--release", "--package", "experiments", "--bin", "all"]);
@@ -94,7 +92,7 @@ pub fn programs(place: &Place, processor: Processor) -> Result<Programs> {
             .context("cargo built nothing")?;
         Ok(())
     })?;
-    Ok(Programs { file, digest })
+    Ok(Programs { file })
 }
 
 /// Small, because a page fetches it: `s`, one unit of code generation, the linker's optimization over all crates. The names

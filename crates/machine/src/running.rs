@@ -1,5 +1,6 @@
 //! Running other programs: their output goes to a file, and the reader sees how far they are.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::Path;
@@ -82,14 +83,26 @@ pub fn missing(programs: &[(&str, &str)]) -> Vec<String> {
     absent.map(|(name, package)| format!("{name} (Debian's package {package})")).collect()
 }
 
+/// Something that the machine is built with or from is not to be had here: no fault of the book.
+#[derive(Debug)]
+pub struct Missing(pub String);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
+
 /// Refuse to go on without these programs.
 ///
 /// # Errors
-/// Names what is missing, and how to install it on Debian.
+/// A [`Missing`] names what is not installed, and how to install it on Debian.
 pub fn need(what: &str, programs: &[(&str, &str)]) -> Result<()> {
     let missing = missing(programs);
     if !missing.is_empty() {
-        bail!("{what} takes programs that are not installed here: {}", missing.join(", "));
+        bail!(Missing(format!("{what} takes programs that are not installed here: {}", missing.join(", "))));
     }
     Ok(())
 }

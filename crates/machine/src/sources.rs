@@ -121,13 +121,47 @@ fn main_of(experiments: &[Experiment], guests: &[String]) -> String {
     for Experiment { name, file } in experiments {
         text += &format!("#[path = \"../{file}\"]\nmod {};\n", module(name));
     }
+    // Called through a pointer that the compiler knows nothing of, an experiment's `main` stays a function, whose name is in
+    // the stacks that one of them prints.
     text += "fn main() -> std::process::ExitCode {\n    let program = std::env::args_os().next().unwrap_or_default();\n    \
-             match std::path::Path::new(&program).file_name().and_then(|name| name.to_str()).unwrap_or(\"\") {\n";
+             let name = std::path::Path::new(&program).file_name().and_then(|name| name.to_str());\n    \
+             let main: fn() -> std::process::ExitCode = match name.unwrap_or_default() {\n";
     for Experiment { name, .. } in experiments {
-        text += &format!("        \"{name}\" => {}::main(),\n", module(name));
+        text += &format!("        \"{name}\" => {}::main,\n", module(name));
     }
     for guest in guests.iter().filter(|guest| *guest != "init") {
-        text += &format!("        \"{guest}\" => {guest}::main(),\n");
+        text += &format!("        \"{guest}\" => {guest}::main,\n");
     }
-    text + "        _ => init::main(),\n    }\n}\n"
+    text + "        _ => init::main,\n    };\n    std::hint::black_box(main)()\n}\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_experiment_is_called_by_its_name_and_everything_else_is_the_first_process() {
+        let all = [Experiment {
+            name: "fd-vanishes".to_owned(),
+            file: "02-close-on-exec/fd-vanishes.rs".to_owned(),
+        }];
+        let text = main_of(&all, &["init".to_owned(), "matrix".to_owned()]);
+        for line in [
+            "#[path = \"../02-close-on-exec/fd-vanishes.rs\"]\nmod fd_vanishes;",
+            "\"fd-vanishes\" => fd_vanishes::main,",
+            "\"matrix\" => matrix::main,",
+            "_ => init::main,",
+        ] {
+            assert!(text.contains(line), "there is no {line:?} in {text}");
+        }
+    }
+
+    #[test]
+    fn every_experiment_of_the_checkout_is_found() {
+        let place = Place::find().unwrap();
+        let found = experiments(&place).unwrap();
+        let files = files(&place.root.join("experiments")).unwrap();
+        let transcripts = files.iter().filter(|file| file.extension().is_some_and(|kind| kind == "txt"));
+        assert_eq!(found.len(), transcripts.count(), "each experiment has a transcript");
+    }
 }

@@ -39,6 +39,11 @@ impl Toolchain {
     }
 }
 
+/// Where its standard library is.
+fn sysroot() -> Result<PathBuf> {
+    output(Command::new(own()).args(["--print", "sysroot"])).map(|path| PathBuf::from(path.trim()))
+}
+
 /// The compiler that cargo uses.
 fn own() -> PathBuf {
     env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()).into()
@@ -49,8 +54,6 @@ fn own() -> PathBuf {
 /// # Errors
 /// When nothing can be had.
 pub fn toolchain(place: &Place, processor: Processor) -> Result<Toolchain> {
-    let sysroot =
-        || output(Command::new(own()).args(["--print", "sysroot"])).map(|path| PathBuf::from(path.trim()));
     if processor == Processor::X86_64 {
         return Ok(Toolchain { rustc: None, linker: None, sysroot: sysroot()? });
     }
@@ -60,8 +63,8 @@ pub fn toolchain(place: &Place, processor: Processor) -> Result<Toolchain> {
     let (libc, gcc) = (libc.display(), gcc.display());
     let linker = script(place, "link-i686", &format!("cc -m32 -B{gcc} -B{libc} -L{gcc} -L{libc}"))?;
     let linker = Some(linker);
-    if by_rustup(processor.target()) {
-        return Ok(Toolchain { rustc: None, linker, sysroot: sysroot()? });
+    if let Some((rustc, sysroot)) = by_rustup(place, processor.target())? {
+        return Ok(Toolchain { rustc, linker, sysroot });
     }
     let root = packages(place, &pinned, "rust")?;
     let (lib, sysroot) = (root.join("usr/lib/x86_64-linux-gnu"), root.join("usr"));
@@ -74,22 +77,39 @@ pub fn toolchain(place: &Place, processor: Processor) -> Result<Toolchain> {
     Ok(Toolchain { rustc: Some(script(place, "rustc", &call)?), linker, sysroot })
 }
 
-/// Has rustup this standard library, or can it fetch it?
-fn by_rustup(target: &str) -> bool {
-    if output(Command::new("rustup").args(["target", "list", "--installed"]))
-        .is_ok_and(|list| list.contains(target))
-    {
-        return true;
+/// What rustup has: the standard library beside this machine's own compiler, or the same compiler with it in a folder of its
+/// own, so that nothing is installed for the reader. `None` if it has neither.
+fn by_rustup(place: &Place, target: &str) -> Result<Option<(Option<PathBuf>, PathBuf)>> {
+    let version = output(Command::new(own()).arg("-vV"))?;
+    let field =
+        |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+    let sysroot = sysroot()?;
+    if sysroot.join("lib/rustlib").join(target).is_dir() {
+        return Ok(Some((None, sysroot)));
     }
-    match output(Command::new("rustup").args(["target", "add", target])) {
-        Ok(_) => true,
-        Err(error) => {
+    let home = place.folder("rustup")?;
+    let toolchain = home.join("toolchains").join([field("release:"), field("host:")].join("-"));
+    if !toolchain.join("lib/rustlib").join(target).is_dir() {
+        say(&format!("fetching Rust {} for {target} with rustup", field("release:")));
+        let mut rustup = Command::new("rustup");
+        rustup.env("RUSTUP_HOME", &home).args([
+            "toolchain",
+            "install",
+            field("release:"),
+            "--profile",
+            "minimal",
+        ]);
+        rustup.args(["--target", target, "--no-self-update"]);
+        if let Err(error) = output(&mut rustup) {
             let reason = error.to_string();
-            let last = reason.lines().last().unwrap_or_default();
-            say(&format!("rustup has no standard library for {target} here, so Debian's is taken ({last})"));
-            false
+            say(&format!(
+                "rustup has none here ({}), so Debian's is taken",
+                reason.lines().last().unwrap_or_default()
+            ));
+            return Ok(None);
         }
     }
+    Ok(Some((Some(toolchain.join("bin/rustc")), toolchain)))
 }
 
 /// Fetch and unpack the packages that a part takes. Gives the folder.

@@ -19,8 +19,8 @@ const REFUSED: i32 = 77;
 /// A system call that returned.
 #[derive(Debug, Clone, Copy)]
 pub struct Call {
-    /// Its number: `libc::SYS_poll`. Each architecture has its own. On 32-bit x86, a call with 64-bit times has the number
-    /// of the same call with 32-bit ones.
+    /// Its number: `libc::SYS_poll`. Each architecture has its own. On 32-bit x86, a call that exists in two widths has
+    /// the number of the narrow one.
     pub number: c_long,
     /// Its arguments, and behind them whatever was in the registers.
     pub args: [u64; 6],

@@ -1,21 +1,23 @@
 //! The number by which an experiment knows a system call.
 //!
-//! On 32-bit x86, calls that take a time exist twice: with 32-bit times, and since Linux 5.1 with 64-bit ones. glibc makes
-//! the second kind, for which the libc crate has no names. Experiments count calls by their names, so they get the numbers
-//! of the first kind. See `arch/x86/entry/syscalls/syscall_32.tbl` in the kernel's source.
+//! On 32-bit x86, some calls exist twice: fcntl with 32-bit file offsets and with 64-bit ones, calls that take a time with
+//! 32-bit times and, since Linux 5.1, with 64-bit ones. glibc makes the second kind, and the libc crate has no names for most
+//! of these. Experiments count calls by their names, so they get the numbers of the first kind. See
+//! `arch/x86/entry/syscalls/syscall_32.tbl` in the kernel's source.
 
 #[cfg(target_arch = "x86")]
 use nix::libc;
 use nix::libc::c_long;
 
-/// The number of the call with 32-bit times, for the number of one with 64-bit times; any other number as it is.
+/// The number of the narrow call, for the number of a wide one; any other number as it is.
 pub(super) fn known(number: c_long) -> c_long {
-    let twice = WITH_64_BIT_TIMES.iter().find(|(wide, _)| *wide == number);
-    twice.map_or(number, |(_, narrow)| *narrow)
+    let known = WIDE.iter().find(|(wide, _)| *wide == number);
+    known.map_or(number, |(_, narrow)| *narrow)
 }
 
 #[cfg(target_arch = "x86")]
-const WITH_64_BIT_TIMES: &[(c_long, c_long)] = &[
+const WIDE: &[(c_long, c_long)] = &[
+    (libc::SYS_fcntl64, libc::SYS_fcntl),
     (403, libc::SYS_clock_gettime),
     (407, libc::SYS_clock_nanosleep),
     (409, libc::SYS_timer_settime),
@@ -26,4 +28,4 @@ const WITH_64_BIT_TIMES: &[(c_long, c_long)] = &[
 ];
 
 #[cfg(not(target_arch = "x86"))]
-const WITH_64_BIT_TIMES: &[(c_long, c_long)] = &[];
+const WIDE: &[(c_long, c_long)] = &[];
