@@ -92,7 +92,7 @@ pub fn initramfs(place: &Place, program: &Path, klibc: &Path) -> Result<Vec<u8>>
     archive.device("dev/null", (1, 3));
     let names: Vec<String> =
         experiments(place)?.iter().map(|experiment| format!("bin/{}", experiment.name)).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).chain(["bin/shell", "init"]).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).chain(["init"]).collect();
     archive.program(&names, &read(program)?);
     for tool in TOOLS {
         archive.program(&[&format!("bin/{tool}")], &read(&klibc.join("usr/lib/klibc/bin").join(tool))?);
