@@ -32,8 +32,9 @@ await v86.run();
 await ready;
 console.log('booted');
 // Once, so that the program is in memory.
-const status = await machine.run(`${experiment} --plain`);
-if (status !== 0) fail(`${experiment} exited with ${status}`);
+const printed = [];
+const status = await machine.run(`${experiment} --plain`, (byte) => printed.push(byte));
+if (status !== 0) fail(`${experiment} exited with ${status}:\n${new TextDecoder().decode(Uint8Array.from(printed))}`);
 await v86.stop();
 writeFileSync(state, gzipSync(new Uint8Array(await v86.save_state()), { level: 9 }));
 process.exit(0);

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::place::Place;
-use crate::sources::experiments;
+use crate::sources::{experiments, tools};
 
 /// The kinds and permissions of files: see inode(7).
 const FOLDER: u32 = 0o040_755;
@@ -84,24 +84,26 @@ impl Archive {
 /// When a file cannot be read.
 pub fn initramfs(place: &Place, program: &Path, klibc: &Path) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
-    for folder in ["bin", "dev", "lib", "proc", "sys", "tmp"] {
+    for folder in ["bin", "dev", "proc", "sys", "tmp", "usr", "usr/lib"] {
         archive.folder(folder);
     }
     // Without a console, the first process would have no descriptors 0 to 2, and std would abort.
     archive.device("dev/console", (5, 1));
     archive.device("dev/null", (1, 3));
+    let mut names: Vec<String> = experiments(place)?.into_iter().map(|experiment| experiment.name).collect();
+    names.extend(tools(place)?);
     let names: Vec<String> =
-        experiments(place)?.iter().map(|experiment| format!("bin/{}", experiment.name)).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).chain(["init"]).collect();
+        names.iter().map(|name| format!("bin/{name}")).chain(["init".to_owned()]).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     archive.program(&names, &read(program)?);
     for tool in TOOLS {
         archive.program(&[&format!("bin/{tool}")], &read(&klibc.join("usr/lib/klibc/bin").join(tool))?);
     }
-    // The library's name has a number that its programs ask for, below /lib.
+    // Its programs ask for the library by a name with a number, below /usr/lib.
     let libraries = fs::read_dir(klibc.join("usr/lib")).context("klibc has no library")?.flatten();
     for library in libraries.filter(|entry| entry.path().is_file()) {
-        archive
-            .program(&[&format!("lib/{}", library.file_name().to_string_lossy())], &read(&library.path())?);
+        let name = format!("usr/lib/{}", library.file_name().to_string_lossy());
+        archive.program(&[&name], &read(&library.path())?);
     }
     Ok(archive.finish())
 }

@@ -67,7 +67,7 @@ pub fn kernel(place: &Place, programs: &Programs) -> Result<Kernel> {
         .text(&pinned.named("linux-source-6.12")?.sha256)
         .text(&output(Command::new("cc").arg("--version"))?);
     inputs.file(&fragment)?.file(&guest)?;
-    step(place, "kernel", &inputs, &[image.clone()], |log| {
+    step(place, "kernel", &inputs, &image, |log| {
         let make = |what: &str, arguments: &[&str]| {
             let mut make = Command::new("make");
             make.envs(ENVIRONMENT).current_dir(&source).arg(format!("O={}", build.display())).args(arguments);
@@ -90,7 +90,7 @@ fn unpacked(place: &Place, pinned: &Pinned, source: &Path) -> Result<()> {
     pinned.of("kernel").for_each(|package| {
         inputs.text(&package.sha256);
     });
-    step(place, "kernel-source", &inputs, &[source.join("Makefile")], |log| {
+    step(place, "kernel-source", &inputs, &source.join("Makefile"), |log| {
         let _ = std::fs::remove_dir_all(source);
         std::fs::create_dir_all(source)?;
         let mut tar = Command::new("tar");

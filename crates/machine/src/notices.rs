@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::debian::Apt;
@@ -24,7 +24,7 @@ const LICENSES: [(&str, &str, &str); 5] = [
     ("seabios", "bios", "usr/share/doc/seabios/copyright"),
     ("klibc", "shell", "usr/share/doc/libklibc/copyright"),
     ("glibc", "libc", "usr/share/doc/libc6-dev/copyright"),
-    ("gcc", "libc", "usr/share/doc/libgcc-16-dev/copyright"),
+    ("gcc", "gcc", "usr/share/doc/gcc-16-base/copyright"),
 ];
 
 /// Write both folders into the site.
@@ -44,15 +44,17 @@ pub fn notices(place: &Place, site: &Path) -> Result<()> {
     sources(place, &pinned, &site.join("sources"))
 }
 
-/// The license of Rust's standard library, from rustup's files or from Debian's.
+/// The license of Rust's standard library: what its distributor says, and the text of the one of its two that we chose.
 fn rust(place: &Place) -> Result<String> {
-    let sysroot = toolchain(place, Processor::I686)?.sysroot;
-    let mut found: Vec<PathBuf> = vec![sysroot.join("share/doc/libstd-rust-dev/copyright")];
-    let names = ["COPYRIGHT", "LICENSE-APACHE", "LICENSE-MIT"];
-    found.extend(names.iter().map(|name| sysroot.join("share/doc/rust").join(name)));
-    let texts: Vec<String> = found.iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
-    ensure!(!texts.is_empty(), "{} has no license of Rust", sysroot.display());
-    Ok(texts.join("\n"))
+    let documents = toolchain(place, Processor::I686)?.sysroot.join("share/doc");
+    let found = ["libstd-rust-dev/copyright", "rust/COPYRIGHT"].map(|name| documents.join(name));
+    let mut text =
+        "Rust's standard library. Copyright (c) The Rust Project Contributors. MIT OR Apache-2.0\n\n"
+            .to_owned();
+    for file in found.iter().filter(|file| file.is_file()) {
+        text += &read(file)?;
+    }
+    Ok(text + &read(&place.root.join("LICENSE-APACHE"))?)
 }
 
 /// The licenses of the crates in the program.

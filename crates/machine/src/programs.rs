@@ -69,7 +69,7 @@ pub fn programs(place: &Place, processor: Processor) -> Result<Programs> {
     });
     inputs.tree(&copy, &|name| !name.ends_with("README.md"))?;
     let file = folder.join("all");
-    step(place, part, &inputs, &[file.clone()], |log| {
+    step(place, part, &inputs, &file, |log| {
         let target = place.folder("programs")?.join("target");
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&copy).args(["build", "--release", "--package", "experiments", "--bin", "all"]);

@@ -42,6 +42,21 @@ pub fn experiments(place: &Place) -> Result<Vec<Experiment>> {
     Ok(found.collect())
 }
 
+/// What else the program is, apart from the guest's first process: the tools that have a `main` in `guest`.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn tools(place: &Place) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for file in files(&place.source("guest"))? {
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if stem != "init" && read(&file)?.contains("\npub fn main()") {
+            found.push(stem);
+        }
+    }
+    Ok(found)
+}
+
 /// Bring the copy at `to` up to date. What is the same keeps its time, so that cargo does not compile it again.
 ///
 /// # Errors
@@ -79,7 +94,7 @@ pub fn copy(place: &Place, to: &Path) -> Result<()> {
         put(&format!("{PROGRAM}/{stem}.rs"), &fs::read(&file)?)?;
         guests.push(stem);
     }
-    put(&format!("{PROGRAM}/main.rs"), main_of(&experiments, &guests).as_bytes())?;
+    put(&format!("{PROGRAM}/main.rs"), main_of(&experiments, &guests, &tools(place)?).as_bytes())?;
     let manifest = read(&place.root.join("experiments/Cargo.toml"))?.replacen(
         "nix.workspace = true",
         "nix = { workspace = true, features = [\"mount\"] }",
@@ -109,7 +124,7 @@ fn crates(place: &Place) -> Result<BTreeSet<String>> {
 }
 
 /// The file with the program's `main`.
-fn main_of(experiments: &[Experiment], guests: &[String]) -> String {
+fn main_of(experiments: &[Experiment], guests: &[String], tools: &[String]) -> String {
     let module = |name: &str| name.replace('-', "_");
     let mut text = String::from(
         "//! All experiments, and what runs them in a machine of their own: the name of the program decides.\n\
@@ -129,8 +144,8 @@ fn main_of(experiments: &[Experiment], guests: &[String]) -> String {
     for Experiment { name, .. } in experiments {
         text += &format!("        \"{name}\" => {}::main,\n", module(name));
     }
-    for guest in guests.iter().filter(|guest| *guest != "init") {
-        text += &format!("        \"{guest}\" => {guest}::main,\n");
+    for tool in tools {
+        text += &format!("        \"{tool}\" => {tool}::main,\n");
     }
     text + "        _ => init::main,\n    };\n    std::hint::black_box(main)()\n}\n"
 }
@@ -145,11 +160,11 @@ mod tests {
             name: "fd-vanishes".to_owned(),
             file: "02-close-on-exec/fd-vanishes.rs".to_owned(),
         }];
-        let text = main_of(&all, &["init".to_owned(), "matrix".to_owned()]);
+        let text = main_of(&all, &["init", "tail"].map(str::to_owned), &["tail".to_owned()]);
         for line in [
             "#[path = \"../02-close-on-exec/fd-vanishes.rs\"]\nmod fd_vanishes;",
             "\"fd-vanishes\" => fd_vanishes::main,",
-            "\"matrix\" => matrix::main,",
+            "\"tail\" => tail::main,",
             "_ => init::main,",
         ] {
             assert!(text.contains(line), "there is no {line:?} in {text}");

@@ -41,7 +41,7 @@ pub fn state(place: &Place, kernel: &Kernel) -> Result<State> {
     let v86 = place.work.join("unpacked/v86/build");
     let mut inputs = Inputs::default();
     inputs.text(&package.sha256);
-    step(place, "v86", &inputs, &[v86.clone()], |_| npm::unpacked(place, package).map(drop))?;
+    step(place, "v86", &inputs, &v86, |_| npm::unpacked(place, package).map(drop))?;
     pinned.of("bios").for_each(|package| {
         inputs.text(&package.sha256);
     });
@@ -51,7 +51,7 @@ pub fn state(place: &Place, kernel: &Kernel) -> Result<State> {
     }
     inputs.file(&kernel.image)?;
     let file = place.folder("state")?.join("state.bin");
-    let digest = step(place, "state", &inputs, &[file.clone()], |log| {
+    let digest = step(place, "state", &inputs, &file, |log| {
         let all = experiments(place)?;
         let first = &all.first().context("there is no experiment")?.name;
         let mut node = Command::new("node");

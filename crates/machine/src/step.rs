@@ -1,15 +1,15 @@
 //! A part of the machine: made when its inputs have changed, and left alone when they have not.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::digest::Inputs;
 use crate::place::{Place, write};
 use crate::running::say;
 
-/// Make the part called `name`, unless it was made of the same inputs before and what it consists of is there. `make` gets
+/// Make the part called `name`, unless it was made of the same inputs before and the file or folder `part` is there. `make` gets
 /// the file for the output of other programs.
 ///
 /// The mark is written last, so a part that was interrupted is made again.
@@ -20,12 +20,12 @@ pub fn step(
     place: &Place,
     name: &str,
     inputs: &Inputs,
-    parts: &[PathBuf],
-    make: impl FnOnce(&PathBuf) -> Result<()>,
+    part: &Path,
+    make: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<String> {
     let digest = inputs.finish()?;
     let mark = place.folder("made")?.join(name);
-    if fs::read_to_string(&mark).is_ok_and(|made| made == digest) && parts.iter().all(|part| part.exists()) {
+    if fs::read_to_string(&mark).is_ok_and(|made| made == digest) && part.exists() {
         say(&format!("{name}: up to date"));
         return Ok(digest);
     }
@@ -34,9 +34,7 @@ pub fn step(
     let _ = fs::remove_file(&log);
     say(&format!("{name}:"));
     make(&log).with_context(|| format!("{name} cannot be made"))?;
-    for part in parts {
-        anyhow::ensure!(part.exists(), "{name} was made, and {} is not there", part.display());
-    }
+    ensure!(part.exists(), "{name} was made, and {} is not there", part.display());
     write(&mark, digest.as_bytes())?;
     Ok(digest)
 }

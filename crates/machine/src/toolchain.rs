@@ -123,7 +123,7 @@ pub fn packages(place: &Place, pinned: &Pinned, part: &str) -> Result<PathBuf> {
     taken.iter().for_each(|package| {
         inputs.text(&package.sha256);
     });
-    step(place, &format!("packages-{part}"), &inputs, &[root.clone()], |_| {
+    step(place, &format!("packages-{part}"), &inputs, &root, |_| {
         let apt = Apt::set_up(place, pinned.debian.iter())?;
         let _ = std::fs::remove_dir_all(&root);
         std::fs::create_dir_all(&root)?;

@@ -119,7 +119,7 @@ pub fn once(place: &Place, state: &State) -> Result<Found> {
     inputs
         .tree(&place.root.join("experiments"), &|name| name.extension().is_some_and(|kind| kind == "txt"))?;
     let file = place.work.join("tried.json");
-    step(place, "experiments", &inputs, &[file.clone()], |_| {
+    step(place, "experiments", &inputs, &file, |_| {
         write(&file, &serde_json::to_vec(&tried(place, state, &[], 1)?)?)
     })?;
     Ok(serde_json::from_str(&read(&file)?)?)
