@@ -55,7 +55,9 @@ async function start(machine) {
     const at = (name, version) => new URL(`machine/${name}?${version}`, root).href;
     const { packed } = globalThis.workbookMachine ?? {};
     if (packed) return packed(machine);
-    const worker = new Worker(new URL('linux-worker.js', import.meta.url), { type: 'module' });
+    // The emulator looks at the address of its worker: with these words it yields to other tasks by scheduler.postTask, where the
+    // browser has that, and not by a worker of its own, whose messages do not come in Firefox.
+    const worker = new Worker(new URL('linux-worker.js?use-scheduling-api', import.meta.url), { type: 'module' });
     const version = machine.state.sha256.slice(0, 16);
     worker.postMessage({
         library: at(machine.library, version), wasm: at(machine.wasm, version), state: at(machine.state.file, version),

@@ -51,7 +51,8 @@ writeFileSync(`${into}/live.js`, await bundled('file-page.js', {
 }));
 // Where there is no module, there is no address of it; that is what its code asks for.
 const worker = await bundled('file-worker.js', {
-    minify: true, define: { 'import.meta.url': 'undefined' },
+    // A Blob's address cannot have the words that `linux.js` adds to the worker's.
+    minify: true, define: { 'import.meta.url': 'undefined', 'location.href': '"use-scheduling-api"' },
     // What the emulator asks for under node, and only there.
     external: ['crypto', 'node:crypto', 'fs', 'node:fs/promises', 'perf_hooks'],
 });
