@@ -1,5 +1,6 @@
 //! Prove the exercises, and show what is wrong.
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -13,6 +14,9 @@ use crate::terminal::{self, BAD, BOLD};
 pub struct Options {
     /// The exercises: `cloexec/flags`, or `flags`. Without a name: all of them
     names: Vec<String>,
+    /// Run the test of each wrong answer this many times: one that depends on chance passes at last
+    #[arg(long, value_name = "N", default_value = "1")]
+    times: NonZero<usize>,
     /// Print only a JSON object
     #[arg(long)]
     json: bool,
@@ -27,10 +31,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let steps: Vec<usize> = exercises.iter().map(|exercise| proving::steps(exercise)).collect();
     let bar = terminal::bar(steps.iter().sum());
     let mut proof = Proof::default();
+    let command = ["verify", "--times", &options.times.to_string()];
     let parts =
-        workers::each("verify", &catalogue, (&exercises, &steps), options.copy, &bar, |copy, place| {
+        workers::each(&command, &catalogue, (&exercises, &steps), options.copy, &bar, |copy, place| {
             let mut part = Proof::default();
-            proving::prove(copy, exercises[place], &mut part, &bar).map(|()| part)
+            proving::prove(copy, exercises[place], options.times.get(), &mut part, &bar).map(|()| part)
         })?;
     parts.into_iter().for_each(|part| proof.add(part));
     bar.finish_and_clear();
