@@ -177,6 +177,10 @@ pub fn prove(
         };
         match judged {
             Judged::Caught => proof.mistakes.caught += 1,
+            Judged::ByChance(why) => {
+                proof.mistakes.caught += 1;
+                proof.by_chance.push(format!("{name}: the mistake {why}"));
+            }
             Judged::Skipped(why) => {
                 proof.mistakes.skipped += 1;
                 proof.skipped.push(format!("{name}: the mistake {why}"));

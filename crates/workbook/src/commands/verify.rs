@@ -41,7 +41,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     bar.finish_and_clear();
     if options.json {
         // JSON has no colors, even in a terminal.
-        proof.faults.iter_mut().for_each(|fault| *fault = anstream::adapter::strip_str(fault).to_string());
+        let said = proof.faults.iter_mut().chain(&mut proof.by_chance);
+        said.for_each(|text| *text = anstream::adapter::strip_str(text).to_string());
         say!("{}", serde_json::to_string_pretty(&proof)?)?;
     } else {
         show(&proof)?;
@@ -50,7 +51,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn show(proof: &Proof) -> Result<()> {
-    let Proof { references, starters, mistakes, alternatives, faults, skipped } = proof;
+    let Proof { references, starters, mistakes, alternatives, faults, by_chance, skipped } = proof;
     let line = |good: bool, text: String, skipped: usize| {
         let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} not judged") };
         say!("{} {text}{skipped}", terminal::sign(good))
@@ -76,6 +77,9 @@ fn show(proof: &Proof) -> Result<()> {
         format!("mistakes: {} caught, {} missed", mistakes.caught, mistakes.missed),
         mistakes.skipped,
     )?;
+    for said in by_chance {
+        say!("\n{} by chance: {said}", terminal::neither())?;
+    }
     for skipped in skipped {
         say!("\n{} {skipped}", terminal::neither())?;
     }

@@ -6,9 +6,14 @@ use super::{Copy, Mistake, edited};
 use crate::catalogue::Exercise;
 use crate::checking::{self, Checked, Test, Through};
 
+/// How often a test that missed a mistake runs again.
+const SECOND_CHANCES: usize = 2;
+
 /// Was a mistake caught as it says? The others say why not.
 pub enum Judged {
     Caught,
+    /// Its test missed it, and caught it when it ran again: the test depends on chance.
+    ByChance(String),
     /// Its test could not ask this machine.
     Skipped(String),
     Missed(String),
@@ -19,13 +24,14 @@ impl Judged {
     pub fn after(self, name: &str) -> Self {
         match self {
             Self::Caught => Self::Caught,
+            Self::ByChance(why) => Self::ByChance(format!("{name} {why}")),
             Self::Skipped(why) => Self::Skipped(format!("{name} {why}")),
             Self::Missed(why) => Self::Missed(format!("{name} {why}")),
         }
     }
 }
 
-/// Let the test that a mistake names run this many `times` on it.
+/// Let the test that a mistake names run this many `times` on it. If that is once, a test that misses it may run again.
 ///
 /// # Errors
 /// When the copy cannot be built or written; `Interrupted` on Ctrl-C.
@@ -47,6 +53,17 @@ pub fn judge(
         Checked::DoesNotCompile(said) => return Ok(Judged::Missed(format!("does not compile:\n{said}"))),
     };
     let mut judged = verdict(mistake, &tests);
+    if times == 1
+        && let Judged::Missed(why) = &judged
+    {
+        for _ in 0..SECOND_CHANCES {
+            if let Judged::Caught = verdict(mistake, &checking::again(exercise, &program, only)?) {
+                return Ok(Judged::ByChance(format!(
+                    "was missed, and caught when its test ran again. At first it {why}"
+                )));
+            }
+        }
+    }
     for time in 2..=times {
         if !matches!(judged, Judged::Caught) {
             break;
