@@ -94,7 +94,7 @@ fn descriptors() -> usize {
 
 fn helper(args: &[&str]) -> i32 {
     let ["serve", processes, grace, what] = args else { return 2 };
-    // Where a wrong answer hangs, the alarm must come before `workbook` loses its patience.
+    // If a wrong answer hangs, the alarm must end this helper before `workbook` gives up.
     alarm::set(if ["hangs", "panics", "taken", "broken"].contains(what) { 6 } else { 60 });
     let number = |text: &str| text.parse::<u32>().expect("a number");
     let what = ["plain", "fails", "signaled", "late", "hangs", "panics", "taken", "broken"]
@@ -112,7 +112,7 @@ fn helper(args: &[&str]) -> i32 {
         "taken" => Some(other.add_signal_handler(&[Signal::SIGINT], |_, _| {}).expect("it has no owner")),
         _ => None,
     };
-    // A loop must not be there when `start` forks.
+    // Without an owner, `other` is dropped here: no loop may exist when `start` forks.
     let _other = owner.map(|owner| (other, owner));
     let server = Probe { server: HttpServer::new(answer), what };
     let grace = match *grace {

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 
-use super::{Copy, Mistake, edited};
+use super::copy::Copy;
+use super::edit;
+use super::mistakes::Mistake;
 use crate::catalogue::Exercise;
 use crate::checking::{self, Checked, Test, Through};
 
@@ -42,7 +44,7 @@ pub fn judge(
     reference: &str,
     times: usize,
 ) -> Result<Judged> {
-    let answer = match edited(mistake, reference) {
+    let answer = match edit::apply(&mistake.hunks, reference) {
         Ok(answer) => answer,
         Err(wrong) => return Ok(Judged::Missed(format!("does not fit the reference: {wrong}"))),
     };
