@@ -487,6 +487,17 @@ bless:
     BLESS=1 cargo test --package experiments
     BLESS=1 cargo test --package stages --test diffs
 
+# Build the Linux that runs the experiments in the published pages; `just machine --try` runs all of them in it
+[group('maintain')]
+[no-exit-message]
+machine *ARGS:
+    @cargo run --quiet --package machine -- {{ARGS}}
+
+# Build the book as a site below target/site, with the Linux of `just machine` in its pages
+[group('maintain')]
+site:
+    cargo run --quiet --package live -- --site target/site
+
 # Measure: bare system calls beside ours; `just bench waker` for one chapter
 [group('maintain')]
 bench *CHAPTERS:

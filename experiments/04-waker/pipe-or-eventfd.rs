@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use experiments::{Axis, Choice, Lab, Plot, Question, Result, ask, cannot_ask, own_time, vary};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc::{c_long, dev_t, ino_t};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::stat::fstat;
 use nix::unistd::{SysconfVar, read, sysconf, write};
@@ -40,7 +41,7 @@ const QUESTION: Question = Question {
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
-        if sysconf(SysconfVar::PAGE_SIZE)? != Some(PAGE as i64) {
+        if sysconf(SysconfVar::PAGE_SIZE)? != Some(PAGE as c_long) {
             return Err(cannot_ask(format!("a page does not have {PAGE} bytes here")));
         }
         let before = lab.descriptors()?.len();
@@ -145,7 +146,7 @@ impl Waker {
         Ok(Some(pages))
     }
 
-    fn inode(&self) -> Result<(u64, u64)> {
+    fn inode(&self) -> Result<(dev_t, ino_t)> {
         let stat = fstat(&self.reader)?;
         Ok((stat.st_dev, stat.st_ino))
     }

@@ -8,7 +8,7 @@ use std::{fs, io, thread};
 use experiments::{
     Choice, Lab, Question, Result, STAGES, Server, ask, cannot_ask, hang_up, shown, sleeps, vary,
 };
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::unistd::Pid;
 
 const QUESTION: Question = Question {
@@ -50,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-        let wanted = (IDLE + OTHERS) as u64;
+        let wanted = (IDLE + OTHERS) as rlim_t;
         if hard < wanted {
             return Err(cannot_ask(format!(
                 "a process may have {hard} descriptors here, and this takes {wanted}"

@@ -9,7 +9,7 @@ use experiments::{Axis, Choice, Lab, Plot, Question, Result, ask, cannot_ask, me
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::select::{FD_SETSIZE, FdSet, select};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::{read, write};
@@ -85,8 +85,8 @@ fn main() -> ExitCode {
 /// Raise this process's limit of descriptors as far as permitted. Gives the new limit.
 fn raise_limit() -> Result<usize> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    let wanted = hard.min((SIZES[SIZES.len() - 1] + 256) as u64);
-    if wanted < (MANY + OTHERS) as u64 {
+    let wanted = hard.min((SIZES[SIZES.len() - 1] + 256) as rlim_t);
+    if wanted < (MANY + OTHERS) as rlim_t {
         return Err(cannot_ask(format!("this process may have {hard} descriptors, too few to watch {MANY}")));
     }
     setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;

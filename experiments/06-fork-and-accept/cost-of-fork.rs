@@ -9,7 +9,7 @@ use std::{fs, io};
 
 use experiments::{Axis, Choice, Lab, Plot, Question, Result, ask, cannot_ask, own_time, vary};
 use nix::errno::Errno;
-use nix::libc::{self, c_void};
+use nix::libc::{self, c_long, c_void};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, SysconfVar, fork, sysconf};
@@ -45,7 +45,7 @@ const QUESTION: Question = Question {
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
-        if sysconf(SysconfVar::PAGE_SIZE)? != Some(PAGE as i64) {
+        if sysconf(SysconfVar::PAGE_SIZE)? != Some(PAGE as c_long) {
             return Err(cannot_ask(format!("a page does not have {PAGE} bytes here")));
         }
         if available()? < 2 * LARGE {

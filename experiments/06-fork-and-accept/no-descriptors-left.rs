@@ -11,11 +11,11 @@ use experiments::{Choice, Gate, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::unistd::read;
 
 /// How many descriptors the server may have: few, and below the laboratory's descriptors, which are open already.
-const LIMIT: u64 = 32;
+const LIMIT: rlim_t = 32;
 /// How many times its loop waits.
 const TURNS: i32 = 100;
 

@@ -106,11 +106,13 @@ fn blocked(lab: &Lab, what: &str, block: impl FnOnce(&Report<'_>) + 'static) -> 
 
 /// Of a stack: this program's own functions, without the closures between them, and the loop's iteration.
 fn ours(stack: &[String]) -> Vec<String> {
+    // Where all experiments are one program, this one is a module of it.
+    let here = concat!(module_path!(), "::");
     let ours = |frame: &&String| {
-        let own = frame.strip_prefix("blocked_loop::").is_some_and(|n| !n.contains("::") && n != "blocked");
+        let own = frame.strip_prefix(here).is_some_and(|n| !n.contains("::") && n != "blocked");
         own || frame.as_str() == "ioloop::run_loop::iteration::turn"
     };
-    stack.iter().filter(ours).map(|frame| frame.trim_start_matches("blocked_loop::").to_owned()).collect()
+    stack.iter().filter(ours).map(|frame| frame.trim_start_matches(here).to_owned()).collect()
 }
 
 #[inline(never)]

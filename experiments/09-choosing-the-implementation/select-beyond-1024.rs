@@ -13,7 +13,7 @@ use ioloop::{Events, Token};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::select::FdSet;
 use nix::unistd::{pipe2, write};
 
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 /// The same descriptor again, under a number that fd_set has no bit for.
 fn numbered(fd: &impl AsFd) -> Result<OwnedFd> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if hard <= HIGH as u64 {
+    if hard <= HIGH as rlim_t {
         return Err(cannot_ask(format!(
             "this process may have {hard} descriptors, too few for number {HIGH} (ulimit -Hn)"
         )));

@@ -156,11 +156,11 @@ impl Run {
             libc::SYS_epoll_pwait => self.waits.push(0),
             libc::SYS_ppoll => self.waits.push(args[1]),
             libc::SYS_pselect6 => self.waits.push(args[0]),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
             libc::SYS_epoll_wait => self.waits.push(0),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
             libc::SYS_poll => self.waits.push(args[1]),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
             libc::SYS_select => self.waits.push(args[0]),
             _ => {}
         }

@@ -6,7 +6,7 @@ use std::{fs, mem, ptr};
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::sys::wait::waitpid;
@@ -17,7 +17,7 @@ use crate::timeline::LOG;
 use crate::verdict::{Failure, Result, cannot_ask};
 
 /// What each experiment needs: a limit, how much of it, and what it is a limit of.
-const NEEDS: [(Resource, u64, &str); 2] = [
+const NEEDS: [(Resource, rlim_t, &str); 2] = [
     (Resource::RLIMIT_NOFILE, 256, "descriptors (ulimit -n)"),
     (Resource::RLIMIT_FSIZE, 1 << 20, "bytes in a file (ulimit -f)"),
 ];
@@ -50,7 +50,7 @@ pub(crate) fn settle(log: bool) -> Result {
 }
 
 /// Raise a soft limit that is below `least`.
-fn raise(limit: Resource, least: u64, what: &str) -> Result {
+fn raise(limit: Resource, least: rlim_t, what: &str) -> Result {
     let (soft, hard) = getrlimit(limit)?;
     if hard < least {
         return Err(cannot_ask(format!(

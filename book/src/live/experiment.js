@@ -12,11 +12,14 @@ const NO_IDEA = 'none';
 
 /** Makes the page's question into a form, if the page has one that this backend can ask. */
 export function experiment(backend, progress) {
-    const name = page.split('/').pop();
     const box = document.querySelector('.content .predict');
     const list = box?.querySelector('ul');
-    if (!list || !(name in (progress.experiments ?? {}))) return;
-    new Experiment(backend, name, box, list, progress).show();
+    // A page has the name of its experiment; one that only borrows the question says whose it is.
+    const name = box?.dataset.experiment ?? page.split('/').pop();
+    const known = progress.experiments?.[name];
+    if (!list || !known) return;
+    if (known.asked === false) box.append(element('p', { class: 'live-status' }, `${capital(backend.kernel)} cannot be asked: ${plain(known.why)}.`));
+    else new Experiment(backend, name, box, list, progress).show();
 }
 
 class Experiment {
@@ -27,7 +30,7 @@ class Experiment {
 
     show() {
         this.choices = this.question('predict', 'Your prediction', true);
-        this.runButton = element('button', { type: 'button', class: 'live-run', disabled: true, onclick: () => this.run() }, 'Run');
+        this.runButton = element('button', { type: 'button', class: 'live-run', disabled: true, onclick: () => this.run() }, this.backend.offer ?? 'Run');
         this.stopButton = element('button', { type: 'button', hidden: true, onclick: () => this.abort?.abort() }, 'Stop');
         this.status = element('p', { class: 'live-status', role: 'status' }, 'Choose first: then you can run it.');
         this.result = element('div', { class: 'live-result' });
@@ -79,7 +82,7 @@ class Experiment {
                 if (event.kind === 'note') timeline.add(event);
                 else if (event.kind === 'output') {
                     output.hidden = false;
-                    output.textContent += plain(event.text);
+                    output.append(`${plain(event.text)}\n`);
                 } else if (event.kind === 'progress') this.status.textContent = plain(event.text);
                 else if (event.kind === 'verdict') verdict = event;
                 else if (event.kind === 'end') end = event;

@@ -5,6 +5,7 @@
 //   progress(): Promise<object>             what the reader has done so far
 //   run(experiment, prediction, signal)     an async iterator of events, until the experiment has ended
 //   check(exercise, signal)                 the same for the tests of an exercise; absent where nothing can be compiled
+//   offer: string                           what the button says that runs an experiment, if not Run
 // Aborting the signal stops what runs.
 
 import { jsonLines } from './stream.js';

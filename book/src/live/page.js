@@ -5,10 +5,11 @@ import { element, page } from './dom.js';
 import { listen } from './channel.js';
 import { exercise } from './exercise.js';
 import { experiment } from './experiment.js';
-import { connect } from './local.js';
+import { connect as server } from './local.js';
+import { connect as linux } from './linux.js';
 
 async function begin() {
-    const backend = await connect();
+    const backend = (await server()) ?? (await linux());
     if (!backend) return;
     document.documentElement.classList.add('live-book');
     const place = document.querySelector('.content main') ?? document.body;
@@ -30,7 +31,9 @@ async function begin() {
     contents(progress);
     experiment(backend, progress);
     const shown = exercise(backend, progress);
-    if (document.getElementById('live-loop')) (await import('./loop.js')).loop(backend);
+    // The loop that is drawn is the local server's; the shell is that of the Linux in this page.
+    if (document.getElementById('live-loop') && backend.block) (await import('./loop.js')).loop(backend);
+    if (document.getElementById('live-shell') && backend.shell) (await import('./shell.js')).shell(backend);
     document.addEventListener('workbook:progress', again);
     listen(backend, (event) => {
         notice('');

@@ -67,15 +67,20 @@ pub struct OpenFile {
 
 impl OpenFile {
     fn new(fd: OwnedFd, stat: &FileStat) -> Self {
-        let seconds = Duration::from_secs(stat.st_mtime.unsigned_abs());
+        let seconds = Duration::from_secs(wide(stat.st_mtime.unsigned_abs()));
         let whole = match stat.st_mtime {
             0.. => UNIX_EPOCH.checked_add(seconds),
             _ => UNIX_EPOCH.checked_sub(seconds),
         };
-        let nanoseconds = Duration::from_nanos(stat.st_mtime_nsec.unsigned_abs());
+        let nanoseconds = Duration::from_nanos(wide(stat.st_mtime_nsec.unsigned_abs()));
         let modified = whole.and_then(|whole| whole.checked_add(nanoseconds)).unwrap_or(UNIX_EPOCH);
-        Self { fd, size: stat.st_size.unsigned_abs(), modified, inode: stat.st_ino }
+        Self { fd, size: wide(stat.st_size.unsigned_abs()), modified, inode: wide(stat.st_ino) }
     }
+}
+
+/// A number of fstat(2), which has 32 bits on some machines.
+fn wide(number: impl Into<u64>) -> u64 {
+    number.into()
 }
 
 impl Root {

@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::libc::off_t;
 use nix::sys::sendfile::sendfile;
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::uio::pread;
@@ -75,7 +76,7 @@ impl FileBody {
     }
 
     fn send_some(&self, socket: BorrowedFd<'_>, wanted: u64) -> Result<usize, Errno> {
-        let mut offset = i64::try_from(self.offset).map_err(|_| Errno::EOVERFLOW)?;
+        let mut offset = off_t::try_from(self.offset).map_err(|_| Errno::EOVERFLOW)?;
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         match sendfile(socket, &self.file, Some(&mut offset), wanted) {
             Err(Errno::EINVAL | Errno::ENOSYS) => {
@@ -100,7 +101,7 @@ pub fn read_start(file: impl AsFd, limit: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; limit];
     let mut filled = 0;
     while filled < limit {
-        match pread(&file, &mut bytes[filled..], filled as i64) {
+        match pread(&file, &mut bytes[filled..], filled as off_t) {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(Errno::EINTR) => {}

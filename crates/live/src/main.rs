@@ -6,6 +6,7 @@
 //! - `app`: what a request does; `catalogue`, `progress`: what there is, and what the reader has done;
 //! - `runs`, `child`, `keeper`: experiments and checks, as child processes on the loop, none of which outlives the server;
 //! - `book`, and in a child process `build`, `scripts`: the book;
+//! - `site`: the book as files, with the Linux in it on which its pages run experiments where there is no server;
 //! - `hub`, `trace`, `block`: the page about the loop that serves it.
 //!
 //! The interface: [`routes::ROUTES`]. `GET /api/hello` says `{"workbook":1}`; `GET /api/progress` what the reader has done.
@@ -36,6 +37,7 @@ mod routes;
 mod runs;
 mod scripts;
 mod serve;
+mod site;
 mod trace;
 
 fn main() -> ExitCode {
@@ -46,6 +48,10 @@ fn main() -> ExitCode {
     let root = options.root.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
     let root = root.canonicalize().unwrap_or(root);
     let into = options.into.clone().unwrap_or_else(|| root.join("target/book"));
+    if let Some(folder) = &options.site {
+        let machine = options.machine.clone().unwrap_or_else(|| root.join("target/machine/site"));
+        return site::build(&root, &machine, folder).map_or_else(failed, |()| ExitCode::SUCCESS);
+    }
     if options.build {
         // An error says that the server is gone, or what cannot be watched.
         return build::run(&root, &into).map_or_else(failed, |()| ExitCode::SUCCESS);

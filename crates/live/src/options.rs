@@ -39,6 +39,12 @@ pub struct Options {
     /// Build the book, and print what happens
     #[arg(long, hide = true)]
     pub build: bool,
+    /// Build the book into this folder, with the Linux of `just machine`, and serve nothing
+    #[arg(long, hide = true)]
+    pub site: Option<PathBuf>,
+    /// The Linux for `--site`, if it is not that of `just machine`
+    #[arg(long, hide = true)]
+    pub machine: Option<PathBuf>,
     /// Start this program, and end it with all that it has started when the standard input ends
     #[arg(last = true, hide = true)]
     pub keep: Vec<OsString>,

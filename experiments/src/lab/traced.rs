@@ -7,6 +7,9 @@ use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
+mod number;
+
+use self::number::known;
 use super::Lab;
 use crate::verdict::{Result, cannot_ask};
 
@@ -16,8 +19,9 @@ const REFUSED: i32 = 77;
 /// A system call that returned.
 #[derive(Debug, Clone, Copy)]
 pub struct Call {
-    /// Its number: `libc::SYS_poll`. Each architecture has its own.
-    pub number: i64,
+    /// Its number: `libc::SYS_poll`. Each architecture has its own. On 32-bit x86, a call that exists in two widths has
+    /// the number of the narrow one.
+    pub number: c_long,
     /// Its arguments, and behind them whatever was in the registers.
     pub args: [u64; 6],
     /// What it returned; below zero, an errno.
@@ -139,7 +143,7 @@ fn follow(pid: Pid, mut on_call: impl FnMut(Call)) -> Result<Left> {
 
 /// Where in a system call a child has stopped.
 enum At {
-    Entry(i64, [u64; 6]),
+    Entry(c_long, [u64; 6]),
     Exit(i64),
 }
 
@@ -155,7 +159,7 @@ fn stop(pid: Pid) -> Result<At> {
         libc::PTRACE_SYSCALL_INFO_ENTRY => {
             // SAFETY: `op` says that the kernel wrote this one of the three.
             let entry = unsafe { info.u.entry };
-            Ok(At::Entry(entry.nr as i64, entry.args))
+            Ok(At::Entry(known(entry.nr as c_long), entry.args))
         }
         libc::PTRACE_SYSCALL_INFO_EXIT => {
             // SAFETY: as above.

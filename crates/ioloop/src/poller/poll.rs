@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t};
 
 use crate::poller::{self, Poller, failed, milliseconds};
 use crate::{Error, Event, Events, Result, Token};
@@ -49,7 +49,7 @@ impl Poll {
     /// `EINVAL` if not.
     fn has_room(&self, fd: RawFd) -> Result<()> {
         match limit() {
-            Some(limit) if self.fds.len() as u64 >= limit => {
+            Some(limit) if self.fds.len() as rlim_t >= limit => {
                 let object = format_args!("descriptor {fd}: poll has room for {limit} only (RLIMIT_NOFILE)");
                 Err(Error::on("poll: add", object)(Errno::EINVAL))
             }
@@ -112,7 +112,7 @@ impl Poller for Poll {
 }
 
 /// The soft limit RLIMIT_NOFILE.
-fn limit() -> Option<u64> {
+fn limit() -> Option<rlim_t> {
     getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
 }
 

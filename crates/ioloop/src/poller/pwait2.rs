@@ -5,7 +5,7 @@ use std::ptr;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::libc::{SYS_epoll_pwait2, sigset_t, syscall, time_t, timespec};
+use nix::libc::{SYS_epoll_pwait2, sigset_t, syscall};
 use nix::sys::epoll::{Epoll, EpollEvent};
 
 /// Wait until a descriptor is ready, for at most `timeout`; `None` waits without a limit. Returns how many events the kernel
@@ -18,9 +18,9 @@ pub(crate) fn epoll_pwait2(
     events: &mut [EpollEvent],
     timeout: Option<Duration>,
 ) -> nix::Result<usize> {
-    let timeout = timeout.map(|timeout| timespec {
-        tv_sec: time_t::try_from(timeout.as_secs()).unwrap_or(time_t::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
+    let timeout = timeout.map(|timeout| KernelTimespec {
+        seconds: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        nanoseconds: timeout.subsec_nanos().into(),
     });
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     let no_mask = ptr::null::<sigset_t>();
@@ -30,4 +30,11 @@ pub(crate) fn epoll_pwait2(
     let count =
         unsafe { syscall(SYS_epoll_pwait2, fd, events.as_mut_ptr(), room, timeout, no_mask, 0_usize) };
     Errno::result(count).map(|count| count as usize)
+}
+
+/// The kernel's `struct __kernel_timespec`: 64 bits wide on a 32-bit machine too, where the C library's `timespec` is not.
+#[repr(C)]
+struct KernelTimespec {
+    seconds: i64,
+    nanoseconds: i64,
 }

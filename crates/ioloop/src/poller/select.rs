@@ -145,10 +145,8 @@ impl Set {
 
 fn select(highest: RawFd, sets: &mut [Set; 3], milliseconds: i32) -> nix::Result<i32> {
     let [read, write, urgent] = sets;
-    let mut time = libc::timeval {
-        tv_sec: i64::from(milliseconds / 1000),
-        tv_usec: i64::from(milliseconds % 1000) * 1000,
-    };
+    let mut time =
+        libc::timeval { tv_sec: (milliseconds / 1000).into(), tv_usec: (milliseconds % 1000 * 1000).into() };
     let time = if milliseconds < 0 { ptr::null_mut() } else { &raw mut time };
     // SAFETY: the sets and the timeval are valid for the call, and the kernel writes only to them.
     let found = unsafe { libc::select(highest, &raw mut read.0, &raw mut write.0, &raw mut urgent.0, time) };

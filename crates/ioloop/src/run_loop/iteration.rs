@@ -39,6 +39,8 @@ pub(super) fn run(ioloop: &IoLoop) -> Result<()> {
 ///
 /// # Errors
 /// The poller's.
+// A name in the stacks that a watchdog reports, in a release build too.
+#[inline(never)]
 // ANCHOR: turn
 pub(super) fn turn(ioloop: &IoLoop, longest: Duration) -> Result<bool> {
     let inner @ Inner { callbacks, timers, .. } = &*ioloop.0;

@@ -33,14 +33,27 @@ fn experiment(checkout: &Checkout, source: &str, faults: &mut Vec<Fault>) {
         return;
     }
     named(&pages, stem(source), faults);
+    let page = pages[0];
+    let line =
+        page.includes.iter().find(|include| include.path == transcript).map_or(1, |include| include.line);
+    asks(&text, &transcript, &pages, (page, line), faults);
+    // A page that runs another page's experiment asks its question, too.
+    let borrows = format!("data-experiment=\"{}\"", stem(source));
+    for page in checkout.pages.iter().filter(|page| page.source.contains(&borrows)) {
+        let line =
+            page.source.lines().position(|line| line.contains(&borrows)).map_or(1, |before| before + 1);
+        asks(&text, &transcript, &[page], (page, line), faults);
+    }
+}
+
+/// One of these pages asks what the transcript asks. If not, `at` is where that is said.
+fn asks(text: &str, transcript: &str, pages: &[&Page], at: (&Page, usize), faults: &mut Vec<Fault>) {
+    let (page, line) = at;
     // A transcript begins with its question, the setup and the choices; what follows is the answer.
     let parts: Vec<&str> = text.split("\n\n").collect();
     let choices = parts.iter().position(|part| part.starts_with("  a  ")).unwrap_or(parts.len());
     let (asking, choices) = (&parts[..choices], parts.get(choices).copied().unwrap_or_default());
     let asked = |words: &str| pages.iter().any(|page| self::words(&page.source).contains(words));
-    let page = pages[0];
-    let line =
-        page.includes.iter().find(|include| include.path == transcript).map_or(1, |include| include.line);
     for part in asking.iter().filter(|part| !asked(&words(part))) {
         let text =
             format!("the page does not ask what {transcript} asks, in these words: {}", one_line(part));
@@ -197,6 +210,31 @@ mod tests {
             "{QUESTION}\n\n- a. Yes.\n- c. No, because it is closed.\n\n{{{{#include ../../experiments/01-x/e.txt}}}}\n"
         );
         one(&experiment_page(&page), "book/src/e.md:7: ", "in these words: b. No, because it is closed.");
+    }
+
+    #[test]
+    fn a_borrowed_question_in_other_words_is_found() {
+        let own = format!(
+            "{QUESTION}\n\n- a. Yes.\n- b. No, because it is closed.\n\n{{{{#include ../../experiments/01-x/e.txt}}}}\n"
+        );
+        let borrowing = |question: &str| {
+            let scratch = Scratch::new();
+            scratch.file("experiments/src/lib.rs", "").file("experiments/01-x/e.rs", "");
+            let text = format!(
+                "{QUESTION}\n\n  a  Yes.\n  b  No, because\n     it is closed.\n\nThe answer is b.\n"
+            );
+            scratch.file("experiments/01-x/e.txt", &text).page("e.md", &own);
+            let choices = "- a. Yes.\n- b. No, because it is closed.\n";
+            scratch
+                .page("front.md", &format!("# A\n\n<div data-experiment=\"e\">\n\n{question}\n\n{choices}"));
+            faults(&scratch.checkout())
+        };
+        none(&borrowing(QUESTION));
+        one(
+            &borrowing("A file was open. Is it still?"),
+            "book/src/front.md:3: ",
+            "in these words: A file is open.",
+        );
     }
 
     #[test]

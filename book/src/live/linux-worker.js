@@ -1,0 +1,75 @@
+// The worker in which the machine runs, so that the page can be used meanwhile. It has one machine, and ends with it.
+//
+//   in   { library, wasm, state, memory }   addresses of the emulator and of the state, which are compressed with gzip
+//        { line }                           runs it
+//        { type }                           types it into the terminal
+//   out  { ready }                          true, once the machine runs
+//        { text }                           what the program printed
+//        { status }                         the program has exited
+//        { console }                        what appeared on the terminal
+//        { error }                          why nothing runs
+
+import { Machine } from './machine.js';
+
+const BATCH = 20; // ms for which output is collected
+const MOST = 1 << 14; // bytes of it that are passed on together
+
+/** Waits for the page's messages. `unpack` gives the emulator's class, its WebAssembly and the state. */
+export function serve(unpack) {
+    let machine = null;
+    const say = batches((text) => postMessage({ console: text }));
+    const heard = batches((text) => postMessage({ text }));
+    const act = async (data) => {
+        if (data.type !== undefined) (await machine).type(data.type);
+        else if (data.line !== undefined) {
+            const status = await (await machine).run(data.line, heard.add);
+            heard.flush();
+            postMessage({ status });
+        } else {
+            machine = unpack(data).then(({ V86, wasm, state }) => {
+                const instance = async (imports) => (await WebAssembly.instantiate(wasm, imports)).instance.exports;
+                return Machine.resume(V86, instance, state, data.memory, say.add);
+            });
+            await machine;
+            postMessage({ ready: true });
+        }
+    };
+    onmessage = ({ data }) => act(data).catch((error) => postMessage({ error: String(error) }));
+}
+
+/** A stream of bytes with gzip's compression, as bytes. */
+export const unzipped = (stream) => new Response(stream.pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
+
+/** Fetches an address. The address changes with what is there, so that the browser need not ask again. */
+async function fetched(address) {
+    const response = await fetch(address, { cache: 'force-cache' });
+    if (!response.ok) throw new Error(`${address}: ${response.status}`);
+    return unzipped(response.body);
+}
+
+/** Collects bytes, and passes them on as text, many together but never so many that the page would be busy with them. */
+function batches(pass) {
+    const decoder = new TextDecoder();
+    const bytes = new Uint8Array(MOST);
+    let [length, timer] = [0, null];
+    const flush = () => {
+        clearTimeout(timer);
+        timer = null;
+        if (length) pass(decoder.decode(bytes.subarray(0, length), { stream: true }));
+        length = 0;
+    };
+    const add = (byte) => {
+        bytes[length++] = byte;
+        if (length === MOST) flush();
+        else timer ??= setTimeout(flush, BATCH);
+    };
+    return { add, flush };
+}
+
+// Where pages are opened from a file, the script that has all of this in it calls `serve` itself.
+if (import.meta.url) {
+    serve(async ({ library, wasm, state }) => {
+        const parts = await Promise.all([import(library), fetched(wasm), fetched(state)]);
+        return { V86: parts[0].V86, wasm: parts[1], state: parts[2] };
+    });
+}

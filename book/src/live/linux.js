@@ -1,0 +1,167 @@
+// The second of two backends: a Linux of its own in a worker of this page, for a reader without the local server. Its interface
+// is that of the first one: see local.js. It has two things more:
+//   offer: string                           what the button says that runs an experiment: nothing is loaded before that
+//   shell(hear, signal)                     a terminal: { ready, type(text) }; `hear` gets what appears on it
+//
+// The folder `machine/` beside the book has the emulator and the state; machine.json says what is in it. Without it, or where
+// the browser lacks something, there is no backend.
+
+import { root } from './dom.js';
+import { Refused } from './local.js';
+
+const LIMIT = 120; // seconds that an experiment may take, with the loading before it, unless machine.json says how many
+const OUTPUT = 1 << 20; // characters that it may print
+const NO_WORKER = 'its worker cannot be started';
+const LOADED = 'workbook-machine';
+
+/** The machine that is packed into a script, for pages that are opened from a file; else what machine.json says. */
+async function described() {
+    if (globalThis.workbookMachine) return globalThis.workbookMachine;
+    const answer = await fetch(`${root}machine/machine.json`).catch(() => null);
+    return answer?.ok && answer.headers.get('content-type')?.includes('json') ? answer.json() : null;
+}
+
+/** The Linux in this page, or null. */
+export async function connect() {
+    if (!['Worker', 'WebAssembly', 'DecompressionStream'].every((name) => name in globalThis)) return null;
+    const machine = await described().catch(() => null);
+    if (!machine) return null;
+    const version = machine.state.sha256;
+    const megabytes = (machine.bytes / 1e6).toFixed(1);
+    return {
+        kernel: `Linux ${machine.kernel} in this page`,
+        offer: `Run on a Linux in this page${remembered() === version ? '' : ` (${megabytes} MB, once)`}`,
+        progress: async () => ({ experiments: machine.experiments }),
+        run: (experiment, prediction, signal) => run(machine, lineOf(experiment, prediction), signal),
+        shell: (hear, signal) => shell(machine, hear, signal),
+    };
+}
+
+const lineOf = (experiment, prediction) =>
+    `${experiment} --json-lines${/^[a-z]$/.test(prediction) ? ` --predict ${prediction}` : ''}`;
+
+/** Whose assets this browser has loaded before. Private windows may refuse to say. */
+function remembered(version) {
+    try {
+        if (version) localStorage.setItem(LOADED, version);
+        return localStorage.getItem(LOADED);
+    } catch {
+        return null;
+    }
+}
+
+/** A worker that loads the machine. */
+async function start(machine) {
+    const at = (name, version) => new URL(`machine/${name}?${version}`, root).href;
+    const { packed } = globalThis.workbookMachine ?? {};
+    if (packed) return packed(machine);
+    const worker = new Worker(new URL('linux-worker.js', import.meta.url), { type: 'module' });
+    const version = machine.state.sha256.slice(0, 16);
+    worker.postMessage({
+        library: at(machine.library, version), wasm: at(machine.wasm, version), state: at(machine.state.file, version),
+        memory: machine.memory,
+    });
+    return worker;
+}
+
+/** The events of one program on a machine of its own. */
+async function* run(machine, line, signal) {
+    yield { kind: 'progress', text: `Loading Linux ${machine.kernel} …` };
+    const worker = await start(machine);
+    const messages = mailbox(worker, signal);
+    const { limit = LIMIT } = machine;
+    const late = setTimeout(() => messages.put({ late: true }), limit * 1000);
+    worker.postMessage({ line });
+    let [rest, printed] = ['', 0];
+    try {
+        for (;;) {
+            const message = await messages.next();
+            if (message.stopped) throw new DOMException('Stopped', 'AbortError');
+            if (message.late) throw new Refused(`It was still running after ${limit} s, and was stopped.`);
+            if (message.error) throw new Refused(`Linux does not run in this browser: ${message.error}`);
+            if (message.ready) {
+                remembered(machine.state.sha256);
+                yield { kind: 'progress', text: `Linux ${machine.kernel} runs it …` };
+            } else if (message.text !== undefined) {
+                printed += message.text.length;
+                if (printed > OUTPUT) throw new Refused('It printed more than is shown, and was stopped.');
+                const lines = (rest + message.text).split('\n');
+                rest = lines.pop();
+                yield* events(lines);
+            } else if ('status' in message) {
+                yield* events(rest ? [rest] : []);
+                return;
+            }
+        }
+    } finally {
+        // Also when the reader of these events leaves: each run has a machine of its own, and none outlives it.
+        clearTimeout(late);
+        worker.terminate();
+    }
+}
+
+/** The events in lines that an experiment printed. What is none is output, and lines of it that follow each other are one event. */
+function* events(lines) {
+    let output = [];
+    for (const line of lines) {
+        const event = parsed(line);
+        if (!event) {
+            output.push(line);
+            continue;
+        }
+        if (output.length) yield { kind: 'output', text: output.join('\n') };
+        output = [];
+        yield event;
+    }
+    if (output.length) yield { kind: 'output', text: output.join('\n') };
+}
+
+function parsed(line) {
+    try {
+        const value = JSON.parse(line);
+        return value?.kind ? value : null;
+    } catch {
+        return null; // a message of some program
+    }
+}
+
+/** A worker's messages, one after the other, and the end that the signal makes. */
+function mailbox(worker, signal) {
+    const messages = [];
+    let wake = null;
+    const put = (message) => {
+        messages.push(message);
+        wake?.();
+    };
+    worker.addEventListener('message', ({ data }) => put(data));
+    worker.addEventListener('error', (event) => put({ error: event.message || NO_WORKER }));
+    const stop = () => put({ stopped: true });
+    if (signal?.aborted) stop();
+    signal?.addEventListener('abort', stop, { once: true });
+    const next = async () => {
+        while (!messages.length) await new Promise((done) => (wake = done));
+        return messages.shift();
+    };
+    return { put, next };
+}
+
+/** A shell on a machine of its own, until the signal ends it. */
+async function shell(machine, hear, signal) {
+    const worker = await start(machine);
+    await new Promise((done, fail) => {
+        signal.addEventListener('abort', () => {
+            worker.terminate();
+            fail(new DOMException('Stopped', 'AbortError'));
+        }, { once: true });
+        const refuse = (why) => fail(new Refused(`Linux does not run in this browser: ${why}`));
+        worker.addEventListener('error', (event) => refuse(event.message || NO_WORKER));
+        worker.addEventListener('message', ({ data }) => {
+            if (data.ready) done();
+            else if (data.error) refuse(data.error);
+            else if (data.console !== undefined) hear(data.console);
+        });
+    });
+    remembered(machine.state.sha256);
+    worker.postMessage({ line: 'shell' });
+    return { type: (text) => worker.postMessage({ type: text }) };
+}

@@ -1,0 +1,79 @@
+// In place of the emulator and its Linux: what the pages see of them, and what a real one seldom does. It answers at once, never
+// ends, floods, or dies; which of these, the name of the experiment says.
+
+const encode = (text) => new TextEncoder().encode(text);
+const said = (...lines) => lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+
+const AGREES = said(
+    { kind: 'note', at_us: 0, who: 'parent', by: 'parent', event: 'note', text: 'it begins' },
+    { kind: 'note', at_us: 1, who: 'child', by: 'parent', event: 'born', text: 'fork' },
+    { kind: 'note', at_us: 2, who: 'child', by: 'child', event: 'end', text: 'exits with status 0' },
+    { kind: 'verdict', agrees: true, answer: 'c', book: 'c', text: 'What it shows.', why_not: { a: 'It is not.' }, facts: [] },
+    { kind: 'end', status: 0, cut: false },
+);
+
+export class V86 {
+    #listeners = new Map();
+    #shell = '';
+
+    constructor({ wasm_fn, memory_size, uart1 }) {
+        if (memory_size !== 64 << 20 || !uart1) throw new Error('these are not the options of the state');
+        wasm_fn({}).then(() => this.#emit('emulator-loaded'));
+    }
+
+    add_listener(name, listener) {
+        this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), listener]);
+    }
+
+    async restore_state(state) {
+        if (new TextDecoder().decode(state) !== 'the state of the stand-in') throw new Error('this is not the state');
+    }
+
+    async run() {
+        this.#print(1, '\x05\n'); // as the first process does before the first line
+    }
+
+    serial_send_bytes(port, bytes) {
+        const text = new TextDecoder().decode(bytes);
+        setTimeout(() => (port === 0 ? this.#terminal(text) : this.#program(text.trim().split(' '))));
+    }
+
+    #program([name, ...args]) {
+        const end = (status) => this.#print(1, `\x04${status}\n\x05\n`);
+        if (name === 'clock' && Math.abs(args[0] - Date.now() / 1000) > 60) throw new Error('this is not the time of day');
+        if (name === 'clock') return end(0);
+        if (name === 'shell') {
+            this.#print(0, '# ');
+            return end(0);
+        }
+        if (['fd-vanishes', 'port-stays-taken'].includes(name)) {
+            this.#print(1, AGREES);
+            return end(0);
+        }
+        if (name === 'dup-clears') return this.#print(1, AGREES.split('\n', 1)[0] + '\n'); // and no more
+        if (name === 'merged-signals') return this.#print(1, 'x'.repeat(1100) + '\n' + ('y'.repeat(1023) + '\n').repeat(1024));
+        if (name === 'broken-pipe') return this.#print(1, 'Killed\n') || end(137);
+        throw new Error(`no program is called ${name}`);
+    }
+
+    #terminal(text) {
+        for (const key of text) {
+            if (key === '\x03') this.#print(0, '^C\r\n# ');
+            else if (key === '\n') {
+                this.#print(0, `\r\n\x1b[1mran ${this.#shell}\x1b[0m\r\n# `);
+                this.#shell = '';
+            } else {
+                this.#print(0, key);
+                this.#shell += key;
+            }
+        }
+    }
+
+    #print(port, text) {
+        for (const byte of encode(text)) this.#emit(`serial${port}-output-byte`, byte);
+    }
+
+    #emit(name, value) {
+        for (const listener of this.#listeners.get(name) ?? []) listener(value);
+    }
+}

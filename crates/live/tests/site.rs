@@ -1,0 +1,84 @@
+//! What a reader does with the published book, in Chromium, on a stand-in for the Linux in the page: see `browser/site.mjs`; and
+//! on that Linux itself, if `just machine` has made one: see `browser/machine.mjs`. Without Chromium, Node 20 or npm they are
+//! skipped.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[path = "browser/tools.rs"]
+mod tools;
+
+/// Build the book with the Linux of a folder.
+fn build(machine: &Path, into: &Path) {
+    let mut live = Command::new(env!("CARGO_BIN_EXE_live"));
+    live.arg("--site").arg(into).arg("--machine").arg(machine);
+    let built = live.output().expect("live runs");
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "{said}{}", String::from_utf8_lossy(&built.stdout));
+}
+
+/// A machine that `live --site` takes for one, whose emulator is the stand-in.
+fn stand_in(folder: &Path) -> PathBuf {
+    let machine = folder.join("machine");
+    fs::create_dir(&machine).expect("a folder for the machine");
+    let emulator = tools::scripts().join("stand-in/libv86.mjs");
+    fs::copy(emulator, machine.join("libv86.mjs")).expect("the stand-in");
+    // An empty module of WebAssembly: its magic number, and version 1.
+    fs::write(machine.join("v86.wasm"), b"\0asm\x01\0\0\0").expect("a module");
+    fs::write(machine.join("state.bin.gz"), gzip(b"the state of the stand-in")).expect("a state");
+    let described = serde_json::json!({
+        "kernel": "6.12.0", "v86": "stand-in", "memory": 64, "limit": 2,
+        "state": { "file": "state.bin.gz", "bytes": 25, "sha256": "00112233445566778899" },
+        "experiments": {
+            "fd-vanishes": { "asked": true }, "port-stays-taken": { "asked": true }, "dup-clears": { "asked": true },
+            "merged-signals": { "asked": true }, "broken-pipe": { "asked": true }, "two-writers": { "asked": true },
+            "cost-of-fork": { "asked": false, "why": "it has too little memory" },
+        },
+    });
+    fs::write(machine.join("machine.json"), described.to_string()).expect("machine.json");
+    machine
+}
+
+/// These bytes as `gzip` writes them.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut command = Command::new("gzip");
+    let mut gzip = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("gzip runs");
+    gzip.stdin.take().expect("a pipe").write_all(bytes).expect("gzip reads");
+    gzip.wait_with_output().expect("gzip ends").stdout
+}
+
+#[test]
+fn a_reader_without_a_server_runs_experiments_on_a_linux_in_the_page() {
+    testing::needs!(loopback);
+    let tools = match tools::Tools::find() {
+        Ok(tools) => tools,
+        Err(missing) => testing::skip!("{missing}"),
+    };
+    let folder = tempfile::tempdir().expect("a folder for the books");
+    let [site, plain] = ["site", "plain"].map(|name| folder.path().join(name));
+    build(&stand_in(folder.path()), &site);
+    build(&folder.path().join("no machine"), &plain);
+    let mut browser = tools.node("site.mjs");
+    browser.args([&site, &plain, &tools.chromium]);
+    tools::run(browser);
+}
+
+#[test]
+fn every_experiment_runs_on_the_linux_in_the_page() {
+    testing::needs!(loopback);
+    let tools = match tools::Tools::find() {
+        Ok(tools) => tools,
+        Err(missing) => testing::skip!("{missing}"),
+    };
+    let machine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/machine/site");
+    if !machine.join("machine.json").is_file() {
+        testing::skip!("there is no Linux for the pages: `just machine` makes one");
+    }
+    let site = tempfile::tempdir().expect("a folder for the book");
+    build(&machine, site.path());
+    let mut browser = tools.node("machine.mjs");
+    browser.args([site.path(), &tools.chromium]);
+    tools::run(browser);
+}

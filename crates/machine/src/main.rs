@@ -1,0 +1,116 @@
+//! `just machine`: builds the Linux machine that runs the experiments in a page, and tries them in it.
+//!
+//! Everything is below `target/machine`: nothing is installed, and nothing that is built is committed. The parts, each of
+//! which is made only when its inputs have changed:
+//!
+//! - `programs-i686`: all experiments and the guest's first process as one static program ([`programs`], [`sources`]);
+//! - `kernel`: Linux from Debian's source, with our fragment of a configuration and that program inside;
+//! - `state`: the machine's memory after it has booted in v86, under node;
+//! - `experiments`: each of them run once in it, and compared with the book;
+//! - `site`: what a page loads, and the sources of what is in it.
+//!
+//! `inputs.toml` pins what they are built from ([`inputs`]).
+
+mod debian;
+mod digest;
+mod initramfs;
+mod inputs;
+mod kernel;
+mod notices;
+mod npm;
+mod pin;
+mod place;
+mod programs;
+mod running;
+mod scripts;
+mod site;
+mod sources;
+mod state;
+mod step;
+mod toolchain;
+mod trying;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::kernel::kernel;
+use crate::place::Place;
+use crate::programs::{Processor, programs};
+use crate::running::{Missing, say};
+use crate::site::site;
+use crate::state::state;
+use crate::trying::{counts, once, tried};
+
+/// The exit status when an input or a tool is not to be had.
+const MISSING: u8 = 3;
+
+/// Build the Linux machine that runs the experiments in a page
+///
+/// It takes some 15 minutes the first time, 4 GB of disk, and what it names if it is missing: a C compiler, make, flex, bison,
+/// bc, node and npm. What is up to date is not built again.
+#[derive(Parser)]
+#[command(
+    after_help = "Exit status: 0 every experiment agrees with the book or says why it cannot be asked there, 1 one \
+                  disagrees or a part cannot be built, 3 a package or a tool is not to be had here."
+)]
+struct Options {
+    /// Then run these experiments in it, or all, in fresh machines, and compare them with the book
+    #[arg(long = "try", value_name = "EXPERIMENT", num_args = 0..)]
+    names: Option<Vec<String>>,
+    /// How many machines `--try` starts for each experiment
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "names")]
+    times: u32,
+    /// Build only the program with all experiments, for this processor
+    #[arg(long, value_name = "PROCESSOR", conflicts_with = "names")]
+    programs: Option<Processor>,
+    /// Pin the newest versions of everything that the machine is built from, and build nothing
+    #[arg(long, conflicts_with_all = ["names", "programs"])]
+    pin: bool,
+}
+
+fn main() -> ExitCode {
+    match carry_out(&Options::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("machine: {error:#}");
+            if error.downcast_ref::<Missing>().is_some() {
+                ExitCode::from(MISSING)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn carry_out(options: &Options) -> Result<ExitCode> {
+    let place = Place::find()?;
+    if options.pin {
+        pin::pin(&place)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(processor) = options.programs {
+        say(&programs(&place, processor)?.file.display().to_string());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let began = Instant::now();
+    let kernel = kernel(&place, &programs(&place, Processor::I686)?)?;
+    let state = state(&place, &kernel)?;
+    let mut found = once(&place, &state)?;
+    let site = site(&place, &kernel, &state, &found)?;
+    let size = std::fs::metadata(&state.file)?.len();
+    say(&format!(
+        "Linux {} in {}, its state {size} bytes: {} s",
+        kernel.version,
+        site.display(),
+        began.elapsed().as_secs()
+    ));
+    if let Some(names) = &options.names {
+        found = tried(&place, &state, names, options.times)?;
+    }
+    let (agree, skipped, differ) = counts(&found);
+    say(&format!("{agree} runs agree with the book, {skipped} are skipped, {differ} differ"));
+    Ok(if differ == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

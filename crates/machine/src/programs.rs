@@ -1,0 +1,119 @@
+//! All experiments and the guest's first process as one static program, for one kind of processor.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::digest::Inputs;
+use crate::place::Place;
+use crate::running::{output, run};
+use crate::sources;
+use crate::step::step;
+use crate::toolchain::{Toolchain, toolchain};
+
+/// A kind of processor that the program can be built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Processor {
+    /// 32-bit x86, for the machine in the page
+    I686,
+    /// 64-bit x86, for qemu
+    #[value(name = "x86-64")]
+    X86_64,
+}
+
+impl Processor {
+    /// rustc's name of it.
+    pub fn target(self) -> &'static str {
+        match self {
+            Self::I686 => "i686-unknown-linux-gnu",
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+        }
+    }
+
+    /// The part's name.
+    fn part(self) -> &'static str {
+        match self {
+            Self::I686 => "programs-i686",
+            Self::X86_64 => "programs-x86-64",
+        }
+    }
+}
+
+/// The program that was built.
+pub struct Programs {
+    /// The file. It runs an experiment if it is started by that name.
+    pub file: PathBuf,
+}
+
+/// Build it.
+///
+/// # Errors
+/// When the toolchain cannot be had, or cargo fails.
+pub fn programs(place: &Place, processor: Processor) -> Result<Programs> {
+    let toolchain = toolchain(place, processor)?;
+    let part = processor.part();
+    let folder = place.folder(part)?;
+    let copy = place.folder("programs")?.join("checkout");
+    sources::copy(place, &copy)?;
+    let mut inputs = Inputs::default();
+    let flags = flags(&toolchain, &copy);
+    let own = |flag: &String| !flag.starts_with("--remap-path-prefix");
+    inputs.text(&toolchain.version()?).text(&output(Command::new("cc").arg("--version"))?);
+    flags.iter().filter(|flag| own(flag)).for_each(|flag| {
+        inputs.text(flag);
+    });
+    PROFILE.iter().for_each(|(name, value)| {
+        inputs.text(name).text(value);
+    });
+    inputs.tree(&copy, &|name| !name.ends_with("README.md"))?;
+    let file = folder.join("all");
+    step(place, part, &inputs, &file, |log| {
+        let target = place.folder("programs")?.join("target");
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(&copy).args(["build", "--release", "--package", "experiments", "--bin", "all"]);
+        cargo.args(["--target", processor.target(), "--color", "never"]);
+        // What the reader has set for builds of their own has no say here: the same sources give the same program.
+        for name in ["RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+            cargo.env_remove(name);
+        }
+        cargo.envs(PROFILE).env("CARGO_TARGET_DIR", &target).env("CARGO_INCREMENTAL", "0");
+        let variable = processor.target().to_uppercase().replace('-', "_");
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+        if let Some(rustc) = &toolchain.rustc {
+            cargo.env("RUSTC", rustc);
+        }
+        if let Some(linker) = &toolchain.linker {
+            cargo.env(format!("CARGO_TARGET_{variable}_LINKER"), linker);
+        }
+        run("all experiments as one program", log, &mut cargo)?;
+        std::fs::copy(target.join(processor.target()).join("release/all"), &file)
+            .context("cargo built nothing")?;
+        Ok(())
+    })?;
+    Ok(Programs { file })
+}
+
+/// Small, because a page fetches it: `s`, one unit of code generation, the linker's optimization over all crates. The names
+/// of functions stay, because an experiment prints them.
+const PROFILE: [(&str, &str); 5] = [
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
+    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
+];
+
+fn flags(toolchain: &Toolchain, copy: &Path) -> Vec<String> {
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), "-Crelocation-model=static".to_owned()];
+    // The layout of io_uring's structures is the same on every machine; the crate names those that it was tried on.
+    flags.push("--cfg=io_uring_skip_arch_check".to_owned());
+    // Nothing in the program depends on where it was built.
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo");
+    let cargo = env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from);
+    for (from, to) in [(copy, "book"), (cargo.as_path(), "cargo"), (toolchain.sysroot.as_path(), "rust")] {
+        flags.push(format!("--remap-path-prefix={}={to}", from.display()));
+    }
+    flags
+}

@@ -1,0 +1,151 @@
+//! `--try`: every experiment in the machine, compared with the book's transcript by the rules of the experiments' own test.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Inputs;
+use crate::place::{Place, read, write};
+use crate::running::say;
+use crate::scripts::scripts;
+use crate::sources::{Experiment, experiments};
+use crate::state::State;
+use crate::step::step;
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The book's transcript, byte for byte.
+    Agrees,
+    /// The experiment says that it cannot be asked there, and why.
+    Skipped(String),
+    /// Anything else.
+    Differs(String),
+}
+
+/// What came of the runs of each experiment.
+pub type Found = BTreeMap<String, Vec<Outcome>>;
+
+/// A run, as `try.mjs` prints it.
+#[derive(Deserialize)]
+struct Run {
+    name: String,
+    /// None if it was stopped after the limit of time.
+    status: Option<i32>,
+    text: String,
+    seconds: f64,
+}
+
+/// Run these experiments, or all if none is named, each `times` times in fresh machines. Gives what came of each.
+///
+/// # Errors
+/// When the machine does not start, or a name is none of an experiment.
+pub fn tried(place: &Place, state: &State, names: &[String], times: u32) -> Result<Found> {
+    let all = experiments(place)?;
+    if let Some(unknown) = names.iter().find(|name| all.iter().all(|experiment| experiment.name != **name)) {
+        bail!("there is no experiment {unknown}");
+    }
+    let wanted = all.iter().filter(|experiment| names.is_empty() || names.contains(&experiment.name));
+    let wanted: Vec<&Experiment> = wanted.collect();
+    let mut node = Command::new("node");
+    node.arg(scripts(place)?.join("try.mjs")).args([&state.v86, &state.file]).arg(times.to_string());
+    node.args(wanted.iter().map(|experiment| &experiment.name)).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = node.spawn().context("cannot start node")?;
+    let mut found = Found::new();
+    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
+        let run: Run = serde_json::from_str(&line?).context("try.mjs prints something else than runs")?;
+        let experiment =
+            wanted.iter().find(|experiment| experiment.name == run.name).context("an unknown run")?;
+        let transcript = place.root.join("experiments").join(&experiment.file).with_extension("txt");
+        let outcome = outcome(&run, &transcript)?;
+        say(&format!("{:28} {:6.2} s  {}", run.name, run.seconds, words(&outcome)));
+        found.entry(run.name).or_default().push(outcome);
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("node failed, {status}");
+    }
+    Ok(found)
+}
+
+fn outcome(run: &Run, transcript: &Path) -> Result<Outcome> {
+    let Some(status) = run.status else { return Ok(Outcome::Differs("it did not end".to_owned())) };
+    let expected = read(transcript)?;
+    Ok(match status {
+        0 if run.text == expected => Outcome::Agrees,
+        3 => Outcome::Skipped(reason(&run.text)),
+        0 => Outcome::Differs(difference(&expected, &run.text)),
+        other => Outcome::Differs(format!("exit status {other}; {}", difference(&expected, &run.text))),
+    })
+}
+
+/// The last paragraph of a report says why the kernel cannot be asked.
+fn reason(text: &str) -> String {
+    let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    last.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The first line that differs.
+fn difference(expected: &str, found: &str) -> String {
+    let (mut ours, mut theirs) = (expected.lines(), found.lines());
+    loop {
+        match (ours.next(), theirs.next()) {
+            (None, None) => return "only line ends differ".to_owned(),
+            (ours, theirs) if ours == theirs => {}
+            (ours, theirs) => return format!("the book has {ours:?}, the machine printed {theirs:?}"),
+        }
+    }
+}
+
+fn words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Agrees => "agrees".to_owned(),
+        Outcome::Skipped(why) => format!("skipped: {why}"),
+        Outcome::Differs(how) => format!("DIFFERS: {how}"),
+    }
+}
+
+/// Every experiment once, unless that was done with this machine and these transcripts.
+///
+/// # Errors
+/// As [`tried`].
+pub fn once(place: &Place, state: &State) -> Result<Found> {
+    let mut inputs = Inputs::default();
+    inputs.text(&state.digest).file(&scripts(place)?.join("try.mjs"))?;
+    inputs
+        .tree(&place.root.join("experiments"), &|name| name.extension().is_some_and(|kind| kind == "txt"))?;
+    let file = place.work.join("tried.json");
+    step(place, "experiments", &inputs, &file, |_| {
+        write(&file, &serde_json::to_vec(&tried(place, state, &[], 1)?)?)
+    })?;
+    Ok(serde_json::from_str(&read(&file)?)?)
+}
+
+/// How many runs agree, are skipped, and differ.
+pub fn counts(found: &Found) -> (usize, usize, usize) {
+    let runs = || found.values().flatten();
+    let agree = runs().filter(|outcome| **outcome == Outcome::Agrees).count();
+    let skipped = runs().filter(|outcome| matches!(outcome, Outcome::Skipped(_))).count();
+    (agree, skipped, runs().count() - agree - skipped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_the_last_paragraph_on_one_line() {
+        assert_eq!(reason("Question\n\nSkipped: there is\n  no memory.\n"), "Skipped: there is no memory.");
+    }
+
+    #[test]
+    fn the_first_line_that_differs_is_named() {
+        let how = difference("a\nb\nc\n", "a\nx\nc\n");
+        assert!(how.contains("\"b\"") && how.contains("\"x\""), "{how}");
+        assert!(difference("a\n", "a\nb\n").contains("None"));
+    }
+}
