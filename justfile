@@ -514,6 +514,12 @@ rows *WHICH:
 http *WHICH:
     cargo bench --package bench --bench http -- {{WHICH}}
 
+# Send our HTTP server and others the same malformed and ambiguous requests, and compare what each runs
+[group('maintain')]
+[no-exit-message]
+differential:
+    @cargo bench --quiet --package bench --bench differential
+
 # Run all tests and experiments N times with every core busy
 [group('maintain')]
 [no-exit-message]
