@@ -167,14 +167,20 @@ impl<'a> Apt<'a> {
         };
         let printed = output(self.command("apt-cache").args(["madison", &asked]))?;
         // libc6 | 2.43-7 | http://… forky/main amd64 Packages
-        let mut rows = printed.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let rows = printed.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
         let suite_of = format!(" {suite}/");
-        let of_suite =
-            rows.find(|row| row.get(2).is_some_and(|from| from.contains(&suite_of) && from.ends_with(kind)));
-        of_suite
-            .and_then(|row| Some((*row.get(1)?).to_owned()))
-            .with_context(|| format!("Debian {suite} has no {asked}"))
+        let of_suite = rows
+            .filter(|row| row.get(2).is_some_and(|from| from.contains(&suite_of) && from.ends_with(kind)));
+        // A release can have several versions of a source.
+        let newest = of_suite.filter_map(|row| row.get(1).map(|version| (*version).to_owned())).reduce(newer);
+        newest.with_context(|| format!("Debian {suite} has no {asked}"))
     }
+}
+
+/// The newer of two versions.
+fn newer(one: String, other: String) -> String {
+    let compared = Command::new("dpkg").args(["--compare-versions", &one, "lt", &other]).status();
+    if compared.is_ok_and(|status| status.success()) { other } else { one }
 }
 
 /// The file that describes a source.
