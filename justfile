@@ -532,6 +532,12 @@ soak N='10':
 faults:
     cargo test --quiet --package faults --test whole -- --ignored --nocapture --exact all_faults
 
+# Run every experiment and the crates' tests on kernels of Debian, in qemu: `just kernels 6.1`, or all, for the book's table
+[group('maintain')]
+[no-exit-message]
+kernels *ARGS:
+    @cargo run --quiet --package machine -- kernels {{ARGS}}
+
 # Let libFuzzer make up what clients send to an HTTP connection, for so many seconds; needs cargo-fuzz and a C++ compiler
 [group('maintain')]
 [no-exit-message]

@@ -2,6 +2,7 @@
 //!
 //! Nothing is installed, and no rights are needed. The mirror is the one that this machine's own apt uses.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -30,13 +31,32 @@ impl<'a> Apt<'a> {
         for name in ["lists/partial", "archives/partial", "none"] {
             place.folder(&format!("apt/{name}"))?;
         }
-        let mut suites: Vec<_> = packages.map(|package| package.suite.clone()).collect();
-        suites.sort();
-        suites.dedup();
-        let (mirror, keys) = mirror()?;
-        let line = |kind: &str, suite: &String| format!("{kind} {keys}{mirror} {suite} main\n");
-        let sources: String =
-            suites.iter().flat_map(|suite| [line("deb", suite), line("deb-src", suite)]).collect();
+        let mut suites: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        packages.for_each(|package| {
+            suites.entry(&package.suite).or_default().insert(&package.architecture);
+        });
+        let keys = keys();
+        let mut sources = String::new();
+        for (suite, mut architectures) in suites {
+            let security = suite.ends_with("-security");
+            let Some(mirror) = mirror(if security { "/debian-security" } else { "/debian" }) else {
+                // What is in it is in the release, too, some time later.
+                if security {
+                    continue;
+                }
+                bail!(Missing(
+                    "this machine's apt has no mirror of Debian, from which packages could be fetched"
+                        .to_owned()
+                ));
+            };
+            if architectures.remove("source") {
+                sources += &line("deb-src", keys.clone(), &mirror, suite);
+            }
+            if !architectures.is_empty() {
+                let of = format!("arch={}", Vec::from_iter(architectures).join(","));
+                sources += &line("deb", [of].into_iter().chain(keys.clone()).collect(), &mirror, suite);
+            }
+        }
         let sources_list = folder.join("sources.list");
         // Other releases than last time: the lists do not fit any more.
         let fresh = fs::read_to_string(&sources_list).is_ok_and(|there| there == sources);
@@ -78,7 +98,8 @@ impl<'a> Apt<'a> {
             .with_context(|| Missing("the lists of Debian's packages cannot be fetched".to_owned()))
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// One of apt's programs.
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         // The cache of all packages, which images of containers switch off: without it each call takes seconds.
         command.env("APT_CONFIG", &self.config).args(["-o", "Dir::Cache::pkgcache=pkgcache.bin"]);
@@ -167,14 +188,20 @@ impl<'a> Apt<'a> {
         };
         let printed = output(self.command("apt-cache").args(["madison", &asked]))?;
         // libc6 | 2.43-7 | http://… forky/main amd64 Packages
-        let mut rows = printed.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let rows = printed.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
         let suite_of = format!(" {suite}/");
-        let of_suite =
-            rows.find(|row| row.get(2).is_some_and(|from| from.contains(&suite_of) && from.ends_with(kind)));
-        of_suite
-            .and_then(|row| Some((*row.get(1)?).to_owned()))
-            .with_context(|| format!("Debian {suite} has no {asked}"))
+        let of_suite = rows
+            .filter(|row| row.get(2).is_some_and(|from| from.contains(&suite_of) && from.ends_with(kind)));
+        // A release can have several versions of a source.
+        let newest = of_suite.filter_map(|row| row.get(1).map(|version| (*version).to_owned())).reduce(newer);
+        newest.with_context(|| format!("Debian {suite} has no {asked}"))
     }
+}
+
+/// The newer of two versions.
+fn newer(one: String, other: String) -> String {
+    let compared = Command::new("dpkg").args(["--compare-versions", &one, "lt", &other]).status();
+    if compared.is_ok_and(|status| status.success()) { other } else { one }
 }
 
 /// The file that describes a source.
@@ -194,8 +221,8 @@ pub fn unpack(deb: &Path, into: &Path) -> Result<()> {
     output(Command::new("dpkg-deb").arg("-x").args([deb, into])).map(drop)
 }
 
-/// The mirror of Debian that this machine's apt uses, and the option that names its keys.
-fn mirror() -> Result<(String, String)> {
+/// The mirror of this archive of Debian that this machine's apt uses.
+fn mirror(archive: &str) -> Option<String> {
     let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
     files.extend(
         fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten().map(|entry| entry.path()),
@@ -206,13 +233,22 @@ fn mirror() -> Result<(String, String)> {
     let texts: Vec<String> = files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
     let lines = texts.iter().flat_map(|text| text.lines()).filter(|line| !line.trim_start().starts_with('#'));
     // Security updates, backports and other vendors have archives of their own.
-    let debian = |word: &&str| word.contains("://") && word.trim_end_matches('/').ends_with("/debian");
-    let Some(mirror) = lines.flat_map(str::split_whitespace).find(debian) else {
-        bail!(Missing(
-            "this machine's apt has no mirror of Debian, from which packages could be fetched".to_owned()
-        ));
-    };
+    let of_archive = |word: &&str| word.contains("://") && word.trim_end_matches('/').ends_with(archive);
+    lines.flat_map(str::split_whitespace).find(of_archive).map(str::to_owned)
+}
+
+/// The option that names Debian's keys, where they are not among those that apt trusts anyway.
+fn keys() -> Vec<String> {
     let keys = ["gpg", "pgp"].map(|kind| format!("/usr/share/keyrings/debian-archive-keyring.{kind}"));
-    let keys = keys.iter().find(|keys| Path::new(keys).is_file());
-    Ok((mirror.to_owned(), keys.map(|keys| format!("[signed-by={keys}] ")).unwrap_or_default()))
+    keys.iter()
+        .find(|keys| Path::new(keys).is_file())
+        .map(|keys| format!("signed-by={keys}"))
+        .into_iter()
+        .collect()
+}
+
+/// A line of sources.list(5).
+fn line(kind: &str, options: Vec<String>, mirror: &str, suite: &str) -> String {
+    let options = if options.is_empty() { String::new() } else { format!("[{}] ", options.join(" ")) };
+    format!("{kind} {options}{mirror} {suite} main\n")
 }

@@ -16,6 +16,7 @@ mod digest;
 mod initramfs;
 mod inputs;
 mod kernel;
+mod matrix;
 mod notices;
 mod npm;
 mod pin;
@@ -34,7 +35,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::kernel::kernel;
 use crate::place::Place;
@@ -53,10 +54,13 @@ const MISSING: u8 = 3;
 /// bc, node and npm. What is up to date is not built again.
 #[derive(Parser)]
 #[command(
+    args_conflicts_with_subcommands = true,
     after_help = "Exit status: 0 every experiment agrees with the book or says why it cannot be asked there, 1 one \
                   disagrees or a part cannot be built, 3 a package or a tool is not to be had here."
 )]
 struct Options {
+    #[command(subcommand)]
+    task: Option<Task>,
     /// Then run these experiments in it, or all, in fresh machines, and compare them with the book
     #[arg(long = "try", value_name = "EXPERIMENT", num_args = 0..)]
     names: Option<Vec<String>>,
@@ -69,6 +73,12 @@ struct Options {
     /// Pin the newest versions of everything that the machine is built from, and build nothing
     #[arg(long, conflicts_with_all = ["names", "programs"])]
     pin: bool,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run the experiments and the crates' tests on kernels of Debian, in qemu
+    Kernels(matrix::Options),
 }
 
 fn main() -> ExitCode {
@@ -87,6 +97,9 @@ fn main() -> ExitCode {
 
 fn carry_out(options: &Options) -> Result<ExitCode> {
     let place = Place::find()?;
+    if let Some(Task::Kernels(options)) = &options.task {
+        return matrix::run(&place, options).map(|()| ExitCode::SUCCESS);
+    }
     if options.pin {
         pin::pin(&place)?;
         return Ok(ExitCode::SUCCESS);

@@ -1,12 +1,14 @@
 //! All experiments and the guest's first process as one static program, for one kind of processor.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::digest::Inputs;
+use crate::inputs::Pinned;
 use crate::place::Place;
 use crate::running::{output, run};
 use crate::sources;
@@ -64,6 +66,14 @@ pub fn programs(place: &Place, processor: Processor) -> Result<Programs> {
     flags.iter().filter(|flag| own(flag)).for_each(|flag| {
         inputs.text(flag);
     });
+    STRIP.iter().for_each(|word| {
+        inputs.text(word);
+    });
+    if processor == Processor::I686 {
+        Pinned::read(place)?.of("libc").for_each(|package| {
+            inputs.text(&package.sha256);
+        });
+    }
     PROFILE.iter().for_each(|(name, value)| {
         inputs.text(name).text(value);
     });
@@ -88,17 +98,19 @@ pub fn programs(place: &Place, processor: Processor) -> Result<Programs> {
             cargo.env(format!("CARGO_TARGET_{variable}_LINKER"), linker);
         }
         run("all experiments as one program", log, &mut cargo)?;
-        std::fs::copy(target.join(processor.target()).join("release/all"), &file)
+        fs::copy(target.join(processor.target()).join("release/all"), &file)
             .context("cargo built nothing")?;
-        Ok(())
+        run("the names that are shown, kept", log, Command::new("strip").args(STRIP).arg(&file))
     })?;
     Ok(Programs { file })
 }
 
-/// Small, because a page fetches it: `s`, one unit of code generation, the linker's optimization over all crates. The names
-/// of functions stay, because an experiment prints them.
+/// Names of functions are half a megabyte. `blocked-loop` prints a few of them.
+const STRIP: [&str; 5] = ["--wildcard", "--keep-symbol", "*blocked_loop*", "--keep-symbol", "*run_loop*"];
+
+/// Small, because a page fetches it: one unit of code generation, and the linker's optimization over all crates.
 const PROFILE: [(&str, &str); 5] = [
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "z"),
     ("CARGO_PROFILE_RELEASE_LTO", "fat"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
     ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),

@@ -1,0 +1,175 @@
+//! `just kernels`: boots kernels of Debian in qemu, runs every experiment and the crates' tests on each, and writes the table of
+//! the book's appendix, kernel by kernel: what agrees, what is skipped, what differs.
+//!
+//! Everything is below `target/machine`, but for the table, `crates/machine/kernels/table.md`. What was run on a kernel is kept
+//! until the kernel, the experiments or the tests change, so an interrupted run goes on where it was.
+
+mod bench;
+mod guest;
+mod image;
+mod kernel;
+mod outcome;
+mod table;
+mod tests;
+mod why;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::place::{Place, read, write};
+use crate::programs::{Processor, programs};
+use crate::running::{need, say};
+use crate::sources::{Experiment, experiments};
+use bench::{Bench, Job};
+use guest::QEMU;
+use kernel::{Kernel, Kernels, USUAL};
+use outcome::Outcome;
+use tests::Program;
+
+/// What `just kernels` can be told.
+#[derive(Args)]
+pub struct Options {
+    /// Series of Debian's kernels, such as 6.1, or paths of kernels; without any, all of the book's, and the table is written
+    kernels: Vec<String>,
+    /// Run only these experiments, crates or programs of tests (`zombie,ioloop,cloexec/flags`), and write no table
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Run everything again, and not only what has changed
+    #[arg(long)]
+    again: bool,
+    /// Run no tests: of them, only what was run before is in the table
+    #[arg(long)]
+    no_tests: bool,
+}
+
+/// What came of everything on one kernel.
+#[derive(Serialize, Deserialize)]
+pub struct Results {
+    /// `6.1`.
+    pub name: String,
+    /// `6.1.176`.
+    pub version: String,
+    /// What was run.
+    digest: String,
+    /// The experiments in the order of the book, then the tests.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What is run on every kernel.
+struct Suite {
+    image: PathBuf,
+    digest: String,
+    /// Each with its transcript.
+    experiments: Vec<(Experiment, String)>,
+    tests: Vec<Program>,
+}
+
+/// Run it.
+///
+/// # Errors
+/// When something that this takes is missing, a kernel does not come up, or one differs and `why.toml` has no sentence on it.
+pub fn run(place: &Place, options: &Options) -> Result<()> {
+    need("just kernels", &[(QEMU, "qemu-system-x86")])?;
+    // Debian's lists for the page's machine are of other releases.
+    let own = Place { root: place.root.clone(), work: place.folder("kernels")? };
+    let debian = Kernels::set_up(&own)?;
+    let suite = suite(place, &debian)?;
+    let usual = options.kernels.is_empty();
+    let named = if usual { USUAL.map(str::to_owned).to_vec() } else { options.kernels.clone() };
+    let mut all = Vec::new();
+    for name in &named {
+        let kernel = debian.find(name)?;
+        let mut results = results(&own, &kernel, &suite, options, Part::Experiments)?;
+        results.outcomes.extend(self::results(&own, &kernel, &suite, options, Part::Tests)?.outcomes);
+        all.push(results);
+    }
+    let sentences = why::read(place)?;
+    let text = table::table(place, &all, &sentences)?;
+    if usual && options.only.is_empty() {
+        let path = place.source("kernels/table.md");
+        write(&path, text.as_bytes())?;
+        say(&format!("{} is written", path.display()));
+    }
+    let untold = table::untold(&all, &sentences);
+    if !untold.is_empty() {
+        bail!("crates/machine/kernels/why.toml has no sentence on:\n{}", untold.join("\n"));
+    }
+    Ok(())
+}
+
+fn suite(place: &Place, debian: &Kernels) -> Result<Suite> {
+    let programs = programs(place, Processor::X86_64)?;
+    let (built, digest) = tests::tests(place)?;
+    let (image, digest) = image::image(place, &programs, (&built, &digest), debian)?;
+    let transcript = |one: Experiment| {
+        let text = read(&place.root.join("experiments").join(&one.file).with_extension("txt"))?;
+        Ok((one, text))
+    };
+    let experiments = experiments(place)?.into_iter().map(transcript).collect::<Result<_>>()?;
+    Ok(Suite { image, digest, experiments, tests: built.tests })
+}
+
+/// What is kept apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Experiments,
+    Tests,
+}
+
+/// What came of one part on a kernel: as it was run before, if nothing has changed since.
+fn results(place: &Place, kernel: &Kernel, suite: &Suite, options: &Options, part: Part) -> Result<Results> {
+    let (name, suffix) = if part == Part::Tests { ("tests", "tests.json") } else { ("experiments", "json") };
+    let path = place.folder("results")?.join(format!("{}.{suffix}", kernel.version));
+    let kept = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Results>(&bytes).ok());
+    let fits = |kept: &Results| kept.digest == suite.digest && options.only.is_empty() && !options.again;
+    if let Some(kept) = kept.filter(fits) {
+        say(&format!("Linux {}, {name}: as before", kernel.version));
+        return Ok(kept);
+    }
+    let new = |outcomes| Results {
+        name: kernel.name.clone(),
+        version: kernel.version.clone(),
+        digest: suite.digest.clone(),
+        outcomes,
+    };
+    let began = Instant::now();
+    let jobs = suite.jobs(part, options);
+    if jobs.is_empty() {
+        return Ok(new(Vec::new()));
+    }
+    say(&format!("Linux {}, {name}:", kernel.version));
+    let mut bench = Bench::new(place, kernel, &suite.image, jobs.len());
+    let outcomes = jobs.iter().map(|job| bench.judge(job)).collect::<Result<Vec<_>>>()?;
+    if !options.only.is_empty() {
+        outcomes.iter().for_each(|one| print!("{}", one.printed));
+    }
+    let results = new(outcomes);
+    say(&format!("  {} in {} s", table::summary(&results), began.elapsed().as_secs()));
+    if options.only.is_empty() {
+        fs::write(&path, serde_json::to_vec_pretty(&results)?)?;
+    }
+    Ok(results)
+}
+
+impl Suite {
+    fn jobs(&self, part: Part, options: &Options) -> Vec<Job<'_>> {
+        let wanted = |name: &str| {
+            let named = |only: &String| {
+                name == only || name.strip_prefix(only.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            };
+            options.only.is_empty() || options.only.iter().any(named)
+        };
+        let mut jobs: Vec<_> = match part {
+            Part::Experiments => self.experiments.iter().map(Job::of_experiment).collect(),
+            Part::Tests if options.no_tests => Vec::new(),
+            Part::Tests => self.tests.iter().map(Job::of_tests).collect(),
+        };
+        jobs.retain(|job| wanted(job.name));
+        jobs
+    }
+}

@@ -1,0 +1,160 @@
+//! The table of the appendix: first what does not agree everywhere, then what does.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anyhow::Result;
+
+use super::Results;
+use super::outcome::{Outcome, Verdict};
+use super::why::{Sentence, on};
+use crate::place::Place;
+use crate::sources::experiments;
+
+const HEAD: &str = "<!-- `just kernels` writes this file. -->\n\n";
+
+/// How the table calls it.
+pub fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Agrees => "agrees",
+        Verdict::Partly => "agrees in part",
+        Verdict::Skipped => "skipped",
+        Verdict::Differs => "**differs**",
+    }
+}
+
+/// One line on a kernel.
+pub fn summary(results: &Results) -> String {
+    let count = |tests: bool, verdict| {
+        let of = |one: &&Outcome| is_test(one) == tests && one.verdict == verdict;
+        results.outcomes.iter().filter(of).count()
+    };
+    let [agree, partly, skipped, differ] =
+        [Verdict::Agrees, Verdict::Partly, Verdict::Skipped, Verdict::Differs]
+            .map(|verdict| count(false, verdict));
+    let (passed, not_asked) = tests(results.outcomes.iter());
+    let failed = count(true, Verdict::Differs);
+    format!(
+        "experiments: {agree} agree, {partly} in part, {skipped} skipped, {differ} differ; \
+         tests: {passed} passed, {not_asked} skipped, {failed} programs with one that failed"
+    )
+}
+
+/// What differs without a sentence that says so.
+pub fn untold(all: &[Results], sentences: &[Sentence]) -> Vec<String> {
+    let mut found = Vec::new();
+    for results in all {
+        let differ = results.outcomes.iter().filter(|one| one.verdict == Verdict::Differs);
+        let untold = differ.filter(|one| on(sentences, &one.name, &results.name).is_none());
+        found.extend(untold.map(|one| format!("{} on {}: {}", one.name, results.name, one.reason)));
+    }
+    found
+}
+
+/// The whole of it.
+///
+/// # Errors
+/// When the list of experiments cannot be read.
+pub fn table(place: &Place, all: &[Results], sentences: &[Sentence]) -> Result<String> {
+    let mut text = HEAD.to_owned();
+    let all: Vec<_> = all.iter().collect();
+    let versions: Vec<_> = all.iter().map(|results| results.version.as_str()).collect();
+    let mut chapters: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut rows = String::new();
+    for experiment in experiments(place)? {
+        let Some((chapter, _)) = experiment.file.split_once('/') else { continue };
+        let link = format!("[{name}](../{chapter}/{name}.md)", name = experiment.name);
+        match row(&experiment.name, &link, &all, sentences) {
+            Some(row) => rows += &row,
+            None => chapters.entry(chapter.to_owned()).or_default().push(link),
+        }
+    }
+    text += "### Experiments that do not agree on every kernel\n\n";
+    head(&mut text, "Experiment", &versions, true);
+    text += &rows;
+    text += "\n### Experiments that agree on every kernel\n\n| Chapter | Experiments |\n|---|---|\n";
+    for (chapter, links) in chapters {
+        let number = chapter.split('-').next().unwrap_or_default().trim_start_matches('0');
+        let _ = writeln!(text, "| {number} | {} |", links.join(", "));
+    }
+    // Tests take longer, and may have been run on some of the kernels alone.
+    let tested: Vec<_> = all.iter().copied().filter(|results| results.outcomes.iter().any(is_test)).collect();
+    if !tested.is_empty() {
+        text += &of_tests(&tested, sentences);
+    }
+    Ok(text)
+}
+
+fn of_tests(all: &[&Results], sentences: &[Sentence]) -> String {
+    let versions: Vec<_> = all.iter().map(|results| results.version.as_str()).collect();
+    let mut text = "\n### The crates' tests\n\n".to_owned();
+    head(&mut text, "Crate", &versions, false);
+    let mut crates: Vec<_> =
+        all.iter().flat_map(|results| &results.outcomes).filter_map(|one| of(&one.name)).collect();
+    crates.sort_unstable();
+    crates.dedup();
+    for name in crates {
+        let cells = all.iter().map(|results| {
+            let (passed, skipped) = tests(results.outcomes.iter().filter(|one| of(&one.name) == Some(name)));
+            if skipped == 0 { passed.to_string() } else { format!("{passed}, {skipped} skipped") }
+        });
+        let _ = writeln!(text, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));
+    }
+    let mut programs: Vec<_> = all
+        .iter()
+        .flat_map(|results| &results.outcomes)
+        .filter(|one| is_test(one))
+        .map(|one| &one.name)
+        .collect();
+    programs.sort_unstable();
+    programs.dedup();
+    let rows: Vec<_> =
+        programs.iter().filter_map(|name| row(name, &format!("`{name}`"), all, sentences)).collect();
+    if !rows.is_empty() {
+        text += "\nThese programs have a test that is skipped on a kernel, or that fails there:\n\n";
+        head(&mut text, "Tests", &versions, true);
+        text += &rows.concat();
+    }
+    text
+}
+
+/// The row of what does not agree on every kernel.
+fn row(name: &str, label: &str, all: &[&Results], sentences: &[Sentence]) -> Option<String> {
+    let mut cells = Vec::new();
+    let mut why: Vec<String> = Vec::new();
+    for results in all {
+        let one = results.outcomes.iter().find(|one| one.name == name);
+        cells.push(one.map_or("not run", |one| word(one.verdict)));
+        let Some(one) = one.filter(|one| one.verdict != Verdict::Agrees) else { continue };
+        // What differs is explained by a person, or the explanation is missing.
+        let said = if one.verdict == Verdict::Differs { "" } else { one.reason.as_str() };
+        let sentence = on(sentences, name, &results.name).unwrap_or(said);
+        if !sentence.is_empty() && !why.iter().any(|there| there == sentence) {
+            why.push(sentence.to_owned());
+        }
+    }
+    if cells.iter().all(|cell| *cell == word(Verdict::Agrees)) {
+        return None;
+    }
+    Some(format!("| {label} | {} | {} |\n", cells.join(" | "), why.join(" ").replace('|', "\\|")))
+}
+
+fn head(text: &mut String, first: &str, versions: &[&str], why: bool) {
+    let more = if why { [" Why |", "---|"] } else { ["", ""] };
+    let _ = writeln!(text, "| {first} | {} |{}", versions.join(" | "), more[0]);
+    let _ = writeln!(text, "|---|{}{}", "---|".repeat(versions.len()), more[1]);
+}
+
+/// The crate of a program of tests; an experiment has none.
+fn of(name: &str) -> Option<&str> {
+    name.split_once('/').map(|(of, _)| of)
+}
+
+fn is_test(one: &Outcome) -> bool {
+    of(&one.name).is_some()
+}
+
+/// How many tests passed, and how many were skipped.
+fn tests<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> (u32, u32) {
+    outcomes.filter_map(|one| one.tests).fold((0, 0), |(passed, skipped), (p, s)| (passed + p, skipped + s))
+}
