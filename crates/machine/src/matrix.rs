@@ -28,7 +28,7 @@ use crate::sources::{Experiment, experiments};
 use bench::{Bench, Job};
 use guest::QEMU;
 use kernel::{Kernel, Kernels, USUAL};
-use outcome::Outcome;
+use outcome::{Outcome, Verdict};
 use tests::Program;
 
 /// What `just kernels` can be told.
@@ -39,7 +39,7 @@ pub struct Options {
     /// Run only these experiments, crates or programs of tests (`zombie,ioloop,cloexec/flags`), and write no table
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     only: Vec<String>,
-    /// Run everything again, and not only what has changed
+    /// Run everything again, and not only what has changed or differed
     #[arg(long)]
     again: bool,
     /// Run no tests: of them, only what was run before is in the table
@@ -89,7 +89,7 @@ pub fn run(place: &Place, options: &Options) -> Result<()> {
         all.push(results);
     }
     let sentences = why::read(place)?;
-    let text = table::table(place, &all, &sentences)?;
+    let text = table::table(place, &all, &sentences, suite.tests.len())?;
     if usual && options.only.is_empty() {
         let path = place.source("kernels/table.md");
         write(&path, text.as_bytes())?;
@@ -127,32 +127,36 @@ fn results(place: &Place, kernel: &Kernel, suite: &Suite, options: &Options, par
     let path = place.folder("results")?.join(format!("{}.{suffix}", kernel.version));
     let kept = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Results>(&bytes).ok());
     let fits = |kept: &Results| kept.digest == suite.digest && options.only.is_empty() && !options.again;
-    if let Some(kept) = kept.filter(fits) {
-        say(&format!("Linux {}, {name}: as before", kernel.version));
-        return Ok(kept);
-    }
-    let new = |outcomes| Results {
+    let kept = kept.filter(fits).map_or_else(Vec::new, |kept| kept.outcomes);
+    let mut results = Results {
         name: kernel.name.clone(),
         version: kernel.version.clone(),
         digest: suite.digest.clone(),
-        outcomes,
+        outcomes: kept,
     };
     let began = Instant::now();
-    let jobs = suite.jobs(part, options);
-    if jobs.is_empty() {
-        return Ok(new(Vec::new()));
+    let mut left = suite.jobs(part, options);
+    // What differed may have lacked time.
+    let is_kept =
+        |name: &str| results.outcomes.iter().any(|one| one.name == name && one.verdict != Verdict::Differs);
+    left.retain(|job| !is_kept(job.name));
+    if left.is_empty() {
+        return Ok(results);
     }
     say(&format!("Linux {}, {name}:", kernel.version));
-    let mut bench = Bench::new(place, kernel, &suite.image, jobs.len());
-    let outcomes = jobs.iter().map(|job| bench.judge(job)).collect::<Result<Vec<_>>>()?;
+    let mut bench = Bench::new(place, kernel, &suite.image, left.len());
+    for job in &left {
+        let outcome = bench.judge(job)?;
+        results.outcomes.retain(|one| one.name != job.name);
+        results.outcomes.push(outcome);
+        if options.only.is_empty() {
+            fs::write(&path, serde_json::to_vec_pretty(&results)?)?;
+        }
+    }
     if !options.only.is_empty() {
-        outcomes.iter().for_each(|one| print!("{}", one.printed));
+        results.outcomes.iter().for_each(|one| print!("{}", one.printed));
     }
-    let results = new(outcomes);
     say(&format!("  {} in {} s", table::summary(&results), began.elapsed().as_secs()));
-    if options.only.is_empty() {
-        fs::write(&path, serde_json::to_vec_pretty(&results)?)?;
-    }
     Ok(results)
 }
 
