@@ -22,7 +22,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::place::{Place, read, write};
-use crate::programs::{Processor, programs};
+use crate::processor::Processor;
+use crate::programs::programs;
 use crate::running::{need, say};
 use crate::sources::{Experiment, experiments};
 use bench::{Bench, Job};
