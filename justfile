@@ -481,11 +481,12 @@ mutants *ARGS:
 latency *ARGS:
     @{{tool}} latency {{ARGS}}
 
-# Write new transcripts and the README's picture from what this kernel does, and the changes between the stages
+# Write new transcripts and the README's pictures from what this kernel does, and the changes between the stages
 [group('maintain')]
 bless:
     BLESS=1 cargo test --package experiments
     BLESS=1 cargo test --package stages --test diffs
+    BLESS=1 cargo test --package live --test site
 
 # Build the Linux that runs the experiments in the published pages; `just machine --try` runs all of them in it
 [group('maintain')]
@@ -512,6 +513,12 @@ rows *WHICH:
 [group('maintain')]
 http *WHICH:
     cargo bench --package bench --bench http -- {{WHICH}}
+
+# Send our HTTP server and others the same malformed and ambiguous requests, and compare what each runs
+[group('maintain')]
+[no-exit-message]
+differential:
+    @cargo bench --quiet --package bench --bench differential
 
 # Run all tests and experiments N times with every core busy
 [group('maintain')]

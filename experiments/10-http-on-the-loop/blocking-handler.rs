@@ -30,7 +30,7 @@ const QUESTION: Question = Question {
     book: 2,
     shows: "Processes share the listening socket, so a new client goes to a process that is free. They do not share \
             connections: one that is kept alive stays with its process, and waits with it. More processes make a blocking \
-            handler rarer to meet, and cure nothing: as many of them as there are processes block all.",
+            handler rarer to meet, and cure nothing: if as many handlers block as there are processes, nobody is served.",
     lane: "clients",
     ..Question::EMPTY
 };
@@ -95,7 +95,7 @@ fn during(
     let mut others = vec![second];
     ask_for(&others[0], "/")?;
     lab.await_arrival(others[0].local_addr()?.port(), port)?;
-    // Without a free process, the kernel alone has these.
+    // If no process is free, these stay in the kernel.
     for _ in 0..4 {
         let client = lab.connect(port)?;
         ask_for(&client, "/")?;

@@ -29,7 +29,7 @@ const QUESTION: Question = Question {
     ],
     book: 3,
     shows: "Each rule looks at one thing that a hostile page cannot choose: the name in Host, the site in Origin and \
-            Sec-Fetch-Site, the type of a body without a question before it, a secret. Each has a gap that another one \
+            Sec-Fetch-Site, the type of a body for which the browser need not ask first, a secret. Each has a gap that another one \
             closes.",
     lane: "browser",
     ..Question::EMPTY

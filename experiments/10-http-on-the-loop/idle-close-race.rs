@@ -45,7 +45,10 @@ fn main() -> ExitCode {
         let unread = closed_with_the_request_unread(lab, &listener)?;
         let done = exited_after_the_work(lab, &listener)?;
         lab.check(unread == "ECONNRESET", "a request that had arrived and was not read: ECONNRESET");
-        lab.check(done == idle, "a request that was not read, and one that was done: the same");
+        lab.check(
+            done == idle,
+            "the proxy reads the same for a request that came late and for one that was done",
+        );
         match (&*written, &*idle) {
             ("EPIPE", _) => Ok(0),
             ("all of it", "ECONNRESET") => Ok(1),
@@ -83,7 +86,7 @@ fn closed_with_the_request_unread(lab: &Lab, listener: &TcpListener) -> Result<S
     lab.await_arrival(from, port)?;
     drop(server);
     let read = said(proxy.read(&mut [0; 100]));
-    lab.note(format!("closed, the request unread: write: {written}; read: {read}"));
+    lab.note(format!("closed with the request unread: write: {written}; read: {read}"));
     Ok(read)
 }
 
@@ -94,7 +97,7 @@ fn exited_after_the_work(lab: &Lab, listener: &TcpListener) -> Result<String> {
     server.read_exact(&mut [0; REQUEST.len()])?;
     drop(server);
     let read = said(proxy.read(&mut [0; 100]));
-    lab.note(format!("closed, the work done: write: {written}; read: {read}"));
+    lab.note(format!("closed with the work done: write: {written}; read: {read}"));
     Ok(read)
 }
 

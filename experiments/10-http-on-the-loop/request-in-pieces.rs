@@ -26,7 +26,7 @@ const QUESTION: Question = Question {
     ],
     book: 2,
     shows: "TCP keeps the order of the bytes, and nothing of the pieces in which they were sent. So the connection keeps \
-            what has arrived until a request is complete, and what is behind a request until that has its answer.",
+            what has arrived until a request is complete, and what follows a request until that request is answered.",
     lane: "client",
     ..Question::EMPTY
 };

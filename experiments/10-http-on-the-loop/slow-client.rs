@@ -28,7 +28,7 @@ const QUESTION: Question = Question {
     ],
     book: 2,
     shows: "A slow client costs a loop a descriptor and a few bytes, but no thread. It must still have a limit, because \
-            descriptors are few. The limit is one for the whole head: a limit for each read does not bound the sum.",
+            descriptors are few. The limit must hold for the whole head: a limit for each read does not bound the sum.",
     lane: "clients",
     ..Question::EMPTY
 };

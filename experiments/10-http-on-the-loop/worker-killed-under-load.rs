@@ -34,8 +34,8 @@ const QUESTION: Question = Question {
             .because("A connection does not depend on the listening socket from which it was accepted."),
     ],
     book: 1,
-    shows: "A killed worker takes its own connections with it, and nothing else. Each of its clients loses the request that \
-            has no response yet, or the next one. It can connect again at once. Whether the lost request was handled, it \
+    shows: "A killed worker takes its own connections with it, and nothing else. Each of its clients loses at most one \
+            request: the one that has no response yet, or the next one. It can connect again at once. Whether the lost request was handled, it \
             cannot know.",
     lane: "clients",
     ..Question::EMPTY

@@ -56,8 +56,15 @@ struct Options {
     args: Vec<String>,
 }
 
+/// What happens in an experiment. Boxed, so that all that is around it is compiled once, and not for each experiment.
+type Body<'a> = Box<dyn FnOnce(&mut Lab) -> Result<usize> + 'a>;
+
 /// Run an experiment: `body` makes things happen, notes what it sees, and returns the choice that the kernel made.
 pub fn ask(question: Question, body: impl FnOnce(&mut Lab) -> Result<usize>) -> ExitCode {
+    asked(question, Box::new(body))
+}
+
+fn asked(question: Question, body: Body<'_>) -> ExitCode {
     let options = options(question);
     if let Some(role) = &options.role {
         return play(question, role, &options);
@@ -78,11 +85,7 @@ fn options(question: Question) -> Options {
 }
 
 /// Run an experiment and print its report. An error says why there is no report: the output is full, for example.
-fn experiment(
-    question: Question,
-    body: impl FnOnce(&mut Lab) -> Result<usize>,
-    options: &Options,
-) -> Result<Verdict> {
+fn experiment(question: Question, body: Body<'_>, options: &Options) -> Result<Verdict> {
     if options.strace {
         return strace::run(&name(), question);
     }
@@ -144,12 +147,7 @@ struct Seen {
 }
 
 /// Run the body, and collect what it wrote down.
-fn run(
-    question: Question,
-    body: impl FnOnce(&mut Lab) -> Result<usize>,
-    log: Arc<Log>,
-    seen: &mut Seen,
-) -> Result<usize> {
+fn run(question: Question, body: Body<'_>, log: Arc<Log>, seen: &mut Seen) -> Result<usize> {
     let _limit = limit();
     let mut lab = Lab::new(question.lane, Arc::clone(&log), Vec::new());
     lab.plots = seen.plots.take();

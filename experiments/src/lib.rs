@@ -40,7 +40,8 @@
 //! - [`Lab::traced`] starts a child and records each of its system calls, and [`Lab::count`] counts one of them;
 //! - [`vary`] marks what differs from run to run, so that a transcript can leave it out;
 //! - [`beside`] runs another thread, which knows when this one sleeps, so that it can act during the sleep;
-//! - [`own_time`] is the processor time of this process, which does not grow while other processes run; [`median`] is the
+//! - [`own_time`] is the processor time of this process, which does not grow while other processes run;
+//!   [`Lab::own_time_is_fine`] checks its steps; [`median`] is the
 //!   typical one of several;
 //! - [`refuse`] makes a system call fail, as a container's sandbox does;
 //! - [`timers_send_signals`] checks that before an experiment waits for such a signal;

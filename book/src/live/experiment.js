@@ -18,7 +18,7 @@ export function experiment(backend, progress) {
     const name = box?.dataset.experiment ?? page.split('/').pop();
     const known = progress.experiments?.[name];
     if (!list || !known) return;
-    if (known.asked === false) box.append(element('p', { class: 'live-status' }, `${capital(backend.kernel)} cannot be asked: ${plain(known.why)}.`));
+    if (known.asked === false) box.append(element('p', { class: 'live-status' }, `${capital(backend.kernel)} cannot be asked: ${plain(known.why.replace(/^This cannot be asked here: /, ''))}.`));
     else new Experiment(backend, name, box, list, progress).show();
 }
 

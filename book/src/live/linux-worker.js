@@ -1,6 +1,6 @@
 // The worker in which the machine runs, so that the page can be used meanwhile. It has one machine, and ends with it.
 //
-//   in   { library, wasm, state, memory }   addresses of the emulator and of the state, which are compressed with gzip
+//   in   { library, wasm, state, memory }   addresses of the emulator and of the state, packed or not
 //        { line }                           runs it
 //        { type }                           types it into the terminal
 //   out  { ready }                          true, once the machine runs
@@ -37,15 +37,22 @@ export function serve(unpack) {
     onmessage = ({ data }) => act(data).catch((error) => postMessage({ error: String(error) }));
 }
 
-/** A stream of bytes with gzip's compression, as bytes. */
-export const unzipped = (stream) => new Response(stream.pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
+/** Bytes that gzip has packed, unpacked; others as they are. The emulator unpacks a state of zstd itself. */
+export async function unpacked(bytes) {
+    const [first, second] = new Uint8Array(bytes, 0, 2);
+    if (first !== 0x1f || second !== 0x8b) return bytes;
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
+}
 
 /** Fetches an address. The address changes with what is there, so that the browser need not ask again. */
 async function fetched(address) {
     const response = await fetch(address, { cache: 'force-cache' });
     if (!response.ok) throw new Error(`${address}: ${response.status}`);
-    return unzipped(response.body);
+    return unpacked(await response.arrayBuffer());
 }
+
+/** A module from its source. */
+const imported = (source) => import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })));
 
 /** Collects bytes, and passes them on as text, many together but never so many that the page would be busy with them. */
 function batches(pass) {
@@ -69,7 +76,7 @@ function batches(pass) {
 // Where pages are opened from a file, the script that has all of this in it calls `serve` itself.
 if (import.meta.url) {
     serve(async ({ library, wasm, state }) => {
-        const parts = await Promise.all([import(library), fetched(wasm), fetched(state)]);
+        const parts = await Promise.all([fetched(library).then(imported), fetched(wasm), fetched(state)]);
         return { V86: parts[0].V86, wasm: parts[1], state: parts[2] };
     });
 }

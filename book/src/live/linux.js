@@ -1,7 +1,7 @@
 // The second of two backends: a Linux of its own in a worker of this page, for a reader without the local server. Its interface
 // is that of the first one: see local.js. It has two things more:
 //   offer: string                           what the button says that runs an experiment: nothing is loaded before that
-//   shell(hear, signal)                     a terminal: { ready, type(text) }; `hear` gets what appears on it
+//   shell(hear, signal)                     a terminal: { type(text) }; `hear` gets what appears on it
 //
 // The folder `machine/` beside the book has the emulator and the state; machine.json says what is in it. Without it, or where
 // the browser lacks something, there is no backend.
@@ -9,7 +9,7 @@
 import { root } from './dom.js';
 import { Refused } from './local.js';
 
-const LIMIT = 120; // seconds that an experiment may take, with the loading before it, unless machine.json says how many
+const LIMIT = 120; // seconds that an experiment may take, unless machine.json says how many
 const OUTPUT = 1 << 20; // characters that it may print
 const NO_WORKER = 'its worker cannot be started';
 const LOADED = 'workbook-machine';
@@ -55,7 +55,9 @@ async function start(machine) {
     const at = (name, version) => new URL(`machine/${name}?${version}`, root).href;
     const { packed } = globalThis.workbookMachine ?? {};
     if (packed) return packed(machine);
-    const worker = new Worker(new URL('linux-worker.js', import.meta.url), { type: 'module' });
+    // The emulator looks at the address of its worker: with these words it yields to other tasks by scheduler.postTask, where the
+    // browser has that, and not by a worker of its own, whose messages do not come in Firefox.
+    const worker = new Worker(new URL('linux-worker.js?use-scheduling-api', import.meta.url), { type: 'module' });
     const version = machine.state.sha256.slice(0, 16);
     worker.postMessage({
         library: at(machine.library, version), wasm: at(machine.wasm, version), state: at(machine.state.file, version),
@@ -69,10 +71,9 @@ async function* run(machine, line, signal) {
     yield { kind: 'progress', text: `Loading Linux ${machine.kernel} …` };
     const worker = await start(machine);
     const messages = mailbox(worker, signal);
-    const { limit = LIMIT } = machine;
-    const late = setTimeout(() => messages.put({ late: true }), limit * 1000);
     worker.postMessage({ line });
-    let [rest, printed] = ['', 0];
+    const { limit = LIMIT } = machine;
+    let [rest, printed, late] = ['', 0, null];
     try {
         for (;;) {
             const message = await messages.next();
@@ -80,6 +81,7 @@ async function* run(machine, line, signal) {
             if (message.late) throw new Refused(`It was still running after ${limit} s, and was stopped.`);
             if (message.error) throw new Refused(`Linux does not run in this browser: ${message.error}`);
             if (message.ready) {
+                late = setTimeout(() => messages.put({ late: true }), limit * 1000);
                 remembered(machine.state.sha256);
                 yield { kind: 'progress', text: `Linux ${machine.kernel} runs it …` };
             } else if (message.text !== undefined) {

@@ -85,7 +85,7 @@ export function shell(backend) {
         code.after(element('div', { class: 'live-buttons' }, element('button', {
             type: 'button',
             onclick: async () => {
-                if (form.hidden) await start();
+                if (!startButton.hidden) await start();
                 if (!form.hidden) send(code.textContent.trim());
                 log.scrollIntoView({ block: 'nearest' });
             },

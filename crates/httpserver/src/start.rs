@@ -53,7 +53,7 @@ pub fn start(
     }
     let policy = Policy { children: processes, grace: grace.saturating_add(MARGIN), ..Policy::default() };
     // Ctrl-C signals the children, too, and then `supervise` forwards the signal. At the second one, `supervise` kills them.
-    // A child takes them out of its own copy of this process, which keeps them for the next child.
+    // A child takes the sockets out of its own copy of this process, which keeps them for the next child.
     let sockets = RefCell::new(sockets);
     let child = |_| match serve(sockets.take(), grace, server, |_| {}) {
         Ok(_) => 0,

@@ -405,6 +405,26 @@ fn a_server_can_refuse_at_any_time() {
 }
 
 #[test]
+fn a_refusal_before_the_next_request_is_known_has_its_body() {
+    for before in ["no request", "a response to HEAD"] {
+        let mut connection = Connection::new(Rc::new(Limits::default()));
+        let (mut request, mut out) = (Request::default(), Vec::new());
+        if before == "a response to HEAD" {
+            connection.receive(get("/1").replace("GET", "HEAD").as_bytes());
+            assert_eq!(connection.next(&mut request), Next::Request);
+            connection.respond(&Response::text(200, "yes"), DATE, &mut out);
+        }
+        // Without a call of `next`, as on a connection too many.
+        connection.refuse();
+        assert!(
+            connection.respond(&Response::text(503, "no"), DATE, &mut out),
+            "after {before} the server refused, and `next` has not looked for a request since. No request that is not answered is \
+             HEAD, so the body must follow that the head announces, or the client waits for it"
+        );
+    }
+}
+
+#[test]
 fn a_client_that_shut_down_its_side_still_gets_its_response() {
     let mut connection = Connection::new(Rc::new(Limits::default()));
     let (mut request, mut out) = (Request::default(), Vec::new());

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -23,6 +24,11 @@ use prefork::sockets::{Options, bind_all};
 use support::client::Client;
 
 testing::helper!(helper);
+
+thread_local! {
+    /// The requests that this process answers when it stops; if it is "held", then after SIGUSR1.
+    static HELD: RefCell<Vec<Reply>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Print a line. All processes of a server share the standard output.
 fn say(line: impl AsRef<str>) {
@@ -51,6 +57,7 @@ impl Serve for Probe {
             "signaled" => raise(Signal::SIGTERM).expect("this process may signal itself"),
             _ => {}
         }
+        ioloop.add_signal_handler(&[Signal::SIGUSR1], |ioloop, _| answer_held(ioloop))?;
         self.server.add_sockets(ioloop, sockets)?;
         if self.what == "broken" {
             break_epoll();
@@ -64,7 +71,8 @@ impl Serve for Probe {
         match self.what {
             "hangs" => return,
             "panics" => panic!("the probe fails while it stops"),
-            _ => {}
+            "held" => {}
+            _ => answer_held(ioloop),
         }
         let server = self.server.clone();
         // As if the process were busy when the signal came.
@@ -94,10 +102,10 @@ fn descriptors() -> usize {
 
 fn helper(args: &[&str]) -> i32 {
     let ["serve", processes, grace, what] = args else { return 2 };
-    // Where a wrong answer hangs, the alarm must come before `workbook` loses its patience.
+    // If a wrong answer hangs, the alarm must end this helper before `workbook` gives up.
     alarm::set(if ["hangs", "panics", "taken", "broken"].contains(what) { 6 } else { 60 });
     let number = |text: &str| text.parse::<u32>().expect("a number");
-    let what = ["plain", "fails", "signaled", "late", "hangs", "panics", "taken", "broken"]
+    let what = ["plain", "fails", "signaled", "late", "hangs", "panics", "taken", "broken", "held"]
         .into_iter()
         .find(|one| one == what)
         .expect("one of these");
@@ -112,7 +120,7 @@ fn helper(args: &[&str]) -> i32 {
         "taken" => Some(other.add_signal_handler(&[Signal::SIGINT], |_, _| {}).expect("it has no owner")),
         _ => None,
     };
-    // A loop must not be there when `start` forks.
+    // Without an owner, `other` is dropped here: no loop may exist when `start` forks.
     let _other = owner.map(|owner| (other, owner));
     let server = Probe { server: HttpServer::new(answer), what };
     let grace = match *grace {
@@ -125,6 +133,7 @@ fn helper(args: &[&str]) -> i32 {
         Event::Restarted { pid, .. } => say(format!("restarted {pid}")),
         Event::Exited { pid, status, .. } => say(format!("exited {pid} {status}")),
         Event::Killed { pid, .. } => say(format!("killed {pid}")),
+        Event::Stopping { signal } => say(format!("forwards {signal}")),
         _ => {}
     });
     say(match ended {
@@ -135,15 +144,26 @@ fn helper(args: &[&str]) -> i32 {
     0
 }
 
-/// Answer with the process id: at once, after a time, or never.
-fn answer(ioloop: &IoLoop, request: &Request, reply: Reply) {
-    let answer = |reply: Reply| reply.send(Response::text(200, process::id().to_string()));
+/// Answer with the process id: at once, when the process stops, or never.
+fn answer(_: &IoLoop, request: &Request, reply: Reply) {
     match request.path() {
-        "/later" => drop(ioloop.call_later(Duration::from_millis(300), move |_| answer(reply))),
-        "/much-later" => drop(ioloop.call_later(Duration::from_secs(1), move |_| answer(reply))),
+        "/held" => {
+            HELD.with_borrow_mut(|held| held.push(reply));
+            say("held a request");
+        }
         "/never" => std::mem::forget(reply),
-        _ => answer(reply),
+        _ => answer_now(reply),
     }
+}
+
+/// Not at once: a signal that was sent before this may still be on its way.
+fn answer_held(ioloop: &IoLoop) {
+    let held = HELD.take();
+    ioloop.call_later(Duration::from_millis(300), |_| held.into_iter().for_each(answer_now));
+}
+
+fn answer_now(reply: Reply) {
+    reply.send(Response::text(200, process::id().to_string()));
 }
 
 /// A server that runs in a process of its own.
@@ -196,14 +216,20 @@ impl Server {
     /// The rest of the next line that begins with this word.
     #[track_caller]
     fn line_of(&mut self, word: &str) -> String {
+        self.lines_until(word).1
+    }
+
+    /// The same, and the lines before it.
+    #[track_caller]
+    fn lines_until(&mut self, word: &str) -> (Vec<String>, String) {
         let mut before = Vec::new();
         loop {
             let mut line = String::new();
             self.lines.read_line(&mut line).expect("the server prints text");
             assert!(!line.is_empty(), "the server ended before it said `{word}`. It said: {before:?}");
             match line.trim_end().split_once(' ') {
-                Some((first, rest)) if first == word => return rest.to_owned(),
-                _ => before.push(line),
+                Some((first, rest)) if first == word => return (before, rest.to_owned()),
+                _ => before.push(line.trim_end().to_owned()),
             }
         }
     }
@@ -333,10 +359,8 @@ fn sigterm_answers_what_runs_and_exits_with_0() {
     testing::needs!(loopback, pidfd);
     for processes in [1, 2] {
         let mut server = Server::start(processes, 5000);
-        let mut client = Client::connect(server.address);
-        client.get("/");
-        client.response();
-        client.get("/later");
+        let mut client = server.client_of("/held");
+        server.line_of("held");
         server.signal(Signal::SIGTERM);
         let got = client.response();
         assert!(
@@ -411,15 +435,23 @@ fn a_second_signal_stops_even_if_stop_panicked() {
 #[test]
 fn ctrl_c_stops_the_children_gracefully() {
     testing::needs!(loopback, pidfd);
-    let mut server = Server::start(2, 20_000);
-    let mut clients = [server.client_of("/much-later"), server.client_of("/much-later")];
+    let mut server = Server::spawn(2, 20_000, "held");
+    server.until_serving(2);
+    let mut clients = [server.client_of("/held"), server.client_of("/held")];
+    (0..2).for_each(|_| drop(server.line_of("held")));
     // The terminal signals all processes of its foreground group. In this order, because a child that is slow could get both
     // signals at once, as one.
     for pid in &server.serving {
         kill(Pid::from_raw(*pid), Signal::SIGINT).expect("it runs");
     }
-    (0..2).for_each(|_| drop(server.line_of("stop")));
+    // A child without a request exits at once, maybe before the other one has stopped.
+    let mut lines: Vec<String> = (0..2).flat_map(|_| server.lines_until("stop").0).collect();
     server.signal(Signal::SIGINT);
+    lines.extend(server.lines_until("forwards").0);
+    for pid in &server.serving {
+        // A child that took the forwarded signal for a second one has exited.
+        let _ = kill(Pid::from_raw(*pid), Signal::SIGUSR1);
+    }
     for client in &mut clients {
         let got = client.response();
         assert!(
@@ -428,10 +460,10 @@ fn ctrl_c_stops_the_children_gracefully() {
              that is running must be answered"
         );
     }
-    let rest = server.rest();
-    assert!(rest.contains(&"ended Stopped(SIGINT)".to_owned()), "{rest:?}");
-    let exits: Vec<&String> = rest.iter().filter(|line| line.starts_with("exited ")).collect();
-    assert!(exits.len() == 2 && exits.iter().all(|line| line.ends_with("exited with 0")), "{rest:?}");
+    lines.extend(server.rest());
+    assert!(lines.contains(&"ended Stopped(SIGINT)".to_owned()), "{lines:?}");
+    let exits: Vec<&String> = lines.iter().filter(|line| line.starts_with("exited ")).collect();
+    assert!(exits.len() == 2 && exits.iter().all(|line| line.ends_with("exited with 0")), "{lines:?}");
 }
 
 #[test]

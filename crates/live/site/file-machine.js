@@ -1,7 +1,7 @@
 // Where `linux.js` finds the machine if the page was opened from a file.
 
 import { root } from 'the-book/dom.js';
-import machine from 'the-machine/machine.json';
+import machine from 'the-book/../machine/machine.json';
 
 let loaded = null;
 

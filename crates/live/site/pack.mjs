@@ -5,7 +5,8 @@
 // in two scripts: `live.js` has the modules of the pages, and `packed.js`, which is loaded when the reader presses Run, has the
 // machine.
 
-import { cpSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -17,30 +18,45 @@ const here = fileURLToPath(new URL('.', import.meta.url));
 const into = `${book}/machine`;
 
 rmSync(into, { recursive: true, force: true });
-mkdirSync(into);
 cpSync(machine, into, { recursive: true });
 
-const described = JSON.parse(readFileSync(`${machine}/machine.json`, 'utf8'));
-Object.assign(described, { library: 'libv86.mjs', wasm: 'v86.wasm.gz' });
-writeFileSync(`${into}/${described.wasm}`, gzipSync(readFileSync(`${machine}/v86.wasm`), { level: 9 }));
-rmSync(`${into}/v86.wasm`);
-described.bytes = [described.library, described.wasm, described.state.file].reduce((sum, name) => sum + statSync(`${into}/${name}`).size, 0);
+/** Writes a file in place of another one, and gives its name. */
+function instead(old, name, content) {
+    rmSync(`${into}/${old}`);
+    writeFileSync(`${into}/${name}`, content);
+    return name;
+}
+
+/** The state in fewer bytes than gzip makes of it, where this machine has zstd. The emulator unpacks both. */
+function smaller(state) {
+    const zstd = spawnSync('zstd', ['--quiet', '--ultra', '-22', '--stdout'], { input: gunzipSync(state), maxBuffer: 1 << 28 });
+    return zstd.status === 0 ? ['state.zst', zstd.stdout] : ['state.gz', state];
+}
+
+const read = (name) => readFileSync(`${into}/${name}`);
+const zipped = (name) => instead(name, `${name}.gz`, gzipSync(read(name), { level: 9 }));
+const described = JSON.parse(read('machine.json'));
+Object.assign(described, { library: zipped('libv86.mjs'), wasm: zipped('v86.wasm') });
+described.state.file = instead(described.state.file, ...smaller(read(described.state.file)));
+described.bytes = [described.library, described.wasm, described.state.file].reduce((sum, name) => sum + read(name).length, 0);
 writeFileSync(`${into}/machine.json`, JSON.stringify(described));
 
 const options = {
     bundle: true, format: 'iife', charset: 'utf8', legalComments: 'eof', write: false, logLevel: 'error',
-    alias: { 'the-book': `${book}/live`, 'the-machine': into },
+    alias: { 'the-book': `${book}/live`, 'the-machine': machine },
 };
 const bundled = async (entry, more) => (await build({ ...options, entryPoints: [here + entry], ...more })).outputFiles[0].text;
 writeFileSync(`${into}/live.js`, await bundled('file-page.js', {
     define: { 'import.meta.url': 'workbookHere' }, banner: { js: 'var workbookHere = document.currentScript.src;' },
 }));
 // Where there is no module, there is no address of it; that is what its code asks for.
-const worker = await bundled('file-worker.js', { minify: true, define: { 'import.meta.url': 'undefined' } });
-const text = (name) => readFileSync(`${into}/${name}`).toString('base64');
+const worker = await bundled('file-worker.js', {
+    // A Blob's address cannot have the words that `linux.js` adds to the worker's.
+    minify: true, define: { 'import.meta.url': 'undefined', 'location.href': '"use-scheduling-api"' },
+    // What the emulator asks for under node, and only there.
+    external: ['crypto', 'node:crypto', 'fs', 'node:fs/promises', 'perf_hooks'],
+});
+const text = (name) => read(name).toString('base64');
 const packed = { worker, wasm: text(described.wasm), state: text(described.state.file) };
 writeFileSync(`${into}/packed.js`, `globalThis.workbookPacked = ${JSON.stringify(packed)};\n`);
-
-// What is packed can be unpacked; a page would say so only to its reader.
-for (const name of [described.wasm, described.state.file]) gunzipSync(readFileSync(`${into}/${name}`));
 console.log(`${into}: ${(described.bytes / 1e6).toFixed(2)} MB are fetched for the first run`);

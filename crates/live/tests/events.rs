@@ -124,5 +124,9 @@ fn progress_has_the_predictions_and_what_is_done() {
         "to have no idea is a prediction"
     );
     server.post("/api/run", r#"{"experiment":"surroundings","prediction":"--all"}"#).events();
-    assert_eq!(progress()["experiments"]["surroundings"]["predicted"], "none", "no prediction is not kept");
+    assert_eq!(
+        progress()["experiments"]["surroundings"]["predicted"],
+        "none",
+        "what is no prediction is not kept"
+    );
 }

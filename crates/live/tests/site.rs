@@ -1,6 +1,6 @@
 //! What a reader does with the published book, in Chromium, on a stand-in for the Linux in the page: see `browser/site.mjs`; and
 //! on that Linux itself, if `just machine` has made one: see `browser/machine.mjs`. Without Chromium, Node 20 or npm they are
-//! skipped.
+//! skipped. With BLESS=1 the second one also writes the README's picture.
 
 use std::fs;
 use std::io::Write;
@@ -81,4 +81,10 @@ fn every_experiment_runs_on_the_linux_in_the_page() {
     let mut browser = tools.node("machine.mjs");
     browser.args([site.path(), &tools.chromium]);
     tools::run(browser);
+    if std::env::var_os("BLESS").is_some() {
+        let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book/src/images/in-the-page.png");
+        let mut browser = tools.node("picture.mjs");
+        browser.args([site.path(), &tools.chromium, &picture]);
+        tools::run(browser);
+    }
 }

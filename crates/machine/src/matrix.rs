@@ -21,7 +21,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::place::{Place, read, write};
-use crate::programs::{Processor, programs};
+use crate::processor::Processor;
+use crate::programs::programs;
 use crate::running::{need, say};
 use crate::sources::{Experiment, experiments};
 use bench::{Bench, Job};

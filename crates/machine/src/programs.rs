@@ -1,45 +1,20 @@
 //! All experiments and the guest's first process as one static program, for one kind of processor.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::digest::Inputs;
+use crate::inputs::Pinned;
 use crate::place::Place;
+use crate::processor::Processor;
 use crate::running::{output, run};
 use crate::sources;
 use crate::step::step;
 use crate::toolchain::{Toolchain, toolchain};
-
-/// A kind of processor that the program can be built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Processor {
-    /// 32-bit x86, for the machine in the page
-    I686,
-    /// 64-bit x86, for qemu
-    #[value(name = "x86-64")]
-    X86_64,
-}
-
-impl Processor {
-    /// rustc's name of it.
-    pub fn target(self) -> &'static str {
-        match self {
-            Self::I686 => "i686-unknown-linux-gnu",
-            Self::X86_64 => "x86_64-unknown-linux-gnu",
-        }
-    }
-
-    /// The part's name.
-    fn part(self) -> &'static str {
-        match self {
-            Self::I686 => "programs-i686",
-            Self::X86_64 => "programs-x86-64",
-        }
-    }
-}
 
 /// The program that was built.
 pub struct Programs {
@@ -64,6 +39,14 @@ pub fn programs(place: &Place, processor: Processor) -> Result<Programs> {
     flags.iter().filter(|flag| own(flag)).for_each(|flag| {
         inputs.text(flag);
     });
+    STRIP.iter().for_each(|word| {
+        inputs.text(word);
+    });
+    if processor == Processor::I686 {
+        Pinned::read(place)?.of("libc").for_each(|package| {
+            inputs.text(&package.sha256);
+        });
+    }
     PROFILE.iter().for_each(|(name, value)| {
         inputs.text(name).text(value);
     });
@@ -88,17 +71,19 @@ pub fn programs(place: &Place, processor: Processor) -> Result<Programs> {
             cargo.env(format!("CARGO_TARGET_{variable}_LINKER"), linker);
         }
         run("all experiments as one program", log, &mut cargo)?;
-        std::fs::copy(target.join(processor.target()).join("release/all"), &file)
+        fs::copy(target.join(processor.target()).join("release/all"), &file)
             .context("cargo built nothing")?;
-        Ok(())
+        run("the names that are shown, kept", log, Command::new("strip").args(STRIP).arg(&file))
     })?;
     Ok(Programs { file })
 }
 
-/// Small, because a page fetches it: `s`, one unit of code generation, the linker's optimization over all crates. The names
-/// of functions stay, because an experiment prints them.
+/// Names of functions are half a megabyte. `blocked-loop` prints a few of them.
+const STRIP: [&str; 5] = ["--wildcard", "--keep-symbol", "*blocked_loop*", "--keep-symbol", "*run_loop*"];
+
+/// Small, because a page fetches it: one unit of code generation, and the linker's optimization over all crates.
 const PROFILE: [(&str, &str); 5] = [
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "z"),
     ("CARGO_PROFILE_RELEASE_LTO", "fat"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
     ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),

@@ -56,7 +56,7 @@ fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
     let stopped = http.clone();
     ioloop.add_signal_handler(&[Signal::SIGTERM, Signal::SIGINT], move |ioloop, _| {
         server.ending.set(true);
-        stopped.stop(ioloop, 2 * DEADLINE); // For each program, and then for a client that reads slowly.
+        stopped.stop(ioloop, 2 * DEADLINE); // Time for the longest program, and then for a slow client.
     })?;
     http.add_sockets(&ioloop, vec![listener])?; // Last: no client comes before the handlers of the signals.
     Ok(ioloop.start()?)
@@ -89,7 +89,7 @@ fn not_allowed(methods: &str) -> Response {
 }
 // ANCHOR_END: answer
 
-/// Has a program end when its time is over or its client leaves, and does the first step.
+/// Sees to it that a program ends when its time is over or its client leaves, and does the first step.
 // ANCHOR: start
 fn start(ioloop: &IoLoop, server: &Rc<Server>, program: Program, answer: Stream) {
     let number = server.last.replace(server.last.get() + 1);
@@ -98,7 +98,7 @@ fn start(ioloop: &IoLoop, server: &Rc<Server>, program: Program, answer: Stream)
         late.running.borrow_mut().get_mut(&number).map(|running| running.program.kill()); // SIGCHLD follows.
     });
     answer.when_closed(move |ioloop| {
-        // Of a server that stops, it says nothing about the client.
+        // When the server stops, this says nothing about the client.
         let gone = if left.ending.get() { None } else { left.running.borrow_mut().remove(&number) };
         gone.into_iter().for_each(|running| running.remove(ioloop));
     });

@@ -107,7 +107,7 @@ fn a_get_of_the_root_lists_the_programs() {
     assert_eq!(
         ask(&stage, "POST", "/run/upper", "x").1,
         "X",
-        "the table comes before the file, in a lookup, too"
+        "the built-in program `upper` comes before the one of the file"
     );
     assert_eq!(ask(&stage, "HEAD", "/", ""), ("200".into(), String::new()));
     stage.end();

@@ -99,6 +99,14 @@ pub fn check(
     }
 }
 
+/// Run `only` one of the tests once more, in a program that [`check`] built.
+///
+/// # Errors
+/// When the tests cannot be read or the program cannot start; `Interrupted` on Ctrl-C.
+pub fn again(exercise: &Exercise, program: &Program, only: Option<&str>) -> Result<Vec<Test>> {
+    run(program, &checkout::read(&exercise.tests())?, runner::IDLE_TIMEOUT, only)
+}
+
 /// Call cargo, with this command, for the crate with the exercise's tests inside.
 ///
 /// # Errors

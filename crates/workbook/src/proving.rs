@@ -13,12 +13,14 @@ use crate::{checkout, hints};
 
 mod copy;
 mod edit;
+mod judging;
 mod mistakes;
 pub mod mutants;
 mod proof;
 pub mod workers;
 
 pub use copy::Copy;
+use judging::{Judged, judge};
 pub use mistakes::Mistake;
 pub use proof::Proof;
 
@@ -60,11 +62,17 @@ pub fn steps(exercise: &Exercise) -> usize {
     2 + exercise.alternatives().len() + mistakes(exercise).map_or(0, |mistakes| mistakes.len())
 }
 
-/// Prove one exercise in a copy.
+/// Prove one exercise in a copy, each of its mistakes this many `times`.
 ///
 /// # Errors
 /// When the copy cannot be built or written; `Interrupted` on Ctrl-C. What is wrong with the exercise is a fault.
-pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &ProgressBar) -> Result<()> {
+pub fn prove(
+    copy: &Copy,
+    exercise: &Exercise,
+    times: usize,
+    proof: &mut Proof,
+    bar: &ProgressBar,
+) -> Result<()> {
     let name = &exercise.name;
     let mistakes = mistakes(exercise).unwrap_or_default();
     if !copy.page_includes_hints(exercise) {
@@ -163,12 +171,16 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
         let judged = match mistake {
             Ok(mistake) => {
                 bar.set_message(format!("{name}: the mistake {}", mistake.name));
-                judge(copy, exercise, mistake, &reference)?.after(&mistake.name)
+                judge(copy, exercise, mistake, &reference, times)?.after(&mistake.name)
             }
             Err(fault) => Judged::Missed(fault.clone()),
         };
         match judged {
             Judged::Caught => proof.mistakes.caught += 1,
+            Judged::ByChance(why) => {
+                proof.mistakes.caught += 1;
+                proof.by_chance.push(format!("{name}: the mistake {why}"));
+            }
             Judged::Skipped(why) => {
                 proof.mistakes.skipped += 1;
                 proof.skipped.push(format!("{name}: the mistake {why}"));
@@ -186,51 +198,6 @@ pub fn prove(copy: &Copy, exercise: &Exercise, proof: &mut Proof, bar: &Progress
 fn fail_reference(proof: &mut Proof, fault: String) {
     proof.references.failed += 1;
     proof.faults.push(fault);
-}
-
-/// Was a mistake caught as it says? The others say why not.
-enum Judged {
-    Caught,
-    /// Its test could not ask this machine.
-    Skipped(String),
-    Missed(String),
-}
-
-impl Judged {
-    /// The same, with the mistake's name before the words.
-    fn after(self, name: &str) -> Self {
-        match self {
-            Self::Caught => Self::Caught,
-            Self::Skipped(why) => Self::Skipped(format!("{name} {why}")),
-            Self::Missed(why) => Self::Missed(format!("{name} {why}")),
-        }
-    }
-}
-
-fn judge(copy: &Copy, exercise: &Exercise, mistake: &Mistake, reference: &str) -> Result<Judged> {
-    let Mistake { caught_by: test, message, .. } = mistake;
-    let answer = match edited(mistake, reference) {
-        Ok(answer) => answer,
-        Err(wrong) => return Ok(Judged::Missed(format!("does not fit the reference: {wrong}"))),
-    };
-    // The others may catch it too, and would take their time.
-    let tests = match copy.test(exercise, &answer, Through::Shortcut, Some(test))? {
-        Checked::Ran { tests, .. } => tests,
-        Checked::DoesNotCompile(said) => return Ok(Judged::Missed(format!("does not compile:\n{said}"))),
-    };
-    let Some(found) = tests.iter().find(|t| t.name == *test) else {
-        return Ok(Judged::Missed(format!("names the test {test}, which there is not")));
-    };
-    Ok(match (&found.message, &found.skipped) {
-        (None, Some(reason)) => {
-            Judged::Skipped(format!("was not judged, because {test} was skipped: {reason}"))
-        }
-        (None, None) => Judged::Missed(format!("passes {test}, which should catch it")),
-        (Some(said), _) if !said.contains(message) => {
-            Judged::Missed(format!("is caught by {test}, but not with «{message}»: {said}"))
-        }
-        (Some(_), _) => Judged::Caught,
-    })
 }
 
 /// A line for the tests that were skipped with the reference, if there are some: for each, which one and why.

@@ -41,7 +41,7 @@ impl Peer {
             Self::Bare => "bare epoll + httparse",
             Self::Hyper => "hyper on tokio",
             Self::Nginx => "nginx",
-            Self::Libuv => "libuv, without a parser",
+            Self::Libuv => "libuv + http-parser",
         }
     }
 
@@ -165,10 +165,10 @@ fn libuv(folder: &Path) -> Result<Command, &'static str> {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/http/libuv.c");
     let program = folder.join("libuv");
     let mut compiler = Command::new("cc");
-    compiler.args(["-O2", "-o"]).arg(&program).args([source, "-luv"]).stderr(Stdio::null());
+    compiler.args(["-O2", "-o"]).arg(&program).args([source, "-luv", "-lhttp_parser"]).stderr(Stdio::null());
     match compiler.status() {
         Ok(status) if status.success() => Ok(Command::new(program)),
-        Ok(_) => Err("libuv's headers are not installed (Debian: libuv1-dev)"),
+        Ok(_) => Err("libuv and http-parser are not installed (Debian: libuv1-dev, libhttp-parser-dev)"),
         Err(_) => Err("no C compiler is installed"),
     }
 }

@@ -31,7 +31,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let steps: Vec<usize> = made.iter().map(|(_, mutants)| mutants.len()).collect();
     let bar = terminal::bar(steps.iter().sum());
     let parts =
-        workers::each("mutants", &catalogue, (&exercises, &steps), options.copy, &bar, |copy, place| {
+        workers::each(&["mutants"], &catalogue, (&exercises, &steps), options.copy, &bar, |copy, place| {
             let (exercise, mutants) = &made[place];
             Ok(vec![mutants::survey(copy, exercise, mutants, &bar)?])
         })?;

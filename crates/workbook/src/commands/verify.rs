@@ -1,5 +1,6 @@
 //! Prove the exercises, and show what is wrong.
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -13,6 +14,9 @@ use crate::terminal::{self, BAD, BOLD};
 pub struct Options {
     /// The exercises: `cloexec/flags`, or `flags`. Without a name: all of them
     names: Vec<String>,
+    /// Run the test of each wrong answer this many times: one that depends on chance passes at last
+    #[arg(long, value_name = "N", default_value = "1")]
+    times: NonZero<usize>,
     /// Print only a JSON object
     #[arg(long)]
     json: bool,
@@ -27,16 +31,18 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let steps: Vec<usize> = exercises.iter().map(|exercise| proving::steps(exercise)).collect();
     let bar = terminal::bar(steps.iter().sum());
     let mut proof = Proof::default();
+    let command = ["verify", "--times", &options.times.to_string()];
     let parts =
-        workers::each("verify", &catalogue, (&exercises, &steps), options.copy, &bar, |copy, place| {
+        workers::each(&command, &catalogue, (&exercises, &steps), options.copy, &bar, |copy, place| {
             let mut part = Proof::default();
-            proving::prove(copy, exercises[place], &mut part, &bar).map(|()| part)
+            proving::prove(copy, exercises[place], options.times.get(), &mut part, &bar).map(|()| part)
         })?;
     parts.into_iter().for_each(|part| proof.add(part));
     bar.finish_and_clear();
     if options.json {
         // JSON has no colors, even in a terminal.
-        proof.faults.iter_mut().for_each(|fault| *fault = anstream::adapter::strip_str(fault).to_string());
+        let said = proof.faults.iter_mut().chain(&mut proof.by_chance);
+        said.for_each(|text| *text = anstream::adapter::strip_str(text).to_string());
         say!("{}", serde_json::to_string_pretty(&proof)?)?;
     } else {
         show(&proof)?;
@@ -45,7 +51,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 fn show(proof: &Proof) -> Result<()> {
-    let Proof { references, starters, mistakes, alternatives, faults, skipped } = proof;
+    let Proof { references, starters, mistakes, alternatives, faults, by_chance, skipped } = proof;
     let line = |good: bool, text: String, skipped: usize| {
         let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} not judged") };
         say!("{} {text}{skipped}", terminal::sign(good))
@@ -71,6 +77,9 @@ fn show(proof: &Proof) -> Result<()> {
         format!("mistakes: {} caught, {} missed", mistakes.caught, mistakes.missed),
         mistakes.skipped,
     )?;
+    for said in by_chance {
+        say!("\n{} by chance: {said}", terminal::neither())?;
+    }
     for skipped in skipped {
         say!("\n{} {skipped}", terminal::neither())?;
     }

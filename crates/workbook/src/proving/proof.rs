@@ -10,6 +10,8 @@ pub struct Proof {
     pub mistakes: Mistakes,
     pub alternatives: Alternatives,
     pub faults: Vec<String>,
+    /// Mistakes that were missed at first, and caught when their test ran again.
+    pub by_chance: Vec<String>,
     /// What could not be judged, because tests could not ask this machine.
     pub skipped: Vec<String>,
 }
@@ -30,6 +32,7 @@ impl Proof {
         self.alternatives.refused += other.alternatives.refused;
         self.alternatives.skipped += other.alternatives.skipped;
         self.faults.extend(other.faults);
+        self.by_chance.extend(other.by_chance);
         self.skipped.extend(other.skipped);
     }
 }

@@ -34,7 +34,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// # Errors
 /// Those of `work`, of [`Copy::make`] and of [`share`].
 pub fn each<T: DeserializeOwned>(
-    command: &str,
+    command: &[&str],
     catalogue: &Catalogue,
     (exercises, steps): (&[&Exercise], &[usize]),
     copy: Option<usize>,
@@ -48,13 +48,13 @@ pub fn each<T: DeserializeOwned>(
     (0..exercises.len()).map(|place| work(&copy, place)).collect()
 }
 
-/// Let workers run `workbook COMMAND --json` for these exercises, and give what each printed, in their order. `steps` says
+/// Let workers run `workbook COMMAND… --json` for these exercises, and give what each printed, in their order. `steps` says
 /// how long each takes.
 ///
 /// # Errors
 /// When a worker cannot work, in its words, and [`Interrupted`](crate::error::Interrupted) on Ctrl-C. All workers have ended then.
 fn share<T: DeserializeOwned>(
-    command: &str,
+    command: &[&str],
     exercises: &[&Exercise],
     steps: &[usize],
     bar: &ProgressBar,
@@ -107,12 +107,12 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn start(task: &str, exercise: &'a Exercise, place: usize, copy: usize) -> Result<Self> {
+    fn start(task: &[&str], exercise: &'a Exercise, place: usize, copy: usize) -> Result<Self> {
         let memory = |name| -> Result<File> { Ok(memfd_create(name, MFdFlags::MFD_CLOEXEC)?.into()) };
         let (output, errors) = (memory(c"output")?, memory(c"errors")?);
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new(program);
-        command.args([task, "--json", "--copy", &copy.to_string(), &exercise.name]);
+        command.args(task).args(["--json", "--copy", &copy.to_string(), &exercise.name]);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
         // Not SIGKILL: it has programs of its own to end.
         runner::ends_with_this(&mut command, Signal::SIGTERM);

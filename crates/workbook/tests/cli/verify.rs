@@ -13,6 +13,7 @@ fn proof(references: [u32; 2], starters: [u32; 2], mistakes: [u32; 2]) -> Value 
         "mistakes": { "caught": mistakes[0], "missed": mistakes[1], "skipped": 0 },
         "alternatives": { "passed": 0, "refused": 0, "skipped": 0 },
         "faults": [],
+        "by_chance": [],
         "skipped": [],
     })
 }
@@ -79,6 +80,30 @@ fn a_mistake_that_is_not_caught_as_it_says_is_missed() {
     for (fault, wanted) in faults.iter().zip(wanted) {
         assert!(fault.starts_with(&format!("toy/twice: the mistake {wanted}")), "{fault}");
     }
+}
+
+#[test]
+fn a_mistake_that_is_caught_by_chance_is_named() {
+    let checkout = Checkout::new();
+    let seen = checkout.path("seen");
+    // It is right at every third call: of a process each, with one call.
+    let chance = format!(
+        "use std::io::Write;\npub fn twice(a: i32) -> i32 {{\n    let mut file = std::fs::File::options().create(true)\
+         .append(true).open({seen:?}).unwrap();\n    file.write_all(b\".\").unwrap();\n    \
+         if file.metadata().unwrap().len() % 3 == 1 {{ a + a }} else {{ a }}\n}}"
+    );
+    checkout.mistake("twice", "b_chance", "doubles", "not 3", &chance);
+    let said = checkout.workbook(&["verify", "twice"]);
+    said.expect(0, &["mistakes: 4 caught, 0 missed", "The exercises are proved."]);
+    let by_chance = "by chance: toy/twice: the mistake b_chance was missed, and caught when its test ran again. At first it passes \
+                     doubles";
+    said.expect(0, &[by_chance]);
+    let said = checkout.workbook(&["verify", "twice", "--times", "3", "--json"]).expect(1, &[]).json();
+    let (said, faults) = faults(said);
+    assert_eq!(said["mistakes"], json!({ "caught": 3, "missed": 1, "skipped": 0 }));
+    let [fault] = &faults[..] else { panic!("{faults:#?}") };
+    assert!(fault.ends_with("b_chance passes doubles, which should catch it (run 2 of 3)"), "{fault}");
+    checkout.workbook(&["verify", "--times", "0"]).expect(2, &["--times"]);
 }
 
 #[test]

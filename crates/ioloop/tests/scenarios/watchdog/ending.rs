@@ -5,13 +5,11 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::sched_getcpu;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigSet, raise, sigaction};
 use nix::unistd::{Uid, setuid};
 
-use super::super::support::one_core::share_a_core;
 use super::interrupting::descriptors;
 use super::*;
 
@@ -168,18 +166,6 @@ pub fn last() -> Outcome {
     drop(watch);
     println!("second {}", reports.named(1, &["watched", "meanwhile"]));
     let _ = releases.join();
-    Ok(())
-}
-
-/// On one core, and before a thread that gives way, the reporter runs as soon as it is notified: in the middle of the drop.
-pub fn on_one_core() -> Outcome {
-    let core = sched_getcpu()?;
-    share_a_core(core, false);
-    let watch = Watchdog::new(SHORT, |_| ())?;
-    share_a_core(core, true);
-    step("the watchdog is dropped, and its reporter runs as soon as it is notified");
-    drop(watch);
-    println!("dropped well");
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use super::support::Outcome;
 mod ending;
 mod inherited;
 mod interrupting;
+pub mod notified;
 mod sharing;
 
 /// A threshold.
@@ -70,7 +71,7 @@ pub fn run(what: &str) -> Outcome {
         "at-the-last-moment" => ending::at_the_last_moment(),
         "joined" => ending::joined(),
         "last" => ending::last(),
-        "one-core" => ending::on_one_core(),
+        "notified" => notified::dropped(),
         "panicked" => ending::panicked(),
         "thrown" => ending::thrown(),
         "no-timer" | "no-thread" => ending::refused(what),

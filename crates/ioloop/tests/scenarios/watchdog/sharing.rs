@@ -108,13 +108,13 @@ pub fn storm() -> Outcome {
 }
 
 /// The threads of this process, by number.
-fn threads() -> std::io::Result<Vec<i32>> {
+pub fn threads() -> std::io::Result<Vec<i32>> {
     let entries = std::fs::read_dir("/proc/self/task")?;
     Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
 /// Does the thread sleep? See proc_pid_stat(5).
-fn sleeps(thread: i32) -> bool {
+pub fn sleeps(thread: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S'))
 }

@@ -10,7 +10,7 @@ use loom::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use loom::thread::{self, JoinHandle};
 use nix::sys::signal::Signal::{self, SIGTERM, SIGUSR1, SIGUSR2};
 use nix::sys::signal::{SigHandler, signal};
-use nix::unistd::dup2_stderr;
+use nix::unistd::{dup2_stderr, dup2_stdin};
 use waker::pipe::Waker;
 
 use super::super::modelled::SignalWaker;
@@ -30,8 +30,9 @@ pub fn run(what: &str) -> Outcome {
         "drained" => (drained, 3),
         _ => return Err(format!("no model is called {what}").into()),
     };
-    // A slot without an owner must not have a descriptor's number: no handler may write to standard error.
-    let stderr = pipe();
+    // A slot without an owner must not have a descriptor's number: no handler may write to the standard streams.
+    let (stdin, stderr) = (pipe(), pipe());
+    dup2_stdin(stdin.writer())?;
     dup2_stderr(stderr.writer())?;
     std::panic::set_hook(Box::new(|panic| {
         if panic.to_string().contains("Causality violation") {
@@ -52,8 +53,10 @@ pub fn run(what: &str) -> Outcome {
             std::process::exit(0);
         }
     });
-    if state(&stderr) == "ready" {
-        wrong("a handler wrote to descriptor 2, which belongs to no owner");
+    for (number, stream) in [(0, stdin), (2, stderr)] {
+        if state(&stream) == "ready" {
+            wrong(&format!("a handler wrote to descriptor {number}, which belongs to no owner"));
+        }
     }
     println!("seen all of them");
     Ok(())

@@ -1,0 +1,96 @@
+//! One mistake: is it caught as it says?
+
+use anyhow::Result;
+
+use super::copy::Copy;
+use super::edit;
+use super::mistakes::Mistake;
+use crate::catalogue::Exercise;
+use crate::checking::{self, Checked, Test, Through};
+
+/// How often a test that missed a mistake runs again.
+const SECOND_CHANCES: usize = 2;
+
+/// Was a mistake caught as it says? The others say why not.
+pub enum Judged {
+    Caught,
+    /// Its test missed it, and caught it when it ran again: the test depends on chance.
+    ByChance(String),
+    /// Its test could not ask this machine.
+    Skipped(String),
+    Missed(String),
+}
+
+impl Judged {
+    /// The same, with the mistake's name before the words.
+    pub fn after(self, name: &str) -> Self {
+        match self {
+            Self::Caught => Self::Caught,
+            Self::ByChance(why) => Self::ByChance(format!("{name} {why}")),
+            Self::Skipped(why) => Self::Skipped(format!("{name} {why}")),
+            Self::Missed(why) => Self::Missed(format!("{name} {why}")),
+        }
+    }
+}
+
+/// Let the test that a mistake names run this many `times` on it. If that is once, a test that misses it may run again.
+///
+/// # Errors
+/// When the copy cannot be built or written; `Interrupted` on Ctrl-C.
+pub fn judge(
+    copy: &Copy,
+    exercise: &Exercise,
+    mistake: &Mistake,
+    reference: &str,
+    times: usize,
+) -> Result<Judged> {
+    let answer = match edit::apply(&mistake.hunks, reference) {
+        Ok(answer) => answer,
+        Err(wrong) => return Ok(Judged::Missed(format!("does not fit the reference: {wrong}"))),
+    };
+    // The others may catch it too, and would take their time.
+    let only = Some(mistake.caught_by.as_str());
+    let (tests, program) = match copy.test(exercise, &answer, Through::Shortcut, only)? {
+        Checked::Ran { tests, program, .. } => (tests, program),
+        Checked::DoesNotCompile(said) => return Ok(Judged::Missed(format!("does not compile:\n{said}"))),
+    };
+    let mut judged = verdict(mistake, &tests);
+    if times == 1
+        && let Judged::Missed(why) = &judged
+    {
+        for _ in 0..SECOND_CHANCES {
+            if let Judged::Caught = verdict(mistake, &checking::again(exercise, &program, only)?) {
+                return Ok(Judged::ByChance(format!(
+                    "was missed, and caught when its test ran again. At first it {why}"
+                )));
+            }
+        }
+    }
+    for time in 2..=times {
+        if !matches!(judged, Judged::Caught) {
+            break;
+        }
+        judged = match verdict(mistake, &checking::again(exercise, &program, only)?) {
+            Judged::Missed(why) => Judged::Missed(format!("{why} (run {time} of {times})")),
+            other => other,
+        };
+    }
+    Ok(judged)
+}
+
+fn verdict(mistake: &Mistake, tests: &[Test]) -> Judged {
+    let Mistake { caught_by: test, message, .. } = mistake;
+    let Some(found) = tests.iter().find(|t| t.name == *test) else {
+        return Judged::Missed(format!("names the test {test}, which there is not"));
+    };
+    match (&found.message, &found.skipped) {
+        (None, Some(reason)) => {
+            Judged::Skipped(format!("was not judged, because {test} was skipped: {reason}"))
+        }
+        (None, None) => Judged::Missed(format!("passes {test}, which should catch it")),
+        (Some(said), _) if !said.contains(message) => {
+            Judged::Missed(format!("is caught by {test}, but not with «{message}»: {said}"))
+        }
+        (Some(_), _) => Judged::Caught,
+    }
+}
