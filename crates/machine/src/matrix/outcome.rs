@@ -43,6 +43,7 @@ pub struct Results {
     /// `6.1.176`.
     pub version: String,
     /// What was run.
+    /// What was run: the digest of the guest.
     pub digest: String,
     /// The experiments in the order of the book, then the tests.
     pub outcomes: Vec<Outcome>,
