@@ -5,12 +5,12 @@
 //! until the kernel, the experiments or the tests change, so an interrupted run goes on where it was.
 
 mod bench;
+mod crate_tests;
 mod guest;
 mod image;
 mod kernel;
 mod outcome;
 mod table;
-mod tests;
 mod why;
 
 use std::fs;
@@ -19,7 +19,6 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use serde::{Deserialize, Serialize};
 
 use crate::place::{Place, read, write};
 use crate::processor::Processor;
@@ -27,10 +26,10 @@ use crate::programs::programs;
 use crate::running::{need, say};
 use crate::sources::{Experiment, experiments};
 use bench::{Bench, Job};
+use crate_tests::Program;
 use guest::QEMU;
 use kernel::{Kernel, Kernels, USUAL};
-use outcome::{Outcome, Verdict};
-use tests::Program;
+use outcome::{Results, Verdict};
 
 /// What `just kernels` can be told.
 #[derive(Args)]
@@ -46,19 +45,6 @@ pub struct Options {
     /// Run no tests: of them, only what was run before is in the table
     #[arg(long)]
     no_tests: bool,
-}
-
-/// What came of everything on one kernel.
-#[derive(Serialize, Deserialize)]
-pub struct Results {
-    /// `6.1`.
-    pub name: String,
-    /// `6.1.176`.
-    pub version: String,
-    /// What was run.
-    digest: String,
-    /// The experiments in the order of the book, then the tests.
-    pub outcomes: Vec<Outcome>,
 }
 
 /// What is run on every kernel.
@@ -105,7 +91,7 @@ pub fn run(place: &Place, options: &Options) -> Result<()> {
 
 fn suite(place: &Place, debian: &Kernels) -> Result<Suite> {
     let programs = programs(place, Processor::X86_64)?;
-    let (built, digest) = tests::tests(place)?;
+    let (built, digest) = crate_tests::tests(place)?;
     let (image, digest) = image::image(place, &programs, (&built, &digest), debian)?;
     let transcript = |one: Experiment| {
         let text = read(&place.root.join("experiments").join(&one.file).with_extension("txt"))?;

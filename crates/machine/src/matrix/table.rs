@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
-use super::Results;
-use super::outcome::{Outcome, Verdict};
+use super::outcome::{Outcome, Results, Verdict};
 use super::why::{Sentence, on};
 use crate::place::Place;
 use crate::sources::experiments;
@@ -69,10 +68,10 @@ pub fn table(place: &Place, all: &[Results], sentences: &[Sentence], programs: u
             None => chapters.entry(chapter.to_owned()).or_default().push(link),
         }
     }
-    text += "### Experiments that do not agree on every kernel\n\n";
+    text += "## Experiments that do not agree on every kernel\n\n";
     head(&mut text, "Experiment", &versions, true);
     text += &rows;
-    text += "\n### Experiments that agree on every kernel\n\n| Chapter | Experiments |\n|---|---|\n";
+    text += "\n## Experiments that agree on every kernel\n\n| Chapter | Experiments |\n|---|---|\n";
     for (chapter, links) in chapters {
         let number = chapter.split('-').next().unwrap_or_default().trim_start_matches('0');
         let _ = writeln!(text, "| {number} | {} |", links.join(", "));
@@ -89,7 +88,7 @@ pub fn table(place: &Place, all: &[Results], sentences: &[Sentence], programs: u
 
 fn of_tests(all: &[&Results], sentences: &[Sentence]) -> String {
     let versions: Vec<_> = all.iter().map(|results| results.version.as_str()).collect();
-    let mut text = "\n### The crates' tests\n\n".to_owned();
+    let mut text = "\n## The crates' tests\n\n".to_owned();
     head(&mut text, "Crate", &versions, false);
     let mut crates: Vec<_> =
         all.iter().flat_map(|results| &results.outcomes).filter_map(|one| of(&one.name)).collect();
