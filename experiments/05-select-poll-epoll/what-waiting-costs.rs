@@ -111,12 +111,12 @@ fn both_sleep(lab: &Lab, crowd: &[OwnedFd]) -> Result {
     sleeps(lab, "select", |ms| select(None, &mut set, None, None, &mut TimeVal::milliseconds(i64::from(ms))))
 }
 
-fn sleeps(lab: &Lab, name: &str, wait: impl FnOnce(u8) -> nix::Result<i32>) -> Result {
-    let ms = 100;
-    let (start, used) = (Instant::now(), own_time()?);
-    let ready = wait(ms)?;
+/// A call that does not wait goes first, because an emulator translates the kernel's code when it runs for the first time.
+fn sleeps(lab: &Lab, name: &str, mut wait: impl FnMut(u8) -> nix::Result<i32>) -> Result {
+    let (start, used) = (wait(0).map(|_| Instant::now())?, own_time()?);
+    let ready = wait(100)?;
     let (elapsed, used) = (start.elapsed(), own_time()? - used);
-    lab.note(format!("{name} of {MANY}, for {ms} ms: {ready} ready"));
+    lab.note(format!("{name} of {MANY}, for 100 ms: {ready} ready"));
     lab.check(ready == 0 && used * 4 < elapsed, format!("{name} sleeps while none of them is ready"));
     Ok(())
 }
