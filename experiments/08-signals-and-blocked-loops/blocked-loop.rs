@@ -108,10 +108,8 @@ fn blocked(lab: &Lab, what: &str, block: impl FnOnce(&Report<'_>) + 'static) -> 
 fn ours(stack: &[String]) -> Vec<String> {
     // Where all experiments are one program, this one is a module of it.
     let here = concat!(module_path!(), "::");
-    let ours = |frame: &&String| {
-        let own = frame.strip_prefix(here).is_some_and(|n| !n.contains("::") && n != "blocked");
-        own || frame.as_str() == "ioloop::run_loop::iteration::turn"
-    };
+    let own = |frame: &&String| frame.strip_prefix(here).is_some_and(|n| !n.contains("::") && n != "blocked");
+    let ours = |frame: &&String| own(frame) || frame.as_str() == "ioloop::run_loop::iteration::turn";
     stack.iter().filter(ours).map(|frame| frame.trim_start_matches(here).to_owned()).collect()
 }
 

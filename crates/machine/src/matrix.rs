@@ -5,12 +5,12 @@
 //! until the kernel, the experiments or the tests change, so an interrupted run goes on where it was.
 
 mod bench;
+mod crate_tests;
 mod guest;
 mod image;
 mod kernel;
 mod outcome;
 mod table;
-mod tests;
 mod why;
 
 use std::fs;
@@ -19,17 +19,17 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use serde::{Deserialize, Serialize};
 
 use crate::place::{Place, read, write};
-use crate::programs::{Processor, programs};
+use crate::processor::Processor;
+use crate::programs::programs;
 use crate::running::{need, say};
 use crate::sources::{Experiment, experiments};
 use bench::{Bench, Job};
+use crate_tests::Program;
 use guest::QEMU;
 use kernel::{Kernel, Kernels, USUAL};
-use outcome::Outcome;
-use tests::Program;
+use outcome::{Results, Verdict};
 
 /// What `just kernels` can be told.
 #[derive(Args)]
@@ -39,25 +39,12 @@ pub struct Options {
     /// Run only these experiments, crates or programs of tests (`zombie,ioloop,cloexec/flags`), and write no table
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     only: Vec<String>,
-    /// Run everything again, and not only what has changed
+    /// Run everything again, and not only what has changed or differed
     #[arg(long)]
     again: bool,
     /// Run no tests: of them, only what was run before is in the table
     #[arg(long)]
     no_tests: bool,
-}
-
-/// What came of everything on one kernel.
-#[derive(Serialize, Deserialize)]
-pub struct Results {
-    /// `6.1`.
-    pub name: String,
-    /// `6.1.176`.
-    pub version: String,
-    /// What was run.
-    digest: String,
-    /// The experiments in the order of the book, then the tests.
-    pub outcomes: Vec<Outcome>,
 }
 
 /// What is run on every kernel.
@@ -89,7 +76,7 @@ pub fn run(place: &Place, options: &Options) -> Result<()> {
         all.push(results);
     }
     let sentences = why::read(place)?;
-    let text = table::table(place, &all, &sentences)?;
+    let text = table::table(place, &all, &sentences, suite.tests.len())?;
     if usual && options.only.is_empty() {
         let path = place.source("kernels/table.md");
         write(&path, text.as_bytes())?;
@@ -104,7 +91,7 @@ pub fn run(place: &Place, options: &Options) -> Result<()> {
 
 fn suite(place: &Place, debian: &Kernels) -> Result<Suite> {
     let programs = programs(place, Processor::X86_64)?;
-    let (built, digest) = tests::tests(place)?;
+    let (built, digest) = crate_tests::tests(place)?;
     let (image, digest) = image::image(place, &programs, (&built, &digest), debian)?;
     let transcript = |one: Experiment| {
         let text = read(&place.root.join("experiments").join(&one.file).with_extension("txt"))?;
@@ -127,32 +114,36 @@ fn results(place: &Place, kernel: &Kernel, suite: &Suite, options: &Options, par
     let path = place.folder("results")?.join(format!("{}.{suffix}", kernel.version));
     let kept = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Results>(&bytes).ok());
     let fits = |kept: &Results| kept.digest == suite.digest && options.only.is_empty() && !options.again;
-    if let Some(kept) = kept.filter(fits) {
-        say(&format!("Linux {}, {name}: as before", kernel.version));
-        return Ok(kept);
-    }
-    let new = |outcomes| Results {
+    let kept = kept.filter(fits).map_or_else(Vec::new, |kept| kept.outcomes);
+    let mut results = Results {
         name: kernel.name.clone(),
         version: kernel.version.clone(),
         digest: suite.digest.clone(),
-        outcomes,
+        outcomes: kept,
     };
     let began = Instant::now();
-    let jobs = suite.jobs(part, options);
-    if jobs.is_empty() {
-        return Ok(new(Vec::new()));
+    let mut left = suite.jobs(part, options);
+    // What differed may have lacked time.
+    let is_kept =
+        |name: &str| results.outcomes.iter().any(|one| one.name == name && one.verdict != Verdict::Differs);
+    left.retain(|job| !is_kept(job.name));
+    if left.is_empty() {
+        return Ok(results);
     }
     say(&format!("Linux {}, {name}:", kernel.version));
-    let mut bench = Bench::new(place, kernel, &suite.image, jobs.len());
-    let outcomes = jobs.iter().map(|job| bench.judge(job)).collect::<Result<Vec<_>>>()?;
+    let mut bench = Bench::new(place, kernel, &suite.image, left.len());
+    for job in &left {
+        let outcome = bench.judge(job)?;
+        results.outcomes.retain(|one| one.name != job.name);
+        results.outcomes.push(outcome);
+        if options.only.is_empty() {
+            fs::write(&path, serde_json::to_vec_pretty(&results)?)?;
+        }
+    }
     if !options.only.is_empty() {
-        outcomes.iter().for_each(|one| print!("{}", one.printed));
+        results.outcomes.iter().for_each(|one| print!("{}", one.printed));
     }
-    let results = new(outcomes);
     say(&format!("  {} in {} s", table::summary(&results), began.elapsed().as_secs()));
-    if options.only.is_empty() {
-        fs::write(&path, serde_json::to_vec_pretty(&results)?)?;
-    }
     Ok(results)
 }
 

@@ -14,7 +14,7 @@ use crate::debian::Apt;
 use crate::digest::files;
 use crate::inputs::Pinned;
 use crate::place::{Place, read, write};
-use crate::programs::Processor;
+use crate::processor::Processor;
 use crate::running::output;
 use crate::toolchain::{packages, toolchain};
 

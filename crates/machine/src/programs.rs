@@ -10,38 +10,11 @@ use anyhow::{Context, Result};
 use crate::digest::Inputs;
 use crate::inputs::Pinned;
 use crate::place::Place;
+use crate::processor::Processor;
 use crate::running::{output, run};
 use crate::sources;
 use crate::step::step;
 use crate::toolchain::{Toolchain, toolchain};
-
-/// A kind of processor that the program can be built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Processor {
-    /// 32-bit x86, for the machine in the page
-    I686,
-    /// 64-bit x86, for qemu
-    #[value(name = "x86-64")]
-    X86_64,
-}
-
-impl Processor {
-    /// rustc's name of it.
-    pub fn target(self) -> &'static str {
-        match self {
-            Self::I686 => "i686-unknown-linux-gnu",
-            Self::X86_64 => "x86_64-unknown-linux-gnu",
-        }
-    }
-
-    /// The part's name.
-    fn part(self) -> &'static str {
-        match self {
-            Self::I686 => "programs-i686",
-            Self::X86_64 => "programs-x86-64",
-        }
-    }
-}
 
 /// The program that was built.
 pub struct Programs {

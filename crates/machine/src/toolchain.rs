@@ -11,7 +11,7 @@ use crate::debian::{Apt, unpack};
 use crate::digest::Inputs;
 use crate::inputs::{Package, Pinned};
 use crate::place::{Place, write};
-use crate::programs::Processor;
+use crate::processor::Processor;
 use crate::running::{output, say};
 use crate::step::step;
 

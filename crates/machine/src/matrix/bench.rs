@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::crate_tests::Program;
 use super::guest::{Ended, Guest};
 use super::image;
 use super::kernel::Kernel;
 use super::outcome::{Outcome, Verdict, of_experiment, of_tests};
 use super::table;
-use super::tests::Program;
 use crate::place::Place;
 use crate::running::say;
 use crate::sources::Experiment;

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::crate_tests::{Built, sources};
 use super::kernel::Kernels;
-use super::tests::{Built, sources};
 use crate::digest::{Inputs, sha256};
 use crate::initramfs::Archive;
 use crate::place::Place;

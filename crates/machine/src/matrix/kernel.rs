@@ -1,5 +1,6 @@
 //! The kernels: Debian's packages of them, for machines in a cloud, which have the drivers of an emulated machine.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -64,15 +65,24 @@ impl<'a> Kernels<'a> {
             let version = file.trim_start_matches("vmlinuz-").to_owned();
             return Ok(Kernel { name: version.clone(), version, image });
         }
-        let Some(newest) = newest(&self.packages(name)?) else {
-            bail!("Debian has no kernel of the series {name:?}; a series is {}", USUAL.join(", "));
-        };
-        let version = upstream(&newest.version).to_owned();
-        let image = self.place.folder("images")?.join(&newest.version);
-        if !image.is_file() {
-            self.fetch(&newest, &image)?;
+        let mut packages = self.packages(name)?;
+        newest_first(&mut packages);
+        let mut last = None;
+        // A mirror can have a package in its list, and not any more itself.
+        for package in packages.iter().take(3) {
+            let image = self.place.folder("images")?.join(&package.version);
+            match if image.is_file() { Ok(()) } else { self.fetch(package, &image) } {
+                Ok(()) => {
+                    let version = upstream(&package.version).to_owned();
+                    return Ok(Kernel { name: name.to_owned(), version, image });
+                }
+                Err(error) => last = Some(error),
+            }
         }
-        Ok(Kernel { name: name.to_owned(), version, image })
+        match last {
+            Some(error) => Err(error.context(format!("no kernel of the series {name} can be fetched"))),
+            None => bail!("Debian has no kernel of the series {name:?}; a series is {}", USUAL.join(", ")),
+        }
     }
 
     /// A program of Debian that needs no library: `busybox` of `busybox-static`.
@@ -155,12 +165,12 @@ fn upstream(version: &str) -> &str {
     version.split(['-', '~', '+']).next().unwrap_or(version)
 }
 
-/// Of those with the newest kernel, the one that has the image.
-fn newest(packages: &[Package]) -> Option<Package> {
+/// The newest kernel first; of two packages of the same, the one that has the image.
+fn newest_first(packages: &mut [Package]) {
     let numbers = |package: &Package| -> Vec<u32> {
         upstream(&package.version).split('.').map(|number| number.parse().unwrap_or(0)).collect()
     };
-    packages.iter().max_by_key(|package| (numbers(package), package.name.contains("-binary-"))).cloned()
+    packages.sort_by_key(|package| Reverse((numbers(package), package.name.contains("-binary-"))));
 }
 
 #[cfg(test)]
@@ -169,15 +179,22 @@ mod tests {
 
     #[test]
     fn versions_are_compared_by_number_and_release_candidates_are_older() {
-        let all = [
+        let mut all = [
             package("linux-image-7.3-cloud-amd64", "", "7.3~rc7-1~exp1"),
             package("linux-image-7.3.4+deb13-cloud-amd64", "", "7.3.4-1~bpo13+1"),
             package("linux-binary-7.3.4+deb13-cloud-amd64", "", "7.3.4-1~bpo13+1"),
             package("linux-image-7.3.10+deb13-cloud-amd64", "", "7.3.10-1"),
         ];
-        assert_eq!(newest(&all).expect("four").version, "7.3.10-1");
-        assert_eq!(newest(&all[..3]).expect("three").name, "linux-binary-7.3.4+deb13-cloud-amd64");
-        assert_eq!(newest(&all[..1]).expect("one").version, "7.3~rc7-1~exp1");
-        assert!(newest(&[]).is_none());
+        newest_first(&mut all);
+        let names = all.each_ref().map(|package| package.name.as_str());
+        assert_eq!(
+            names,
+            [
+                "linux-image-7.3.10+deb13-cloud-amd64",
+                "linux-binary-7.3.4+deb13-cloud-amd64",
+                "linux-image-7.3.4+deb13-cloud-amd64",
+                "linux-image-7.3-cloud-amd64",
+            ]
+        );
     }
 }

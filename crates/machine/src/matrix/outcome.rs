@@ -35,6 +35,19 @@ pub struct Outcome {
     pub printed: String,
 }
 
+/// What came of everything on one kernel.
+#[derive(Serialize, Deserialize)]
+pub struct Results {
+    /// `6.1`.
+    pub name: String,
+    /// `6.1.176`.
+    pub version: String,
+    /// What was run.
+    pub digest: String,
+    /// The experiments in the order of the book, then the tests.
+    pub outcomes: Vec<Outcome>,
+}
+
 /// What an experiment's output says, beside its transcript.
 pub fn of_experiment(name: &str, ended: Ended, transcript: &str) -> Outcome {
     let (verdict, reason, printed) = match ended {

@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
-use super::Results;
-use super::outcome::{Outcome, Verdict};
+use super::outcome::{Outcome, Results, Verdict};
 use super::why::{Sentence, on};
 use crate::place::Place;
 use crate::sources::experiments;
@@ -51,11 +50,11 @@ pub fn untold(all: &[Results], sentences: &[Sentence]) -> Vec<String> {
     found
 }
 
-/// The whole of it.
+/// The whole of it, for so many programs of tests.
 ///
 /// # Errors
 /// When the list of experiments cannot be read.
-pub fn table(place: &Place, all: &[Results], sentences: &[Sentence]) -> Result<String> {
+pub fn table(place: &Place, all: &[Results], sentences: &[Sentence], programs: usize) -> Result<String> {
     let mut text = HEAD.to_owned();
     let all: Vec<_> = all.iter().collect();
     let versions: Vec<_> = all.iter().map(|results| results.version.as_str()).collect();
@@ -78,7 +77,9 @@ pub fn table(place: &Place, all: &[Results], sentences: &[Sentence]) -> Result<S
         let _ = writeln!(text, "| {number} | {} |", links.join(", "));
     }
     // Tests take longer, and may have been run on some of the kernels alone.
-    let tested: Vec<_> = all.iter().copied().filter(|results| results.outcomes.iter().any(is_test)).collect();
+    let all_of_them =
+        |results: &&Results| results.outcomes.iter().filter(|one| is_test(one)).count() == programs;
+    let tested: Vec<_> = all.iter().copied().filter(all_of_them).collect();
     if !tested.is_empty() {
         text += &of_tests(&tested, sentences);
     }

@@ -125,7 +125,7 @@ pub fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 #[cfg(test)]
-mod tests_of_messages {
+mod tests {
     use super::*;
 
     #[test]
