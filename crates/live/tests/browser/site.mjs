@@ -24,6 +24,7 @@ const OFFER = /^Run on a Linux in this page \(\d+\.\d MB, once\)$/;
 /** Opens a page as a reader who was never here. Errors of its scripts fail the step. */
 async function open(address, { phone = false, without } = {}) {
     const context = await browser.newContext(phone ? { viewport: { width: 390, height: 844 } } : {});
+    context.setDefaultTimeout(120_000); // on a machine with much else to do
     if (without) await context.addInitScript((name) => delete globalThis[name], without);
     const tab = await context.newPage();
     tab.errors = [];
