@@ -44,7 +44,9 @@ fn the_table_has_exactly_the_experiments_of_the_book() {
 fn whatever_differs_has_a_sentence() {
     let rows = rows();
     let head = |i: usize| rows[..i].iter().rev().find(|row| row.last().is_some_and(|cell| cell == "Why"));
-    for (i, row) in rows.iter().enumerate().filter(|(_, row)| row.iter().any(|cell| cell == "**differs**")) {
+    for (i, row) in
+        rows.iter().enumerate().filter(|(_, row)| row.iter().any(|cell| cell.contains("**differs**")))
+    {
         let whole = head(i).is_some_and(|head| head.len() == row.len());
         let sentence = row.last().is_some_and(|cell| cell.ends_with('.'));
         assert!(whole && sentence, "{} differs on a kernel: write why into kernels/why.toml", row[0]);
@@ -54,6 +56,6 @@ fn whatever_differs_has_a_sentence() {
 #[test]
 fn nothing_was_left_out() {
     let left_out: Vec<_> =
-        rows().into_iter().filter(|row| row.iter().any(|cell| cell == "not run")).collect();
+        rows().into_iter().filter(|row| row.iter().any(|cell| cell.contains("not run"))).collect();
     assert!(left_out.is_empty(), "run `just kernels`, without a name: {left_out:?}");
 }

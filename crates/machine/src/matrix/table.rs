@@ -22,20 +22,31 @@ pub fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// One line on a kernel.
-pub fn summary(results: &Results) -> String {
-    let count = |tests: bool, verdict| {
-        let of = |one: &&Outcome| is_test(one) == tests && one.verdict == verdict;
-        results.outcomes.iter().filter(of).count()
-    };
+/// How many experiments, or programs of tests, of a kernel have this verdict.
+fn count(results: &Results, tests: bool, verdict: Verdict) -> usize {
+    results.outcomes.iter().filter(|one| is_test(one) == tests && one.verdict == verdict).count()
+}
+
+/// What came of the experiments, in numbers.
+fn counts(results: &Results) -> String {
     let [agree, partly, skipped, differ] =
         [Verdict::Agrees, Verdict::Partly, Verdict::Skipped, Verdict::Differs]
-            .map(|verdict| count(false, verdict));
+            .map(|verdict| count(results, false, verdict));
+    format!("{agree} agree, {partly} in part, {skipped} skipped, {differ} differ")
+}
+
+/// The item of a kernel in the appendix.
+fn of_kernel(results: &Results) -> String {
+    format!("- **Linux {}**: {}.\n", results.version, counts(results))
+}
+
+/// One line on a kernel.
+pub fn summary(results: &Results) -> String {
     let (passed, not_asked) = tests(results.outcomes.iter());
-    let failed = count(true, Verdict::Differs);
+    let failed = count(results, true, Verdict::Differs);
     format!(
-        "experiments: {agree} agree, {partly} in part, {skipped} skipped, {differ} differ; \
-         tests: {passed} passed, {not_asked} skipped, {failed} programs with one that failed"
+        "experiments: {}; tests: {passed} passed, {not_asked} skipped, {failed} programs with one that failed",
+        counts(results)
     )
 }
 
@@ -57,7 +68,6 @@ pub fn untold(all: &[Results], sentences: &[Sentence]) -> Vec<String> {
 pub fn table(place: &Place, all: &[Results], sentences: &[Sentence], programs: usize) -> Result<String> {
     let mut text = HEAD.to_owned();
     let all: Vec<_> = all.iter().collect();
-    let versions: Vec<_> = all.iter().map(|results| results.version.as_str()).collect();
     let mut chapters: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut rows = String::new();
     for experiment in experiments(place)? {
@@ -68,8 +78,10 @@ pub fn table(place: &Place, all: &[Results], sentences: &[Sentence], programs: u
             None => chapters.entry(chapter.to_owned()).or_default().push(link),
         }
     }
-    text += "## Experiments that do not agree on every kernel\n\n";
-    head(&mut text, "Experiment", &versions, true);
+    text += "## Each kernel\n\n";
+    all.iter().for_each(|results| text += &of_kernel(results));
+    text += "\n## Experiments that do not agree on every kernel\n\n";
+    head(&mut text, "Experiment");
     text += &rows;
     text += "\n## Experiments that agree on every kernel\n\n| Chapter | Experiments |\n|---|---|\n";
     for (chapter, links) in chapters {
@@ -89,7 +101,7 @@ pub fn table(place: &Place, all: &[Results], sentences: &[Sentence], programs: u
 fn of_tests(all: &[&Results], sentences: &[Sentence]) -> String {
     let versions: Vec<_> = all.iter().map(|results| results.version.as_str()).collect();
     let mut text = "\n## The crates' tests\n\n".to_owned();
-    head(&mut text, "Crate", &versions, false);
+    let _ = writeln!(text, "| Crate | {} |\n|---|{}", versions.join(" | "), "---|".repeat(versions.len()));
     let mut crates: Vec<_> =
         all.iter().flat_map(|results| &results.outcomes).filter_map(|one| of(&one.name)).collect();
     crates.sort_unstable();
@@ -113,20 +125,27 @@ fn of_tests(all: &[&Results], sentences: &[Sentence]) -> String {
         programs.iter().filter_map(|name| row(name, &format!("`{name}`"), all, sentences)).collect();
     if !rows.is_empty() {
         text += "\nThese programs have a test that is skipped on a kernel, or that fails there:\n\n";
-        head(&mut text, "Tests", &versions, true);
+        head(&mut text, "Tests");
         text += &rows.concat();
     }
     text
 }
 
-/// The row of what does not agree on every kernel.
+/// The row of what does not agree on every kernel: each other answer, with its kernels, and why.
 fn row(name: &str, label: &str, all: &[&Results], sentences: &[Sentence]) -> Option<String> {
-    let mut cells = Vec::new();
+    let mut answers: Vec<(&str, Vec<&str>)> = Vec::new();
     let mut why: Vec<String> = Vec::new();
     for results in all {
         let one = results.outcomes.iter().find(|one| one.name == name);
-        cells.push(one.map_or("not run", |one| word(one.verdict)));
-        let Some(one) = one.filter(|one| one.verdict != Verdict::Agrees) else { continue };
+        let answer = one.map_or("not run", |one| word(one.verdict));
+        if answer == word(Verdict::Agrees) {
+            continue;
+        }
+        match answers.iter_mut().find(|(there, _)| *there == answer) {
+            Some((_, kernels)) => kernels.push(&results.version),
+            None => answers.push((answer, vec![&results.version])),
+        }
+        let Some(one) = one else { continue };
         // What differs is explained by a person, or the explanation is missing.
         let said = if one.verdict == Verdict::Differs { "" } else { one.reason.as_str() };
         let sentence = on(sentences, name, &results.name).unwrap_or(said);
@@ -134,16 +153,20 @@ fn row(name: &str, label: &str, all: &[&Results], sentences: &[Sentence]) -> Opt
             why.push(sentence.to_owned());
         }
     }
-    if cells.iter().all(|cell| *cell == word(Verdict::Agrees)) {
-        return None;
-    }
-    Some(format!("| {label} | {} | {} |\n", cells.join(" | "), why.join(" ").replace('|', "\\|")))
+    let cells: Vec<String> = answers
+        .iter()
+        .map(|(answer, kernels)| match kernels.len() == all.len() {
+            true => format!("{answer} on all"),
+            false => format!("{answer} on {}", kernels.join(", ")),
+        })
+        .collect();
+    let why = why.join(" ").replace('|', "\\|");
+    (!cells.is_empty()).then(|| format!("| {label} | {} | {why} |\n", cells.join("; ")))
 }
 
-fn head(text: &mut String, first: &str, versions: &[&str], why: bool) {
-    let more = if why { [" Why |", "---|"] } else { ["", ""] };
-    let _ = writeln!(text, "| {first} | {} |{}", versions.join(" | "), more[0]);
-    let _ = writeln!(text, "|---|{}{}", "---|".repeat(versions.len()), more[1]);
+/// The head of a table of such rows.
+fn head(text: &mut String, first: &str) {
+    let _ = writeln!(text, "| {first} | Answer | Why |\n|---|---|---|");
 }
 
 /// The crate of a program of tests; an experiment has none.
