@@ -3,7 +3,7 @@
 //! Everything is below `target/machine`: nothing is installed, and nothing that is built is committed. The parts, each of
 //! which is made only when its inputs have changed:
 //!
-//! - `programs-i686`: all experiments and the guest's first process as one static program ([`programs`], [`sources`]);
+//! - `programs-i686`: all experiments and the guest's first process as one static program ([`mod@programs`], [`sources`]);
 //! - `kernel`: Linux from Debian's source, with our fragment of a configuration and that program inside;
 //! - `state`: the machine's memory after it has booted in v86, under node;
 //! - `experiments`: each of them run once in it, and compared with the book;
