@@ -149,7 +149,7 @@ fn answer(_: &IoLoop, request: &Request, reply: Reply) {
     match request.path() {
         "/held" => {
             HELD.with_borrow_mut(|held| held.push(reply));
-            say("held a request");
+            say(format!("held {}", process::id()));
         }
         "/never" => std::mem::forget(reply),
         _ => answer_now(reply),
@@ -232,6 +232,28 @@ impl Server {
                 _ => before.push(line.trim_end().to_owned()),
             }
         }
+    }
+
+    /// At least one client of each process, whose request is held: the others stand while it connects. A process without a
+    /// request would exit at the first signal, and a second one would meet it in the middle.
+    #[track_caller]
+    fn held_clients(&mut self) -> Vec<Client> {
+        let (mut clients, mut holding) = (Vec::new(), BTreeSet::<i32>::new());
+        for pid in self.serving.clone() {
+            let others = self.serving.iter().filter(|other| **other != pid);
+            let others: Vec<Pid> = others.map(|other| Pid::from_raw(*other)).collect();
+            for other in &others {
+                kill(*other, Signal::SIGSTOP).expect("it runs");
+                // A signal takes effect a moment later, and until then the process accepts.
+                until_stopped(other.as_raw());
+            }
+            while !holding.contains(&pid) {
+                clients.push(self.client_of("/held"));
+                holding.insert(self.line_of("held").parse().expect("a process id"));
+            }
+            others.iter().for_each(|other| kill(*other, Signal::SIGCONT).expect("it runs"));
+        }
+        clients
     }
 
     fn pid(&self) -> i32 {
@@ -437,14 +459,12 @@ fn ctrl_c_stops_the_children_gracefully() {
     testing::needs!(loopback, pidfd);
     let mut server = Server::spawn(2, 20_000, "held");
     server.until_serving(2);
-    let mut clients = [server.client_of("/held"), server.client_of("/held")];
-    (0..2).for_each(|_| drop(server.line_of("held")));
+    let mut clients = server.held_clients();
     // The terminal signals all processes of its foreground group. In this order, because a child that is slow could get both
     // signals at once, as one.
     for pid in &server.serving {
         kill(Pid::from_raw(*pid), Signal::SIGINT).expect("it runs");
     }
-    // A child without a request exits at once, maybe before the other one has stopped.
     let mut lines: Vec<String> = (0..2).flat_map(|_| server.lines_until("stop").0).collect();
     server.signal(Signal::SIGINT);
     lines.extend(server.lines_until("forwards").0);

@@ -51,6 +51,9 @@ use crate::trying::{counts, once, tried};
 /// The exit status when an input or a tool is not to be had.
 const MISSING: u8 = 3;
 
+/// The exit status when a part cannot be built for another reason.
+const NOT_BUILT: u8 = 4;
+
 /// Build the Linux machine that runs the experiments in a page
 ///
 /// It takes some 15 minutes the first time, 4 GB of disk, and what it names if it is missing: a C compiler, make, flex, bison,
@@ -59,7 +62,7 @@ const MISSING: u8 = 3;
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Exit status: 0 every experiment agrees with the book or says why it cannot be asked there, 1 one \
-                  disagrees or a part cannot be built, 3 a package or a tool is not to be had here."
+                  disagrees, 3 a package or a tool is not to be had here, 4 a part cannot be built."
 )]
 struct Options {
     #[command(subcommand)]
@@ -89,11 +92,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("machine: {error:#}");
-            if error.downcast_ref::<Missing>().is_some() {
-                ExitCode::from(MISSING)
-            } else {
-                ExitCode::FAILURE
-            }
+            let is_missing = error.downcast_ref::<Missing>().is_some();
+            ExitCode::from(if is_missing { MISSING } else { NOT_BUILT })
         }
     }
 }
