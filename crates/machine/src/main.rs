@@ -24,6 +24,7 @@ mod pin;
 mod place;
 mod processor;
 mod programs;
+mod report;
 mod running;
 mod scripts;
 mod site;

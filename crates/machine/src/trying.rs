@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Inputs;
 use crate::place::{Place, read, write};
+use crate::report;
 use crate::running::say;
 use crate::scripts::scripts;
 use crate::sources::{Experiment, experiments};
@@ -77,27 +78,17 @@ fn outcome(run: &Run, transcript: &Path) -> Result<Outcome> {
     let expected = read(transcript)?;
     Ok(match status {
         0 if run.text == expected => Outcome::Agrees,
-        3 => Outcome::Skipped(reason(&run.text)),
+        3 => Outcome::Skipped(report::last_paragraph(&run.text)),
         0 => Outcome::Differs(difference(&expected, &run.text)),
         other => Outcome::Differs(format!("exit status {other}; {}", difference(&expected, &run.text))),
     })
 }
 
-/// The last paragraph of a report says why the kernel cannot be asked.
-fn reason(text: &str) -> String {
-    let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
-    last.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// The first line that differs.
 fn difference(expected: &str, found: &str) -> String {
-    let (mut ours, mut theirs) = (expected.lines(), found.lines());
-    loop {
-        match (ours.next(), theirs.next()) {
-            (None, None) => return "only line ends differ".to_owned(),
-            (ours, theirs) if ours == theirs => {}
-            (ours, theirs) => return format!("the book has {ours:?}, the machine printed {theirs:?}"),
-        }
+    match report::difference(expected, found) {
+        (None, None) => "only line ends differ".to_owned(),
+        (book, machine) => format!("the book has {book:?}, the machine printed {machine:?}"),
     }
 }
 
@@ -148,7 +139,10 @@ mod tests {
 
     #[test]
     fn a_reason_is_the_last_paragraph_on_one_line() {
-        assert_eq!(reason("Question\n\nSkipped: there is\n  no memory.\n"), "Skipped: there is no memory.");
+        assert_eq!(
+            report::last_paragraph("Question\n\nSkipped: there is\n  no memory.\n"),
+            "Skipped: there is no memory."
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! All of it happens in copies of the checkout under `target/`, in which every exercise is its starter: the
 //! reader's files are neither used nor touched. Several exercises are shared out among workers.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use indicatif::ProgressBar;
 
 use crate::catalogue::Exercise;
@@ -20,6 +20,7 @@ mod proof;
 pub mod workers;
 
 pub use copy::Copy;
+pub use judging::edited;
 use judging::{Judged, judge};
 pub use mistakes::Mistake;
 pub use proof::Proof;
@@ -47,14 +48,6 @@ pub fn failing_alike(exercise: &Exercise, tests: &[Test]) -> Vec<String> {
     // A file that is missing knows none, which `verify` and the checks of the repository complain of.
     let known = mistakes(exercise).unwrap_or_default();
     known.into_iter().flatten().filter(alike).map(|mistake| mistake.name).collect()
-}
-
-/// The reference with this mistake in it.
-///
-/// # Errors
-/// When a hunk does not match exactly one place of the reference.
-pub fn edited(mistake: &Mistake, reference: &str) -> Result<String> {
-    edit::apply(&mistake.hunks, reference).map_err(|wrong| anyhow!(wrong))
 }
 
 /// How many times the tests of this exercise run.

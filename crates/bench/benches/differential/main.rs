@@ -7,6 +7,8 @@
 //! installed is left out, and the last lines say so.
 
 mod cases;
+#[path = "../servers/others.rs"]
+mod others;
 mod servers;
 
 use std::io::{Read, Write};

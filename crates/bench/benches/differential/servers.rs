@@ -3,11 +3,9 @@
 use std::convert::Infallible;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use httpserver::{HttpServer, Reply, Response};
@@ -16,6 +14,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use ioloop::IoLoop;
+
+use crate::others;
 
 /// The argument that makes a server of this program.
 pub const SERVE: &str = "--serve";
@@ -75,7 +75,7 @@ impl Server {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.spawn().map_err(|_| "it is not installed")?;
         let address = if matches!(kind, Kind::Nginx | Kind::Lighttpd) {
-            await_listener(free);
+            others::await_listener(free);
             free
         } else {
             let mut line = String::new();
@@ -94,40 +94,19 @@ impl Drop for Server {
     }
 }
 
-/// nginx and lighttpd say nowhere that they listen.
-fn await_listener(address: SocketAddr) {
-    let start = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(start.elapsed() < Duration::from_secs(10), "no server listens on {address}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Two servers in one process: the first reads requests, and passes them on to the second.
 fn nginx(folder: &Path, address: SocketAddr) -> Result<Command, &'static str> {
     let root = folder.display();
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|name| format!("{name}_temp_path {root}/{name}; "))
-        .concat();
-    let config = format!(
-        "daemon off; master_process off; pid {root}/pid; error_log /dev/null;
-        events {{ worker_connections 256; }}
-        http {{
-            access_log off; {temporary}
-            server {{ listen {address}; location / {{ proxy_pass http://unix:{root}/back:; }} }}
-            server {{ listen unix:{root}/back; location / {{ return 200 ok; }} }}
-        }}"
+    let http = format!(
+        "server {{ listen {address}; location / {{ proxy_pass http://unix:{root}/back:; }} }}
+        server {{ listen unix:{root}/back; location / {{ return 200 ok; }} }}"
     );
-    let path = folder.join("nginx.conf");
-    fs::write(&path, config).expect("room");
-    let mut command = Command::new(installed("nginx").ok_or("it is not installed")?);
-    command.arg("-c").arg(path).args(["-e", "/dev/null"]);
-    Ok(command)
+    others::nginx(folder, &http)
 }
 
 /// It passes requests on to nginx's second server.
 fn lighttpd(folder: &Path, address: SocketAddr) -> Result<Command, &'static str> {
-    let program = installed("lighttpd").ok_or("it is not installed")?;
+    let program = others::installed("lighttpd").ok_or("it is not installed")?;
     let root = folder.display();
     if !folder.join("back").exists() {
         return Err("nginx, to which it passes requests on, is not installed");
@@ -148,12 +127,6 @@ fn lighttpd(folder: &Path, address: SocketAddr) -> Result<Command, &'static str>
     Ok(command)
 }
 
-/// A server's program. Where it is, a user's PATH need not have.
-fn installed(name: &str) -> Option<String> {
-    let places = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"];
-    places.map(|place| format!("{place}/{name}")).into_iter().find(|path| Path::new(path).exists())
-}
-
 /// Be the server with this name, for as long as this process runs.
 pub fn serve(name: &str) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -171,16 +144,8 @@ pub fn serve(name: &str) {
 }
 
 fn hyper(listener: TcpListener) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async {
-        let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
-        loop {
-            let (socket, _) = listener.accept().await.expect("a connection");
-            tokio::task::spawn_local(
-                http1::Builder::new().serve_connection(TokioIo::new(socket), service_fn(ok)),
-            );
-        }
+    others::on_tokio(listener, |socket| {
+        http1::Builder::new().serve_connection(TokioIo::new(socket), service_fn(ok))
     });
 }
 

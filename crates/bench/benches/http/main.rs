@@ -8,6 +8,8 @@
 mod bare;
 mod load;
 mod on_hyper;
+#[path = "../servers/others.rs"]
+mod others;
 mod ours;
 mod peers;
 #[allow(dead_code, reason = "the echo servers use all of it")]

@@ -11,19 +11,15 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, body};
 use hyper_util::rt::TokioIo;
 
+use crate::others::on_tokio;
+
 pub fn serve(listener: TcpListener) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async {
-        let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
-        loop {
-            let (socket, _) = listener.accept().await.expect("a connection");
-            socket.set_nodelay(true).expect("a socket");
-            let mut http = http1::Builder::new();
-            // One write for the responses to pipelined requests.
-            http.pipeline_flush(true);
-            tokio::task::spawn_local(http.serve_connection(TokioIo::new(socket), service_fn(hello)));
-        }
+    on_tokio(listener, |socket| {
+        socket.set_nodelay(true).expect("a socket");
+        let mut http = http1::Builder::new();
+        // One write for the responses to pipelined requests.
+        http.pipeline_flush(true);
+        http.serve_connection(TokioIo::new(socket), service_fn(hello))
     });
 }
 

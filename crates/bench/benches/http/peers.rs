@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
@@ -13,7 +12,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::load::{Client, Load, Sample};
-use crate::{bare, on_hyper, ours, processors};
+use crate::{bare, on_hyper, others, ours, processors};
 
 /// The argument that makes a server of this program.
 pub const SERVE: &str = "--serve";
@@ -95,7 +94,7 @@ impl Started {
         let pid = Pid::from_raw(server.id().cast_signed());
         processors::move_to_processor(pid, 0);
         let address = if peer == Peer::Nginx {
-            await_listener(free);
+            others::await_listener(free);
             free
         } else {
             let mut line = String::new();
@@ -124,40 +123,17 @@ impl Drop for Started {
     }
 }
 
-/// nginx says nowhere that it listens.
-fn await_listener(address: SocketAddr) {
-    let start = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(start.elapsed() < Duration::from_secs(10), "nginx does not listen on {address}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// One process, which is the worker.
 fn nginx(folder: &Path, address: SocketAddr) -> Result<Command, &'static str> {
     let root = folder.display();
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|name| format!("{name}_temp_path {root}/{name}; "))
-        .concat();
-    let config = format!(
-        "daemon off; master_process off; pid {root}/pid; error_log {root}/errors;
-        events {{ worker_connections 1024; }}
-        http {{
-            access_log off; keepalive_requests 1000000000; sendfile on; {temporary}
-            server {{
-                listen {address};
-                location = / {{ default_type text/plain; return 200 \"Hello, world!\"; }}
-                location / {{ root {root}; }}
-            }}
+    let http = format!(
+        "keepalive_requests 1000000000; sendfile on;
+        server {{
+            listen {address};
+            location = / {{ default_type text/plain; return 200 \"Hello, world!\"; }}
+            location / {{ root {root}; }}
         }}"
     );
-    let path = folder.join("nginx.conf");
-    fs::write(&path, config).expect("room");
-    let programs = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"];
-    let program = programs.into_iter().find(|program| Path::new(program).exists());
-    let mut command = Command::new(program.ok_or("nginx is not installed")?);
-    command.arg("-c").arg(path).arg("-e").arg(folder.join("errors"));
-    Ok(command)
+    others::nginx(folder, &http)
 }
 
 /// Compiled here, from C.

@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { violations } from './accessible.mjs';
 import { Server } from './server.mjs';
+import { run } from './steps.mjs';
 
 // The packages are below target/, not beside this file.
 const require = createRequire(pathToFileURL(`${process.env.PACKAGES}/package.json`));
@@ -186,23 +187,11 @@ async function reloads(tab) {
     await tab.waitForSelector('html.live-book .live-notice', { state: 'attached' });
 }
 
-let failed = false;
-for (const [name, step] of Object.entries(steps)) {
-    if (wanted.length && !wanted.includes(name)) continue;
-    const start = performance.now();
-    try {
-        await step();
-        console.log(`${name}: ok, ${((performance.now() - start) / 1000).toFixed(1)} s`);
-    } catch (error) {
-        console.log(`${name}: ${error.message}`);
-        failed = true;
-        break;
-    }
-}
+let passed = await run(steps, wanted);
 await browser.close();
 for (const each of [server, scratch]) {
     const status = await each.end('SIGTERM');
     if (status !== 0) console.log(`SIGTERM has to end a server in order: ${status}`);
-    failed ||= status !== 0;
+    passed &&= status === 0;
 }
-process.exitCode = failed ? 1 : 0;
+process.exitCode = passed ? 0 : 1;

@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { audit } from './accessible.mjs';
 import { files } from './files.mjs';
+import { run } from './steps.mjs';
 
 // The packages are below target/, not beside this file.
 const require = createRequire(pathToFileURL(`${process.env.PACKAGES}/package.json`));
@@ -187,19 +188,7 @@ const steps = {
     },
 };
 
-let failed = false;
-for (const [name, step] of Object.entries(steps)) {
-    if (wanted.length && !wanted.includes(name)) continue;
-    const start = performance.now();
-    try {
-        await step();
-        console.log(`${name}: ok, ${((performance.now() - start) / 1000).toFixed(1)} s`);
-    } catch (error) {
-        console.log(`${name}: ${error.stack}`);
-        failed = true;
-        break;
-    }
-}
+const passed = await run(steps, wanted);
 await browser.close();
 for (const server of [site, plain]) server.close();
-process.exitCode = failed ? 1 : 0;
+process.exitCode = passed ? 0 : 1;

@@ -4,14 +4,26 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// Where Chromium and the packages are; or why a test has to be skipped.
+/// Where Chromium and the packages are.
 pub struct Tools {
     pub chromium: PathBuf,
     pub packages: PathBuf,
 }
 
 impl Tools {
-    pub fn find() -> Result<Self, &'static str> {
+    /// The tools of this machine. If one is missing, the test is skipped, with the reason.
+    #[track_caller]
+    pub fn find() -> Option<Self> {
+        match Self::look() {
+            Ok(tools) => Some(tools),
+            Err(missing) => {
+                testing::skipped(format_args!("{missing}"));
+                None
+            }
+        }
+    }
+
+    fn look() -> Result<Self, &'static str> {
         let chromium = program(&["chromium", "chromium-browser", "google-chrome"])
             .ok_or("there is no Chromium. Debian's package is called chromium")?;
         if node() < 20 {

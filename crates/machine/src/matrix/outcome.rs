@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::guest::Ended;
+use crate::report::{difference, last_paragraph};
 
 /// What came of it, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,19 +72,8 @@ pub fn of_experiment(name: &str, ended: Ended, transcript: &str) -> Outcome {
     Outcome { name: name.to_owned(), verdict, reason, tests: None, tries: 1, printed }
 }
 
-fn last_paragraph(printed: &str) -> String {
-    let last = printed.trim_end().rsplit("\n\n").next().unwrap_or_default();
-    last.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 fn first_other_row(printed: &str, transcript: &str) -> String {
-    let (mut here, mut book) = (printed.lines(), transcript.lines());
-    loop {
-        match (here.next(), book.next()) {
-            (Some(here), Some(book)) if here == book => {}
-            (here, _) => return here.unwrap_or("the end").trim().to_owned(),
-        }
-    }
+    difference(transcript, printed).1.unwrap_or("the end").trim().to_owned()
 }
 
 /// What a program of tests says: libtest's last line, and the lines of the tests that cannot ask.

@@ -1,12 +1,20 @@
 //! One mistake: is it caught as it says?
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use super::copy::Copy;
 use super::edit;
 use super::mistakes::Mistake;
 use crate::catalogue::Exercise;
 use crate::checking::{self, Checked, Test, Through};
+
+/// The reference with this mistake in it.
+///
+/// # Errors
+/// When a hunk does not match exactly one place of the reference.
+pub fn edited(mistake: &Mistake, reference: &str) -> Result<String> {
+    edit::apply(&mistake.hunks, reference).map_err(|wrong| anyhow!(wrong))
+}
 
 /// How often a test that missed a mistake runs again.
 const SECOND_CHANCES: usize = 2;
@@ -44,7 +52,7 @@ pub fn judge(
     reference: &str,
     times: usize,
 ) -> Result<Judged> {
-    let answer = match edit::apply(&mistake.hunks, reference) {
+    let answer = match edited(mistake, reference) {
         Ok(answer) => answer,
         Err(wrong) => return Ok(Judged::Missed(format!("does not fit the reference: {wrong}"))),
     };
