@@ -20,7 +20,7 @@ use ioloop::{Clock, Config, Current, Events, FakeClock, IoLoop};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc::EPOLL_CTL_ADD;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::dup3;
 use support::operation::failures;
@@ -261,7 +261,7 @@ fn full() -> Outcome {
     ioloop.add_handler(silent, Events::READ, move |_, _, _| hears.set(true))?;
     let other = reader.try_clone()?;
     let token = ioloop.add_handler(Kept(reader.as_raw_fd()), Events::READ, |_, _, _| ())?;
-    let limit = other.as_raw_fd() as u64 + 1;
+    let limit = other.as_raw_fd() as rlim_t + 1;
     setrlimit(Resource::RLIMIT_NOFILE, limit, hard)?;
     drop(reader);
     let mut taken = Vec::new();

@@ -57,8 +57,12 @@ pub fn programs(place: &Place, processor: Processor) -> Result<Programs> {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&copy).args(["build", "--release", "--package", "experiments", "--bin", "all"]);
         cargo.args(["--target", processor.target(), "--color", "never"]);
-        // What the reader has set for builds of their own has no say here: the same sources give the same program.
-        for name in ["RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+        // What the reader has set for builds of their own has no say here: the same sources give the same program. And the
+        // libraries of the compiler that built this program, which `cargo run` puts first, are not those of the fetched one:
+        // with them it would look for the standard library beside the other compiler.
+        for name in
+            ["RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "LD_LIBRARY_PATH"]
+        {
             cargo.env_remove(name);
         }
         cargo.envs(PROFILE).env("CARGO_TARGET_DIR", &target).env("CARGO_INCREMENTAL", "0");

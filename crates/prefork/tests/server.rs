@@ -13,7 +13,7 @@ use std::{fs, io, thread};
 
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, rlim_t, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::{Pid, alarm};
@@ -47,7 +47,7 @@ fn helper(args: &[&str]) -> i32 {
     match args {
         ["serve", children] => serve(number(children)),
         ["serve", children, limit] => {
-            let limit = number(limit) as u64;
+            let limit = number(limit) as rlim_t;
             setrlimit(Resource::RLIMIT_NOFILE, limit, limit).expect("a process may lower its limits");
             serve(number(children))
         }

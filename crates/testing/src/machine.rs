@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t};
 use nix::unistd::{getpid, mkdtemp};
 
 /// The longest path of a temporary folder in which the tests still find room for the names of sockets: a Unix socket's
@@ -49,7 +49,7 @@ pub fn proc() -> Result<(), String> {
 ///
 /// # Errors
 /// That there are fewer.
-pub fn descriptors(least: u64) -> Result<(), String> {
+pub fn descriptors(least: rlim_t) -> Result<(), String> {
     let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
     let reason = || format!("this process may have only {soft} descriptors, and needs {least} (ulimit -n)");
     if soft < least { Err(reason()) } else { Ok(()) }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop, Token};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::unistd::{dup2_stderr, pipe};
 
 use super::support::{Outcome, turns};
@@ -91,7 +91,7 @@ pub fn full(poller: Kind) -> Outcome {
     let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
     let ready = EventFd::from_value_and_flags(1, EfdFlags::EFD_CLOEXEC)?;
     let file = File::open("/proc/self/exe")?;
-    setrlimit(Resource::RLIMIT_NOFILE, file.as_raw_fd() as u64 + 1, hard)?;
+    setrlimit(Resource::RLIMIT_NOFILE, file.as_raw_fd() as rlim_t + 1, hard)?;
     if let Ok(free) = File::open("/dev/null") {
         return Err(format!("descriptor {} was free", free.as_raw_fd()).into());
     }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use nonblocking::pipe;
 use testing::judged;
@@ -34,7 +34,7 @@ fn made() -> Result<(), String> {
 fn without_numbers() -> Result<(), String> {
     let next = File::open("/dev/null").map_err(in_words)?.as_raw_fd();
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(in_words)?;
-    setrlimit(Resource::RLIMIT_NOFILE, next as u64, hard).map_err(in_words)?;
+    setrlimit(Resource::RLIMIT_NOFILE, next as rlim_t, hard).map_err(in_words)?;
     print(&pipe::pipe().map(drop));
     Ok(())
 }

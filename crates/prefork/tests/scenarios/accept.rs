@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::socket::{MsgFlags, UnixAddr, getsockname, send};
 use nix::unistd::read;
 use prefork::accept::Acceptor;
@@ -267,7 +267,7 @@ fn with_free<T>(free: usize, work: impl FnOnce() -> T) -> Result<T, String> {
 /// Run `work` while the limit allows only descriptors below this number.
 fn limited<T>(number: i32, work: impl FnOnce() -> T) -> Result<T, String> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(in_words)?;
-    setrlimit(Resource::RLIMIT_NOFILE, number as u64, hard).map_err(in_words)?;
+    setrlimit(Resource::RLIMIT_NOFILE, number as rlim_t, hard).map_err(in_words)?;
     let done = work();
     setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map_err(in_words)?;
     Ok(done)

@@ -5,7 +5,7 @@ use std::panic::catch_unwind;
 use std::process::exit;
 
 use nix::libc;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::alarm;
 
@@ -23,7 +23,7 @@ const HUNG: u32 = 8;
 
 /// A limit on which nothing here depends, because no test has message queues. Set to this value, it marks a helper and
 /// all its descendants, across fork and exec, whatever their arguments and environment.
-const MARK: (Resource, u64) = (Resource::RLIMIT_MSGQUEUE, 4242);
+const MARK: (Resource, rlim_t) = (Resource::RLIMIT_MSGQUEUE, 4242);
 
 /// Take back what was inherited: ignored signals, and blocked ones. What a script starts in the background ignores SIGINT;
 /// other parents ignore SIGCHLD, so that no test could wait for a child, or block signals, which would never come. Under

@@ -182,18 +182,36 @@ fn end_untouched(other: Pid) {
     end(other);
 }
 
+/// What clone3(2) reads. libc has it for few architectures; it is the same on all. Zero means that a feature is not used.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
 /// Start an idle process with this process id: see clone3(2), "set_tid".
 fn fork_as(number: Pid) -> nix::Result<Pid> {
     let parent = getpid();
     let set_tid = [number.as_raw()];
-    // SAFETY: all fields are integers, and zero means that a feature is not used.
-    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.exit_signal = libc::SIGCHLD as u64;
-    args.set_tid = set_tid.as_ptr() as u64;
-    args.set_tid_size = 1;
+    let args = CloneArgs {
+        exit_signal: libc::SIGCHLD as u64,
+        set_tid: set_tid.as_ptr() as u64,
+        set_tid_size: 1,
+        ..CloneArgs::default()
+    };
     // SAFETY: `args` and `set_tid` live until the call returns. The new process is a copy, as after fork(2), and has
     // one thread. The C library does not know of the fork, but the child uses nothing that depends on that.
-    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     match Errno::result(pid)? {
         0 => {
             die_with(parent);

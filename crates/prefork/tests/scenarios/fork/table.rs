@@ -5,7 +5,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
 use super::{fork, say, words};
 
@@ -36,7 +36,7 @@ pub fn changes(before: &[i32], now: &[i32]) -> String {
 pub fn lower_limit() {
     let highest = open_now().last().copied().unwrap_or_default();
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit can be read");
-    let soft = u64::from(highest.cast_unsigned() + 16).min(hard);
+    let soft = rlim_t::from(highest.cast_unsigned() + 16).min(hard);
     setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("a limit can be lowered");
 }
 

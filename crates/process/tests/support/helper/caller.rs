@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, close, dup2_stderr, fork};
@@ -24,7 +24,7 @@ pub struct Caller {
     /// The file that is its standard error.
     errors: Option<OwnedFd>,
     /// What the number of each new descriptor must be below.
-    limit: Option<u64>,
+    limit: Option<rlim_t>,
 }
 
 impl Caller {
