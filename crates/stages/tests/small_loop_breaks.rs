@@ -7,12 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use mistakes::edit;
+
 // The programs that are started inherit them.
 testing::begin!();
-
-// The book's exercises have such diffs too. This module applies them.
-#[path = "../../workbook/src/proving/edit.rs"]
-mod edit;
 
 const SOURCE: &str = include_str!("../src/small_loop.rs");
 const TESTS: &str = include_str!("small_loop.rs");

@@ -6,15 +6,14 @@
 
 use anyhow::Result;
 use indicatif::ProgressBar;
+use mistakes::Mistake;
 
 use crate::catalogue::Exercise;
 use crate::checking::{Checked, Test, Through};
 use crate::{checkout, hints};
 
 mod copy;
-mod edit;
 mod judging;
-mod mistakes;
 pub mod mutants;
 mod proof;
 pub mod workers;
@@ -22,7 +21,6 @@ pub mod workers;
 pub use copy::Copy;
 pub use judging::edited;
 use judging::{Judged, judge};
-pub use mistakes::Mistake;
 pub use proof::Proof;
 
 /// The mistakes of an exercise, in the order of their file. One that cannot be read says why, after its name.

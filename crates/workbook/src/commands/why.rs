@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use mistakes::Mistake;
 use serde::Serialize;
 
 use crate::attempt;
 use crate::catalogue::{Catalogue, Exercise};
 use crate::output::say;
-use crate::proving::{self, Mistake};
+use crate::proving;
 use crate::runner;
 use crate::terminal::{self, BAD, BOLD, DIM, GOOD};
 use crate::verdicts::Verdicts;

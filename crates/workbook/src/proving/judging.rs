@@ -1,10 +1,9 @@
 //! One mistake: is it caught as it says?
 
 use anyhow::{Result, anyhow};
+use mistakes::{Mistake, edit};
 
 use super::copy::Copy;
-use super::edit;
-use super::mistakes::Mistake;
 use crate::catalogue::Exercise;
 use crate::checking::{self, Checked, Test, Through};
 

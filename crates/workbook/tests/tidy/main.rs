@@ -10,7 +10,6 @@ mod layers;
 mod manifests;
 mod mistakes;
 mod modules;
-mod proving;
 mod repository;
 mod sources;
 mod text;

@@ -1,14 +1,16 @@
 //! A mistake is an edit of its reference: each of its hunks matches exactly one place there, a test by its name can
 //! catch it, and that test's words can contain its message. All of it is found without compiling anything;
 //! `workbook verify` then proves that the test does catch it.
+//!
+//! Of each exercise, the page asks about some mistakes: which test fails, and what does it say? `just machine` proves that the other
+//! tests pass.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::proving::edit;
-use crate::proving::mistakes::{Mistake, parse};
 use crate::repository::Repository;
+use mistakes::{Mistake, edit, parse};
 
 pub fn faults(repository: &Repository) -> Vec<String> {
     let mut faults = Vec::new();
@@ -34,13 +36,24 @@ fn of_exercise(repository: &Repository, file: &str, krate: &str, module: &str) -
     let reference = repository.read(reference);
     let tests = repository.read(&format!("crates/{krate}/tests/{module}.rs"));
     let words = Words::of(repository, krate);
-    for mistake in parsed {
+    for mistake in &parsed {
         match mistake {
-            Err(wrong) => faults.push(wrong),
-            Ok(mistake) => faults.extend(
-                wrong(&mistake, &reference, &tests, &words).map(|w| format!("{}: {w}", mistake.name)),
-            ),
+            Err(wrong) => faults.push(wrong.clone()),
+            Ok(mistake) => faults
+                .extend(wrong(mistake, &reference, &tests, &words).map(|w| format!("{}: {w}", mistake.name))),
         }
+    }
+    // Once each of them is right by itself.
+    if faults.is_empty() {
+        let all: Vec<Mistake> = parsed.into_iter().flatten().collect();
+        let asked = || all.iter().filter(|mistake| !mistake.passes.is_empty());
+        if asked().count() < ASKED {
+            let few = asked().count();
+            faults.push(format!(
+                "{few} of its mistakes have the field `Passes`, and the page asks about {ASKED}"
+            ));
+        }
+        faults.extend(asked().filter_map(|mistake| wrong_choices(mistake, &all)));
     }
     faults
 }
@@ -54,6 +67,24 @@ fn wrong(mistake: &Mistake, reference: &str, tests: &str, words: &Words) -> Opti
         return Some(format!("no test of its crate says «{message}»"));
     }
     edit::apply(hunks, reference).err()
+}
+
+/// About how many mistakes of an exercise its page asks at least.
+const ASKED: usize = 3;
+
+/// Each test that can be chosen comes with words that it says of another mistake.
+fn wrong_choices(mistake: &Mistake, all: &[Mistake]) -> Option<String> {
+    let Mistake { name, caught_by, passes, .. } = mistake;
+    let silent = passes.iter().find(|test| all.iter().all(|other| other.caught_by != **test));
+    if passes.contains(caught_by) {
+        return Some(format!("{name}: it is caught by `{caught_by}`, and said to pass it"));
+    }
+    if passes.len() == 1 {
+        return Some(format!("{name}: one test that it passes is too little to choose from"));
+    }
+    silent.map(|test| {
+        format!("{name}: no mistake is caught by `{test}`, so there are no words for that choice")
+    })
 }
 
 /// What the tests of a crate can say: the text of their string literals, between what is filled in.
@@ -105,18 +136,24 @@ mod tests {
     use super::*;
     use crate::repository::one;
 
-    const TESTS: &str = "#[test]\nfn adds() {\n    assert!(sum == 3, \"1 and 2 make 3, \\\n        not {sum}: \\\"+\\\"?\");\n}\n";
+    const TESTS: &str = "#[test]\nfn adds() {\n    assert!(sum == 3, \"1 and 2 make 3, \\\n        not {sum}: \\\"+\\\"?\");\n}\n\
+        #[test]\nfn adds_zero() {}\n#[test]\nfn adds_more() {}\n";
 
-    /// Three good mistakes, of which the second has one thing replaced.
+    /// Three good mistakes, of which the second has one thing replaced. Each is caught by a test of its own, and passes the others.
     fn with(right: &str, wrong: &str) -> Vec<String> {
-        let good = |name: &str| {
+        let tests = ["adds", "adds_zero", "adds_more"];
+        let good = |name: &str, own: &str| {
+            let passes: Vec<_> =
+                tests.iter().filter(|test| **test != own).map(|test| format!("`{test}`")).collect();
             format!(
-                "### {name}\n\nOne.\n\n- Caught by: `adds`\n- Message: `make 3, not 4: \"+\"?`\n\n```diff\n-a + b\n+{name}\n```\n\n"
+                "### {name}\n\nOne.\n\n- Caught by: `{own}`\n- Message: `make 3, not 4: \"+\"?`\n- Passes: {}\n\n\
+                 ```diff\n-a + b\n+{name}\n```\n\n",
+                passes.join(", ")
             )
         };
-        let second = good("two").replace(right, wrong);
-        assert!(right == wrong || second != good("two"), "{right}");
-        let all = [good("one"), second, good("three")].concat();
+        let second = good("two", "adds_zero").replace(right, wrong);
+        assert!(right == wrong || second != good("two", "adds_zero"), "{right}");
+        let all = [good("one", "adds"), second, good("three", "adds_more")].concat();
         faults(&Repository::of(&[
             ("crates/k/mistakes/m.md", &all),
             ("crates/k/src/deep/m.rs", "pub fn add(a: u8, b: u8) -> u8 {\n    a + b\n}\n"),
@@ -142,12 +179,32 @@ mod tests {
 
     #[test]
     fn a_test_that_is_not_there_is_found() {
-        one(&with("`adds`", "`add`"), &["crates/k/mistakes/m.md: two: the test `add` does not exist"]);
+        one(
+            &with("by: `adds_zero`", "by: `add`"),
+            &["crates/k/mistakes/m.md: two: the test `add` does not exist"],
+        );
     }
 
     #[test]
     fn a_message_that_no_test_says_is_found() {
         one(&with("make 3, not 4: \"+\"?", "makes 4"), &["two: no test of its crate says «makes 4»"]);
+    }
+
+    #[test]
+    fn what_the_page_cannot_ask_is_found() {
+        one(
+            &with("- Passes: `adds`, `adds_more`\n", ""),
+            &["m.md: 2 of its mistakes have the field `Passes`"],
+        );
+        one(
+            &with("`adds`, `adds_more`", "`adds`, `adds_zero`"),
+            &["two: it is caught by `adds_zero`, and said to"],
+        );
+        one(
+            &with("`adds`, `adds_more`", "`adds`, `adds_less`"),
+            &["two: no mistake is caught by `adds_less`"],
+        );
+        one(&with("`adds`, `adds_more`", "`adds`"), &["two: one test that it passes is too little"]);
     }
 
     #[test]

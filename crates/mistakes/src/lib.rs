@@ -1,14 +1,17 @@
 //! The mistakes of an exercise: read them from their Markdown file.
 //!
 //! The file is a list of sections. Each has a heading `### name`, one sentence that says what the code does wrong,
-//! the two fields `- Caught by:` and `- Message:`, and a fenced `diff` without line numbers (see `edit`), which
-//! makes the mistake out of the reference.
+//! the two fields `- Caught by:` and `- Message:`, and a fenced `diff` without line numbers (see [`edit`]), which
+//! makes the mistake out of the reference. One that a page asks about has the field `- Passes:` as well.
 
-use super::edit::{self, Hunk};
+pub mod edit;
+
+use edit::Hunk;
 
 /// A plausible wrong answer, as an edit of the reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mistake {
+    /// Its heading.
     pub name: String,
     /// What the code does wrong, and what comes of it.
     pub sentence: String,
@@ -16,6 +19,9 @@ pub struct Mistake {
     pub caught_by: String,
     /// What that test's message must contain.
     pub message: String,
+    /// Other tests, which it passes: the page asks which test fails. Empty if it is not asked about.
+    pub passes: Vec<String>,
+    /// The same, to be applied to the reference.
     pub hunks: Vec<Hunk>,
     /// The lines of the fence, as they were written.
     pub diff: String,
@@ -53,7 +59,7 @@ fn heading(line: &str) -> Option<&str> {
 
 fn mistake(name: &str, mut lines: &[&str]) -> Result<Mistake, String> {
     let mut sentence: Vec<&str> = Vec::new();
-    let (mut caught_by, mut message, mut diff) = (None, None, None);
+    let (mut caught_by, mut message, mut passes, mut diff) = (None, None, None, None);
     while let [line, rest @ ..] = lines {
         lines = rest;
         if let Some(field) = line.strip_prefix("- ") {
@@ -61,10 +67,12 @@ fn mistake(name: &str, mut lines: &[&str]) -> Result<Mistake, String> {
             let slot = match key {
                 "Caught by" => &mut caught_by,
                 "Message" => &mut message,
-                _ => return Err(format!("the field `{key}` is none of `Caught by` and `Message`")),
+                "Passes" => &mut passes,
+                _ => return Err(format!("the field `{key}` is none of `Caught by`, `Message` and `Passes`")),
             };
+            let not_code = || format!("the value of `{key}` is not in backticks");
             let value =
-                code(value.trim()).ok_or_else(|| format!("the value of `{key}` is not in backticks"))?;
+                if key == "Passes" { value.trim() } else { code(value.trim()).ok_or_else(not_code)? };
             if slot.replace(value.to_owned()).is_some() {
                 return Err(format!("it has the field `{key}` twice"));
             }
@@ -97,9 +105,16 @@ fn mistake(name: &str, mut lines: &[&str]) -> Result<Mistake, String> {
         sentence: sentence.join(" "),
         caught_by: caught_by.ok_or_else(|| missing("field `Caught by`"))?,
         message: message.ok_or_else(|| missing("field `Message`"))?,
+        passes: passes.map_or_else(|| Ok(Vec::new()), |names| tests(&names))?,
         hunks: edit::hunks(&diff)?,
         diff,
     })
+}
+
+/// The tests in `` `one`, `two` ``.
+fn tests(names: &str) -> Result<Vec<String>, String> {
+    let wrong = || format!("the value of `Passes` is not a list of tests in backticks: {names}");
+    names.split(", ").map(|name| code(name).map(str::to_owned).ok_or_else(wrong)).collect()
 }
 
 /// The text of a code span. As in Markdown the backticks around it are as many as it takes, and one space inside
@@ -156,7 +171,19 @@ so the sum is too small.
             assert_eq!(edited.as_deref(), Ok("let sum = a\n    ^ b;\n"));
         }
         assert_eq!(parse("").len(), 0);
+        assert!(only(ONE).is_ok_and(|mistake| mistake.passes.is_empty()));
         assert_eq!(parse(&format!("\n{ONE}\n{}", ONE.replace("no_carry", "other"))).len(), 2);
+    }
+
+    #[test]
+    fn the_tests_that_it_passes_are_a_list() {
+        let passes = |list: &str| only(&ONE.replace("\n```diff", &format!("- Passes: {list}\n\n```diff")));
+        assert_eq!(passes("`zero`").map(|mistake| mistake.passes), Ok(vec!["zero".to_owned()]));
+        let two = passes("`zero`, `small_numbers`").map(|mistake| mistake.passes);
+        assert_eq!(two, Ok(vec!["zero".to_owned(), "small_numbers".to_owned()]));
+        for list in ["zero", "`zero`, small", "", "`zero` `small`,"] {
+            assert!(passes(list).is_err_and(|wrong| wrong.contains("not a list of tests")), "{list}");
+        }
     }
 
     #[test]
