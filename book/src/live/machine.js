@@ -6,6 +6,7 @@
 // console, on which the line `shell` starts a shell.
 
 const [STATUS, READY] = [0x04, 0x05];
+const PAGE = 4096; // bytes
 
 /** What v86 is told of the machine. A state belongs to these options, so the state is made with them, too. */
 export const machineOptions = (megabytes) => ({
@@ -58,6 +59,20 @@ export class Machine {
         return new Promise((done) => {
             this.#running = { hear, done, status: null };
             this.v86.serial_send_bytes(1, new TextEncoder().encode(`${line}\n`));
+        });
+    }
+
+    /**
+     * Puts a program into the machine's memory: the first process makes a file, and says in which pages it is.
+     * @param {string} path @param {Uint8Array} bytes
+     */
+    async put(path, bytes) {
+        const said = [];
+        const status = await this.run(`put ${path} ${bytes.length}`, (byte) => said.push(byte));
+        const frames = new TextDecoder().decode(Uint8Array.from(said)).trim().split('\n');
+        if (status !== 0) throw new Error(frames.join(' '));
+        frames.forEach((frame, page) => {
+            this.v86.write_memory(bytes.subarray(page * PAGE, (page + 1) * PAGE), Number.parseInt(frame, 16) * PAGE);
         });
     }
 

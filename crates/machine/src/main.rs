@@ -7,10 +7,12 @@
 //! - `kernel`: Linux from Debian's source, with our fragment of a configuration and that program inside;
 //! - `state`: the machine's memory after it has booted in v86, under node;
 //! - `experiments`: each of them run once in it, and compared with the book;
+//! - `wrong-answers`: of each exercise, a program of wrong answers that its page asks about, and their proof ([`catch`]);
 //! - `site`: what a page loads, and the sources of what is in it.
 //!
 //! `inputs.toml` pins what they are built from ([`inputs`]).
 
+mod catch;
 mod debian;
 mod digest;
 mod initramfs;
@@ -86,6 +88,11 @@ struct Options {
 enum Task {
     /// Run the experiments and the crates' tests on kernels of Debian, in qemu
     Kernels(matrix::Options),
+    /// Prove the wrong answers that the pages of these exercises ask about, or of all
+    Catch {
+        /// `cloexec/flags`, for example
+        exercises: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -101,8 +108,10 @@ fn main() -> ExitCode {
 
 fn carry_out(options: &Options) -> Result<ExitCode> {
     let place = Place::find()?;
-    if let Some(Task::Kernels(options)) = &options.task {
-        return matrix::run(&place, options).map(|()| ExitCode::SUCCESS);
+    match &options.task {
+        Some(Task::Kernels(options)) => return matrix::run(&place, options).map(|()| ExitCode::SUCCESS),
+        Some(Task::Catch { exercises }) => return caught(&place, exercises),
+        None => {}
     }
     if options.pin {
         pin::pin(&place)?;
@@ -116,7 +125,9 @@ fn carry_out(options: &Options) -> Result<ExitCode> {
     let kernel = kernel(&place, &programs(&place, Processor::I686)?)?;
     let state = state(&place, &kernel)?;
     let mut found = once(&place, &state)?;
-    let site = site(&place, &kernel, &state, &found)?;
+    let wrong = catch::programs(&place, &[])?;
+    let uncaught = catch::proved(&place, &state, &wrong)?;
+    let site = site(&place, &kernel, &state, &found, &wrong)?;
     let size = std::fs::metadata(&state.file)?.len();
     say(&format!(
         "Linux {} in {}, its state {size} bytes: {} s",
@@ -129,5 +140,17 @@ fn carry_out(options: &Options) -> Result<ExitCode> {
     }
     let (agree, skipped, differ) = counts(&found);
     say(&format!("{agree} runs agree with the book, {skipped} are skipped, {differ} differ"));
-    Ok(if differ == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let all: usize = wrong.iter().map(|program| program.exercise.asked.len()).sum();
+    say(&format!("{all} wrong answers, of which {} fail otherwise than their page says", uncaught.len()));
+    uncaught.iter().for_each(|(name, how)| say(&format!("{name}: {how}")));
+    Ok(if differ == 0 && uncaught.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prove the wrong answers of some exercises.
+fn caught(place: &Place, exercises: &[String]) -> Result<ExitCode> {
+    let state = state(place, &kernel(place, &programs(place, Processor::I686)?)?)?;
+    let wrong = catch::programs(place, exercises)?;
+    let uncaught = catch::proved(place, &state, &wrong)?;
+    uncaught.iter().for_each(|(name, how)| say(&format!("{name}: {how}")));
+    Ok(if uncaught.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

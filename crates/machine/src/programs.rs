@@ -22,23 +22,79 @@ pub struct Programs {
     pub file: PathBuf,
 }
 
+/// What builds programs for a kind of processor.
+pub struct Compiler {
+    toolchain: Toolchain,
+    processor: Processor,
+}
+
+/// Find it.
+///
+/// # Errors
+/// When the toolchain cannot be had.
+pub fn compiler(place: &Place, processor: Processor) -> Result<Compiler> {
+    Ok(Compiler { toolchain: toolchain(place, processor)?, processor })
+}
+
+impl Compiler {
+    /// What the programs depend on, apart from their sources.
+    ///
+    /// # Errors
+    /// When the compiler cannot be run.
+    pub fn add_to(&self, inputs: &mut Inputs) -> Result<()> {
+        inputs.text(&self.toolchain.version()?).text(&output(Command::new("cc").arg("--version"))?);
+        FLAGS.iter().for_each(|flag| {
+            inputs.text(flag);
+        });
+        Ok(())
+    }
+}
+
+/// cargo for the workspace in the folder `copy`, whose target folder is `target`.
+pub fn cargo(compiler: &Compiler, copy: &Path, target: &Path) -> Command {
+    let Compiler { toolchain, processor } = compiler;
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(copy);
+    // What the reader has set for builds of their own has no say here: the same sources give the same program. And the
+    // libraries of the compiler that built this program, which `cargo run` puts first, are not those of the fetched one:
+    // with them it would look for the standard library beside the other compiler.
+    for name in
+        ["RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "LD_LIBRARY_PATH"]
+    {
+        cargo.env_remove(name);
+    }
+    cargo.env("CARGO_BUILD_TARGET", processor.target()).env("CARGO_TERM_COLOR", "never");
+    cargo.env("CARGO_TARGET_DIR", target).env("CARGO_INCREMENTAL", "0");
+    let mut flags = FLAGS.map(str::to_owned).to_vec();
+    // Nothing in the program depends on where it was built.
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo");
+    let own = env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from);
+    for (from, to) in [(copy, "book"), (own.as_path(), "cargo"), (toolchain.sysroot.as_path(), "rust")] {
+        flags.push(format!("--remap-path-prefix={}={to}", from.display()));
+    }
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    if let Some(rustc) = &toolchain.rustc {
+        cargo.env("RUSTC", rustc);
+    }
+    if let Some(linker) = &toolchain.linker {
+        let variable = processor.target().to_uppercase().replace('-', "_");
+        cargo.env(format!("CARGO_TARGET_{variable}_LINKER"), linker);
+    }
+    cargo
+}
+
 /// Build it.
 ///
 /// # Errors
 /// When the toolchain cannot be had, or cargo fails.
 pub fn programs(place: &Place, processor: Processor) -> Result<Programs> {
-    let toolchain = toolchain(place, processor)?;
+    let compiler = compiler(place, processor)?;
     let part = processor.part();
     let folder = place.folder(part)?;
     let copy = place.folder("programs")?.join("checkout");
     sources::copy(place, &copy)?;
     let mut inputs = Inputs::default();
-    let flags = flags(&toolchain, &copy);
-    let own = |flag: &String| !flag.starts_with("--remap-path-prefix");
-    inputs.text(&toolchain.version()?).text(&output(Command::new("cc").arg("--version"))?);
-    flags.iter().filter(|flag| own(flag)).for_each(|flag| {
-        inputs.text(flag);
-    });
+    compiler.add_to(&mut inputs)?;
     STRIP.iter().for_each(|word| {
         inputs.text(word);
     });
@@ -54,26 +110,8 @@ pub fn programs(place: &Place, processor: Processor) -> Result<Programs> {
     let file = folder.join("all");
     step(place, part, &inputs, &file, |log| {
         let target = place.folder("programs")?.join("target");
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(&copy).args(["build", "--release", "--package", "experiments", "--bin", "all"]);
-        cargo.args(["--target", processor.target(), "--color", "never"]);
-        // What the reader has set for builds of their own has no say here: the same sources give the same program. And the
-        // libraries of the compiler that built this program, which `cargo run` puts first, are not those of the fetched one:
-        // with them it would look for the standard library beside the other compiler.
-        for name in
-            ["RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "LD_LIBRARY_PATH"]
-        {
-            cargo.env_remove(name);
-        }
-        cargo.envs(PROFILE).env("CARGO_TARGET_DIR", &target).env("CARGO_INCREMENTAL", "0");
-        let variable = processor.target().to_uppercase().replace('-', "_");
-        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
-        if let Some(rustc) = &toolchain.rustc {
-            cargo.env("RUSTC", rustc);
-        }
-        if let Some(linker) = &toolchain.linker {
-            cargo.env(format!("CARGO_TARGET_{variable}_LINKER"), linker);
-        }
+        let mut cargo = cargo(&compiler, &copy, &target);
+        cargo.args(["build", "--release", "--package", "experiments", "--bin", "all"]).envs(PROFILE);
         run("all experiments as one program", log, &mut cargo)?;
         fs::copy(target.join(processor.target()).join("release/all"), &file)
             .context("cargo built nothing")?;
@@ -94,15 +132,6 @@ const PROFILE: [(&str, &str); 5] = [
     ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
 ];
 
-fn flags(toolchain: &Toolchain, copy: &Path) -> Vec<String> {
-    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned(), "-Crelocation-model=static".to_owned()];
-    // The layout of io_uring's structures is the same on every machine; the crate names those that it was tried on.
-    flags.push("--cfg=io_uring_skip_arch_check".to_owned());
-    // Nothing in the program depends on where it was built.
-    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo");
-    let cargo = env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from);
-    for (from, to) in [(copy, "book"), (cargo.as_path(), "cargo"), (toolchain.sysroot.as_path(), "rust")] {
-        flags.push(format!("--remap-path-prefix={}={to}", from.display()));
-    }
-    flags
-}
+/// The layout of io_uring's structures is the same on every machine; the crate names those that it was tried on.
+const FLAGS: [&str; 3] =
+    ["-Ctarget-feature=+crt-static", "-Crelocation-model=static", "--cfg=io_uring_skip_arch_check"];

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
+use crate::catch;
 use crate::digest::sha256;
 use crate::kernel::Kernel;
 use crate::notices::{copy, notices};
@@ -20,7 +21,13 @@ const MEMORY: u32 = 64;
 ///
 /// # Errors
 /// When a file is not there.
-pub fn site(place: &Place, kernel: &Kernel, state: &State, found: &Found) -> Result<PathBuf> {
+pub fn site(
+    place: &Place,
+    kernel: &Kernel,
+    state: &State,
+    found: &Found,
+    wrong: &[catch::Program],
+) -> Result<PathBuf> {
     let site = place.folder("site")?;
     notices(place, &site)?;
     for name in ["libv86.mjs", "v86.wasm"] {
@@ -37,6 +44,7 @@ pub fn site(place: &Place, kernel: &Kernel, state: &State, found: &Found) -> Res
             "sha256": sha256(&state.file)?,
         },
         "experiments": asked(found),
+        "exercises": catch::site(place, wrong)?,
     });
     write(&site.join("machine.json"), format!("{described:#}\n").as_bytes())?;
     Ok(site)
