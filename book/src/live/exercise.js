@@ -1,5 +1,6 @@
 // An exercise in its page: whether it is done, and a button that runs its tests on the reader's file.
 
+import { catchTheMistake } from './catch.js';
 import { element, page, plain } from './dom.js';
 import { refusal } from './local.js';
 
@@ -15,8 +16,9 @@ function named(exercises) {
 }
 
 export function exercise(backend, progress) {
-    const name = named(progress.exercises ?? {});
+    const name = named(progress.exercises ?? backend.wrongAnswers ?? {});
     const place = document.querySelector('.content h1');
+    if (name) catchTheMistake(backend, name);
     if (!name || !place || !backend.check) return undefined;
     const state = element('p', { class: 'live-state', role: 'status' });
     const button = element('button', { type: 'button' }, `Check ${name}`);

@@ -3,6 +3,7 @@
 // Predicting first is not decoration. Who only watches a demonstration understands hardly more than who has not seen it,
 // so *Run* waits for a choice, or for "I have no idea".
 
+import { choices } from './choices.js';
 import { element, page, plain } from './dom.js';
 import { refusal } from './local.js';
 import { prediction, remember } from './memory.js';
@@ -48,16 +49,9 @@ class Experiment {
 
     /** The choices as radio buttons, with one more for a reader who has no idea. */
     question(use, legend, withNoIdea) {
-        const option = (value, content) => {
-            const id = `live-${use}-${value}`;
-            return element('div', { class: 'live-choice' },
-                element('input', { type: 'radio', name: `live-${use}`, id, value }),
-                element('label', { for: id }, ...content));
-        };
-        const rows = this.nodes.map((nodes, index) =>
-            option(letter(index), nodes.map((node) => node.cloneNode(true))));
-        if (withNoIdea) rows.push(option(NO_IDEA, ['I have no idea.']));
-        return element('fieldset', { class: 'live-choices' }, element('legend', {}, legend), ...rows);
+        const options = this.nodes.map((nodes, index) => [letter(index), nodes.map((node) => node.cloneNode(true))]);
+        if (withNoIdea) options.push([NO_IDEA, ['I have no idea.']]);
+        return choices(use, legend, options);
     }
 
     chosen() {

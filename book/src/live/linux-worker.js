@@ -1,7 +1,8 @@
 // The worker in which the machine runs, so that the page can be used meanwhile. It has one machine, and ends with it.
 //
-//   in   { library, wasm, state, memory }   addresses of the emulator and of the state, packed or not
-//        { line }                           runs it
+//   in   { library, wasm, state, memory, program }
+//                                           addresses of the emulator, of the state, and of a program, packed or not
+//        { line, path }                     puts the program there, if there is a path, and runs the line
 //        { type }                           types it into the terminal
 //   out  { ready }                          true, once the machine runs
 //        { text }                           what the program printed
@@ -14,18 +15,20 @@ import { Machine } from './machine.js';
 const BATCH = 20; // ms for which output is collected
 const MOST = 1 << 14; // bytes of it that are passed on together
 
-/** Waits for the page's messages. `unpack` gives the emulator's class, its WebAssembly and the state. */
-export function serve(unpack) {
-    let machine = null;
+/** Waits for the page's messages. `unpack` gives the emulator's class, its WebAssembly and the state, and `load` a program. */
+export function serve(unpack, load) {
+    let [machine, program] = [null, null];
     const say = batches((text) => postMessage({ console: text }));
     const heard = batches((text) => postMessage({ text }));
     const act = async (data) => {
         if (data.type !== undefined) (await machine).type(data.type);
         else if (data.line !== undefined) {
+            if (data.path) await (await machine).put(data.path, new Uint8Array(await program));
             const status = await (await machine).run(data.line, heard.add);
             heard.flush();
             postMessage({ status });
         } else {
+            program = data.program && load(data.program);
             machine = unpack(data).then(({ V86, wasm, state }) => {
                 const instance = async (imports) => (await WebAssembly.instantiate(wasm, imports)).instance.exports;
                 return Machine.resume(V86, instance, state, data.memory, say.add);
@@ -78,5 +81,5 @@ if (import.meta.url) {
     serve(async ({ library, wasm, state }) => {
         const parts = await Promise.all([fetched(library).then(imported), fetched(wasm), fetched(state)]);
         return { V86: parts[0].V86, wasm: parts[1], state: parts[2] };
-    });
+    }, fetched);
 }

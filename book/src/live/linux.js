@@ -1,7 +1,11 @@
 // The second of two backends: a Linux of its own in a worker of this page, for a reader without the local server. Its interface
-// is that of the first one: see local.js. It has two things more:
+// is that of the first one: see local.js. It has more:
 //   offer: string                           what the button says that runs an experiment: nothing is loaded before that
 //   shell(hear, signal)                     a terminal: { type(text) }; `hear` gets what appears on it
+//   wrongAnswers: object                    for each exercise, how many wrong answers are `asked` about
+//   questions(exercise): Promise<object>    what is asked: see asked.rs in crates/machine
+//   offerTests(exercise): string            what the button says that runs the tests of a wrong answer
+//   prove(exercise, question, signal)       as `run`: an event for each of the question's tests
 //
 // The folder `machine/` beside the book has the emulator and the state; machine.json says what is in it. Without it, or where
 // the browser lacks something, there is no backend.
@@ -27,12 +31,28 @@ export async function connect() {
     const machine = await described().catch(() => null);
     if (!machine) return null;
     const version = machine.state.sha256;
-    const megabytes = (machine.bytes / 1e6).toFixed(1);
+    const once = (bytes) => (bytes ? ` (${(bytes / 1e6).toFixed(1)} MB, once)` : '');
+    const missing = () => (remembered() === version ? 0 : machine.bytes);
+    const wrongAnswers = machine.exercises ?? {};
+    const loaded = new Set();
     return {
         kernel: `Linux ${machine.kernel} in this page`,
-        offer: `Run on a Linux in this page${remembered() === version ? '' : ` (${megabytes} MB, once)`}`,
+        offer: `Run on a Linux in this page${once(missing())}`,
         progress: async () => ({ experiments: machine.experiments }),
-        run: (experiment, prediction, signal) => run(machine, lineOf(experiment, prediction), signal),
+        run: (experiment, prediction, signal) => run(machine, { line: lineOf(experiment, prediction) }, signal),
+        wrongAnswers,
+        questions: (exercise) => questions(wrongAnswers[exercise].file),
+        offerTests: (exercise) => {
+            const { program, bytes } = wrongAnswers[exercise];
+            return `Run the tests on a Linux in this page${once(missing() + (loaded.has(program) ? 0 : bytes))}`;
+        },
+        prove: (exercise, { name, choices }, signal) => {
+            const path = `/tmp/${name}`;
+            const line = [path, ...choices.map(({ test }) => test)].join(' ');
+            const { program } = wrongAnswers[exercise];
+            loaded.add(program);
+            return run(machine, { line, path, program }, signal);
+        },
         shell: (hear, signal) => shell(machine, hear, signal),
     };
 }
@@ -50,28 +70,37 @@ function remembered(version) {
     }
 }
 
-/** A worker that loads the machine. */
-async function start(machine) {
+/** What is asked about the wrong answers of an exercise, whose program has this name. */
+async function questions(id) {
+    const { asked } = globalThis.workbookMachine ?? {};
+    if (asked) return asked(id);
+    const answer = await fetch(`${root}machine/wrong-answers/${id}.json`).catch(() => null);
+    if (!answer?.ok) throw new Refused('The wrong answers cannot be loaded.');
+    return answer.json();
+}
+
+/** A worker that loads the machine, and a program that is put into it. */
+async function start(machine, program) {
     const at = (name, version) => new URL(`machine/${name}?${version}`, root).href;
     const { packed } = globalThis.workbookMachine ?? {};
-    if (packed) return packed(machine);
+    if (packed) return packed(machine, program);
     // The emulator looks at the address of its worker: with these words it yields to other tasks by scheduler.postTask, where the
     // browser has that, and not by a worker of its own, whose messages do not come in Firefox.
     const worker = new Worker(new URL('linux-worker.js?use-scheduling-api', import.meta.url), { type: 'module' });
     const version = machine.state.sha256.slice(0, 16);
     worker.postMessage({
         library: at(machine.library, version), wasm: at(machine.wasm, version), state: at(machine.state.file, version),
-        memory: machine.memory,
+        memory: machine.memory, program: program && at(program, version),
     });
     return worker;
 }
 
-/** The events of one program on a machine of its own. */
-async function* run(machine, line, signal) {
+/** The events of one program on a machine of its own. A `program` is put there first, at a `path`. */
+async function* run(machine, { line, path, program }, signal) {
     yield { kind: 'progress', text: `Loading Linux ${machine.kernel} …` };
-    const worker = await start(machine);
+    const worker = await start(machine, program);
     const messages = mailbox(worker, signal);
-    worker.postMessage({ line });
+    worker.postMessage({ line, path });
     const { limit = LIMIT } = machine;
     let [rest, printed, late] = ['', 0, null];
     try {

@@ -5,4 +5,4 @@ import { V86 } from 'the-machine/libv86.mjs';
 
 const bytes = (base64) => unpacked(Uint8Array.from(atob(base64), (digit) => digit.charCodeAt(0)).buffer);
 
-serve(async ({ wasm, state }) => ({ V86, wasm: await bytes(wasm), state: await bytes(state) }));
+serve(async ({ wasm, state }) => ({ V86, wasm: await bytes(wasm), state: await bytes(state) }), bytes);

@@ -51,6 +51,10 @@ const zipped = (name, bytes = read(name)) => instead(name, `${name}.gz`, gzipSyn
 const described = JSON.parse(read('machine.json'));
 Object.assign(described, { library: zipped('libv86.mjs'), wasm: zipped('v86.wasm', stripped(read('v86.wasm'))) });
 described.state.file = instead(described.state.file, ...smaller(read(described.state.file)));
+for (const exercise of Object.values(described.exercises ?? {})) {
+    exercise.program = zipped(`wrong-answers/${exercise.file}`);
+    exercise.bytes = read(exercise.program).length;
+}
 described.bytes = [described.library, described.wasm, described.state.file].reduce((sum, name) => sum + read(name).length, 0);
 writeFileSync(`${into}/machine.json`, JSON.stringify(described));
 
@@ -72,4 +76,10 @@ const worker = await bundled('file-worker.js', {
 const text = (name) => read(name).toString('base64');
 const packed = { worker, wasm: text(described.wasm), state: text(described.state.file) };
 writeFileSync(`${into}/packed.js`, `globalThis.workbookPacked = ${JSON.stringify(packed)};\n`);
+// The same for the wrong answers of an exercise, and for what is asked about them.
+for (const { file, program } of Object.values(described.exercises ?? {})) {
+    const asked = readFileSync(`${into}/wrong-answers/${file}.json`, 'utf8');
+    writeFileSync(`${into}/wrong-answers/${file}.js`, `(globalThis.workbookWrongAnswers ??= {})['${file}'] = ${asked};\n`
+        + `(globalThis.workbookPrograms ??= {})['${program}'] = ${JSON.stringify(text(program))};\n`);
+}
 console.log(`${into}: ${(described.bytes / 1e6).toFixed(2)} MB are fetched for the first run`);

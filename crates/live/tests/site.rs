@@ -1,5 +1,5 @@
 //! What a reader does with the published book, in Chromium, on a stand-in for the Linux in the page: see `browser/site.mjs`; and
-//! on that Linux itself, if `just machine` has made one: see `browser/machine.mjs`. Without Chromium, Node 20 or npm they are
+//! on that Linux itself, if `just machine` has made one: see `browser/machine.mjs` and `browser/catch.mjs`. Without Chromium, Node 20 or npm they are
 //! skipped. With EVERY_EXPERIMENT=1 the second one runs all experiments, and with BLESS=1 it also writes the README's picture.
 
 use std::fs;
@@ -36,7 +36,20 @@ fn stand_in(folder: &Path) -> PathBuf {
             "merged-signals": { "asked": true }, "broken-pipe": { "asked": true }, "two-writers": { "asked": true },
             "cost-of-fork": { "asked": false, "why": "it has too little memory" },
         },
+        "exercises": { "cloexec/flags": { "file": "cloexec-flags", "asked": 2 } },
     });
+    let question = |why: &str| {
+        serde_json::json!({
+            "name": "cloexec-flags-one", "diff": " kept\n-old\n+new", "fails": "b_fails", "why": why,
+            "choices": [{ "test": "a_passes", "says": "no a" }, { "test": "b_fails", "says": "no b" }],
+        })
+    };
+    let asked = serde_json::json!({ "questions": [question("It forgets `b`."), question("It does so again.")] });
+    let wrong = machine.join("wrong-answers");
+    fs::create_dir(&wrong).expect("a folder for wrong answers");
+    fs::write(wrong.join("cloexec-flags.json"), asked.to_string()).expect("questions");
+    let program = [vec![b'a'; 4096], vec![b'b'; 4096], vec![b'c'; 100]].concat();
+    fs::write(wrong.join("cloexec-flags"), program).expect("a program");
     fs::write(machine.join("machine.json"), described.to_string()).expect("machine.json");
     machine
 }
@@ -65,6 +78,9 @@ fn a_reader_without_a_server_runs_experiments_on_a_linux_in_the_page() {
 /// What runs in the page unless EVERY_EXPERIMENT is set: all of them take minutes, and `just machine` has run all of them.
 const FEW: [&str; 5] = ["port-stays-taken", "merged-signals", "server-1", "one-iteration", "server-10"];
 
+/// The same for exercises whose pages ask about wrong answers.
+const EXERCISES: [&str; 2] = ["process/capture", "waker/pipe"];
+
 #[test]
 fn experiments_run_on_the_linux_in_the_page() {
     testing::needs!(loopback);
@@ -79,6 +95,12 @@ fn experiments_run_on_the_linux_in_the_page() {
     browser.args([site.path(), &tools.chromium]);
     if std::env::var_os("EVERY_EXPERIMENT").is_none() {
         browser.args(FEW);
+    }
+    tools::run(browser);
+    let mut browser = tools.node("catch.mjs");
+    browser.args([site.path(), &tools.chromium]);
+    if std::env::var_os("EVERY_EXPERIMENT").is_none() {
+        browser.args(EXERCISES);
     }
     tools::run(browser);
     if std::env::var_os("BLESS").is_some() {

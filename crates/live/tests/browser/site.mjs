@@ -53,6 +53,17 @@ async function judged(tab) {
     return tab.locator('.live-verdict').textContent();
 }
 
+/** Shows the wrong answers of an exercise, chooses a test, and waits for what comes of it. */
+async function catches(tab, test, expected) {
+    const show = tab.locator('button:text-matches("^Show the (first|next) one$")');
+    await show.click();
+    await tab.check(`#live-catch-${test}`);
+    await tab.click('section[aria-label="Catch the mistake"] .live-run');
+    await tab.waitForSelector(expected);
+}
+
+const EXERCISE = '02-close-on-exec/exercise-flags.html';
+
 const fetched = (server) => server.sent.map(({ path }) => path).filter((path) => path.startsWith('/machine/'));
 
 const steps = {
@@ -149,6 +160,34 @@ const steps = {
         assert.match(await tab.locator('.live-progress').first().textContent(), /predicted 1 of \d+/);
         await closed(tab);
     },
+    async catchesTheMistake() {
+        for (const address of [`${site.origin}/${EXERCISE}`, pathToFileURL(`${folder}/${EXERCISE}`).href]) {
+            const tab = await open(address);
+            const section = tab.locator('section[aria-label="Catch the mistake"]');
+            await section.waitFor();
+            assert.equal(await tab.locator('.live-state').count(), 0, 'nothing is compiled in the page');
+            const before = fetched(site).length;
+            await catches(tab, 'a_passes', '.live-verdict');
+            assert.match(await section.locator('pre').textContent(), /^ kept\n-old\n\+new\n$/);
+            assert.match(await section.locator('.live-choice').last().textContent(), /b_fails“… no b …”/);
+            assert.deepEqual(await section.locator('.live-tests li').allTextContents(), ['✓ a_passes passes', '✗ b_fails fails: it is wrong']);
+            assert.match(await section.locator('.live-verdict').textContent(), /^Not that one: a_passes passes\. It forgets b\.$/);
+            if (address.startsWith('http')) {
+                const own = fetched(site).slice(before).filter((path) => path.startsWith('/machine/wrong-answers/'));
+                assert.deepEqual(own.map((path) => path.split('/').pop()), ['cloexec-flags.json', 'cloexec-flags.gz'], 'only these, once');
+            }
+            await catches(tab, 'b_fails', '.live-verdict.live-agrees');
+            assert.match(await section.locator('.live-verdict').textContent(), /^You caught it\. It does so again\.$/);
+            assert.equal(await section.locator('button:text-is("Show the next one")').count(), 0);
+            assert.equal(tab.workers().length, 0, 'the machine is gone after the tests');
+            await closed(tab);
+        }
+        // An exercise of which nothing is asked.
+        const tab = await open(`${site.origin}/02-close-on-exec/exercise-open.html`);
+        await tab.waitForLoadState('networkidle');
+        assert.equal(await tab.locator('section[aria-label="Catch the mistake"]').count(), 0);
+        await closed(tab);
+    },
     async shell() {
         const tab = await open(`${site.origin}/appendix/shell.html`);
         await tab.click('button:has-text("Start a Linux in this page")');
@@ -171,14 +210,16 @@ const steps = {
     },
     async accessible() {
         const found = [];
-        for (const [page, ready] of [['index.html', '#live-saw-c'], [PAGE, '#live-saw-c'], ['appendix/shell.html', '.live-log']]) {
+        const pages = [['index.html', '#live-saw-c'], [PAGE, '#live-saw-c'], ['appendix/shell.html', '.live-log'], [EXERCISE, '.live-tests']];
+        for (const [page, ready] of pages) {
             const tab = await open(`${site.origin}/${page}`, { phone: true });
             if (ready === '.live-log') await tab.click('button:has-text("Start a Linux in this page")');
+            else if (page === EXERCISE) await catches(tab, 'a_passes', '.live-verdict');
             else await runs(tab, ready);
             await tab.waitForSelector(ready);
             const look = async (when) => found.push(...(await audit(tab, axe)).map((wrong) => `${page}, ${when}: ${wrong}`));
             await look('before the verdict');
-            if (ready !== '.live-log') await judged(tab);
+            if (ready === '#live-saw-c') await judged(tab);
             await look('after it');
             const wide = await tab.evaluate(() => document.documentElement.scrollWidth - innerWidth);
             if (wide > 0) found.push(`${page}: ${wide} pixels wider than a phone`);

@@ -244,7 +244,7 @@ fn main() -> ExitCode {
             Ok(said) => *said,
             Err(panic) => panic.downcast_ref::<&str>().copied().unwrap_or("it failed without a word").to_owned(),
         });
-        println!("{}", serde_json::json!({ "test": test, "said": said }));
+        println!("{}", serde_json::json!({ "kind": "test", "test": test, "said": said }));
     }
     ExitCode::SUCCESS
 }

@@ -12,8 +12,12 @@ const AGREES = said(
     { kind: 'end', status: 0, cut: false },
 );
 
+// The pages of memory in which the stand-in's file is, in an order of its own.
+const FRAMES = [0x1f, 0x7, 0x20];
+
 export class V86 {
     #listeners = new Map();
+    #memory = new Map();
     #shell = '';
 
     constructor({ wasm_fn, memory_size, uart1 }) {
@@ -48,6 +52,17 @@ export class V86 {
             this.#print(0, '# ');
             return end(0);
         }
+        if (name === 'put') {
+            if (args[0] !== '/tmp/cloexec-flags-one' || Math.ceil(args[1] / 4096) !== FRAMES.length) return end(1);
+            this.#print(1, FRAMES.map((frame) => `${frame.toString(16)}\n`).join(''));
+            return end(0);
+        }
+        if (name === '/tmp/cloexec-flags-one') {
+            const program = FRAMES.map((frame) => this.#memory.get(frame * 4096) ?? 'nothing').join('');
+            if (!/^a{4096}b{4096}c{100}$/.test(program)) throw new Error('this is not the program');
+            this.#print(1, 'a word of a child\n' + said(...args.map((test) => ({ kind: 'test', test, said: test === 'b_fails' ? 'it is `wrong`' : null }))));
+            return end(0);
+        }
         if (['fd-vanishes', 'port-stays-taken'].includes(name)) {
             this.#print(1, AGREES);
             return end(0);
@@ -56,6 +71,10 @@ export class V86 {
         if (name === 'merged-signals') return this.#print(1, 'x'.repeat(1100) + '\n' + ('y'.repeat(1023) + '\n').repeat(1024));
         if (name === 'broken-pipe') return this.#print(1, 'Killed\n') || end(137);
         throw new Error(`no program is called ${name}`);
+    }
+
+    write_memory(bytes, address) {
+        this.#memory.set(address, new TextDecoder().decode(bytes));
     }
 
     #terminal(text) {
