@@ -1,22 +1,22 @@
 //! Wrong answers that run in the page: of each exercise some, with the tests that a reader can choose from.
 //!
 //! The page shows a wrong answer and asks which test fails, and what the test says. Then the tests run. All wrong answers of an
-//! exercise are one static program ([`packages`]), which the page puts into the machine's memory. Before that, each of them has
+//! exercise are one static program ([`program`]), which the page puts into the machine's memory. Before that, each of them has
 //! run in a machine, and the right test failed with the right words, and the others passed ([`proof`]).
 
 mod asked;
+mod loom;
 mod packages;
+mod program;
 mod proof;
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-pub use asked::Exercise;
-use asked::exercises;
+use asked::{Exercise, exercises};
+pub use program::Program;
 pub use proof::proved;
 
 use crate::digest::{Inputs, sha256};
@@ -26,14 +26,6 @@ use crate::processor::Processor;
 use crate::programs::{cargo, compiler};
 use crate::running::run;
 use crate::step::step;
-
-/// The program with the wrong answers of an exercise.
-pub struct Program {
-    /// The exercise, and what is asked about it.
-    pub exercise: Exercise,
-    /// The program. It runs the tests that its arguments name, on the wrong answer whose name it has.
-    pub file: PathBuf,
-}
 
 /// Small enough that a page fetches one in a second, and compiled in many pieces, because there are many.
 const PROFILE: [(&str, &str); 4] = [
@@ -108,19 +100,4 @@ pub fn site(place: &Place, programs: &[Program]) -> Result<Value> {
         all.insert(exercise.name(), json!({ "file": id, "asked": exercise.asked.len() }));
     }
     Ok(all.into())
-}
-
-/// Where `cargo metadata` says that a package is.
-///
-/// # Errors
-/// When cargo fails, or knows none.
-fn source_of(place: &Place, package: &str) -> Result<PathBuf> {
-    let mut metadata = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    metadata.current_dir(&place.root).args(["metadata", "--format-version", "1", "--locked"]);
-    let metadata: Value = serde_json::from_str(&crate::running::output(&mut metadata)?)?;
-    let found = metadata["packages"].as_array().into_iter().flatten().find(|one| one["name"] == package);
-    let manifest = found.and_then(|one| one["manifest_path"].as_str()).map(PathBuf::from);
-    manifest
-        .and_then(|path| path.parent().map(PathBuf::from))
-        .with_context(|| format!("cargo knows no {package}"))
 }

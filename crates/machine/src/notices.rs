@@ -57,20 +57,26 @@ fn rust(place: &Place) -> Result<String> {
     Ok(text + &read(&place.root.join("LICENSE-APACHE"))?)
 }
 
-/// The licenses of the crates in the program.
+/// The licenses of the crates in the programs: the experiments, and the wrong answers.
 fn crates(place: &Place) -> Result<String> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(place.work.join("programs/checkout"));
-    cargo.args(["metadata", "--format-version", "1", "--filter-platform", Processor::I686.target()]);
-    let metadata: Value = serde_json::from_str(&output(&mut cargo)?)?;
+    let mut packages = Vec::new();
+    for workspace in ["programs/checkout", "wrong-answers/checkout"] {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(place.work.join(workspace));
+        cargo.args(["metadata", "--format-version", "1", "--filter-platform", Processor::I686.target()]);
+        let mut metadata: Value = serde_json::from_str(&output(&mut cargo)?)?;
+        packages.append(metadata["packages"].as_array_mut().context("cargo names no crates")?);
+    }
     let mut texts = BTreeSet::new();
-    for package in metadata["packages"].as_array().context("cargo names no crates")? {
-        // Those of the book have no source elsewhere.
-        let (Some(name), Some(manifest), Some(_)) =
-            (package["name"].as_str(), package["manifest_path"].as_str(), package["source"].as_str())
+    for package in packages {
+        // Those of the book have no source elsewhere. loom has a line less here than there.
+        let (Some(name), Some(manifest)) = (package["name"].as_str(), package["manifest_path"].as_str())
         else {
             continue;
         };
+        if package["source"].is_null() && name != "loom" {
+            continue;
+        }
         let version = package["version"].as_str().unwrap_or_default();
         let mut text = format!("{name} {version}: {}\n", package["license"].as_str().unwrap_or("see below"));
         let folder = Path::new(manifest).parent().context("a crate without a folder")?;

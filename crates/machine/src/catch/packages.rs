@@ -1,19 +1,17 @@
 //! The workspace in which wrong answers become programs: below `target`, so no build of the book compiles it.
 //!
 //! Each wrong answer is a copy of its crate, as a package of another name, with the exercise's tests in it. There is no libtest:
-//! the tests that are asked about are public functions, and a program for each exercise calls those that its arguments name, on
-//! the wrong answer whose name it was started by. The tests' helper is that program again.
+//! the tests that are asked about are public functions, which the exercise's program calls: see [`program`].
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use mistakes::Mistake;
 use toml::{Table, Value};
 
 use super::asked::Exercise;
-use super::source_of;
+use super::{loom, program};
 use crate::digest::files;
 use crate::place::{Place, read, write};
 
@@ -36,7 +34,7 @@ pub fn copy(place: &Place, exercises: &[Exercise], to: &Path) -> Result<()> {
     };
     put("Cargo.toml".to_owned(), workspace(place)?.as_bytes())?;
     put("Cargo.lock".to_owned(), &fs::read(place.root.join("Cargo.lock"))?)?;
-    for (name, text) in loom(place)? {
+    for (name, text) in loom::sources(place)? {
         put(format!("loom/{name}"), &text)?;
     }
     for krate in CRATES {
@@ -64,8 +62,8 @@ pub fn copy(place: &Place, exercises: &[Exercise], to: &Path) -> Result<()> {
                 put(format!("wrong/{package}/{name}"), &text)?;
             }
         }
-        put(format!("programs/{}/Cargo.toml", exercise.id()), program(exercise)?.as_bytes())?;
-        put(format!("programs/{}/src/main.rs", exercise.id()), main_of(exercise).as_bytes())?;
+        put(format!("programs/{}/Cargo.toml", exercise.id()), program::manifest(exercise)?.as_bytes())?;
+        put(format!("programs/{}/src/main.rs", exercise.id()), program::main_of(exercise).as_bytes())?;
     }
     for stale in files(to)?.iter().filter(|file| !kept.contains(*file)) {
         // What cargo has written: the versions that it has chosen.
@@ -104,24 +102,6 @@ fn workspace(place: &Place) -> Result<String> {
 
 fn table(value: Value) -> Option<Table> {
     if let Value::Table(table) = value { Some(table) } else { None }
-}
-
-/// loom's atomics of 64 bits are there only where pointers have as many, and its list of them names them everywhere.
-fn loom(place: &Place) -> Result<Vec<(String, Vec<u8>)>> {
-    const FILE: &str = "src/sync/atomic/int.rs";
-    const ONLY: &str = "#[cfg(target_pointer_width = \"64\")]\n";
-    let folder = source_of(place, "loom")?;
-    let mut found = Vec::new();
-    for file in files(&folder.join("src"))?.into_iter().chain([folder.join("Cargo.toml")]) {
-        let name = file.strip_prefix(&folder)?.to_string_lossy().into_owned();
-        let mut text = read(&file)?;
-        if name == FILE {
-            ensure!(text.contains(ONLY), "loom's {FILE} is another one than was known");
-            text = text.replace(ONLY, "");
-        }
-        found.push((name, text.into_bytes()));
-    }
-    Ok(found)
 }
 
 /// `old` stands in this text, and `new` takes its place.
@@ -173,79 +153,3 @@ fn manifest(text: &[u8], package: &str) -> Result<String> {
     }
     Ok(toml::to_string(&manifest)?)
 }
-
-/// The manifest of an exercise's program.
-fn program(exercise: &Exercise) -> Result<String> {
-    let wrong = |(number, mistake): (usize, &Mistake)| {
-        let package = exercise.package(mistake);
-        let features = vec!["check".to_owned(), format!("mine-{}", exercise.module)];
-        let dependency = Table::from_iter([
-            ("package".to_owned(), Value::from(package.clone())),
-            ("path".to_owned(), format!("../../wrong/{package}").into()),
-            ("features".to_owned(), features.into()),
-        ]);
-        (format!("wrong{number}"), Value::from(dependency))
-    };
-    let dependencies: Table = exercise.asked.iter().enumerate().map(wrong).collect();
-    let text = format!(
-        "[package]\nname = \"{}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n\
-         serde_json.workspace = true\ntesting = {{ path = \"../../crates/testing\" }}\n",
-        exercise.id()
-    );
-    let mut manifest: Table = text.parse()?;
-    manifest
-        .get_mut("dependencies")
-        .and_then(Value::as_table_mut)
-        .context("no dependencies")?
-        .extend(dependencies);
-    Ok(toml::to_string(&manifest)?)
-}
-
-/// The program of an exercise: a line of JSON for each test that it ran, with what the test said if it failed.
-fn main_of(exercise: &Exercise) -> String {
-    let arms = |what: &dyn Fn(usize) -> String| {
-        let arm =
-            |(number, mistake)| format!("        {:?} => {},\n", exercise.package(mistake), what(number));
-        exercise.asked.iter().enumerate().map(arm).collect::<String>()
-    };
-    let calls = |number: usize| {
-        let tests = exercise.tests();
-        let call = |test: &&str| format!("({test:?}, wrong{number}::t::{test} as fn())");
-        format!("&[{}]", tests.iter().map(call).collect::<Vec<_>>().join(", "))
-    };
-    format!(
-        "{MAIN}\nfn helper(args: &[&str]) -> i32 {{\n    match &*name() {{\n{}        _ => 2,\n    }}\n}}\n\n\
-         fn tests() -> &'static [(&'static str, fn())] {{\n    match &*name() {{\n{}        _ => &[],\n    }}\n}}\n",
-        arms(&|number| format!("wrong{number}::t::helper(args)")),
-        arms(&calls),
-    )
-}
-
-const MAIN: &str = r#"//! Runs the tests that its arguments name, on the wrong answer whose name it has.
-use std::process::ExitCode;
-use std::{env, panic, thread};
-
-testing::before_main!(testing::before_main(helper));
-
-fn name() -> String {
-    let program = env::args().next().unwrap_or_default();
-    program.rsplit('/').next().unwrap_or_default().to_owned()
-}
-
-fn main() -> ExitCode {
-    panic::set_hook(Box::new(|_| {}));
-    for asked in env::args().skip(1) {
-        let Some(&(test, run)) = tests().iter().find(|(test, _)| *test == asked) else {
-            eprintln!("there is no test {asked}");
-            return ExitCode::from(2);
-        };
-        let ended = thread::Builder::new().name(test.to_owned()).spawn(run).expect("a thread").join();
-        let said = ended.err().map(|panic| match panic.downcast::<String>() {
-            Ok(said) => *said,
-            Err(panic) => panic.downcast_ref::<&str>().copied().unwrap_or("it failed without a word").to_owned(),
-        });
-        println!("{}", serde_json::json!({ "kind": "test", "test": test, "said": said }));
-    }
-    ExitCode::SUCCESS
-}
-"#;

@@ -10,7 +10,8 @@ use mistakes::Mistake;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Exercise, Program};
+use super::asked::Exercise;
+use super::program::Program;
 use crate::digest::Inputs;
 use crate::place::{Place, read, write};
 use crate::running::say;

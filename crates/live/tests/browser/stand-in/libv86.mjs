@@ -12,6 +12,8 @@ const AGREES = said(
     { kind: 'end', status: 0, cut: false },
 );
 
+// Where the stand-in's file is put.
+const PROGRAM = ['', 'tmp', 'cloexec-flags-one'].join('/');
 // The pages of memory in which the stand-in's file is, in an order of its own.
 const FRAMES = [0x1f, 0x7, 0x20];
 
@@ -53,11 +55,11 @@ export class V86 {
             return end(0);
         }
         if (name === 'put') {
-            if (args[0] !== '/tmp/cloexec-flags-one' || Math.ceil(args[1] / 4096) !== FRAMES.length) return end(1);
+            if (args[0] !== PROGRAM || Math.ceil(args[1] / 4096) !== FRAMES.length) return end(1);
             this.#print(1, FRAMES.map((frame) => `${frame.toString(16)}\n`).join(''));
             return end(0);
         }
-        if (name === '/tmp/cloexec-flags-one') {
+        if (name === PROGRAM) {
             const program = FRAMES.map((frame) => this.#memory.get(frame * 4096) ?? 'nothing').join('');
             if (!/^a{4096}b{4096}c{100}$/.test(program)) throw new Error('this is not the program');
             this.#print(1, 'a word of a child\n' + said(...args.map((test) => ({ kind: 'test', test, said: test === 'b_fails' ? 'it is `wrong`' : null }))));
