@@ -15,22 +15,28 @@ use prefork::sockets::Options;
 
 const QUESTION: Question = Question {
     question: "Which clients of an HTTP server wait while one handler blocks, with one process and with four?",
-    setup: "Two clients have a connection to the same process of a server, which has answered both. Then the first asks for \
-            something whose handler blocks. Meanwhile the second sends its next request, and four new clients connect and \
-            ask. How many of these five wait until the handler returns, if the server has one process, and if it has four?",
+    setup: "Two clients are connected to the same process of a server, and have each got a response. Then the first sends a \
+            request whose handler blocks. Meanwhile the second sends its next request, and four new clients connect and send \
+            one request each. How many of these five clients wait until the handler returns, if the server has one process, \
+            and if it has four?",
     choices: &[
-        Choice::new("None, and none: the loop serves other clients while a handler waits.")
-            .because("A handler that blocks is a callback that has not returned. The loop is inside it."),
-        Choice::new("Five, and none: three other processes are free.")
-            .because("An accepted connection belongs to its process. The free ones do not have its descriptor."),
-        Choice::new("Five, and one: the client whose connection the blocked process has."),
-        Choice::new("Five, and two: of the four new clients, one in four gets the blocked process, too.")
-            .because("A blocked process does not accept. The new clients stay in the listening socket's queue, which all share."),
+        Choice::new("With one process none, with four none: the loop serves other clients while a handler waits.").because(
+            "The loop has called the handler, and goes on only when the handler returns. Meanwhile it serves no client.",
+        ),
+        Choice::new("With one process five, with four none: three other processes are free.").because(
+            "An accepted connection belongs to its process. The free processes do not have its descriptor.",
+        ),
+        Choice::new("With one process five, with four one: the client whose connection belongs to the blocked process."),
+        Choice::new("With one process five, with four two: one of the four new clients comes to the blocked process, too.")
+            .because(
+                "A blocked process does not accept. The new clients stay in the listening socket's queue, which all \
+                 processes share.",
+            ),
     ],
     book: 2,
-    shows: "Processes share the listening socket, so a new client goes to a process that is free. They do not share \
-            connections: one that is kept alive stays with its process, and waits with it. More processes make a blocking \
-            handler rarer to meet, and cure nothing: if as many handlers block as there are processes, nobody is served.",
+    shows: "Processes share the listening socket, so a free process accepts a new client. They do not share connections: a \
+            client whose connection is kept alive waits for the process that has this connection. If as many handlers block \
+            as there are processes, all clients wait.",
     lane: "clients",
     ..Question::EMPTY
 };
@@ -50,8 +56,8 @@ fn main() -> ExitCode {
 }
 
 // ANCHOR: app
-/// Answers with the number of the process. For `/block` it says that it
-/// blocks, and waits for a byte in a pipe.
+/// Answers with the id of the process. For `/block`, it first writes a byte
+/// to one pipe, and then waits for a byte in another.
 fn app(blocks: OwnedFd, go: OwnedFd) -> impl Fn(&IoLoop, &Request, Reply) {
     move |_, request, reply| {
         if request.path() == "/block" {
@@ -95,7 +101,7 @@ fn during(
     let mut others = vec![second];
     ask_for(&others[0], "/")?;
     lab.await_arrival(others[0].local_addr()?.port(), port)?;
-    // If no process is free, these stay in the kernel.
+    // With one process, the kernel keeps these until the handler returns.
     for _ in 0..4 {
         let client = lab.connect(port)?;
         ask_for(&client, "/")?;
@@ -113,7 +119,7 @@ fn during(
     let count = waiting.iter().filter(|waits| **waits).count();
     let kept = if waiting[0] { "waits" } else { "is answered" };
     let new = waiting[1..].iter().filter(|waits| **waits).count();
-    lab.note(format!("processes: {processes}; kept connection: {kept}; new that wait: {new} of 4"));
+    lab.note(format!("processes: {processes}; second: {kept}; new clients that wait: {new} of 4"));
     release.write_all(b"x")?;
     let process = response(&mut first)?;
     let answers = others.iter_mut().map(response).collect::<Result<Vec<_>>>()?;
@@ -150,7 +156,7 @@ fn all_block(
     lab.await_arrival(new.local_addr()?.port(), port)?;
     let waits = !has_answer(&new)?;
     lab.note(format!(
-        "blocking requests: {processes}; a new client {}",
+        "all {processes} processes blocked: a new client {}",
         if waits { "waits" } else { "is answered" }
     ));
     release.write_all(&vec![b'x'; processes])?;
@@ -161,8 +167,8 @@ fn all_block(
     response(&mut new)?;
     numbers.sort();
     numbers.dedup();
-    lab.check(numbers.len() == processes, "each of the blocking requests went to a process that was free");
-    lab.check(waits, "when all processes block, a new client waits in the listening socket's queue");
+    lab.check(numbers.len() == processes, "each of the four requests for /block went to a free process");
+    lab.check(waits, "when all processes are blocked, a new client waits");
     Ok(())
 }
 

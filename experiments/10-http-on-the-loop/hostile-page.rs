@@ -18,19 +18,18 @@ const QUESTION: Question = Question {
         Choice::new("None is needed: a server on 127.0.0.1 gets nothing from a page of another site.")
             .because("The page came from elsewhere, but the browser that runs it is on this machine."),
         Choice::new("The rule that Origin and Sec-Fetch-Site must not name another site.").because(
-            "The image of an older browser has neither field, and after DNS rebinding the browser takes the hostile page \
-             for one of this server.",
+            "The image of an older browser has neither field, and neither has the request for the page after DNS \
+             rebinding.",
         ),
         Choice::new("The rule that a request must have the token, which the hostile page does not know.").because(
-            "The page at / needs no token, because a reader must be able to open it. After DNS rebinding the hostile page \
-             reads it.",
+            "The page at / needs no token, because the user must be able to open it. After DNS rebinding, the hostile page \
+             can read it.",
         ),
         Choice::new("No single one: each rule lets something through, and all of them together let nothing through."),
     ],
     book: 3,
-    shows: "Each rule looks at one thing that a hostile page cannot choose: the name in Host, the site in Origin and \
-            Sec-Fetch-Site, the type of a body for which the browser need not ask first, a secret. Each has a gap that another one \
-            closes.",
+    shows: "Each rule checks something that a hostile page cannot choose freely: the name in Host, the site in Origin and \
+            Sec-Fetch-Site, the type of the body, a secret. Each rule lets something through that another rule stops.",
     lane: "browser",
     ..Question::EMPTY
 };
@@ -62,8 +61,8 @@ struct Site {
 
 impl Site {
     // ANCHOR: rules
-    /// Does a request keep a rule? A page can be opened
-    /// without the token, and by a GET.
+    /// Does a request keep this rule? A page needs neither
+    /// JSON nor the token.
     fn keeps(&self, rule: Rule, head: &Head<'_>, is_page: bool) -> bool {
         let Some(guard) = self.guard.get() else { return false };
         let token = head.one("X-Token");
@@ -87,9 +86,9 @@ fn main() -> ExitCode {
         site.guard.get_or_init(|| Guard::new(port));
         let requests = hostile(port);
         let mut passed = [0; TRIED.len()];
-        lab.note(row("", TRIED.map(|(name, _)| name)));
+        lab.note(row("the rule:", TRIED.map(|(name, _)| name)));
         for (name, request) in &requests {
-            let mut outcomes = ["–"; TRIED.len()];
+            let mut outcomes = ["refused"; TRIED.len()];
             for (i, (_, rules)) in TRIED.into_iter().enumerate() {
                 if passes(lab, &server, &site, rules, request)? {
                     outcomes[i] = "passes";
@@ -104,7 +103,7 @@ fn main() -> ExitCode {
         let program = own_page(port, "a guess");
         lab.check(
             !passes(lab, &server, &site, all, &program)? && passes(lab, &server, &site, &all[..3], &program)?,
-            "a program that sends the right fields is stopped by the token alone",
+            "a program that is no browser, with the right fields: only the token stops it",
         );
         match passed {
             [0, ..] => Ok(0),
@@ -119,8 +118,8 @@ fn main() -> ExitCode {
 }
 
 fn row(name: &str, cells: [&str; TRIED.len()]) -> String {
-    let cells = cells.map(|cell| format!("{cell:7}"));
-    format!("{name:22}{}", cells.concat()).trim_end().to_owned()
+    let cells = cells.map(|cell| format!("{cell:8}"));
+    format!("{name:20}{}", cells.concat()).trim_end().to_owned()
 }
 
 /// Answers `/` with a page, and `/run` as if it had run a program, unless a rule that is on is broken.
@@ -148,7 +147,7 @@ fn hostile(port: u16) -> [(&'static str, String); 5] {
     );
     [
         ("an image", message("GET /run", &ours, image)),
-        ("older browser's image", message("GET /run", &ours, "")),
+        ("old browser's image", message("GET /run", &ours, "")),
         ("a form", message("POST /run", &ours, form)),
         ("rebound: POST, JSON", message("POST /run", &rebound, &json)),
         ("rebound: the page", message("GET /", &rebound, "")),

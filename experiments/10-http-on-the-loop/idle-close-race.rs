@@ -9,7 +9,7 @@ use experiments::{Choice, Lab, Question, Result, ask};
 const QUESTION: Question = Question {
     question: "What does a proxy get when it sends a request on a connection that the server has closed?",
     setup: "A proxy keeps a connection to a server open. The server has waited long enough for the next request, and closes \
-            the connection. The end of file has arrived at the proxy, which has not looked. Now the proxy sends a POST on \
+            the connection. The end of file has arrived at the proxy, which has not read it. Now the proxy sends a POST on \
             this connection, and reads. What do its write and its read return?",
     choices: &[
         Choice::new("The write fails with EPIPE, because the server has closed.").because(
@@ -17,8 +17,8 @@ const QUESTION: Question = Question {
              kernel takes the bytes and sends them.",
         ),
         Choice::new("The write succeeds, and the read fails with ECONNRESET.").because(
-            "The server's kernel does answer with a reset. But the end of file had arrived before it, and a read at the \
-             end of file returns 0.",
+            "The server's kernel does answer with a reset. But the end of file had arrived before the reset, and a read at \
+             the end of file returns 0.",
         ),
         Choice::new(
             "The write succeeds, and the read returns 0, as if the server had read the request and then exited.",
@@ -27,8 +27,8 @@ const QUESTION: Question = Question {
             .because("The server's kernel has no socket for these bytes, and answers with a reset at once."),
     ],
     book: 2,
-    shows: "A proxy that reads end of file instead of a response cannot know whether the server has done the work. So it may \
-            send the request once more only if doing it twice does no harm: a GET, and not a POST.",
+    shows: "A proxy that reads end of file instead of a response cannot know whether the server has handled the request. So \
+            it may send the request again only if handling it twice does no harm: a GET, but not a POST.",
     lane: "proxy",
     ..Question::EMPTY
 };
@@ -44,11 +44,8 @@ fn main() -> ExitCode {
         let (written, idle) = closed_while_idle(lab, &listener)?;
         let unread = closed_with_the_request_unread(lab, &listener)?;
         let done = exited_after_the_work(lab, &listener)?;
-        lab.check(unread == "ECONNRESET", "a request that had arrived and was not read: ECONNRESET");
-        lab.check(
-            done == idle,
-            "the proxy reads the same for a request that came late and for one that was done",
-        );
+        lab.check(unread == "ECONNRESET", "the proxy's read on connection 2 fails");
+        lab.check(done == idle, "the proxy's reads on connections 1 and 3 return the same");
         match (&*written, &*idle) {
             ("EPIPE", _) => Ok(0),
             ("all of it", "ECONNRESET") => Ok(1),
@@ -73,8 +70,8 @@ fn closed_while_idle(lab: &Lab, listener: &TcpListener) -> Result<(String, Strin
     let again = proxy.write(REQUEST);
     // ANCHOR_END: core
     let [written, read, again] = [written, read, again].map(said);
-    lab.note(format!("closed while idle: write: {written}; read: {read}"));
-    lab.note(format!("one more write: {again}"));
+    lab.note("connection 1: the server closes, and then the proxy sends");
+    lab.note(format!("  write: {written}; read: {read}; one more write: {again}"));
     Ok((written, read))
 }
 
@@ -86,7 +83,8 @@ fn closed_with_the_request_unread(lab: &Lab, listener: &TcpListener) -> Result<S
     lab.await_arrival(from, port)?;
     drop(server);
     let read = said(proxy.read(&mut [0; 100]));
-    lab.note(format!("closed with the request unread: write: {written}; read: {read}"));
+    lab.note("connection 2: the proxy sends, and the server closes without reading");
+    lab.note(format!("  write: {written}; read: {read}"));
     Ok(read)
 }
 
@@ -97,7 +95,8 @@ fn exited_after_the_work(lab: &Lab, listener: &TcpListener) -> Result<String> {
     server.read_exact(&mut [0; REQUEST.len()])?;
     drop(server);
     let read = said(proxy.read(&mut [0; 100]));
-    lab.note(format!("closed with the work done: write: {written}; read: {read}"));
+    lab.note("connection 3: the proxy sends, and the server reads, works and closes");
+    lab.note(format!("  write: {written}; read: {read}"));
     Ok(read)
 }
 

@@ -12,21 +12,29 @@ use ioloop::IoLoop;
 const QUESTION: Question = Question {
     question: "How often does an HTTP server call its handler for a request in pieces, and for three in one piece?",
     setup: "A client sends one request of 1,000 bytes in one piece, in two, and in a thousand pieces of one byte. The \
-            server has read each piece before the client sends the next. Then a client sends three requests in one \
-            piece, without waiting for an answer. How often is the handler called each time, and what does the last \
-            client get?",
+            server has read each piece before the client sends the next. Then another client sends three requests in one \
+            piece, without waiting for a response. The handler answers the first of the three later, and the others at \
+            once. How often is the handler called each time, and what does the last client get?",
     choices: &[
         Choice::new("1, 2, 1,000 and 1 times, because each read calls it: the last client gets one response.")
-            .because("Each read calls the loop's handler of the descriptor. The request's handler needs a whole request."),
-        Choice::new("1, 1, 1 and 1 times: the last client gets one response, because it did not wait for its turn.")
-            .because("The bytes behind a request are kept, and they are the next request."),
+            .because(
+                "The loop calls the handler of the descriptor for each read. The server calls the handler of the request \
+                 only when a whole request is there.",
+            ),
+        Choice::new(
+            "1, 1, 1 and 1 times: the last client gets one response, because the server drops what follows the first request.",
+        )
+        .because("The server keeps the bytes that follow a request, because they are the next request."),
         Choice::new("1, 1, 1 and 3 times: the last client gets three responses, in the order of its requests."),
         Choice::new("1, 1, 1 and 3 times: the last client gets three responses, the fastest first.")
-            .because("A response does not say which request it answers, so only its place can."),
+            .because(
+                "A response does not say which request it answers, so a client can match them only by their order. The \
+                 server must send the slow response first.",
+            ),
     ],
     book: 2,
-    shows: "TCP keeps the order of the bytes, and nothing of the pieces in which they were sent. So the connection keeps \
-            what has arrived until a request is complete, and what follows a request until that request is answered.",
+    shows: "TCP keeps the order of the bytes, but not the pieces in which they were sent. So the server keeps what has \
+            arrived until a request is complete, and it keeps what follows a request until that request is answered.",
     lane: "client",
     ..Question::EMPTY
 };
@@ -42,7 +50,7 @@ fn main() -> ExitCode {
         for pieces in [1, 2, LENGTH] {
             let got = one_request(lab, &server, pieces)?;
             let called = take(&paths).len();
-            lab.note(format!("one request, pieces: {pieces}; calls: {called}; responses: {}", got.len()));
+            lab.note(format!("one request: pieces {pieces}, calls {called}, responses {}", got.len()));
             whole &= got == ["951 bytes"];
             calls.push(called);
         }
@@ -50,11 +58,11 @@ fn main() -> ExitCode {
         let got = three_requests(lab, &server)?;
         let order = take(&paths);
         calls.push(order.iter().filter(|event| event.starts_with("call")).count());
-        lab.note(format!("three in one piece: {}", order.join(", ")));
-        lab.note(format!("the client gets: {}", got.join(", ")));
+        lab.note(format!("three requests: {}", order.join(", ")));
+        lab.note(format!("their client gets the responses {}", got.join(", ")));
         lab.check(
             order == ["call /slow", "answer /slow", "call /b", "call /c"],
-            "the second request is not handled before the first has its answer",
+            "the handler is not called for /b before /slow is answered",
         );
         match (&calls[..], &got.iter().map(String::as_str).collect::<Vec<_>>()[..]) {
             ([1, 2, 1000, 1], [_]) => Ok(0),
@@ -80,8 +88,8 @@ fn take(paths: &Paths) -> Vec<String> {
 }
 
 // ANCHOR: app
-/// Answers with the length of the body, or without a body with the path.
-/// `/slow` is answered by a later callback.
+/// Answers with the length of the body, or with the path if there is
+/// no body. For `/slow`, a later callback sends the answer.
 fn app(paths: Paths) -> impl Fn(&IoLoop, &Request, Reply) {
     move |ioloop, request, reply| {
         let path = request.path().to_owned();

@@ -19,12 +19,12 @@ const QUESTION: Question = Question {
             .because("For stage 9 the whole first line is the name, with the method, the path and the version."),
         Choice::new("Nothing, and end of file after 5 s."),
         Choice::new("Nothing, and the connection stays open until the client gives up.")
-            .because("A timer of stage 9 ends a client whose request is not complete after 5 s."),
+            .because("A timer of stage 9 closes a connection whose request is not complete after 5 s."),
     ],
     book: 2,
-    shows: "Stage 9 waits for the end of file, and the client waits for the response, so both wait until a timer ends it. \
-            HTTP says in the head where the request ends. Stage 10 reads that, so it can answer while the connection is \
-            open.",
+    shows: "Stage 9 waits for the end of file, and the client waits for the response, so both wait until a timer of stage 9 \
+            closes the connection. An HTTP client says in the head how long the body is. Stage 10 reads that, so it answers \
+            although the client's sending side is still open.",
     lane: "clients",
     roles: &STAGES,
 };
@@ -50,6 +50,10 @@ fn main() -> ExitCode {
         let response = post(lab, &new)?;
         // ANCHOR_END: core
         new.kill(lab)?;
+        lab.check(
+            seen.is_empty() && waited >= Duration::from_secs(4),
+            "stage 9, while the client waits: no byte, and end of file after 5 s",
+        );
         lab.check(
             line.starts_with("no program is called \"POST /run/upper HTTP/1.1"),
             "stage 9, after end of file: no program has the name of the first line",

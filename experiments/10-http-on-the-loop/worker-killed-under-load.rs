@@ -20,23 +20,22 @@ const QUESTION: Question = Question {
     question: "Which requests get no answer when a worker of an HTTP server is killed under load?",
     setup: "Two workers have four clients each. Each client keeps its connection, and sends its next request as soon as it has \
             the response. One worker is killed with SIGKILL, and its supervisor forks a replacement. A client whose \
-            connection ends connects again and goes on. How many requests get no answer?",
+            connection ends connects again and goes on. How many requests get no response?",
     choices: &[
         Choice::new("None: the replacement answers what the killed worker had accepted.").because(
             "The replacement has the listening socket, but not the connections of the killed worker.",
         ),
         Choice::new("Four: one of each client of the killed worker."),
-        Choice::new("Four, and the new connections until the replacement is ready: they are refused.")
-            .because(
-                "The other worker and the supervisor have the listening socket too, so it goes on listening.",
-            ),
+        Choice::new("Four, and new connections are refused until the replacement is ready.").because(
+            "The other worker and the supervisor still have the listening socket open, so it still listens.",
+        ),
         Choice::new("Eight: one of each client, because both workers have the same listening socket.")
             .because("A connection does not depend on the listening socket from which it was accepted."),
     ],
     book: 1,
-    shows: "A killed worker takes its own connections with it, and nothing else. Each of its clients loses at most one \
-            request: the one that has no response yet, or the next one. It can connect again at once. Whether the lost request was handled, it \
-            cannot know.",
+    shows: "When a worker is killed, its own connections end, and no others. Each of its clients loses at most one request: \
+            the one that has no response yet, or the next one. The client can connect again at once, but it cannot know \
+            whether the lost request was handled.",
     lane: "clients",
     ..Question::EMPTY
 };
@@ -64,8 +63,8 @@ fn main() -> ExitCode {
 }
 
 // ANCHOR: app
-/// Answers with the id of the process. `/wait` is never answered,
-/// and of `/half` the end never comes.
+/// Answers with the id of the process. It never answers `/wait`, and of
+/// the response to `/half` it sends only the beginning.
 fn app(tells: OwnedFd) -> impl Fn(&IoLoop, &Request, Reply) {
     let kept: RefCell<(Vec<Reply>, Vec<Stream>)> = RefCell::default();
     move |_, request, reply| match request.path() {
@@ -114,9 +113,9 @@ fn under_load(lab: &Lab, server: &Child, port: u16) -> Result<usize> {
         }
         outcome.map(|()| seen)
     })?;
-    lab.note(format!("the killed worker's 4 clients: requests without a response: {}", lost[0]));
-    lab.note(format!("the other worker's 4 clients: requests without a response: {}", lost[1]));
-    lab.note(format!("connections that were refused: {}", refused[0] + refused[1]));
+    lab.note("a worker is killed under load; requests without a response");
+    lab.note(format!("  of its 4 clients: {}; of the other worker's 4 clients: {}", lost[0], lost[1]));
+    lab.note(format!("  connections that were refused: {}", refused[0] + refused[1]));
     match (lost, refused) {
         ([0, 0], [0, 0]) => Ok(0),
         ([4, 0], [0, 0]) => Ok(1),
@@ -127,8 +126,8 @@ fn under_load(lab: &Lab, server: &Child, port: u16) -> Result<usize> {
 }
 
 // ANCHOR: core
-/// Ask until it is over. Gives how many requests got no response,
-/// and how many connections were refused.
+/// Send requests until `is_over`. Returns how many requests got no
+/// response, and how many connections were refused.
 fn go_on(
     mut client: TcpStream,
     port: u16,
@@ -169,19 +168,20 @@ fn each_state(lab: &Lab, server: &Child, port: u16, has: &mut impl Read) -> Resu
     lab.await_arrival(unread.local_addr()?.port(), port)?;
     kill(worker, Signal::SIGKILL)?;
     let [idle, waits, half, unread] = [&mut idle, &mut waits, &mut half, &mut unread].map(end);
-    lab.note(format!("killed; an idle client gets: {idle}"));
-    lab.note(format!("one whose request is being handled: {waits}"));
-    lab.note(format!("one with half of a response: {half}"));
-    lab.note(format!("one whose request was not read yet: {unread}"));
+    lab.note("another worker is killed; its four clients get");
+    lab.note(format!("  the idle one: {idle}"));
+    lab.note(format!("  the one whose request is being handled: {waits}"));
+    lab.note(format!("  the one with half of a response: {half}"));
+    lab.note(format!("  the one whose request the worker has not read: {unread}"));
     lab.check(
         begin.contains("Transfer-Encoding: chunked"),
-        "the half response is in chunks, and lacks its last one",
+        "the half response came in chunks, without the last chunk",
     );
     lab.check(
         [idle, waits, half] == ["end of file"; 3],
-        "what was read ends with end of file, whatever was missing",
+        "if the worker had read all received bytes, its client gets end of file",
     );
-    lab.check(unread == "ECONNRESET", "what was not read ends with a reset");
+    lab.check(unread == "ECONNRESET", "if it had not read all of them, its client gets a reset");
     // The other worker is stopped, so that the replacement alone can accept.
     let new = workers(server.pid(), 2)?.into_iter().find(|new| *new != other).ok_or("no replacement")?;
     let serves = clients_of(lab, port, new, other).is_ok();

@@ -22,7 +22,7 @@ pub trait Serve: Clone + 'static {
     /// The errors of [`IoLoop::add_accept_handler`].
     fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<TcpListener>) -> Result<()>;
 
-    /// Stop gracefully: accept nothing more, end what is under way within `grace`, and then stop the loop.
+    /// Stop gracefully: accept nothing more, let requests under way finish within `grace`, and then stop the loop.
     fn stop(&self, ioloop: &IoLoop, grace: Duration);
 }
 

@@ -64,7 +64,7 @@ impl Connection {
         todo!("{limit} bytes, behind {} others: write `admit` in exercises/connection.rs", out.len())
     }
 
-    /// Write the head of a response. Returns whether its body must follow, whole.
+    /// Write the head of a response that is sent whole. Returns whether the caller must send its body after that.
     pub fn respond(&mut self, response: &Response, date: &str, out: &mut Vec<u8>) -> bool {
         todo!("{response:?}, {date}, {}: write `respond` in exercises/connection.rs", out.len())
     }

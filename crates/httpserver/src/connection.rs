@@ -99,7 +99,7 @@ impl Connection {
 
     fn read_head(&mut self, request: &mut Request) -> Result<Next, Refusal> {
         let received = self.input.rest();
-        // Even a refusal of HEAD has no body. An empty line may precede it; what is behind anything else is not looked at.
+        // Set before the head is read, because a refusal of HEAD has no body either. A client may send one empty line first.
         self.is_head = received.strip_prefix(b"\r\n").unwrap_or(received).starts_with(b"HEAD ");
         let Some(end) = self.scan.read(received, request, &self.limits)? else {
             return match (self.is_ended, self.is_idle()) {
@@ -151,7 +151,7 @@ impl Connection {
 
 // ANCHOR: responses
 impl Connection {
-    /// Write the head of a response. Returns whether its body must follow, whole.
+    /// Write the head of a response that is sent whole. Returns whether the caller must send its body after that.
     pub fn respond(&mut self, response: &Response, date: &str, out: &mut Vec<u8>) -> bool {
         let has_body = may_have_body(response.status);
         let announced = if has_body { Announced::Length(response.body.len()) } else { Announced::Nothing };
@@ -192,7 +192,7 @@ impl Connection {
     }
 
     fn write_head(&mut self, response: &Response, date: &str, announced: Announced, out: &mut Vec<u8>) {
-        // The client may send the body that was not admitted, or not send it: what follows cannot be told.
+        // In another phase, a body was not admitted. The next bytes may be that body or the next request.
         self.is_persistent &= !response.closes && self.phase == Phase::Owed;
         let connection = match (self.is_persistent, self.version) {
             (false, _) => Some("close"),
@@ -204,7 +204,7 @@ impl Connection {
 
     /// The response is complete.
     fn go_on(&mut self) {
-        // A refusal may come before the next request says what it is.
+        // The next request may be refused before its method and its version are known.
         (self.version, self.is_head) = (Version::Http11, false);
         self.phase = if self.is_persistent { Phase::Head } else { Phase::Done };
         if self.phase == Phase::Done {

@@ -85,11 +85,11 @@ impl Guard {
         self.check_site(head, is_page)
     }
 
+    // ANCHOR: rules
     /// Does the request name this server? A page whose name was rebound to this machine sends its own name.
     ///
     /// # Errors
     /// [`Rule::OneHost`] without exactly one `Host`, [`Rule::OurHost`] for another host.
-    // ANCHOR: rules
     pub fn check_host(&self, head: &Head<'_>) -> Result<(), Rule> {
         let host = head.one("Host").ok_or(Rule::OneHost)?;
         let named = authority(head.target).map_or(host, str::as_bytes);
@@ -99,8 +99,8 @@ impl Guard {
         Ok(())
     }
 
-    /// Does the request come from a page of this server, or from the reader?
-    /// Programs that are no browsers send neither field.
+    /// Does the request come from a page of this server, or did the user type the address?
+    /// Programs that are no browsers send neither `Origin` nor `Sec-Fetch-Site`.
     ///
     /// # Errors
     /// [`Rule::OurOrigin`] and [`Rule::OurSite`].
@@ -132,7 +132,7 @@ fn authority(target: &str) -> Option<&str> {
     Some(rest.split(['/', '?']).next().unwrap_or_default())
 }
 
-/// A link on another site that the reader followed to a page: it shows the page, and the other site sees nothing of it.
+/// Did the user follow a link on another site? The browser then shows our page, and the other site cannot read it.
 fn is_navigation(head: &Head<'_>) -> bool {
     head.method == "GET"
         && head.one("Sec-Fetch-Mode") == Some(b"navigate")

@@ -19,6 +19,7 @@ use prefork::{Ended, Event, Failed, Policy};
 
 use crate::Result;
 
+// ANCHOR: serve
 /// A server that can be started: what one process does.
 pub trait Serve: Clone + 'static {
     /// Accept from these sockets on the loop of this process.
@@ -27,17 +28,18 @@ pub trait Serve: Clone + 'static {
     /// The errors of [`IoLoop::add_accept_handler`].
     fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<TcpListener>) -> Result<()>;
 
-    /// Stop gracefully: accept nothing more, end what is under way within `grace`, and then stop the loop.
+    /// Stop gracefully: accept nothing more, let requests under way finish within `grace`, and then stop the loop.
     fn stop(&self, ioloop: &IoLoop, grace: Duration);
 }
+// ANCHOR_END: serve
 
 /// How much longer than its children a supervisor waits at least.
 const MARGIN: Duration = Duration::from_secs(1);
 
 // ANCHOR: start
-/// Serve in this many processes until SIGTERM or SIGINT: 0 means one for each core, and 1 means this process, without a child. The
-/// first of these signals stops gracefully, within `grace`, and the second at once. Returns the first. `on_event` gets what
-/// happens to the children. The sockets must be nonblocking, and are closed when the server stops.
+/// Serve in this many processes until SIGTERM or SIGINT: 0 means one for each core, and 1 means this process, without a child. At
+/// the first signal, the server stops gracefully, within `grace`; at the second, at once. Returns the first signal. `on_event`
+/// gets what happens to the children. The sockets must be nonblocking, and are closed when the server stops.
 ///
 /// # Errors
 /// The errors of [`supervise`] and of a loop; for 1 process, those of [`Serve::add_sockets`], too.
@@ -52,8 +54,9 @@ pub fn start(
         return Ok(Ended::Stopped(serve(sockets, grace, server, IoLoop::stop)?));
     }
     let policy = Policy { children: processes, grace: grace.saturating_add(MARGIN), ..Policy::default() };
-    // Ctrl-C signals the children, too, and then `supervise` forwards the signal. At the second one, `supervise` kills them.
-    // A child takes the sockets out of its own copy of this process, which keeps them for the next child.
+    // A child ignores further signals, because Ctrl-C sends it one, and then `supervise` forwards another. If the user signals
+    // again, `supervise` kills the children. A child takes the sockets out of its own copy of the memory of this process,
+    // which keeps its copy for the next child.
     let sockets = RefCell::new(sockets);
     let child = |_| match serve(sockets.take(), grace, server, |_| {}) {
         Ok(_) => 0,
@@ -70,7 +73,7 @@ pub fn start(
     })
 }
 
-/// Serve in this process until a signal comes, and return that. `again` is called at each further signal.
+/// Serve in this process until a signal comes, and return this signal. Calls `again` at each further signal.
 fn serve(
     sockets: Vec<TcpListener>,
     grace: Duration,
@@ -89,7 +92,7 @@ fn serve(
     })?;
     server.add_sockets(&ioloop, sockets)?;
     ioloop.start()?;
-    // Something else stopped the loop, which is no failure either.
+    // If other code stopped the loop, there was no signal, and that is no failure either.
     Ok(stopped_by.get().unwrap_or(Signal::SIGTERM))
 }
 // ANCHOR_END: start

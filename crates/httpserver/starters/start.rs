@@ -31,13 +31,13 @@ pub trait Serve: Clone + 'static {
     /// The errors of [`IoLoop::add_accept_handler`].
     fn add_sockets(&self, ioloop: &IoLoop, sockets: Vec<TcpListener>) -> Result<()>;
 
-    /// Stop gracefully: accept nothing more, end what is under way within `grace`, and then stop the loop.
+    /// Stop gracefully: accept nothing more, let requests under way finish within `grace`, and then stop the loop.
     fn stop(&self, ioloop: &IoLoop, grace: Duration);
 }
 
-/// Serve in this many processes until SIGTERM or SIGINT: 0 means one for each core, and 1 means this process, without a child. The
-/// first of these signals stops gracefully, within `grace`, and the second at once. Returns the first. `on_event` gets what
-/// happens to the children. The sockets must be nonblocking, and are closed when the server stops.
+/// Serve in this many processes until SIGTERM or SIGINT: 0 means one for each core, and 1 means this process, without a child. At
+/// the first signal, the server stops gracefully, within `grace`; at the second, at once. Returns the first signal. `on_event`
+/// gets what happens to the children. The sockets must be nonblocking, and are closed when the server stops.
 pub fn start(
     sockets: Vec<TcpListener>,
     processes: usize,
