@@ -8,6 +8,8 @@ pub enum Processor {
     /// 64-bit x86, for qemu
     #[value(name = "x86-64")]
     X86_64,
+    /// 64-bit ARM, for qemu-user
+    Aarch64,
 }
 
 impl Processor {
@@ -16,6 +18,7 @@ impl Processor {
         match self {
             Self::I686 => "i686-unknown-linux-gnu",
             Self::X86_64 => "x86_64-unknown-linux-gnu",
+            Self::Aarch64 => "aarch64-unknown-linux-gnu",
         }
     }
 
@@ -24,6 +27,7 @@ impl Processor {
         match self {
             Self::I686 => "programs-i686",
             Self::X86_64 => "programs-x86-64",
+            Self::Aarch64 => "programs-aarch64",
         }
     }
 }

@@ -48,6 +48,11 @@ impl Compiler {
         });
         Ok(())
     }
+
+    /// The program that takes names out of a program.
+    fn strip(&self) -> &str {
+        if self.processor == Processor::Aarch64 { "aarch64-linux-gnu-strip" } else { "strip" }
+    }
 }
 
 /// cargo for the workspace in the folder `copy`, whose target folder is `target`.
@@ -115,7 +120,7 @@ pub fn programs(place: &Place, processor: Processor) -> Result<Programs> {
         run("all experiments as one program", log, &mut cargo)?;
         fs::copy(target.join(processor.target()).join("release/all"), &file)
             .context("cargo built nothing")?;
-        run("the names that are shown, kept", log, Command::new("strip").args(STRIP).arg(&file))
+        run("the names that are shown, kept", log, Command::new(compiler.strip()).args(STRIP).arg(&file))
     })?;
     Ok(Programs { file })
 }

@@ -1,5 +1,5 @@
 //! A compiler that can make a static program for a processor: this machine's own for 64-bit x86; for 32-bit x86 rustup's, or
-//! else Debian's, with glibc from Debian in both cases.
+//! else Debian's, with glibc from Debian in both cases; for 64-bit ARM rustup's, with Debian's cross-compiler.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,15 @@ use crate::digest::Inputs;
 use crate::inputs::{Package, Pinned};
 use crate::place::{Place, write};
 use crate::processor::Processor;
-use crate::running::{output, say};
+use crate::running::{Missing, need, output, say};
 use crate::step::step;
 
 /// Where Debian's packages for 32-bit x86 have the C library, and where those of its compiler have their part.
 const LIBC: &str = "usr/lib/i386-linux-gnu";
 const GCC: &str = "usr/lib/gcc/i686-linux-gnu/16";
+
+/// What links programs for 64-bit ARM.
+const CROSS: &str = "aarch64-linux-gnu-gcc";
 
 /// A compiler and a linker; cargo's own choice where there is none.
 pub struct Toolchain {
@@ -56,6 +59,12 @@ fn own() -> PathBuf {
 pub fn toolchain(place: &Place, processor: Processor) -> Result<Toolchain> {
     if processor == Processor::X86_64 {
         return Ok(Toolchain { rustc: None, linker: None, sysroot: sysroot()? });
+    }
+    if processor == Processor::Aarch64 {
+        need("making programs for aarch64", &[(CROSS, "gcc-aarch64-linux-gnu and libc6-dev-arm64-cross")])?;
+        let (rustc, sysroot) = by_rustup(place, processor.target())?
+            .ok_or_else(|| Missing("rustup has no standard library for aarch64 here".to_owned()))?;
+        return Ok(Toolchain { rustc, linker: Some(CROSS.into()), sysroot });
     }
     let pinned = Pinned::read(place)?;
     let root = packages(place, &pinned, "libc")?;
