@@ -3,11 +3,12 @@
 //! Contract: the sockets are bound before the processes are forked, so that all of them accept from the same ones. A loop is made
 //! after the fork, because an epoll instance that two processes share reports the one's clients to the other. Signals have
 //! their handlers before the first client is accepted, so a SIGTERM at any time stops gracefully. Ctrl-C signals parent and
-//! children together, and the parent forwards the signal, so a child gets it twice, and still stops gracefully. A child that
-//! fails is restarted with the same sockets. Once the server stops, no process has them open, so a client that comes then is
-//! refused at once, and does not wait for an accept that never comes.
+//! children together, and the parent forwards the signal, so a child gets it twice. It still stops gracefully, even if the
+//! second one comes while it exits. A child that fails is restarted with the same sockets. Once the server stops, no process
+//! has them open, so a client that comes then is refused at once, and does not wait for an accept that never comes.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,7 +38,8 @@ const MARGIN: Duration = Duration::from_secs(1);
 // ANCHOR: start
 /// Serve in this many processes until SIGTERM or SIGINT: 0 means one for each core, and 1 means this process, without a child. The
 /// first of these signals stops gracefully, within `grace`, and the second at once. Returns the first. `on_event` gets what
-/// happens to the children. The sockets must be nonblocking, and are closed when the server stops.
+/// happens to the children. The sockets must be nonblocking, and are closed when the server stops. A child exits without
+/// dropping its loop, and what belongs to the loop.
 ///
 /// # Errors
 /// The errors of [`supervise`] and of a loop; for 1 process, those of [`Serve::add_sockets`], too.
@@ -49,17 +51,22 @@ pub fn start(
     mut on_event: impl FnMut(Event),
 ) -> std::result::Result<Ended, Failed> {
     if processes == 1 {
-        return Ok(Ended::Stopped(serve(sockets, grace, server, IoLoop::stop)?));
+        return Ok(Ended::Stopped(serve(&IoLoop::new()?, sockets, grace, server, IoLoop::stop)?));
     }
     let policy = Policy { children: processes, grace: grace.saturating_add(MARGIN), ..Policy::default() };
     // Ctrl-C signals the children, too, and then `supervise` forwards the signal. At the second one, `supervise` kills them.
     // A child takes the sockets out of its own copy of this process, which keeps them for the next child.
     let sockets = RefCell::new(sockets);
-    let child = |_| match serve(sockets.take(), grace, server, |_| {}) {
-        Ok(_) => 0,
-        Err(error) => {
-            eprintln!("httpserver: {error}");
-            1
+    let child = |_| {
+        // Never dropped: that would remove the handlers of the signals, and a signal that is forwarded while this process
+        // exits would kill it.
+        let ioloop = IoLoop::new().map(ManuallyDrop::new);
+        match ioloop.and_then(|ioloop| serve(&ioloop, sockets.take(), grace, server, |_| {})) {
+            Ok(_) => 0,
+            Err(error) => {
+                eprintln!("httpserver: {error}");
+                1
+            }
         }
     };
     supervise(&policy, child, |event| {
@@ -70,14 +77,14 @@ pub fn start(
     })
 }
 
-/// Serve in this process until a signal comes, and return that. `again` is called at each further signal.
+/// Serve on this loop until a signal comes, and return that. `again` is called at each further signal.
 fn serve(
+    ioloop: &IoLoop,
     sockets: Vec<TcpListener>,
     grace: Duration,
     server: &impl Serve,
     again: impl Fn(&IoLoop) + 'static,
 ) -> Result<Signal> {
-    let ioloop = IoLoop::new()?;
     let stopped_by = Rc::new(Cell::new(None));
     let (server_to_stop, by) = (server.clone(), Rc::clone(&stopped_by));
     ioloop.add_signal_handler(&[Signal::SIGTERM, Signal::SIGINT], move |ioloop, signal| match by.get() {
@@ -87,7 +94,7 @@ fn serve(
         }
         Some(_) => again(ioloop),
     })?;
-    server.add_sockets(&ioloop, sockets)?;
+    server.add_sockets(ioloop, sockets)?;
     ioloop.start()?;
     // Something else stopped the loop, which is no failure either.
     Ok(stopped_by.get().unwrap_or(Signal::SIGTERM))

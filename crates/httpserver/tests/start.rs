@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::AsRawFd;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use nix::unistd::{Pid, alarm};
 use prefork::Event;
 use prefork::sockets::{Options, bind_all};
 use support::client::Client;
+use testing::tracer::{self, to_call};
 
 testing::helper!(helper);
 
@@ -101,13 +103,55 @@ fn descriptors() -> usize {
 }
 
 fn helper(args: &[&str]) -> i32 {
-    let ["serve", processes, grace, what] = args else { return 2 };
+    match args {
+        ["serve", processes, grace, what] => serve(processes, grace, what),
+        ["traced", "exits", scenario @ ..] => tracer::start(|| helper(scenario), exits),
+        _ => 2,
+    }
+}
+
+/// Follow each child from the signal that it sends itself to its exit. Print `exits PID` if SIGINT and SIGTERM could never
+/// kill it, and otherwise `open CALL` for the first call at which one of them could.
+fn exits(server: Pid) -> nix::Result<i32> {
+    let (mut stopping, mut pid) = (BTreeSet::new(), server);
+    loop {
+        let stop = match to_call(server, pid, None)? {
+            Continue(stop) => stop,
+            Break(code) => return Ok(code),
+        };
+        pid = stop.pid;
+        if pid != server && stop.call.name == "tgkill" && stop.answer.is_none() {
+            stopping.insert(pid);
+        }
+        if !stopping.contains(&pid) {
+            continue;
+        }
+        if !survives(pid, &[Signal::SIGINT, Signal::SIGTERM]) {
+            say(format!("open {}", stop.call.name));
+            stopping.remove(&pid);
+        } else if stop.call.name == "exit_group" {
+            say(format!("exits {pid}"));
+        }
+    }
+}
+
+/// Does a process block, ignore or handle each of these signals? See proc_pid_status(5).
+fn survives(pid: Pid, signals: &[Signal]) -> bool {
+    let masks = ["SigBlk", "SigIgn", "SigCgt"].map(|mask| {
+        let mask = testing::proc::status(pid, mask).unwrap_or_default();
+        u64::from_str_radix(&mask, 16).unwrap_or_default()
+    });
+    let survived = masks.into_iter().fold(0, |all, mask| all | mask);
+    signals.iter().all(|signal| survived & 1 << (*signal as i32 - 1) != 0)
+}
+
+fn serve(processes: &str, grace: &str, what: &str) -> i32 {
     // If a wrong answer hangs, the alarm must end this helper before `workbook` gives up.
-    alarm::set(if ["hangs", "panics", "taken", "broken"].contains(what) { 6 } else { 60 });
+    alarm::set(if ["hangs", "panics", "taken", "broken"].contains(&what) { 6 } else { 60 });
     let number = |text: &str| text.parse::<u32>().expect("a number");
     let what = ["plain", "fails", "signaled", "late", "hangs", "panics", "taken", "broken", "held"]
         .into_iter()
-        .find(|one| one == what)
+        .find(|one| *one == what)
         .expect("one of these");
     let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     let sockets: Vec<TcpListener> = (0..2)
@@ -123,7 +167,7 @@ fn helper(args: &[&str]) -> i32 {
     // Without an owner, `other` is dropped here: no loop may exist when `start` forks.
     let _other = owner.map(|owner| (other, owner));
     let server = Probe { server: HttpServer::new(answer), what };
-    let grace = match *grace {
+    let grace = match grace {
         "max" => Duration::MAX,
         some => Duration::from_millis(number(some).into()),
     };
@@ -354,11 +398,7 @@ fn each_process_accepts_from_the_same_sockets() {
 #[track_caller]
 fn until_stopped(pid: i32) {
     let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
-        if stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')) {
-            return;
-        }
+    while testing::proc::state(pid).expect("it runs") != 'T' {
         assert!(Instant::now() < deadline, "process {pid} was not stopped within 10 s");
         std::thread::yield_now();
     }
@@ -484,6 +524,20 @@ fn ctrl_c_stops_the_children_gracefully() {
     assert!(lines.contains(&"ended Stopped(SIGINT)".to_owned()), "{lines:?}");
     let exits: Vec<&String> = lines.iter().filter(|line| line.starts_with("exited ")).collect();
     assert!(exits.len() == 2 && exits.iter().all(|line| line.ends_with("exited with 0")), "{lines:?}");
+}
+
+#[test]
+fn a_child_keeps_its_signal_handlers_until_it_exits() {
+    testing::needs!(loopback, pidfd);
+    let Some(answer) = testing::traced("exits", &["serve", "2", "5000", "signaled"]) else { return };
+    let open: BTreeSet<&str> = answer.lines("open").collect();
+    assert!(
+        open.is_empty(),
+        "a child has got its first signal and has not exited yet, and another SIGINT or SIGTERM would kill it, from its call {open:?} \
+         on. After Ctrl-C, the supervisor forwards a signal, which may come this late. Does the child drop its loop? A loop that \
+         is dropped removes its signal handlers"
+    );
+    assert_eq!(answer.lines("exits").count(), 2, "both children must exit by themselves: {answer:?}");
 }
 
 #[test]

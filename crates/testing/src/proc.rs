@@ -1,0 +1,32 @@
+//! What /proc says about a process or a thread.
+//!
+//! `task` is the number of a process, or of a thread of any process.
+
+use std::fmt::Display;
+use std::fs;
+
+/// The state of a task, as the letter in /proc/TASK/stat: `R` runs, `S` sleeps, `T` is stopped, `Z` is a zombie, and so on.
+/// `None` if there is no such task. See proc_pid_stat(5).
+pub fn state(task: impl Display) -> Option<char> {
+    stat(task)?.chars().next()
+}
+
+/// What /proc/TASK/stat says from the state on. The name before it is in parentheses, and may contain anything.
+pub fn stat(task: impl Display) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{task}/stat")).ok()?;
+    Some(stat.rsplit_once(") ")?.1.to_owned())
+}
+
+/// A field of /proc/TASK/status, by its name: `SigBlk`, for example. `None` if there is no such task, or no such field. See
+/// proc_pid_status(5).
+pub fn status(task: impl Display, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{task}/status")).ok()?;
+    let mut fields = status.lines().filter_map(|line| line.split_once(':'));
+    fields.find_map(|(field, value)| (field == name).then(|| value.trim().to_owned()))
+}
+
+/// How often a task has gone to sleep so far. `None` if there is no such task. See `voluntary_ctxt_switches` in
+/// proc_pid_status(5).
+pub fn sleeps_so_far(task: impl Display) -> Option<u64> {
+    status(task, "voluntary_ctxt_switches")?.parse().ok()
+}
