@@ -20,13 +20,29 @@ pub fn stat(task: impl Display) -> Option<String> {
 /// A field of /proc/TASK/status, by its name: `SigBlk`, for example. `None` if there is no such task, or no such field. See
 /// proc_pid_status(5).
 pub fn status(task: impl Display, name: &str) -> Option<String> {
-    let status = fs::read_to_string(format!("/proc/{task}/status")).ok()?;
-    let mut fields = status.lines().filter_map(|line| line.split_once(':'));
-    fields.find_map(|(field, value)| (field == name).then(|| value.trim().to_owned()))
+    field(&all_of_status(task)?, name).map(str::to_owned)
 }
 
-/// How often a task has gone to sleep so far. `None` if there is no such task. See `voluntary_ctxt_switches` in
-/// proc_pid_status(5).
-pub fn sleeps_so_far(task: impl Display) -> Option<u64> {
-    status(task, "voluntary_ctxt_switches")?.parse().ok()
+/// How often a task has gone to sleep so far: `voluntary_ctxt_switches` in proc_pid_status(5). `None` if there is no such task.
+pub fn sleeps(task: impl Display) -> Option<u64> {
+    sleeps_in(&all_of_status(task)?)
+}
+
+/// The same, if the task sleeps at this moment; otherwise `None`.
+pub fn sleeps_if_asleep(task: impl Display) -> Option<u64> {
+    let status = all_of_status(task)?;
+    if field(&status, "State")?.starts_with('S') { sleeps_in(&status) } else { None }
+}
+
+fn all_of_status(task: impl Display) -> Option<String> {
+    fs::read_to_string(format!("/proc/{task}/status")).ok()
+}
+
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    let mut fields = status.lines().filter_map(|line| line.split_once(':'));
+    fields.find_map(|(field, value)| (field == name).then(|| value.trim()))
+}
+
+fn sleeps_in(status: &str) -> Option<u64> {
+    field(status, "voluntary_ctxt_switches")?.parse().ok()
 }
