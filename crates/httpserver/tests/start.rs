@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::AsRawFd;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
@@ -23,7 +22,6 @@ use nix::unistd::{Pid, alarm};
 use prefork::Event;
 use prefork::sockets::{Options, bind_all};
 use support::client::Client;
-use testing::tracer::{self, to_call};
 
 testing::helper!(helper);
 
@@ -105,44 +103,9 @@ fn descriptors() -> usize {
 fn helper(args: &[&str]) -> i32 {
     match args {
         ["serve", processes, grace, what] => serve(processes, grace, what),
-        ["traced", "exits", scenario @ ..] => tracer::start(|| helper(scenario), exits),
+        ["traced", "stopped", scenario @ ..] => testing::tracer::stopped(|| helper(scenario)),
         _ => 2,
     }
-}
-
-/// Follow each child from the signal that it sends itself to its exit. Print `exits PID` if SIGINT and SIGTERM could never
-/// kill it, and otherwise `open CALL` for the first call at which one of them could.
-fn exits(server: Pid) -> nix::Result<i32> {
-    let (mut stopping, mut pid) = (BTreeSet::new(), server);
-    loop {
-        let stop = match to_call(server, pid, None)? {
-            Continue(stop) => stop,
-            Break(code) => return Ok(code),
-        };
-        pid = stop.pid;
-        if pid != server && stop.call.name == "tgkill" && stop.answer.is_none() {
-            stopping.insert(pid);
-        }
-        if !stopping.contains(&pid) {
-            continue;
-        }
-        if !survives(pid, &[Signal::SIGINT, Signal::SIGTERM]) {
-            say(format!("open {}", stop.call.name));
-            stopping.remove(&pid);
-        } else if stop.call.name == "exit_group" {
-            say(format!("exits {pid}"));
-        }
-    }
-}
-
-/// Does a process block, ignore or handle each of these signals? See proc_pid_status(5).
-fn survives(pid: Pid, signals: &[Signal]) -> bool {
-    let masks = ["SigBlk", "SigIgn", "SigCgt"].map(|mask| {
-        let mask = testing::proc::status(pid, mask).unwrap_or_default();
-        u64::from_str_radix(&mask, 16).unwrap_or_default()
-    });
-    let survived = masks.into_iter().fold(0, |all, mask| all | mask);
-    signals.iter().all(|signal| survived & 1 << (*signal as i32 - 1) != 0)
 }
 
 fn serve(processes: &str, grace: &str, what: &str) -> i32 {
@@ -529,7 +492,7 @@ fn ctrl_c_stops_the_children_gracefully() {
 #[test]
 fn a_child_keeps_its_signal_handlers_until_it_exits() {
     testing::needs!(loopback, pidfd);
-    let Some(answer) = testing::traced("exits", &["serve", "2", "5000", "signaled"]) else { return };
+    let Some(answer) = testing::traced("stopped", &["serve", "2", "5000", "plain"]) else { return };
     let open: BTreeSet<&str> = answer.lines("open").collect();
     assert!(
         open.is_empty(),

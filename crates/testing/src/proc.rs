@@ -5,6 +5,8 @@
 use std::fmt::Display;
 use std::fs;
 
+use nix::sys::signal::Signal;
+
 /// The state of a task, as the letter in /proc/TASK/stat: `R` runs, `S` sleeps, `T` is stopped, `Z` is a zombie, and so on.
 /// `None` if there is no such task. See proc_pid_stat(5).
 pub fn state(task: impl Display) -> Option<char> {
@@ -32,6 +34,15 @@ pub fn sleeps(task: impl Display) -> Option<u64> {
 pub fn sleeps_if_asleep(task: impl Display) -> Option<u64> {
     let status = all_of_status(task)?;
     if field(&status, "State")?.starts_with('S') { sleeps_in(&status) } else { None }
+}
+
+/// Does a task ignore or handle each of these signals, or block it?
+pub fn survives(task: impl Display, signals: &[Signal]) -> bool {
+    let status = all_of_status(task).unwrap_or_default();
+    let masks = ["SigBlk", "SigIgn", "SigCgt"].into_iter().filter_map(|name| field(&status, name));
+    let survived =
+        masks.filter_map(|mask| u64::from_str_radix(mask, 16).ok()).fold(0, |all, mask| all | mask);
+    signals.iter().all(|signal| survived & 1 << (*signal as i32 - 1) != 0)
 }
 
 fn all_of_status(task: impl Display) -> Option<String> {
