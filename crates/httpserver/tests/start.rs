@@ -242,7 +242,7 @@ impl Server {
     }
 
     /// At least one client of each process, whose request is held: the others stand while it connects. A process without a
-    /// request would exit at the first signal, and a second one would meet it in the middle.
+    /// request would exit at the first signal, and the second one would not find it.
     #[track_caller]
     fn held_clients(&mut self) -> Vec<Client> {
         let (mut clients, mut holding) = (Vec::new(), BTreeSet::<i32>::new());
