@@ -1,6 +1,6 @@
 //! Another way for `httpserver/start`: a handler for each signal that counts, and a struct for one process.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub trait Serve: Clone + 'static {
 struct Process<'a, S> {
     /// In a child, its own copy of them.
     sockets: RefCell<Vec<TcpListener>>,
+    /// Not in `run`, because a child must have the handlers of its signals until it exits.
+    ioloop: OnceCell<IoLoop>,
     grace: Duration,
     server: &'a S,
     is_child: bool,
@@ -36,7 +38,8 @@ struct Process<'a, S> {
 impl<S: Serve> Process<'_, S> {
     /// Serve, and return the first signal.
     fn run(&self) -> Result<Option<Signal>> {
-        let ioloop = IoLoop::new()?;
+        let made = IoLoop::new()?;
+        let ioloop = self.ioloop.get_or_init(|| made);
         let signals: Rc<RefCell<Vec<Signal>>> = Rc::default();
         for signal in [Signal::SIGINT, Signal::SIGTERM] {
             let (signals, server) = (Rc::clone(&signals), self.server.clone());
@@ -51,7 +54,7 @@ impl<S: Serve> Process<'_, S> {
                 }
             })?;
         }
-        self.server.add_sockets(&ioloop, self.sockets.take())?;
+        self.server.add_sockets(ioloop, self.sockets.take())?;
         ioloop.start()?;
         let first = signals.borrow().first().copied();
         Ok(first)
@@ -66,7 +69,8 @@ pub fn start(
     server: &impl Serve,
     mut on_event: impl FnMut(Event),
 ) -> std::result::Result<Ended, Failed> {
-    let process = Process { sockets: RefCell::new(sockets), grace, server, is_child: processes != 1 };
+    let (sockets, ioloop, is_child) = (RefCell::new(sockets), OnceCell::new(), processes != 1);
+    let process = Process { sockets, ioloop, grace, server, is_child };
     match processes {
         1 => Ok(process.run()?.map_or(Ended::Done, Ended::Stopped)),
         children => {

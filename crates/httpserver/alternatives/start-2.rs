@@ -33,8 +33,13 @@ enum State {
     Stopping(Signal),
 }
 
-/// Make a loop, and serve until a signal has stopped it.
-fn run<S: Serve>(sockets: Vec<TcpListener>, grace: Duration, server: &S, is_child: bool) -> Result<Ended> {
+/// Make a loop, and serve until a signal has stopped it. Gives the loop back, which has the handlers of the signals.
+fn run<S: Serve>(
+    sockets: Vec<TcpListener>,
+    grace: Duration,
+    server: &S,
+    is_child: bool,
+) -> Result<(Ended, IoLoop)> {
     let ioloop = IoLoop::new()?;
     let state = Rc::new(Cell::new(State::Serving));
     let (server, its) = (server.clone(), Rc::clone(&state));
@@ -50,10 +55,11 @@ fn run<S: Serve>(sockets: Vec<TcpListener>, grace: Duration, server: &S, is_chil
     })?;
     server.add_sockets(&ioloop, sockets)?;
     ioloop.start()?;
-    Ok(match state.get() {
+    let ended = match state.get() {
         State::Serving => Ended::Done,
         State::Stopping(signal) => Ended::Stopped(signal),
-    })
+    };
+    Ok((ended, ioloop))
 }
 
 /// Serve in this many processes until SIGTERM or SIGINT.
@@ -66,7 +72,7 @@ pub fn start(
 ) -> std::result::Result<Ended, Failed> {
     let children = match processes {
         0 => available_parallelism().map_or(1, NonZero::get),
-        1 => return Ok(run(sockets, grace, server, false)?),
+        1 => return Ok(run(sockets, grace, server, false)?.0),
         many => many,
     };
     let policy =
@@ -75,9 +81,13 @@ pub fn start(
     let own = Rc::clone(&shared);
     let work = move |_task| {
         let sockets = own.borrow_mut().take().unwrap_or_default();
-        if let Err(error) = run(sockets, grace, server, true) {
-            eprintln!("httpserver: {error}");
-            return 1;
+        match run(sockets, grace, server, true) {
+            // A signal that comes from now on finds its handler.
+            Ok((_, ioloop)) => std::mem::forget(ioloop),
+            Err(error) => {
+                eprintln!("httpserver: {error}");
+                return 1;
+            }
         }
         0
     };

@@ -3,11 +3,12 @@
 //! Contract: the sockets are bound before the processes are forked, so that all of them accept from the same ones. A loop is made
 //! after the fork, because an epoll instance that two processes share reports the one's clients to the other. Signals have
 //! their handlers before the first client is accepted, so a SIGTERM at any time stops gracefully. Ctrl-C signals parent and
-//! children together, and the parent forwards the signal, so a child gets it twice, and still stops gracefully. A child that
-//! fails is restarted with the same sockets. Once the server stops, no process has them open, so a client that comes then is
-//! refused at once, and does not wait for an accept that never comes.
+//! children together, and the parent forwards the signal, so a child gets it twice. It still stops gracefully, even if the
+//! second one comes while it exits. A child that fails is restarted with the same sockets. Once the server stops, no process
+//! has them open, so a client that comes then is refused at once, and does not wait for an accept that never comes.
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
@@ -39,7 +40,8 @@ const MARGIN: Duration = Duration::from_secs(1);
 // ANCHOR: start
 /// Serve in this many processes until SIGTERM or SIGINT: 0 means one for each core, and 1 means this process, without a child. At
 /// the first signal, the server stops gracefully, within `grace`; at the second, at once. Returns the first signal. `on_event`
-/// gets what happens to the children. The sockets must be nonblocking, and are closed when the server stops.
+/// gets what happens to the children. The sockets must be nonblocking, and are closed when the server stops. A child exits
+/// without dropping its loop, and what belongs to the loop.
 ///
 /// # Errors
 /// The errors of [`supervise`] and of a loop; for 1 process, those of [`Serve::add_sockets`], too.
@@ -51,18 +53,23 @@ pub fn start(
     mut on_event: impl FnMut(Event),
 ) -> std::result::Result<Ended, Failed> {
     if processes == 1 {
-        return Ok(Ended::Stopped(serve(sockets, grace, server, IoLoop::stop)?));
+        return Ok(Ended::Stopped(serve(&IoLoop::new()?, sockets, grace, server, IoLoop::stop)?));
     }
     let policy = Policy { children: processes, grace: grace.saturating_add(MARGIN), ..Policy::default() };
     // A child ignores further signals, because Ctrl-C sends it one, and then `supervise` forwards another. If the user signals
     // again, `supervise` kills the children. A child takes the sockets out of its own copy of the memory of this process,
     // which keeps its copy for the next child.
     let sockets = RefCell::new(sockets);
-    let child = |_| match serve(sockets.take(), grace, server, |_| {}) {
-        Ok(_) => 0,
-        Err(error) => {
-            eprintln!("httpserver: {error}");
-            1
+    let child = |_| {
+        // Never dropped: that would remove the handlers of the signals, and a signal that is forwarded while this process
+        // exits would kill it.
+        let ioloop = IoLoop::new().map(ManuallyDrop::new);
+        match ioloop.and_then(|ioloop| serve(&ioloop, sockets.take(), grace, server, |_| {})) {
+            Ok(_) => 0,
+            Err(error) => {
+                eprintln!("httpserver: {error}");
+                1
+            }
         }
     };
     supervise(&policy, child, |event| {
@@ -73,14 +80,14 @@ pub fn start(
     })
 }
 
-/// Serve in this process until a signal comes, and return this signal. Calls `again` at each further signal.
+/// Serve on this loop until a signal comes, and return this signal. Calls `again` at each further signal.
 fn serve(
+    ioloop: &IoLoop,
     sockets: Vec<TcpListener>,
     grace: Duration,
     server: &impl Serve,
     again: impl Fn(&IoLoop) + 'static,
 ) -> Result<Signal> {
-    let ioloop = IoLoop::new()?;
     let stopped_by = Rc::new(Cell::new(None));
     let (server_to_stop, by) = (server.clone(), Rc::clone(&stopped_by));
     ioloop.add_signal_handler(&[Signal::SIGTERM, Signal::SIGINT], move |ioloop, signal| match by.get() {
@@ -90,7 +97,7 @@ fn serve(
         }
         Some(_) => again(ioloop),
     })?;
-    server.add_sockets(&ioloop, sockets)?;
+    server.add_sockets(ioloop, sockets)?;
     ioloop.start()?;
     // If other code stopped the loop, there was no signal, and that is no failure either.
     Ok(stopped_by.get().unwrap_or(Signal::SIGTERM))

@@ -101,13 +101,20 @@ fn descriptors() -> usize {
 }
 
 fn helper(args: &[&str]) -> i32 {
-    let ["serve", processes, grace, what] = args else { return 2 };
+    match args {
+        ["serve", processes, grace, what] => serve(processes, grace, what),
+        ["traced", "stopped", scenario @ ..] => testing::tracer::stopped(|| helper(scenario)),
+        _ => 2,
+    }
+}
+
+fn serve(processes: &str, grace: &str, what: &str) -> i32 {
     // If a wrong answer hangs, the alarm must end this helper before `workbook` gives up.
-    alarm::set(if ["hangs", "panics", "taken", "broken"].contains(what) { 6 } else { 60 });
+    alarm::set(if ["hangs", "panics", "taken", "broken"].contains(&what) { 6 } else { 60 });
     let number = |text: &str| text.parse::<u32>().expect("a number");
     let what = ["plain", "fails", "signaled", "late", "hangs", "panics", "taken", "broken", "held"]
         .into_iter()
-        .find(|one| one == what)
+        .find(|one| *one == what)
         .expect("one of these");
     let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     let sockets: Vec<TcpListener> = (0..2)
@@ -123,7 +130,7 @@ fn helper(args: &[&str]) -> i32 {
     // Without an owner, `other` is dropped here: no loop may exist when `start` forks.
     let _other = owner.map(|owner| (other, owner));
     let server = Probe { server: HttpServer::new(answer), what };
-    let grace = match *grace {
+    let grace = match grace {
         "max" => Duration::MAX,
         some => Duration::from_millis(number(some).into()),
     };
@@ -235,7 +242,7 @@ impl Server {
     }
 
     /// At least one client of each process, whose request is held: the others stand while it connects. A process without a
-    /// request would exit at the first signal, and a second one would meet it in the middle.
+    /// request would exit at the first signal, and the second one would not find it.
     #[track_caller]
     fn held_clients(&mut self) -> Vec<Client> {
         let (mut clients, mut holding) = (Vec::new(), BTreeSet::<i32>::new());
@@ -354,11 +361,7 @@ fn each_process_accepts_from_the_same_sockets() {
 #[track_caller]
 fn until_stopped(pid: i32) {
     let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
-        if stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')) {
-            return;
-        }
+    while testing::proc::state(pid).expect("it runs") != 'T' {
         assert!(Instant::now() < deadline, "process {pid} was not stopped within 10 s");
         std::thread::yield_now();
     }
@@ -484,6 +487,20 @@ fn ctrl_c_stops_the_children_gracefully() {
     assert!(lines.contains(&"ended Stopped(SIGINT)".to_owned()), "{lines:?}");
     let exits: Vec<&String> = lines.iter().filter(|line| line.starts_with("exited ")).collect();
     assert!(exits.len() == 2 && exits.iter().all(|line| line.ends_with("exited with 0")), "{lines:?}");
+}
+
+#[test]
+fn a_child_keeps_its_signal_handlers_until_it_exits() {
+    testing::needs!(loopback, pidfd);
+    let Some(answer) = testing::traced("stopped", &["serve", "2", "5000", "plain"]) else { return };
+    let open: BTreeSet<&str> = answer.lines("open").collect();
+    assert!(
+        open.is_empty(),
+        "a child has got its first signal and has not exited yet, and another SIGINT or SIGTERM would kill it, from its call {open:?} \
+         on. After Ctrl-C, the supervisor forwards a signal, which may come this late. Does the child drop its loop? A loop that \
+         is dropped removes its signal handlers"
+    );
+    assert_eq!(answer.lines("exits").count(), 2, "both children must exit by themselves: {answer:?}");
 }
 
 #[test]

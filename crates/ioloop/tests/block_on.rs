@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use ioloop::block_on;
 use nix::libc;
 use nix::unistd::gettid;
+use testing::proc;
 
 /// The module under test once more, with loom's atomics and threads.
 #[cfg_attr(not(feature = "mine-block_on"), path = "../src/futures/block_on.rs")]
@@ -142,18 +143,14 @@ impl Blocked {
     fn sleeps(&self, times: u64) -> u64 {
         let end = Instant::now() + LONG;
         loop {
-            let status =
-                fs::read_to_string(format!("/proc/self/task/{}/status", self.id)).unwrap_or_default();
-            let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-            let slept = field("voluntary_ctxt_switches:").trim().parse().unwrap_or(0);
-            if field("State:").trim().starts_with('S') && slept > times {
+            if let Some(slept) = proc::sleeps_if_asleep(self.id).filter(|slept| *slept > times) {
                 return slept;
             }
             assert!(
                 Instant::now() < end,
                 "the future is pending, and after {LONG:?} the thread does not sleep. Its state: {:?}. A thread that \
                  checks again and again uses a whole core: `park` it",
-                field("State:").trim()
+                proc::status(self.id, "State").unwrap_or_default()
             );
             thread::yield_now();
         }

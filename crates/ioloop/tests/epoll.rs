@@ -6,7 +6,7 @@ mod support;
 #[path = "scenarios/epoll.rs"]
 mod scenarios;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -25,7 +25,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::socket::{MsgFlags, send};
-use nix::unistd::{Pid, dup3, gettid};
+use nix::unistd::{dup3, gettid};
 use support::helper_said;
 
 testing::helper!(|args| match args {
@@ -382,12 +382,6 @@ fn a_timeout_of_zero_does_not_sleep() {
     assert!(times < 50, "a hundred waits had a timeout of zero, and {times} of them slept");
 }
 
-/// Does the thread sleep? See proc_pid_stat(5).
-fn sleeps(thread: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S'))
-}
-
 /// The descriptor becomes ready only while the thread sleeps, or when the wait is over: on a busy machine, any fixed time may
 /// pass before the wait begins, and then a wait that ends at once reports the descriptor, too.
 #[test]
@@ -401,7 +395,7 @@ fn a_timeout_beyond_the_call_is_clamped() {
         let (waiter, is_over) = (gettid(), AtomicBool::new(false));
         let waited = thread::scope(|scope| {
             scope.spawn(|| {
-                while !is_over.load(Ordering::Acquire) && !sleeps(waiter) {
+                while !is_over.load(Ordering::Acquire) && testing::proc::state(waiter) != Some('S') {
                     thread::yield_now();
                 }
                 thread::sleep(Duration::from_millis(5));

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::mem::ManuallyDrop;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::process::{self, ExitCode};
@@ -128,7 +129,8 @@ fn print(line: &str) {
 
 struct Server {
     task: usize,
-    signals: Signals,
+    /// Never dropped: that would unblock the signals, and one that comes while the child exits would kill it.
+    signals: ManuallyDrop<Signals>,
     /// Empty once the child is stopping.
     acceptors: Vec<Acceptor>,
     clients: BTreeMap<RawFd, Client>,
@@ -147,7 +149,7 @@ struct Client {
 
 impl Server {
     fn new(task: usize, listeners: &[TcpListener]) -> Result<Self> {
-        let signals = Signals::take()?;
+        let signals = ManuallyDrop::new(Signals::take()?);
         let acceptors = listeners.iter().map(|listener| Acceptor::new(cloexec::open::duplicate(listener)?));
         let acceptors = acceptors.collect::<Result<_>>()?;
         Ok(Self { task, signals, acceptors, clients: BTreeMap::new(), served: 0, stuck: false })

@@ -10,7 +10,8 @@ use crate::{Error, Result};
 /// SIGTERM and SIGINT, blocked in this thread and read from a descriptor while this value lives.
 ///
 /// The descriptor (`AsFd`) is readable when one of the two is pending. Dropping the value restores the mask that the
-/// thread had before.
+/// thread had before. So a child of a supervisor must never drop it: the supervisor may forward a signal until the child
+/// has exited, and an unblocked one would kill the child.
 #[derive(Debug)]
 pub struct Signals {
     fd: SignalFd,

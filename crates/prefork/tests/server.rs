@@ -284,8 +284,8 @@ fn children(parent: Pid) -> BTreeMap<i32, char> {
     let processes = fs::read_dir("/proc").expect("/proc can be read").flatten();
     let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let child = |process: i32| {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        let mut words = stat.rsplit(") ").next()?.split(' ');
+        let stat = testing::proc::stat(process)?;
+        let mut words = stat.split(' ');
         let (state, of) = (words.next()?.chars().next()?, words.next()?.parse::<i32>().ok()?);
         (of == parent.as_raw()).then_some((process, state))
     };
@@ -297,10 +297,8 @@ fn children(parent: Pid) -> BTreeMap<i32, char> {
 fn asleep(process: i32) -> Option<u64> {
     let start = Instant::now();
     loop {
-        let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process exists");
-        let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-        if value("State:").is_some_and(|state| state.starts_with('S')) {
-            return value("voluntary_ctxt_switches:").and_then(|count| count.parse().ok());
+        if let Some(times) = testing::proc::sleeps_if_asleep(process) {
+            return Some(times);
         }
         if start.elapsed() > Duration::from_secs(PATIENCE) {
             return None;
@@ -447,6 +445,35 @@ fn sigterm_lets_running_connections_finish() {
         "the server got SIGTERM and should have exited with 0, but its status is {status}: {rest:?}"
     );
     all_exited_with_zero(&rest, &server.tasks, &greeted);
+}
+
+#[test]
+fn a_second_signal_does_not_kill_a_child_that_is_exiting() {
+    testing::needs!(loopback, pidfd, descriptors(256));
+    let _alone = alone();
+    let mut server = Server::start(1, &[]);
+    // A child that greets a client handles the signals.
+    server.connect().finish();
+    let process = server.tasks[&0];
+    let send = |signal| kill(Pid::from_raw(process), signal).expect("it has not been reaped");
+    send(Signal::SIGSTOP);
+    let deadline = Instant::now() + Duration::from_secs(PATIENCE);
+    while testing::proc::state(process) != Some('T') {
+        assert!(Instant::now() < deadline, "process {process} was not stopped");
+        thread::yield_now();
+    }
+    // Ctrl-C sends a child SIGINT twice, which is one if both are pending. So let the second be another: the child reads one,
+    // and exits while the other is pending.
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGCONT].into_iter().for_each(send);
+    for wanted in ["served 1 client", "exited with 0"] {
+        let line = server.line();
+        assert_eq!(
+            about(&line),
+            (0, process, wanted),
+            "process {process} got two signals. The first one stops it, and the second one must not kill it before it has exited. \
+             Does it unblock the signals before its exit?"
+        );
+    }
 }
 
 /// Clients in a process of their own. Dropping this disconnects them.

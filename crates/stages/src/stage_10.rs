@@ -39,9 +39,9 @@ pub fn run(port: u16, more: &Path) -> io::Result<()> {
     workers::start_announced(port, announce, |listener| serve(listener, more))
 }
 
-/// Makes a loop, adds its handlers, and runs it until SIGTERM or SIGINT has come and the last answer is sent.
+/// Makes a loop, adds its handlers, runs it until SIGTERM or SIGINT has come and the last answer is sent, and returns it.
 // ANCHOR: serve
-fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
+fn serve(listener: TcpListener, more: &Path) -> io::Result<IoLoop> {
     let ioloop = IoLoop::with(Config { poller: stage_9::poller()?, ..Config::default() })?;
     let (running, last, ending) = Default::default();
     let server = Rc::new(Server { commands: request::all(more)?, running, last, ending });
@@ -59,7 +59,7 @@ fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
         stopped.stop(ioloop, 2 * DEADLINE); // Time for the longest program, and then for a slow client.
     })?;
     http.add_sockets(&ioloop, vec![listener])?; // Last: no client comes before the handlers of the signals.
-    Ok(ioloop.start()?)
+    Ok(ioloop.start().map(|()| ioloop)?)
 }
 // ANCHOR_END: serve
 

@@ -38,8 +38,8 @@ struct Server {
     clients: RefCell<Vec<JoinHandle<()>>>,
 }
 
-/// Makes a loop, and runs it until SIGTERM or SIGINT has come and the last client has left.
-fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
+/// Makes a loop, runs it until SIGTERM or SIGINT has come and the last client has left, and returns it.
+fn serve(listener: TcpListener, more: &Path) -> io::Result<IoLoop> {
     let ioloop = IoLoop::with(Config { poller: poller()?, ..Config::default() })?;
     ioloop.set_blocking_threshold(Some(Duration::from_millis(200)), |Blocked { threshold, stack }| {
         eprintln!("the loop has been blocked for {threshold:?}, in:\n{}", stack.join("\n"));
@@ -57,7 +57,7 @@ fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
             let _ = client.await;
         }
     };
-    ioloop.run_sync(all, None).map_err(io::Error::other)
+    ioloop.run_sync(all, None).map(|()| ioloop).map_err(io::Error::other)
 }
 // ANCHOR_END: run
 

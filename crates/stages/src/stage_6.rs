@@ -2,20 +2,21 @@
 
 // ANCHOR: program
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::mem::ManuallyDrop;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use std::{io, mem};
 
 use ioloop::poller::Poller;
 use ioloop::poller::epoll::Epoll;
 use ioloop::{Events, Token};
 use nix::sys::signal::Signal;
 use prefork::Policy;
-use prefork::accept::Acceptor;
+use prefork::accept::{Acceptor, StopReason};
 use prefork::sockets::{Options, bind_all};
 use prefork::supervise::supervise;
 use waker::eventfd::Waker;
@@ -27,6 +28,8 @@ use crate::stage_5::{arm, look_up_in_thread};
 
 const LISTENER: Token = Token { index: 0, generation: 0 };
 const WAKER: Token = Token { index: 1, generation: 0 };
+/// How long a worker without any descriptor for a client does not watch the listener.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves clients on a port of 127.0.0.1, or on any free port for 0. `more` is a file with more programs.
 /// Fails with `EADDRINUSE` if the port is taken. Returns after SIGTERM or SIGINT.
@@ -50,9 +53,11 @@ pub fn run(port: u16, more: &Path) -> io::Result<()> {
 fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
     let waker = Arc::new(Waker::new()?);
     let signals = SignalWaker::new(waker.writer(), &[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT])?;
+    let signals = ManuallyDrop::new(signals); // A signal that comes while the worker exits must find its handler.
     let mut acceptor = Acceptor::new(listener.try_clone()?)?;
     let mut poller = Epoll::new()?;
-    poller.add(acceptor.as_fd().as_raw_fd(), LISTENER, Events::READ)?;
+    let number = acceptor.as_fd().as_raw_fd();
+    poller.add(number, LISTENER, Events::READ)?;
     poller.add(waker.as_fd().as_raw_fd(), WAKER, Events::READ)?;
     let (sender, lookups) = channel();
     // The clients by token. No token is used twice: an event or a lookup's result may come when its client has left
@@ -61,9 +66,12 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
     let mut next = 2;
     // The clients that have had a program, until they leave: a SIGCHLD may be about any of them.
     let mut running: BTreeSet<Token> = BTreeSet::new();
-    let mut events = Vec::new();
+    let (mut events, mut stuck) = (Vec::new(), false);
     loop {
-        poller.wait(&mut events, None)?;
+        poller.wait(&mut events, stuck.then_some(PAUSE))?;
+        if mem::take(&mut stuck) {
+            poller.modify(number, LISTENER, Events::READ)?;
+        }
         let mut ready: BTreeSet<Token> = events.iter().map(|event| event.token).collect();
         if ready.remove(&WAKER) {
             // First the waker, and then what it may stand for: in the other order, a wake between them would be lost.
@@ -85,7 +93,11 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
         let mut accepted = Vec::new();
         if ready.remove(&LISTENER) {
             // The other worker may have been faster, and then there is no connection.
-            acceptor.accept(Instant::now(), |socket| accepted.push(TcpStream::from(socket)))?;
+            let batch = acceptor.accept(Instant::now(), |socket| accepted.push(TcpStream::from(socket)))?;
+            stuck = matches!(batch.reason, StopReason::Stuck(_));
+            if stuck {
+                poller.modify(number, LISTENER, Events::empty())?; // It stays ready, so the loop would spin.
+            }
         }
         for socket in accepted {
             let token = Token::from_bits(next);

@@ -1,17 +1,18 @@
 //! The server, stage 7: all of it is callbacks on the small loop, and a timer ends a client that sends no request.
 
 // ANCHOR: program
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
-use prefork::accept::Acceptor;
+use prefork::accept::{Acceptor, StopReason};
 use waker::eventfd::Waker;
 use waker::signal::SignalWaker;
 
@@ -21,6 +22,9 @@ use crate::workers;
 
 /// How long a client may take to send its request.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long the listener has no handler when no client can be accepted, for example without any descriptor.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The clients, each with the numbers of its handlers.
 type Clients = crate::clients::Clients<Vec<u64>>;
@@ -32,20 +36,12 @@ pub fn run(port: u16, more: &Path) -> io::Result<()> {
     workers::start(port, |listener| serve(listener, more))
 }
 
-/// Makes a loop, adds a handler for new clients and one for signals, and runs the loop until SIGTERM or SIGINT.
-fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
+/// Makes a loop, adds a handler for new clients and one for signals, runs the loop until SIGTERM or SIGINT, and returns it.
+fn serve(listener: TcpListener, more: &Path) -> io::Result<Loop> {
     let mut event_loop = Loop::new()?;
     let clients = Clients::new(more);
-    let accepting = clients.clone();
     let acceptor = RefCell::new(Acceptor::new(listener.try_clone()?)?);
-    event_loop.add_handler(listener, PollFlags::POLLIN, move |event_loop, _| {
-        let accepted = |socket| {
-            stays(connected(event_loop, &accepting, socket).map(|()| true));
-        };
-        if let Err(error) = acceptor.borrow_mut().accept(Instant::now(), accepted) {
-            eprintln!("no client can be accepted: {error}");
-        }
-    });
+    watch(&mut event_loop, Rc::new(listener), Rc::new(acceptor), clients.clone());
     let waker = Arc::new(Waker::new()?);
     let signals = SignalWaker::new(waker.writer(), &[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT])?;
     event_loop.add_handler(Arc::clone(&waker), PollFlags::POLLIN, move |event_loop, _| {
@@ -58,9 +54,30 @@ fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
         // SIGCHLD does not say which program has exited, so each client that has one asks for its own.
         clients.running().into_iter().for_each(|number| step(event_loop, &clients, number));
     });
-    event_loop.run()
+    event_loop.run().map(|()| event_loop)
 }
 // ANCHOR_END: run
+
+/// Adds the handler for new clients.
+// ANCHOR: watch
+fn watch(event_loop: &mut Loop, socket: Rc<TcpListener>, acceptor: Rc<RefCell<Acceptor>>, clients: Clients) {
+    let (again, number) = (Rc::clone(&socket), Rc::new(Cell::new(0)));
+    let own = Rc::clone(&number);
+    let handler = move |event_loop: &mut Loop, _| {
+        let accepted = |socket| _ = stays(connected(event_loop, &clients, socket).map(|()| true));
+        match acceptor.borrow_mut().accept(Instant::now(), accepted) {
+            Ok(batch) if !matches!(batch.reason, StopReason::Stuck(_)) => return,
+            Ok(_) => {}
+            Err(error) => eprintln!("no client can be accepted: {error}"),
+        }
+        // The listener stays ready, so with this handler poll would return at once, again and again.
+        event_loop.remove_handler(own.get());
+        let (socket, acceptor, clients) = (Rc::clone(&again), Rc::clone(&acceptor), clients.clone());
+        event_loop.call_at(Instant::now() + PAUSE, |event_loop| watch(event_loop, socket, acceptor, clients));
+    };
+    number.set(event_loop.add_handler(socket, PollFlags::POLLIN, handler));
+}
+// ANCHOR_END: watch
 
 /// Adds a client, and a timer for its request.
 // ANCHOR: connected

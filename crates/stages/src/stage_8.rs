@@ -33,8 +33,8 @@ pub fn run(port: u16, more: &Path) -> io::Result<()> {
     workers::start(port, |listener| serve(listener, more))
 }
 
-/// Makes a loop, adds its handlers, and runs it until SIGTERM or SIGINT has come and the last client has left.
-fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
+/// Makes a loop, adds its handlers, runs it until SIGTERM or SIGINT has come and the last client has left, and returns it.
+fn serve(listener: TcpListener, more: &Path) -> io::Result<IoLoop> {
     let ioloop = IoLoop::with(Config { poller: Kind::Epoll, ..Config::default() })?;
     ioloop.set_blocking_threshold(Some(Duration::from_millis(200)), |Blocked { threshold, stack }| {
         eprintln!("the loop has been blocked for {threshold:?}, in:\n{}", stack.join("\n"));
@@ -57,7 +57,7 @@ fn serve(listener: TcpListener, more: &Path) -> io::Result<()> {
             ioloop.stop();
         }
     })?;
-    Ok(ioloop.start()?)
+    Ok(ioloop.start().map(|()| ioloop)?)
 }
 // ANCHOR_END: run
 

@@ -3,10 +3,12 @@
 use std::fs;
 use std::net::TcpStream;
 
-use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Anchor, Client, Stage, await_sleep, descriptors, eventually, processor_time};
+use support::{
+    Anchor, Client, Stage, await_sleep, descriptors, eventually, limit_descriptors, processor_time,
+    sleeps_and_accepts_later,
+};
 
 mod support;
 
@@ -46,13 +48,7 @@ fn targets(pid: u32) -> Vec<String> {
 fn leave_one_descriptor(pid: u32) {
     let is_free = |number: &u64| !fs::exists(format!("/proc/{pid}/fd/{number}")).expect("it runs");
     // A limit that is the second free number forbids that number and all above it. The first free number stays allowed.
-    let limit = (0..).filter(is_free).nth(1).expect("a free number");
-    let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
-    // SAFETY: the kernel reads one structure, and a null pointer says that the old limit is not wanted.
-    let done = unsafe {
-        libc::prlimit(pid.cast_signed(), libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut())
-    };
-    assert_eq!(done, 0, "a process may lower the limits of another one of its user");
+    limit_descriptors(pid, (0..).filter(is_free).nth(1).expect("a free number"));
 }
 
 #[test]
@@ -177,6 +173,17 @@ fn in_stage_6_a_worker_without_a_free_descriptor_closes_connections_and_sleeps()
     assert_eq!(second.rest(), "");
     first.gets_nothing("the worker has the first client, and closes only those that come after it");
     await_sleep(&[one]);
+    signal(two, Signal::SIGCONT);
+    stage.end();
+}
+
+#[test]
+fn in_stage_6_a_worker_without_even_a_spare_descriptor_sleeps_and_accepts_later() {
+    testing::needs!(loopback, pidfd);
+    let stage = Stage::start(6);
+    let [one, two] = two_workers(&stage);
+    signal(two, Signal::SIGSTOP);
+    sleeps_and_accepts_later(&stage, one);
     signal(two, Signal::SIGCONT);
     stage.end();
 }

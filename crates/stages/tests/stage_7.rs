@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use support::{Anchor, Client, MORE, Stage, eventually, from, kill_by_pid, slow_file};
+use support::{
+    Anchor, Client, MORE, Stage, await_sleep, eventually, from, kill_by_pid, sleeps_and_accepts_later,
+    slow_file,
+};
 
 mod support;
 
@@ -67,6 +70,18 @@ fn in_stage_7_sigterm_kills_the_programs_even_while_a_thread_looks_a_name_up() {
     );
     assert_eq!((slow.rest().as_str(), running.rest().as_str()), ("", ""));
     assert!(stage.all_exit());
+}
+
+#[test]
+fn from_stage_7_on_a_server_without_even_a_spare_descriptor_sleeps_and_accepts_later() {
+    testing::needs!(loopback);
+    for n in from(7) {
+        eprintln!("stage {n}");
+        let stage = Stage::start(n);
+        await_sleep(&[stage.pid()]);
+        sleeps_and_accepts_later(&stage, stage.pid());
+        stage.end();
+    }
 }
 
 /// Starts a stage with workers. The program `worker` prints the pid of the process that has started it.

@@ -21,6 +21,7 @@
 pub mod allocations;
 mod helper;
 pub mod machine;
+pub mod proc;
 mod skip;
 pub mod tracer;
 

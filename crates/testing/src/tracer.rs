@@ -24,10 +24,12 @@ mod follow;
 #[cfg_attr(target_arch = "x86_64", path = "tracer/x86_64.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "tracer/other.rs")]
 mod registers;
+mod stopped;
 
 pub use call::Call;
 pub use follow::{Stop, end, start, to_call};
 pub use registers::{answer, keep, next_call, position};
+pub use stopped::stopped;
 
 /// The system call that [`judged`](crate::judged) makes, before and after.
 pub const MARK: &str = "getppid";

@@ -49,9 +49,8 @@ fn above_the_limit() -> Result<(), String> {
         let _ =
             setgroups(&[]).and_then(|()| setresgid(gid, gid, gid)).and_then(|()| setresuid(uid, uid, uid));
     }
-    let status = fs::read_to_string("/proc/self/status").map_err(in_words)?;
-    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or("0").trim();
-    let capabilities = u64::from_str_radix(capabilities, 16).map_err(in_words)?;
+    let capabilities = testing::proc::status("self", "CapEff").unwrap_or_else(|| "0".into());
+    let capabilities = u64::from_str_radix(&capabilities, 16).map_err(in_words)?;
     if capabilities & (1 << CAP_SYS_RESOURCE) != 0 {
         println!("skipped this process cannot drop CAP_SYS_RESOURCE");
         return Ok(());

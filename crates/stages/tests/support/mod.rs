@@ -6,13 +6,14 @@ use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
-use std::{fs, io, iter, mem, process, thread};
+use std::{fs, io, iter, mem, process, ptr, thread};
 
 use nix::errno::Errno;
-use nix::libc::linger;
+use nix::libc::{self, linger};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -222,13 +223,47 @@ pub fn calls(pid: u32) -> u64 {
 /// The processor time of a process, in clock ticks. It does not grow while the process sleeps. See proc_pid_stat(5).
 pub fn processor_time(pid: u32) -> u64 {
     // utime and stime are the twelfth and thirteenth.
-    stat(pid).split(' ').skip(11).take(2).map(|field| field.parse::<u64>().expect("a number")).sum()
+    testing::proc::stat(pid)
+        .expect("it runs")
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse::<u64>().expect("a number"))
+        .sum()
 }
 
-/// What /proc says of a process from its state on. The name before that is in parentheses, and may contain anything.
-fn stat(pid: u32) -> String {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
-    stat.rsplit_once(") ").expect("a name").1.to_owned()
+/// Limits the descriptors of a process to the numbers below this one.
+pub fn limit_descriptors(pid: u32, below: u64) {
+    let prlimit = |new: *const libc::rlimit, old: *mut libc::rlimit| {
+        // SAFETY: the kernel reads or writes one structure, and a null pointer stands for none.
+        let done = unsafe { libc::prlimit(pid.cast_signed(), libc::RLIMIT_NOFILE, new, old) };
+        assert_eq!(done, 0, "a process may change the soft limits of another one of its user");
+    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    prlimit(ptr::null(), &raw mut limit);
+    limit.rlim_cur = below;
+    prlimit(&raw const limit, ptr::null_mut());
+}
+
+/// Takes all descriptors from a process that waits for clients, even the spare one: the client that connects then must wait,
+/// and the process must sleep meanwhile. When there are descriptors again, it must serve the client.
+pub fn sleeps_and_accepts_later(stage: &Stage, pid: u32) {
+    let is_taken = |number: &u64| {
+        let target = fs::read_link(format!("/proc/{pid}/fd/{number}"));
+        // The spare one is open on /dev/null, as the standard streams may be.
+        target.is_ok_and(|target| *number < 3 || target != Path::new("/dev/null"))
+    };
+    limit_descriptors(pid, (0..).find(|number| !is_taken(number)).expect("a free number"));
+    let (sleeps, spent) = (testing::proc::sleeps(pid).expect("it runs"), processor_time(pid));
+    let client = stage.request("upper\nhello");
+    eventually("a sleep of a server that looks again and again whether it can accept", || {
+        let spent = processor_time(pid) - spent;
+        assert!(spent < 50, "it has spent {spent} clock ticks on a listener from which it cannot accept");
+        testing::proc::sleeps(pid).expect("it runs") >= sleeps + 3
+    });
+    assert!(!client.is_ready(), "the client waits in the queue of the listener");
+    limit_descriptors(pid, 256);
+    assert_eq!(client.rest(), "HELLO", "the server must look at its listener again");
 }
 
 /// How many descriptors a process has.
@@ -252,7 +287,7 @@ pub fn await_sleep(pids: &[u32]) {
         "the sleep of {pids:?} (a server stays awake if the kernel reports again and again what it cannot use yet)"
     );
     eventually(&what, || {
-        let all_sleep = pids.iter().all(|pid| stat(*pid).starts_with('S'));
+        let all_sleep = pids.iter().all(|pid| testing::proc::state(*pid) == Some('S'));
         let now = all_sleep.then(|| pids.iter().map(|pid| calls(*pid)).sum::<u64>());
         // One that is about to be woken by another has the state of a sleeping one for a moment.
         now.is_some() && mem::replace(&mut before, now) == now

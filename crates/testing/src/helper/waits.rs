@@ -7,6 +7,8 @@ use std::fs;
 use nix::libc;
 use syscalls::Sysno;
 
+use crate::proc::{stat, state};
+
 /// A line for each thread of this process and of its descendants.
 pub fn what_threads_wait_for(process: u32) -> String {
     let processes = with_descendants(process);
@@ -14,7 +16,8 @@ pub fn what_threads_wait_for(process: u32) -> String {
     for &pid in &processes {
         for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
             let at = |name: &str| line(&task.path().join(name).to_string_lossy());
-            let what = what(pid, &at("syscall"), &at("stat"), &processes);
+            let state = state(task.file_name().display());
+            let what = what(pid, &at("syscall"), state, &processes);
             let _ = write!(lines, "\n  process {pid}, thread {}: {what}", at("comm"));
         }
     }
@@ -29,8 +32,7 @@ fn with_descendants(process: u32) -> BTreeSet<u32> {
         .flatten()
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
-            let stat = line(&format!("/proc/{pid}/stat"));
-            Some((pid, stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?))
+            Some((pid, stat(pid)?.split(' ').nth(1)?.parse().ok()?))
         })
         .collect();
     let mut found = BTreeSet::from([process]);
@@ -44,8 +46,8 @@ fn with_descendants(process: u32) -> BTreeSet<u32> {
     }
 }
 
-fn what(pid: u32, syscall: &str, stat: &str, processes: &BTreeSet<u32>) -> String {
-    match stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next()) {
+fn what(pid: u32, syscall: &str, state: Option<char>, processes: &BTreeSet<u32>) -> String {
+    match state {
         Some('Z') => return "has exited, and its parent did not wait for it (a zombie)".into(),
         Some('R') => return "is running: a loop that does not end?".into(),
         _ => {}

@@ -4,9 +4,10 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use nix::sys::ptrace;
 use nix::unistd::{Pid, getppid};
+use testing::proc::state;
 use testing::tracer::{MARK, to_call};
 
-use super::sharing::{sleeps, threads};
+use super::sharing::threads;
 use super::*;
 
 /// The calls with which a reporter waits again, or ends.
@@ -17,7 +18,7 @@ pub fn dropped() -> Outcome {
     let before = threads()?;
     let watch = Watchdog::new(SHORT, |_| ())?;
     for reporter in threads()?.into_iter().filter(|thread| !before.contains(thread)) {
-        spin(&|| sleeps(reporter));
+        spin(&|| state(reporter) == Some('S'));
     }
     step("the watchdog is dropped, and its reporter runs as soon as it is notified");
     getppid();

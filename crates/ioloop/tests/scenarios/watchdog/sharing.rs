@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
 
 use nix::libc::{SYS_tgkill, syscall};
 use nix::sys::signal::{SaFlags, SigAction, SigSet, sigaction};
+use testing::proc::state;
 
 use super::*;
 
@@ -113,12 +114,6 @@ pub fn threads() -> std::io::Result<Vec<i32>> {
     Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
-/// Does the thread sleep? See proc_pid_stat(5).
-pub fn sleeps(thread: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('S'))
-}
-
 /// The program's handler of another signal runs in each thread of the watchdog, while that thread sleeps, and then code
 /// blocks. A thread may block the signal: then no handler runs.
 pub fn interrupted_reporter() -> Outcome {
@@ -132,7 +127,7 @@ pub fn interrupted_reporter() -> Outcome {
     let (reports, before) = (Reports::default(), threads()?);
     let watch = Watchdog::new(SHORT, reports.hook())?;
     for thread in threads()?.into_iter().filter(|thread| !before.contains(thread)) {
-        spin(&|| sleeps(thread));
+        spin(&|| state(thread) == Some('S'));
         let (over, seen) = (for_a_while(), CAME.load(SeqCst));
         // SAFETY: the call takes integers.
         unsafe { syscall(SYS_tgkill, std::process::id(), thread, Signal::SIGUSR1 as c_int) };

@@ -14,10 +14,9 @@ use nix::unistd::{Pid, geteuid, getpid, read, write};
 use prefork::Child;
 use prefork::status::Status;
 use testing::REFUSED;
+use testing::proc::state;
 
-use super::super::support::helper::children::{
-    await_end, await_sleep, die_with, end, idle, raw_wait, start, state,
-};
+use super::super::support::helper::children::{await_end, await_sleep, die_with, end, idle, raw_wait, start};
 use super::{fork, words};
 
 fn ready(child: &Child, timeout: impl Into<PollTimeout>) -> bool {

@@ -6,8 +6,9 @@ use std::thread;
 use nix::libc;
 use nix::sys::prctl;
 use nix::unistd::getpid;
+use testing::proc::state;
 
-use super::super::support::helper::children::{left, state};
+use super::super::support::helper::children::left;
 use super::{fork, fork_and_wait, say, words};
 
 /// Fork with this many threads, the calling one included. Then join the others, and fork again.

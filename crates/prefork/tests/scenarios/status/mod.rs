@@ -273,7 +273,7 @@ fn ignored() {
     let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) };
     let child = start(|| 5);
     println!("waited {}", words(status::wait(child)));
-    println!("child {}", if children::state(child).is_some() { "there" } else { "gone" });
+    println!("child {}", if testing::proc::state(child).is_some() { "there" } else { "gone" });
 }
 
 fn words(answer: prefork::Result<Status>) -> String {

@@ -54,9 +54,7 @@ fn numbers() -> Vec<i32> {
 
 /// The signals that this thread has blocked, in hexadecimal.
 pub fn blocked() -> String {
-    let status = fs::read_to_string("/proc/thread-self/status").expect("a thread can read its status");
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
-    mask.expect("the status has a SigBlk line").trim().to_owned()
+    testing::proc::status("thread-self", "SigBlk").expect("a thread can read its status")
 }
 
 /// Make these system calls fail with EPERM in this process and its future children: see seccomp(2).

@@ -1,14 +1,14 @@
 //! Children that other code has forked, signals that the supervisor does not use, and what a child sees of its parent.
 
+use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::time::Duration;
-use std::{fs, ptr};
 
 use nix::libc::{self, c_int};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
-use nix::unistd::{ForkResult, Pid, fork, getppid};
+use nix::unistd::{ForkResult, fork, getppid};
 use prefork::Event;
 use testing::REFUSED;
 
@@ -68,7 +68,7 @@ pub fn interrupted(shared: &Shared) {
     let work = |_| {
         for _ in 0..20 {
             let before = handled.load(Ordering::SeqCst);
-            until(|| sleeps(getppid()));
+            until(|| testing::proc::state(getppid()) == Some('S'));
             kill(getppid(), Signal::SIGUSR2).expect("the supervisor is running");
             until(|| handled.load(Ordering::SeqCst) > before);
         }
@@ -103,9 +103,4 @@ pub fn pid_namespace() -> i32 {
     };
     observe(&policy(1), work, |_| {});
     0
-}
-
-fn sleeps(process: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'))
 }

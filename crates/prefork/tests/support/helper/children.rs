@@ -2,7 +2,6 @@
 //!
 //! Contract: no child outlives the helper, however the helper ends.
 
-use std::fs;
 use std::thread::{sleep, yield_now};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use nix::libc::{self, c_int};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
+use testing::proc::{sleeps, state};
 
 /// Fork a child that runs `work` and exits with the code that it returns.
 pub fn start(work: impl FnOnce() -> i32) -> Pid {
@@ -89,23 +89,11 @@ pub fn awake(process: Pid) -> String {
     if !(0..500).any(|look| is_asleep(&look)) {
         return "always".into();
     }
-    let before = times_asleep(process);
+    let times_asleep = || sleeps(process).expect("/proc counts context switches");
+    let before = times_asleep();
     // A process that calls waitid without blocking has the state S for a moment, so one look is not enough.
     let asleep = (0..100).filter(is_asleep).count() as u64;
-    (100 - asleep + times_asleep(process) - before).to_string()
-}
-
-/// How often a process has gone to sleep so far: see voluntary_ctxt_switches in proc_pid_status(5).
-fn times_asleep(process: Pid) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let times = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-    times.and_then(|times| times.trim().parse().ok()).expect("/proc counts context switches")
-}
-
-/// The state of a process, as the letter in /proc/PID/stat: see proc_pid_stat(5).
-pub fn state(process: Pid) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.trim_start().chars().next()
+    (100 - asleep + times_asleep() - before).to_string()
 }
 
 /// What a wait for any child finds: `none`, `running`, or `a zombie`, which it reaps.

@@ -1,6 +1,5 @@
 //! Signals that interrupt the caller: the program sends them while its caller is asleep in a system call.
 
-use std::fs;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::yield_now;
@@ -55,9 +54,7 @@ pub fn caller() -> Pid {
 pub fn caller_sleeps() -> Option<Pid> {
     let (caller, start) = (caller(), Instant::now());
     while start.elapsed() < Duration::from_secs(3) && getppid() == caller {
-        let stat = fs::read_to_string(format!("/proc/{caller}/stat")).ok()?;
-        // The name before the state is in parentheses, and may contain anything.
-        if stat.rsplit_once(") ")?.1.starts_with('S') {
+        if testing::proc::state(caller)? == 'S' {
             return Some(caller);
         }
         yield_now();

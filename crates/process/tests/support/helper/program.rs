@@ -1,6 +1,5 @@
 //! `program ROLE …`: what the program does that `capture` runs.
 
-use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
@@ -68,12 +67,12 @@ pub fn run(role: &[&str]) -> i32 {
             let mask = SigSet::thread_get_mask().map(|mask| names(&mask));
             print(&format!("blocked {}", mask.unwrap_or_default()))
         }
-        ["ignored"] => print(&format!("ignored {}", names(&signals("self", "SigIgn:")))),
+        ["ignored"] => print(&format!("ignored {}", names(&signals("self", "SigIgn")))),
         ["callers-mask"] => {
             // It is asleep reading the output.
             let _ = interrupt::caller_sleeps();
             let caller = interrupt::caller().to_string();
-            print(&format!("blocked {}", names(&signals(&caller, "SigBlk:"))))
+            print(&format!("blocked {}", names(&signals(&caller, "SigBlk"))))
         }
         ["stop"] => stop::stopped(),
         ["linger"] => {
@@ -106,11 +105,10 @@ pub fn names(set: &SigSet) -> String {
     set.iter().map(Signal::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// The signals in this line of /proc/PID/status, without the real-time ones.
-fn signals(process: &str, line: &str) -> SigSet {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let bits = status.lines().find_map(|each| each.strip_prefix(line)).unwrap_or_default();
-    let bits = u64::from_str_radix(bits.trim(), 16).unwrap_or_default();
+/// The signals in this field of /proc/PID/status, without the real-time ones.
+fn signals(process: &str, field: &str) -> SigSet {
+    let bits = testing::proc::status(process, field).unwrap_or_default();
+    let bits = u64::from_str_radix(&bits, 16).unwrap_or_default();
     Signal::iterator().filter(|signal| bits & 1 << (*signal as i32 - 1) != 0).collect()
 }
 

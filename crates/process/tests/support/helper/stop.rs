@@ -1,6 +1,5 @@
 //! A program that is stopped while its caller waits for it, as Ctrl-Z in a terminal stops it.
 
-use std::fs;
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
@@ -42,9 +41,7 @@ pub fn stopped() -> i32 {
 fn is_in_state(process: Pid, state: char) {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
-        let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) else { return };
-        // The name before the state is in parentheses, and may contain anything.
-        if stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with([state, 'Z'])) {
+        if testing::proc::state(process).is_none_or(|now| [state, 'Z'].contains(&now)) {
             return;
         }
         yield_now();
