@@ -44,7 +44,8 @@ fn stand_in(folder: &Path) -> PathBuf {
             "choices": [{ "test": "a_passes", "says": "no a" }, { "test": "b_fails", "says": "no b" }],
         })
     };
-    let asked = serde_json::json!({ "questions": [question("It forgets `b`."), question("It does so again.")] });
+    let asked =
+        serde_json::json!({ "questions": [question("It forgets `b`."), question("It does so again.")] });
     let wrong = machine.join("wrong-answers");
     fs::create_dir(&wrong).expect("a folder for wrong answers");
     fs::write(wrong.join("cloexec-flags.json"), asked.to_string()).expect("questions");

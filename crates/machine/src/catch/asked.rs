@@ -144,3 +144,48 @@ impl Exercise {
             .with_context(|| format!("{}: {}", self.name(), mistake.name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: &str = "### one\n\nWrong.\n\n- Caught by: `b`\n- Message: `no b`\n- Passes: `c`, `a`\n\n```diff\n-x\n+y\n```\n\
+        ### two\n\nWrong.\n\n- Caught by: `a`\n- Message: `no a`\n\n```diff\n-x\n+z\n```\n\
+        ### three\n\nWrong.\n\n- Caught by: `c`\n- Message: `no c`\n\n```diff\n-x\n+w\n```\n";
+
+    fn exercise() -> Exercise {
+        let known: Vec<Mistake> = parse(KNOWN).into_iter().map(|one| one.expect("it is right")).collect();
+        let asked = known.iter().filter(|mistake| !mistake.passes.is_empty()).cloned().collect();
+        Exercise { krate: "k".to_owned(), module: "m".to_owned(), reference: "x\n".to_owned(), asked, known }
+    }
+
+    #[test]
+    fn the_place_of_a_choice_does_not_say_which_is_right_and_each_has_its_words() {
+        let questions = exercise().questions();
+        let choices: Vec<(&str, &str)> = questions[0]["choices"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|choice| (choice["test"].as_str().unwrap_or(""), choice["says"].as_str().unwrap_or("")))
+            .collect();
+        assert_eq!(choices, [("a", "no a"), ("b", "no b"), ("c", "no c")]);
+        assert_eq!(questions[0]["fails"], "b");
+        assert_eq!(questions[0]["name"], "k-m-one");
+        assert_eq!(exercise().tests(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn only_plain_tests_can_be_called() {
+        let plain =
+            "#[test]\nfn a() {\n}\n\n#[test]\nfn b() {\n}\n\n#[test]\nfn c() {\n}\n\n#[test]\nfn d() {\n}\n";
+        let callable = exercise().callable(plain).expect("they are plain");
+        assert_eq!(callable.matches("pub fn").count(), 3);
+        assert!(callable.contains("#[test]\nfn d() {"), "nothing is asked about this one");
+        let ignored = plain.replace("#[test]\nfn c", "#[test]\n#[ignore]\nfn c");
+        assert!(
+            exercise()
+                .callable(&ignored)
+                .is_err_and(|wrong| wrong.to_string().contains("k/m: `c` is no plain test"))
+        );
+    }
+}

@@ -153,3 +153,28 @@ fn manifest(text: &[u8], package: &str) -> Result<String> {
     }
     Ok(toml::to_string(&manifest)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tests_are_in_the_library_and_rustc_does_not_take_them_for_tests() {
+        let text = "#[cfg(all(test, feature = \"check\"))]\n#[cfg_attr(feature = \"mine-a\", path = \"../tests/a.rs\")]\nmod t;\n";
+        let made = library(text.as_bytes()).expect("both are there");
+        assert_eq!(made.lines().next(), Some("#[cfg(feature = \"check\")]"));
+        assert_eq!(made.lines().last(), Some("pub mod t;"));
+        assert!(library(b"pub mod a;").is_err_and(|wrong| wrong.to_string().contains("no \"#[cfg(all(test")));
+    }
+
+    #[test]
+    fn a_wrong_answer_is_a_package_of_its_own_with_what_its_tests_use() {
+        let text = "[package]\nname = \"a\"\n[dependencies]\nnix.workspace = true\nb = { path = \"../b\" }\n\
+                    [dev-dependencies]\ntesting = { path = \"../testing\" }\n[lints]\nworkspace = true\n";
+        let made: Table = manifest(text.as_bytes(), "a-flags-one").expect("it is one").parse().expect("TOML");
+        assert_eq!(made["package"]["name"].as_str(), Some("a-flags-one"));
+        assert_eq!(made["dependencies"]["testing"]["path"].as_str(), Some("../../crates/testing"));
+        assert_eq!(made["dependencies"]["b"]["path"].as_str(), Some("../../crates/b"));
+        assert!(!made.contains_key("lints") && !made.contains_key("dev-dependencies"));
+    }
+}
