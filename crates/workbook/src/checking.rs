@@ -53,7 +53,7 @@ pub enum Checked {
     DoesNotCompile(String),
 }
 
-/// Build the tests of an exercise in a checkout, on the file in `exercises/`, and run them, or `only` one of them. A test
+/// Build the tests of an exercise in a checkout, on the file in `exercises/`, and run them, or `only` some of them. A test
 /// program that prints nothing for `idle` is killed.
 ///
 /// The crate is compiled with the tests inside, in the module `t`: one run of rustc instead of two. See the end of any
@@ -65,7 +65,7 @@ pub fn check(
     place: &Place,
     exercise: &Exercise,
     through: Through,
-    only: Option<&str>,
+    only: Option<&[&str]>,
     idle: Duration,
 ) -> Result<Checked> {
     // Before anything is compiled: rustc would lay it to the reader's code that these are missing.
@@ -99,11 +99,11 @@ pub fn check(
     }
 }
 
-/// Run `only` one of the tests once more, in a program that [`check`] built.
+/// Run `only` some of the tests once more, in a program that [`check`] built.
 ///
 /// # Errors
 /// When the tests cannot be read or the program cannot start; `Interrupted` on Ctrl-C.
-pub fn again(exercise: &Exercise, program: &Program, only: Option<&str>) -> Result<Vec<Test>> {
+pub fn again(exercise: &Exercise, program: &Program, only: Option<&[&str]>) -> Result<Vec<Test>> {
     run(program, &checkout::read(&exercise.tests())?, runner::IDLE_TIMEOUT, only)
 }
 
@@ -121,18 +121,19 @@ pub fn build(place: &Place, exercise: &Exercise, command: &[&str]) -> Result<car
     cargo::build(&place.root, place.target.as_deref(), &[command, &what].concat())
 }
 
-/// Run a test program: all of its tests, or `only` one, if it has that. They come in the
+/// Run a test program: all of its tests, or `only` some, if it has those. They come in the
 /// order of their source, so that the first that fails is the first to think about.
-fn run(program: &Program, source: &str, idle: Duration, only: Option<&str>) -> Result<Vec<Test>> {
+fn run(program: &Program, source: &str, idle: Duration, only: Option<&[&str]>) -> Result<Vec<Test>> {
     let mut names = list(&program.path, &program.folder)?;
-    names.retain(|name| only.is_none_or(|only| libtest::without_module(name) == only));
+    names.retain(|name| only.is_none_or(|only| only.contains(&libtest::without_module(name))));
     if names.is_empty() {
         return Ok(Vec::new());
     }
     let threads = threads();
     let mut args = vec![threads.as_str()];
     if only.is_some() {
-        args.extend(["--exact", &names[0]]);
+        args.push("--exact");
+        args.extend(names.iter().map(String::as_str));
     }
     let outcome = runner::run(&program.path, &args, &program.folder, idle, runner::PROCESS_LIMIT)?;
     if let Some(reason) = libtest::all_skipped(&outcome.output) {

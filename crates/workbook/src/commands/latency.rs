@@ -74,7 +74,7 @@ fn measure<'a>(copy: &Copy, exercise: &'a Exercise, rounds: u32) -> Result<Wait<
         proving::edited(mistake.with_context(|| format!("{} has no mistake", exercise.name))?, &reference)?;
     let mut waits = Vec::new();
     for _ in 0..rounds {
-        copy.test(exercise, &mistake, Through::Shortcut, Some(NO_TEST))?;
+        copy.test(exercise, &mistake, Through::Shortcut, Some(&[NO_TEST]))?;
         copy.only_check(exercise)?;
         let start = Instant::now();
         // What the tool itself does before and after.

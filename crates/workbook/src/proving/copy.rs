@@ -59,7 +59,7 @@ impl Copy {
         write(&exercise.source_in(&self.place.root), answer.as_bytes())
     }
 
-    /// Run the exercise's tests, or `only` one of them, on this answer.
+    /// Run the exercise's tests, or `only` some of them, on this answer.
     ///
     /// # Errors
     /// As [`checking::check`].
@@ -68,7 +68,7 @@ impl Copy {
         exercise: &Exercise,
         answer: &str,
         through: Through,
-        only: Option<&str>,
+        only: Option<&[&str]>,
     ) -> Result<Checked> {
         self.put(exercise, answer)?;
         checking::check(&self.place, exercise, through, only, runner::IDLE_TIMEOUT)

@@ -40,7 +40,8 @@ impl Judged {
     }
 }
 
-/// Let the test that a mistake names run this many `times` on it. If that is once, a test that misses it may run again.
+/// Let the test that a mistake names run this many `times` on it, and those that it is said to pass. If that is once, a test that
+/// misses it may run again.
 ///
 /// # Errors
 /// When the copy cannot be built or written; `Interrupted` on Ctrl-C.
@@ -56,7 +57,9 @@ pub fn judge(
         Err(wrong) => return Ok(Judged::Missed(format!("does not fit the reference: {wrong}"))),
     };
     // The others may catch it too, and would take their time.
-    let only = Some(mistake.caught_by.as_str());
+    let named: Vec<&str> =
+        [&mistake.caught_by].into_iter().chain(&mistake.passes).map(String::as_str).collect();
+    let only = Some(&named[..]);
     let (tests, program) = match copy.test(exercise, &answer, Through::Shortcut, only)? {
         Checked::Ran { tests, program, .. } => (tests, program),
         Checked::DoesNotCompile(said) => return Ok(Judged::Missed(format!("does not compile:\n{said}"))),
@@ -86,7 +89,7 @@ pub fn judge(
 }
 
 fn verdict(mistake: &Mistake, tests: &[Test]) -> Judged {
-    let Mistake { caught_by: test, message, .. } = mistake;
+    let Mistake { caught_by: test, message, passes, .. } = mistake;
     let Some(found) = tests.iter().find(|t| t.name == *test) else {
         return Judged::Missed(format!("names the test {test}, which there is not"));
     };
@@ -98,6 +101,15 @@ fn verdict(mistake: &Mistake, tests: &[Test]) -> Judged {
         (Some(said), _) if !said.contains(message) => {
             Judged::Missed(format!("is caught by {test}, but not with «{message}»: {said}"))
         }
-        (Some(_), _) => Judged::Caught,
+        (Some(_), _) => passes
+            .iter()
+            .find_map(|name| match tests.iter().find(|t| t.name == *name) {
+                None => Some(format!("names the test {name}, which there is not")),
+                Some(test) => test
+                    .message
+                    .as_ref()
+                    .map(|said| format!("fails {name}, which it is said to pass: {said}")),
+            })
+            .map_or(Judged::Caught, Judged::Missed),
     }
 }

@@ -83,6 +83,33 @@ fn a_mistake_that_is_not_caught_as_it_says_is_missed() {
 }
 
 #[test]
+fn a_mistake_passes_what_it_is_said_to_pass() {
+    let checkout = Checkout::new();
+    let file = "crates/toy/mistakes/add.md";
+    let mut text = checkout.read(file);
+    for (name, passes) in [
+        ("first_only", "`too_large`, `negative`"),
+        ("no_sign", "`small_numbers`, `too_large`"),
+        ("too_small", "`small_numbers`, `nowhere`"),
+    ] {
+        let at = text.find(&format!("### {name}\n")).expect("its section");
+        let fence = at + text[at..].find("\n```diff").expect("its diff");
+        text.insert_str(fence, &format!("- Passes: {passes}\n"));
+    }
+    checkout.write(file, &text);
+    let (json, faults) = faults(checkout.workbook(&["verify", "add", "--json"]).expect(1, &[]).json());
+    assert_eq!(json, proof([1, 0], [1, 0], [1, 2]));
+    let wanted = [
+        "first_only fails too_large, which it is said to pass: ",
+        "too_small names the test nowhere, which there is not",
+    ];
+    assert_eq!(faults.len(), wanted.len(), "{faults:#?}");
+    for (fault, wanted) in faults.iter().zip(wanted) {
+        assert!(fault.starts_with(&format!("toy/add: the mistake {wanted}")), "{fault}");
+    }
+}
+
+#[test]
 fn a_mistake_that_is_caught_by_chance_is_named() {
     let checkout = Checkout::new();
     let seen = checkout.path("seen");
