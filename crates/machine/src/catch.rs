@@ -80,6 +80,16 @@ pub fn programs(place: &Place, names: &[String]) -> Result<Vec<Program>> {
     Ok(exercises.into_iter().map(program).collect())
 }
 
+/// The name of the first exercise of each crate.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn one_of_each_crate(place: &Place) -> Result<Vec<String>> {
+    let mut all = exercises(place)?;
+    all.dedup_by(|next, first| next.krate == first.krate);
+    Ok(all.iter().map(Exercise::name).collect())
+}
+
 /// Put them beside the machine. Gives what `machine.json` says of them: of each exercise, the file of its questions.
 ///
 /// # Errors

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -73,6 +75,38 @@ pub fn output(command: &mut Command) -> Result<String> {
         bail!("{program} failed, {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// How many machines run at once. Each takes a core.
+pub const AT_ONCE: usize = 2;
+
+/// Run these programs at the same time, and pass on what they print, a line at a time.
+///
+/// # Errors
+/// When one cannot be started, or fails; those of `take`.
+pub fn runs(commands: Vec<Command>, mut take: impl FnMut(String) -> Result<()>) -> Result<()> {
+    let start = |mut command: Command| {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        child.with_context(|| format!("cannot start {}", command.get_program().display()))
+    };
+    let mut children = commands.into_iter().map(start).collect::<Result<Vec<_>>>()?;
+    let (sender, lines) = mpsc::channel();
+    for output in children.iter_mut().filter_map(|child| child.stdout.take()) {
+        let sender = sender.clone();
+        thread::spawn(move || BufReader::new(output).lines().try_for_each(|line| sender.send(line)));
+    }
+    drop(sender);
+    let taken = lines.into_iter().try_for_each(|line| take(line?));
+    for mut child in children {
+        if taken.is_err() {
+            let _ = child.kill();
+        }
+        let status = child.wait()?;
+        if taken.is_ok() && !status.success() {
+            bail!("a program failed, {status}");
+        }
+    }
+    taken
 }
 
 /// Which of these programs are not installed, with the package of Debian that has each.

@@ -1,9 +1,8 @@
 //! `--try`: every experiment in the machine, compared with the book's transcript by the rules of the experiments' own test.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Inputs;
 use crate::place::{Place, read, write};
 use crate::report;
-use crate::running::say;
+use crate::running::{AT_ONCE, runs, say};
 use crate::scripts::scripts;
 use crate::sources::{Experiment, experiments};
 use crate::state::State;
@@ -41,35 +40,36 @@ struct Run {
     seconds: f64,
 }
 
-/// Run these experiments, or all if none is named, each `times` times in fresh machines. Gives what came of each.
+/// Run these experiments, or all if none is named, each `times` times in fresh machines, of which so many run `at_once`. Gives what
+/// came of each.
 ///
 /// # Errors
 /// When the machine does not start, or a name is none of an experiment.
-pub fn tried(place: &Place, state: &State, names: &[String], times: u32) -> Result<Found> {
+pub fn tried(place: &Place, state: &State, names: &[String], times: u32, at_once: usize) -> Result<Found> {
     let all = experiments(place)?;
     if let Some(unknown) = names.iter().find(|name| all.iter().all(|experiment| experiment.name != **name)) {
         bail!("there is no experiment {unknown}");
     }
     let wanted = all.iter().filter(|experiment| names.is_empty() || names.contains(&experiment.name));
     let wanted: Vec<&Experiment> = wanted.collect();
-    let mut node = Command::new("node");
-    node.arg(scripts(place)?.join("try.mjs")).args([&state.v86, &state.file]).arg(times.to_string());
-    node.args(wanted.iter().map(|experiment| &experiment.name)).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = node.spawn().context("cannot start node")?;
+    let script = scripts(place)?.join("try.mjs");
+    let nodes = wanted.chunks(wanted.len().div_ceil(at_once).max(1)).map(|part| {
+        let mut node = Command::new("node");
+        node.arg(&script).args([&state.v86, &state.file]).arg(times.to_string());
+        node.args(part.iter().map(|experiment| &experiment.name));
+        node
+    });
     let mut found = Found::new();
-    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
-        let run: Run = serde_json::from_str(&line?).context("try.mjs prints something else than runs")?;
+    runs(nodes.collect(), |line| {
+        let run: Run = serde_json::from_str(&line).context("try.mjs prints something else than runs")?;
         let experiment =
             wanted.iter().find(|experiment| experiment.name == run.name).context("an unknown run")?;
         let transcript = place.root.join("experiments").join(&experiment.file).with_extension("txt");
         let outcome = outcome(&run, &transcript)?;
         say(&format!("{:28} {:6.2} s  {}", run.name, run.seconds, words(&outcome)));
         found.entry(run.name).or_default().push(outcome);
-    }
-    let status = child.wait()?;
-    if !status.success() {
-        bail!("node failed, {status}");
-    }
+        Ok(())
+    })?;
     Ok(found)
 }
 
@@ -111,14 +111,14 @@ pub fn once(place: &Place, state: &State) -> Result<Found> {
         .tree(&place.root.join("experiments"), &|name| name.extension().is_some_and(|kind| kind == "txt"))?;
     let file = place.work.join("tried.json");
     step(place, "experiments", &inputs, &file, |_| {
-        let mut found = tried(place, state, &[], 1)?;
+        let mut found = tried(place, state, &[], 1, AT_ONCE)?;
         let differ = |outcomes: &Vec<Outcome>| outcomes.iter().any(|o| matches!(o, Outcome::Differs(_)));
         let names: Vec<String> =
             found.iter().filter(|(_, outcomes)| differ(outcomes)).map(|(name, _)| name.clone()).collect();
         if !names.is_empty() {
             // The emulator is slow, and what measures time differs where something else takes the processor.
             say("once more:");
-            found.extend(tried(place, state, &names, 1)?);
+            found.extend(tried(place, state, &names, 1, 1)?);
         }
         write(&file, &serde_json::to_vec(&found)?)
     })?;

@@ -1,11 +1,10 @@
 //! Each wrong answer in a machine: the test that should catch it fails, with its words, and the others pass.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use mistakes::Mistake;
 use serde::Deserialize;
 use serde_json::json;
@@ -14,7 +13,7 @@ use super::asked::Exercise;
 use super::program::Program;
 use crate::digest::Inputs;
 use crate::place::{Place, read, write};
-use crate::running::say;
+use crate::running::{AT_ONCE, runs, say};
 use crate::scripts::scripts;
 use crate::state::State;
 use crate::step::step;
@@ -77,19 +76,22 @@ fn tried(place: &Place, state: &State, programs: &[Program], only: Option<&Diffe
             asked.insert(name, (exercise, mistake));
         }
     }
-    let wanted = place.work.join("asked.json");
-    write(&wanted, &serde_json::to_vec(&list)?)?;
+    // A machine uses one core.
+    let mut nodes = Vec::new();
+    for (number, part) in list.chunks(list.len().div_ceil(AT_ONCE).max(1)).enumerate() {
+        let wanted = place.work.join(format!("asked-{number}.json"));
+        write(&wanted, &serde_json::to_vec(part)?)?;
+        nodes.push(node(place, state, &wanted)?);
+    }
     let mut differs = Differs::new();
-    let mut child = node(place, state, &wanted)?.spawn().context("cannot start node")?;
-    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
-        let run: Run = serde_json::from_str(&line?).context("catch.mjs prints something else than runs")?;
+    runs(nodes, |line| {
+        let run: Run = serde_json::from_str(&line).context("catch.mjs prints something else than runs")?;
         let (_, mistake) = asked.remove(&run.name).context("an unknown run")?;
         let wrong = wrong(&run, mistake);
         say(&format!("{:60} {:6.2} s  {}", run.name, run.seconds, wrong.as_deref().unwrap_or("caught")));
         differs.extend(wrong.map(|how| (run.name, how)));
-    }
-    let status = child.wait()?;
-    ensure!(status.success(), "node failed, {status}");
+        Ok(())
+    })?;
     if let Some(name) = asked.keys().next() {
         bail!("{name} was not run");
     }
@@ -99,7 +101,6 @@ fn tried(place: &Place, state: &State, programs: &[Program], only: Option<&Diffe
 fn node(place: &Place, state: &State, list: &Path) -> Result<Command> {
     let mut node = Command::new("node");
     node.arg(scripts(place)?.join("catch.mjs")).args([&state.v86, &state.file]).arg(list);
-    node.stdin(Stdio::null()).stdout(Stdio::piped());
     Ok(node)
 }
 
