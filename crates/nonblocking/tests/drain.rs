@@ -392,9 +392,11 @@ fn a_large_limit_is_reached() {
 
 #[test]
 fn a_limit_has_64_bits() {
+    // On a machine of 32 bits there is no such limit.
+    let Ok(limit) = usize::try_from(1_u64 << 32) else { return };
     let (reader, mut writer) = a_pipe(OFlag::O_NONBLOCK, true);
     writer.write_all(b"few").unwrap();
-    let (stop, read) = from_open(&reader, writer, 1 << 32);
+    let (stop, read) = from_open(&reader, writer, limit);
     assert_eq!(
         (stop, &read[..]),
         (Ok(Stop::WouldBlock), &b"few"[..]),

@@ -8,6 +8,8 @@ mod support;
 use nix::unistd::mkdtemp;
 use support::Answer;
 
+testing::helper!(support::helper::answer);
+
 /// Lets the helper run this program in a role, with that many bytes of input.
 #[track_caller]
 fn run(input: &str, role: &[&str], hung: &str) -> Answer {

@@ -4,14 +4,14 @@
 use std::fs::File;
 use std::io::Write;
 
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, rlim_t, setrlimit};
 use nonblocking::drain::drain;
 use testing::judged;
 
 use super::support::helper::output::{in_words, print};
 
 /// The memory limit, in bytes: far more than this program needs, and soon reached if it reads without end.
-const MEMORY: u64 = 64 << 20;
+const MEMORY: rlim_t = 64 << 20;
 
 /// Runs the scenario of that name, and returns the helper's exit code.
 pub fn run(scenario: &[&str]) -> i32 {

@@ -6,8 +6,7 @@ use testing::Helper;
 
 pub use testing::Answer;
 
-mod helper;
-testing::helper!(helper::answer);
+pub mod helper;
 
 /// Runs the helper, in a process of its own, with one variable more in its environment. `hung` says what it means if
 /// the helper never returns.

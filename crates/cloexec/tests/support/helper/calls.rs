@@ -21,8 +21,8 @@ pub fn words(call: &Call) -> Option<String> {
         "dup" => "dup no-cloexec".into(),
         "dup2" => "dup2 no-cloexec".into(),
         "dup3" => format!("dup3 {}", cloexec(third)),
-        "ioctl" if second == libc::FIOCLEX as u64 => "ioctl(FIOCLEX)".into(),
-        "ioctl" if second == libc::FIONCLEX as u64 => "ioctl(FIONCLEX)".into(),
+        "ioctl" if second as libc::c_ulong == libc::FIOCLEX => "ioctl(FIOCLEX)".into(),
+        "ioctl" if second as libc::c_ulong == libc::FIONCLEX => "ioctl(FIONCLEX)".into(),
         "close_range" => format!("close_range {} {} {third}", first as u32, second as u32),
         "fcntl" => match second as i32 {
             libc::F_DUPFD => "fcntl(F_DUPFD) no-cloexec".into(),

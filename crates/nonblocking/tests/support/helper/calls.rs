@@ -25,8 +25,8 @@ pub fn words(call: &Call) -> Option<String> {
     Some(match call.name {
         "pipe" => "pipe blocking no-cloexec".into(),
         "pipe2" => format!("pipe2 {}", initial_flags(second)),
-        "ioctl" if second == libc::FIONBIO as u64 => "ioctl(FIONBIO)".into(),
-        "ioctl" if second == libc::FIOCLEX as u64 => "ioctl(FIOCLEX)".into(),
+        "ioctl" if second as libc::c_ulong == libc::FIONBIO => "ioctl(FIONBIO)".into(),
+        "ioctl" if second as libc::c_ulong == libc::FIOCLEX => "ioctl(FIOCLEX)".into(),
         "fcntl" => match second as i32 {
             libc::F_GETFD => "fcntl(F_GETFD)".into(),
             libc::F_SETFD => format!("fcntl(F_SETFD) 0{third:o}"),

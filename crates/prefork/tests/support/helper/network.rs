@@ -104,8 +104,8 @@ impl tracer::Kernel for Network {
                 _ => return None,
             },
             "read" | "recvfrom" if self.answers.iter().any(|answer| answer.kind == "read") => "read".into(),
-            "ioctl" if second == libc::FIONBIO as u64 => "ioctl(FIONBIO)".into(),
-            "ioctl" if second == libc::FIOCLEX as u64 => "ioctl(FIOCLEX)".into(),
+            "ioctl" if second as libc::c_ulong == libc::FIONBIO => "ioctl(FIONBIO)".into(),
+            "ioctl" if second as libc::c_ulong == libc::FIOCLEX => "ioctl(FIOCLEX)".into(),
             _ => return None,
         };
         let Some(path) = &self.watch else { return Some(what) };

@@ -1,7 +1,7 @@
 //! Running a stopped process to one instruction, at full speed.
 //!
 //! A single step takes two context switches, and so does a run to a breakpoint, however many instructions it executes.
-//! Like the tracer's registers, this is written for x86-64 only.
+//! The instruction that stops the process is that of x86.
 
 use nix::errno::Errno;
 use nix::libc::{self, c_long, c_void};
@@ -10,13 +10,10 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::registers;
+
 /// The instruction `int3`, one byte. A process that executes it gets SIGTRAP.
 const INT3: c_long = 0xcc;
-
-/// Returns the address of the instruction that the process executes next.
-pub fn next(pid: Pid) -> nix::Result<u64> {
-    Ok(ptrace::getregs(pid)?.rip)
-}
 
 /// Runs the process until it is about to execute the instruction at `address` for the `visit`-th time, counted from 1.
 /// If it reaches a mark of the tracer before that, it stops there.
@@ -35,9 +32,7 @@ pub fn run_to(pid: Pid, address: u64, visit: usize) -> nix::Result<()> {
             return Ok(());
         }
         // The process has executed the trap, so the next instruction is one byte too far.
-        let mut regs = ptrace::getregs(pid)?;
-        regs.rip = address;
-        ptrace::setregs(pid, regs)?;
+        registers::go_on_at(pid, address)?;
         if visit > 1 {
             ptrace::step(pid, None)?;
             waitpid(pid, None)?;
@@ -53,7 +48,7 @@ fn to_trap(pid: Pid) -> nix::Result<bool> {
         match waitpid(pid, None)? {
             WaitStatus::Stopped(_, Signal::SIGTRAP) => return Ok(true),
             WaitStatus::PtraceSyscall(_) => {
-                if ptrace::getregs(pid)?.orig_rax as c_long == libc::SYS_getppid {
+                if registers::call(pid)? == libc::SYS_getppid {
                     return Ok(false);
                 }
             }

@@ -12,6 +12,8 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use testing::tracer::{MARK, next_call, to_call};
 
+use super::registers;
+
 /// How many instructions of `drop` are executed while the handler is held. A `drop` that does not wait takes about 1000.
 const STEPS: usize = 6000;
 
@@ -54,7 +56,7 @@ fn what_drop_does(scenario: Pid, descriptor: u64) -> nix::Result<&'static str> {
     for _ in 0..STEPS {
         match next_call(scenario)? {
             Some(MARK) => return Ok("returned"),
-            Some("close") if ptrace::getregs(scenario)?.rdi == descriptor => return Ok("closed"),
+            Some("close") if registers::first_argument(scenario)? == descriptor => return Ok("closed"),
             // It sleeps until the handler has finished, so a step would not end.
             Some("futex") => break,
             _ => {}

@@ -15,6 +15,7 @@ mod held;
 mod inherited;
 mod model;
 mod owners;
+mod registers;
 mod sent;
 mod stepper;
 mod storm;

@@ -13,7 +13,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use testing::tracer::{MARK, end, next_call, to_call};
 
-use super::breakpoint;
+use super::{breakpoint, registers};
 
 /// How many rounds get a signal.
 pub const ROUNDS: usize = 100;
@@ -49,7 +49,7 @@ pub fn watch(scenario: Pid) -> nix::Result<i32> {
 fn steps_to_mark(scenario: Pid) -> nix::Result<Vec<u64>> {
     let mut path = Vec::new();
     while next_call(scenario)? != Some(MARK) {
-        path.push(breakpoint::next(scenario)?);
+        path.push(registers::position(scenario)?);
         ptrace::step(scenario, None)?;
         match waitpid(scenario, None)? {
             WaitStatus::Stopped(_, Signal::SIGTRAP) => {}
