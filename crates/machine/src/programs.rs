@@ -14,7 +14,7 @@ use crate::processor::Processor;
 use crate::running::{output, run};
 use crate::sources;
 use crate::step::step;
-use crate::toolchain::{Toolchain, toolchain};
+use crate::toolchain::{self, Toolchain, toolchain};
 
 /// The program that was built.
 pub struct Programs {
@@ -58,7 +58,7 @@ impl Compiler {
 /// cargo for the workspace in the folder `copy`, whose target folder is `target`.
 pub fn cargo(compiler: &Compiler, copy: &Path, target: &Path) -> Command {
     let Compiler { toolchain, processor } = compiler;
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = Command::new(toolchain::cargo());
     cargo.current_dir(copy);
     // What the reader has set for builds of their own has no say here: the same sources give the same program. And the
     // libraries of the compiler that built this program, which `cargo run` puts first, are not those of the fetched one:

@@ -2,6 +2,7 @@
 //! else Debian's, with glibc from Debian in both cases; for 64-bit ARM rustup's, with Debian's cross-compiler.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -40,6 +41,16 @@ impl Toolchain {
     pub fn version(&self) -> Result<String> {
         output(Command::new(self.rustc.clone().unwrap_or_else(own)).arg("-vV"))
     }
+}
+
+/// The cargo that started this program, or that of the same toolchain: not rustup's program of that name, which puts the libraries of
+/// the toolchain that it chooses first.
+pub fn cargo() -> OsString {
+    let own = || {
+        let cargo = sysroot().ok()?.join("bin/cargo");
+        cargo.is_file().then(|| cargo.into_os_string())
+    };
+    env::var_os("CARGO").or_else(own).unwrap_or_else(|| "cargo".into())
 }
 
 /// Where its standard library is.
