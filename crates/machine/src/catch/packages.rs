@@ -70,6 +70,7 @@ pub fn copy(place: &Place, exercises: &[Exercise], to: &Path) -> Result<()> {
         // What cargo has written: the versions that it has chosen.
         if !stale.ends_with("Cargo.lock") {
             fs::remove_file(stale)?;
+            let _ = stale.ancestors().skip(1).try_for_each(fs::remove_dir); // cargo takes an empty one for a package.
         }
     }
     Ok(())
@@ -116,9 +117,9 @@ fn helper(text: &[u8]) -> Result<Vec<u8>> {
     let text = instead(
         str::from_utf8(text)?,
         "$crate::before_main!($crate::before_main($answer));",
-        "pub fn helper(args: &[&str]) -> i32 { let answer: fn(&[&str]) -> i32 = $answer; answer(args) }",
+        "pub fn asked_helper(args: &[&str]) -> i32 { let answer: fn(&[&str]) -> i32 = $answer; answer(args) }",
     )?;
-    let begin = "pub fn helper(_: &[&str]) -> i32 { 2 }";
+    let begin = "pub fn asked_helper(_: &[&str]) -> i32 { 2 }";
     Ok(instead(&text, "$crate::before_main!($crate::begin());", begin)?.into_bytes())
 }
 

@@ -62,7 +62,7 @@ pub fn main_of(exercise: &Exercise) -> String {
     format!(
         "{MAIN}\nfn helper(args: &[&str]) -> i32 {{\n    match &*name() {{\n{}        _ => 2,\n    }}\n}}\n\n\
          fn tests() -> &'static [(&'static str, fn())] {{\n    match &*name() {{\n{}        _ => &[],\n    }}\n}}\n",
-        arms(&|number| format!("wrong{number}::t::helper(args)")),
+        arms(&|number| format!("wrong{number}::t::asked_helper(args)")),
         arms(&calls),
     )
 }
