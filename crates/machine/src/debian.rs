@@ -68,7 +68,7 @@ impl<'a> Apt<'a> {
         let text = format!(
             "Dir::Etc::sourcelist \"{}\"; Dir::Etc::sourceparts \"{none}\"; Dir::Etc::preferencesparts \"{none}\";\n\
              Dir::State::lists \"{}\"; Dir::State::status \"{}\"; Dir::Cache \"{}\"; Dir::Cache::archives \"{}\";\n\
-             APT::Architecture \"amd64\"; APT::Architectures {{ \"amd64\"; \"i386\"; }};\n\
+             APT::Architecture \"amd64\"; APT::Architectures {{ \"amd64\"; \"i386\"; \"arm64\"; }};\n\
              Acquire::Check-Valid-Until \"false\"; Acquire::Languages \"none\"; Debug::NoLocking \"true\";\n\
              APT::Sandbox::User \"\";\n",
             sources_list.display(),

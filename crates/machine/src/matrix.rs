@@ -1,5 +1,5 @@
 //! `just kernels`: boots kernels of Debian in qemu, runs every experiment and the crates' tests on each, and writes the table of
-//! the book's appendix, kernel by kernel: what agrees, what is skipped, what differs.
+//! the book's appendix, kernel by kernel: what agrees, what is skipped, what differs. A kernel for 64-bit ARM runs no tests.
 //!
 //! Everything is below `target/machine`, but for the table, `crates/machine/kernels/table.md`. What was run on a kernel is kept
 //! until the kernel, the experiments or the tests change, so an interrupted run goes on where it was.
@@ -26,15 +26,14 @@ use crate::programs::programs;
 use crate::running::{need, say};
 use crate::sources::{Experiment, experiments};
 use bench::{Bench, Job};
-use crate_tests::Program;
-use guest::QEMU;
+use crate_tests::{Built, Program};
 use kernel::{Kernel, Kernels, USUAL};
 use outcome::{Results, Verdict};
 
 /// What `just kernels` can be told.
 #[derive(Args)]
 pub struct Options {
-    /// Series of Debian's kernels, such as 6.1, or paths of kernels; without any, all of the book's, and the table is written
+    /// Series of Debian's kernels (6.1, 6.12-arm64), or paths of kernels; without any, all of the book's, and the table is written
     kernels: Vec<String>,
     /// Run only these experiments, crates or programs of tests (`zombie,ioloop,cloexec/flags`), and write no table
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
@@ -61,22 +60,27 @@ struct Suite {
 /// # Errors
 /// When something that this takes is missing, a kernel does not come up, or one differs and `why.toml` has no sentence on it.
 pub fn run(place: &Place, options: &Options) -> Result<()> {
-    need("just kernels", &[(QEMU, "qemu-system-x86")])?;
     // Debian's lists for the page's machine are of other releases.
     let own = Place { root: place.root.clone(), work: place.folder("kernels")? };
     let debian = Kernels::set_up(&own)?;
-    let suite = suite(place, &debian)?;
     let usual = options.kernels.is_empty();
     let named = if usual { USUAL.map(str::to_owned).to_vec() } else { options.kernels.clone() };
-    let mut all = Vec::new();
-    for name in &named {
+    let with_suite = |name: &String| {
         let kernel = debian.find(name)?;
-        let mut results = results(&own, &kernel, &suite, options, Part::Experiments)?;
-        results.outcomes.extend(self::results(&own, &kernel, &suite, options, Part::Tests)?.outcomes);
+        let suite = suite(place, &debian, kernel.processor)?;
+        Ok((kernel, suite))
+    };
+    // Whatever is missing is found before the first kernel is booted.
+    let kernels = named.iter().map(with_suite).collect::<Result<Vec<_>>>()?;
+    let mut all = Vec::new();
+    for (kernel, suite) in &kernels {
+        let mut results = results(&own, kernel, suite, options, Part::Experiments)?;
+        results.outcomes.extend(self::results(&own, kernel, suite, options, Part::Tests)?.outcomes);
         all.push(results);
     }
     let sentences = why::read(place)?;
-    let text = table::table(place, &all, &sentences, suite.tests.len())?;
+    let tests = kernels.iter().map(|(_, suite)| suite.tests.len()).max().unwrap_or(0);
+    let text = table::table(place, &all, &sentences, tests)?;
     if usual && options.only.is_empty() {
         let path = place.source("kernels/table.md");
         write(&path, text.as_bytes())?;
@@ -89,10 +93,15 @@ pub fn run(place: &Place, options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn suite(place: &Place, debian: &Kernels) -> Result<Suite> {
-    let programs = programs(place, Processor::X86_64)?;
-    let (built, digest) = crate_tests::tests(place)?;
-    let (image, digest) = image::image(place, &programs, (&built, &digest), debian)?;
+fn suite(place: &Place, debian: &Kernels, processor: Processor) -> Result<Suite> {
+    need("just kernels", &[guest::qemu(processor)])?;
+    let programs = programs(place, processor)?;
+    // The crates' tests are built for 64-bit x86 only.
+    let (built, digest) = match processor {
+        Processor::X86_64 => crate_tests::tests(place)?,
+        _ => (Built::default(), String::new()),
+    };
+    let (image, digest) = image::image(place, &programs, (&built, &digest), debian, processor)?;
     let transcript = |one: Experiment| {
         let text = read(&place.root.join("experiments").join(&one.file).with_extension("txt"))?;
         Ok((one, text))

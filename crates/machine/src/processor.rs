@@ -8,7 +8,7 @@ pub enum Processor {
     /// 64-bit x86, for qemu
     #[value(name = "x86-64")]
     X86_64,
-    /// 64-bit ARM, for qemu-user
+    /// 64-bit ARM, for qemu
     Aarch64,
 }
 
@@ -28,6 +28,15 @@ impl Processor {
             Self::I686 => "programs-i686",
             Self::X86_64 => "programs-x86-64",
             Self::Aarch64 => "programs-aarch64",
+        }
+    }
+
+    /// Debian's name of it.
+    pub fn debian(self) -> &'static str {
+        match self {
+            Self::I686 => "i386",
+            Self::X86_64 => "amd64",
+            Self::Aarch64 => "arm64",
         }
     }
 }

@@ -103,7 +103,7 @@ impl<'a> Bench<'a> {
             Some(guest) => guest,
             None => {
                 let console = self.place.folder("console")?.join(format!("{}.txt", self.kernel.version));
-                let boot = || Guest::boot(&self.kernel.image, self.image, &console);
+                let boot = || Guest::boot(self.kernel, self.image, &console);
                 // With two emulated processors, a kernel that patches its own code at its start can trip over that.
                 let mut guest = boot().or_else(|_| boot()).or_else(|_| boot())?;
                 match guest.run("prepare", LIMITS[0]) {

@@ -12,6 +12,7 @@ use super::kernel::Kernels;
 use crate::digest::{Inputs, sha256};
 use crate::initramfs::Archive;
 use crate::place::Place;
+use crate::processor::Processor;
 use crate::programs::Programs;
 use crate::running::output;
 use crate::sources::experiments;
@@ -57,8 +58,13 @@ pub fn image(
     programs: &Programs,
     tests: (&Built, &str),
     debian: &Kernels,
+    processor: Processor,
 ) -> Result<(PathBuf, String)> {
-    let tools = [debian.program("busybox", "busybox-static")?, debian.program("bash-static", "bash-static")?];
+    let tool = |name, of| debian.program(name, of, processor);
+    let tools = [tool("busybox", "busybox-static")?, tool("bash-static", "bash-static")?];
+    // Debian's busybox has the same applets for each processor, and this machine can ask its own.
+    let busybox = debian.program("busybox", "busybox-static", Processor::X86_64)?;
+    let applets = output(Command::new(busybox).arg("--list"))?;
     let (built, digest) = tests;
     let mut inputs = Inputs::default();
     inputs.text(&sha256(&programs.file)?).text(digest);
@@ -68,9 +74,10 @@ pub fn image(
     for tool in &tools {
         inputs.text(&sha256(tool)?);
     }
-    let file = place.folder("kernels")?.join("initramfs");
-    let digest = step(place, "initramfs-x86-64", &inputs, &file, |_| {
-        Ok(fs::write(&file, archive(place, programs, built, &tools)?)?)
+    let name = format!("initramfs-{}", processor.debian());
+    let file = place.folder("kernels")?.join(&name);
+    let digest = step(place, &name, &inputs, &file, |_| {
+        Ok(fs::write(&file, archive(place, programs, built, &tools, &applets)?)?)
     })?;
     Ok((file, digest))
 }
@@ -80,13 +87,13 @@ fn archive(
     programs: &Programs,
     built: &Built,
     [busybox, shell]: &[PathBuf; 2],
+    applets: &str,
 ) -> Result<Vec<u8>> {
     let bytes = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     // Each program with its names.
     let mut all: Vec<(Vec<String>, Vec<u8>)> = Vec::new();
     let names = experiments(place)?.into_iter().map(|one| format!("bin/{}", one.name));
     all.push((names.chain(["init".to_owned(), "bin/tail".to_owned()]).collect(), bytes(&programs.file)?));
-    let applets = output(Command::new(busybox).arg("--list"))?;
     let applets =
         applets.lines().filter(|name| !["sh", "tail"].contains(name)).map(|name| format!("bin/{name}"));
     all.push((applets.collect(), bytes(busybox)?));

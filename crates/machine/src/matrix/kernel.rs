@@ -9,10 +9,15 @@ use anyhow::{Context, Result, bail};
 use crate::debian::{Apt, unpack};
 use crate::inputs::Package;
 use crate::place::Place;
+use crate::processor::Processor;
 use crate::running::output;
 
-/// What is tried if no kernel is named: those of Debian 11, 12 and 13, the one on which this book was written, and the newest.
-pub const USUAL: [&str; 6] = ["5.10", "6.1", "6.12", "6.18", "7.2", "7.3"];
+/// What is tried if no kernel is named: those of Debian 11, 12 and 13, the one on which this book was written, and the newest; and
+/// that of Debian 13 for another processor.
+pub const USUAL: [&str; 7] = ["5.10", "6.1", "6.12", "6.18", "7.2", "7.3", "6.12-arm64"];
+
+/// Behind the name of a series, and behind a version: a kernel for 64-bit ARM.
+const ARM: &str = "-arm64";
 
 /// Where they are looked for. A series can be in several: the newest package is taken.
 const SUITES: [&str; 9] = [
@@ -30,12 +35,14 @@ const SUITES: [&str; 9] = [
 /// A kernel that can be booted.
 #[derive(Debug)]
 pub struct Kernel {
-    /// What the reader calls it: `6.1`.
+    /// What the reader calls it: `6.1`, or `6.12-arm64`.
     pub name: String,
-    /// Its version: `6.1.176`.
+    /// Its version: `6.1.176`, or `6.12.117-arm64`.
     pub version: String,
     /// The file that is booted.
     pub image: PathBuf,
+    /// The processor that it is for.
+    pub processor: Processor,
 }
 
 /// Debian's packages of kernels.
@@ -50,11 +57,13 @@ impl<'a> Kernels<'a> {
     /// # Errors
     /// Where there is no apt, or the lists cannot be fetched.
     pub fn set_up(place: &'a Place) -> Result<Self> {
-        let suites = SUITES.map(|suite| package("", suite, ""));
+        let of = |processor| SUITES.map(|suite| package("", suite, "", processor));
+        let suites = [of(Processor::X86_64), of(Processor::Aarch64)].concat();
         Ok(Self { place, apt: Apt::set_up(place, suites.iter())? })
     }
 
-    /// The newest kernel of a series, such as `6.1`, fetched if it is not here. A path is taken as a kernel's image.
+    /// The newest kernel of a series, such as `6.1` or `6.12-arm64`, fetched if it is not here. A path is taken as the image of a
+    /// kernel for 64-bit x86.
     ///
     /// # Errors
     /// When there is none, or it cannot be fetched.
@@ -63,18 +72,22 @@ impl<'a> Kernels<'a> {
             let image = Path::new(name).canonicalize().with_context(|| format!("there is no {name}"))?;
             let file = image.file_name().unwrap_or_default().to_string_lossy();
             let version = file.trim_start_matches("vmlinuz-").to_owned();
-            return Ok(Kernel { name: version.clone(), version, image });
+            return Ok(Kernel { name: version.clone(), version, image, processor: Processor::X86_64 });
         }
-        let mut packages = self.packages(name)?;
+        let (series, suffix, processor) = match name.strip_suffix(ARM) {
+            Some(series) => (series, ARM, Processor::Aarch64),
+            None => (name, "", Processor::X86_64),
+        };
+        let mut packages = self.packages(series, processor)?;
         newest_first(&mut packages);
         let mut last = None;
         // A mirror can have a package in its list, and not any more itself.
         for package in packages.iter().take(3) {
-            let image = self.place.folder("images")?.join(&package.version);
+            let image = self.place.folder("images")?.join(format!("{}{suffix}", package.version));
             match if image.is_file() { Ok(()) } else { self.fetch(package, &image) } {
                 Ok(()) => {
-                    let version = upstream(&package.version).to_owned();
-                    return Ok(Kernel { name: name.to_owned(), version, image });
+                    let version = format!("{}{suffix}", upstream(&package.version));
+                    return Ok(Kernel { name: name.to_owned(), version, image, processor });
                 }
                 Err(error) => last = Some(error),
             }
@@ -85,14 +98,14 @@ impl<'a> Kernels<'a> {
         }
     }
 
-    /// A program of Debian that needs no library: `busybox` of `busybox-static`.
+    /// A program of Debian that needs no library: `busybox` of `busybox-static`, for this processor.
     ///
     /// # Errors
     /// When it cannot be fetched.
-    pub fn program(&self, name: &str, of: &str) -> Result<PathBuf> {
-        let kept = self.place.folder("images")?.join(name);
+    pub fn program(&self, name: &str, of: &str, processor: Processor) -> Result<PathBuf> {
+        let kept = self.place.folder("images")?.join(format!("{name}-{}", processor.debian()));
         if !kept.is_file() {
-            let mut wanted = package(of, "trixie", "");
+            let mut wanted = package(of, "trixie", "", processor);
             wanted.version = self.apt.newest(&wanted)?;
             let root = self.unpacked(&wanted)?;
             let found = ["bin", "usr/bin"].map(|folder| root.join(folder).join(name));
@@ -105,8 +118,12 @@ impl<'a> Kernels<'a> {
     }
 
     /// The packages of a series. From Debian 14 on, `linux-image-…` is empty, and `linux-binary-…` has the image.
-    fn packages(&self, series: &str) -> Result<Vec<Package>> {
-        let pattern = format!("^linux-(image|binary)-{}[.].*-cloud-amd64$", series.replace('.', "[.]"));
+    fn packages(&self, series: &str, processor: Processor) -> Result<Vec<Package>> {
+        let pattern = format!(
+            "^linux-(image|binary)-{}[.].*-cloud-{}$",
+            series.replace('.', "[.]"),
+            processor.debian()
+        );
         let named = output(self.apt.command("apt-cache").args(["search", "--names-only", &pattern]))?;
         let names = named.lines().filter_map(|line| line.split_whitespace().next());
         let names: Vec<_> = names.filter(|name| !name.contains("-unsigned-")).collect();
@@ -118,7 +135,9 @@ impl<'a> Kernels<'a> {
         let rows = shown.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
         let package_of = |row: Vec<&str>| {
             let suite = row.get(2)?.split_whitespace().find_map(|word| word.strip_suffix("/main"))?;
-            Some(package(row.first()?, suite, row.get(1)?))
+            // apt names the architecture where it is another one: `linux-image-…:arm64`.
+            let name = row.first()?.split(':').next()?;
+            Some(package(name, suite, row.get(1)?, processor))
         };
         Ok(rows.filter_map(package_of).collect())
     }
@@ -148,13 +167,13 @@ impl<'a> Kernels<'a> {
     }
 }
 
-fn package(name: &str, suite: &str, version: &str) -> Package {
+fn package(name: &str, suite: &str, version: &str, processor: Processor) -> Package {
     let [name, suite, version] = [name, suite, version].map(str::to_owned);
     Package {
         name,
         part: String::new(),
         suite,
-        architecture: "amd64".to_owned(),
+        architecture: processor.debian().to_owned(),
         version,
         sha256: String::new(),
     }
@@ -177,13 +196,17 @@ fn newest_first(packages: &mut [Package]) {
 mod tests {
     use super::*;
 
+    fn named(name: &str, suite: &str, version: &str) -> Package {
+        package(name, suite, version, Processor::X86_64)
+    }
+
     #[test]
     fn versions_are_compared_by_number_and_release_candidates_are_older() {
         let mut all = [
-            package("linux-image-7.3-cloud-amd64", "", "7.3~rc7-1~exp1"),
-            package("linux-image-7.3.4+deb13-cloud-amd64", "", "7.3.4-1~bpo13+1"),
-            package("linux-binary-7.3.4+deb13-cloud-amd64", "", "7.3.4-1~bpo13+1"),
-            package("linux-image-7.3.10+deb13-cloud-amd64", "", "7.3.10-1"),
+            named("linux-image-7.3-cloud-amd64", "", "7.3~rc7-1~exp1"),
+            named("linux-image-7.3.4+deb13-cloud-amd64", "", "7.3.4-1~bpo13+1"),
+            named("linux-binary-7.3.4+deb13-cloud-amd64", "", "7.3.4-1~bpo13+1"),
+            named("linux-image-7.3.10+deb13-cloud-amd64", "", "7.3.10-1"),
         ];
         newest_first(&mut all);
         let names = all.each_ref().map(|package| package.name.as_str());
