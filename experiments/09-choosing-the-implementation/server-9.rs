@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         // ANCHOR: core
         let sandbox = refuse(libc::SYS_epoll_create1, Errno::EPERM);
         sandbox.map_err(|_| cannot_ask("seccomp(2) filters are refused here"))?;
-        lab.note("sets a filter, which children inherit: no epoll_create1");
+        lab.note("sets an inherited filter: no epoll_create1");
         let old = lab.server(8, "/dev/null")?;
         let port = old.port();
         let seen = if exits(&old)? { Seen::Exit(old.wait(lab)?) } else { Seen::Answer(upper(lab, &old)?) };

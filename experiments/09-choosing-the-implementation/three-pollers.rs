@@ -135,7 +135,7 @@ fn run(lab: &mut Lab, kind: Kind) -> Result<Run> {
         Kind::Select => lab.note(format!("select {waits}, each with 3 sets of {each} bits")),
     }
     if run.looks > 0 {
-        lab.note(format!("{} calls of our own checks, which are not counted", run.looks));
+        lab.note(format!("{} calls of our own checks, not counted", run.looks));
     }
     Ok(run)
 }

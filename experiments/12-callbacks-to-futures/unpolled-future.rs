@@ -144,11 +144,7 @@ fn owned(lab: &Lab) -> Result<bool> {
     let before = read(&reader, &mut [0]);
     drop(operation);
     let after = read(&reader, &mut [0]);
-    lab.note(format!(
-        "future 3, never polled: its reader gets {}; after its drop: {}",
-        got(before),
-        got(after)
-    ));
+    lab.note(format!("future 3, never polled: reader gets {}; after its drop: {}", got(before), got(after)));
     Ok(before == Err(Errno::EAGAIN) && after == Ok(0))
 }
 
