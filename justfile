@@ -434,7 +434,7 @@ hostile-page *ARGS: (run 'hostile-page' ARGS)
 [group('experiments: 12 callbacks to futures')]
 server-12 *ARGS: (run 'server-12' ARGS)
 
-# What has an async function done that was called but never polled?
+# What has an async function done if its future was never polled?
 [group('experiments: 12 callbacks to futures')]
 unpolled-future *ARGS: (run 'unpolled-future' ARGS)
 
@@ -450,7 +450,7 @@ variables-across-await *ARGS: (run 'variables-across-await' ARGS)
 [group('experiments: 12 callbacks to futures')]
 when-a-task-is-polled *ARGS: (run 'when-a-task-is-polled' ARGS)
 
-# How often is a task polled that was woken several times before its poll?
+# How often is a task polled after several wakes?
 [group('experiments: 12 callbacks to futures')]
 wakes-and-polls *ARGS: (run 'wakes-and-polls' ARGS)
 

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let refused = in_sandbox(lab, "EPERM", Errno::EPERM)?;
         let missing = in_sandbox(lab, "ENOSYS", Errno::ENOSYS)?;
-        lab.check(missing == refused, "with ENOSYS, as on a kernel without epoll, it is the same");
+        lab.check(missing == refused, "ENOSYS, as on a kernel without epoll, has the same effect as EPERM");
         if let Some(seen) = refused {
             lab.check(seen & CONFIGURED != 0, "configured for poll, the loop works without epoll");
             lab.check(seen & IN_POLL != 0, "a fallback to the first poller that can be made finds poll");
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         let (full, _) = child(lab, "full", without_descriptors)?;
         lab.check(
             full == Some(IN_POLL),
-            "with no descriptor left it finds poll, too, although epoll is not refused",
+            "with no descriptor left, it finds poll, too, although epoll is not refused",
         );
         match refused {
             None => Ok(0),
@@ -112,10 +112,10 @@ fn in_sandbox(lab: &mut Lab, lane: &str, answer: Errno) -> Result<Option<u8>> {
         // ANCHOR_END: core
         let came = one_byte(&ioloop)?;
         let word = if came { "reports" } else { "misses" };
-        lab.note(format!("configured: a loop, in {}; it {word} a byte", ioloop.kind()));
+        lab.note(format!("loop configured for {}: it {word} a byte", ioloop.kind()));
         seen |= if came { CONFIGURED } else { 0 };
         let first = first_that_can_be_made().ok_or("no poller can be made")?;
-        lab.note(format!("fallback without a look at the errno: {first}"));
+        lab.note(format!("fallback that ignores the errno: {first}"));
         Ok(Some(seen | if first == Kind::Poll { IN_POLL } else { 0 }))
     })?;
     match seen {
@@ -157,6 +157,6 @@ fn without_descriptors(lab: &mut Lab) -> Result<Option<u8>> {
         Err(error) => lab.note(format!("no descriptor left: {} says {:?}", error.operation, error.errno)),
     }
     let first = first_that_can_be_made().ok_or("no poller can be made")?;
-    lab.note(format!("fallback without a look at the errno: {first}"));
+    lab.note(format!("fallback that ignores the errno: {first}"));
     Ok(Some(if first == Kind::Poll { IN_POLL } else { 0 }))
 }

@@ -128,12 +128,9 @@ fn neighbor(lab: &Lab) -> Result {
     memory[word] = bit;
     let answer = select(open.as_raw_fd() + 1, &mut memory);
     let number = open.as_raw_fd();
-    lab.note(format!("number {number} is the read end of an empty pipe: its bit is set there"));
+    lab.note(format!("number {number}, an empty pipe's read end: its bit is set behind a set"));
     let cleared = if memory[word] == 0 { "cleared" } else { "left" };
-    lab.note(format!(
-        "select, with the set that ends before it: {}, and that bit is {cleared}",
-        said(answer)
-    ));
+    lab.note(format!("select, with that set of 1024 bits: {}, and the bit is {cleared}", said(answer)));
     lab.check(
         answer == Ok(0) && memory[word] == 0,
         "the kernel writes its answer over that word, although it is behind the set",

@@ -18,7 +18,7 @@ const QUESTION: Question = Question {
             its port and listens, and then it makes its loop, with epoll. A client connects. What does the client get?",
     choices: &[
         Choice::new("Its answer, because the loop sleeps in poll where it cannot have an epoll.")
-            .because("A loop has the poller that it was made with. It returned the error, and chose no other."),
+            .because("IoLoop::with returned the error of epoll_create1: a loop chooses no other poller by itself."),
         Choice::new("ECONNREFUSED, because the kernel has killed the server at the forbidden call.").because(
             "A filter can do that too (SECCOMP_RET_KILL_PROCESS). This one answers with an errno, and the server exited by \
              itself.",
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         // ANCHOR: core
         let sandbox = refuse(libc::SYS_epoll_create1, Errno::EPERM);
         sandbox.map_err(|_| cannot_ask("seccomp(2) filters are refused here"))?;
-        lab.note("a filter, also for children: no epoll_create1");
+        lab.note("sets an inherited filter: no epoll_create1");
         let old = lab.server(8, "/dev/null")?;
         let port = old.port();
         let seen = if exits(&old)? { Seen::Exit(old.wait(lab)?) } else { Seen::Answer(upper(lab, &old)?) };

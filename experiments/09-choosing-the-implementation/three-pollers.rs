@@ -62,10 +62,10 @@ fn main() -> ExitCode {
         );
         lab.check(
             select.changes == [0; 3] && select.waits.iter().all(|handed| *handed > 1 + CONNECTIONS as u64),
-            "select: the same, with a bit for each number, watched or not",
+            "select: no call for a change, and three whole sets at each wait",
         );
         let ended = epoll.ended == HUNG_UP && poll.ended == ADDED && select.ended.is_sorted();
-        lab.check(ended, "ten ready at once: in the order of readiness, of registration, of numbers");
+        lab.check(ended, "each poller reports ten hang-ups in an order of its own");
         match [&epoll, &poll, &select].map(Run::calls) {
             [a, b, c] if a < b && a < c => Ok(0),
             [a, b, c] if a == b && b == c => Ok(1),
@@ -135,7 +135,7 @@ fn run(lab: &mut Lab, kind: Kind) -> Result<Run> {
         Kind::Select => lab.note(format!("select {waits}, each with 3 sets of {each} bits")),
     }
     if run.looks > 0 {
-        lab.note(format!("{} calls not counted: our checks at each change", run.looks));
+        lab.note(format!("{} calls of our own checks, not counted", run.looks));
     }
     Ok(run)
 }

@@ -131,7 +131,7 @@ fn cancelled(lab: &Lab) -> Result<Left> {
     lab.note(format!("canceled: {}", after.words()));
     lab.check(
         before == Left { open: true, watched: true, timer: true },
-        "while it waits, there are a connection, an entry in the epoll, and a timer",
+        "while the task waits, it has a connection, an entry in epoll, and a timer",
     );
     Ok(after)
 }
@@ -147,14 +147,14 @@ fn timed_out(lab: &Lab) -> Result {
         let (future, task) = (Rc::strong_count(&of_operation) == 2, Rc::strong_count(&of_task) == 2);
         let timer = would_sleep(&ioloop)? <= MINUTE;
         let (guard, [f, set, t]) = (if guarded { "with" } else { "without" }, [future, timer, task].map(yes));
-        lab.note(format!("given up, {guard} a guard: future {f}, timer set {set}, task {t}"));
+        lab.note(format!("after a timeout, {guard} a guard: future {f}, timer {set}, task {t}"));
         if guarded {
             lab.check(!timer && !task, "a guard that the future owns cancels both when it is dropped");
         } else {
             lab.check(late && !future, "run_sync drops a future that takes too long");
             lab.check(
                 timer && task,
-                "a timer that it set and a task that it spawned are the loop's, and stay",
+                "a timer that the future set and a task that it spawned stay on the loop",
             );
         }
     }
@@ -204,11 +204,8 @@ fn half_a_message(lab: &Lab) -> Result {
     peer.write_all(b"a letter")?;
     let bytes = ioloop.run_sync(message(shared, 8, ioloop.sleep(MINUTE)), Some(MINUTE))??;
     let next = String::from_utf8_lossy(&bytes).into_owned();
-    lab.note(format!("on a shared connection: the next future reads \"{next}\""));
-    lab.check(
-        next == "a letter",
-        "what the dropped future had read is lost, so the next begins in the middle",
-    );
+    lab.note(format!("half a message read, then canceled: the next future reads \"{next}\""));
+    lab.check(next == "a letter", "the half that the dropped future had read is lost to the next future");
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use nix::unistd::{read, write};
 const TURNS: usize = 1000;
 
 const QUESTION: Question = Question {
-    question: "What has an async function done that was called but never polled?",
+    question: "What has an async function done if its future was never polled?",
     setup: "An async function writes a byte into a pipe, waits for an answer, and writes another byte. A \
             program calls it, keeps the future, and runs a loop for a thousand iterations; then the answer \
             comes, and the loop runs for a thousand more. What has been written?",
@@ -27,8 +27,8 @@ const QUESTION: Question = Question {
     ],
     book: 2,
     shows: "Calling an async function makes a value and does nothing else. Its code runs when the value is \
-            polled, up to the next wait. Then it is a value again. A loop does not search for such values: it \
-            polls the futures that it was given.",
+            polled, up to the next wait. Between two polls it is only a value. A loop does not search for such \
+            values: it polls the futures that it was given.",
     lane: "main",
     ..Question::EMPTY
 };
@@ -75,7 +75,7 @@ fn left_alone(lab: &Lab) -> Result<(usize, usize)> {
     write(&answer, b"!")?;
     turn(TURNS)?;
     let after = arrived(&reader)?;
-    lab.note(format!("called, {TURNS} iterations: {before} bytes; answered, {TURNS} more: {after}"));
+    lab.note(format!("future 1, never polled: {before} bytes before the answer, {after} after it"));
     drop(operation);
     Ok((before, after))
 }
@@ -86,13 +86,13 @@ fn polled_by_hand(lab: &Lab) -> Result<(usize, usize)> {
     let (answers, answer) = lab.nonblocking_pipe(4096)?;
     let mut operation = pin!(two_bytes(writer, answers));
     let (first, began) = (poll_once(operation.as_mut()), arrived(&reader)?);
-    lab.note(format!("another, polled by hand: {}, and {began} byte", words(&first)));
+    lab.note(format!("future 2, polled by hand: returns {}, {began} byte was written", words(&first)));
     write(&answer, b"!")?;
     turn(TURNS)?;
     let between = arrived(&reader)?;
-    lab.note(format!("answered, {TURNS} iterations: {between} more"));
+    lab.note(format!("future 2: the answer came, {TURNS} iterations: {between} more bytes"));
     let (second, ended) = (poll_once(operation.as_mut()), arrived(&reader)?);
-    lab.note(format!("polled again: {}, and {ended} more", words(&second)));
+    lab.note(format!("future 2, polled again: returns {}, {ended} more byte was written", words(&second)));
     lab.check(
         first.is_pending() && began == 1 && between == 0,
         "a poll runs up to the next wait; then nothing happens until the next poll",
@@ -144,7 +144,7 @@ fn owned(lab: &Lab) -> Result<bool> {
     let before = read(&reader, &mut [0]);
     drop(operation);
     let after = read(&reader, &mut [0]);
-    lab.note(format!("never polled: its pipe's reader gets {}; dropped: {}", got(before), got(after)));
+    lab.note(format!("future 3, never polled: reader gets {}; after its drop: {}", got(before), got(after)));
     Ok(before == Err(Errno::EAGAIN) && after == Ok(0))
 }
 

@@ -38,8 +38,11 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let answers = (with_callbacks()?, with_a_future()?);
-        lab.note(format!("the operation answers {:?} as callbacks, {:?} as a future", answers.0, answers.1));
-        lab.check(answers.0 == answers.1 && answers.0 == [7, 60], "both do the same");
+        lab.note(format!("the answer is {:?} with callbacks, {:?} with a future", answers.0, answers.1));
+        lab.check(
+            answers.0 == answers.1 && answers.0 == [7, 60],
+            "the callbacks and the async function give the same answer",
+        );
         let place = place(lab);
         sizes(lab);
         Ok(place)
@@ -232,13 +235,9 @@ fn sizes(lab: &Lab) {
     let used_up = size_of_val(&used_up(Rc::clone(&seen)));
     let in_scope = size_of_val(&in_scope(Rc::clone(&seen)));
     let two = size_of_val(&one_after_the_other(seen));
-    lab.note(format!(
-        "kept {}; used up {}; in scope {}; two in turn {}",
-        vary("size", kept),
-        vary("size", used_up),
-        vary("size", in_scope),
-        vary("size", two)
-    ));
+    let [k, u, i, both] = [kept, used_up, in_scope, two].map(|size| vary("size", size));
+    lab.note(format!("bytes: kept {k}, used_up {u}, in_scope {i}"));
+    lab.note(format!("bytes: one_after_the_other {both}"));
     lab.check(kept > LARGE, "a future has room for the array that is needed after the wait");
     lab.check(used_up < LARGE, "an array that was used up before the wait takes no room");
     lab.check(in_scope > LARGE, "an array that was borrowed and is still in scope takes room");

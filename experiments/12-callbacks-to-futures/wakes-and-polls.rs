@@ -14,7 +14,7 @@ use ioloop::{IoLoop, Outcome};
 const TURNS: usize = 1000;
 
 const QUESTION: Question = Question {
-    question: "How often is a task polled that was woken several times before its poll?",
+    question: "How often is a task polled after several wakes?",
     setup: "Three tasks were polled and are pending. A callback wakes the first one three times in a row; a \
             thread wakes the second while the loop sleeps; the third has not handed out its waker. The loop \
             runs for a thousand iterations. How often is each of them polled again?",
@@ -84,7 +84,7 @@ fn three_wakes(lab: &Lab) -> Result<usize> {
     });
     ioloop.start()?;
     let again = polls.get() - 1;
-    lab.note(format!("the first, woken three times in a row: polled {again} time more"));
+    lab.note(format!("task 1, woken three times in a row: polled again {again} time"));
     // In the iteration after the wakes there is its callback, and one that keeps the loop running.
     lab.check(
         callbacks.borrow()[..3] == [2, 2, 1],
@@ -102,13 +102,13 @@ fn from_a_thread(lab: &Lab) -> Result<usize> {
         turn(&IoLoop::current().ok_or("no loop is current")?, TURNS);
         Ok::<_, &str>(())
     });
-    let lane = lab.thread("thread", "the second task's waker is sent to a thread");
+    let lane = lab.thread("thread", "the waker of task 2 is sent to a thread");
     let (to_thread, waker) = mpsc::channel::<Waker>();
     let thread = {
         let lane = lane.clone();
         thread::spawn(move || {
             let waker = waker.recv();
-            lane.note("wake: a callback is sent, and the loop's own waker written to");
+            lane.note("wake: sends a callback, writes to the loop's waker");
             waker.map(Waker::wake)
         })
     };
@@ -123,7 +123,7 @@ fn from_a_thread(lab: &Lab) -> Result<usize> {
     thread.join().map_err(|_| "the thread panicked")??;
     lab.ended(&lane, "ended");
     let (again, ready) = (polls.get() - 1, ready.get());
-    lab.note(format!("the second: {ready} descriptor is ready; polled {again} time more"));
+    lab.note(format!("task 2: {ready} descriptor is ready; polled again {again} time"));
     lab.check(ready == 1, "a wake from another thread ends the loop's sleep by the loop's own waker");
     Ok(again)
 }
@@ -139,7 +139,7 @@ fn without_a_wake(lab: &Lab) -> Result<usize> {
     turn(&ioloop, TURNS);
     ioloop.start()?;
     let again = polls.get() - 1;
-    lab.note(format!("the third, its waker kept back: {again} times in {TURNS} iterations"));
+    lab.note(format!("task 3, never woken: polled again {again} times in {TURNS} iterations"));
     Ok(again)
 }
 

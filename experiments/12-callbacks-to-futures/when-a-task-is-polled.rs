@@ -105,7 +105,7 @@ struct NotedWaker(Waker, Lane);
 
 impl Wake for NotedWaker {
     fn wake(self: Arc<Self>) {
-        self.1.note("the pipe's handler: wake. A callback is queued");
+        self.1.note("the pipe's handler calls wake, which queues a callback");
         self.0.wake_by_ref();
     }
 }
@@ -141,7 +141,7 @@ fn run_task(lab: &Lab) -> Result<Vec<usize>> {
     let seen = Rc::clone(&asked);
     let turns = Turns::of(&ioloop, move |number, turn| {
         let Iteration { callbacks, events, .. } = turn;
-        lane.note(format!("iteration {number} was: callbacks {callbacks}, ready {events}"));
+        lane.note(format!("end of iteration {number}: callbacks {callbacks}, ready {events}"));
         let now = interest(watched).unwrap_or_else(|error| error.to_string());
         if seen.borrow().last() != Some(&now) {
             kernel.note(format!("watches the pipe for {now}"));

@@ -29,7 +29,7 @@ pub async fn within<T>(sleep: Sleep, future: impl Future<Output = T>) -> Option<
 }
 // ANCHOR_END: within
 
-/// The result of `main`. Meanwhile `side` runs too, as far as it comes.
+/// The result of `main`. Until it is there, each poll also polls `side`.
 // ANCHOR: beside
 pub async fn beside<T>(side: impl Future<Output = ()>, main: impl Future<Output = T>) -> T {
     let (mut side, mut main) = (pin!(side), pin!(main));
@@ -67,7 +67,7 @@ where
     Ok(())
 }
 
-/// The tasks that wait for programs to exit: for each program, the waker of the last poll. A clone has the same tasks.
+/// A waker for each program whose exit a task awaits. A clone shares the same wakers.
 #[derive(Clone, Default)]
 pub struct Exits(Rc<RefCell<BTreeMap<Pid, Waker>>>);
 
@@ -92,7 +92,7 @@ impl Exits {
 }
 
 impl Exit {
-    /// Kills the program. Its exit is still to be awaited.
+    /// Kills the program. Await its exit afterwards.
     pub fn kill(&self) {
         // It cannot fail: until the program is reaped, its pid belongs to it.
         let _ = kill(self.pid, Signal::SIGKILL);
