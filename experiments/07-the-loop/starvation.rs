@@ -47,12 +47,12 @@ fn main() -> ExitCode {
         let (first, (second, looks)) = (drained(lab, CHAIN)?, taken(lab, CHAIN)?);
         let [all, some] = [&first, &second].map(|order| before_the_handler(order));
         lab.note(format!(
-            "a chain of {CHAIN}: {all} before the handler in the first loop, {some} in the second"
+            "a chain of {CHAIN}: {all} before the handler in the first loop, {some} in the other"
         ));
         lab.note(format!("the second loop did not sleep: {looks} waits, each with a timeout of 0"));
         let [long, still] =
             [drained(lab, LONG)?, taken(lab, LONG)?.0].map(|order| before_the_handler(&order));
-        lab.note(format!("a chain of {LONG}: {long} before it in the first loop, {still} in the second"));
+        lab.note(format!("a chain of {LONG}: {long} in the first loop, {still} in the other"));
         lab.check(
             long == LONG && still == some,
             "a longer chain delays the handler in the first loop, and not in the second",
