@@ -37,8 +37,8 @@ const QUESTION: Question = Question {
     ],
     book: 2,
     shows: "The time counts for all that runs between two waits, and not for each callback. The signal interrupts the code \
-            or the system call in which the thread is when the time is over. So the stack says where the time ran out, \
-            and not what used it: of many short callbacks it names one.",
+            or the system call in which the thread is when the time is over. So of many short \
+            callbacks, the stack names the one that ran when the time was over.",
     lane: "loop",
     ..Question::EMPTY
 };
