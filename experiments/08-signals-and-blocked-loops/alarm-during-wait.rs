@@ -38,17 +38,14 @@ const QUESTION: Question = Question {
             .because("An armed timer does not know that the loop waits: its signal interrupts the wait."),
         Choice::new("The armed timer fires again and again. The other two do not fire."),
         Choice::new("The armed timer and the thread fire again and again: the number does not change.")
-            .because(
-                "The number is even during a wait, and the thread sends a signal only if the number is odd.",
-            ),
+            .because("During a wait the number is even, and the thread signals only if it is odd."),
         Choice::new("The armed timer fires once, and then it has expired. The other two do not fire.")
             .because("The alarm ends the wait, and after the wait the loop arms the timer again."),
     ],
     book: 1,
     shows: "A timer does not know whether time passes in code or in a wait, and its signal interrupts either. A timer that \
             is disarmed before each wait fires for code only, but needs two system calls in each iteration. A number \
-            needs none: if it is even the loop waits, and if another thread sees the same odd number twice, the loop is \
-            blocked.",
+            needs none: even means that the loop waits, and the same odd number twice means that it is blocked.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -230,10 +227,7 @@ fn count_own_loop(lab: &mut Lab) -> Result {
     let (Some(bare), Some(watched)) = (a_turn(false)?, a_turn(true)?) else { return Ok(()) };
     lab.note(format!("the book's loop: timer calls: {bare}; with a watchdog: {watched}"));
     let both = (bare, watched) == (0, 2);
-    lab.check(
-        both,
-        "the book's loop makes no timer call without a watchdog, and two in each iteration with one",
-    );
+    lab.check(both, "a turn of the book's loop has no timer call unwatched, and two watched");
     Ok(())
 }
 
