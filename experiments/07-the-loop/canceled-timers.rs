@@ -26,16 +26,15 @@ const QUESTION: Question = Question {
         Choice::new("1 in both: a canceled timer leaves the heap at once.")
             .because("A canceled timer stays in the heap as a tombstone: the first heap kept every node."),
         Choice::new("100001 in the first, and 1 in the second, which is compacted each time.")
-            .because("It is compacted only above 512 tombstones, so it grew to 514 nodes."),
+            .because("The second heap is compacted only above 512 tombstones, so it grew to 514 nodes."),
         Choice::new("100001 in the first, and at most 514 in the second."),
         Choice::new("50001 in both: no heap keeps more tombstones than half of its nodes.")
             .because("The first heap does not count its tombstones, and the second had 514 at most."),
     ],
     book: 2,
-    shows: "A tombstone at the top of the heap is dropped, and it gets there when all timers before it have run or \
-            were canceled. Compacting visits every node, so the loop waits until more than half of them are \
-            tombstones. Then compacting visits fewer than two nodes for each tombstone that it removes, and at \
-            most 512 tombstones stay, or as many as there are live timers, if those are more.",
+    shows: "A tombstone leaves the heap when it gets to the top, after all timers before it have run or were canceled. \
+            Compacting removes tombstones earlier. It visits every node, so the loop waits until more than half of \
+            the nodes are tombstones: then it visits fewer than two nodes for each tombstone that it removes.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -50,25 +49,25 @@ fn main() -> ExitCode {
             lazy.request();
             most = most.max(compacted.request());
         }
-        lab.note(format!("{MANY} timers were set and canceled; one is live"));
+        lab.note(format!("{MANY} timers were set and canceled, and one is live"));
         let left = lazy.heap.len();
-        lab.note(format!("dropped at the top: {left} nodes"));
-        lab.note(format!("compacted: {} nodes now, {most} at most", compacted.0.len()));
-        lab.check(lazy.nearest() == compacted.0.nearest(), "the nearest deadline is the same in both");
+        lab.note(format!("first heap, tombstones dropped at the top: {left} nodes"));
+        lab.note(format!("second heap, compacted: {} nodes now, {most} at most", compacted.0.len()));
+        lab.check(lazy.nearest() == compacted.0.nearest(), "the nearest deadline is the same in both heaps");
         let (dropped, took) = lazy.run_the_first()?;
         lab.note(format!(
-            "the live timer has run: one iteration drops {dropped} nodes, {} ms",
+            "first heap, the live timer has run: drops {dropped} nodes in {} ms",
             vary("ms", took.as_millis())
         ));
-        lab.check(dropped == MANY, "without compacting, one iteration drops all of the waste");
+        lab.check(dropped == MANY, "without compacting, one iteration drops all tombstones at once");
         let (few, nodes) = few_stay();
-        lab.note(format!("{few} canceled behind one: {nodes} nodes; that is too few to compact"));
-        lab.check(nodes == few + 1, "512 tombstones stay, although they are all nodes but one");
+        lab.note(format!("second heap: 1 live, {few} canceled: {nodes} nodes"));
+        lab.check(nodes == few + 1, "512 tombstones stay, although only one node is not a tombstone");
         let (lives, before, after) = half_stays();
-        lab.note(format!("{lives} live, {lives} canceled: {before} nodes; one more canceled: {after}"));
+        lab.note(format!("second heap: {lives} live, {lives} canceled: {before} nodes; one more: {after}"));
         lab.check(
             before == 2 * lives && after == lives,
-            "when half of the heap is tombstones they stay; one more is too many",
+            "if half of the nodes are tombstones they stay; with one more, all are removed",
         );
         lab.draw(chart)?;
         match (left, most) {

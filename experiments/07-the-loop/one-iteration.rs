@@ -17,15 +17,15 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 const QUESTION: Question = Question {
     question: "In which order does a loop run callbacks, timers and handlers?",
-    setup: "A callback is queued, a timer is due, and a descriptor is ready. The timer queues another callback, \
-            which starts a 200 ms timer, which stops the loop. In which order do the first callback, the first \
+    setup: "A callback is queued, a timer is due, and a descriptor is ready. The timer queues another callback. \
+            This callback starts a 200 ms timer, and that timer stops the loop. In which order do the first callback, the first \
             timer, the handler and the second callback run, and how often does the loop wait for events?",
     choices: &[
         Choice::new(
             "Callback, timer, callback, handler: what is queued runs before the loop waits. It waits \
                      once, and sleeps.",
         )
-        .because("What is queued meanwhile runs in the next iteration, after the handler."),
+        .because("A callback that is queued during an iteration runs in the next one, after the handler."),
         Choice::new(
             "Callback, timer, handler, callback. It waits twice: once without sleeping, because a \
                      callback is queued, and once to sleep.",
@@ -36,9 +36,9 @@ const QUESTION: Question = Question {
             .because("The wait comes after callbacks and timers, so the handler was third."),
     ],
     book: 1,
-    shows: "An iteration is callbacks, then timers, then the wait, then handlers. The timeout of the wait is \
-            computed last, when everything has run that could change it: zero with a callback queued, else \
-            until the nearest deadline, at most an hour.",
+    shows: "An iteration runs callbacks, then timers, then waits, then runs handlers. The loop computes the timeout \
+            right before the wait, because callbacks and timers can change it: it is zero if a callback is queued, \
+            or else the time until the nearest deadline, at most an hour.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -49,12 +49,15 @@ fn main() -> ExitCode {
         let waits: Vec<_> = turns.iter().map(|turn| turn.timeout).collect();
         lab.check(waits.first() == Some(&Duration::ZERO), "with a callback queued, the timeout is zero");
         let second = waits.get(1).copied().unwrap_or_default();
-        lab.check(second > Duration::ZERO && second <= DELAY, "else it lasts until the nearest deadline");
+        lab.check(
+            second > Duration::ZERO && second <= DELAY,
+            "without one, the timeout ends at the nearest deadline",
+        );
         let slept =
             turns.get(1).map_or(Duration::ZERO, |turn| turn.sleep_end.saturating_sub(turn.sleep_start));
         lab.check(slept >= second, "the loop sleeps at least as long as the timeout");
         let longest = without_a_timer()?;
-        lab.note(format!("without any timer the timeout would be {} s", longest.as_secs()));
+        lab.note(format!("another loop, without any timer: timeout {} s", longest.as_secs()));
         lab.check(longest == HOUR, "without a timer, the timeout is an hour");
         lab.draw(chart)?;
         match (&order[..], waits.len()) {

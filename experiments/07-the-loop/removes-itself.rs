@@ -34,11 +34,11 @@ const QUESTION: Question = Question {
         Choice::new("Both call it once, and close the connection when the call has returned.")
             .because("The first loop put the handler back after the call, so the removal was undone."),
         Choice::new("Both call it ten times: a handler that runs cannot be removed.")
-            .because("The second loop's table let go of it at once; only the caller still had it."),
+            .because("The second loop's table dropped its Rc at once, and only the caller still had one."),
     ],
     book: 1,
-    shows: "A handler that is outside of the table while it runs cannot be found there, so a removal does nothing, \
-            and putting it back undoes it. With a second Rc the removal takes effect at once, and the closure with \
+    shows: "If a loop takes a handler out of the table for the call, a removal during the call finds nothing, and then \
+            the loop puts the handler back. With a second Rc the removal takes effect at once, and the closure with \
             all that it owns lives until the call has returned.",
     lane: "loop",
     ..Question::EMPTY
@@ -49,10 +49,10 @@ fn main() -> ExitCode {
         let calls: [(&str, Call); 2] =
             [("taken out and put back", take_out), ("called through a second Rc", share)];
         let mut seen = Vec::new();
-        for (name, call) in calls {
-            lab.note(format!("a loop whose handler is {name}"));
+        for (number, (name, call)) in (1..).zip(calls) {
+            lab.note(format!("loop {number}: the handler is {name}"));
             let ran = run(lab, call)?;
-            lab.note(format!("{} in {ITERATIONS} iterations", calls_of(ran.calls)));
+            lab.note(format!("loop {number}: {} in {ITERATIONS} iterations", calls_of(ran.calls)));
             seen.push(ran);
         }
         lab.check(

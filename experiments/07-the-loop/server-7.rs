@@ -9,23 +9,24 @@ const QUESTION: Question = Question {
     question: "When does a server without timers close a client that never ends its request?",
     setup: "A client connects to stage 6 of the server and sends nothing: it is idle. Another client sends half a request. \
             Then both do nothing more, and stay connected. Two such clients connect to stage 7 as well, which closes a \
-            client after five seconds if its request is not complete. What has stage 6 done with its clients by then?",
+            client after five seconds if its request is not complete. When stage 7 has closed both of its clients, what has \
+            stage 6 done with its own?",
     choices: &[
         Choice::new("It has closed both, because the kernel reports a connection on which nothing arrives.").because(
-            "Nothing arrives, so there is nothing to report: epoll_wait sleeps on. The kernel does not test an idle \
-             connection either, unless the program sets SO_KEEPALIVE. Even then, these clients would answer the test.",
+            "Nothing arrives, so there is nothing to report, and epoll_wait does not return. The kernel does not test an idle \
+             connection either, unless the program sets SO_KEEPALIVE. Even then, the client's machine answers the test.",
         ),
         Choice::new("It has closed the idle client, and the one with half a request is connected.")
             .because("Stage 6 acts when a client is reported, and an idle client is never reported."),
         Choice::new("It has closed the client with half a request, and the idle one is connected.").because(
-            "The server has read the half and waits for the rest. As long as the rest does not come, nothing is reported.",
+            "The server has read the half, and waits for the rest. Until more bytes come, no event is reported.",
         ),
         Choice::new("Neither: it still has both clients, and will have them as long as they stay connected."),
     ],
     book: 3,
-    shows: "A descriptor reports what happens, and a client that does nothing makes nothing happen. Only a clock can end \
-            the wait: stage 7 starts a timer when a client connects, and the nearest deadline is the timeout of poll. \
-            Without it, clients that never leave use up the server's descriptors.",
+    shows: "A client that does nothing causes no event, so only a clock can end the wait. Stage 7 starts a timer when a \
+            client connects, and the nearest deadline gives the timeout of poll. In a server without timers, clients \
+            that never leave use up the descriptors.",
     lane: "clients",
     roles: &STAGES,
 };

@@ -29,12 +29,12 @@ const QUESTION: Question = Question {
             .because("The first loop looks at its descriptors only when its queue is empty."),
         Choice::new("All hundred in the first, one in the second."),
         Choice::new("All hundred in both: callbacks come before descriptors.")
-            .because("The second loop left what was added for its next iteration, after the handler."),
+            .because("The second loop left each added callback for its next iteration, after the handler."),
     ],
     book: 2,
     shows: "Callbacks that add callbacks keep the queue from becoming empty, so a loop that waits for an empty \
-            queue does not get to its descriptors. A loop that runs only what was queued when its iteration \
-            began looks at its descriptors in between. That costs a system call for each iteration.",
+            queue does not get to its descriptors. A loop that runs only the callbacks that were queued when its \
+            iteration began looks at its descriptors after them. That costs a system call in each iteration.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -42,22 +42,24 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let short = (drained(lab, SHORT)?, taken(lab, SHORT)?.0);
-        lab.note(format!("a chain of {SHORT}, until the queue is empty: {}", row(&short.0)));
-        lab.note(format!("a chain of {SHORT}, what is queued now: {}", row(&short.1)));
+        lab.note(format!("a chain of {SHORT}, first loop: {}", row(&short.0)));
+        lab.note(format!("a chain of {SHORT}, second loop: {}", row(&short.1)));
         let (first, (second, looks)) = (drained(lab, CHAIN)?, taken(lab, CHAIN)?);
         let [all, some] = [&first, &second].map(|order| before_the_handler(order));
-        lab.note(format!("a chain of {CHAIN}: {all} run before the handler, and {some}"));
-        lab.note(format!("the second loop did not sleep: it waited {looks} times, each for 0"));
+        lab.note(format!(
+            "a chain of {CHAIN}: {all} before the handler in the first loop, {some} in the other"
+        ));
+        lab.note(format!("the second loop did not sleep: {looks} waits, each with a timeout of 0"));
         let [long, still] =
             [drained(lab, LONG)?, taken(lab, LONG)?.0].map(|order| before_the_handler(&order));
-        lab.note(format!("a chain of {LONG}: {long}, and {still}"));
+        lab.note(format!("a chain of {LONG}: {long} in the first loop, {still} in the other"));
         lab.check(
             long == LONG && still == some,
-            "a longer chain delays the handler in the first, but not in the second",
+            "a longer chain delays the handler in the first loop, and not in the second",
         );
         lab.check(
             second.len() == CHAIN + 1 && looks == CHAIN - 1,
-            "the second runs all of them too: one an iteration, with a wait after each but the last",
+            "the second loop runs all hundred: one in each iteration, and it waits after each but the last",
         );
         match (all, some) {
             (0, 0) => Ok(0),

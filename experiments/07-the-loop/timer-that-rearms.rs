@@ -28,14 +28,14 @@ const QUESTION: Question = Question {
             .because("The restarted timer is due at once: the first loop ran it a million times."),
         Choice::new("Forever in the first, once in the second."),
         Choice::new("Forever in both: a timer without a delay is always due.")
-            .because("What is started while collected timers run waits for the next iteration."),
+            .because("A timer that is started while the collected timers run waits for the next iteration."),
         Choice::new("Never in both: descriptors come before timers.")
             .because("Both loops run due timers before they wait for descriptors."),
     ],
     book: 1,
-    shows: "A loop must settle which timers are due before it runs any of them. Reading the clock once is not \
-            enough: it helps if the timer counts from a later reading, but not if it counts from the same \
-            reading or has a deadline in the past.",
+    shows: "A loop must collect the due timers before it runs any of them. Reading the clock once is not enough: that \
+            helps if the timer counts from a later reading, but not if it counts from the same reading or has a \
+            deadline in the past.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -43,10 +43,10 @@ const QUESTION: Question = Question {
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let looks = [
-            ("clock read after each timer, deadline: now", each as Looks, no_delay as Again),
-            ("clock read once, deadline: that same time", once, from_that),
-            ("clock read once, deadline: a time in the past", once, past),
-            ("clock read once, deadline: now, read anew", once, no_delay),
+            ("1: clock read after each timer, new deadline: now", each as Looks, no_delay as Again),
+            ("2: clock read once, new deadline: that same time", once, from_that),
+            ("3: clock read once, new deadline: in the past", once, past),
+            ("4: clock read once, new deadline: read anew", once, no_delay),
         ];
         let mut runs = Vec::new();
         for (name, looks, again) in looks {
@@ -60,14 +60,17 @@ fn main() -> ExitCode {
         let mut collected = Vec::new();
         for (name, past) in [("no delay", false), ("a deadline in the past", true)] {
             let (first, turns) = taken_first(lab, past)?;
-            lab.note(format!("all collected first, {name}: {first}, then the handler"));
-            lab.note(format!("to run {TURNS} times it takes {turns} iterations"));
-            lab.check(turns == TURNS, format!("collected first, {name}: it runs once an iteration"));
+            lab.note(format!("due timers collected first, {name}: {first}, then the handler"));
+            lab.note(format!("this timer runs {TURNS} times in {turns} iterations"));
+            lab.check(
+                turns == TURNS,
+                format!("collected first, {name}: the timer runs once in each iteration"),
+            );
             collected.push(first);
         }
         lab.check(
             runs[1] == FOR_EVER && runs[2] == FOR_EVER && runs[3] < FOR_EVER,
-            "if the loop reads the clock once, the timer's deadline decides whether it runs forever",
+            "if the loop reads the clock once and does not collect, the timer runs forever or not, depending on its deadline",
         );
         lab.check(
             collected[0] == collected[1],

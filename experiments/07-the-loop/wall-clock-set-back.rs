@@ -31,10 +31,10 @@ const QUESTION: Question = Question {
                      clock.",
         ),
         Choice::new("After an hour and a second in both cases: the machine has only one clock.")
-            .because("The monotonic clock is another one, and cannot be set."),
+            .because("The machine has a second clock, the monotonic one, and that clock cannot be set."),
     ],
     book: 2,
-    shows: "The sleep ends after its timeout, a second. Then the loop reads its clock, finds that the \
+    shows: "The sleep ends after its timeout, a second. Then the loop reads the wall clock, finds that the \
             deadline is an hour away, and sleeps again. The monotonic clock cannot be set, so a loop that \
             reads it is not affected.",
     lane: "loop",
@@ -45,23 +45,29 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let by_wall = one_second(&Machine::set(Set::Back), Machine::wall, None);
         lab.note(format!(
-            "wall clock, set back an hour after 0.5 s: it runs after {} s",
+            "wall clock, set back an hour after 0.5 s: the timer runs after {} s",
             by_wall.as_secs_f64()
         ));
         let by_monotonic = one_second(&Machine::set(Set::Back), Machine::monotonic, None);
-        lab.note(format!("monotonic clock, the same: after {} s", by_monotonic.as_secs_f64()));
+        lab.note(format!(
+            "monotonic clock, the wall clock set back in the same way: after {} s",
+            by_monotonic.as_secs_f64()
+        ));
         let other_way = one_second(&Machine::set(Set::Forward), Machine::wall, None);
-        lab.note(format!("wall clock, set forward an hour: after {} s", other_way.as_secs_f64()));
+        lab.note(format!("wall clock, set forward an hour after 0.5 s: after {} s", other_way.as_secs_f64()));
         let woken = Some(Duration::from_millis(600));
         let early = one_second(&Machine::set(Set::Forward), Machine::wall, woken);
-        lab.note(format!("the same, and a descriptor is ready after 0.6 s: after {} s", early.as_secs_f64()));
+        lab.note(format!(
+            "the same, and a descriptor becomes ready after 0.6 s: after {} s",
+            early.as_secs_f64()
+        ));
         lab.check(
             early < other_way,
-            "after setting it forward, the timer is early if anything wakes the loop",
+            "if the wall clock is set forward, the timer is early as soon as anything wakes the loop",
         );
         let ours = the_loop()?;
         lab.note(format!("the book's loop, with a clock that is never set: after {} s", ours.as_secs_f64()));
-        lab.check(ours == SECOND, "the loop reads one clock, its own");
+        lab.check(ours == SECOND, "the book's loop reads one clock, the one that it was given");
         on_a_fake_clock(lab)?;
         match (by_wall, by_monotonic) {
             (SECOND, SECOND) => Ok(0),

@@ -38,14 +38,14 @@ const QUESTION: Question = Question {
             .because("An armed timer does not know that the loop waits: its signal interrupts the wait."),
         Choice::new("The armed timer fires again and again. The other two do not fire."),
         Choice::new("The armed timer and the thread fire again and again: the number does not change.")
-            .because("The number is even during a wait, and the thread fires for odd ones only."),
+            .because("During a wait the number is even, and the thread signals only if it is odd."),
         Choice::new("The armed timer fires once, and then it has expired. The other two do not fire.")
-            .because("The alarm interrupts the wait, and the loop arms the timer again after it."),
+            .because("The alarm ends the wait, and after the wait the loop arms the timer again."),
     ],
     book: 1,
     shows: "A timer does not know whether time passes in code or in a wait, and its signal interrupts either. A timer that \
-            is disarmed before each wait is right, for two system calls an iteration. A number tells another thread the \
-            same without a call: even means waiting, odd means working, and the same odd number twice means blocked.",
+            is disarmed before each wait fires for code only, but needs two system calls in each iteration. A number \
+            needs none: even means that the loop waits, and the same odd number twice means that it is blocked.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         let own = watched(lab, By::CpuTime, "CPU-time timer");
         let (seen, own) = ([left?, back?, number?], own?);
         let both = seen.iter().all(|seen| seen.computes && seen.waits);
-        lab.check(both, "the first three notice a callback that computes, and one that waits");
+        lab.check(both, "the first three notice a callback that computes, and a callback that waits");
         let own = own.computes && !own.waits;
         lab.check(own, "a timer of CPU time does not notice a callback that waits");
         match seen.map(|seen| seen.idle).into() {
@@ -123,7 +123,7 @@ fn watched(lab: &Lab, by: By, name: &str) -> Result<Seen> {
     lab.note(format!("{name}: fires in the wait: {idle}; timer calls: {calls}"));
     let [computes, waits] =
         [seen.computes, seen.waits].map(|noticed| if noticed { "seen" } else { "not seen" });
-    lab.note(format!("{name}: computing callback: {computes}; waiting one: {waits}"));
+    lab.note(format!("{name}: callback that computes: {computes}; that waits: {waits}"));
     Ok(seen)
 }
 
@@ -227,7 +227,7 @@ fn count_own_loop(lab: &mut Lab) -> Result {
     let (Some(bare), Some(watched)) = (a_turn(false)?, a_turn(true)?) else { return Ok(()) };
     lab.note(format!("the book's loop: timer calls: {bare}; with a watchdog: {watched}"));
     let both = (bare, watched) == (0, 2);
-    lab.check(both, "unwatched, the book's loop makes no timer call; watched, two an iteration");
+    lab.check(both, "a turn of the book's loop has no timer call unwatched, and two watched");
     Ok(())
 }
 

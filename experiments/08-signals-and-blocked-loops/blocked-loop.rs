@@ -37,8 +37,8 @@ const QUESTION: Question = Question {
     ],
     book: 2,
     shows: "The time counts for all that runs between two waits, and not for each callback. The signal interrupts the code \
-            or the system call in which the thread is when the time is over. So the stack says where the time ran out, \
-            and not what used it: of many short callbacks it names one.",
+            or the system call in which the thread is when the time is over. So of many short \
+            callbacks, the stack names the one that ran when the time was over.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
             reads.contains(&"read_a_pipe".to_owned()),
             locks.contains(&"wait_for_a_lock".to_owned()),
         ];
-        lab.check(named == [true; 3], "each of them is named by the reported stack while it still blocks");
+        lab.check(named == [true; 3], "each stack names the callback, which still blocks at that time");
         let many = three_hundred(lab)?;
         let asleep = asleep(lab)?;
         keeps_blocking(lab)?;
@@ -198,7 +198,7 @@ fn asleep(lab: &Lab) -> Result<usize> {
     ioloop.start()?;
     ioloop.close();
     let count = reports.try_iter().count();
-    lab.note(format!("asleep for {} ms; reports: {count}", (3 * THRESHOLD).as_millis()));
+    lab.note(format!("the loop waits for {} ms; reports: {count}", (3 * THRESHOLD).as_millis()));
     Ok(count)
 }
 
@@ -222,7 +222,7 @@ fn keeps_blocking(lab: &Lab) -> Result {
     });
     ioloop.start()?;
     let count = count.try_recv()?;
-    lab.note(format!("blocks for 300 ms more after its report; reports in all: {count}"));
+    lab.note(format!("a callback blocks for 300 ms more after its report; reports in all: {count}"));
     lab.check(count == 1, "a callback that keeps blocking is reported once");
     Ok(())
 }
@@ -244,7 +244,7 @@ fn with_the_signal_blocked(lab: &Lab) -> Result {
     });
     ioloop.start()?;
     let (before, after) = counts.try_recv()?;
-    lab.note(format!("has SIGALRM blocked for 300 ms; reports: {before}; once unblocked: {after}"));
-    lab.check((before, after) == (0, 1), "a callback that blocks the signal is reported once it unblocks it");
+    lab.note(format!("a callback blocks SIGALRM for 300 ms; reports: {before}; after it: {after}"));
+    lab.check((before, after) == (0, 1), "a callback that blocks the signal is reported when it unblocks it");
     Ok(())
 }

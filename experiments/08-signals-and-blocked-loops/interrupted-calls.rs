@@ -147,10 +147,10 @@ fn std_sleep(lab: &Lab) -> Result {
     let (runs, time) = (RUNS.load(Ordering::Acquire) - before, began.elapsed());
     let whole = slept.is_ok() && runs == 1 && time >= TIME;
     lab.note(format!(
-        "std::thread::sleep, the same: {}",
+        "std::thread::sleep, SA_RESTART: {}",
         if whole { "sleeps its full time" } else { "is cut short" }
     ));
-    lab.check(whole, "std's sleep calls again, for what is left");
+    lab.check(whole, "the sleep of Rust's std calls again, for the time that is left");
     Ok(())
 }
 
@@ -191,6 +191,6 @@ fn stopped(lab: &mut Lab, what: In) -> Result<bool> {
     kill(child.pid(), Signal::SIGCONT)?;
     write(&writer, b"x")?;
     let goes_on = child.status(lab)? == 0;
-    lab.note(format!("{name}, stopped and continued: {}", if goes_on { "goes on" } else { "EINTR" }));
+    lab.note(format!("{name}, stopped and continued: {}", if goes_on { "continues" } else { "EINTR" }));
     Ok(goes_on)
 }

@@ -19,10 +19,10 @@ const QUESTION: Question = Question {
             0. What do the client and the program get?",
     choices: &[
         Choice::new("The client gets the line: a loop that is stopped first serves the clients that it has.")
-            .because("A stopped loop returns after the iteration that it is in. It does not know what clients wait for."),
+            .because("A stopped loop returns when its present iteration ends. It does not know that clients wait."),
         Choice::new("The client gets end of file without the line, and the program is killed."),
         Choice::new("The client gets end of file without the line, and the program keeps running.").because(
-            "It would if SIGTERM had killed the server. But the handler of stage 7 drops the clients when it stops the \
+            "The program would keep running if SIGTERM had killed the server. But the handler of stage 7 drops the clients when it stops the \
              loop, and dropping a client kills and reaps its program.",
         ),
         Choice::new("The client gets ECONNRESET, because the server exits while the connection is open.").because(
@@ -31,7 +31,7 @@ const QUESTION: Question = Question {
         ),
     ],
     book: 1,
-    shows: "Exit status 0 does not say that no answer was lost. Stage 8 ends in another order: it closes the listener, so \
+    shows: "A server that exits with 0 may have lost answers. Stage 8 ends in another order: it closes the listener, so \
             that the kernel refuses new clients. It serves those that it has, and stops the loop when the last one has \
             left.",
     lane: "clients",

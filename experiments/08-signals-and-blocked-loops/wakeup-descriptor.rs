@@ -34,7 +34,7 @@ const QUESTION: Question = Question {
     question: "When does a loop that checks a handler's flag sleep through a signal?",
     setup: "A handler sets a flag, and a loop checks the flag before each epoll_wait. A signal comes at one of four \
             moments: before the check; between check and wait; during the wait; during the wait, but handled in another \
-            thread. After which of them does the loop sleep on? And if the handler writes a byte to the waker, too?",
+            thread. After which of them does the loop keep sleeping? And after which, if the handler also writes a byte to the waker?",
     choices: &[
         Choice::new("After none, with or without the byte: a signal ends the wait.")
             .because("A handler that runs between check and wait does not end the wait."),
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         let [flag, again, mask, byte] = asleep[..] else { unreachable!("four ways have four answers") };
         lab.check(again[2], "a loop that repeats an interrupted wait misses the signal even during the wait");
         let closed = mask == [SEEN, SEEN, SEEN, ASLEEP];
-        lab.check(closed, "epoll_pwait closes the gap, but not for other threads");
+        lab.check(closed, "with epoll_pwait, the loop misses only a signal that another thread handles");
         own_loop_notices(lab)?;
         left_behind(lab)?;
         match (flag, byte) {
@@ -228,7 +228,7 @@ fn own_loop_notices(lab: &Lab) -> Result {
         seen.push(format!("{moment:?} {}", if heard.get() > seen.len() { "seen" } else { "ASLEEP" }));
     }
     lab.note(format!("the book's loop: {}", seen.join(", ")));
-    lab.check(heard.get() == 3, "the book's loop notices each, with nothing else to wake it");
+    lab.check(heard.get() == 3, "the book's loop notices each signal, and nothing else wakes it");
     Ok(())
 }
 
@@ -244,7 +244,7 @@ fn left_behind(lab: &Lab) -> Result {
     WAKE.store(-1, Ordering::Release);
     let taken = files.iter().find(|file| file.as_raw_fd() == number).ok_or("no file has its number")?;
     let length = taken.metadata()?.len();
-    lab.note(format!("the waker is closed, a file has its number; after a signal: {length} byte"));
+    lab.note(format!("the waker is closed, a file has its number; after a signal it has {length} byte"));
     lab.check(length == 1, "a wakeup descriptor that is not reset writes its byte into another file");
     Ok(())
 }
