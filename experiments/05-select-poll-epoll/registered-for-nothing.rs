@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         let seen = unasked(lab)?;
         in_and_out(lab)?;
         idle_out(lab)?;
-        lab.note("below: what is reported if registered for 0; for IN|OUT|RDHUP");
+        lab.note("below: the report if registered for 0; and if for IN|OUT|RDHUP");
         pipes(lab)?;
         pairs(lab)?;
         tcp(lab)?;
@@ -89,7 +89,7 @@ fn unasked(lab: &Lab) -> Result<(EpollFlags, usize)> {
     lab.note(format!("with EPOLLET: {} report; EPOLLONESHOT: {}; after EPOLL_CTL_DEL: {}", once.1, spent.1, deleted.1));
     lab.check(
         (once.1, spent.1, deleted.1) == (1, 1, 0),
-        "EPOLLET and EPOLLONESHOT report it once, and after EPOLL_CTL_DEL nothing does",
+        "one report with EPOLLET or EPOLLONESHOT, and none after EPOLL_CTL_DEL",
     );
     Ok(seen)
 }

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
             [&regular, &directory, &null]
                 .iter()
                 .all(|seen| seen.poll == (true, true) && seen.select == (true, true)),
-            "poll and select accept it, and report it as readable and writable",
+            "poll and select accept these, and report them as readable and writable",
         );
         let mounts = File::open("/proc/self/mounts")?;
         let is_regular = SFlag::from_bits_truncate(fstat(&mounts)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
@@ -148,7 +148,7 @@ fn nested(lab: &Lab) -> Result<usize> {
     lab.note(format!("let the first watch the last: {}; let an epoll watch itself: {}", done(cycle), done(itself)));
     lab.check(
         row.len() == 5 && matches!(refused, Errno::ELOOP | Errno::EINVAL),
-        "in a row of epolls that watch one another, the sixth is refused",
+        "in a row of epolls, each watching the one before, the sixth is refused",
     );
     lab.check(
         cycle == Err(Errno::ELOOP) && itself == Err(Errno::EINVAL),
