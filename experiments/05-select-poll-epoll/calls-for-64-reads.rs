@@ -238,7 +238,7 @@ fn closed(lab: &Lab) -> Result {
     write(&writer, MESSAGE)?;
     let read = result(&mut ring)?;
     lab.note(format!("a pipe: submit, close, then write: {read:?}"));
-    lab.check(buffer.starts_with(MESSAGE), "a request keeps the read end open after its descriptor is closed");
+    lab.check(buffer.starts_with(MESSAGE), "a request keeps the pipe open when its descriptor is closed");
     Ok(())
 }
 

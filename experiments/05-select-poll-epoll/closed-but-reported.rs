@@ -104,7 +104,10 @@ fn reused(lab: &Lab, epoll: &Epoll, number: RawFd, duplicate: &OwnedFd) -> Resul
         "a new pipe gets the old number: events name it, although it is empty",
     );
     let by_number = epoll.delete(&other);
-    lab.check(by_number == Err(Errno::ENOENT), "removing it fails then, too: the epoll has no entry for the new pipe");
+    lab.check(
+        by_number == Err(Errno::ENOENT),
+        "removing it fails then, too: the epoll has no entry for the new pipe",
+    );
     drop(other);
     // SAFETY: the number is free since the line above, and this process has one thread, so nothing else can have taken it.
     let again = unsafe { dup2_raw(duplicate, number) }?;

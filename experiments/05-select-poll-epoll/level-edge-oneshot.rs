@@ -23,7 +23,7 @@ const QUESTION: Question = Question {
             even if a program has not registered for them. What does epoll_wait report of the second byte, and of \
             the hang-up?",
     choices: &[
-        Choice::new("Both.").because("Level-triggered and edge-triggered epoll reported both. A oneshot entry did not."),
+        Choice::new("Both.").because("Level- and edge-triggered epoll did that, but not a oneshot entry."),
         Choice::new("The second byte, but not the hang-up.")
             .because("After the first report the entry is disabled, for new bytes too."),
         Choice::new("The hang-up, but not the second byte.")

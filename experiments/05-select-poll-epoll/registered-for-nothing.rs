@@ -86,7 +86,10 @@ fn unasked(lab: &Lab) -> Result<(EpollFlags, usize)> {
     let spent = spin(&watch(&ours, EpollFlags::EPOLLONESHOT)?)?;
     epoll.delete(&ours)?;
     let deleted = spin(&epoll)?;
-    lab.note(format!("with EPOLLET: {} report; EPOLLONESHOT: {}; after EPOLL_CTL_DEL: {}", once.1, spent.1, deleted.1));
+    lab.note(format!(
+        "with EPOLLET: {} report; EPOLLONESHOT: {}; after EPOLL_CTL_DEL: {}",
+        once.1, spent.1, deleted.1
+    ));
     lab.check(
         (once.1, spent.1, deleted.1) == (1, 1, 0),
         "one report with EPOLLET or EPOLLONESHOT, and none after EPOLL_CTL_DEL",

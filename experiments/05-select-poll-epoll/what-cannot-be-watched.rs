@@ -145,7 +145,11 @@ fn nested(lab: &Lab) -> Result<usize> {
     lab.check((before, after) == (0, 1), "an epoll is ready while it has an event to report");
     let cycle = innermost.add(&outermost.0, readable());
     let itself = innermost.add(&innermost.0, readable());
-    lab.note(format!("let the first watch the last: {}; let an epoll watch itself: {}", done(cycle), done(itself)));
+    lab.note(format!(
+        "let the first watch the last: {}; let an epoll watch itself: {}",
+        done(cycle),
+        done(itself)
+    ));
     lab.check(
         row.len() == 5 && matches!(refused, Errno::ELOOP | Errno::EINVAL),
         "in a row of epolls, each watching the one before, the sixth is refused",
