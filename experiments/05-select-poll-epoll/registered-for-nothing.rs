@@ -21,7 +21,7 @@ const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
     question: "What does epoll report for a descriptor that is registered for no events?",
-    setup: "A loop does not want to hear for now from a client that is connected by a Unix socket. It leaves the \
+    setup: "For a while, a loop wants no events of a client that is connected by a Unix socket. It leaves the \
             socket in its epoll, but registers it for no events: 0. Then the client closes its end. What does \
             epoll_wait report?",
     choices: &[

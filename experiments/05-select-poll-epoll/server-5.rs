@@ -20,9 +20,9 @@ const QUESTION: Question = Question {
         Choice::new("Fewer than 1,000 times, because poll reports which descriptors are ready.").because(
             "poll reports that in its list, but stage 4 does not look there: it tries to read from every client.",
         ),
-        Choice::new("1,000 to 2,000 times: the server tries each client once.")
-            .because("The server tries each client each time that poll returns."),
-        Choice::new("2,000 times or more: the server tries each client, each time that poll returns."),
+        Choice::new("1,000 to 2,000 times: once from each client.")
+            .because("The server reads from each client each time that poll returns."),
+        Choice::new("2,000 times or more: from each client, each time that poll returns."),
     ],
     book: 2,
     shows: "poll forgets its list, so stage 4 hands over 1,002 entries before each sleep: one for each client, one \

@@ -26,8 +26,7 @@ const QUESTION: Question = Question {
         Choice::new("Not its own pipe but the child's, which the parent then removes.")
             .because("The parent cannot name the entry: EPOLL_CTL_DEL failed with EBADF and ENOENT."),
         Choice::new(
-            "Not its own pipe but the child's, which the parent can neither remove nor ignore: it \
-                     cannot sleep.",
+            "Not its own pipe but the child's, which the parent cannot remove, so it cannot sleep any more.",
         ),
     ],
     book: 3,

@@ -24,10 +24,8 @@ const QUESTION: Question = Question {
             waitpid for any child, once, and so reaps one. How many of the ten pidfds does poll report, and what \
             does waitid return for each?",
     choices: &[
-        Choice::new(
-            "Nine: the reaped child's pidfd stands for nothing any more. waitid returns nine statuses.",
-        )
-        .because("poll reported the reaped child's pidfd too: a pidfd is ready from the exit on."),
+        Choice::new("Nine: the reaped child's pidfd is not ready any more. waitid returns nine statuses.")
+            .because("poll reported the reaped child's pidfd too: a pidfd is ready from the exit on."),
         Choice::new("Ten. waitid returns ten statuses: a pidfd keeps the status of its child.")
             .because("The zombie had the status, and waitpid took it: waitid found no child, ECHILD."),
         Choice::new("Ten. waitid returns nine statuses, and ECHILD for the child that was reaped."),

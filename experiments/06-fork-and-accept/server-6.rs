@@ -13,7 +13,7 @@ const QUESTION: Question = Question {
     question: "Which clients get no answer when one worker of a server is killed?",
     setup: "Stage 6 of the server is a supervisor with two workers, which accept from the same listening socket. Worker 0 \
             has the connection of client 1, and worker 1 that of client 2. Worker 0 is killed with SIGKILL. Then client \
-            2 sends its request. At last client 3 connects and sends a request, while worker 1 is stopped, as if it were \
+            2 sends its request. After that, client 3 connects and sends a request, while worker 1 is stopped, as if it were \
             busy. Which clients get no answer?",
     choices: &[
         Choice::new("All three: the kernel closes the listening socket of a process that is killed, and with it the \

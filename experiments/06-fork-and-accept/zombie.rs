@@ -24,7 +24,7 @@ const QUESTION: Question = Question {
     choices: &[
         Choice::new("Nothing is left: the kernel frees all of it at exit. The kill fails with ESRCH.")
             .because("The pid and the status are kept for the parent: kill found the process."),
-        Choice::new("All of it, standing still: memory and descriptors too. The kill frees them.")
+        Choice::new("All of it, even memory and descriptors, but it does not run. The kill frees them.")
             .because("Memory and descriptors are freed at exit: the child's write end was closed."),
         Choice::new("Its pid and its status. The kill removes them.")
             .because("After the kill it was a zombie as before, with status 7. Only reaping removes it."),
