@@ -39,8 +39,9 @@ const QUESTION: Question = Question {
     book: 2,
     shows: "poll and epoll report readiness, and the loop then makes one call for each read. A request to io_uring is \
             a whole read: the descriptor, the buffer and the length. One call submits as many requests as the queue \
-            holds, the kernel carries them out, and their results come through memory. A request can wait for its \
-            data, too: then the result appears without any call, and until then the buffer is the kernel's.",
+            holds, the kernel carries them out, and writes their results into memory that it shares with the loop. A \
+            request can also wait for its bytes. Then the result appears without any call, and until it does, only \
+            the kernel may use the buffer.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
         let with_data_later = calls(lab, "waiting", waiting)?;
         lab.check(
             with_data_later == 0,
-            "a request waits for its data, and then its result comes without a call",
+            "waiting: 64 requests wait for their messages, and the results come without a call",
         );
         file(lab)?;
         closed(lab)?;
@@ -237,7 +238,7 @@ fn closed(lab: &Lab) -> Result {
     write(&writer, MESSAGE)?;
     let read = result(&mut ring)?;
     lab.note(format!("a pipe: submit, close, then write: {read:?}"));
-    lab.check(buffer.starts_with(MESSAGE), "a request keeps its pipe open, though the descriptor is closed");
+    lab.check(buffer.starts_with(MESSAGE), "a request keeps the pipe open when its descriptor is closed");
     Ok(())
 }
 

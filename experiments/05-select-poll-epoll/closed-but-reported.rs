@@ -29,10 +29,10 @@ const QUESTION: Question = Question {
         ),
     ],
     book: 3,
-    shows: "epoll watches open file descriptions. The number only serves to find the entry again; it does \
-            not have to be open. The kernel removes the entry when the last descriptor of its description \
-            is closed. Until then EPOLL_CTL_DEL must be called with the number under which the entry was added, and \
-            that number must lead to the same description. So remove a descriptor before you close it.",
+    shows: "epoll watches open file descriptions. It finds the entry of a description again by the number under which \
+            the entry was added, even if that number was closed since. The kernel removes the entry when the last \
+            descriptor of its description is closed. Until then, EPOLL_CTL_DEL needs the number under which the entry \
+            was added, and the number must lead to the same description. So remove a descriptor before you close it.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -59,9 +59,9 @@ fn main() -> ExitCode {
         lab.check(by_old == Err(Errno::EBADF), "the entry cannot be removed by its old number: EBADF");
         lab.check(
             by_new == Err(Errno::ENOENT),
-            "nor by the duplicate's: ENOENT, because that is another number",
+            "nor by the number of the duplicate, which was never added: ENOENT",
         );
-        lab.check(listed(&epoll)? == [number], "it is still listed, in /proc/self/fdinfo of the epoll");
+        lab.check(listed(&epoll)? == [number], "/proc/self/fdinfo still lists the entry");
         reused(lab, &epoll, number, &duplicate)?;
         ended(lab)?;
         let (old, new) = (number as u64, duplicate.as_raw_fd() as u64);
@@ -101,10 +101,13 @@ fn reused(lab: &Lab, epoll: &Epoll, number: RawFd, duplicate: &OwnedFd) -> Resul
     lab.note(format!("a wait: a report of {}; read: {}", named.unwrap_or_default(), said(empty)));
     lab.check(
         same && named == Some(number as u64) && empty == Err(Errno::EAGAIN),
-        "then the events name the new pipe, which is empty",
+        "a new pipe gets the old number: events name it, although it is empty",
     );
     let by_number = epoll.delete(&other);
-    lab.check(by_number == Err(Errno::ENOENT), "the new pipe cannot be removed either: ENOENT");
+    lab.check(
+        by_number == Err(Errno::ENOENT),
+        "removing it fails then, too: the epoll has no entry for the new pipe",
+    );
     drop(other);
     // SAFETY: the number is free since the line above, and this process has one thread, so nothing else can have taken it.
     let again = unsafe { dup2_raw(duplicate, number) }?;
@@ -117,7 +120,7 @@ fn reused(lab: &Lab, epoll: &Epoll, number: RawFd, duplicate: &OwnedFd) -> Resul
     ));
     lab.check(
         by_both == Ok(()) && silent,
-        "with the old pipe under its number again, the entry can be removed",
+        "when the number leads to the old pipe again, the entry can be removed",
     );
     Ok(())
 }
@@ -131,7 +134,7 @@ fn ended(lab: &Lab) -> Result {
     let after = wait(&epoll)?.is_some();
     let seen = if after { "a report" } else { "nothing" };
     lab.note(format!("a byte in it; close the duplicate too, and wait: {seen}"));
-    lab.check(before && !after, "with the last descriptor of the read end, the entry is gone");
+    lab.check(before && !after, "closing the last descriptor of the read end removes the entry");
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     epoll.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
     let _duplicate = reader.try_clone()?;
@@ -141,7 +144,7 @@ fn ended(lab: &Lab) -> Result {
     let silent = wait(&epoll)?.is_none();
     let seen = if silent { "nothing" } else { "a report" };
     lab.note(format!("a third pipe: EPOLL_CTL_DEL, then close; a byte, and a wait: {seen}"));
-    lab.check(silent, "EPOLL_CTL_DEL before close: no report, in spite of a duplicate");
+    lab.check(silent, "after EPOLL_CTL_DEL and close nothing is reported, in spite of a duplicate");
     Ok(())
 }
 

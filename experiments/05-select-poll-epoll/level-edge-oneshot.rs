@@ -23,18 +23,18 @@ const QUESTION: Question = Question {
             even if a program has not registered for them. What does epoll_wait report of the second byte, and of \
             the hang-up?",
     choices: &[
-        Choice::new("Both.").because("That is level-triggered and edge-triggered epoll: each reported both."),
+        Choice::new("Both.").because("Level- and edge-triggered epoll did that, but not a oneshot entry."),
         Choice::new("The second byte, but not the hang-up.")
             .because("After the first report the entry is disabled, for new bytes too."),
         Choice::new("The hang-up, but not the second byte.")
-            .because("A disabled entry does not report hang-ups either, though all other entries do."),
+            .because("A disabled entry reports no hang-up either. All other entries do."),
         Choice::new("Neither, until EPOLL_CTL_MOD arms the entry again."),
     ],
     book: 3,
     shows: "Level-triggered epoll reports a state, at every wait. Edge-triggered epoll reports that something has \
-            happened: bytes have come, a peer has made room, or your own read has. Its report names everything that \
-            is true at that moment. An entry with EPOLLONESHOT is disabled by its first report: it reports nothing, not \
-            even a hang-up, until EPOLL_CTL_MOD arms it again.",
+            happened: bytes have come, or a read has made room, even a read of your own. Its report names every \
+            registered event that holds at that moment. An entry with EPOLLONESHOT is disabled by its first report. \
+            After that epoll reports nothing of it, not even a hang-up, until EPOLL_CTL_MOD arms it again.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         let (reader, writer) = lab.nonblocking_pipe(4096)?;
         let trio = Trio::watch(&reader)?;
-        lab.note(format!("one pipe, three epolls; after each step {TURNS} waits"));
+        lab.note(format!("three epolls watch one pipe; each waits {TURNS} times after each step"));
         write(&writer, b"a")?;
         let first = trio.turns(lab, "write a byte")?;
         let says = "an unread byte: level reports it at each wait, edge and oneshot once";
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         lab.check(armed == [TURNS, 1, 1], "MOD arms oneshot again, and lets edge report what is there");
         drop(writer);
         let closed = trio.turns(lab, "close the write end")?;
-        lab.check(closed[..2] == [TURNS, 1], "that the writer has closed is reported by level and by edge");
+        lab.check(closed[..2] == [TURNS, 1], "level and edge report that the writer has closed");
         let seen = oneshot(lab)?;
         drained(lab)?;
         own_edges(lab)?;
@@ -136,9 +136,9 @@ fn oneshot(lab: &Lab) -> Result<(bool, bool)> {
     // ANCHOR_END: core
     let [a, b, hup, mod_] = [first, second, hang_up, armed].map(said);
     lab.note(format!("oneshot: a byte: {a}; another: {b}; close: {hup}; MOD: {mod_}"));
-    lab.check(hang_up.is_none(), "a spent oneshot entry reports nothing, not even a hang-up");
+    lab.check(hang_up.is_none(), "oneshot: after its report an entry reports nothing, not even a hang-up");
     let both = Some(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP);
-    lab.check(armed == both, "armed again, it reports both at once");
+    lab.check(armed == both, "oneshot: armed again, it reports the byte and the hang-up at once");
     Ok((second.is_some(), hang_up.is_some()))
 }
 
@@ -158,7 +158,7 @@ fn own_edges(lab: &Lab) -> Result {
     let [add, came_said, wrote_said, room_said] = [added, came, wrote, room].map(said);
     lab.note(format!("edge, a Unix socket, for IN|OUT: added: {add}; the peer writes: {came_said}"));
     lab.note(format!("the loop reads, then writes 1 byte: {wrote_said}; the peer reads: {room_said}"));
-    lab.check(came == Some(both), "edge: a report names all that is true, OUT too, which has not changed");
+    lab.check(came == Some(both), "edge: a report names each event that holds, even OUT, which is not new");
     let out = Some(EpollFlags::EPOLLOUT);
     let says = "edge: a Unix socket that was never full reports OUT again when its peer has read";
     lab.check((added, wrote, room) == (out, None, out), says);
@@ -179,7 +179,7 @@ fn own_edges(lab: &Lab) -> Result {
     lab.note(format!("edge, eventfd, for IN|OUT: a write: {w}; a write: {a}; a read: {own_said}"));
     lab.note(format!("edge, eventfd, for IN: a read: {silent_said}"));
     lab.check((wrote, again) == (Some(both), Some(both)), "edge: each write to an eventfd is reported");
-    let says = "edge: reading your own eventfd is an edge, if you are registered for OUT";
+    let says = "edge: a loop's own read of an eventfd is an edge, if it is registered for OUT";
     lab.check((own, seen, silent) == (out, Some(EpollFlags::EPOLLIN), None), says);
     Ok(())
 }
@@ -209,8 +209,8 @@ fn drained(lab: &Lab) -> Result {
         lab.note(format!("edge, 10 bytes, {name}: {taken} bytes, reads: {calls}"));
         left.push((10 - taken, calls));
     }
-    lab.check(left[0].0 == 6, "edge, one read for each report: 6 bytes stay, and the loop sleeps");
-    let says = "reading until EAGAIN takes all; stopping at a short read saves a call";
+    lab.check(left[0].0 == 6, "edge, one read for each report: 6 bytes stay unread, and the loop sleeps");
+    let says = "reading until EAGAIN gets all bytes; stopping at a short read saves a call";
     lab.check(left[1..] == [(0, 4), (0, 3)], says);
     // An end of file that comes with the bytes.
     let (reader, writer) = lab.nonblocking_pipe(4096)?;

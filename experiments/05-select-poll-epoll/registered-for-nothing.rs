@@ -21,7 +21,7 @@ const TURNS: usize = 100;
 
 const QUESTION: Question = Question {
     question: "What does epoll report for a descriptor that is registered for no events?",
-    setup: "A loop does not want to hear for now from a client that is connected by a Unix socket. It leaves the \
+    setup: "For a while, a loop wants no events of a client that is connected by a Unix socket. It leaves the \
             socket in its epoll, but registers it for no events: 0. Then the client closes its end. What does \
             epoll_wait report?",
     choices: &[
@@ -34,9 +34,10 @@ const QUESTION: Question = Question {
             .because("IN is reported only if the loop has registered for it."),
     ],
     book: 2,
-    shows: "A loop registers for IN, OUT and other events. ERR and HUP are always reported, at every wait, \
-            for as long as the condition holds. IN means that a read would not block, because there are \
-            data, an error or, for a socket, end of file. OUT means that there is room. Neither says how much.",
+    shows: "A loop registers for IN, OUT and other events. ERR and HUP are always reported, at every wait, for as \
+            long as the condition holds. IN means that a read would not block, because there are bytes, an error or, \
+            for a socket, end of file. OUT means that there is room. IN does not say how many bytes there are, and \
+            OUT does not say how much room.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
         let seen = unasked(lab)?;
         in_and_out(lab)?;
         idle_out(lab)?;
-        lab.note("the peer is closed; registered for nothing, and for IN|OUT|RDHUP:");
+        lab.note("below: the report if registered for 0; and if for IN|OUT|RDHUP");
         pipes(lab)?;
         pairs(lab)?;
         tcp(lab)?;
@@ -85,10 +86,13 @@ fn unasked(lab: &Lab) -> Result<(EpollFlags, usize)> {
     let spent = spin(&watch(&ours, EpollFlags::EPOLLONESHOT)?)?;
     epoll.delete(&ours)?;
     let deleted = spin(&epoll)?;
-    lab.note(format!("EPOLLET: {} reports; EPOLLONESHOT: {}; EPOLL_CTL_DEL: {}", once.1, spent.1, deleted.1));
+    lab.note(format!(
+        "with EPOLLET: {} report; EPOLLONESHOT: {}; after EPOLL_CTL_DEL: {}",
+        once.1, spent.1, deleted.1
+    ));
     lab.check(
         (once.1, spent.1, deleted.1) == (1, 1, 0),
-        "to get no more reports: remove it, or use EPOLLET or EPOLLONESHOT",
+        "one report with EPOLLET or EPOLLONESHOT, and none after EPOLL_CTL_DEL",
     );
     Ok(seen)
 }
@@ -106,13 +110,13 @@ fn in_and_out(lab: &Lab) -> Result {
     }
     lab.check(
         states == [(None, Some(OUT)), (Some(IN), Some(OUT)), (Some(IN), None)],
-        "IN needs one byte, not a full pipe; OUT needs room, not an empty one",
+        "one byte in the pipe is enough for IN; OUT needs room, not an empty pipe",
     );
     drop(writer);
     while read(&reader, &mut [0; 4096])? > 0 {}
     let ended = wait(&input)?;
     lab.note(format!("the pipe at end of file: reader {}, a read gives 0", said(ended)));
-    lab.check(ended == Some(HUP), "at end of file a pipe reports HUP without IN");
+    lab.check(ended == Some(HUP), "at end of file, a pipe is reported with HUP and without IN");
     Ok(())
 }
 
@@ -121,10 +125,10 @@ fn idle_out(lab: &Lab) -> Result {
     let (ours, _theirs) = pair()?;
     let idle = spin(&watch(&ours, IN)?)?;
     let spinning = spin(&watch(&ours, IN | OUT)?)?;
-    lab.note(format!("idle, {TURNS} waits: registered for IN {} reports, for IN|OUT {}", idle.1, spinning.1));
+    lab.note(format!("an idle socket, {TURNS} waits: for IN {} reports, for IN|OUT {}", idle.1, spinning.1));
     lab.check(
         idle.1 == 0 && spinning == (OUT, TURNS),
-        "OUT nearly always holds: registered for it while idle, a loop spins",
+        "an idle socket has room: a loop that registers it for OUT spins",
     );
     Ok(())
 }
@@ -132,17 +136,17 @@ fn idle_out(lab: &Lab) -> Result {
 fn pipes(lab: &Lab) -> Result {
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     drop(writer);
-    let ended = table(lab, "pipe, reader", &reader)?;
+    let ended = table(lab, "a pipe's read end", &reader)?;
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     write(&writer, b"x")?;
     drop(writer);
-    let with_data = table(lab, "pipe, reader, data left", &reader)?;
+    let with_data = table(lab, "a pipe's read end, bytes left", &reader)?;
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     drop(reader);
-    let broken = table(lab, "pipe, writer", &writer)?;
+    let broken = table(lab, "a pipe's write end", &writer)?;
     lab.check(
         ended == (HUP, HUP) && with_data == (HUP, IN | HUP) && broken == (ERR, OUT | ERR),
-        "pipe: the reader gets HUP, with IN only for data; the writer gets ERR",
+        "pipe: the reader gets HUP, and IN if bytes are left; the writer gets ERR",
     );
     Ok(())
 }
@@ -150,15 +154,15 @@ fn pipes(lab: &Lab) -> Result {
 fn pairs(lab: &Lab) -> Result {
     let (ours, theirs) = pair()?;
     drop(theirs);
-    let closed = table(lab, "Unix socket", &ours)?;
+    let closed = table(lab, "a Unix socket", &ours)?;
     let (ours, theirs) = pair()?;
     write(&ours, b"unread")?;
     drop(theirs);
-    let unread = table(lab, "Unix socket, bytes unread by the peer", &ours)?;
+    let unread = table(lab, "a Unix socket, bytes unread by the peer", &ours)?;
     let all = IN | OUT | RDHUP | HUP;
     lab.check(
         closed == (HUP, all) && unread == (ERR | HUP, all | ERR),
-        "Unix socket: HUP with everything else; ERR if the peer closed with unread bytes",
+        "Unix socket: the close is reported as IN, OUT, RDHUP and HUP; and as ERR, if the peer left bytes unread",
     );
     Ok(())
 }
@@ -177,9 +181,9 @@ fn tcp(lab: &Lab) -> Result {
     server.shutdown(Shutdown::Write)?;
     arrived(&writes, IN)?;
     let shut = table(lab, "TCP, the peer only shut down its writing side", &writes)?;
-    lab.check(shut == half, "TCP: no event tells a peer that closed from one that only shut down writing");
+    lab.check(shut == half, "TCP: a close by the peer and its shutdown of writing cause the same events");
     client.shutdown(Shutdown::Write)?;
-    let both = table(lab, "TCP, and we shut down too", &client)?;
+    let both = table(lab, "TCP, the peer closed and we shut down", &client)?;
     let client = lab.connect(port)?;
     let (server, _) = listener.accept()?;
     hang_up(server)?;
@@ -187,11 +191,11 @@ fn tcp(lab: &Lab) -> Result {
     let reset = table(lab, "TCP, reset", &client)?;
     let unconnected = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     let fresh = table(lab, "TCP, connect was never called", &unconnected)?;
-    lab.check(fresh == (HUP, OUT | HUP), "a TCP socket that was never connected reports HUP, too");
+    lab.check(fresh == (HUP, OUT | HUP), "a TCP socket that was never connected is reported with HUP");
     let all = IN | OUT | RDHUP;
     lab.check(
         half == (NONE, all) && both == (HUP, all | HUP) && reset == (ERR | HUP, all | ERR | HUP),
-        "TCP: a peer that closes causes IN and RDHUP; HUP comes when both sides are done",
+        "TCP: a close by the peer causes IN and RDHUP; HUP needs a shutdown by both",
     );
     Ok(())
 }

@@ -24,33 +24,33 @@ const QUESTION: Question = Question {
             .because("C got the lowest free number at once, the one that B had."),
     ],
     book: 2,
-    shows: "What epoll_wait has written into the array stays there; the kernel does not correct it. A number \
-            says which connection has it now, not which one had it then. epoll carries 64 bits for the loop: \
-            put into them something that a new connection cannot have, a generation for example, and a stale \
-            event is recognized.",
+    shows: "What epoll_wait has written into the array stays there, and the kernel does not correct it. A descriptor \
+            number in an event belongs to whichever connection has that number now, which may not be the connection \
+            that the event was for. So register a token that no later connection can have, such as a slot and a \
+            generation. Then the loop can recognize a stale event.",
     lane: "loop",
     ..Question::EMPTY
 };
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
-        lab.note("the 64 bits of each event have the descriptor's number");
+        lab.note("the token of each connection is its descriptor number");
         let by_number = batch(lab, Tokens::Number, Farewell::Close)?;
-        lab.note("the same, but B is removed from the epoll before it is closed");
+        lab.note("the same, but the handler removes B from the epoll before it closes B");
         let deleted = batch(lab, Tokens::Number, Farewell::DeleteAndClose)?;
         lab.check(
             deleted == by_number,
             "EPOLL_CTL_DEL before close does not help: the array has the event already",
         );
-        lab.note("the 64 bits have two numbers: generation:slot");
+        lab.note("the token of each connection is generation:slot");
         let by_generation = batch(lab, Tokens::Generation, Farewell::Close)?;
         lab.check(
             by_generation.called.is_none(),
-            "with a generation in the 64 bits, the event reaches no handler",
+            "with a generation in the token, the event reaches no handler",
         );
         lab.check(
             by_number.read == Some(Err(Errno::EAGAIN)),
-            "a handler that is called by mistake reads nothing: EAGAIN",
+            "the handler of C, called by mistake, reads nothing: EAGAIN",
         );
         match (by_number.same_number, by_number.called) {
             (false, _) => Ok(3),
@@ -161,7 +161,7 @@ fn batch(lab: &Lab, tokens: Tokens, farewell: Farewell) -> Result<Seen> {
     ));
     the_loop.remove(b, farewell)?;
     let (c, c_number) = open(lab, &mut the_loop, "C", &mut peers)?;
-    lab.note(format!("the handler of A closes B and opens C: descriptor {c_number}, bits {}", hex(c)));
+    lab.note(format!("the handler of A closes B and opens C: descriptor {c_number}, token {}", hex(c)));
     // ANCHOR: core
     let called = the_loop.connections.get(&reported[1]);
     let read = called.map(|connection| read(&connection.fd, &mut [0; 8]));

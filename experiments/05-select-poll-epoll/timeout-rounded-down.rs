@@ -148,7 +148,10 @@ fn lateness(lab: &Lab, epoll: &Epoll) -> Result {
     let fine = polls(epoll, EARLY, exact, PATIENCE, |seen| seen.late < most / 2)?.late;
     let [by, fine_by] = [up, fine].map(|late| vary("µs", late.as_micros()));
     lab.note(format!("due in 4.1 ms; least delay: rounded up {by} µs, epoll_pwait2 {fine_by} µs"));
-    lab.check(up >= most && fine < most, "rounded up, 4.1 ms become 5 ms every time; epoll_pwait2 is nearer");
+    lab.check(
+        up >= most && fine < most,
+        "4.1 ms, rounded up, is 5 ms at least, every time; epoll_pwait2 is nearer",
+    );
     Ok(())
 }
 
@@ -161,12 +164,15 @@ fn special(lab: &Lab) -> Result {
     let start = Instant::now();
     let (none, five) = (wait(EpollTimeout::ZERO)?, wait(5_u8.into())?);
     let elapsed = start.elapsed();
-    lab.note(format!("nothing happens; timeout 0: {none} events, at once; 5: {five} events, after 5 ms"));
+    lab.note(format!("timeout 0: {none} events, at once; timeout 5: {five} events, after 5 ms"));
     let milliseconds = elapsed >= Duration::from_millis(5) && elapsed < Duration::from_secs(4);
-    lab.check((none, five) == (0, 0) && milliseconds, "timeout 0 returns at once; 5 means milliseconds");
+    lab.check(
+        (none, five) == (0, 0) && milliseconds,
+        "with timeout 0 the call returns at once; with 5, after 5 milliseconds",
+    );
     timer.set(Expiration::OneShot(TimeSpec::from_duration(DEADLINE)), TimerSetTimeFlags::empty())?;
     let forever = wait(EpollTimeout::NONE)?;
-    lab.note(format!("a timerfd is set; timeout -1: {forever} event"));
-    lab.check(forever == 1, "timeout -1 waits for an event, however long");
+    lab.note(format!("timeout -1, and a timerfd becomes ready later: {forever} event"));
+    lab.check(forever == 1, "with timeout -1 the call waits until there is an event");
     Ok(())
 }

@@ -25,15 +25,15 @@ const QUESTION: Question = Question {
         Choice::new(
             "The file and /dev/null, which are always ready. An epoll that watches an epoll is refused.",
         )
-        .because("It is the other way round: an epoll is refused only in a circle or too deep."),
+        .because("The file and /dev/null are refused. An epoll is refused only in a circle, or in a row of more than five."),
         Choice::new("The epoll alone: epoll_ctl refuses the file and /dev/null."),
         Choice::new("None: epoll is for sockets and pipes.")
-            .because("An epoll can be watched: it is ready when it has something to report."),
+            .because("epoll also accepts an epoll, an eventfd and some files in /proc."),
     ],
     book: 2,
-    shows: "epoll can watch a descriptor whose file can notify it when it becomes ready. A file on a disk cannot, so \
-            epoll refuses it, and poll and select report it as ready always, although a read may wait for the disk. \
-            An epoll can: it is ready when it has something to report.",
+    shows: "epoll can watch a descriptor whose file can notify it when the file becomes ready. A file on a disk \
+            cannot, so epoll refuses it. poll and select report such a file as ready at once, although a read may \
+            wait for the disk. An epoll can notify another epoll: it is ready while it has an event to report.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -45,20 +45,20 @@ fn main() -> ExitCode {
         let null = row(lab, "/dev/null", File::options().read(true).write(true).open("/dev/null")?)?;
         lab.check(
             [&regular, &directory, &null].iter().all(|seen| seen.epoll == Err(Errno::EPERM)),
-            "epoll refuses what is always ready: EPERM",
+            "epoll refuses a file, a directory and /dev/null: EPERM",
         );
         lab.check(
             [&regular, &directory, &null]
                 .iter()
                 .all(|seen| seen.poll == (true, true) && seen.select == (true, true)),
-            "poll and select accept it, and report it as readable and writable",
+            "poll and select accept these, and report them as readable and writable",
         );
         let mounts = File::open("/proc/self/mounts")?;
         let is_regular = SFlag::from_bits_truncate(fstat(&mounts)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
         let seen = row(lab, "/proc/self/mounts", &mounts)?;
         lab.check(
             is_regular && seen.epoll.is_ok(),
-            "the type does not decide: a regular file that can notify epoll can be watched",
+            "epoll accepts a regular file that can notify it, as /proc/self/mounts can",
         );
         let counter = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
         let idle = row(lab, "an eventfd that holds 0", &counter)?;
@@ -136,23 +136,27 @@ fn nested(lab: &Lab) -> Result<usize> {
     };
     // EINVAL before Linux 6.17 and the stable updates of August 2025, ELOOP since.
     let said = vary("ELOOP or EINVAL", format!("{refused:?}"));
-    lab.note(format!("a row of epolls, each watching the next: {}, then {said}", row.len()));
+    lab.note(format!("a row of epolls, each watching the one before: {}, then {said}", row.len()));
     let (innermost, outermost) = (&row[0], &row[row.len() - 1]);
     let before = outermost.wait(&mut [EpollEvent::empty()], 0_u8)?;
     write(&counter, &1_u64.to_ne_bytes())?;
     let after = outermost.wait(&mut [EpollEvent::empty()], 0_u8)?;
-    lab.note(format!("the innermost watches an eventfd; the outermost: {before}, after a write {after}"));
-    lab.check((before, after) == (0, 1), "an epoll is ready when it has something to report");
+    lab.note(format!("the first watches an eventfd; waits with the last: {before}, after a write {after}"));
+    lab.check((before, after) == (0, 1), "an epoll is ready while it has an event to report");
     let cycle = innermost.add(&outermost.0, readable());
     let itself = innermost.add(&innermost.0, readable());
-    lab.note(format!("let the innermost watch the outermost: {}; itself: {}", done(cycle), done(itself)));
+    lab.note(format!(
+        "let the first watch the last: {}; let an epoll watch itself: {}",
+        done(cycle),
+        done(itself)
+    ));
     lab.check(
         row.len() == 5 && matches!(refused, Errno::ELOOP | Errno::EINVAL),
-        "in a row, five epolls can each watch the next; a sixth is refused",
+        "in a row of epolls, each watching the one before, the sixth is refused",
     );
     lab.check(
         cycle == Err(Errno::ELOOP) && itself == Err(Errno::EINVAL),
-        "a circle is refused with ELOOP, and an epoll that would watch itself with EINVAL",
+        "a circle is refused with ELOOP, and an epoll that should watch itself with EINVAL",
     );
     Ok(row.len())
 }

@@ -36,16 +36,16 @@ const QUESTION: Question = Question {
             .because("select and poll get a list of 1,000 descriptors, and the kernel checks each of them."),
         Choice::new("epoll_wait alone."),
         Choice::new("poll and epoll_wait, because only select is outdated.").because(
-            "The kernel goes through poll's list as well: with 1,000 it took more than five times as long as with 10.",
+            "The kernel goes through poll's list as well: for 1,000, poll took more than five times as long as for 10.",
         ),
         Choice::new("None of them, because the kernel must check 1,000 connections in any case.")
             .because("epoll keeps a list of the ready descriptors, and epoll_wait looks at that list only."),
     ],
     book: 1,
-    shows: "All three sleep until something happens. They differ in what one call does. select and poll get the \
-            whole list with each call, and the kernel goes through all of it. epoll keeps the list in the kernel, \
-            and each descriptor that becomes ready is put on a second list: epoll_wait goes through the second list. \
-            If all descriptors are ready, the second list is as long as the first.",
+    shows: "All three sleep until something happens. They differ in what one call does. select and poll get the whole \
+            list with each call, and the kernel goes through all of it. epoll keeps that list in the kernel, and a \
+            second list, which has only the ready descriptors. epoll_wait goes through the second list. If all \
+            descriptors are ready, the second list is as long as the first.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -57,10 +57,10 @@ fn main() -> ExitCode {
         both_sleep(lab, &crowd)?;
         write(&crowd[0], &1_u64.to_ne_bytes())?;
         let (few, many) = few_and_many(&crowd)?;
-        lab.note(format!("one of {FEW} is ready: {}", said(&few)));
-        lab.note(format!("one of {MANY}: {}", said(&many)));
+        lab.note(format!("one of {FEW} ready: {}", said(&few)));
+        lab.note(format!("one of {MANY} ready: {}", said(&many)));
         let all = with_ready(&crowd, MANY)?;
-        lab.note(format!("{MANY} of {MANY}: {}", said(&all)));
+        lab.note(format!("{MANY} of {MANY} ready: {}", said(&all)));
         if traced()? {
             return Err(cannot_ask("this process is traced, which takes longer than any of the calls"));
         }
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         lab.check(many[1] > GROWS * many[2], said);
         lab.check(
             all[2] > GROWS * many[2] && all[2] * 4.0 > all[1],
-            "epoll's time grows with the number of ready ones; with all ready it saves nothing",
+            "epoll takes longer if more are ready; if all are ready, it saves nothing",
         );
         lab.draw(|| against_watched(crowd, limit))?;
         lab.draw(against_ready)?;

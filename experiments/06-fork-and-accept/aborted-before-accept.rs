@@ -17,7 +17,7 @@ const QUESTION: Question = Question {
             server's accept return then?",
     choices: &[
         Choice::new("ECONNABORTED, which its man page lists for this.")
-            .because("On Linux accept returned a socket; the reset was reported by the first read."),
+            .because("On Linux accept returned a socket, and the first read reported the reset."),
         Choice::new("EAGAIN: the connection is gone, and the kernel has removed it from the queue.")
             .because("The connection stays in the queue: poll reported the listener, and accept worked."),
         Choice::new("A socket, as always; a read from it fails with ECONNRESET."),
@@ -25,9 +25,8 @@ const QUESTION: Question = Question {
             .because("The first read reports the reset, ECONNRESET; only the next one is end of file."),
     ],
     book: 2,
-    shows: "The reset closes the connection and leaves it in the queue. On Linux accept returns it, and the \
-            first read reports the reset. A server must be ready for both: on other systems accept fails \
-            with ECONNABORTED.",
+    shows: "The reset closes the connection and leaves it in the queue. On Linux accept returns it, and the first \
+            read reports the reset. On other systems accept fails with ECONNABORTED, so a server should handle both.",
     lane: "server",
     ..Question::EMPTY
 };

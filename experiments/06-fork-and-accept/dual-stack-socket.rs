@@ -29,9 +29,9 @@ const QUESTION: Question = Question {
         Choice::new("EADDRINUSE; the socket for [::] gets it, from the address ::ffff:127.0.0.1."),
     ],
     book: 3,
-    shows: "A socket for [::] takes the port in both families, unless IPV6_V6ONLY is set before bind. A \
-            client that connects by IPv4 has an IPv6 address there, with its own in the last four bytes. \
-            With IPV6_V6ONLY there is a socket for each family, and each client has its own address.",
+    shows: "A socket for [::] takes the port in both families, unless IPV6_V6ONLY is set before bind. If a client \
+            connects to that socket by IPv4, its address there is an IPv6 address that ends in its IPv4 address. With \
+            IPV6_V6ONLY on, the server has a socket for each family, and each client keeps the address of its family.",
     lane: "server",
     ..Question::EMPTY
 };
@@ -120,7 +120,10 @@ fn other_order(lab: &Lab) -> Result {
     let port = four.local_addr()?.port();
     let six = listen_on(any6, port, false)?;
     lab.note(format!("0.0.0.0 first, then [::], IPV6_V6ONLY off: {}", said(&six)));
-    lab.check(six.err() == Some(Errno::EADDRINUSE), "the order does not matter: the second gets EADDRINUSE");
+    lab.check(
+        six.err() == Some(Errno::EADDRINUSE),
+        "in the other order, the second bind gets EADDRINUSE, too",
+    );
     Ok(())
 }
 
@@ -145,6 +148,6 @@ fn each(lab: &Lab) -> Result {
     let by6 = come(lab, Ipv6Addr::LOCALHOST.into(), port, &listeners)?;
     let by4 = come(lab, Ipv4Addr::LOCALHOST.into(), port, &listeners)?;
     let own = by6 == (0, Ipv6Addr::LOCALHOST.into()) && by4 == (1, Ipv4Addr::LOCALHOST.into());
-    lab.check(own, "IPV6_V6ONLY: two sockets have one port, and each its own family");
+    lab.check(own, "with IPV6_V6ONLY on, both sockets get the port, each in its own family");
     Ok(())
 }

@@ -26,15 +26,14 @@ const QUESTION: Question = Question {
         Choice::new("Not its own pipe but the child's, which the parent then removes.")
             .because("The parent cannot name the entry: EPOLL_CTL_DEL failed with EBADF and ENOENT."),
         Choice::new(
-            "Not its own pipe but the child's, which the parent can neither remove nor ignore: it \
-                     cannot sleep.",
+            "Not its own pipe but the child's, which the parent cannot remove, so it cannot sleep any more.",
         ),
     ],
     book: 3,
-    shows: "An epoll is an open file description. fork copies the descriptor; both processes share the list \
-            of what is watched. An entry consists of a number and of the file that was behind it in the \
-            process that added it, and it stays until that file is closed in every process. So make the \
-            epoll after the fork.",
+    shows: "An epoll is an open file description. fork copies the descriptor, and both processes share the list of \
+            entries. An entry belongs to a descriptor number and to the file that this number led to in the process \
+            that added it. The entry stays until that file is closed in every process. So make the epoll after the \
+            fork.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -65,10 +64,10 @@ fn main() -> ExitCode {
         lab.note(format!("make another pipe, which is empty: {}", other.as_raw_fd()));
         lab.check(
             Some(other.as_raw_fd()) == after && reported(&epoll)? == after,
-            "the child's number may be another file's in the parent, which gets that number",
+            "a new pipe of the parent gets the number of the child's pipe: events name it",
         );
         let other = remove(lab, &epoll, other.as_raw_fd());
-        lab.check(other == Err(Errno::ENOENT), "and that other file is not in the epoll");
+        lab.check(other == Err(Errno::ENOENT), "but the epoll has no entry for the new pipe: ENOENT");
 
         end.open()?;
         child.status(lab)?;

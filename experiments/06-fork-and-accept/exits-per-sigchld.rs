@@ -24,10 +24,8 @@ const QUESTION: Question = Question {
             waitpid for any child, once, and so reaps one. How many of the ten pidfds does poll report, and what \
             does waitid return for each?",
     choices: &[
-        Choice::new(
-            "Nine: the reaped child's pidfd stands for nothing any more. waitid returns nine statuses.",
-        )
-        .because("poll reported the reaped child's pidfd too: it is ready from the exit on, for good."),
+        Choice::new("Nine: the reaped child's pidfd is not ready any more. waitid returns nine statuses.")
+            .because("poll reported the reaped child's pidfd too: a pidfd is ready from the exit on."),
         Choice::new("Ten. waitid returns ten statuses: a pidfd keeps the status of its child.")
             .because("The zombie had the status, and waitpid took it: waitid found no child, ECHILD."),
         Choice::new("Ten. waitid returns nine statuses, and ECHILD for the child that was reaped."),
@@ -35,9 +33,9 @@ const QUESTION: Question = Question {
             .because("Each child has a pidfd of its own, and pidfds do not merge."),
     ],
     book: 2,
-    shows: "A pidfd is ready from its child's exit on, also after the child was reaped. The status goes to whoever \
-            waits first. SIGCHLD says only that children have exited, never how many: call waitpid with WNOHANG \
-            until it finds none.",
+    shows: "A pidfd is ready from its child's exit on, even after the child was reaped. The status goes to the first \
+            call that reaps the child. SIGCHLD says only that children have exited, and not how many. So call waitpid \
+            with WNOHANG until it finds no child that has exited.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -60,14 +58,14 @@ fn by_signal(lab: &Lab) -> Result {
     lab.note(format!("block SIGCHLD; fork {CHILDREN} children, which exit"));
     signals.thread_unblock()?;
     let [runs, reaped] = [&RUNS, &REAPED].map(|count| count.load(Ordering::SeqCst));
-    lab.note(format!("unblock it; runs of the handler: {runs}, waited for: {reaped}"));
+    lab.note(format!("unblock it; the handler runs: {runs} time; it reaps: {reaped}"));
     let mut left = 0;
     while !matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Err(Errno::ECHILD)) {
         left += 1;
     }
     lab.note(format!("waitpid with WNOHANG until there is none: {left} more"));
     lab.check(runs == 1 && reaped == 1, "one SIGCHLD for ten exits: the handler runs once, and reaps one");
-    lab.check(reaped + left == children.len(), "a loop of waitpid reaps all that the handler left");
+    lab.check(reaped + left == children.len(), "a loop of waitpid reaps all children that the handler left");
     signals.thread_block()?;
     Ok(())
 }

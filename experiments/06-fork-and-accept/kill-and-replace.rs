@@ -22,22 +22,22 @@ const QUESTION: Question = Question {
             the client read?",
     choices: &[
         Choice::new("Nothing but an error: the kernel discards what a killed process had in its socket.")
-            .because("It read all that worker 0 had written, and no error."),
+            .because("The client read all that worker 0 had written, and no error."),
         Choice::new(
             "What had arrived in its own socket before the kill, and then an error: the kernel discards the \
              rest.",
         )
-        .because("It read more than had arrived: the kernel went on sending for the dead worker."),
+        .because("The client read more than had arrived: the kernel went on sending after the kill."),
         Choice::new("All that worker 0 had written, and then end of file."),
         Choice::new("The whole answer: the replacement goes on where worker 0 was killed.").because(
-            "After what worker 0 had written it read end of file: only worker 0 had that connection open.",
+            "Only worker 0 had that connection open, so the client read end of file after what worker 0 had written.",
         ),
     ],
     book: 2,
-    shows: "An accepted connection belongs to one process and ends with it. If the process had read all that \
-            had arrived, the kernel still sends all that it had written, and then end of file: the client \
-            cannot tell the crash from an orderly close. Else it resets the connection. The queue belongs to the \
-            listening socket, so it stays. A pidfd tells the supervisor that a worker has exited, and which one.",
+    shows: "An accepted connection belongs to one process, and the kernel closes it when this process dies. If the \
+            process had read all bytes that had arrived, the kernel still sends all that it had written, and then end \
+            of file, so the client sees an orderly close. If bytes were unread, the kernel resets the connection. The \
+            queue belongs to the listening socket, so it stays. A pidfd tells the supervisor which worker has exited.",
     lane: "client",
     ..Question::EMPTY
 };
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         lab.check(zero.task == 0 && one.task == 1, "each worker serves a connection");
         let mut third = Connection::new("3rd", port)?;
         third.say("who")?;
-        lab.check(third.is_silent()?, "a third is connected, and gets no answer");
+        lab.check(third.is_silent()?, "a third client is connected, and gets no answer");
         lab.note("3rd: nothing for 100 ms");
 
         first.say("a long answer")?;
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
         if let Ok(new) = &queued {
             lab.check(
                 new.task == zero.task && new.pid != zero.pid,
-                "the third is served by the replacement: the same task id, another pid",
+                "the replacement serves the third client: the same task, another pid",
             );
             kill_with_something_unread(lab, &gates, port, third, new)?;
         }

@@ -27,7 +27,7 @@ const QUESTION: Question = Question {
         )
         .because("fork copies one thread, the caller's: the holder does not exist in the child."),
         Choice::new("One, and it can: the lock is free, because the holder is not there.")
-            .because("A lock is memory, and the copy was locked: try_lock failed in the child."),
+            .because("fork copied the lock as it was, locked: try_lock failed in the child."),
         Choice::new("One, and it can once the holder unlocks the lock in the parent.")
             .because("Parent and child have separate copies: in the child it stayed locked."),
         Choice::new(
@@ -36,9 +36,9 @@ const QUESTION: Question = Question {
         ),
     ],
     book: 3,
-    shows: "fork copies all of the memory and one of the threads. A lock is memory: the copy is locked, and \
-            the thread that would unlock it is in another process. So until its exec, the child of a process \
-            with threads may only do what takes no lock.",
+    shows: "fork copies all of the memory and one of the threads. A lock is a part of the memory, so the child's copy \
+            is locked, and the thread that would unlock it exists in the parent only. So until its exec, the child of \
+            a process with threads must not do anything that takes a lock.",
     lane: "main",
     ..Question::EMPTY
 };
@@ -76,7 +76,10 @@ fn main() -> ExitCode {
             lab.note(if here { FREE } else { LOCKED });
             write(&line, &[0])?;
             let later = answer(&line)?;
-            lab.check(here && !later, "its holder has unlocked it in the parent; the child's copy is locked");
+            lab.check(
+                here && !later,
+                "the holder unlocks the lock in the parent; the child's copy stays locked",
+            );
             write(&line, &[0])?;
             answer(&line)?;
             let events = poll(&mut [PollFd::new(line.as_fd(), PollFlags::POLLIN)], 100_u8)?;

@@ -39,10 +39,10 @@ const QUESTION: Question = Question {
         Choice::new("The client is connected; accept fails, and the server does not sleep any more."),
     ],
     book: 3,
-    shows: "A connection needs no descriptor until it is accepted, so the client is connected, and waits. \
-            accept fails and leaves it in the queue. The socket stays ready, and a level-triggered loop is \
-            notified again at once. A server that keeps a spare descriptor can close it for a moment: accept \
-            the client, close it, open the spare again.",
+    shows: "A connection needs no descriptor until it is accepted, so the client is connected, and waits. accept \
+            fails and leaves the connection in the queue. The socket stays ready, so a level-triggered wait returns \
+            again at once. A server with a spare descriptor can close the spare, accept the client, close this \
+            connection, and open the spare again.",
     lane: "client",
     ..Question::EMPTY
 };
@@ -76,10 +76,7 @@ fn main() -> ExitCode {
         done.pass()?;
         let end = Some(read(&second, &mut [0; 64]));
         lab.note(format!("read: {}", said(end)));
-        lab.check(
-            end == Some(Err(Errno::ECONNRESET)),
-            "one that has sent a request is reset, because the request was not read",
-        );
+        lab.check(end == Some(Err(Errno::ECONNRESET)), "a client whose request was not read is reset");
         match (first.map(drop), server.answer(lab)?, silent) {
             (Err(ErrorKind::ConnectionRefused), ..) => Ok(0),
             (Err(ErrorKind::TimedOut), ..) => Ok(1),
@@ -123,7 +120,7 @@ fn serve(lab: &Lab, listener: TcpListener, arrived: &Gate, done: &Gate) -> Resul
             Err(error) => break Errno::try_from(error)?,
         }
     };
-    lab.note(format!("open what {LIMIT} descriptors allow: {full:?}"));
+    lab.note(format!("open descriptors up to the limit, {LIMIT}: {full:?}"));
     let empty = accept(&listener);
     lab.note(format!("accept, with an empty queue: {}", failed(&empty)));
     lab.check(

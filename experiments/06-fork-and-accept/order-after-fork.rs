@@ -21,17 +21,16 @@ const QUESTION: Question = Question {
             0. Which of the two runs first after the fork?",
     choices: &[
         Choice::new("The parent: it is running already, and has the next child to start.")
-            .because("Let the parent wait at a gate, and the child is first: fork sets no order."),
+            .because("When the parent waited at a gate, the child was first: fork sets no order."),
         Choice::new("The child: the parent sleeps until its child has begun.")
-            .because("Let the child wait at a gate, and the parent is first: it does not sleep in fork."),
+            .because("When the child waited at a gate, the parent was first: it did not sleep in fork."),
         Choice::new("The one that /proc/sys/kernel/sched_child_runs_first names.")
-            .because("With the gates both orders were seen, whatever the file says, if it exists at all."),
+            .because("With the gates both orders happened, whatever the file says, if it exists at all."),
         Choice::new("Either: fork sets no order, and the scheduler runs one of them first."),
     ],
     book: 3,
-    shows: "After a fork there are two processes, and each goes on from its own return of fork. A program \
-            that needs an order has to make it: one process waits, at a pipe or an eventfd, until the other \
-            has been there.",
+    shows: "After a fork there are two processes, and fork returns in each of them. A program that needs an order \
+            must make it: one process waits, at a pipe or an eventfd, until the other one has written to it.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -53,7 +52,7 @@ fn main() -> ExitCode {
         ));
         lab.check(
             plain.values == FORKS,
-            "each time fork gave 0 to the child, and the child's pid to the parent",
+            "each time fork returned 0 in the child, and the child's pid in the parent",
         );
         let vfork = count(fork_with_vfork_order)?;
         lab.note(format!(
@@ -67,8 +66,8 @@ fn main() -> ExitCode {
 
         let child_waits = forced(lab, Waits::Child)?;
         let parent_waits = forced(lab, Waits::Parent)?;
-        lab.check(child_waits, "where the child waits at a gate, the parent is first");
-        lab.check(parent_waits, "where the parent waits at a gate, the child is first");
+        lab.check(child_waits, "if the child waits at a gate, the parent is first");
+        lab.check(parent_waits, "if the parent waits at a gate, the child is first");
         let parent_can = plain.parent > 0 || child_waits;
         let child_can = plain.child > 0 || parent_waits;
         match (parent_can, child_can, setting.as_ref().map(|value| value.trim())) {

@@ -19,19 +19,19 @@ const QUESTION: Question = Question {
     choices: &[
         Choice::new("The other worker accepts them: they have connected to a port, and it listens on that.")
             .because(
-                "A client waits in the queue of one socket: the other worker's accept found only its \
-                      own.",
+                "A client waits in the queue of one socket: the other worker's accept found none \
+                      of them.",
             ),
         Choice::new("They are reset, although they were connected and another worker listens."),
         Choice::new("They read end of file, as if the worker had accepted and closed them.")
-            .because("Closing a listening socket resets what is in its queue: they read ECONNRESET."),
+            .because("Closing a listening socket resets the connections in its queue."),
         Choice::new("They wait forever: connected, and in no queue.")
-            .because("The kernel does not forget them: they read ECONNRESET at once."),
+            .because("The kernel resets them: they read ECONNRESET at once."),
     ],
     book: 1,
-    shows: "A connection waits in the queue of a socket and not of a port. When the socket is closed, its \
-            queue is gone. A socket that all workers share has one queue, which is gone when the last of its \
-            descriptors is closed: a worker that closes its own loses no connection.",
+    shows: "A connection waits in the queue of a socket and not of a port. When the socket is closed, the kernel \
+            resets the connections in its queue. If all workers share one socket, the socket and its queue stay until \
+            the last worker has closed its descriptor. So no connection is lost when one worker closes its own.",
     lane: "server",
     ..Question::EMPTY
 };

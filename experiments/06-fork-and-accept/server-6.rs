@@ -13,14 +13,14 @@ const QUESTION: Question = Question {
     question: "Which clients get no answer when one worker of a server is killed?",
     setup: "Stage 6 of the server is a supervisor with two workers, which accept from the same listening socket. Worker 0 \
             has the connection of client 1, and worker 1 that of client 2. Worker 0 is killed with SIGKILL. Then client \
-            2 sends its request. At last client 3 connects and sends a request, while worker 1 is stopped, as if it were \
+            2 sends its request. After that, client 3 connects and sends a request, while worker 1 is stopped, as if it were \
             busy. Which clients get no answer?",
     choices: &[
         Choice::new("All three: the kernel closes the listening socket of a process that is killed, and with it the \
                      connections that came from it.")
             .because(
-                "The supervisor and worker 1 have the listening socket too, and an accepted connection is a socket of its \
-                 own.",
+                "The supervisor and worker 1 also have the listening socket open, and each accepted connection is another \
+                 socket.",
             ),
         Choice::new("Clients 1 and 3: worker 1 goes on with client 2, and no process accepts client 3.")
             .because("The supervisor forked a new worker, which accepted client 3."),
@@ -29,9 +29,10 @@ const QUESTION: Question = Question {
             .because("Only worker 0 had the connection of client 1, so the kernel closed it."),
     ],
     book: 2,
-    shows: "Stage 5 is one process, so all clients lose their connections with it, and new ones are refused. In stage 6 a \
-            worker takes only its own clients with it. Supervisor and workers have the same listening socket, which stays \
-            open. The supervisor learns that a worker was killed, and forks another one.",
+    shows: "Stage 5 is one process. When it is killed, all its clients lose their connections, and a new client is \
+            refused. In stage 6, a killed worker takes only its own clients with it. The supervisor and both workers \
+            have the same listening socket, so the socket stays open. The supervisor learns that a worker was killed, \
+            and forks another one.",
     lane: "clients",
     roles: &STAGES,
 };

@@ -25,15 +25,16 @@ const QUESTION: Question = Question {
         Choice::new("One in both cases: a connection is for one of them.")
             .because("Level-triggered epoll woke all of them."),
         Choice::new("All sixteen in both cases: each of them waits for it.")
-            .because("A blocking accept waits exclusively: one child woke."),
+            .because("A blocking accept is an exclusive wait: one child woke."),
         Choice::new("All sixteen with an epoll each; one in accept."),
         Choice::new("One with an epoll each; all sixteen in accept.")
             .because("It is the other way round: epoll woke all, and accept one."),
     ],
     book: 2,
-    shows: "A blocking accept is an exclusive wait: the kernel wakes one of those that wait. A wait in epoll \
-            is not, unless EPOLLEXCLUSIVE is set, or each child has its own socket. One child gets the \
-            connection in any case; the others wake up only to find that out.",
+    shows: "A blocking accept is an exclusive wait: the kernel wakes one of the waiting processes. A wait in epoll is \
+            not exclusive, unless EPOLLEXCLUSIVE is set. If each child has its own socket, only one child waits for \
+            each connection. In any case one child gets the connection. If more children wake, the others wake in \
+            vain.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -52,11 +53,11 @@ fn main() -> ExitCode {
         let medians = |i: usize| woken[i].iter().map(|counted| counted.median).collect::<Vec<_>>();
         let all = CHILDREN.map(usize::from);
         lab.check(medians(1) == all, "epoll, level-triggered: all children wake for each connection");
-        lab.check(medians(0) == [1; 4], "blocking accept: one wakes, whatever their number");
-        lab.check(medians(2) == [1; 4], "EPOLLEXCLUSIVE: one");
-        lab.check(medians(3) == [1; 4], "SO_REUSEPORT, a socket each: one");
+        lab.check(medians(0) == [1; 4], "blocking accept: one child wakes, however many wait");
+        lab.check(medians(2) == [1; 4], "EPOLLEXCLUSIVE: one child wakes");
+        lab.check(medians(3) == [1; 4], "SO_REUSEPORT, a socket for each child: one child wakes");
         let returns = vary("returns", format!("{:.1}", woken[1][3].returns));
-        lab.note(format!("of 16, epoll_wait returned to {returns}"));
+        lab.note(format!("of 16 children, epoll_wait returned in {returns}"));
         lab.draw(|| chart(&woken))?;
         match (medians(1)[3], medians(0)[3]) {
             (1, 1) => Ok(0),
@@ -120,7 +121,7 @@ fn narrated(lab: &mut Lab) -> Result {
         }
         woken += read(&arrived, &mut [0; 4])?;
     }
-    lab.note(format!("epoll_wait has returned to {woken} of 4; let them go on"));
+    lab.note(format!("epoll_wait has returned in {woken} of 4; open the gate"));
     let mut accepted = 0;
     for (child, gate) in children {
         gate.open()?;

@@ -27,10 +27,10 @@ const QUESTION: Question = Question {
         ),
     ],
     book: 1,
-    shows: "A child that is woken in accept leaves the wait queue of the socket, and joins it again at its \
-            end. An epoll stays in that queue, at its place: the kernel wakes the first epoll \
-            whose child sleeps, each time. With SO_REUSEPORT the kernel does not choose among those that wait; the client's \
-            address and port decide.",
+    shows: "When a child is woken in accept, it leaves the wait queue of the socket, and at its next accept it joins \
+            the queue at the end. An epoll keeps its place in that queue, so the kernel always wakes the first epoll \
+            whose child sleeps. With SO_REUSEPORT, the client's address and port decide, whether that child sleeps or \
+            not.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -94,14 +94,14 @@ fn busy_exclusive(lab: &mut Lab) -> Result {
     let server = lab.prefork(Way::Exclusive, CHILDREN, true)?;
     let (first, busy) = come(lab, &server, 0)?;
     let (second, other) = come(lab, &server, 0)?;
-    lab.note(format!("EPOLLEXCLUSIVE: while child {busy} is busy, child {other} gets one"));
+    lab.note(format!("EPOLLEXCLUSIVE: while child {busy} is busy, child {other} gets a client"));
     hang_up(first)?;
     server.rest()?;
     let (third, back) = come(lab, &server, 0)?;
-    lab.note(format!("child {busy} waits again, and child {back} gets the next"));
+    lab.note(format!("when child {busy} waits again, child {back} gets the next client"));
     lab.check(
         other != busy && back == busy,
-        "EPOLLEXCLUSIVE: while one child is busy, the next one gets the client",
+        "EPOLLEXCLUSIVE: while the first child is busy, the second gets the client",
     );
     hang_up(second)?;
     hang_up(third)

@@ -24,17 +24,17 @@ const QUESTION: Question = Question {
     choices: &[
         Choice::new("Nothing is left: the kernel frees all of it at exit. The kill fails with ESRCH.")
             .because("The pid and the status are kept for the parent: kill found the process."),
-        Choice::new("All of it, standing still: memory and descriptors too. The kill frees them.")
+        Choice::new("All of it, even memory and descriptors, but it does not run. The kill frees them.")
             .because("Memory and descriptors are freed at exit: the child's write end was closed."),
         Choice::new("Its pid and its status. The kill removes them.")
-            .because("After the kill it was a zombie as before, with status 7; only waiting removes it."),
+            .because("After the kill it was a zombie as before, with status 7. Only reaping removes it."),
         Choice::new("Its pid and its status. The kill succeeds and changes nothing."),
     ],
     book: 3,
-    shows: "A process that exits frees its memory and its descriptors at once. Its pid and its exit status \
-            stay until the parent asks for them: that is a zombie, which cannot be killed because it is not \
-            running. Waiting for it removes it. If the parent exits first, the process that adopts the \
-            zombie can wait for it.",
+    shows: "When a process exits, the kernel frees its memory and closes its descriptors at once. It keeps the pid \
+            and the exit status until the parent asks for them. Until then the process is a zombie, which cannot be \
+            killed, because it runs nothing. Reaping removes it. If the parent exits first, the zombie gets a new \
+            parent, which can reap it.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -47,7 +47,10 @@ fn main() -> ExitCode {
         let pid = child.pid();
         drop(writer);
         let alive = look(lab, pid, &reader)?;
-        lab.check(alive.memory && !alive.closed, "while it runs, it has memory and the write end of a pipe");
+        lab.check(
+            alive.memory && !alive.closed,
+            "while the child runs, it has memory and the write end of a pipe",
+        );
         // ANCHOR: core
         gate.open()?;
         // Wait for its exit without reaping it.
@@ -60,11 +63,14 @@ fn main() -> ExitCode {
         // ANCHOR_END: core
         lab.check(
             status == end && after == ended,
-            "after the kill it is still a zombie, with the same status",
+            "after the kill the child is still a zombie, with the same status",
         );
         let gone = [kill(pid, None), waitpid(pid, None).map(drop)];
         lab.note(format!("kill: {}; waitpid: {}", outcome(gone[0]), outcome(gone[1])));
-        lab.check(gone == [Err(Errno::ESRCH), Err(Errno::ECHILD)], "once it was waited for, nothing is left");
+        lab.check(
+            gone == [Err(Errno::ESRCH), Err(Errno::ECHILD)],
+            "after it was reaped, there is no process and no child with its pid",
+        );
         adopted(lab)?;
         match (&ended, killed, status) {
             (Seen { state: None, .. }, Err(Errno::ESRCH), _) => Ok(0),
@@ -131,12 +137,9 @@ fn adopted(lab: &mut Lab) -> Result {
     lab.note(format!("state {state}; its parent: {whose}"));
     lab.check(
         state == "Z" && whose == "this process",
-        "a zombie whose parent has exited is still a zombie, and was adopted",
+        "a zombie whose parent exits stays a zombie, and gets a new parent",
     );
-    lab.check(
-        orphan.status(lab)? == STATUS,
-        "the process that adopted it can wait for it, and gets its status",
-    );
+    lab.check(orphan.status(lab)? == STATUS, "the new parent can reap it, and gets its status");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! A client of the server, from stage 5 on: stage 4's, but it is served only when something of it is ready.
+//! A client of the server, from stage 5 on. The server serves it only after an event, a lookup or an exit.
 
 // ANCHOR: client
 use std::io;

@@ -64,7 +64,7 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
     // and a new client has got the same descriptor number, but the old token leads to no client.
     let mut clients: BTreeMap<Token, Client> = BTreeMap::new();
     let mut next = 2;
-    // The clients that have had a program, until they leave: a SIGCHLD may be about any of them.
+    // The clients that have had a program, until they leave. A SIGCHLD can be about the program of any of them.
     let mut running: BTreeSet<Token> = BTreeSet::new();
     let (mut events, mut stuck) = (Vec::new(), false);
     loop {
@@ -74,7 +74,7 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
         }
         let mut ready: BTreeSet<Token> = events.iter().map(|event| event.token).collect();
         if ready.remove(&WAKER) {
-            // First the waker, and then what it may stand for: in the other order, a wake between them would be lost.
+            // Drain the waker before taking signals and lookups: in the other order, a wake in between would be lost.
             waker.consume()?;
             let came = signals.take();
             if came.contains(Signal::SIGTERM) || came.contains(Signal::SIGINT) {

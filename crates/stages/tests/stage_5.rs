@@ -1,4 +1,4 @@
-//! What breaks stage 4 and not stage 5: many idle clients, and a client that leaves while something of it is to come.
+//! What breaks stage 4 and not stage 5: many idle clients, and a client that leaves before its lookup is done.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use support::{
 
 mod support;
 
-/// Stages in which one process serves all clients, and each of them only when something of it is ready: so far one.
+/// Stages in which one process serves all clients, and a client only after an event, a lookup or an exit: so far one.
 const FROM_5: RangeInclusive<usize> = 5..=5;
 
 /// Fewer than the listener's queue holds, so that connecting them never waits.
