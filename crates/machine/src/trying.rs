@@ -30,14 +30,17 @@ pub enum Outcome {
 /// What came of the runs of each experiment.
 pub type Found = BTreeMap<String, Vec<Outcome>>;
 
-/// A run, as `try.mjs` prints it.
+/// A run in a machine, as `try.mjs` and `catch.mjs` print it.
 #[derive(Deserialize)]
-struct Run {
-    name: String,
+pub struct Run {
+    /// What ran.
+    pub name: String,
     /// None if it was stopped after the limit of time.
-    status: Option<i32>,
-    text: String,
-    seconds: f64,
+    pub status: Option<i32>,
+    /// What it printed.
+    pub text: String,
+    /// How long it took, with the machine's start.
+    pub seconds: f64,
 }
 
 /// Run these experiments, or all if none is named, each `times` times in fresh machines, of which so many run `at_once`. Gives what

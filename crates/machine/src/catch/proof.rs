@@ -17,19 +17,10 @@ use crate::running::{AT_ONCE, runs, say};
 use crate::scripts::scripts;
 use crate::state::State;
 use crate::step::step;
+use crate::trying::Run;
 
 /// A wrong answer that does not fail as the page says, and how it does.
 pub type Differs = BTreeMap<String, String>;
-
-/// The tests of a wrong answer in a machine, as `catch.mjs` prints it.
-#[derive(Deserialize)]
-struct Run {
-    name: String,
-    /// None if it was stopped after the limit of time.
-    status: Option<i32>,
-    text: String,
-    seconds: f64,
-}
 
 /// What the program prints of a test.
 #[derive(Deserialize)]
