@@ -47,7 +47,7 @@ export async function unpacked(bytes) {
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
 }
 
-/** Fetches an address. The address changes with what is there, so that the browser need not ask again. */
+/** Fetches an address. The file's name changes with what is in it, so that the browser need not ask again. */
 async function fetched(address) {
     const response = await fetch(address, { cache: 'force-cache' });
     if (!response.ok) throw new Error(`${address}: ${response.status}`);

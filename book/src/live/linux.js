@@ -30,9 +30,8 @@ export async function connect() {
     if (!['Worker', 'WebAssembly', 'DecompressionStream'].every((name) => name in globalThis)) return null;
     const machine = await described().catch(() => null);
     if (!machine) return null;
-    const version = machine.state.sha256;
     const once = (bytes) => (bytes ? ` (${(bytes / 1e6).toFixed(1)} MB, once)` : '');
-    const missing = () => (remembered() === version ? 0 : machine.bytes);
+    const missing = () => (remembered() === named(machine) ? 0 : machine.bytes);
     const wrongAnswers = machine.exercises ?? {};
     const loaded = new Set();
     return {
@@ -60,10 +59,13 @@ export async function connect() {
 const lineOf = (experiment, prediction) =>
     `${experiment} --json-lines${/^[a-z]$/.test(prediction) ? ` --predict ${prediction}` : ''}`;
 
-/** Whose assets this browser has loaded before. Private windows may refuse to say. */
-function remembered(version) {
+/** The names of the machine's files. They change with what is in them. */
+const named = ({ library, wasm, state }) => [library, wasm, state].join();
+
+/** Whose files this browser has loaded before. Private windows may refuse to say. */
+function remembered(names) {
     try {
-        if (version) localStorage.setItem(LOADED, version);
+        if (names) localStorage.setItem(LOADED, names);
         return localStorage.getItem(LOADED);
     } catch {
         return null;
@@ -81,16 +83,15 @@ async function questions(id) {
 
 /** A worker that loads the machine, and a program that is put into it. */
 async function start(machine, program) {
-    const at = (name, version) => new URL(`machine/${name}?${version}`, root).href;
+    const at = (name) => new URL(`machine/${name}`, root).href;
     const { packed } = globalThis.workbookMachine ?? {};
     if (packed) return packed(machine, program);
     // The emulator looks at the address of its worker: with these words it yields to other tasks by scheduler.postTask, where the
     // browser has that, and not by a worker of its own, whose messages do not come in Firefox.
     const worker = new Worker(new URL('linux-worker.js?use-scheduling-api', import.meta.url), { type: 'module' });
-    const version = machine.state.sha256.slice(0, 16);
     worker.postMessage({
-        library: at(machine.library, version), wasm: at(machine.wasm, version), state: at(machine.state.file, version),
-        memory: machine.memory, program: program && at(program, version),
+        library: at(machine.library), wasm: at(machine.wasm), state: at(machine.state), memory: machine.memory,
+        program: program && at(program),
     });
     return worker;
 }
@@ -111,7 +112,7 @@ async function* run(machine, { line, path, program }, signal) {
             if (message.error) throw new Refused(`Linux does not run in this browser: ${message.error}`);
             if (message.ready) {
                 late = setTimeout(() => messages.put({ late: true }), limit * 1000);
-                remembered(machine.state.sha256);
+                remembered(named(machine));
                 yield { kind: 'progress', text: `Linux ${machine.kernel} runs it …` };
             } else if (message.text !== undefined) {
                 printed += message.text.length;
@@ -192,7 +193,7 @@ async function shell(machine, hear, signal) {
             else if (data.console !== undefined) hear(data.console);
         });
     });
-    remembered(machine.state.sha256);
+    remembered(named(machine));
     worker.postMessage({ line: 'shell' });
     return { type: (text) => worker.postMessage({ type: text }) };
 }

@@ -4,8 +4,12 @@
 // fetch nor start a worker from a file, but it may load scripts, and start a worker from a Blob. So for such pages all of it is
 // in two scripts: `live.js` has the modules of the pages, and `packed.js`, which is loaded when the reader presses Run, has the
 // machine.
+//
+// What a server sends and a browser keeps has a part of its digest in its name, so that a browser that has an old one fetches
+// the new one.
 
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -20,11 +24,13 @@ const into = `${book}/machine`;
 rmSync(into, { recursive: true, force: true });
 cpSync(machine, into, { recursive: true });
 
-/** Writes a file in place of another one, and gives its name. */
+/** Writes a file in place of another one, and gives its name: `state.zst` becomes `state-0123456789ab.zst`. */
 function instead(old, name, content) {
+    const digest = createHash('sha256').update(content).digest('hex').slice(0, 12);
+    const named = name.replace('.', `-${digest}.`);
     rmSync(`${into}/${old}`);
-    writeFileSync(`${into}/${name}`, content);
-    return name;
+    writeFileSync(`${into}/${named}`, content);
+    return named;
 }
 
 /** The state in fewer bytes than gzip makes of it, where this machine has zstd. The emulator unpacks both. */
@@ -50,12 +56,12 @@ const read = (name) => readFileSync(`${into}/${name}`);
 const zipped = (name, bytes = read(name)) => instead(name, `${name}.gz`, gzipSync(bytes, { level: 9 }));
 const described = JSON.parse(read('machine.json'));
 Object.assign(described, { library: zipped('libv86.mjs'), wasm: zipped('v86.wasm', stripped(read('v86.wasm'))) });
-described.state.file = instead(described.state.file, ...smaller(read(described.state.file)));
+described.state = instead(described.state, ...smaller(read(described.state)));
 for (const exercise of Object.values(described.exercises ?? {})) {
     exercise.program = zipped(`wrong-answers/${exercise.file}`);
     exercise.bytes = read(exercise.program).length;
 }
-described.bytes = [described.library, described.wasm, described.state.file].reduce((sum, name) => sum + read(name).length, 0);
+described.bytes = [described.library, described.wasm, described.state].reduce((sum, name) => sum + read(name).length, 0);
 writeFileSync(`${into}/machine.json`, JSON.stringify(described));
 
 const options = {
@@ -74,7 +80,7 @@ const worker = await bundled('file-worker.js', {
     external: ['crypto', 'node:crypto', 'fs', 'node:fs/promises', 'perf_hooks'],
 });
 const text = (name) => read(name).toString('base64');
-const packed = { worker, wasm: text(described.wasm), state: text(described.state.file) };
+const packed = { worker, wasm: text(described.wasm), state: text(described.state) };
 writeFileSync(`${into}/packed.js`, `globalThis.workbookPacked = ${JSON.stringify(packed)};\n`);
 // The same for the wrong answers of an exercise, and for what is asked about them.
 for (const { file, program } of Object.values(described.exercises ?? {})) {

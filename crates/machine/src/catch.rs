@@ -19,7 +19,7 @@ use asked::{Exercise, exercises};
 pub use program::Program;
 pub use proof::proved;
 
-use crate::digest::{Inputs, sha256};
+use crate::digest::Inputs;
 use crate::inputs::Pinned;
 use crate::place::{Place, write};
 use crate::processor::Processor;
@@ -101,11 +101,7 @@ pub fn site(place: &Place, programs: &[Program]) -> Result<Value> {
     for Program { exercise, file } in programs {
         let id = exercise.id();
         write(&folder.join(&id), &fs::read(file)?)?;
-        let questions = json!({
-            "program": id,
-            "sha256": sha256(file)?,
-            "questions": exercise.questions(),
-        });
+        let questions = json!({ "questions": exercise.questions() });
         write(&folder.join(format!("{id}.json")), questions.to_string().as_bytes())?;
         all.insert(exercise.name(), json!({ "file": id, "asked": exercise.asked.len() }));
     }

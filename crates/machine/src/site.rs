@@ -1,13 +1,11 @@
 //! `target/machine/site`: what a page loads, and what its reader may ask for: the sources of what is in it.
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use crate::catch;
-use crate::digest::sha256;
 use crate::kernel::Kernel;
 use crate::notices::{copy, notices};
 use crate::place::{Place, write};
@@ -38,11 +36,7 @@ pub fn site(
         "kernel": kernel.version,
         "v86": state.version,
         "memory": MEMORY,
-        "state": {
-            "file": "state.bin",
-            "bytes": fs::metadata(&state.file)?.len(),
-            "sha256": sha256(&state.file)?,
-        },
+        "state": "state.bin",
         "experiments": asked(found),
         "exercises": catch::site(place, wrong)?,
     });
