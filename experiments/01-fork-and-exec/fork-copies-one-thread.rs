@@ -39,7 +39,7 @@ const QUESTION: Question = Question {
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
-        let lane = lab.thread("writer", "a thread");
+        let lane = lab.thread("writer", "starts a thread");
         let (changed, first_is_changed) = mpsc::channel();
         let (go_on, told) = mpsc::channel::<()>();
         thread::scope(move |scope| {

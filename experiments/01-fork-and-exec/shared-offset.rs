@@ -53,7 +53,7 @@ fn main() -> ExitCode {
             drop(second);
             // `drop` cannot do it: the closure borrows the variable.
             close(number)?;
-            lab.note("close both");
+            lab.note("close both descriptors");
             let closed = begin(&file) == Err(Errno::EBADF);
             lab.check(closed, "after the close, a read in the child fails with EBADF");
             Ok(0)
