@@ -14,24 +14,25 @@ const LENGTH: usize = 16 << 20;
 
 const QUESTION: Question = Question {
     question: "How many page faults does a child take to read and write the memory that it inherited?",
-    setup: "A program has written to all of 16 MiB of memory, and forks. The child reads all of it, then \
-            writes to every page of one half. How many page faults does that cost the child?",
+    setup: "A program writes to every page of 16 MiB of memory, and forks. The child reads all of this \
+            memory, and then writes to every page of one half. How many page faults does the child take?",
     choices: &[
-        Choice::new("None: fork gave it a copy of the memory, ready for use.")
-            .because("The child's first write to each page faulted: the kernel copies a page only then."),
-        Choice::new("One for each page, at the first read: that is when a page is copied.")
-            .because("The child's reads faulted no page: both processes read the same pages."),
-        Choice::new("None to read, and one to write: the first write copies the whole memory.")
-            .because("Each page is copied by itself: the child took a fault for each page that it wrote."),
+        Choice::new("None: fork gave it a copy of the memory, ready for use.").because(
+            "The child's first write to each page caused a fault: the kernel copies a page only then.",
+        ),
+        Choice::new("One for each page, at its first read: the kernel copies a page then.")
+            .because("The child's reads caused no fault: both processes read the same pages."),
+        Choice::new("None to read, and one to write: the first write copies the whole memory.").because(
+            "The kernel copies one page at a time: the child took a fault for each page that it wrote.",
+        ),
         Choice::new(
-            "None to read, and one for each page that it writes: a page is copied at its first \
-                     write.",
+            "None to read, and one for each page that it writes: the kernel copies a page at its first write.",
         ),
     ],
     book: 3,
-    shows: "After fork, both processes have the same pages, which are read-only in both. The first write \
-            to a page faults, and the kernel copies that page. The parent's pages stay read-only \
-            after the child has exited: the parent's first writes fault too, although nothing is left to \
+    shows: "After fork, both processes have the same pages, which are read-only in both. The first write to \
+            a page causes a fault, and the kernel copies that page. The parent's pages stay read-only after \
+            the child has exited: the parent's first writes cause faults too, although nothing is left to \
             copy.",
     lane: "parent",
     ..Question::EMPTY
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
             let to_write = faults(|| write_pages(half, page, b'c'))?;
             tell(lab, "write every page of one half", to_write, pages / 2);
             let both = memory[0] == b'c' && memory[LENGTH / 2] == b'p';
-            lab.check(both, "the child sees its bytes in one half, its parent's in the other");
+            lab.check(both, "the child sees its own bytes in one half, and its parent's in the other");
             match (to_read, to_write) {
                 (read, _) if near(read, pages) => Ok(1),
                 (read, write) if near(read, 0) && near(write, pages / 2) => Ok(3),
@@ -71,11 +72,11 @@ fn main() -> ExitCode {
         tell(lab, "write every page", after, pages);
         lab.check(
             near(after, pages),
-            "after the child has exited, the parent's first write to each page still faults",
+            "after the child has exited, the parent's first write to each page still causes a fault",
         );
         let again = faults(|| write_pages(memory, page, b'r'))?;
-        tell(lab, "and once more", again, pages);
-        lab.check(near(again, 0), "a second write to them faults no page");
+        tell(lab, "write every page again", again, pages);
+        lab.check(near(again, 0), "a second write to each page causes no fault");
         Ok(observed)
     })
 }

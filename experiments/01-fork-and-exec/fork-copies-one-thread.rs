@@ -17,29 +17,29 @@ static SECOND: AtomicU8 = AtomicU8::new(0);
 
 const QUESTION: Question = Question {
     question: "Which threads of a process run in the child of its fork?",
-    setup: "A process has two threads. The thread `writer` changes two numbers that belong together, and has \
-            changed the first. At that moment the thread `main` forks. Later `writer` changes the second \
-            number. Which threads does the child have, and which numbers does it ever see changed?",
+    setup: "A process has two threads. The thread `writer` changes the first of two numbers. Then the thread \
+            `main` forks. Then `writer` changes the second number. Which threads does the child have, and \
+            which numbers are changed in the child?",
     choices: &[
         Choice::new("Both threads, and both numbers: the child's copy of `writer` goes on.")
-            .because("The child had one thread: nothing in it went on with the work of `writer`."),
+            .because("The child had one thread, so nothing in it changed the second number."),
         Choice::new("Only `main`, and both numbers: the parent's `writer` changes memory that they share.")
             .because("The child has its own copy of the memory: the parent's change did not reach it."),
-        Choice::new("Only `main`, and neither number: the work of `writer` is undone, because it is gone.")
-            .because("fork copied the memory as it was, half changed: the child saw the first number."),
-        Choice::new("Only `main`, and the first number: the work of `writer` stays half done forever."),
+        Choice::new("Only `main`, and neither number: fork undoes the work of the missing `writer`.")
+            .because("fork copied the memory as it was: in the child, the first number was changed."),
+        Choice::new("Only `main`, and the first number: the work of `writer` stays half done."),
     ],
     book: 3,
-    shows: "fork copies all of the memory, and only the thread that called it. Whatever another thread was \
-            in the middle of stays half done in the child. A lock that this thread held stays \
-            locked, and the records of the allocator may be half written.",
+    shows: "fork copies all of the memory, but only the thread that called it. If another thread was in the \
+            middle of some work, this work stays half done in the child. A lock that this thread held stays \
+            locked, and the lists of the allocator may be half changed.",
     lane: "main",
     ..Question::EMPTY
 };
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
-        let lane = lab.thread("writer", "a thread");
+        let lane = lab.thread("writer", "starts a thread");
         let (changed, first_is_changed) = mpsc::channel();
         let (go_on, told) = mpsc::channel::<()>();
         thread::scope(move |scope| {

@@ -8,22 +8,23 @@ use nix::unistd::{Pid, getpid, getppid};
 const QUESTION: Question = Question {
     question: "Does a parent see a variable that the child of its fork has changed?",
     setup: "A program sets a variable to 1 and calls fork. The child sets the variable to 2, prints it and \
-            exits. The parent waits for that, and prints the variable too. What do the two print?",
+            exits. The parent waits until the child has exited, and prints the variable too. What does each \
+            of them print?",
     choices: &[
         Choice::new("The child 2, the parent 2: both run the same program, on the same variable.").because(
             "They run the same program on two copies of the variable: the parent's copy was still 1.",
         ),
         Choice::new("The child 2, the parent 1: the child has a copy of the parent's memory."),
         Choice::new(
-            "The child 2, and the parent nothing: the program goes on in the child, which has exited.",
+            "The child 2, and the parent nothing: after fork only the child goes on, and it has exited.",
         )
         .because("fork returned in both processes: the parent printed 1 after the child had exited."),
         Choice::new("The child 2, the parent 1 or 2: it depends on which of the two runs first.")
-            .because("The order makes no difference: the child changed a variable that only it has."),
+            .because("The order makes no difference: the child changed its own variable."),
     ],
     book: 1,
-    shows: "fork makes a copy of the process and returns in both: the child's pid in the parent, 0 in the \
-            child. From then on each has its own memory.",
+    shows: "fork makes a copy of the process and returns in both processes: it returns the child's pid in \
+            the parent, and 0 in the child. From then on, each process has its own memory.",
     lane: "parent",
     ..Question::EMPTY
 };

@@ -6,24 +6,23 @@ use experiments::{Choice, Question, STAGES, ask};
 
 const QUESTION: Question = Question {
     question: "When does a server that serves one client at a time answer the second one?",
-    setup: "Stage 1 of the server accepts a client, reads its request to the end, runs the program that the request \
-            names, and sends back what the program prints. Then it accepts the next client. Client 1 has sent half \
-            of its request when client 2 connects and sends all of its own. What does client 2 get?",
+    setup: "Stage 1 of the server accepts a client, reads its request to the end, runs the program that the \
+            request names, and sends back what the program prints. Then it accepts the next client. Client 1 \
+            sends half of its request. Then client 2 connects and sends a whole request. What does client 2 \
+            get?",
     choices: &[
-        Choice::new("Its connection is refused, because the server is not in accept.").because(
-            "The kernel completes each connection to a socket that listens, and queues it for accept.",
-        ),
-        Choice::new("Its answer at once, because its request is there and client 1's is not.")
+        Choice::new("Nothing: its connection is refused, because the server is not in accept.")
+            .because("The kernel completes each connection to a listener, and queues it for accept."),
+        Choice::new("Its answer, at once: its request is complete, and client 1's is not.")
             .because("The server sleeps in a read of client 1's connection, and does not know of client 2."),
-        Choice::new("A connection, and no answer before client 1 has got its own."),
+        Choice::new("A connection at once, and its answer only after the server has answered client 1."),
         Choice::new("A connection that is closed again, because the server does not accept it.")
             .because("A connection stays in the listener's queue for as long as the listener is open."),
     ],
     book: 2,
-    shows: "A connection needs only a listener: the kernel queues the connection for accept. So client 2 is \
-            connected although the server sleeps in a read of client 1's connection. The server accepts client \
-            2 when it has sent client 1's answer: a client that takes its time stops the server for all \
-            others.",
+    shows: "The kernel completes a connection without the server, and queues it for accept. So client 2 is \
+            connected although the server sleeps in a read of client 1's connection. The server accepts \
+            client 2 only after it has answered client 1: one slow client stops the server for all others.",
     lane: "clients",
     roles: &STAGES,
 };

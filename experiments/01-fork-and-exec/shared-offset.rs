@@ -14,18 +14,20 @@ const CONTENT: &[u8] = b"alphabravodelta";
 const QUESTION: Question = Question {
     question: "Does a child's read move its parent's offset in an inherited file?",
     setup: "A program opens a file and forks. The child reads 5 bytes through the descriptor that it \
-            inherited, opens the same file once more, reads 5 bytes through that, and closes both. Where \
-            does the parent's next read begin?",
+            inherited. Then it opens the same file again, reads 5 bytes through the new descriptor, and \
+            closes both descriptors. Where does the parent's next read begin?",
     choices: &[
         Choice::new("At byte 0: fork copied the descriptor and its offset, and the child moved its own.")
             .because("The parent's read began at byte 5: both descriptors lead to one offset."),
         Choice::new(
-            "At byte 5: parent and child share the offset of the first open; the second has its own.",
+            "At byte 5: parent and child share the offset of the first open, and the second open has its own.",
         ),
         Choice::new("At byte 10: a file has one offset, however often it is opened.")
             .because("The second open has an offset of its own: it began at byte 0."),
-        Choice::new("Nowhere: the child has closed the file, so the read fails with EBADF.")
-            .because("close removed the child's descriptors: the parent's was still open."),
+        Choice::new(
+            "Nowhere: the child has closed the file, so the read fails with EBADF (no such descriptor).",
+        )
+        .because("close removed the child's descriptors: the parent's was still open."),
     ],
     book: 1,
     shows: "fork copies descriptors, and the copies lead to one open file description, which holds the \
@@ -46,22 +48,19 @@ fn main() -> ExitCode {
             lab.note(format!("open the same file again: descriptor {}", second.as_raw_fd()));
             let (reopened, word) = begin(&second)?;
             lab.note(format!("read 5 bytes from {}: {word:?}", second.as_raw_fd()));
-            lab.check(inherited == 0, "through the inherited descriptor, the child began at byte 0");
-            lab.check(
-                reopened == 0,
-                "through the second descriptor it began at byte 0 too: its offset is its own",
-            );
+            lab.check(inherited == 0, "the child's read through the inherited descriptor began at byte 0");
+            lab.check(reopened == 0, "the child's read through the new descriptor began at byte 0 too");
             drop(second);
             // `drop` cannot do it: the closure borrows the variable.
             close(number)?;
-            lab.note("close both");
+            lab.note("close both descriptors");
             let closed = begin(&file) == Err(Errno::EBADF);
-            lab.check(closed, "closed in the child, the descriptor gives EBADF there");
+            lab.check(closed, "after the close, a read in the child fails with EBADF");
             Ok(0)
         })?;
         child.status(lab)?;
         let next = begin(&file);
-        lab.check(next.is_ok(), "closed in the child, it is still open in the parent");
+        lab.check(next.is_ok(), "in the parent, the descriptor is still open");
         choice(next.inspect(|(at, word)| {
             lab.note(format!("read 5 bytes from {number}: {word:?}, so from byte {at} on"));
         }))
@@ -69,7 +68,7 @@ fn main() -> ExitCode {
 }
 
 // ANCHOR: begin
-/// Read one word. Gives the offset at which the read began, and the word.
+/// Reads one word. Returns the offset at which the read began, and the word.
 fn begin(file: &File) -> nix::Result<(usize, String)> {
     let mut word = [0; 5];
     let length = read(file, &mut word)?;

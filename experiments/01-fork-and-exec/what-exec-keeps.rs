@@ -18,22 +18,23 @@ const TIMES: usize = 12;
 
 const QUESTION: Question = Question {
     question: "Which parts of a program survive exec?",
-    setup: "A program has opened a file without close-on-exec and read 5 bytes of it; a variable holds the \
-            descriptor's number, and a text is on the heap. Then it calls exec. Which of these does the new \
-            program have?",
+    setup: "A program opens a file without close-on-exec and reads 5 bytes of it. A variable holds the \
+            descriptor's number, and a text is on the heap. Then the program calls exec. Which of these does \
+            the new program have?",
     choices: &[
-        Choice::new("The open file, 5 bytes in; neither the number nor the text."),
-        Choice::new("The open file, the number and the text: exec changes the code that runs on them.")
-            .because("exec replaces memory: the variable was new, and the text was nowhere in memory."),
-        Choice::new("Nothing: exec releases everything, as the end of a process does.")
+        Choice::new("The open file, with 5 bytes read; neither the number nor the text."),
+        Choice::new("The open file, the number and the text: exec replaces only the code.").because(
+            "exec replaces memory: the variable had its initial value, and the text was nowhere in memory.",
+        ),
+        Choice::new("Nothing: exec releases everything, as exit does.")
             .because("exec keeps the descriptor table: descriptor 3 was open in the new program."),
         Choice::new("The open file, at its beginning again; neither the number nor the text.")
             .because("The new program's read began at byte 5: exec does not touch the offset."),
     ],
     book: 0,
-    shows: "exec replaces memory and keeps the descriptor table. The file stays open, but the variable that \
-            held its number is gone: the descriptor has leaked. Only the child, between fork and exec, still \
-            knows what to close.",
+    shows: "exec replaces memory and keeps the descriptor table. The file stays open, but the variable with \
+            its number is gone, so the new program does not know of the file: the descriptor has leaked. \
+            Only the child, between fork and exec, still knows what to close.",
     roles: &[("after-exec", after_exec), ("after-close", after_close)],
     ..Question::EMPTY
 };
@@ -47,13 +48,13 @@ fn main() -> ExitCode {
             let size = text.len();
             lab.note(format!("read {length} bytes of it; put a text of {size} bytes on the heap"));
             lab.check(in_memory()?, "before exec, a search of all writable memory finds the text");
-            lab.exec("after-exec", &[], "exec: this same program from its beginning")?;
+            lab.exec("after-exec", &[], "exec: the same program again, from its beginning")?;
             Ok(1)
         })?;
         let observed = usize::try_from(child.answer(lab)?)?;
         let child = lab.fork("child", |lab| {
             drop(open(lab)?);
-            lab.note(format!("close {}, the number in the variable", NUMBER.load(Relaxed)));
+            lab.note(format!("close descriptor {}", NUMBER.load(Relaxed)));
             lab.exec("after-close", &[], "exec")?;
             Ok(1)
         })?;
@@ -83,7 +84,10 @@ fn after_exec(lab: &mut Lab) -> Result<i32> {
     lab.note(format!("the variable is {number}, its initial value"));
     let text = in_memory()?;
     lab.note(format!("search the memory for the text: {}", if text { "found" } else { "not there" }));
-    lab.check(number == -1 && !text, "after exec, the variable is new and the same search finds nothing");
+    lab.check(
+        number == -1 && !text,
+        "after exec, the variable has its initial value, and the search finds nothing",
+    );
     let open = lab.descriptors()?;
     lab.note(format!("/proc/self/fd lists, apart from 0, 1 and 2: {open:?}"));
     let Some(&found) = open.first() else { return Ok(2) };
@@ -104,7 +108,7 @@ fn after_exec(lab: &mut Lab) -> Result<i32> {
 fn after_close(lab: &mut Lab) -> Result<i32> {
     let open = lab.descriptors()?;
     lab.note(format!("/proc/self/fd lists, apart from 0, 1 and 2: {open:?}"));
-    lab.check(open.is_empty(), "closed between fork and exec, the file is not open after exec");
+    lab.check(open.is_empty(), "if the child closes the file before exec, it is not open afterwards");
     Ok(0)
 }
 

@@ -11,26 +11,27 @@ use nix::libc;
 
 const QUESTION: Question = Question {
     question: "How many times is a buffer written if its program forks before the flush?",
-    setup: "A program has 5 bytes in a buffer that is flushed when it exits, and forks. How many times are \
-            the bytes in the file if parent and child both exit normally? And how many times if the child \
-            calls _exit?",
+    setup: "A program has 5 bytes in a buffer, which a normal exit writes to a file. The program forks. How \
+            many times are the bytes in the file if parent and child both exit normally? And how many times \
+            if the child calls _exit?",
     choices: &[
-        Choice::new("Once, and once: fork flushes first, and leaves two empty buffers.")
+        Choice::new("Once, and once with _exit: fork flushes first, and leaves two empty buffers.")
             .because("fork flushes nothing: the file was empty at the fork, and each copy had the bytes."),
         Choice::new(
-            "Once, and not at all: the two share one buffer, and the child exits first and empties \
-                     it.",
+            "Once, and never with _exit: both processes share one buffer, and the child empties it first.",
         )
         .because("Each process has its own copy of the buffer, and each wrote its copy."),
-        Choice::new("Twice, and once: fork copied the buffer with its bytes, and _exit flushes nothing."),
         Choice::new(
-            "Twice, and twice: fork copied the buffer, and the kernel flushes what a process leaves.",
+            "Twice, and once with _exit: fork copied the buffer with its bytes, and _exit flushes nothing.",
+        ),
+        Choice::new(
+            "Twice, and twice with _exit: fork copied the buffer, and the kernel flushes the copies.",
         )
-        .because("The kernel knows no such buffer: after the child's _exit the file was still empty."),
+        .because("The kernel does not know the buffers: after the child's _exit the file was still empty."),
     ],
     book: 2,
-    shows: "A buffer is memory, and fork copies memory: both processes have the bytes, and each that flushes \
-            writes them. _exit goes straight to the kernel, which knows nothing of buffers.",
+    shows: "A buffer is memory, and fork copies memory: both processes have the bytes, and each process that \
+            flushes writes them. _exit is a system call, and flushes nothing.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         let both = buffered(lab, true)?;
         let one = buffered(lab, false)?;
         let in_c = stdio(lab)?;
-        lab.check(in_c == both, "C's stdio, flushed by exit, does the same as BufWriter");
+        lab.check(in_c == both, "the bytes of a stream of C, which exit flushes, are there twice as well");
         match (both, one) {
             (1, 1) => Ok(0),
             (1, 0) => Ok(1),

@@ -61,8 +61,8 @@ fn the_program_reads_its_input_to_the_end() {
         said(
             &answer,
             words,
-            "the program should read its whole input and then end of file. A pipe ends when each copy of its write end \
-             is closed, in the caller and in the program",
+            "the program should read its whole input and then end of file, which comes when each copy of the pipe's write \
+             end is closed, in the caller and in the program",
         );
         returned(&answer, "exited with 0");
     }
@@ -266,8 +266,8 @@ fn an_input_that_is_not_read_is_no_error() {
     assert_eq!(
         answer.line("result"),
         "Ok",
-        "the program exited without reading its input, so the write fails with EPIPE. The program may do that: collect its \
-         output and its status all the same"
+        "the program exited without reading its input, so the write fails with EPIPE. The program may do that: still collect its \
+         output and its status"
     );
     returned(&answer, "exited with 3");
 }
@@ -491,7 +491,7 @@ fn the_program_has_its_callers_mask_and_the_caller_keeps_it() {
         assert_eq!(
             answer.line("mask"),
             "SIGUSR2",
-            "`capture` returned, and its caller's mask is another one"
+            "after `capture`, the caller blocks other signals than before"
         );
     }
 }
