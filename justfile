@@ -114,7 +114,7 @@ copy-on-write *ARGS: (run 'copy-on-write' ARGS)
 [group('experiments: 1 fork and exec')]
 written-twice *ARGS: (run 'written-twice' ARGS)
 
-# What keeps a client waiting after the server has closed its connection?
+# When does a client get end of file, and when is the port free, if a background process runs on?
 [group('experiments: 2 close-on-exec')]
 server-2 *ARGS: (run 'server-2' ARGS)
 
