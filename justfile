@@ -154,7 +154,7 @@ port-stays-taken *ARGS: (run 'port-stays-taken' ARGS)
 [group('experiments: 2 close-on-exec')]
 cloexec-by-default *ARGS: (run 'cloexec-by-default' ARGS)
 
-# What does closing descriptors by hand before exec cost, and which does it miss?
+# Which descriptors survive a loop that closes every number up to the limit?
 [group('experiments: 2 close-on-exec')]
 close-by-hand *ARGS: (run 'close-by-hand' ARGS)
 
