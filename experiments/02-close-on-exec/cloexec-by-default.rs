@@ -29,12 +29,12 @@ const QUESTION: Question = Question {
         Choice::new("fopen and Rust's std: both are more than a bare system call.")
             .because("fopen left the flag off, like the other functions of the C library."),
         Choice::new("All of them: a kernel of today sets the flag on every new descriptor.")
-            .because("The kernel sets the flag only if the call asks for it, and the calls of C did not."),
+            .because("The kernel sets the flag only if the call asks for it, and the C library did not ask."),
     ],
     book: 1,
     shows: "The kernel leaves close-on-exec off unless the call asks for it. The functions of the C library do \
             not ask unless the caller does. Rust's std asks whenever it opens something, and so does Python \
-            since 3.4 (the last row, where there is a python3). A C library in a Rust program still opens \
+            since 3.4 (see the last row, if this machine has a python3). A C library in a Rust program still opens \
             without the flag.",
     roles: &[("nothing", |_| Ok(0))],
     ..Question::EMPTY

@@ -24,10 +24,13 @@ const QUESTION: Question = Question {
         Choice::new("100: the limit applies to new descriptors, not to open ones."),
         Choice::new("None: the loop closes 3 and 4, and lowering the limit closes 100.")
             .because("Descriptor 100 was still open after setrlimit had lowered the limit."),
-        Choice::new("All three: lowering the limit fails while 100 is open, so the process exits before the fork.")
-            .because("setrlimit worked: the lower limit only refuses new descriptors."),
-        Choice::new("None: exec closes what is above the limit.")
-            .because("exec closes descriptors with close-on-exec set. It kept 100, which is above the limit."),
+        Choice::new(
+            "All three: lowering the limit fails while 100 is open, so the process exits before the fork.",
+        )
+        .because("setrlimit worked: the lower limit only refuses new descriptors."),
+        Choice::new("None: exec closes what is above the limit.").because(
+            "exec closes descriptors with close-on-exec set. It kept 100, which is above the limit.",
+        ),
     ],
     book: 0,
     shows: "A program's own list lacks the descriptors that a library opened. A loop up to the limit makes a call \

@@ -46,7 +46,7 @@ fn duplicate(lab: &mut Lab) -> Result<i32> {
     // `lab.file` opens close-on-exec, as everything in std does.
     let original = lab.file(b"alpha bravo")?;
     let by_dup = dup(&original)?;
-    // The number that dup2 replaces is that of its second argument, here another file's.
+    // nix's dup2 replaces its second argument, which is another file here.
     let mut by_dup2 = OwnedFd::from(lab.file(b"charlie")?);
     dup2(&original, &mut by_dup2)?;
     let number = fcntl(&original, FcntlArg::F_DUPFD_CLOEXEC(0))?;

@@ -25,13 +25,16 @@ const QUESTION: Question = Question {
     setup: "One thread opens files and sets close-on-exec on each with its very next call. Meanwhile another \
             thread starts programs. Can such a program inherit one of the files?",
     choices: &[
-        Choice::new("No: the thread does nothing else before it sets the flag.")
-            .because("The other thread does not wait for the flag: its fork can come between open and fcntl."),
-        Choice::new("No: std's Command closes every descriptor that it was not told to pass on.")
-            .because("Command closes nothing: a descriptor without the flag was open in the program that it started."),
+        Choice::new("No: the thread does nothing else before it sets the flag.").because(
+            "The other thread does not wait for the flag: its fork can come between open and fcntl.",
+        ),
+        Choice::new("No: std's Command closes every descriptor that it was not told to pass on.").because(
+            "Command closes nothing: a descriptor without the flag was open in the program that it started.",
+        ),
         Choice::new("Yes, unless open itself is given O_CLOEXEC."),
-        Choice::new("Yes, with O_CLOEXEC too: there is a moment before any flag is set.")
-            .because("With O_CLOEXEC no program had a file: the descriptor has the flag as soon as it exists."),
+        Choice::new("Yes, with O_CLOEXEC too: there is a moment before any flag is set.").because(
+            "With O_CLOEXEC no program had a file: the descriptor has the flag as soon as it exists.",
+        ),
     ],
     book: 2,
     shows: "Between open and fcntl there is a moment in which the file is open without close-on-exec. A program \
@@ -46,7 +49,7 @@ fn main() -> ExitCode {
         let file = open(PATH, OFlag::O_RDONLY, Mode::empty())?;
         let inherited = has_it(lab)?;
         let gets = if inherited { "gets" } else { "does not get" };
-        lab.note(format!("first, a file that stays open without the flag: a program {gets} it"));
+        lab.note(format!("first, a file open without close-on-exec: a program {gets} it"));
         lab.check(inherited, "std's Command closes nothing: the program inherits a file without the flag");
         drop(file);
         let by_hand = race(lab, "open, fcntl, close", OFlag::empty(), MOST)?;
