@@ -114,7 +114,7 @@ copy-on-write *ARGS: (run 'copy-on-write' ARGS)
 [group('experiments: 1 fork and exec')]
 written-twice *ARGS: (run 'written-twice' ARGS)
 
-# What keeps a client waiting after the server has closed its connection?
+# When does a client get end of file, and when is the port free, if a background process runs on?
 [group('experiments: 2 close-on-exec')]
 server-2 *ARGS: (run 'server-2' ARGS)
 
@@ -154,7 +154,7 @@ port-stays-taken *ARGS: (run 'port-stays-taken' ARGS)
 [group('experiments: 2 close-on-exec')]
 cloexec-by-default *ARGS: (run 'cloexec-by-default' ARGS)
 
-# What does closing descriptors by hand before exec cost, and which does it miss?
+# Which descriptors survive a loop that closes every number up to the limit?
 [group('experiments: 2 close-on-exec')]
 close-by-hand *ARGS: (run 'close-by-hand' ARGS)
 

@@ -20,21 +20,22 @@ const PYTHON: &str = "import os, socket; s = socket.socket(); \
 
 const QUESTION: Question = Question {
     question: "Which libraries set close-on-exec without being asked to?",
-    setup: "Which of these set close-on-exec without being asked to: the C library's open, pipe, socket, dup \
-            and accept; its fopen; what Rust's std opens?",
+    setup: "Which of these set close-on-exec on the descriptors that they open, without being asked to: the C \
+            library's open, pipe, socket, dup and accept; the C library's fopen; Rust's std?",
     choices: &[
         Choice::new("None of them: the flag is off unless the caller asks for it.")
             .because("Rust's std set it on everything that it opened."),
         Choice::new("Rust's std alone."),
-        Choice::new("fopen and Rust's std: libraries set it, the bare calls do not.")
-            .because("fopen left it off, like the other functions of the C library."),
-        Choice::new("All of them: a kernel of today sets it on whatever is opened.")
-            .because("The kernel sets it only when it is asked to: all calls of C left it off."),
+        Choice::new("fopen and Rust's std: both are more than a bare system call.")
+            .because("fopen left the flag off, like the other functions of the C library."),
+        Choice::new("All of them: a kernel of today sets the flag on every new descriptor.")
+            .because("The kernel sets the flag only if the call asks for it, and the C library did not ask."),
     ],
     book: 1,
-    shows: "The kernel leaves close-on-exec off unless the call asks for it, and the C library does not ask. \
-            Rust's std asks whenever it opens something, and so does Python since 3.4 (the last row, where \
-            there is a python3). A C library inside a Rust program still opens without the flag.",
+    shows: "The kernel leaves close-on-exec off unless the call asks for it. The functions of the C library do \
+            not ask unless the caller does. Rust's std asks whenever it opens something, and so does Python \
+            since 3.4 (see the last row, if this machine has a python3). A C library in a Rust program still opens \
+            without the flag.",
     roles: &[("nothing", |_| Ok(0))],
     ..Question::EMPTY
 };
@@ -50,8 +51,8 @@ fn main() -> ExitCode {
         let std = by_std(lab, &listener)?;
         by_python(lab);
         lab.check(!calls.contains(&true), "none of the C library's calls sets the flag");
-        lab.check(!fopen, "fopen does not set it either");
-        lab.check(!std.contains(&false), "Rust's std sets it on everything it opens");
+        lab.check(!fopen, "fopen does not set the flag either");
+        lab.check(!std.contains(&false), "Rust's std sets the flag on everything that it opens");
         match (calls.contains(&true), calls.contains(&false), fopen, std.contains(&false)) {
             (false, _, false, true) => Ok(0),
             (false, _, false, false) => Ok(1),
@@ -82,7 +83,7 @@ fn by_call(lab: &Lab, listener: &TcpListener) -> Result<Vec<bool>> {
     let accepted = accept(listener.as_raw_fd())?;
     // SAFETY: accept made this descriptor in the line above, so its number is known here only.
     let accepted = unsafe { OwnedFd::from_raw_fd(accepted) };
-    seen.push(see(lab, "C: accept, from such a listener", &accepted)?);
+    seen.push(see(lab, "C: accept, on that listener", &accepted)?);
     Ok(seen)
 }
 

@@ -16,23 +16,26 @@ const HIGH: i32 = 100;
 const LIMIT: u8 = 32;
 
 const QUESTION: Question = Question {
-    question: "What does closing descriptors by hand before exec cost, and which does it miss?",
-    setup: "A program has descriptors 3, 4 and 100 open. It lowers its limit (RLIMIT_NOFILE) to 32 and \
-            starts another program: between fork and exec, the child closes every number from 3 up to the \
-            limit. Which descriptors does the new program have?",
+    question: "Which descriptors survive a loop that closes every number up to the limit?",
+    setup: "A process has descriptors 3, 4 and 100 open. It lowers its limit (RLIMIT_NOFILE) to 32 and forks. \
+            The child closes every number from 3 up to the limit, and calls exec. Which of the three \
+            descriptors does the new program have?",
     choices: &[
         Choice::new("100: the limit applies to new descriptors, not to open ones."),
         Choice::new("None: the loop closes 3 and 4, and lowering the limit closes 100.")
             .because("Descriptor 100 was still open after setrlimit had lowered the limit."),
-        Choice::new("All three: the limit cannot be lowered while 100 is open, so the program ends there.")
-            .because("setrlimit worked: the lower limit only refuses new descriptors."),
-        Choice::new("None: exec closes what is above the limit.")
-            .because("exec closes what has close-on-exec set; it kept 100, far above the limit."),
+        Choice::new(
+            "All three: lowering the limit fails while 100 is open, so the process exits before the fork.",
+        )
+        .because("setrlimit worked: the lower limit only refuses new descriptors."),
+        Choice::new("None: exec closes what is above the limit.").because(
+            "exec closes descriptors with close-on-exec set. It kept 100, which is above the limit.",
+        ),
     ],
     book: 0,
-    shows: "Closing by hand needs a list of what is open. The program's own list lacks what a library \
-            opened; a loop up to the limit makes a call for each possible number and misses those above the \
-            limit. close_range needs no list: one call covers every number.",
+    shows: "A program's own list lacks the descriptors that a library opened. A loop up to the limit makes a call \
+            for each number below the limit, and misses the descriptors above it. One call of close_range \
+            covers every number.",
     lane: "parent",
     roles: &[("after-exec", after_exec)],
 };
@@ -62,14 +65,14 @@ fn main() -> ExitCode {
 
         let list = after(lab, |lab| {
             close(3)?;
-            lab.note("close(3), the one that the program opened: 1 call");
+            lab.note("close(3), which the program itself had opened: 1 call");
             Ok(())
         })?;
-        lab.check(list == FOUR | HUNDRED, "closing what the program opened misses what a library opened");
+        lab.check(list == FOUR | HUNDRED, "closing the program's own descriptors misses the library's");
         let by_loop = after(lab, close_to_the_limit)?;
         let calls = vary("calls", before.saturating_sub(3));
         lab.note(format!("with the old limit, {}, the loop would make {calls} calls", vary("limit", before)));
-        lab.check(by_loop == HUNDRED, "a loop to the limit misses what is above the limit");
+        lab.check(by_loop == HUNDRED, "a loop up to the limit misses a descriptor above the limit");
         let range = after(lab, |lab| {
             set_cloexec_from(3)?;
             lab.note("close_range(3, u32::MAX, CLOSE_RANGE_CLOEXEC): 1 call");

@@ -11,22 +11,22 @@ use nix::unistd::{Whence, dup, dup2, dup3, lseek};
 
 const QUESTION: Question = Question {
     question: "Does a duplicate have the close-on-exec flag of its original?",
-    setup: "Descriptor 3 has close-on-exec set. dup duplicates it as 4; dup2 as 5, in place of another \
-            descriptor with the flag; F_DUPFD_CLOEXEC as 6; dup3 with O_CLOEXEC as 7. Which of the five are \
-            open after exec?",
+    setup: "Descriptor 3 of a program is close-on-exec. The program makes four duplicates of it: 4 with dup; 5 \
+            with dup2, in place of another close-on-exec descriptor; 6 with F_DUPFD_CLOEXEC; 7 with dup3 and \
+            O_CLOEXEC. Then it calls exec. Which of the five descriptors are open afterwards?",
     choices: &[
-        Choice::new("None: all five are one open file, and the flag is set on it.")
-            .because("The flag belongs to a descriptor, and 4 and 5 have none."),
+        Choice::new("None: all five lead to one open file, and the flag is set on that file.")
+            .because("Each descriptor has a flag of its own, and the flags of 4 and 5 were clear."),
         Choice::new("4 and 5: dup and dup2 do not copy the flag."),
         Choice::new("4 alone: dup2 keeps the flag of the descriptor that it replaces.")
-            .because("dup2 closed the old descriptor 5, and its flag is gone with it."),
+            .because("dup2 closed the old descriptor 5, and the flag went with it."),
         Choice::new("4, 5, 6 and 7: only the descriptor on which the flag was set is closed.")
             .because("F_DUPFD_CLOEXEC and dup3 with O_CLOEXEC set the flag on their duplicates."),
     ],
     book: 1,
-    shows: "Close-on-exec belongs to a descriptor, and dup and dup2 make a new descriptor without it. So the \
-            next program inherits the file through the duplicate. F_DUPFD_CLOEXEC and dup3 with O_CLOEXEC \
-            make a duplicate that has the flag from the start.",
+    shows: "Close-on-exec belongs to a descriptor, and dup and dup2 make a descriptor without it. So the file \
+            of a close-on-exec descriptor survives exec through the duplicate. F_DUPFD_CLOEXEC and dup3 with \
+            O_CLOEXEC make a duplicate that has the flag from the start.",
     roles: &[("after-exec", after_exec)],
     ..Question::EMPTY
 };
@@ -46,6 +46,7 @@ fn duplicate(lab: &mut Lab) -> Result<i32> {
     // `lab.file` opens close-on-exec, as everything in std does.
     let original = lab.file(b"alpha bravo")?;
     let by_dup = dup(&original)?;
+    // nix's dup2 replaces its second argument, which is another file here.
     let mut by_dup2 = OwnedFd::from(lab.file(b"charlie")?);
     dup2(&original, &mut by_dup2)?;
     let number = fcntl(&original, FcntlArg::F_DUPFD_CLOEXEC(0))?;
@@ -85,7 +86,7 @@ fn after_exec(lab: &mut Lab) -> Result<i32> {
             first.as_raw_fd(),
             open[1]
         ));
-        lab.check(offset == 6, "4 and 5 are still one open file: reading from one moves the other");
+        lab.check(offset == 6, "4 and 5 lead to one open file: reading through 4 moves the offset of 5");
     }
     Ok(status(&open))
 }

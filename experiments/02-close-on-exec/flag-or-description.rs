@@ -11,21 +11,21 @@ use nix::unistd::{pipe, read};
 
 const QUESTION: Question = Question {
     question: "Which flags that a child sets appear in its parent too?",
-    setup: "A child inherits the read end of a pipe. It sets O_NONBLOCK and FD_CLOEXEC on it, and exits. \
-            Which of the two flags are set in its parent afterwards?",
+    setup: "A child inherits the read end of a pipe, sets O_NONBLOCK and FD_CLOEXEC on it, and exits. Which of \
+            the two flags does its parent see on its own descriptor of the read end afterwards?",
     choices: &[
         Choice::new("O_NONBLOCK alone."),
         Choice::new("FD_CLOEXEC alone.")
-            .because("FD_CLOEXEC belongs to a descriptor, and the child set it on its own."),
+            .because("FD_CLOEXEC belongs to a descriptor, and the child set it on its own descriptor."),
         Choice::new("Both: the two processes have one pipe between them.")
             .because("They share the pipe, but FD_CLOEXEC was set on the child's own descriptor."),
-        Choice::new("Neither: the child has a descriptor table of its own, and it is gone.")
+        Choice::new("Neither: the child had a descriptor table of its own, and that table is gone.")
             .because("O_NONBLOCK belongs to the open file description, which outlived the child."),
     ],
     book: 0,
     shows: "FD_CLOEXEC belongs to a descriptor, and a child has descriptors of its own. O_NONBLOCK belongs \
-            to the open file description, which fork and dup share: one process sets it for all of them, and \
-            it stays set after that process has exited.",
+            to the open file description, which parent and child share: one of them sets it for both, and it \
+            stays set after that process has exited.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -67,7 +67,7 @@ fn set_both(lab: &mut Lab, reader: &OwnedFd) -> Result<i32> {
     lab.note("F_SETFD: FD_CLOEXEC");
     // ANCHOR_END: core
     let here = flags(lab, reader)?;
-    lab.check(here.nonblocking && here.cloexec, "the child has both");
+    lab.check(here.nonblocking && here.cloexec, "in the child, both flags are set");
     Ok(0)
 }
 
@@ -90,7 +90,7 @@ fn flags(lab: &Lab, descriptor: &impl AsRawFd) -> Result<Flags> {
         (true, false) => "O_NONBLOCK",
         (false, true) => "FD_CLOEXEC",
         (true, true) => "O_NONBLOCK and FD_CLOEXEC",
-        (false, false) => "neither",
+        (false, false) => "neither flag",
     };
     lab.note(format!("fdinfo of {number}: flags {octal}, {names}"));
     Ok(Flags { nonblocking, cloexec })

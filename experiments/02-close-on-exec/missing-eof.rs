@@ -12,21 +12,21 @@ use nix::unistd::{dup2_stdin, pipe2, read, write};
 
 const QUESTION: Question = Question {
     question: "When does a pipe's reader get end of file if another program has inherited the write end?",
-    setup: "A process makes a pipe, starts another program, and closes its own write end of the pipe. The \
-            other program has inherited the write end without knowing. What does the process read?",
+    setup: "A process makes a pipe and starts a helper program, which inherits the write end and does not use \
+            it. Then the process closes its own write end and reads. What does it get?",
     choices: &[
-        Choice::new("End of file: it made the pipe, and it has closed the write end.")
-            .because("The other program has a descriptor of the write end, so the pipe has a writer."),
-        Choice::new("End of file: exec closed what the new program has no variable for.")
-            .because("exec closes only what has close-on-exec set, and this write end did not."),
-        Choice::new("Nothing, not even end of file, for as long as the other program runs."),
-        Choice::new("An error: the pipe's only writer left is a program that cannot write to it.")
-            .because("The kernel counts the open write ends, whatever the programs know of them."),
+        Choice::new("End of file: the process has closed the write end of its pipe.")
+            .because("The helper has a descriptor of the write end, so the pipe still has a writer."),
+        Choice::new("End of file: exec closes each descriptor that the new program has no variable for.")
+            .because("exec closes only descriptors with close-on-exec set, and here the flag was clear."),
+        Choice::new("Nothing, not even end of file, for as long as the helper runs."),
+        Choice::new("An error: the only writer left is a program that does not know of the pipe.")
+            .because("The kernel counts the open descriptors, whether a program uses them or not."),
     ],
     book: 2,
     shows: "A reader gets end of file once every descriptor of the write end is closed, in every process. A \
-            leaked one keeps the reader waiting until that program exits; one with close-on-exec set is \
-            closed when the program starts.",
+            leaked descriptor keeps the reader waiting until the helper exits. exec closes a close-on-exec \
+            descriptor, so the reader gets end of file while the helper runs.",
     lane: "reader",
     roles: &[("helper", helper)],
 };
@@ -36,12 +36,12 @@ fn main() -> ExitCode {
         let leaked = run(lab, FdFlag::empty())?;
         lab.check(
             leaked.after == PollFlags::POLLHUP,
-            "a leaked write end: end of file comes when the program exits",
+            "a leaked write end: end of file comes when the helper exits",
         );
         let cloexec = run(lab, FdFlag::FD_CLOEXEC)?;
         lab.check(
             !cloexec.helper_has_it && cloexec.during == PollFlags::POLLHUP,
-            "a close-on-exec write end: end of file comes while the program runs",
+            "a close-on-exec write end: end of file comes while the helper runs",
         );
         Ok(match leaked.during {
             PollFlags::POLLHUP if leaked.helper_has_it => 0,
@@ -69,7 +69,7 @@ fn run(lab: &mut Lab, flag: FdFlag) -> Result<Seen> {
         writer.as_raw_fd()
     ));
     // ANCHOR: core
-    let helper = start_helper(lab)?; // returns after the helper's exec
+    let helper = start_helper(lab)?; // returns when the helper's exec is over
     lab.note(format!("close the write end, {}", writer.as_raw_fd()));
     drop(writer);
     let during = poll_for_100_ms(lab, &reader)?;
@@ -94,7 +94,7 @@ fn start_helper(lab: &mut Lab) -> Result<Helper> {
     let (mut connection, input) = UnixStream::pair()?;
     let child = lab.fork("helper", move |lab| {
         dup2_stdin(&input)?;
-        lab.exec("helper", &[], "exec: it knows of 0, 1 and 2")?;
+        lab.exec("helper", &[], "exec: the helper's program uses 0, 1 and 2")?;
         Ok(1)
     })?;
     let mut count = [0];
@@ -105,7 +105,7 @@ fn start_helper(lab: &mut Lab) -> Result<Helper> {
 /// Says which descriptors it has, and runs until its standard input ends.
 fn helper(lab: &mut Lab) -> Result<i32> {
     let open = lab.descriptors()?;
-    lab.note(format!("it also has: {open:?}"));
+    lab.note(format!("the other descriptors that it has: {open:?}"));
     write(io::stdin(), &[u8::try_from(open.len())?])?;
     while read(io::stdin(), &mut [0; 1])? != 0 {}
     Ok(0)

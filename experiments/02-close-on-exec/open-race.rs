@@ -25,17 +25,20 @@ const QUESTION: Question = Question {
     setup: "One thread opens files and sets close-on-exec on each with its very next call. Meanwhile another \
             thread starts programs. Can such a program inherit one of the files?",
     choices: &[
-        Choice::new("No: the thread does nothing else before it sets the flag.")
-            .because("The other thread does not wait: its fork can come between open and fcntl."),
-        Choice::new("No: std's Command closes what it was not told to pass on.")
-            .because("Command closes nothing: what had no flag was open in the program that it started."),
+        Choice::new("No: the thread does nothing else before it sets the flag.").because(
+            "The other thread does not wait for the flag: its fork can come between open and fcntl.",
+        ),
+        Choice::new("No: std's Command closes every descriptor that it was not told to pass on.").because(
+            "Command closes nothing: a descriptor without the flag was open in the program that it started.",
+        ),
         Choice::new("Yes, unless open itself is given O_CLOEXEC."),
-        Choice::new("Yes, with O_CLOEXEC too: there is a moment before any flag is set.")
-            .because("With O_CLOEXEC no program had a file: descriptor and flag appear together."),
+        Choice::new("Yes, with O_CLOEXEC too: there is a moment before any flag is set.").because(
+            "With O_CLOEXEC no program had a file: the descriptor has the flag as soon as it exists.",
+        ),
     ],
     book: 2,
-    shows: "Between open and fcntl there is a moment in which the file is open without close-on-exec, and a \
-            program that is started then inherits it. With O_CLOEXEC there is no such moment: the kernel \
+    shows: "Between open and fcntl there is a moment in which the file is open without close-on-exec. A program \
+            that is started at that moment inherits it. With O_CLOEXEC there is no such moment: the kernel \
             puts the descriptor into the table together with its flag.",
     lane: "main",
     roles: &[("program", program)],
@@ -46,8 +49,8 @@ fn main() -> ExitCode {
         let file = open(PATH, OFlag::O_RDONLY, Mode::empty())?;
         let inherited = has_it(lab)?;
         let gets = if inherited { "gets" } else { "does not get" };
-        lab.note(format!("to compare, open a file without close-on-exec: a program {gets} it"));
-        lab.check(inherited, "a program that std starts inherits what has no close-on-exec");
+        lab.note(format!("first, a file open without close-on-exec: a program {gets} it"));
+        lab.check(inherited, "std's Command closes nothing: the program inherits a file without the flag");
         drop(file);
         let by_hand = race(lab, "open, fcntl, close", OFlag::empty(), MOST)?;
         lab.check(by_hand, "open, then fcntl: sooner or later a program inherits the file");
@@ -85,7 +88,7 @@ fn race(lab: &Lab, what: &str, flag: OFlag, most: usize) -> Result<bool> {
         Some(n) => lab.note(format!("start programs until one has the file: number {}", vary("n", n))),
         None => lab.note(format!("start {most} programs: none of them has the file")),
     }
-    lab.ended(&opener, "told to stop");
+    lab.ended(&opener, "main tells it to stop");
     Ok(found.is_some())
 }
 

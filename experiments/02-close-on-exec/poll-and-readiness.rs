@@ -23,7 +23,7 @@ const QUESTION: Question = Question {
             asks for POLLIN. What does poll report?",
     choices: &[
         Choice::new("Nothing: there is no byte to read.")
-            .because("poll reports that a read would not block, and this read returns 0 at once."),
+            .because("poll reports that a read would not block, and this read would return 0 at once."),
         Choice::new("POLLIN: end of file can be read.")
             .because("Linux sets POLLIN only while the pipe holds bytes; for end of file it sets POLLHUP."),
         Choice::new("POLLHUP alone, although the process asked for POLLIN."),
@@ -31,8 +31,8 @@ const QUESTION: Question = Question {
             .because("The read end is open; POLLNVAL is for a number that is not open."),
     ],
     book: 2,
-    shows: "poll reports that a call would not block: because a byte is there, because there is room, \
-            because the other end is closed, or because the call would fail. POLLERR, POLLHUP and POLLNVAL \
+    shows: "poll reports that a call would not block: because there is a byte or room, because the other end is \
+            closed, or because the call would fail. POLLERR, POLLHUP and POLLNVAL \
             are reported whether the caller asked for them or not.",
     ..Question::EMPTY
 };
@@ -75,7 +75,7 @@ fn read_end(lab: &Lab) -> Result<PollFlags> {
     lab.check(last == POLLIN | POLLHUP, "with a byte left and no writer, both POLLIN and POLLHUP");
     read(&reader, &mut [0; 1])?;
     let at_end = see(lab, "read end, empty, no writer", &reader, POLLIN)?;
-    let unasked = see(lab, "the same", &reader, NOTHING)?;
+    let unasked = see(lab, "the same, asked for nothing", &reader, NOTHING)?;
     lab.check(read(&reader, &mut [0; 1])? == 0, "at POLLHUP without POLLIN, read returns 0");
     lab.check(unasked == POLLHUP, "POLLHUP is reported even if no event was asked for");
     Ok(at_end)

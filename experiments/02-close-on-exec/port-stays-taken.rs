@@ -37,10 +37,10 @@ const QUESTION: Question = Question {
         ),
     ],
     book: 3,
-    shows: "A socket listens until its last descriptor is closed. The helper's descriptor keeps the port, \
-            and the kernel goes on completing connections into a queue from which no process accepts. \
-            SO_REUSEADDR is for a port on which old connections linger; it does not help against a socket \
-            that listens.",
+    shows: "A socket listens until its last descriptor is closed. The helper's descriptor keeps the port \
+            in use. The kernel still completes connections and puts them into the socket's queue, from which \
+            no process accepts them. SO_REUSEADDR is for a port on which only old connections are left; it \
+            does not help while another socket listens.",
     lane: "parent",
     roles: &[("helper", helper)],
 };
@@ -74,7 +74,8 @@ fn leaked(lab: &mut Lab) -> Result<usize> {
         client.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
         let mut watched = [PollFd::new(client.as_fd(), PollFlags::POLLIN)];
         let ready = poll(&mut watched, 100_u8)?;
-        lab.note(format!("it sends a request; poll for 100 ms: {ready} events"));
+        let came = if ready == 0 { "nothing" } else { "something" };
+        lab.note(format!("the client sends a request; poll for 100 ms: {came}"));
         lab.check(ready == 0, "the client is connected, and gets no answer and no end of file");
     }
     // This ends the helper's standard input, so the helper exits.
@@ -86,7 +87,7 @@ fn leaked(lab: &mut Lab) -> Result<usize> {
         lab.note(format!("the client reads: {said}"));
         lab.check(
             outcome == Err(Errno::ECONNRESET),
-            "when the helper exits, the client's connection is reset",
+            "when the helper exits, the kernel resets the client's connection",
         );
     }
     lab.check(replace(lab, port, false)?, "when the helper exits, the port is free");
@@ -136,7 +137,7 @@ fn serve(lab: &mut Lab, flag: FdFlag, line: UnixStream) -> Result<i32> {
     let _helper = lab.fork("helper", move |lab| {
         prctl::set_pdeathsig(None)?;
         dup2_stdin(&line)?;
-        lab.exec("helper", &[&port.to_string()], "exec: it knows of 0, 1 and 2")?;
+        lab.exec("helper", &[&port.to_string()], "exec: the helper's program uses 0, 1 and 2")?;
         Ok(1)
     })?;
     loop {
@@ -147,7 +148,7 @@ fn serve(lab: &mut Lab, flag: FdFlag, line: UnixStream) -> Result<i32> {
 /// Says which descriptors it has, and runs until its standard input ends.
 fn helper(lab: &mut Lab) -> Result<i32> {
     let open = lab.descriptors()?;
-    lab.note(format!("it also has: {open:?}"));
+    lab.note(format!("the other descriptors that it has: {open:?}"));
     let port = lab.args().first().ok_or("no port was given")?;
     nix::unistd::write(io::stdin(), format!("{} {port}\n", std::process::id()).as_bytes())?;
     while read(io::stdin(), &mut [0; 1])? != 0 {}

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 const QUESTION: Question = Question {
-    question: "What keeps a client waiting after the server has closed its connection?",
+    question: "When does a client get end of file, and when is the port free, if a background process runs on?",
     setup: "Client 1 asks stage 1 of the server for the program `agent`, which leaves a process running in the \
             background, prints its pid and exits. The server sends the pid and closes the connection. Later the \
             server is killed, and the background process still runs. When does client 1 get end of file, and when is \
@@ -24,14 +24,15 @@ const QUESTION: Question = Question {
         Choice::new("End of file when the server closes the connection; the port when the background process exits.")
             .because("The background process has inherited the connection as well as the listener."),
         Choice::new("Both when the server is killed, because the kernel closes its descriptors.").because(
-            "The kernel closes the server's descriptors, and the background process has descriptors of its own.",
+            "The kernel closes the descriptors of the server, and not those of the background process.",
         ),
         Choice::new("Both when the background process exits."),
     ],
     book: 3,
     shows: "Stage 1 opens its sockets without close-on-exec, so each program that it starts inherits the listener and \
-            the connection, and so does what the program leaves running. A connection ends, and a port is free, when \
-            the last descriptor of the socket is closed. In stage 2 exec closes them.",
+            the connection, and the background process inherits both from the program. A connection ends, and a port \
+            is free, when the last descriptor of the socket is closed. In stage 2 both sockets are close-on-exec, so \
+            exec closes the program's descriptors of them.",
     lane: "clients",
     roles: &STAGES,
 };

@@ -2,13 +2,13 @@
 //!
 //! Goal: the program has those descriptors and no others, whatever the caller has open and whichever numbers
 //! overlap, even if the kernel refuses `close_range`. If the program cannot be started, the caller gets the errno, and
-//! no child remains. In the program, `SIGPIPE` has its default action and no signal is blocked: exec keeps ignored and
-//! blocked signals, so the child resets both; other ignored signals stay ignored. A signal that reaches the child before
-//! exec runs no handler of the caller, and the caller's signal mask is restored. `process::signals::Blocked` helps: make one
-//! before the fork; in the child, call its `remove_handlers()` first; in the caller, drop it after the fork. A call that a
-//! signal interrupts (EINTR) is made again. The caller's own descriptors do not change, and what `spawn` opens for
-//! itself is close-on-exec from the start.
-//! The caller may have threads, so the child must not allocate between fork and exec: it only makes system calls.
+//! no child remains. The caller's own descriptors do not change, and what `spawn` opens for itself is close-on-exec from
+//! the start. The caller may have threads, so the child must not allocate between fork and exec: it only makes system
+//! calls.
+//! Signals: in the program, `SIGPIPE` has its default action, other ignored signals stay ignored, and no signal is
+//! blocked. The child runs no handler of the caller, and `spawn` restores the caller's signal mask.
+//! `process::signals::Blocked` helps: make one before the fork; in the child, call its `remove_handlers()` first; in the
+//! caller, drop it after the fork. If a signal interrupts a call (EINTR), make the call again.
 //! Your earlier answers help: `crate::open::pipe`, and `close_range_cloexec`, `is_refusal` and `open_descriptors` of
 //! `crate::sweep`. `crate::image::Image` holds the path, the arguments and the environment as the C
 //! strings that `execve` takes: `Image::new(program, args)?` allocates, and `image.exec()` returns only if it fails.
@@ -32,7 +32,7 @@ use crate::image::Image;
 /// `fds` may have any length. If fork fails, the caller's mask and descriptors are as they were. The caller's other
 /// children are not waited for, and signals that the caller ignores, realtime signals too, stay ignored, except SIGPIPE.
 ///
-/// Not tested: a dup2 or write that a signal interrupts in the child, because every signal is blocked there.
+/// Not tested: a signal that interrupts dup2 or write in the child, because every signal is blocked there.
 ///
 /// The error's operation begins with the call that failed: `fcntl(F_DUPFD_CLOEXEC)`, `close_range`, `dup2` or `execve`.
 pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -> Result<Pid> {

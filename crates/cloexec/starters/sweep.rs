@@ -1,8 +1,8 @@
 //! Exercise `cloexec/sweep`: set close-on-exec on every descriptor from a number up.
 //!
 //! Goal: every open descriptor from that number up is close-on-exec, however wide the gaps between them, even if
-//! the kernel refuses `close_range`. No descriptor is closed, none below that number changes, and no other descriptor
-//! flag does: `crate::flags::set` is your earlier answer, or ours.
+//! the kernel refuses `close_range`. The sweep closes no descriptor, changes no other descriptor flag, and leaves the
+//! descriptors below that number as they are. You can use `crate::flags::set`: your earlier answer, or ours.
 //! A kernel refuses with ENOSYS (it lacks the call), EINVAL (it lacks the flag) or EPERM (a seccomp filter); any other
 //! errno goes to the caller, and so does the error if `/proc/self/fd` cannot be read. A descriptor that was closed
 //! after you listed it (EBADF) is no error. 0, 1 and 2 are descriptors like any other.

@@ -99,7 +99,7 @@ fn set_and_clear_are_idempotent() {
         assert_eq!(
             info(&reader).cloexec,
             cloexec,
-            "the flag of {} was already as `{what}` should leave it, and `{what}` inverted it. `|` sets a bit and `&!` \
+            "`{what}` was called on {} when there was nothing to change, and it inverted the flag. `|` sets a bit and `&!` \
              clears it; `^` toggles it",
             name(&reader)
         );
@@ -213,8 +213,8 @@ fn is_set_looks_at_one_bit() {
         assert_eq!(
             answer.line("result"),
             wanted,
-            "on a kernel with a second descriptor flag, which the file has, `is_set` returned the wrong value: it compares \
-             all flags with one number. Test the bit FD_CLOEXEC with `&` or `contains`"
+            "the file has a second descriptor flag set, as a later kernel may have, and `is_set` returned the wrong value: \
+             it compares all flags with one number. Test the bit FD_CLOEXEC with `&` or `contains`"
         );
     }
 }

@@ -179,8 +179,8 @@ fn a_duplicate_is_no_standard_stream() {
         let number: i32 = answer.line("number").parse().expect("a duplicate has a number");
         assert!(
             number > 2,
-            "{closed} was closed, and the duplicate is descriptor {number}, so it is a standard stream now: what the \
-             program prints goes to the duplicated file. F_DUPFD_CLOEXEC takes the lowest number that the duplicate may have"
+            "{closed} was closed, and the duplicate got the number {number}, so it is a standard stream now, which other \
+             code reads or prints to. F_DUPFD_CLOEXEC takes the lowest number that the duplicate may have"
         );
     }
 }

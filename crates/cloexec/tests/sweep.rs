@@ -15,7 +15,7 @@ testing::helper!(|args| support::helper::answer(args, scenarios::run));
 /// The errnos of a kernel that lacks `close_range` or its flag.
 const REFUSALS: [&str; 3] = ["close_range=ENOSYS", "close_range=EPERM", "close_range=EINVAL"];
 
-/// Sweeps from `first` up, with a descriptor at each place; a star means close-on-exec already.
+/// Calls `set_from(first)` in a process with descriptors at these places. A star means that one is close-on-exec already.
 #[track_caller]
 fn sweep(first: &str, places: &str) -> Answer {
     let answer = ask(&["run", "sweep", first, places]);

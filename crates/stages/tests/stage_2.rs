@@ -9,8 +9,8 @@ use support::{Anchor, Client, Stage, kill_by_pid};
 
 mod support;
 
-/// Asks for an agent, which runs as long as the anchor, a process whose pid the request names. Returns the connection
-/// and the agent's pid, as a line.
+/// Asks for an agent. It runs until the anchor exits, a process whose pid is in the request. Returns the connection, and
+/// the line with the agent's pid.
 fn agent(stage: &Stage, anchor: &Anchor) -> (Client, String) {
     let client = stage.request(format!("agent\n{}\n", anchor.pid()));
     let pid = client.line();
