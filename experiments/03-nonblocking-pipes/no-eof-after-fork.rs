@@ -27,7 +27,7 @@ const QUESTION: Question = Question {
         Choice::new(
             "EDEADLK, the error of a deadlock: the kernel sees that the reader would wait for itself.",
         )
-        .because("The kernel does not check which process has the write end: no error came."),
+        .because("The kernel does not look for such deadlocks: poll reported nothing."),
     ],
     book: 0,
     shows: "End of file comes when the last descriptor of the write end is closed. The reader's own descriptor \

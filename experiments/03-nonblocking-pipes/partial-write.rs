@@ -24,8 +24,7 @@ const QUESTION: Question = Question {
             .because("The bytes that a write took stay in the pipe: the reader got the beginning twice."),
     ],
     book: 1,
-    shows: "The bytes that a write took are in the pipe. The caller must keep the rest and write it later, with \
-            as many writes as it takes. A caller that forgets the rest cuts its message short. A caller that \
+    shows: "The bytes that a write took are in the pipe. The caller must keep the rest and write it later. A caller that forgets the rest cuts its message short. A caller that \
             starts over sends the beginning twice.",
     lane: "reader",
     ..Question::EMPTY

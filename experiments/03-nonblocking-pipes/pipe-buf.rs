@@ -35,7 +35,7 @@ const QUESTION: Question = Question {
     book: 3,
     shows: "A write of up to PIPE_BUF bytes, 4096 on Linux, is taken whole or not at all. A larger write may be \
             split. Let r be the remainder of its size divided by 4096. This kernel begins with the first r bytes \
-            of the message, if they fit behind the bytes in the last page.",
+            of the message, if they fit into the last page: r is 100 for 4196 bytes, and 101 for 4197.",
     ..Question::EMPTY
 };
 
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         lab.check(attempt(lab, &mut pipe, FREE)? == Ok(FREE), "after a refused write, 100 bytes still fit");
         lab.check(
             seen[4..] == [Ok(100), EAGAIN],
-            "r is 100 for 4196 bytes, and 100 bytes fit; r is 101 for 4197 bytes, and 101 do not fit",
+            "of 4196 bytes the first 100 are taken, and of 4197 bytes none",
         );
         match seen[1..4] {
             [Ok(100), Ok(100), Ok(100)] => Ok(0),

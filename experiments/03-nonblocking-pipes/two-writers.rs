@@ -16,12 +16,12 @@ const QUESTION: Question = Question {
     setup: "Two processes write to a nonblocking pipe that has 100 bytes free. The first writes a long \
             line, which does not fit. The second writes 10 bytes. Then the reader empties the pipe, and the \
             first process writes the bytes of its line that the kernel has not taken. Can the 10 bytes come \
-            between bytes of the long line?",
+            between bytes of a line of 4096 bytes, or of 4097 bytes?",
     choices: &[
         Choice::new("No: the bytes of one write stay together.")
             .because("The line of 4097 bytes was split, and the 10 bytes came between its parts."),
-        Choice::new("Yes, if the long line has 4097 bytes; no, if it has 4096."),
-        Choice::new("Yes, with 4096 as with 4097: its first 100 bytes are in the pipe by then.")
+        Choice::new("If the long line has 4097 bytes, yes. If it has 4096, no."),
+        Choice::new("Yes, in both cases: the first 100 bytes of the line are in the pipe by then.")
             .because("Of the line of 4096 bytes the kernel took nothing, because not all of it fit."),
     ],
     book: 1,
