@@ -14,7 +14,7 @@ use nix::sys::wait::WaitStatus;
 use nix::unistd::{dup2_stderr, dup2_stdout, execv, pipe2, write};
 
 // ANCHOR: script
-/// Writes, and exits with 7 if it survives that.
+/// Writes, and exits with status 7 if it survives the write.
 const SCRIPT: &str = "echo alpha; exit 7";
 // ANCHOR_END: script
 
@@ -24,7 +24,7 @@ const QUESTION: Question = Question {
             program started with Command, and a shell that it started with fork and execv. Which of them \
             survive their write?",
     choices: &[
-        Choice::new("None: the kernel sends SIGPIPE, which kills.")
+        Choice::new("None: the kernel sends SIGPIPE, which kills each of them.")
             .because("Rust ignores SIGPIPE: its write failed with EPIPE, and it went on."),
         Choice::new("All three: the write fails with EPIPE, and they go on.")
             .because("Command restores SIGPIPE's default action in its child: that shell was killed."),
@@ -33,9 +33,9 @@ const QUESTION: Question = Question {
         Choice::new("The Rust program, and the shell started with fork and execv."),
     ],
     book: 3,
-    shows: "A write to a pipe without a reader raises SIGPIPE, which kills the writer; where SIGPIPE is \
-            ignored, the write fails with EPIPE. Rust's runtime ignores it. exec keeps ignored signals \
-            ignored, so a shell started with execv ignores it too; Command restores the default first.",
+    shows: "When a process writes to a pipe without a reader, the kernel sends it SIGPIPE, which kills it. If the \
+            process ignores SIGPIPE, the write fails with EPIPE. Rust's runtime ignores SIGPIPE, and exec keeps \
+            ignored signals ignored. Command restores the default before exec.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -48,14 +48,14 @@ fn main() -> ExitCode {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
         drop(reader);
         lab.note("a pipe; close the read end");
-        lab.check(ignores_sigpipe()?, "this Rust program ignores SIGPIPE, without having asked for that");
+        lab.check(ignores_sigpipe()?, "this Rust program ignores SIGPIPE, although its code does not say so");
 
         let rust = lab.fork("rust", |lab| {
             // ANCHOR: core
-            let outcome = write(&writer, b"alpha"); // no reader has this pipe open
+            let outcome = write(&writer, b"alpha"); // no process has the read end open
             // ANCHOR_END: core
             lab.note(format!("write: {outcome:?}"));
-            lab.check(outcome == Err(Errno::EPIPE), "where SIGPIPE is ignored, write fails with EPIPE");
+            lab.check(outcome == Err(Errno::EPIPE), "a process that ignores SIGPIPE gets EPIPE from write");
             Ok(7)
         })?;
         let rust = survives(rust.wait(lab)?)?;
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
         lab.note(format!("Command::status: the same; {spawned}"));
         lab.check(
             spawned.signal() == Some(Signal::SIGPIPE as i32),
-            "Command::status, which starts a child, does the same as Command::exec",
+            "Command::status restores the default, too: its shell is killed",
         );
 
         let execv = lab.fork("execv", |lab| {

@@ -13,7 +13,7 @@ const QUESTION: Question = Question {
             100000 bytes, and then writes 1 byte more. What do the three calls return?",
     choices: &[
         Choice::new("0, 65536 and 0: zero means that there was nothing to read, or no room.")
-            .because("0 from read means end of file; here it gave EAGAIN, because a writer is left."),
+            .because("0 from read means end of file. The write end was open, so read returned EAGAIN."),
         Choice::new(
             "EAGAIN, 65536 and EAGAIN: a write takes what fits, and an error means that nothing was \
                      done.",
@@ -23,15 +23,15 @@ const QUESTION: Question = Question {
         )
         .because("The large write was not refused: it took the 65536 bytes that fit."),
         Choice::new(
-            "EAGAIN, 100000 and EAGAIN: a write that has begun is taken whole, and the next must \
-                     wait.",
+            "EAGAIN, 100000 and EAGAIN: a write that has begun is taken whole, and the next is \
+                     refused.",
         )
         .because("The large write took 65536 bytes: a nonblocking write does not wait for room."),
     ],
     book: 1,
-    shows: "Where a call would have to wait, a nonblocking one fails with EAGAIN. A large write that fits in \
-            part succeeds, and its result says how much was taken. And 0 from read does not mean \"nothing \
-            yet\": it means end of file.",
+    shows: "Where a blocking call would wait, a nonblocking call fails with EAGAIN. If a part of a large write \
+            fits, the write succeeds, and returns how many bytes it took. A read that returns 0 does not mean \
+            \"nothing yet\": it means end of file.",
     ..Question::EMPTY
 };
 
@@ -55,15 +55,18 @@ fn main() -> ExitCode {
 
         let drained = read(&reader, &mut buffer);
         lab.note(format!("read: {}", said(drained)));
-        lab.check(drained == large, "exactly the bytes that were taken can be read");
+        lab.check(drained == large, "the read returns as many bytes as the large write took");
         let again = read(&reader, &mut buffer);
         lab.note(format!("read: {}", said(again)));
-        lab.check(again == Err(Errno::EAGAIN), "empty, with a writer left: EAGAIN, because more may come");
+        lab.check(
+            again == Err(Errno::EAGAIN),
+            "an empty pipe whose write end is open: EAGAIN, because more may come",
+        );
         drop(writer);
         lab.note("close the write end");
         let end = read(&reader, &mut buffer);
         lab.note(format!("read: {}", said(end)));
-        lab.check(end == Ok(0), "empty, without a writer: 0, which is end of file");
+        lab.check(end == Ok(0), "an empty pipe whose write end is closed: 0, which is end of file");
         choice(empty, large, full)
     })
 }

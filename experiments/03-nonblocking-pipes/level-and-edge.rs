@@ -14,9 +14,9 @@ const WAITS: usize = 3;
 
 const QUESTION: Question = Question {
     question: "Which kind of epoll reports a pipe again after a read left a byte in it?",
-    setup: "A pipe holds two bytes. Level-triggered epoll and edge-triggered epoll have both reported it. Now \
-            the program reads one of the two bytes, and waits with each epoll again. Which of them reports \
-            the pipe?",
+    setup: "A pipe holds two bytes, and both epolls, the level-triggered and the edge-triggered one, have \
+            reported it. Now the program reads one of the two bytes, and waits with each epoll again. Which \
+            of them reports the pipe?",
     choices: &[
         Choice::new("Both: a byte can still be read.")
             .because("Edge-triggered epoll reports what arrives, and nothing has arrived since its report."),
@@ -27,9 +27,10 @@ const QUESTION: Question = Question {
             .because("Level-triggered epoll does not remember its reports: it reports what is there."),
     ],
     book: 1,
-    shows: "poll and level-triggered epoll report a pipe at every wait, as long as it can be read. \
-            Edge-triggered epoll reports it once each time something arrives. So an edge-triggered program \
-            must read until EAGAIN: what it leaves in the pipe is not reported again.",
+    shows: "poll and level-triggered epoll report a pipe at every wait, as long as there is something to \
+            read. Edge-triggered epoll reports it only when something new has arrived, and only once. So a \
+            program that uses edge-triggered epoll must read until EAGAIN: bytes that it leaves in the pipe are \
+            not reported again.",
     ..Question::EMPTY
 };
 
@@ -43,21 +44,24 @@ fn main() -> ExitCode {
         edge.add(&reader, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0))?;
         // ANCHOR_END: core
         let watchers = Watchers { reader: &reader, level, edge };
-        lab.note(format!("a pipe; after each step, {WAITS} waits with each"));
+        lab.note(format!("a pipe; after each step, {WAITS} waits with each poller"));
         watchers.report(lab, "nothing written")?;
         write(&writer, b"a")?;
         let first = watchers.report(lab, "write a byte")?;
-        lab.check(first == [WAITS, WAITS, 1], "a byte that is not read: edge-triggered reports it once");
+        lab.check(
+            first == [WAITS, WAITS, 1],
+            "for a byte that is not read, edge-triggered epoll reports the pipe once",
+        );
         write(&writer, b"b")?;
         watchers.report(lab, "write a second byte")?;
         read(&reader, &mut [0])?;
         let left = watchers.report(lab, "read one byte of the two")?;
         let calls = drain(&reader)?;
         let drained = watchers.report(lab, &format!("read until EAGAIN, {calls} calls"))?;
-        lab.check(drained == [0; 3], "after reading until EAGAIN, none of them reports the pipe");
+        lab.check(drained == [0; 3], "after reading until EAGAIN, none of the three reports the pipe");
         write(&writer, b"c")?;
         let new = watchers.report(lab, "write a byte")?;
-        lab.check(new == [WAITS, WAITS, 1], "and the next byte is reported by all of them");
+        lab.check(new == [WAITS, WAITS, 1], "after the next byte, all three report the pipe");
         match left.map(|reports| reports > 0) {
             [true, true, true] => Ok(0),
             [true, true, false] => Ok(1),

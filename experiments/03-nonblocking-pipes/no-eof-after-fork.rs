@@ -15,20 +15,23 @@ const WAITS: i32 = 10;
 const QUESTION: Question = Question {
     question: "When does a pipe's reader get end of file after its writer has exited?",
     setup: "A process makes a pipe, and forks a writer and a reader, which inherit both ends. The writer \
-            writes 5 bytes and exits; the parent closes its two ends. The reader reads the 5 bytes and calls \
+            writes 5 bytes and exits, and the parent closes both ends. The reader reads the 5 bytes and calls \
             read again. What does it get?",
     choices: &[
         Choice::new("Nothing: it waits for a writer, and the only one is the reader itself."),
         Choice::new("End of file: no other process is left that could write.")
-            .because("The reader has the write end open too, and the kernel counts that one as well."),
-        Choice::new("EPIPE: the process that wrote has exited.")
-            .because("A pipe's reader gets end of file, and only once every write end is closed."),
-        Choice::new("EDEADLK: the kernel sees that the reader would wait for itself.")
-            .because("The kernel does not check which process has the write end: the reader just waited."),
+            .because("The reader itself has the write end open, so the kernel does not report end of file."),
+        Choice::new("EPIPE: the process that wrote has exited.").because(
+            "EPIPE is an error of writes. A reader gets end of file, once every write end is closed.",
+        ),
+        Choice::new(
+            "EDEADLK, the error of a deadlock: the kernel sees that the reader would wait for itself.",
+        )
+        .because("The kernel does not look for such deadlocks: poll reported nothing."),
     ],
     book: 0,
-    shows: "End of file comes when the last descriptor of the write end is closed, whichever process has it. \
-            So a reader must close the write end that it inherited before its first read.",
+    shows: "End of file comes when the last descriptor of the write end is closed. The reader's own descriptor \
+            counts, too, so a reader must close an inherited write end before its first read.",
     lane: "parent",
     ..Question::EMPTY
 };
@@ -57,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 fn read_on(lab: &Lab, reader: &OwnedFd, write_end: &mut Option<OwnedFd>) -> Result<i32> {
-    lab.note(format!("apart from 0, 1 and 2 it has: {:?}", lab.descriptors()?));
+    lab.note(format!("its descriptors besides 0, 1 and 2: {:?}", lab.descriptors()?));
     let number = write_end.as_ref().map(AsRawFd::as_raw_fd).ok_or("it has no write end")?;
     // ANCHOR: core
     lab.note(format!("read: {} bytes", read(reader, &mut [0; 10])?));

@@ -16,17 +16,16 @@ const QUESTION: Question = Question {
             must it write next, so that the reader gets the whole message?",
     choices: &[
         Choice::new("Nothing: the kernel adds the rest as the reader makes room.")
-            .because("The kernel has only what write took: the reader got the first 4096 bytes."),
+            .because("The kernel has only the bytes that write took: the reader got 4096 bytes."),
         Choice::new("The other 5904 bytes, and then what is left of them, as often as it takes."),
         Choice::new("The other 5904 bytes: the next write that does not give EAGAIN takes them all.")
             .because("The pipe has room for 4096 bytes, so 5904 bytes take more than one write."),
-        Choice::new("The message again, until one write takes all of it: a partial write does not count.")
-            .because("What a write took stays in the pipe: the reader got the beginning twice."),
+        Choice::new("The whole message again, until one write takes all of it.")
+            .because("The bytes that a write took stay in the pipe: the reader got the beginning twice."),
     ],
     book: 1,
-    shows: "What was taken is in the pipe, in order. The rest is still the caller's: the kernel knows \
-            nothing of it. Each write takes a part. A caller that forgets the rest cuts its message short; \
-            one that starts over sends the beginning twice.",
+    shows: "The bytes that a write took are in the pipe. The caller must keep the rest and write it later. A caller that forgets the rest cuts its message short. A caller that \
+            starts over sends the beginning twice.",
     lane: "reader",
     ..Question::EMPTY
 };
@@ -37,17 +36,17 @@ fn main() -> ExitCode {
         let nothing = send(lab, &message, Next::Nothing)?.concat();
         lab.check(
             nothing.len() < LENGTH && message.starts_with(&nothing),
-            "a writer that stops has sent only the beginning of the message",
+            "the writer that writes once has sent only the beginning of the message",
         );
         let rest = send(lab, &message, Next::Rest)?;
         lab.check(
             rest.concat() == message,
-            "a writer that goes on behind the count has sent the whole message in order",
+            "the writer that keeps the rest has sent the whole message in order",
         );
         let again = send(lab, &message, Next::Again)?.concat();
         lab.check(
             again.len() > PAGE && message.starts_with(&again[PAGE..]),
-            "a writer that starts over has sent the beginning of the message twice",
+            "the writer that starts over has sent the beginning of the message twice",
         );
         match (nothing == message, rest.concat() == message, again == message) {
             (true, _, _) => Ok(0),

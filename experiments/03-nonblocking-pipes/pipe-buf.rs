@@ -24,18 +24,18 @@ const QUESTION: Question = Question {
             .because("A write of more than 4096 bytes may be split: of 4097, 1 byte was taken."),
         Choice::new("EAGAIN, EAGAIN and 100: a write of more than 4096 bytes takes what fits.")
             .because(
-                "Of 4097 bytes only the first was taken, although 100 bytes were free. A page needs a slot, and none \
-                 was free.",
+                "Of 4097 bytes only the first was taken, although 100 bytes were free. Each whole page of a message \
+                 needs a free slot, and there was none.",
             ),
         Choice::new(
-            "EAGAIN, EAGAIN and 1: a write of more than 4096 bytes is split, but not where the room \
-                     ends.",
+            "EAGAIN, EAGAIN and 1: a write of more than 4096 bytes is split, but does not use all of \
+                     the room.",
         ),
     ],
     book: 3,
-    shows: "A write of up to PIPE_BUF bytes, 4096 on Linux, is all or nothing. A larger one may be split, at \
-            a place that the kernel picks. Divide its size by 4096, and call the remainder r. This kernel first takes \
-            the first r bytes of the message, if they fit behind the bytes in the last page.",
+    shows: "A write of up to PIPE_BUF bytes, 4096 on Linux, is taken whole or not at all. A larger write may be \
+            split. Let r be the remainder of its size divided by 4096. This kernel begins with the first r bytes \
+            of the message, if they fit into the last page: r is 100 for 4196 bytes, and 101 for 4197.",
     ..Question::EMPTY
 };
 
@@ -57,14 +57,11 @@ fn main() -> ExitCode {
             let expected = if size <= FREE { Ok(size) } else { EAGAIN };
             whole &= attempt(lab, &mut pipe, size)? == expected;
         }
-        lab.check(whole, "each size from 1 to 4096 is written whole if it fits, else EAGAIN");
-        lab.check(
-            attempt(lab, &mut pipe, FREE)? == Ok(FREE),
-            "a refused write leaves nothing behind: 100 bytes still fit after it",
-        );
+        lab.check(whole, "from 1 to 4096 bytes, a write is taken whole if it fits, and else returns EAGAIN");
+        lab.check(attempt(lab, &mut pipe, FREE)? == Ok(FREE), "after a refused write, 100 bytes still fit");
         lab.check(
             seen[4..] == [Ok(100), EAGAIN],
-            "of 4196 bytes, 4096 and 100, the first 100 go in; of 4197, the first 101 do not fit",
+            "of 4196 bytes the first 100 are taken, and of 4197 bytes none",
         );
         match seen[1..4] {
             [Ok(100), Ok(100), Ok(100)] => Ok(0),

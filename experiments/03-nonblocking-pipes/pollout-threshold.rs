@@ -13,21 +13,21 @@ const CAPACITY: usize = 4 * PAGE;
 
 const QUESTION: Question = Question {
     question: "When does poll report a full pipe as writable again?",
-    setup: "A pipe of 16384 bytes, four pages, is full. Its reader takes one byte after the other, and the \
-            writer calls poll after each. After how many bytes does poll report POLLOUT?",
+    setup: "A pipe of 16384 bytes, four pages, is full. Its reader reads one byte at a time, and after each \
+            byte the writer calls poll. After how many bytes does poll report POLLOUT?",
     choices: &[
         Choice::new("After 1: there is room for a byte.")
-            .because("A partly read page is not free: POLLOUT came when a whole page was."),
+            .because("POLLOUT came after 4096 bytes: a page is free only when all of it was read."),
         Choice::new("After 16384: poll reports it when the pipe is empty.")
             .because("POLLOUT came after 4096 bytes, with three pages still full."),
         Choice::new("After 4096: there is room for a page."),
-        Choice::new("After 8192: poll waits for half of the pipe, so that writers are not woken for little.")
+        Choice::new("After 8192: half of the pipe is free, so that waking the writer is worth the cost.")
             .because("POLLOUT came after 4096 bytes: one free page is enough."),
     ],
     book: 2,
-    shows: "A pipe is a ring of pages, and bytes read from the front of a page free no room: a page is free \
-            once its last byte is read. POLLOUT means that a page is free. What fits behind the bytes in the \
-            last page can be written too, but poll does not report that.",
+    shows: "POLLOUT means that a page of the pipe is free. A page becomes free when its last byte is read. \
+            Bytes that fit behind those in the newest page can also be written, but poll does not report that \
+            room.",
     ..Question::EMPTY
 };
 
@@ -59,14 +59,14 @@ fn drain(lab: &Lab) -> Result<usize> {
         refused = refused && outcome == Err(Errno::EAGAIN);
         // ANCHOR_END: core
         if taken == 1 || taken == PAGE - 1 {
-            lab.note(format!("{taken} read; poll: nothing; write 1 byte: {}", said(outcome)));
+            lab.note(format!("read so far: {taken}; poll: nothing; write 1 byte: {}", said(outcome)));
         }
     }
-    lab.check(refused, "until then not even 1 byte can be written: EAGAIN, after each byte read");
-    lab.note(format!("{taken} read; poll: {}", says(&writer)?));
+    lab.check(refused, "before POLLOUT, every write of 1 byte returns EAGAIN");
+    lab.note(format!("read so far: {taken}; poll: {}", says(&writer)?));
     let outcome = write(&writer, &[b'x'; PAGE]);
     lab.note(format!("write 4096 bytes: {}; poll: {}", said(outcome), says(&writer)?));
-    lab.check(outcome == Ok(PAGE), "once poll reports POLLOUT, a whole page can be written");
+    lab.check(outcome == Ok(PAGE), "after POLLOUT, a write of a whole page works");
     Ok(taken)
 }
 
@@ -78,7 +78,7 @@ fn last_page(lab: &Lab) -> Result {
     lab.note(format!("write 100 bytes: {}", said(outcome)));
     lab.check(
         !before && outcome == Ok(100),
-        "100 bytes free in the last page: no POLLOUT, but a write of them works",
+        "100 bytes free in the newest page: no POLLOUT, but a write of 100 bytes works",
     );
     Ok(())
 }

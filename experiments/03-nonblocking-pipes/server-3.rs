@@ -25,9 +25,8 @@ const QUESTION: Question = Question {
     ],
     book: 2,
     shows: "The program waits until the server reads its output, and the server waits until the program reads its \
-            input. Client 2 waits for the server. In stage 3 no write waits: what a pipe does not take stays in an \
-            outbox, and poll reports when the pipe has room, when there is output, and when client 2 has sent \
-            something.",
+            input. Client 2 waits for the server. In stage 3 no write waits: the server keeps in a queue what a pipe \
+            does not take, and serves client 2 meanwhile.",
     lane: "clients",
     roles: &STAGES,
 };

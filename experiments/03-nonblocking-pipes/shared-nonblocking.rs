@@ -19,17 +19,18 @@ use nix::unistd::{dup, pipe2, read};
 
 const QUESTION: Question = Question {
     question: "How can a process get blocking reads when another has set O_NONBLOCK?",
-    setup: "Two processes have inherited the same read end of a pipe, descriptor 3. One sets O_NONBLOCK and \
-            relies on it; the other needs reads that block. What can the other do without changing the first \
-            one's reads?",
+    setup: "Two processes share the read end of a pipe, descriptor 3. The neighbor sets O_NONBLOCK and relies \
+            on it. The parent needs reads that block. What can the parent do without changing the neighbor's \
+            reads?",
     choices: &[
         Choice::new("dup: the duplicate is a descriptor that no other process has.")
-            .because("The duplicate has the same open file description, so its reads failed as well."),
-        Choice::new("F_SETFL: it clears the flag on this process's descriptor only.")
+            .because("The duplicate has the same open file description, so a read from it failed as well."),
+        Choice::new("F_SETFL: it clears the flag on the parent's descriptor only.")
             .because("F_SETFL cleared the flag of the shared description: both processes' reads blocked."),
-        Choice::new("open(\"/proc/self/fd/3\"): it opens the pipe anew."),
-        Choice::new("Nothing: a pipe blocks for all of its readers, or for none.")
-            .because("A description of its own blocked, while the other process's reads still failed."),
+        Choice::new("open(\"/proc/self/fd/3\"): it opens the pipe a second time."),
+        Choice::new("Nothing: the reads of all of a pipe's readers block, or none do.").because(
+            "With a description of its own, the parent's read blocked; the neighbor's read did not.",
+        ),
     ],
     book: 2,
     shows: "O_NONBLOCK belongs to the open file description. dup makes another descriptor of the same \
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
         }
         lab.check(
             seen.iter().all(|seen| !seen.before),
-            "the parent's reads fail with EAGAIN, although it never set the flag",
+            "the parent's reads fail with EAGAIN, although only the neighbor set the flag",
         );
         let (socket, _peer) = UnixStream::pair()?;
         let eventfd = OwnedFd::from(EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?);

@@ -13,20 +13,21 @@ const FREE: usize = 100;
 
 const QUESTION: Question = Question {
     question: "Can another process's bytes come between those of one write to a pipe?",
-    setup: "Two programs write to one nonblocking pipe that has 100 bytes free. The first writes a long \
-            line, which does not fit. The second writes 10 bytes. Then the reader makes room, and the first \
-            writes what the kernel has not taken of its line. Can the 10 bytes come inside the long line?",
+    setup: "Two processes write to a nonblocking pipe that has 100 bytes free. The first writes a long \
+            line, which does not fit. The second writes 10 bytes. Then the reader empties the pipe, and the \
+            first process writes the bytes of its line that the kernel has not taken. Can the 10 bytes come \
+            between bytes of a line of 4096 bytes, or of 4097 bytes?",
     choices: &[
         Choice::new("No: the bytes of one write stay together.")
-            .because("The line of 4097 bytes was split, and the 10 bytes came in between."),
-        Choice::new("Yes, if the long line has 4097 bytes; no, if it has 4096."),
-        Choice::new("Yes, with 4096 as with 4097: its first 100 bytes are in the pipe by then.")
-            .because("Of the line of 4096 bytes nothing was taken: up to PIPE_BUF it is all or nothing."),
+            .because("The line of 4097 bytes was split, and the 10 bytes came between its parts."),
+        Choice::new("If the long line has 4097 bytes, yes. If it has 4096, no."),
+        Choice::new("Yes, in both cases: the first 100 bytes of the line are in the pipe by then.")
+            .because("Of the line of 4096 bytes the kernel took nothing, because not all of it fit."),
     ],
     book: 1,
-    shows: "The kernel keeps a write of up to PIPE_BUF, 4096 bytes, in one piece: if it does not fit, none \
-            of it is taken. A part of a longer write may be taken before the rest, and other writes can come \
-            in between. Processes that share a pipe should write at most PIPE_BUF bytes at a time.",
+    shows: "The kernel keeps the bytes of a write together if they are at most PIPE_BUF, 4096. A longer write \
+            may be split, and another process's bytes can come between its parts. Processes that share a pipe \
+            should write at most PIPE_BUF bytes at a time.",
     lane: "reader",
     ..Question::EMPTY
 };
@@ -51,7 +52,7 @@ fn inside(lab: &mut Lab, length: usize) -> Result<bool> {
         let line = vec![b'a'; length];
         let outcome = write(&writer, &line);
         lab.note(format!("write {length} bytes: {}", said(outcome)));
-        tried.open()?; // now the other program writes its 10 bytes,
+        tried.open()?; // now the other process writes its 10 bytes,
         room.pass()?; // and the reader empties the pipe
         let taken = if outcome == Err(Errno::EAGAIN) { 0 } else { outcome? };
         let rest = &line[taken..];

@@ -341,7 +341,7 @@ fn a_limit_of_zero_makes_no_call() {
     assert_eq!(
         (answer.line("result"), &calls[..]),
         ("Ok Limit", &[][..]),
-        "with a limit of 0 nothing is read, and what the pipe has makes no difference"
+        "with a limit of 0, `drain` should return Limit without a system call"
     );
 }
 

@@ -44,7 +44,7 @@ impl Program {
         Ok(Self { pid, reaped: false, killed: false, stdin, stdout, input: outbox })
     }
 
-    /// What poll waits for. Without room for its output, the program must wait.
+    /// The pipes that poll waits for. While there is no room for its output, the program must wait.
     pub fn fds(&self, has_room: bool) -> impl Iterator<Item = PollFd<'_>> {
         let stdin = self.stdin.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLOUT));
         let stdout = self.stdout.iter().filter(move |_| has_room);
@@ -58,7 +58,7 @@ impl Program {
         stdin.chain(stdout.map(|pipe| (Arc::clone(pipe), PollFlags::POLLIN)))
     }
 
-    /// Writes what its input takes now, and reads what it has printed, as far as there is room. Returns whether more
+    /// Writes as much input as the pipe takes now, and reads as much output as there is room for. Returns whether more
     /// output may come.
     // ANCHOR: copy
     pub fn copy(&mut self, output: &mut Outbox) -> io::Result<bool> {
@@ -68,12 +68,12 @@ impl Program {
         Ok(prints)
     }
 
-    /// Does the same with a buffer, which has room for `room` bytes.
+    /// Does the same with a buffer for up to `room` bytes of output.
     pub fn copy_to(&mut self, bytes: &mut Vec<u8>, room: usize) -> io::Result<bool> {
         if let Some(stdin) = &self.stdin
             && self.input.flush(stdin) != Ok(Flushed::WouldBlock)
         {
-            // All of the input is written, or the program does not read it: the only error is EPIPE.
+            // All of the input is written, or the program reads no more: the only error is EPIPE.
             self.stdin = None;
         }
         if let Some(stdout) = &self.stdout
