@@ -81,7 +81,7 @@ pub fn consume_without_a_wake_succeeds(waker: &impl Waker) {
     assert!(is_ready(waker), "after a `consume` without a wake, `wake` has no effect");
 }
 
-/// Checks that no end blocks. It looks at the flags, because a test that blocks would hang.
+/// Checks that both ends are nonblocking. It reads their flags, because a call that blocks would hang the test.
 #[track_caller]
 pub fn is_nonblocking(waker: impl AsFd) {
     for end in ends(&waker) {
@@ -113,7 +113,7 @@ pub fn is_close_on_exec(waker: impl AsFd) {
     }
 }
 
-/// Another thread may fork and exec between two calls.
+/// Runs `new` under the tracer, because another thread may fork and exec between two calls of `new`.
 #[track_caller]
 pub fn is_close_on_exec_from_the_start(kind: &str) {
     let Some(answer) = traced("as-it-is", &["waker", kind, "calls-of-new"]) else { return };
