@@ -20,8 +20,9 @@ const QUESTION: Question = Question {
         Choice::new("Three times: an ignored or blocked signal is only delayed.")
             .because("The ignored signal was discarded: nothing was pending when the handler was back."),
         Choice::new("Twice: the ignored signal is discarded, and the blocked one stays pending."),
-        Choice::new("Twice: the ignored signal stays pending, and the blocked one is discarded.")
-            .because("The handler ran for the blocked signal, when it was unblocked, and not for the ignored one."),
+        Choice::new("Twice: the ignored signal stays pending, and the blocked one is discarded.").because(
+            "The handler ran for the blocked signal, when it was unblocked, and not for the ignored one.",
+        ),
         Choice::new("Once: an ignored or blocked signal is discarded.")
             .because("The blocked signal was pending, and the handler ran when it was unblocked."),
     ],

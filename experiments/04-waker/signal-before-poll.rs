@@ -28,7 +28,9 @@ const QUESTION: Question = Question {
             .because("poll slept until its timeout: the handler had already run when it began."),
         Choice::new("The last two: the signal came before the wait, so only a descriptor can report it.")
             .because("ppoll returned with EINTR: the signal was blocked until the wait, and ended it."),
-        Choice::new("All but poll: the handler has run before poll begins, and poll does not look at the flag."),
+        Choice::new(
+            "All but poll: the handler has run before poll begins, and poll does not look at the flag.",
+        ),
         Choice::new("ppoll alone: only there are unblocking the signal and waiting a single call.")
             .because("The pipe and the signalfd were readable, so poll returned for them too."),
     ],

@@ -23,8 +23,10 @@ const QUESTION: Question = Question {
         Choice::new("One each."),
         Choice::new("A thousand from the pipe; one from the eventfd, because it adds up.")
             .because("The pipe made one event as well: one drain took all its bytes."),
-        Choice::new("None from the pipe: it is full after a few wakes, and then the thread waits for the loop.")
-            .because("The pipe had room for every byte, and made one event."),
+        Choice::new(
+            "None from the pipe: it is full after a few wakes, and then the thread waits for the loop.",
+        )
+        .because("The pipe had room for every byte, and made one event."),
     ],
     book: 1,
     shows: "Readiness is a state and not a count: there is something to read, or there is not. So one byte in the pipe \

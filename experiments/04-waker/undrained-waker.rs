@@ -17,9 +17,10 @@ const QUESTION: Question = Question {
     setup: "A loop watches its waker, an eventfd, edge-triggered, and never reads it. Three wakes come, and the loop \
             waits after each. Then it waits once more, without a wake. Which of these four waits return at once?",
     choices: &[
-        Choice::new("All four: the number in the eventfd is not 0, so there is something to read.")
-            .because("The fourth wait returned nothing: an edge-triggered wait reports a descriptor only after \
-                      something has arrived."),
+        Choice::new("All four: the number in the eventfd is not 0, so there is something to read.").because(
+            "The fourth wait returned nothing: an edge-triggered wait reports a descriptor only after \
+                      something has arrived.",
+        ),
         Choice::new("The first: before the second wake the number was not 0, so nothing has changed.")
             .because("Each write was an arrival, even if the number was above 0 before."),
         Choice::new("The first three: each write is reported, whatever the number was before it."),
