@@ -189,7 +189,7 @@ pub fn running_out_of_descriptors_is_an_error(kind: &str) {
 /// The result of an interrupted call, as the tracer prints it.
 const INTERRUPTED: &str = "-> -4\n";
 
-/// Runs on a simulated kernel, which interrupts calls that Linux does not: see the helper's `kernel`.
+/// Runs on a simulated kernel, which interrupts calls that Linux does not interrupt.
 #[track_caller]
 pub fn an_interrupted_call_is_retried(waker: &impl Waker, kind: &str) {
     is_nonblocking(waker);
