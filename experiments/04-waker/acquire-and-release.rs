@@ -36,13 +36,13 @@ const QUESTION: Question = Question {
         Choice::new(
             "With Relaxed, and with Release and Acquire; not with SeqCst, nor with a swap of the flag.",
         ),
-        Choice::new("With all of them: a store takes time to reach another core.")
+        Choice::new("With all of them: another core sees a store only some time later.")
             .because("With SeqCst, and with a swap, at least one of the two read the new value, every time."),
     ],
     book: 2,
     shows: "A processor may keep a store in a buffer while the next load already reads memory. Release and Acquire \
-            permit that. A swap of the flag does not: of two swaps one comes second, reads what the first one \
-            wrote, and so sees everything that the other thread did before it.",
+            permit that. SeqCst does not, and neither does a swap of the flag: the second of two swaps reads what the \
+            first one wrote, so its thread sees everything that the other thread did before.",
     lane: "process",
     ..Question::EMPTY
 };

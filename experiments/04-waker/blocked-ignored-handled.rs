@@ -14,22 +14,22 @@ static RUNS: AtomicUsize = AtomicUsize::new(0);
 const QUESTION: Question = Question {
     question: "What happens to a signal that is sent while it is ignored, or while it is blocked?",
     setup: "A process has a handler for SIGUSR1, which counts. It sends SIGUSR1 to itself three times: with the \
-            handler installed; while SIGUSR1 is ignored; while SIGUSR1 is blocked. Each time it then installs \
-            the handler again and unblocks the signal. How many times has the handler run in the end?",
+            handler installed; while SIGUSR1 is ignored, after which it installs the handler again; while SIGUSR1 is \
+            blocked, after which it unblocks SIGUSR1. How many times has the handler run in the end?",
     choices: &[
         Choice::new("Three times: an ignored or blocked signal is only delayed.")
             .because("The ignored signal was discarded: nothing was pending when the handler was back."),
         Choice::new("Twice: the ignored signal is discarded, and the blocked one stays pending."),
-        Choice::new("Twice: the ignored signal stays pending, and the blocked one is discarded.")
-            .because("It was the other way round: the handler ran when the signal was unblocked."),
+        Choice::new("Twice: the ignored signal stays pending, and the blocked one is discarded.").because(
+            "The handler ran for the blocked signal, when it was unblocked, and not for the ignored one.",
+        ),
         Choice::new("Once: an ignored or blocked signal is discarded.")
             .because("The blocked signal was pending, and the handler ran when it was unblocked."),
     ],
     book: 1,
-    shows: "Whether a signal is ignored, handled or has its default effect is its disposition, which all threads \
-            share. Whether it is blocked is in the mask of each thread. An ignored signal is discarded. A \
-            blocked one is pending until it is unblocked, and only then the disposition decides. exec keeps \
-            everything except handlers, so a program can start with a signal blocked.",
+    shows: "The kernel discards an ignored signal. A blocked signal is pending until the thread unblocks it, and then \
+            its disposition decides: ignored, handled or default. All threads share the dispositions; each thread has \
+            its own mask. exec keeps the mask and the pending signals, so a program can start with a signal blocked.",
     lane: "process",
     roles: &[("after-exec", after_exec)],
 };

@@ -24,13 +24,13 @@ const QUESTION: Question = Question {
         Choice::new("At once if the thread calls unpark too: that wakes a thread from any sleep.")
             .because("unpark only ends thread::park: poll slept until its timeout."),
         Choice::new("When the 300 ms are over, unless a descriptor that poll watches becomes ready."),
-        Choice::new("Not even then: a loop checks its queue only when poll returns an event.")
+        Choice::new("Not even after 300 ms: a loop checks its queue only when poll returns an event.")
             .because("When the timeout was over, the loop checked its queue and found the callback."),
     ],
     book: 2,
-    shows: "poll sleeps until a descriptor is ready, a signal comes, or its timeout is over. Writing to \
-            memory and unpark are none of these. A waker is a descriptor that one thread makes ready for \
-            another: a pipe, for example, whose read end is in the poll.",
+    shows: "poll sleeps until a descriptor is ready, a signal comes, or its timeout is over. A write to memory causes \
+            none of the three, and neither does unpark. A waker is a descriptor that one thread makes ready for \
+            another, for example the read end of a pipe that poll watches.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         let (reader, writer) = lab.nonblocking_pipe(65536)?;
         let woken = run(lab, ", and write a byte", Some(&reader), |_| write(&writer, &[0]).map(drop))?;
         lab.check(bare.events == 0, "a callback alone: poll sleeps until its timeout");
-        lab.check(unparked.events == 0, "with unpark: the same");
+        lab.check(unparked.events == 0, "with unpark: poll sleeps until its timeout, too");
         lab.check(woken.events == 1, "with a waker: poll without a timeout returns, with one event");
         let all = [&bare, &unparked, &woken].iter().all(|seen| seen.callbacks == 1);
         lab.check(all, "whatever ended poll, the callback is in the queue by then");

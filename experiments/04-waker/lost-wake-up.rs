@@ -28,17 +28,17 @@ const QUESTION: Question = Question {
             order of the loop's two steps matter?",
     choices: &[
         Choice::new("Yes: it must drain, then check. The other way it can sleep while an item is queued."),
-        Choice::new("Yes: it must check, then drain. The other way it discards the byte of an item.")
-            .because("A byte that is drained first does no harm: the check after it finds the item."),
-        Choice::new("No: either way, byte and item are both handled before it sleeps.")
+        Choice::new("Yes: it must check, then drain. The other way it drains the byte of an item that it has not run.")
+            .because("The loop drained the byte first, and its check found the item."),
+        Choice::new("No: either way, it has drained the byte and run the item before it sleeps.")
             .because("Checking first, the loop drained the byte of an item that came later, and slept."),
         Choice::new("Neither order is safe: a thread can always come in between, unless a lock is held.")
             .because("Draining first, the loop missed the item in none of the six interleavings."),
     ],
     book: 0,
-    shows: "A byte means: check the queue. A loop that drains the byte has to check afterwards. If it checks \
-            first, it can drain the byte of an item that it has not seen, and sleep. If it drains first, the \
-            worst case is one byte too many, and one check of an empty queue.",
+    shows: "A byte means that the loop must check its queue, so a loop that drains the byte must check afterwards. If \
+            the loop checks first, it can drain the byte of an item that it has not seen, and sleep. If it drains \
+            first, then at worst it wakes up once more and checks an empty queue.",
     lane: "loop",
     ..Question::EMPTY
 };

@@ -28,12 +28,12 @@ const QUESTION: Question = Question {
         Choice::new("Once, in all three cases: the kernel has one bit for each signal.")
             .because("The thread and the process have a bit each, and real-time signals are queued."),
         Choice::new("Five times; ten times; five times: a blocked signal is only delayed.")
-            .because("A standard signal is pending or not: the five of one thread left one record."),
+            .because("A standard signal is pending or not: the thread's five signals left one record."),
     ],
     book: 1,
-    shows: "A standard signal is one bit in the thread's pending set, and one in the process's: sent again, it \
-            changes nothing. Real-time signals, from SIGRTMIN on, are queued. So SIGCHLD says that children have \
-            exited, never how many: ask waitpid about each child.",
+    shows: "For a standard signal, the thread's pending set has one bit, and so has the process's. While the bit is \
+            set, sending the signal again changes nothing. Real-time signals, from SIGRTMIN on, are queued. So SIGCHLD \
+            does not say how many children have exited: call waitpid for each child.",
     lane: "process",
     ..Question::EMPTY
 };
@@ -115,11 +115,11 @@ fn past_the_limit(lab: &Lab) -> Result {
     }
     signal.thread_unblock()?;
     let outcome = raised.map_or_else(|error| format!("{error:?}"), |_| "accepted".into());
-    lab.note(format!("SIGRTMIN, no room in the queue; raise: {outcome}"));
+    lab.note(format!("SIGRTMIN blocked, limit for queued signals 0; raise: {outcome}"));
     let outcome = killed.as_ref().map_or_else(|error| format!("{error:?}"), |_| "accepted".into());
     lab.note(format!("kill, {SENT} times: {outcome}; records in its signalfd: {records}"));
     let merged = raised == Err(Errno::EAGAIN) && killed.is_ok() && records == 1;
-    lab.check(merged, "past the limit for queued signals, raise is refused, and kills are merged into one");
+    lab.check(merged, "beyond the limit for queued signals, raise fails, and all kills leave one record");
     Ok(())
 }
 

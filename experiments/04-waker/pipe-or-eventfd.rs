@@ -20,9 +20,9 @@ const QUESTION: Question = Question {
     setup: "A busy loop is woken 65536 times before it drains its waker. What does the waker hold then if it is \
             a pipe, and what if it is an eventfd?",
     choices: &[
-        Choice::new("Both hold one bit: a wake that finds it set changes nothing.")
+        Choice::new("Both hold one bit: if the bit is set, another wake changes nothing.")
             .because("Each wake left a byte in the pipe, and added 1 to the eventfd's number."),
-        Choice::new("The pipe 65536 bytes, the eventfd as many numbers of 8 bytes: 512 KiB.")
+        Choice::new("The pipe 65536 bytes; the eventfd 65536 numbers of 8 bytes each, so 512 KiB.")
             .because("An eventfd is one number, to which each wake adds 1."),
         Choice::new(
             "The pipe 4096 bytes, because it takes no more than one page; the eventfd a number of 8 \
@@ -32,9 +32,9 @@ const QUESTION: Question = Question {
         Choice::new("The pipe 65536 bytes, in 16 pages of memory; the eventfd a number of 8 bytes."),
     ],
     book: 3,
-    shows: "A pipe stores bytes, and takes another page of memory when they need one; an eventfd adds to a \
-            number that it has anyway. A pipe also takes two descriptors and an inode. The two differ less \
-            in time: each wake is one system call, and so is each drain.",
+    shows: "A pipe stores each byte, and takes another page of memory when the bytes need one. An eventfd stores one \
+            number, and a wake only adds to it. A pipe also needs two descriptors and an inode of its own, the \
+            kernel's record of a file. In time the two differ less, because each wake of either is one system call.",
     lane: "process",
     ..Question::EMPTY
 };

@@ -19,7 +19,7 @@ const QUESTION: Question = Question {
             it answered?",
     choices: &[
         Choice::new("At once both times, because poll reports client 2.")
-            .because("The server is not in poll: it sleeps in read, and later in waitpid."),
+            .because("The server was not in poll: it slept in read, and later in waitpid."),
         Choice::new("At once during the lookup, and after the exit of client 1's program.")
             .because("A read of a file waits for the disk, and O_NONBLOCK does not change that."),
         Choice::new("After the lookup, and at once during waitpid.")
@@ -27,9 +27,9 @@ const QUESTION: Question = Question {
         Choice::new("After the lookup, and after the exit of client 1's program."),
     ],
     book: 3,
-    shows: "A loop serves all of its clients or none, so it must sleep nowhere but in poll. In stage 4 a thread does the \
-            lookup, and waitpid is called with WNOHANG. Neither a finished lookup nor an exit makes a descriptor of a client ready, so the thread \
-            wakes the loop through its waker, and so does the handler of SIGCHLD.",
+    shows: "While a loop sleeps in another call than poll, it serves no client. In stage 4, a thread does the lookup, \
+            and the loop calls waitpid with WNOHANG. The thread and the handler of SIGCHLD end the sleep in poll: they \
+            make a descriptor ready that the loop watches for this purpose, the waker.",
     lane: "clients",
     roles: &STAGES,
 };

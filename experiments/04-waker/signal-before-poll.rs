@@ -27,15 +27,17 @@ const QUESTION: Question = Question {
         Choice::new("All four: a signal ends a wait.")
             .because("poll slept until its timeout: the handler had already run when it began."),
         Choice::new("The last two: the signal came before the wait, so only a descriptor can report it.")
-            .because("ppoll returned with EINTR: the signal was blocked until the wait, so it came then."),
-        Choice::new("All but poll: the handler has run before poll begins, and poll does not know the flag."),
+            .because("ppoll returned with EINTR: the signal was blocked until the wait, and ended it."),
+        Choice::new(
+            "All but poll: the handler has run before poll begins, and poll does not look at the flag.",
+        ),
         Choice::new("ppoll alone: only there are unblocking the signal and waiting a single call.")
             .because("The pipe and the signalfd were readable, so poll returned for them too."),
     ],
     book: 2,
-    shows: "A handler that ran just before the wait cannot end it: the loop sleeps although its flag is set. \
-            Either the signal stays blocked until the wait, or it leaves something behind that can be waited \
-            for: a byte that its handler writes, or a record in a signalfd.",
+    shows: "A handler that ran just before the wait cannot end the wait: the loop sleeps although its flag is set. A \
+            signal ends the wait if it stays blocked until the wait has begun, as with ppoll, or if it makes a \
+            descriptor ready that the loop waits for, as the handler's byte and the signalfd do.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -100,7 +102,7 @@ fn with_ppoll(lab: &Lab) -> Result<bool> {
     // ANCHOR_END: ppoll
     lab.note(format!("ppoll, which unblocks it: {}; the flag is {}", said(outcome), state()));
     let by_handler = held && outcome == Err(Errno::EINTR) && FLAG.load(Ordering::Relaxed);
-    lab.check(by_handler, "ppoll lets the signal in and returns: EINTR, although SA_RESTART is set");
+    lab.check(by_handler, "ppoll unblocks the signal and fails with EINTR, although SA_RESTART is set");
     signal.thread_unblock()?;
     Ok(outcome != Ok(0))
 }
@@ -118,7 +120,7 @@ fn with_epoll_pwait(lab: &Lab) -> Result {
     // SAFETY: nix has no such call. There is room for one event, as the call is told, and the mask outlives the call.
     let answer = unsafe { epoll_pwait(epoll.0.as_raw_fd(), &raw mut event, 1, 100, mask.as_ref()) };
     let outcome = Errno::result(answer);
-    lab.note(format!("epoll_pwait: {}; the flag is {}", said(outcome), state()));
+    lab.note(format!("block it, send it, epoll_pwait: {}; the flag is {}", said(outcome), state()));
     lab.check(outcome == Err(Errno::EINTR) && FLAG.load(Ordering::Relaxed), "epoll_pwait does the same");
     signal.thread_unblock()?;
     Ok(())

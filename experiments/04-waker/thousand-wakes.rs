@@ -19,17 +19,19 @@ const QUESTION: Question = Question {
             event. How many events were there? And how many if the waker is an eventfd?",
     choices: &[
         Choice::new("A thousand each: every write is an event.")
-            .because("The first drain took all thousand bytes, so the next epoll_wait returned no event."),
+            .because("The first drain took all thousand bytes, so the second epoll_wait returned no event."),
         Choice::new("One each."),
         Choice::new("A thousand from the pipe; one from the eventfd, because it adds up.")
             .because("The pipe made one event as well: one drain took all its bytes."),
-        Choice::new("None from the pipe: it is full long before, and its writers wait for the loop.")
-            .because("The pipe had room for every byte, and made one event."),
+        Choice::new(
+            "None from the pipe: it is full after a few wakes, and then the thread waits for the loop.",
+        )
+        .because("The pipe had room for every byte, and made one event."),
     ],
     book: 1,
-    shows: "Readiness is a state and not a count: there is something to read, or there is not. So a wake \
-            needs no room of its own. If the pipe is full, the byte cannot be written, but the loop is going \
-            to wake up anyway.",
+    shows: "Readiness is a state and not a count: there is something to read, or there is not. So one byte in the pipe \
+            is enough for all wakes before the next drain. If the pipe is full, the next wake cannot write its byte, \
+            but the bytes of earlier wakes already wake the loop.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
         let by_pipe = busy(lab, "a byte each", &reader, &writer, &[0])?;
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let counter = OwnedFd::from(EventFd::from_flags(flags)?);
-        let by_counter = busy(lab, "1 each", &counter, &counter, &1_u64.to_ne_bytes())?;
+        let by_counter = busy(lab, "the number 1 each", &counter, &counter, &1_u64.to_ne_bytes())?;
         lab.check(by_pipe.bytes == WAKES, "the pipe had a byte for every wake");
         lab.check(by_counter.bytes == 8, "the eventfd had one number, of 8 bytes");
         full(lab, &reader, &writer)?;
@@ -97,7 +99,7 @@ fn full(lab: &Lab, reader: &OwnedFd, writer: &OwnedFd) -> Result {
             Err(error) => break error,
         }
     };
-    lab.note(format!("a pipe of one page takes {taken} wakes; the next: {error:?}"));
+    lab.note(format!("fill the pipe, which has one page: {taken} wakes; the next: {error:?}"));
     let ready = has_event(&epoll)?;
     lab.note(format!(
         "epoll_wait: {}; drain {} bytes",

@@ -17,18 +17,20 @@ const QUESTION: Question = Question {
     setup: "A loop watches its waker, an eventfd, edge-triggered, and never reads it. Three wakes come, and the loop \
             waits after each. Then it waits once more, without a wake. Which of these four waits return at once?",
     choices: &[
-        Choice::new("All four: the number in the eventfd is not 0, so there is something to read.")
-            .because("The fourth wait returned nothing. That is level-triggered: an edge-triggered wait reports arrivals."),
+        Choice::new("All four: the number in the eventfd is not 0, so there is something to read.").because(
+            "The fourth wait returned nothing: an edge-triggered wait reports a descriptor only after \
+                      something has arrived.",
+        ),
         Choice::new("The first: before the second wake the number was not 0, so nothing has changed.")
-            .because("Each write was an arrival, also one that found the number above 0."),
+            .because("Each write was an arrival, even if the number was above 0 before."),
         Choice::new("The first three: each write is reported, whatever the number was before it."),
-        Choice::new("None: a waker that is not read is not armed.")
-            .because("No report has to be confirmed by a read. Only EPOLLONESHOT disarms a registration."),
+        Choice::new("None: epoll does not report a waker that the loop never reads.")
+            .because("epoll reported each of the three wakes, although the loop read nothing."),
     ],
     book: 2,
-    shows: "An edge-triggered waker need not be read, which saves the loop one system call for each wake-up. A \
-            level-triggered one must be: with the byte left in the pipe, no wait sleeps again, and the loop uses a \
-            whole core.",
+    shows: "A loop need not read a waker that it watches edge-triggered, which saves one system call for each wake-up. \
+            It must read a waker that it watches level-triggered: while a byte is in the pipe, no wait sleeps, and the \
+            loop uses a whole core.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -65,7 +67,7 @@ fn main() -> ExitCode {
 fn level(lab: &Lab) -> Result {
     let (reader, writer) = lab.nonblocking_pipe(4096)?;
     write(&writer, &[0])?;
-    lab.note("another waker: one byte in a pipe, which is never read");
+    lab.note("first a pipe as the waker: write one byte, never read it");
     let by_poll =
         rounds(lab, "poll", || Ok(poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], 100_u8)? > 0))?;
     let level = watch(&reader, EpollFlags::empty())?;

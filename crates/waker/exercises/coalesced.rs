@@ -1,13 +1,13 @@
 //! Exercise `waker/coalesced`: a flag in front of a waker, so that a second wake makes no system call.
 //!
 //! Goal: however many wakes come before the loop consumes them, only the first one reaches the waker behind the flag,
-//! and no wake-up is ever lost. When a thread has queued an item and called `wake`, a `check` that begins later sees the
-//! item: in a `consume_then` that has not called `check` yet, or in the next one, to which the ready waker leads.
-//! That holds even if `wake` found the flag set and wrote no byte. If the wake of the thread that set the flag fails, the
-//! `check` of the next wake that succeeds sees the item.
-//! A `wake` that finds the flag clear, because `consume_then` has cleared it, happens after that drain, so that the waker may
-//! rely on it. `consume_then` takes three steps. You choose their order, and the memory ordering of each access to the flag: the
-//! tests run the steps of the threads in every order, with every value that a load may return. For that the tests need
+//! and no wake-up is ever lost. If a thread has queued an item and its `wake` has returned, a `check` that begins later
+//! sees the item: the `check` of a `consume_then` that is running, or of the next one. The ready waker makes the loop call
+//! the next one. All this holds even if `wake` found the flag set and wrote no byte. If the wake of the thread that set
+//! the flag fails, the `check` after the next wake that succeeds sees the item.
+//! `consume_then` takes three steps. You choose their order, and the memory ordering of each access to the flag. If `wake`
+//! finds the flag clear, its wake of the waker must happen after the drain of the `consume_then` that cleared the flag.
+//! The tests run the steps of the threads in every order, with every value that a load may return. For that the tests need
 //! the atomics of `super::sync`, which are std's in the crate and loom's in the tests.
 //! Run `cargo workbook check coalesced` after each change; `hint coalesced` if you are stuck.
 

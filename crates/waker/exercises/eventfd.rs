@@ -1,8 +1,8 @@
 //! Exercise `waker/eventfd`: end a poller's sleep with a counter in the kernel.
 //!
-//! Goal: the same as with the pipe, with one descriptor instead of two, and most of the tests are the same. A wake adds
-//! to the counter, and one `consume` resets the counter to zero, whatever it was. If the counter is at its maximum, a wake
-//! is pending.
+//! Goal: what the waker on a pipe does, with one descriptor instead of two. Most of the tests are the same. A wake adds
+//! to the counter, and one `consume` resets the counter to zero, whatever it was. A wake that finds the counter at its
+//! maximum succeeds.
 //! `nix::sys::eventfd` has `EventFd::from_value_and_flags`, with `EfdFlags`, and the methods `write` and `read`. To make
 //! an error from an errno: `Error::on("write", format_args!("descriptor {number}"))(errno)`, with `crate::Error`.
 //! Run `cargo workbook check eventfd` after each change; `hint eventfd` if you are stuck.

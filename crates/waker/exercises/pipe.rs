@@ -1,9 +1,9 @@
 //! Exercise `waker/pipe`: end a poller's sleep with a byte in a pipe.
 //!
-//! Goal: after any number of wakes, from any thread, one `consume` ends the readiness. Neither function ever blocks. A
-//! wake while another one is pending succeeds, a call that fails with `EINTR` is made again, however often, and every
-//! other failure is an error. Programs that are started do not inherit the ends, whenever another thread starts them, and
-//! dropping the waker closes both.
+//! Goal: any number of wakes, from any thread, makes the read end ready, and one `consume` makes it not ready again.
+//! Neither function ever blocks. A wake while another one is pending succeeds. A call that fails with `EINTR` is repeated,
+//! as often as it takes, and every other failure is an error. No program inherits the ends, whenever another thread starts
+//! it, and dropping the waker closes both.
 //! `nonblocking::pipe` makes the pipe, and `?` passes its error on; `nix::unistd` has `read` and `write`. To make an
 //! error from an errno: `Error::on("write", format_args!("descriptor {number}"))(errno)`, with `crate::Error`.
 //! Run `cargo workbook check waker/pipe` after each change; `hint waker/pipe` if you are stuck.

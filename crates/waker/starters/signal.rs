@@ -4,21 +4,20 @@
 //! was full. The handler may interrupt any code at any instruction, in any thread, so it does not allocate or lock, and
 //! it preserves `errno`. It adds the signal to the set before it writes, and it is installed with `SA_RESTART`, so that
 //! blocking calls in other threads do not fail with `EINTR`.
-//! A signal that is in the set already need not write again, unless its write failed otherwise than with EAGAIN: then
-//! `take` returns it still, once, and the next signal of its kind writes.
+//! If a signal is in the set already, the handler need not write again. If a write fails, and not with EAGAIN, `take`
+//! still returns the signal, once, and the handler of the next signal of its kind writes.
 //! A signal has one owner at a time, and several owners with different signals may exist. When an owner is dropped
 //! (even if a panic drops it), or `new` fails (with `EMFILE`, too), each of its signals has its previous handler, with
 //! its mask and flags, and can get another owner. `drop` returns only when no handler that may write to the owner's
 //! descriptor is running, in any thread of this process. A child of fork(2) inherits your statics, and not the threads:
 //! there, `drop` must not wait for a handler that was running in the parent. Restore the previous handler before you
-//! release the signal, and release it only when no handler is running. At no moment of `new` or `drop` is a signal
-//! swallowed.
+//! release the signal, and release it only when no handler is running. No signal is lost during `new` or `drop`.
 //! A process inherits its signal mask through exec. So once its handlers are installed, `new` unblocks its signals in the
 //! calling thread, and no others, so that a pending one comes. If the owner is dropped in that thread, those that were
 //! blocked are blocked again, before their previous handlers are restored. After an error the mask is unchanged.
 //! What a thread did before its signal is visible to the code that `take` returns the signal to (Release and Acquire). What
-//! the loop did before a `take`, such as the drain, happens before the handler writes again; and what an owner did before it
-//! was dropped, before the next `new` for its signal returns.
+//! the loop did before a `take`, such as the drain, happens before the handler writes again. What an owner did before it
+//! was dropped happens before the next `new` for its signal returns.
 //! The handler gets only the signal's number, so keep what it needs in statics. If their types come from
 //! `super::sync::atomic`, and `yield_now` from `super::sync::thread`, the tests also run the handler, `take` and `drop` in
 //! every order of their steps. In the crate, both are std's.
@@ -43,8 +42,8 @@ impl SignalWaker {
     /// duplicate of `writer`: the number 1 in native byte order, for a pipe or an eventfd. The caller has made `writer`
     /// nonblocking. The duplicate is close-on-exec: `cloexec::open::duplicate` makes one.
     ///
-    /// A signal that already has an owner, or is in `signals` twice, is `EBUSY`, and its owner loses nothing. One without a
-    /// possible handler is `EINVAL`, and so are the signals that report a fault of the running code: SIGSEGV, SIGBUS,
+    /// A signal that already has an owner, or is in `signals` twice, is `EBUSY`, and its owner loses nothing. One that
+    /// cannot have a handler is `EINVAL`, and so are the signals that report a fault of the running code: SIGSEGV, SIGBUS,
     /// SIGFPE, SIGILL, SIGTRAP, SIGSYS. The error names the signal. A new owner starts with an empty set.
     pub fn new(writer: impl AsFd, signals: &[Signal]) -> Result<Self> {
         let writer = writer.as_fd();

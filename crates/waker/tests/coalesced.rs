@@ -216,8 +216,8 @@ fn model(threads: usize, each: usize, rounds: usize, preemptions: usize) {
     // and a fetch_or do; a load may return an older one. Relaxed, because a pipe does not order other memory accesses.
     impl Wake for Pipe {
         fn wake(&self) -> Result<()> {
-            // A waker may look first whether it is ready already. If nothing orders the last drain before this wake, it may
-            // take its old byte for a new one.
+            // Like a waker that does nothing if it is ready already. If nothing orders the last drain before this wake, the
+            // load may return the value from before the drain, and the wake is lost.
             if !self.0.load(Relaxed) {
                 self.0.swap(true, Relaxed);
             }

@@ -81,7 +81,7 @@ pub fn consume_without_a_wake_succeeds(waker: &impl Waker) {
     assert!(is_ready(waker), "after a `consume` without a wake, `wake` has no effect");
 }
 
-/// Checks that no end blocks. It looks at the flags, because a test that blocks would hang.
+/// Checks that both ends are nonblocking. It reads their flags, because a call that blocks would hang the test.
 #[track_caller]
 pub fn is_nonblocking(waker: impl AsFd) {
     for end in ends(&waker) {
@@ -113,7 +113,7 @@ pub fn is_close_on_exec(waker: impl AsFd) {
     }
 }
 
-/// Another thread may fork and exec between two calls.
+/// Runs `new` under the tracer, because another thread may fork and exec between two calls of `new`.
 #[track_caller]
 pub fn is_close_on_exec_from_the_start(kind: &str) {
     let Some(answer) = traced("as-it-is", &["waker", kind, "calls-of-new"]) else { return };
@@ -189,7 +189,7 @@ pub fn running_out_of_descriptors_is_an_error(kind: &str) {
 /// The result of an interrupted call, as the tracer prints it.
 const INTERRUPTED: &str = "-> -4\n";
 
-/// Runs on a simulated kernel, which interrupts calls that Linux does not: see the helper's `kernel`.
+/// Runs on a simulated kernel, which interrupts calls that Linux does not interrupt.
 #[track_caller]
 pub fn an_interrupted_call_is_retried(waker: &impl Waker, kind: &str) {
     is_nonblocking(waker);
