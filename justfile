@@ -130,7 +130,7 @@ fd-vanishes *ARGS: (run 'fd-vanishes' ARGS)
 [group('experiments: 2 close-on-exec')]
 dup-clears *ARGS: (run 'dup-clears' ARGS)
 
-# Which flags that a child sets appear in its parent too?
+# Does a parent see the flags that its child sets on an inherited descriptor?
 [group('experiments: 2 close-on-exec')]
 flag-or-description *ARGS: (run 'flag-or-description' ARGS)
 

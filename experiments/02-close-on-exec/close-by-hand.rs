@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         // SAFETY: F_DUPFD made this descriptor in the line above, so its number is known here only.
         let high = unsafe { OwnedFd::from_raw_fd(high) };
         let numbers = [files[0].as_raw_fd(), files[1].as_raw_fd(), high.as_raw_fd()];
-        lab.note(format!("without close-on-exec: {numbers:?}; a library opened {}", numbers[1]));
+        lab.note(format!("without close-on-exec: {numbers:?}; a library opened {} and {HIGH}", numbers[1]));
         let (before, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         if setrlimit(Resource::RLIMIT_NOFILE, LIMIT.into(), hard).is_err() {
             return Ok(2);

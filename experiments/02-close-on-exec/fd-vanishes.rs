@@ -16,8 +16,8 @@ const QUESTION: Question = Question {
             "The new program has neither: exec gives it a new table of descriptors. The parent has both.",
         )
         .because("exec kept the descriptor table: the new program had descriptor 3."),
-        Choice::new("Each has both: a flag is a note to the program, and the child's old program is gone.")
-            .because("The flag is for the kernel, which closed descriptor 4 during exec."),
+        Choice::new("Each has both: the flag is for programs to read, and the kernel does not act on it.")
+            .because("The kernel acts on the flag: it closed descriptor 4 during exec."),
         Choice::new("The new program has the one without the flag. The parent has both."),
         Choice::new(
             "Each has the one without the flag: exec closes the other for both, because they share it.",

@@ -10,14 +10,14 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::unistd::{pipe, read};
 
 const QUESTION: Question = Question {
-    question: "Which flags that a child sets appear in its parent too?",
+    question: "Does a parent see the flags that its child sets on an inherited descriptor?",
     setup: "A child inherits the read end of a pipe, sets O_NONBLOCK and FD_CLOEXEC on it, and exits. Which of \
             the two flags does its parent see on its own descriptor of the read end afterwards?",
     choices: &[
         Choice::new("O_NONBLOCK alone."),
         Choice::new("FD_CLOEXEC alone.")
             .because("FD_CLOEXEC belongs to a descriptor, and the child set it on its own descriptor."),
-        Choice::new("Both: the two processes have one pipe between them.")
+        Choice::new("Both: the two processes share one pipe.")
             .because("They share the pipe, but FD_CLOEXEC was set on the child's own descriptor."),
         Choice::new("Neither: the child had a descriptor table of its own, and that table is gone.")
             .because("O_NONBLOCK belongs to the open file description, which outlived the child."),

@@ -23,11 +23,10 @@ const QUESTION: Question = Question {
             What happens when the server's replacement binds the same port, and when a client connects?",
     choices: &[
         Choice::new(
-            "bind works: the port was the server's, and the server is dead. Until then a client is \
-                     refused.",
+            "bind works: the server that had the port is dead. A client that connects before the bind is refused.",
         )
         .because("The helper's descriptor keeps the socket listening: bind failed with EADDRINUSE."),
-        Choice::new("bind fails with EADDRINUSE, unless SO_REUSEADDR is set, as servers do.")
+        Choice::new("bind fails with EADDRINUSE, unless the replacement sets SO_REUSEADDR.")
             .because("SO_REUSEADDR did not help, because another socket still listens on the port."),
         Choice::new("bind fails with EADDRINUSE, SO_REUSEADDR or not; the client is refused.")
             .because("The socket still listens, so the kernel completed the client's connection."),

@@ -56,7 +56,7 @@ pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -
     // `execve` or `_exit`, never through a return or a panic.
     match unsafe { fork() }.map_err(|errno| failed("fork", errno))? {
         ForkResult::Child => {
-            // First, while signals are blocked: a handler of the caller would swallow one that is meant for the program.
+            // Before signals are unblocked: otherwise a handler of the caller could run here, and the program would miss the signal.
             blocked.remove_handlers();
             child(&mut moves, &writer, &image)
         }
@@ -143,7 +143,7 @@ fn arrange<'fd>(
     writer: &mut BorrowedFd<'fd>,
     image: &Image,
 ) -> std::result::Result<Infallible, (u8, Errno)> {
-    // First copy every source up, out of the way: its number may be another one's target. So may the pipe's.
+    // First copy every source and the pipe's write end above all targets, because each of their numbers may be a target.
     for source in moves.pairs.iter_mut().map(|(source, _)| source).chain([writer]) {
         let copy = fcntl(*source, FcntlArg::F_DUPFD_CLOEXEC(moves.above)).map_err(|errno| (0, errno))?;
         // SAFETY: the call succeeded, so the copy is open, and the child closes nothing before `execve`.

@@ -455,7 +455,7 @@ fn any_number_of_descriptors_is_passed() {
     arrived(
         &answer,
         &wanted,
-        "80 pairs are as good as one: make the vectors as long as the list, before the fork",
+        "the list may have any length, here 80 pairs: make the vectors as long as the list, before the fork",
     );
 }
 
@@ -466,7 +466,11 @@ fn a_descriptor_that_is_closed_when_its_turn_comes_is_no_error() {
     let scenario = ["pass", "self", "red@3* stray@9 high@90", "3>60", "inherited"];
     let Some(answer) = traced("close_range=ENOSYS", &scenario) else { return };
     started(&answer);
-    arrived(&answer, &["60 red"], "the rest of the list follows after a descriptor that is closed (EBADF)");
+    arrived(
+        &answer,
+        &["60 red"],
+        "if a listed descriptor is closed by now (EBADF), go on with the rest of the list",
+    );
 }
 
 #[test]

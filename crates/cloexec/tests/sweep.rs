@@ -317,8 +317,8 @@ fn again(answer: &Answer) {
     let later: Vec<&str> = answer.lines("later").collect();
     assert!(
         later.len() == 2 && later.iter().all(|line| line.ends_with(" close-on-exec")),
-        "11 and 12 were opened after the first sweep, and a second one did not set their flags: {later:?}. Nothing that the \
-         first call found out about descriptors holds for the second"
+        "11 and 12 were opened after the first sweep, and a second one did not set their flags: {later:?}. Ask the \
+         kernel in each call, because what the first call found out may have changed"
     );
 }
 

@@ -70,7 +70,7 @@ pub fn capture(program: &CStr, args: &[&CStr], input: &[u8]) -> io::Result<Captu
     // SAFETY: the child makes only system calls, and leaves through `execv` or `_exit`.
     match unsafe { fork() }? {
         ForkResult::Child => {
-            // While signals are blocked: a handler of the caller would swallow one that is meant for the program.
+            // Before signals are unblocked: otherwise a handler of the caller could run here, and the program would miss the signal.
             blocked.remove_handlers();
             let moved = dup2_stdin(&stdin).and_then(|()| dup2_stdout(&stdout));
             // With `to_program` open in the program, its own input would never end.

@@ -294,8 +294,8 @@ fn any_number_of_interruptions_is_no_error() {
     assert_eq!(
         answer.line("result"),
         "Ok",
-        "signals interrupted 200 reads, 200 writes and 200 waits, none of which did anything. There is no number of \
-         interruptions that means more: make the call again"
+        "signals interrupted 200 reads, 200 writes and 200 waits, none of which did anything. However often \
+         a signal interrupts a call, make it again"
     );
     said(&answer, "10 bytes and end of file", "signals interrupted 200 calls of the caller");
     returned(&answer, "exited with 0");
