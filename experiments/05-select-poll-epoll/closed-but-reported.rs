@@ -29,10 +29,10 @@ const QUESTION: Question = Question {
         ),
     ],
     book: 3,
-    shows: "epoll watches open file descriptions. It finds the entry of a description again by the number under which \
-            the entry was added, even if that number was closed since. The kernel removes the entry when the last \
-            descriptor of its description is closed. Until then, EPOLL_CTL_DEL needs the number under which the entry \
-            was added, and the number must lead to the same description. So remove a descriptor before you close it.",
+    shows: "An entry of an epoll belongs to an open file description, and not to a descriptor. The kernel removes the \
+            entry when the last descriptor of its description is closed. Until then, EPOLL_CTL_DEL needs the number \
+            under which the entry was added, and the number must lead to the same description. So remove a descriptor \
+            before you close it.",
     lane: "loop",
     ..Question::EMPTY
 };

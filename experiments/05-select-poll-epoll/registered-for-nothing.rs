@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         let seen = unasked(lab)?;
         in_and_out(lab)?;
         idle_out(lab)?;
-        lab.note("below: the report if registered for 0; and if for IN|OUT|RDHUP");
+        lab.note("below, two reports each: registered for 0; for IN|OUT|RDHUP");
         pipes(lab)?;
         pairs(lab)?;
         tcp(lab)?;

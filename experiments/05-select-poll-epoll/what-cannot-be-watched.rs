@@ -17,7 +17,7 @@ use nix::unistd::write;
 const QUESTION: Question = Question {
     question: "Can epoll watch a file, /dev/null, or another epoll?",
     setup: "A loop adds its standard input to an epoll. In tests, standard input is a terminal or a pipe. Then a user \
-            starts the program with a file as input, and another user with /dev/null. A third program adds an epoll \
+            starts the program with a file as input, and another user with /dev/null. Another program adds an epoll \
             to an epoll. Which of the three can epoll watch?",
     choices: &[
         Choice::new("All three: every descriptor can be watched, and a file is always ready.")

@@ -108,7 +108,7 @@ fn costs(lab: &Lab) -> Result<[Costs; 2]> {
             least.pre_exec = least.pre_exec.min(time_command(&mut pre_exec)?);
         }
     }
-    lab.note(format!("measure both in turns, {TIMES} times each"));
+    lab.note(format!("measure three ways with both sizes in turns, {TIMES} times each"));
     for (size, Costs { fork, command, pre_exec }) in [1, LARGE].into_iter().zip(&costs) {
         for (what, cost) in [("fork", fork), ("Command", command), ("Command with pre_exec", pre_exec)] {
             lab.note(format!("{size} MiB: {what}: {} µs", vary("n", cost.as_micros())));

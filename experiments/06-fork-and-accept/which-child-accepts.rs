@@ -133,7 +133,8 @@ fn busy_reuseport(lab: &mut Lab) -> Result {
     server.rest()?;
     let mut watched = [PollFd::new(second.as_fd(), PollFlags::POLLIN)];
     let ready = poll(&mut watched, 100_u8)?;
-    lab.note(format!("child {busy} is busy; its client sees {ready} events in 100 ms; 3 sleep"));
+    let seen = if ready == 0 { "no answer" } else { "an answer" };
+    lab.note(format!("child {busy} is busy, 3 sleep: {seen} to its next client in 100 ms"));
     hang_up(first)?;
     let after = answer(&mut second)?;
     lab.note(format!("child {busy} waits again, and answers that client"));

@@ -38,8 +38,9 @@ pub trait Poller: fmt::Debug {
     /// # Errors
     /// `EEXIST` if it was added already; `EBADF` if it is not open, or is one of O_PATH; `EPERM` if it is always ready, as a
     /// file on a disk and /dev/null are; `ELOOP` for epolls that watch each other, or too many in a row. `EINVAL` if this
-    /// poller cannot do it, and the error says why: only epoll can report edges, select has no room for numbers from
-    /// FD_SETSIZE on, and poll for no more than RLIMIT_NOFILE descriptors. epoll also: `ENOSPC`, `ENOMEM`, see epoll_ctl(2).
+    /// poller cannot do it, and the error says why: only epoll can report edges, select cannot watch numbers from
+    /// FD_SETSIZE on, and poll cannot watch more than RLIMIT_NOFILE descriptors. epoll also: `ENOSPC`, `ENOMEM`, see
+    /// epoll_ctl(2).
     fn add(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()>;
 
     /// Change the token and the interest of a descriptor.

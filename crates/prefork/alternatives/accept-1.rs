@@ -54,8 +54,8 @@ pub enum StopReason {
 pub struct Batch {
     /// How many connections were accepted and given to the callback.
     pub accepted: usize,
-    /// How many connections were closed at once since the last report, for lack of a descriptor. `None` if there were
-    /// none, or if the last report is less than a second old.
+    /// How many connections were shed since the last report: accepted and closed, for lack of a descriptor. `None` if
+    /// there were none, or if the last report is less than a second old.
     pub shed: Option<usize>,
     /// Why the batch ended.
     pub reason: StopReason,

@@ -65,8 +65,8 @@ pub enum StopReason {
 pub struct Batch {
     /// How many connections were accepted and given to the callback.
     pub accepted: usize,
-    /// How many connections were closed at once since the last report, for lack of a descriptor. `None` if there were
-    /// none, or if the last report is less than a second old.
+    /// How many connections were shed since the last report: accepted and closed, for lack of a descriptor. `None` if
+    /// there were none, or if the last report is less than a second old.
     pub shed: Option<usize>,
     /// Why the batch ended.
     pub reason: StopReason,
@@ -181,7 +181,7 @@ impl Acceptor {
         // Close the connection before the spare is opened: both need the one free descriptor.
         let taken = taken.map(drop);
         self.spare = open_spare().ok();
-        // `is_err_and` takes a copy: an errno is Copy, and so is this result, which has no connection in it any more.
+        // `is_err_and` takes the result by value. A result without a connection is Copy, so it can be returned after that.
         if taken.is_err_and(concerns_one_connection) { Ok(()) } else { taken }
     }
 

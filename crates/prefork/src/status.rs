@@ -108,8 +108,8 @@ fn reap(pid: Pid, options: c_int) -> Result<Option<Status>> {
     }
     loop {
         let mut raw = 0;
-        // nix's own waitpid decodes the status, and fails for a signal that has no name, when the child has been reaped
-        // already.
+        // nix's own waitpid reaps the child and then decodes the status. If it has no name for the signal, it returns an
+        // error, and the status is lost.
         // SAFETY: the call writes one integer, and `raw` has room for it.
         match Errno::result(unsafe { libc::waitpid(pid.as_raw(), &raw mut raw, options) }) {
             Ok(0) => return Ok(None),

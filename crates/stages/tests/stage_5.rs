@@ -11,7 +11,7 @@ use support::{
 
 mod support;
 
-/// Stages in which one process serves all clients, and a client only after an event, a lookup or an exit: so far one.
+/// The stages with a single process that serves a client only after an event, a lookup or an exit. So far it is stage 5.
 const FROM_5: RangeInclusive<usize> = 5..=5;
 
 /// Fewer than the listener's queue holds, so that connecting them never waits.
