@@ -318,7 +318,7 @@ fn any_number_of_interruptions_is_retried() {
     assert_eq!(
         (answer.line("result"), answer.line("read")),
         ("Ok WouldBlock", "all of it"),
-        "signals interrupted 200 reads, and no read did anything. There is no number of interruptions that means more"
+        "signals interrupted 200 reads, and no read did anything. Retry after every one of them"
     );
 }
 

@@ -579,7 +579,7 @@ fn any_number_of_interruptions_is_retried() {
     assert_eq!(
         (answer.line("result"), answer.line("arrived")),
         ("Ok Empty", "all of it"),
-        "signals interrupted 200 writes, and no write did anything. There is no number of interruptions that means more"
+        "signals interrupted 200 writes, and no write did anything. Retry after every one of them"
     );
 }
 
@@ -602,8 +602,8 @@ fn an_interruption_or_an_error_inside_a_chunk_repeats_nothing() {
         assert_eq!(
             answer.0.lines().find(|line| line.starts_with("arrived")),
             Some("arrived in order"),
-            "the first write took a part of the second chunk, and the second write failed with {errno}. That changes nothing \
-             of what is written and what is queued"
+            "the first write took a part of the second chunk, and the second write failed with {errno}. A failed write \
+             takes no bytes, so the queue should be as it was before"
         );
     }
 }

@@ -247,7 +247,7 @@ fn the_error_says_that_a_file_is_not_a_pipe() {
 
 #[test]
 fn any_result_of_the_kernel_is_the_capacity() {
-    // What a privileged user has, what no user needs, and what a kernel that rounds in another way would return.
+    // 2 MiB, which only a privileged user may have; 1 GiB; and three pages, as from a kernel that rounds in another way.
     for size in ["2097152", "1073741824", "12288"] {
         let kernel = format!("pipe-size={size}");
         for scenario in [&["capacity"][..], &["set-capacity", "5000"]] {

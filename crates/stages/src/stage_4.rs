@@ -66,7 +66,7 @@ impl Client {
         Ok(Self { socket, request: Some(Vec::new()), lookup: None, program: None, output })
     }
 
-    /// What poll waits for: what this client can use now. Unused room or a hang-up would end every poll at once.
+    /// What poll waits for: only events that `serve` acts on, because any other would end every poll at once.
     fn fds(&self) -> Vec<PollFd<'_>> {
         let mut events = PollFlags::empty();
         events.set(PollFlags::POLLIN, self.request.is_some());

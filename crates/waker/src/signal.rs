@@ -28,7 +28,7 @@ use super::{Error, Result};
 /// Stands for a descriptor while a signal has no owner.
 const NO_OWNER: RawFd = -1;
 
-/// Stands for a descriptor while the owner is dropped: a handler finds none, and the signal has an owner still.
+/// Stands for a descriptor while the owner is dropped: a handler finds none, and no new owner can take the signal.
 const LEAVING: RawFd = -2;
 
 /// For each signal number, the descriptor that its owner wants the handler to write to. The handler gets only the
@@ -151,8 +151,8 @@ extern "C" fn note(signal: c_int) {
     // Before the lookup of the descriptor, because `drop` closes it as soon as no handler is running.
     enter(process);
     let writer = WRITERS.get(signal as usize).map_or(NO_OWNER, |slot| slot.load(Ordering::SeqCst));
-    // The bit before the bytes, so that the loop, once the bytes wake it, finds the bit. If the bit was already set, the
-    // handler that set it has written its bytes or is about to, and those bytes let the loop call `take`.
+    // First the bit, then the bytes. If the bit was already set, the handler that set it has written its bytes or is about
+    // to, and those bytes let the loop call `take`.
     if writer >= 0 && PENDING.fetch_or(bit(signal), Ordering::AcqRel) & bit(signal) == 0 {
         // SAFETY: the owner keeps it open while a handler is running.
         let writer = unsafe { BorrowedFd::borrow_raw(writer) };
@@ -189,7 +189,7 @@ fn enter(process: u64) {
 }
 
 fn leave(process: u64) {
-    // If a handler of another signal interrupted this one and forked, this process is the child, and counts anew.
+    // In the child of a fork during this handler, the number may already count the child's own handlers.
     let left = |running: u64| (running >> u32::BITS == process >> u32::BITS).then(|| running - 1);
     let _ = RUNNING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
 }

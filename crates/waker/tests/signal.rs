@@ -438,7 +438,8 @@ fn a_signal_has_one_owner() {
     assert_eq!(
         answer.line("kept"),
         "SIGUSR1",
-        "SIGUSR1 came, then a second `new` for it failed, and `take` of its owner did not return the signal. `new` should          clear a signal's bit only once it owns the signal"
+        "SIGUSR1 came, then a second `new` for it failed, and `take` of its owner did not return the signal. `new` should \
+         clear a signal's bit only once it owns the signal"
     );
     released(&answer);
 }
