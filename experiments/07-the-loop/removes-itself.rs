@@ -34,7 +34,7 @@ const QUESTION: Question = Question {
         Choice::new("Both call it once, and close the connection when the call has returned.")
             .because("The first loop put the handler back after the call, so the removal was undone."),
         Choice::new("Both call it ten times: a handler that runs cannot be removed.")
-            .because("The second loop's table dropped its Rc at once, and only the caller still had one."),
+            .because("In the second loop the removal took effect during the call: the table dropped its Rc, and the loop did not find the handler again."),
     ],
     book: 1,
     shows: "If a loop takes a handler out of the table for the call, a removal during the call finds nothing, and then \

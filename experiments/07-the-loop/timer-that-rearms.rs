@@ -33,9 +33,8 @@ const QUESTION: Question = Question {
             .because("Both loops run due timers before they wait for descriptors."),
     ],
     book: 1,
-    shows: "A loop must collect the due timers before it runs any of them. Reading the clock once is not enough: that \
-            helps if the timer counts from a later reading, but not if it counts from the same reading or has a \
-            deadline in the past.",
+    shows: "A loop must collect the due timers before it runs any of them. Reading the clock once is not enough: it \
+            does not help if the timer computes its new deadline from the same reading, or has a deadline in the past.",
     lane: "loop",
     ..Question::EMPTY
 };

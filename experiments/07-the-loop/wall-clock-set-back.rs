@@ -25,7 +25,7 @@ const QUESTION: Question = Question {
         Choice::new("After a second in both cases: the kernel sleeps as long as the timeout.")
             .because("The sleep ended after a second, but by the wall clock the timer was not due."),
         Choice::new("At once with the wall clock, after a second with the monotonic clock.")
-            .because("Setting the clock back moves the deadline away: it was an hour off."),
+            .because("Setting the clock back moves the deadline an hour further away, so the timer is late."),
         Choice::new(
             "After an hour and a second with the wall clock, after a second with the monotonic \
                      clock.",

@@ -227,7 +227,7 @@ fn count_own_loop(lab: &mut Lab) -> Result {
     let (Some(bare), Some(watched)) = (a_turn(false)?, a_turn(true)?) else { return Ok(()) };
     lab.note(format!("the book's loop: timer calls: {bare}; with a watchdog: {watched}"));
     let both = (bare, watched) == (0, 2);
-    lab.check(both, "a turn of the book's loop has no timer call unwatched, and two watched");
+    lab.check(both, "an iteration of the book's loop makes no timer call, and two with a watchdog");
     Ok(())
 }
 

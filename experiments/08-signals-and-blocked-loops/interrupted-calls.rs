@@ -40,8 +40,7 @@ const QUESTION: Question = Question {
     ],
     book: 2,
     shows: "A plain read is restarted. A sleep, a wait for descriptors and a read with a timeout fail with EINTR, whatever \
-            the flag says. So even a signal that should leave no trace reaches the code that it interrupts, unless that \
-            code calls again. And a stop and a continue end epoll_wait without any handler.",
+            the flag says. So code must call again after EINTR, even if the signal is not meant for it. And a stop and a continue end epoll_wait without any handler.",
     lane: "process",
     ..Question::EMPTY
 };

@@ -82,7 +82,7 @@ extern "C" fn handler(_: c_int) {
     FLAG.store(true, Ordering::Release);
     let fd = WAKE.load(Ordering::Acquire);
     if fd >= 0 {
-        // SAFETY: the number leaves WAKE before its descriptor is closed, but for the last step, which asks what happens then.
+        // SAFETY: WAKE is reset before its descriptor is closed. (The last step does not reset it, to see what happens.)
         let _ = write(unsafe { BorrowedFd::borrow_raw(fd) }, &[0]);
     }
     errno.set();

@@ -76,7 +76,7 @@ impl<T, W: Wake> Shared<T, W> {
     pub(crate) fn receive(&self, mut each: impl FnMut(T)) -> Result<()> {
         let mut look = || self.lock().sent.drain(..).for_each(&mut each);
         let first = self.waker.consume_then(&mut look);
-        // A waker that failed once is tried once more, because the loop gives up one that fails for good.
+        // If the waker failed, try it once more: after a second failure, the loop removes the waker's handler for good.
         let received = first.or_else(|_| self.waker.consume_then(&mut look));
         received.inspect_err(|_| look())
     }

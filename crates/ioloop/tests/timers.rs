@@ -216,34 +216,34 @@ fn collect_reads_no_clock_for_an_empty_heap() {
     assert_eq!(reads(&mut timers), 0, "`collect` read the clock, and every timer has run");
 }
 
-/// A `false` is never wrong. After a `true`, the owner of a timer does not cancel it.
+/// `is_past` may return false for any deadline. If it returns true, the loop does not cancel a timer with this deadline.
 #[test]
 fn a_timer_that_waits_or_is_collected_is_not_past() {
     let mut timers = Timers::default();
     timers.add(S, "left");
     timers.add(2 * S, "waits");
     for deadline in [S, 2 * S] {
-        assert!(!timers.is_past(deadline), "a timer waits for {deadline:?}, and is called past");
+        assert!(!timers.is_past(deadline), "a timer waits for {deadline:?}, and `is_past` returned true");
     }
     timers.collect(|| S + NS);
     assert!(
         !timers.is_past(S),
-        "a timer was collected and not handed out, and is called past: it can still be canceled"
+        "a timer was collected and not handed out, and `is_past` returned true: it can still be canceled"
     );
     // It stays collected, and an earlier one is collected behind it.
     timers.add(Duration::ZERO, "earlier");
     assert!(
         !timers.is_past(Duration::ZERO),
-        "a timer was added with a deadline in the past, and is called past"
+        "a timer was added with a deadline in the past, and `is_past` returned true"
     );
     timers.collect(|| S + NS);
     assert!(
         !timers.is_past(Duration::ZERO),
-        "a timer was collected behind one that an earlier pass had left, and is called past"
+        "a timer was collected behind one that an earlier pass had left, and `is_past` returned true"
     );
     let ran: Vec<_> = std::iter::from_fn(|| timers.next_due()).collect();
     assert_eq!(ran, ["left", "earlier"]);
-    assert!(!timers.is_past(2 * S), "a timer waits, the others were handed out, and it is called past");
+    assert!(!timers.is_past(2 * S), "a timer waits, the others were handed out, and `is_past` returned true");
 }
 
 #[test]

@@ -16,8 +16,8 @@ pub struct Handlers {
 }
 
 impl Handlers {
-    /// Has the loop call `handler` for what the client waits for now. Most of the time that is what it waited for before,
-    /// and then this makes no system call.
+    /// Makes the loop call `handler` for what the client waits for now. Most of the time the client waited for the same
+    /// before, and then this makes no system call.
     pub fn update(&mut self, ioloop: &IoLoop, client: &Client, handler: impl Fn(&IoLoop) + Clone + 'static) {
         self.set(ioloop, client.sources(), handler);
     }

@@ -108,7 +108,7 @@ fn start(ioloop: &IoLoop, server: &Rc<Server>, program: Program, answer: Stream)
 }
 // ANCHOR_END: start
 
-/// Does for a program what can be done now, and has the loop wait for what it needs next.
+/// Does for a program what can be done now, and lets the loop wait for what it needs next.
 // ANCHOR: step
 fn step(ioloop: &IoLoop, server: &Rc<Server>, number: u64) {
     let Some(mut running) = server.running.borrow_mut().remove(&number) else { return };

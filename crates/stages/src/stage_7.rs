@@ -51,7 +51,7 @@ fn serve(listener: TcpListener, more: &Path) -> io::Result<Loop> {
             clients.clear(); // This kills their programs.
             event_loop.stop();
         }
-        // SIGCHLD does not say which program has exited, so each client that has one asks for its own.
+        // SIGCHLD does not say which program has exited, so each client with a program asks whether its program has.
         clients.running().into_iter().for_each(|number| step(event_loop, &clients, number));
     });
     event_loop.run().map(|()| event_loop)

@@ -82,7 +82,7 @@ pub(crate) fn poller() -> io::Result<Kind> {
 fn start_timer(ioloop: &IoLoop, clients: &Clients, number: u64) {
     let late = clients.clone();
     let timer = ioloop.call_later(DEADLINE, move |ioloop| {
-        // A killed program makes a SIGCHLD, and then the client gets to know how it ended, if it reads that in time.
+        // The kernel sends SIGCHLD for a killed program, and `step` tells the client. The next timer is for reading that.
         if late.with(number, |client, _| client.kill()) == Some(true) {
             start_timer(ioloop, &late, number);
         } else {
@@ -94,7 +94,7 @@ fn start_timer(ioloop: &IoLoop, clients: &Clients, number: u64) {
 }
 // ANCHOR_END: timer
 
-/// Does for a client what can be done now, and has the loop wait for what the client needs next.
+/// Does for a client what can be done now, and lets the loop wait for what the client needs next.
 // ANCHOR: step
 fn step(ioloop: &IoLoop, clients: &Clients, number: u64) {
     let (handle, later) = (ioloop.handle(), clients.clone());

@@ -117,7 +117,7 @@ impl<T> Timers<T> {
 
     // ANCHOR_END: clear
 
-    /// Are all timers with this deadline gone? It does not look, and a `false` is never wrong.
+    /// Are all timers with this deadline gone? May return false even if they are, so this does not look.
     pub fn is_past(&self, _: Duration) -> bool {
         false
     }
