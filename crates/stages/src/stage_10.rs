@@ -89,7 +89,7 @@ fn not_allowed(methods: &str) -> Response {
 }
 // ANCHOR_END: answer
 
-/// Sees to it that a program ends when its time is over or its client leaves, and does the first step.
+/// Arranges that a program is killed when its time is over or its client leaves, and does the program's first step.
 // ANCHOR: start
 fn start(ioloop: &IoLoop, server: &Rc<Server>, program: Program, answer: Stream) {
     let number = server.last.replace(server.last.get() + 1);
@@ -108,7 +108,7 @@ fn start(ioloop: &IoLoop, server: &Rc<Server>, program: Program, answer: Stream)
 }
 // ANCHOR_END: start
 
-/// Does for a program what can be done now, and has the loop wait for what it needs next.
+/// Does for a program what can be done now, and makes the loop wait for what the program needs next.
 // ANCHOR: step
 fn step(ioloop: &IoLoop, server: &Rc<Server>, number: u64) {
     let Some(mut running) = server.running.borrow_mut().remove(&number) else { return };

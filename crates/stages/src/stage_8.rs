@@ -78,7 +78,7 @@ fn start_timer(ioloop: &IoLoop, clients: &Clients, number: u64) {
 }
 // ANCHOR_END: timer
 
-/// Does for a client what can be done now, and has the loop wait for what the client needs next.
+/// Does for a client what can be done now, and makes the loop wait for what the client needs next.
 // ANCHOR: step
 fn step(ioloop: &IoLoop, clients: &Clients, number: u64) {
     let (handle, later) = (ioloop.handle(), clients.clone());
