@@ -116,7 +116,7 @@ fn neighbor(lab: &Lab) -> Result {
     lab.note(format!("FD_SET({HIGH}) in C writes to word {word}; an fd_set has words 0 to {}", WORDS - 1));
     lab.check(
         word >= WORDS && memory[..WORDS].iter().all(|word| *word == 0),
-        format!("that word is behind the set, with {behind} other words between them"),
+        format!("word {word} is behind the set, with {behind} other words between them"),
     );
     // A descriptor that is open and not readable, so that select does not fail with EBADF: the read end of an empty pipe.
     let (idle, _writer) = pipe2(OFlag::O_CLOEXEC)?;

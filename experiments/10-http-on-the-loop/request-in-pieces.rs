@@ -28,8 +28,7 @@ const QUESTION: Question = Question {
         Choice::new("1, 1, 1 and 3 times: the last client gets three responses, in the order of its requests."),
         Choice::new("1, 1, 1 and 3 times: the last client gets three responses, the fastest first.")
             .because(
-                "A response does not say which request it answers, so a client can match them only by their order. The \
-                 server must send the slow response first.",
+                "The server sends the slow response first, because responses must come in the order of the requests.",
             ),
     ],
     book: 2,

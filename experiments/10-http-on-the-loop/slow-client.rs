@@ -35,8 +35,7 @@ const QUESTION: Question = Question {
     ],
     book: 2,
     shows: "A slow client costs the server a descriptor and a buffer, but no thread. It must still have a limit, because a \
-            process has few descriptors. The limit must count from the first byte of the head: if each read restarted it, \
-            all reads together would have no limit.",
+            process has few descriptors.",
     lane: "clients",
     ..Question::EMPTY
 };

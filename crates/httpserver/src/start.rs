@@ -41,7 +41,7 @@ const MARGIN: Duration = Duration::from_secs(1);
 /// Serve in this many processes until SIGTERM or SIGINT: 0 means one for each core, and 1 means this process, without a child. At
 /// the first signal, the server stops gracefully, within `grace`; at the second, at once. Returns the first signal. `on_event`
 /// gets what happens to the children. The sockets must be nonblocking, and are closed when the server stops. A child exits
-/// without dropping its loop, and what belongs to the loop.
+/// without dropping its loop, so what the loop owns is not dropped either.
 ///
 /// # Errors
 /// The errors of [`supervise`] and of a loop; for 1 process, those of [`Serve::add_sockets`], too.

@@ -250,8 +250,8 @@ fn some_statuses_have_no_body() {
         for got in seen.responses(&[]) {
             assert_eq!(got.status, status, "after a {status} comes the next response, at once");
             let framing = (got.field("Content-Length"), got.field("Transfer-Encoding"));
-            assert_eq!(framing, (None, None), "a {status} has no body, whose length could be said");
-            assert!(got.body.is_empty(), "a {status} has no body, in parts to HTTP/1.0 neither");
+            assert_eq!(framing, (None, None), "a {status} has no body, so its head must not say a length");
+            assert!(got.body.is_empty(), "a {status} has no body, even if it is sent in parts to HTTP/1.0");
             let is_1_0 = requests[0].contains("HTTP/1.0");
             assert_eq!(
                 got.field("Connection"),
@@ -389,7 +389,7 @@ fn a_server_can_refuse_at_any_time() {
     for received in ["", "GET / HT", post] {
         let mut talk = Talk::new(&Limits::default(), &echo);
         talk.send(received.as_bytes());
-        // As after a time that is over, or on a connection too many.
+        // A server does so when a client was too slow, or when it has too many connections.
         talk.connection.refuse();
         assert_eq!(talk.connection.phase(), Phase::Owed, "`refuse` means that a response is owed");
         let is_sent = talk.connection.respond(&Response::text(503, "no"), DATE, &mut talk.seen.out);
@@ -414,12 +414,12 @@ fn a_refusal_before_the_next_request_is_known_has_its_body() {
             assert_eq!(connection.next(&mut request), Next::Request);
             connection.respond(&Response::text(200, "yes"), DATE, &mut out);
         }
-        // Without a call of `next`, as on a connection too many.
+        // Without a call of `next`, as when a server has too many connections.
         connection.refuse();
         assert!(
             connection.respond(&Response::text(503, "no"), DATE, &mut out),
-            "after {before} the server refused, and `next` has not looked for a request since. No request that is not answered is \
-             HEAD, so the body must follow that the head announces, or the client waits for it"
+            "after {before} the server refused, and `next` has not looked for a request since. The head of the refusal \
+             announces a body. No HEAD request is waiting for its answer, so this body must be sent, or the client waits for it"
         );
     }
 }
@@ -596,7 +596,7 @@ fn an_expectation_ends_with_its_request() {
     assert_eq!(seen.requests, ["GET /1", "POST /2 x"]);
     assert!(
         !seen.out.windows(12).any(|words| words == b"100 Continue"),
-        "/1 has no body to wait with, and /2 does not wait: {}",
+        "/1 has no body, so its client waits for nothing, and /2 does not ask for 100 Continue: {}",
         seen.out.escape_ascii()
     );
 }

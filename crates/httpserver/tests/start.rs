@@ -241,8 +241,9 @@ impl Server {
         }
     }
 
-    /// At least one client of each process, whose request is held: the others stand while it connects. A process without a
-    /// request would exit at the first signal, and the second one would not find it.
+    /// At least one client of each process, with a request that is held. While a client connects, only one process runs, and
+    /// the others are stopped. A process without a request would exit at the first signal, and the second one would not
+    /// find it.
     #[track_caller]
     fn held_clients(&mut self) -> Vec<Client> {
         let (mut clients, mut holding) = (Vec::new(), BTreeSet::<i32>::new());
@@ -463,8 +464,8 @@ fn ctrl_c_stops_the_children_gracefully() {
     let mut server = Server::spawn(2, 20_000, "held");
     server.until_serving(2);
     let mut clients = server.held_clients();
-    // The terminal signals all processes of its foreground group. In this order, because a child that is slow could get both
-    // signals at once, as one.
+    // The terminal signals all processes of its foreground group. This test signals the children first, and waits until each
+    // has handled the signal: if the forwarded signal came before that, the two would merge into one.
     for pid in &server.serving {
         kill(Pid::from_raw(*pid), Signal::SIGINT).expect("it runs");
     }
@@ -524,7 +525,8 @@ fn a_signal_before_the_first_client_stops_gracefully() {
     let rest = server.rest();
     assert!(
         rest.contains(&"ended Stopped(SIGTERM)".to_owned()),
-        "SIGTERM came while the sockets were added: the handlers of signals must be there before the first client can be: {rest:?}"
+        "SIGTERM came while the sockets were added. Add the handlers of signals before the sockets, because the first client \
+         can come as soon as a socket is added: {rest:?}"
     );
 }
 
@@ -564,7 +566,7 @@ fn a_child_that_does_not_stop_is_killed_a_second_after_its_grace_period() {
 }
 
 #[test]
-fn a_grace_period_may_be_as_long_as_it_gets() {
+fn a_grace_period_may_be_duration_max() {
     testing::needs!(loopback, pidfd);
     for processes in [1, 2] {
         let mut server = Server::spawn(processes, "max", "plain");
@@ -573,7 +575,7 @@ fn a_grace_period_may_be_as_long_as_it_gets() {
         let rest = server.rest();
         assert!(
             rest.contains(&"ended Stopped(SIGTERM)".to_owned()),
-            "a grace period of Duration::MAX means to wait for each client, and nothing can be longer: {rest:?}"
+            "with a grace period of Duration::MAX, the server waits for each client. Does a sum with this duration overflow? {rest:?}"
         );
         let stop = rest.iter().find(|line| line.starts_with("stop ")).expect("the server was stopped");
         assert!(

@@ -36,7 +36,7 @@ pub trait Poller: fmt::Debug {
     /// Watch a descriptor for `interest`, and report it with `token`.
     ///
     /// # Errors
-    /// `EEXIST` if it was added already; `EBADF` if it is not open, or is one of O_PATH; `EPERM` if it is always ready, as a
+    /// `EEXIST` if it was added already; `EBADF` if it is not open, or was opened with O_PATH; `EPERM` if it is always ready, as a
     /// file on a disk and /dev/null are; `ELOOP` for epolls that watch each other, or too many in a row. `EINVAL` if this
     /// poller cannot do it, and the error says why: only epoll can report edges, select cannot watch numbers from
     /// FD_SETSIZE on, and poll cannot watch more than RLIMIT_NOFILE descriptors. epoll also: `ENOSPC`, `ENOMEM`, see
@@ -91,7 +91,7 @@ pub(crate) fn is_open(fd: RawFd) -> bool {
 /// and may be wrong about a device or a file in /proc.
 ///
 /// # Errors
-/// `EBADF` if the descriptor is not open, or is one of O_PATH; `EPERM` if it is always ready; `EINVAL` for
+/// `EBADF` if the descriptor is not open, or was opened with O_PATH; `EPERM` if it is always ready; `EINVAL` for
 /// [`Events::EDGE`]; `EINVAL` or `ELOOP` for an epoll that epoll would refuse.
 // ANCHOR: watchable
 pub(crate) fn can_be_watched(fd: RawFd, interest: Events) -> Result<()> {

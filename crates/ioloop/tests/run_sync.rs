@@ -235,8 +235,8 @@ fn an_operation_whose_values_panic_when_it_is_given_up_is_reported() {
         let result = catch_unwind(AssertUnwindSafe(run));
         assert!(
             matches!(result, Ok(Err(NoResult::Timeout(_)))),
-            "the time was over, and a value of the operation panicked when `run_sync` dropped the operation. The panic is \
-             code of the task, and must not leave `run_sync`: {result:?}"
+            "the time was over, and a value of the operation panicked when `run_sync` dropped the operation. The drop \
+             is code of the task, so its panic must not leave `run_sync`: {result:?}"
         );
         assert_eq!(
             failures.take(),
@@ -279,8 +279,8 @@ fn its_timer_is_removed_with_the_operation() {
         assert_eq!(
             ten_seconds(ioloop),
             (1, 10 * S),
-            "sleeps, and seconds, of a run of ten: a timer that is no longer needed has cut it short, or a wake: `stop` of a \
-             handle also wakes the loop, and `stop` of the loop does not"
+            "how often the loop slept in a run of ten seconds, and how long the run took. A timer that is no longer needed has \
+             cut a sleep short, or a wake has: `stop` of a handle also wakes the loop, and `stop` of the loop does not"
         );
     });
 }
@@ -294,13 +294,15 @@ fn its_timer_is_removed_after_a_stop_and_after_a_panic() {
         assert_eq!(
             ten_seconds(ioloop),
             (1, 10 * S),
-            "sleeps, and seconds, of a run of ten after a run_sync that came to {stopped:?}: is its timer still there?"
+            "how often the loop slept in a run of ten seconds, and how long the run took, after a run_sync that came to \
+             {stopped:?}: is its timer still there?"
         );
         let panicked = ioloop.run_sync(async { panic_any("here") }, Some(5 * S)).map(|(): ()| ());
         assert_eq!(
             ten_seconds(ioloop),
             (1, 10 * S),
-            "sleeps, and seconds, of a run of ten after a run_sync that came to {panicked:?}: is its timer still there?"
+            "how often the loop slept in a run of ten seconds, and how long the run took, after a run_sync that came to \
+             {panicked:?}: is its timer still there?"
         );
     });
 }

@@ -49,8 +49,8 @@ fn a_task_is_polled_once_for_each_wake() {
             assert_eq!(
                 seen,
                 polls,
-                "`spawn` woke the task once, and since then it was woken {} times: the difference to the number of \
-                 polls, in five iterations",
+                "`spawn` woke the task once, and since then the test has woken it {} times. There must be as many polls as \
+                 wakes",
                 polls - 1
             );
             operation.waker().wake();
@@ -118,7 +118,7 @@ fn a_task_is_polled_in_the_iteration_after_its_wake() {
     });
 }
 
-/// Without being current, as the second loop of a thread is not.
+/// For example, the second loop of a thread is not current.
 #[test]
 fn a_loop_that_is_not_current_polls_a_task_in_its_next_iteration() {
     for poller in Kind::ALL {

@@ -12,7 +12,7 @@ use crate::handlers::Handlers;
 use crate::program::{CHUNK, Program};
 use crate::request::ending;
 
-/// A program that runs, the answer that it prints, and what the loop has of both.
+/// A program that runs, its answer to the client, and the handlers and the timer that the loop has for both.
 pub struct Running {
     pub program: Program,
     pub answer: Stream,
@@ -23,7 +23,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Copies what the program has printed into the answer, if that has room. Returns whether the program runs.
+    /// Copies what the program has printed into the answer, if the answer has room. Returns whether the program still runs.
     ///
     /// # Errors
     /// The client has left; the errors of read(2) and waitpid(2).
@@ -39,7 +39,8 @@ impl Running {
         Ok(false)
     }
 
-    /// Takes it from the loop. Dropping the rest kills a program that runs, and ends the answer.
+    /// Removes the handlers and the timer from the loop. Then the drop of `self` kills the program if it still runs, and ends
+    /// the answer.
     pub fn remove(mut self, ioloop: &IoLoop) {
         self.handlers.remove(ioloop);
         ioloop.remove_timeout(self.timer);

@@ -89,7 +89,7 @@ fn not_allowed(methods: &str) -> Response {
 }
 // ANCHOR_END: answer
 
-/// Sees to it that a program ends when its time is over or its client leaves, and does the first step.
+/// Arranges that a program is killed when its time is over or its client leaves, and does the program's first step.
 // ANCHOR: start
 fn start(ioloop: &IoLoop, server: &Rc<Server>, program: Program, answer: Stream) {
     let number = server.last.replace(server.last.get() + 1);

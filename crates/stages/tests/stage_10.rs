@@ -158,7 +158,7 @@ fn what_a_program_prints_is_sent_while_it_runs() {
 }
 
 #[test]
-fn a_program_waits_for_a_client_that_does_not_read_and_is_killed_when_that_leaves() {
+fn a_program_waits_while_its_client_does_not_read_and_is_killed_when_the_client_leaves() {
     testing::needs!(loopback);
     let stage = Stage::with_more(10, MORE);
     let client = send(&stage, "POST", "/run/much", "");

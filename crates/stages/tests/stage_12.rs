@@ -1,4 +1,4 @@
-//! Stage 12 does what stage 9 does, and what a task owns goes with it: the other files test that too.
+//! What a task of stage 12 owns ends with the task. The other files test that stage 12 does what stage 9 does.
 
 use std::fs;
 

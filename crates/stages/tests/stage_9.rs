@@ -12,7 +12,7 @@ use support::{Anchor, Stage, from, kill_by_pid};
 
 mod support;
 
-/// Has `epoll_create1` fail in the command with this errno: see seccomp(2).
+/// Makes `epoll_create1` fail with this errno in the process that the command starts: see seccomp(2).
 fn refuse_epoll(command: &mut Command, answer: Errno) {
     let step = |code: u32, k, jt, jf| libc::sock_filter { code: code as u16, jt, jf, k };
     // A program of four instructions, see seccomp(2). `jt` and `jf` say how many instructions a jump skips if its
