@@ -4,8 +4,9 @@
 //
 // SITE is a book that `live --site` has built with the machine, BROWSER the program of Chromium or Firefox. It prints a line for
 // each experiment, then counts, times, and what was fetched, and ends with 1 if an experiment disagrees with the book, ends without a
-// verdict, or takes more bytes than it may. RATE=6 slows Chromium's processor, for the page and its workers; RUNS=10 runs each
-// experiment ten times. A machine is fresh in each run.
+// verdict, or takes more bytes than it may. RUNS=10 runs each experiment ten times. A machine is fresh in each run. RATE=6 slows
+// the page's own thread in Chromium, which cannot slow a worker so. For a slower machine, BROWSER may be a script that starts the
+// browser in a control group with less of the processor's time.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -26,10 +27,7 @@ const browser = await puppeteer.launch({
     ...(firefox ? { browser: 'firefox' } : { args: ['--no-sandbox'] }),
 });
 const tab = await browser.newPage();
-if (rate > 1) {
-    await tab.emulateCPUThrottling(rate);
-    tab.on('workercreated', (worker) => worker.client.send('Emulation.setCPUThrottlingRate', { rate }).catch(() => {}));
-}
+if (rate > 1) await tab.emulateCPUThrottling(rate);
 // What keeps the page from answering its reader.
 await tab.evaluateOnNewDocument(() => {
     globalThis.longTasks = [];
@@ -111,7 +109,7 @@ for (const [name, address] of await pages()) {
     }
 }
 const [seconds, most] = [first?.seconds.toFixed(2), times.length ? Math.max(...times.slice(1)).toFixed(2) : ''];
-console.log(`${await browser.version()}${rate > 1 ? `, ${rate} times slower` : ''}: ${JSON.stringify(counts)} in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+console.log(`${await browser.version()}${rate > 1 ? `, its page ${rate} times slower` : ''}: ${JSON.stringify(counts)} in ${((performance.now() - began) / 1000).toFixed(0)} s`);
 console.log(`press to verdict: the first time ${seconds} s and ${(first?.bytes / 1e6).toFixed(2)} MB (${first?.name}); again ${middle(times.slice(1))?.toFixed(2)} s (the median), at most ${most} s`);
 console.log(`the longest task on the main thread: ${Math.max(...longest).toFixed(0)} ms (0: none over 50); memory of the tab while it runs: ${(Math.max(0, ...sizes) / 1e6).toFixed(0)} MB`);
 await browser.close();
