@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::Duration;
 
 use experiments::{Axis, Choice, Lab, Plot, Question, Result, ask, cannot_ask, median, own_time, vary};
 use nix::poll::{PollFd, PollFlags, poll};
@@ -106,18 +106,21 @@ fn idle() -> Result<OwnedFd> {
 
 /// Check that poll and select sleep while nothing is ready, however many they watch.
 fn both_sleep(lab: &Lab, crowd: &[OwnedFd]) -> Result {
-    let (mut polled, mut set) = (poll_list(crowd), select_set(crowd));
-    sleeps(lab, "poll", |ms| poll(&mut polled, ms))?;
-    sleeps(lab, "select", |ms| select(None, &mut set, None, None, &mut TimeVal::milliseconds(i64::from(ms))))
+    let (mut polled, set) = (poll_list(crowd), select_set(crowd));
+    sleeps(lab, "poll", || poll(&mut polled, 100_u8))?;
+    sleeps(lab, "select", || select(None, &mut { set }, None, None, &mut TimeVal::milliseconds(100)))
 }
 
-/// A call that does not wait goes first, because an emulator translates the kernel's code when it runs for the first time.
-fn sleeps(lab: &Lab, name: &str, mut wait: impl FnMut(u8) -> nix::Result<i32>) -> Result {
-    let (start, used) = (wait(0).map(|_| Instant::now())?, own_time()?);
-    let ready = wait(100)?;
-    let (elapsed, used) = (start.elapsed(), own_time()? - used);
+/// The least of three calls counts, because an emulator translates the kernel's code when it runs for the first time.
+fn sleeps(lab: &Lab, name: &str, mut wait: impl FnMut() -> nix::Result<i32>) -> Result {
+    let (mut least, mut ready) = (Duration::MAX, 0);
+    for _ in 0..3 {
+        let before = own_time()?;
+        ready += wait()?;
+        least = least.min(own_time()? - before);
+    }
     lab.note(format!("{name} of {MANY}, for 100 ms: {ready} ready"));
-    lab.check(ready == 0 && used * 4 < elapsed, format!("{name} sleeps while none of them is ready"));
+    lab.check(ready == 0 && least.as_millis() < 25, format!("{name} sleeps while none of them is ready"));
     Ok(())
 }
 
@@ -233,11 +236,8 @@ fn against_ready() -> Result<Plot> {
         let measured = with_ready(&crowd, n)?;
         times.iter_mut().zip(measured).for_each(|(times, ns)| times.push((n as f64, ns)));
     }
-    Ok(chart(
-        "What one call takes, by how many of a thousand descriptors are ready",
-        "descriptors ready, of a thousand",
-        times,
-    ))
+    let x = "descriptors ready, of a thousand";
+    Ok(chart("What one call takes, by how many of a thousand descriptors are ready", x, times))
 }
 
 fn chart(title: &'static str, x: &'static str, times: [Vec<(f64, f64)>; 3]) -> Plot {

@@ -17,17 +17,8 @@ use crate::step::step;
 
 /// The crates whose tests ask the kernel. Those of the others run cargo, a browser or a benchmark, and those of `faults` make one
 /// system call after the other fail, which takes longer in an emulated machine than a program of tests may.
-const CRATES: [&str; 9] = [
-    "process",
-    "cloexec",
-    "nonblocking",
-    "waker",
-    "prefork",
-    "ioloop",
-    "httpserver",
-    "stages",
-    "testing",
-];
+const CRATES: [&str; 9] =
+    ["process", "cloexec", "nonblocking", "waker", "prefork", "ioloop", "httpserver", "stages", "testing"];
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
