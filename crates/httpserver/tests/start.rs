@@ -393,6 +393,8 @@ fn sigterm_answers_what_runs_and_exits_with_0() {
             got.status == 200 && got.closes(),
             "the request was running when SIGTERM came: it must be answered, and with `Connection: close`"
         );
+        // Otherwise the server waits a second for the client to close.
+        drop(client);
         let rest = server.rest();
         assert!(rest.contains(&"ended Stopped(SIGTERM)".to_owned()), "for {processes} processes: {rest:?}");
         let exits: Vec<&String> = rest.iter().filter(|line| line.starts_with("exited ")).collect();
@@ -484,6 +486,8 @@ fn ctrl_c_stops_the_children_gracefully() {
              that is running must be answered"
         );
     }
+    // Otherwise the children wait a second for their clients to close.
+    drop(clients);
     lines.extend(server.rest());
     assert!(lines.contains(&"ended Stopped(SIGINT)".to_owned()), "{lines:?}");
     let exits: Vec<&String> = lines.iter().filter(|line| line.starts_with("exited ")).collect();
