@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::Instant;
 
 use experiments::{Axis, Choice, Lab, Plot, Question, Result, ask, cannot_ask, median, own_time, vary};
 use nix::poll::{PollFd, PollFlags, poll};
@@ -111,16 +111,16 @@ fn both_sleep(lab: &Lab, crowd: &[OwnedFd]) -> Result {
     sleeps(lab, "select", || select(None, &mut { set }, None, None, &mut TimeVal::milliseconds(100)))
 }
 
-/// The least of three calls counts, because an emulator translates the kernel's code when it runs for the first time.
+/// One of three calls must sleep, because an emulator translates the kernel's code when it runs for the first time.
 fn sleeps(lab: &Lab, name: &str, mut wait: impl FnMut() -> nix::Result<i32>) -> Result {
-    let (mut least, mut ready) = (Duration::MAX, 0);
+    let (mut ready, mut slept) = (0, false);
     for _ in 0..3 {
-        let before = own_time()?;
+        let (start, before) = (Instant::now(), own_time()?);
         ready += wait()?;
-        least = least.min(own_time()? - before);
+        slept |= (own_time()? - before) * 4 < start.elapsed();
     }
     lab.note(format!("{name} of {MANY}, for 100 ms: {ready} ready"));
-    lab.check(ready == 0 && least.as_millis() < 25, format!("{name} sleeps while none of them is ready"));
+    lab.check(ready == 0 && slept, format!("{name} sleeps while none of them is ready"));
     Ok(())
 }
 
