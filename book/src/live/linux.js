@@ -17,11 +17,12 @@ const LIMIT = 120; // seconds that an experiment may take, unless machine.json s
 const OUTPUT = 1 << 20; // characters that it may print
 const NO_WORKER = 'its worker cannot be started';
 const LOADED = 'workbook-machine';
+const ASK = { cache: 'no-cache' }; // An old answer may name files that are no longer there.
 
 /** The machine that is packed into a script, for pages that are opened from a file; else what machine.json says. */
 async function described() {
     if (globalThis.workbookMachine) return globalThis.workbookMachine;
-    const answer = await fetch(`${root}machine/machine.json`).catch(() => null);
+    const answer = await fetch(`${root}machine/machine.json`, ASK).catch(() => null);
     return answer?.ok && answer.headers.get('content-type')?.includes('json') ? answer.json() : null;
 }
 
@@ -76,7 +77,7 @@ function remembered(names) {
 async function questions(id) {
     const { asked } = globalThis.workbookMachine ?? {};
     if (asked) return asked(id);
-    const answer = await fetch(`${root}machine/wrong-answers/${id}.json`).catch(() => null);
+    const answer = await fetch(`${root}machine/wrong-answers/${id}.json`, ASK).catch(() => null);
     if (!answer?.ok) throw new Refused('The wrong answers cannot be loaded.');
     return answer.json();
 }

@@ -192,6 +192,15 @@ const steps = {
         assert.equal(await tab.locator('section[aria-label="Catch the mistake"]').count(), 0);
         await closed(tab);
     },
+    async asksWhichFilesThereAre() {
+        const tab = await open(`${site.origin}/${PAGE}`);
+        await tab.waitForSelector('.live-run');
+        const before = fetched(site).length;
+        await tab.goto(`${site.origin}/${EXERCISE}`);
+        await tab.locator('section[aria-label="Catch the mistake"]').waitFor();
+        assert(fetched(site).slice(before).includes('/machine/machine.json'), 'an answer that the browser kept may name files that are gone');
+        await closed(tab);
+    },
     async shell() {
         const tab = await open(`${site.origin}/appendix/shell.html`);
         await tab.click('button:has-text("Start a Linux in this page")');
