@@ -6,6 +6,7 @@
 //! one event. Dropping a wait removes its waker. Dropping an `AsyncFd` unregisters the descriptor.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -40,7 +41,8 @@ struct Direction {
     exhausted: Cell<bool>,
     /// How many waits there were: the number of the next one.
     waits: Cell<u64>,
-    waiting: RefCell<Vec<(u64, Waker)>>,
+    /// The waits that last, each with its number. The first is woken first.
+    waiting: RefCell<VecDeque<(u64, Waker)>>,
 }
 // ANCHOR_END: state
 
@@ -108,15 +110,16 @@ impl Direction {
     fn wake_all(&self) -> bool {
         self.events.set(self.events.get() + 1);
         self.exhausted.set(false);
-        // Not under the borrow: a waker runs code that may wait here again.
-        let mut left = Left { direction: self, waiting: self.waiting.take() };
-        let any = !left.waiting.is_empty();
-        // The first to wait is the first to be woken.
-        left.waiting.reverse();
-        while let Some((_, waker)) = left.waiting.pop() {
-            waker.wake();
+        // Those that wait now, the first of them first. One at a time, and not under the borrow: a waker runs code that may
+        // wait here again, and if it panics, the others are still in the queue.
+        let now = self.waiting.borrow().len();
+        for _ in 0..now {
+            let first = self.waiting.borrow_mut().pop_front();
+            if let Some((_, waker)) = first {
+                waker.wake();
+            }
         }
-        any
+        now > 0
     }
 
     /// Keep a waker for the next event, in place of the one that this wait had before.
@@ -127,7 +130,7 @@ impl Direction {
             Some(own) if waiting[own].1.will_wake(waker) => None,
             Some(own) => Some(mem::replace(&mut waiting[own].1, waker.clone())),
             None => {
-                waiting.push((wait, waker.clone()));
+                waiting.push_back((wait, waker.clone()));
                 None
             }
         };
@@ -138,25 +141,9 @@ impl Direction {
     fn forget(&self, wait: u64) {
         let mut waiting = self.waiting.borrow_mut();
         let own = waiting.iter().position(|(other, _)| *other == wait);
-        let forgotten = own.map(|own| waiting.swap_remove(own));
+        let forgotten = own.and_then(|own| waiting.remove(own));
         drop(waiting);
         drop(forgotten);
-    }
-}
-
-/// Those that were not woken, because a waker panicked: they wait for the next event, with those that came since. The vector's
-/// room is reused.
-struct Left<'a> {
-    direction: &'a Direction,
-    waiting: Vec<(u64, Waker)>,
-}
-
-impl Drop for Left<'_> {
-    fn drop(&mut self) {
-        let mut waiting = self.direction.waiting.borrow_mut();
-        self.waiting.reverse();
-        self.waiting.append(&mut waiting);
-        mem::swap(&mut self.waiting, &mut waiting);
     }
 }
 
