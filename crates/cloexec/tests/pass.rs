@@ -322,6 +322,10 @@ fn each_step_that_fails_is_returned_and_named() {
         ("dup2=EBUSY", "self", "EBUSY", "dup2"),
         ("as-it-is", "/proc/self/no-such-program", "ENOENT", "execve"),
     ] {
+        // A child that calls close_range only where the kernel has it makes no such call on another.
+        if step == "close_range" && testing::machine::close_range().is_err() {
+            continue;
+        }
         let scenario = ["pass", program, "red@3* stray@9", "3>4", "inherited"];
         let Some(answer) = traced(kernel, &scenario) else { return };
         let result = answer.line("result");

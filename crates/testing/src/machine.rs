@@ -69,6 +69,18 @@ pub fn pidfd() -> Result<(), String> {
     Ok(())
 }
 
+/// close_range(2) with `CLOSE_RANGE_CLOEXEC`, which came with Linux 5.11, and which a sandbox can refuse.
+///
+/// # Errors
+/// Why it is not there.
+pub fn close_range() -> Result<(), String> {
+    let last = libc::c_uint::MAX;
+    // SAFETY: the call takes three numbers, and no descriptor has the number in this range.
+    let ret = unsafe { libc::syscall(libc::SYS_close_range, last, last, libc::CLOSE_RANGE_CLOEXEC) };
+    let done = Errno::result(ret).map(drop);
+    done.map_err(|error| format!("close_range with CLOSE_RANGE_CLOEXEC is refused: {error}"))
+}
+
 /// A folder for temporary files and sockets: see [`temporary_folder`].
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::fmt::Debug;
 use std::fs;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -129,6 +129,14 @@ fn name_with_two_addresses() -> i32 {
     let _ = fs::remove_file(&hosts);
     if let Err(error) = made {
         eprintln!("a file of hosts of its own: {error}");
+        return REFUSED;
+    }
+    // See host.conf(5), multi.
+    let known = ("twofold", 0).to_socket_addrs().map_or(0, Iterator::count);
+    if known != 2 {
+        eprintln!(
+            "this machine's resolver takes {known} of the two addresses that /etc/hosts has for a name"
+        );
         return REFUSED;
     }
     let result = sockets::bind_host("twofold", 0, &Options::default());
