@@ -1,6 +1,7 @@
 // The second of two backends: a Linux of its own in a worker of this page, for a reader without the local server. Its interface
 // is that of the first one: see local.js. It has more:
 //   offer: string                           what the button says that runs an experiment: nothing is loaded before that
+//   offerShell: string                      what the button says that starts a shell
 //   shell(hear, signal)                     a terminal: { type(text) }; `hear` gets what appears on it
 //   wrongAnswers: object                    for each exercise, how many wrong answers are `asked` about
 //   questions(exercise): Promise<object>    what is asked: see asked.rs in crates/machine
@@ -53,6 +54,7 @@ export async function connect() {
             loaded.add(program);
             return run(machine, { line, path, program }, signal);
         },
+        offerShell: `Start a Linux in this page${once(missing() + (machine.strace?.bytes ?? 0))}`,
         shell: (hear, signal) => shell(machine, hear, signal),
     };
 }
@@ -178,9 +180,10 @@ function mailbox(worker, signal) {
     return { put, next };
 }
 
-/** A shell on a machine of its own, until the signal ends it. */
+/** A shell on a machine of its own, with strace where the site has it, until the signal ends it. */
 async function shell(machine, hear, signal) {
-    const worker = await start(machine);
+    const program = machine.strace?.program;
+    const worker = await start(machine, program);
     await new Promise((done, fail) => {
         signal.addEventListener('abort', () => {
             worker.terminate();
@@ -195,6 +198,6 @@ async function shell(machine, hear, signal) {
         });
     });
     remembered(named(machine));
-    worker.postMessage({ line: 'shell' });
+    worker.postMessage({ line: 'shell', path: program && '/bin/strace' });
     return { type: (text) => worker.postMessage({ type: text }) };
 }

@@ -15,7 +15,7 @@ export function shell(backend) {
         type: 'text', id: 'live-command', autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false', enterkeyhint: 'send',
     });
     const status = element('p', { class: 'live-status', role: 'status' }, `The shell will run on ${backend.kernel}.`);
-    const startButton = element('button', { type: 'button', class: 'live-run' }, backend.offer.replace('Run on', 'Start'));
+    const startButton = element('button', { type: 'button', class: 'live-run' }, backend.offerShell);
     const stopButton = element('button', { type: 'button', hidden: true }, 'Stop the machine');
     const interrupt = element('button', { type: 'button' }, 'Ctrl-C');
     const eof = element('button', { type: 'button' }, 'Ctrl-D');

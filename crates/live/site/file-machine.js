@@ -23,9 +23,10 @@ async function asked(id) {
     return globalThis.workbookWrongAnswers[id];
 }
 
-/** A worker, with the machine's parts on their way to it, and a program that `asked` has loaded. */
+/** A worker, with the machine's parts on their way to it, and a program: strace, or one that `asked` has loaded. */
 async function packed(machine, program) {
     await load(`${root}machine/packed.js`);
+    if (program && program === machine.strace?.program) await load(`${root}machine/strace.js`);
     const { worker: source, wasm, state } = globalThis.workbookPacked;
     const address = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
     const worker = new Worker(address);

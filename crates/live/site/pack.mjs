@@ -61,6 +61,10 @@ for (const exercise of Object.values(described.exercises ?? {})) {
     exercise.program = zipped(`wrong-answers/${exercise.file}`);
     exercise.bytes = read(exercise.program).length;
 }
+if (described.strace) {
+    const program = zipped(described.strace);
+    described.strace = { program, bytes: read(program).length };
+}
 described.bytes = [described.library, described.wasm, described.state].reduce((sum, name) => sum + read(name).length, 0);
 writeFileSync(`${into}/machine.json`, JSON.stringify(described));
 
@@ -82,10 +86,13 @@ const worker = await bundled('file-worker.js', {
 const text = (name) => read(name).toString('base64');
 const packed = { worker, wasm: text(described.wasm), state: text(described.state) };
 writeFileSync(`${into}/packed.js`, `globalThis.workbookPacked = ${JSON.stringify(packed)};\n`);
+// The same for strace, which the shell loads.
+const packedProgram = (name) => `(globalThis.workbookPrograms ??= {})['${name}'] = ${JSON.stringify(text(name))};\n`;
+if (described.strace) writeFileSync(`${into}/strace.js`, packedProgram(described.strace.program));
 // The same for the wrong answers of an exercise, and for what is asked about them.
 for (const { file, program } of Object.values(described.exercises ?? {})) {
     const asked = readFileSync(`${into}/wrong-answers/${file}.json`, 'utf8');
-    writeFileSync(`${into}/wrong-answers/${file}.js`, `(globalThis.workbookWrongAnswers ??= {})['${file}'] = ${asked};\n`
-        + `(globalThis.workbookPrograms ??= {})['${program}'] = ${JSON.stringify(text(program))};\n`);
+    const script = `(globalThis.workbookWrongAnswers ??= {})['${file}'] = ${asked};\n${packedProgram(program)}`;
+    writeFileSync(`${into}/wrong-answers/${file}.js`, script);
 }
 console.log(`${into}: ${(described.bytes / 1e6).toFixed(2)} MB are fetched for the first run`);

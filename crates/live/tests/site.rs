@@ -30,7 +30,7 @@ fn stand_in(folder: &Path) -> PathBuf {
     fs::write(machine.join("state.bin.gz"), gzip(b"the state of the stand-in")).expect("a state");
     let described = serde_json::json!({
         "kernel": "6.12.0", "v86": "stand-in", "memory": 64, "limit": 2,
-        "state": "state.bin.gz",
+        "state": "state.bin.gz", "strace": "strace",
         "experiments": {
             "fd-vanishes": { "asked": true }, "port-stays-taken": { "asked": true }, "dup-clears": { "asked": true },
             "merged-signals": { "asked": true }, "broken-pipe": { "asked": true }, "two-writers": { "asked": true },
@@ -50,7 +50,8 @@ fn stand_in(folder: &Path) -> PathBuf {
     fs::create_dir(&wrong).expect("a folder for wrong answers");
     fs::write(wrong.join("cloexec-flags.json"), asked.to_string()).expect("questions");
     let program = [vec![b'a'; 4096], vec![b'b'; 4096], vec![b'c'; 100]].concat();
-    fs::write(wrong.join("cloexec-flags"), program).expect("a program");
+    fs::write(wrong.join("cloexec-flags"), &program).expect("a program");
+    fs::write(machine.join("strace"), program).expect("a program");
     fs::write(machine.join("machine.json"), described.to_string()).expect("machine.json");
     machine
 }

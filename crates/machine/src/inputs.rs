@@ -26,7 +26,7 @@ pub struct Pinned {
 pub struct Package {
     /// Its name.
     pub name: String,
-    /// What takes it: `rust`, `libc`, `kernel`, `bios`, `shell`, `v86`.
+    /// What takes it: `rust`, `libc`, `kernel`, `bios`, `shell`, `v86`; `sources` are offered beside the site.
     pub part: String,
     /// Debian's name of a release, `forky`; empty for npm.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -8,6 +8,7 @@
 //! - `state`: the machine's memory after it has booted in v86, under node;
 //! - `experiments`: each of them run once in it, and compared with the book;
 //! - `wrong-answers`: of each exercise, a program of wrong answers that its page asks about, and their proof ([`catch`]);
+//! - `strace`: that program, for the shell ([`mod@strace`]);
 //! - `site`: what a page loads, and the sources of what is in it.
 //!
 //! `inputs.toml` pins what they are built from ([`inputs`]).
@@ -33,6 +34,7 @@ mod site;
 mod sources;
 mod state;
 mod step;
+mod strace;
 mod toolchain;
 mod trying;
 
@@ -49,6 +51,7 @@ use crate::programs::programs;
 use crate::running::{Missing, say};
 use crate::site::site;
 use crate::state::state;
+use crate::strace::strace;
 use crate::trying::{counts, once, tried};
 
 /// The exit status when an input or a tool is not to be had.
@@ -131,7 +134,9 @@ fn carry_out(options: &Options) -> Result<ExitCode> {
     let few = if options.few { catch::one_of_each_crate(&place)? } else { Vec::new() };
     let wrong = catch::programs(&place, &few)?;
     let uncaught = catch::proved(&place, &state, &wrong)?;
-    let site = site(&place, &kernel, &state, &found, &wrong)?;
+    let strace = strace(&place)?;
+    strace::proved(&place, &state, &strace)?;
+    let site = site(&place, &kernel, &state, &found, &wrong, &strace)?;
     let size = std::fs::metadata(&state.file)?.len();
     say(&format!(
         "Linux {} in {}, its state {size} bytes: {} s",

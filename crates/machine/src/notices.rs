@@ -16,6 +16,7 @@ use crate::inputs::Pinned;
 use crate::place::{Place, read, write};
 use crate::processor::Processor;
 use crate::running::output;
+use crate::strace;
 use crate::toolchain::{packages, toolchain};
 
 /// A notice, the part of `inputs.toml` that it is about, and the file with the license in what was unpacked.
@@ -38,6 +39,7 @@ pub fn notices(place: &Place, site: &Path) -> Result<()> {
     for (name, part, file) in LICENSES {
         put(name, read(&packages(place, &pinned, part)?.join(file))?)?;
     }
+    put("strace", strace::license(place)?)?;
     put("v86", read(&place.work.join("unpacked/v86/LICENSE"))?)?;
     put("rust", rust(place)?)?;
     put("crates", crates(place)?)?;

@@ -1,6 +1,6 @@
 //! `target/machine/site`: what a page loads, and what its reader may ask for: the sources of what is in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -25,6 +25,7 @@ pub fn site(
     state: &State,
     found: &Found,
     wrong: &[catch::Program],
+    strace: &Path,
 ) -> Result<PathBuf> {
     let site = place.folder("site")?;
     notices(place, &site)?;
@@ -32,11 +33,13 @@ pub fn site(
         copy(&state.v86.join(name), &site.join(name))?;
     }
     copy(&state.file, &site.join("state.bin"))?;
+    copy(strace, &site.join("strace"))?;
     let described = json!({
         "kernel": kernel.version,
         "v86": state.version,
         "memory": MEMORY,
         "state": "state.bin",
+        "strace": "strace",
         "experiments": asked(found),
         "exercises": catch::site(place, wrong)?,
     });

@@ -17,7 +17,7 @@ use crate::running::{Missing, need, output, say};
 use crate::step::step;
 
 /// Where Debian's packages for 32-bit x86 have the C library, and where those of its compiler have their part.
-const LIBC: &str = "usr/lib/i386-linux-gnu";
+pub const LIBC: &str = "usr/lib/i386-linux-gnu";
 const GCC: &str = "usr/lib/gcc/i686-linux-gnu/16";
 
 /// What links programs for 64-bit ARM.

@@ -204,7 +204,7 @@ const steps = {
     async shell() {
         const tab = await open(`${site.origin}/appendix/shell.html`);
         await tab.click('button:has-text("Start a Linux in this page")');
-        await tab.waitForSelector('.live-log:has-text("# ")');
+        await tab.waitForSelector('.live-log:has-text("with strace # ")');
         assert(await tab.evaluate(() => document.activeElement.id === 'live-command'), 'the line to type in has the focus');
         await tab.keyboard.type('uname -r');
         await tab.keyboard.press('Enter');
