@@ -37,8 +37,8 @@ const QUESTION: Question = Question {
     ],
     book: 2,
     shows: "The time counts for all that runs between two waits, and not for each callback. The signal interrupts the code \
-            or the system call in which the thread is when the time is over. So of many short \
-            callbacks, the stack names the one that ran when the time was over.",
+            or the system call in which the thread is when the time is over. So if many short callbacks run, the stack \
+            names the one that was running when the time was over.",
     lane: "loop",
     ..Question::EMPTY
 };

@@ -23,7 +23,7 @@ const QUESTION: Question = Question {
         Choice::new(
             "The write succeeds, and the read returns 0, as if the server had read the request and then exited.",
         ),
-        Choice::new("The write succeeds, and the read waits, because there is no one to answer.")
+        Choice::new("The write succeeds, and the read waits, because no process answers.")
             .because("The server's kernel has no socket for these bytes, and answers with a reset at once."),
     ],
     book: 2,

@@ -29,7 +29,8 @@ const QUESTION: Question = Question {
             "The fast one gets its response. The slow one gets the status 408, and the silent one gets end of file.",
         ),
         Choice::new("The fast one gets its response. The slow one and the silent one get the status 408.").because(
-            "The silent client has asked nothing. It could take the 408 for the response to the request that it sends \
+            "The silent client has not asked for anything. It could take the 408 for the response to the request that it \
+             sends \
              next.",
         ),
     ],

@@ -36,7 +36,7 @@ const QUESTION: Question = Question {
     ],
     book: 2,
     shows: "Canceling an operation drops its future, and everything that the future owns is dropped with it. \
-            The loop stops waiting for it. What the operation has handed to others stays with them, and the \
+            The loop stops waiting for it. What the operation has handed to the loop stays on the loop, and the \
             bytes that it has read are lost.",
     lane: "loop",
     ..Question::EMPTY

@@ -219,7 +219,7 @@ fn the_flags_and_the_mode_are_exactly_the_callers() {
             assert_eq!(
                 seen, wanted,
                 "the caller asked for {flags:?}, and `open` called `{call}`. It should add O_CLOEXEC, drop no flag of the \
-                 caller, and add no other: O_NOFOLLOW or O_CREAT would open another file than the caller meant"
+                 caller, and add no other: O_NOFOLLOW or O_CREAT would open a file other than the one that the caller meant"
             );
             let kept = mode.is_none_or(|mode| call.split(' ').any(|word| word == mode));
             assert!(

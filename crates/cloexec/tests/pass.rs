@@ -331,8 +331,8 @@ fn each_step_that_fails_is_returned_and_named() {
         let result = answer.line("result");
         assert!(
             result.starts_with(&format!("Err {errno} ")),
-            "in the child, {step} failed with {errno}, and `spawn` returned `{result}`. The program must not run with \
-             other descriptors than its caller chose: after each call, look for an error, and report it"
+            "in the child, {step} failed with {errno}, and `spawn` returned `{result}`. The program must run only with \
+             the descriptors that its caller chose: after each call, look for an error, and report it"
         );
         // dup3 would be right, too.
         let named = step.trim_end_matches('2');
@@ -442,8 +442,8 @@ fn each_number_is_judged() {
         let result = answer.line("result");
         assert!(
             result.starts_with("Err EINVAL "),
-            "with the moves {moves}, `spawn` returned `{result}`. A negative number, whichever it is, and a number that is \
-             chosen twice, wherever in the list, are EINVAL"
+            "with the moves {moves}, `spawn` returned `{result}`. Any negative number is EINVAL, and so is a number that \
+             is chosen twice, wherever in the list"
         );
         assert_eq!(answer.line("children"), "none", "`spawn` refused {moves}, and left a child");
     }

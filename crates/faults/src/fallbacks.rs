@@ -73,7 +73,7 @@ pub const FALLBACKS: &[Fallback] = &[
         ON_LISTS,
         &["epoll_ctl"],
         &[EEXIST, ENOENT, ENOMEM, ENOSPC],
-        "an epoll is only asked whether it could: its limits do not count",
+        "the epoll is only a probe for what can be watched, so its limits do not matter",
     ),
     Fallback::new(
         &["ioloop: remove", "httpserver: stop"],
@@ -91,7 +91,7 @@ pub const FALLBACKS: &[Fallback] = &[
         &["ioloop", "waker", "prefork: supervise"],
         &["read"],
         &[EAGAIN],
-        "nothing to read: the next wait says",
+        "nothing to read: the next wait reports when there is",
     ),
     Fallback::new(&["ioloop: wake"], &["read"], &[], "a waker whose read failed is read once more"),
     Fallback::new(
@@ -104,7 +104,7 @@ pub const FALLBACKS: &[Fallback] = &[
         &["ioloop: accept", "prefork: accept", "httpserver"],
         &["accept4"],
         &[EAGAIN],
-        "the queue seems to be empty: the next wait says",
+        "the queue seems to be empty: the next wait reports the next client",
     ),
     Fallback::new(
         &["ioloop: accept", "prefork: accept", "httpserver"],
@@ -135,12 +135,17 @@ pub const FALLBACKS: &[Fallback] = &[
         ],
         "only that client is lost: the next one is accepted",
     ),
-    Fallback::new(&["httpserver"], &["recvfrom"], &[EAGAIN, EINTR], "nothing to read: the next wait says"),
+    Fallback::new(
+        &["httpserver"],
+        &["recvfrom"],
+        &[EAGAIN, EINTR],
+        "nothing to read: the next wait reports when there is",
+    ),
     Fallback::new(
         &["httpserver"],
         &["sendto"],
         &[EAGAIN, EINTR],
-        "the client takes nothing now: the next wait says",
+        "the client takes nothing now: a later wait reports when there is room",
     ),
     Fallback::new(
         &["httpserver"],
@@ -148,7 +153,12 @@ pub const FALLBACKS: &[Fallback] = &[
         &[],
         "that connection is closed and counted, and the others are served",
     ),
-    Fallback::new(&["httpserver"], &["setsockopt"], &[], "a socket option that cannot be set is not"),
+    Fallback::new(
+        &["httpserver"],
+        &["setsockopt"],
+        &[],
+        "a socket option that cannot be set keeps its old value",
+    ),
     Fallback::new(
         &["prefork: bind"],
         &["socket"],
@@ -167,7 +177,7 @@ pub const FALLBACKS: &[Fallback] = &[
         &["prefork: supervise"],
         &["read"],
         &[],
-        "a child that cannot read its lifeline goes on: SIGKILL comes all the same",
+        "a child that cannot read its lifeline goes on: it still gets SIGKILL",
     ),
     Fallback::new(
         &["prefork: supervise"],

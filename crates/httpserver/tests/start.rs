@@ -529,8 +529,8 @@ fn a_signal_before_the_first_client_stops_gracefully() {
     let rest = server.rest();
     assert!(
         rest.contains(&"ended Stopped(SIGTERM)".to_owned()),
-        "SIGTERM came while the sockets were added. Add the handlers of signals before the sockets, because the first client \
-         can come as soon as a socket is added: {rest:?}"
+        "SIGTERM came while the sockets were added. Add the handlers of signals before the sockets, because without a \
+         handler SIGTERM kills the process: {rest:?}"
     );
 }
 

@@ -73,7 +73,7 @@ impl<T> Slot<T> {
 const EMPTY: u32 = u32::MAX;
 
 /// The order of the first timer: near the end, so that any program with four thousand timers numbers them anew, and finds what
-/// is wrong with that soon. Linux starts its count of ticks so, too.
+/// is wrong with that soon. Linux does the same with its count of ticks.
 const FIRST: u32 = EMPTY - 4096;
 
 impl<T> Default for Timers<T> {

@@ -289,7 +289,7 @@ fn a_wake_from_another_thread_ends_the_sleep() {
         blocked.sleeps(0);
         blocked.waker.wake_by_ref();
     });
-    assert_eq!(polls, 2, "there was one wake, so there must be one poll after the first one");
+    assert_eq!(polls, 2, "there was one wake, so after the first poll there must be one more");
 }
 
 #[test]
@@ -302,7 +302,7 @@ fn a_waker_that_is_used_up_ends_the_sleep_too() {
         let owned = blocked.waker.clone();
         owned.wake();
     });
-    assert_eq!(polls, 2, "there was one wake, so there must be one poll after the first one");
+    assert_eq!(polls, 2, "there was one wake, so after the first poll there must be one more");
 }
 
 #[test]

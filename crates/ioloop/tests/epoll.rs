@@ -177,7 +177,7 @@ fn a_hang_up_and_an_error_are_reported_unasked() {
             reported(&mut epoll),
             Some(Events::HANGUP),
             "the writer is gone. The kernel reports that for any interest, {interest:?} here: was it filtered out? Or \
-             was something added? The handler decides what it means"
+             was something added? The handler decides what a hang-up means"
         );
     }
     let (mut epoll, (reader, writer)) = (an_epoll(), pipe().unwrap());

@@ -440,7 +440,7 @@ fn a_timer_added_by_a_callback_waits_for_the_next_iteration() {
         assert_eq!(
             log.take(),
             ["handler", "timer"],
-            "a timer that a callback added ran in the same iteration: the loop settles which timers are due when an \
+            "a timer that a callback added ran in the same iteration: the loop decides which timers are due when an \
              iteration begins"
         );
     });
@@ -468,7 +468,8 @@ fn a_callback_or_a_timer_can_cancel_a_timer_that_is_due() {
             assert_eq!(
                 log.take(),
                 [""; 0],
-                "a timer ran that was canceled a moment before: the loop took it out before it was about to run it"
+                "a timer ran that was canceled a moment before: the loop took the timer out too early, before it ran the \
+                 timers ahead of it"
             );
         }
     });
@@ -647,7 +648,7 @@ fn it_sleeps_once_until_a_deadline() {
                 asked.len(),
                 1,
                 "until a deadline in {deadline:?} the loop reported these sleeps: {asked:?}. A timeout that is rounded \
-                 down leaves a rest of no time, again and again; and an iteration that was stopped has not slept"
+                 down ends the sleep before the deadline, again and again; and an iteration that was stopped has not slept"
             );
             assert_eq!(asked[0], deadline, "the timeout that the loop chose");
             assert_eq!(ioloop.time(), deadline, "the time at which the timer ran");

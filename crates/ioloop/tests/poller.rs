@@ -200,7 +200,7 @@ fn a_regular_file_or_directory_is_eperm() {
     });
 }
 
-/// One descriptor of each kind that can be had here, by name.
+/// One descriptor of each kind that this machine has, by name.
 fn one_of_each_kind() -> Vec<(String, OwnedFd)> {
     let mut all: Vec<(String, OwnedFd)> = Vec::new();
     let files = [

@@ -261,8 +261,8 @@ fn canceling_a_timer_that_is_gone_frees_nothing() {
     assert_eq!(
         pass(&mut timers, 3 * S),
         [1, 2, 3, 4, 5, 6],
-        "two timers were gone, and were canceled again; of six timers that were added afterwards these ran. Did two of them \
-         get one slot?"
+        "two timers were gone, and were canceled again; six timers were added afterwards, and only these ran. Did two of \
+         them get the same slot?"
     );
 }
 
@@ -661,7 +661,7 @@ fn a_deadline_beyond_64_bits_does_not_overflow() {
     let ran = pass(&mut timers, Duration::MAX);
     assert_eq!(
         ran, ["never"; 2],
-        "at `Duration::MAX` every timer is due: a loop that is closed takes its timers so"
+        "at `Duration::MAX` every timer is due: this is how a loop that is closed takes out its timers"
     );
 }
 

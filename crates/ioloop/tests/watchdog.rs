@@ -254,7 +254,8 @@ fn a_signal_handler_in_its_thread_does_not_end_the_reports() {
     assert_eq!(
         watched("interrupted-reporter").line("reported"),
         "yes",
-        "the program's handler of SIGUSR1 ran in the watchdog's thread, and since then no report is made. A handler without \
+        "the program's handler of SIGUSR1 ran in the watchdog's thread, and since then no report has been made. A \
+         handler without \
          SA_RESTART makes read(2) fail with EINTR: read again"
     );
 }
@@ -321,7 +322,7 @@ fn what_a_report_throws_does_not_end_the_drop() {
     assert_eq!(
         answer.line("then"),
         "Ok",
-        "what a report threw ended the drop, and no watchdog can be made since"
+        "what a report threw ended the drop, and since then no watchdog can be made"
     );
 }
 
@@ -407,7 +408,7 @@ fn a_refused_watchdog_leaves_nothing_behind() {
         assert_eq!(
             answer.line("then"),
             "Ok",
-            "{what}: the watchdog was refused, and no other one can be made since"
+            "{what}: the watchdog was refused, and since then no other one can be made"
         );
     }
 }

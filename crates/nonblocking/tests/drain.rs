@@ -352,7 +352,7 @@ fn drain_only_reads() {
     assert!(
         other.is_none(),
         "`drain` called {other:?}. It should neither wait nor change a flag: the caller knows already that there is \
-         something to read, and the flag belongs to everybody who shares the description"
+         something to read, and every process that shares the description shares the flag"
     );
 }
 
@@ -365,7 +365,7 @@ fn any_other_errno_is_returned() {
         let result = answer.line("result");
         assert!(
             result.starts_with(&format!("Err {errno} ")),
-            "a read failed with {errno}, and `drain` returned {result}. Only EAGAIN and EINTR are no failures"
+            "a read failed with {errno}, and `drain` returned {result}. Every errno but EAGAIN and EINTR is a failure"
         );
         let words = result.split(" on ").next().unwrap_or_default();
         assert!(

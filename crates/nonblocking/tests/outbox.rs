@@ -32,7 +32,7 @@ fn flush(outbox: &mut Outbox, reader: &PipeReader, writer: &PipeWriter) -> Resul
     comes_back(meaning, || drop(empty(reader)), || outbox.flush(writer))
 }
 
-/// Flushes and reads by turns until the outbox is empty, and returns the bytes that came out.
+/// Flushes and reads in turn until the outbox is empty, and returns the bytes that came out.
 #[track_caller]
 fn deliver(outbox: &mut Outbox, reader: &PipeReader, writer: &PipeWriter) -> Vec<u8> {
     let mut arrived = Vec::new();
@@ -593,7 +593,8 @@ fn an_interruption_or_an_error_inside_a_chunk_repeats_nothing() {
         let right = if errno == "EINTR" { "Ok WouldBlock".into() } else { format!("Err {errno} ") };
         assert!(
             result.starts_with(&right),
-            "the second write failed with {errno}, and `flush` returned {result}. Only EAGAIN and EINTR are no failures"
+            "the second write failed with {errno}, and `flush` returned {result}. Every errno but EAGAIN and EINTR is a \
+             failure"
         );
         assert!(
             errno == "EINTR" || result.contains("write") || result.contains("send"),

@@ -363,7 +363,7 @@ fn the_free_port_is_none_of_the_given_ones() {
     assert_eq!(
         result,
         "Ok",
-        "127.0.0.1 is to have the given port {given}, and also a free one. The kernel chose {given} as the free one, \
+        "127.0.0.1 should get the given port {given}, and also a free one. The kernel chose {given} as the free one, \
          so bind returned EADDRINUSE for the given one: bind given ports first",
         given = answer.line("given")
     );

@@ -224,7 +224,8 @@ fn wait_sleeps_until_the_child_has_exited() {
     let awake = answer.line("awake");
     assert!(
         awake.parse().is_ok_and(|times: u64| times < 5),
-        "a child looked a hundred times at its parent, which waited for it, and the parent was awake (times: {awake}). \
+        "a child checked a hundred times whether its parent, which was waiting for it, was asleep, and found it awake \
+         (times: {awake}). \
          Let waitpid wait: without WNOHANG it returns when the child has exited"
     );
     assert_eq!(answer.line("waited"), "Exited(0)");

@@ -75,8 +75,8 @@ fn nothing_is_left(answer: &Answer) {
     let (children, table, mask) = (answer.line("children"), answer.line("table"), answer.line("mask"));
     assert_eq!(
         children, "none",
-        "supervise returned, and the caller still has children ({children}): running ones are unsupervised from now \
-         on, and exited ones stay zombies. Is each child reaped before supervise returns?"
+        "supervise returned, and the caller still has children ({children}): those that run have no supervisor from now \
+         on, and those that have exited stay zombies. Is each child reaped before supervise returns?"
     );
     assert_eq!(
         table, "same",

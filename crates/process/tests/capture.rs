@@ -120,8 +120,8 @@ fn the_program_has_the_pipes_at_0_and_1_only() {
         &answer,
         "pipes 0r 1w",
         "the program should have the read end of one pipe at 0 and the write end of the other at 1, and no other end \
-         of a pipe. dup2 puts an end at its number; the child has to close the originals, and the ends that are its \
-         caller's",
+         of a pipe. dup2 puts an end at its number; the child has to close the originals, and the two ends that belong \
+         to the caller",
     );
 }
 
@@ -279,7 +279,8 @@ fn interrupted_calls_are_made_again() {
     assert_eq!(
         answer.line("result"),
         "Ok",
-        "a signal interrupted a read of the output, and another one waitpid. A call that fails with EINTR has to be \
+        "one signal interrupted a read of the output, and another signal interrupted waitpid. A call that fails with \
+         EINTR has to be \
          made again"
     );
     said(&answer, "10 bytes and end of file", "a signal interrupted the read of the output (EINTR): read on");
@@ -390,7 +391,7 @@ fn other_children_are_left_to_the_caller() {
 #[test]
 fn without_a_status_capture_fails_with_echild() {
     testing::needs!(descriptors(256));
-    let hung = "If waitpid fails with another errno than EINTR, it fails again each time";
+    let hung = "If waitpid fails with an errno other than EINTR, it fails again each time";
     let answer = capture("ignores SIGCHLD", "10", "self", &["read"], hung);
     let result = answer.line("result");
     assert!(

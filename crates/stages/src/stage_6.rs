@@ -28,7 +28,7 @@ use crate::stage_5::{arm, look_up_in_thread};
 
 const LISTENER: Token = Token { index: 0, generation: 0 };
 const WAKER: Token = Token { index: 1, generation: 0 };
-/// How long a worker stops watching the listener when it has no descriptor for another client.
+/// How long at most a worker stops watching the listener when it has no descriptor for another client.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves clients on a port of 127.0.0.1, or on any free port for 0. `more` is a file with more programs.

@@ -104,7 +104,7 @@ fn stage_9_does_not_take_a_lack_of_descriptors_for_a_lack_of_epoll() {
     assert_eq!(
         code,
         Some(1),
-        "a loop on poll would be slow for good, and the next moment an epoll may be had: {said}"
+        "a loop on poll would be slow for good, although epoll_create1 may succeed a moment later: {said}"
     );
     assert!(said.contains("epoll_create1") && said.contains("EMFILE"), "{said}");
 }

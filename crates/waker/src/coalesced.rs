@@ -49,8 +49,8 @@ impl<W: Wake> Coalesced<W> {
             return Ok(());
         }
         self.waker.wake().inspect_err(|_| {
-            // A swap, because it reads the values of threads that found the flag set meanwhile, and so passes on the
-            // items that they have published.
+            // A swap, because it reads the values of threads that found the flag set meanwhile, and so publishes their
+            // items again.
             self.pending.swap(false, Ordering::AcqRel);
         })
     }

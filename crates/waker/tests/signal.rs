@@ -48,7 +48,7 @@ fn every_signal_makes_the_waker_ready() {
         assert!(
             sent.ends_with("ready"),
             "sent {sent}: a signal came, and the waker is not readable. Install the handler without SA_RESETHAND, so \
-             that it stays installed, and let a signal that was taken write its bytes again"
+             that it stays installed, and let the handler write again for a signal that `take` has returned"
         );
     }
 }
@@ -552,8 +552,8 @@ fn a_blocked_signal_is_unblocked() {
     assert_eq!(
         answer.line("sent"),
         "SIGUSR1 ready",
-        "the thread blocked SIGUSR1 before `new`, as a process does that inherited the mask, and then SIGUSR1 was sent. It \
-         is pending now, and the loop never hears of it. Unblock the signals in `new`, after their handlers are installed"
+        "the thread blocked SIGUSR1 before `new`, as in a process that inherited its mask, and then SIGUSR1 was sent. It \
+         is pending now, and the loop is never woken for it. Unblock the signals in `new`, after their handlers are installed"
     );
     assert_eq!(
         answer.line("pending"),

@@ -37,7 +37,7 @@ struct Timer<T> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Node {
-    /// In nanoseconds: a deadline beyond 584 years is as good as one there.
+    /// In nanoseconds: a deadline beyond 584 years is stored as 584 years.
     deadline: u64,
     order: u64,
     id: Token,
