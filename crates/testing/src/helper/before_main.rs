@@ -18,7 +18,8 @@ pub const HELPER: &str = "--helper";
 pub const REFUSED: i32 = 77;
 
 /// The time limit of a helper, in seconds. No helper takes that long, unless it waits for something that never comes.
-/// `workbook check` waits longer, so that a test can say which helper hung.
+/// `workbook check` waits longer, so that a test can say which helper hung. Where all programs are slow, as in an emulated machine,
+/// the environment variable PATIENCE has another limit.
 const HUNG: u32 = 8;
 
 /// A limit on which nothing here depends, because no test has message queues. Set to this value, it marks a helper and
@@ -78,7 +79,7 @@ pub fn before_main(answer: fn(&[&str]) -> i32) {
         eprintln!("a helper cannot be marked: RLIMIT_MSGQUEUE cannot be set to {}", MARK.1);
         exit(1);
     }
-    alarm::set(HUNG);
+    alarm::set(time_limit());
     // A scenario begins with this one, too.
     // SAFETY: the default disposition runs no code of ours.
     let _ = unsafe { signal(Signal::SIGHUP, SigHandler::SigDfl) };
@@ -88,5 +89,10 @@ pub fn before_main(answer: fn(&[&str]) -> i32) {
 
 /// In a helper whose work is long and that has made progress: start its time limit anew.
 pub fn comes_on() {
-    alarm::set(HUNG);
+    alarm::set(time_limit());
+}
+
+/// In seconds.
+fn time_limit() -> u32 {
+    env::var("PATIENCE").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(HUNG)
 }
