@@ -41,11 +41,12 @@ cat /run/printed
 exit $status
 ";
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("bin/prepare", PREPARE),
     ("bin/in-its-crate", TEST),
     ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"),
     ("etc/group", "root:x:0:\nnogroup:x:65534:\n"),
+    ("etc/host.conf", "multi on\n"),
     ("etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"),
 ];
 
