@@ -36,9 +36,8 @@ const QUESTION: Question = Question {
             .because("The loop's own wait is not watched: 300 ms of it caused no report."),
     ],
     book: 2,
-    shows: "The time counts for all that runs between two waits, and not for each callback. The signal interrupts the code \
-            or the system call in which the thread is when the time is over. So if many short callbacks run, the stack \
-            names the one that was running when the time was over.",
+    shows: "The time counts for all that runs between two waits, and not for each callback. When it is over, the signal \
+            interrupts the thread in its code or system call. Of many short callbacks, the stack names the one that runs then.",
     lane: "loop",
     ..Question::EMPTY
 };
@@ -119,9 +118,7 @@ fn compute(report: &Report<'_>) {
     let began = Instant::now();
     while !black_box(&report.reported).load(Ordering::Acquire) && began.elapsed() < LIMIT {
         // Much longer than `elapsed`: on 64-bit ARM, a stack in the kernel's code for reading the clock has no names.
-        for _ in 0..1000 {
-            spin_loop();
-        }
+        (0..1000).for_each(|_| spin_loop());
     }
     // ANCHOR_END: core
 }
