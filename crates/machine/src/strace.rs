@@ -68,7 +68,7 @@ pub fn strace(place: &Place) -> Result<PathBuf> {
         configure.current_dir(&build).args(OPTIONS).args(settings(place, &libc)?);
         run("what strace is built for", log, &mut configure)?;
         let jobs = format!("-j{}", available_parallelism().map_or(1, usize::from));
-        run("strace", log, Command::new("make").current_dir(&build).args([&jobs, "-C", "src", "strace"]))?;
+        run("strace", log, Command::new("make").current_dir(&build).arg(jobs))?;
         let built = build.join("src/strace");
         run("its symbols, left out", log, Command::new("strip").arg("-o").arg(&program).arg(built))
     })?;
