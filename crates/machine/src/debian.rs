@@ -13,7 +13,7 @@ use crate::digest::sha256;
 use crate::inputs::{Package, gone};
 use crate::mirror::{keys, line, mirror};
 use crate::place::{Place, write};
-use crate::running::{Missing, need, output, say};
+use crate::running::{Missing, need, output, run, say};
 
 /// apt, with lists and settings of its own.
 pub struct Apt<'a> {
@@ -212,6 +212,18 @@ fn newer(one: String, other: String) -> String {
 pub fn described(folder: &Path) -> Result<PathBuf> {
     let mut files = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
     files.find(|file| file.extension().is_some_and(|kind| kind == "dsc")).context("the source has no .dsc")
+}
+
+/// Unpack an archive of a source, without the folder in which all of it is, in place of what was there.
+///
+/// # Errors
+/// When it cannot be unpacked.
+pub fn unpack_source(archive: &Path, into: &Path, log: &Path) -> Result<()> {
+    let _ = fs::remove_dir_all(into);
+    fs::create_dir_all(into)?;
+    let mut tar = Command::new("tar");
+    tar.arg("-xf").arg(archive).arg("-C").arg(into);
+    run("the source, unpacked", log, tar.arg("--strip-components=1"))
 }
 
 /// Unpack a package into a folder.

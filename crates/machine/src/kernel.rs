@@ -9,6 +9,7 @@ use std::thread::available_parallelism;
 
 use anyhow::{Context, Result};
 
+use crate::debian::unpack_source;
 use crate::digest::Inputs;
 use crate::initramfs::initramfs;
 use crate::inputs::Pinned;
@@ -91,11 +92,7 @@ fn unpacked(place: &Place, pinned: &Pinned, source: &Path) -> Result<()> {
         inputs.text(&package.sha256);
     });
     step(place, "kernel-source", &inputs, &source.join("Makefile"), |log| {
-        let _ = std::fs::remove_dir_all(source);
-        std::fs::create_dir_all(source)?;
-        let mut tar = Command::new("tar");
-        tar.arg("-xf").arg(package.join("usr/src/linux-source-6.12.tar.xz")).arg("-C").arg(source);
-        run("the source, unpacked", log, tar.arg("--strip-components=1"))
+        unpack_source(&package.join("usr/src/linux-source-6.12.tar.xz"), source, log)
     })?;
     Ok(())
 }

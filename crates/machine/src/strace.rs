@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::debian::Apt;
+use crate::debian::{Apt, unpack_source};
 use crate::digest::{Inputs, files};
 use crate::inputs::Pinned;
 use crate::place::{Place, read, write};
@@ -81,11 +81,7 @@ fn unpacked(place: &Place, pinned: &Pinned, source: &Path, log: &Path) -> Result
     let is_archive = |file: &&PathBuf| file.to_string_lossy().ends_with(".orig.tar.xz");
     let all = files(&fetched)?;
     let archive = all.iter().find(is_archive).context("strace's source has no archive")?;
-    let _ = fs::remove_dir_all(source);
-    fs::create_dir_all(source)?;
-    let mut tar = Command::new("tar");
-    tar.arg("-xf").arg(archive).arg("-C").arg(source).arg("--strip-components=1");
-    run("the source, unpacked", log, &mut tar)
+    unpack_source(archive, source, log)
 }
 
 /// The compiler, and where it finds the C library: Debian's for 32-bit x86. The kernel's own headers are the same for both kinds

@@ -21,7 +21,7 @@ mod scenario;
 mod waits;
 
 pub use answer::Answer;
-pub use before_main::{HELPER, REFUSED, before_main, begin, comes_on};
+pub use before_main::{HELPER, REFUSED, before_main, begin, comes_on, patience};
 pub use scenario::{exit_code, ignore_sigpipe, judged};
 
 /// Between its fork and its exec, a child has a copy of every descriptor, close-on-exec or not.

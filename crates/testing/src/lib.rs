@@ -27,7 +27,7 @@ pub mod tracer;
 
 pub use helper::{
     Answer, HELPER, Helper, REFUSED, ask, before_main, begin, comes_on, exit_code, ignore_sigpipe, judged,
-    no_child_is_born, traced,
+    no_child_is_born, patience, traced,
 };
 pub use skip::skipped;
 

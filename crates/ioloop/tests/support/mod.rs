@@ -48,10 +48,9 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long a test may take. PATIENCE, in seconds, makes it longer, for example under valgrind.
+/// How long a test may take.
 fn patience() -> Duration {
-    let seconds = std::env::var("PATIENCE").ok().and_then(|seconds| seconds.parse().ok());
-    seconds.map_or(LONG, Duration::from_secs)
+    testing::patience().map_or(LONG, |seconds| Duration::from_secs(seconds.into()))
 }
 
 /// A panic without the program's hook, which would look up the names for a backtrace. That takes seconds on a busy

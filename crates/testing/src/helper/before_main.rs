@@ -18,8 +18,8 @@ pub const HELPER: &str = "--helper";
 pub const REFUSED: i32 = 77;
 
 /// The time limit of a helper, in seconds. No helper takes that long, unless it waits for something that never comes.
-/// `workbook check` waits longer, so that a test can say which helper hung. Where all programs are slow, as in an emulated machine,
-/// the environment variable PATIENCE has another limit.
+/// `workbook check` waits longer, so that a test can say which helper hung. Where all programs are slow, [`patience`] is the
+/// limit.
 const HUNG: u32 = 8;
 
 /// A limit on which nothing here depends, because no test has message queues. Set to this value, it marks a helper and
@@ -92,7 +92,12 @@ pub fn comes_on() {
     alarm::set(time_limit());
 }
 
-/// In seconds.
 fn time_limit() -> u32 {
-    env::var("PATIENCE").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(HUNG)
+    patience().unwrap_or(HUNG)
+}
+
+/// How long a test may wait where all programs are slow, as under valgrind or in an emulated machine: the environment variable
+/// PATIENCE, in seconds.
+pub fn patience() -> Option<u32> {
+    env::var("PATIENCE").ok().and_then(|seconds| seconds.parse().ok())
 }
