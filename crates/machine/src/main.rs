@@ -19,6 +19,7 @@ mod digest;
 mod initramfs;
 mod inputs;
 mod kernel;
+mod machines;
 mod matrix;
 mod mirror;
 mod notices;

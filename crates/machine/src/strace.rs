@@ -11,10 +11,10 @@ use anyhow::{Context, Result, ensure};
 use crate::debian::{Apt, unpack_source};
 use crate::digest::{Inputs, files};
 use crate::inputs::Pinned;
+use crate::machines::{self, Put, Run, Wanted};
 use crate::place::{Place, read, write};
 use crate::processor::Processor;
 use crate::running::{need, output, run};
-use crate::scripts::scripts;
 use crate::state::State;
 use crate::step::step;
 use crate::toolchain::{LIBC, packages, toolchain};
@@ -111,14 +111,18 @@ fn settings(place: &Place, libc: &Path) -> Result<Vec<String>> {
 /// # Errors
 /// When it does not: with what it said.
 pub fn proved(place: &Place, state: &State, strace: &Path) -> Result<()> {
-    let script = scripts(place)?.join("strace.mjs");
     let mut inputs = Inputs::default();
-    inputs.text(&state.digest).file(&script)?.file(strace)?;
+    inputs.text(&state.digest).file(&machines::script(place)?)?.file(strace)?;
     let file = place.work.join("strace/said.txt");
+    let path = "/bin/strace".to_owned();
+    let line = format!("{path} /bin/true");
+    let put = Some(Put { path, file: strace.to_owned() });
+    let wanted = Wanted { name: "strace".to_owned(), line, put };
     step(place, "strace-proved", &inputs, &file, |_| {
-        let said = output(Command::new("node").arg(&script).args([&state.v86, &state.file]).arg(strace))?;
-        ensure!(SAID.iter().all(|words| said.contains(words)), "in the machine, strace says:\n{said}");
-        write(&file, said.as_bytes())
+        machines::run(place, state, &[wanted], 1, |Run { text, .. }| {
+            ensure!(SAID.iter().all(|words| text.contains(words)), "in the machine, strace says:\n{text}");
+            write(&file, text.as_bytes())
+        })
     })?;
     Ok(())
 }

@@ -1,17 +1,17 @@
 //! `--try`: every experiment in the machine, compared with the book's transcript by the rules of the experiments' own test.
 
 use std::collections::BTreeMap;
+use std::iter::repeat_n;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Inputs;
+use crate::machines::{self, Run, Wanted};
 use crate::place::{Place, read, write};
 use crate::report;
-use crate::running::{AT_ONCE, runs, say};
-use crate::scripts::scripts;
+use crate::running::{AT_ONCE, say};
 use crate::sources::{Experiment, experiments};
 use crate::state::State;
 use crate::step::step;
@@ -30,19 +30,6 @@ pub enum Outcome {
 /// What came of the runs of each experiment.
 pub type Found = BTreeMap<String, Vec<Outcome>>;
 
-/// A run in a machine, as `try.mjs` and `catch.mjs` print it.
-#[derive(Deserialize)]
-pub struct Run {
-    /// What ran.
-    pub name: String,
-    /// None if it was stopped after the limit of time.
-    pub status: Option<i32>,
-    /// What it printed.
-    pub text: String,
-    /// How long it took, with the machine's start.
-    pub seconds: f64,
-}
-
 /// Run these experiments, or all if none is named, each `times` times in fresh machines, of which so many run `at_once`. Gives what
 /// came of each.
 ///
@@ -55,16 +42,15 @@ pub fn tried(place: &Place, state: &State, names: &[String], times: u32, at_once
     }
     let wanted = all.iter().filter(|experiment| names.is_empty() || names.contains(&experiment.name));
     let wanted: Vec<&Experiment> = wanted.collect();
-    let script = scripts(place)?.join("try.mjs");
-    let nodes = wanted.chunks(wanted.len().div_ceil(at_once).max(1)).map(|part| {
-        let mut node = Command::new("node");
-        node.arg(&script).args([&state.v86, &state.file]).arg(times.to_string());
-        node.args(part.iter().map(|experiment| &experiment.name));
-        node
-    });
+    let list: Vec<Wanted> = wanted
+        .iter()
+        .flat_map(|Experiment { name, .. }| {
+            let run = Wanted { name: name.clone(), line: format!("{name} --plain"), put: None };
+            repeat_n(run, times as usize)
+        })
+        .collect();
     let mut found = Found::new();
-    runs(nodes.collect(), |line| {
-        let run: Run = serde_json::from_str(&line).context("try.mjs prints something else than runs")?;
+    machines::run(place, state, &list, at_once, |run| {
         let experiment =
             wanted.iter().find(|experiment| experiment.name == run.name).context("an unknown run")?;
         let transcript = place.root.join("experiments").join(&experiment.file).with_extension("txt");
@@ -109,7 +95,7 @@ fn words(outcome: &Outcome) -> String {
 /// As [`tried`].
 pub fn once(place: &Place, state: &State) -> Result<Found> {
     let mut inputs = Inputs::default();
-    inputs.text(&state.digest).file(&scripts(place)?.join("try.mjs"))?;
+    inputs.text(&state.digest).file(&machines::script(place)?)?;
     inputs
         .tree(&place.root.join("experiments"), &|name| name.extension().is_some_and(|kind| kind == "txt"))?;
     let file = place.work.join("tried.json");

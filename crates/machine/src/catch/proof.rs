@@ -1,23 +1,19 @@
 //! Each wrong answer in a machine: the test that should catch it fails, with its words, and the others pass.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use mistakes::Mistake;
 use serde::Deserialize;
-use serde_json::json;
 
 use super::asked::Exercise;
 use super::program::Program;
 use crate::digest::Inputs;
+use crate::machines::{self, Put, Run, Wanted};
 use crate::place::{Place, read, write};
-use crate::running::{AT_ONCE, runs, say};
-use crate::scripts::scripts;
+use crate::running::{AT_ONCE, say};
 use crate::state::State;
 use crate::step::step;
-use crate::trying::Run;
 
 /// A wrong answer that does not fail as the page says, and how it does.
 pub type Differs = BTreeMap<String, String>;
@@ -36,7 +32,7 @@ struct Ran {
 /// When the machine does not start.
 pub fn proved(place: &Place, state: &State, programs: &[Program]) -> Result<Differs> {
     let mut inputs = Inputs::default();
-    inputs.text(&state.digest).file(&scripts(place)?.join("catch.mjs"))?;
+    inputs.text(&state.digest).file(&machines::script(place)?)?;
     for Program { exercise, file } in programs {
         inputs.text(&exercise.questions().to_string()).file(file)?;
     }
@@ -63,20 +59,15 @@ fn tried(place: &Place, state: &State, programs: &[Program], only: Option<&Diffe
                 continue;
             }
             let tests = [std::slice::from_ref(&mistake.caught_by), &mistake.passes[..]].concat();
-            list.push(json!({ "name": name, "file": file, "tests": tests }));
+            let path = format!("/tmp/{name}");
+            let line = format!("{path} {}", tests.join(" "));
+            let put = Some(Put { path, file: file.clone() });
+            list.push(Wanted { name: name.clone(), line, put });
             asked.insert(name, (exercise, mistake));
         }
     }
-    // A machine uses one core.
-    let mut nodes = Vec::new();
-    for (number, part) in list.chunks(list.len().div_ceil(AT_ONCE).max(1)).enumerate() {
-        let wanted = place.work.join(format!("asked-{number}.json"));
-        write(&wanted, &serde_json::to_vec(part)?)?;
-        nodes.push(node(place, state, &wanted)?);
-    }
     let mut differs = Differs::new();
-    runs(nodes, |line| {
-        let run: Run = serde_json::from_str(&line).context("catch.mjs prints something else than runs")?;
+    machines::run(place, state, &list, AT_ONCE, |run| {
         let (_, mistake) = asked.remove(&run.name).context("an unknown run")?;
         let wrong = wrong(&run, mistake);
         say(&format!("{:60} {:6.2} s  {}", run.name, run.seconds, wrong.as_deref().unwrap_or("caught")));
@@ -87,12 +78,6 @@ fn tried(place: &Place, state: &State, programs: &[Program], only: Option<&Diffe
         bail!("{name} was not run");
     }
     Ok(differs)
-}
-
-fn node(place: &Place, state: &State, list: &Path) -> Result<Command> {
-    let mut node = Command::new("node");
-    node.arg(scripts(place)?.join("catch.mjs")).args([&state.v86, &state.file]).arg(list);
-    Ok(node)
 }
 
 /// What is not as the page says.
