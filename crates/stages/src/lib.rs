@@ -1,4 +1,4 @@
-//! The server that runs through the book, as it is at the end of each chapter, and the loop in 23 lines.
+//! The server that runs through the book, as it is at the end of each chapter, and the loop in 22 lines.
 //!
 //! The server runs programs for its clients. A client connects, sends a line with the name of a program, then the
 //! program's input, and shuts down its sending side. The server starts the program, feeds it the input, sends back what
@@ -26,7 +26,7 @@
 //! `diffs/N.diff` is the change from one stage to the next, which the book prints (except stage 7's); a test keeps it up to
 //! date.
 //!
-//! - [`small_loop`]: a complete event loop whose `run` has 23 lines;
+//! - [`small_loop`]: a complete event loop whose `run` has 22 lines;
 //! - [`small_executor`]: futures on that loop; [`from_thread`]: a future of what a thread returns;
 //! - [`ask`]: a client.
 

@@ -107,14 +107,13 @@ impl Loop {
             for timer in self.due_timers() {                            // ch. 7
                 self.run_timer(timer);                                  // ch. 8
             }
-            let handlers = self.handlers.clone();                       // ch. 5
-            let mut fds = poll_fds(&handlers);                          // ch. 1, 2
+            let mut fds = poll_fds(&self.handlers);                     // ch. 1, 2
             match poll(&mut fds, self.time_to_sleep()) {                // ch. 2, 3, 5, 9
                 Err(Errno::EINTR) => continue,                          // ch. 4, 8
                 Err(errno) => return Err(errno.into()),                 // ch. 6
                 Ok(_) => {}
             }
-            for (number, events) in ready(&handlers, &fds) {            // ch. 5
+            for (number, events) in ready(&self.handlers, &fds) {       // ch. 5
                 if let Some(handler) = self.handlers.get(&number) {     // ch. 5
                     Rc::clone(handler).call(self, events);              // ch. 3
                 }
