@@ -27,7 +27,9 @@ const QUESTION: Question = Question {
         Choice::new(
             "Twice, and twice with _exit: fork copied the buffer, and the kernel flushes the copies.",
         )
-        .because("The kernel does not know the buffers: after the child's _exit the file was still empty."),
+        .because(
+            "The kernel does not know about the buffers: after the child's _exit the file was still empty.",
+        ),
     ],
     book: 2,
     shows: "A buffer is memory, and fork copies memory: both processes have the bytes, and each process that \

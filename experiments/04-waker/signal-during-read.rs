@@ -29,7 +29,7 @@ const QUESTION: Question = Question {
             .because("The kernel discarded the ignored signal, and the read slept until the byte came."),
     ],
     book: 1,
-    shows: "Only a handler that runs interrupts a call. An ignored signal and a blocked one leave the read asleep. \
+    shows: "Only a handler that runs interrupts a read. An ignored signal and a blocked one leave the read asleep. \
             With SA_RESTART the kernel begins an interrupted read again after the handler; without it, the read \
             fails with EINTR, and the caller has to call it again.",
     lane: "reader",

@@ -266,8 +266,8 @@ fn canceling_a_timer_that_is_gone_frees_nothing() {
     );
 }
 
-/// Timers that wait, that are collected and that are canceled, after any number of others: the reference numbers all of them
-/// anew somewhere on the way.
+/// Timers that wait, that are collected and that are canceled, after any number of others: in one of these runs
+/// the real loop's counter is used up, and it gives all timers new orders.
 #[test]
 fn timers_behave_the_same_however_many_came_before() {
     for before in [0, 1000].into_iter().chain(4085..4100) {
@@ -339,7 +339,7 @@ fn an_id_never_leads_to_another_timer() {
         assert_eq!(
             timers.cancel(gone),
             None,
-            "the id of a timer that {how} canceled or handed out another timer that has its slot now and was collected"
+            "with the id of a timer that {how}, `cancel` returned another timer, which has its slot now and was collected"
         );
     }
     let ran = std::iter::from_fn(|| timers.next_due()).count();
