@@ -67,7 +67,7 @@ pub const FALLBACKS: &[Fallback] = &[
         ON_LISTS,
         &["epoll_create1"],
         &[],
-        "without an epoll that can be asked, fstat(2) tells a file",
+        "without an epoll that can be asked, fstat(2) says whether the descriptor is a file",
     ),
     Fallback::new(
         ON_LISTS,
@@ -121,19 +121,14 @@ pub const FALLBACKS: &[Fallback] = &[
     Fallback::new(
         &["ioloop: accept", "prefork: accept", "httpserver"],
         &["accept4"],
-        &[
-            ECONNABORTED,
-            EINTR,
-            ENETDOWN,
-            EPROTO,
-            ENOPROTOOPT,
-            EHOSTDOWN,
-            ENONET,
-            EHOSTUNREACH,
-            ENETUNREACH,
-            EPERM,
-        ],
+        &[ECONNABORTED, ENETDOWN, EPROTO, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH, EPERM],
         "only that client is lost: the next one is accepted",
+    ),
+    Fallback::new(
+        &["ioloop: accept", "prefork: accept", "httpserver"],
+        &["accept4"],
+        &[EINTR],
+        "interrupted: no client is lost, and the server accepts again",
     ),
     Fallback::new(
         &["httpserver"],
@@ -166,7 +161,7 @@ pub const FALLBACKS: &[Fallback] = &[
         "a family that the kernel lacks is skipped",
     ),
     Fallback::new(&["prefork: bind"], &["bind", "listen"], &[EADDRINUSE], "another free port is tried"),
-    Fallback::new(&["prefork"], &["getrandom"], &[], "the child's random numbers begin with its process id"),
+    Fallback::new(&["prefork"], &["getrandom"], &[], "the child's generator is seeded with its process id"),
     Fallback::new(
         &["prefork: supervise"],
         &["prctl", "fcntl(F_SETOWN)", "fcntl(F_SETSIG)", "fcntl(F_SETFL)"],
@@ -196,7 +191,7 @@ pub const FALLBACKS: &[Fallback] = &[
         &["cloexec: pass"],
         &["read"],
         &[],
-        "a report that cannot be read: the program that could not be started exits with 127",
+        "the caller cannot read why the program was not started: the child exits with 127",
     ),
     Fallback::new(
         &["process: capture"],

@@ -1,5 +1,5 @@
-//! Exercise `httpserver/connection`: from bytes to requests and back, without a socket. Each conversation is held six times, with
-//! the bytes split in six ways, and must be the same each time.
+//! Exercise `httpserver/connection`: from bytes to requests and back, without a socket. Each conversation is held six
+//! times, with the bytes split in six ways, and must be the same each time.
 
 mod support;
 
@@ -398,7 +398,7 @@ fn a_server_can_refuse_at_any_time() {
         talk.send(get("/2").as_bytes());
         assert!(
             talk.seen.responses(&[])[0].closes() && talk.seen.is_done && talk.seen.requests.is_empty(),
-            "the response to `{}` is the last, even if it does not close itself",
+            "the response to `{}` is the last, even if the response does not ask to close",
             received.escape_debug()
         );
     }
@@ -565,7 +565,7 @@ fn a_refusal_takes_the_place_of_100_continue() {
     assert_eq!(seen.statuses(), [413]);
     assert!(
         !seen.out.windows(12).any(|words| words == b"100 Continue"),
-        "it must not be told to send its body"
+        "the body is refused, so the client must not be told to send it"
     );
 }
 
@@ -717,7 +717,11 @@ fn however_the_bytes_are_split_the_result_is_the_same() {
         Ok(())
     })
     .budget_ms(300);
-    assert!(conversations.get() > 10, "{} conversations are no test", conversations.get());
+    assert!(
+        conversations.get() > 10,
+        "only {} conversations were tried, which is too few for a test",
+        conversations.get()
+    );
 }
 
 #[test]

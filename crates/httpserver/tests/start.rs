@@ -241,8 +241,8 @@ impl Server {
         }
     }
 
-    /// At least one client of each process, with a request that is held. While a client connects, only one process runs, and
-    /// the others are stopped. A process without a request would exit at the first signal, and the second one would not
+    /// At least one client of each process, with a request that is held. While a client connects, only one process runs,
+    /// and the others are stopped. A process without a request would exit at the first signal, and the second one would not
     /// find it.
     #[track_caller]
     fn held_clients(&mut self) -> Vec<Client> {
@@ -466,8 +466,8 @@ fn ctrl_c_stops_the_children_gracefully() {
     let mut server = Server::spawn(2, 20_000, "held");
     server.until_serving(2);
     let mut clients = server.held_clients();
-    // The terminal signals all processes of its foreground group. This test signals the children first, and waits until each
-    // has handled the signal: if the forwarded signal came before that, the two would merge into one.
+    // The terminal signals all processes of its foreground group. This test signals the children first, and waits until
+    // each has handled the signal: if the forwarded signal came before that, the two would merge into one.
     for pid in &server.serving {
         kill(Pid::from_raw(*pid), Signal::SIGINT).expect("it runs");
     }
@@ -547,7 +547,8 @@ fn the_grace_period_of_the_children_is_over_before_they_are_killed() {
     let rest = server.rest();
     assert!(
         !rest.iter().any(|line| line.starts_with("killed ")),
-        "a child that uses its whole grace period, 300 ms, and begins 100 ms late, must be able to exit by itself: give the supervisor more: {rest:?}"
+        "a child that uses its whole grace period, 300 ms, and begins 100 ms late, must be able to exit by itself: \
+         give the supervisor more: {rest:?}"
     );
     let exits: Vec<&String> = rest.iter().filter(|line| line.starts_with("exited ")).collect();
     assert!(exits.len() == 2 && exits.iter().all(|line| line.ends_with("exited with 0")), "{rest:?}");
@@ -563,7 +564,7 @@ fn a_child_that_does_not_stop_is_killed_a_second_after_its_grace_period() {
     server.line_of("killed");
     assert!(
         start.elapsed() >= Duration::from_millis(1300),
-        "the grace period is 300 ms, and the supervisor must wait a second longer before it kills a child, and not {:?}",
+        "the grace period is 300 ms, and the supervisor must wait a second longer before it kills a child. It waited {:?}",
         start.elapsed()
     );
     server.rest();
@@ -579,7 +580,8 @@ fn a_grace_period_may_be_duration_max() {
         let rest = server.rest();
         assert!(
             rest.contains(&"ended Stopped(SIGTERM)".to_owned()),
-            "with a grace period of Duration::MAX, the server waits for each client. Does a sum with this duration overflow? {rest:?}"
+            "with a grace period of Duration::MAX, the server waits for each client. Does a sum with this duration \
+             overflow? {rest:?}"
         );
         let stop = rest.iter().find(|line| line.starts_with("stop ")).expect("the server was stopped");
         assert!(

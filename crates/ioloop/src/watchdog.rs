@@ -4,7 +4,8 @@
 //! expires, SIGALRM interrupts the code that blocks, and the signal handler notes its stack; the handler calls nothing that
 //! allocates or waits. The code goes on. A thread of its own finds the names of the functions, and reports. Dropping the
 //! watchdog reports the stack that was noted last, if any, and ends the reports. While there is a watchdog, its thread does
-//! not block SIGALRM. A SIGALRM that is not of the watchdog's timer is no report, and runs the handler that was there before.
+//! not block SIGALRM. A SIGALRM that is not of the watchdog's timer is no report, and runs the handler that was there
+//! before.
 
 use std::cell::RefCell;
 use std::ffi::c_void;
@@ -74,8 +75,8 @@ impl Watchdog {
     /// [`Watchdog::arm`] and [`Watchdog::disarm`]. `report` must not wait for this thread, because dropping the watchdog
     /// waits for `report`.
     ///
-    /// Until the drop, this thread does not block SIGALRM. A SIGALRM that is not of the watchdog's timer runs the handler that
-    /// was there before; if there was none, it has no effect.
+    /// Until the drop, this thread does not block SIGALRM. A SIGALRM that is not of the watchdog's timer runs the handler
+    /// that was there before; if there was none, it has no effect.
     ///
     /// # Errors
     /// `EBUSY` if a thread of this process is watched already; `EAGAIN` of timer_create(2) and pthread_create(3); `EMFILE`,
@@ -222,7 +223,8 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         self.disarm();
         // The timer is disarmed, so no more alarms come. The kernel sends alarms to this thread, which has handled the last
-        // one already, unless it has blocked SIGALRM since. Then it handles the last one here.
+        // one already, unless it has blocked SIGALRM since. Then it handles the last one here, or the kernel has discarded
+        // it with the timer, as Linux 6.18 does.
         let _ = SigSet::from(Signal::SIGALRM).thread_unblock();
         if self.was_blocked {
             let _ = SigSet::from(Signal::SIGALRM).thread_block();

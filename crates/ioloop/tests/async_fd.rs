@@ -157,7 +157,7 @@ impl Wake for Last {
     }
 }
 
-/// Neither a sleep that is dropped nor a sleep that is polled again.
+/// A sleep that is dropped leaves no timer, and a sleep that is polled again has only one.
 #[test]
 fn a_sleep_leaves_no_timer_behind() {
     on_each_with_a_fake_clock(|ioloop, _| {

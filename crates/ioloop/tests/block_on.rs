@@ -26,8 +26,9 @@ mod sync {
     #[allow(unused_imports, reason = "an answer may use some of them only")]
     pub use loom::sync::atomic::{AtomicBool, Ordering};
 
-    /// Loom's `unpark` makes all that its thread did visible to the other, and loom runs no other thread between it and the
-    /// step before. So loom alone would not see that the flag has to publish anything. Here both are steps of their own.
+    /// Loom's `unpark` makes all that its thread did visible to the other thread, and loom runs no other thread between the
+    /// write of the flag and the `unpark`. So loom alone would not see that the flag must publish anything. Here the write
+    /// and the `unpark` are two steps.
     #[allow(unused_imports, reason = "an answer may use some of them only")]
     #[allow(dead_code, reason = "an exercise that is not written yet uses none of them")]
     pub mod thread {
@@ -201,7 +202,7 @@ fn the_future_may_borrow_and_need_not_be_send() {
         ready(()).await;
         words.borrow().len()
     });
-    assert_eq!(length, 2, "the async block has added a letter to one");
+    assert_eq!(length, 2, "the string had one letter, and the async block has added a second");
     assert_eq!(Rc::strong_count(&words), 1, "the future must be dropped by now, and it still owns an `Rc`");
 }
 

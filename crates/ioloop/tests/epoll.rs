@@ -241,8 +241,8 @@ fn a_late_event_carries_the_token_it_was_added_with() {
     assert_eq!(
         ready(&mut epoll),
         [Event { token: TOKEN, events: Events::READ }],
-        "a byte came into the first pipe, whose number the second one has now, and is reported for the second one: do \
-         you pass the number to the kernel, and look up the token by it?"
+        "a byte came into the first pipe, but the event has the token of the second pipe, which has the first one's \
+         number now. Do you pass the number to the kernel, and look up the token by it?"
     );
 }
 
@@ -382,8 +382,9 @@ fn a_timeout_of_zero_does_not_sleep() {
     assert!(times < 50, "a hundred waits had a timeout of zero, and {times} of them slept");
 }
 
-/// The descriptor becomes ready only while the thread sleeps, or when the wait is over: on a busy machine, any fixed time may
-/// pass before the wait begins, and then a wait that ends at once reports the descriptor, too.
+/// The writer waits until the thread sleeps, or until the wait is over. It does not wait for a fixed time instead: on a
+/// busy machine, that time may pass before the wait begins, and then even a wait that ends at once finds the descriptor
+/// ready.
 #[test]
 fn a_timeout_beyond_the_call_is_clamped() {
     let milliseconds = |n: u64| Some(Duration::from_millis(n));
@@ -415,7 +416,8 @@ fn a_timeout_beyond_the_call_is_clamped() {
     }
 }
 
-/// The system calls that waits with each kind of timeout make on that kernel, and how many events each wait reported.
+/// Waits with each kind of timeout on that kernel. Returns the system calls that they make, and how many events each wait
+/// reports.
 fn asked(kernel: &str) -> Option<(Vec<String>, Vec<String>)> {
     let answer = testing::traced(kernel, &["epoll", "waits"])?;
     Some(["call", "ready"].map(|word| answer.lines(word).map(str::to_owned).collect()).into())
@@ -431,7 +433,7 @@ fn fractions_of_a_millisecond_use_epoll_pwait2() {
     assert!(
         exact.len() >= 3 || exact.first().is_some_and(|call| refused(call)),
         "epoll_wait takes milliseconds, so a timer of 1.5 ms would be half a millisecond late. epoll_pwait2 takes \
-         nanoseconds, and of three waits for a fraction of a millisecond {} use it: {calls:?}",
+         nanoseconds, and of three waits whose timeout has a fraction of a millisecond, {} use it: {calls:?}",
         exact.len()
     );
     assert_eq!(ready, ["1"; 8], "one descriptor is ready at each wait");
@@ -443,8 +445,8 @@ fn without_epoll_pwait2_the_timeout_is_rounded_up_to_milliseconds() {
         let Some((calls, ready)) = asked(kernel) else { return };
         assert_eq!(
             ready, ["1"; 8],
-            "what eight waits reported while one descriptor is ready. The kernel answers epoll_pwait2 with ENOSYS \
-             where it is older, and with EPERM where a filter forbids it: then epoll_wait does it"
+            "eight waits, with one descriptor ready, must each report it. An older kernel answers epoll_pwait2 with \
+             ENOSYS, and a filter may answer with EPERM: call epoll_wait then"
         );
         let milliseconds = |call: &String| call.strip_prefix("epoll_wait ")?.split(' ').next()?.parse().ok();
         let timeouts: Vec<i32> = calls.iter().filter_map(milliseconds).collect();

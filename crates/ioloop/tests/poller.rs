@@ -258,7 +258,7 @@ fn the_pollers_answer_alike_for_every_kind_of_descriptor() {
             assert_eq!(
                 added.as_ref().map_err(|error| error.errno).copied(),
                 wanted,
-                "{what}, on {kind}: {added:?}. epoll_ctl itself answers the latter"
+                "{what}, on {kind}: {added:?}. epoll_ctl itself returned what `right` shows"
             );
             // What can be watched is open, whatever it has to report.
             let reported = reported(&mut *poller).unwrap_or(Events::empty());
@@ -319,7 +319,7 @@ fn only_epoll_accepts_edges() {
             assert_eq!((reported(poller), reported(poller)), (Some(Events::READ), None));
             return;
         }
-        let words = refused(poller.add(fd, TOKEN, edge), Errno::EINVAL, "an edge where there is none");
+        let words = refused(poller.add(fd, TOKEN, edge), Errno::EINVAL, "poll and select must refuse EDGE");
         assert!(words.contains("only epoll reports edges"), "{words}");
         poller.add(fd, TOKEN, Events::READ).expect("the descriptor that was refused is not registered");
         refused(poller.modify(fd, TOKEN, edge), Errno::EINVAL, "an edge by way of modify");

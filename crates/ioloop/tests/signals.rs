@@ -59,8 +59,8 @@ fn removing_an_owner_restores_the_old_handlers() {
         assert_eq!(
             answer.line("previous"),
             "2",
-            "two owners of one signal each were {how}, and both signals came: how often was the handler called that \
-             was there before? Restore it when the owner is {how}, not later"
+            "two owners of one signal each were {how}, and both signals came: how often did the old handler run? \
+             Restore it when the owner is {how}, not later"
         );
         assert_eq!(
             answer.line("took"),

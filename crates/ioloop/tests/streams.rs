@@ -72,7 +72,8 @@ fn a_ready_operation_does_not_wait() {
     });
 }
 
-/// So a peer that always has more to send keeps the task's poll going, and with it the loop.
+/// A read that fills its buffer does not wait, so a peer that always has more to send keeps the task in one poll, and
+/// blocks the loop.
 #[test]
 fn reads_that_fill_their_buffer_need_one_poll() {
     on_each(|ioloop| {

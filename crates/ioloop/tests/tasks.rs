@@ -315,8 +315,8 @@ fn a_task_that_wakes_itself_does_not_starve_handlers() {
         ioloop.start().unwrap();
         assert!(
             polls.get() < 3,
-            "a task that wakes itself was polled {} times before the handler of a descriptor that was ready all the \
-             time ran: one poll an iteration, and the next wake waits for the next iteration",
+            "a task that wakes itself was polled {} times, and the handler of a ready descriptor did not run \
+             meanwhile. Poll a task once an iteration: a wake during the poll waits for the next iteration",
             polls.get()
         );
     });
@@ -618,7 +618,7 @@ fn finished_tasks_leave_no_memory_behind() {
         };
         round();
         let before = round();
-        // Enough for a slab that keeps one kind of slot to grow.
+        // Enough rounds for the slab to grow if one kind of task leaves its slot in use.
         let mut after = before;
         for _ in 0..20 {
             after = round();
@@ -740,8 +740,8 @@ fn a_dropped_task_can_cancel_another() {
 /// How often one thread may interrupt another. Without a limit the test takes minutes.
 const PREEMPTIONS: usize = 3;
 
-/// Runs a task in every order of the steps of the loop and of `threads` threads, of which each adds one to a sum `each` times,
-/// and wakes the task after each.
+/// Runs a task in every order of the steps of the loop and of `threads` threads, of which each adds one to a sum `each`
+/// times, and wakes the task after each.
 #[track_caller]
 fn in_every_order(threads: usize, each: usize) {
     use loom::sync::Arc;

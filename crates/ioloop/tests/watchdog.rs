@@ -243,8 +243,8 @@ fn it_works_without_standard_input_and_output() {
         assert_eq!(
             answer.line(what),
             "yes",
-            "{what}: the process had closed descriptor 0 or 1, which the watchdog got then, and no report was made: only a \
-             negative number is no descriptor"
+            "{what}: the process had closed descriptor 0 or 1, which the watchdog got then, and no report was made: 0 \
+             and 1 are valid descriptors, so use a negative number for 'none'"
         );
     }
 }
@@ -344,7 +344,7 @@ fn a_blocked_sigalrm_is_unblocked_until_the_drop() {
     assert_eq!(
         (answer.line("refused"), answer.line("then")),
         ("true", "SIGUSR1 SIGALRM"),
-        "after a refused one"
+        "the thread blocked these two signals, and a second watchdog was refused. Now it blocks these"
     );
 }
 
@@ -379,7 +379,8 @@ fn a_sigalrm_from_elsewhere_is_no_report_and_reaches_the_old_handler() {
     assert_eq!(
         (answer.line("reported"), answer.line("still")),
         ("never", "yes"),
-        "SIGALRM had its default action before, and came from elsewhere"
+        "SIGALRM had its default action before the watchdog, and came from another sender: it must cause no report, \
+         and must not kill the process"
     );
 }
 

@@ -17,7 +17,7 @@ use crate::request::{Found, ending, split, stays, unknown};
 /// A descriptor that a client shares with the loop.
 pub type Source = Arc<dyn AsFd + Send + Sync>;
 
-/// A client, its request until it has come to its end, and its program until it has exited.
+/// A client. It has a request until the whole request has arrived, and a program until the program has exited.
 pub struct Client {
     socket: Arc<TcpStream>,
     request: Option<Vec<u8>>,
@@ -46,7 +46,7 @@ impl Client {
         [socket].into_iter().chain(pipes)
     }
 
-    /// The same, for a loop that keeps what it waits for, as those from stage 7 on do.
+    /// The same as `fds`, but with shared ownership of the descriptors, because the loops from stage 7 on keep them.
     pub fn sources(&self) -> Vec<(Source, PollFlags)> {
         let events = self.fds().next().map_or(PollFlags::empty(), |socket| socket.events());
         let socket = (Arc::clone(&self.socket) as Source, events);

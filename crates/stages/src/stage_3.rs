@@ -35,7 +35,7 @@ pub fn run(port: u16, more: &Path) -> io::Result<()> {
 }
 // ANCHOR_END: run
 
-/// A client, its request until it has come to its end, and its program until it has exited.
+/// A client. It has a request until the whole request has arrived, and a program until the program has exited.
 struct Client {
     socket: TcpStream,
     request: Option<Vec<u8>>,

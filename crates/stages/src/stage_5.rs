@@ -89,8 +89,8 @@ fn serve_clients(listener: &TcpListener, more: &Path) -> io::Result<()> {
 // ANCHOR_END: loop
 
 /// Adds the new descriptors of a client, and arms its others, all with the client's token. The kernel reports an armed
-/// descriptor once, and then not until this function arms it again. So a hang-up that the server cannot use now does
-/// not wake it at each wait. Closing a descriptor ends its registration: close-on-exec leaves no duplicate.
+/// descriptor once, and then not again until this function arms it. So a hang-up that the server cannot use now does not
+/// wake it at each wait. Closing a descriptor ends its registration: close-on-exec leaves no duplicate.
 // ANCHOR: arm
 pub(crate) fn arm(poller: &mut Epoll, token: Token, client: &Client) -> io::Result<()> {
     for fd in client.fds() {
