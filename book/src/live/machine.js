@@ -8,6 +8,11 @@
 const [STATUS, READY] = [0x04, 0x05];
 const PAGE = 4096; // bytes
 
+// v86 compiles code of the machine that has run often. An experiment runs most of its code a few times, so that compiling takes
+// twice as long as interpreting saves. Only a machine that has much to do compiles.
+const INTERPRETED = 1e8; // instructions before that
+const LOOK = 100; // ms between two looks at how many there were
+
 /** What v86 is told of the machine. A state belongs to these options, so the state is made with them, too. */
 export const machineOptions = (megabytes) => ({
     memory_size: megabytes << 20,
@@ -41,9 +46,10 @@ export class Machine {
      * @param {ArrayBuffer} state @param {number} megabytes
      */
     static async resume(V86, wasm, state, megabytes, console) {
-        const v86 = new V86({ ...machineOptions(megabytes), wasm_fn: wasm });
+        const v86 = new V86({ ...machineOptions(megabytes), wasm_fn: wasm, disable_jit: true });
         await new Promise((done) => v86.add_listener('emulator-loaded', done));
         await v86.restore_state(state);
+        compileLater(v86);
         const machine = new Machine(v86, console);
         await v86.run();
         await machine.run(`clock ${Math.floor(Date.now() / 1000)}`);
@@ -93,4 +99,15 @@ export class Machine {
         else if (running.status !== null) running.status += String.fromCharCode(byte);
         else running.hear(byte);
     }
+}
+
+/** Lets the emulator compile once the machine has interpreted enough. */
+function compileLater(v86) {
+    const first = v86.get_instruction_counter();
+    const timer = setInterval(() => {
+        if (v86.get_instruction_counter() - first >>> 0 < INTERPRETED) return;
+        clearInterval(timer);
+        v86.v86.cpu.set_jit_config(0, 0); // what `disable_jit` has set to 1
+    }, LOOK);
+    v86.add_listener('emulator-stopped', () => clearInterval(timer));
 }
