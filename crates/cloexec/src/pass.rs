@@ -67,7 +67,7 @@ pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -
             let mut report = Vec::new();
             // The only error of reading a pipe is EINTR, and `read_to_end` retries it.
             let _ = File::from(reader).read_to_end(&mut report);
-            // An empty report means that a successful `execve` closed the write end.
+            // An empty report means that a successful `execve` closed the write end, or that a signal killed the child before it.
             if report.is_empty() {
                 return Ok(child);
             }

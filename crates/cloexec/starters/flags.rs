@@ -2,6 +2,7 @@
 //!
 //! Goal: read, set and clear `FD_CLOEXEC`, and leave every other flag of the descriptor as it was.
 //! For errors: `.map_err(crate::Error::on("fcntl(F_GETFD)", "descriptor 7"))` names the call and its object.
+//! The second argument is anything that can be printed, such as `format!("descriptor {number}")`.
 //! Run `cargo workbook check cloexec/flags` after each change; `hint cloexec/flags` if you are stuck.
 
 use std::os::fd::AsFd;

@@ -5,7 +5,8 @@
 //! descriptors below that number as they are. You can use `crate::flags::set`: your earlier answer, or ours.
 //! A kernel refuses with ENOSYS (it lacks the call), EINVAL (it lacks the flag) or EPERM (a seccomp filter); any other
 //! errno goes to the caller, and so does the error if `/proc/self/fd` cannot be read. A descriptor that was closed
-//! after you listed it (EBADF) is no error. 0, 1 and 2 are descriptors like any other.
+//! after you listed it (EBADF) is no error. 0, 1 and 2 are descriptors like any other. An error names the call and a
+//! number (`first` for `close_range`, the descriptor's for a flag), or the directory.
 //! `nix` has no `close_range`; `nix::libc` has `close_range`, and `syscall` with `SYS_close_range`.
 //! `crate::Error` has a field `errno`, and `Error::on_io("read", "/proc/self/fd")` makes one of an `io::Error`.
 //! Run `cargo workbook check sweep` after each change; `hint sweep` if you are stuck.

@@ -99,7 +99,7 @@ fn set_and_clear_are_idempotent() {
         assert_eq!(
             info(&reader).cloexec,
             cloexec,
-            "`{what}` was called on {} when there was nothing to change, and it inverted the flag. `|` sets a bit and `&!` \
+            "`{what}` was called on {} when there was nothing to change, and it inverted the flag. `|` sets a bit and `-` \
              clears it; `^` toggles it",
             name(&reader)
         );
@@ -184,7 +184,8 @@ fn second_flag(what: &str, wanted: u32) {
     assert!(
         written & 2 != 0,
         "`{what}` lost a flag: F_GETFD returned bit 2 (which no kernel has yet), and F_SETFD wrote {written} without \
-         it. FdFlag::from_bits_truncate drops unknown bits; from_bits_retain keeps them"
+         it. `from_bits_truncate` drops unknown bits, and so does `!flag`. Use `from_bits_retain`, and \
+         `flags - FdFlag::FD_CLOEXEC`"
     );
     assert_eq!(written, wanted, "`{what}` wrote the wrong flags with F_SETFD. Its calls: {calls:?}");
 }
@@ -228,28 +229,62 @@ fn an_error_names_the_call_and_the_descriptor() {
         ("clear", "F_GETFD"),
         ("clear", "F_SETFD"),
     ] {
-        let kernel = format!("fcntl({call})=EBADF,ioctl(FIOCLEX)=EBADF,ioctl(FIONCLEX)=EBADF");
-        let Some(answer) = traced(&kernel, &["report", what]) else { return };
-        // An answer need not make this call: it can use ioctl, or read /proc.
-        let Some(failed) = answer.lines("call").find(|call| call.ends_with("-> -9")) else { continue };
-        let name = failed.split(['(', ')']).nth(1).unwrap_or(failed);
-        let (result, number) = (answer.line("result"), answer.line("number"));
-        assert!(
-            result.starts_with("Err EBADF "),
-            "another thread closed the descriptor, {name} failed with EBADF, and `{what}` returned `{result}`. Each call \
-             can fail: return its error with `?`"
-        );
-        let (named, object) = result.split_once(" on ").unwrap_or_default();
-        assert!(
-            named.contains(name),
-            "{name} failed, and the error of `{what}` names another call: `{result}`. The caller should learn from the \
-             error which call failed"
-        );
-        assert!(
-            object.split(|c: char| !c.is_ascii_digit()).any(|word| word == number),
-            "{name} failed on descriptor {number}, and the error of `{what}` does not name the descriptor: `{result}`"
-        );
-        the_table_is_the_same(what, &answer);
+        for (errno, why) in [
+            (Errno::EBADF, "another thread closed the descriptor"),
+            (Errno::EPERM, "a seccomp filter forbids the call"),
+        ] {
+            let kernel =
+                format!("fcntl({call})={errno:?},ioctl(FIOCLEX)={errno:?},ioctl(FIONCLEX)={errno:?}");
+            let Some(answer) = traced(&kernel, &["report", what]) else { return };
+            // An answer need not make this call: it can use ioctl, or read /proc.
+            let failed = format!(" -> -{}", errno as i32);
+            let Some(failed) = answer.lines("call").find(|call| call.ends_with(&failed)) else { continue };
+            let name = failed.split(['(', ')']).nth(1).unwrap_or(failed);
+            let (result, number) = (answer.line("result"), answer.line("number"));
+            assert!(
+                result.starts_with(&format!("Err {errno:?} ")),
+                "{why}, {name} failed with {errno:?}, and `{what}` returned `{result}`. Each call can fail: return the \
+                 kernel's errno, whichever it is, with `map_err` and `?`"
+            );
+            let (named, object) = result.split_once(" on ").unwrap_or_default();
+            assert!(
+                named.contains(name),
+                "{name} failed, and the error of `{what}` names another call: `{result}`. The caller should learn from the \
+                 error which call failed"
+            );
+            assert!(
+                object.split(|c: char| !c.is_ascii_digit()).any(|word| word == number),
+                "{name} failed on descriptor {number}, and the error of `{what}` does not name the descriptor: `{result}`"
+            );
+            the_table_is_the_same(what, &answer);
+        }
+    }
+}
+
+#[test]
+fn each_call_asks_the_kernel() {
+    let (reader, _writer) = a_pipe(false);
+    for (what, cloexec) in [("set", true), ("clear", false)] {
+        for time in ["first", "second"] {
+            let done = if cloexec { flags::set(&reader) } else { flags::clear(&reader) };
+            done.unwrap();
+            let (seen, said) = (info(&reader).cloexec, flags::is_set(&reader).unwrap());
+            assert_eq!(
+                (seen, said),
+                (cloexec, cloexec),
+                "after the {time} `{what}` of {}, the kernel says that close-on-exec is {seen}, and `is_set` says {said}. \
+                 Other code may have changed the flag before: remember nothing, and ask the kernel in each call",
+                name(&reader)
+            );
+            set_cloexec(&reader, !cloexec);
+            assert_eq!(
+                flags::is_set(&reader).unwrap(),
+                !cloexec,
+                "other code has changed the flag of {} after `{what}`, and `is_set` does not see it. Remember nothing, and \
+                 ask the kernel in each call",
+                name(&reader)
+            );
+        }
     }
 }
 

@@ -9,13 +9,13 @@ mod scenarios;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use cloexec::open;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::libc::{O_ACCMODE, O_NONBLOCK, O_RDONLY, O_WRONLY};
+use nix::libc::{O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, SockType, getsockopt, sockopt};
 use nix::sys::stat::Mode;
@@ -33,7 +33,7 @@ fn is_close_on_exec(fd: &OwnedFd, what: &str) {
 }
 
 /// Checks that the scenario's calls that make descriptors also set close-on-exec. A line of `call` is like
-/// `openat flags=02000000 mode=0 cloexec -> 3` or, for a call that should have set the flag, `pipe2 no-cloexec -> 0`.
+/// `openat flags=02000000 mode=0 cloexec -> 3` or, for a call that should have set the flag, `pipe2 flags=00 no-cloexec -> 0`.
 #[track_caller]
 fn set_in_the_same_call(scenario: &str, flag: &str) {
     let Some(answer) = traced("as-it-is", &[scenario]) else { return };
@@ -128,6 +128,24 @@ fn pipe_returns_the_read_end_first_and_blocks() {
     let mut text = String::new();
     File::from(reader).read_to_string(&mut text).unwrap();
     assert_eq!(text, "one pipe", "bytes that are written to the second end should come out of the first");
+}
+
+#[test]
+fn pipes_and_sockets_get_no_other_option() {
+    for scenario in ["pipe", "sockets"] {
+        let Some(answer) = traced("as-it-is", &[scenario]) else { return };
+        let other = |call: &&str| match call.strip_prefix("pipe2 flags=0") {
+            Some(rest) => !rest.starts_with(&format!("{O_CLOEXEC:o} ")),
+            None => call.starts_with("fcntl(F_SETPIPE_SZ)") || call.starts_with("setsockopt"),
+        };
+        let other = answer.lines("call").find(other);
+        assert!(
+            other.is_none(),
+            "the caller asked for a pipe or a socket and no option, and your code called `{}`. Set close-on-exec and nothing \
+             else: with O_DIRECT, a pipe carries packets; F_SETPIPE_SZ changes its capacity, and setsockopt the socket",
+            other.unwrap_or_default()
+        );
+    }
 }
 
 #[test]
@@ -286,6 +304,29 @@ fn without_a_free_number_the_error_is_emfile() {
     }
     for left in answer.lines("left") {
         assert!(left.ends_with(" nothing"), "a function failed and left a descriptor open: {left}");
+    }
+}
+
+#[test]
+fn any_errno_reaches_the_caller() {
+    // SAFETY: no process has a descriptor of this number, because /proc/sys/fs/nr_open is at most 2147483584.
+    let closed = unsafe { BorrowedFd::borrow_raw(i32::MAX) };
+    let error = open::duplicate(closed).expect_err("the descriptor is not open");
+    assert_eq!(
+        error.errno,
+        Errno::EBADF,
+        "`duplicate` of a descriptor that is not open returned `{error}`. Return the kernel's errno, whichever it is"
+    );
+    let calls =
+        ["open", "openat", "pipe", "pipe2", "socket", "fcntl(F_DUPFD_CLOEXEC)", "fcntl(F_DUPFD)", "dup"];
+    let kernel = calls.map(|call| format!("{call}=ENOMEM")).join(",");
+    let Some(answer) = traced(&kernel, &["errors"]) else { return };
+    for name in ["open", "pipe", "socket", "duplicate"] {
+        let result = answer.line(name);
+        assert!(
+            result.starts_with("Err ENOMEM "),
+            "the kernel had no memory (ENOMEM), and `{name}` returned `{result}`. Return the kernel's errno, whichever it is"
+        );
     }
 }
 

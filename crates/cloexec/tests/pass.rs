@@ -11,6 +11,7 @@ mod scenarios;
 use std::path::Path;
 
 use nix::libc::{SIGPIPE, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2};
+use nix::sys::resource::{Resource, getrlimit};
 use support::{Answer, ask, traced};
 
 testing::helper!(|args| support::helper::answer(args, scenarios::run));
@@ -34,6 +35,11 @@ fn spawn(program: &str, places: &str, moves: &str, args: &[&str]) -> Answer {
         "the child of the fork returned from `spawn`, with {}, so two processes run the caller's code now. The child \
          must call `execve` or `_exit`",
         escaped.unwrap_or_default()
+    );
+    assert!(
+        answer.lines("handlers").next().is_none(),
+        "the child ran the caller's exit handlers: `exit` runs them and flushes buffers, and the child has copies of both. \
+         Call `libc::_exit`"
     );
     answer
 }
@@ -127,10 +133,28 @@ fn nothing_else_is_inherited() {
 }
 
 #[test]
+fn the_standard_streams_are_not_inherited_either() {
+    testing::needs!(descriptors(256));
+    let refused = traced("close_range=ENOSYS", &["pass", "self", "", "", "inherited-to", "5"]);
+    for answer in [Some(spawn("self", "", "", &["inherited-to", "5"])), refused].into_iter().flatten() {
+        started(&answer);
+        let seen = inherited(&answer);
+        assert!(
+            seen.len() == 1 && seen[0].starts_with("5 "),
+            "the caller chose number 5 and no other, and the program has {}. 0, 1 and 2 are descriptors like any other: the \
+             child sets close-on-exec on all, from 0 up",
+            seen.join(", ")
+        );
+    }
+}
+
+#[test]
 fn without_close_range_nothing_else_is_inherited() {
     testing::needs!(descriptors(256));
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit can be read");
+    let places = format!("red@3* blue@4* stray@9 high@{}", if hard < 2000 { 200 } else { 1500 });
     for kernel in ["close_range=ENOSYS", "close_range=EPERM", "close_range=EINVAL"] {
-        let scenario = ["pass", "self", "red@3* blue@4* stray@9 high@200", "3>4 4>3", "inherited"];
+        let scenario = ["pass", "self", &places, "3>4 4>3", "inherited"];
         let Some(answer) = traced(kernel, &scenario) else { return };
         started(&answer);
         arrived(
@@ -164,8 +188,8 @@ fn the_callers_descriptors_do_not_change() {
         assert_eq!(
             answer.line("table"),
             "same",
-            "`spawn` changed its caller's descriptors. Before the fork, every change happens in the caller, and the \
-             caller has to close both ends of the pipe"
+            "`spawn` changed its caller's descriptors. Copy and move descriptors in the child, after the fork, and close \
+             both ends of the pipe in the caller"
         );
     }
 }
@@ -187,17 +211,23 @@ fn arguments_and_environment_arrive() {
 #[test]
 fn the_program_starts_with_default_signals() {
     testing::needs!(descriptors(256));
-    let answer = spawn("self", "", "", &["signals"]);
-    started(&answer);
-    // /proc/self/status has a line for the ignored signals and one for the blocked ones, with a bit for each signal.
-    for (what, number) in [("SigIgn:", SIGPIPE), ("SigBlk:", SIGUSR1)] {
-        let mask = answer.0.lines().find_map(|line| line.strip_prefix(what)).unwrap_or_default().trim();
-        let set = u64::from_str_radix(mask, 16).expect("a mask is hexadecimal") & (1 << (number - 1)) != 0;
-        assert!(
-            !set,
-            "in the program, {what} {mask} contains signal {number}. Ignored and blocked signals survive execve, so \
-             reset them before it"
-        );
+    let refused = traced("close_range=ENOSYS", &["pass", "self", "", "", "signals"]);
+    for (answer, kernel) in
+        [(Some(spawn("self", "", "", &["signals"])), ""), (refused, ", on a kernel without close_range,")]
+    {
+        let Some(answer) = answer else { return };
+        started(&answer);
+        // /proc/self/status has a line for the ignored signals and one for the blocked ones, with a bit for each signal.
+        for (what, number) in [("SigIgn:", SIGPIPE), ("SigBlk:", SIGUSR1)] {
+            let mask = answer.0.lines().find_map(|line| line.strip_prefix(what)).unwrap_or_default().trim();
+            let set =
+                u64::from_str_radix(mask, 16).expect("a mask is hexadecimal") & (1 << (number - 1)) != 0;
+            assert!(
+                !set,
+                "in the program{kernel} {what} {mask} contains signal {number}. Ignored and blocked signals survive \
+                 execve, so reset them before it"
+            );
+        }
     }
 }
 
@@ -373,6 +403,20 @@ fn no_zombie_remains_after_a_failure() {
 }
 
 #[test]
+fn an_ignored_sigchld_hides_no_errno() {
+    testing::needs!(descriptors(256));
+    let answer = ask(&["run", "pass-ignoring-sigchld"]);
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err ENOENT "),
+        "the caller ignores SIGCHLD, so the kernel keeps no record of the child that could not call execve, and waitpid \
+         fails with ECHILD when the child has exited. `spawn` returned `{result}` instead of ENOENT: return the errno that \
+         the child sent, whatever waitpid says"
+    );
+    assert_eq!(answer.line("children"), "none", "`spawn` failed and left a child");
+}
+
+#[test]
 fn a_target_on_the_pipes_number_does_not_lose_the_errno() {
     testing::needs!(descriptors(256));
     // Since 3 is taken, the pipe for the errno gets two of the next numbers.
@@ -408,19 +452,22 @@ fn bad_input_is_an_error_and_starts_no_child() {
 #[test]
 fn a_failed_fork_leaves_everything_as_it_was() {
     testing::needs!(descriptors(256));
-    let kernel = "fork=EAGAIN,vfork=EAGAIN,clone=EAGAIN,clone3=EAGAIN";
-    let Some(answer) = traced(kernel, &["pass", "self", "red@3*", "3>4", "inherited"]) else { return };
-    let result = answer.line("result");
-    assert!(
-        result.starts_with("Err EAGAIN "),
-        "the kernel refused to fork with EAGAIN, and `spawn` returned `{result}`. Return the errno of fork"
-    );
-    assert_eq!(answer.line("table"), "same", "fork failed, and `spawn` left an end of its pipe open");
-    assert_eq!(
-        answer.line("mask"),
-        "SIGUSR1",
-        "fork failed, and `spawn` left its caller with other blocked signals than before. Restore the mask on every way out"
-    );
+    for errno in ["EAGAIN", "ENOMEM"] {
+        let kernel = ["fork", "vfork", "clone", "clone3"].map(|call| format!("{call}={errno}")).join(",");
+        let Some(answer) = traced(&kernel, &["pass", "self", "red@3*", "3>4", "inherited"]) else { return };
+        let result = answer.line("result");
+        assert!(
+            result.starts_with(&format!("Err {errno} ")),
+            "the kernel refused to fork with {errno}, and `spawn` returned `{result}`. Return the errno of fork"
+        );
+        assert_eq!(answer.line("table"), "same", "fork failed, and `spawn` left an end of its pipe open");
+        assert_eq!(
+            answer.line("mask"),
+            "SIGUSR1",
+            "fork failed, and `spawn` left its caller with other blocked signals than before. Restore the mask on every way \
+             out"
+        );
+    }
 }
 
 #[test]

@@ -15,7 +15,8 @@ testing::helper!(|args| support::helper::answer(args, scenarios::run));
 /// The errnos of a kernel that lacks `close_range` or its flag.
 const REFUSALS: [&str; 3] = ["close_range=ENOSYS", "close_range=EPERM", "close_range=EINVAL"];
 
-/// Calls `set_from(first)` in a process with descriptors at these places. A star means that one is close-on-exec already.
+/// Calls `set_from(first)` in a process with descriptors at these places. A star marks a descriptor that is close-on-exec
+/// already.
 #[track_caller]
 fn sweep(first: &str, places: &str) -> Answer {
     let answer = ask(&["run", "sweep", first, places]);
@@ -337,7 +338,24 @@ fn the_list_has_every_open_descriptor() {
     let extra = listed.iter().filter(|number| !open.contains(number)).count();
     assert!(
         extra <= 1,
-        "only the descriptor that read the directory may be listed and closed: {listed:?}, {open:?}"
+        "`open_descriptors` listed {listed:?}, and {open:?} are open. At most one number may be listed that is not open: the \
+         descriptor that read the directory"
+    );
+}
+
+#[test]
+fn the_list_is_complete_however_many_are_open() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit can be read");
+    if hard < 2000 {
+        testing::skip!("this process may not have 1500 descriptors (its hard limit is {hard})");
+    }
+    let many = (hard - 500).min(6000);
+    let answer = ask(&["run", "list-many", &many.to_string()]);
+    assert_eq!(
+        answer.line("missed"),
+        "0",
+        "{many} descriptors were opened, and `open_descriptors` missed this many of them. A buffer of a fixed size is too \
+         small for some process: read the directory to its end"
     );
 }
 

@@ -3,10 +3,12 @@
 //! Goal: the program has the input at 0 and the output at 1, reads the whole input and then end of file. The caller
 //! gets all of the output, however large, and the status. It makes no difference which of 0, 1 and 2 the caller has closed,
 //! how often a signal interrupts a call (EINTR, or a write that returns early), whether the program reads its input at
-//! all, is stopped for a while, or dumps core. If it cannot be started, its status is `Exited(127)`, as in a shell.
+//! all, is stopped for a while, or dumps core. If it cannot be started, or dup2 fails, its status is `Exited(127)`, as in
+//! a shell.
 //! Standard error, the environment, ignored signals and the signal mask are the caller's.
 //! Afterwards the caller has the descriptors that it had before, and no child of this call, even if `capture` fails: with
-//! EMFILE, EAGAIN from fork, the error of a read, or ECHILD from waitpid. Its other children are left to the caller.
+//! EMFILE, EAGAIN from fork, the error of a read, ECHILD from waitpid, or EINVAL if a real-time signal killed the program.
+//! Its other children are left to the caller.
 //! The caller may have threads, so the child must not allocate or print between fork and exec, nor if exec fails: it only
 //! makes system calls. A signal that reaches the child before exec runs no handler of the caller.
 //! `crate::signals::Blocked` does that: make one before the fork; in the child, call `remove_handlers()`, and drop it just

@@ -5,6 +5,7 @@
 
 mod support;
 
+use nix::libc::SIGRTMIN;
 use nix::unistd::mkdtemp;
 use support::Answer;
 
@@ -32,8 +33,8 @@ fn capture(caller: &str, input: &str, program: &str, args: &[&str], hung: &str) 
 
 /// Lets the helper call `capture` on a kernel where calls fail, like `read:1..9=EIO`: see `support/helper/kernel.rs`.
 #[track_caller]
-fn on(kernel: &str, input: &str, role: &[&str]) -> Option<Answer> {
-    testing::traced(kernel, &[&["capture", "", input, "self"], role].concat())
+fn on(kernel: &str, input: &str, role: &[&str], hung: &str) -> Option<Answer> {
+    support::traced(kernel, &[&["capture", "", input, "self"], role].concat(), hung)
 }
 
 #[track_caller]
@@ -89,14 +90,22 @@ const LARGE: &str = "17000300";
 #[test]
 fn no_length_is_the_maximum() {
     testing::needs!(descriptors(256));
-    let answer = run("0", &["print", LARGE], "The program printed much");
+    let answer = run(
+        "0",
+        &["print", LARGE],
+        "The program printed 17 MB: read until a read returns 0, and only then wait",
+    );
     assert_eq!(
         answer.line("bytes"),
         format!("{LARGE} in order"),
         "the program printed {LARGE} bytes, and the caller did not get all of them. Read until a read returns 0, however \
          many bytes there are already"
     );
-    let answer = run(LARGE, &["read"], "The input was large");
+    let answer = run(
+        LARGE,
+        &["read"],
+        "The program was given 17 MB of input: write all of it, then close the write end",
+    );
     said(
         &answer,
         &format!("{LARGE} bytes and end of file"),
@@ -148,8 +157,8 @@ fn any_number_of_arguments_arrives() {
     said(
         &answer,
         "5001 arguments, 100000 bytes",
-        "5000 empty arguments and a long one were passed. An array of a fixed length is too short for some call: collect \
-         the pointers in a `Vec`, before the fork",
+        "5000 empty arguments and a long one were passed. An array of a fixed length is too short for some callers: \
+         collect the pointers in a `Vec`, before the fork",
     );
 }
 
@@ -209,6 +218,19 @@ fn the_signal_that_killed_the_program_is_returned() {
             "{name} killed the program, so it has no exit code: WaitStatus::Signaled says which signal it was"
         );
     }
+    let number = SIGRTMIN().to_string();
+    let answer = run("0", &["die", &number], HUNG);
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err EINVAL"),
+        "the real-time signal {number} killed the program, and `capture` returned `{result}`. `Signal` of nix has no \
+         real-time signals, so waitpid of nix fails with EINVAL: invent no signal, and return the errno"
+    );
+    assert_eq!(
+        answer.line("children"),
+        "none",
+        "a real-time signal killed the program, which was not waited for"
+    );
 }
 
 #[test]
@@ -239,8 +261,8 @@ fn a_stop_is_no_exit() {
     assert_eq!(
         (answer.line("status"), answer.line("children")),
         ("exited with 7", "none"),
-        "a signal stopped the program, which continued later and exited with 7. A stopped program still runs: without \
-         WUNTRACED, waitpid returns only when it exits"
+        "a signal stopped the program, which continued later and exited with 7. A stopped program has not ended: \
+         without WUNTRACED, waitpid returns only when it ends"
     );
 }
 
@@ -280,8 +302,7 @@ fn interrupted_calls_are_made_again() {
         answer.line("result"),
         "Ok",
         "one signal interrupted a read of the output, and another signal interrupted waitpid. A call that fails with \
-         EINTR has to be \
-         made again"
+         EINTR has to be made again"
     );
     said(&answer, "10 bytes and end of file", "a signal interrupted the read of the output (EINTR): read on");
     returned(&answer, "exited with 7");
@@ -291,7 +312,7 @@ fn interrupted_calls_are_made_again() {
 fn any_number_of_interruptions_is_no_error() {
     testing::needs!(descriptors(256));
     let kernel = "read:1..200=EINTR,write:1..200=EINTR,wait4:1..200=EINTR,waitid:1..200=EINTR";
-    let Some(answer) = on(kernel, "10", &["read"]) else { return };
+    let Some(answer) = on(kernel, "10", &["read"], HUNG) else { return };
     assert_eq!(
         answer.line("result"),
         "Ok",
@@ -318,12 +339,15 @@ fn an_interrupted_write_is_continued() {
 #[test]
 fn without_descriptors_capture_fails_and_leaves_nothing() {
     testing::needs!(descriptors(256));
-    // 0, 1 and 2 are open, so with this limit there is room for one to three of the four ends.
-    for limit in ["limit 4", "limit 5", "limit 6"] {
+    // If 0, 1 and 2 are open, these limits leave room for one to three of the four ends. In the other cases there is room
+    // for a pipe, and not for moving each of its ends above 2.
+    for limit in ["limit 4", "limit 5", "limit 6", "0 limit 4", "0 1 2 limit 4", "0 1 2 limit 5"] {
         let answer = capture(limit, "10", "self", &["read"], HUNG);
         let result = answer.line("result");
+        // EINVAL: the end should move to a number that the limit forbids.
+        let moves = !limit.starts_with("limit") && result.starts_with("Err EINVAL");
         assert!(
-            result.starts_with("Err EMFILE"),
+            result.starts_with("Err EMFILE") || moves,
             "the process may not open as many descriptors as two pipes need, and `capture` returned `{result}` instead of \
              EMFILE"
         );
@@ -331,8 +355,8 @@ fn without_descriptors_capture_fails_and_leaves_nothing() {
         assert_eq!(
             answer.line("table"),
             "same",
-            "a pipe could not be made, and `capture` left descriptors open. An error has to close the ends that exist \
-             already, as dropping an OwnedFd does"
+            "with this caller ({limit}), `pipe` or `F_DUPFD` failed, and `capture` left descriptors open. An error has to \
+             close the ends that exist already, as dropping an OwnedFd does"
         );
     }
 }
@@ -340,39 +364,66 @@ fn without_descriptors_capture_fails_and_leaves_nothing() {
 #[test]
 fn a_failed_fork_leaves_everything_as_it_was() {
     testing::needs!(descriptors(256));
-    let Some(answer) = on("fork=EAGAIN,vfork=EAGAIN,clone=EAGAIN,clone3=EAGAIN", "10", &["read"]) else {
-        return;
-    };
-    let result = answer.line("result");
-    assert!(
-        result.starts_with("Err EAGAIN"),
-        "the kernel refused to fork with EAGAIN, and `capture` returned `{result}`. Return the errno of fork"
-    );
-    assert_eq!(answer.line("table"), "same", "fork failed, and `capture` left an end of a pipe open");
-    assert_eq!(
-        answer.line("mask"),
-        "SIGUSR2",
-        "fork failed, and `capture` left its caller with other blocked signals than before. `Blocked` restores them when \
-         it is dropped, on every way out"
-    );
+    for errno in ["EAGAIN", "ENOMEM"] {
+        let kernel = ["fork", "vfork", "clone", "clone3"].map(|call| format!("{call}={errno}")).join(",");
+        let Some(answer) = on(&kernel, "10", &["read"], HUNG) else { return };
+        let result = answer.line("result");
+        assert!(
+            result.starts_with(&format!("Err {errno}")),
+            "the kernel refused to fork with {errno}, and `capture` returned `{result}`. Return the errno of fork"
+        );
+        assert_eq!(answer.line("table"), "same", "fork failed, and `capture` left an end of a pipe open");
+        assert_eq!(
+            answer.line("mask"),
+            "SIGUSR2",
+            "fork failed, and `capture` left its caller with other blocked signals than before. `Blocked` restores them \
+             when it is dropped, on every way out"
+        );
+    }
+}
+
+#[test]
+fn without_its_streams_no_program_runs() {
+    testing::needs!(descriptors(256));
+    for (which, calls) in [("first", "1..1"), ("second", "2..2")] {
+        let kernel = format!("child:dup2:{calls}=EBADF,dup3:{calls}=EBADF");
+        let Some(answer) = on(&kernel, "10", &["exit", "7"], HUNG) else { return };
+        assert_eq!(
+            (answer.line("result"), answer.lines("status").next()),
+            ("Ok", Some("exited with 127")),
+            "in the child, the {which} dup2 failed, so the program could not have its pipes at 0 and 1. With the caller's \
+             streams it must not run: call `execv` only if both calls succeeded, and otherwise `_exit(127)`"
+        );
+    }
 }
 
 #[test]
 fn a_failed_read_leaves_no_child() {
     testing::needs!(descriptors(256));
-    let Some(answer) = on("read=EIO,readv=EIO", "10", &["linger"]) else { return };
-    let result = answer.line("result");
-    assert!(
-        result.starts_with("Err EIO"),
-        "each read of the output failed with EIO, and `capture` returned `{result}`. Return the error of the read"
-    );
-    let children = answer.line("children");
-    assert_eq!(
-        children, "none",
-        "a read failed, and `capture` returned before it had waited for the program. Keep the error, wait, and then return \
-         the error"
-    );
-    assert_eq!(answer.line("table"), "same", "a read failed, and `capture` left a descriptor open");
+    let hung = "A read of the output failed, and the program waits until its output is read. Close the read end before you \
+                wait for the program: then its writes fail, and it can end";
+    for (reads, which, role) in [
+        ("1..", "each read", &["linger"][..]),
+        ("1..", "each read", &["print", "300000"]),
+        ("2..", "the second read", &["print", "300000"]),
+    ] {
+        let Some(answer) = on(&format!("read:{reads}=EIO,readv:{reads}=EIO"), "10", role, hung) else {
+            return;
+        };
+        let result = answer.line("result");
+        assert!(
+            result.starts_with("Err EIO"),
+            "{which} of the output failed with EIO, and `capture` returned `{result}`. Return the error of the read, even if \
+             some output came before"
+        );
+        let children = answer.line("children");
+        assert_eq!(
+            children, "none",
+            "a read failed, and `capture` returned before it had waited for the program. Keep the error, wait, and then \
+             return the error"
+        );
+        assert_eq!(answer.line("table"), "same", "a read failed, and `capture` left a descriptor open");
+    }
 }
 
 #[test]
@@ -480,13 +531,15 @@ fn the_program_has_its_callers_mask_and_the_caller_keeps_it() {
         "the caller blocks SIGUSR2 and no other signal, and the program should too. What `Blocked` blocks is unblocked when \
          it is dropped",
     );
-    let during = run("0", &["callers-mask"], HUNG);
-    said(
-        &during,
-        "blocked SIGUSR2",
-        "while the program runs, its caller has other signals blocked than before, so for example Ctrl-C does not end it. \
-         Drop `Blocked` in the caller right after the fork",
-    );
+    // The caller is asleep in a read of the output, and then in a write of an input that is longer than a pipe.
+    for input in ["0", "200000"] {
+        said(
+            &run(input, &["callers-mask"], HUNG),
+            "blocked SIGUSR2",
+            "while the program runs, its caller has other signals blocked than before, so for example Ctrl-C does not end \
+             it. Drop `Blocked` in the caller right after the fork",
+        );
+    }
     let failed = capture("", "0", "/proc/self/no-such-program", &[], HUNG);
     for answer in [answer, failed, capture("limit 5", "0", "self", &["mask"], HUNG)] {
         assert_eq!(

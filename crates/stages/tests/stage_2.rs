@@ -9,8 +9,8 @@ use support::{Anchor, Client, Stage, kill_by_pid};
 
 mod support;
 
-/// Asks for an agent. It runs until the anchor exits, a process whose pid is in the request. Returns the connection, and
-/// the line with the agent's pid.
+/// Asks for an agent. The request contains the pid of the anchor, another process. The agent runs until the anchor exits.
+/// Returns the connection, and the line with the agent's pid.
 fn agent(stage: &Stage, anchor: &Anchor) -> (Client, String) {
     let client = stage.request(format!("agent\n{}\n", anchor.pid()));
     let pid = client.line();
@@ -40,7 +40,7 @@ fn in_stage_1_the_port_stays_taken_while_the_agent_runs() {
     let taken = TcpListener::bind(stage.address).map_err(|error| error.kind());
     assert_eq!(taken.err(), Some(ErrorKind::AddrInUse), "the agent has the listener");
     anchor.end();
-    assert!(stage.all_exit(), "the agent must exit when the process does whose pid it was sent");
+    assert!(stage.all_exit(), "the agent was sent a pid, and must exit when the process with that pid exits");
     TcpListener::bind(stage.address).expect("the port is free when the agent has exited");
 }
 

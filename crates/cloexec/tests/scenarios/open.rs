@@ -16,6 +16,7 @@ use super::support::helper::table;
 /// Runs the scenario of that name, and returns the helper's exit code.
 pub fn run(scenario: &[&str]) -> i32 {
     testing::exit_code(match scenario {
+        ["errors"] => errors(),
         [name] => made(name),
         ["duplicate-without", closed] => duplicate_without(closed),
         ["full", limit] => full(limit),
@@ -99,6 +100,19 @@ fn call(name: &str, file: &File) -> cloexec::Result<Vec<OwnedFd>> {
         "socket" => vec![open::socket(AddressFamily::Unix, SockType::Stream)?],
         _ => vec![open::duplicate(file)?],
     })
+}
+
+/// Prints what each function returns, as `open Ok` or `open Err ERRNO CALL`.
+fn errors() -> Result<(), String> {
+    table::clean();
+    let file = File::open("/dev/null").map_err(|e| e.to_string())?;
+    for name in ["open", "pipe", "socket", "duplicate"] {
+        match judged(|| call(name, &file)) {
+            Ok(_) => println!("{name} Ok"),
+            Err(error) => println!("{name} Err {:?} {}", error.errno, error.operation),
+        }
+    }
+    Ok(())
 }
 
 fn numbers() -> Vec<i32> {

@@ -3,7 +3,9 @@
 //!
 //! PLACES is like `red@3 blue@4*`: a star means close-on-exec. MOVES is like `3>4 4>3`: from number to number.
 //! `pass-signal NUMBER`: the same, for a process with a handler for that signal, which each child gets at once.
-//! The program also gets this process's standard output and error, at 1 and 2; MOVES must not use those numbers.
+//! The program also gets this process's standard output and error, at 1 and 2; MOVES must not use those numbers. But if its
+//! arguments are `inherited-to NUMBER`, it gets only the standard output, at that number.
+//! `pass-ignoring-sigchld`: call `spawn` for a program that does not exist, in a process that ignores SIGCHLD.
 //! The program `self` is this one, and `%` in the program's name or an argument stands for a NUL byte.
 
 use std::ffi::OsStr;
@@ -15,6 +17,7 @@ use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use cloexec::pass;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{self, c_int};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork, getpid};
@@ -33,13 +36,16 @@ pub fn run(scenario: &[&str]) -> i32 {
         ["pass-signal", number] => {
             signal_each_child(number).and_then(|()| pass("self", "", "", &["inherited"]))
         }
+        ["pass-ignoring-sigchld"] => {
+            ignore(Signal::SIGCHLD).and_then(|()| pass("/proc/self/no-such-program", "", "", &[]))
+        }
         ["pass-beside-a-child"] => beside_a_child(),
         _ => Err(format!("no scenario is called {scenario:?}")),
     })
 }
 
 /// Prints, after the program's own output: `allocated …`, `result …`, `status …`, `children …`, `mask …` and `table …`; a
-/// child that returns from `spawn` prints `escaped …`.
+/// child that returns from `spawn` prints `escaped …`, and one that runs the caller's exit handlers `handlers …`.
 fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), String> {
     table::clean();
     let helper = std::env::current_exe().map_err(|e| e.to_string())?;
@@ -47,6 +53,9 @@ fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), S
         "self" => helper.clone(),
         other => PathBuf::from(other.replace('%', "\0")),
     };
+    // There is a descriptor above 1023.
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| e.to_string())?;
+    setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(2000)), hard).map_err(|e| e.to_string())?;
     let mut placed = Vec::new();
     for place in places.split_whitespace() {
         let (name, number) = place.split_once('@').ok_or("a place is like red@3")?;
@@ -60,7 +69,12 @@ fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), S
         pairs.push(numbers.ok_or("a move is like 3>4")?);
     }
     // Copies from higher numbers, so that the program can print even if `spawn` cannot pass "1 where it is".
-    for (stream, number) in [(io::stdout().as_fd(), 1), (io::stderr().as_fd(), 2)] {
+    let (output, errors) = (io::stdout(), io::stderr());
+    let streams = match args {
+        ["inherited-to", number] => vec![(output.as_fd(), number.parse().map_err(|_| "it is not a number")?)],
+        _ => vec![(output.as_fd(), 1), (errors.as_fd(), 2)],
+    };
+    for (stream, number) in streams {
         let copy = fcntl(stream, FcntlArg::F_DUPFD_CLOEXEC(100)).map_err(|e| e.to_string())?;
         pairs.push((copy, number));
     }
@@ -75,12 +89,14 @@ fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), S
     // A Rust program ignores SIGPIPE, and a program that reads signals from a descriptor blocks them.
     testing::ignore_sigpipe();
     SigSet::from(Signal::SIGUSR1).thread_block().map_err(|e| e.to_string())?;
+    ignore(Signal::SIGUSR2)?;
     // SAFETY: ignoring a signal runs no code.
-    unsafe { signal(Signal::SIGUSR2, SigHandler::SigIgn) }.map_err(|e| e.to_string())?;
-    // SAFETY: as above.
     unsafe { libc::signal(libc::SIGRTMIN() + 1, libc::SIG_IGN) };
 
     let (before, caller) = (table::open_now(), getpid());
+    CALLER.store(caller.as_raw(), Relaxed);
+    // SAFETY: the handler makes only system calls.
+    unsafe { libc::atexit(exit_handler) };
     let called = allocations::in_a_child(|| judged(|| pass::spawn(&program, &args, &fds)));
     let (result, allocated) = called.map_err(|error| error.to_string())?;
     if getpid() != caller {
@@ -110,6 +126,23 @@ fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), S
     println!("mask {}", mask.iter().map(Signal::as_str).collect::<Vec<_>>().join(" "));
     println!("table {}", if before == after { "same".into() } else { changes(&before, &after) });
     Ok(())
+}
+
+fn ignore(number: Signal) -> Result<(), String> {
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { signal(number, SigHandler::SigIgn) }.map(drop).map_err(|e| e.to_string())
+}
+
+/// The process that calls `spawn`.
+static CALLER: AtomicI32 = AtomicI32::new(0);
+
+/// Prints `handlers ran in the child` if another process than the caller runs it.
+extern "C" fn exit_handler() {
+    let line = b"handlers ran in the child\n";
+    if getpid().as_raw() != CALLER.load(Relaxed) {
+        // SAFETY: the pointer and the length describe the line.
+        unsafe { libc::write(1, line.as_ptr().cast(), line.len()) };
+    }
 }
 
 /// Installs a handler that prints `handled in the child`, and sends that signal to each child when its fork returns, by way

@@ -3,11 +3,13 @@
 //! PLACES is like `5 7* 60 limit=50 exec`: a star means close-on-exec already; `limit` lowers RLIMIT_NOFILE, which
 //! new descriptors must stay below; with `exec`, the process executes `inherited` after the sweep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
+use std::io;
 
 use cloexec::sweep;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::wait::waitpid;
@@ -26,6 +28,7 @@ pub fn run(scenario: &[&str]) -> i32 {
         ["sweep", first, places] => sweep(first, places),
         ["twice", first, places, later] => twice(first, places, later),
         ["list", places] => list(places),
+        ["list-many", count] => list_many(count),
         ["in-a-child"] => in_a_child(),
         _ => Err(format!("no scenario is called {scenario:?}")),
     })
@@ -108,6 +111,20 @@ fn list(places: &str) -> Result<(), String> {
     };
     println!("listed {}", words(&mut listed.into_iter()));
     println!("open {}", words(&mut states().into_keys()));
+    Ok(())
+}
+
+/// Opens this many descriptors, and prints how many of them `open_descriptors` `missed`.
+fn list_many(count: &str) -> Result<(), String> {
+    let count: usize = count.parse().map_err(|_| format!("{count} is not a number"))?;
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| e.to_string())?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(|e| e.to_string())?;
+    let copies = (0..count).map(|_| fcntl(io::stdin(), FcntlArg::F_DUPFD_CLOEXEC(3)));
+    let mut missed: BTreeSet<i32> = copies.collect::<nix::Result<_>>().map_err(|e| e.to_string())?;
+    for number in sweep::open_descriptors().map_err(|error| error.to_string())? {
+        missed.remove(&number);
+    }
+    println!("missed {}", missed.len());
     Ok(())
 }
 

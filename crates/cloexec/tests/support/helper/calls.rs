@@ -1,4 +1,4 @@
-//! System calls in words: only the calls that make descriptors or change their flags.
+//! System calls in words: only the calls that make descriptors, or change their flags or options.
 
 use nix::libc;
 use testing::tracer::Call;
@@ -12,12 +12,13 @@ pub fn words(call: &Call) -> Option<String> {
         "openat" => format!("openat flags=0{third:o} mode=0{fourth:o} {}", cloexec(third)),
         "creat" => "creat no-cloexec".into(),
         "pipe" => "pipe no-cloexec".into(),
-        "pipe2" => format!("pipe2 {}", cloexec(second)),
+        "pipe2" => format!("pipe2 flags=0{second:o} {}", cloexec(second)),
         "socket" => {
             let kind = second & !((libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u64);
             format!("socket family={first} type={kind} {}", cloexec(second))
         }
         "socketpair" => format!("socketpair {}", cloexec(second)),
+        "setsockopt" => format!("setsockopt level={second} option={third}"),
         "dup" => "dup no-cloexec".into(),
         "dup2" => "dup2 no-cloexec".into(),
         "dup3" => format!("dup3 {}", cloexec(third)),
@@ -30,6 +31,7 @@ pub fn words(call: &Call) -> Option<String> {
             libc::F_GETFD => "fcntl(F_GETFD)".into(),
             libc::F_SETFD => format!("fcntl(F_SETFD) {third}"),
             libc::F_SETFL => format!("fcntl(F_SETFL) 0{third:o}"),
+            libc::F_SETPIPE_SZ => format!("fcntl(F_SETPIPE_SZ) {third}"),
             _ => return None,
         },
         _ => return None,

@@ -1,6 +1,9 @@
 //! What this program was started with: descriptors, signals, arguments.
 
 use std::fs;
+use std::os::fd::BorrowedFd;
+
+use nix::unistd::write;
 
 use super::table;
 
@@ -10,6 +13,16 @@ pub fn descriptors() -> i32 {
         println!("{} {} {}", entry.number, entry.identity, entry.target);
     }
     0
+}
+
+/// Writes the same to this descriptor, because standard output may be closed.
+pub fn descriptors_to(number: &str) -> i32 {
+    let line = |entry: table::Entry| format!("{} {} {}\n", entry.number, entry.identity, entry.target);
+    let text: String = table::open_now().into_iter().map(line).collect();
+    let Ok(number) = number.parse() else { return 2 };
+    // SAFETY: if it is not open, the write fails.
+    let written = write(unsafe { BorrowedFd::borrow_raw(number) }, text.as_bytes());
+    i32::from(written != Ok(text.len()))
 }
 
 /// Prints the lines of `/proc/self/status` with the masks of blocked and ignored signals.

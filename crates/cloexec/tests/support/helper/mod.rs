@@ -1,6 +1,6 @@
 //! The helper of this crate's tests: the test program once more, in a process of its own.
 //!
-//! `inherited`, `signals` and `arguments …` print what this program was started with; `run SCENARIO …` calls into
+//! `inherited`, `inherited-to NUMBER`, `signals` and `arguments …` print what this program was started with; `run SCENARIO …` calls into
 //! this crate; `traced KERNEL SCENARIO …` does the same on a simulated kernel and prints the system calls. The exit
 //! codes are the ones in `testing`, and 99 for a child of a fork that returned from the code that forked.
 
@@ -15,6 +15,7 @@ pub mod table;
 pub fn answer(args: &[&str], run: fn(&[&str]) -> i32) -> i32 {
     match args {
         ["inherited"] => inherited::descriptors(),
+        ["inherited-to", number] => inherited::descriptors_to(number),
         ["signals"] => inherited::signals(),
         ["arguments", ..] => inherited::arguments(),
         ["run", scenario @ ..] => run(scenario),

@@ -1,8 +1,8 @@
 //! What the process is like that calls `capture`, in the words of a test.
 //!
-//! `0 1`: these numbers are closed. `limit 5`: no new descriptor may be 5 or higher. `signal`: it has a handler for SIGTERM,
-//! and each of its children gets that signal when its fork returns. `parent`: it has another child, which has exited
-//! with 9. `ignores SIGCHLD`, as some daemons do. `errors`: its standard error is a file in memory.
+//! `0 1`: these numbers are closed. `limit 5`: no new descriptor may be 5 or higher. `0 1 limit 5`: both. `signal`: it has
+//! a handler for SIGTERM, and each of its children gets that signal when its fork returns. `parent`: it has another child,
+//! which has exited with 9. `ignores SIGCHLD`, as some daemons do. `errors`: its standard error is a file in memory.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -43,8 +43,9 @@ impl Caller {
                 dup2_stderr(&file)?;
                 caller.errors = Some(file);
             }
-            _ if let Some(limit) = words.strip_prefix("limit ") => caller.limit = limit.parse().ok(),
-            numbers => {
+            _ => {
+                let (numbers, limit) = words.split_once("limit ").unwrap_or((words, ""));
+                caller.limit = limit.parse().ok();
                 for number in numbers.split(' ').filter_map(|number| number.parse().ok()) {
                     let _ = close::<i32>(number);
                 }
