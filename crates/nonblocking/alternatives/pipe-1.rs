@@ -36,8 +36,8 @@ pub fn capacity(fd: impl AsFd) -> Result<usize> {
 pub fn set_capacity(fd: impl AsFd, bytes: usize) -> Result<usize> {
     let number = fd.as_fd().as_raw_fd();
     let object = format!("descriptor {number}, {bytes} bytes");
-    // Above this number an `int` is negative, which the kernel reads as an unsigned one.
-    let argument = c_int::try_from(bytes).unwrap_or(-1);
+    // From 2 GiB on an `int` is negative, which the kernel reads as an unsigned one. It refuses -1, the largest.
+    let argument = u32::try_from(bytes).unwrap_or(u32::MAX).cast_signed();
     call(number, libc::F_SETPIPE_SZ, argument, "fcntl(F_SETPIPE_SZ)", &object)
 }
 

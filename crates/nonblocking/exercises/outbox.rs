@@ -63,7 +63,8 @@ impl Outbox {
     }
 
     /// Writes to a nonblocking descriptor until the queue is empty or the descriptor takes no more (`EAGAIN`). A signal
-    /// (`EINTR`) does not stop the flush. A write that returns 0 is an error, `EIO`.
+    /// (`EINTR`) does not stop the flush. A write that returns 0 is an error, `EIO`. It never waits for room, and leaves
+    /// the flags of the descriptor alone.
     pub fn flush(&mut self, fd: impl AsFd) -> Result<Flushed> {
         todo!("write the queued bytes to {:?}: write `flush` in exercises/outbox.rs", fd.as_fd())
     }

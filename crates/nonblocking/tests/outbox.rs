@@ -24,6 +24,19 @@ use testing::no_child_is_born;
 
 testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
+/// Pushes bytes that fit. An `unwrap` would print them all.
+#[track_caller]
+fn push(outbox: &mut Outbox, bytes: &[u8]) {
+    let before = outbox.len();
+    if let Err(full) = outbox.push(bytes) {
+        panic!(
+            "{before} bytes were queued, and `push` refused {} more that fit: {full}. A push fits if the limit is not \
+             exceeded, and each byte that a flush writes makes room for one",
+            bytes.len()
+        );
+    }
+}
+
 /// Flushes into a pipe. If the flush does not return, this empties the pipe.
 #[track_caller]
 fn flush(outbox: &mut Outbox, reader: &PipeReader, writer: &PipeWriter) -> Result<Flushed> {
@@ -105,7 +118,7 @@ fn a_partial_write_continues_where_it_stopped() {
     let (reader, writer) = a_small_pipe();
     let bytes = stream(3 * page() + 100);
     let mut outbox = Outbox::new(bytes.len());
-    outbox.push(&bytes[..]).unwrap();
+    push(&mut outbox, &bytes);
     assert_eq!(
         flush(&mut outbox, &reader, &writer),
         Ok(Flushed::WouldBlock),
@@ -139,7 +152,7 @@ fn a_write_may_stop_inside_any_chunk() {
         let mut outbox = Outbox::new(bytes.len());
         let mut from = 0;
         for cut in cuts.into_iter().chain([bytes.len()]) {
-            outbox.push(&bytes[from..cut]).unwrap();
+            push(&mut outbox, &bytes[from..cut]);
             from = cut;
         }
         flush(&mut outbox, &reader, &writer).unwrap();
@@ -160,9 +173,9 @@ fn a_later_push_is_written_later() {
     let first = page() + 900;
     let bytes = stream(first + 1000);
     let mut outbox = Outbox::new(bytes.len());
-    outbox.push(&bytes[..first]).unwrap();
+    push(&mut outbox, &bytes[..first]);
     flush(&mut outbox, &reader, &writer).unwrap();
-    outbox.push(&bytes[first..]).unwrap();
+    push(&mut outbox, &bytes[first..]);
     same_bytes(
         &deliver(&mut outbox, &reader, &writer),
         &bytes,
@@ -200,7 +213,7 @@ fn an_error_after_a_partial_write_keeps_the_rest() {
     let _held = no_child_is_born();
     let (reader, writer) = a_small_pipe();
     let mut outbox = Outbox::new(page() + 7);
-    outbox.push(stream(page() + 7)).unwrap();
+    push(&mut outbox, &stream(page() + 7));
     flush(&mut outbox, &reader, &writer).unwrap();
     drop(reader);
     let (errno, text) = refused("a flush into a pipe without a reader", outbox.flush(&writer));
@@ -239,7 +252,7 @@ fn more_chunks_than_iov_max_are_written() {
         let mut file = File::from(memfd_create("out", MFdFlags::MFD_CLOEXEC).unwrap());
         let mut outbox = Outbox::new(bytes.len());
         for chunk in bytes.chunks(size) {
-            outbox.push(chunk).unwrap();
+            push(&mut outbox, chunk);
         }
         let result = outbox.flush(&file);
         assert!(
@@ -282,6 +295,14 @@ fn a_push_over_the_limit_returns_the_bytes() {
     outbox.push("890").unwrap();
     counts(&outbox, 10, "filled to the limit");
     assert_eq!(outbox.push("x").map_err(|full| full.room), Err(0), "the outbox is full, so there is no room");
+    let mut large = Outbox::new(300_000);
+    push(&mut large, &[7; 100_000]);
+    let room = large.push(vec![7; 200_001]).map_err(|full| full.room);
+    assert_eq!(
+        room,
+        Err(200_000),
+        "100,000 bytes were queued, and the limit is 300,000. A push of 200,001 bytes should return how many would have fit"
+    );
     assert_eq!(Outbox::new(0).push("x").map_err(|full| full.room), Err(0), "a limit of 0 holds nothing");
     let huge = Outbox::new(10).push(vec![7; 11]).unwrap_err();
     assert!(
@@ -300,7 +321,7 @@ fn written_bytes_make_room() {
     let page = page();
     let bytes = stream(2 * page + 50);
     let mut outbox = Outbox::new(page + 50);
-    outbox.push(&bytes[..page + 50]).unwrap();
+    push(&mut outbox, &bytes[..page + 50]);
     assert_eq!(outbox.room(), 0, "filled to the limit");
     flush(&mut outbox, &reader, &writer).unwrap();
     assert_eq!(
@@ -308,7 +329,7 @@ fn written_bytes_make_room() {
         page,
         "a write took one page, the front of a chunk, so there should be room for one page"
     );
-    outbox.push(&bytes[page + 50..]).unwrap();
+    push(&mut outbox, &bytes[page + 50..]);
     counts(&outbox, page + 50, "filled to the limit again");
     let mut arrived = empty(&reader);
     arrived.extend(deliver(&mut outbox, &reader, &writer));
@@ -424,7 +445,13 @@ fn a_flush_into_a_full_pipe_writes_once() {
          EAGAIN, return WouldBlock, and flush again when the poller reports that there is room"
     );
     assert_eq!(answer.line("result"), "Ok WouldBlock");
-    assert_eq!(writes, 1, "after one EAGAIN, `flush` should stop. The calls: {:?}", answer.0);
+    let calls: Vec<&str> = answer.lines("call").collect();
+    assert!(
+        writes == 1 && calls.len() == 1,
+        "the pipe was full. After one EAGAIN, `flush` should return WouldBlock: the poller waits for room, for all descriptors \
+         together. And the caller has set the flags of the descriptor, which other processes may share. `flush` should only \
+         write, once, and its calls were {calls:?}"
+    );
 }
 
 /// Random pushes, flushes and reads, compared with a count of bytes: the bytes that come out are those that were
@@ -504,11 +531,8 @@ impl Case<'_> {
                     self.limit,
                     bytes.len()
                 );
-                assert_eq!(
-                    (&full.bytes[..], full.room),
-                    (bytes, self.limit - before),
-                    "`Full` should contain the bytes and the room"
-                );
+                same_bytes(&full.bytes, bytes, "`Full` should contain the bytes of the push");
+                assert_eq!(full.room, self.limit - before, "`Full` should say how many bytes would have fit");
             }
         }
     }
@@ -641,7 +665,7 @@ fn a_new_outbox_allocates_nothing() {
 fn a_large_push_is_queued_whole() {
     let mut outbox = Outbox::new(3 << 20);
     let bytes = stream(2 << 20);
-    outbox.push(&bytes[..]).expect("there is room");
+    push(&mut outbox, &bytes);
     assert_eq!(outbox.len(), bytes.len(), "one push of 2 MiB was queued, and `len` is another number");
     let mut file = File::from(memfd_create("large", MFdFlags::MFD_CLOEXEC).unwrap());
     assert_eq!(outbox.flush(&file), Ok(Flushed::Empty), "a file takes everything");

@@ -4,7 +4,8 @@
 //! to the counter, and one `consume` resets the counter to zero, whatever it was. A wake that finds the counter at its
 //! maximum succeeds.
 //! `nix::sys::eventfd` has `EventFd::from_value_and_flags`, with `EfdFlags`, and the methods `write` and `read`. To make
-//! an error from an errno: `Error::on("write", format_args!("descriptor {number}"))(errno)`, with `crate::Error`.
+//! an error from an errno: `Error::on("write", format_args!("descriptor {number}"))(errno)`, with `crate::Error`. If `new`
+//! fails, there is no descriptor to name: `Error::on("eventfd2", "a new counter")`.
 //! Run `cargo workbook check eventfd` after each change; `hint eventfd` if you are stuck.
 
 use std::os::fd::{AsFd, BorrowedFd};

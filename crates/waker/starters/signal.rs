@@ -11,16 +11,18 @@
 //! its mask and flags, and can get another owner. `drop` returns only when no handler that may write to the owner's
 //! descriptor is running, in any thread of this process. A child of fork(2) inherits your statics, and not the threads:
 //! there, `drop` must not wait for a handler that was running in the parent. Restore the previous handler before you
-//! release the signal, and release it only when no handler is running. No signal is lost during `new` or `drop`.
+//! release the signal, and release it only when no handler is running. No signal is lost during `new` or `drop`. Those that
+//! came and that no `take` has returned are dropped with the owner.
 //! A process inherits its signal mask through exec. So once its handlers are installed, `new` unblocks its signals in the
 //! calling thread, and no others, so that a pending one comes. If the owner is dropped in that thread, those that were
 //! blocked are blocked again, before their previous handlers are restored. After an error the mask is unchanged.
 //! What a thread did before its signal is visible to the code that `take` returns the signal to (Release and Acquire). What
-//! the loop did before a `take`, such as the drain, happens before the handler writes again. What an owner did before it
-//! was dropped happens before the next `new` for its signal returns.
+//! the loop did before a `take`, such as the drain, happens before the write of a handler that finds the bit clear because
+//! of that `take`. What an owner did before it was dropped happens before the next `new` for its signal returns.
 //! The handler gets only the signal's number, so keep what it needs in statics. If their types come from
 //! `super::sync::atomic`, and `yield_now` from `super::sync::thread`, the tests also run the handler, `take` and `drop` in
-//! every order of their steps. In the crate, both are std's.
+//! every order of their steps; otherwise they skip that. In the crate, both are std's. In the tests, the types are AtomicI32,
+//! AtomicU32, AtomicU64 and AtomicUsize, with a const `new`: `static X: AtomicU64 = AtomicU64::new(0)` works with both.
 //! A handler is an `extern "C" fn(c_int)`, and `SigAction::new(SigHandler::Handler(note), SaFlags::…, SigSet::empty())`
 //! is what `nix::sys::signal::sigaction` installs; it returns the previous action. `nix::errno::Errno::last_raw` reads
 //! `errno`, and `Errno::set_raw` sets it. To make an error from an errno: `Error::on("sigaction", signal)(errno)`, with

@@ -163,6 +163,13 @@ fn a_failed_wake_is_not_pending() {
     let (coalesced, waker) = scripted();
     waker.fail(true);
     assert!(coalesced.wake().is_err(), "the waker failed, and `wake` did not return its error");
+    assert_eq!(
+        waker.wakes(),
+        1,
+        "the waker failed, and `wake` woke it {} times. Wake it once and return the error: only the caller knows whether to \
+         try again",
+        waker.wakes()
+    );
     assert!(
         coalesced.wake().is_err(),
         "a wake failed, and the next one returned Ok, as if a wake were pending. Clear the flag after a failure"

@@ -100,11 +100,18 @@ fn a_large_full_pipe_is_left_as_it_is_by_wake_and_emptied_by_consume() {
     // Refused if the user has many pipes: then the usual capacity is full.
     let _ = fcntl(&waker, FcntlArg::F_SETPIPE_SZ(LARGE));
     while write(waker.writer(), &[0; 4096]).is_ok() {}
+    let full = scenarios::queued(&waker);
     waker.wake().unwrap();
     assert!(
         is_ready(&waker),
         "the pipe was full, and after `wake` it is empty. A wake into a full pipe has nothing to do: what is in the pipe \
          already makes it readable"
+    );
+    let left = scenarios::queued(&waker);
+    assert_eq!(
+        left, full,
+        "the pipe was full with {full} bytes, and after `wake` it has {left}. `wake` only writes: only the loop's `consume` \
+         reads, which must not miss a wake. After EAGAIN, return Ok"
     );
     waker.consume().unwrap();
     assert!(
@@ -162,6 +169,12 @@ fn a_wake_without_a_reader_is_epipe() {
         Err(Errno::EPIPE),
         "the read end is closed, so a wake has no effect, and `wake` did not return the error"
     );
+}
+
+#[test]
+fn any_other_error_of_wake_is_returned() {
+    let waker = new();
+    contract::any_other_error_of_wake_is_returned(&waker, waker.writer());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `flags WHAT`: set or clear the flag of a pipe. `flags-of-stdin WHAT`: of the inherited standard input.
+//! `flags WHAT`: read, set or clear the flag of a pipe. `flags-of-stdin WHAT`: of the inherited standard input.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -26,16 +26,19 @@ fn on_a_pipe(what: &str) -> Result<(), String> {
     change(what, reader)
 }
 
-/// Prints `result …`, and how many descriptors the call left open as `opened …`.
+/// Prints `result …`, and how many descriptors the call left open as `opened …`, and a second call as `opened-again …`.
 fn change(what: &str, fd: impl AsFd) -> Result<(), String> {
+    let call = || match what {
+        "is_set" => flags::is_set(&fd).map(drop),
+        "set" => flags::set(&fd),
+        _ => flags::clear(&fd),
+    };
     let open = || std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     let before = open();
-    let result = match what {
-        "set" => judged(|| flags::set(&fd)),
-        "clear" => judged(|| flags::clear(&fd)),
-        _ => return Err(format!("{what} is neither set nor clear")),
-    };
-    print(&result);
-    println!("opened {}", open() - before);
+    print(&judged(call));
+    let between = open();
+    println!("opened {}", between - before);
+    call().map_err(in_words)?;
+    println!("opened-again {}", open() - between);
     Ok(())
 }

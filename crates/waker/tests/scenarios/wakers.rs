@@ -102,7 +102,7 @@ fn leave_room(waker: impl AsFd, room: usize) -> Outcome {
 }
 
 /// Returns how many bytes are in the pipe. Returns 0 for an eventfd, which does not have FIONREAD.
-fn queued(fd: impl AsFd) -> i32 {
+pub fn queued(fd: impl AsFd) -> i32 {
     let mut bytes = 0;
     // SAFETY: FIONREAD writes one `int`, through a pointer to a local variable.
     let answer = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut bytes) };

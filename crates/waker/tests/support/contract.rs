@@ -72,7 +72,7 @@ pub fn consume_without_a_wake_succeeds(waker: &impl Waker) {
         let consumed = waker.consume();
         assert!(
             consumed.is_ok(),
-            "no wake was pending, {time}, and `consume` returned {consumed:?}. EAGAIN means that the waker is empty, \
+            "`consume` was called without a pending wake ({time}), and returned {consumed:?}. EAGAIN means that the waker is empty, \
              which is what `consume` should achieve. A loop may call it without a wake, because pollers report \
              outdated events"
         );
@@ -229,6 +229,18 @@ pub fn any_other_error_of_consume_is_returned(waker: &impl Waker) {
         Err(Errno::EBADF),
         "the waker's descriptor cannot be read, and `consume` did not return the error. The poller keeps reporting the \
          descriptor, so a loop that takes it for consumed spins at 100 % of a processor"
+    );
+}
+
+/// The same for `wake`, whose descriptor is `writer`.
+#[track_caller]
+pub fn any_other_error_of_wake_is_returned(waker: &impl Waker, writer: BorrowedFd<'_>) {
+    replace(writer, &open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).unwrap());
+    assert_eq!(
+        waker.wake().map_err(|error| error.errno),
+        Err(Errno::EBADF),
+        "the descriptor cannot be written to, and `wake` did not return the error. The caller believes that the loop is \
+         woken, and the loop sleeps on"
     );
 }
 

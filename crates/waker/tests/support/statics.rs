@@ -177,6 +177,7 @@ pub mod atomic {
                     flush();
                     use_watched();
                     let before = change();
+                    look_up(before as i64);
                     PAST.with_borrow_mut(|past| {
                         past.changed(self.address(), before as u64);
                         past.updated(self.address(), order);

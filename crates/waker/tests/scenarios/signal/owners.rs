@@ -158,13 +158,19 @@ fn owners() -> Outcome {
     let (first, second) = (pipe::Waker::new()?, pipe::Waker::new()?);
     let signals = SignalWaker::new(first.writer(), &[SIGUSR1])?;
     raise(SIGUSR1)?;
-    match SignalWaker::new(second.writer(), &[SIGUSR2, SIGUSR1]) {
+    match SignalWaker::new(second.writer(), &[SIGUSR2, SIGTERM, SIGUSR1]) {
         Ok(_) => println!("second Ok"),
         Err(error) => println!("second {:?} {error}", error.errno),
     }
     println!("kept {}", names(&signals.take()));
     first.consume()?;
     println!("disposition {}", Disposition::of(SIGUSR2)?);
+    for signal in [SIGUSR2, SIGTERM] {
+        match SignalWaker::new(second.writer(), &[signal]) {
+            Ok(_) => println!("claimed {signal} Ok"),
+            Err(error) => println!("claimed {signal} {error}"),
+        }
+    }
     raise(SIGUSR1)?;
     println!("woken {} {}", state(&first), state(&second));
     first.consume()?;
