@@ -73,7 +73,10 @@ pub fn timer() -> Outcome {
         watch.arm();
         let timers = match timers() {
             Ok(timers) => timers,
-            Err(error) => return Ok(println!("unasked this kernel does not list its timers: {error}")),
+            Err(error) => {
+                println!("unasked this kernel does not list its timers: {error}");
+                return Ok(());
+            }
         };
         for (number, clock) in timers {
             // SAFETY: all zeros are a valid time.
