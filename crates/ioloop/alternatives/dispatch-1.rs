@@ -16,13 +16,15 @@ pub(super) fn dispatch(ioloop: &IoLoop, event: Event) {
             None => return,
         }
     };
-    if event.events.contains(Events::INVALID) {
-        return ioloop.not_open(event.token, fd);
-    }
-    let ran = guarded(|| {
-        let mut function = handler.borrow_mut();
-        function(ioloop, event)
-    });
+    let ran = if event.events.contains(Events::INVALID) {
+        ioloop.not_open(event.token, fd);
+        Ok(())
+    } else {
+        guarded(|| {
+            let mut function = handler.borrow_mut();
+            function(ioloop, event)
+        })
+    };
     let dropped = drop_caught(handler);
     for cause in [ran, dropped].into_iter().filter_map(Result::err) {
         ioloop.handler_failed(event.token, fd, cause);

@@ -45,12 +45,11 @@ pub(super) fn dispatch(ioloop: &IoLoop, event: Event) {
     let found: Option<(RawFd, Callable)> =
         ioloop.0.registry.borrow().get(event.token).map(|(fd, handler)| (fd, handler.clone()));
     if let Some((fd, handler)) = found {
-        if event.events.intersects(Events::INVALID) {
-            ioloop.not_open(event.token, fd);
-            return;
-        }
         let owned = Owned { ioloop, event, fd, handler: Some(handler) };
-        owned.call();
+        match event.events.intersects(Events::INVALID) {
+            true => ioloop.not_open(event.token, fd),
+            false => owned.call(),
+        }
         owned.release();
     }
 }

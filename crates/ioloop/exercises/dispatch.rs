@@ -9,12 +9,12 @@
 //! handler's own failure. Nothing is borrowed while a failure is reported, because the hook may add and remove handlers; a
 //! panic of the hook leaves the loop.
 //!
-//! Given: `ioloop.0.registry`, in a RefCell, whose `get(token)` returns the descriptor and a reference to the handler; a
-//! handler is an `Rc<RefCell<dyn FnMut(&IoLoop, Event) -> Outcome>>`. Of `crate::failure`, `guarded` calls a closure and
-//! catches a panic, and `drop_caught` drops a value and catches a panic of the drop. `ioloop.handler_failed(token, fd,
-//! cause)` reports a failure. `ioloop.not_open(token, fd)` is for an event with `Events::INVALID`, which poll(2) reports
-//! for a descriptor that was closed. Run `cargo workbook check ioloop/dispatch` after each change; `hint ioloop/dispatch`
-//! if you are stuck.
+//! Given: `ioloop.0.registry`, in a RefCell, whose `get(token)` returns the descriptor and a reference to the handler;
+//! a handler is an `Rc<RefCell<dyn FnMut(&IoLoop, Event) -> Outcome>>`. Of `crate::failure`, `guarded` calls a closure
+//! and catches a panic, and `drop_caught` drops a value and catches a panic of the drop. `ioloop.handler_failed(token,
+//! fd, cause)` reports a failure. `ioloop.not_open(token, fd)` is for an event with `crate::Events::INVALID`, which
+//! poll(2) reports for a descriptor that was closed: it removes the handler. An `Event` has a `token`, and its
+//! `events`. Run `cargo workbook check ioloop/dispatch` after each change; `hint ioloop/dispatch` if you are stuck.
 
 use super::IoLoop;
 use crate::Event;

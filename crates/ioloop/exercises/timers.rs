@@ -8,9 +8,8 @@
 //! those before the nearest live timer. A deadline too large for 64 bits of nanoseconds must not become an early one, and is due
 //! at `Duration::MAX`.
 //!
-//! Given: std's `BinaryHeap`, and `crate::slab::Slab`, a table whose tokens are never reused. (`crate::heap::Heap`, the
-//! loop's own heap, works too.) Run `cargo workbook check ioloop/timers` after each change; `hint ioloop/timers` if you
-//! are stuck.
+//! Given: std's `BinaryHeap`, and `crate::slab::Slab`, a table whose tokens, `crate::Token`, are never reused.
+//! Run `cargo workbook check ioloop/timers` after each change; `hint ioloop/timers` if you are stuck.
 
 use std::time::Duration;
 
@@ -52,7 +51,7 @@ impl<T> Timers<T> {
 
     /// Compact the heap if it has many tombstones, and collect the timers that are due at `now`, in the order of their
     /// deadlines. Timers that were collected before and not handed out stay collected, and come first. `now` is called only
-    /// if the heap has a node, because reading the clock is not free.
+    /// if the heap has a node at the beginning, because reading the clock is not free.
     pub fn collect(&mut self, now: impl FnOnce() -> Duration) {
         todo!("collect the timers that are due at {:?}: write `collect` in exercises/timers.rs", now())
     }

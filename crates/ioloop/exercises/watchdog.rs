@@ -2,17 +2,20 @@
 //!
 //! Goal: if more than the threshold passes between `arm` and `disarm`, another thread reports the stack of the thread that
 //! blocks, once for each `arm`. The interrupted code goes on as if nothing had happened: the handler of SIGALRM allocates
-//! nothing, takes no lock, preserves `errno`, and is installed with `SA_RESTART`. The signal is for the watched thread, which
-//! must not block it from `new` to `drop`, and the timer counts wall time. A SIGALRM that is not of this timer (see
-//! sigaction(2), SI_TIMER and `si_value`) is no report: it runs the handler that was there before, if there was one. While a report is being made, the handler can note one more stack, and never waits.
-//! A process has at most one watchdog. Dropping it disarms the timer, then restores the old action of SIGALRM (handler,
-//! mask and flags), and blocks it again if the thread blocked it before; then it reports the stack that was noted last, if
-//! any, and returns when the thread has ended and the descriptors are closed. Even if an alarm is pending because the thread
-//! has blocked SIGALRM since, the old handler does not get it. The next watchdog does not report a stack of this one, even
-//! if `report` has panicked, and even if what it threw panics when it is dropped. Descriptors are close-on-exec.
-//! Given: `crate::call_stack::Stack`, for a static. Call `prepare` before the first signal. `note` may be called in a
-//! signal handler; it returns false if the last stack has not been read. `names` must not be called there: another thread
-//! calls it after `note` has returned. It returns the names and makes room for the next stack.
+//! nothing, takes no lock, preserves `errno`, and is installed with `SA_RESTART`. The signal is for the watched thread,
+//! which must not block it from `new` to `drop`, and the timer counts wall time. A SIGALRM that is not of this timer (see
+//! sigaction(2), SI_TIMER and `si_value`) is no report: it runs the handler that was there before, if there was one. While
+//! a report is being made, the handler can note one more stack, and never waits.
+//! A process has at most one watchdog, until its drop has returned. Dropping it disarms the timer, then restores the old
+//! action of SIGALRM (handler, mask and flags), and blocks it again if the thread blocked it before; then it reports the
+//! stack that was noted last, if any, and returns when the thread has ended and the descriptors are closed. Even if an
+//! alarm is pending because the thread has blocked SIGALRM since, the old handler does not get it. The next watchdog does
+//! not report a stack of this one, even if `report` has panicked, and even if what it threw panics when it is dropped.
+//! Descriptors are close-on-exec.
+//! Given: `crate::call_stack::Stack`, for a static, which `Stack::new` makes. Call `prepare` first: without it, `note`
+//! notes nothing. `note` may be called in a signal handler; it returns false if the last stack has not been read. `names`
+//! must not be called there: another thread calls it after `note` has returned. It returns the names and makes room for the
+//! next stack.
 //! An error names the call: `Error::on("timer_create", "CLOCK_MONOTONIC")(errno)`, with `crate::Error`; for an
 //! `std::io::Error`, `Error::on_io`.
 //! Run `cargo workbook check ioloop/watchdog` after each change; `hint ioloop/watchdog` if you are stuck.

@@ -9,6 +9,9 @@ use std::thread;
 /// Frames beyond this depth are cut off: the outermost functions are the loop's own.
 const DEPTH: usize = 128;
 
+/// Was the unwinder called once?
+static PREPARED: AtomicBool = AtomicBool::new(false);
+
 /// Room for one stack.
 #[derive(Debug)]
 pub(crate) struct Stack {
@@ -29,17 +32,18 @@ impl Stack {
         }
     }
 
-    /// Call the unwinder once, which loads and allocates at its first call. Must be called before [`note`](Self::note).
+    /// Call the unwinder once, which may load and allocate at its first call. Before that, [`note`](Self::note) notes nothing.
     pub(crate) fn prepare() {
         backtrace::trace(|_| false);
+        PREPARED.store(true, Ordering::Release);
     }
 
-    /// Note the stack of this thread. May be called in a signal handler. False if the last stack was not read yet; then
-    /// nothing is noted. In a thread that a panic unwinds, the stack is `a_panic_unwinds` alone: the signal may have
+    /// Note the stack of this thread. May be called in a signal handler. False if the last stack was not read yet, or
+    /// without [`prepare`](Self::prepare); then nothing is noted. In a thread that a panic unwinds, the stack is `a_panic_unwinds` alone: the signal may have
     /// interrupted the unwinder in the middle of a step, and walking the stack there may end in SIGSEGV.
     // ANCHOR: note
     pub(crate) fn note(&self) -> bool {
-        if self.noted.swap(true, Ordering::AcqRel) {
+        if !PREPARED.load(Ordering::Acquire) || self.noted.swap(true, Ordering::AcqRel) {
             return false;
         }
         if thread::panicking() {

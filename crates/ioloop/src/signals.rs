@@ -56,7 +56,7 @@ impl<T> Signals<T> {
         drop(removed);
     }
 
-    /// Remove all owners.
+    /// Remove all owners that the table has now. One that is added meanwhile, by a value that is dropped, stays.
     pub fn clear(&self) {
         // One after the other, because a new table would hand out the old tokens again.
         let tokens = self.owners.borrow().tokens();
@@ -68,10 +68,10 @@ impl<T> Signals<T> {
     /// signal that arrives after `take` writes to the waker again.
     // ANCHOR: take
     pub fn take(&self) -> Vec<(Signal, Rc<T>)> {
-        let mut owners = self.owners.borrow_mut();
+        let owners = self.owners.borrow();
         let mut came = Vec::new();
         for token in owners.tokens() {
-            if let Some(owner) = owners.get_mut(token) {
+            if let Some(owner) = owners.get(token) {
                 came.extend(owner.waker.take().iter().map(|signal| (signal, Rc::clone(&owner.carried))));
             }
         }

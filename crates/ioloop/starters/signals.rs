@@ -7,7 +7,7 @@
 //! Dropping an owner's value may call this table, in `remove`, in `clear` and in an `add` that is refused. So while a value
 //! is being dropped, the table must not be borrowed, and the signals of its owner must be free already.
 //! Given: `waker::signal::SignalWaker`, your answer to `waker/signal`, or ours: its `new` returns the errors that `add`
-//! returns, and dropping it restores the handlers. And `crate::slab::Slab`, a table with tokens: `insert`, `get_mut`,
+//! returns, and dropping it restores the handlers. And `crate::slab::Slab`, a table with tokens: `insert`, `get`,
 //! `remove` and `tokens`.
 //! Run `cargo workbook check ioloop/signals` after each change; `hint ioloop/signals` if you are stuck.
 
@@ -50,7 +50,7 @@ impl<T> Signals<T> {
         todo!("remove the owner {token:?}, and restore its signals: write `remove` in exercises/signals.rs")
     }
 
-    /// Remove all owners.
+    /// Remove all owners that the table has now. One that is added meanwhile, by a value that is dropped, stays.
     pub fn clear(&self) {
         todo!("remove all owners: write `clear` in exercises/signals.rs")
     }

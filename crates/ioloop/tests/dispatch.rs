@@ -383,16 +383,20 @@ fn a_handler_that_closes_the_loop_and_fails_is_reported() {
         let (reader, mut writer) = a_pipe();
         writer.write_all(b"x").unwrap();
         let number = reader.as_raw_fd();
-        let handler = |ioloop: &IoLoop, _: &mut PipeReader, _| {
+        let held = Held(|| panics("the drop panicked"));
+        let handler = move |ioloop: &IoLoop, _: &mut PipeReader, _| {
+            let _ = &held;
             ioloop.close();
             Err::<(), _>("no luck")
         };
         ioloop.add_handler(reader, Events::READ, handler).unwrap();
         ioloop.start().unwrap();
+        let of = |what| format!("the handler of descriptor {number} {what}");
         assert_eq!(
             log.take(),
-            [format!("the handler of descriptor {number} failed: no luck")],
-            "a handler closed the loop, and then failed: its failure must be reported before the loop ends"
+            [of("failed: no luck"), of("panicked: the drop panicked")],
+            "a handler closed the loop, and then failed: its failure must be reported before the loop ends, and so must the \
+             panic of a value that it held"
         );
     });
 }
@@ -483,6 +487,43 @@ fn a_closed_descriptor_is_reported_and_its_handler_does_not_run() {
                 "what was reported of a closed descriptor in five iterations"
             );
         }
+    });
+}
+
+/// poll and select report the closed descriptor, and `not_open` removes its handler.
+#[test]
+fn a_closed_descriptor_whose_handler_panics_when_dropped_is_reported() {
+    testing::needs!(descriptors(256));
+    on_each(|ioloop| {
+        let log = failures(ioloop);
+        let (reader, _writer) = a_pipe();
+        let number = fcntl(&reader, FcntlArg::F_DUPFD_CLOEXEC(200)).unwrap();
+        // SAFETY: the descriptor was made a line above, and has no other owner.
+        let owner = unsafe { OwnedFd::from_raw_fd(number) };
+        let held = Held(|| panics("the drop panicked"));
+        let token = ioloop
+            .add_handler(Kept(number), Events::READ, move |_, _, _| {
+                let _ = &held;
+            })
+            .unwrap();
+        drop(owner);
+        let why = "a descriptor was closed behind the loop's back, so its handler was removed, and a value that the handler \
+                   held panicked when it was dropped";
+        if ioloop.kind() == Kind::Epoll {
+            // epoll forgets a closed descriptor.
+            let removed = catch_unwind(AssertUnwindSafe(|| ioloop.remove_handler(token)));
+            return assert!(removed.is_err(), "the caller of `remove_handler` gets the panic of the drop");
+        }
+        turns_without_a_panic(
+            ioloop,
+            2,
+            &format!("{why}: the panic must not leave the loop. Drop your clone with `drop_caught`"),
+        );
+        let said = log.take();
+        assert!(
+            said.iter().any(|said| said.ends_with("panicked: the drop panicked")) && said.len() == 2,
+            "{why}: both must be reported, and this was: {said:?}"
+        );
     });
 }
 

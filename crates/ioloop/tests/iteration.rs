@@ -658,17 +658,22 @@ fn it_sleeps_once_until_a_deadline() {
 
 #[test]
 fn the_sleep_is_what_is_left_until_the_deadline() {
-    on_each_with_a_fake_clock(|ioloop, clock| {
-        let clock = clock.clone();
-        ioloop.call_at(5 * S, IoLoop::stop);
-        ioloop.add_callback(move |_| clock.advance(2 * S));
-        ioloop.start().unwrap();
-        assert_eq!(
-            ioloop.time(),
-            5 * S,
-            "a callback took 2 s, and the timer in 5 s was 2 s late: the loop must compute the timeout last"
-        );
-    });
+    for slow in ["callback", "timer"] {
+        on_each_with_a_fake_clock(|ioloop, clock| {
+            let clock = clock.clone();
+            ioloop.call_at(5 * S, IoLoop::stop);
+            match slow {
+                "callback" => ioloop.add_callback(move |_| clock.advance(2 * S)),
+                _ => drop(ioloop.call_at(Duration::ZERO, move |_| clock.advance(2 * S))),
+            }
+            ioloop.start().unwrap();
+            assert_eq!(
+                ioloop.time(),
+                5 * S,
+                "a {slow} took 2 s, and the timer in 5 s was 2 s late: the loop must compute the timeout last"
+            );
+        });
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn each_owner_gets_its_own_signals_only() {
             missing.is_empty(),
             "`one` has SIGUSR1 and SIGUSR2, and `other` SIGTERM; {sent} came, and `take` gave {took}. Missing: \
              {missing:?}. The waker was drained: signals that one `take` leaves behind or drops do not wake the loop \
-             again"
+             again. (The pairs of each earlier `take` still exist, as they do while a callback is queued.)"
         );
         assert_eq!(
             took, expected,
@@ -50,6 +50,23 @@ fn taken_signals_are_not_returned_again() {
     for then in answer.lines("then") {
         assert_eq!(then, "nothing", "every signal was taken, and the next `take` returned it again");
     }
+}
+
+#[test]
+fn owners_and_signals_may_be_many() {
+    let answer = helper_said(&["signals", "many"]);
+    assert_eq!(
+        (answer.line("single"), answer.line("together")),
+        ("8", "8"),
+        "eight owners have one signal each, and one owner has eight. All 16 came, and one `take` returned this many of each \
+         group. It must ask every owner, and return all signals of each: what it leaves behind does not wake the loop again"
+    );
+    assert_eq!(
+        answer.line("previous"),
+        "16",
+        "nine owners of 16 signals were cleared, and all signals came: for this many of them, the old handler ran. `clear` \
+         must remove every owner"
+    );
 }
 
 #[test]
@@ -158,7 +175,8 @@ fn a_dropped_value_can_add_another_owner() {
         assert_eq!(
             answer.line("took"),
             "1",
-            "while an owner was {how}, another one was added; then a signal came, and this many owners got it"
+            "while an owner was {how}, its value added another owner; then a signal came, and this many owners got it. The \
+             other owner stays: `clear` removes the owners that the table had when it was called"
         );
     }
 }

@@ -378,18 +378,25 @@ fn nearest_is_a_live_timer() {
 
 #[test]
 fn many_tombstones_are_compacted_away() {
-    let mut timers = Timers::default();
-    timers.add(S, 0);
-    let ids: Vec<_> = (1..=10_000).map(|n| timers.add(2 * S, n)).collect();
-    assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
-    assert!(pass(&mut timers, Duration::ZERO).is_empty());
-    assert_eq!(
-        timers.len(),
-        1,
-        "10,000 of 10,001 timers were canceled, and all or some of their nodes stay until the deadline. Is it \
-         `collect` that compacts? If an earlier step compacts some, the rest are too few for `collect`"
-    );
-    assert_eq!(timers.nearest(), Some(S), "compacting lost the live timer");
+    for left in [0, 1] {
+        let mut timers = Timers::default();
+        for _ in 0..left {
+            timers.add(Duration::ZERO, 0);
+        }
+        timers.collect(|| Duration::ZERO);
+        timers.add(S, 0);
+        let ids: Vec<_> = (1..=10_000).map(|n| timers.add(2 * S, n)).collect();
+        assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
+        assert_eq!(pass(&mut timers, Duration::ZERO).len(), left);
+        assert_eq!(
+            timers.len(),
+            1,
+            "{left} timers were left in the queue. 10,000 of 10,001 others were canceled, and all or some of their nodes \
+             stay until the deadline. Is it `collect` that compacts, whatever the queue has? If an earlier step compacts \
+             some, the rest are too few for `collect`"
+        );
+        assert_eq!(timers.nearest(), Some(S), "compacting lost the live timer");
+    }
 }
 
 #[test]
@@ -404,6 +411,14 @@ fn canceling_leaves_a_tombstone() {
          the task of `collect`, once a pass"
     );
     assert!(!timers.is_empty());
+    timers.add(S, 0);
+    assert_eq!(timers.nearest(), Some(S));
+    assert_eq!(
+        timers.len(),
+        2001,
+        "a live timer is first, and 2000 tombstones are behind it: `nearest` drops the tombstones before the live timer \
+         only. Compacting is the task of `collect`, once a pass"
+    );
 }
 
 #[test]
@@ -591,6 +606,8 @@ fn timers_that_are_gone_take_no_memory() {
         ("was canceled when it was collected", |timers, ids| {
             timers.collect(|| S);
             assert!(ids.into_iter().all(|id| timers.cancel(id).is_some()));
+            // As the loop does. What the queue keeps of them may stay until then.
+            assert!(timers.next_due().is_none());
         }),
         ("was canceled, and met by `nearest`", |timers, ids| {
             // Few enough at a time that the heap is not compacted.
@@ -663,6 +680,32 @@ fn a_deadline_beyond_64_bits_does_not_overflow() {
         ran, ["never"; 2],
         "at `Duration::MAX` every timer is due: this is how a loop that is closed takes out its timers"
     );
+}
+
+#[test]
+fn long_deadlines_are_exact() {
+    for bit in 0..=64 {
+        let deadline = Duration::from_nanos(u64::try_from((1_u128 << bit) - 1).unwrap());
+        let mut timers = Timers::default();
+        timers.add(deadline, "timer");
+        assert_eq!(
+            timers.nearest(),
+            Some(deadline),
+            "one timer waits, with a deadline that fits into {bit} bits of nanoseconds: `nearest` must return it. Only a \
+             deadline beyond 64 bits may be replaced"
+        );
+        if let Some(before) = deadline.checked_sub(NS) {
+            assert!(
+                pass(&mut timers, before).is_empty(),
+                "a timer whose deadline is {deadline:?} was due a nanosecond before it. How many bits does the node keep?"
+            );
+        }
+        assert_eq!(
+            pass(&mut timers, deadline),
+            ["timer"],
+            "a timer is not due at its deadline, {deadline:?}"
+        );
+    }
 }
 
 /// Any operations in any order: the timers do the same as a sorted map, which is slow and obvious.

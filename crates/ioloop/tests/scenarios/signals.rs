@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ioloop::signals::Signals;
 use ioloop::{IoLoop, Result};
 use nix::libc::c_int;
-use nix::sys::signal::Signal::{SIGKILL, SIGTERM, SIGUSR1, SIGUSR2};
+use nix::sys::signal::Signal::{self, *};
 use nix::sys::signal::{SigHandler, raise, signal};
 use waker::eventfd::Waker;
 
@@ -24,6 +24,7 @@ pub fn run(what: &str) -> Outcome {
     match what {
         "heard" => heard(),
         "removed" | "cleared" => given_back(what),
+        "many" => many(),
         "late" => late(),
         "neighbors" => neighbors(),
         "old-token" => old_token(),
@@ -34,16 +35,27 @@ pub fn run(what: &str) -> Outcome {
     }
 }
 
+/// What `take` returns.
+type Taken = Vec<(Signal, Rc<&'static str>)>;
+
 /// As the loop does: drain the waker, and then take the signals.
 fn take(signals: &Signals<&'static str>, waker: &Waker) -> Result<String> {
+    take_and_keep(signals, waker, &mut Vec::new())
+}
+
+/// The same, and keep the pairs, as the loop does until the callbacks have run.
+fn take_and_keep(signals: &Signals<&'static str>, waker: &Waker, kept: &mut Taken) -> Result<String> {
     waker.consume()?;
-    let mut came: Vec<_> = signals.take().iter().map(|(signal, who)| format!("{who}:{signal}")).collect();
+    let taken = signals.take();
+    let mut came: Vec<_> = taken.iter().map(|(signal, who)| format!("{who}:{signal}")).collect();
+    kept.extend(taken);
     came.sort_unstable();
     Ok(if came.is_empty() { "nothing".into() } else { came.join(" ") })
 }
 
 fn heard() -> Outcome {
     let (signals, waker) = (Signals::default(), Waker::new()?);
+    let mut kept = Vec::new();
     signals.add(waker.writer(), &[SIGUSR1, SIGUSR2], "one")?;
     signals.add(waker.writer(), &[SIGTERM], "other")?;
     println!("took-at-first {}", take(&signals, &waker)?);
@@ -53,9 +65,39 @@ fn heard() -> Outcome {
         sent.iter().try_for_each(|signal| raise(*signal))?;
         let names: Vec<_> = sent.iter().map(|signal| signal.as_str()).collect();
         println!("sent {}", names.join(" "));
-        println!("took {}", take(&signals, &waker)?);
-        println!("then {}", take(&signals, &waker)?);
+        println!("took {}", take_and_keep(&signals, &waker, &mut kept)?);
+        println!("then {}", take_and_keep(&signals, &waker, &mut kept)?);
     }
+    Ok(())
+}
+
+/// Signals that a process may handle, and that the kernel does not send to this one.
+const MANY: [Signal; 16] = [
+    SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGTERM, SIGCONT, SIGTTIN, SIGTTOU, SIGURG, SIGXCPU,
+    SIGXFSZ, SIGPROF, SIGWINCH, SIGIO,
+];
+
+/// Eight owners of one signal each, and one owner of eight. All signals come; then all owners go.
+fn many() -> Outcome {
+    for kind in MANY {
+        // SAFETY: the handler only increments a counter.
+        unsafe { signal(kind, SigHandler::Handler(previous)) }?;
+    }
+    let (signals, waker) = (Signals::default(), Waker::new()?);
+    let (single, together) = MANY.split_at(MANY.len() / 2);
+    for kind in single {
+        signals.add(waker.writer(), &[*kind], "single")?;
+    }
+    signals.add(waker.writer(), together, "together")?;
+    MANY.into_iter().try_for_each(raise)?;
+    let took = take(&signals, &waker)?;
+    for (owner, kinds) in [("single", single), ("together", together)] {
+        let missing = kinds.iter().filter(|kind| !took.contains(&format!("{owner}:{kind}")));
+        println!("{owner} {}", kinds.len() - missing.count());
+    }
+    signals.clear();
+    MANY.into_iter().try_for_each(raise)?;
+    println!("previous {}", CALLS.load(Ordering::SeqCst));
     Ok(())
 }
 
@@ -171,7 +213,7 @@ fn dropped(how: &str) -> Outcome {
         Ok(())
     }));
     println!("ended {}", if done.is_ok_and(|done| done.is_ok()) { "well" } else { "in a panic" });
-    // An owner that was added while the others were cleared counts too.
+    // An owner that was added while the others were cleared stays.
     raise(SIGUSR1)?;
     println!("took {}", signals.take().len());
     Ok(())

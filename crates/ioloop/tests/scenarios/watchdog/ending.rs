@@ -8,7 +8,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigSet, raise, sigaction};
-use nix::unistd::{Uid, setuid};
+use nix::unistd::{Uid, getpid, setuid};
+use testing::proc::state;
 
 use super::interrupting::descriptors;
 use super::*;
@@ -125,15 +126,18 @@ pub fn joined() -> Outcome {
     let watch = Watchdog::new(SHORT, report)?;
     watch.arm();
     needs(watched(&|| begun.load(Acquire) > 0))?;
-    // Later than a drop that does not wait for the report.
+    // When this thread sleeps, its drop waits for the report, or has returned. The watchdog exists until the drop returns.
+    let dropping = getpid().as_raw();
     let releases = thread::spawn(move || {
-        thread::sleep(WHILE);
-        release.send(())
+        spin(&|| state(dropping) == Some('S'));
+        let second = Watchdog::new(SHORT, |_| ());
+        let _ = release.send(());
+        second.map_or_else(|error| format!("{:?}", error.errno), |_| "Ok".into())
     });
     step("the watchdog is dropped while a report is being made");
     drop(watch);
     println!("over {}", word(reports.len() > 0));
-    let _ = releases.join();
+    println!("second {}", releases.join().map_err(|_| "the thread panicked")?);
     Ok(())
 }
 

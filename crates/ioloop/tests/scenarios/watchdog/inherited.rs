@@ -26,6 +26,12 @@ pub fn blocked() -> Outcome {
     let watch = Watchdog::new(SHORT, reports.hook())?;
     watch.arm();
     println!("reported {}", word(watched(&|| reports.len() > 0)));
+    let busy = thread::spawn(|| -> nix::Result<String> {
+        SigSet::from(Signal::SIGALRM).thread_block()?;
+        let errno = Watchdog::new(SHORT, |_| ()).err().map(|error| error.errno);
+        Ok(format!("{errno:?} {}", mask()?))
+    });
+    println!("busy {}", busy.join().map_err(|_| "the thread panicked")??);
     drop(watch);
     println!("dropped {}", mask()?);
     setrlimit(Resource::RLIMIT_SIGPENDING, 0, 0)?;
@@ -34,7 +40,8 @@ pub fn blocked() -> Outcome {
     Ok(())
 }
 
-/// The thread has blocked SIGALRM since, and an alarm is pending when the watchdog is dropped.
+/// The thread has blocked SIGALRM since, and an alarm is pending when the watchdog is dropped. Linux 6.13 and newer discard it
+/// when the timer is disarmed; older kernels deliver it as soon as the thread unblocks SIGALRM.
 pub fn pending() -> Outcome {
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     extern "C" fn previous(_: c_int) {
@@ -63,9 +70,9 @@ extern "C" fn plain(signal: c_int) {
     GOT.store(signal as usize, SeqCst);
 }
 
-extern "C" fn full(signal: c_int, info: *mut nix::libc::siginfo_t, _: *mut nix::libc::c_void) {
+extern "C" fn full(signal: c_int, info: *mut nix::libc::siginfo_t, context: *mut nix::libc::c_void) {
     // SAFETY: the handler must get a valid siginfo.
-    let same = unsafe { (*info).si_signo } == signal;
+    let same = unsafe { (*info).si_signo } == signal && !context.is_null();
     CALLS.fetch_add(usize::from(same), SeqCst);
     GOT.store(signal as usize, SeqCst);
 }
@@ -102,13 +109,17 @@ pub fn foreign(takes: &str) -> Outcome {
     Ok(())
 }
 
-/// There was no handler before. The default would kill the process.
+/// There was no handler before, but there was one before another watchdog. The default would kill the process.
 pub fn without_a_handler() -> Outcome {
+    // SAFETY: the handler only uses atomics.
+    unsafe { signal(Signal::SIGALRM, SigHandler::Handler(plain)) }?;
+    drop(Watchdog::new(SHORT, |_| ())?);
     // SAFETY: this is the default.
     unsafe { signal(Signal::SIGALRM, SigHandler::SigDfl) }?;
     let reports = Reports::default();
     let watch = Watchdog::new(SHORT, reports.hook())?;
     raise(Signal::SIGALRM)?;
+    println!("previous {}", CALLS.load(SeqCst));
     watch.arm();
     println!("reported {}", reports.named(0, &["without_a_handler"]));
     println!("still {}", word(watched(&|| reports.len() > 0)));

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use nix::errno::Errno;
+use nix::libc::{itimerspec, timer_gettime, timer_t};
 use nix::unistd::read;
 
 use super::super::support::counting::allocations;
@@ -48,6 +49,45 @@ pub fn errno() -> Outcome {
     println!("errno {:?}", Errno::last());
     // Its drop would wait for a reporter that cannot be notified any more.
     std::mem::forget(watch);
+    Ok(())
+}
+
+/// The kernel's timers of this process that send SIGALRM, each as its number and its clock: see proc_pid_timers(5).
+fn timers() -> std::io::Result<Vec<(usize, i32)>> {
+    let (mut timers, mut number, mut is_alarm) = (Vec::new(), 0, false);
+    for line in std::fs::read_to_string("/proc/self/timers")?.lines() {
+        match line.split_once(": ") {
+            Some(("ID", id)) => number = id.parse().unwrap_or(0),
+            Some(("signal", signal)) => is_alarm = signal.starts_with("14/"),
+            Some(("ClockID", clock)) if is_alarm => timers.push((number, clock.parse().unwrap_or(0))),
+            _ => {}
+        }
+    }
+    Ok(timers)
+}
+
+/// The clock of the timer, and what is left of the threshold right after the timer was armed.
+pub fn timer() -> Outcome {
+    for threshold in [3600, 30 * 365 * 86_400] {
+        let watch = Watchdog::new(Duration::from_secs(threshold), |_| ())?;
+        watch.arm();
+        let timers = match timers() {
+            Ok(timers) => timers,
+            Err(error) => {
+                println!("unasked this kernel does not list its timers: {error}");
+                return Ok(());
+            }
+        };
+        for (number, clock) in timers {
+            // SAFETY: all zeros are a valid time.
+            let mut left: itimerspec = unsafe { std::mem::zeroed() };
+            // SAFETY: the C library uses the kernel's number, and writes a time.
+            Errno::result(unsafe { timer_gettime(number as timer_t, &raw mut left) })?;
+            // A threshold of an hour, and then of 30 years, is not over yet.
+            let late = threshold.abs_diff(left.it_value.tv_sec.cast_unsigned() as u64);
+            println!("timer {clock} {}", if late < 600 { "as long" } else { "another time" });
+        }
+    }
     Ok(())
 }
 

@@ -57,6 +57,7 @@ pub fn run(what: &str) -> Outcome {
         "interrupted" => interrupting::interrupted(),
         "allocations" => interrupting::allocated(),
         "errno" => interrupting::errno(),
+        "timer" => interrupting::timer(),
         "blocked" => inherited::blocked(),
         "pending" => inherited::pending(),
         "foreign" | "foreign-full" => inherited::foreign(what),

@@ -127,7 +127,7 @@ pub fn interrupted_reporter() -> Outcome {
     let (reports, before) = (Reports::default(), threads()?);
     let watch = Watchdog::new(SHORT, reports.hook())?;
     for thread in threads()?.into_iter().filter(|thread| !before.contains(thread)) {
-        spin(&|| state(thread) == Some('S'));
+        println!("sleeps {}", word(spin(&|| state(thread) == Some('S'))));
         let (over, seen) = (for_a_while(), CAME.load(SeqCst));
         // SAFETY: the call takes integers.
         unsafe { syscall(SYS_tgkill, std::process::id(), thread, Signal::SIGUSR1 as c_int) };
