@@ -1,6 +1,7 @@
 //! Another way for `httpserver/start`: a handler for each signal that counts, and a struct for one process.
 
 use std::cell::{OnceCell, RefCell};
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
@@ -79,7 +80,7 @@ pub fn start(
             let child = |_| {
                 process.run().map_or_else(
                     |error| {
-                        eprintln!("httpserver: {error}");
+                        let _ = io::stderr().write_all(format!("httpserver: {error}\n").as_bytes());
                         1
                     },
                     |_| 0,

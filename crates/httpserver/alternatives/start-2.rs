@@ -1,6 +1,7 @@
 //! Another way for `httpserver/start`: one handler of signals with a state, and one set of sockets that the processes share.
 
 use std::cell::{Cell, RefCell};
+use std::io::{Write, stderr};
 use std::net::TcpListener;
 use std::num::NonZero;
 use std::rc::Rc;
@@ -33,14 +34,18 @@ enum State {
     Stopping(Signal),
 }
 
-/// Make a loop, and serve until a signal has stopped it. Gives the loop back, which has the handlers of the signals.
+/// Make a loop, and serve until a signal has stopped it.
 fn run<S: Serve>(
     sockets: Vec<TcpListener>,
     grace: Duration,
     server: &S,
     is_child: bool,
-) -> Result<(Ended, IoLoop)> {
+) -> Result<Ended> {
     let ioloop = IoLoop::new()?;
+    if is_child {
+        // Never dropped, so a signal that comes while the child exits finds its handler.
+        std::mem::forget(ioloop.clone());
+    }
     let state = Rc::new(Cell::new(State::Serving));
     let (server, its) = (server.clone(), Rc::clone(&state));
     let stopped = server.clone();
@@ -55,11 +60,10 @@ fn run<S: Serve>(
     })?;
     server.add_sockets(&ioloop, sockets)?;
     ioloop.start()?;
-    let ended = match state.get() {
+    Ok(match state.get() {
         State::Serving => Ended::Done,
         State::Stopping(signal) => Ended::Stopped(signal),
-    };
-    Ok((ended, ioloop))
+    })
 }
 
 /// Serve in this many processes until SIGTERM or SIGINT.
@@ -72,7 +76,7 @@ pub fn start(
 ) -> std::result::Result<Ended, Failed> {
     let children = match processes {
         0 => available_parallelism().map_or(1, NonZero::get),
-        1 => return Ok(run(sockets, grace, server, false)?.0),
+        1 => return Ok(run(sockets, grace, server, false)?),
         many => many,
     };
     let policy =
@@ -81,13 +85,9 @@ pub fn start(
     let own = Rc::clone(&shared);
     let work = move |_task| {
         let sockets = own.borrow_mut().take().unwrap_or_default();
-        match run(sockets, grace, server, true) {
-            // A signal that comes from now on finds its handler.
-            Ok((_, ioloop)) => std::mem::forget(ioloop),
-            Err(error) => {
-                eprintln!("httpserver: {error}");
-                return 1;
-            }
+        if let Err(error) = run(sockets, grace, server, true) {
+            let _ = writeln!(stderr(), "httpserver: {error}");
+            return 1;
         }
         0
     };

@@ -1,19 +1,21 @@
 //! Exercise `httpserver/connection`: one HTTP connection, without I/O. Received bytes become requests, and responses become bytes
 //! to send.
 //!
-//! Goal: `next` reads what was received and says what is needed; the result does not depend on how the bytes were split, and no
-//! byte of a head is looked at twice. Requests are answered one after the other: while a response is owed or streamed, nothing
-//! further is read. A request is refused if its head, its framing or its body is malformed, or if the client ends within it
-//! (400): `next` returns the refusal, whose response is the last. After the last response nothing is read and nothing is
-//! kept. The last is one to a client that asked for `close` or speaks HTTP/1.0 without `keep-alive`, one that itself closes,
-//! one whose request had a body that was not admitted, and one in parts to HTTP/1.0, whose end is the end of the connection.
-//! Its head says `Connection: close`; one to HTTP/1.0 that is not the last says `keep-alive`. After `refuse`, at any time, and
-//! after an error of `admit`, a response is owed, and it is the last. `close_after` makes the last one of the response under
-//! way, or else of the next. A client that shut down its side still gets its responses.
+//! Goal: `next` reads what was received and says what is needed; the result does not depend on how the bytes were split, and a
+//! head is read in linear time, in however many pieces it arrives. Requests are answered one after the other: while a response is
+//! owed or streamed, nothing further is read. A request is refused if its head, its framing or its body is malformed, or if the
+//! client ends within it (400): `next` returns the refusal, whose response is the last. After the last response nothing is read and
+//! nothing is kept. The last is one to a client that asked for `close` or speaks HTTP/1.0 without `keep-alive`, one that itself
+//! closes, one whose request had a body that was not admitted, and one in parts to HTTP/1.0 whose status permits a body, because
+//! only the end of the connection ends that body. Its head says `Connection: close`; one to HTTP/1.0 that is not the last says
+//! `keep-alive`. After `refuse`, at any time, and after an error of `admit`, a response is owed, and it is the last. `close_after`
+//! makes the last one of the response under way, or else of the next. A client that shut down its side, at any time, still gets
+//! its responses to what is complete.
 //!
-//! `admit` lets a body of at most `limit` bytes be read, and writes `100 Continue` if the client waits for it. Responses to
-//! HEAD, 204 and 304 have no body, whole or in parts, HEAD has the same fields as GET, and 204 and 304 do not say a length. No
-//! other method is HEAD. Parts are chunks, but not to HTTP/1.0. What a request asked for ends with its response.
+//! `admit` lets a body of at most `limit` bytes be read, and writes `100 Continue` if the client waits for it. Until then, `next`
+//! returns `Next::Head` at each call. Responses to HEAD, 204 and 304 have no body, whole or in parts, HEAD has the same fields as
+//! GET, and 204 and 304 do not say a length. A HEAD may follow an empty line, and no other method is HEAD. Parts are chunks, but
+//! not to HTTP/1.0, even if its request was refused. What a request asked for ends with its response.
 //! These modules do the rest: `head` finds and reads heads, `framing` and `persistence` interpret them, `body` reads and writes bodies,
 //! `encode` writes heads, `input` is a buffer. Run `cargo workbook check connection` after each
 //! change; `hint connection` if you are stuck.
@@ -36,7 +38,7 @@ impl Connection {
         todo!("within {limits:?}: write `new` in exercises/connection.rs")
     }
 
-    /// The client sent these bytes. They are dropped if nothing further is read.
+    /// The client sent these bytes. They are dropped if the last response is complete.
     pub fn receive(&mut self, bytes: &[u8]) {
         todo!("keep {} bytes: write `receive` in exercises/connection.rs", bytes.len())
     }

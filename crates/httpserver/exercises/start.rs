@@ -5,13 +5,15 @@
 //! process has a loop of its own. The sockets stay close-on-exec. When the server stops, no process keeps them open,
 //! this one included, so a client that comes then is refused and does not wait; and when `start` returns, all that it
 //! opened is closed. SIGTERM and SIGINT call `stop`, once, with the grace period, even if they come before the first
-//! client; a second signal, of either kind, ends the grace period at once, even if `stop` panicked. Ctrl-C signals
-//! parent and children together, and the parent forwards the signal, so a child gets it twice: for a child that is no
-//! second signal, and it must not kill the child either, however late it comes, so a child keeps its handlers until it
-//! exits. A process that stops so exits with 0, and `start` returns `Ended::Stopped` with the first signal. A child
-//! that cannot serve says why on the standard error and exits with 1; this process returns the error instead, also that
-//! of a signal that has an owner already, and that of the loop. A child may use its whole grace period, so the
-//! supervisor waits at least a second longer before it kills the child. The grace period may be `Duration::MAX`.
+//! client. In this process, a second signal, of either kind, ends the grace period at once, even if `stop` panicked; if
+//! there are children, `supervise` kills them then. Ctrl-C signals parent and children together, and the parent forwards
+//! the signal, so a child gets it twice: a child ignores each signal after its first one. Such a signal must not kill the
+//! child either, however late it comes, so a child keeps its handlers until it exits, even after an error. A child that
+//! stops so exits with 0, and `start` returns `Ended::Stopped` with the first signal. A child that cannot serve says why
+//! on the standard error and exits with 1, even if nothing reads the standard error; this process returns the error
+//! instead, also that of a signal that has an owner already, and that of the loop. A child may use its whole grace
+//! period, so the supervisor waits at least a second longer before it kills the child. The grace period may be
+//! `Duration::MAX`.
 //!
 //! You call `prefork::supervise::supervise` and `IoLoop::add_signal_handler`. Run `cargo workbook
 //! check start` after each change; `hint start` if you are stuck.

@@ -64,7 +64,7 @@ impl Connection {
         }
     }
 
-    /// The client sent these bytes. They are dropped if nothing further is read.
+    /// The client sent these bytes. They are dropped if the last response is complete.
     pub fn receive(&mut self, bytes: &[u8]) {
         if self.phase != Phase::Done {
             self.input.push(bytes);

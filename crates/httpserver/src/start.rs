@@ -8,6 +8,7 @@
 //! has them open, so a client that comes then is refused at once, and does not wait for an accept that never comes.
 
 use std::cell::{Cell, RefCell};
+use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -67,7 +68,8 @@ pub fn start(
         match ioloop.and_then(|ioloop| serve(&ioloop, sockets.take(), grace, server, |_| {})) {
             Ok(_) => 0,
             Err(error) => {
-                eprintln!("httpserver: {error}");
+                // Not `eprintln!`, which panics if no process reads the standard error: the child would exit with 101.
+                let _ = writeln!(io::stderr(), "httpserver: {error}");
                 1
             }
         }

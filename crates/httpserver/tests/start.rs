@@ -111,6 +111,7 @@ fn helper(args: &[&str]) -> i32 {
 fn serve(processes: &str, grace: &str, what: &str) -> i32 {
     // If a wrong answer hangs, the alarm must end this helper before `workbook` gives up.
     alarm::set(if ["hangs", "panics", "taken", "broken"].contains(&what) { 6 } else { 60 });
+    testing::ignore_sigpipe();
     let number = |text: &str| text.parse::<u32>().expect("a number");
     let what = ["plain", "fails", "signaled", "late", "hangs", "panics", "taken", "broken", "held"]
         .into_iter()
@@ -135,10 +136,17 @@ fn serve(processes: &str, grace: &str, what: &str) -> i32 {
         some => Duration::from_millis(number(some).into()),
     };
     let before = descriptors() - sockets.len();
+    let mut has_exited = false;
     let ended = start(sockets, number(processes) as usize, grace, &server, |event| match event {
         Event::Started { pid, .. } => say(format!("started {pid}")),
         Event::Restarted { pid, .. } => say(format!("restarted {pid}")),
-        Event::Exited { pid, status, .. } => say(format!("exited {pid} {status}")),
+        Event::Exited { pid, status, .. } => {
+            say(format!("exited {pid} {status}"));
+            // Otherwise each replacement fails, too.
+            if what == "broken" && !std::mem::replace(&mut has_exited, true) {
+                raise(Signal::SIGTERM).expect("this process may signal itself");
+            }
+        }
         Event::Killed { pid, .. } => say(format!("killed {pid}")),
         Event::Stopping { signal } => say(format!("forwards {signal}")),
         _ => {}
@@ -633,12 +641,29 @@ fn a_process_that_cannot_serve_is_an_error() {
     let mut errors = String::new();
     let stderr = server.process.stderr.as_mut().expect("it is a pipe");
     stderr.read_to_string(&mut errors).expect("the server prints text");
-    // Two children may write at once, and eprintln! writes a line in parts.
+    // Two children may write at once, and each may write its line in parts.
     assert!(
         errors.contains("the probe"),
         "the supervisor sees only the exit code of a child, so the child must say on the standard error why it cannot serve: \
          {errors:?}"
     );
+}
+
+#[test]
+fn a_child_exits_with_1_even_if_its_error_cannot_be_written() {
+    testing::needs!(loopback, pidfd);
+    let (reader, writer) = io::pipe().expect("a pipe takes two descriptors");
+    drop(reader);
+    let mut server = Server::spawn_with(2, 5000, "fails", writer.into());
+    let exited = server.line_of("exited");
+    assert!(
+        exited.ends_with("exited with 1"),
+        "a child cannot serve, and its standard error is a pipe that no process reads, as after the exit of a program that collects \
+         logs. It must exit with 1, and the supervisor saw: {exited}. `eprintln!` panics if it cannot write, and a panic exits with \
+         101. Use `writeln!`, and ignore its error"
+    );
+    server.signal(Signal::SIGTERM);
+    server.rest();
 }
 
 #[test]
@@ -662,6 +687,40 @@ fn an_error_of_the_loop_is_returned() {
         rest.iter().any(|line| line.starts_with("failed epoll")),
         "the loop cannot wait, so it ends without a signal: `start` must return its error: {rest:?}"
     );
+}
+
+#[test]
+fn a_child_whose_loop_fails_exits_with_1() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::spawn_with(2, 5000, "broken", Stdio::piped());
+    let exited = server.line_of("exited");
+    assert!(
+        exited.ends_with("exited with 1"),
+        "the loop of a child cannot wait, so the child cannot serve any longer. It must exit with 1, or it is not restarted, and the \
+         supervisor saw: {exited}"
+    );
+    server.rest();
+    let mut errors = String::new();
+    let stderr = server.process.stderr.as_mut().expect("it is a pipe");
+    stderr.read_to_string(&mut errors).expect("the server prints text");
+    assert!(
+        errors.contains("epoll"),
+        "the child must say on the standard error why it cannot serve: {errors:?}"
+    );
+}
+
+#[test]
+fn a_child_whose_loop_fails_keeps_its_signal_handlers_until_it_exits() {
+    testing::needs!(loopback, pidfd);
+    let Some(answer) = testing::traced("stopped", &["serve", "2", "5000", "broken"]) else { return };
+    let open: BTreeSet<&str> = answer.lines("open").collect();
+    assert!(
+        open.is_empty(),
+        "the loop of a child has failed, and the child has not exited yet. A SIGINT or SIGTERM would kill it, from its call {open:?} \
+         on, so it would not exit with 1. Does the child drop its loop after an error? A loop that is dropped removes its signal \
+         handlers"
+    );
+    assert_eq!(answer.lines("exits").count(), 2, "both children must exit by themselves: {answer:?}");
 }
 
 #[test]

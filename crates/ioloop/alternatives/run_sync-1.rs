@@ -1,8 +1,8 @@
-//! Another right answer: a value in the task notices its panic, without `catch_unwind` around the poll, and each leftover has a
+//! Another right answer: a value in each poll notices its panic, without `catch_unwind` around the poll, and each leftover has a
 //! guard of its own.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::time::Duration;
 use std::{mem, thread};
@@ -22,19 +22,15 @@ fn first<T>(slot: &Slot<T>, end: Result<T, NoResult>, ioloop: &IoLoop) {
     }
 }
 
-/// In the task: a panic of the operation drops it.
-struct OnPanic<T> {
-    slot: Slot<T>,
-    ioloop: IoLoop,
-    /// Set when `run_sync` drops the operation, which may happen while another panic unwinds.
-    given_up: Rc<Cell<bool>>,
+/// Made for each poll, and forgotten after it: only a panic of the operation drops it.
+struct OnPanic<'a, T> {
+    slot: &'a Slot<T>,
+    ioloop: &'a IoLoop,
 }
 
-impl<T> Drop for OnPanic<T> {
+impl<T> Drop for OnPanic<'_, T> {
     fn drop(&mut self) {
-        if thread::panicking() && !self.given_up.get() {
-            first(&self.slot, Err(NoResult::Panicked), &self.ioloop);
-        }
+        first(self.slot, Err(NoResult::Panicked), self.ioloop);
     }
 }
 
@@ -56,20 +52,20 @@ impl IoLoop {
         future: impl Future<Output = T> + 'static,
         timeout: Option<Duration>,
     ) -> Result<T, NoResult> {
-        let (slot, given_up): (Slot<T>, Rc<Cell<bool>>) = Default::default();
+        let slot = Slot::<T>::default();
         let timer = timeout.map(|time| {
             let slot = Rc::clone(&slot);
             self.call_later(time, move |ioloop| first(&slot, Err(NoResult::Timeout(time)), ioloop))
         });
         let no_timer = Defer(|| timer.into_iter().for_each(|timer| self.remove_timeout(timer)));
-        let guard = OnPanic { slot: Rc::clone(&slot), ioloop: self.clone(), given_up: Rc::clone(&given_up) };
-        let task = self.spawn(async move {
-            let guard = guard;
-            let output = future.await;
-            first(&guard.slot, Ok(output), &guard.ioloop);
-        });
+        let (its, ioloop, mut future) = (Rc::clone(&slot), self.clone(), Box::pin(future));
+        let task = self.spawn(poll_fn(move |context| {
+            let guard = OnPanic { slot: &its, ioloop: &ioloop };
+            let polled = future.as_mut().poll(context);
+            mem::forget(guard);
+            polled.map(|output| first(&its, Ok(output), &ioloop))
+        }));
         let no_task = Defer(|| {
-            given_up.set(true);
             let dropped = drop_caught(Defer(|| self.cancel(task)));
             if thread::panicking() {
                 mem::forget(dropped);

@@ -5,8 +5,9 @@
 //! timeout and panic come in one iteration, the first one counts; a stop counts only if none of them came. A timeout is
 //! neither rounded nor limited, and one of zero is a timeout. In each case, and even if a panic unwinds, `run_sync` leaves no
 //! timer, no task, no stop and no wake behind. If a value of the future panics when `run_sync` drops the future, that is
-//! reported as a failure of a task. While a panic unwinds, neither such a value nor one of the result may abort the process.
-//! In a loop that runs already it is an error, and that loop runs on as if nothing had happened.
+//! reported as a failure of a task, also if the future has panicked before, or if the loop runs already. While a panic unwinds,
+//! neither such a value nor one of the result may abort the process. In a loop that runs already it is an error, and that loop
+//! runs on as if nothing had happened.
 //!
 //! Given: `spawn` and `cancel`, `call_later` (for any duration), which returns a `crate::timers::TimerId`, and
 //! `remove_timeout`, `start` and `stop`. The loop reports a panic of a task, and goes on. `crate::failure::guarded` calls a

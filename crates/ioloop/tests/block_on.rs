@@ -441,6 +441,11 @@ const PREEMPTIONS: usize = 3;
 fn model(threads: usize, each: usize) {
     use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+    // Shown only if the test fails, before what loom says.
+    println!(
+        "loom runs your code in every order of the threads' steps. If it says `deadlock` below, it has found an order in which a wake \
+         is lost: the future is not ready, and all threads that are left sleep"
+    );
     let run = move || {
         sync::thread::begin();
         let sum = Arc::new(AtomicUsize::new(0));

@@ -247,6 +247,47 @@ fn an_operation_whose_values_panic_when_it_is_given_up_is_reported() {
     });
 }
 
+#[test]
+fn an_operation_whose_values_panic_when_a_running_loop_refuses_it_is_reported() {
+    on_each_for_weeks(|ioloop| {
+        let (failures, log) = (failures(ioloop), Log::default());
+        let seen = log.clone();
+        ioloop.add_callback(move |ioloop| {
+            let held = Bad;
+            let operation = poll_fn(move |_| {
+                let _held = &held;
+                Poll::<()>::Pending
+            });
+            let refused = ioloop.run_sync(operation, None);
+            seen.add(matches!(refused, Err(NoResult::Loop(error)) if error.errno == Errno::EBUSY));
+        });
+        assert_eq!(
+            ten_seconds(ioloop).1,
+            10 * S,
+            "the loop that runs was stopped by a run_sync inside of it"
+        );
+        assert_eq!(
+            (log.take(), failures.take()),
+            (vec![true], vec!["a task panicked: the drop panicked".to_owned()]),
+            "`run_sync` was called in a running loop, and a value of the future panicked when `run_sync` dropped the future: whether \
+             the result was `NoResult::Loop` with EBUSY, and what was reported. The panic must be reported here, too"
+        );
+    });
+}
+
+/// Two panics at the same time abort the process, so this has a process of its own.
+#[test]
+fn an_operation_that_panics_in_its_poll_and_in_its_drop_is_reported_twice() {
+    let answer = helper_said(&["unwinding", "poll"]);
+    let reported: Vec<&str> = answer.lines("reported").collect();
+    assert_eq!(
+        (answer.line("result"), &reported[..]),
+        ("Err(Panicked)", &["a task panicked: the poll panicked", "a task panicked: the drop panicked"][..]),
+        "the poll of a future panicked, and when the future was dropped, one of its values did: the result of `run_sync`, and what \
+         the loop reported. A future that is dropped while the first panic unwinds would abort the process"
+    );
+}
+
 /// Two panics at the same time abort the process, so each case has a process of its own.
 #[test]
 fn a_value_that_panics_while_start_unwinds_aborts_nothing() {

@@ -600,6 +600,50 @@ fn a_task_that_canceled_itself_is_reported_as_any_other() {
 }
 
 #[test]
+fn a_task_that_canceled_itself_and_panics_when_dropped_is_reported() {
+    on_each_for_weeks(|ioloop| {
+        let failures = failures(ioloop);
+        let itself: Rc<Cell<Option<TaskId>>> = Rc::default();
+        let (known, held) = (Rc::clone(&itself), Bad);
+        itself.set(Some(ioloop.spawn(poll_fn(move |_| {
+            let _held = &held;
+            IoLoop::current().expect("it runs").cancel(known.get().expect("the id is known by now"));
+            Poll::<()>::Pending
+        }))));
+        turns(ioloop, 2);
+        assert_eq!(
+            failures.take(),
+            ["a task panicked: the drop panicked"],
+            "a task canceled itself and returned `Pending`, and a value of its future panicked when the future was dropped after \
+             the poll. The drop is code of the task, so its panic must be reported once, as a failure of the task. Do you drop \
+             the future with `drop_caught` here, too?"
+        );
+    });
+}
+
+#[test]
+fn a_panic_of_a_drop_reaches_the_caller_of_cancel() {
+    on_each_for_weeks(|ioloop| {
+        let failures = failures(ioloop);
+        let held = Bad;
+        let task = ioloop.spawn(poll_fn(move |_| {
+            let _held = &held;
+            Poll::<()>::Pending
+        }));
+        turns(ioloop, 1);
+        let canceled = catch_unwind(AssertUnwindSafe(|| ioloop.cancel(task)));
+        let words = canceled.err().and_then(|thrown| thrown.downcast_ref::<String>().cloned());
+        assert_eq!(
+            (words.as_deref(), failures.take()),
+            (Some("the drop panicked"), vec![]),
+            "a value of a future panicked when `cancel` dropped the future: the panic that the caller of `cancel` saw, and what the \
+             loop reported. The caller decides what to do: `run_sync` catches this panic and reports it. Do not catch it in `cancel`"
+        );
+        ioloop.cancel(task);
+    });
+}
+
+#[test]
 fn finished_tasks_leave_no_memory_behind() {
     on_each_for_weeks(|ioloop| {
         ioloop.handle_callback_exception(|_, _| ());
@@ -794,6 +838,38 @@ fn in_every_order(threads: usize, each: usize) {
          with Acquire when it clears it. A load, a store and a `compare_exchange` that fails do only one of the two, a swap \
          does both. And the flag is set before the poll is queued. (If your answer does so: the test knows only the atomics and the lock of `super::sync`, not those of std)"
     );
+}
+
+#[test]
+fn a_wake_whose_callback_is_queued_with_an_error_queues_one_poll() {
+    loom::model(|| {
+        let ioloop = model::IoLoop::whose_handle_fails();
+        let polls = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&polls);
+        let run = || {
+            let given: Rc<Cell<Option<Waker>>> = Rc::default();
+            let gives = Rc::clone(&given);
+            ioloop.spawn(poll_fn(move |context| {
+                counted.set(counted.get() + 1);
+                gives.set(Some(context.waker().clone()));
+                Poll::<()>::Pending
+            }));
+            ioloop.iterate();
+            let waker = given.take().expect("the iteration after `spawn` polls the task");
+            waker.wake_by_ref();
+            waker.wake();
+            ioloop.iterate();
+        };
+        let ended = catch_unwind(AssertUnwindSafe(run));
+        assert!(
+            ended.is_ok() && polls.get() == 2,
+            "`add_callback` queued each callback and returned an error, as it does if the eventfd of the loop is gone. `spawn` woke a \
+             task, and after that poll, it was woken twice. A wake must not panic then, and the two wakes need one poll, because \
+             the callback is in the queue: ignore the error. Did a wake panic: {}. Polls, of 2: {}",
+            ended.is_err(),
+            polls.get()
+        );
+    });
 }
 
 #[test]

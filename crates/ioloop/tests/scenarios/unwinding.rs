@@ -1,4 +1,4 @@
-//! `unwinding WHAT`: `start` unwinds with a panic, and a value that `run_sync` drops then panics, too.
+//! `unwinding WHAT`: `start` or the poll of a future unwinds with a panic, and a value that `run_sync` drops then panics, too.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,6 +22,10 @@ impl Drop for Bad {
 
 pub fn run(what: &str) -> Outcome {
     let ioloop = IoLoop::new()?;
+    if what == "poll" {
+        in_the_poll(&ioloop);
+        return Ok(());
+    }
     ioloop.handle_callback_exception(|_, _| panics("the hook panicked"));
     // In the first iteration, after the first poll.
     ioloop.call_at(Duration::ZERO, |_| Err::<(), _>("so that the hook is called"));
@@ -40,4 +44,15 @@ pub fn run(what: &str) -> Outcome {
     let words = thrown.as_deref().and_then(|thrown| thrown.downcast_ref::<String>());
     println!("thrown {}", words.map_or("nothing", String::as_str));
     Ok(())
+}
+
+fn in_the_poll(ioloop: &IoLoop) {
+    ioloop.handle_callback_exception(|_, failure| println!("reported {failure}"));
+    let held = Bad;
+    // Not an async block, which would drop its variables while it panics.
+    let operation = poll_fn(move |_| -> Poll<()> {
+        let _held = &held;
+        panics("the poll panicked")
+    });
+    println!("result {:?}", ioloop.run_sync(operation, None));
 }

@@ -39,18 +39,28 @@ pub struct IoLoop(Rc<Inner>);
 
 struct Inner {
     tasks: RefCell<Slab<Option<TaskFuture>>>,
-    queue: Queue,
+    handle: handle::LoopHandle,
 }
 
 impl IoLoop {
     pub fn new() -> Self {
+        Self::with(false)
+    }
+
+    /// A loop whose handle queues each callback and returns an error, as if the eventfd were gone.
+    pub fn whose_handle_fails() -> Self {
+        Self::with(true)
+    }
+
+    fn with(fails: bool) -> Self {
         let queue = Arc::new(Mutex::new(VecDeque::new()));
-        Self(Rc::new(Inner { tasks: RefCell::default(), queue }))
+        Self(Rc::new(Inner { tasks: RefCell::default(), handle: handle::LoopHandle { queue, fails } }))
     }
 
     /// An iteration: run the callbacks that are queued now.
     pub fn iterate(&self) {
-        let queued = std::mem::take(&mut *self.0.queue.lock().expect("no callback runs with the lock"));
+        let queued =
+            std::mem::take(&mut *self.0.handle.queue.lock().expect("no callback runs with the lock"));
         queued.into_iter().for_each(|callback| callback(self));
     }
 
@@ -60,11 +70,11 @@ impl IoLoop {
     }
 
     pub fn handle(&self) -> handle::LoopHandle {
-        handle::LoopHandle(Arc::clone(&self.0.queue))
+        self.0.handle.clone()
     }
 
     pub fn is(&self, handle: &handle::LoopHandle) -> bool {
-        Arc::ptr_eq(&self.0.queue, &handle.0)
+        Arc::ptr_eq(&self.0.handle.queue, &handle.queue)
     }
 
     pub fn add_callback<R: IntoOutcome>(&self, callback: impl FnOnce(&Self) -> R + Send + 'static) {
@@ -98,13 +108,17 @@ mod current {
 mod handle {
     use std::sync::Arc;
 
-    use ioloop::Result;
+    use ioloop::{Error, Result};
+    use nix::errno::Errno;
 
     use super::{IoLoop, Queue};
     use crate::IntoOutcome;
 
     #[derive(Clone)]
-    pub struct LoopHandle(pub(super) Queue);
+    pub struct LoopHandle {
+        pub(super) queue: Queue,
+        pub(super) fails: bool,
+    }
 
     impl LoopHandle {
         pub fn add_callback<R: IntoOutcome>(
@@ -112,12 +126,16 @@ mod handle {
             callback: impl FnOnce(&IoLoop) -> R + Send + 'static,
         ) -> Result<()> {
             let callback = move |ioloop: &IoLoop| drop(callback(ioloop).into_outcome());
-            self.0.lock().expect("no callback runs with the lock").push_back(Box::new(callback));
-            Ok(())
+            self.queue.lock().expect("no callback runs with the lock").push_back(Box::new(callback));
+            if self.fails {
+                Err(Error::on("write", "the eventfd of the model")(Errno::EBADF))
+            } else {
+                Ok(())
+            }
         }
 
         pub fn wake(&self) -> Result<()> {
-            let _ = Arc::as_ptr(&self.0);
+            let _ = Arc::as_ptr(&self.queue);
             Ok(())
         }
     }
