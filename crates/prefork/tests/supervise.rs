@@ -11,7 +11,7 @@ mod scenarios;
 use support::{Answer, Helper};
 
 testing::helper!(|args| match args {
-    ["watched", rest @ ..] => scenarios::watched(rest),
+    ["watched", whom, rest @ ..] => scenarios::watched(whom, rest),
     _ => support::helper::answer(args, scenarios::run),
 });
 
@@ -681,7 +681,9 @@ fn a_child_whose_parent_died_before_prctl_exits() {
 fn each_child_looks_at_its_parent_after_it_has_asked_for_a_signal() {
     testing::needs!(pidfd);
     // A first child, and its replacement.
-    let Some(answer) = Helper::new(&["watched", "exits", "100", "3 0"]).if_permitted() else { return };
+    let Some(answer) = Helper::new(&["watched", "children", "no-min-uptime"]).if_permitted() else {
+        return;
+    };
     returned(&answer, "done", "the second child exited with 0");
     for pid in processes(&answer, 0) {
         let calls: Vec<&str> = answer.lines("call").filter_map(|call| call.strip_prefix(pid)).collect();
@@ -713,9 +715,11 @@ fn children_are_killed_when_on_event_panics() {
 #[test]
 fn children_are_stopped_when_a_fork_fails() {
     testing::needs!(pidfd);
-    for (scenario, task) in
-        [(&["no-descriptor"][..], 0), (&["no-descriptor-for-a-restart", "exits", "3600000"], 1)]
-    {
+    for (scenario, task) in [
+        (&["no-descriptor", "15"][..], 0),
+        (&["no-descriptor", "16"], 0),
+        (&["no-descriptor-for-a-restart", "exits", "3600000"], 1),
+    ] {
         let (answer, scenario) = (ask(scenario), scenario[0]);
         let result = answer.line("result");
         assert!(
@@ -896,7 +900,10 @@ fn each_pause_and_grace_period_is_one_sleep() {
     // Five pauses of 5 to 20 ms between six children; and a grace period of 20 ms.
     for (scenario, needed) in [(&["pauses", "5", "20"][..], 11), (&["signal", "SIGTERM", "20", "ignores"], 3)]
     {
-        let Some(answer) = Helper::new(&[&["watched"], scenario].concat()).if_permitted() else { return };
+        let Some(answer) = Helper::new(&[&["watched", "supervisor"], scenario].concat()).if_permitted()
+        else {
+            return;
+        };
         let sleeps = answer.lines("sleep").count();
         assert!(
             sleeps <= needed + 5,

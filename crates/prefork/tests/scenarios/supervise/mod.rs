@@ -62,7 +62,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["inherited"] => inherited(shared),
         ["inside"] => inside(),
         ["panic", when] => panics(when, shared),
-        ["no-descriptor"] => no_descriptor(shared),
+        ["no-descriptor", limit] => no_descriptor(limit, shared),
         ["no-descriptor-for-a-restart", reaction, grace, signals @ ..] => {
             no_descriptor_for_a_restart(reaction, grace, signals, shared);
         }
@@ -623,12 +623,14 @@ fn panics(when: &str, shared: &Shared) {
     observe(&Policy { grace: Duration::from_millis(20), ..policy(2) }, work, also);
 }
 
-/// There are more children than the limit has room for descriptors.
-fn no_descriptor(shared: &Shared) {
+/// There are more children than this limit has room for descriptors. A child keeps two of its parent's, so of two limits in
+/// a row one leaves none for a lifeline, and one none for the fork.
+fn no_descriptor(limit: &str, shared: &Shared) {
     const CHILDREN: usize = 20;
     kernel::close_all();
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a process can read its limits");
-    setrlimit(Resource::RLIMIT_NOFILE, 15, hard).expect("a process may lower its limits");
+    setrlimit(Resource::RLIMIT_NOFILE, limit.parse().expect("a number"), hard)
+        .expect("a process may lower its limits");
     let reactions = [Reaction::Exits; CHILDREN];
     let also = |event| {
         if let Event::Started { task, .. } = event {
