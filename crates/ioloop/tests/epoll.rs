@@ -35,7 +35,7 @@ testing::helper!(|args| match args {
 
 fn run(args: &[&str]) -> i32 {
     testing::exit_code(match args {
-        ["epoll", what] => scenarios::run(what),
+        ["epoll", what @ ..] => scenarios::run(what),
         _ => support::unknown(args),
     })
 }
@@ -188,6 +188,21 @@ fn a_hang_up_and_an_error_are_reported_unasked() {
         Some(Events::ERROR),
         "the reader is gone. The kernel reports that even for an empty interest: was it filtered out? Or was something \
          added?"
+    );
+}
+
+/// The kernel shows the registrations of an epoll: see proc_pid_fdinfo(5).
+#[test]
+fn all_bits_of_the_interest_reach_the_kernel() {
+    let answer = helper_said(&["epoll", "interests"]);
+    if answer.line("shown") == "no" {
+        testing::skip!("/proc/self/fdinfo does not show what an epoll watches");
+    }
+    let wrong: Vec<&str> = answer.lines("wrong").collect();
+    assert_eq!(
+        wrong, [""; 0],
+        "an interest did not reach the kernel as it is. Pass all of its bits to epoll_ctl, and no others, in `add` and in \
+         `modify`. The kernel itself adds ERROR and HANGUP, which are not compared"
     );
 }
 
@@ -493,18 +508,37 @@ fn a_signal_during_epoll_pwait2_ends_the_wait_and_is_no_refusal() {
 
 #[test]
 fn a_signal_ends_the_wait_without_error_or_event() {
-    let answer = helper_said(&["epoll", "signal"]);
-    assert_eq!(
-        answer.line("again"),
-        "no",
-        "fifty signals came, and the wait was restarted after each. A signal must end the wait, because the loop may \
-         have something to do"
-    );
-    assert_eq!(
-        answer.line("answer"),
-        "Ok, 0 ready",
-        "only a signal came during the sleep: EINTR is neither an error nor an event"
-    );
+    for timeout in ["five seconds", "no limit"] {
+        let answer = helper_said(&["epoll", "signal", timeout]);
+        assert_eq!(
+            answer.line("again"),
+            "no",
+            "the timeout was {timeout}, fifty signals came, and the wait was restarted after each. A signal must end the \
+             wait, because the loop may have something to do"
+        );
+        assert_eq!(
+            answer.line("answer"),
+            "Ok, 0 ready",
+            "the timeout was {timeout}, and only a signal came during the sleep: EINTR is neither an error nor an event"
+        );
+    }
+}
+
+#[test]
+fn every_other_error_of_a_wait_is_returned() {
+    for kernel in ["breaks-epoll_pwait2", "breaks-epoll_wait"] {
+        let Some((calls, ready)) = asked(kernel) else { return };
+        // EBADF is 9. Which waits use which call is free, beside those with a fraction of a millisecond.
+        let failed = calls.iter().filter(|call| call.ends_with("-> -9")).count();
+        let returned = ready.iter().filter(|said| said.contains("EBADF")).count();
+        assert_eq!(
+            returned, failed,
+            "{kernel}: a call failed with EBADF {failed} times, and {returned} of eight waits returned that. The next \
+             wait fails too, so a loop that is not told of it spins: only EINTR is no error, and only ENOSYS and EPERM are \
+             a refusal of epoll_pwait2. The calls were {calls:?}, and the waits said {ready:?}"
+        );
+        assert_eq!(calls.len(), 8, "{kernel}: after such an error no other call is tried: {calls:?}");
+    }
 }
 
 #[test]
@@ -513,8 +547,9 @@ fn events_beyond_the_capacity_come_with_the_next_wait() {
     assert_eq!(answer.line("missing"), "0", "many descriptors are ready, and some are never reported");
     let waits: usize = answer.line("waits").parse().unwrap();
     assert!(
-        waits <= 20,
-        "hundreds of descriptors are ready, and fetching them took {waits} waits: how many events fit into one wait?"
+        waits <= 3,
+        "up to 600 descriptors are ready, and fetching them took {waits} waits: how many events fit into one wait? At \
+         least 200 should"
     );
 }
 

@@ -38,7 +38,7 @@ pub enum Event {
         /// How long the supervisor waited before it forked the replacement.
         pause: Duration,
     },
-    /// The supervisor has sent this signal to all children, and restarts none of them from now on.
+    /// The supervisor stops: it sends this signal to all children, and restarts none of them from now on.
     Stopping {
         /// The signal that the supervisor received and forwards; SIGTERM if it stops because of an error.
         signal: Signal,
@@ -73,7 +73,7 @@ pub enum Ended {
 pub enum Failed {
     /// A system call failed.
     Call(Error),
-    /// A child failed when all permitted restarts, of which there were this many, had been used.
+    /// A child failed after this many restarts, which are all that the policy permits.
     TooManyRestarts(usize),
 }
 // ANCHOR_END: ended

@@ -6,7 +6,7 @@
 //! limit. A round is one accept4, whatever it returns, and with it the shedding of one client. Errors that concern one
 //! connection do not end it: ECONNABORTED, those that accept(2) lists in "Error handling" except EOPNOTSUPP, EPERM,
 //! and EINTR. ENOMEM and ENOBUFS are `StopReason::Stuck`. Any other error is permanent: it is returned, each time, and
-//! names `descriptor N`. If the first accept4 of a batch finds an empty queue, ask poll(2) for POLLRDHUP: the listener
+//! names `descriptor N`. If the first round of a batch finds an empty queue, ask poll(2) for POLLRDHUP: the listener
 //! may have been shut down, which is EINVAL.
 //!
 //! When no descriptor is left (EMFILE, ENFILE), clients are shed: each is accepted in place of a spare descriptor that

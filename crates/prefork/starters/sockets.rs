@@ -1,7 +1,7 @@
 //! Exercise `prefork/sockets`: listen on every address that a host name resolves to.
 //!
 //! Goal: each address has a socket of its own, with IPv4 and IPv6 apart, and with port 0 all of them share one free
-//! port. It is none of the given ports, and trying another free port leaves the sockets with given ports alone. An
+//! port. It takes no given port away, and trying another free port leaves the sockets with given ports alone. An
 //! IPv4-mapped address means the IPv4 address; only a link-local one has a scope; and beside a wildcard address, the
 //! other addresses of its family with the same port need no socket. An address family that this kernel lacks is
 //! skipped; if no address is left, that is an error. Every socket is created close-on-exec and nonblocking. A restarted

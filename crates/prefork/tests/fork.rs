@@ -122,6 +122,33 @@ fn sixty_children_get_sixty_random_numbers() {
 }
 
 #[test]
+fn children_with_the_same_process_id_get_different_random_numbers() {
+    testing::needs!(pidfd);
+    let Some(answer) = fork_if_permitted(&["random-in-two-containers"]) else { return };
+    let all: Vec<&str> = answer.lines("process").collect();
+    assert_eq!(all.len(), 2, "two children must print numbers:\n{}", answer.0);
+    assert_ne!(
+        all[0], all[1],
+        "two children, each in a PID namespace of its own, have the same process id and got the same numbers of C's \
+         rand. That happens in two containers, and when the kernel reuses a number: seed with random bytes, as of \
+         getrandom(2)"
+    );
+}
+
+#[test]
+fn without_getrandom_each_child_gets_its_own_random_numbers() {
+    testing::needs!(pidfd);
+    let Some(answer) = fork_if_permitted(&["random-forbidden"]) else { return };
+    let all: Vec<&str> = answer.lines("child").collect();
+    assert_eq!(all.len(), 2, "two children must print numbers:\n{}", answer.0);
+    assert_ne!(
+        all[0], all[1],
+        "a sandbox forbids getrandom, so it has written no seed, and two children got the same numbers of C's rand. \
+         Check what the call returned, and seed with something else then, such as the process id"
+    );
+}
+
+#[test]
 fn the_closures_result_is_the_exit_code() {
     testing::needs!(pidfd);
     let answer = fork(&["codes"]);
@@ -491,7 +518,7 @@ fn a_name_that_panics_leaves_the_guards_usable() {
     assert_eq!(
         (answer.line("panicked"), answer.line("then")),
         ("true", "exited with 3"),
-        "the name of the guard made a guard itself, and then panicked. There is no guard after that, so fork must \
+        "the code that writes the guard's name made another guard, and then panicked. No guard is left, so fork must \
          work. Is `what` written while the list of guards is locked?"
     );
     refused(&answer, "guarded", "an event loop");

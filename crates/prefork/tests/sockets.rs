@@ -105,8 +105,9 @@ fn every_address_of_a_name_is_bound() {
 fn every_line_of_the_hosts_file_is_bound() {
     let Some(answer) = alone("name-with-two-addresses") else { return };
     assert_eq!(answer.line("result"), "Ok");
-    let at: Vec<&str> = answer.lines("at").filter_map(|at| at.split(':').next()).collect();
-    assert_eq!(at, ["127.0.0.2", "127.0.0.3"], "a name stands for two addresses, so each needs a socket");
+    let at: BTreeSet<&str> = answer.lines("at").filter_map(|at| at.split(':').next()).collect();
+    let wanted = BTreeSet::from(["127.0.0.2", "127.0.0.3"]);
+    assert_eq!(at, wanted, "a name stands for two addresses, so each needs a socket");
 }
 
 #[test]
@@ -172,11 +173,28 @@ fn an_address_that_the_wildcard_covers_needs_no_socket() {
     }
     let (first, second) = (Port::hold(), Port::hold());
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, first.number));
-    let other = SocketAddr::from((V4.ip(), second.number));
-    let at = at(&bound(&[any, other]));
+    let mut others = vec![((V4.ip(), second.number), "its port differs")];
+    if ipv6() {
+        others.push(((V6.ip(), first.number), "0.0.0.0 has the port in IPv4 only"));
+    }
+    for (other, why) in others {
+        let other = SocketAddr::from(other);
+        let at = at(&bound(&[any, other]));
+        assert!(
+            at.len() == 2 && at.contains(&any) && at.contains(&other),
+            "{any} does not cover {other}, because {why}, so both need a socket. The sockets are on {at:?}"
+        );
+    }
+}
+
+#[test]
+fn the_ipv6_wildcard_covers_a_link_local_address() {
+    let Some(answer) = alone("link-local-beside-the-wildcard") else { return };
+    let (result, at) = (answer.line("result"), answer.lines("at").collect::<Vec<_>>());
     assert!(
-        at.len() == 2 && at.contains(&any) && at.contains(&other),
-        "the ports differ, so both addresses need a socket. The sockets are on {at:?}"
+        result == "Ok" && matches!(at[..], [one] if one.starts_with("[::]:")),
+        "[::] has the port on every IPv6 address, link-local ones included, so only [::] needs a socket. The result is \
+         {result}, and the sockets are on {at:?}"
     );
 }
 
@@ -446,7 +464,18 @@ fn socket_itself_sets_both_flags() {
     testing::needs!(temporary);
     let folder = Folder::new();
     let path = folder.path("socket").display().to_string();
-    for scenario in [&["bind", "127.0.0.1:0", "[::1]:0"][..], &["unix", &path, "600", "022"]] {
+    // At a stale socket, the probe is a socket too.
+    let stale = folder.path("stale");
+    {
+        let _alone = no_child_is_born();
+        drop(UnixListener::bind(&stale).expect("the path is free"));
+    }
+    let stale = stale.display().to_string();
+    for scenario in [
+        &["bind", "127.0.0.1:0", "[::1]:0"][..],
+        &["unix", &path, "600", "022"],
+        &["unix", &stale, "600", "022"],
+    ] {
         let Some(answer) = traced("as-it-is", scenario) else { return };
         let calls: Vec<&str> = answer.lines("call").collect();
         let made: Vec<&&str> = calls.iter().filter(|call| call.starts_with("socket ")).collect();
@@ -554,13 +583,13 @@ fn a_backlog_above_the_limit_is_capped() {
 
 #[test]
 fn an_unavailable_family_is_skipped() {
+    let port = Port::hold();
+    let given = format!("[::1]:{}", port.number);
     for kernel in ["socket6:*=EAFNOSUPPORT", "bind6:*=EADDRNOTAVAIL"] {
-        let scenario = ["bind", "127.0.0.1:0", "[::1]:0"];
-        let Some(answer) = traced(kernel, &scenario) else { return };
-        skipped(&answer, kernel);
-        let scenario = ["bind", "[::1]:0", "127.0.0.1:0"];
-        let Some(answer) = traced(kernel, &scenario) else { return };
-        skipped(&answer, kernel);
+        for addresses in [["127.0.0.1:0", "[::1]:0"], ["[::1]:0", "127.0.0.1:0"], ["127.0.0.1:0", &given]] {
+            let Some(answer) = traced(kernel, &["bind", addresses[0], addresses[1]]) else { return };
+            skipped(&answer, kernel);
+        }
     }
     let Some(answer) = alone("without-an-address") else { return };
     skipped(&answer, "disable_ipv6");

@@ -10,7 +10,7 @@ mod scenarios;
 
 use nix::libc::{self, SIGABRT, SIGCONT, SIGKILL, SIGSEGV, SIGSTOP, SIGTERM, SIGTRAP, SIGTSTP};
 use prefork::status::Status;
-use support::{Answer, Helper, ask};
+use support::{Answer, Helper, ask, traced};
 
 testing::helper!(|args| support::helper::answer(args, scenarios::run));
 
@@ -285,7 +285,20 @@ fn eintr_does_not_end_the_wait() {
         format!("Killed {{ signal: {SIGTERM}, core: false }}"),
         "a signal handler interrupted the wait, which returned `{said}`. After EINTR, wait again"
     );
-    assert_eq!(answer.line("handled"), "3", "the wait must have been interrupted three times");
+    assert_eq!(answer.line("handled"), "50", "the wait must have been interrupted fifty times");
+}
+
+#[test]
+fn any_other_error_is_returned() {
+    let Some(answer) = traced("wait:*=EPERM", &["forbidden"]) else { return };
+    for which in ["waited", "tried"] {
+        let said = answer.line(which);
+        assert!(
+            said.starts_with("Err EPERM"),
+            "{which}: a sandbox forbids the call that waits, with EPERM, and the answer is {said}. ECHILD would say \
+             that there is no such child, which may be running: return the errno that the call returned"
+        );
+    }
 }
 
 #[test]

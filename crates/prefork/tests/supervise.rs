@@ -10,7 +10,10 @@ mod scenarios;
 
 use support::{Answer, Helper};
 
-testing::helper!(|args| support::helper::answer(args, scenarios::run));
+testing::helper!(|args| match args {
+    ["watched", whom, rest @ ..] => scenarios::watched(whom, rest),
+    _ => support::helper::answer(args, scenarios::run),
+});
 
 #[track_caller]
 fn ask(what: &[&str]) -> Answer {
@@ -86,6 +89,12 @@ fn nothing_is_left(answer: &Answer) {
     assert_eq!(
         mask, "same",
         "the caller's mask of blocked signals, in hexadecimal, {mask}. supervise must restore the mask that it found"
+    );
+    let task = answer.line("task");
+    assert_eq!(
+        task, "None",
+        "supervise returned, and `task()` is {task} in its caller, which is no child. The next call of supervise would \
+         be EBUSY: store the task in the child"
     );
 }
 
@@ -336,9 +345,9 @@ fn signals_are_read_again_before_each_exit_is_judged() {
         returned(
             &answer,
             "stopped SIGTERM",
-            "the supervisor handled the exit of one child, or of two; then SIGTERM was sent to it and to the last \
-             child, which it killed; then the supervisor saw that child's exit. SIGTERM was pending by then, so read \
-             the signals again before each exit is judged",
+            "the supervisor handled the exit of one child, or of two; then SIGTERM was sent to the supervisor and to \
+             the last child, and killed that child; then the supervisor saw the exit. SIGTERM was pending by then, so \
+             read the signals again before each exit is judged",
         );
         let last = exited.parse().expect("a number");
         assert_eq!(story(&answer, last), ["started", "stopping SIGTERM", "killed by SIGTERM"]);
@@ -599,6 +608,7 @@ fn children_that_have_changed_their_user_die_too() {
          child hold its lifeline?";
     died("lost-the-death-signal", LIFELINE);
     died("changed-its-user", LIFELINE);
+    died("lost-the-death-signal-of-a-replacement", LIFELINE);
 }
 
 #[test]
@@ -668,6 +678,27 @@ fn a_child_whose_parent_died_before_prctl_exits() {
 }
 
 #[test]
+fn each_child_looks_at_its_parent_after_it_has_asked_for_a_signal() {
+    testing::needs!(pidfd);
+    // A first child, and its replacement.
+    let Some(answer) = Helper::new(&["watched", "children", "no-min-uptime"]).if_permitted() else {
+        return;
+    };
+    returned(&answer, "done", "the second child exited with 0");
+    for pid in processes(&answer, 0) {
+        let calls: Vec<&str> = answer.lines("call").filter_map(|call| call.strip_prefix(pid)).collect();
+        let last = |name: &str| calls.iter().rposition(|call| call.trim() == name);
+        let looked = last("getppid");
+        assert!(
+            looked.is_some() && looked > last("prctl(PR_SET_PDEATHSIG)") && looked > last("fcntl(F_SETFL)"),
+            "a child asked for a signal at its parent's death, and called getppid before, or not at all. If the parent \
+             dies after that, and before the child has asked, no signal comes, and the child does not notice. Call \
+             getppid last, in a replacement too. The calls of this child were {calls:?}"
+        );
+    }
+}
+
+#[test]
 fn children_are_killed_when_on_event_panics() {
     testing::needs!(pidfd);
     for when in ["started", "stopping", "killed"] {
@@ -684,8 +715,12 @@ fn children_are_killed_when_on_event_panics() {
 #[test]
 fn children_are_stopped_when_a_fork_fails() {
     testing::needs!(pidfd);
-    for (scenario, task) in [("no-descriptor", 0), ("no-descriptor-for-a-restart", 1)] {
-        let answer = ask(&[scenario]);
+    for (scenario, task) in [
+        (&["no-descriptor", "15"][..], 0),
+        (&["no-descriptor", "16"], 0),
+        (&["no-descriptor-for-a-restart", "exits", "3600000"], 1),
+    ] {
+        let (answer, scenario) = (ask(scenario), scenario[0]);
         let result = answer.line("result");
         assert!(
             result.starts_with("EMFILE: "),
@@ -699,6 +734,28 @@ fn children_are_stopped_when_a_fork_fails() {
             "{scenario}: a child could not be forked. The others did not fail, so they must get SIGTERM and the grace \
              period, as after a signal. Task {task}: {story:?}"
         );
+    }
+}
+
+#[test]
+fn after_a_failed_fork_the_grace_period_applies() {
+    testing::needs!(pidfd);
+    for (grace, signal) in [("20", None), ("3600000", Some("SIGINT"))] {
+        let answer =
+            ask(&[&["no-descriptor-for-a-restart", "ignores", grace][..], signal.as_slice()].concat());
+        assert_eq!(
+            story(&answer, 1),
+            ["started", "stopping SIGTERM", "killed", "killed by SIGKILL"],
+            "a child could not be forked, and its sibling ignores SIGTERM. The sibling must be killed after the grace \
+             period of {grace} ms, or earlier when a signal arrives: {signal:?}"
+        );
+        let result = answer.line("result");
+        assert!(
+            result.starts_with("EMFILE: "),
+            "supervise stopped because a fork failed, and must return that error even if a signal arrives later \
+             ({signal:?}). It returned `{result}`"
+        );
+        nothing_is_left(&answer);
     }
 }
 
@@ -737,8 +794,9 @@ fn a_child_that_may_not_be_killed_is_an_error() {
     let (result, seen) = (answer.line("result"), story(&answer, 0));
     assert!(
         result.starts_with("EPERM: ") && !seen.contains(&"killed".into()),
-        "the grace period ended, and the child could not be killed (EPERM). That must be the result, because the child \
-         may run forever, and no `Event::Killed`. The result is `{result}`, and the events are {seen:?}"
+        "the grace period ended, and the child could not be killed (EPERM). The result must be this error, because the \
+         child may run forever, and there must be no `Event::Killed`. The result is `{result}`, and the events are \
+         {seen:?}"
     );
 }
 
@@ -833,5 +891,25 @@ fn the_supervisor_sleeps_while_nothing_happens() {
              (times: {awake}): it polls in a loop instead of sleeping until a descriptor is ready or a task is due"
         );
         returned(&answer, result, "the child exited with 0");
+    }
+}
+
+#[test]
+fn each_pause_and_grace_period_is_one_sleep() {
+    testing::needs!(pidfd);
+    // Five pauses of 5 to 20 ms between six children; and a grace period of 20 ms.
+    for (scenario, needed) in [(&["pauses", "5", "20"][..], 11), (&["signal", "SIGTERM", "20", "ignores"], 3)]
+    {
+        let Some(answer) = Helper::new(&[&["watched", "supervisor"], scenario].concat()).if_permitted()
+        else {
+            return;
+        };
+        let sleeps = answer.lines("sleep").count();
+        assert!(
+            sleeps <= needed + 5,
+            "{scenario:?}: the supervisor has to sleep {needed} times, until a child exits, a signal comes, a pause ends, \
+             or the grace period does, and it called {sleeps} times. A timeout that is too short, or rounded down to \
+             milliseconds, ends before the moment that is due, and the supervisor sleeps again and again until then"
+        );
     }
 }

@@ -1,5 +1,5 @@
 //! `epoll WHAT`: an epoll with signals, with many descriptors, and its own descriptor. `traced KERNEL epoll waits`: its
-//! calls on a kernel that has epoll_pwait2, refuses it with ENOSYS or EPERM, or interrupts it.
+//! calls on a kernel that has epoll_pwait2, refuses it with ENOSYS or EPERM, interrupts it, or breaks one of two calls.
 
 use std::collections::HashSet;
 use std::fs;
@@ -23,15 +23,17 @@ use testing::tracer::{self, Call, Kernel};
 
 use super::support::Outcome;
 
-pub fn run(what: &str) -> Outcome {
+pub fn run(what: &[&str]) -> Outcome {
     match what {
-        "signal" => signals(),
-        "many" => many(),
-        "zero" => zero(),
-        "marked" => marked(),
-        "dropped" => dropped(),
-        "waits" => waits(),
-        _ => Err(format!("nothing is called {what}").into()),
+        ["signal", "no limit"] => signals(None),
+        ["signal", _] => signals(Some(Duration::from_secs(5))),
+        ["interests"] => interests(),
+        ["many"] => many(),
+        ["zero"] => zero(),
+        ["marked"] => marked(),
+        ["dropped"] => dropped(),
+        ["waits"] => waits(),
+        _ => Err(format!("nothing is called {what:?}").into()),
     }
 }
 
@@ -52,7 +54,7 @@ extern "C" fn came(_: libc::c_int) {
 }
 
 /// A signal every 20 ms: if one comes before the wait, the next one comes in it.
-fn signals() -> Outcome {
+fn signals(timeout: Option<Duration>) -> Outcome {
     let end = END.get_or_init(|| EventFd::from_flags(EfdFlags::EFD_CLOEXEC).expect("an eventfd can be made"));
     let mut epoll = Epoll::new()?;
     epoll.add(end.as_fd().as_raw_fd(), Token { index: 0, generation: 0 }, Events::READ)?;
@@ -63,7 +65,7 @@ fn signals() -> Outcome {
     let interval = Expiration::Interval(TimeSpec::from_duration(Duration::from_millis(20)));
     timer.set(interval, TimerSetTimeFlags::empty())?;
     let mut ready = Vec::new();
-    let answer = epoll.wait(&mut ready, Some(Duration::from_secs(5)));
+    let answer = epoll.wait(&mut ready, timeout);
     let again = CAME.load(Ordering::SeqCst) >= TOO_MANY;
     drop(timer);
     println!("again {}", if again { "yes" } else { "no" });
@@ -86,6 +88,46 @@ fn zero() -> Outcome {
         .and_then(|()| epoll.wait(&mut ready, Some(Duration::ZERO)))
         .and_then(|()| epoll.remove(0));
     println!("answer {}", in_words(answer, &ready));
+    Ok(())
+}
+
+/// Adds a descriptor with each interest, and modifies it to each. Prints `wrong CALL INTEREST: the kernel has BITS`, and
+/// `shown no` if this kernel does not show what an epoll watches.
+fn interests() -> Outcome {
+    let before = epolls()?;
+    let mut epoll = Epoll::new()?;
+    let number = epolls()?.difference(&before).copied().next().ok_or("no epoll was made")?;
+    // `tfd:        4 events: 40002019 data: …`
+    let registered = || {
+        let text = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).ok()?;
+        let line = text.lines().find(|line| line.starts_with("tfd:"))?;
+        let bits = u32::from_str_radix(line.split_whitespace().nth(3)?, 16).ok()?;
+        Some(Events::from_bits_retain(bits))
+    };
+    // INVALID is of poll(2) alone.
+    let all = Events::all() - Events::INVALID;
+    let token = Token { index: 0, generation: 0 };
+    let one = EventFd::from_flags(EfdFlags::EFD_CLOEXEC)?;
+    let fd = one.as_fd().as_raw_fd();
+    for interest in all.iter().chain([Events::empty(), Events::READ | Events::WRITE, all]) {
+        epoll.add(fd, token, interest)?;
+        let added = registered();
+        epoll.modify(fd, token, all - interest)?;
+        let modified = registered();
+        epoll.remove(fd)?;
+        let unasked = Events::ERROR | Events::HANGUP;
+        for (call, wanted, has) in [("add", interest, added), ("modify", all - interest, modified)] {
+            match has {
+                None => {
+                    println!("shown no");
+                    return Ok(());
+                }
+                Some(has) if has - unasked == wanted - unasked => {}
+                Some(has) => println!("wrong {call} {wanted:?}: the kernel has {has:?}"),
+            }
+        }
+    }
+    println!("shown yes");
     Ok(())
 }
 
@@ -147,8 +189,8 @@ fn dropped() -> Outcome {
     Ok(())
 }
 
-/// A kernel that answers epoll_pwait2 with an errno, or executes it.
-struct Refusing(Option<Errno>);
+/// A kernel that answers one call with an errno.
+struct Refusing(Option<(&'static str, Errno)>);
 
 impl Kernel for Refusing {
     fn words(&self, call: &Call) -> Option<String> {
@@ -160,16 +202,19 @@ impl Kernel for Refusing {
     }
 
     fn instead(&mut self, call: &Call) -> Option<i64> {
-        self.0.filter(|_| call.name == "epoll_pwait2").map(|errno| -i64::from(errno as i32))
+        let name = if call.name == "epoll_pwait" { "epoll_wait" } else { call.name };
+        self.0.filter(|(refused, _)| *refused == name).map(|(_, errno)| -i64::from(errno as i32))
     }
 }
 
 pub fn on_a_kernel(name: &str, scenario: impl FnOnce() -> i32) -> i32 {
     let refused = match name {
         "as-it-is" => None,
-        "without-epoll_pwait2" => Some(Errno::ENOSYS),
-        "forbids-epoll_pwait2" => Some(Errno::EPERM),
-        "interrupts-epoll_pwait2" => Some(Errno::EINTR),
+        "without-epoll_pwait2" => Some(("epoll_pwait2", Errno::ENOSYS)),
+        "forbids-epoll_pwait2" => Some(("epoll_pwait2", Errno::EPERM)),
+        "interrupts-epoll_pwait2" => Some(("epoll_pwait2", Errno::EINTR)),
+        "breaks-epoll_pwait2" => Some(("epoll_pwait2", Errno::EBADF)),
+        "breaks-epoll_wait" => Some(("epoll_wait", Errno::EBADF)),
         _ => return 2,
     };
     tracer::run(&mut Refusing(refused), scenario)

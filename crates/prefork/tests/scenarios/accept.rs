@@ -38,6 +38,10 @@ pub fn run(what: &[&str]) -> i32 {
             panic_after_shedding();
             Ok(())
         }
+        ["remove-after-shedding"] => {
+            remove_after_shedding();
+            Ok(())
+        }
         ["no-spare"] => no_spare(),
         ["nothing-left"] => nothing_left(),
         ["reports"] => reports(),
@@ -73,6 +77,15 @@ fn panic_after_shedding() {
         println!("first {}", if panics.is_err() { "panics" } else { "returns" });
         accept(&mut acceptor, Instant::now(), drop);
     });
+}
+
+/// `remove-after-shedding`: a batch under the tracer, of two clients. The callback removes the acceptor.
+fn remove_after_shedding() {
+    let (listener, address) = unix_listener(None, 64);
+    let _clients = [client(&address), client(&address)];
+    let mut acceptor = Acceptor::new(listener).expect("there is a descriptor for the spare");
+    let remover = acceptor.remover();
+    judged(|| accept(&mut acceptor, Instant::now(), |_socket| remover.remove()));
 }
 
 /// `no-spare`: make an acceptor without a free descriptor. Prints `new …`, and `left …` as `shed` does.

@@ -50,7 +50,10 @@ pub fn run(what: &[&str]) -> i32 {
         ["unix", path, mode, mask] => unix(Path::new(path), mode, mask),
         ["port-taken-in-ipv6"] => return in_a_network_namespace(port_taken),
         ["free-port-is-given"] => return in_a_network_namespace(free_port_given),
-        ["link-local"] => return in_a_network_namespace(link_local),
+        ["link-local"] => return in_a_network_namespace(|| link_local(&["[fe80::1%1]:0"])),
+        ["link-local-beside-the-wildcard"] => {
+            return in_a_network_namespace(|| link_local(&["[fe80::1%1]:0", "[::]:0"]));
+        }
         ["name-with-two-addresses"] => return name_with_two_addresses(),
         ["without-an-address"] => return in_a_network_namespace(without_an_address),
         _ => Err(format!("no scenario is called {what:?}")),
@@ -105,8 +108,8 @@ fn free_port_given() -> Result<(), String> {
     bind(&["127.0.0.1:0", &format!("127.0.0.1:{given}")])
 }
 
-/// The loopback interface, which is number 1, has the address fe80::1: see netdevice(7).
-fn link_local() -> Result<(), String> {
+/// The loopback interface, which is number 1, has the address fe80::1: see netdevice(7). Bind these addresses then.
+fn link_local(addresses: &[&str]) -> Result<(), String> {
     let s6_addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1).octets();
     let request =
         libc::in6_ifreq { ifr6_addr: libc::in6_addr { s6_addr }, ifr6_prefixlen: 64, ifr6_ifindex: 1 };
@@ -118,7 +121,7 @@ fn link_local() -> Result<(), String> {
     while TcpListener::bind(SocketAddrV6::new(s6_addr.into(), 0, 0, 1)).is_err() {
         thread::yield_now();
     }
-    bind(&["[fe80::1%1]:0"])
+    bind(addresses)
 }
 
 /// The name `twofold` stands for two addresses, in a mount namespace with a file of hosts of its own.

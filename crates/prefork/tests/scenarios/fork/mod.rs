@@ -24,6 +24,8 @@ pub fn run(what: &[&str]) -> i32 {
         ["output"] => output::output(),
         ["random"] => output::random(),
         ["many-random"] => output::many_random(),
+        ["random-in-two-containers"] => return output::random_in_two_containers(),
+        ["random-forbidden"] => return output::random_forbidden(),
         ["codes"] => endings::codes(),
         ["panic", how] => endings::panic(how),
         ["at-exit"] => endings::at_exit(),

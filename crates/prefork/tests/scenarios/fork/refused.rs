@@ -122,7 +122,7 @@ pub fn no_proc() -> i32 {
 }
 
 /// Make a system call fail with EPERM in this process and its future children: see seccomp(2).
-fn forbid(call: libc::c_long) -> nix::Result<()> {
+pub fn forbid(call: libc::c_long) -> nix::Result<()> {
     let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
     let mut program = [
         // The system call's number is the first field of `struct seccomp_data`.

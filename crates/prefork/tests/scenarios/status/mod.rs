@@ -40,6 +40,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["sleeps"] => sleeps(),
         ["interrupted"] => interrupted(),
         ["ignored"] => ignored(),
+        ["forbidden"] => forbidden(),
         _ => return 2,
     }
     println!("left {}", children::left());
@@ -200,6 +201,14 @@ fn not_one(which: &str) {
     println!("other {}", if raw_wait(other, 0).is_ok() { "there" } else { "gone" });
 }
 
+/// Call wait and try_wait under the tracer. Its answer does not depend on the process, so none is forked.
+fn forbidden() {
+    testing::judged(|| {
+        println!("waited {}", words(status::wait(getpid())));
+        println!("tried {}", try_words(status::try_wait(getpid())));
+    });
+}
+
 /// Wait for a child that has been reaped already.
 fn again() {
     let child = start(|| 5);
@@ -235,7 +244,7 @@ fn shared_counter() -> &'static AtomicUsize {
 
 static HANDLED: AtomicUsize = AtomicUsize::new(0);
 
-/// Another process interrupts the sleeping wait with a signal, three times, and then kills the child.
+/// Another process interrupts the sleeping wait with a signal, fifty times, and then kills the child.
 fn interrupted() {
     static COUNTER: std::sync::OnceLock<&'static AtomicUsize> = std::sync::OnceLock::new();
     extern "C" fn count(_: c_int) {
@@ -251,7 +260,7 @@ fn interrupted() {
     let child = start_idle();
     let parent = getpid();
     let other = start(|| {
-        for handled in 0..3 {
+        for handled in 0..50 {
             await_sleep(parent);
             let _ = kill(parent, Signal::SIGUSR1);
             while counter.load(Ordering::Relaxed) == handled {

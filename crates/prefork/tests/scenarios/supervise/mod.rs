@@ -23,9 +23,11 @@ mod children;
 mod kernel;
 mod orphans;
 mod others;
+mod watch;
 
 use super::support::helper::children::await_sleep;
 use children::{Reaction, Shared, sleep};
+pub use watch::watched;
 
 /// Every child's alarm, in seconds. It is shorter than the helper's own.
 const PATIENCE: u32 = 5;
@@ -60,8 +62,10 @@ pub fn run(what: &[&str]) -> i32 {
         ["inherited"] => inherited(shared),
         ["inside"] => inside(),
         ["panic", when] => panics(when, shared),
-        ["no-descriptor"] => no_descriptor(shared),
-        ["no-descriptor-for-a-restart"] => no_descriptor_for_a_restart(shared),
+        ["no-descriptor", limit] => no_descriptor(limit, shared),
+        ["no-descriptor-for-a-restart", reaction, grace, signals @ ..] => {
+            no_descriptor_for_a_restart(reaction, grace, signals, shared);
+        }
         ["ignored", signal] => ignored(signal, shared),
         ["pid-namespace"] => return others::pid_namespace(),
         ["other-children"] => others::other_children(shared),
@@ -127,6 +131,7 @@ fn observe(policy: &Policy, work: impl Fn(usize) -> i32, mut also: impl FnMut(Ev
         }
     }
     println!("children {}", children_left());
+    println!("task {:?}", task());
     let after = kernel::open_now();
     let only_in = |one: &[String], other: &[String]| {
         one.iter().filter(|entry| !other.contains(entry)).cloned().collect::<Vec<_>>().join(", ")
@@ -618,12 +623,14 @@ fn panics(when: &str, shared: &Shared) {
     observe(&Policy { grace: Duration::from_millis(20), ..policy(2) }, work, also);
 }
 
-/// There are more children than the limit has room for descriptors.
-fn no_descriptor(shared: &Shared) {
+/// There are more children than this limit has room for descriptors. A child keeps two of its parent's, so of two limits in
+/// a row one leaves none for a lifeline, and one none for the fork.
+fn no_descriptor(limit: &str, shared: &Shared) {
     const CHILDREN: usize = 20;
     kernel::close_all();
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a process can read its limits");
-    setrlimit(Resource::RLIMIT_NOFILE, 15, hard).expect("a process may lower its limits");
+    setrlimit(Resource::RLIMIT_NOFILE, limit.parse().expect("a number"), hard)
+        .expect("a process may lower its limits");
     let reactions = [Reaction::Exits; CHILDREN];
     let also = |event| {
         if let Event::Started { task, .. } = event {
@@ -633,11 +640,14 @@ fn no_descriptor(shared: &Shared) {
     observe(&policy(CHILDREN), |task| children::wait_for_signal(task, &reactions, None, shared), also);
 }
 
-/// No descriptor is left when a child that has failed is due to be restarted.
-fn no_descriptor_for_a_restart(shared: &Shared) {
+/// No descriptor is left when a child that has failed is due to be restarted. The other child reacts to SIGTERM like this.
+/// `signals` may name one to send to the supervisor when it starts stopping.
+fn no_descriptor_for_a_restart(reaction: &str, grace: &str, signals: &[&str], shared: &Shared) {
+    let grace = Duration::from_millis(grace.parse().expect("a number of milliseconds"));
+    let signal: Option<Signal> = signals.first().map(|signal| signal.parse().expect("the name of a signal"));
     let limits = getrlimit(Resource::RLIMIT_NOFILE).expect("a process can read its limits");
     let limit = |soft| setrlimit(Resource::RLIMIT_NOFILE, soft, limits.1).expect("a process may lower them");
-    let reactions = [Reaction::Exits, Reaction::Exits];
+    let reactions = [Reaction::parse(reaction); 2];
     let work = |task| {
         if task == 0 {
             return if shared.next_life(0) == 0 { 3 } else { 0 };
@@ -647,10 +657,15 @@ fn no_descriptor_for_a_restart(shared: &Shared) {
     let also = |event| match event {
         Event::Started { task: 1, .. } => shared.wait_for_ready(1),
         Event::Exited { task: 0, .. } => limit(3),
-        Event::Stopping { .. } => limit(limits.0),
+        Event::Stopping { .. } => {
+            limit(limits.0);
+            if let Some(signal) = signal {
+                signal_self(signal);
+            }
+        }
         _ => {}
     };
-    observe(&policy(2), work, also);
+    observe(&Policy { grace, ..policy(2) }, work, also);
 }
 
 /// The program was started with these signals ignored. Prints `ended …`, what `supervise` returned.

@@ -24,7 +24,8 @@ use super::{PATIENCE, kernel, policy};
 /// the children before their parent can be reaped; without that signal, their own alarm ends them.
 ///
 /// Beforehand each child `runs`, has `changed-its-user`, has `lost-the-death-signal`, has `closed-everything`, was
-/// `replaced` by one that closed everything, or lives in a sandbox that `forbids-prctl` or `forbids-fcntl`.
+/// `replaced` by one that closed everything, was replaced by one that `lost-the-death-signal-of-a-replacement`, or lives
+/// in a sandbox that `forbids-prctl` or `forbids-fcntl`.
 pub fn killed(children: &str, shared: &Shared) -> i32 {
     if children == "changed-its-user" && !may_signal_every_user() {
         eprintln!("this process is not root, or only root of a user namespace");
@@ -47,7 +48,12 @@ pub fn killed(children: &str, shared: &Shared) -> i32 {
                 }
                 // This is what the kernel does when a process changes its user.
                 "lost-the-death-signal" => prctl::set_pdeathsig(None).expect("it can be cleared"),
-                "replaced" if shared.next_life(task) == 0 => return 1,
+                "replaced" | "lost-the-death-signal-of-a-replacement" if shared.next_life(task) == 0 => {
+                    return 1;
+                }
+                "lost-the-death-signal-of-a-replacement" => {
+                    prctl::set_pdeathsig(None).expect("it can be cleared");
+                }
                 "closed-everything" | "replaced" => kernel::close_all_but(started.as_raw_fd()),
                 _ => {}
             }

@@ -73,6 +73,7 @@ impl Network {
             "accept" | "accept4" => return Some("accept".into()),
             "read" | "recvfrom" => return Some("read".into()),
             "setsockopt" | "fchmod" => return Some(call.name.into()),
+            "wait4" | "waitid" => return Some("wait".into()),
             "chmod" | "fchmodat" => return Some("chmod".into()),
             "unlink" | "unlinkat" => return Some("unlink".into()),
             _ => return None,
