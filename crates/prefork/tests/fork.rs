@@ -121,17 +121,24 @@ fn sixty_children_get_sixty_random_numbers() {
     );
 }
 
+/// The numbers that two children print in lines which begin with `name` are not the same.
+#[track_caller]
+fn numbers_differ(answer: &Answer, name: &str, why: &str) {
+    let all: Vec<&str> = answer.lines(name).collect();
+    assert_eq!(all.len(), 2, "two children must print numbers:\n{}", answer.0);
+    assert_ne!(all[0], all[1], "{why}");
+}
+
 #[test]
 fn children_with_the_same_process_id_get_different_random_numbers() {
     testing::needs!(pidfd);
     let Some(answer) = fork_if_permitted(&["random-in-two-containers"]) else { return };
-    let all: Vec<&str> = answer.lines("process").collect();
-    assert_eq!(all.len(), 2, "two children must print numbers:\n{}", answer.0);
-    assert_ne!(
-        all[0], all[1],
+    numbers_differ(
+        &answer,
+        "process",
         "two children, each in a PID namespace of its own, have the same process id and got the same numbers of C's \
          rand. That happens in two containers, and when the kernel reuses a number: seed with random bytes, as of \
-         getrandom(2)"
+         getrandom(2)",
     );
 }
 
@@ -139,12 +146,11 @@ fn children_with_the_same_process_id_get_different_random_numbers() {
 fn without_getrandom_each_child_gets_its_own_random_numbers() {
     testing::needs!(pidfd);
     let Some(answer) = fork_if_permitted(&["random-forbidden"]) else { return };
-    let all: Vec<&str> = answer.lines("child").collect();
-    assert_eq!(all.len(), 2, "two children must print numbers:\n{}", answer.0);
-    assert_ne!(
-        all[0], all[1],
+    numbers_differ(
+        &answer,
+        "child",
         "a sandbox forbids getrandom, so it has written no seed, and two children got the same numbers of C's rand. \
-         Check what the call returned, and seed with something else then, such as the process id"
+         Check what the call returned, and seed with something else then, such as the process id",
     );
 }
 
