@@ -1,30 +1,54 @@
-//! Prints the edits that make mutants of a Rust file, as JSON: `mutants crates/cloexec/src/flags.rs`.
+//! What `workbook verify` and `workbook mutants` need to know about a Rust file; each prints JSON.
 //!
-//! An edit replaces the bytes from `start` to `end` with `text`. Each is small and of one kind: another operator, another
-//! constant, a condition negated, a flag left out, a statement deleted or moved behind the next, an error ignored, a match
-//! arm deleted, a function that does nothing, a weaker memory ordering. Whether an edited file compiles is for rustc to
-//! say, and whether a test catches it is for `workbook mutants`.
+//! `mutants edits crates/cloexec/src/flags.rs` lists the edits that make mutants of it. An edit replaces the bytes from
+//! `start` to `end` with `text`. Each is small and of one kind: another operator, another constant, a condition negated, a
+//! flag left out, a statement deleted or moved behind the next, an error ignored, a match arm deleted, a function that does
+//! nothing, a weaker memory ordering. Whether an edited file compiles is for rustc to say, and whether a test catches it is
+//! for `workbook mutants`.
+//!
+//! `mutants schemata crates/cloexec/src/flags.rs ANSWERS.json` puts the answers of a JSON array into one source: see
+//! [`schemata`].
 
+use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 mod edit;
 mod expressions;
 mod found;
 mod functions;
+mod parts;
+mod schemata;
 mod statements;
 mod visitor;
 
 use edit::Edit;
 
 fn main() -> Result<()> {
-    let path = std::env::args_os().nth(1).context("usage: mutants FILE.rs")?;
-    let path = Path::new(&path);
-    let source = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let edits = edits(&source).with_context(|| format!("cannot parse {}", path.display()))?;
-    println!("{}", serde_json::to_string(&edits)?);
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let said = match &arguments[..] {
+        [what, file] if what == "edits" => {
+            let (source, cannot_parse) = read(file)?;
+            serde_json::to_string(&edits(&source).context(cannot_parse)?)?
+        }
+        [what, file, answers] if what == "schemata" => {
+            let (source, cannot_parse) = read(file)?;
+            let answers: Vec<String> = serde_json::from_str(&read(answers)?.0)?;
+            serde_json::to_string(&schemata::schemata(&source, &answers).context(cannot_parse)?)?
+        }
+        _ => bail!("usage: mutants edits FILE.rs, or mutants schemata FILE.rs ANSWERS.json"),
+    };
+    println!("{said}");
     Ok(())
+}
+
+/// A file, and what to say when its text is of no use.
+fn read(file: &OsString) -> Result<(String, String)> {
+    let path = Path::new(file).display();
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {path}"))?;
+    Ok((text, format!("cannot parse {path}")))
 }
 
 /// All edits of a source, in the order of their places. No two give the same text.

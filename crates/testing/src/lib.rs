@@ -19,12 +19,14 @@
 //! 101 a panic.
 
 pub mod allocations;
+mod answer;
 mod helper;
 pub mod machine;
 pub mod proc;
 mod skip;
 pub mod tracer;
 
+pub use answer::answer;
 pub use helper::{
     Answer, HELPER, Helper, REFUSED, ask, before_main, begin, comes_on, exit_code, ignore_sigpipe, judged,
     no_child_is_born, patience, traced,

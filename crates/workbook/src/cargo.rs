@@ -1,9 +1,11 @@
 //! Ask cargo to build, and learn where it put what.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::{AccessFlags, access};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{checkout, runner};
@@ -35,7 +37,7 @@ const PROGRESS: [&str; 14] = [
 ];
 
 /// A program that cargo built.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Program {
     pub package: String,
     pub kind: Kind,
@@ -43,9 +45,23 @@ pub struct Program {
     pub path: PathBuf,
     /// Its package's folder, where its tests expect to run.
     pub folder: PathBuf,
+    /// If it has several answers: the number of the one that it runs with.
+    pub answer: Option<usize>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl Program {
+    /// The command that runs it.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.current_dir(&self.folder);
+        if let Some(number) = self.answer {
+            command.env("WORKBOOK_ANSWER", number.to_string());
+        }
+        command
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     Program,
     /// A library or a program, compiled with its tests inside.
@@ -139,6 +155,7 @@ fn program(message: &Value) -> Option<Program> {
         name: target["name"].as_str()?.to_owned(),
         path: message["executable"].as_str()?.into(),
         folder: folder.to_owned(),
+        answer: None,
     })
 }
 

@@ -1,7 +1,6 @@
 //! Build an exercise's tests on a file, run them, and read what each said.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,20 +13,15 @@ use crate::runner::{self, Ending, Outcome, interrupt};
 
 mod briefly;
 mod libtest;
+mod place;
 mod shortcut;
 
 pub use briefly::{Brief, briefly};
 pub use libtest::Test;
 use libtest::{Judged, UNFINISHED, failed, judge, not_failed, skipped, words};
+pub use place::Place;
 use shortcut::Shortcut;
-
-/// A checkout to build in: the reader's, or a copy with a target folder of its own.
-pub struct Place {
-    pub root: PathBuf,
-    pub target: Option<PathBuf>,
-    /// A number that stays the same as long as nothing changes but the reader's file.
-    pub unchanged: u64,
-}
+pub use shortcut::rebuild;
 
 /// How rustc is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +74,7 @@ pub fn check(
     };
     if through == Through::Shortcut
         && let Some(shortcut) = Shortcut::load(&memory, exercise, place.unchanged)
-        && let Some(program) = shortcut.build(&place.root, exercise)?
+        && let Ok(program) = shortcut.build(&place.root, exercise)?
     {
         return ran(program, String::new());
     }
@@ -124,7 +118,7 @@ pub fn build(place: &Place, exercise: &Exercise, command: &[&str]) -> Result<car
 /// Run a test program: all of its tests, or `only` some, if it has those. They come in the
 /// order of their source, so that the first that fails is the first to think about.
 fn run(program: &Program, source: &str, idle: Duration, only: Option<&[&str]>) -> Result<Vec<Test>> {
-    let mut names = list(&program.path, &program.folder)?;
+    let mut names = list(program)?;
     names.retain(|name| only.is_none_or(|only| only.contains(&libtest::without_module(name))));
     if names.is_empty() {
         return Ok(Vec::new());
@@ -135,7 +129,7 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&[&str]>) -
         args.push("--exact");
         args.extend(names.iter().map(String::as_str));
     }
-    let outcome = runner::run(&program.path, &args, &program.folder, idle, runner::PROCESS_LIMIT)?;
+    let outcome = runner::run(program.command().args(&args), idle, runner::PROCESS_LIMIT)?;
     if let Some(reason) = libtest::all_skipped(&outcome.output) {
         return Ok(names
             .iter()
@@ -212,8 +206,7 @@ fn its_words(alone: Option<Test>, name: String) -> Test {
 /// Its own line may be torn apart again. libtest writes how many passed, failed and were ignored in one piece.
 fn alone(program: &Program, name: &str, threads: &str, idle: Duration) -> Result<Option<Test>> {
     let args = ["--exact", name, "--nocapture", threads];
-    let Outcome { output, ending } =
-        runner::run(&program.path, &args, &program.folder, idle, runner::PROCESS_LIMIT)?;
+    let Outcome { output, ending } = runner::run(program.command().args(args), idle, runner::PROCESS_LIMIT)?;
     let counts = |numbers: &str| output.contains(&format!(". {numbers} ignored; "));
     if counts("0 passed; 0 failed; 1") {
         return Ok(None);
@@ -237,9 +230,9 @@ fn alone(program: &Program, name: &str, threads: &str, idle: Duration) -> Result
 }
 
 /// The names of the tests, as the program itself lists them.
-fn list(program: &Path, folder: &Path) -> Result<Vec<String>> {
-    let output = Command::new(program).current_dir(folder).arg("--list").stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("cannot start {}", program.display()))?;
+fn list(program: &Program) -> Result<Vec<String>> {
+    let output = program.command().arg("--list").stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("cannot start {}", program.path.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }

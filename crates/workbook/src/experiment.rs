@@ -80,13 +80,8 @@ pub fn remember(verdicts: &mut Verdicts, experiment: &Experiment, ran: &Ran) {
 /// Run it for its verdict.
 pub fn ask(program: &Program, experiment: &Experiment) -> Result<Ran> {
     let name = experiment.name.clone();
-    let outcome = runner::run(
-        &program.path,
-        &["--json"],
-        &program.folder,
-        runner::IDLE_TIMEOUT,
-        runner::PROCESS_LIMIT,
-    )?;
+    let mut command = program.command();
+    let outcome = runner::run(command.arg("--json"), runner::IDLE_TIMEOUT, runner::PROCESS_LIMIT)?;
     // A word of warning may stand before the report, or behind it.
     let report = outcome.output.find('{').map(|at| &outcome.output[at..]);
     let report = report.and_then(|text| Deserializer::from_str(text).into_iter::<Value>().next()?.ok());

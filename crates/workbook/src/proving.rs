@@ -14,14 +14,20 @@ use crate::{checkout, hints};
 
 mod copy;
 mod judging;
+mod maker;
 pub mod mutants;
 mod proof;
+mod together;
 pub mod workers;
 
 pub use copy::Copy;
 pub use judging::edited;
+pub use judging::is_caught;
 use judging::{Judged, judge};
+pub use maker::{Maker, Mutant};
 pub use proof::Proof;
+pub use together::Among;
+use together::Together;
 
 /// The mistakes of an exercise, in the order of their file. One that cannot be read says why, after its name.
 ///
@@ -53,12 +59,13 @@ pub fn steps(exercise: &Exercise) -> usize {
     2 + exercise.alternatives().len() + mistakes(exercise).map_or(0, |mistakes| mistakes.len())
 }
 
-/// Prove one exercise in a copy, each of its mistakes this many `times`.
+/// Prove one exercise in a copy, each of its mistakes this many `times`. Without a maker each is compiled by itself.
 ///
 /// # Errors
 /// When the copy cannot be built or written; `Interrupted` on Ctrl-C. What is wrong with the exercise is a fault.
 pub fn prove(
     copy: &Copy,
+    maker: Option<&Maker>,
     exercise: &Exercise,
     times: usize,
     proof: &mut Proof,
@@ -158,13 +165,29 @@ pub fn prove(
         bar.inc(1);
     }
 
-    for mistake in &mistakes {
-        let judged = match mistake {
-            Ok(mistake) => {
+    let answers: Vec<Result<String, String>> = mistakes
+        .iter()
+        .map(|mistake| {
+            let mistake = mistake.as_ref().map_err(String::clone)?;
+            let wrong = |wrong| format!("{} does not fit the reference: {wrong:#}", mistake.name);
+            edited(mistake, &reference).map_err(wrong)
+        })
+        .collect();
+    bar.set_message(format!("{name}: the mistakes in one program"));
+    let texts: Vec<&str> = answers.iter().map(|answer| answer.as_deref().unwrap_or_default()).collect();
+    let together = match maker {
+        Some(maker) => Together::build(copy, maker, exercise, &texts)?,
+        None => Together::none(texts.len()),
+    };
+    let caught = together.ask::<bool>(&["verify", "--times", &times.to_string()], exercise)?;
+    for (place, (mistake, answer)) in mistakes.iter().zip(&answers).enumerate() {
+        let judged = match (mistake, answer) {
+            (Ok(_), Ok(_)) if caught[place] == Some(true) => Judged::Caught,
+            (Ok(mistake), Ok(answer)) => {
                 bar.set_message(format!("{name}: the mistake {}", mistake.name));
-                judge(copy, exercise, mistake, &reference, times)?.after(&mistake.name)
+                judge(copy, exercise, mistake, answer, times)?.after(&mistake.name)
             }
-            Err(fault) => Judged::Missed(fault.clone()),
+            (Err(fault), _) | (_, Err(fault)) => Judged::Missed(fault.clone()),
         };
         match judged {
             Judged::Caught => proof.mistakes.caught += 1,

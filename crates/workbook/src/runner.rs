@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io::{PipeReader, Read, Seek};
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -51,14 +50,8 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When it cannot be started, and [`Interrupted`](crate::error::Interrupted) on Ctrl-C.
-pub fn run(
-    program: &Path,
-    args: &[&str],
-    folder: &Path,
-    idle: Duration,
-    processes: usize,
-) -> Result<Outcome> {
-    run_until(program, args, folder, idle, processes, |_| false)
+pub fn run(command: &mut Command, idle: Duration, processes: usize) -> Result<Outcome> {
+    run_until(command, idle, processes, |_| false)
 }
 
 /// The same, but it is killed as soon as what it printed is `enough`.
@@ -66,14 +59,12 @@ pub fn run(
 /// # Errors
 /// As [`run`].
 pub fn run_until(
-    program: &Path,
-    args: &[&str],
-    folder: &Path,
+    command: &mut Command,
     idle: Duration,
     processes: usize,
     enough: impl Fn(&[u8]) -> bool,
 ) -> Result<Outcome> {
-    Watched::start(program, args, folder)?.watch(idle, idle.saturating_mul(TIME_LIMIT), processes, enough)
+    Watched::start(command)?.watch(idle, idle.saturating_mul(TIME_LIMIT), processes, enough)
 }
 
 /// Run a program in front of the reader, with the terminal. It may take as long as it likes.
@@ -126,18 +117,17 @@ struct Watched {
 }
 
 impl Watched {
-    fn start(program: &Path, args: &[&str], folder: &Path) -> Result<Self> {
-        let mut command = Command::new(program);
-        command.args(args).current_dir(folder).env("RUST_BACKTRACE", "0").env("NO_COLOR", "1");
+    fn start(command: &mut Command) -> Result<Self> {
+        command.env("RUST_BACKTRACE", "0").env("NO_COLOR", "1");
         // What the reader set for `cargo test` would change what is read here.
         for name in ["RUST_TEST_NOCAPTURE", "RUST_TEST_THREADS", "RUST_TEST_SHUFFLE", "RUST_TEST_TIME_UNIT"] {
             command.env_remove(name);
         }
         let (reader, writer) = std::io::pipe()?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-        let running = Child::start(&mut command, Family::All)?;
+        let running = Child::start(command, Family::All)?;
         // The command holds the pipe's write end; with it gone, end of file means that the program let go of it.
-        drop(command);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Self { running, reader, output: Vec::new(), open: true })
     }
 
@@ -220,7 +210,7 @@ mod tests {
     #[test]
     fn a_program_that_talks_for_ever_is_stopped() -> Result<()> {
         let talk = ["-c", "while :; do echo and another thing; sleep 0.01; done"];
-        let watched = Watched::start(Path::new("/bin/sh"), &talk, Path::new("/"))?;
+        let watched = Watched::start(Command::new("/bin/sh").args(talk))?;
         let outcome = watched.watch(IDLE_TIMEOUT, Duration::from_millis(200), PROCESS_LIMIT, |_| false)?;
         assert!(matches!(outcome.ending, Ending::TimeLimit(_)), "{}", outcome.ending);
         assert!(outcome.output.starts_with("and another thing\n"), "{}", outcome.output);

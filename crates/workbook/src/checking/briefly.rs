@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::shortcut::Shortcut;
-use super::{Place, libtest, threads};
-use crate::catalogue::Exercise;
+use super::{libtest, threads};
+use crate::cargo::Program;
 use crate::runner;
 
 /// What libtest prints behind the name of a test that failed.
@@ -18,32 +17,25 @@ const PASSED: &str = "\ntest result: ok.";
 /// The most that is read at once from a program, and therefore all that can be new.
 const NEW: usize = 1 << 16;
 
-/// What became of an answer.
+/// What the tests say of an answer.
 #[derive(Debug)]
 pub enum Brief {
-    DoesNotCompile,
     Passes,
     /// The test that failed first, or how the program ended.
     Fails(String),
 }
 
-/// Build the tests on the reader's file as it is, and run them until one fails. Only where [`check`](super::check) has built
-/// them before, and nothing but that file has changed since: a call of rustc that fails is laid to the file.
+/// Run these tests until one fails.
 ///
 /// # Errors
-/// When they were not built before, or cannot be started; `Interrupted` on Ctrl-C.
-pub fn briefly(place: &Place, exercise: &Exercise, idle: Duration) -> Result<Brief> {
-    let memory = place.target.as_deref().context("only a copy is checked briefly")?;
-    let shortcut = Shortcut::load(memory, exercise, place.unchanged);
-    let shortcut = shortcut.with_context(|| format!("{} was not built before", exercise.name))?;
-    let Some(program) = shortcut.build(&place.root, exercise)? else { return Ok(Brief::DoesNotCompile) };
+/// When they cannot be started; `Interrupted` on Ctrl-C.
+pub fn briefly(program: &Program, idle: Duration) -> Result<Brief> {
     let enough = |output: &[u8]| {
         let new = &output[output.len().saturating_sub(NEW + FAILED.len())..];
         new.windows(FAILED.len()).any(|text| text == FAILED.as_bytes())
     };
-    let (args, limit) = ([threads()], runner::PROCESS_LIMIT);
-    let args = args.each_ref().map(String::as_str);
-    let outcome = runner::run_until(&program.path, &args, &program.folder, idle, limit, enough)?;
+    let mut command = program.command();
+    let outcome = runner::run_until(command.arg(threads()), idle, runner::PROCESS_LIMIT, enough)?;
     if outcome.ending.good() && outcome.output.contains(PASSED) {
         return Ok(Brief::Passes);
     }

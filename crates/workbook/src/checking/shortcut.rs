@@ -6,9 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::place::Place;
 use crate::cargo::{Kind, Program};
 use crate::catalogue::Exercise;
 use crate::{checkout, runner};
@@ -40,23 +41,39 @@ impl Shortcut {
         }
     }
 
-    /// Call rustc. None: it failed.
+    /// Call rustc. If it fails, what it said: a line of JSON for each message.
     ///
     /// # Errors
     /// `Interrupted` on Ctrl-C.
-    pub fn build(&self, root: &Path, exercise: &Exercise) -> Result<Option<Program>> {
+    pub fn build(&self, root: &Path, exercise: &Exercise) -> Result<Result<Program, String>> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", &format!("exec {}", self.rustc)]).current_dir(root);
         command.env("CARGO_MANIFEST_DIR", &self.folder).env("CARGO_PKG_NAME", &exercise.krate);
-        let (status, ..) = runner::collect(&mut command)?;
-        Ok(status.success().then(|| Program {
+        let (status, _, said) = runner::collect(&mut command)?;
+        if !status.success() {
+            return Ok(Err(said));
+        }
+        Ok(Ok(Program {
             package: exercise.krate.clone(),
             kind: Kind::UnitTests,
             name: exercise.krate.clone(),
             path: self.program.clone(),
             folder: self.folder.clone(),
+            answer: None,
         }))
     }
+}
+
+/// Build the tests on the reader's file as it is. Only in a copy in which [`check`](super::check) has built them before, and where nothing but
+/// that file has changed since: what a call of rustc says that fails is laid to the file.
+///
+/// # Errors
+/// When they were not built before; `Interrupted` on Ctrl-C.
+pub fn rebuild(place: &Place, exercise: &Exercise) -> Result<Result<Program, String>> {
+    let memory = place.target.as_deref().context("only a copy is built without cargo")?;
+    let shortcut = Shortcut::load(memory, exercise, place.unchanged);
+    let shortcut = shortcut.with_context(|| format!("{} was not built before", exercise.name))?;
+    shortcut.build(&place.root, exercise)
 }
 
 /// Where it is remembered how an exercise is built.

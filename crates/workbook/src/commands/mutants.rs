@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::catalogue::{Catalogue, Exercise};
 use crate::output::say;
-use crate::proving::mutants::{self, Maker, Mutant, Survey};
-use crate::proving::workers;
+use crate::proving::mutants::{self, Survey};
+use crate::proving::{Among, Maker, Mutant, workers};
 use crate::terminal::{self, BAD, BOLD, DIM};
 
 #[derive(clap::Args)]
@@ -20,20 +20,26 @@ pub struct Options {
     /// Work in the copy of this number, and without other workers
     #[arg(long, hide = true)]
     copy: Option<usize>,
+    #[command(flatten)]
+    among: Among,
 }
 
 pub fn run(options: &Options) -> Result<ExitCode> {
     let catalogue = Catalogue::discover()?;
     let exercises = catalogue.exercises_called(&options.names)?;
-    let maker = Maker::build(&catalogue.root)?;
+    if let Some(said) = options.among.each(|_, program| mutants::first_failure(program))? {
+        say!("{}", serde_json::to_string(&said)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let maker = Maker::build(&catalogue.root)?.context("crates/mutants is missing, which makes them")?;
     let made: Vec<(&Exercise, Vec<Mutant>)> =
-        exercises.iter().map(|exercise| Ok((*exercise, maker.of(exercise)?))).collect::<Result<_>>()?;
+        exercises.iter().map(|exercise| Ok((*exercise, maker.mutants(exercise)?))).collect::<Result<_>>()?;
     let steps: Vec<usize> = made.iter().map(|(_, mutants)| mutants.len()).collect();
     let bar = terminal::bar(steps.iter().sum());
     let parts =
         workers::each(&["mutants"], &catalogue, (&exercises, &steps), options.copy, &bar, |copy, place| {
             let (exercise, mutants) = &made[place];
-            Ok(vec![mutants::survey(copy, exercise, mutants, &bar)?])
+            Ok(vec![mutants::survey(copy, &maker, exercise, mutants, &bar)?])
         })?;
     let surveys: Vec<Survey> = parts.into_iter().flatten().collect();
     bar.finish_and_clear();

@@ -53,13 +53,8 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             for test in &tests {
                 let name = format!("{}: {}", test.package, test.name);
                 bar.set_message(format!("tests of {name}"));
-                let outcome = runner::run(
-                    &test.path,
-                    &[],
-                    &test.folder,
-                    runner::IDLE_TIMEOUT * 6,
-                    TESTS_PROCESS_LIMIT,
-                )?;
+                let idle = runner::IDLE_TIMEOUT * 6;
+                let outcome = runner::run(&mut test.command(), idle, TESTS_PROCESS_LIMIT)?;
                 if !outcome.ending.good() {
                     let said = format!("{}\n{}", outcome.ending, outcome.output.trim());
                     failures.entry(format!("tests of {name}")).or_default().push(said);

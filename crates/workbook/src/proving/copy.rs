@@ -7,8 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
+use crate::cargo::Program;
 use crate::catalogue::{Catalogue, Exercise};
-use crate::checking::{self, Brief, Checked, Place, Through};
+use crate::checking::{self, Checked, Place, Through};
 use crate::{checkout, runner};
 
 /// The copy: sources only, and a target folder of its own.
@@ -74,13 +75,18 @@ impl Copy {
         checking::check(&self.place, exercise, through, only, runner::IDLE_TIMEOUT)
     }
 
-    /// The same, with no more than whether all tests pass. The tests were run before, through cargo.
+    /// Build the exercise's tests on this answer, and give what rustc says if it fails. They were built before, through cargo.
     ///
     /// # Errors
-    /// As [`checking::briefly`].
-    pub fn test_briefly(&self, exercise: &Exercise, answer: &str) -> Result<Brief> {
+    /// As [`checking::rebuild`].
+    pub fn rebuild(&self, exercise: &Exercise, answer: &str) -> Result<Result<Program, String>> {
         self.put(exercise, answer)?;
-        checking::briefly(&self.place, exercise, runner::IDLE_TIMEOUT)
+        checking::rebuild(&self.place, exercise)
+    }
+
+    /// A file of this name beside the copy.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.place.root.with_file_name(name)
     }
 
     /// Compile what the tests need with `cargo check`, which generates no code. How long did it take?

@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow};
 use mistakes::{Mistake, edit};
 
 use super::copy::Copy;
+use crate::cargo::Program;
 use crate::catalogue::Exercise;
 use crate::checking::{self, Checked, Test, Through};
 
@@ -40,6 +41,21 @@ impl Judged {
     }
 }
 
+/// Does the test that a mistake names catch it in each of so many `times`, in a program that has it among others? What is not
+/// caught there must be judged by itself.
+///
+/// # Errors
+/// When the program cannot be started; `Interrupted` on Ctrl-C.
+pub fn is_caught(exercise: &Exercise, mistake: &Mistake, program: &Program, times: usize) -> Result<bool> {
+    let named = named(mistake);
+    for _ in 0..times {
+        if !matches!(verdict(mistake, &checking::again(exercise, program, Some(&named))?), Judged::Caught) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Let the test that a mistake names run this many `times` on it, and those that it is said to pass. If that is once, a test that
 /// misses it may run again.
 ///
@@ -49,18 +65,12 @@ pub fn judge(
     copy: &Copy,
     exercise: &Exercise,
     mistake: &Mistake,
-    reference: &str,
+    answer: &str,
     times: usize,
 ) -> Result<Judged> {
-    let answer = match edited(mistake, reference) {
-        Ok(answer) => answer,
-        Err(wrong) => return Ok(Judged::Missed(format!("does not fit the reference: {wrong}"))),
-    };
-    // The others may catch it too, and would take their time.
-    let named: Vec<&str> =
-        [&mistake.caught_by].into_iter().chain(&mistake.passes).map(String::as_str).collect();
+    let named = named(mistake);
     let only = Some(&named[..]);
-    let (tests, program) = match copy.test(exercise, &answer, Through::Shortcut, only)? {
+    let (tests, program) = match copy.test(exercise, answer, Through::Shortcut, only)? {
         Checked::Ran { tests, program, .. } => (tests, program),
         Checked::DoesNotCompile(said) => return Ok(Judged::Missed(format!("does not compile:\n{said}"))),
     };
@@ -86,6 +96,11 @@ pub fn judge(
         };
     }
     Ok(judged)
+}
+
+/// The tests that it is about. The others may catch it too, and would take their time.
+fn named(mistake: &Mistake) -> Vec<&str> {
+    [&mistake.caught_by].into_iter().chain(&mistake.passes).map(String::as_str).collect()
 }
 
 fn verdict(mistake: &Mistake, tests: &[Test]) -> Judged {

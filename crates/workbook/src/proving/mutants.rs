@@ -3,32 +3,21 @@
 //! The program `mutants`, a crate of its own, lists the edits: see there for the kinds. One that compiles and passes all
 //! tests shows a hole in the tests, or is a right answer too. The latter are listed in `equivalent/NAME.md`.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
 use super::Copy;
-use crate::cargo::{self, Built, Kind};
+use super::maker::{Maker, Mutant};
+use super::together::Together;
+use crate::cargo::Program;
 use crate::catalogue::Exercise;
-use crate::checking::{Brief, Checked, Test, Through};
+use crate::checking::{self, Brief, Checked, Test, Through};
 use crate::{checkout, runner};
 
 pub mod equivalent;
 
 use equivalent::Change;
-
-/// One edit, in bytes of the reference.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Mutant {
-    /// The function or the constant that it changes.
-    pub function: String,
-    pub start: usize,
-    pub end: usize,
-    pub text: String,
-}
 
 /// What became of the mutants of one exercise.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -48,49 +37,17 @@ pub struct Survey {
     pub faults: Vec<String>,
 }
 
-/// The program that lists the edits.
-pub struct Maker(PathBuf);
-
-impl Maker {
-    /// Build it, in the reader's target folder.
-    ///
-    /// # Errors
-    /// When it cannot be built; `Interrupted` on Ctrl-C.
-    pub fn build(root: &Path) -> Result<Self> {
-        match cargo::build(root, None, &["build", "--package", "mutants"])? {
-            Built::Programs { programs, .. } => {
-                Ok(Self(cargo::find(&programs, "mutants", Kind::Program, "mutants")?.path.clone()))
-            }
-            Built::Failed(said) => bail!("the program that makes mutants does not compile:\n{said}"),
-        }
-    }
-
-    /// The mutants of an exercise's reference.
-    ///
-    /// # Errors
-    /// When it has none, or that is not Rust; `Interrupted` on Ctrl-C.
-    pub fn of(&self, exercise: &Exercise) -> Result<Vec<Mutant>> {
-        let reference = exercise.reference()?;
-        let (status, output, said) = runner::collect(Command::new(&self.0).arg(&reference))?;
-        if !status.success() {
-            bail!("no mutants of {}: {}", reference.display(), said.trim_end());
-        }
-        serde_json::from_str(&output).with_context(|| format!("no mutants of {}", reference.display()))
-    }
-}
-
-impl Mutant {
-    /// The reference with this edit.
-    pub fn applied(&self, reference: &str) -> Option<String> {
-        Some([reference.get(..self.start)?, &self.text, reference.get(self.end..)?].concat())
-    }
-}
-
 /// Try all mutants of an exercise in a copy.
 ///
 /// # Errors
 /// When the copy cannot be built or written; `Interrupted` on Ctrl-C. What is wrong with the exercise is a fault.
-pub fn survey(copy: &Copy, exercise: &Exercise, mutants: &[Mutant], bar: &ProgressBar) -> Result<Survey> {
+pub fn survey(
+    copy: &Copy,
+    maker: &Maker,
+    exercise: &Exercise,
+    mutants: &[Mutant],
+    bar: &ProgressBar,
+) -> Result<Survey> {
     let mut survey = Survey { exercise: exercise.name.clone(), made: mutants.len(), ..Survey::default() };
     let reference = checkout::read(&exercise.reference()?)?;
     let listed = match checkout::read(&exercise.equivalent()) {
@@ -126,23 +83,51 @@ pub fn survey(copy: &Copy, exercise: &Exercise, mutants: &[Mutant], bar: &Progre
         survey.faults.push("the reference does not pass: `verify` says why".to_owned());
         return Ok(survey);
     }
-    for mutant in made {
-        let (change, text) = mutant.context("an edit lies outside of the reference")?;
+    bar.set_message(format!("{}: the mutants in one program", exercise.name));
+    let made: Vec<(Change, String)> =
+        made.into_iter().collect::<Option<_>>().context("an edit lies outside of the reference")?;
+    let texts: Vec<&str> = made.iter().map(|(_, text)| text.as_str()).collect();
+    let together = Together::build(copy, maker, exercise, &texts)?;
+    let failures = together.ask::<Option<String>>(&["mutants"], exercise)?;
+    for ((change, text), failure) in made.iter().zip(failures) {
         bar.set_message(format!("{}: {change}", exercise.name));
-        let is_listed = listed.contains(&&change);
-        match copy.test_briefly(exercise, &text)? {
-            Brief::DoesNotCompile => survey.does_not_compile += 1,
-            Brief::Fails(test) => {
+        let is_listed = listed.contains(&change);
+        let brief = match failure.flatten() {
+            Some(test) => Some(Brief::Fails(test)),
+            None => brief(copy, exercise, text)?,
+        };
+        match brief {
+            None => survey.does_not_compile += 1,
+            Some(Brief::Fails(test)) => {
                 survey.caught += 1;
                 if is_listed {
                     survey.caught_although_listed.push(format!("{change} (by {test})"));
                 }
             }
-            Brief::Passes if is_listed => survey.equivalent += 1,
-            Brief::Passes => survey.alive.push(change.to_string()),
+            Some(Brief::Passes) if is_listed => survey.equivalent += 1,
+            Some(Brief::Passes) => survey.alive.push(change.to_string()),
         }
         bar.inc(1);
     }
     copy.put(exercise, &checkout::read(&exercise.starter())?)?;
     Ok(survey)
+}
+
+/// Which test fails first in this program, if one does?
+///
+/// # Errors
+/// When it cannot be started; `Interrupted` on Ctrl-C.
+pub fn first_failure(program: &Program) -> Result<Option<String>> {
+    Ok(match checking::briefly(program, runner::IDLE_TIMEOUT)? {
+        Brief::Fails(test) => Some(test),
+        Brief::Passes => None,
+    })
+}
+
+/// What do the tests say of this text? None: it does not compile.
+fn brief(copy: &Copy, exercise: &Exercise, text: &str) -> Result<Option<Brief>> {
+    match copy.rebuild(exercise, text)? {
+        Ok(program) => Ok(Some(checking::briefly(&program, runner::IDLE_TIMEOUT)?)),
+        Err(_) => Ok(None),
+    }
 }

@@ -19,6 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use serde::de::DeserializeOwned;
 
 use super::Copy;
+use crate::cargo::Program;
 use crate::catalogue::{Catalogue, Exercise};
 use crate::runner::{self, interrupt};
 
@@ -67,64 +68,90 @@ fn share<T: DeserializeOwned>(
     order.sort_by_key(|&place| Reverse(steps[place]));
     let mut order = order.into_iter();
     let mut answers: Vec<Option<T>> = exercises.iter().map(|_| None).collect();
-    let mut working: Vec<Worker<'_>> = Vec::new();
+    // Each with the place of its exercise, and the number of its copy.
+    let mut working: Vec<(Worker, usize, usize)> = Vec::new();
     loop {
         while let Some(&copy) = free.last()
             && let Some(place) = order.next()
         {
             free.pop();
-            working.push(Worker::start(command, exercises[place], place, copy)?);
+            let copied = ["--copy", &copy.to_string()];
+            working.push((Worker::start(&[command, &copied].concat(), exercises[place])?, place, copy));
         }
         if working.is_empty() {
             return Ok(answers.into_iter().flatten().collect());
         }
-        let names: Vec<&str> = working.iter().map(|worker| worker.exercise.name.as_str()).collect();
+        let names: Vec<&str> = working.iter().map(|(_, place, _)| exercises[*place].name.as_str()).collect();
         bar.set_message(names.join(", "));
-        let ended = loop {
+        let (ended, place, copy) = loop {
             interrupt::check()?;
-            if let Some(index) = working.iter_mut().position(Worker::has_ended) {
+            if let Some(index) = working.iter_mut().position(|(worker, ..)| worker.has_ended()) {
                 break working.swap_remove(index);
             }
             thread::sleep(TICK);
         };
-        bar.inc(steps[ended.place] as u64);
-        free.push(ended.copy);
-        let place = ended.place;
-        answers[place] = Some(ended.answer()?);
+        bar.inc(steps[place] as u64);
+        free.push(copy);
+        answers[place] = Some(ended.answer(exercises[place])?);
     }
 }
 
-/// A process that works at one exercise. Dropped, it ends, and whatever it runs ends before it.
-struct Worker<'a> {
-    exercise: &'a Exercise,
-    /// Where in the list of exercises this one is.
-    place: usize,
-    /// The number of its copy.
-    copy: usize,
+/// How many processes ask a program of several answers at a time: wrong answers let their tests wait more than they let them work.
+const ASKING: usize = 6;
+
+/// Let several processes run `workbook COMMAND… --json --program PROGRAM --answers N,N…` for this exercise, each with some of the
+/// numbers, and give what they printed.
+///
+/// # Errors
+/// As [`share`].
+pub fn ask<T: DeserializeOwned>(
+    command: &[&str],
+    exercise: &Exercise,
+    program: &Program,
+    numbers: &[usize],
+) -> Result<Vec<T>> {
+    let program = serde_json::to_string(program)?;
+    let mut asking = Vec::new();
+    for first in 0..ASKING.min(numbers.len()) {
+        // In turn, because those whose tests wait for long often stand side by side.
+        let mine: Vec<String> = numbers.iter().skip(first).step_by(ASKING).map(usize::to_string).collect();
+        let given = ["--program", &program, "--answers", &mine.join(",")];
+        asking.push(Worker::start(&[command, &given].concat(), exercise)?);
+    }
+    while !asking.iter_mut().all(Worker::has_ended) {
+        interrupt::check()?;
+        thread::sleep(TICK);
+    }
+    let answers = asking.into_iter().map(|worker| worker.answer::<Vec<T>>(exercise));
+    Ok(answers.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// This program once more, which works at one exercise. Dropped, it ends, and whatever it runs ends before it.
+struct Worker {
     child: Child,
     output: File,
     errors: File,
 }
 
-impl<'a> Worker<'a> {
-    fn start(task: &[&str], exercise: &'a Exercise, place: usize, copy: usize) -> Result<Self> {
+impl Worker {
+    fn start(task: &[&str], exercise: &Exercise) -> Result<Self> {
         let memory = |name| -> Result<File> { Ok(memfd_create(name, MFdFlags::MFD_CLOEXEC)?.into()) };
         let (output, errors) = (memory(c"output")?, memory(c"errors")?);
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new(program);
-        command.args(task).args(["--json", "--copy", &copy.to_string(), &exercise.name]);
+        command.args(task).args(["--json", &exercise.name]);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
         // Not SIGKILL: it has programs of its own to end.
         runner::ends_with_this(&mut command, Signal::SIGTERM);
         let child = command.spawn().context("cannot start a worker")?;
-        Ok(Self { exercise, place, copy, child, output, errors })
+        Ok(Self { child, output, errors })
     }
 
     fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    fn answer<T: DeserializeOwned>(mut self) -> Result<T> {
+    fn answer<T: DeserializeOwned>(mut self, exercise: &Exercise) -> Result<T> {
         let status = self.child.wait()?;
         // 1 is also an answer that names faults.
         if let Ok(answer) = serde_json::from_str(&read(&mut self.output)?) {
@@ -133,11 +160,11 @@ impl<'a> Worker<'a> {
         interrupt::check()?;
         let said = read(&mut self.errors)?;
         let said = said.trim_end().trim_start_matches("error: ");
-        bail!("{} was not proved ({status}): {said}", self.exercise.name)
+        bail!("{} was not proved ({status}): {said}", exercise.name)
     }
 }
 
-impl Drop for Worker<'_> {
+impl Drop for Worker {
     fn drop(&mut self) {
         if !self.has_ended() {
             let _ = kill(runner::pid_of(&self.child), Signal::SIGTERM);

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// `mine-add` in the reference's place.
@@ -278,6 +279,40 @@ fn doubles() {
         let file = self.path(&format!("crates/toy/mistakes/{module}.md"));
         let before = fs::read_to_string(&file).unwrap_or_default();
         self.write(&format!("crates/toy/mistakes/{module}.md"), &(before + &text));
+    }
+
+    /// Give it a program `mutants` that prints these edits of `twice`, and puts answers into one source: the first of these, or
+    /// the second if one of them is empty.
+    pub fn maker(&self, edits: &Value, [all, fewer]: [&Value; 2]) {
+        let manifest =
+            |name| format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+        let lock = self.read("Cargo.lock");
+        let toy = "\n[[package]]\nname = \"toy\"";
+        let entry = "\n[[package]]\nname = \"mutants\"\nversion = \"0.1.0\"\n";
+        if !lock.contains(entry) {
+            self.write("Cargo.lock", &lock.replace(toy, &format!("{entry}{toy}")));
+        }
+        self.write("crates/mutants/Cargo.toml", &manifest("mutants"));
+        let none = json!({ "source": "", "arms": [] }).to_string();
+        let main = format!(
+            "\
+fn main() {{
+    let args: Vec<String> = std::env::args().collect();
+    let answers = args.get(3).map(|file| std::fs::read_to_string(file).unwrap());
+    println!(\"{{}}\", match answers {{
+        None if !args[2].ends_with(\"twice.rs\") => \"[]\",
+        Some(_) if !args[2].ends_with(\"twice.rs\") => {none:?},
+        None => {:?},
+        Some(answers) if answers.contains(r#\"\"\"\"#) => {:?},
+        Some(_) => {:?},
+    }});
+}}
+",
+            edits.to_string(),
+            fewer.to_string(),
+            all.to_string(),
+        );
+        self.write("crates/mutants/src/main.rs", &main);
     }
 
     /// Write so many hints.

@@ -11,26 +11,14 @@ use crate::checkout::Checkout;
 /// A checkout whose maker makes these mutants of `twice`: each `a + a` replaced.
 fn with(instead: &[&str]) -> Checkout {
     let checkout = Checkout::new();
-    checkout.write(
-        "crates/mutants/Cargo.toml",
-        "[package]\nname = \"mutants\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
-    );
-    let lock = checkout.read("Cargo.lock");
-    let toy = "\n[[package]]\nname = \"toy\"";
-    let entry = "\n[[package]]\nname = \"mutants\"\nversion = \"0.1.0\"\n";
-    checkout.write("Cargo.lock", &lock.replace(toy, &format!("{entry}{toy}")));
     let source = checkout.read("crates/toy/src/twice.rs");
     let start = source.find("a + a").expect("it is there");
     let edits: Vec<_> = instead
         .iter()
         .map(|text| json!({ "function": "twice", "start": start, "end": start + 5, "text": text }))
         .collect();
-    let main = format!(
-        "fn main() {{\n    let file = std::env::args().nth(1).unwrap();\n    \
-         println!(\"{{}}\", if file.ends_with(\"twice.rs\") {{ {:?} }} else {{ \"[]\" }});\n}}\n",
-        json!(edits).to_string()
-    );
-    checkout.write("crates/mutants/src/main.rs", &main);
+    let none = json!({ "source": "", "arms": [] });
+    checkout.maker(&json!(edits), [&none, &none]);
     checkout
 }
 
