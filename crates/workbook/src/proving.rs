@@ -182,7 +182,9 @@ pub fn prove(
     let caught = together.ask::<bool>(&["verify", "--times", &times.to_string()], exercise)?;
     for (place, (mistake, answer)) in mistakes.iter().zip(&answers).enumerate() {
         let judged = match (mistake, answer) {
-            (Ok(_), Ok(_)) if caught[place] == Some(true) => Judged::Caught,
+            (Ok(mistake), Ok(_)) if caught[place] == Some(true) && together.believes(&mistake.caught_by) => {
+                Judged::Caught
+            }
             (Ok(mistake), Ok(answer)) => {
                 bar.set_message(format!("{name}: the mistake {}", mistake.name));
                 judge(copy, exercise, mistake, answer, times)?.after(&mistake.name)

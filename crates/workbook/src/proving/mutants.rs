@@ -92,7 +92,7 @@ pub fn survey(
     for ((change, text), failure) in made.iter().zip(failures) {
         bar.set_message(format!("{}: {change}", exercise.name));
         let is_listed = listed.contains(&change);
-        let brief = match failure.flatten() {
+        let brief = match failure.flatten().filter(|test| together.believes(test)) {
             Some(test) => Some(Brief::Fails(test)),
             None => brief(copy, exercise, text)?,
         };

@@ -1,7 +1,8 @@
 //! Many answers in one program, so that rustc runs once for all of them.
 //!
-//! What the program says of an answer is believed when a test catches it as it should. In every other case the answer is
-//! compiled by itself and judged once more.
+//! What the program says of an answer is believed when a test catches it as it should, and lets the reference pass in the same
+//! program. In every other case the answer is compiled by itself and judged once more. A function with a hundred arms has a
+//! large frame, for example, and a thread of a model has a small stack.
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use super::maker::{Arm, Maker};
 use super::workers;
 use crate::cargo::Program;
 use crate::catalogue::Exercise;
+use crate::checking::{self, Test};
 
 /// How many times rustc may refuse some of them: it looks at types first, and then at borrows.
 const ROUNDS: usize = 8;
@@ -21,6 +23,8 @@ const ROUNDS: usize = 8;
 pub struct Together {
     program: Option<Program>,
     within: Vec<bool>,
+    /// The tests that the reference fails in there.
+    not_believed: Vec<String>,
 }
 
 impl Together {
@@ -42,7 +46,11 @@ impl Together {
                     // The next program that is built for this exercise has the same name.
                     let path = copy.file("together");
                     std::fs::copy(&program.path, &path)?;
-                    return Ok(Self { program: Some(Program { path, ..program }), within });
+                    let program = Program { path, ..program };
+                    let reference = Program { answer: Some(0), ..program.clone() };
+                    let tests = checking::again(exercise, &reference, None)?;
+                    let failed = tests.into_iter().filter(Test::failed).map(|test| test.name);
+                    return Ok(Self { program: Some(program), within, not_believed: failed.collect() });
                 }
                 Err(said) => {
                     let refused = refused(&said, &schemata.arms);
@@ -59,7 +67,12 @@ impl Together {
 
     /// None of so many answers.
     pub fn none(answers: usize) -> Self {
-        Self { program: None, within: vec![false; answers] }
+        Self { program: None, within: vec![false; answers], not_believed: Vec::new() }
+    }
+
+    /// Does it mean something that this test fails in there?
+    pub fn believes(&self, test: &str) -> bool {
+        !self.not_believed.iter().any(|failed| failed == test)
     }
 
     /// What `workbook COMMAND… --program … --answers …` prints of the answers in it, by their places in the list.
