@@ -417,8 +417,8 @@ fn a_timeout_beyond_the_call_is_clamped() {
                 thread::sleep(Duration::from_millis(5));
                 writer.write_all(b"x").unwrap();
             });
-            // A stop and a continue of the whole machine end a wait too, as a signal does. A timeout that was cut off ends
-            // each of them.
+            // A stop and a continue of this process end a wait too, without an event. A timeout that was cut off ends each
+            // of them.
             let mut wait = || {
                 (1..=3).try_for_each(|_| match ready.is_empty() {
                     true => epoll.wait(&mut ready, timeout).map(drop),
