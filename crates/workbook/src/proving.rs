@@ -179,10 +179,10 @@ pub fn prove(
         Some(maker) => Together::build(copy, maker, exercise, &texts)?,
         None => Together::none(texts.len()),
     };
-    let caught = together.ask::<bool>(&["verify", "--times", &times.to_string()], exercise)?;
+    let said = together.ask::<bool>(&["verify", "--times", &times.to_string()], exercise)?;
     for (place, (mistake, answer)) in mistakes.iter().zip(&answers).enumerate() {
         let judged = match (mistake, answer) {
-            (Ok(mistake), Ok(_)) if caught[place] == Some(true) && together.believes(&mistake.caught_by) => {
+            (Ok(mistake), Ok(_)) if said.words[place] == Some(true) && said.believes(&mistake.caught_by) => {
                 Judged::Caught
             }
             (Ok(mistake), Ok(answer)) => {

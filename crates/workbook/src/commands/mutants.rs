@@ -27,8 +27,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<ExitCode> {
     let catalogue = Catalogue::discover()?;
     let exercises = catalogue.exercises_called(&options.names)?;
-    if let Some(said) = options.among.each(|_, program| mutants::first_failure(program))? {
-        say!("{}", serde_json::to_string(&said)?)?;
+    if options.among.say(&exercises, |_, _, program| mutants::first_failure(program))? {
         return Ok(ExitCode::SUCCESS);
     }
     let maker = Maker::build(&catalogue.root)?.context("crates/mutants is missing, which makes them")?;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::catalogue::Catalogue;
+use crate::cargo::Program;
+use crate::catalogue::{Catalogue, Exercise};
 use crate::output::say;
 use crate::proving::{self, Among, Maker, Proof, workers};
 use crate::terminal::{self, BAD, BOLD};
@@ -30,15 +31,14 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<ExitCode> {
     let catalogue = Catalogue::discover()?;
     let exercises = catalogue.exercises_called(&options.names)?;
-    if let [exercise] = exercises[..] {
-        let judged = options.among.each(|place, program| match proving::mistakes(exercise)?.get(place) {
-            Some(Ok(mistake)) => proving::is_caught(exercise, mistake, program, options.times.get()),
-            _ => Ok(false),
-        })?;
-        if let Some(judged) = judged {
-            say!("{}", serde_json::to_string(&judged)?)?;
-            return Ok(ExitCode::SUCCESS);
-        }
+    let is_caught = |exercise: &Exercise, place: usize, program: &Program| match proving::mistakes(exercise)?
+        .get(place)
+    {
+        Some(Ok(mistake)) => proving::is_caught(exercise, mistake, program, options.times.get()),
+        _ => Ok(false),
+    };
+    if options.among.say(&exercises, is_caught)? {
+        return Ok(ExitCode::SUCCESS);
     }
     let steps: Vec<usize> = exercises.iter().map(|exercise| proving::steps(exercise)).collect();
     let maker = Maker::build(&catalogue.root)?;

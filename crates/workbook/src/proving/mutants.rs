@@ -88,12 +88,12 @@ pub fn survey(
         made.into_iter().collect::<Option<_>>().context("an edit lies outside of the reference")?;
     let texts: Vec<&str> = made.iter().map(|(_, text)| text.as_str()).collect();
     let together = Together::build(copy, maker, exercise, &texts)?;
-    let failures = together.ask::<Option<String>>(&["mutants"], exercise)?;
-    for ((change, text), failure) in made.iter().zip(failures) {
+    let said = together.ask::<Option<String>>(&["mutants"], exercise)?;
+    for ((change, text), failure) in made.iter().zip(&said.words) {
         bar.set_message(format!("{}: {change}", exercise.name));
         let is_listed = listed.contains(&change);
-        let brief = match failure.flatten().filter(|test| together.believes(test)) {
-            Some(test) => Some(Brief::Fails(test)),
+        let brief = match failure.iter().flatten().find(|test| said.believes(test)) {
+            Some(test) => Some(Brief::Fails(test.clone())),
             None => brief(copy, exercise, text)?,
         };
         match brief {

@@ -5,8 +5,8 @@
 //! large frame, for example, and a thread of a model has a small stack.
 
 use anyhow::Result;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::copy::Copy;
 use super::maker::{Arm, Maker};
@@ -14,6 +14,7 @@ use super::workers;
 use crate::cargo::Program;
 use crate::catalogue::Exercise;
 use crate::checking::{self, Test};
+use crate::output::say;
 
 /// How many times rustc may refuse some of them: it looks at types first, and then at borrows.
 const ROUNDS: usize = 8;
@@ -23,6 +24,12 @@ const ROUNDS: usize = 8;
 pub struct Together {
     program: Option<Program>,
     within: Vec<bool>,
+}
+
+/// What was said of the answers, by their places in the list.
+#[derive(Debug)]
+pub struct Said<T> {
+    pub words: Vec<Option<T>>,
     /// The tests that the reference fails in there.
     not_believed: Vec<String>,
 }
@@ -46,11 +53,7 @@ impl Together {
                     // The next program that is built for this exercise has the same name.
                     let path = copy.file("together");
                     std::fs::copy(&program.path, &path)?;
-                    let program = Program { path, ..program };
-                    let reference = Program { answer: Some(0), ..program.clone() };
-                    let tests = checking::again(exercise, &reference, None)?;
-                    let failed = tests.into_iter().filter(Test::failed).map(|test| test.name);
-                    return Ok(Self { program: Some(program), within, not_believed: failed.collect() });
+                    return Ok(Self { program: Some(Program { path, ..program }), within });
                 }
                 Err(said) => {
                     let refused = refused(&said, &schemata.arms);
@@ -67,55 +70,67 @@ impl Together {
 
     /// None of so many answers.
     pub fn none(answers: usize) -> Self {
-        Self { program: None, within: vec![false; answers], not_believed: Vec::new() }
+        Self { program: None, within: vec![false; answers] }
     }
 
-    /// Does it mean something that this test fails in there?
-    pub fn believes(&self, test: &str) -> bool {
-        !self.not_believed.iter().any(|failed| failed == test)
-    }
-
-    /// What `workbook COMMAND… --program … --answers …` prints of the answers in it, by their places in the list.
+    /// Ask it with `workbook COMMAND… --program … --answers …`.
     ///
     /// # Errors
     /// As [`workers::ask`].
-    pub fn ask<T: DeserializeOwned>(&self, command: &[&str], exercise: &Exercise) -> Result<Vec<Option<T>>> {
-        let mut said: Vec<Option<T>> = self.within.iter().map(|_| None).collect();
+    pub fn ask<T: DeserializeOwned>(&self, command: &[&str], exercise: &Exercise) -> Result<Said<T>> {
+        let mut said = Said { words: self.within.iter().map(|_| None).collect(), not_believed: Vec::new() };
         if let Some(program) = &self.program {
-            let numbers: Vec<usize> = (1..=said.len()).filter(|number| self.within[number - 1]).collect();
-            for (number, words) in workers::ask::<(usize, T)>(command, exercise, program, &numbers)? {
-                said[number - 1] = Some(words);
-            }
+            let numbers: Vec<usize> = (1..=self.within.len()).filter(|n| self.within[n - 1]).collect();
+            let (words, failed) = workers::ask::<(usize, T)>(command, exercise, program, &numbers)?;
+            words.into_iter().for_each(|(number, words)| said.words[number - 1] = Some(words));
+            said.not_believed = failed;
         }
         Ok(said)
     }
 }
 
-/// Some answers of such a program, in the options of a command that works for another.
+impl<T> Said<T> {
+    /// Does it mean something that this test fails in there?
+    pub fn believes(&self, test: &str) -> bool {
+        !self.not_believed.iter().any(|failed| failed == test)
+    }
+}
+
+/// Such a program, in the options of a command that works for another.
 #[derive(Debug, clap::Args)]
 pub struct Among {
     /// The program, as JSON
-    #[arg(long, hide = true, requires = "answers")]
+    #[arg(long, hide = true)]
     program: Option<String>,
-    /// The numbers of the answers
-    #[arg(long, hide = true, value_delimiter = ',')]
+    /// The numbers of the answers. Without them, the reference
+    #[arg(long, hide = true, value_delimiter = ',', requires = "program")]
     answers: Vec<usize>,
 }
 
 impl Among {
-    /// What `work` gives of each, with its number, if there are any. It gets the place in the list, and the program.
+    /// Print what `work` gives of each answer, with its number: it gets the place in the list, and the program. Or which tests
+    /// the reference fails. False: there is no such program.
     ///
     /// # Errors
-    /// Those of `work`, or when the program is not named as JSON.
-    pub fn each<T>(
+    /// Those of `work`, of [`checking::again`] and of [`say!`], or when the program is not named as JSON.
+    pub fn say<T: Serialize>(
         &self,
-        mut work: impl FnMut(usize, &Program) -> Result<T>,
-    ) -> Result<Option<Vec<(usize, T)>>> {
-        let Some(program) = &self.program else { return Ok(None) };
+        exercises: &[&Exercise],
+        work: impl Fn(&Exercise, usize, &Program) -> Result<T>,
+    ) -> Result<bool> {
+        let (Some(program), [exercise]) = (&self.program, exercises) else { return Ok(false) };
         let program: Program = serde_json::from_str(program)?;
         let with = |number: usize| Program { answer: Some(number), ..program.clone() };
-        let said = self.answers.iter().map(|&number| Ok((number, work(number - 1, &with(number))?)));
-        said.collect::<Result<_>>().map(Some)
+        let said = if self.answers.is_empty() {
+            let tests = checking::again(exercise, &with(0), None)?;
+            let failed = tests.into_iter().filter(Test::failed).map(|test| test.name);
+            serde_json::to_string(&failed.collect::<Vec<_>>())?
+        } else {
+            let said = self.answers.iter().map(|&n| Ok((n, work(exercise, n - 1, &with(n))?)));
+            serde_json::to_string(&said.collect::<Result<Vec<_>>>()?)?
+        };
+        say!("{said}")?;
+        Ok(true)
     }
 }
 

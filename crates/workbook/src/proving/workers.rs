@@ -5,7 +5,7 @@
 //! worker is this program once more, with the name of one exercise and the number of a copy that no other
 //! worker uses meanwhile, and its answer is what the command prints with `--json`.
 
-use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::process::{Child, Command, Stdio};
@@ -63,16 +63,13 @@ fn share<T: DeserializeOwned>(
     interrupt::catch();
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut free: Vec<usize> = (1..=cores.min(MOST)).rev().collect();
-    // The longest first, or the other workers would wait for the last one.
-    let mut order: Vec<usize> = (0..exercises.len()).collect();
-    order.sort_by_key(|&place| Reverse(steps[place]));
-    let mut order = order.into_iter();
+    let mut queue = Queue::new(exercises, steps);
     let mut answers: Vec<Option<T>> = exercises.iter().map(|_| None).collect();
     // Each with the place of its exercise, and the number of its copy.
     let mut working: Vec<(Worker, usize, usize)> = Vec::new();
     loop {
         while let Some(&copy) = free.last()
-            && let Some(place) = order.next()
+            && let Some(place) = queue.next(copy)
         {
             free.pop();
             let copied = ["--copy", &copy.to_string()];
@@ -96,11 +93,42 @@ fn share<T: DeserializeOwned>(
     }
 }
 
+/// Exercises that wait for a worker.
+struct Queue {
+    /// The exercises' places, crates and steps.
+    waiting: Vec<(usize, String, usize)>,
+    /// For each crate, the copies in which it has been compiled.
+    compiled: HashMap<String, Vec<usize>>,
+}
+
+impl Queue {
+    fn new(exercises: &[&Exercise], steps: &[usize]) -> Self {
+        let places = exercises.iter().zip(steps).enumerate();
+        let waiting =
+            places.map(|(place, (exercise, steps))| (place, exercise.krate.clone(), *steps)).collect();
+        Self { waiting, compiled: HashMap::new() }
+    }
+
+    /// The place of the next one for this copy. Of a crate that was compiled there, or else nowhere, because all that a crate
+    /// depends on has to be compiled with it. Then the longest, or the other workers would wait for the last one.
+    fn next(&mut self, copy: usize) -> Option<usize> {
+        let fitness = |(_, krate, steps): &(usize, String, usize)| match self.compiled.get(krate) {
+            Some(copies) if copies.contains(&copy) => (2, *steps),
+            None => (1, *steps),
+            Some(_) => (0, *steps),
+        };
+        let next = (0..self.waiting.len()).max_by_key(|&index| fitness(&self.waiting[index]))?;
+        let (place, krate, _) = self.waiting.swap_remove(next);
+        self.compiled.entry(krate).or_default().push(copy);
+        Some(place)
+    }
+}
+
 /// How many processes ask a program of several answers at a time: wrong answers let their tests wait more than they let them work.
-const ASKING: usize = 6;
+const ASKING: usize = 12;
 
 /// Let several processes run `workbook COMMAND… --json --program PROGRAM --answers N,N…` for this exercise, each with some of the
-/// numbers, and give what they printed.
+/// numbers, and give what they printed. One more, without answers, says which tests the reference fails in that program.
 ///
 /// # Errors
 /// As [`share`].
@@ -109,21 +137,20 @@ pub fn ask<T: DeserializeOwned>(
     exercise: &Exercise,
     program: &Program,
     numbers: &[usize],
-) -> Result<Vec<T>> {
-    let program = serde_json::to_string(program)?;
+) -> Result<(Vec<T>, Vec<String>)> {
+    let program = ["--program", &serde_json::to_string(program)?];
+    let reference = Worker::start(&[command, &program].concat(), exercise)?;
     let mut asking = Vec::new();
     for first in 0..ASKING.min(numbers.len()) {
         // In turn, because those whose tests wait for long often stand side by side.
         let mine: Vec<String> = numbers.iter().skip(first).step_by(ASKING).map(usize::to_string).collect();
-        let given = ["--program", &program, "--answers", &mine.join(",")];
-        asking.push(Worker::start(&[command, &given].concat(), exercise)?);
+        asking.push(Worker::start(&[command, &program, &["--answers", &mine.join(",")]].concat(), exercise)?);
     }
-    while !asking.iter_mut().all(Worker::has_ended) {
-        interrupt::check()?;
-        thread::sleep(TICK);
+    let mut said = Vec::new();
+    for worker in asking {
+        said.append(&mut worker.wait::<Vec<T>>(exercise)?);
     }
-    let answers = asking.into_iter().map(|worker| worker.answer::<Vec<T>>(exercise));
-    Ok(answers.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    Ok((said, reference.wait(exercise)?))
 }
 
 /// This program once more, which works at one exercise. Dropped, it ends, and whatever it runs ends before it.
@@ -149,6 +176,14 @@ impl Worker {
 
     fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    fn wait<T: DeserializeOwned>(mut self, exercise: &Exercise) -> Result<T> {
+        while !self.has_ended() {
+            interrupt::check()?;
+            thread::sleep(TICK);
+        }
+        self.answer(exercise)
     }
 
     fn answer<T: DeserializeOwned>(mut self, exercise: &Exercise) -> Result<T> {
