@@ -89,6 +89,7 @@ pub fn survey(
     let texts: Vec<&str> = made.iter().map(|(_, text)| text.as_str()).collect();
     let together = Together::build(copy, maker, exercise, &texts)?;
     let said = together.ask::<Option<String>>(&["mutants"], exercise)?;
+    let (mut right, mut caught) = (Vec::new(), Vec::new());
     for ((change, text), failure) in made.iter().zip(&said.words) {
         bar.set_message(format!("{}: {change}", exercise.name));
         let is_listed = listed.contains(&change);
@@ -100,15 +101,20 @@ pub fn survey(
             None => survey.does_not_compile += 1,
             Some(Brief::Fails(test)) => {
                 survey.caught += 1;
-                if is_listed {
-                    survey.caught_although_listed.push(format!("{change} (by {test})"));
-                }
+                caught.extend(is_listed.then_some((change, test)));
             }
-            Some(Brief::Passes) if is_listed => survey.equivalent += 1,
+            Some(Brief::Passes) if is_listed => {
+                survey.equivalent += 1;
+                right.push(change);
+            }
             Some(Brief::Passes) => survey.alive.push(change.to_string()),
         }
         bar.inc(1);
     }
+    // The same statement may stand in two places, and be needed in one of them.
+    caught.retain(|(change, _)| !right.contains(change));
+    survey.caught_although_listed =
+        caught.into_iter().map(|(change, test)| format!("{change} (by {test})")).collect();
     copy.put(exercise, &checkout::read(&exercise.starter())?)?;
     Ok(survey)
 }

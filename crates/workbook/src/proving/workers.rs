@@ -117,8 +117,9 @@ impl Queue {
             None => (1, *steps),
             Some(_) => (0, *steps),
         };
-        let next = (0..self.waiting.len()).max_by_key(|&index| fitness(&self.waiting[index]))?;
-        let (place, krate, _) = self.waiting.swap_remove(next);
+        // Of several that are as fit, the first in the book: `max_by_key` takes the last, so they come in reverse.
+        let next = (0..self.waiting.len()).rev().max_by_key(|&index| fitness(&self.waiting[index]))?;
+        let (place, krate, _) = self.waiting.remove(next);
         self.compiled.entry(krate).or_default().push(copy);
         Some(place)
     }

@@ -284,27 +284,28 @@ fn doubles() {
     /// Give it a program `mutants` that prints these edits of `twice`, and puts answers into one source: the first of these, or
     /// the second if one of them is empty.
     pub fn maker(&self, edits: &Value, [all, fewer]: [&Value; 2]) {
-        let manifest =
-            |name| format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
         let lock = self.read("Cargo.lock");
         let toy = "\n[[package]]\nname = \"toy\"";
         let entry = "\n[[package]]\nname = \"mutants\"\nversion = \"0.1.0\"\n";
         if !lock.contains(entry) {
             self.write("Cargo.lock", &lock.replace(toy, &format!("{entry}{toy}")));
         }
-        self.write("crates/mutants/Cargo.toml", &manifest("mutants"));
+        self.write(
+            "crates/mutants/Cargo.toml",
+            "[package]\nname = \"mutants\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
+        );
         let none = json!({ "source": "", "arms": [] }).to_string();
         let main = format!(
             "\
 fn main() {{
     let args: Vec<String> = std::env::args().collect();
     let answers = args.get(3).map(|file| std::fs::read_to_string(file).unwrap());
-    println!(\"{{}}\", match answers {{
-        None if !args[2].ends_with(\"twice.rs\") => \"[]\",
-        Some(_) if !args[2].ends_with(\"twice.rs\") => {none:?},
-        None => {:?},
-        Some(answers) if answers.contains(r#\"\"\"\"#) => {:?},
-        Some(_) => {:?},
+    println!(\"{{}}\", match (args[2].ends_with(\"twice.rs\"), answers) {{
+        (false, None) => \"[]\",
+        (false, Some(_)) => {none:?},
+        (true, None) => {:?},
+        (true, Some(answers)) if answers.contains(r#\"\"\"\"#) => {:?},
+        (true, Some(_)) => {:?},
     }});
 }}
 ",

@@ -57,6 +57,28 @@ fn those_that_are_right_too_are_listed_with_a_reason() {
 }
 
 #[test]
+fn a_listed_mutant_may_be_caught_where_the_same_statement_stands_once_more() {
+    let checkout = with(&[]);
+    let source = checkout.read("crates/toy/src/twice.rs");
+    let source =
+        source.replace("a + a", "let mut sum = 0;\n    sum += a;\n    sum = a;\n    sum += a;\n    sum");
+    checkout.write("crates/toy/src/twice.rs", &source);
+    let deleted = source.match_indices("sum += a;").map(|(start, statement)| {
+        json!({ "function": "twice", "start": start, "end": start + statement.len(), "text": "" })
+    });
+    let none = json!({ "source": "", "arms": [] });
+    checkout.maker(&json!(deleted.collect::<Vec<_>>()), [&none, &none]);
+    let line =
+        "- `twice`: `sum += a;` → `(nothing)`: the first of these lines: the next statement forgets it.";
+    checkout.write("crates/toy/equivalent/twice.md", &format!("# Right answers too\n\n{line}\n"));
+    checkout.workbook(&["mutants", "twice"]).expect(0, &["toy/twice"]).without(&[
+        "but caught",
+        "fault",
+        "alive toy",
+    ]);
+}
+
+#[test]
 fn ctrl_c_ends_them() {
     let checkout = with(&["{ std::process::Command::new(\"sleep\").arg(\"8000\").status().unwrap(); 0 }"]);
     for args in [&["mutants", "twice"][..], &["mutants"]] {
