@@ -16,9 +16,9 @@ const QUESTION: Question = Question {
             "Nothing arrives, so there is nothing to report, and epoll_wait does not return. The kernel does not test an idle \
              connection either, unless the program sets SO_KEEPALIVE. Even then, the client's machine answers the test.",
         ),
-        Choice::new("It has closed the idle client, and the one with half a request is connected.")
+        Choice::new("It has closed the idle client, and the one with half a request is still connected.")
             .because("Stage 6 acts when a client is reported, and an idle client is never reported."),
-        Choice::new("It has closed the client with half a request, and the idle one is connected.").because(
+        Choice::new("It has closed the client with half a request, and the idle one is still connected.").because(
             "The server has read the half, and waits for the rest. Until more bytes come, no event is reported.",
         ),
         Choice::new("Neither: it still has both clients, and will have them as long as they stay connected."),

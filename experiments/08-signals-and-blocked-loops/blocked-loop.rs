@@ -117,7 +117,7 @@ fn compute(report: &Report<'_>) {
     report.watch(|| ());
     let began = Instant::now();
     while !black_box(&report.reported).load(Ordering::Acquire) && began.elapsed() < LIMIT {
-        // Much longer than `elapsed`, so the signal rarely comes there: on 64-bit ARM, a stack taken there has no names.
+        // For much longer than `elapsed` takes, so that the signal rarely interrupts that: on ARM, its stack has no names.
         (0..1000).for_each(|_| spin_loop());
     }
     // ANCHOR_END: core

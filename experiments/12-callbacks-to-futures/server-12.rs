@@ -17,7 +17,7 @@ const QUESTION: Question = Question {
     question: "Which system calls does an async server make that a server of callbacks does not?",
     setup: "Stage 9 serves its clients with callbacks, and stage 12 with an async function that awaits each step. A client \
             asks each stage for the program `upper`, gets its answer, and ends the server with SIGTERM. All system calls \
-            of the server's main thread are recorded. What does stage 12 call for its tasks and awaits?",
+            of the server's main thread are recorded. Which calls does stage 12 make only for its tasks and awaits?",
     choices: &[
         Choice::new("clone3, because each task runs in a thread of its own.").because(
             "A task is a future, which is a value in the memory of the server. The loop calls its poll, in the main thread.",

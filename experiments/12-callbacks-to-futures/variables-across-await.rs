@@ -28,8 +28,8 @@ const QUESTION: Question = Question {
             .because("The array's address was inside the future itself."),
     ],
     book: 1,
-    shows: "What an async function needs after a wait is a field of its future. The future has room for the most \
-            that the function needs at any of its waits. What it does not need anymore takes no room. With \
+    shows: "What an async function needs after a wait is a field of its future. A future is as large as the \
+            wait at which its function needs the most. What it does not need anymore takes no room. With \
             callbacks you write those fields yourself: they are what a closure captures.",
     lane: "loop",
     ..Question::EMPTY

@@ -36,7 +36,7 @@ pub(super) fn turn(ioloop: &IoLoop, longest: Duration) -> Result<bool> {
         left = left.checked_sub(1)?;
         inner.next_callback()
     });
-    let mut record = ioloop.account();
+    let mut record = ioloop.new_record();
     record.callbacks = ioloop.run_all(Origin::Callback, batch);
     let due = iter::repeat_with(|| inner.next_due()).map_while(|timer| timer);
     record.timers = ioloop.run_all(Origin::Timer, due);

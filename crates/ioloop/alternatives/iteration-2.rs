@@ -68,17 +68,17 @@ fn timeout(ioloop: &IoLoop, longest: Duration) -> Duration {
 /// The poller's.
 pub(super) fn turn(ioloop: &IoLoop, longest: Duration) -> Result<bool> {
     let callbacks = Queued { ioloop, left: ioloop.0.callbacks.len() };
-    let mut account = ioloop.account();
+    let mut record = ioloop.new_record();
     ioloop.0.timers.borrow_mut().collect(|| ioloop.time());
     let ran = ioloop.run_all(Origin::Callback, callbacks);
     let timers = ioloop.run_all(Origin::Timer, Due(ioloop));
     if ioloop.0.should_stop() {
         return Ok(false);
     }
-    (account.callbacks, account.timers) = (ran, timers);
-    account.timeout = timeout(ioloop, longest);
-    ioloop.wait(&mut account)?;
+    (record.callbacks, record.timers) = (ran, timers);
+    record.timeout = timeout(ioloop, longest);
+    ioloop.wait(&mut record)?;
     iter::from_fn(|| ioloop.0.next_event()).for_each(|event| dispatch(ioloop, event));
-    ioloop.notify(account);
+    ioloop.notify(record);
     Ok(true)
 }

@@ -223,8 +223,8 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         self.disarm();
         // The timer is disarmed, so no more alarms come. The kernel sends alarms to this thread, which has handled the last
-        // one already, unless it has blocked SIGALRM since. Then it handles the last one here, or the kernel has discarded
-        // it with the timer, as Linux 6.18 does.
+        // one already, unless it has blocked SIGALRM since. Then it handles the last one here, unless the kernel
+        // does not deliver it after the disarm, as Linux 6.18 does not.
         let _ = SigSet::from(Signal::SIGALRM).thread_unblock();
         if self.was_blocked {
             let _ = SigSet::from(Signal::SIGALRM).thread_block();

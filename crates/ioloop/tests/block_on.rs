@@ -26,9 +26,9 @@ mod sync {
     #[allow(unused_imports, reason = "an answer may use some of them only")]
     pub use loom::sync::atomic::{AtomicBool, Ordering};
 
-    /// Loom's `unpark` makes all that its thread did visible to the other thread, and loom runs no other thread between the
-    /// write of the flag and the `unpark`. So loom alone would not see that the flag must publish anything. Here the write
-    /// and the `unpark` are two steps.
+    /// In loom, `unpark` itself publishes what its thread did, and no other thread runs between the write of the flag and the
+    /// `unpark`. So loom alone would accept a flag that publishes nothing. This `unpark` has a step of its own before it, so
+    /// another thread can run in between.
     #[allow(unused_imports, reason = "an answer may use some of them only")]
     #[allow(dead_code, reason = "an exercise that is not written yet uses none of them")]
     pub mod thread {

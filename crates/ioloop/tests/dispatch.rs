@@ -188,8 +188,8 @@ fn a_handler_that_removes_itself_is_dropped_after_it_returned() {
         assert_eq!(
             log.take(),
             ["came back", "dropped"],
-            "a handler removed itself. The loop must drop it after it has returned: a box that is dropped while its \
-             code runs frees what that code uses, and a box that is never dropped keeps its source open"
+            "a handler removed itself. The loop must drop it after it has returned: a handler that is dropped while \
+             its code runs frees what that code uses, and one that is never dropped keeps its source open"
         );
     });
 }

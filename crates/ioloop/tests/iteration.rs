@@ -622,8 +622,8 @@ fn a_timer_can_start_and_cancel_timers() {
     });
 }
 
-/// The accounts of the first iterations. The loop is stopped after this many.
-fn accounts(ioloop: &IoLoop, most: usize) -> Log<Iteration> {
+/// The records of the first iterations. The loop is stopped after this many.
+fn records(ioloop: &IoLoop, most: usize) -> Log<Iteration> {
     let log = Log::default();
     let seen = log.clone();
     ioloop.subscribe(move |ioloop, iteration| {
@@ -639,11 +639,11 @@ fn accounts(ioloop: &IoLoop, most: usize) -> Log<Iteration> {
 fn it_sleeps_once_until_a_deadline() {
     for nanos in [1, 999_999, 1_500_000, 5_000_000_000] {
         on_each_with_a_fake_clock(|ioloop, _| {
-            let accounts = accounts(ioloop, 50);
+            let records = records(ioloop, 50);
             let deadline = Duration::from_nanos(nanos);
             ioloop.call_at(deadline, IoLoop::stop);
             ioloop.start().unwrap();
-            let asked: Vec<_> = accounts.take().iter().map(|iteration| iteration.timeout).collect();
+            let asked: Vec<_> = records.take().iter().map(|iteration| iteration.timeout).collect();
             assert_eq!(
                 asked.len(),
                 1,
@@ -679,7 +679,7 @@ fn the_sleep_is_what_is_left_until_the_deadline() {
 #[test]
 fn the_sleep_respects_timers_that_callbacks_add_and_cancel() {
     on_each_with_a_fake_clock(|ioloop, _| {
-        let accounts = accounts(ioloop, 50);
+        let records = records(ioloop, 50);
         let far = ioloop.call_at(10 * S, |_| ());
         ioloop.add_callback(move |ioloop| {
             ioloop.call_at(2 * S, move |ioloop| {
@@ -691,7 +691,7 @@ fn the_sleep_respects_timers_that_callbacks_add_and_cancel() {
         let soon = ioloop.call_at(S / 2, |_| ());
         ioloop.add_callback(move |ioloop| ioloop.remove_timeout(soon));
         ioloop.start().unwrap();
-        let asked: Vec<_> = accounts.take().iter().map(|iteration| iteration.timeout).collect();
+        let asked: Vec<_> = records.take().iter().map(|iteration| iteration.timeout).collect();
         assert_eq!(
             asked,
             [S, S, 3 * S],
@@ -804,11 +804,11 @@ fn a_deadline_that_passed_meanwhile_means_no_sleep() {
 #[test]
 fn it_sleeps_an_hour_at_most() {
     on_each_with_a_fake_clock(|ioloop, _| {
-        let without = accounts(ioloop, 3);
+        let without = records(ioloop, 3);
         ioloop.start().unwrap();
         let asked: Vec<_> = without.take().iter().map(|iteration| iteration.timeout).collect();
         assert_eq!(asked, [3600 * S; 3], "nothing is there to wake the loop, so it sleeps an hour at a time");
-        let with = accounts(ioloop, 50);
+        let with = records(ioloop, 50);
         ioloop.call_at(ioloop.time() + 10_000 * S, IoLoop::stop);
         ioloop.start().unwrap();
         let asked: Vec<_> = with.take().iter().map(|iteration| iteration.timeout).collect();
@@ -864,9 +864,9 @@ fn a_turn_returns_false_if_the_loop_was_stopped_or_closed() {
 }
 
 #[test]
-fn the_account_of_an_iteration_is_complete() {
+fn the_record_of_an_iteration_is_complete() {
     on_each_with_a_fake_clock(|ioloop, clock| {
-        let accounts = accounts(ioloop, 1);
+        let records = records(ioloop, 1);
         for _ in 0..2 {
             a_handler(ioloop, |_| ());
         }
@@ -886,9 +886,9 @@ fn the_account_of_an_iteration_is_complete() {
             sleep_end: S,
             events: 2,
         };
-        let accounts = accounts.take();
+        let records = records.take();
         assert_eq!(
-            accounts.first(),
+            records.first(),
             Some(&did),
             "two callbacks ran, of which one took 1 s; two timers were due, of which one was canceled; two descriptors \
              were ready"
@@ -899,7 +899,7 @@ fn the_account_of_an_iteration_is_complete() {
 
 /// The time from `sleep_end` to the next `sleep_start` is how long the loop was busy.
 #[test]
-fn the_account_comes_after_the_handlers_and_counts_them_as_work() {
+fn the_record_comes_after_the_handlers_and_counts_them_as_work() {
     on_each_with_a_fake_clock(|ioloop, clock| {
         let log = Log::default();
         let (seen, clock) = (log.clone(), clock.clone());
@@ -909,20 +909,20 @@ fn the_account_comes_after_the_handlers_and_counts_them_as_work() {
         });
         let seen = log.clone();
         ioloop.subscribe(move |ioloop, iteration| {
-            seen.add(("account", iteration.sleep_end));
+            seen.add(("record", iteration.sleep_end));
             ioloop.stop();
         });
         ioloop.start().unwrap();
-        let accounts = log.take();
+        let records = log.take();
         assert_eq!(
-            accounts.iter().map(|(who, _)| *who).collect::<Vec<_>>(),
-            ["handler", "account"],
+            records.iter().map(|(who, _)| *who).collect::<Vec<_>>(),
+            ["handler", "record"],
             "an iteration is reported when it has ended"
         );
         assert_eq!(
-            accounts[1].1,
+            records[1].1,
             Duration::ZERO,
-            "the loop did not wait, and a handler took 3 s: the loop must look up when its sleep ended before the \
+            "the loop did not wait, and a handler took 3 s: the loop must note the end of its sleep before the \
              handlers run"
         );
         ioloop.close();

@@ -64,7 +64,7 @@ fn run_sync_times_out_and_leaves_other_timers() {
         assert_eq!(
             ioloop.time(),
             3 * S,
-            "run_sync had a timeout of 1 s, when the loop's clock showed 2 s, and gave up when the clock showed this"
+            "run_sync was called at 2 s on the loop's clock, with a timeout of 1 s. This is when it gave up"
         );
         assert!(
             matches!(result, Err(NoResult::Timeout(time)) if time == S),

@@ -282,7 +282,7 @@ fn a_signal_handler_in_its_thread_does_not_end_the_reports() {
     let answer = watched("interrupted-reporter");
     assert!(
         answer.lines("sleeps").all(|sleeps| sleeps == "yes"),
-        "nothing has blocked, and for seconds a thread of the watchdog was never asleep: it takes the time of a processor. \
+        "nothing has blocked, and for seconds a thread of the watchdog was never asleep: it keeps a processor busy. \
          A read(2) of an eventfd that does not have EFD_NONBLOCK sleeps until the handler writes"
     );
     assert_eq!(
@@ -395,7 +395,7 @@ fn a_blocked_sigalrm_is_unblocked_until_the_drop() {
     );
 }
 
-/// Linux 6.13 and newer discard the pending signal of a timer that is disarmed. There, this fails only for a drop that
+/// Linux 6.13 and newer do not deliver the pending signal of a timer that was disarmed. There, this fails only for a drop that
 /// restores the handler and unblocks SIGALRM before it disarms; on older kernels also for one that never unblocks it.
 #[test]
 fn an_alarm_that_is_pending_at_the_drop_does_not_reach_the_old_handler() {

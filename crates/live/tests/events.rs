@@ -33,7 +33,7 @@ fn iteration(events: &mut Answer, label: &str) -> Value {
 }
 
 #[test]
-fn a_request_of_the_reader_is_labelled_and_the_stream_is_the_observer() {
+fn a_request_of_the_reader_is_labeled_and_the_stream_is_the_observer() {
     let server = Server::start();
     let mut events = listen(&server);
     let host = format!("127.0.0.1:{}", server.port);

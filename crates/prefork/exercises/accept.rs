@@ -38,8 +38,8 @@ pub struct Acceptor {}
 pub enum StopReason {
     /// The queue is empty. The poller reports the listener as readable when the next client connects.
     Empty,
-    /// The batch reached its limit. More connections may be queued: accept again after other descriptors had their
-    /// turn.
+    /// The batch reached its limit. More connections may be queued: accept again after the other ready
+    /// descriptors were handled.
     Full,
     /// The acceptor was removed. Connections that are still queued stay in the queue.
     Removed,

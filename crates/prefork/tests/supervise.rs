@@ -634,7 +634,7 @@ fn one_way_to_die_with_the_parent_is_enough() {
     returned(&answer, "too many restarts: 0", "the child failed");
 }
 
-/// Three children that have done this have died with a supervisor that SIGKILL killed.
+/// SIGKILL kills a supervisor whose three children have each done what `children` says. All three must die with it.
 #[track_caller]
 fn died(children: &str, meaning: &str) {
     let Some(answer) = Helper::new(&["run", "killed", children]).if_permitted() else { return };

@@ -96,7 +96,7 @@ impl Loop {
     ///
     /// # Errors
     /// The errors of poll(2), except `EINTR`: `EINVAL` if there are more handlers than the process may have descriptors.
-    // The chapters stand in a column.
+    // Not formatted, so that the chapters stand in one column.
     #[rustfmt::skip]
     // ANCHOR: run
     pub fn run(&mut self) -> io::Result<()> {                           // ch. 7

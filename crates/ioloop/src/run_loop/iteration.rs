@@ -44,30 +44,30 @@ pub(super) fn run(ioloop: &IoLoop) -> Result<()> {
 // ANCHOR: turn
 pub(super) fn turn(ioloop: &IoLoop, longest: Duration) -> Result<bool> {
     let inner @ Inner { callbacks, timers, .. } = &*ioloop.0;
-    let mut account = ioloop.account();
+    let mut record = ioloop.new_record();
 
     // Count and collect first, so that what is added from here on waits for the next iteration. `collect` reads the
     // clock only if there is a timer.
     let queued = callbacks.len();
     timers.borrow_mut().collect(|| ioloop.time());
-    account.callbacks = ioloop.run_all(Origin::Callback, (0..queued).map_while(|_| inner.next_callback()));
-    account.timers = ioloop.run_all(Origin::Timer, iter::from_fn(|| inner.next_due()));
+    record.callbacks = ioloop.run_all(Origin::Callback, (0..queued).map_while(|_| inner.next_callback()));
+    record.timers = ioloop.run_all(Origin::Timer, iter::from_fn(|| inner.next_due()));
     if inner.should_stop() {
         return Ok(false);
     }
 
     // After the callbacks and timers: they may have added work, and time has passed.
     let nearest = timers.borrow_mut().nearest();
-    account.timeout = match nearest {
+    record.timeout = match nearest {
         _ if !callbacks.is_empty() => Duration::ZERO,
         Some(deadline) => deadline.saturating_sub(ioloop.time()).min(longest),
         None => longest,
     };
-    ioloop.wait(&mut account)?;
+    ioloop.wait(&mut record)?;
     while let Some(event) = inner.next_event() {
         dispatch(ioloop, event);
     }
-    ioloop.notify(account);
+    ioloop.notify(record);
     Ok(true)
 }
 // ANCHOR_END: turn

@@ -58,18 +58,18 @@ impl IoLoop {
         Ok(())
     }
 
-    // ANCHOR: account
+    // ANCHOR: new_record
     /// The record of an iteration that begins. It has times only if there is a subscriber, because reading the clock is not
     /// free.
-    pub(super) fn account(&self) -> Iteration {
+    pub(super) fn new_record(&self) -> Iteration {
         Iteration { start: self.time_for_subscribers(), ..Iteration::default() }
     }
 
     /// Notify the subscribers of an iteration that ended.
-    pub(super) fn notify(&self, account: Iteration) {
-        self.0.subscribers.for_each(|subscriber| (subscriber.borrow_mut())(self, account));
+    pub(super) fn notify(&self, record: Iteration) {
+        self.0.subscribers.for_each(|subscriber| (subscriber.borrow_mut())(self, record));
     }
-    // ANCHOR_END: account
+    // ANCHOR_END: new_record
 
     /// The time, for the record of an iteration. Zero if there is no subscriber.
     pub(super) fn time_for_subscribers(&self) -> Duration {

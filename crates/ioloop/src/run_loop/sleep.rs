@@ -8,12 +8,12 @@ use crate::{Iteration, Result};
 impl IoLoop {
     // ANCHOR: wait
     /// Sleep until a descriptor is ready, for at most the record's `timeout`. The watchdog is disarmed meanwhile.
-    pub(super) fn wait(&self, account: &mut Iteration) -> Result<()> {
-        account.sleep_start = self.time_for_subscribers();
+    pub(super) fn wait(&self, record: &mut Iteration) -> Result<()> {
+        record.sleep_start = self.time_for_subscribers();
         self.watchdog_off();
-        account.events = self.0.registry.borrow_mut().wait(account.timeout)?;
+        record.events = self.0.registry.borrow_mut().wait(record.timeout)?;
         self.watchdog_on();
-        account.sleep_end = self.time_for_subscribers();
+        record.sleep_end = self.time_for_subscribers();
         Ok(())
     }
     // ANCHOR_END: wait

@@ -40,8 +40,8 @@ pub fn blocked() -> Outcome {
     Ok(())
 }
 
-/// The thread has blocked SIGALRM since, and an alarm is pending when the watchdog is dropped. Linux 6.13 and newer discard it
-/// when the timer is disarmed; older kernels deliver it as soon as the thread unblocks SIGALRM.
+/// The thread has blocked SIGALRM since, and an alarm is pending when the watchdog is dropped. Linux 6.13 and newer do not
+/// deliver it once the timer is disarmed; older kernels deliver it as soon as the thread unblocks SIGALRM.
 pub fn pending() -> Outcome {
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     extern "C" fn previous(_: c_int) {
