@@ -1,4 +1,4 @@
-//! Exercise `ioloop/slab`: what the slab of a loop must do. Its entries are numbers here; a loop keeps handlers and
+//! Exercise `ioloop/slab`: what the slab of a loop must do. Its values are numbers here; a loop keeps handlers and
 //! tasks in it.
 
 mod support;
@@ -19,17 +19,17 @@ testing::helper!(|args| match args {
 });
 
 #[test]
-fn a_token_leads_to_its_entry() {
+fn a_token_leads_to_its_value() {
     let mut handlers = Slab::default();
     let tokens: Vec<_> = (0..100).map(|n| handlers.insert(n)).collect();
     for (n, token) in tokens.iter().enumerate().rev() {
-        assert_eq!(handlers.get(*token), Some(&n), "{token:?} leads to another entry");
-        assert_eq!(handlers.get_mut(*token), Some(&mut n.clone()), "{token:?} leads to another entry");
+        assert_eq!(handlers.get(*token), Some(&n), "{token:?} leads to another value");
+        assert_eq!(handlers.get_mut(*token), Some(&mut n.clone()), "{token:?} leads to another value");
     }
 }
 
 #[test]
-fn an_entry_can_be_changed() {
+fn a_value_can_be_changed() {
     let mut handlers = Slab::default();
     let token = handlers.insert(1);
     *handlers.get_mut(token).unwrap() = 2;
@@ -38,30 +38,30 @@ fn an_entry_can_be_changed() {
 }
 
 #[test]
-fn the_token_of_a_removed_entry_leads_nowhere() {
+fn the_token_of_a_removed_value_leads_nowhere() {
     let mut handlers = Slab::default();
     let tokens = [1, 2, 3].map(|n| handlers.insert(n));
     assert_eq!(handlers.remove(tokens[1]), Some(2));
     assert_eq!(
         handlers.get_mut(tokens[1]),
         None,
-        "its token leads to the entry that was removed, or to one that was moved to its slot"
+        "its token leads to the value that was removed, or to one that was moved to its slot"
     );
     assert_eq!(handlers.remove(tokens[1]), None, "removing the same token twice");
     assert_eq!(
         handlers.get_mut(tokens[0]),
         Some(&mut 1),
-        "an entry was removed, and its neighbor cannot be found"
+        "a value was removed, and its neighbor cannot be found"
     );
     assert_eq!(
         handlers.get_mut(tokens[2]),
         Some(&mut 3),
-        "an entry was removed, and its neighbor cannot be found"
+        "a value was removed, and its neighbor cannot be found"
     );
 }
 
 #[test]
-fn an_old_token_does_not_lead_to_the_next_entry_of_its_slot() {
+fn an_old_token_does_not_lead_to_the_next_value_of_its_slot() {
     for others in [0, 5] {
         let mut handlers = Slab::default();
         (0..others).for_each(|n| {
@@ -70,22 +70,22 @@ fn an_old_token_does_not_lead_to_the_next_entry_of_its_slot() {
         let old = handlers.insert(100);
         handlers.remove(old);
         let new = handlers.insert(200);
-        assert_ne!(old, new, "a token was given out a second time, for another entry");
+        assert_ne!(old, new, "a token was given out a second time, for another value");
         assert_eq!(
             handlers.get_mut(old),
             None,
-            "an event for an entry that was removed reaches the entry that has its slot now"
+            "an event for a value that was removed reaches the value that has its slot now"
         );
         assert_eq!(
             handlers.get(old),
             None,
-            "`get` finds the entry that has the slot now, by the token of the one that was removed: what does `get` \
+            "`get` finds the value that has the slot now, by the token of the one that was removed: what does `get` \
              compare?"
         );
         assert_eq!(
             handlers.remove(old),
             None,
-            "removing an entry a second time removes the entry that has its slot now"
+            "removing a value a second time removes the value that has its slot now"
         );
         assert_eq!(handlers.get_mut(new), Some(&mut 200));
     }
@@ -104,7 +104,7 @@ fn an_old_token_stays_old_however_often_its_slot_is_reused() {
         let token = handlers.insert(n);
         assert_ne!(
             token, old,
-            "after {n} other entries had the slot, a token was given out again: how wide is the generation?"
+            "after {n} other values had the slot, a token was given out again: how wide is the generation?"
         );
         handlers.remove(token);
     }
@@ -112,17 +112,17 @@ fn an_old_token_stays_old_however_often_its_slot_is_reused() {
 
 /// More than 65,536: as many connections as a large server has.
 #[test]
-fn each_of_many_tokens_leads_to_its_own_entry() {
+fn each_of_many_tokens_leads_to_its_own_value() {
     let mut handlers = Slab::default();
     let many: u32 = if cfg!(miri) { 300 } else { 70_000 };
     let tokens: Vec<_> = (0..many).map(|n| handlers.insert(n)).collect();
     let wrong = (0..many).zip(&tokens).find(|(n, token)| handlers.get(**token) != Some(n));
     assert_eq!(
         wrong, None,
-        "{many} entries at once. This token does not lead to its own: how wide is the index?"
+        "{many} values at once. This token does not lead to its own: how wide is the index?"
     );
     let taken: Vec<_> = tokens.iter().filter_map(|token| handlers.remove(*token)).collect();
-    assert!(taken.into_iter().eq(0..many), "each entry is removed by its own token");
+    assert!(taken.into_iter().eq(0..many), "each value is removed by its own token");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_slot_is_reused() {
         for token in tokens {
             assert!(
                 token.index < 3,
-                "at most three entries exist at a time, and slot {} is used: the slab grows",
+                "at most three values exist at a time, and slot {} is used: the slab grows",
                 token.index
             );
             handlers.remove(token);
@@ -152,14 +152,14 @@ fn no_operation_searches() {
     let more = |which: usize| many[which] > 4 * few[which] + 1000;
     assert!(
         !more(0),
-        "finding an entry by its token takes {} instructions where it is the only one, and {} among three hundred: is \
+        "finding a value by its token takes {} instructions where it is the only one, and {} among three hundred: is \
          there a search? The token holds the number of the slot",
         few[0],
         many[0]
     );
     assert!(
         !more(1),
-        "removing an entry and inserting another takes {} instructions where there is one, and {} where there are \
+        "removing a value and inserting another takes {} instructions where there is one, and {} where there are \
          three hundred: is there a search for an empty slot?",
         few[1],
         many[1]
@@ -167,13 +167,13 @@ fn no_operation_searches() {
 }
 
 #[test]
-fn a_slot_is_given_to_one_entry_at_a_time() {
+fn a_slot_is_given_to_one_value_at_a_time() {
     let mut handlers = Slab::default();
     let token = handlers.insert(0);
     handlers.remove(token);
     handlers.remove(token);
     let (one, other) = (handlers.insert(1), handlers.insert(2));
-    assert_ne!(one.index, other.index, "after a second removal a slot is free twice, and two entries get it");
+    assert_ne!(one.index, other.index, "after a second removal a slot is free twice, and two values get it");
     assert_eq!(handlers.get_mut(one), Some(&mut 1));
     assert_eq!(handlers.get_mut(other), Some(&mut 2));
 }
@@ -194,13 +194,13 @@ fn a_token_from_elsewhere_does_not_panic() {
             (handlers.get(token).copied(), handlers.get_mut(token).copied(), handlers.remove(token))
         }));
         let found = found.expect("a token that this slab never gave out made it panic");
-        assert_eq!(found, (None, None, None), "{token:?} was never given out, and leads to an entry");
+        assert_eq!(found, (None, None, None), "{token:?} was never given out, and leads to a value");
     }
     assert_eq!(handlers.remove(ours), Some(1));
 }
 
 #[test]
-fn tokens_lists_every_entry() {
+fn tokens_lists_every_value() {
     let mut handlers = Slab::default();
     assert_eq!(handlers.tokens(), [], "the slab is empty");
     let all: Vec<_> = (0..10).map(|n| handlers.insert(n)).collect();
@@ -211,11 +211,11 @@ fn tokens_lists_every_entry() {
         handlers.insert(n);
     });
     let tokens = handlers.tokens();
-    assert_eq!(tokens.len(), 7, "seven entries are in the slab");
+    assert_eq!(tokens.len(), 7, "seven values are in the slab");
     let mut left: Vec<_> = tokens.iter().filter_map(|token| handlers.remove(*token)).collect();
     left.sort_unstable();
-    assert_eq!(left, [5, 6, 7, 8, 9, 10, 11], "every entry can be removed by its token");
-    assert_eq!(handlers.tokens(), [], "every entry was removed");
+    assert_eq!(left, [5, 6, 7, 8, 9, 10, 11], "every value can be removed by its token");
+    assert_eq!(handlers.tokens(), [], "every value was removed");
 }
 
 const STEPS: u32 = if cfg!(miri) { 500 } else { 20_000 };
@@ -233,7 +233,7 @@ fn it_behaves_like_a_map() {
     for n in 0..STEPS {
         if given.is_empty() || random(3) == 0 {
             let token = handlers.insert(n);
-            assert_eq!(model.insert(token, n), None, "step {n}: {token:?} belongs to another entry already");
+            assert_eq!(model.insert(token, n), None, "step {n}: {token:?} belongs to another value already");
             given.push(token);
         } else if random(2) == 0 {
             let token = given[random(given.len())];
@@ -248,7 +248,7 @@ fn it_behaves_like_a_map() {
             assert!(tokens.iter().all(|token| model.contains_key(token)), "step {n}: a token leads nowhere");
             tokens.sort_unstable_by_key(|token| token.to_bits());
             tokens.dedup();
-            assert_eq!(tokens.len(), model.len(), "step {n}: how many entries there are");
+            assert_eq!(tokens.len(), model.len(), "step {n}: how many values there are");
         }
     }
 }
