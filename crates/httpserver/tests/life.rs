@@ -149,15 +149,18 @@ fn kind_7_a_request_that_runs_longer_than_the_idle_time_is_answered() {
     let limits = Limits { idle_time: SHORT, head_time: SHORT, ..Limits::default() };
     let server = serving(limits, || later(3 * SHORT));
     let mut client = Client::connect(server.address);
+    let sent = Instant::now();
     client.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.response().text(), "GET /1");
     assert_eq!(client.response().text(), "later", "the timer of the first request must not close the second");
-    let answered = Instant::now();
     assert_eq!(client.rest(), b"", "then it is idle, and is closed without a word");
+    // Since the request, because on a busy machine the client may read the response when its idle time has begun long ago.
     assert!(
-        answered.elapsed() >= SHORT * 9 / 10,
-        "it was closed {:?} after its last response",
-        answered.elapsed()
+        sent.elapsed() >= 4 * SHORT - SHORT / 10,
+        "its last response came {:?} after its request at the earliest, then its idle time of {SHORT:?} began, and it was closed \
+         {:?} after the request",
+        3 * SHORT,
+        sent.elapsed()
     );
     assert_eq!(server.counters().idled, 1);
 }

@@ -347,31 +347,38 @@ fn start_returns_the_named_error_of_any_poller() {
 #[test]
 fn blocking_code_is_named_while_it_blocks() {
     let _alone = alone();
-    let answer = helper_said(&["blocked", "caught"]);
-    let stack: Vec<&str> = answer.lines("frame").collect();
-    assert!(
-        stack.iter().any(|frame| frame.contains("the_one_that_blocks")),
-        "the callback that blocks is not in the stack that was reported: {stack:#?}"
-    );
-    assert_eq!(answer.line("reported"), "while it blocks");
+    let mut stack = Vec::new();
+    // A busy machine may not let the loop run for as long as the threshold before the callback blocks; but not each time.
+    let is_named = (0..3).any(|_| {
+        let answer = helper_said(&["blocked", "caught"]);
+        assert_eq!(answer.line("reported"), "while it blocks");
+        stack = answer.lines("frame").map(str::to_owned).collect();
+        stack.iter().any(|frame| frame.contains("the_one_that_blocks"))
+    });
+    assert!(is_named, "the callback that blocks is not in the stack that was reported: {stack:#?}");
 }
 
 #[test]
 fn code_that_blocks_an_unwinding_is_reported_without_its_stack() {
     let _alone = alone();
-    let answer = helper_said(&["blocked", "unwinding"]);
-    assert_eq!(
-        answer.line("reported"),
-        "yes",
-        "a callback panicked, and a value that was dropped during the unwinding blocks"
-    );
-    assert_eq!(
-        answer.lines("frame").collect::<Vec<_>>(),
-        ["ioloop::call_stack::a_panic_unwinds"],
+    let mut stack = Vec::new();
+    // As above.
+    let is_left_out = (0..3).any(|_| {
+        let answer = helper_said(&["blocked", "unwinding"]);
+        assert_eq!(
+            answer.line("reported"),
+            "yes",
+            "a callback panicked, and a value that was dropped during the unwinding blocks"
+        );
+        assert_eq!(answer.line("then"), "caught", "the interrupted panic continues");
+        stack = answer.lines("frame").map(str::to_owned).collect();
+        stack == ["ioloop::call_stack::a_panic_unwinds"]
+    });
+    assert!(
+        is_left_out,
         "a signal handler walked the stack while a panic unwound it. If the signal interrupts a step of the unwinder, \
-         the stack cannot be walked, and SIGSEGV kills the process"
+         the stack cannot be walked, and SIGSEGV kills the process: {stack:#?}"
     );
-    assert_eq!(answer.line("then"), "caught", "the interrupted panic continues");
 }
 
 #[test]
