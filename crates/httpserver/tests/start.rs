@@ -503,16 +503,17 @@ fn ctrl_c_stops_the_children_gracefully() {
 }
 
 /// No child of a server with such a loop gives its signal handlers back before its exit. `when` is the moment in which it has not
-/// exited yet.
+/// exited yet. At least so many children exit by themselves.
 #[track_caller]
-fn handlers_are_kept(ioloop: &str, when: &str, why: &str) {
+fn handlers_are_kept(ioloop: &str, least: usize, when: &str, why: &str) {
     let Some(answer) = testing::traced("stopped", &["serve", "2", "5000", ioloop]) else { return };
     let open: BTreeSet<&str> = answer.lines("open").collect();
     assert!(
         open.is_empty(),
         "{when}, from its call {open:?} on{why} A loop that is dropped removes its signal handlers"
     );
-    assert_eq!(answer.lines("exits").count(), 2, "both children must exit by themselves: {answer:?}");
+    let exits = answer.lines("exits").count();
+    assert!(exits >= least, "{least} children must exit by themselves: {answer:?}");
 }
 
 #[test]
@@ -520,6 +521,7 @@ fn a_child_keeps_its_signal_handlers_until_it_exits() {
     testing::needs!(loopback, pidfd);
     handlers_are_kept(
         "plain",
+        2,
         "a child has got its first signal and has not exited yet, and another SIGINT or SIGTERM would kill it",
         ". After Ctrl-C, the supervisor forwards a signal, which may come this late. Does the child drop its loop?",
     );
@@ -723,6 +725,8 @@ fn a_child_whose_loop_fails_keeps_its_signal_handlers_until_it_exits() {
     testing::needs!(loopback, pidfd);
     handlers_are_kept(
         "broken",
+        // The first that exits stops the server, and on a busy machine the other one may not have any handlers by then.
+        1,
         "the loop of a child has failed, and the child has not exited yet. A SIGINT or SIGTERM would kill it",
         ", so it would not exit with 1. Does the child drop its loop after an error?",
     );

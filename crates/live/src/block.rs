@@ -10,6 +10,8 @@ use std::time::Duration;
 use ioloop::IoLoop;
 use serde_json::{Value, json};
 
+use crate::output::complain;
+
 /// The longest time for which the loop can be blocked, in milliseconds.
 pub const LONGEST: u64 = 1000;
 
@@ -50,7 +52,7 @@ pub fn watch(ioloop: &IoLoop, report: impl Fn(&IoLoop, &Value) + 'static) {
     });
     // Without a watchdog the page shows the gap in the trace, and no stack.
     if let Err(error) = watched {
-        eprintln!("live: no watchdog: {error}");
+        complain!("live: no watchdog: {error}");
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::child::{From, Listener, Process};
 use crate::headers;
 use crate::keeper;
+use crate::output::complain;
 use crate::refusal::Refusal;
 
 /// What the builder says.
@@ -106,7 +107,7 @@ impl<F: Fn(&IoLoop, News) + 'static> Listener for Builder<F> {
     fn line(&self, ioloop: &IoLoop, from: From, line: &[u8]) -> bool {
         let said = String::from_utf8_lossy(line);
         let Some(line) = serde_json::from_str::<Value>(&said).ok().filter(|_| from == From::Output) else {
-            eprintln!("{said}");
+            complain!("{said}");
             return true;
         };
         let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();

@@ -6,6 +6,7 @@
 //! - `app`: what a request does; `catalogue`, `progress`: what there is, and what the reader has done;
 //! - `runs`, `child`, `keeper`: experiments and checks, as child processes on the loop, none of which outlives the server;
 //! - `book`, and in a child process `build`, `scripts`: the book;
+//! - `output`: what the server says where nobody may listen;
 //! - `site`: the book as files, with the Linux in it on which its pages run experiments where there is no server;
 //! - `hub`, `trace`, `block`: the page about the loop that serves it.
 //!
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use options::Options;
+use output::complain;
 
 mod app;
 mod block;
@@ -31,6 +33,7 @@ mod headers;
 mod hub;
 mod keeper;
 mod options;
+mod output;
 mod progress;
 mod refusal;
 mod routes;
@@ -66,6 +69,6 @@ fn main() -> ExitCode {
 }
 
 fn failed(error: impl std::fmt::Display) -> ExitCode {
-    eprintln!("error: {error}");
+    complain!("error: {error}");
     ExitCode::FAILURE
 }

@@ -23,6 +23,7 @@ use crate::catalogue::Tool;
 use crate::headers;
 use crate::hub::Hub;
 use crate::options::Options;
+use crate::output::complain;
 use crate::progress::Progress;
 use crate::runs::{Bounds, Runs};
 use crate::trace::Trace;
@@ -102,7 +103,7 @@ pub fn run(options: &Options, root: &Path, into: &Path) -> Result<(), Box<dyn Er
                 }
                 return;
             }
-            eprintln!("stopping");
+            complain!("stopping");
             hub.close(ioloop, "The server stops.");
             runs.stop_all(ioloop);
             builder.iter().for_each(|builder| builder.stop());
@@ -165,7 +166,7 @@ struct Greeting {
 impl Greeting {
     fn hear(&self, ioloop: &IoLoop, news: News, hub: &Hub, progress: &Rc<Progress>) {
         match news {
-            News::Building if !self.done.get() => eprintln!("Building the book …"),
+            News::Building if !self.done.get() => complain!("Building the book …"),
             News::Building => {}
             News::Built(_, seconds) if !self.done.get() => self.say(Some(seconds)),
             News::Built(changed, _) => {
@@ -179,7 +180,7 @@ impl Greeting {
                 *self.failed.borrow_mut() = Some(format!("mdBook cannot build the book: {error}"));
                 ioloop.stop();
             }
-            News::Failed(error) => eprintln!("The book is served as it was: {error}"),
+            News::Failed(error) => complain!("The book is served as it was: {error}"),
             News::Saved(exercise) => {
                 hub.publish(ioloop, &json!({ "kind": "saved", "exercise": exercise }));
                 progress.refresh(ioloop);
@@ -188,7 +189,7 @@ impl Greeting {
                 *self.failed.borrow_mut() = Some("the book's builder has exited".into());
                 ioloop.stop();
             }
-            News::Gone => eprintln!("The book's builder has exited: what you change is not built anymore."),
+            News::Gone => complain!("The book's builder has exited: what you change is not built anymore."),
         }
     }
 

@@ -8,6 +8,8 @@ use std::process::Command;
 
 use mdbook_driver::MDBook;
 
+use crate::output::complain;
+
 /// Build the book of the checkout at `root` into the folder `into`, with the Linux of the folder `machine`. Without it this is the book alone, and a line says so.
 ///
 /// # Errors
@@ -20,7 +22,7 @@ pub fn build(root: &Path, machine: &Path, into: &Path) -> Result<(), Box<dyn Err
     if machine.join("machine.json").is_file() {
         pack(root, machine, into)?;
     } else {
-        println!("{} has no Linux in it: first, `just machine` makes one", into.display());
+        complain!("{} has no Linux in it: first, `just machine` makes one", into.display());
     }
     Ok(())
 }

@@ -1,8 +1,12 @@
 //! What runs for a client: streamed as it happens, bounded, and gone with the stream.
 
 use std::fs::{self, File};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use support::{Server, until_nothing_holds};
@@ -50,6 +54,22 @@ fn closing_the_stream_ends_all_processes_of_the_run() {
             }
         }
     }
+}
+
+/// `eprintln!` panics if no process reads the standard error. The server says that it stops, and must then stop.
+#[test]
+fn a_server_whose_errors_no_process_reads_stops_all_the_same() {
+    let mut server = Server::start_unread();
+    let mut run = server.run("held");
+    let _held = File::open(server.path("held")).expect("the fifo");
+    assert_eq!(run.event().expect("a row")["text"], "held");
+    let pid = Pid::from_raw(server.child.id().cast_signed());
+    kill(pid, Signal::SIGTERM).expect("it runs");
+    let (ended, end) = mpsc::channel();
+    thread::spawn(move || ended.send(waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)));
+    end.recv_timeout(Duration::from_secs(30)).expect("the server must stop").expect("it is a child");
+    let status = server.child.wait().expect("it is a child");
+    assert!(status.success(), "{status}");
 }
 
 #[test]

@@ -96,6 +96,16 @@ impl Server {
         Self::started(folder, command)
     }
 
+    /// The same, with a standard error that no process reads: a pipe whose reader has gone.
+    pub fn start_unread() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = command(&folder);
+        let (reader, writer) = std::io::pipe().expect("a pipe takes two descriptors");
+        drop(reader);
+        command.arg("--built").arg(folder.path().join("html")).stderr(writer);
+        Self::started(folder, command)
+    }
+
     /// A server that builds the book that `write` has written into its folder.
     pub fn start_with(write: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
