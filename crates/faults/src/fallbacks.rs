@@ -67,7 +67,7 @@ pub const FALLBACKS: &[Fallback] = &[
         ON_LISTS,
         &["epoll_create1"],
         &[],
-        "without an epoll that can be asked, fstat(2) says whether the descriptor is a file",
+        "there is no epoll to ask, so fstat(2) says whether the descriptor is a file",
     ),
     Fallback::new(
         ON_LISTS,
