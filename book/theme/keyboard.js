@@ -9,8 +9,13 @@ const wide = () => {
         fade(box);
     }
 };
-addEventListener('load', wide);
-addEventListener('resize', wide);
-document.addEventListener('toggle', wide, true); // a folded text has no width until it is unfolded
+const content = document.querySelector('.content');
+// The sidebar, too, takes room from the page: the window's size alone does not tell.
+new ResizeObserver(wide).observe(content);
+// A folded text has no width until it is unfolded, and the live book adds rows to tables.
+new MutationObserver(wide).observe(content, {
+    childList: true, characterData: true, subtree: true, attributes: true, attributeFilter: ['open', 'hidden'],
+});
+document.fonts.ready.then(wide); // letters of another font can be wider, in a box of the same size
 const scrolled = ({ target }) => target.matches?.(BOXES) && fade(target);
 document.addEventListener('scroll', scrolled, true);

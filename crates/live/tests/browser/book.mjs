@@ -155,6 +155,23 @@ const steps = {
         await tab.waitForSelector('#live-loop tbody tr');
         await closed(tab);
     },
+    async scrolledByKeyboard() {
+        // The server adds rows to this page's table: a long label makes the table wider than the page.
+        const tab = await open('10-http-on-the-loop/live-loop.html');
+        await tab.waitForSelector('#live-loop table');
+        const labeled = (label) => tab.evaluate((words) => {
+            const turn = { number: 1, callbacks: 1, timers: 0, events: 0, slept_us: 1, label: words };
+            document.dispatchEvent(new CustomEvent('workbook:event', { detail: { kind: 'trace', iterations: Array(12).fill(turn) } }));
+            // A script that waited here for anything could see a later state than the reader's next key.
+            return new Promise((seen) => queueMicrotask(() => {
+                const box = document.querySelector('#live-loop .table-wrapper');
+                seen({ wider: box.scrollWidth > box.clientWidth, focus: box.tabIndex === 0 });
+            }));
+        }, label);
+        assert.deepEqual(await labeled('x'.repeat(200)), { wider: true, focus: true }, 'a table that became wider than the page gets the focus');
+        assert.deepEqual(await labeled('x'), { wider: false, focus: false }, 'one that fits the page again does not');
+        await closed(tab);
+    },
     async dedented() {
         const tab = await open('10-http-on-the-loop/slow-client.html');
         const shown = await tab.$$eval('.content pre > code.language-rust', (all) => all.map((code) => code.textContent));
