@@ -13,6 +13,7 @@ use crate::checking::{Checked, Test, Through};
 use crate::{checkout, hints};
 
 mod copy;
+mod dependencies;
 mod judging;
 mod maker;
 pub mod mutants;

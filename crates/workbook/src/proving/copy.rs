@@ -23,8 +23,7 @@ pub struct Copy {
 impl Copy {
     /// Bring the copy of this number up to date.
     pub fn make(catalogue: &Catalogue, number: usize) -> Result<Self> {
-        let memory = checkout::memory(&catalogue.root);
-        let folder = memory.join("verify").join(number.to_string());
+        let folder = folder(&checkout::memory(&catalogue.root), number);
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let lock = File::create(folder.join("lock")).context("cannot lock the copy")?;
@@ -35,7 +34,7 @@ impl Copy {
             from: catalogue.root.clone(),
             place: Place {
                 root: folder.join("checkout"),
-                target: Some(folder.join("target")),
+                target: Some(target(&checkout::memory(&catalogue.root), number)),
                 unchanged: this_run(),
             },
             _lock: lock,
@@ -105,6 +104,16 @@ impl Copy {
         let text = exercise.page.as_ref().and_then(|page| checkout::read(&self.from.join(&page.path)).ok());
         text.is_some_and(|text| text.contains(&hints))
     }
+}
+
+/// Where the copy of this number is.
+fn folder(memory: &Path, number: usize) -> PathBuf {
+    memory.join("verify").join(number.to_string())
+}
+
+/// Where what it compiles is.
+pub fn target(memory: &Path, number: usize) -> PathBuf {
+    folder(memory, number).join("target")
 }
 
 /// A number for as long as this process works: only it writes in its copy.

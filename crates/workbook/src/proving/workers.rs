@@ -1,5 +1,5 @@
-//! Sharing the exercises out: a process for each, as many at a time as there are cores. With more, nothing is gained:
-//! most of the time is rustc's, and each copy has to compile what the crates depend on.
+//! Sharing the exercises out: a process for each, one more at a time than there are cores, because there is always one whose tests
+//! wait. With one for each core, two cores take a quarter longer, and a fifth of their time is idle.
 //!
 //! Processes and not threads, because `runner` takes every orphan of its process for its own program's. Each
 //! worker is this program once more, with the name of one exercise and the number of a copy that no other
@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -18,12 +19,13 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
 use serde::de::DeserializeOwned;
 
-use super::Copy;
+use super::{Copy, dependencies};
 use crate::cargo::Program;
 use crate::catalogue::{Catalogue, Exercise};
+use crate::checkout;
 use crate::runner::{self, interrupt};
 
-/// A copy has a target folder of some hundred megabytes, so that there are not as many as anybody's cores.
+/// A copy has a target folder of half a gigabyte, so that there are not as many as anybody's cores.
 const MOST: usize = 4;
 
 /// How often the workers are looked at.
@@ -43,7 +45,7 @@ pub fn each<T: DeserializeOwned>(
     mut work: impl FnMut(&Copy, usize) -> Result<T>,
 ) -> Result<Vec<T>> {
     if copy.is_none() && exercises.len() != 1 {
-        return share(command, exercises, steps, bar);
+        return share(command, &checkout::memory(&catalogue.root), exercises, steps, bar);
     }
     let copy = Copy::make(catalogue, copy.unwrap_or(1))?;
     (0..exercises.len()).map(|place| work(&copy, place)).collect()
@@ -56,18 +58,25 @@ pub fn each<T: DeserializeOwned>(
 /// When a worker cannot work, in its words, and [`Interrupted`](crate::error::Interrupted) on Ctrl-C. All workers have ended then.
 fn share<T: DeserializeOwned>(
     command: &[&str],
+    memory: &Path,
     exercises: &[&Exercise],
     steps: &[usize],
     bar: &ProgressBar,
 ) -> Result<Vec<T>> {
     interrupt::catch();
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut free: Vec<usize> = (1..=cores.min(MOST)).rev().collect();
+    // The copies without a worker, and those that wait for what the first one compiles.
+    let mut free = vec![1];
+    let mut waiting: Vec<usize> = (2..=(cores + 1).min(MOST)).collect();
     let mut queue = Queue::new(exercises, steps);
     let mut answers: Vec<Option<T>> = exercises.iter().map(|_| None).collect();
     // Each with the place of its exercise, and the number of its copy.
     let mut working: Vec<(Worker, usize, usize)> = Vec::new();
     loop {
+        if dependencies::are_compiled(memory) || answers.iter().any(Option::is_some) {
+            waiting.iter().for_each(|&copy| dependencies::lend(memory, copy));
+            free.append(&mut waiting);
+        }
         while let Some(&copy) = free.last()
             && let Some(place) = queue.next(copy)
         {
@@ -80,13 +89,17 @@ fn share<T: DeserializeOwned>(
         }
         let names: Vec<&str> = working.iter().map(|(_, place, _)| exercises[*place].name.as_str()).collect();
         bar.set_message(names.join(", "));
-        let (ended, place, copy) = loop {
+        let ended = loop {
             interrupt::check()?;
             if let Some(index) = working.iter_mut().position(|(worker, ..)| worker.has_ended()) {
-                break working.swap_remove(index);
+                break Some(working.swap_remove(index));
+            }
+            if !waiting.is_empty() && dependencies::are_compiled(memory) {
+                break None;
             }
             thread::sleep(TICK);
         };
+        let Some((ended, place, copy)) = ended else { continue };
         bar.inc(steps[place] as u64);
         free.push(copy);
         answers[place] = Some(ended.answer(exercises[place])?);
@@ -110,12 +123,17 @@ impl Queue {
     }
 
     /// The place of the next one for this copy. Of a crate that was compiled there, or else nowhere, because all that a crate
-    /// depends on has to be compiled with it. Then the longest, or the other workers would wait for the last one.
+    /// depends on has to be compiled with it: first of the crate that most is to be done of. Then the longest, or the other
+    /// workers would wait for the last one.
     fn next(&mut self, copy: usize) -> Option<usize> {
+        let of = |name: &str| -> usize {
+            let same = self.waiting.iter().filter(|(_, krate, _)| krate == name);
+            same.map(|(_, _, steps)| steps).sum()
+        };
         let fitness = |(_, krate, steps): &(usize, String, usize)| match self.compiled.get(krate) {
-            Some(copies) if copies.contains(&copy) => (2, *steps),
-            None => (1, *steps),
-            Some(_) => (0, *steps),
+            Some(copies) if copies.contains(&copy) => (2, 0, *steps),
+            None => (1, of(krate), *steps),
+            Some(_) => (0, 0, *steps),
         };
         // Of several that are as fit, the first in the book: `max_by_key` takes the last, so they come in reverse.
         let next = (0..self.waiting.len()).rev().max_by_key(|&index| fitness(&self.waiting[index]))?;
