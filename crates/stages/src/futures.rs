@@ -100,14 +100,15 @@ impl Exit {
 }
 
 impl Future for Exit {
-    type Output = io::Result<WaitStatus>;
+    type Output = nix::Result<WaitStatus>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // First the waker, and then the check. SIGCHLD's handler runs after this poll, so the other order is right, too.
         self.exits.0.borrow_mut().insert(self.pid, context.waker().clone());
-        let status = waitpid(self.pid, Some(WaitPidFlag::WNOHANG))?;
-        self.reaped = status != WaitStatus::StillAlive;
-        if self.reaped { Poll::Ready(Ok(status)) } else { Poll::Pending }
+        let status = waitpid(self.pid, Some(WaitPidFlag::WNOHANG));
+        // After an error, too, the pid may be another process's: see `ending`.
+        self.reaped = status != Ok(WaitStatus::StillAlive);
+        if self.reaped { Poll::Ready(status) } else { Poll::Pending }
     }
 }
 

@@ -95,10 +95,11 @@ impl Program {
     }
 
     /// Waits until the program exits, and reaps it. With WNOHANG, returns `None` at once if it is still running.
-    pub fn wait(&mut self, flags: WaitPidFlag) -> io::Result<Option<WaitStatus>> {
-        let status = waitpid(self.pid, Some(flags))?;
-        self.reaped = status != WaitStatus::StillAlive;
-        Ok(self.reaped.then_some(status))
+    pub fn wait(&mut self, flags: WaitPidFlag) -> Option<nix::Result<WaitStatus>> {
+        let status = waitpid(self.pid, Some(flags));
+        // After an error, too, the pid may be another process's: see `ending`.
+        self.reaped = status != Ok(WaitStatus::StillAlive);
+        self.reaped.then_some(status)
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::{fs, io};
 
+use nix::errno::Errno;
 use nix::sys::wait::WaitStatus;
 
 // ANCHOR: programs
@@ -61,11 +62,13 @@ pub fn unknown(name: &str) -> String {
 }
 
 /// The last line for a client whose program has failed; nothing if it has not.
-pub fn ending(status: WaitStatus) -> String {
+pub fn ending(status: nix::Result<WaitStatus>) -> String {
     match status {
-        WaitStatus::Exited(_, 0) => String::new(),
-        WaitStatus::Exited(_, code) => format!("exit status {code}\n"),
-        WaitStatus::Signaled(_, signal, _) => format!("killed by {signal}\n"),
+        Ok(WaitStatus::Exited(_, 0)) => String::new(),
+        Ok(WaitStatus::Exited(_, code)) => format!("exit status {code}\n"),
+        Ok(WaitStatus::Signaled(_, signal, _)) => format!("killed by {signal}\n"),
+        // nix reaps a program that a real-time signal has killed, and has no name for the signal.
+        Err(Errno::EINVAL) => "killed by a real-time signal\n".to_owned(),
         other => format!("{other:?}\n"),
     }
 }

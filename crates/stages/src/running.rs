@@ -26,7 +26,7 @@ impl Running {
     /// Copies what the program has printed into the answer, if the answer has room. Returns whether the program still runs.
     ///
     /// # Errors
-    /// The client has left; the errors of read(2) and waitpid(2).
+    /// The client has left; the errors of read(2).
     pub fn advance(&mut self) -> io::Result<bool> {
         let mut bytes = Vec::new();
         let prints = self.program.copy_to(&mut bytes, if self.has_room { CHUNK } else { 0 })?;
@@ -34,7 +34,7 @@ impl Running {
         if prints {
             return Ok(true);
         }
-        let Some(status) = self.program.wait(WaitPidFlag::WNOHANG)? else { return Ok(true) };
+        let Some(status) = self.program.wait(WaitPidFlag::WNOHANG) else { return Ok(true) };
         self.answer.write(ending(status).as_bytes()).map_err(io::Error::other)?;
         Ok(false)
     }

@@ -113,13 +113,13 @@ async fn run_program(server: &Server, client: &Socket, command: &str, input: &[u
     };
     let answer = async {
         copy(&stdout, client).await?;
-        (&mut exit).await
+        io::Result::Ok((&mut exit).await)
     };
     let status = match within(server.ioloop.sleep(DEADLINE), beside(feed, answer)).await {
         Some(status) => status?,
         None => {
             exit.kill();
-            exit.await?
+            exit.await
         }
     };
     Ok(ending(status))

@@ -77,7 +77,7 @@ impl Client {
             let prints = program.copy(&mut self.output)?;
             if self.output.flush(&self.socket)? == Flushed::Empty
                 && !prints
-                && let Some(status) = program.wait(WaitPidFlag::empty())?
+                && let Some(status) = program.wait(WaitPidFlag::empty())
             {
                 self.program = None;
                 self.output.push(ending(status)).map_err(io::Error::other)?;

@@ -98,7 +98,7 @@ impl Client {
             let prints = program.copy(&mut self.output)?;
             if self.output.flush(&self.socket)? == Flushed::Empty
                 && !prints
-                && let Some(status) = program.wait(WaitPidFlag::WNOHANG)?
+                && let Some(status) = program.wait(WaitPidFlag::WNOHANG)
             {
                 self.program = None;
                 self.output.push(ending(status)).map_err(io::Error::other)?;

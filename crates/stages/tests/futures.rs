@@ -25,7 +25,7 @@ impl Wake for Wakes {
 }
 
 impl Wakes {
-    fn poll(self: &Arc<Self>, exit: &mut Exit) -> Poll<std::io::Result<WaitStatus>> {
+    fn poll(self: &Arc<Self>, exit: &mut Exit) -> Poll<nix::Result<WaitStatus>> {
         Pin::new(exit).poll(&mut Context::from_waker(&Waker::from(Arc::clone(self))))
     }
 }
