@@ -3,11 +3,10 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::SeqCst};
-use std::thread;
+use std::thread::{self, ThreadId, current};
 
 use nix::errno::Errno;
 use nix::libc::c_int;
-use nix::sys::pthread::{Pthread, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 use nix::unistd::{getpid, write};
 
@@ -40,14 +39,14 @@ pub struct SignalWaker {
     writer: OwnedFd,
     owned: Vec<(Signal, SigAction)>,
     blocked: SigSet,
-    thread: Pthread,
+    thread: ThreadId,
 }
 
 impl SignalWaker {
     /// Installs a handler for each of these signals.
     pub fn new(writer: impl AsFd, signals: &[Signal]) -> Result<Self> {
         let writer = cloexec::open::duplicate(writer)?;
-        let mut waker = Self { writer, owned: Vec::new(), blocked: SigSet::empty(), thread: pthread_self() };
+        let mut waker = Self { writer, owned: Vec::new(), blocked: SigSet::empty(), thread: current().id() };
         let mut ours = SigSet::empty();
         for &signal in signals {
             waker.own(signal).map_err(Error::on("sigaction", signal))?;
@@ -114,7 +113,7 @@ fn process() -> u64 {
 
 impl Drop for SignalWaker {
     fn drop(&mut self) {
-        if self.thread == pthread_self() {
+        if self.thread == current().id() {
             let _ = self.blocked.thread_block();
         }
         for (signal, previous) in self.owned.drain(..) {

@@ -3,11 +3,10 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use std::thread;
+use std::thread::{self, ThreadId, current};
 
 use nix::errno::Errno;
 use nix::libc::c_int;
-use nix::sys::pthread::{Pthread, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{getpid, write};
 
@@ -37,7 +36,7 @@ pub struct SignalWaker {
     /// From a box, so that the handler's pointer stays valid if this value moves.
     shared: *mut Shared,
     previous: Vec<(Signal, SigAction)>,
-    blocked: (Pthread, SigSet),
+    blocked: (ThreadId, SigSet),
 }
 
 // SAFETY: what is behind the pointer may be used and dropped in any thread.
@@ -56,7 +55,7 @@ impl SignalWaker {
         let mut waker = Self {
             shared: Box::into_raw(Box::new(shared)),
             previous: Vec::new(),
-            blocked: (pthread_self(), SigSet::empty()),
+            blocked: (current().id(), SigSet::empty()),
         };
         for &signal in signals {
             waker.own(signal).map_err(Error::on("sigaction", signal))?;
@@ -130,7 +129,7 @@ extern "C" fn note(signal: c_int) {
 
 impl Drop for SignalWaker {
     fn drop(&mut self) {
-        if self.blocked.0 == pthread_self() {
+        if self.blocked.0 == current().id() {
             let _ = self.blocked.1.thread_block();
         }
         for (signal, previous) in &self.previous {

@@ -13,10 +13,10 @@
 //! poll(2) and epoll_wait(2) fail with `EINTR` even with `SA_RESTART`: see signal(7).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::thread::{ThreadId, current};
 
 use nix::errno::Errno;
 use nix::libc::c_int;
-use nix::sys::pthread::{Pthread, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction};
 use nix::unistd::{getpid, write};
 
@@ -60,8 +60,9 @@ pub struct SignalWaker {
     writer: OwnedFd,
     /// Each signal, with its previous action.
     owned: Vec<(Signal, SigAction)>,
-    /// The signals that `new` unblocked, and the thread in which it did.
-    unblocked: (SigSet, Pthread),
+    /// The signals that `new` unblocked, and the thread in which it did. No later thread has its number: pthread_self(3) may return
+    /// the same for two threads of which one has ended.
+    unblocked: (SigSet, ThreadId),
 }
 // ANCHOR_END: owner
 
@@ -84,7 +85,7 @@ impl SignalWaker {
     // ANCHOR: new
     pub fn new(writer: impl AsFd, signals: &[Signal]) -> Result<Self> {
         let writer = cloexec::open::duplicate(writer)?;
-        let unblocked = (SigSet::empty(), pthread_self());
+        let unblocked = (SigSet::empty(), current().id());
         let mut waker = Self { writer, owned: Vec::with_capacity(signals.len()), unblocked };
         // On an error, dropping `waker` restores the handlers of the signals that it owns by then.
         signals.iter().try_for_each(|signal| waker.own(*signal))?;
@@ -205,7 +206,7 @@ impl Drop for SignalWaker {
     fn drop(&mut self) {
         let (unblocked, thread) = self.unblocked;
         // First, so that a signal that comes now stays pending, as it would have before `new`.
-        if thread == pthread_self() {
+        if thread == current().id() {
             let _ = unblocked.thread_block();
         }
         for (signal, previous) in &self.owned {
