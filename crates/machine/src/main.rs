@@ -39,7 +39,9 @@ mod strace;
 mod toolchain;
 mod trying;
 
+use std::panic::resume_unwind;
 use std::process::ExitCode;
+use std::thread;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -48,7 +50,7 @@ use clap::{Parser, Subcommand};
 use crate::kernel::kernel;
 use crate::place::Place;
 use crate::processor::Processor;
-use crate::programs::programs;
+use crate::programs::{compiler, programs};
 use crate::running::{Missing, say};
 use crate::site::site;
 use crate::state::state;
@@ -129,13 +131,19 @@ fn carry_out(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let began = Instant::now();
-    let kernel = kernel(&place, &programs(&place, Processor::I686)?)?;
+    // Fetched once for both of what follows, each of which takes one core for most of its time.
+    compiler(&place, Processor::I686)?;
+    let (programs, strace) = thread::scope(|scope| {
+        let strace = scope.spawn(|| strace(&place));
+        let programs = programs(&place, Processor::I686);
+        (programs, strace.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    let (kernel, strace) = (kernel(&place, &programs?)?, strace?);
     let state = state(&place, &kernel)?;
     let mut found = once(&place, &state)?;
     let few = if options.few { catch::one_of_each_crate(&place)? } else { Vec::new() };
     let wrong = catch::programs(&place, &few)?;
     let uncaught = catch::proved(&place, &state, &wrong)?;
-    let strace = strace(&place)?;
     strace::proved(&place, &state, &strace)?;
     let site = site(&place, &kernel, &state, &found, &wrong, &strace)?;
     let size = std::fs::metadata(&state.file)?.len();

@@ -75,7 +75,11 @@ fn the_file_has_more_programs_and_a_program_that_fails_says_how() {
         assert_eq!(stage.ask("greet\nyou\n"), "hello you\n");
         assert_eq!(stage.ask("fails\n"), "so far\nexit status 3\n");
         assert_eq!(stage.ask("dies\n"), "killed by SIGKILL\n");
-        assert_eq!(stage.ask("ends\n"), "killed by a real-time signal\n", "waitpid of nix reaps it and returns EINVAL");
+        assert_eq!(
+            stage.ask("ends\n"),
+            "killed by a real-time signal\n",
+            "waitpid of nix reaps it and returns EINVAL"
+        );
         assert_eq!(stage.ask("upper\nhello\n"), "HELLO\n", "the table comes first");
         stage.end();
     }
