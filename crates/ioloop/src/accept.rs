@@ -43,8 +43,10 @@ impl IoLoop {
     /// An error that says that `listener` is no listening socket, for example because other code called shutdown(2) on it,
     /// lasts: it is reported once, and the listener is removed and closed. After any other error of accept(2) the listener
     /// is paused for 100 ms, so that the error is reported ten times a second at most. It is paused, too, after an iteration
-    /// in which every call failed with an error of one client: where a firewall refuses each client with `EPERM`, for
-    /// example, the listener stays ready, and the loop would spin.
+    /// in which a whole batch of calls brought no client. Either every call failed with an error of one client, as where a
+    /// firewall refuses each client with `EPERM`, so that the listener stays ready, and the loop would spin; or every client
+    /// was turned away. The report names both causes, unless it has the number of clients turned away, which is reported once
+    /// a second at most.
     ///
     /// # Errors
     /// The errors of [`Acceptor::new`] and [`IoLoop::add_handler`].
@@ -76,17 +78,19 @@ impl IoLoop {
                 }
                 Ok(turn) => turn,
             };
-            // No client in a whole batch: the calls of the next one would fail, too.
-            let all_failed = turn.accepted == 0 && turn.reason == StopReason::Full;
-            if all_failed || matches!(turn.reason, StopReason::Stuck(_)) {
+            // No client in a whole batch: the calls of the next one would bring none, either.
+            let brought_none = turn.accepted == 0 && turn.reason == StopReason::Full;
+            if brought_none || matches!(turn.reason, StopReason::Stuck(_)) {
                 pause(ioloop, event.token)?;
             }
             outcome?;
             let reported: Outcome = match turn.shed {
                 Some(shed) => Err(format!("no descriptor is left: {shed} clients were turned away").into()),
-                None if all_failed => {
-                    Err(format!("no client in {BATCH} calls of accept(2): is each refused, by a firewall?")
-                        .into())
+                None if brought_none => {
+                    Err(format!(
+                        "no client in {BATCH} calls of accept(2): does a firewall refuse each, or is no descriptor left?"
+                    )
+                    .into())
                 }
                 None => Ok(()),
             };

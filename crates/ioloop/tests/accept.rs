@@ -20,6 +20,7 @@ use testing::no_child_is_born;
 testing::helper!(|args| support::answer(args, |args| match args {
     ["accept", "no-descriptor", poller] =>
         poller.parse().map_err(Into::into).and_then(scenarios::no_descriptor),
+    ["accept", "full-batches"] => scenarios::full_batches(),
     ["accept", "stuck"] => scenarios::stuck(),
     ["accept", "refused", poller] => poller.parse().map_err(Into::into).and_then(scenarios::refused),
     _ => support::unknown(args),
@@ -207,6 +208,22 @@ fn without_a_descriptor_clients_are_turned_away_and_the_loop_sleeps() {
         assert!(turns <= 10, "{poller}: {turns} iterations in 50 ms, for five clients: the loop spins");
         assert_eq!(answer.line("afterwards"), "accepted", "{poller}: there are descriptors again");
     }
+}
+
+/// Their number is reported once a second at most, so the report of the second batch has to do without it.
+#[test]
+fn a_batch_in_which_each_client_is_turned_away_is_not_blamed_on_a_firewall_alone() {
+    testing::needs!(loopback);
+    said_on_each(&["accept", "full-batches"], |answer| {
+        let reported: Vec<&str> = answer.lines("reported").collect();
+        assert!(
+            reported.len() >= 2
+                && reported.iter().all(|report| report.contains("no descriptor is left")
+                    || report.contains("is no descriptor left?")),
+            "two batches turned away 128 clients each, because no descriptor was left. A report that does not name this \
+             cause sends the reader to a firewall that is not there. The hook got {reported:?}"
+        );
+    });
 }
 
 /// No client can be taken from the backlog, so the listener stays ready.
