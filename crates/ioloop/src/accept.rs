@@ -1,13 +1,13 @@
 //! Accepting on the loop: the `Acceptor` of prefork as the source of a handler.
 
 use std::mem;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use prefork::accept::{Acceptor, BATCH, StopReason};
+use prefork::accept::{Acceptor, BATCH, Batch, StopReason};
 
-use crate::{Events, IntoOutcome, IoLoop, Outcome, Result, Token};
+use crate::{Cause, Events, IntoOutcome, IoLoop, Outcome, Result, Token};
 
 /// How long a listener is paused when accept(2) fails, for want of memory or of any descriptor for example: see
 /// [`StopReason::Stuck`].
@@ -67,36 +67,46 @@ impl IoLoop {
                     removed.remove();
                 }
             });
-            let turn = match turn {
-                Err(error) if is_lasting(error.errno) => {
-                    ioloop.remove_handler(event.token);
-                    return Err(error.into());
+            let accepting = settle(ioloop, event.token, turn);
+            match (outcome, accepting) {
+                // A handler returns one error, so the first of the two is reported here.
+                (Err(first), Err(second)) => {
+                    let fd = acceptor.as_fd().as_raw_fd();
+                    ioloop.handler_failed(event.token, fd, Cause::Error(first));
+                    Err(second)
                 }
-                Err(error) => {
-                    pause(ioloop, event.token)?;
-                    return Err(error.into());
-                }
-                Ok(turn) => turn,
-            };
-            // No client in a whole batch: the calls of the next one would bring none, either.
-            let brought_none = turn.accepted == 0 && turn.reason == StopReason::Full;
-            if brought_none || matches!(turn.reason, StopReason::Stuck(_)) {
-                pause(ioloop, event.token)?;
+                (outcome, accepting) => outcome.and(accepting),
             }
-            outcome?;
-            let reported: Outcome = match turn.shed {
-                Some(shed) => Err(format!("no descriptor is left: {shed} clients were turned away").into()),
-                None if brought_none => {
-                    Err(format!(
-                        "no client in {BATCH} calls of accept(2): does a firewall refuse each, or is no descriptor left?"
-                    )
-                    .into())
-                }
-                None => Ok(()),
-            };
-            reported
         })?;
         Ok(AcceptHandle { remover, token })
+    }
+}
+
+/// Remove or pause the listener if its batch calls for that. Returns what is reported of the batch.
+fn settle(ioloop: &IoLoop, token: Token, turn: Result<Batch>) -> Outcome {
+    let turn = match turn {
+        Err(error) if is_lasting(error.errno) => {
+            ioloop.remove_handler(token);
+            return Err(error.into());
+        }
+        Err(error) => {
+            pause(ioloop, token)?;
+            return Err(error.into());
+        }
+        Ok(turn) => turn,
+    };
+    // No client in a whole batch: the calls of the next one would bring none, either.
+    let brought_none = turn.accepted == 0 && turn.reason == StopReason::Full;
+    if brought_none || matches!(turn.reason, StopReason::Stuck(_)) {
+        pause(ioloop, token)?;
+    }
+    match turn.shed {
+        Some(shed) => Err(format!("no descriptor is left: {shed} clients were turned away").into()),
+        None if brought_none => Err(format!(
+            "no client in {BATCH} calls of accept(2): does a firewall refuse each, or is no descriptor left?"
+        )
+        .into()),
+        None => Ok(()),
     }
 }
 

@@ -21,6 +21,7 @@ testing::helper!(|args| support::answer(args, |args| match args {
     ["accept", "no-descriptor", poller] =>
         poller.parse().map_err(Into::into).and_then(scenarios::no_descriptor),
     ["accept", "full-batches"] => scenarios::full_batches(),
+    ["accept", "fails-and-sheds"] => scenarios::fails_and_sheds(),
     ["accept", "stuck"] => scenarios::stuck(),
     ["accept", "refused", poller] => poller.parse().map_err(Into::into).and_then(scenarios::refused),
     _ => support::unknown(args),
@@ -222,6 +223,20 @@ fn a_batch_in_which_each_client_is_turned_away_is_not_blamed_on_a_firewall_alone
                     || report.contains("is no descriptor left?")),
             "two batches turned away 128 clients each, because no descriptor was left. A report that does not name this \
              cause sends the reader to a firewall that is not there. The hook got {reported:?}"
+        );
+    });
+}
+
+#[test]
+fn an_error_of_a_client_does_not_hide_that_others_are_turned_away() {
+    testing::needs!(loopback);
+    said_on_each(&["accept", "fails-and-sheds"], |answer| {
+        let reported: Vec<&str> = answer.lines("reported").collect();
+        assert!(
+            matches!(&reported[..], [first, second] if first.ends_with(" failed: connected failed")
+                && second.ends_with(" failed: no descriptor is left: 5 clients were turned away")),
+            "the callback failed for the first of six clients, and no descriptor was left for the other five. The batch \
+             hands out their number once, so it must be reported beside the error. The hook got {reported:?}"
         );
     });
 }

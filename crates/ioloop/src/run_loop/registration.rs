@@ -102,7 +102,7 @@ impl IoLoop {
     }
 
     /// Report a failure of a handler. The handler stays registered, unless its descriptor was closed behind the loop's back.
-    pub(super) fn handler_failed(&self, token: Token, fd: RawFd, cause: Cause) {
+    pub(crate) fn handler_failed(&self, token: Token, fd: RawFd, cause: Cause) {
         if !is_open(fd) {
             self.remove_handler(token);
         }

@@ -1,6 +1,7 @@
 //! `accepting no-descriptor POLLER`: a loop that accepts, in a process that has no descriptor left. `accepting stuck`:
 //! the same in a process that cannot even reuse the number of its reserve. `accepting refused POLLER`: accept4 returns EPERM.
-//! `accepting full-batches`: no descriptor is left, and each batch turns away as many clients as it may.
+//! `accepting full-batches`: no descriptor is left, and each batch turns away as many clients as it may. `accepting
+//! fails-and-sheds`: the callback fails for the only client that a descriptor is left for.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -94,6 +95,27 @@ pub fn full_batches() -> Outcome {
     let _second = connect()?;
     ioloop.call_later(Duration::from_secs(5), IoLoop::stop);
     ioloop.start()?;
+    Ok(())
+}
+
+pub fn fails_and_sheds() -> Outcome {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, soft.min(200), hard)?;
+    let ioloop = IoLoop::new()?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let mut sockets = Vec::new();
+    ioloop.add_accept_handler(listener, move |_, socket| {
+        // Kept open, so that no descriptor is left for the other clients.
+        sockets.push(socket);
+        Err::<(), _>("connected failed")
+    })?;
+    ioloop.handle_callback_exception(|_, failure| println!("reported {failure}"));
+    let _clients = (0..6).map(|_| TcpStream::connect(address)).collect::<Result<Vec<_>, _>>()?;
+    let mut taken = take_all();
+    taken.pop();
+    ioloop.turn(Duration::ZERO)?;
     Ok(())
 }
 
