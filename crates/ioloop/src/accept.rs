@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use prefork::accept::{Acceptor, BATCH, Batch, StopReason};
 
-use crate::{Cause, Events, IntoOutcome, IoLoop, Outcome, Result, Token};
+use crate::{Cause, Error, Events, IntoOutcome, IoLoop, Outcome, Result, Token};
 
 /// How long a listener is paused when accept(2) fails, for want of memory or of any descriptor for example: see
 /// [`StopReason::Stuck`].
@@ -100,13 +100,14 @@ fn settle(ioloop: &IoLoop, token: Token, turn: Result<Batch>) -> Outcome {
     if brought_none || matches!(turn.reason, StopReason::Stuck(_)) {
         pause(ioloop, token)?;
     }
-    match turn.shed {
-        Some(shed) => Err(format!("no descriptor is left: {shed} clients were turned away").into()),
-        None if brought_none => Err(format!(
+    match (turn.shed, turn.reason) {
+        (Some(shed), _) => Err(format!("no descriptor is left: {shed} clients were turned away").into()),
+        (None, StopReason::Stuck(errno)) => Err(Error::on("accept4", "a listener")(errno).into()),
+        (None, _) if brought_none => Err(format!(
             "no client in {BATCH} calls of accept(2): does a firewall refuse each, or is no descriptor left?"
         )
         .into()),
-        None => Ok(()),
+        (None, _) => Ok(()),
     }
 }
 
