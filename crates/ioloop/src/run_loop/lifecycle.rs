@@ -24,8 +24,9 @@ impl IoLoop {
     /// A new loop with the default [`Config`].
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE` of epoll_create1(2) and eventfd(2): a loop on epoll needs two descriptors, one on poll or select
-    /// needs one. `ENOSPC` of epoll_ctl(2).
+    /// `EMFILE`, `ENFILE`, `ENOMEM` of epoll_create1(2) and eventfd(2): a loop on epoll needs two descriptors, one on poll or
+    /// select needs one. `ENOSPC`, `ENOMEM` of epoll_ctl(2). `EINVAL` on select if the descriptor of the loop's waker is 1024
+    /// (FD_SETSIZE) or more.
     #[track_caller]
     pub fn new() -> Result<Self> {
         // A direct call, not a closure: `#[track_caller]` must name the caller's line in the fork guard's error.
@@ -72,7 +73,8 @@ impl IoLoop {
     /// closed already.
     ///
     /// # Errors
-    /// `EBUSY` if the loop runs already, or [`Poller::wait`](crate::poller::Poller::wait) failed.
+    /// `EBUSY` if the loop runs already; the errors of [`Poller::wait`](crate::poller::Poller::wait). If a descriptor was closed
+    /// before its handler was removed, the loop moves to a new epoll: `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC` if it cannot.
     pub fn start(&self) -> Result<()> {
         let Some(_running) = Running::new(self, "start", true)? else { return Ok(()) };
         let _current = current::Entered::new(self);
