@@ -1,13 +1,13 @@
 //! Accepting on the loop: the `Acceptor` of prefork as the source of a handler.
 
 use std::mem;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use prefork::accept::{Acceptor, BATCH, StopReason};
+use prefork::accept::{Acceptor, BATCH, Batch, StopReason};
 
-use crate::{Events, IntoOutcome, IoLoop, Outcome, Result, Token};
+use crate::{Cause, Error, Events, IntoOutcome, IoLoop, Outcome, Result, Token};
 
 /// How long a listener is paused when accept(2) fails, for want of memory or of any descriptor for example: see
 /// [`StopReason::Stuck`].
@@ -43,8 +43,10 @@ impl IoLoop {
     /// An error that says that `listener` is no listening socket, for example because other code called shutdown(2) on it,
     /// lasts: it is reported once, and the listener is removed and closed. After any other error of accept(2) the listener
     /// is paused for 100 ms, so that the error is reported ten times a second at most. It is paused, too, after an iteration
-    /// in which every call failed with an error of one client: where a firewall refuses each client with `EPERM`, for
-    /// example, the listener stays ready, and the loop would spin.
+    /// in which a whole batch of calls brought no client. Either every call failed with an error of one client, as where a
+    /// firewall refuses each client with `EPERM`, so that the listener stays ready, and the loop would spin; or every client
+    /// was turned away. The report names both causes, unless it has the number of clients turned away, which is reported once
+    /// a second at most.
     ///
     /// # Errors
     /// The errors of [`Acceptor::new`] and [`IoLoop::add_handler`].
@@ -65,34 +67,47 @@ impl IoLoop {
                     removed.remove();
                 }
             });
-            let turn = match turn {
-                Err(error) if is_lasting(error.errno) => {
-                    ioloop.remove_handler(event.token);
-                    return Err(error.into());
+            let accepting = settle(ioloop, event.token, turn);
+            match (outcome, accepting) {
+                // A handler returns one error, so the first of the two is reported here.
+                (Err(first), Err(second)) => {
+                    let fd = acceptor.as_fd().as_raw_fd();
+                    ioloop.handler_failed(event.token, fd, Cause::Error(first));
+                    Err(second)
                 }
-                Err(error) => {
-                    pause(ioloop, event.token)?;
-                    return Err(error.into());
-                }
-                Ok(turn) => turn,
-            };
-            // No client in a whole batch: the calls of the next one would fail, too.
-            let all_failed = turn.accepted == 0 && turn.reason == StopReason::Full;
-            if all_failed || matches!(turn.reason, StopReason::Stuck(_)) {
-                pause(ioloop, event.token)?;
+                (outcome, accepting) => outcome.and(accepting),
             }
-            outcome?;
-            let reported: Outcome = match turn.shed {
-                Some(shed) => Err(format!("no descriptor is left: {shed} clients were turned away").into()),
-                None if all_failed => {
-                    Err(format!("no client in {BATCH} calls of accept(2): is each refused, by a firewall?")
-                        .into())
-                }
-                None => Ok(()),
-            };
-            reported
         })?;
         Ok(AcceptHandle { remover, token })
+    }
+}
+
+/// Remove or pause the listener if its batch calls for that. Returns what is reported of the batch.
+fn settle(ioloop: &IoLoop, token: Token, turn: Result<Batch>) -> Outcome {
+    let turn = match turn {
+        Err(error) if is_lasting(error.errno) => {
+            ioloop.remove_handler(token);
+            return Err(error.into());
+        }
+        Err(error) => {
+            pause(ioloop, token)?;
+            return Err(error.into());
+        }
+        Ok(turn) => turn,
+    };
+    // No client in a whole batch: the calls of the next one would bring none, either.
+    let brought_none = turn.accepted == 0 && turn.reason == StopReason::Full;
+    if brought_none || matches!(turn.reason, StopReason::Stuck(_)) {
+        pause(ioloop, token)?;
+    }
+    match (turn.shed, turn.reason) {
+        (Some(shed), _) => Err(format!("no descriptor is left: {shed} clients were turned away").into()),
+        (None, StopReason::Stuck(errno)) => Err(Error::on("accept4", "a listener")(errno).into()),
+        (None, _) if brought_none => Err(format!(
+            "no client in {BATCH} calls of accept(2): does a firewall refuse each, or is no descriptor left?"
+        )
+        .into()),
+        (None, _) => Ok(()),
     }
 }
 

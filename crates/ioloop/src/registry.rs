@@ -145,7 +145,7 @@ impl<H> Registry<H> {
     /// interrupted the last batch, return its remaining events without sleeping.
     ///
     /// # Errors
-    /// The errors of [`Poller::wait`].
+    /// The errors of [`Poller::wait`], and those of `rebuild` if the registry must move to a new poller.
     // ANCHOR: wait
     pub(crate) fn wait(&mut self, timeout: Duration) -> Result<usize> {
         if self.next == self.events.len() {
@@ -181,8 +181,8 @@ impl<H> Registry<H> {
         for token in self.registrations.tokens() {
             if let Some(it) = self.registrations.get(token).filter(|it| !it.is_paused()) {
                 let added = self.poller.add(it.fd, token, it.interest);
-                // The new poller would never report this descriptor. Other errors are of a descriptor that was closed,
-                // which can have no events.
+                // The new poller would never report this descriptor. Other errors are of a descriptor that was closed while it
+                // was registered, although a handler must not do that: its number is free, or another file has it.
                 added.or_else(|error| match error.errno {
                     Errno::ENOMEM | Errno::ENOSPC => Err(error),
                     _ => Ok(()),

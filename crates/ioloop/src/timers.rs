@@ -3,8 +3,9 @@
 //! Contract: no timer is due before its deadline, and timers with equal deadlines are due in the order in which they were
 //! added. Due timers are collected first and handed out one at a time, so a timer that starts itself again waits for the
 //! next pass, and a collected timer can still be canceled. Canceling searches nothing. A pass compacts a heap in which
-//! more than 512 nodes, and more than half of all, are tombstones, so after a pass the heap takes at most twice the room
-//! of the timers that wait, and 512 nodes more.
+//! more than 512 nodes, and more than half of all, are tombstones. It decides that before the due timers leave the heap, so
+//! after a pass the heap has at most twice as many nodes as there were timers, waiting or due, when the pass began, and 512
+//! nodes more.
 
 use std::collections::VecDeque;
 use std::mem::{self, ManuallyDrop};

@@ -205,6 +205,35 @@ fn what_is_returned_or_thrown_may_panic_when_it_is_dropped() {
     });
 }
 
+/// Panics when it is printed.
+#[derive(Debug)]
+struct Unprintable;
+
+impl fmt::Display for Unprintable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panics("an error was printed")
+    }
+}
+
+impl error::Error for Unprintable {}
+
+/// Without a failure hook, the loop itself prints the error.
+#[test]
+fn an_error_that_panics_when_it_is_printed_does_not_end_the_loop() {
+    on_each(|ioloop| {
+        let ran = Log::default();
+        let seen = ran.clone();
+        ioloop.add_callback(|_| Err::<(), _>(Unprintable));
+        ioloop.add_callback(move |_| seen.add("the next callback"));
+        let ended = catch_unwind(AssertUnwindSafe(|| turns(ioloop, 2)));
+        assert!(
+            ended.is_ok(),
+            "the loop printed the error of a callback, which panicked, and it left `start`"
+        );
+        assert_eq!(ran.take(), ["the next callback"], "the loop goes on after a failure");
+    });
+}
+
 /// One value in each place of a loop, in the order in which a close drops them.
 const PLACES: [&str; 9] =
     ["sent", "callback", "timer", "due", "task", "signal", "handler", "subscriber", "tracer"];

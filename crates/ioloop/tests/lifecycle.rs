@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ioloop::{Events, IoLoop};
 use nix::errno::Errno;
+use support::operation::failures;
 use support::{LONG, Log, a_pipe, on_each, on_each_with_a_fake_clock, panics, turns};
 
 const S: Duration = Duration::from_secs(1);
@@ -230,4 +231,36 @@ fn a_stop_ends_one_run_even_if_that_unwinds() {
         ioloop.start().unwrap();
         assert_eq!(log.take(), ["the next run"], "it was stopped by a stop for the run before");
     });
+}
+
+#[test]
+fn a_loop_that_is_closed_while_it_runs_keeps_its_failure_hook_until_it_returns() {
+    type Step = fn(&IoLoop);
+    let steps: [(&str, Step); 3] = [
+        ("closed it again", IoLoop::close),
+        ("called `start`", |ioloop| ioloop.start().unwrap()),
+        ("called `turn`", |ioloop| assert_eq!(ioloop.turn(S), Ok(false))),
+    ];
+    for (what, step) in steps {
+        on_each(|ioloop| {
+            let reported = failures(ioloop);
+            ioloop.add_callback(move |ioloop| {
+                ioloop.close();
+                step(ioloop);
+                Err::<(), _>("the error after it")
+            });
+            ioloop.start().unwrap();
+            assert_eq!(
+                reported.take(),
+                ["a callback failed: the error after it"],
+                "a callback closed the loop, {what} and failed. The loop still ran, so its hook should get the error, and \
+                 standard error should not"
+            );
+            assert_eq!(
+                reported.clones(),
+                1,
+                "the loop is closed and does not run, and it still has the hook"
+            );
+        });
+    }
 }

@@ -37,7 +37,8 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         // Without its loop, nothing polls it again.
         let Some(ioloop) = self.ioloop.upgrade() else { return Poll::Pending };
-        // At the first poll the clock is not read: if the time is over by then, the timer is due in this iteration.
+        // At the first poll the clock is not read: if the time is over by then, the timer is due in the next iteration, and
+        // the task is polled in the one after that.
         // If its timer has run, the clock is not read either.
         let is_over = || ioloop.is_past(self.deadline) || ioloop.time() >= self.deadline;
         if self.deadline.is_zero() || self.timer.is_some() && is_over() {

@@ -24,8 +24,9 @@ impl IoLoop {
     /// A new loop with the default [`Config`].
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE` of epoll_create1(2) and eventfd(2): a loop on epoll needs two descriptors, one on poll or select
-    /// needs one. `ENOSPC` of epoll_ctl(2).
+    /// `EMFILE`, `ENFILE`, `ENOMEM` of epoll_create1(2) and eventfd(2): a loop on epoll needs two descriptors, one on poll or
+    /// select needs one. `ENOSPC`, `ENOMEM` of epoll_ctl(2). `EINVAL` on select if the descriptor of the loop's waker is 1024
+    /// (FD_SETSIZE) or more.
     #[track_caller]
     pub fn new() -> Result<Self> {
         // A direct call, not a closure: `#[track_caller]` must name the caller's line in the fork guard's error.
@@ -72,12 +73,10 @@ impl IoLoop {
     /// closed already.
     ///
     /// # Errors
-    /// `EBUSY` if the loop runs already, or [`Poller::wait`](crate::poller::Poller::wait) failed.
+    /// `EBUSY` if the loop runs already; the errors of [`Poller::wait`](crate::poller::Poller::wait). If a descriptor was closed
+    /// before its handler was removed, the loop moves to a new epoll: `EMFILE`, `ENFILE`, `ENOMEM`, `ENOSPC` if it cannot.
     pub fn start(&self) -> Result<()> {
-        if self.0.phase.get() == Phase::Running {
-            return Err(Error::on("start", "a loop that runs")(Errno::EBUSY));
-        }
-        let _running = Running::new(self, true);
+        let Some(_running) = Running::new(self, "start", true)? else { return Ok(()) };
         let _current = current::Entered::new(self);
         iteration::run(self)
     }
@@ -106,7 +105,7 @@ const SIGNALS: usize = 64;
 impl Inner {
     // ANCHOR: close
     fn close(&self) {
-        let runs = self.phase.replace(Phase::Closed) == Phase::Running;
+        let before = self.phase.replace(Phase::Closed);
         // Nothing is borrowed while a value is dropped, because it may call the loop. It finds the loop closed, so nothing is
         // added meanwhile.
         let mut drops = Drops::default();
@@ -126,7 +125,8 @@ impl Inner {
         handlers.into_iter().for_each(|handler| drops.of(handler));
         self.subscribers.clear().into_iter().for_each(|subscriber| drops.of(subscriber));
         self.tracers.clear().into_iter().for_each(|tracer| drops.of(tracer));
-        if !runs {
+        // A loop that runs needs the hook until it returns, even if it is closed twice.
+        if before == Phase::Idle {
             drops.of(self.on_failure.take());
         }
         // When `drops` is dropped, the first panic goes on.
@@ -149,12 +149,20 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn new(ioloop: &'a IoLoop, until_stopped: bool) -> Self {
-        if ioloop.0.phase.get() == Phase::Idle {
-            ioloop.0.phase.set(Phase::Running);
+    /// `None` if the loop is closed. It may run nevertheless, and then the failure hook is the outer [`Running`]'s to drop.
+    ///
+    /// # Errors
+    /// `EBUSY` if the loop runs and is not closed.
+    fn new(ioloop: &'a IoLoop, operation: &'static str, until_stopped: bool) -> Result<Option<Self>> {
+        match ioloop.0.phase.get() {
+            Phase::Running => Err(Error::on(operation, "a loop that runs")(Errno::EBUSY)),
+            Phase::Closed => Ok(None),
+            Phase::Idle => {
+                ioloop.0.phase.set(Phase::Running);
+                ioloop.watchdog_on();
+                Ok(Some(Self { ioloop, until_stopped }))
+            }
         }
-        ioloop.watchdog_on();
-        Self { ioloop, until_stopped }
     }
 }
 
@@ -186,10 +194,7 @@ impl IoLoop {
     /// # Errors
     /// The errors of [`IoLoop::start`].
     pub fn turn(&self, longest: Duration) -> Result<bool> {
-        if self.0.phase.get() == Phase::Running {
-            return Err(Error::on("turn", "a loop that runs")(Errno::EBUSY));
-        }
-        let _running = Running::new(self, false);
+        let Some(_running) = Running::new(self, "turn", false)? else { return Ok(false) };
         let _current = current::Entered::new(self);
         iteration::turn(self, longest.min(LONGEST))
     }

@@ -16,9 +16,12 @@ impl IoLoop {
     /// source until the handler is removed, so the kernel cannot give its descriptor to another file while it may still
     /// report it. The handler gets the loop, the source and the event; the event has the handler's token.
     ///
+    /// The handler must not give the source another descriptor, for example by replacing the source: that closes the
+    /// registered descriptor, and the loop does not watch the other one. Remove the handler, and add one for the new source.
+    ///
     /// # Errors
-    /// `EEXIST` if the descriptor is registered; `EPERM` if it is always ready, as a regular file is; `EINVAL` if this
-    /// poller cannot do it; `ENOSPC`, see epoll_ctl(2); `EBADF` if the loop is closed. After an error nothing has
+    /// The errors of [`Poller::add`](crate::poller::Poller::add): `EEXIST` if the descriptor is registered, for example, or
+    /// `EPERM` if it is always ready, as a regular file is. `EBADF` also if the loop is closed. After an error nothing has
     /// changed.
     // ANCHOR: add_handler
     pub fn add_handler<S, F, R>(&self, mut source: S, interest: Events, mut handler: F) -> Result<Token>
@@ -102,7 +105,7 @@ impl IoLoop {
     }
 
     /// Report a failure of a handler. The handler stays registered, unless its descriptor was closed behind the loop's back.
-    pub(super) fn handler_failed(&self, token: Token, fd: RawFd, cause: Cause) {
+    pub(crate) fn handler_failed(&self, token: Token, fd: RawFd, cause: Cause) {
         if !is_open(fd) {
             self.remove_handler(token);
         }

@@ -1,5 +1,6 @@
-//! Failures: an error or a panic of user code goes to the failure hook, or to standard error. A broken pipe of a
-//! handler is not reported: see `registration`.
+//! Failures: an error or a panic of user code goes to the failure hook, or to standard error. If an error panics while the
+//! loop formats it for standard error, the panic is printed in its place, and the loop goes on. A broken pipe of a handler is
+//! not reported: see `registration`.
 
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -7,8 +8,8 @@ use std::mem;
 use std::rc::Rc;
 
 use super::IoLoop;
-use crate::Failure;
-use crate::failure::drop_caught;
+use crate::failure::{drop_caught, guarded};
+use crate::{Cause, Failure};
 
 impl IoLoop {
     /// Call `hook` for each error and panic of a callback, a timer, a handler, a signal handler or a task, instead of
@@ -30,18 +31,23 @@ impl IoLoop {
             return (hook.borrow_mut())(self, failure);
         }
         let origin = failure.origin;
-        print(&failure);
+        let printed = print(&failure);
         // What was returned or thrown is a value of the program, too.
-        if let Err(cause) = drop_caught(failure) {
+        let dropped = drop_caught(failure);
+        for cause in [printed, dropped].into_iter().filter_map(Result::err) {
             let failure = Failure { origin, cause };
-            print(&failure);
+            // Does not panic: a panic's payload is printed only if it is a string.
+            let _ = print(&failure);
             // Not dropped, because that could panic, too, and so on.
             mem::forget(failure);
         }
     }
 }
 
-/// If nothing reads standard error, the write fails, and the loop must go on.
-fn print(failure: &Failure) {
-    let _ = writeln!(io::stderr(), "ioloop: {failure}");
+/// Write a failure to standard error. If nothing reads standard error, the write fails, and the loop must go on. If the
+/// failure's error panics while it is formatted, nothing is written, and that panic is returned.
+fn print(failure: &Failure) -> Result<(), Cause> {
+    let words = guarded(|| Ok(failure.to_string()))?;
+    let _ = writeln!(io::stderr(), "ioloop: {words}");
+    Ok(())
 }

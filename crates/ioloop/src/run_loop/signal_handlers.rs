@@ -21,6 +21,9 @@ impl IoLoop {
     /// `EBUSY` for a signal that has an owner in this process, and for SIGALRM while code that blocks is reported; `EINVAL`
     /// for SIGKILL and SIGSTOP, and for the signals of faults such as SIGSEGV, see [`waker::signal::SignalWaker::new`]. The
     /// error names the signal. `EBADF` if the loop is closed.
+    ///
+    /// A handler of SIGALRM that removes itself has the signal until it returns. So if it adds another handler of SIGALRM
+    /// before that, it gets `EBUSY`: add the other one in a callback.
     pub fn add_signal_handler<F, R>(&self, signals: &[Signal], mut handler: F) -> Result<SignalToken>
     where
         F: FnMut(&Self, Signal) -> R + 'static,

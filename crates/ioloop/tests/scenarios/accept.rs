@@ -1,5 +1,7 @@
 //! `accepting no-descriptor POLLER`: a loop that accepts, in a process that has no descriptor left. `accepting stuck`:
 //! the same in a process that cannot even reuse the number of its reserve. `accepting refused POLLER`: accept4 returns EPERM.
+//! `accepting full-batches`: no descriptor is left, and each batch turns away as many clients as it may. `accepting
+//! fails-and-sheds`: the callback fails for the only client that a descriptor is left for.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -14,6 +16,7 @@ use ioloop::{Config, IoLoop};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use prefork::accept::BATCH;
 
 use super::support::Outcome;
 
@@ -32,10 +35,7 @@ pub fn no_descriptor(poller: Kind) -> Outcome {
     ioloop.subscribe(move |_, _| counted.set(counted.get() + 1));
 
     let clients = (0..5).map(|_| TcpStream::connect(address)).collect::<Result<Vec<_>, _>>()?;
-    let mut taken: Vec<OwnedFd> = Vec::new();
-    while let Ok(file) = File::open("/dev/null") {
-        taken.push(file.into());
-    }
+    let taken = take_all();
     ioloop.call_later(Duration::from_millis(50), IoLoop::stop);
     ioloop.start()?;
     println!("accepted {}", accepted.get());
@@ -60,6 +60,65 @@ pub fn no_descriptor(poller: Kind) -> Outcome {
     Ok(())
 }
 
+/// Opens files until the process has no descriptor left.
+fn take_all() -> Vec<OwnedFd> {
+    let mut taken: Vec<OwnedFd> = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        taken.push(file.into());
+    }
+    taken
+}
+
+pub fn full_batches() -> Outcome {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, soft.min(200), hard)?;
+    let ioloop = IoLoop::new()?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    ioloop.add_accept_handler(listener, |_, _| println!("accepted"))?;
+    let mut reported = 0;
+    ioloop.handle_callback_exception(move |ioloop, failure| {
+        println!("reported {failure}");
+        reported += 1;
+        if reported == 2 {
+            ioloop.stop();
+        }
+    });
+    // The backlog has room for as many clients as one batch may accept.
+    let connect = || (0..BATCH).map(|_| TcpStream::connect(address)).collect::<Result<Vec<_>, _>>();
+    let first = connect()?;
+    let _taken = take_all();
+    ioloop.turn(Duration::ZERO)?;
+    // The clients of the second batch take the descriptors of the first ones.
+    drop(first);
+    let _second = connect()?;
+    ioloop.call_later(Duration::from_secs(5), IoLoop::stop);
+    ioloop.start()?;
+    Ok(())
+}
+
+pub fn fails_and_sheds() -> Outcome {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, soft.min(200), hard)?;
+    let ioloop = IoLoop::new()?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let mut sockets = Vec::new();
+    ioloop.add_accept_handler(listener, move |_, socket| {
+        // Kept open, so that no descriptor is left for the other clients.
+        sockets.push(socket);
+        Err::<(), _>("connected failed")
+    })?;
+    ioloop.handle_callback_exception(|_, failure| println!("reported {failure}"));
+    let _clients = (0..6).map(|_| TcpStream::connect(address)).collect::<Result<Vec<_>, _>>()?;
+    let mut taken = take_all();
+    taken.pop();
+    ioloop.turn(Duration::ZERO)?;
+    Ok(())
+}
+
 pub fn stuck() -> Outcome {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let limit = |numbers| setrlimit(Resource::RLIMIT_NOFILE, numbers, hard);
@@ -75,6 +134,8 @@ pub fn stuck() -> Outcome {
     ioloop.subscribe(move |_, _| counted.set(counted.get() + 1));
 
     limit(3)?;
+    // Even on a busy machine one batch finds no descriptor.
+    ioloop.turn(Duration::ZERO)?;
     ioloop.call_later(Duration::from_millis(50), IoLoop::stop);
     ioloop.start()?;
     println!("turns {}", turns.get());
