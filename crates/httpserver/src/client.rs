@@ -146,8 +146,8 @@ impl Client {
             if !self.flush(ioloop) {
                 return;
             }
-            // If the client took all of it, the requests that waited for that are next: no event will say so.
-            if !was_full || !self.output.borrow().is_empty() {
+            // If the client took enough of it, the requests that waited for that are next: no event will say so.
+            if !was_full || self.output.borrow().is_full(self.limits.queued) {
                 break;
             }
         }

@@ -50,6 +50,8 @@ impl Client {
     fn await_progress(self: &Rc<Self>, ioloop: &IoLoop, phase: Phase, is_queued: bool, is_lingering: bool) {
         let stage = match phase {
             _ if is_lingering => Stage::Lingering,
+            // The client need not send anything: its next request may wait here for room.
+            _ if self.output.borrow().is_full(self.limits.queued) => Stage::Running,
             Phase::Head if !self.connection.borrow().is_idle() => Stage::Head,
             Phase::Head if !is_queued => Stage::Idle,
             Phase::Admission | Phase::Body => Stage::Body,

@@ -3,6 +3,7 @@
 mod support;
 
 use std::cell::RefCell;
+use std::io::Read;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -310,6 +311,65 @@ fn kind_13_a_head_has_a_time_in_all() {
     let got = client.response();
     assert_eq!((got.status, got.closes()), (408, true));
     assert_eq!(server.counters().timeouts, 1);
+}
+
+/// Answers `/N` with N bytes.
+fn long(_: &IoLoop, request: &Request, reply: Reply) {
+    let length = request.path()[1..].parse().unwrap_or(0);
+    reply.send(Response::new(200).body(vec![b'x'; length]));
+}
+
+#[test]
+fn kind_13_the_time_of_a_head_does_not_run_while_its_request_waits_for_room() {
+    testing::needs!(loopback);
+    let limits = Limits { head_time: SHORT, idle_time: LONG, ..Limits::default() };
+    let server = serving(limits, || long);
+    let mut client = Client::connect(server.address);
+    nix::sys::socket::setsockopt(&client.socket, nix::sys::socket::sockopt::RcvBuf, &(64 * 1024))
+        .expect("a small window");
+    let length = 4 * 1024 * 1024;
+    client.send(format!(
+        "GET /{length} HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    ));
+    let start = Instant::now();
+    let (mut got, mut bytes) = (Vec::new(), [0; 16 * 1024]);
+    while let Ok(count @ 1..) = client.socket.read(&mut bytes) {
+        got.extend_from_slice(&bytes[..count]);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(
+        got.len() > length,
+        "the client sent two whole requests, and was cut after {} bytes of the first response and {:?}, by the time that a head \
+         may take. The second request waits for the server, which has no room for its response: only a client that takes \
+         nothing may be cut then",
+        got.len(),
+        start.elapsed()
+    );
+    assert!(start.elapsed() > 2 * SHORT, "the client was too fast for this test");
+    assert!(got.ends_with(b"\r\n\r\nxxx"), "the second request is answered, too");
+    assert_eq!(server.counters().timeouts, 0);
+}
+
+#[test]
+fn kind_13_a_request_that_waits_for_room_is_handled_as_soon_as_there_is_some() {
+    testing::needs!(loopback);
+    let queued = 16 * 1024 * 1024;
+    let limits = Limits { head_time: SHORT, idle_time: LONG, queued, ..Limits::default() };
+    let server = serving(limits, || long);
+    let mut client = Client::connect(server.address);
+    // The first response is more than the queue may hold, until the kernel takes a part of it. The client reads none of it.
+    let length = queued + 1;
+    client.send(format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n"));
+    let is_over = |counters: &httpserver::Counters| counters.requests == 2 || counters.timeouts > 0;
+    let counters = server.until("the second request is handled", is_over);
+    assert_eq!(
+        (counters.requests, counters.timeouts),
+        (2, 0),
+        "the queue has room again, and the second request is whole. Handle it after the write that made room, because no event \
+         will report it, and the time of a head must not end it"
+    );
+    assert_eq!(client.response().body.len(), length);
+    assert_eq!(client.response().body.len(), 3);
 }
 
 #[test]
