@@ -93,7 +93,10 @@ impl Client {
     }
 
     fn timed_out(self: &Rc<Self>, ioloop: &IoLoop) {
-        let is_stalled = !self.output.borrow().is_empty();
+        // Bytes may be queued for a client that takes some now and then: then the other deadline is over.
+        let (is_queued, now) = (!self.output.borrow().is_empty(), ioloop.time());
+        let stalled = self.deadline.stalled(is_queued, now);
+        let is_stalled = stalled.is_some_and(|since| since.saturating_add(self.limits.write_time) <= now);
         match self.deadline.stage() {
             Stage::Lingering => self.close(ioloop),
             Stage::Idle if !is_stalled => self.idled(ioloop),

@@ -373,6 +373,25 @@ fn kind_13_a_request_that_waits_for_room_is_handled_as_soon_as_there_is_some() {
 }
 
 #[test]
+fn kind_13_a_slow_head_gets_408_even_if_a_response_is_queued() {
+    testing::needs!(loopback);
+    let limits = Limits { head_time: SHORT, idle_time: LONG, queued: 64 * 1024 * 1024, ..Limits::default() };
+    let server = serving(limits, || long);
+    let mut client = Client::connect(server.address);
+    let length = 16 * 1024 * 1024;
+    client.send(format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\nGET /partial"));
+    let counters = server.until("the time of the second head is over", |counters| counters.timeouts == 1);
+    assert_eq!(
+        (counters.aborted, counters.open),
+        (0, 1),
+        "the time of the head is over, but the time to take the queued response is not: the connection must not be cut"
+    );
+    assert_eq!(client.response().body.len(), length, "the first response arrives whole");
+    let got = client.response();
+    assert_eq!((got.status, got.closes()), (408, true));
+}
+
+#[test]
 fn kind_13_a_body_has_a_time_and_a_rate() {
     testing::needs!(loopback);
     let limits = Limits { body_time: SHORT, idle_time: LONG, ..Limits::default() };
