@@ -254,6 +254,54 @@ fn kind_11_an_early_error_arrives_while_the_client_still_sends() {
 }
 
 #[test]
+fn kind_11_what_a_client_sends_after_the_last_request_does_not_cut_the_response() {
+    testing::needs!(loopback);
+    let length = 300 * 1024;
+    let server = Serving::start(move || {
+        move |_: &IoLoop, _: &Request, reply: Reply| {
+            reply.send(Response::new(200).body(vec![b'x'; length as usize]).close());
+        }
+    });
+    for round in 1..=5 {
+        let before = server.counters().sent;
+        let mut client = Client::connect(server.address);
+        nix::sys::socket::setsockopt(&client.socket, nix::sys::socket::sockopt::RcvBuf, &(16 * 1024))
+            .expect("a small window");
+        client.get("/");
+        let (mut count, mut bytes) = (0, [0; 4096]);
+        // The server has sent all of it as soon as its kernel has room for the rest.
+        while server.counters().sent < before + length {
+            count += client.socket.read(&mut bytes).expect("the response has more bytes");
+        }
+        let total = (server.counters().sent - before) as usize;
+        // The loop sees the bytes and the end of the client's side together.
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        server.within(|ioloop, _| {
+            ioloop.add_callback(move |_| {
+                let _ = wait.recv();
+            });
+        });
+        client.send([b'z'; 50_000]);
+        client.end();
+        drop(go);
+        server.until("the client is closed", |counters| counters.open == 0);
+        let end = loop {
+            match client.socket.read(&mut bytes) {
+                Ok(0) => break "the end of the response".into(),
+                Ok(read) => count += read,
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert_eq!(
+            (count, &*end),
+            (total, "the end of the response"),
+            "client {round} sent 50,000 bytes after its last request, shut down its side, and read on. Closing a socket that has \
+             unread bytes resets the connection, and the client loses the end of the response: read all of them first"
+        );
+    }
+}
+
+#[test]
 fn kind_12_after_a_long_response_the_next_request_is_seen() {
     testing::needs!(loopback);
     let server = Serving::start(|| {
