@@ -133,6 +133,7 @@ impl Client {
     pub(crate) fn turn_away(self: &Rc<Self>, ioloop: &IoLoop) {
         self.connection.borrow_mut().refuse();
         self.number.set(1);
+        self.journal.begin(None, ioloop);
         let refusal = Refusal::new(503, "The server has too many connections.");
         self.send(ioloop, refusal.response());
         self.advance(ioloop);

@@ -478,13 +478,23 @@ fn kind_13_a_client_that_takes_nothing_is_closed() {
 fn too_many_connections_get_503() {
     testing::needs!(loopback);
     let limits = Limits { connections: 2, ..Limits::default() };
-    let server = serving(limits, || echo);
+    let (send, entries) = std::sync::mpsc::channel();
+    let log = move |server: HttpServer| {
+        server.on_access(move |access| send.send(access.clone()).expect("the test listens"))
+    };
+    let server = Serving::with(limits, log, || echo);
     let mut first: Vec<Client> = (0..2).map(|_| Client::connect(server.address)).collect();
     server.until("two are connected", |counters| counters.open == 2);
     let mut third = Client::connect(server.address);
     third.get("/3");
     let got = third.response();
     assert_eq!((got.status, got.closes()), (503, true));
+    let entry = entries.recv_timeout(Duration::from_secs(10)).expect(
+        "the access log has an entry for each response, for the 503 of a client that is turned away, too: begin the entry \
+         before the response is sent",
+    );
+    assert_eq!((&*entry.method, &*entry.target, entry.status), ("", "", 503), "no request was read");
+    assert_eq!(entry.peer, third.socket.local_addr().ok());
     for client in &mut first {
         client.get("/");
         assert_eq!(client.response().status, 200, "those that were there before are served");
