@@ -680,3 +680,31 @@ fn an_access_log_has_an_entry_for_each_response() {
         assert!(entry.bytes == bytes || status == 505, "{entry:?}");
     }
 }
+
+#[test]
+fn an_access_entry_counts_no_body_where_a_stream_has_none() {
+    testing::needs!(loopback);
+    let (send, entries) = std::sync::mpsc::channel();
+    let log = move |server: HttpServer| {
+        server.on_access(move |access| send.send(access.clone()).expect("the test listens"))
+    };
+    let server = Serving::with(Limits::default(), log, || {
+        |_: &IoLoop, request: &Request, reply: Reply| {
+            let status = request.path()[1..].parse().unwrap_or(500);
+            let stream = reply.stream(Response::text(status, "first"));
+            stream.write(b"second").expect("the client is there");
+        }
+    });
+    let mut client = Client::connect(server.address);
+    for (method, status, bytes) in [("GET", 200, 11), ("HEAD", 200, 0), ("GET", 204, 0), ("GET", 304, 0)] {
+        client.send(format!("{method} /{status} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(client.response_to(method).body.len(), bytes);
+        let entry = entries.recv_timeout(Duration::from_secs(10)).expect("an entry");
+        assert_eq!(
+            (entry.status, entry.bytes),
+            (status, bytes as u64),
+            "the stream of {method} with {status}: an entry counts the bytes that were queued for the client, so none for a \
+             response without a body"
+        );
+    }
+}
