@@ -98,10 +98,13 @@ impl Client {
 
     fn ready(self: &Rc<Self>, ioloop: &IoLoop, events: Events) {
         let is_gone = events.intersects(Events::HANGUP | Events::ERROR);
-        if is_gone && (self.lingering.get().is_some() || self.connection.borrow().is_ended()) {
-            // Its end was read before, so there is nothing left to read.
+        let is_lingering = self.lingering.get().is_some();
+        if is_gone && self.connection.borrow().is_ended() || is_lingering && events.contains(Events::ERROR) {
+            // Its end was read before, or it has reset the connection, so there is nothing left to read.
             return self.abort(ioloop);
         }
+        // HANGUP while lingering: both sides are shut down. What the client sent before that is read first, because
+        // closing a socket with unread bytes resets the connection, and the client would lose the end of the response.
         if is_gone || events.contains(Events::READ) {
             self.read(ioloop);
         }
@@ -146,8 +149,8 @@ impl Client {
             if !self.flush(ioloop) {
                 return;
             }
-            // If the client took all of it, the requests that waited for that are next: no event will say so.
-            if !was_full || !self.output.borrow().is_empty() {
+            // If the client took enough of it, the requests that waited for that are next: no event will say so.
+            if !was_full || self.output.borrow().is_full(self.limits.queued) {
                 break;
             }
         }

@@ -50,6 +50,8 @@ impl Client {
     fn await_progress(self: &Rc<Self>, ioloop: &IoLoop, phase: Phase, is_queued: bool, is_lingering: bool) {
         let stage = match phase {
             _ if is_lingering => Stage::Lingering,
+            // The client need not send anything: its next request may wait here for room.
+            _ if self.output.borrow().is_full(self.limits.queued) => Stage::Running,
             Phase::Head if !self.connection.borrow().is_idle() => Stage::Head,
             Phase::Head if !is_queued => Stage::Idle,
             Phase::Admission | Phase::Body => Stage::Body,
@@ -91,7 +93,10 @@ impl Client {
     }
 
     fn timed_out(self: &Rc<Self>, ioloop: &IoLoop) {
-        let is_stalled = !self.output.borrow().is_empty();
+        // Bytes may be queued for a client that takes some now and then: then the other deadline is over.
+        let (is_queued, now) = (!self.output.borrow().is_empty(), ioloop.time());
+        let stalled = self.deadline.stalled(is_queued, now);
+        let is_stalled = stalled.is_some_and(|since| since.saturating_add(self.limits.write_time) <= now);
         match self.deadline.stage() {
             Stage::Lingering => self.close(ioloop),
             Stage::Idle if !is_stalled => self.idled(ioloop),
@@ -128,6 +133,7 @@ impl Client {
     pub(crate) fn turn_away(self: &Rc<Self>, ioloop: &IoLoop) {
         self.connection.borrow_mut().refuse();
         self.number.set(1);
+        self.journal.begin(None, ioloop);
         let refusal = Refusal::new(503, "The server has too many connections.");
         self.send(ioloop, refusal.response());
         self.advance(ioloop);

@@ -6,6 +6,7 @@ use std::thread;
 use ioloop::IoLoop;
 
 use crate::client::Client;
+use crate::connection::Connection;
 use crate::phase::Phase;
 use crate::reply::{Closed, Exchange, Notify, Room};
 use crate::response::{Body, Response};
@@ -34,6 +35,13 @@ impl Client {
     }
 }
 
+/// Write a part of a body. Returns how many of its bytes are queued: none if the response has no body, as one to HEAD.
+fn write_part(connection: &Connection, bytes: &[u8], out: &mut Vec<u8>) -> u64 {
+    let before = out.len();
+    connection.write(bytes, out);
+    if out.len() > before { bytes.len() as u64 } else { 0 }
+}
+
 impl Exchange for Client {
     fn respond(self: Rc<Self>, number: u64, response: Response) {
         if let Some(ioloop) = self.current(number, Phase::Owed) {
@@ -46,20 +54,20 @@ impl Exchange for Client {
         let Some(ioloop) = self.current(number, Phase::Owed) else { return };
         self.shared.common.borrow().add_to(&mut head);
         let first: &[u8] = if let Body::Bytes(first) = &head.body { first } else { &[] };
-        self.output.borrow_mut().append(|out| {
+        let queued = self.output.borrow_mut().append(|out| {
             let mut connection = self.connection.borrow_mut();
             self.with_date(|date| connection.start(&head, date, out));
-            connection.write(first, out);
+            write_part(&connection, first, out)
         });
-        self.journal.add(Some(head.status), first.len() as u64);
+        self.journal.add(Some(head.status), queued);
         self.status.set(head.status);
         self.go_on(&ioloop);
     }
 
     fn write(self: Rc<Self>, number: u64, bytes: &[u8]) -> Result<Room, Closed> {
         let ioloop = self.current(number, Phase::Streaming).ok_or(Closed)?;
-        self.output.borrow_mut().append(|out| self.connection.borrow().write(bytes, out));
-        self.journal.add(None, bytes.len() as u64);
+        let queued = self.output.borrow_mut().append(|out| write_part(&self.connection.borrow(), bytes, out));
+        self.journal.add(None, queued);
         self.go_on(&ioloop);
         if self.socket.borrow().is_some() { Ok(self.room()) } else { Err(Closed) }
     }

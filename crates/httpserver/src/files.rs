@@ -24,7 +24,7 @@ use crate::types;
 /// cache to the socket, which takes another call and copies less.
 const SMALL: u64 = 16 * 1024;
 
-/// How many bytes are read of a file without a length, as in /proc.
+/// How many bytes are read of a file without a length, as in /proc, and how long a `404.html` may be.
 const UNKNOWN: u64 = 1024 * 1024;
 
 /// The files below a folder, as responses.
@@ -62,7 +62,7 @@ impl Files {
     /// - 301 to the path with a slash, if it names a folder;
     /// - 400 for a path that cannot be decoded; 403 for a file that this process may not read; 405 for another method than GET
     ///   and HEAD; 500 and 503 if a file cannot be opened for another reason;
-    /// - 404, with the `404.html` of the root if there is one.
+    /// - 404, with the `404.html` of the root if there is one of at most a megabyte.
     ///
     /// If a file with `.br` or `.gz` behind its name is beside the file, and not older, a client that accepts the coding gets
     /// that one.
@@ -100,6 +100,7 @@ impl Files {
 
     fn not_found(&self) -> Response {
         if let Ok(Found::File(file)) = self.root.find("404.html")
+            && file.size <= UNKNOWN
             && let Ok(page) = read_start(&file.fd, capacity(&file))
         {
             let mut response = Response::new(404).body(page);
@@ -222,8 +223,7 @@ fn content(file: OpenFile, media_type: &str, tag: Option<&str>, range: Option<&[
 
 /// How many bytes of a file are read.
 fn capacity(file: &OpenFile) -> usize {
-    let limit = if file.size == 0 { UNKNOWN } else { file.size.min(UNKNOWN) };
-    usize::try_from(limit).unwrap_or(usize::MAX)
+    usize::try_from(if file.size == 0 { UNKNOWN } else { file.size.min(UNKNOWN) }).unwrap_or(usize::MAX)
 }
 
 /// A strong entity tag. A file that is written again has another time, down to the nanosecond; one that is replaced by a
@@ -238,8 +238,8 @@ fn tag(file: &OpenFile) -> String {
 
 /// To the same path with a slash. The path begins with one slash, so it cannot lead to another host.
 fn redirect(request: &Request) -> Response {
-    let (path, query) = (request.path(), request.query());
-    let location = match query {
+    let path = request.path();
+    let location = match request.query() {
         Some(query) => format!("{path}/?{query}"),
         None => format!("{path}/"),
     };

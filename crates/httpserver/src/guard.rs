@@ -67,13 +67,19 @@ impl<'a> Head<'a> {
 /// The names under which a server on this port is reached, from this machine only.
 #[derive(Debug, Clone)]
 pub struct Guard {
-    names: [String; 3],
+    names: Vec<String>,
 }
 
 impl Guard {
-    /// The guard of a server on this port.
+    /// The guard of a server on this port. On port 80, the names without a port are the server's, too: browsers leave out the
+    /// default port in `Host` and `Origin`.
     pub fn new(port: u16) -> Self {
-        Self { names: ["127.0.0.1", "[::1]", "localhost"].map(|host| format!("{host}:{port}")) }
+        let hosts = ["127.0.0.1", "[::1]", "localhost"];
+        let mut names: Vec<String> = hosts.iter().map(|host| format!("{host}:{port}")).collect();
+        if port == 80 {
+            names.extend(hosts.map(String::from));
+        }
+        Self { names }
     }
 
     /// Let a request pass, or say which rule it breaks. `is_page` says that its path is a page, to which other sites may link.

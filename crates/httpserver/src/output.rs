@@ -22,7 +22,7 @@ const BATCH: usize = 16;
 /// From how many pieces on a queue is full.
 const PIECES: usize = 8;
 
-/// How much memory an empty queue keeps, in bytes.
+/// How much memory an empty queue keeps, in bytes, and how many sent bytes of `tail` may stand before the others.
 const KEPT: usize = 4 * 1024;
 
 /// The queue of a connection.
@@ -187,6 +187,35 @@ impl Output {
             self.sent = 0;
             self.tail.clear();
             self.tail.shrink_to(KEPT);
+        } else if self.pieces.is_empty() && self.sent > KEPT && self.sent >= self.tail.len() / 2 {
+            // A client that never takes the whole queue must not make it grow. Fewer bytes are moved than were sent.
+            self.tail.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sent_bytes_are_freed_even_if_the_queue_never_becomes_empty() {
+        const PART: usize = 60 * 1024;
+        let mut output = Output::default();
+        output.append(|tail| tail.extend_from_slice(&[b'x'; 4 * 1024]));
+        for round in 0..200_u8 {
+            output.append(|tail| tail.extend_from_slice(&[round; PART]));
+            output.taken(PART);
+            assert_eq!(output.queued(), 4 * 1024);
+            assert!(
+                output.tail.capacity() <= 4 * PART,
+                "the client has taken all but 4 KiB of {} KiB, and the queue holds {} KiB of memory. Free the sent bytes of \
+                 `tail` before all of it is sent, because a client that reads slowly may never take the whole queue",
+                (usize::from(round) + 1) * PART / 1024 + 4,
+                output.tail.capacity() / 1024
+            );
+            assert_eq!(output.tail[output.sent..], [round; 4 * 1024], "the last 4 KiB are still to be sent");
         }
     }
 }

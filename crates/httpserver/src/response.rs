@@ -103,7 +103,6 @@ impl Response {
         if !is_trimmed || !value.bytes().all(|byte| byte == b'\t' || byte >= b' ' && byte != 0x7f) {
             return Err(InvalidHeader::Value(value.to_owned()));
         }
-        self.is_dated |= name.eq_ignore_ascii_case("Date");
         self.push(name, value);
         Ok(self)
     }
@@ -120,6 +119,7 @@ impl Response {
 
     /// Add a field that is known to be valid.
     pub(crate) fn push(&mut self, name: &str, value: &str) {
+        self.is_dated |= name.eq_ignore_ascii_case("Date");
         let fields = self.fields.to_mut();
         fields.reserve(name.len() + value.len() + 4);
         for part in [name, ": ", value, "\r\n"] {

@@ -91,6 +91,24 @@ fn a_field_of_the_response_itself_counts() {
 }
 
 #[test]
+fn a_date_of_the_server_is_the_only_one() {
+    testing::needs!(loopback);
+    let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    let fields = move |server: HttpServer| server.with_fields(&[date]).expect("a valid field");
+    let server = Serving::with(Limits::default(), fields, || answer);
+    let mut client = Client::connect(server.address);
+    for path in ["/", "/stream", "/dropped"] {
+        client.get(path);
+        let got = client.response();
+        assert_eq!(
+            values(&got, "Date"),
+            [date.1],
+            "{path}: Date is no list, so a response has one: RFC 9110, 5.3. Leave out the usual one if the server's fields have it"
+        );
+    }
+}
+
+#[test]
 fn a_field_that_would_break_the_message_is_refused() {
     for (name, value) in [("x", "a\r\nb: c"), ("x y", "a"), ("Content-Length", "5")] {
         let server = HttpServer::new(|_: &IoLoop, _: &Request, _: Reply| {});

@@ -364,6 +364,23 @@ fn the_404_page_of_the_root_is_sent() {
 }
 
 #[test]
+fn a_404_page_that_is_too_long_is_not_sent_in_part() {
+    testing::needs!(loopback);
+    let served = Served::new();
+    let megabyte = 1024 * 1024;
+    for (length, sent) in [(megabyte, megabyte), (megabyte + 1, "There is no such file.\n".len())] {
+        fs::write(served.root.join("404.html"), vec![b'x'; length]).unwrap();
+        let answer = served.ask("GET", "/nothing", &[]);
+        assert_eq!(
+            (answer.status, answer.text().len()),
+            (404, sent),
+            "a 404.html of {length} bytes: it is read into memory, up to a megabyte. A longer one is replaced by a text, because \
+             a page that is cut looks whole to the client"
+        );
+    }
+}
+
+#[test]
 fn only_get_and_head_are_answered() {
     testing::needs!(loopback);
     let served = Served::new();

@@ -45,6 +45,32 @@ fn only_this_address_and_port_are_our_host() {
 }
 
 #[test]
+fn on_port_80_the_names_are_ours_without_a_port_too() {
+    let status = |port, host: &str, origin: &str| {
+        let fields = [("Host", host.as_bytes()), ("Origin", origin.as_bytes())];
+        let head = Head { method: "POST", target: "/api/run", fields: &fields };
+        Guard::new(port).check(&head, false).map_or_else(httpserver::guard::Rule::status, |()| 0)
+    };
+    for host in ["127.0.0.1", "localhost", "[::1]"] {
+        let (plain, with_port) = (format!("http://{host}"), format!("http://{host}:80"));
+        assert_eq!(
+            status(80, host, &plain),
+            0,
+            "a browser leaves out the default port, so this is how it names a server on port 80: `Host: {host}`, `Origin: {plain}`"
+        );
+        assert_eq!(status(80, &format!("{host}:80"), &with_port), 0, "{host}, with the port");
+        assert_eq!(
+            status(8080, host, "http://localhost:8080"),
+            421,
+            "{host} is port 80, and this server has another"
+        );
+        assert_eq!(status(80, host, &format!("https://{host}")), 403, "https://{host} is port 443");
+    }
+    assert_eq!(status(80, "evil.example", "http://localhost"), 421, "another name");
+    assert_eq!(status(80, "localhost", "http://evil.example"), 403, "another site");
+}
+
+#[test]
 fn a_target_in_absolute_form_names_our_host_too() {
     let status = |target| status_of("GET", target, &[OURS]);
     assert_eq!(status("http://127.0.0.1:4000/"), 0);

@@ -3,6 +3,7 @@
 mod support;
 
 use std::cell::RefCell;
+use std::io::Read;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -253,6 +254,54 @@ fn kind_11_an_early_error_arrives_while_the_client_still_sends() {
 }
 
 #[test]
+fn kind_11_what_a_client_sends_after_the_last_request_does_not_cut_the_response() {
+    testing::needs!(loopback);
+    let length = 300 * 1024;
+    let server = Serving::start(move || {
+        move |_: &IoLoop, _: &Request, reply: Reply| {
+            reply.send(Response::new(200).body(vec![b'x'; length as usize]).close());
+        }
+    });
+    for round in 1..=5 {
+        let before = server.counters().sent;
+        let mut client = Client::connect(server.address);
+        nix::sys::socket::setsockopt(&client.socket, nix::sys::socket::sockopt::RcvBuf, &(16 * 1024))
+            .expect("a small window");
+        client.get("/");
+        let (mut count, mut bytes) = (0, [0; 4096]);
+        // The server has sent all of it as soon as its kernel has room for the rest.
+        while server.counters().sent < before + length {
+            count += client.socket.read(&mut bytes).expect("the response has more bytes");
+        }
+        let total = (server.counters().sent - before) as usize;
+        // The loop sees the bytes and the end of the client's side together.
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        server.within(|ioloop, _| {
+            ioloop.add_callback(move |_| {
+                let _ = wait.recv();
+            });
+        });
+        client.send([b'z'; 50_000]);
+        client.end();
+        drop(go);
+        server.until("the client is closed", |counters| counters.open == 0);
+        let end = loop {
+            match client.socket.read(&mut bytes) {
+                Ok(0) => break "the end of the response".into(),
+                Ok(read) => count += read,
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert_eq!(
+            (count, &*end),
+            (total, "the end of the response"),
+            "client {round} sent 50,000 bytes after its last request, shut down its side, and read on. Closing a socket that has \
+             unread bytes resets the connection, and the client loses the end of the response: read all of them first"
+        );
+    }
+}
+
+#[test]
 fn kind_12_after_a_long_response_the_next_request_is_seen() {
     testing::needs!(loopback);
     let server = Serving::start(|| {
@@ -312,6 +361,84 @@ fn kind_13_a_head_has_a_time_in_all() {
     assert_eq!(server.counters().timeouts, 1);
 }
 
+/// Answers `/N` with N bytes.
+fn long(_: &IoLoop, request: &Request, reply: Reply) {
+    let length = request.path()[1..].parse().unwrap_or(0);
+    reply.send(Response::new(200).body(vec![b'x'; length]));
+}
+
+#[test]
+fn kind_13_the_time_of_a_head_does_not_run_while_its_request_waits_for_room() {
+    testing::needs!(loopback);
+    let limits = Limits { head_time: SHORT, idle_time: LONG, ..Limits::default() };
+    let server = serving(limits, || long);
+    let mut client = Client::connect(server.address);
+    nix::sys::socket::setsockopt(&client.socket, nix::sys::socket::sockopt::RcvBuf, &(64 * 1024))
+        .expect("a small window");
+    let length = 4 * 1024 * 1024;
+    client.send(format!(
+        "GET /{length} HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    ));
+    let start = Instant::now();
+    let (mut got, mut bytes) = (Vec::new(), [0; 16 * 1024]);
+    while let Ok(count @ 1..) = client.socket.read(&mut bytes) {
+        got.extend_from_slice(&bytes[..count]);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(
+        got.len() > length,
+        "the client sent two whole requests, and was cut after {} bytes of the first response and {:?}, by the time that a head \
+         may take. The second request waits for the server, which has no room for its response: only a client that takes \
+         nothing may be cut then",
+        got.len(),
+        start.elapsed()
+    );
+    assert!(start.elapsed() > 2 * SHORT, "the client was too fast for this test");
+    assert!(got.ends_with(b"\r\n\r\nxxx"), "the second request is answered, too");
+    assert_eq!(server.counters().timeouts, 0);
+}
+
+#[test]
+fn kind_13_a_request_that_waits_for_room_is_handled_as_soon_as_there_is_some() {
+    testing::needs!(loopback);
+    let queued = 16 * 1024 * 1024;
+    let limits = Limits { head_time: SHORT, idle_time: LONG, queued, ..Limits::default() };
+    let server = serving(limits, || long);
+    let mut client = Client::connect(server.address);
+    // The first response is more than the queue may hold, until the kernel takes a part of it. The client reads none of it.
+    let length = queued + 1;
+    client.send(format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n"));
+    let is_over = |counters: &httpserver::Counters| counters.requests == 2 || counters.timeouts > 0;
+    let counters = server.until("the second request is handled", is_over);
+    assert_eq!(
+        (counters.requests, counters.timeouts),
+        (2, 0),
+        "the queue has room again, and the second request is whole. Handle it after the write that made room, because no event \
+         will report it, and the time of a head must not end it"
+    );
+    assert_eq!(client.response().body.len(), length);
+    assert_eq!(client.response().body.len(), 3);
+}
+
+#[test]
+fn kind_13_a_slow_head_gets_408_even_if_a_response_is_queued() {
+    testing::needs!(loopback);
+    let limits = Limits { head_time: SHORT, idle_time: LONG, queued: 64 * 1024 * 1024, ..Limits::default() };
+    let server = serving(limits, || long);
+    let mut client = Client::connect(server.address);
+    let length = 16 * 1024 * 1024;
+    client.send(format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\nGET /partial"));
+    let counters = server.until("the time of the second head is over", |counters| counters.timeouts == 1);
+    assert_eq!(
+        (counters.aborted, counters.open),
+        (0, 1),
+        "the time of the head is over, but the time to take the queued response is not: the connection must not be cut"
+    );
+    assert_eq!(client.response().body.len(), length, "the first response arrives whole");
+    let got = client.response();
+    assert_eq!((got.status, got.closes()), (408, true));
+}
+
 #[test]
 fn kind_13_a_body_has_a_time_and_a_rate() {
     testing::needs!(loopback);
@@ -351,13 +478,23 @@ fn kind_13_a_client_that_takes_nothing_is_closed() {
 fn too_many_connections_get_503() {
     testing::needs!(loopback);
     let limits = Limits { connections: 2, ..Limits::default() };
-    let server = serving(limits, || echo);
+    let (send, entries) = std::sync::mpsc::channel();
+    let log = move |server: HttpServer| {
+        server.on_access(move |access| send.send(access.clone()).expect("the test listens"))
+    };
+    let server = Serving::with(limits, log, || echo);
     let mut first: Vec<Client> = (0..2).map(|_| Client::connect(server.address)).collect();
     server.until("two are connected", |counters| counters.open == 2);
     let mut third = Client::connect(server.address);
     third.get("/3");
     let got = third.response();
     assert_eq!((got.status, got.closes()), (503, true));
+    let entry = entries.recv_timeout(Duration::from_secs(10)).expect(
+        "the access log has an entry for each response, for the 503 of a client that is turned away, too: begin the entry \
+         before the response is sent",
+    );
+    assert_eq!((&*entry.method, &*entry.target, entry.status), ("", "", 503), "no request was read");
+    assert_eq!(entry.peer, third.socket.local_addr().ok());
     for client in &mut first {
         client.get("/");
         assert_eq!(client.response().status, 200, "those that were there before are served");
@@ -541,5 +678,33 @@ fn an_access_log_has_an_entry_for_each_response() {
         assert_eq!((&*entry.method, &*entry.target, entry.status), (method, target, status));
         assert_eq!(entry.peer, client.socket.local_addr().ok());
         assert!(entry.bytes == bytes || status == 505, "{entry:?}");
+    }
+}
+
+#[test]
+fn an_access_entry_counts_no_body_where_a_stream_has_none() {
+    testing::needs!(loopback);
+    let (send, entries) = std::sync::mpsc::channel();
+    let log = move |server: HttpServer| {
+        server.on_access(move |access| send.send(access.clone()).expect("the test listens"))
+    };
+    let server = Serving::with(Limits::default(), log, || {
+        |_: &IoLoop, request: &Request, reply: Reply| {
+            let status = request.path()[1..].parse().unwrap_or(500);
+            let stream = reply.stream(Response::text(status, "first"));
+            stream.write(b"second").expect("the client is there");
+        }
+    });
+    let mut client = Client::connect(server.address);
+    for (method, status, bytes) in [("GET", 200, 11), ("HEAD", 200, 0), ("GET", 204, 0), ("GET", 304, 0)] {
+        client.send(format!("{method} /{status} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(client.response_to(method).body.len(), bytes);
+        let entry = entries.recv_timeout(Duration::from_secs(10)).expect("an entry");
+        assert_eq!(
+            (entry.status, entry.bytes),
+            (status, bytes as u64),
+            "the stream of {method} with {status}: an entry counts the bytes that were queued for the client, so none for a \
+             response without a body"
+        );
     }
 }

@@ -98,7 +98,8 @@ impl Child {
     /// # Errors
     /// `ESRCH` once the child has been reaped, even if another process has its process id by then; `EPERM` if the child
     /// now runs as another user. See pidfd_send_signal(2), "ERRORS". A sandbox that refuses this call refuses nothing: the
-    /// signal is sent with kill(2), after waitid(2) has shown that the child still has its process id.
+    /// signal is sent with kill(2), after waitid(2) has shown that the child still has its process id. Where the sandbox
+    /// refuses waitid, too, the process id alone says which child is meant.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         // SAFETY: the call takes integers and one pointer, and a null pointer there means that there is no siginfo_t.
         let answer = unsafe {
@@ -113,7 +114,7 @@ impl Child {
         let object = format_args!("process {}, {signal}", self.pid);
         match Errno::result(answer).map(drop) {
             Err(refused) if self.status.is_none() && is_refusal(refused) => {
-                self.has_exited(libc::WNOHANG)?;
+                self.may_have_exited(libc::WNOHANG)?;
                 kill(self.pid, signal).map_err(Error::on("kill", object))
             }
             sent => sent.map_err(Error::on("pidfd_send_signal", object)),
@@ -129,10 +130,7 @@ impl Child {
         if let Some(status) = self.status {
             return Ok(status);
         }
-        match self.has_exited(0) {
-            Err(error) if is_refusal(error.errno) => {}
-            exited => drop(exited?),
-        }
+        self.may_have_exited(0)?;
         let status = status::wait(self.pid)?;
         self.status = Some(status);
         Ok(status)
@@ -143,10 +141,18 @@ impl Child {
     /// # Errors
     /// The same as [`Child::wait`].
     pub fn try_wait(&mut self) -> Result<Option<Status>> {
-        if self.status.is_none() && self.has_exited(libc::WNOHANG)? {
+        if self.status.is_none() && self.may_have_exited(libc::WNOHANG)? {
             self.status = status::try_wait(self.pid)?;
         }
         Ok(self.status)
+    }
+
+    /// The same as `has_exited`, but true where a sandbox refuses waitid(2): then the caller asks by the process id.
+    fn may_have_exited(&self, options: c_int) -> Result<bool> {
+        match self.has_exited(options) {
+            Err(error) if is_refusal(error.errno) => Ok(true),
+            exited => exited,
+        }
     }
 
     /// Has the child exited? This asks through the pidfd and reaps nothing.

@@ -717,6 +717,30 @@ fn eintr_does_not_end_child_wait() {
 }
 
 #[test]
+fn without_waitid_a_child_is_held_by_its_process_id() {
+    testing::needs!(pidfd);
+    let Some(answer) = fork_if_permitted(&["no-waitid"]) else { return };
+    for (what, wanted, meaning) in [
+        ("tried-running", "nothing yet", "try_wait of a child that is running"),
+        ("signaled", "Ok", "signal, which kill(2) can send"),
+        ("waited", "killed by SIGTERM", "wait for a child that gets SIGTERM"),
+        ("tried", "exited with 4", "try_wait of a child that has exited"),
+    ] {
+        assert_eq!(
+            answer.line(what),
+            wanted,
+            "{meaning}, in a sandbox that refuses waitid(2) and pidfd_send_signal(2) with EPERM. waitid only asks whether the \
+             child still has its process id. Where it is refused, use waitpid(2) and kill(2) without asking"
+        );
+    }
+    let signaled = answer.line("signaled-reaped");
+    assert!(
+        !signaled.starts_with("Ok"),
+        "the child was reaped, so kill(2) could hit another process with its process id"
+    );
+}
+
+#[test]
 fn a_process_that_reuses_the_pid_is_not_touched() {
     testing::needs!(pidfd);
     let Some(answer) = fork_if_permitted(&["reused"]) else { return };

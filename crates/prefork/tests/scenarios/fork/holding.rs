@@ -17,6 +17,7 @@ use testing::REFUSED;
 use testing::proc::state;
 
 use super::super::support::helper::children::{await_end, await_sleep, die_with, end, idle, raw_wait, start};
+use super::refused::forbid;
 use super::{fork, words};
 
 fn ready(child: &Child, timeout: impl Into<PollTimeout>) -> bool {
@@ -118,6 +119,25 @@ pub fn dropped() {
 
 fn status_of(pid: Pid) -> String {
     raw_wait(pid, 0).map_or_else(|errno| errno.to_string(), |raw| Status::from_raw(raw).to_string())
+}
+
+/// Try to reap, signal and wait for a child in a sandbox that forbids waitid(2) and pidfd_send_signal(2).
+pub fn no_waitid() -> i32 {
+    let mut child = fork(idle).expect("a helper can fork");
+    let mut other = fork(|| 4).expect("a helper can fork");
+    await_end(other.pid());
+    if let Err(errno) = forbid(libc::SYS_waitid).and_then(|()| forbid(libc::SYS_pidfd_send_signal)) {
+        end(child.pid());
+        eprintln!("seccomp: {errno}");
+        return REFUSED;
+    }
+    println!("tried-running {}", tried(&mut child));
+    println!("signaled {}", words(child.signal(Signal::SIGTERM).map(|()| "Ok")));
+    let _ = kill(child.pid(), Signal::SIGTERM);
+    println!("waited {}", words(child.wait()));
+    println!("tried {}", tried(&mut other));
+    println!("signaled-reaped {}", words(other.signal(Signal::SIGTERM).map(|()| "Ok")));
+    0
 }
 
 /// A child was reaped, and another process has its process id.

@@ -55,6 +55,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["interrupted"] => holding::interrupted(),
         ["dropped"] => holding::dropped(),
         ["reused"] => return holding::reused(),
+        ["no-waitid"] => return holding::no_waitid(),
         _ => return 2,
     }
     println!("left {}", children::left());
