@@ -3,8 +3,8 @@
 /** The address of the book's first folder, with a slash at its end. This module is in `live/`. */
 export const root = new URL('..', import.meta.url).href;
 
-/** The page's path below the root, without its ending: `02-close-on-exec/fd-vanishes`. */
-export const page = location.href.slice(root.length).replace(/[#?].*$/, '').replace(/\.html$/, '');
+/** The page's path below the root, without its ending: `02-close-on-exec/fd-vanishes`; of a folder, that of its `index`. */
+export const page = location.href.slice(root.length).replace(/[#?].*$/, '').replace(/\.html$/, '').replace(/(^|\/)$/, '$1index');
 
 /**
  * Makes an element. Every text becomes a text node, so that nothing that a program prints can become markup.

@@ -67,7 +67,7 @@ class Experiment {
         this.choices.disabled = true;
         this.status.textContent = 'Running …';
         const timeline = new Timeline();
-        const output = element('pre', { class: 'live-output', hidden: true });
+        const output = element('pre', { class: 'live-output', hidden: true, tabindex: '0' });
         this.result.replaceChildren(timeline.list, output);
         let verdict = null;
         let end = null;

@@ -184,6 +184,11 @@ function mailbox(worker, signal) {
 async function shell(machine, hear, signal) {
     const program = machine.strace?.program;
     const worker = await start(machine, program);
+    // From a file the machine's parts take seconds to load, and who listens to a signal that was sent hears nothing.
+    if (signal.aborted) {
+        worker.terminate();
+        throw new DOMException('Stopped', 'AbortError');
+    }
     await new Promise((done, fail) => {
         signal.addEventListener('abort', () => {
             worker.terminate();

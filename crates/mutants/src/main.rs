@@ -44,10 +44,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A file, and what to say when its text is of no use.
+/// A file, with lines that end as the tool reads them, and what to say when its text is of no use.
 fn read(file: &OsString) -> Result<(String, String)> {
     let path = Path::new(file).display();
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {path}"))?;
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {path}"))?.replace("\r\n", "\n");
     Ok((text, format!("cannot parse {path}")))
 }
 
