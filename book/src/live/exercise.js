@@ -17,13 +17,13 @@ function named(exercises) {
 
 export function exercise(backend, progress) {
     const name = named(progress.exercises ?? backend.wrongAnswers ?? {});
-    const place = document.querySelector('.content h1');
+    const heading = document.querySelector('.content h1');
     if (name) catchTheMistake(backend, name);
-    if (!name || !place || !backend.check) return undefined;
+    if (!name || !heading || !backend.check) return undefined;
     const state = element('p', { class: 'live-state', role: 'status' });
     const button = element('button', { type: 'button' }, `Check ${name}`);
     const stop = element('button', { type: 'button', hidden: true }, 'Stop');
-    const result = element('div', { class: 'live-result' });
+    const place = element('div', { class: 'live-result' });
     const say = ({ done, stale }) => {
         state.textContent = done ? '✓ Done: your answer passes its tests.'
             : stale ? 'Your file has changed since the last check.' : 'Not done yet.';
@@ -32,30 +32,35 @@ export function exercise(backend, progress) {
     let running = null;
     button.addEventListener('click', async () => {
         running = new AbortController();
+        const output = [];
+        let [result, end] = [null, null];
         button.disabled = true;
         stop.hidden = false;
         state.textContent = 'Compiling …';
-        result.replaceChildren();
+        place.replaceChildren();
         try {
             for await (const event of backend.check(name, running.signal)) {
                 if (event.kind === 'progress') state.textContent = plain(event.text);
-                else if (event.kind === 'result') {
-                    say({ done: event.passed });
-                    result.replaceChildren(...report(event));
-                }
+                else if (event.kind === 'output') output.push(event.text);
+                else if (event.kind === 'result') result = event;
+                else if (event.kind === 'end') end = event;
             }
+            if (result) say({ done: result.passed });
+            else state.textContent = end?.cut ? 'The check was stopped: it ran too long, or printed too much.'
+                : 'The check ended without a result.';
+            place.replaceChildren(...report(result ?? { error: output.join('\n') }));
             document.dispatchEvent(new CustomEvent('workbook:progress'));
         } catch (error) {
             state.textContent = error.name === 'AbortError' ? 'Stopped.' : '';
-            if (error.name !== 'AbortError') result.replaceChildren(refusal(error));
+            if (error.name !== 'AbortError') place.replaceChildren(refusal(error));
         } finally {
             button.disabled = false;
             stop.hidden = true;
         }
     });
     stop.addEventListener('click', () => running?.abort());
-    place.after(element('section', { class: 'live live-exercise', 'aria-label': 'This exercise on your machine' },
-        state, element('div', { class: 'live-buttons' }, button, stop), result));
+    heading.after(element('section', { class: 'live live-exercise', 'aria-label': 'This exercise on your machine' },
+        state, element('div', { class: 'live-buttons' }, button, stop), place));
     // A save in the editor: what the page says of the file is no longer true.
     return { name, changed: () => running?.signal.aborted === false && button.disabled || say({ stale: true }) };
 }

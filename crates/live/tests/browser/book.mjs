@@ -98,6 +98,13 @@ const steps = {
         };
         assert.match(await check(), /The first test that fails: /);
         assert.match(await state.textContent(), /Not done yet/);
+        // Where cargo cannot build, the check has no result.
+        const settings = '.cargo/config.toml';
+        const before = read(settings);
+        save(settings, 'no configuration');
+        assert.match(await check(), /cargo cannot build here/, 'the page shows what the tool says');
+        assert.match(await state.textContent(), /The check ended without a result/);
+        save(settings, before);
         // Our answer, as if it were the reader's.
         save(path, read('crates/cloexec/src/flags.rs'));
         await tab.waitForSelector('.live-state:has-text("Your file has changed since the last check")');
