@@ -184,16 +184,14 @@ function mailbox(worker, signal) {
 async function shell(machine, hear, signal) {
     const program = machine.strace?.program;
     const worker = await start(machine, program);
-    // From a file the machine's parts take seconds to load, and who listens to a signal that was sent hears nothing.
-    if (signal.aborted) {
-        worker.terminate();
-        throw new DOMException('Stopped', 'AbortError');
-    }
     await new Promise((done, fail) => {
-        signal.addEventListener('abort', () => {
+        const stop = () => {
             worker.terminate();
             fail(new DOMException('Stopped', 'AbortError'));
-        }, { once: true });
+        };
+        // From a file the machine's parts take seconds to load, and who listens to a signal that was sent hears nothing.
+        if (signal.aborted) stop();
+        signal.addEventListener('abort', stop, { once: true });
         const refuse = (why) => fail(new Refused(`Linux does not run in this browser: ${why}`));
         worker.addEventListener('error', (event) => refuse(event.message || NO_WORKER));
         worker.addEventListener('message', ({ data }) => {

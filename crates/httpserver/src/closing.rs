@@ -75,10 +75,13 @@ impl Client {
             Stage::Lingering => Some(limits.linger_time),
         };
         let at = allowed.map(|allowed| since.saturating_add(allowed));
-        let stalled =
-            self.deadline.stalled(is_queued, now).map(|since| since.saturating_add(limits.write_time));
-        let at = [at, stalled].into_iter().flatten().min();
+        let at = [at, self.stalls_at(is_queued, now)].into_iter().flatten().min();
         self.deadline.set(ioloop, at, self.on_timer());
+    }
+
+    /// By when a client must take some of what is queued.
+    fn stalls_at(&self, is_queued: bool, now: Duration) -> Option<Duration> {
+        self.deadline.stalled(is_queued, now).map(|since| since.saturating_add(self.limits.write_time))
     }
 
     fn on_timer(self: &Rc<Self>) -> impl FnOnce(&IoLoop) + 'static {
@@ -95,8 +98,7 @@ impl Client {
     fn timed_out(self: &Rc<Self>, ioloop: &IoLoop) {
         // Bytes may be queued for a client that takes some now and then: then the other deadline is over.
         let (is_queued, now) = (!self.output.borrow().is_empty(), ioloop.time());
-        let stalled = self.deadline.stalled(is_queued, now);
-        let is_stalled = stalled.is_some_and(|since| since.saturating_add(self.limits.write_time) <= now);
+        let is_stalled = self.stalls_at(is_queued, now).is_some_and(|at| at <= now);
         match self.deadline.stage() {
             Stage::Lingering => self.close(ioloop),
             Stage::Idle if !is_stalled => self.idled(ioloop),

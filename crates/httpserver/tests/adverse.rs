@@ -252,8 +252,7 @@ fn a_client_that_does_not_read_takes_little_of_the_kernels_memory() {
         }
     });
     let mut client = Client::connect(server.address);
-    nix::sys::socket::setsockopt(&client.socket, nix::sys::socket::sockopt::RcvBuf, &4096)
-        .expect("a small window");
+    client.set_window(4096);
     client.get("/");
     client.socket.peek(&mut [0]).expect("the response has begun");
     // The socket takes more for as long as the client's kernel acknowledges something.

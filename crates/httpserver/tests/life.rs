@@ -265,8 +265,7 @@ fn kind_11_what_a_client_sends_after_the_last_request_does_not_cut_the_response(
     for round in 1..=5 {
         let before = server.counters().sent;
         let mut client = Client::connect(server.address);
-        nix::sys::socket::setsockopt(&client.socket, nix::sys::socket::sockopt::RcvBuf, &(16 * 1024))
-            .expect("a small window");
+        client.set_window(16 * 1024);
         client.get("/");
         let (mut count, mut bytes) = (0, [0; 4096]);
         // The server has sent all of it as soon as its kernel has room for the rest.
@@ -373,8 +372,7 @@ fn kind_13_the_time_of_a_head_does_not_run_while_its_request_waits_for_room() {
     let limits = Limits { head_time: SHORT, idle_time: LONG, ..Limits::default() };
     let server = serving(limits, || long);
     let mut client = Client::connect(server.address);
-    nix::sys::socket::setsockopt(&client.socket, nix::sys::socket::sockopt::RcvBuf, &(64 * 1024))
-        .expect("a small window");
+    client.set_window(64 * 1024);
     let length = 4 * 1024 * 1024;
     client.send(format!(
         "GET /{length} HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"

@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{setsockopt, sockopt};
+
 use super::parse::{self, Got, Unread};
 use super::split::Split;
 
@@ -26,6 +28,12 @@ impl Client {
         socket.set_write_timeout(Some(PATIENCE)).expect("the timeout is not zero");
         socket.set_nodelay(true).expect("a TCP socket has this option");
         Self { socket, received: Vec::new() }
+    }
+
+    /// Let the kernel keep only about this many bytes of what the server sends.
+    #[track_caller]
+    pub fn set_window(&self, bytes: usize) {
+        setsockopt(&self.socket, sockopt::RcvBuf, &bytes).expect("a TCP socket has this option");
     }
 
     /// Send bytes. A server that has closed is no error here: what it answered counts.

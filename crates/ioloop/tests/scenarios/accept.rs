@@ -5,8 +5,8 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, ErrorKind, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,12 +21,9 @@ use prefork::accept::BATCH;
 use super::support::Outcome;
 
 pub fn no_descriptor(poller: Kind) -> Outcome {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, soft.min(200), hard)?;
+    limit_descriptors()?;
     let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
+    let (listener, address) = listen()?;
     let (accepted, turns) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
     let counted = Rc::clone(&accepted);
     let _accepting = ioloop.add_accept_handler(listener, move |_, _| counted.set(counted.get() + 1))?;
@@ -60,6 +57,19 @@ pub fn no_descriptor(poller: Kind) -> Outcome {
     Ok(())
 }
 
+/// Sets a limit that the process soon reaches, by opening files.
+fn limit_descriptors() -> nix::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, soft.min(200), hard)
+}
+
+fn listen() -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
 /// Opens files until the process has no descriptor left.
 fn take_all() -> Vec<OwnedFd> {
     let mut taken: Vec<OwnedFd> = Vec::new();
@@ -70,12 +80,9 @@ fn take_all() -> Vec<OwnedFd> {
 }
 
 pub fn full_batches() -> Outcome {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, soft.min(200), hard)?;
+    limit_descriptors()?;
     let ioloop = IoLoop::new()?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
+    let (listener, address) = listen()?;
     ioloop.add_accept_handler(listener, |_, _| println!("accepted"))?;
     let mut reported = 0;
     ioloop.handle_callback_exception(move |ioloop, failure| {
@@ -99,12 +106,9 @@ pub fn full_batches() -> Outcome {
 }
 
 pub fn fails_and_sheds() -> Outcome {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, soft.min(200), hard)?;
+    limit_descriptors()?;
     let ioloop = IoLoop::new()?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
+    let (listener, address) = listen()?;
     let mut sockets = Vec::new();
     ioloop.add_accept_handler(listener, move |_, socket| {
         // Kept open, so that no descriptor is left for the other clients.
@@ -123,9 +127,7 @@ pub fn stuck() -> Outcome {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let limit = |numbers| setrlimit(Resource::RLIMIT_NOFILE, numbers, hard);
     let ioloop = IoLoop::new()?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
+    let (listener, address) = listen()?;
     let clients = [TcpStream::connect(address)?, TcpStream::connect(address)?];
     let turns = Rc::new(Cell::new(0));
     let accepting = ioloop.add_accept_handler(listener, |ioloop, _| ioloop.stop())?;
@@ -160,9 +162,8 @@ pub fn stuck() -> Outcome {
 
 pub fn refused(poller: Kind) -> Outcome {
     let ioloop = IoLoop::with(Config { poller, ..Config::default() })?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    listener.set_nonblocking(true)?;
-    let _client = TcpStream::connect(listener.local_addr()?)?;
+    let (listener, address) = listen()?;
+    let _client = TcpStream::connect(address)?;
     let _accepting = ioloop.add_accept_handler(listener, |_, _| println!("accepted"))?;
     ioloop.handle_callback_exception(|_, failure| println!("reported {failure}"));
     let turns = Rc::new(Cell::new(0));

@@ -23,7 +23,8 @@ pub struct Copy {
 impl Copy {
     /// Bring the copy of this number up to date.
     pub fn make(catalogue: &Catalogue, number: usize) -> Result<Self> {
-        let folder = folder(&checkout::memory(&catalogue.root), number);
+        let memory = checkout::memory(&catalogue.root);
+        let folder = folder(&memory, number);
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let lock = File::create(folder.join("lock")).context("cannot lock the copy")?;
@@ -34,7 +35,7 @@ impl Copy {
             from: catalogue.root.clone(),
             place: Place {
                 root: folder.join("checkout"),
-                target: Some(target(&checkout::memory(&catalogue.root), number)),
+                target: Some(target(&memory, number)),
                 unchanged: this_run(),
             },
             _lock: lock,

@@ -3,8 +3,8 @@
 //! cargo takes what it finds, because such a dependency is named by its registry, features and compiler, and not by the checkout.
 //! What the first copy has compiled of the checkout itself lies unused in the others.
 
-use std::fs::{self, File, FileTimes};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::path::Path;
 
 use super::copy;
 
@@ -33,17 +33,16 @@ fn duplicate(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        let (path, copied): (PathBuf, PathBuf) = (entry.path(), to.join(entry.file_name()));
+        let copied = to.join(entry.file_name());
         // Only what is compiled of the checkout is compiled incrementally.
         if entry.file_name() == "incremental" {
             continue;
         }
         if entry.file_type()?.is_dir() {
-            duplicate(&path, &copied)?;
+            duplicate(&entry.path(), &copied)?;
         } else {
-            fs::copy(&path, &copied)?;
-            let modified = entry.metadata()?.modified()?;
-            File::options().write(true).open(&copied)?.set_times(FileTimes::new().set_modified(modified))?;
+            fs::copy(entry.path(), &copied)?;
+            File::options().write(true).open(&copied)?.set_modified(entry.metadata()?.modified()?)?;
         }
     }
     Ok(())
@@ -57,13 +56,16 @@ mod tests {
     fn a_copy_that_has_compiled_nothing_gets_what_the_first_one_has() {
         let memory = tempfile::tempdir().expect("a folder");
         let first = copy::target(memory.path(), 1);
-        for file in
-            ["debug/deps/libnix.rlib", "debug/incremental/cloexec/part", "shortcuts/cloexec-flags.json"]
-        {
+        let make = |file: &str| {
             let file = first.join(file);
             fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
             fs::write(file, "compiled").expect("a file");
-        }
+        };
+        make("shortcuts/cloexec-flags.lock");
+        assert!(!are_compiled(memory.path()), "there is a lock as soon as the compilation begins");
+        make("debug/deps/libnix.rlib");
+        make("debug/incremental/cloexec/part");
+        make("shortcuts/cloexec-flags.json");
         assert!(are_compiled(memory.path()));
         let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
         let library =
