@@ -17,23 +17,22 @@ use prefork::sockets::Options;
 fn main() -> ExitCode {
     let port = std::env::args().nth(1).unwrap_or_else(|| "7080".to_owned());
     let Ok(port) = port.parse() else {
-        eprintln!("usage: echo [PORT]");
+        eprintln!("usage: bodies [PORT]");
         return ExitCode::from(2);
     };
     match serve(port) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("echo: {error}");
+            eprintln!("bodies: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
 fn serve(port: u16) -> Result<(), Box<dyn std::error::Error>> {
-    let server = HttpServer::new(answer).on_access(|access| {
+    let mut server = HttpServer::new(answer).on_access(|access| {
         println!("{} {} {} {} {:?}", access.method, access.target, access.status, access.bytes, access.took);
     });
-    let mut server = server;
     for address in server.bind(&[(Ipv4Addr::LOCALHOST, port).into()], &Options::default())? {
         println!("listening on http://{address}/");
     }
