@@ -2,15 +2,16 @@
 //
 //     node machine.mjs SITE BROWSER [EXPERIMENT...]
 //
-// SITE is a book that `live --site` has built with the machine, BROWSER the program of Chromium or Firefox. It prints a line for
-// each experiment, then counts, times, and what was fetched, and ends with 1 if an experiment disagrees with the book, ends without a
-// verdict, or takes more bytes than it may. RUNS=10 runs each experiment ten times. A machine is fresh in each run. RATE=6 slows
-// the page's own thread in Chromium, which cannot slow a worker so. For a slower machine, BROWSER may be a script that starts the
-// browser in a control group with less of the processor's time.
+// SITE is a book that `live --site` has built with the machine: a folder, which is served here, or a `file://` address, which the
+// browser opens itself. BROWSER is the program of Chromium or Firefox. It prints a line for each experiment, then counts, times, and
+// what was fetched over HTTP, and ends with 1 if an experiment disagrees with the book, ends without a verdict, or takes more bytes
+// than it may. RUNS=10 runs each experiment ten times. A machine is fresh in each run. RATE=6 slows the page's own thread in
+// Chromium, which cannot slow a worker so. For a slower machine, BROWSER may be a script that starts the browser in a control group
+// with less of the processor's time.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { files } from './files.mjs';
 
 const BYTES = 5e6; // that the first run may fetch
@@ -18,10 +19,12 @@ const PATIENCE = 150_000; // ms; the page gives an experiment 120 s
 
 // The packages are below target/, not beside this file.
 const puppeteer = createRequire(pathToFileURL(`${process.env.PACKAGES}/package.json`))('puppeteer-core');
-const [folder, executablePath, ...wanted] = process.argv.slice(2);
+const [where, executablePath, ...wanted] = process.argv.slice(2);
 const [rate, runs] = [Number(process.env.RATE ?? 1), Number(process.env.RUNS ?? 1)];
 const firefox = executablePath.includes('firefox');
-const site = await files(folder);
+const opened = where.startsWith('file://');
+const folder = opened ? fileURLToPath(where) : where;
+const site = opened ? { origin: where, sent: [], close() {} } : await files(folder);
 const browser = await puppeteer.launch({
     executablePath, protocolTimeout: 2 * PATIENCE,
     ...(firefox ? { browser: 'firefox' } : { args: ['--no-sandbox'] }),
@@ -37,7 +40,7 @@ await tab.evaluateOnNewDocument(() => {
 
 /** The page of each experiment that the machine has. */
 async function pages() {
-    await tab.goto(`${site.origin}/`);
+    await tab.goto(`${site.origin}/index.html`);
     const links = await tab.$$eval('.sidebar .chapter a[href]', (all) => all.filter((link) => !link.hash).map((link) => link.href));
     const { experiments } = JSON.parse(readFileSync(`${folder}/machine/machine.json`, 'utf8'));
     const found = Object.keys(experiments).map((name) => [name, links.find((link) => link.endsWith(`/${name}.html`))]);
