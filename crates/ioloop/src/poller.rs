@@ -5,8 +5,9 @@
 //! reports an error and a hang-up if the interest has [`Events::READ`]; epoll and poll do so whatever the interest is.
 //! A wait returns before its timeout only for an event or a signal. After a signal it returns no events and no error.
 //! Adding a descriptor twice is EEXIST; modifying or removing an unknown one is ENOENT. Each poller watches the descriptors
-//! that epoll watches, and refuses the others with the same errno. Exceptions: poll and select refuse [`Events::EDGE`], and
-//! select refuses numbers from FD_SETSIZE on.
+//! that epoll watches, and refuses the others with the same errno. Exceptions: poll and select refuse [`Events::EDGE`],
+//! select refuses [`Events::READ_HANGUP`] and numbers from FD_SETSIZE on, and poll refuses more descriptors than
+//! RLIMIT_NOFILE.
 
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -40,8 +41,8 @@ pub trait Poller: fmt::Debug {
     /// `EEXIST` if it was added already; `EBADF` if it is not open, or was opened with O_PATH; `EPERM` if it is always
     /// ready, as a file on a disk and /dev/null are; `ELOOP` for epolls that watch each other, or too many in a row.
     /// `EINVAL` if this poller cannot do it, and the error says why: only epoll can report edges, select cannot watch
-    /// numbers from FD_SETSIZE on, and poll cannot watch more than RLIMIT_NOFILE descriptors. epoll also: `ENOSPC`,
-    /// `ENOMEM`, see epoll_ctl(2).
+    /// numbers from FD_SETSIZE on or for [`Events::READ_HANGUP`], and poll cannot watch more than RLIMIT_NOFILE
+    /// descriptors. epoll also: `ENOSPC`, `ENOMEM`, see epoll_ctl(2).
     fn add(&mut self, fd: RawFd, token: Token, interest: Events) -> Result<()>;
 
     /// Change the token and the interest of a descriptor.

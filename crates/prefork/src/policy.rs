@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 // ANCHOR: options
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// The number of children; 0 means one for each core that this process may use: see sched_getaffinity(2). Each
-    /// needs two descriptors in the supervisor.
+    /// The number of children; 0 means one for each core that this process may use, by its affinity and by the CPU quota
+    /// of its control group: see std's `available_parallelism`. Each needs two descriptors in the supervisor.
     pub children: usize,
     /// The number of restarts, counted for all children together, after which a further failure is an error.
     pub max_restarts: usize,
