@@ -136,11 +136,14 @@ impl Log {
         self.lines_from(0)?.lines().map(Event::parse).collect()
     }
 
-    /// The lines that were written from this offset on. The kernel appends whole lines, so none is cut.
+    /// The whole lines that were written from this offset on. While a process writes a line that crosses from one page of the
+    /// file into the next, others may see only its beginning: the kernel copies page by page, and a reader does not wait.
     pub fn lines_from(&self, offset: u64) -> Result<String> {
         // At an offset, because all processes share the file's own.
         let mut bytes = vec![0; usize::try_from(self.0.metadata()?.len().saturating_sub(offset))?];
         self.0.read_exact_at(&mut bytes, offset)?;
+        let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        bytes.truncate(end);
         Ok(String::from_utf8(bytes)?)
     }
 
@@ -154,5 +157,20 @@ impl Log {
     /// Why a process of the experiment could not ask, if one has written that.
     pub fn refusal(&self) -> Result<Option<String>> {
         Ok(self.read()?.into_iter().find(|event| event.what == What::Refused).map(|event| event.text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_once_it_is_whole() {
+        let log = Log(File::from(memfd_create(c"timeline", MFdFlags::MFD_CLOEXEC).expect("a file")));
+        log.append(b"one\ntwo, of which the end is not wr").expect("room");
+        assert_eq!(log.lines_from(0).expect("it can be read"), "one\n", "a part of a line is not an event");
+        assert_eq!(log.lines_from(4).expect("it can be read"), "");
+        log.append(b"itten yet\n").expect("room");
+        assert_eq!(log.lines_from(4).expect("it can be read"), "two, of which the end is not written yet\n");
     }
 }
