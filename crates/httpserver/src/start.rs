@@ -2,7 +2,7 @@
 //!
 //! Contract: the sockets are bound before the processes are forked, so that all of them accept from the same ones. A loop is made
 //! after the fork, because an epoll instance that two processes share reports the one's clients to the other. Signals have
-//! their handlers before the first client is accepted, so a SIGTERM at any time stops gracefully. Ctrl-C signals parent and
+//! their handlers before the first client is accepted, so from then on a SIGTERM stops gracefully. Ctrl-C signals parent and
 //! children together, and the parent forwards the signal, so a child gets it twice. It still stops gracefully, even if the
 //! second one comes while it exits. A child that fails is restarted with the same sockets. Once the server stops, no process
 //! has them open, so a client that comes then is refused at once, and does not wait for an accept that never comes.

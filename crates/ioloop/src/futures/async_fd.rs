@@ -37,7 +37,7 @@ struct State<S> {
 struct Direction {
     /// How many events there were. A wait is over when this has changed since the wait began.
     events: Cell<u64>,
-    /// Did a call read everything, or fill the buffer, since the last event? Then the next call would block.
+    /// Did a call empty or fill the kernel's buffer since the last event? Then the next call would block.
     exhausted: Cell<bool>,
     /// How many waits there were: the number of the next one.
     waits: Cell<u64>,
@@ -174,7 +174,7 @@ impl<S> AsyncFd<S> {
         self.state.direction(bit).exhausted.get()
     }
 
-    /// Note that a call read everything, or filled the buffer.
+    /// Note that a call emptied or filled the kernel's buffer.
     pub(super) fn exhaust(&self, bit: Events) {
         self.state.direction(bit).exhausted.set(true);
     }

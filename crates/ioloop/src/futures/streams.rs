@@ -1,7 +1,7 @@
 //! Async accept, connect, read and write.
 //!
 //! Contract: each operation makes its system call first, so a ready descriptor costs no wait. But if the call before it
-//! read everything or filled the buffer, the operation waits first, so a conversation makes no call that fails with
+//! emptied or filled the kernel's buffer, the operation waits first, so a conversation makes no call that fails with
 //! EAGAIN. `read` returns the bytes that are there, and 0 at the end of the file. `write_all` writes all bytes or returns
 //! an error; if it is dropped before that, a part is written.
 
