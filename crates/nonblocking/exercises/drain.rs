@@ -17,7 +17,7 @@ use crate::Result;
 pub enum Stop {
     /// The descriptor has no more bytes now, but may get more.
     WouldBlock,
-    /// There will never be more bytes, because the last descriptor of the write end is closed.
+    /// No more bytes will come: the last descriptor of the write end is closed, or a socket's peer has shut down its side.
     EndOfFile,
     /// The limit is reached, and there may be more bytes already.
     Limit,

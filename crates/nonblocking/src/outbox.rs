@@ -16,7 +16,7 @@ use crate::{Error, Result};
 
 // ANCHOR: batch
 /// The maximum number of chunks in one `writev`. The array of slices is on the stack, so the number is well below
-/// `IOV_MAX` (1024); in practice, 64 chunks fill a pipe or a socket.
+/// `IOV_MAX` (1024); a longer queue takes several calls.
 const BATCH: usize = 64;
 // ANCHOR_END: batch
 

@@ -3,8 +3,7 @@
 //! Goal: the program has the input at 0 and the output at 1, reads the whole input and then end of file. The caller
 //! gets all of the output, however large, and the status. It makes no difference which of 0, 1 and 2 the caller has closed,
 //! how often a signal interrupts a call (EINTR, or a write that returns early), whether the program reads its input at
-//! all, is stopped for a while, or dumps core. If it cannot be started, or dup2 fails, its status is `Exited(127)`, as in
-//! a shell.
+//! all, is stopped for a while, or dumps core. If it cannot be started, or dup2 fails, its status is `Exited(127)`.
 //! Standard error, the environment, ignored signals and the signal mask are the caller's.
 //! Afterwards the caller has the descriptors that it had before, and no child of this call, even if `capture` fails: with
 //! EMFILE, EAGAIN from fork, the error of a read, ECHILD from waitpid, or EINVAL if a real-time signal killed the program.
@@ -43,7 +42,7 @@ pub enum Status {
 
 /// Runs `program` with `args`, gives it `input` as its standard input, and returns its output and status.
 ///
-/// `program` is a path (PATH is not searched), and goes before `args` as `argv[0]`. `SIGPIPE` is ignored, as in every Rust program.
+/// `program` is a path (PATH is not searched), and goes before `args` as `argv[0]`. `SIGPIPE` is ignored, as Rust does by default.
 pub fn capture(program: &CStr, args: &[&CStr], input: &[u8]) -> io::Result<Captured> {
     todo!(
         "run {program:?} with {args:?} and {} bytes of input: write `capture` in exercises/capture.rs",

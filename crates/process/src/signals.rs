@@ -24,7 +24,7 @@ pub struct Blocked {
 }
 
 impl Blocked {
-    /// Blocks every signal in the calling thread, except SIGKILL and SIGSTOP.
+    /// Blocks every signal in the calling thread, except SIGKILL, SIGSTOP, and two that glibc keeps for itself.
     ///
     /// # Errors
     /// None: pthread_sigmask(3) only refuses an operation that does not exist.
