@@ -39,9 +39,9 @@ const QUESTION: Question = Question {
             .because("SIGCHLD was handled by the thread that had started the child."),
     ],
     book: 2,
-    shows: "On this kernel, a signal for the process goes to the main thread unless that thread blocks it, and a SIGCHLD \
-            goes to the thread that started the child. No manual promises that. Only a signal that is sent to a thread is \
-            certain to reach that thread. So code that must interrupt a loop names the loop's thread.",
+    shows: "On this kernel, a signal for the process usually goes to the main thread unless that thread blocks it, and \
+            a SIGCHLD goes to the thread that started the child. No manual promises that. Only a signal that is sent \
+            to a thread is certain to reach that thread. So code that must interrupt a loop names the loop's thread.",
     lane: "main",
     roles: &[("child", until_end_of_input)],
 };

@@ -41,7 +41,8 @@ impl Handlers {
             let interest = Events::from_bits_truncate(events.bits() as u32);
             let handler = handler.clone();
             let added = ioloop.add_handler(source, interest, move |ioloop, _, _| handler(ioloop));
-            // An error adds no token. It comes only if memory is short, and then the client's timer ends the client.
+            // An error adds no token. It comes only if memory or the user's entries in epolls run out (ENOMEM, ENOSPC).
+            // Then the client's timer ends the client.
             self.tokens.extend(added);
         }
     }
