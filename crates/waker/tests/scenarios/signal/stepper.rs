@@ -6,12 +6,11 @@
 
 use std::ops::ControlFlow::{Break, Continue};
 
-use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use testing::tracer::{MARK, end, next_call, to_call};
+use testing::tracer::{ENDED, MARK, end, next_call, to_call};
 
 use super::{breakpoint, registers};
 
@@ -53,7 +52,7 @@ fn steps_to_mark(scenario: Pid) -> nix::Result<Vec<u64>> {
         ptrace::step(scenario, None)?;
         match waitpid(scenario, None)? {
             WaitStatus::Stopped(_, Signal::SIGTRAP) => {}
-            _ => return Err(Errno::EIO),
+            _ => return Err(ENDED),
         }
     }
     Ok(path)
