@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
 use experiments::{Choice, Lab, Question, Result, ask};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
             lab.note(format!("EPOLLET, wake {}, no read: {}", number + 1, word(wait)));
         }
         lab.note(format!("EPOLLET, no wake, for 100 ms: {}", word(&returned[3])));
+        full(lab)?;
         match returned {
             [true, true, true, true] => Ok(0),
             [true, false, false, false] => Ok(1),
@@ -77,6 +79,42 @@ fn level(lab: &Lab) -> Result {
         "level-triggered: each wait returns at once, and the loop never sleeps",
     );
     Ok(())
+}
+
+/// Wakes that fail because the waker is full: are they arrivals?
+fn full(lab: &Lab) -> Result {
+    let (reader, writer) = lab.nonblocking_pipe(4096)?;
+    write(&writer, &[0; 4096])?;
+    let counter = OwnedFd::from(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
+    write(&counter, &(u64::MAX - 1).to_ne_bytes())?;
+    let pipe = is_an_arrival(lab, "pipe", &reader, || write(&writer, &[0]))?;
+    let eventfd = is_an_arrival(lab, "eventfd", &counter, || write(&counter, &1_u64.to_ne_bytes()))?;
+    lab.check(
+        pipe && !eventfd,
+        "a write that fails with EAGAIN is an arrival in a full pipe, and not in a full eventfd",
+    );
+    Ok(())
+}
+
+/// Watch a full waker, and wake it when its first event is over. The wake fails.
+fn is_an_arrival(
+    lab: &Lab,
+    kind: &str,
+    reader: &OwnedFd,
+    wake: impl FnOnce() -> nix::Result<usize>,
+) -> Result<bool> {
+    let edge = watch(reader, EpollFlags::EPOLLET)?;
+    if !is_reported(&edge)? || is_reported(&edge)? {
+        return Err(format!("a full {kind} is not reported once").into());
+    }
+    let wake = wake();
+    if wake != Err(Errno::EAGAIN) {
+        return Err(format!("a wake of a full {kind} returned {wake:?}").into());
+    }
+    let reported = is_reported(&edge)?;
+    let word = if reported { "an event" } else { "nothing" };
+    lab.note(format!("EPOLLET, a full {kind}, write = EAGAIN: {word}"));
+    Ok(reported)
 }
 
 /// Wait a hundred times, or until a wait returns with nothing. How many returned at once?

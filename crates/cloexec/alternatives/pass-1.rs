@@ -17,7 +17,7 @@ use process::signals::Blocked;
 use crate::image::Image;
 use crate::{Error, Result, open, sweep};
 
-const STEPS: [&str; 4] = ["close_range", "fcntl(F_DUPFD_CLOEXEC)", "dup2", "execve"];
+const STEPS: [&str; 5] = ["close_range", "fcntl(F_DUPFD_CLOEXEC)", "dup2", "execve", "fcntl(F_SETFD)"];
 
 /// Starts a program.
 pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -> Result<Pid> {
@@ -75,7 +75,7 @@ fn run(
     image: &Image,
 ) -> (u32, Errno) {
     if let Err(errno) = set_all(listed) {
-        return (0, errno);
+        return (if listed.is_some() { 4 } else { 0 }, errno);
     }
     for source in sources.iter_mut().chain([pipe]) {
         // SAFETY: the call takes integers.

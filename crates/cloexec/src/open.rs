@@ -31,8 +31,8 @@ pub fn open(path: impl AsRef<Path>, flags: OFlag, mode: Mode) -> Result<OwnedFd>
 /// Makes a pipe and returns its read end and its write end. Both block, and both are close-on-exec.
 ///
 /// # Errors
-/// `EMFILE` if the process has fewer than two free descriptors, `ENFILE` if the system's table of open files is
-/// full. See pipe(2), "ERRORS".
+/// `EMFILE` if the process has fewer than two free descriptors, `ENFILE` if the system's table of open files is full
+/// or the user's pipes exceed their memory limit. See pipe(2), "ERRORS".
 // ANCHOR: pipe
 pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(Error::on("pipe2", "a new pipe"))
@@ -42,8 +42,10 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 /// Makes a socket, with the default protocol of its family and type.
 ///
 /// # Errors
-/// `EAFNOSUPPORT` if the kernel lacks the family, `ESOCKTNOSUPPORT` if the family lacks the type, `EACCES` if the
-/// caller lacks the privilege, `EMFILE` if the process has no free descriptor. See socket(2), "ERRORS".
+/// `EAFNOSUPPORT` if the kernel lacks the family, `ESOCKTNOSUPPORT` if the family lacks the type, `EPROTONOSUPPORT` if
+/// the type has no default protocol, as raw sockets of IPv4 and IPv6. `EPERM` if the caller lacks the privilege, for
+/// example for a packet socket, and `EACCES` if a security module forbids it. `EMFILE` if the process has no free
+/// descriptor. See socket(2), "ERRORS", and packet(7).
 // ANCHOR: socket
 pub fn socket(family: AddressFamily, kind: SockType) -> Result<OwnedFd> {
     nix::sys::socket::socket(family, kind, SockFlag::SOCK_CLOEXEC, None)
@@ -55,7 +57,8 @@ pub fn socket(family: AddressFamily, kind: SockType) -> Result<OwnedFd> {
 /// flags; its close-on-exec flag is its own, and is set.
 ///
 /// # Errors
-/// `EMFILE` if the process has no free descriptor. See F_DUPFD(2const), or fcntl(2) before man-pages 6.15.
+/// `EMFILE` if the process has no free descriptor, `EINVAL` if RLIMIT_NOFILE permits none from 3 up, `EBADF` if the
+/// descriptor is not open. See F_DUPFD(2const), or fcntl(2) before man-pages 6.15.
 // ANCHOR: duplicate
 pub fn duplicate(fd: impl AsFd) -> Result<OwnedFd> {
     let fd: BorrowedFd<'_> = fd.as_fd();

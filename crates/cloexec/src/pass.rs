@@ -42,13 +42,15 @@ use crate::{Error, Result, open, sweep};
 ///
 /// # Errors
 /// `EINVAL` if a number is negative, is chosen twice or leaves no room for copies above it, or if the path or an
-/// argument contains a NUL byte; `EMFILE` if the process runs out of descriptors; `EAGAIN` from fork(2); and the
-/// errors of execve(2): `ENOENT`, `EACCES`, `ENOEXEC`, `E2BIG`.
+/// argument contains a NUL byte; `EMFILE` if the process runs out of descriptors; `ENOMEM` from close_range(2) and, if the
+/// kernel refuses `close_range`, the errors of [`sweep::open_descriptors`]; `EAGAIN` and `ENOMEM` from fork(2); and the
+/// errors of execve(2), "ERRORS": `ENOENT`, `EACCES`, `ENOEXEC`, `E2BIG`. The error names the call that failed, in the
+/// caller or in the child.
 // ANCHOR: spawn
 pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -> Result<Pid> {
     let failed = |step, errno| Error::on(step, program.display())(errno);
     let image = Image::new(program, args).map_err(|errno| failed("execve", errno))?;
-    let mut moves = Moves::new(fds).map_err(|errno| failed("dup2", errno))?;
+    let mut moves = Moves::new(program, fds)?;
     let (reader, writer) = open::pipe()?;
     let blocked = Blocked::new().map_err(|errno| failed("pthread_sigmask", errno))?;
 
@@ -89,7 +91,8 @@ fn failure(report: &[u8]) -> (&'static str, Errno) {
 
 // ANCHOR: moves
 /// The child's steps that can fail. The report through the pipe is an index into this table, and the errno.
-const STEPS: [&str; 4] = ["fcntl(F_DUPFD_CLOEXEC)", "close_range(CLOSE_RANGE_CLOEXEC)", "dup2", "execve"];
+const STEPS: [&str; 5] =
+    ["fcntl(F_DUPFD_CLOEXEC)", "close_range(CLOSE_RANGE_CLOEXEC)", "dup2", "execve", "fcntl(F_SETFD)"];
 
 /// Which descriptor goes to which number, and the data that the child needs to move it there.
 struct Moves<'fd> {
@@ -101,24 +104,23 @@ struct Moves<'fd> {
 }
 
 impl<'fd> Moves<'fd> {
-    fn new(fds: &[(BorrowedFd<'fd>, RawFd)]) -> nix::Result<Self> {
+    fn new(program: &Path, fds: &[(BorrowedFd<'fd>, RawFd)]) -> Result<Self> {
+        let bad_number = || Error::on("dup2", program.display())(Errno::EINVAL);
         let mut targets: Vec<RawFd> = fds.iter().map(|(_, target)| *target).collect();
         targets.sort_unstable();
         if targets.first().is_some_and(|lowest| *lowest < 0) || targets.windows(2).any(|two| two[0] == two[1])
         {
-            return Err(Errno::EINVAL);
+            return Err(bad_number());
         }
         let above = match targets.last() {
-            Some(highest) => highest.checked_add(1).ok_or(Errno::EINVAL)?,
+            Some(highest) => highest.checked_add(1).ok_or_else(bad_number)?,
             None => 0,
         };
         // No descriptor is in this range, so the call changes nothing and only says whether the kernel has it.
         let listed = match sweep::close_range_cloexec(u32::MAX) {
             Ok(()) => None,
-            Err(errno) if sweep::is_refusal(errno) => {
-                Some(sweep::open_descriptors().map_err(|error| error.errno)?)
-            }
-            Err(errno) => return Err(errno),
+            Err(errno) if sweep::is_refusal(errno) => Some(sweep::open_descriptors()?),
+            Err(errno) => return Err(Error::on(STEPS[1], program.display())(errno)),
         };
         Ok(Self { pairs: fds.to_vec(), above, listed })
     }
@@ -150,7 +152,7 @@ fn arrange<'fd>(
         *source = unsafe { BorrowedFd::borrow_raw(copy) };
     }
     // Then set close-on-exec on everything, including the copies …
-    set_on_all(moves.listed.as_deref()).map_err(|errno| (1, errno))?;
+    set_on_all(moves.listed.as_deref())?;
     // … and dup2 clears it on each target. (It does not if both numbers are equal, but no copy is at its target.)
     for (source, target) in &moves.pairs {
         // SAFETY: dup2 closes the child's copy of the target. Its owner is in the parent, which has its own table.
@@ -164,14 +166,14 @@ fn arrange<'fd>(
     image.exec().map_err(|errno| (3, errno))
 }
 
-fn set_on_all(listed: Option<&[RawFd]>) -> nix::Result<()> {
-    let Some(listed) = listed else { return sweep::close_range_cloexec(0) };
+fn set_on_all(listed: Option<&[RawFd]>) -> std::result::Result<(), (u8, Errno)> {
+    let Some(listed) = listed else { return sweep::close_range_cloexec(0).map_err(|errno| (1, errno)) };
     for number in listed {
         // SAFETY: the borrow only changes the flag of this child's own copy, and owns nothing.
         let fd = unsafe { BorrowedFd::borrow_raw(*number) };
         match fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)) {
             Ok(_) | Err(Errno::EBADF) => {} // EBADF: the descriptor was closed after it was listed
-            Err(errno) => return Err(errno),
+            Err(errno) => return Err((4, errno)),
         }
     }
     Ok(())

@@ -68,7 +68,9 @@ fn set_one_by_one(first: RawFd) -> Result<()> {
 
 /// Lists the numbers of this process's open descriptors, in no particular order, from `/proc/self/fd`.
 ///
-/// The list may contain the descriptor that read the directory, which is closed by the time this returns.
+/// The list may contain the descriptor that read the directory, which is closed by the time this returns. It shows the table
+/// of the main thread, which all threads share, unless one has made a table of its own with unshare(2) and `CLONE_FILES`: the
+/// descriptors that only such a thread has are not in the list.
 ///
 /// # Errors
 /// `EMFILE` if the process has no free descriptor to read the directory with, `ENOENT` if `/proc` is not mounted.

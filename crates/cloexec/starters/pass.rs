@@ -38,7 +38,7 @@ use crate::image::Image;
 /// below `RawFd::MAX` above which RLIMIT_NOFILE leaves no room.
 ///
 /// The error's operation begins with the call that failed: `fcntl(F_DUPFD_CLOEXEC)`, `close_range` (or `fcntl(F_SETFD)`,
-/// where the kernel refuses `close_range`), `dup2` or `execve`.
+/// where the kernel refuses `close_range`), `dup2` or `execve`. An error of `open_descriptors` is returned as it is.
 pub fn spawn(program: &Path, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)]) -> Result<Pid> {
     let _ = (Image::new, Image::exec);
     todo!("start {program:?} with {args:?} and exactly {fds:?}: write `spawn` in exercises/pass.rs")

@@ -399,6 +399,35 @@ fn only_a_refusal_of_close_range_is_worked_around() {
 }
 
 #[test]
+fn an_error_of_the_fallback_names_its_call() {
+    testing::needs!(descriptors(256));
+    for (kernel, errno, names, failed) in [
+        (
+            "close_range=ENOMEM",
+            "ENOMEM",
+            ["close_range"; 2],
+            "close_range failed, and not because the kernel lacks it",
+        ),
+        ("F_SETFD=EPERM", "EPERM", ["fcntl(F_SETFD)", "ioctl"], "without close_range, fcntl(F_SETFD) failed"),
+        ("no-proc", "ENOENT", ["/proc/self/fd"; 2], "without close_range, /proc/self/fd could not be opened"),
+    ] {
+        let scenario = ["pass", "self", "red@3* stray@9", "3>4", "inherited"];
+        let Some(answer) = traced(kernel, &scenario) else { return };
+        let result = answer.line("result");
+        assert!(
+            result.starts_with(&format!("Err {errno} ")),
+            "{failed} ({errno}), and `spawn` returned `{result}`. Return the error: the program would inherit what its caller \
+             did not choose"
+        );
+        assert!(
+            names.iter().any(|name| result.contains(name)),
+            "{failed} ({errno}), and `spawn` returned `{result}`: the error names another call. The caller would take ENOENT, \
+             for example, for a program that does not exist"
+        );
+    }
+}
+
+#[test]
 fn no_zombie_remains_after_a_failure() {
     testing::needs!(descriptors(256));
     let answer = spawn("/proc/self/no-such-program", "red@3*", "3>4", &[]);

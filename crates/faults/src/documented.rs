@@ -1,7 +1,8 @@
 //! The errnos of each system call, from the section "ERRORS" of its man page (man-pages 6), and the calls that do not fail.
 //!
-//! Left out are EFAULT, a pointer to memory that is not there; what only another command of the same call returns, of
-//! fcntl(2) and prctl(2) for example; and EINVAL and ESRCH of wait4(2), which are for constants that are wrong.
+//! Left out are EFAULT, a pointer to memory that is not there; what only other arguments of the same call return: another
+//! command of fcntl(2) or prctl(2), a file that open(2) creates or writes, a datagram socket for write(2); and EINVAL and
+//! ESRCH of wait4(2), which are for constants that are wrong.
 
 use nix::errno::Errno::{self, *};
 

@@ -12,7 +12,7 @@ use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use testing::tracer::{self, Call, MARK, Stop, to_call};
+use testing::tracer::{self, Call, MARK, Stop, to_call, unless_killed};
 
 use crate::{Fault, Place};
 
@@ -65,7 +65,7 @@ impl Run {
                 self.programs.insert(last);
             }
             if leaves && let Some(errno) = failing.remove(&stop.pid) {
-                fail(tracer::answer(stop.pid, -i64::from(errno as i32)))?;
+                unless_killed(tracer::answer(stop.pid, -i64::from(errno as i32)))?;
             } else if stop.pid == scenario && stop.call.name == MARK {
                 self.judging ^= leaves;
             } else if !leaves
@@ -74,7 +74,7 @@ impl Run {
                 && let Some(errno) = self.enter(&stop, fault)
             {
                 if !happens(&stop.call, errno) {
-                    fail(tracer::keep(stop.pid))?;
+                    unless_killed(tracer::keep(stop.pid))?;
                 }
                 failing.insert(stop.pid, errno);
             }
@@ -149,13 +149,5 @@ fn name(call: &Call) -> &'static str {
         // F_SETSIG of asm-generic/fcntl.h, which the crate libc does not have.
         ("fcntl", 10) => "fcntl(F_SETSIG)",
         (name, _) => name,
-    }
-}
-
-/// A process that was killed meanwhile is no error: its end is reported next.
-fn fail(done: nix::Result<()>) -> nix::Result<()> {
-    match done {
-        Err(Errno::ESRCH) => Ok(()),
-        done => done,
     }
 }

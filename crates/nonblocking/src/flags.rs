@@ -25,7 +25,7 @@ pub fn is_set(fd: impl AsFd) -> Result<bool> {
 /// each writes back all the flags that it read.
 ///
 /// # Errors
-/// `EBADF` if the descriptor is not open. See fcntl(2), "File status flags".
+/// `EBADF` if the descriptor is not open, or was opened with `O_PATH`. See fcntl(2), "File status flags", and open(2).
 // ANCHOR: set
 pub fn set(fd: impl AsFd) -> Result<()> {
     let flags = get(&fd)?;
@@ -36,7 +36,7 @@ pub fn set(fd: impl AsFd) -> Result<()> {
 /// Makes reads and writes wait again, here and wherever else the description is shared.
 ///
 /// # Errors
-/// `EBADF` if the descriptor is not open. See fcntl(2), "File status flags".
+/// `EBADF` if the descriptor is not open, or was opened with `O_PATH`. See fcntl(2), "File status flags", and open(2).
 pub fn clear(fd: impl AsFd) -> Result<()> {
     let flags = get(&fd)?;
     put(&fd, flags - OFlag::O_NONBLOCK)

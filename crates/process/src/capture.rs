@@ -56,9 +56,9 @@ pub enum Status {
 /// its input without reading it.
 ///
 /// # Errors
-/// `EMFILE` if the process runs out of descriptors; `EAGAIN` from fork(2); `ECHILD` from waitpid(2) if the caller
-/// ignores `SIGCHLD`; `EINVAL` if a real-time signal killed the program. If execve(2) fails, that is not an error:
-/// the program exits with code 127.
+/// `EMFILE` if the process runs out of descriptors, and `ENFILE` from pipe(2); `EAGAIN` and `ENOMEM` from fork(2);
+/// `ECHILD` from waitpid(2) if the caller ignores `SIGCHLD`; `EINVAL` if a real-time signal killed the program. If
+/// execve(2) fails, that is not an error: the program exits with code 127.
 // ANCHOR: capture
 pub fn capture(program: &CStr, args: &[&CStr], input: &[u8]) -> io::Result<Captured> {
     let strings = iter::once(program).chain(args.iter().copied());

@@ -13,7 +13,6 @@ use std::fs::read_to_string;
 use std::ops::ControlFlow::{Break, Continue};
 use std::ops::Range;
 
-use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -27,7 +26,7 @@ mod registers;
 mod stopped;
 
 pub use call::Call;
-pub use follow::{Stop, end, start, to_call};
+pub use follow::{ENDED, Stop, end, start, to_call, unless_killed};
 pub use registers::{answer, keep, next_call, position};
 pub use stopped::stopped;
 
@@ -84,14 +83,14 @@ fn watch(scenario: Pid, kernel: &mut dyn Kernel) -> nix::Result<i32> {
         }
         let Some(answer) = stop.answer else {
             if let Some(answer) = kernel.instead(&stop.call) {
-                registers::keep(pid)?;
+                unless_killed(registers::keep(pid))?;
                 kept.insert(pid, (stop.call, answer));
             }
             continue;
         };
         let (call, told) = kept.remove(&pid).unwrap_or_else(|| (stop.call, kernel.told(&stop.call, answer)));
         if told != answer {
-            registers::answer(pid, told)?;
+            unless_killed(registers::answer(pid, told))?;
         }
         let Some(words) = kernel.words(&call) else { continue };
         println!("call {words} -> {told}");
@@ -127,14 +126,14 @@ pub fn counted(scenario: impl FnOnce() -> i32) -> i32 {
 /// Step to the next mark. Gives the number of instructions.
 ///
 /// # Errors
-/// What ptrace or waitpid says; `EIO` if the scenario ends before that.
+/// What ptrace or waitpid says; [`ENDED`] if the scenario ends before that.
 pub fn steps_to_mark(scenario: Pid) -> nix::Result<usize> {
     let mut steps = 0;
     while next_call(scenario)? != Some(MARK) {
         ptrace::step(scenario, None)?;
         match waitpid(scenario, None)? {
             WaitStatus::Stopped(_, Signal::SIGTRAP) => steps += 1,
-            _ => return Err(Errno::EIO),
+            _ => return Err(ENDED),
         }
     }
     Ok(steps)
@@ -144,7 +143,7 @@ pub fn steps_to_mark(scenario: Pid) -> nix::Result<usize> {
 /// clock_gettime(2).
 ///
 /// # Errors
-/// What ptrace or waitpid says; `EIO` if the scenario ends before.
+/// What ptrace or waitpid says; [`ENDED`] if the scenario ends before.
 pub fn clock_reads_to_mark(scenario: Pid) -> nix::Result<usize> {
     let vdso = vdso(scenario);
     let (mut reads, mut inside) = (0, false);
@@ -159,7 +158,7 @@ pub fn clock_reads_to_mark(scenario: Pid) -> nix::Result<usize> {
         reads += usize::from(inside && !was_inside || !inside && call == Some("clock_gettime"));
         ptrace::step(scenario, None)?;
         if !matches!(waitpid(scenario, None)?, WaitStatus::Stopped(_, Signal::SIGTRAP)) {
-            return Err(Errno::EIO);
+            return Err(ENDED);
         }
     }
 }

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, chdir, fork, getpgrp, getpid, getuid};
 use testing::tracer::{self, Call, Kernel};
-use testing::{Answer, judged, traced};
+use testing::{Answer, Helper, judged, traced};
 
 testing::helper!(answer);
 
@@ -16,6 +16,7 @@ fn answer(args: &[&str]) -> i32 {
     match args {
         ["traced", "a-kernel", scenario] => tracer::run(&mut Played, || run(scenario)),
         ["traced", "for-one-process", scenario] => tracer::run(&mut Alone, || run(scenario)),
+        ["traced", "counted", scenario] => tracer::counted(|| run(scenario)),
         _ => 2,
     }
 }
@@ -79,6 +80,8 @@ fn run(scenario: &str) -> i32 {
                 getpid();
             }
         }),
+        "panics" => judged(|| panic!("on purpose")),
+        "faults" => judged(|| raise(Signal::SIGSEGV)).expect("there is such a signal"),
         "killed" => raise(Signal::SIGTERM).expect("there is such a signal"),
         _ => return 2,
     }
@@ -121,6 +124,24 @@ fn what_the_scenario_forks_can_be_left_out() {
 fn one_call_after_the_other_comes_to_an_end() {
     let Some(answer) = of("endless") else { return };
     assert_eq!(answer.line("endless"), "getpid");
+}
+
+/// If it were taken for a refusal of this machine, the test that should catch it would be skipped.
+#[test]
+fn a_scenario_that_ends_while_it_is_stepped_is_a_failure() {
+    if of("marked").is_none() {
+        return;
+    }
+    for (scenario, words) in [("faults", "got a signal"), ("panics", "on purpose")] {
+        let mut helper = Helper::new(&["traced", "counted", scenario]);
+        // With one, a panic takes millions of steps.
+        helper.command().env("RUST_BACKTRACE", "0");
+        let answer = helper.answer();
+        assert!(
+            answer.as_ref().is_err_and(|said| said.contains(words)),
+            "the scenario {scenario} between the marks, so the helper should fail with the words `{words}`: {answer:?}"
+        );
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! Contract: the flag is set only while the waker is ready, or while the thread that set it is about to make it
 //! ready. `check` sees everything that a thread did before `wake`: either in a `consume_then` that has not called
-//! `check` yet, or in the next one, which the waker's readiness causes. No wake-up is lost.
+//! `check` yet, or in the next one, which the waker's readiness causes. No wake-up is lost, unless the waker itself fails: an
+//! item of a thread that found the flag set meanwhile waits for the next wake that succeeds.
 //!
 //! `consume_then` takes three steps, in this order: drain the waker, clear the flag, check the queue.
 //! - If it checked before it cleared, a sender that queues between the two would find the flag set and write nothing.

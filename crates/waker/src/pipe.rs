@@ -25,7 +25,7 @@ impl Waker {
     ///
     /// # Errors
     /// `EMFILE` if the process has fewer than two free descriptors, `ENFILE` if the system's table of open files is
-    /// full. See pipe(2), "ERRORS".
+    /// full or the user's pipes exceed their memory limit. See pipe(2), "ERRORS".
     // ANCHOR: new
     pub fn new() -> Result<Self> {
         let (reader, writer) = nonblocking::pipe::pipe()?;
@@ -51,7 +51,8 @@ impl Waker {
     }
     // ANCHOR_END: wake
 
-    /// Reads every byte from the pipe, so that it is not readable.
+    /// Reads every byte from the pipe, so that it is not readable. If other code closed the write end, the pipe is at end of
+    /// file, which is no error, and poll(2) goes on to report it with `POLLHUP`.
     ///
     /// # Errors
     /// The errors of read(2), "ERRORS", which only occur if other code closed or replaced the descriptor. The waker may

@@ -80,8 +80,8 @@ impl SignalWaker {
     /// # Errors
     /// `EBUSY` if a signal has an owner, or is in `signals` twice; `EINVAL` for `SIGKILL` and `SIGSTOP`, see
     /// sigaction(2), and for the signals of faults, `SIGSEGV`, `SIGBUS`, `SIGFPE`, `SIGILL`, `SIGTRAP` and `SIGSYS`;
-    /// `EMFILE` if the process has no free descriptor. The error of a signal names it. After an error, every signal
-    /// has its previous handler, and the mask is as it was.
+    /// `EMFILE` and the others of [`cloexec::open::duplicate`] if the process cannot have one more descriptor. The error of a
+    /// signal names it. After an error, every signal has its previous handler, and the mask is as it was.
     // ANCHOR: new
     pub fn new(writer: impl AsFd, signals: &[Signal]) -> Result<Self> {
         let writer = cloexec::open::duplicate(writer)?;

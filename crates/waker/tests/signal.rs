@@ -612,6 +612,21 @@ fn the_mask_is_restored() {
 }
 
 #[test]
+fn the_mask_of_a_later_thread_does_not_change() {
+    let answer = inherited("later-thread");
+    let mask = answer.line("later");
+    if mask == "unlike the ended one" {
+        testing::skip!("the C library puts no new thread where an ended one was");
+    }
+    assert_eq!(
+        mask, "none",
+        "the owner was made in a thread that blocked its signal and ended, and was dropped in a later thread, which blocked \
+         nothing. pthread_self(3) returns the same in both: it is an address, which a later thread gets again. Compare the \
+         thread's `std::thread::ThreadId`"
+    );
+}
+
+#[test]
 fn without_a_descriptor_new_is_an_error() {
     let answer = inherited("refused");
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Following a process, and all that it forks, from one system call to the next.
 //!
 //! Contract: the followed processes die with their tracer, and a process that is killed at the wrong moment causes
-//! no error here.
+//! no error here. A machine that refuses ptrace is told from code under test that ends where it should go on.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::process::exit;
@@ -17,8 +17,12 @@ use super::call::Call;
 use super::registers;
 use crate::helper::REFUSED;
 
-/// Start a scenario, stopped before its beginning, and `watch` it until it has ended. Gives its exit code, or
-/// [`REFUSED`] if it cannot be traced.
+/// What `watch` returns if the scenario ends, or stops for a signal, where it should go on. ptrace(2) fails with the same
+/// errno for a process that is gone.
+pub const ENDED: Errno = Errno::ESRCH;
+
+/// Start a scenario, stopped before its beginning, and `watch` it until it has ended. Gives its exit code, 1 if `watch`
+/// returned [`ENDED`], or [`REFUSED`] if it cannot be traced.
 pub fn start(scenario: impl FnOnce() -> i32, watch: impl FnOnce(Pid) -> nix::Result<i32>) -> i32 {
     // SAFETY: a helper has one thread, so the child may do whatever the parent may.
     match unsafe { fork() } {
@@ -45,7 +49,22 @@ fn attached(scenario: Pid, watch: impl FnOnce(Pid) -> nix::Result<i32>) -> nix::
     ptrace::setoptions(scenario, follow | report | Options::PTRACE_O_EXITKILL)?;
     // Where that is not permitted, the same takes longer.
     let _ = on_one_processor(scenario);
-    watch(scenario)
+    match watch(scenario) {
+        // A panic or a fault of the code under test, which is no refusal: that would skip the test that should catch it.
+        Err(ENDED) => {
+            eprintln!("the scenario ended, or got a signal, in the middle of what is judged");
+            Ok(1)
+        }
+        watched => watched,
+    }
+}
+
+/// The result of changing a process that may have been killed meanwhile: that is reported next, and no error.
+///
+/// # Errors
+/// Any other one.
+pub fn unless_killed(changed: nix::Result<()>) -> nix::Result<()> {
+    if changed == Err(Errno::ESRCH) { Ok(()) } else { changed }
 }
 
 /// Put both processes, and what they fork, on one processor. Only one of them runs at a time, and a switch between two

@@ -4,6 +4,7 @@
 
 use repository::Repository;
 
+mod equivalents;
 mod exercises;
 mod experiments;
 mod layers;
@@ -34,6 +35,11 @@ fn every_exercise_is_complete() {
 #[test]
 fn every_mistake_is_an_edit_of_its_reference_and_names_its_test() {
     none(mistakes::faults);
+}
+
+#[test]
+fn every_mutant_that_is_listed_changes_lines_of_its_reference() {
+    none(equivalents::faults);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use nix::libc;
 use nix::sys::ptrace;
-use testing::tracer::{Call, start, to_call};
+use testing::tracer::{Call, start, to_call, unless_killed};
 
 const SLEEPS: [&str; 7] =
     ["epoll_pwait", "epoll_pwait2", "epoll_wait", "poll", "ppoll", "pselect6", "select"];
@@ -26,7 +26,7 @@ pub fn watched(whom: &str, what: &[&str]) -> i32 {
             if stop.pid != supervisor && whom == "supervisor" {
                 // The pidfd of a traced child is readable before its parent can reap it: the tracer must reap it first. The
                 // supervisor would not sleep meanwhile.
-                ptrace::detach(stop.pid, None)?;
+                unless_killed(ptrace::detach(stop.pid, None))?;
                 last = None;
             } else if stop.answer.is_some() {
                 // Each call is shown once, when it begins.

@@ -3,12 +3,12 @@
 //! A single step takes two context switches, and so does a run to a breakpoint, however many instructions it executes.
 //! The instruction that stops the process is that of x86.
 
-use nix::errno::Errno;
 use nix::libc::{self, c_long, c_void};
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
+use testing::tracer::ENDED;
 
 use super::registers;
 
@@ -19,7 +19,7 @@ const INT3: c_long = 0xcc;
 /// If it reaches a mark of the tracer before that, it stops there.
 ///
 /// # Errors
-/// The errors of ptrace(2) and waitpid(2); `EIO` if the process stops for another reason, or exits.
+/// The errors of ptrace(2) and waitpid(2); [`ENDED`] if the process stops for another reason, or exits.
 pub fn run_to(pid: Pid, address: u64, visit: usize) -> nix::Result<()> {
     let place = address as *mut c_void;
     let word = ptrace::read(pid, place)?;
@@ -52,7 +52,7 @@ fn to_trap(pid: Pid) -> nix::Result<bool> {
                     return Ok(false);
                 }
             }
-            _ => return Err(Errno::EIO),
+            _ => return Err(ENDED),
         }
     }
 }

@@ -5,12 +5,11 @@
 
 use std::ops::ControlFlow::{Break, Continue};
 
-use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use testing::tracer::{MARK, next_call, to_call};
+use testing::tracer::{ENDED, MARK, next_call, to_call};
 
 use super::registers;
 
@@ -64,7 +63,7 @@ fn what_drop_does(scenario: Pid, descriptor: u64) -> nix::Result<&'static str> {
         ptrace::step(scenario, None)?;
         match waitpid(scenario, None)? {
             WaitStatus::Stopped(_, Signal::SIGTRAP) => {}
-            _ => return Err(Errno::EIO),
+            _ => return Err(ENDED),
         }
     }
     Ok("waits")

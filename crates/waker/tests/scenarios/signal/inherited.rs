@@ -11,6 +11,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc::{self, c_int};
+use nix::sys::pthread::pthread_self;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal::{self, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGIO, SIGKILL, SIGSEGV, SIGSYS};
 use nix::sys::signal::Signal::{SIGTERM, SIGTRAP, SIGUSR1, SIGUSR2};
@@ -31,6 +32,7 @@ pub fn run(what: &str) -> Outcome {
         "blocked" => blocked(),
         "refused" => refused(),
         "other-thread" => dropped_in_another_thread(),
+        "later-thread" => dropped_in_a_later_thread(),
         "blocked-drop" => dropped_while_blocked(),
         "ignored" => ignored(),
         "faults" => faults(),
@@ -104,6 +106,37 @@ fn dropped_in_another_thread() -> Outcome {
     });
     println!("there {}", thread.join().map_err(|_| "the thread panicked")??);
     println!("here {}", mask()?);
+    Ok(())
+}
+
+/// Drops the owner in a thread for which pthread_self(3) returns what it returned in the thread that made the owner, and that
+/// has ended: the C library puts a new thread where an ended one was.
+fn dropped_in_a_later_thread() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    let made = thread::spawn(move || {
+        let blocked = block(&[SIGUSR1]);
+        (blocked, SignalWaker::new(waker.writer(), &[SIGUSR1]), pthread_self())
+    });
+    let (blocked, signals, ended) = made.join().map_err(|_| "the thread panicked")?;
+    blocked?;
+    let mut signals = signals?;
+    for _ in 0..100 {
+        let thread = thread::spawn(move || {
+            if pthread_self() != ended {
+                return Err(Box::new(signals));
+            }
+            drop(signals);
+            Ok(mask())
+        });
+        match thread.join().map_err(|_| "the thread panicked")? {
+            Ok(mask) => {
+                println!("later {}", mask?);
+                return Ok(());
+            }
+            Err(not_yet) => signals = *not_yet,
+        }
+    }
+    println!("later unlike the ended one");
     Ok(())
 }
 

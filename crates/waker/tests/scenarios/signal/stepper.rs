@@ -6,17 +6,20 @@
 
 use std::ops::ControlFlow::{Break, Continue};
 
-use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use testing::tracer::{MARK, end, next_call, to_call};
+use testing::tracer::{ENDED, MARK, end, next_call, to_call};
 
 use super::{breakpoint, registers};
 
 /// How many rounds get a signal.
 pub const ROUNDS: usize = 100;
+
+/// The most instructions of a round that are recorded. Our `new` takes some 4000; a panic takes more than can be stepped before the
+/// helper's alarm goes off.
+const MOST: usize = 50_000;
 
 /// Prints the number of instructions as `steps N`, and `waits futex` if the code under test waits for a lock.
 pub fn watch(scenario: Pid) -> nix::Result<i32> {
@@ -45,15 +48,15 @@ pub fn watch(scenario: Pid) -> nix::Result<i32> {
     }
 }
 
-/// Steps to the next mark, and returns the address of each instruction on the way.
+/// Steps to the next mark, and returns the address of each instruction on the way, up to [`MOST`].
 fn steps_to_mark(scenario: Pid) -> nix::Result<Vec<u64>> {
     let mut path = Vec::new();
-    while next_call(scenario)? != Some(MARK) {
+    while path.len() < MOST && next_call(scenario)? != Some(MARK) {
         path.push(registers::position(scenario)?);
         ptrace::step(scenario, None)?;
         match waitpid(scenario, None)? {
             WaitStatus::Stopped(_, Signal::SIGTRAP) => {}
-            _ => return Err(Errno::EIO),
+            _ => return Err(ENDED),
         }
     }
     Ok(path)
