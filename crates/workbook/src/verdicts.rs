@@ -1,6 +1,6 @@
 //! What passed, remembered by content.
 //!
-//! A verdict is stored with a hash of everything it depends on: the reader's file, the tests, the crates,
+//! A verdict is stored with a hash of everything it depends on: the reader's file or the experiment, the tests, the crates,
 //! the kernel. When any of it changes the hash does not match, and the verdict does not count: so status answers at
 //! once, and is never stale.
 
@@ -120,11 +120,18 @@ impl Verdicts {
         });
     }
 
-    /// Remember a run.
-    pub fn agreed(&mut self, experiment: &Experiment, good: bool) {
+    /// What the verdicts of these experiments depend on, as it is now: take it before they are built.
+    pub fn contents(&self, experiments: &[&Experiment]) -> Vec<Content> {
         self.hashes.forget();
-        let content = self.hashes.of_experiment(&self.root, experiment);
-        self.put(&experiment.name, |known| *known = Known { content, good, ..Known::default() });
+        experiments.iter().map(|one| Content(self.hashes.of_experiment(&self.root, one))).collect()
+    }
+
+    /// Remember a run of that content; nothing where something was saved meanwhile, as for a check.
+    pub fn agreed(&mut self, experiment: &Experiment, content: Content, good: bool) {
+        if self.contents(&[experiment]) != [content] {
+            return;
+        }
+        self.put(&experiment.name, |known| *known = Known { content: content.0, good, ..Known::default() });
     }
 
     fn get(&self, name: &str, content: u64) -> Option<bool> {

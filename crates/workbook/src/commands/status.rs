@@ -36,9 +36,11 @@ Here is a first question.
     )?;
     // The first one in the order of the book.
     let experiment = catalogue.experiments.first().context("there is no experiment")?;
-    let programs = experiment::build(catalogue, &[experiment])?;
-    let ran = experiment::in_foreground(&programs[&experiment.name], experiment, &[])?;
-    experiment::remember(&mut Verdicts::load(catalogue), experiment, &ran);
+    let mut verdicts = Verdicts::load(catalogue);
+    let programs = experiment::build(catalogue, &verdicts, &[experiment])?;
+    let ready = &programs[&experiment.name];
+    let ran = experiment::in_foreground(ready, experiment, &[])?;
+    experiment::remember(&mut verdicts, experiment, ready, &ran);
     say!("\n{BOLD}What to do next{BOLD:#}")?;
     let start = catalogue.pages.first().map(|page| page.path.display().to_string()).unwrap_or_default();
     say!("  Read    {start}, or the whole book in a browser: {}", terminal::command("serve"))?;
