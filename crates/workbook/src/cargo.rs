@@ -112,10 +112,20 @@ pub fn build(root: &Path, target: Option<&Path>, args: &[&str]) -> Result<Built>
 }
 
 /// Has rustc refused the code? Else cargo failed before it called rustc, or rustc could not do its work: no linker, no room
-/// for files, a signal. What rustc has against code comes with a place; only the linker has none.
+/// for files, a signal. What rustc has against code is an error with a place; only the linker gives none. A warning has a
+/// place too, and refuses nothing.
 fn refuses_code(said: &str) -> bool {
     let said = anstream::adapter::strip_str(said).to_string();
-    said.contains("could not compile") && ["--> ", "undefined "].iter().any(|words| said.contains(words))
+    let mut in_error = false;
+    let mut refuses = said.lines().filter(|line| {
+        match line.split([':', '[']).next() {
+            Some("error") => in_error = true,
+            Some("warning") => in_error = false,
+            _ => {}
+        }
+        in_error && (line.trim_start().starts_with("--> ") || line.contains("undefined "))
+    });
+    refuses.next().is_some() && said.contains("could not compile")
 }
 
 /// What cargo printed without its progress, and the calls of rustc in that: `     Running `rustc …``. The words of the

@@ -140,6 +140,11 @@ fn what_keeps_rustc_from_its_work_is_not_laid_to_the_readers_code() {
     };
     for name in ["/nowhere/cc", "/bin/false"] {
         linker(name).expect(1, &["cargo cannot build here", "link"]).without(&["does not compile", "✗"]);
+        // A warning about it changes nothing.
+        checkout.solve("twice", &format!("{TWICE_SOLVED}fn unused() {{}}\n// {name}\n"));
+        linker(name)
+            .expect(1, &["cargo cannot build here", "link", "`unused` is never used", "exercises/twice.rs:"])
+            .without(&["does not compile", "✗"]);
     }
     // A function that there is not is the reader's.
     checkout.solve(
