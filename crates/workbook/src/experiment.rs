@@ -94,10 +94,11 @@ pub fn ask(ready: &Ready, experiment: &Experiment) -> Result<Ran> {
     let name = experiment.name.clone();
     let mut command = ready.program.command();
     let outcome = runner::run(command.arg("--json"), runner::IDLE_TIMEOUT, runner::PROCESS_LIMIT)?;
-    // A word of warning may stand before the report, or behind it.
-    let report = outcome.output.find('{').map(|at| &outcome.output[at..]);
-    let report = report.and_then(|text| Deserializer::from_str(text).into_iter::<Value>().next()?.ok());
-    let Some(report) = report else {
+    // A word of warning may stand before the report, or behind it, and have braces of its own.
+    let lines = outcome.output.match_indices('{').map(|(at, _)| outcome.output.split_at(at));
+    let mut lines = lines.filter(|(before, _)| before.is_empty() || before.ends_with('\n'));
+    let parsed = |text| Deserializer::from_str(text).into_iter::<Value>().next()?.ok();
+    let Some(report) = lines.find_map(|(_, text)| parsed(text)) else {
         let said = outcome.output.trim();
         let reason = format!("it printed no report: {} {said}", outcome.ending);
         return Ok(Ran { name, verdict: Verdict::Disagrees, reason: Some(reason.trim_end().to_owned()) });
