@@ -148,15 +148,17 @@ fn begins_with_default_signals(command: &mut Command, family: Family) {
     unsafe { command.pre_exec(reset) };
 }
 
-/// Have the program that is started get this signal when this process ends, however that comes about.
+/// Have the program that is started get this signal when this process ends, however that comes about, and not ignore it.
 pub fn ends_with_this(command: &mut Command, signal: Signal) {
     let me = getpid();
     let ask = move || {
+        // SAFETY: the default disposition runs no code. SIGKILL has no other.
+        unsafe { libc::signal(signal as i32, libc::SIG_DFL) };
         prctl::set_pdeathsig(signal)?;
         // It may have ended before.
         if getppid() == me { Ok(()) } else { Err(Errno::ESRCH.into()) }
     };
-    // SAFETY: between fork and exec only prctl and getppid are called, which are bare system calls.
+    // SAFETY: between fork and exec only sigaction, prctl and getppid are called, which are bare system calls.
     unsafe { command.pre_exec(ask) };
 }
 
