@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::catalogue::{Catalogue, Page};
-use crate::experiment;
+use crate::experiment::{self, Verdict};
 use crate::output::say;
 use crate::terminal::{self, BOLD, DIM, mark};
 use crate::verdicts::Verdicts;
@@ -14,16 +14,15 @@ pub fn run() -> Result<ExitCode> {
     let catalogue = Catalogue::discover()?;
     let verdicts = Verdicts::load(&catalogue);
     if verdicts.is_empty() && catalogue.exercises.iter().all(crate::catalogue::Exercise::untouched) {
-        welcome(&catalogue)?;
-    } else {
-        say!("{BOLD}From the File Descriptor to the Event Loop{BOLD:#}\n")?;
-        chapters(&catalogue, &verdicts)?;
-        next(&catalogue, &verdicts)?;
+        return welcome(&catalogue);
     }
+    say!("{BOLD}From the File Descriptor to the Event Loop{BOLD:#}\n")?;
+    chapters(&catalogue, &verdicts)?;
+    next(&catalogue, &verdicts)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn welcome(catalogue: &Catalogue) -> Result<()> {
+fn welcome(catalogue: &Catalogue) -> Result<ExitCode> {
     say!("{BOLD}From the File Descriptor to the Event Loop{BOLD:#}")?;
     say!(
         "
@@ -52,7 +51,7 @@ Here is a first question.
         say!("  Check   {}", terminal::command(&format!("check {}", exercise.short)))?;
     }
     say!("\n  {DIM}Where you are, at any time:{DIM:#} {}", terminal::command("status"))?;
-    Ok(())
+    Ok(ExitCode::from(u8::from(ran.verdict == Verdict::Disagrees)))
 }
 
 /// A line a chapter: a mark for each experiment and each exercise.

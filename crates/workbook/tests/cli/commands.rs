@@ -52,6 +52,18 @@ fn a_new_reader_is_welcomed_and_a_known_one_sees_what_comes_next() {
 }
 
 #[test]
+fn a_kernel_that_disagrees_with_the_first_question_is_in_the_status() {
+    let checkout = Checkout::new();
+    let file = "experiments/01-sums/fd-vanishes.rs";
+    let agrees = checkout.read(file);
+    let disagrees = agrees.replace("answer(\"agrees\", \"null\", 0)", "answer(\"disagrees\", \"null\", 1)");
+    assert_ne!(agrees, disagrees);
+    checkout.write(file, &disagrees);
+    checkout.workbook(&[]).expect(1, &["Welcome", "fd-vanishes disagrees", "What to do next"]);
+    checkout.workbook(&[]).expect(0, &["1 of 3 experiments run"]);
+}
+
+#[test]
 fn a_reader_with_a_changed_exercise_is_not_welcomed_again() {
     let checkout = Checkout::new();
     checkout.solve("twice", "pub fn twice() {}");
