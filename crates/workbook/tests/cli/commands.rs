@@ -186,6 +186,24 @@ fn reset_keeps_what_the_reader_wrote() {
     checkout.workbook(&["reset", "nothing-like-it"]).expect(2, &["no exercise is called"]);
 }
 
+/// As on a full disk, or after Ctrl-C: the file system takes no byte of the starter.
+#[test]
+fn a_reset_that_is_cut_short_leaves_the_exercise_as_it_is() {
+    let checkout = Checkout::new();
+    checkout.solve("add", "my only attempt");
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" reset add";
+    let said = checkout.run(checkout.program("/bin/sh", &["-c", script, crate::tool::TOOL]));
+    said.expect(1, &["yours is kept as crates/toy/exercises/add.rs.1.kept", "cannot write"]);
+    assert_eq!(checkout.read("crates/toy/exercises/add.rs"), "my only attempt");
+    assert_eq!(checkout.read("crates/toy/exercises/add.rs.1.kept"), "my only attempt");
+    // And so does one that is killed there.
+    let script = script.replace("trap '' XFSZ; ", "");
+    checkout.run(checkout.program("/bin/sh", &["-c", &script, crate::tool::TOOL]));
+    assert_eq!(checkout.read("crates/toy/exercises/add.rs"), "my only attempt");
+    checkout.workbook(&["reset", "add"]).expect(0, &["is in crates/toy/exercises/add.rs.3.kept"]);
+    assert_eq!(checkout.read("crates/toy/exercises/add.rs"), checkout.read("crates/toy/starters/add.rs"));
+}
+
 #[test]
 fn the_doctor_names_what_it_looked_at() {
     let checkout = Checkout::new();
