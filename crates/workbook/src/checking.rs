@@ -138,13 +138,13 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&[&str]>) -
     }
     let (mut tests, mut unbegun) = (Vec::new(), Vec::new());
     // Those whose words are lost run by themselves, but not for longer than one that hangs.
-    let words_until = Instant::now() + idle;
+    let stopped = Instant::now();
     for name in names {
         match (judge(&name, &outcome.output), &outcome.ending) {
             (Judged::Ignored, _) => {}
             (Judged::Parsed(test), _) if test.not_run() => unbegun.push(test),
             (Judged::Parsed(test), _) => tests.push(test),
-            (Judged::Silent, _) if Instant::now() > words_until => {
+            (Judged::Silent, _) if stopped.elapsed() > idle => {
                 tests.push(failed(
                     name,
                     "it failed, and its words are lost, because a test hung".into(),

@@ -140,6 +140,8 @@ fn a_bad_name_is_refused_with_a_suggestion() {
     checkout.workbook(&["check", "fd-vanishes"]).expect(2, &["It is an experiment", "fd-vanishes"]);
     checkout.workbook(&["check", "add", "--patience", "0"]).expect(2, &["--patience"]);
     checkout.workbook(&["check", "add", "--patience", "soon"]).expect(2, &["--patience"]);
+    let for_ever = u64::MAX.to_string();
+    checkout.workbook(&["check", "add", "--patience", &for_ever]).expect(1, &["not yet implemented"]);
     // A second crate with a module of that name.
     checkout.write("crates/other/starters/add.rs", "");
     checkout
