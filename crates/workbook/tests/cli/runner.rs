@@ -128,6 +128,21 @@ fn a_test_that_never_got_its_turn_is_not_said_to_hang() {
     assert_says(&json, "waits_its_turn", &["it did not get its turn"]);
 }
 
+/// The kernel keeps 15 bytes of a thread's name.
+#[test]
+fn tests_whose_names_begin_alike_are_told_apart_when_some_hang() {
+    let checkout = Checkout::new();
+    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    let hang = |n: usize| format!("#[test]\nfn begins_like_the_others_{n}() {{ toy::add::add({n}, -2); }}\n");
+    let numbers = 10..10 + threads + 2;
+    checkout.write("crates/toy/tests/add.rs", &numbers.clone().map(hang).collect::<String>());
+    let json = check_a_hang(&checkout, "while b == -2 { std::thread::park() }");
+    for (place, number) in numbers.enumerate() {
+        let words = if place < threads { "nothing happened for 2 s" } else { "it did not get its turn" };
+        assert_says(&json, &format!("begins_like_the_others_{number}"), &[words]);
+    }
+}
+
 #[test]
 fn what_was_not_run_after_a_hang_is_counted_and_comes_last() {
     let checkout = Checkout::new();
