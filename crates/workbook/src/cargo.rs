@@ -1,5 +1,6 @@
 //! Ask cargo to build, and learn where it put what.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -90,8 +91,7 @@ pub fn build(root: &Path, target: Option<&Path>, args: &[&str]) -> Result<Built>
     if let Some(target) = target {
         command.arg("--target-dir").arg(target);
     }
-    let (status, output, said) =
-        runner::collect(&mut command).context("cannot run cargo; is Rust installed?")?;
+    let (status, output, said) = runner::collect(&mut command).map_err(cannot_run)?;
     let (said, calls) = without_progress(&said);
     if !status.success() && refuses_code(&said) {
         return Ok(Built::Failed(said));
@@ -167,6 +167,15 @@ fn program(message: &Value) -> Option<Program> {
         folder: folder.to_owned(),
         answer: None,
     })
+}
+
+/// The error of a call of cargo, which is missing only where no such program was found.
+pub fn cannot_run(error: anyhow::Error) -> anyhow::Error {
+    let found = |error: &io::Error| error.kind() != io::ErrorKind::NotFound;
+    match error.root_cause().downcast_ref::<io::Error>().is_none_or(found) {
+        true => error.context("cannot run cargo"),
+        false => error.context("cannot run cargo; is Rust installed?"),
+    }
 }
 
 /// Does the reader see colors? cargo writes into a pipe here and cannot know.
