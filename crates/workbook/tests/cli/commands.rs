@@ -215,4 +215,13 @@ fn the_doctor_names_what_it_looked_at() {
         json.as_array().expect("an array").iter().any(|one| one["required"] == true && one["good"] == false);
     said.expect(i32::from(lacks), &[]);
     checkout.workbook(&["doctor"]).expect(i32::from(lacks), &["Linux", "required"]);
+    // Experiments raise their soft limit, and no process can raise its hard one.
+    for (limit, good) in [("-Sn", true), ("-n", false)] {
+        let script = format!("ulimit {limit} 100; exec \"$0\" doctor --json");
+        let said = checkout.run(checkout.program("/bin/sh", &["-c", &script, crate::tool::TOOL]));
+        let findings = said.json();
+        let limits =
+            findings.as_array().and_then(|all| all.iter().find(|one| one["name"] == "descriptor limit"));
+        assert_eq!(limits.expect("it is looked at")["good"], good, "ulimit {limit}: {findings}");
+    }
 }
