@@ -159,7 +159,15 @@ fn the_solution_is_shown_after_a_pass_or_with_anyway() {
     checkout.solve("twice", TWICE_SOLVED);
     checkout.workbook(&["solution", "twice"]).expect(1, &["not known to pass"]);
     checkout.workbook(&["check", "twice"]).expect(0, &[]);
-    checkout.workbook(&["solution", "twice"]).expect(0, &["a + a", "git diff --no-index"]);
+    let files = ["exercises", "src"].map(|folder| format!("crates/toy/{folder}/twice.rs"));
+    let [yours, ours] = &files;
+    let beside = format!("git diff --no-index {yours} {ours}\n");
+    checkout.workbook(&["solution", "twice"]).expect(0, &["a + a", &beside]);
+    // The command is one for the folder in which the reader is.
+    let mut from_below = checkout.command(&["solution", "twice"]);
+    from_below.current_dir(checkout.path("crates/toy"));
+    let beside = format!("git diff --no-index ../../{yours} ../../{ours}\n");
+    checkout.run(from_below).expect(0, &[&beside]);
     checkout.workbook(&["solution", "twicee"]).expect(2, &["Did you mean `twice`?"]);
 }
 
