@@ -82,10 +82,11 @@ pub fn in_foreground(ready: &Ready, experiment: &Experiment, args: &[&str]) -> R
     Ok(Ran { name: experiment.name.clone(), verdict, reason })
 }
 
-/// Remember what it came to. One that cannot be asked here may be asked elsewhere.
+/// Remember what it came to.
 pub fn remember(verdicts: &mut Verdicts, experiment: &Experiment, ready: &Ready, ran: &Ran) {
-    if ran.verdict != Verdict::Skipped {
-        verdicts.agreed(experiment, ready.content, ran.verdict == Verdict::Agrees);
+    match ran.verdict {
+        Verdict::Skipped => verdicts.skipped(&experiment.name, ready.content),
+        _ => verdicts.agreed(experiment, ready.content, ran.verdict == Verdict::Agrees),
     }
 }
 

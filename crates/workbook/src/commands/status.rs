@@ -75,16 +75,22 @@ fn chapters(catalogue: &Catalogue, verdicts: &Verdicts) -> Result<()> {
     say!("\n  {asked} of {experiments} experiments run, {done} of {exercises} exercises done")
 }
 
-/// The first thing in the book's order that is not done.
+/// The first thing in the book's order that is not done, and is not known to be impossible here.
 fn next(catalogue: &Catalogue, verdicts: &Verdicts) -> Result<()> {
-    let experiments = catalogue.experiments.iter().filter(|e| verdicts.experiment(e).is_none());
+    let skips = catalogue.experiments.iter().any(|e| verdicts.skips_experiment(e))
+        || catalogue.exercises.iter().any(|e| verdicts.skips_exercise(e));
+    let experiments = catalogue.experiments.iter();
+    let experiments =
+        experiments.filter(|e| verdicts.experiment(e).is_none() && !verdicts.skips_experiment(e));
     let experiments = experiments.map(|e| (&e.page, format!("run {}", e.name), None));
-    let exercises = catalogue.exercises.iter().filter(|e| verdicts.exercise(e) != Some(true));
+    let exercises = catalogue.exercises.iter();
+    let exercises = exercises.filter(|e| verdicts.exercise(e) != Some(true) && !verdicts.skips_exercise(e));
     let exercises = exercises.map(|e| (&e.page, format!("check {}", e.short), Some(e.source())));
     let place = |page: &Option<Page>| page.as_ref().map_or(usize::MAX, |page| page.place);
     let Some((page, command, source)) = experiments.chain(exercises).min_by_key(|(page, ..)| place(page))
     else {
-        return say!("\n{BOLD}All of it is done.{BOLD:#} The next chapters are being written.");
+        let except = if skips { ", except for what this machine cannot be asked" } else { "" };
+        return say!("\n{BOLD}All of it is done{except}.{BOLD:#} The next chapters are being written.");
     };
     say!("\n{BOLD}Next{BOLD:#}")?;
     if let Some(page) = page {
