@@ -60,6 +60,13 @@ impl Program {
         }
         command
     }
+
+    /// The same for tests of the reader's code, which may ask for memory without end.
+    pub fn bounded(&self) -> Command {
+        let mut command = self.command();
+        runner::bound_memory(&mut command);
+        command
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -129,7 +129,7 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&[&str]>) -
         args.push("--exact");
         args.extend(names.iter().map(String::as_str));
     }
-    let outcome = runner::run(program.command().args(&args), idle, runner::PROCESS_LIMIT)?;
+    let outcome = runner::run(program.bounded().args(&args), idle, runner::PROCESS_LIMIT)?;
     if let Some(reason) = libtest::all_skipped(&outcome.output) {
         return Ok(names
             .iter()
@@ -214,7 +214,7 @@ fn its_words(alone: Option<Test>, name: String) -> Test {
 /// Its own line may be torn apart again. libtest writes how many passed, failed and were ignored in one piece.
 fn alone(program: &Program, name: &str, threads: &str, idle: Duration) -> Result<Option<Test>> {
     let args = ["--exact", name, "--nocapture", threads];
-    let Outcome { output, ending } = runner::run(program.command().args(args), idle, runner::PROCESS_LIMIT)?;
+    let Outcome { output, ending } = runner::run(program.bounded().args(args), idle, runner::PROCESS_LIMIT)?;
     let counts = |numbers: &str| output.contains(&format!(". {numbers} ignored; "));
     if counts("0 passed; 0 failed; 1") {
         return Ok(None);

@@ -20,7 +20,7 @@ mod proc;
 mod temporary;
 
 use child::{Child, Family};
-pub use child::{ends_with_this, pid_of};
+pub use child::{bound_memory, ends_with_this, pid_of};
 pub use ending::Ending;
 pub use proc::Doing;
 

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
@@ -146,6 +147,19 @@ fn begins_with_default_signals(command: &mut Command, family: Family) {
     };
     // SAFETY: between fork and exec only sigaction is called.
     unsafe { command.pre_exec(reset) };
+}
+
+/// Refuse the program that is started, and each process that it starts, more memory than any exercise needs. Without a
+/// bound, a loop that fills a list takes all that the machine has before its time is over.
+pub fn bound_memory(command: &mut Command) {
+    const BYTES: libc::rlim_t = 4 << 30;
+    let bound = || {
+        let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
+        let bytes = BYTES.min(hard);
+        Ok(setrlimit(Resource::RLIMIT_DATA, bytes, bytes)?)
+    };
+    // SAFETY: between fork and exec only prlimit is called, a bare system call.
+    unsafe { command.pre_exec(bound) };
 }
 
 /// Have the program that is started get this signal when this process ends, however that comes about, and not ignore it.

@@ -196,6 +196,15 @@ fn output_without_end_is_stopped() {
 }
 
 #[test]
+fn memory_without_end_is_refused() {
+    let checkout = Checkout::new();
+    // It is not used here, so that a tool that fails takes nothing from the machine.
+    let json = check(&checkout, "if b == -2 { std::hint::black_box(Vec::<u8>::with_capacity(5 << 30)); }");
+    assert_says(&json, "negative", &["memory allocation of 5368709120 bytes failed"]);
+    assert_eq!(message(&json, "small_numbers"), None);
+}
+
+#[test]
 fn one_test_that_aborts_is_named_and_the_others_keep_their_verdicts() {
     let checkout = Checkout::new();
     checkout.add_does(
