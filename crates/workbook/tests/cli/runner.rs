@@ -217,6 +217,15 @@ fn one_test_that_aborts_is_named_and_the_others_keep_their_verdicts() {
 }
 
 #[test]
+fn a_stack_that_overflows_is_said_of_the_test_by_its_name() {
+    let checkout = Checkout::new();
+    let deep = "fn deep(n: u64) -> u64 { if n == 0 { 0 } else { std::hint::black_box(deep(n - 1)) + 1 } }";
+    let json = check(&checkout, &format!("{deep} if b == -2 {{ assert!(deep(u64::MAX) > 0); }}"));
+    assert_says(&json, "negative", &["killed by SIGABRT", "thread 'negative' (", "has overflowed its stack"]);
+    assert_eq!(message(&json, "small_numbers"), None);
+}
+
+#[test]
 fn a_test_that_exits_has_not_passed() {
     let checkout = Checkout::new();
     let json = check(&checkout, "if b == -2 { std::process::exit(0) }");
