@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, Exercise, Experiment};
 use crate::checkout;
+use crate::runner::interrupt;
 
 mod hashes;
 
@@ -166,7 +167,7 @@ impl Verdicts {
 
     fn put(&mut self, name: &str, change: impl FnOnce(&mut Known)) {
         // Another terminal may have remembered something since, which must not be lost here.
-        let _ = checkout::change(&self.file, |text| {
+        let _ = checkout::change(&self.file, interrupt::check, |text| {
             self.known = text.and_then(|text| known(&text)).unwrap_or_default();
             change(self.known.entry(name.to_owned()).or_default());
             Ok(serde_json::to_string_pretty(&self.known)?)

@@ -1,5 +1,6 @@
 //! Ctrl-C: nothing is left, nothing is lost, and the status is 130.
 
+use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -115,6 +116,20 @@ fn the_workers_of_verify_end_with_it() {
             said.expect(130, &["stopped"]).without(&["error"]);
         }
     }
+}
+
+/// As while another copy of the tool is stopped, by Ctrl-Z.
+#[test]
+fn ctrl_c_ends_the_wait_for_what_another_copy_writes() {
+    let checkout = Checkout::new();
+    let name = checkout.target().join("workbook/verdicts.lock");
+    checkout.workbook(&["check", "twice"]).expect(1, &[]);
+    let lock = File::open(&name).expect("the check left its lock");
+    lock.lock().expect("no process has it");
+    let running = checkout.start(checkout.command(&["check", "twice"]));
+    running.await_open(&name);
+    running.signal(Signal::SIGINT);
+    running.end().expect(1, &["not yet implemented: double 3"]);
 }
 
 /// A worker is asked by SIGTERM to end what it has started.
