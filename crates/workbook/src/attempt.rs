@@ -62,8 +62,9 @@ pub fn check(
     let seconds = start.elapsed().as_secs_f64();
     let mistakes = proving::failing_alike(exercise, &tests);
     let attempt = Attempt { name, passed, tests, seconds, error, mistakes };
-    if !attempt.all_skipped() {
-        verdicts.checked(exercise, content, passed, &attempt.mistakes);
+    match attempt.all_skipped() {
+        true => verdicts.skipped(&exercise.name, content),
+        false => verdicts.checked(exercise, content, passed, &attempt.mistakes),
     }
     Ok(attempt)
 }

@@ -1,5 +1,6 @@
 //! Ask cargo to build, and learn where it put what.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -59,6 +60,13 @@ impl Program {
         }
         command
     }
+
+    /// The same for tests of the reader's code, which may ask for memory without end.
+    pub fn bounded(&self) -> Command {
+        let mut command = self.command();
+        runner::bound_memory(&mut command);
+        command
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,8 +98,7 @@ pub fn build(root: &Path, target: Option<&Path>, args: &[&str]) -> Result<Built>
     if let Some(target) = target {
         command.arg("--target-dir").arg(target);
     }
-    let (status, output, said) =
-        runner::collect(&mut command).context("cannot run cargo; is Rust installed?")?;
+    let (status, output, said) = runner::collect(&mut command).map_err(cannot_run)?;
     let (said, calls) = without_progress(&said);
     if !status.success() && refuses_code(&said) {
         return Ok(Built::Failed(said));
@@ -112,10 +119,20 @@ pub fn build(root: &Path, target: Option<&Path>, args: &[&str]) -> Result<Built>
 }
 
 /// Has rustc refused the code? Else cargo failed before it called rustc, or rustc could not do its work: no linker, no room
-/// for files, a signal. What rustc has against code comes with a place; only the linker has none.
+/// for files, a signal. What rustc has against code is an error with a place; only the linker gives none. A warning has a
+/// place too, and refuses nothing.
 fn refuses_code(said: &str) -> bool {
     let said = anstream::adapter::strip_str(said).to_string();
-    said.contains("could not compile") && ["--> ", "undefined "].iter().any(|words| said.contains(words))
+    let mut in_error = false;
+    let mut refuses = said.lines().filter(|line| {
+        match line.split([':', '[']).next() {
+            Some("error") => in_error = true,
+            Some("warning") => in_error = false,
+            _ => {}
+        }
+        in_error && (line.trim_start().starts_with("--> ") || line.contains("undefined "))
+    });
+    refuses.next().is_some() && said.contains("could not compile")
 }
 
 /// What cargo printed without its progress, and the calls of rustc in that: `     Running `rustc …``. The words of the
@@ -157,6 +174,15 @@ fn program(message: &Value) -> Option<Program> {
         folder: folder.to_owned(),
         answer: None,
     })
+}
+
+/// The error of a call of cargo, which is missing only where no such program was found.
+pub fn cannot_run(error: anyhow::Error) -> anyhow::Error {
+    let found = |error: &io::Error| error.kind() != io::ErrorKind::NotFound;
+    match error.root_cause().downcast_ref::<io::Error>().is_none_or(found) {
+        true => error.context("cannot run cargo"),
+        false => error.context("cannot run cargo; is Rust installed?"),
+    }
 }
 
 /// Does the reader see colors? cargo writes into a pipe here and cannot know.

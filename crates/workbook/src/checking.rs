@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::cargo::{self, Kind, Program};
 use crate::catalogue::Exercise;
 use crate::checkout;
-use crate::runner::{self, Ending, Outcome, interrupt};
+use crate::runner::{self, Doing, Ending, Outcome, interrupt};
 
 mod briefly;
 mod libtest;
@@ -129,7 +129,7 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&[&str]>) -
         args.push("--exact");
         args.extend(names.iter().map(String::as_str));
     }
-    let outcome = runner::run(program.command().args(&args), idle, runner::PROCESS_LIMIT)?;
+    let outcome = runner::run(program.bounded().args(&args), idle, runner::PROCESS_LIMIT)?;
     if let Some(reason) = libtest::all_skipped(&outcome.output) {
         return Ok(names
             .iter()
@@ -138,13 +138,21 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&[&str]>) -
     }
     let (mut tests, mut unbegun) = (Vec::new(), Vec::new());
     // Those whose words are lost run by themselves, but not for longer than one that hangs.
-    let words_until = Instant::now() + idle;
+    let stopped = Instant::now();
+    let mut running: Vec<&Doing> = match &outcome.ending {
+        Ending::Idle(_, doing) => doing.iter().collect(),
+        _ => Vec::new(),
+    };
     for name in names {
-        match (judge(&name, &outcome.output), &outcome.ending) {
+        let judged = judge(&name, &outcome.output);
+        // The tests begin in this order. Of several whose threads have the same name, the first ones have begun.
+        let thread = running.iter().position(|d| matches!(judged, Judged::Unfinished) && d.is_thread(&name));
+        let has_begun = thread.map(|place| running.remove(place)).is_some();
+        match (judged, &outcome.ending) {
             (Judged::Ignored, _) => {}
             (Judged::Parsed(test), _) if test.not_run() => unbegun.push(test),
             (Judged::Parsed(test), _) => tests.push(test),
-            (Judged::Silent, _) if Instant::now() > words_until => {
+            (Judged::Silent, _) if stopped.elapsed() > idle => {
                 tests.push(failed(
                     name,
                     "it failed, and its words are lost, because a test hung".into(),
@@ -155,7 +163,7 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&[&str]>) -
             // One of them took the others down with it. Which one is seen when each runs by itself.
             (Judged::Unfinished, Ending::Ended(_)) => tests.extend(alone(program, &name, &threads, idle)?),
             // libtest names a thread after its test; as long as others hang, the rest waits for its turn.
-            (Judged::Unfinished, Ending::Idle(_, doing)) if !doing.iter().any(|d| d.is_thread(&name)) => {
+            (Judged::Unfinished, Ending::Idle(..)) if !has_begun => {
                 unbegun.push(failed(
                     name,
                     "not run: it did not get its turn, because others hang".into(),
@@ -206,7 +214,7 @@ fn its_words(alone: Option<Test>, name: String) -> Test {
 /// Its own line may be torn apart again. libtest writes how many passed, failed and were ignored in one piece.
 fn alone(program: &Program, name: &str, threads: &str, idle: Duration) -> Result<Option<Test>> {
     let args = ["--exact", name, "--nocapture", threads];
-    let Outcome { output, ending } = runner::run(program.command().args(args), idle, runner::PROCESS_LIMIT)?;
+    let Outcome { output, ending } = runner::run(program.bounded().args(args), idle, runner::PROCESS_LIMIT)?;
     let counts = |numbers: &str| output.contains(&format!(". {numbers} ignored; "));
     if counts("0 passed; 0 failed; 1") {
         return Ok(None);

@@ -106,8 +106,15 @@ pub fn lock(path: &Path, waiting: impl Fn() -> Result<()>) -> Result<Option<File
 }
 
 /// Change a file of the tool's memory, which another copy of the tool may do at the same time.
-pub fn change(path: &Path, change: impl FnOnce(Option<String>) -> Result<String>) -> Result<()> {
-    let _alone = lock(&path.with_extension("lock"), || Ok(()))?;
+///
+/// # Errors
+/// When it cannot be written; what `waiting` says, as for [`lock`], and what `change` says.
+pub fn change(
+    path: &Path,
+    waiting: impl Fn() -> Result<()>,
+    change: impl FnOnce(Option<String>) -> Result<String>,
+) -> Result<()> {
+    let _alone = lock(&path.with_extension("lock"), waiting)?;
     write(path, &change(fs::read_to_string(path).ok())?)
 }
 

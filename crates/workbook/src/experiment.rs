@@ -14,7 +14,14 @@ use crate::error::Usage;
 use crate::output::complain;
 use crate::runner::{self, Ending};
 use crate::terminal::{self, BAD};
-use crate::verdicts::Verdicts;
+use crate::verdicts::{Content, Verdicts};
+
+/// An experiment's program.
+pub struct Ready {
+    pub program: Program,
+    /// What it was built from, and on which kernel.
+    content: Content,
+}
 
 /// What one experiment came to.
 #[derive(Debug, Serialize)]
@@ -35,7 +42,12 @@ pub enum Verdict {
 }
 
 /// Build the programs of these experiments.
-pub fn build(catalogue: &Catalogue, experiments: &[&Experiment]) -> Result<BTreeMap<String, Program>> {
+pub fn build(
+    catalogue: &Catalogue,
+    verdicts: &Verdicts,
+    experiments: &[&Experiment],
+) -> Result<BTreeMap<String, Ready>> {
+    let contents = verdicts.contents(experiments);
     let mut args = vec!["build", "--package", "experiments"];
     experiments.iter().for_each(|e| args.extend(["--bin", &e.name]));
     let spinner = terminal::spinner("compiling".into());
@@ -46,16 +58,16 @@ pub fn build(catalogue: &Catalogue, experiments: &[&Experiment]) -> Result<BTree
         Built::Failed(said) => bail!("the experiments do not compile:\n{}", said.trim_end()),
     };
     let mut found = BTreeMap::new();
-    for experiment in experiments {
-        let program = cargo::find(&programs, "experiments", Kind::Program, &experiment.name)?;
-        found.insert(experiment.name.clone(), program.clone());
+    for (experiment, content) in experiments.iter().zip(contents) {
+        let program = cargo::find(&programs, "experiments", Kind::Program, &experiment.name)?.clone();
+        found.insert(experiment.name.clone(), Ready { program, content });
     }
     Ok(found)
 }
 
 /// Run it in front of the reader, who may be asked to predict.
-pub fn in_foreground(program: &Program, experiment: &Experiment, args: &[&str]) -> Result<Ran> {
-    let status = runner::in_foreground(Command::new(&program.path).args(args))?;
+pub fn in_foreground(ready: &Ready, experiment: &Experiment, args: &[&str]) -> Result<Ran> {
+    let status = runner::in_foreground(Command::new(&ready.program.path).args(args))?;
     let (verdict, reason) = match status.code() {
         Some(0) => (Verdict::Agrees, None),
         Some(3) => (Verdict::Skipped, None),
@@ -70,22 +82,24 @@ pub fn in_foreground(program: &Program, experiment: &Experiment, args: &[&str]) 
     Ok(Ran { name: experiment.name.clone(), verdict, reason })
 }
 
-/// Remember what it came to. One that cannot be asked here may be asked elsewhere.
-pub fn remember(verdicts: &mut Verdicts, experiment: &Experiment, ran: &Ran) {
-    if ran.verdict != Verdict::Skipped {
-        verdicts.agreed(experiment, ran.verdict == Verdict::Agrees);
+/// Remember what it came to.
+pub fn remember(verdicts: &mut Verdicts, experiment: &Experiment, ready: &Ready, ran: &Ran) {
+    match ran.verdict {
+        Verdict::Skipped => verdicts.skipped(&experiment.name, ready.content),
+        _ => verdicts.agreed(experiment, ready.content, ran.verdict == Verdict::Agrees),
     }
 }
 
 /// Run it for its verdict.
-pub fn ask(program: &Program, experiment: &Experiment) -> Result<Ran> {
+pub fn ask(ready: &Ready, experiment: &Experiment) -> Result<Ran> {
     let name = experiment.name.clone();
-    let mut command = program.command();
+    let mut command = ready.program.command();
     let outcome = runner::run(command.arg("--json"), runner::IDLE_TIMEOUT, runner::PROCESS_LIMIT)?;
-    // A word of warning may stand before the report, or behind it.
-    let report = outcome.output.find('{').map(|at| &outcome.output[at..]);
-    let report = report.and_then(|text| Deserializer::from_str(text).into_iter::<Value>().next()?.ok());
-    let Some(report) = report else {
+    // A word of warning may stand before the report, or behind it, and have braces of its own.
+    let lines = outcome.output.match_indices('{').map(|(at, _)| outcome.output.split_at(at));
+    let mut lines = lines.filter(|(before, _)| before.is_empty() || before.ends_with('\n'));
+    let parsed = |text| Deserializer::from_str(text).into_iter::<Value>().next()?.ok();
+    let Some(report) = lines.find_map(|(_, text)| parsed(text)) else {
         let said = outcome.output.trim();
         let reason = format!("it printed no report: {} {said}", outcome.ending);
         return Ok(Ran { name, verdict: Verdict::Disagrees, reason: Some(reason.trim_end().to_owned()) });

@@ -20,8 +20,9 @@ mod proc;
 mod temporary;
 
 use child::{Child, Family};
-pub use child::{ends_with_this, pid_of};
+pub use child::{bound_memory, ends_with_this, pid_of};
 pub use ending::Ending;
+pub use proc::Doing;
 
 /// How long a program may print nothing.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! What passed, remembered by content.
 //!
-//! A verdict is stored with a hash of everything it depends on: the reader's file, the tests, the crates,
+//! A verdict is stored with a hash of everything it depends on: the reader's file or the experiment, the tests, the crates,
 //! the kernel. When any of it changes the hash does not match, and the verdict does not count: so status answers at
 //! once, and is never stale.
 
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, Exercise, Experiment};
 use crate::checkout;
+use crate::runner::interrupt;
 
 mod hashes;
 
@@ -30,6 +31,9 @@ pub struct Verdicts {
 struct Known {
     content: u64,
     good: bool,
+    /// Could this machine not be asked? Then it is not known to be good or bad.
+    #[serde(default)]
+    skipped: bool,
     /// Of an exercise: has it ever passed?
     #[serde(default)]
     solved: bool,
@@ -75,7 +79,7 @@ impl Verdicts {
 
     /// What is remembered of its last check.
     pub fn last(&self, exercise: &Exercise) -> Last {
-        let Known { content, good, solved, mistakes } =
+        let Known { content, good, solved, mistakes, .. } =
             self.known.get(&exercise.name).cloned().unwrap_or_default();
         Last {
             current: content == self.hashes.of_exercise(&self.root, exercise),
@@ -88,6 +92,16 @@ impl Verdicts {
     /// Did the kernel, as it is now, agree?
     pub fn experiment(&self, experiment: &Experiment) -> Option<bool> {
         self.get(&experiment.name, self.hashes.of_experiment(&self.root, experiment))
+    }
+
+    /// Did the tests of this exercise, as it is now, skip all, because they could not ask this machine?
+    pub fn skips_exercise(&self, exercise: &Exercise) -> bool {
+        self.skips(&exercise.name, self.hashes.of_exercise(&self.root, exercise))
+    }
+
+    /// Could this experiment, as it is now, not ask this machine?
+    pub fn skips_experiment(&self, experiment: &Experiment) -> bool {
+        self.skips(&experiment.name, self.hashes.of_experiment(&self.root, experiment))
     }
 
     /// What the exercise's verdict depends on, as it is now: take it before the check begins.
@@ -111,8 +125,7 @@ impl Verdicts {
             return;
         }
         self.put(&exercise.name, |known| {
-            known.content = content.0;
-            known.good = good;
+            (known.content, known.good, known.skipped) = (content.0, good, false);
             known.solved |= good;
             if !good {
                 known.mistakes = mistakes.to_vec();
@@ -120,20 +133,41 @@ impl Verdicts {
         });
     }
 
-    /// Remember a run.
-    pub fn agreed(&mut self, experiment: &Experiment, good: bool) {
+    /// What the verdicts of these experiments depend on, as it is now: take it before they are built.
+    pub fn contents(&self, experiments: &[&Experiment]) -> Vec<Content> {
         self.hashes.forget();
-        let content = self.hashes.of_experiment(&self.root, experiment);
-        self.put(&experiment.name, |known| *known = Known { content, good, ..Known::default() });
+        experiments.iter().map(|one| Content(self.hashes.of_experiment(&self.root, one))).collect()
+    }
+
+    /// Remember a run of that content; nothing where something was saved meanwhile, as for a check.
+    pub fn agreed(&mut self, experiment: &Experiment, content: Content, good: bool) {
+        if self.contents(&[experiment]) != [content] {
+            return;
+        }
+        self.put(&experiment.name, |known| *known = Known { content: content.0, good, ..Known::default() });
+    }
+
+    /// Remember that nothing could be asked about that content. A verdict on it that there is still counts.
+    pub fn skipped(&mut self, name: &str, content: Content) {
+        self.put(name, |known| {
+            if known.content != content.0 {
+                (known.content, known.good, known.skipped) = (content.0, false, true);
+            }
+        });
     }
 
     fn get(&self, name: &str, content: u64) -> Option<bool> {
-        self.known.get(name).filter(|known| known.content == content).map(|known| known.good)
+        let known = self.known.get(name).filter(|known| known.content == content && !known.skipped);
+        known.map(|known| known.good)
+    }
+
+    fn skips(&self, name: &str, content: u64) -> bool {
+        self.known.get(name).is_some_and(|known| known.content == content && known.skipped)
     }
 
     fn put(&mut self, name: &str, change: impl FnOnce(&mut Known)) {
         // Another terminal may have remembered something since, which must not be lost here.
-        let _ = checkout::change(&self.file, |text| {
+        let _ = checkout::change(&self.file, interrupt::check, |text| {
             self.known = text.and_then(|text| known(&text)).unwrap_or_default();
             change(self.known.entry(name.to_owned()).or_default());
             Ok(serde_json::to_string_pretty(&self.known)?)

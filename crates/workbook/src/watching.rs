@@ -65,8 +65,10 @@ impl<'a> Watch<'a> {
             }
             // Known before it is watched: if it is replaced in between, that is seen later.
             let known = identity(&folder);
-            let watched = watcher.watch(&folder, RecursiveMode::NonRecursive);
-            watched.with_context(|| format!("cannot watch {}; try --poll", folder.display()))?;
+            if known.is_some() {
+                let watched = watcher.watch(&folder, RecursiveMode::NonRecursive);
+                watched.with_context(|| format!("cannot watch {}; try --poll", folder.display()))?;
+            }
             folders.insert(folder, known);
         }
         let contents = exercises.iter().map(|exercise| (exercise.source(), content(exercise))).collect();

@@ -2,7 +2,7 @@
 //!
 //! - An experiment is a program in `experiments/CHAPTER/`.
 //! - An exercise is a file in `crates/CRATE/exercises/`, or in `crates/CRATE/starters/`: one that the reader
-//!   deleted is still known, and can be put back.
+//!   deleted is still known, and can be put back. A file in `exercises/` that has no other part is the reader's own.
 //! - The book's SUMMARY.md gives the order. The page of an experiment is `CHAPTER/NAME.md`, the page of an exercise
 //!   `CHAPTER/exercise-NAME.md`. Where two chapters have such a page, the one that includes the exercise's hints, or
 //!   is in the experiment's chapter, is meant.
@@ -51,11 +51,17 @@ fn experiments(root: &Path, pages: &[Page]) -> Vec<Experiment> {
     experiments
 }
 
+/// By one of these an exercise is known, beside what the reader writes. A copy that the reader keeps has none.
+const PARTS: [(&str, &str); 3] = [("starters", "rs"), ("hints", "md"), ("mistakes", "md")];
+
 fn exercises(root: &Path, pages: &[Page]) -> Vec<Exercise> {
     let mut exercises = Vec::new();
     for folder in files::folders(&root.join("crates")) {
         let sources = ["exercises", "starters"].map(|name| files::of(&folder.join(name), "rs"));
-        let modules: BTreeSet<String> = sources.iter().flatten().map(|path| files::stem(path)).collect();
+        let mut modules: BTreeSet<String> = sources.iter().flatten().map(|path| files::stem(path)).collect();
+        modules.retain(|module| {
+            PARTS.iter().any(|(name, end)| folder.join(name).join(format!("{module}.{end}")).is_file())
+        });
         for module in modules {
             let krate = files::name(&folder);
             let hints = format!("crates/{krate}/hints/{module}.md");

@@ -34,7 +34,7 @@ pub fn briefly(program: &Program, idle: Duration) -> Result<Brief> {
         let new = &output[output.len().saturating_sub(NEW + FAILED.len())..];
         new.windows(FAILED.len()).any(|text| text == FAILED.as_bytes())
     };
-    let mut command = program.command();
+    let mut command = program.bounded();
     let outcome = runner::run_until(command.arg(threads()), idle, runner::PROCESS_LIMIT, enough)?;
     if outcome.ending.good() && outcome.output.contains(PASSED) {
         return Ok(Brief::Passes);

@@ -38,7 +38,9 @@ impl Test {
     pub fn leave_module(&mut self) {
         self.name = without_module(&self.name).to_owned();
         if let Some(message) = &mut self.message {
-            *message = message.replace(&format!("thread {MODULE}"), "thread ");
+            for before in ["thread ", "thread '"] {
+                *message = message.replace(&format!("{before}{MODULE}"), before);
+            }
         }
     }
 }

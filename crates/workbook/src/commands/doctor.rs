@@ -71,7 +71,7 @@ fn look() -> Vec<Finding> {
         Finding { name, good, required: false, found: found.unwrap_or("not found".into()), needed_for, how }
     };
     let release = uname().map(|name| name.release().to_string_lossy().into_owned()).unwrap_or_default();
-    let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((0, 0));
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     vec![
         required(
@@ -90,8 +90,9 @@ fn look() -> Vec<Finding> {
         ),
         required(
             "descriptor limit",
-            descriptors >= 256,
-            format!("{descriptors}"),
+            // They raise the soft limit themselves.
+            hard >= 256,
+            format!("{soft}, and at most {hard}"),
             "experiments, whose own descriptors sit from 200 on",
             "ulimit -n 256, or more",
         ),

@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::catalogue::Catalogue;
 use crate::output::{complain, say};
+use crate::runner::interrupt;
 use crate::terminal::{self, BOLD, DIM};
 use crate::{checkout, hints};
 
@@ -45,7 +46,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         steps[step]
     )?;
     // Where this cannot be remembered the first hint comes again, which is said.
-    let remembered = checkout::change(&file, |text| {
+    let remembered = checkout::change(&file, interrupt::check, |text| {
         let mut shown = known(&text.unwrap_or_default());
         shown.insert(exercise.name.clone(), step + 1);
         Ok(serde_json::to_string(&shown)?)

@@ -21,7 +21,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let catalogue = Catalogue::discover()?;
     let exercise = catalogue.exercise(&options.name)?;
     let source = exercise.source();
-    // Two at once could keep two files as one name, and one of them would be lost.
+    // Two at once would keep the starter as well.
     let _alone = checkout::lock(&checkout::memory(&catalogue.root).join("reset.lock"), interrupt::check)?;
     let shown = |path: &PathBuf| catalogue.shown(path);
     if exercise.untouched() {
@@ -34,17 +34,29 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         say!("{} was missing; it is there again, as it was handed out.", shown(&source))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let backup = free_name(exercise);
-    // A rename, so that at each moment one of the two names has what the reader wrote.
-    fs::rename(&source, &backup).with_context(|| format!("cannot keep yours as {}", shown(&backup)))?;
+    let backup = keep(&catalogue, exercise)?;
     checkout::write(&source, &starter).with_context(|| format!("yours is kept as {}", shown(&backup)))?;
     say!("{} is as it was handed out.", shown(&source))?;
     say!("What you wrote is in {}.", shown(&backup))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// `exercises/flags.rs.1.kept`, or the first number that is free.
-fn free_name(exercise: &Exercise) -> PathBuf {
-    let numbered = |n: u32| exercise.source().with_extension(format!("rs.{n}.kept"));
-    (1..).map(numbered).find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| numbered(0))
+/// Keep what the reader wrote as `exercises/flags.rs.1.kept`, or with the first number that is free: as a second name, which
+/// the kernel gives to no file that has it already. The first one stays until the starter takes its place.
+fn keep(catalogue: &Catalogue, exercise: &Exercise) -> Result<PathBuf> {
+    let source = exercise.source();
+    let mut numbers = 1_u32..;
+    loop {
+        let number = numbers.next().context("every number is taken")?;
+        let backup = source.with_extension(format!("rs.{number}.kept"));
+        if fs::hard_link(&source, &backup).is_ok() {
+            return Ok(backup);
+        }
+        // Some file systems know only one name of a file, and a folder has no second one.
+        if fs::symlink_metadata(&backup).is_err() {
+            let shown = || format!("cannot keep yours as {}", catalogue.shown(&backup));
+            fs::rename(&source, &backup).with_context(shown)?;
+            return Ok(backup);
+        }
+    }
 }

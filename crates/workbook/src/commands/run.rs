@@ -49,13 +49,13 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         return Err(Usage("--json-lines is for one experiment at a time".into()).into());
     }
     let predict = options.predict.map(String::from);
-    let programs = experiment::build(&catalogue, &experiments)?;
     let mut verdicts = Verdicts::load(&catalogue);
+    let programs = experiment::build(&catalogue, &verdicts, &experiments)?;
     let mut all = Vec::new();
     for experiment in experiments {
-        let program = &programs[&experiment.name];
+        let ready = &programs[&experiment.name];
         let ran = if options.all || options.json {
-            experiment::ask(program, experiment)?
+            experiment::ask(ready, experiment)?
         } else {
             let mut flags = Vec::new();
             flags.extend(options.plain.then_some("--plain"));
@@ -63,9 +63,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
             flags.extend(options.json_lines.then_some("--json-lines"));
             flags.extend(predict.iter().flat_map(|letter| ["--predict", letter]));
             flags.extend(options.draw.iter().flat_map(|file| ["--draw", file]));
-            experiment::in_foreground(program, experiment, &flags)?
+            experiment::in_foreground(ready, experiment, &flags)?
         };
-        experiment::remember(&mut verdicts, experiment, &ran);
+        experiment::remember(&mut verdicts, experiment, ready, &ran);
         if options.all && !options.json {
             show_line(&ran)?;
         }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cargo;
 use crate::catalogue::Catalogue;
 use crate::checkout;
 use crate::output::say;
@@ -62,7 +63,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     // In front of the reader, who sees how far it is.
     let built = runner::in_foreground(checkout::cargo(&catalogue.root).arg("build").args(&package));
-    if !built.context("cannot run cargo; is Rust installed?")?.success() {
+    if !built.map_err(cargo::cannot_run)?.success() {
         bail!(
             "the server of the book cannot be built here: see above. `mdbook serve book` shows the same pages without what runs, and \
              all commands of this tool work in the terminal"

@@ -13,6 +13,7 @@ use crate::experiment::{self, Verdict};
 use crate::output::say;
 use crate::runner;
 use crate::terminal::{self, BAD};
+use crate::verdicts::Verdicts;
 
 /// Some tests of this tool are of programs that fork without end.
 const TESTS_PROCESS_LIMIT: usize = 10 * runner::PROCESS_LIMIT;
@@ -29,7 +30,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let spinner = terminal::spinner("compiling all tests and experiments".into());
     let built = cargo::build(&catalogue.root, None, &["test", "--workspace", "--no-run"])?;
     let experiments: Vec<_> = catalogue.experiments.iter().collect();
-    let programs = experiment::build(&catalogue, &experiments)?;
+    let programs = experiment::build(&catalogue, &Verdicts::load(&catalogue), &experiments)?;
     spinner.finish_and_clear();
     let mut tests = match built {
         Built::Programs { programs, .. } => programs,

@@ -1,5 +1,6 @@
 //! The reference, for who has passed.
 
+use std::env;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -39,7 +40,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     {
         say!("{line}")?;
     }
-    let (ours, yours) = (catalogue.shown(&reference), catalogue.shown(&exercise.source()));
+    // To be typed where the reader is, which may be a folder further down.
+    let here = env::current_dir()?;
+    let up = here.strip_prefix(&catalogue.root).map_or(0, |below| below.components().count());
+    let [ours, yours] = [reference, exercise.source()].map(|path| "../".repeat(up) + &catalogue.shown(&path));
     say!("\n{DIM}Beside yours:{DIM:#} git diff --no-index {yours} {ours}")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use crate::catalogue::{Catalogue, Page};
-use crate::experiment;
+use crate::experiment::{self, Verdict};
 use crate::output::say;
 use crate::terminal::{self, BOLD, DIM, mark};
 use crate::verdicts::Verdicts;
@@ -14,16 +14,15 @@ pub fn run() -> Result<ExitCode> {
     let catalogue = Catalogue::discover()?;
     let verdicts = Verdicts::load(&catalogue);
     if verdicts.is_empty() && catalogue.exercises.iter().all(crate::catalogue::Exercise::untouched) {
-        welcome(&catalogue)?;
-    } else {
-        say!("{BOLD}From the File Descriptor to the Event Loop{BOLD:#}\n")?;
-        chapters(&catalogue, &verdicts)?;
-        next(&catalogue, &verdicts)?;
+        return welcome(&catalogue);
     }
+    say!("{BOLD}From the File Descriptor to the Event Loop{BOLD:#}\n")?;
+    chapters(&catalogue, &verdicts)?;
+    next(&catalogue, &verdicts)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn welcome(catalogue: &Catalogue) -> Result<()> {
+fn welcome(catalogue: &Catalogue) -> Result<ExitCode> {
     say!("{BOLD}From the File Descriptor to the Event Loop{BOLD:#}")?;
     say!(
         "
@@ -36,9 +35,11 @@ Here is a first question.
     )?;
     // The first one in the order of the book.
     let experiment = catalogue.experiments.first().context("there is no experiment")?;
-    let programs = experiment::build(catalogue, &[experiment])?;
-    let ran = experiment::in_foreground(&programs[&experiment.name], experiment, &[])?;
-    experiment::remember(&mut Verdicts::load(catalogue), experiment, &ran);
+    let mut verdicts = Verdicts::load(catalogue);
+    let programs = experiment::build(catalogue, &verdicts, &[experiment])?;
+    let ready = &programs[&experiment.name];
+    let ran = experiment::in_foreground(ready, experiment, &[])?;
+    experiment::remember(&mut verdicts, experiment, ready, &ran);
     say!("\n{BOLD}What to do next{BOLD:#}")?;
     let start = catalogue.pages.first().map(|page| page.path.display().to_string()).unwrap_or_default();
     say!("  Read    {start}, or the whole book in a browser: {}", terminal::command("serve"))?;
@@ -50,7 +51,7 @@ Here is a first question.
         say!("  Check   {}", terminal::command(&format!("check {}", exercise.short)))?;
     }
     say!("\n  {DIM}Where you are, at any time:{DIM:#} {}", terminal::command("status"))?;
-    Ok(())
+    Ok(ExitCode::from(u8::from(ran.verdict == Verdict::Disagrees)))
 }
 
 /// A line a chapter: a mark for each experiment and each exercise.
@@ -74,16 +75,22 @@ fn chapters(catalogue: &Catalogue, verdicts: &Verdicts) -> Result<()> {
     say!("\n  {asked} of {experiments} experiments run, {done} of {exercises} exercises done")
 }
 
-/// The first thing in the book's order that is not done.
+/// The first thing in the book's order that is not done, and is not known to be impossible here.
 fn next(catalogue: &Catalogue, verdicts: &Verdicts) -> Result<()> {
-    let experiments = catalogue.experiments.iter().filter(|e| verdicts.experiment(e).is_none());
+    let skips = catalogue.experiments.iter().any(|e| verdicts.skips_experiment(e))
+        || catalogue.exercises.iter().any(|e| verdicts.skips_exercise(e));
+    let experiments = catalogue.experiments.iter();
+    let experiments =
+        experiments.filter(|e| verdicts.experiment(e).is_none() && !verdicts.skips_experiment(e));
     let experiments = experiments.map(|e| (&e.page, format!("run {}", e.name), None));
-    let exercises = catalogue.exercises.iter().filter(|e| verdicts.exercise(e) != Some(true));
+    let exercises = catalogue.exercises.iter();
+    let exercises = exercises.filter(|e| verdicts.exercise(e) != Some(true) && !verdicts.skips_exercise(e));
     let exercises = exercises.map(|e| (&e.page, format!("check {}", e.short), Some(e.source())));
     let place = |page: &Option<Page>| page.as_ref().map_or(usize::MAX, |page| page.place);
     let Some((page, command, source)) = experiments.chain(exercises).min_by_key(|(page, ..)| place(page))
     else {
-        return say!("\n{BOLD}All of it is done.{BOLD:#} The next chapters are being written.");
+        let except = if skips { ", except for what this machine cannot be asked" } else { "" };
+        return say!("\n{BOLD}All of it is done{except}.{BOLD:#} The next chapters are being written.");
     };
     say!("\n{BOLD}Next{BOLD:#}")?;
     if let Some(page) = page {

@@ -15,7 +15,7 @@ use crate::watching::Watch;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The exercise to begin with. Without a name: the first that is open
+    /// The exercise to begin with. Without a name: the first that is open and can be judged here
     name: Option<String>,
     /// Look at the files four times a second, where the file system does not report changes
     #[arg(long)]
@@ -28,7 +28,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let mut verdicts = Verdicts::load(&catalogue);
     let first = match &options.name {
         Some(name) => Some(catalogue.exercise(name)?),
-        None => catalogue.exercises.iter().find(|e| verdicts.exercise(e) != Some(true)),
+        None => {
+            let open = catalogue.exercises.iter().filter(|e| verdicts.exercise(e) != Some(true));
+            open.min_by_key(|e| verdicts.skips_exercise(e))
+        }
     };
     let mut watch = Watch::start(&catalogue.exercises, options.poll)?;
     match first {

@@ -1,5 +1,6 @@
 //! The copy in which the exercises are proved. Every exercise is its starter there, until it is put otherwise.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -16,8 +17,8 @@ use crate::{checkout, runner};
 pub struct Copy {
     from: PathBuf,
     place: Place,
-    /// Two at once would put their mistakes into each other's copy.
-    _lock: File,
+    /// Two at once would put their mistakes into each other's copy. None where the file system has no locks.
+    _lock: Option<File>,
 }
 
 impl Copy {
@@ -27,10 +28,8 @@ impl Copy {
         let folder = folder(&memory, number);
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let lock = File::create(folder.join("lock")).context("cannot lock the copy")?;
-        if lock.try_lock().is_err() {
-            bail!("another verify works in {}: wait for it, or stop it", folder.display());
-        }
+        let taken = || bail!("another verify works in {}: wait for it, or stop it", folder.display());
+        let lock = checkout::lock(&folder.join("lock"), taken)?;
         let copy = Self {
             from: catalogue.root.clone(),
             place: Place {
@@ -134,7 +133,10 @@ fn mirror(from: &Path, to: &Path) -> Result<()> {
         // An editor's lock is a link to nowhere, and reading a named pipe would take forever.
         let mut wanted = names(from)?;
         wanted.retain(|name| from.join(name).is_dir() || from.join(name).is_file());
-        for name in names(to)?.iter().filter(|name| !wanted.contains(name)) {
+        // Nor can a folder take the place of a file.
+        let same =
+            |name: &OsString| wanted.contains(name) && from.join(name).is_dir() == to.join(name).is_dir();
+        for name in names(to)?.iter().filter(|name| !same(name)) {
             let stale = to.join(name);
             if stale.is_dir() { fs::remove_dir_all(&stale)? } else { fs::remove_file(&stale)? }
         }

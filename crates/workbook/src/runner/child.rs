@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
@@ -148,15 +149,30 @@ fn begins_with_default_signals(command: &mut Command, family: Family) {
     unsafe { command.pre_exec(reset) };
 }
 
-/// Have the program that is started get this signal when this process ends, however that comes about.
+/// Refuse the program that is started, and each process that it starts, more memory than any exercise needs. Without a
+/// bound, a loop that fills a list takes all that the machine has before its time is over.
+pub fn bound_memory(command: &mut Command) {
+    const BYTES: libc::rlim_t = 4 << 30;
+    let bound = || {
+        let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
+        let bytes = BYTES.min(hard);
+        Ok(setrlimit(Resource::RLIMIT_DATA, bytes, bytes)?)
+    };
+    // SAFETY: between fork and exec only prlimit is called, a bare system call.
+    unsafe { command.pre_exec(bound) };
+}
+
+/// Have the program that is started get this signal when this process ends, however that comes about, and not ignore it.
 pub fn ends_with_this(command: &mut Command, signal: Signal) {
     let me = getpid();
     let ask = move || {
+        // SAFETY: the default disposition runs no code. SIGKILL has no other.
+        unsafe { libc::signal(signal as i32, libc::SIG_DFL) };
         prctl::set_pdeathsig(signal)?;
         // It may have ended before.
         if getppid() == me { Ok(()) } else { Err(Errno::ESRCH.into()) }
     };
-    // SAFETY: between fork and exec only prctl and getppid are called, which are bare system calls.
+    // SAFETY: between fork and exec only sigaction, prctl and getppid are called, which are bare system calls.
     unsafe { command.pre_exec(ask) };
 }
 

@@ -5,7 +5,7 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::OnceLock;
 
 use nix::sys::statvfs::statvfs;
@@ -21,8 +21,11 @@ const OTHERS: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 pub fn instead() -> Option<&'static Path> {
     static INSTEAD: OnceLock<Option<PathBuf>> = OnceLock::new();
     let find = || {
-        if is_good(&env::temp_dir()) {
-            return None;
+        let given = env::temp_dir();
+        let whole = path::absolute(&given).unwrap_or_else(|_| given.clone());
+        if is_good(&whole) {
+            // What is started does not run in this folder, from where the reader's relative path is meant.
+            return given.is_relative().then_some(whole);
         }
         OTHERS.into_iter().map(PathBuf::from).find(|folder| is_good(folder))
     };

@@ -18,12 +18,15 @@ const KERNEL: &str = "/proc/sys/kernel/osrelease";
 pub struct Hashes {
     /// Of what many verdicts depend on: a file, or a folder with all in it.
     shared: RefCell<BTreeMap<PathBuf, u64>>,
+    /// The crates with which every experiment is linked. Empty: not looked up yet.
+    linked: RefCell<Vec<PathBuf>>,
 }
 
 impl Hashes {
     /// From now on, look at every file again.
     pub fn forget(&self) {
         self.shared.borrow_mut().clear();
+        self.linked.borrow_mut().clear();
     }
 
     /// All that an exercise's verdict depends on.
@@ -57,20 +60,27 @@ impl Hashes {
         topics.sort();
         // And what the tests of all of them share.
         topics.push(root.join("crates/testing"));
-        for folder in topics {
-            hasher.write_u64(self.shared(root, &folder.join("Cargo.toml")));
-            hasher.write_u64(self.shared(root, &folder.join("src")));
-        }
+        topics.iter().for_each(|folder| self.add_crate(hasher, root, folder));
         hasher.write_u64(self.shared(root, &exercise.folder.join("tests")));
     }
 
-    /// All that an experiment's verdict depends on.
+    /// All that an experiment's verdict depends on. Its own package's Cargo.toml is none of it: that names all experiments.
     pub fn of_experiment(&self, root: &Path, experiment: &Experiment) -> u64 {
         let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.shared(root, &root.join("Cargo.lock")));
         hasher.write_u64(self.shared(root, &root.join("experiments/src")));
+        if self.linked.borrow().is_empty() {
+            *self.linked.borrow_mut() = used_by(root, &root.join("experiments"));
+        }
+        self.linked.borrow().iter().for_each(|folder| self.add_crate(&mut hasher, root, folder));
         add(&mut hasher, root, &experiment.source);
         hasher.write_u64(self.shared(root, Path::new(KERNEL)));
         hasher.finish()
+    }
+
+    fn add_crate(&self, hasher: &mut DefaultHasher, root: &Path, folder: &Path) {
+        hasher.write_u64(self.shared(root, &folder.join("Cargo.toml")));
+        hasher.write_u64(self.shared(root, &folder.join("src")));
     }
 
     fn shared(&self, root: &Path, path: &Path) -> u64 {
@@ -83,6 +93,26 @@ impl Hashes {
         self.shared.borrow_mut().insert(path.to_owned(), hash);
         hash
     }
+}
+
+/// The crates of this checkout that a package uses, and those that they use. Their tests may use more, which is not linked.
+fn used_by(root: &Path, package: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut packages = vec![package.to_owned()];
+    while let Some(package) = packages.pop() {
+        let manifest = checkout::read(&package.join("Cargo.toml")).unwrap_or_default();
+        let uses = manifest.split_once("\n[dependencies]\n").map_or("", |(_, rest)| rest);
+        let uses = uses.split("\n[").next().unwrap_or_default();
+        for path in uses.split("path = \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let used = root.join("crates").join(Path::new(path).file_name().unwrap_or_default());
+            if !found.contains(&used) {
+                found.push(used.clone());
+                packages.push(used);
+            }
+        }
+    }
+    found.sort();
+    found
 }
 
 /// Does this variable change how cargo and rustc build? What cargo itself sets for a program that it runs does not.

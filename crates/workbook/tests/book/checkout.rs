@@ -101,11 +101,11 @@ impl Checkout {
         self.experiments().into_iter().find(|source| stem(source) == name)
     }
 
-    /// The files that a reader writes: `(crate, module)`.
+    /// The exercises that are handed out: `(crate, module)`. In `exercises/` there may be more, of the reader's own.
     pub fn exercises(&self) -> Vec<(String, String)> {
         let files = self.walk("crates");
         let exercises = files.iter().filter_map(|file| match file.split('/').collect::<Vec<_>>()[..] {
-            [_, krate, "exercises", module] => {
+            [_, krate, "starters", module] => {
                 Some((krate.to_owned(), module.strip_suffix(".rs")?.to_owned()))
             }
             _ => None,

@@ -74,7 +74,7 @@ fn exercise(checkout: &Checkout, krate: &str, module: &str, faults: &mut Vec<Fau
     let tests = format!("crates/{krate}/tests/{module}.rs");
     let pages = checkout.including(&hints);
     let Some(page) = pages.first() else {
-        let file = format!("crates/{krate}/exercises/{module}.rs");
+        let file = format!("crates/{krate}/starters/{module}.rs");
         faults.push(Fault::new(&file, 1, format!("no page of the book includes {hints}")));
         return;
     };
@@ -158,7 +158,7 @@ mod tests {
         let hint = |i| format!("<!-- ANCHOR: hint-{i} -->\nx\n<!-- ANCHOR_END: hint-{i} -->\n");
         scratch.file("crates/k/hints/m.md", &[1, 2, 3].map(hint).concat());
         scratch
-            .file("crates/k/exercises/m.rs", "")
+            .file("crates/k/starters/m.rs", "")
             .file("crates/k/tests/m.rs", "")
             .page("exercise-m.md", page);
         scratch.file("crates/k/mistakes/m.md", "### wrong\n");
@@ -241,7 +241,7 @@ mod tests {
     fn an_exercise_on_no_page_is_found() {
         one(
             &exercise_page("# A\n"),
-            "crates/k/exercises/m.rs:1: ",
+            "crates/k/starters/m.rs:1: ",
             "no page of the book includes crates/k/hints/m.md",
         );
     }

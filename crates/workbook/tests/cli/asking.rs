@@ -64,7 +64,9 @@ fn a_report_counts_only_with_the_end_that_belongs_to_it() {
     for (name, code, _) in &cases {
         checkout.experiment("02-doubles", name, code);
     }
-    let warned = format!("eprintln!(\"a warning\"); {} eprintln!(\"and another\");", report("agrees"));
+    let brace = "eprintln!(\"Os {{ code: 9 }}\\n{{ no report\");";
+    let warned =
+        format!("eprintln!(\"a warning\"); {brace} {} eprintln!(\"and another\");", report("agrees"));
     checkout.experiment("02-doubles", "warns", &warned);
     let json = checkout.workbook(&["run", "--all", "--json"]).expect(1, &[]).json();
     let of = |name: &str| json.as_array().and_then(|all| all.iter().find(|one| one["name"] == name).cloned());

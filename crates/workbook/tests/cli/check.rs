@@ -140,11 +140,30 @@ fn a_bad_name_is_refused_with_a_suggestion() {
     checkout.workbook(&["check", "fd-vanishes"]).expect(2, &["It is an experiment", "fd-vanishes"]);
     checkout.workbook(&["check", "add", "--patience", "0"]).expect(2, &["--patience"]);
     checkout.workbook(&["check", "add", "--patience", "soon"]).expect(2, &["--patience"]);
+    let for_ever = u64::MAX.to_string();
+    checkout.workbook(&["check", "add", "--patience", &for_ever]).expect(1, &["not yet implemented"]);
     // A second crate with a module of that name.
-    checkout.write("crates/other/exercises/add.rs", "");
+    checkout.write("crates/other/starters/add.rs", "");
     checkout
         .workbook(&["check", "add"])
         .expect(2, &["`add` is in more than one crate", "other/add", "toy/add"]);
+}
+
+/// A copy from before a change, an editor's, or what some systems write beside each file.
+#[test]
+fn a_file_of_the_readers_own_beside_the_exercises_is_none() {
+    let checkout = Checkout::new();
+    let ours = checkout.workbook(&["list", "--json"]).json();
+    for name in ["add (copy)", "add-before", "._add"] {
+        checkout.write(&format!("crates/toy/exercises/{name}.rs"), "not even Rust");
+    }
+    assert_eq!(checkout.workbook(&["list", "--json"]).json(), ours);
+    checkout.solve("add", ADD_SOLVED);
+    checkout.solve("twice", TWICE_SOLVED);
+    let json = checkout.workbook(&["check", "--json"]).expect(0, &[]).json();
+    assert_eq!(names(&json, "name"), ["toy/add", "toy/twice"]);
+    checkout.workbook(&["status"]).expect(0, &["2 of 2 exercises done"]);
+    checkout.workbook(&["check", "add-before"]).expect(2, &["no exercise is called `add-before`"]);
 }
 
 /// Check `twice` with a cargo that notes each of its calls. How many were there?

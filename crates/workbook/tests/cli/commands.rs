@@ -52,6 +52,18 @@ fn a_new_reader_is_welcomed_and_a_known_one_sees_what_comes_next() {
 }
 
 #[test]
+fn a_kernel_that_disagrees_with_the_first_question_is_in_the_status() {
+    let checkout = Checkout::new();
+    let file = "experiments/01-sums/fd-vanishes.rs";
+    let agrees = checkout.read(file);
+    let disagrees = agrees.replace("answer(\"agrees\", \"null\", 0)", "answer(\"disagrees\", \"null\", 1)");
+    assert_ne!(agrees, disagrees);
+    checkout.write(file, &disagrees);
+    checkout.workbook(&[]).expect(1, &["Welcome", "fd-vanishes disagrees", "What to do next"]);
+    checkout.workbook(&[]).expect(0, &["1 of 3 experiments run"]);
+}
+
+#[test]
 fn a_reader_with_a_changed_exercise_is_not_welcomed_again() {
     let checkout = Checkout::new();
     checkout.solve("twice", "pub fn twice() {}");
@@ -147,7 +159,15 @@ fn the_solution_is_shown_after_a_pass_or_with_anyway() {
     checkout.solve("twice", TWICE_SOLVED);
     checkout.workbook(&["solution", "twice"]).expect(1, &["not known to pass"]);
     checkout.workbook(&["check", "twice"]).expect(0, &[]);
-    checkout.workbook(&["solution", "twice"]).expect(0, &["a + a", "git diff --no-index"]);
+    let files = ["exercises", "src"].map(|folder| format!("crates/toy/{folder}/twice.rs"));
+    let [yours, ours] = &files;
+    let beside = format!("git diff --no-index {yours} {ours}\n");
+    checkout.workbook(&["solution", "twice"]).expect(0, &["a + a", &beside]);
+    // The command is one for the folder in which the reader is.
+    let mut from_below = checkout.command(&["solution", "twice"]);
+    from_below.current_dir(checkout.path("crates/toy"));
+    let beside = format!("git diff --no-index ../../{yours} ../../{ours}\n");
+    checkout.run(from_below).expect(0, &[&beside]);
     checkout.workbook(&["solution", "twicee"]).expect(2, &["Did you mean `twice`?"]);
 }
 
@@ -174,6 +194,24 @@ fn reset_keeps_what_the_reader_wrote() {
     checkout.workbook(&["reset", "nothing-like-it"]).expect(2, &["no exercise is called"]);
 }
 
+/// As on a full disk, or after Ctrl-C: the file system takes no byte of the starter.
+#[test]
+fn a_reset_that_is_cut_short_leaves_the_exercise_as_it_is() {
+    let checkout = Checkout::new();
+    checkout.solve("add", "my only attempt");
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" reset add";
+    let said = checkout.run(checkout.program("/bin/sh", &["-c", script, crate::tool::TOOL]));
+    said.expect(1, &["yours is kept as crates/toy/exercises/add.rs.1.kept", "cannot write"]);
+    assert_eq!(checkout.read("crates/toy/exercises/add.rs"), "my only attempt");
+    assert_eq!(checkout.read("crates/toy/exercises/add.rs.1.kept"), "my only attempt");
+    // And so does one that is killed there.
+    let script = script.replace("trap '' XFSZ; ", "");
+    checkout.run(checkout.program("/bin/sh", &["-c", &script, crate::tool::TOOL]));
+    assert_eq!(checkout.read("crates/toy/exercises/add.rs"), "my only attempt");
+    checkout.workbook(&["reset", "add"]).expect(0, &["is in crates/toy/exercises/add.rs.3.kept"]);
+    assert_eq!(checkout.read("crates/toy/exercises/add.rs"), checkout.read("crates/toy/starters/add.rs"));
+}
+
 #[test]
 fn the_doctor_names_what_it_looked_at() {
     let checkout = Checkout::new();
@@ -185,4 +223,13 @@ fn the_doctor_names_what_it_looked_at() {
         json.as_array().expect("an array").iter().any(|one| one["required"] == true && one["good"] == false);
     said.expect(i32::from(lacks), &[]);
     checkout.workbook(&["doctor"]).expect(i32::from(lacks), &["Linux", "required"]);
+    // Experiments raise their soft limit, and no process can raise its hard one.
+    for (limit, good) in [("-Sn", true), ("-n", false)] {
+        let script = format!("ulimit {limit} 100; exec \"$0\" doctor --json");
+        let said = checkout.run(checkout.program("/bin/sh", &["-c", &script, crate::tool::TOOL]));
+        let findings = said.json();
+        let limits =
+            findings.as_array().and_then(|all| all.iter().find(|one| one["name"] == "descriptor limit"));
+        assert_eq!(limits.expect("it is looked at")["good"], good, "ulimit {limit}: {findings}");
+    }
 }

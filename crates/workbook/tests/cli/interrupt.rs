@@ -1,6 +1,11 @@
 //! Ctrl-C: nothing is left, nothing is lost, and the status is 130.
 
-use nix::sys::signal::Signal;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 use crate::checkout::{ADD_SOLVED, Checkout};
 use crate::tool::TOOL;
@@ -113,24 +118,59 @@ fn the_workers_of_verify_end_with_it() {
     }
 }
 
+/// As while another copy of the tool is stopped, by Ctrl-Z.
+#[test]
+fn ctrl_c_ends_the_wait_for_what_another_copy_writes() {
+    let checkout = Checkout::new();
+    let name = checkout.target().join("workbook/verdicts.lock");
+    checkout.workbook(&["check", "twice"]).expect(1, &[]);
+    let lock = File::open(&name).expect("the check left its lock");
+    lock.lock().expect("no process has it");
+    let running = checkout.start(checkout.command(&["check", "twice"]));
+    running.await_open(&name);
+    running.signal(Signal::SIGINT);
+    running.end().expect(1, &["not yet implemented: double 3"]);
+}
+
+/// A worker is asked by SIGTERM to end what it has started.
+#[test]
+fn the_workers_end_although_the_tool_was_started_with_sigterm_ignored() {
+    let checkout = Checkout::new();
+    let code = "pub fn twice(_: i32) -> i32 {
+        std::process::Command::new(\"sleep\").arg(\"9000\").status().unwrap();
+        0
+    }";
+    checkout.mistake("twice", "a_sleep", "doubles", "not 0", code);
+    for signal in [Signal::SIGINT, Signal::SIGKILL] {
+        let running = checkout.start(ignoring(Signal::SIGTERM, checkout.command(&["verify"])));
+        checkout.await_process("sleep 9000");
+        let start = Instant::now();
+        running.signal(signal);
+        running.end().without(&["error"]);
+        assert!(start.elapsed() < Duration::from_secs(8), "it waited for the silence of a test");
+    }
+}
+
+/// Start the tool with this signal ignored.
+fn ignoring(ignored: Signal, mut command: Command) -> Command {
+    let ignore = move || {
+        // SAFETY: ignoring a signal runs no code of ours.
+        unsafe { signal(ignored, SigHandler::SigIgn) }?;
+        Ok(())
+    };
+    // SAFETY: between fork and exec only sigaction is called.
+    unsafe { command.pre_exec(ignore) };
+    command
+}
+
 #[test]
 fn a_tool_started_with_sigint_ignored_ignores_ctrl_c() {
-    use nix::sys::signal::{SigHandler, signal};
-    use std::os::unix::process::CommandExt;
     let checkout = Checkout::new();
     checkout.add_does(
         "std::fs::write(sign(\"begun\"), \"\").unwrap();
         while !sign(\"go\").exists() { std::thread::yield_now(); }",
     );
-    let mut command = checkout.command(&["check", "add"]);
-    let ignore = || {
-        // SAFETY: ignoring a signal runs no code of ours.
-        unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) }?;
-        Ok(())
-    };
-    // SAFETY: between fork and exec only sigaction is called.
-    unsafe { command.pre_exec(ignore) };
-    let running = checkout.start(command);
+    let running = checkout.start(ignoring(Signal::SIGINT, checkout.command(&["check", "add"])));
     checkout.await_file("begun");
     running.signal(Signal::SIGINT);
     std::fs::write(checkout.home().join("go"), "").expect("a sign");

@@ -18,6 +18,7 @@ mod skipped;
 mod surroundings;
 mod tool;
 mod two_at_once;
+mod verdicts;
 mod verify;
 mod watch;
 mod why;

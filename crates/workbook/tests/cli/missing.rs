@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::checkout::{ADD_SOLVED, Checkout, ReadOnly, TWICE_SOLVED};
-use crate::tool::{named, unprivileged};
+use crate::tool::{TOOL, named, unprivileged};
 
 #[test]
 fn a_deleted_exercise_is_missed_and_comes_back() {
@@ -100,6 +100,14 @@ fn without_cargo_it_says_so() {
     let mut command = checkout.command(&["check", "add"]);
     command.env("PATH", checkout.home()).env("CARGO", checkout.home().join("no-cargo"));
     checkout.run(command).expect(1, &["cannot run cargo; is Rust installed?", "no-cargo"]);
+}
+
+#[test]
+fn cargo_is_not_called_missing_where_a_limit_keeps_it_from_running() {
+    let checkout = Checkout::new();
+    let script = "ulimit -n 6; exec \"$0\" check add";
+    let said = checkout.run(checkout.program("/bin/sh", &["-c", script, TOOL]));
+    said.expect(1, &["cannot run cargo", "Too many open files"]).without(&["is Rust installed?"]);
 }
 
 #[test]

@@ -128,6 +128,21 @@ fn a_test_that_never_got_its_turn_is_not_said_to_hang() {
     assert_says(&json, "waits_its_turn", &["it did not get its turn"]);
 }
 
+/// The kernel keeps 15 bytes of a thread's name.
+#[test]
+fn tests_whose_names_begin_alike_are_told_apart_when_some_hang() {
+    let checkout = Checkout::new();
+    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    let hang = |n: usize| format!("#[test]\nfn begins_like_the_others_{n}() {{ toy::add::add({n}, -2); }}\n");
+    let numbers = 10..10 + threads + 2;
+    checkout.write("crates/toy/tests/add.rs", &numbers.clone().map(hang).collect::<String>());
+    let json = check_a_hang(&checkout, "while b == -2 { std::thread::park() }");
+    for (place, number) in numbers.enumerate() {
+        let words = if place < threads { "nothing happened for 2 s" } else { "it did not get its turn" };
+        assert_says(&json, &format!("begins_like_the_others_{number}"), &[words]);
+    }
+}
+
 #[test]
 fn what_was_not_run_after_a_hang_is_counted_and_comes_last() {
     let checkout = Checkout::new();
@@ -181,6 +196,15 @@ fn output_without_end_is_stopped() {
 }
 
 #[test]
+fn memory_without_end_is_refused() {
+    let checkout = Checkout::new();
+    // It is not used here, so that a tool that fails takes nothing from the machine.
+    let json = check(&checkout, "if b == -2 { std::hint::black_box(Vec::<u8>::with_capacity(5 << 30)); }");
+    assert_says(&json, "negative", &["memory allocation of 5368709120 bytes failed"]);
+    assert_eq!(message(&json, "small_numbers"), None);
+}
+
+#[test]
 fn one_test_that_aborts_is_named_and_the_others_keep_their_verdicts() {
     let checkout = Checkout::new();
     checkout.add_does(
@@ -190,6 +214,15 @@ fn one_test_that_aborts_is_named_and_the_others_keep_their_verdicts() {
     let said = checkout.workbook(&["check", "add"]);
     said.expect(1, &["3 of 4 tests pass", "negative", "ended in the middle of it (killed by SIGABRT)"]);
     said.expect(1, &["the first word", "dropped twice"]).without(&["small_numbers"]);
+}
+
+#[test]
+fn a_stack_that_overflows_is_said_of_the_test_by_its_name() {
+    let checkout = Checkout::new();
+    let deep = "fn deep(n: u64) -> u64 { if n == 0 { 0 } else { std::hint::black_box(deep(n - 1)) + 1 } }";
+    let json = check(&checkout, &format!("{deep} if b == -2 {{ assert!(deep(u64::MAX) > 0); }}"));
+    assert_says(&json, "negative", &["killed by SIGABRT", "thread 'negative' (", "has overflowed its stack"]);
+    assert_eq!(message(&json, "small_numbers"), None);
 }
 
 #[test]

@@ -71,6 +71,43 @@ fn an_exercise_whose_tests_are_all_skipped_has_no_verdict() {
 }
 
 #[test]
+fn what_cannot_be_asked_here_is_not_what_comes_next() {
+    let checkout = with_tests(&only_large());
+    let file = "experiments/01-sums/fd-vanishes.rs";
+    let skips =
+        checkout.read(file).replace("answer(\"agrees\", \"null\", 0)", "answer(\"skipped\", \"null\", 3)");
+    checkout.write(file, &skips);
+    checkout.workbook(&[]).expect(0, &["Welcome", "fd-vanishes skipped"]);
+    let said = checkout.workbook(&[]);
+    said.expect(0, &["0 of 3 experiments run", "Next", "check add"]).without(&["Welcome"]);
+    checkout.solve("add", ADD_SOLVED);
+    checkout.workbook(&["check", "add"]).expect(0, &[]);
+    checkout.workbook(&["run", "--all", "--json"]).expect(1, &[]);
+    checkout.workbook(&[]).expect(0, &["Next", "check twice"]);
+    checkout.workbook(&["check", "twice"]).expect(1, &["1 skipped"]);
+    let said = checkout.workbook(&[]);
+    said.expect(0, &["1 of 3 experiments run, 1 of 2 exercises done"]);
+    said.expect(0, &["All of it is done, except for what this machine cannot be asked."]);
+    // It may be another time: with another machine, kernel or answer.
+    checkout.solve("twice", TWICE_SOLVED);
+    checkout.workbook(&[]).expect(0, &["Next", "check twice"]);
+    // What was asked once still counts.
+    checkout.write(
+        file,
+        &skips.replace(
+            "code: i32) {",
+            "code: i32) { let code = std::env::var(\"CODE\").map_or(code, |code| code.parse().unwrap());",
+        ),
+    );
+    for code in ["0", "3"] {
+        let mut command = checkout.command(&["run", "fd-vanishes"]);
+        command.env("CODE", code);
+        checkout.run(command).expect(0, &[]);
+        checkout.workbook(&["status"]).expect(0, &["2 of 3 experiments run"]);
+    }
+}
+
+#[test]
 fn verify_says_which_wrong_answers_it_could_not_judge() {
     let checkout = with_tests(TESTS);
     checkout.mistake("twice", "overflow", "large", "too large", "pub fn twice(a: i32) -> i32 { a + a }");

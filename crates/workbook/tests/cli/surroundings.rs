@@ -112,19 +112,23 @@ fn ctrl_c_arrives_although_it_was_blocked() {
 #[test]
 fn a_temporary_folder_that_cannot_be_used_is_replaced() {
     let checkout = Checkout::new();
-    checkout.add_does(
-        "let file = std::env::temp_dir().join(format!(\"toy-{}-{b}\", std::process::id()));
+    let writes = |tmpdir: &Path| {
+        let body = "let file = std::env::temp_dir().join(format!(\"toy-{}-{b}\", std::process::id()));
         std::fs::write(&file, \"text\").unwrap();
-        std::fs::remove_file(&file).unwrap();",
-    );
+        std::fs::remove_file(&file).unwrap();";
+        // Another source each time, which rustc must compile.
+        checkout.add_does(&format!("{body} let _ = {:?};", tmpdir.display()));
+    };
     let locked = checkout.home().join("locked");
     fs::create_dir(&locked).expect("a folder");
     let _read_only = ReadOnly::make(&locked);
-    for tmpdir in [Path::new("/nowhere/at/all"), &locked, Path::new("/dev/null")] {
+    // A relative path is meant from the folder in which the tool is started.
+    fs::create_dir(checkout.path("hier")).expect("a folder");
+    for tmpdir in [Path::new("/nowhere/at/all"), &locked, Path::new("/dev/null"), Path::new("hier")] {
+        writes(tmpdir);
         let mut command = unprivileged(checkout.command(&["check", "add"]));
         command.env("TMPDIR", tmpdir);
         checkout.run(command).expect(0, &["4 of 4 tests pass"]);
-        checkout.add_does(&format!("let _ = {:?};", tmpdir.display()));
     }
 }
 
@@ -140,6 +144,11 @@ fn what_keeps_rustc_from_its_work_is_not_laid_to_the_readers_code() {
     };
     for name in ["/nowhere/cc", "/bin/false"] {
         linker(name).expect(1, &["cargo cannot build here", "link"]).without(&["does not compile", "✗"]);
+        // A warning about it changes nothing.
+        checkout.solve("twice", &format!("{TWICE_SOLVED}fn unused() {{}}\n// {name}\n"));
+        linker(name)
+            .expect(1, &["cargo cannot build here", "link", "`unused` is never used", "exercises/twice.rs:"])
+            .without(&["does not compile", "✗"]);
     }
     // A function that there is not is the reader's.
     checkout.solve(

@@ -259,6 +259,21 @@ fn two_at_once_do_not_disturb_each_other() {
     checkout.workbook(&["verify"]).expect(1, &words).without(&["error: error"]);
 }
 
+/// As another branch may have it.
+#[test]
+fn a_folder_can_take_the_place_of_a_file_between_two_proofs() {
+    let checkout = Checkout::new();
+    let notes = checkout.path("crates/toy/notes");
+    checkout.write("crates/toy/notes", "a file");
+    checkout.workbook(&["verify", "twice"]).expect(0, &["are proved"]);
+    fs::remove_file(&notes).expect("it was there");
+    checkout.write("crates/toy/notes/more", "a file in a folder");
+    checkout.workbook(&["verify", "twice"]).expect(0, &["are proved"]);
+    fs::remove_dir_all(&notes).expect("it was there");
+    checkout.write("crates/toy/notes", "a file again");
+    checkout.workbook(&["verify", "twice"]).expect(0, &["are proved"]);
+}
+
 #[test]
 fn latency_measures_the_reference_and_leaves_the_readers_files_alone() {
     let checkout = Checkout::new();

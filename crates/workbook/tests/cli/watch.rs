@@ -73,6 +73,24 @@ fn a_save_in_a_folder_that_was_replaced_is_seen() {
 }
 
 #[test]
+fn a_folder_that_is_missing_at_first_is_watched_once_it_is_there() {
+    for args in [&["watch", "add"][..], &["watch", "add", "--poll"]] {
+        let checkout = Checkout::new();
+        fs::remove_dir_all(checkout.path("crates/toy/exercises")).expect("it was there");
+        let running = checkout.start(checkout.command(args));
+        let told = running.await_words("crates/toy/exercises/add.rs is missing", 0);
+        let told = running.await_words("Save a file; Ctrl-C ends.", told);
+        checkout.workbook(&["reset", "add"]).expect(0, &["it is there again"]);
+        let told = running.await_words("toy/add was saved", told);
+        let told = running.await_words("0 of 4 tests pass", told);
+        checkout.solve("add", ADD_SOLVED);
+        running.await_words("4 of 4 tests pass", told);
+        running.signal(Signal::SIGINT);
+        running.end().expect(130, &["stopped"]);
+    }
+}
+
+#[test]
 fn a_bad_name_is_refused() {
     Checkout::new().workbook(&["watch", "addd"]).expect(2, &["Did you mean `add`?"]);
 }
