@@ -27,9 +27,12 @@ pub struct Options {
     /// The reader's tool
     #[arg(long, hide = true)]
     pub tool: Option<PathBuf>,
-    /// Where the book is built
+    /// Where the book is built, in a folder for each server
     #[arg(long, hide = true)]
     pub into: Option<PathBuf>,
+    /// The file in which the reader's tool keeps its verdicts
+    #[arg(long, hide = true)]
+    pub verdicts: Option<PathBuf>,
     /// Serve this folder instead of building the book
     #[arg(long, hide = true)]
     pub built: Option<PathBuf>,

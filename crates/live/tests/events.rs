@@ -104,11 +104,7 @@ fn ten_tabs_at_once_are_served() {
 #[test]
 fn progress_has_the_predictions_and_what_is_done() {
     let server = Server::start();
-    let host = format!("127.0.0.1:{}", server.port);
-    let progress = || -> Value {
-        let fields = [("Host", host.as_str()), ("X-Workbook-Token", &server.token)];
-        serde_json::from_str(&server.ask("GET", "/api/progress", &fields, "").rest()).expect("JSON")
-    };
+    let progress = || server.progress();
     let before = progress();
     assert_eq!(before["experiments"]["surroundings"]["predicted"], Value::Null);
     assert_eq!(before["exercises"]["toy/add"]["done"], true);
