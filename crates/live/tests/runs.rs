@@ -28,6 +28,18 @@ fn a_line_arrives_when_it_is_printed() {
 }
 
 #[test]
+fn an_empty_line_is_a_line_whenever_it_is_printed() {
+    let server = Server::start();
+    let mut run = server.run("spaced");
+    for (line, opens) in [("above", true), ("", true), ("below", false)] {
+        assert_eq!(run.event(), Some(json!({ "kind": "output", "text": line })));
+        if opens {
+            fs::write(server.path("gate"), "").expect("the gate opens");
+        }
+    }
+}
+
+#[test]
 fn a_check_is_answered_with_its_first_message() {
     let server = Server::start();
     let events = server.post("/api/check", r#"{"exercise":"toy/add"}"#).events();
