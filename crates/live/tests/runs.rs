@@ -132,6 +132,33 @@ fn what_runs_has_nothing_of_the_server_and_nothing_of_the_request() {
     assert_eq!(descriptors.len(), 4, "{descriptors:#?}");
 }
 
+/// Else cargo would compile everything anew after a check in the terminal, or would not find the linker that it uses there.
+#[test]
+fn what_runs_is_built_as_in_the_terminal() {
+    let build = [
+        ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "/elsewhere/ld"),
+        ("CARGO_PROFILE_DEV_DEBUG", "0"),
+        ("CARGO_ENCODED_RUSTFLAGS", "-Cdebuginfo=0"),
+        ("RUSTFLAGS", "-Cdebuginfo=0"),
+        ("https_proxy", "http://proxy.example"),
+    ];
+    let server = Server::start_in(|command| {
+        command
+            .envs(build)
+            .env("CARGO_REGISTRY_TOKEN", "a secret")
+            .env("CARGO_REGISTRIES_OWN_TOKEN", "a secret");
+    });
+    let events = server.post("/api/run", r#"{"experiment":"surroundings"}"#).events();
+    let lines: Vec<&str> = events.iter().filter_map(|event| event["text"].as_str()).collect();
+    for (name, value) in build {
+        assert!(lines.contains(&&*format!("{name}={value}")), "{name} is not there: {lines:#?}");
+    }
+    assert!(
+        !lines.iter().any(|line| line.contains("a secret")),
+        "cargo's tokens are no part of a build: {lines:#?}"
+    );
+}
+
 #[test]
 fn what_is_not_in_the_catalogue_does_not_run() {
     let server = Server::start();
