@@ -100,9 +100,8 @@ class Experiment {
     ended(verdict, end) {
         this.status.textContent = '';
         if (!verdict) {
-            this.result.append(element('p', { class: 'live-refused', role: 'alert' }, end?.cut
-                ? 'The experiment was stopped: it ran too long, or printed too much.'
-                : 'The experiment ended without a verdict.'));
+            this.result.append(element('p', { class: 'live-refused', role: 'alert' },
+                ['The experiment ended without a verdict.', end?.why].filter(Boolean).join(' ')));
             return;
         }
         if (verdict.skipped) {

@@ -185,8 +185,7 @@ fn a_run_that_prints_without_end_is_cut() {
     let events = run.events();
     let end = events.last().expect("an end");
     assert_eq!((&end["kind"], &end["cut"]), (&json!("end"), &json!(true)));
-    let said = &events[events.len() - 2];
-    assert!(said["text"].as_str().is_some_and(|text| text.contains("More was printed")), "{said}");
+    assert_eq!(end["why"], "It printed more than is shown, and was stopped.");
     let printed: usize = events.iter().map(|event| event.to_string().len()).sum();
     assert!((1 << 19..3 << 20).contains(&printed), "about a MiB was sent: {printed}");
 }
@@ -214,6 +213,8 @@ fn a_stop_says_goodbye_and_ends_what_runs() {
         assert_eq!(run.event().expect("a row")["text"], "held");
         kill(Pid::from_raw(server.child.id().cast_signed()), signal).expect("it is sent");
         assert!(events.events().iter().any(|event| event["kind"] == "bye"), "{signal}");
+        let end = run.events().pop().expect("an end");
+        assert_eq!(end["why"], "The server stops, and has stopped it.", "{signal}: the page says why: {end}");
         until_nothing_holds(held);
         assert_eq!(server.child.wait().expect("its end").code(), Some(0), "{signal}");
     }
