@@ -9,7 +9,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(
     name = "serve",
-    after_help = "Exit status: 0 ended by Ctrl-C or SIGTERM; 1 it cannot serve; 2 wrong usage."
+    after_help = "Exit status: 0 ended by Ctrl-C, SIGTERM or SIGHUP; 1 it cannot serve; 2 wrong usage."
 )]
 pub struct Options {
     /// The port; without it, the first free one from 4000 on

@@ -93,29 +93,36 @@ pub fn run(options: &Options, root: &Path, into: &Path) -> Result<(), Box<dyn Er
     };
     let stopping = Cell::new(false);
     let building = builder.clone();
-    ioloop.add_signal_handler(
-        &[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP],
-        move |ioloop, signal| {
-            if stopping.replace(true) {
-                // Ctrl-C a second time: do not wait for anything.
-                if signal == Signal::SIGINT {
-                    ioloop.stop();
-                }
-                return;
+    ioloop.add_signal_handler(&stop_signals(), move |ioloop, signal| {
+        if stopping.replace(true) {
+            // Ctrl-C a second time: do not wait for anything.
+            if signal == Signal::SIGINT {
+                ioloop.stop();
             }
-            complain!("stopping");
-            hub.close(ioloop, "The server stops.");
-            runs.stop_all(ioloop);
-            builder.iter().for_each(|builder| builder.stop());
-            server.stop(ioloop, GRACE);
-        },
-    )?;
+            return;
+        }
+        complain!("stopping");
+        hub.close(ioloop, "The server stops.");
+        runs.stop_all(ioloop);
+        builder.iter().for_each(|builder| builder.stop());
+        server.stop(ioloop, GRACE);
+    })?;
     ioloop.start()?;
     building.iter().for_each(|builder| builder.end_now());
     match greeting.failed.take() {
         Some(error) => Err(error.into()),
         None => Ok(()),
     }
+}
+
+/// The signals that stop the server. Under nohup SIGHUP is ignored, and behind an `&` in a script SIGINT is: that was meant, and
+/// stays so.
+fn stop_signals() -> Vec<Signal> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let is_ignored = |signal: &Signal| ignored >> (*signal as i32 - 1) & 1 == 1;
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().filter(|it| !is_ignored(it)).collect()
 }
 
 /// The application, which is complete once the port is known.

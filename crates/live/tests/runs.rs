@@ -202,6 +202,26 @@ fn each_name_runs_once_and_few_run_at_the_same_time() {
     assert!(fifth.rest().contains("Too much runs"));
 }
 
+/// Under nohup the server goes on when its terminal is closed.
+#[test]
+fn a_server_that_was_started_with_a_signal_ignored_ignores_it() {
+    let mut server = Server::start_in(|command| support::after("trap '' HUP INT", command));
+    let pid = Pid::from_raw(server.child.id().cast_signed());
+    let host = format!("127.0.0.1:{}", server.port);
+    // The loop runs, with its signal handlers.
+    assert_eq!(server.ask("GET", "/api/hello", &[("Host", &host)], "").status, 200);
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a mask");
+    let mask = u64::from_str_radix(mask.trim(), 16).expect("a number");
+    for signal in [Signal::SIGHUP, Signal::SIGINT] {
+        assert_eq!(mask >> (signal as i32 - 1) & 1, 1, "{signal} was ignored, and is not anymore: {mask:x}");
+        kill(pid, signal).expect("it is sent");
+    }
+    assert_eq!(server.ask("GET", "/api/hello", &[("Host", &host)], "").status, 200);
+    kill(pid, Signal::SIGTERM).expect("it is sent");
+    assert_eq!(server.child.wait().expect("its end").code(), Some(0));
+}
+
 #[test]
 fn a_stop_says_goodbye_and_ends_what_runs() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
