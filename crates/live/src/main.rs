@@ -5,7 +5,8 @@
 //!   browser may do then;
 //! - `app`: what a request does; `catalogue`, `progress`: what there is, and what the reader has done;
 //! - `runs`, `child`, `keeper`: experiments and checks, as child processes on the loop, none of which outlives the server;
-//! - `book`, and in a child process `build`, `scripts`: the book;
+//! - `book`, and in a child process `build`, `watched`, `scripts`: the book;
+//! - `browser`: the reader's browser, opened at the address;
 //! - `output`: what the server says where nobody may listen;
 //! - `site`: the book as files, with the Linux in it on which its pages run experiments where there is no server;
 //! - `hub`, `trace`, `block`: the page about the loop that serves it.
@@ -26,6 +27,7 @@ use output::complain;
 mod app;
 mod block;
 mod book;
+mod browser;
 mod build;
 mod catalogue;
 mod child;

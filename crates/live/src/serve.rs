@@ -4,8 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 use std::{env, fs};
@@ -19,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::app::Live;
 use crate::book::{Book, News, start_builder};
+use crate::browser;
 use crate::catalogue::Tool;
 use crate::headers;
 use crate::hub::Hub;
@@ -47,7 +47,7 @@ pub fn run(options: &Options, root: &Path, into: &Path) -> Result<(), Box<dyn Er
     let catalogue = tool.catalogue().map_err(|error| {
         format!("the tool `workbook` does not answer: {error}; start with `cargo workbook serve`")
     })?;
-    fs::create_dir_all(into)?;
+    let (folder, _lock) = own_folder(into)?;
     let token = Token::new()?;
     let ioloop = IoLoop::new()?;
     let (book, trace) = (Book::new(), Trace::new());
@@ -76,12 +76,12 @@ pub fn run(options: &Options, root: &Path, into: &Path) -> Result<(), Box<dyn Er
     let listeners = Rc::clone(&hub);
     progress.on_change(move |ioloop| listeners.publish(ioloop, &json!({ "kind": "progress" })));
     let address = format!("http://127.0.0.1:{port}/#t={}", token.reveal());
-    let greeting =
-        Greeting { address, open: !options.no_open, done: Cell::new(false), failed: RefCell::default() };
+    let browser = (!options.no_open).then(|| folder.clone());
+    let greeting = Greeting { address, browser, done: Cell::new(false), failed: RefCell::default() };
     let greeting = Rc::new(greeting);
     let builder = match &options.built {
-        Some(folder) => {
-            book.take(&json!({ "folder": folder, "scripts": {} }))?;
+        Some(built) => {
+            book.take(&json!({ "folder": built, "scripts": {} }))?;
             greeting.say(None);
             None
         }
@@ -113,6 +113,23 @@ pub fn run(options: &Options, root: &Path, into: &Path) -> Result<(), Box<dyn Er
         Some(error) => Err(error.into()),
         None => Ok(()),
     }
+}
+
+/// The folder in which this server builds the book: below `into` the first that no other server uses, whose pages would be gone
+/// while the book is built again. It is this server's for as long as the file is open, whatever ends the server.
+fn own_folder(into: &Path) -> Result<(PathBuf, fs::File), String> {
+    for number in 1_u32.. {
+        let folder = into.join(number.to_string());
+        let file = folder.join("lock");
+        let lock = fs::create_dir_all(&folder).and_then(|()| fs::File::create(&file));
+        let lock =
+            lock.map_err(|error| format!("the book cannot be built in {}: {error}", folder.display()))?;
+        // Where the file system has no locks, the first is taken.
+        if !matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+            return Ok((folder, lock));
+        }
+    }
+    Err(format!("no folder below {} is free", into.display()))
 }
 
 /// The signals that stop the server. Under nohup SIGHUP is ignored, and behind an `&` in a script SIGINT is: that was meant, and
@@ -165,7 +182,8 @@ fn listen(server: &HttpServer, ioloop: &IoLoop, wanted: Option<u16>) -> Result<u
 /// What is printed for the reader.
 struct Greeting {
     address: String,
-    open: bool,
+    /// Where there is room for what opens the browser; none if it is not to be opened.
+    browser: Option<PathBuf>,
     done: Cell<bool>,
     failed: RefCell<Option<String>>,
 }
@@ -211,13 +229,10 @@ impl Greeting {
             "{built}Read it here; only programs of this machine reach it, and only with this address does it run anything:\n\n  \
              {address}\n\nNext: open the address, choose a prediction on a page with a question, and press Run. Ctrl-C ends."
         );
-        let is_there = ["DISPLAY", "WAYLAND_DISPLAY"]
-            .iter()
-            .any(|name| env::var_os(name).is_some_and(|it| !it.is_empty()));
-        if self.open && is_there && env::var_os("CI").is_none() {
-            // It may start the browser itself and stay; nothing waits for it. The kernel reaps it when this process exits.
-            let null = Stdio::null;
-            let _ = Command::new("xdg-open").arg(address).stdin(null()).stdout(null()).stderr(null()).spawn();
+        if let Some(folder) = &self.browser
+            && let Err(error) = browser::open(address, folder)
+        {
+            complain!("no browser can be opened: {error}");
         }
     }
 }
