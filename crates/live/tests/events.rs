@@ -126,3 +126,24 @@ fn progress_has_the_predictions_and_what_is_done() {
         "what is no prediction is not kept"
     );
 }
+
+#[test]
+fn two_servers_of_a_checkout_keep_the_predictions_of_both() {
+    let first = Server::start();
+    let html = first.path("html").display().to_string();
+    let second = first.beside(&["--built", &html]);
+    let predict = |server: &Server, experiment: &str| {
+        let body = json!({ "experiment": experiment, "prediction": "a" }).to_string();
+        assert_eq!(server.post("/api/run", &body).status, 200, "{experiment}");
+    };
+    predict(&first, "killed");
+    predict(&second, "aborted");
+    let third = first.beside(&["--built", &html]);
+    let known = third.progress();
+    for name in ["killed", "aborted"] {
+        assert_eq!(
+            known["experiments"][name]["predicted"], "a",
+            "{name}: the other server has written over it"
+        );
+    }
+}
