@@ -96,7 +96,7 @@ impl Progress {
         });
         let exercises = named(
             catalogue.exercises(),
-            &|_, it| json!({ "done": it["done"], "title": it["title"], "page": page(&it["page"]), "chapter": it["chapter"] }),
+            &|_, it| json!({ "done": it["done"], "passes": it["passes"], "title": it["title"], "page": page(&it["page"]), "chapter": it["chapter"] }),
         );
         let mine = named(catalogue.exercises(), &|name, _| self.mine.iter().any(|mine| mine == name).into());
         json!({ "experiments": experiments, "exercises": exercises, "mine": mine, "kernel": self.kernel })

@@ -88,7 +88,7 @@ pub fn run(options: &Options, root: &Path, into: &Path) -> Result<(), Box<dyn Er
         None => {
             let (hub, greeting) = (Rc::clone(&hub), Rc::clone(&greeting));
             let hear = move |ioloop: &IoLoop, news| greeting.hear(ioloop, news, &hub, &progress);
-            Some(start_builder(&ioloop, root, &into.to_owned(), book, hear)?)
+            Some(start_builder(&ioloop, root, &folder, options.verdicts.as_deref(), book, hear)?)
         }
     };
     let stopping = Cell::new(false);
@@ -194,10 +194,9 @@ impl Greeting {
             News::Building if !self.done.get() => complain!("Building the book …"),
             News::Building => {}
             News::Built(_, seconds) if !self.done.get() => self.say(Some(seconds)),
-            News::Built(changed, _) => {
-                let pages: Vec<&str> = changed.iter().filter_map(|page| page.strip_suffix(".html")).collect();
+            News::Built(pages, _) => {
                 if !pages.is_empty() {
-                    let page = if let [one] = pages[..] { Value::from(one) } else { Value::Null };
+                    let page = if let [one] = &pages[..] { Value::from(&**one) } else { Value::Null };
                     hub.publish(ioloop, &json!({ "kind": "reload", "page": page, "pages": pages }));
                 }
             }
@@ -210,6 +209,7 @@ impl Greeting {
                 hub.publish(ioloop, &json!({ "kind": "saved", "exercise": exercise }));
                 progress.refresh(ioloop);
             }
+            News::Judged => progress.refresh(ioloop),
             News::Gone if !self.done.get() => {
                 *self.failed.borrow_mut() = Some("the book's builder has exited".into());
                 ioloop.stop();
