@@ -26,6 +26,7 @@ export function shell(backend) {
     let at = 0;
     let machine = null;
     let running = null;
+    let starting = null; // until the machine runs, or cannot
 
     const show = (text) => {
         const follows = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
@@ -62,7 +63,7 @@ export function shell(backend) {
         startButton.textContent = 'Start a new machine';
         status.textContent = text;
     };
-    startButton.addEventListener('click', start);
+    startButton.addEventListener('click', () => (starting = start()));
     stopButton.addEventListener('click', () => stop('The machine is gone, with all that was in it.'));
     interrupt.addEventListener('click', () => machine.type('\x03'));
     eof.addEventListener('click', () => machine.type('\x04'));
@@ -85,7 +86,8 @@ export function shell(backend) {
         code.after(element('div', { class: 'live-buttons' }, element('button', {
             type: 'button',
             onclick: async () => {
-                if (!startButton.hidden) await start();
+                if (!startButton.hidden) starting = start();
+                await starting;
                 if (!form.hidden) send(code.textContent.trim());
                 log.scrollIntoView({ block: 'nearest' });
             },
