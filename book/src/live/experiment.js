@@ -41,7 +41,8 @@ class Experiment {
         this.box.classList.add('live');
         if (this.before) {
             const input = this.choices.querySelector(`input[value="${this.before}"]`);
-            if (input) input.checked = true;
+            if (!input) return; // of a question that had more choices
+            input.checked = true;
             this.chosen();
             this.status.textContent = `You predicted this before. It runs on ${this.backend.kernel}.`;
         }
