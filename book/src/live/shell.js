@@ -3,7 +3,7 @@
 // Not an emulator of a terminal, which draws into a canvas: a log can be read by a screen reader, selected, and scrolled on a
 // phone. What programs print to move a cursor or to choose colors is left out.
 
-import { element, plain } from './dom.js';
+import { element, passFocus, plain } from './dom.js';
 import { refusal } from './local.js';
 
 const KEPT = 100_000; // characters of the log
@@ -41,8 +41,9 @@ export function shell(backend) {
     };
     const start = async () => {
         running = new AbortController();
-        startButton.hidden = true;
         stopButton.hidden = false;
+        passFocus(startButton, stopButton);
+        startButton.hidden = true;
         status.textContent = 'Loading …';
         log.textContent = '';
         try {
@@ -58,8 +59,9 @@ export function shell(backend) {
     };
     const stop = (text) => {
         running.abort();
-        form.hidden = stopButton.hidden = true;
         startButton.hidden = false;
+        passFocus(stopButton, startButton);
+        form.hidden = stopButton.hidden = true;
         startButton.textContent = 'Start a new machine';
         status.textContent = text;
     };

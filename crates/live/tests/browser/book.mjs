@@ -79,6 +79,7 @@ const steps = {
         const tab = await open('02-close-on-exec/fd-vanishes.html');
         await tab.waitForSelector('.live-run');
         await tab.focus('.live-choice input');
+        const focused = () => tab.evaluate(() => document.activeElement.textContent);
         await tab.keyboard.press('ArrowDown');
         await tab.keyboard.press('Tab');
         await tab.keyboard.press('Enter');
