@@ -123,20 +123,38 @@ const steps = {
         const tab = await open('preface.html', scratch);
         const notice = tab.locator('.live-notice');
         await tab.waitForSelector('html.live-book .live-notice', { state: 'attached' });
+        const checks = await open('02-close-on-exec/exercise-flags.html', scratch);
+        await checks.click('.live-exercise button:has-text("Check")');
+        await checks.waitForSelector('.live-exercise button:text-is("Stop")');
         assert.equal(await scratch.end('SIGKILL'), null);
         await tab.waitForSelector('.live-notice:has-text("The server does not answer")', { timeout: 30_000 });
+        await checks.waitForSelector('.live-exercise .live-refused:has-text("The server does not answer")');
         const before = scratch.token;
         await scratch.start();
         assert.notEqual(scratch.token, before);
         await tab.waitForSelector('.live-notice:has-text("The server was restarted")', { timeout: 30_000 });
         // Only the fragment is another one, so the browser by itself would load nothing.
         await tab.goto(`${scratch.origin}/preface.html${scratch.token}`);
-        await tab.waitForFunction(() => document.querySelector('.live-notice')?.hidden === true);
+        // All tabs of a browser have the new address.
+        for (const each of [tab, checks]) await each.waitForFunction(() => document.querySelector('.live-notice')?.hidden === true);
+        await closed(checks);
         assert(!tab.url().includes('t='), 'the new token is no longer in the address bar');
         await reloads(tab);
         await tab.goto(`${scratch.origin}/02-close-on-exec/exercise-flags.html`);
         await tab.waitForSelector('.live-exercise button:enabled');
         assert.equal(await notice.isVisible(), false);
+        await closed(tab);
+    },
+    async linkInANewTab() {
+        const tab = await open('02-close-on-exec/index.html');
+        await tab.waitForSelector('html.live-book');
+        const opened = context.waitForEvent('page');
+        await tab.locator('.content a[href$="fd-vanishes.html"]').first().click({ modifiers: ['Control'] });
+        const other = await opened;
+        await other.waitForSelector('html.live-book .live-notice', { state: 'attached' });
+        await other.waitForSelector('.live-run, .live-notice:not([hidden])');
+        assert.equal(await other.locator('.live-notice').textContent(), '', 'the new tab has the token');
+        await other.close();
         await closed(tab);
     },
     async foreignTab() {
