@@ -203,6 +203,7 @@ const steps = {
     },
     async shell() {
         const tab = await open(`${site.origin}/appendix/shell.html`);
+        await tab.waitForSelector('button:text-is("Try it")');
         // The second one while the machine is loaded.
         await tab.evaluate(() => ['Start', 'Try it'].forEach((text) => [...document.querySelectorAll('button')].find((it) => it.textContent.startsWith(text)).click()));
         await tab.waitForSelector('.live-log:has-text("with strace # ")');
