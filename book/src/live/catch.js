@@ -1,7 +1,7 @@
 // Catch the mistake: the page shows a wrong answer to its exercise, the reader says which test fails, and then the tests run.
 
 import { choices } from './choices.js';
-import { element, plain } from './dom.js';
+import { element, passFocus, plain } from './dom.js';
 import { refusal } from './local.js';
 
 /** Puts the questions above the list of wrong answers, if this backend can run some of this exercise. */
@@ -43,7 +43,7 @@ class Catch {
         this.choices = choices('catch', 'Which test fails, and what does it say?', question.choices.map(({ test, says }) =>
             [test, [element('code', {}, test), element('span', { class: 'live-says' }, `“… ${says} …”`)]]));
         this.choices.addEventListener('change', () => (this.runButton.disabled = false));
-        this.runButton = element('button', { type: 'button', class: 'live-run', disabled: true, onclick: () => this.run(question) },
+        this.runButton = element('button', { type: 'button', class: 'live-run', disabled: true, onclick: ({ detail }) => this.run(question, detail) },
             this.backend.offerTests(this.name));
         this.stopButton = element('button', { type: 'button', hidden: true, onclick: () => this.abort?.abort() }, 'Stop');
         this.status = element('p', { class: 'live-status', role: 'status' });
@@ -54,11 +54,13 @@ class Catch {
         heading.focus({ preventScroll: true });
     }
 
-    async run(question) {
+    /** @param {number} clicks none: a key was pressed */
+    async run(question, clicks) {
         this.abort = new AbortController();
+        this.stopButton.hidden = false;
+        if (!clicks) passFocus(this.runButton, this.stopButton);
         this.runButton.disabled = true;
         this.choices.disabled = true;
-        this.stopButton.hidden = false;
         const chosen = this.choices.querySelector('input:checked').value;
         const rows = new Map();
         this.result.replaceChildren(element('ul', { class: 'live-tests' }));
@@ -79,6 +81,7 @@ class Catch {
             if (!stopped) this.result.append(refusal(error));
             this.choices.disabled = false;
             this.runButton.disabled = false;
+            passFocus(this.stopButton, this.runButton);
         } finally {
             this.stopButton.hidden = true;
         }

@@ -1,7 +1,9 @@
 // One stream of the server's events for all tabs of a browser.
 //
 // A browser opens six connections to a host at most. If each tab kept a stream, the seventh tab would load nothing. So the
-// tab that gets the lock has the stream, and tells the others; a hidden tab gives the lock back.
+// visible tab that gets the lock has the stream, and tells the others; a tab that is hidden gives the lock back. While all tabs
+// are hidden, none has the stream, and what the server says is lost. So a stream begins with the event `hello`, at which each
+// page asks for the present state.
 
 const NAME = 'workbook-events';
 
@@ -12,12 +14,11 @@ export function listen(backend, deliver, lost) {
     if (!navigator.locks || !globalThis.BroadcastChannel || !backend.events) return;
     const others = new BroadcastChannel(NAME);
     others.onmessage = ({ data }) => (data.kind === 'lost' ? lost(data.message) : deliver(data));
-    let current = null;
-    const lead = () => navigator.locks.request(NAME, { signal: (current = new AbortController()).signal }, async () => {
+    const lead = async () => {
         const stream = new AbortController();
-        current.signal.addEventListener('abort', () => stream.abort());
         const hide = () => document.hidden && stream.abort();
         document.addEventListener('visibilitychange', hide);
+        hide(); // It may have been hidden while it waited for the lock.
         let wait = 500;
         try {
             while (!stream.signal.aborted) {
@@ -38,10 +39,15 @@ export function listen(backend, deliver, lost) {
         } finally {
             document.removeEventListener('visibilitychange', hide);
         }
-    }).catch(() => {});
-    let leading = null;
-    const follow = () => {
-        if (!document.hidden && !leading) leading = lead().finally(() => (leading = null));
+    };
+    let leads = false;
+    const follow = async () => {
+        if (document.hidden || leads) return;
+        leads = true;
+        const led = await navigator.locks.request(NAME, lead).then(() => true, () => false);
+        leads = false;
+        // It may have been shown again before its stream had ended.
+        if (led) follow();
     };
     document.addEventListener('visibilitychange', follow);
     follow();

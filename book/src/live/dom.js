@@ -29,6 +29,9 @@ export function shape(name, attributes = {}, ...children) {
     return made;
 }
 
+/** Gives the focus to another control before the one that has it is hidden or disabled: a reader with a keyboard would lose it. */
+export const passFocus = (from, to) => document.activeElement === from && to.focus({ preventScroll: true });
+
 /** A program's output as the reader should see it: no colors, and control characters as pictures of them. */
 export function plain(text) {
     return text

@@ -1,7 +1,7 @@
 // An exercise in its page: whether it is done, and a button that runs its tests on the reader's file.
 
 import { catchTheMistake } from './catch.js';
-import { element, page, plain } from './dom.js';
+import { element, page, passFocus, plain } from './dom.js';
 import { refusal } from './local.js';
 
 /** The exercise of this page, as the commands on it name it: `check cloexec/flags`, or `check capture`. */
@@ -24,18 +24,25 @@ export function exercise(backend, progress) {
     const button = element('button', { type: 'button' }, `Check ${name}`);
     const stop = element('button', { type: 'button', hidden: true }, 'Stop');
     const place = element('div', { class: 'live-result' });
-    const say = ({ done, stale }) => {
-        state.textContent = done ? '✓ Done: your answer passes its tests.'
-            : stale ? 'Your file has changed since the last check.' : 'Not done yet.';
+    const older = element('p', { class: 'live-status' },
+        'You saved your file after this check had begun, so the check may have judged the text before. Check it again.');
+    let known; // what the page says about the file
+    let running = null;
+    let saved = false; // since the check began
+    const say = (now) => {
+        known = now;
+        state.textContent = now.done ? '✓ Done: your answer passes its tests.'
+            : now.passes === false ? 'Not done yet.' : 'Not done yet: no check has judged your file as it is now.';
     };
     say(progress.exercises[name]);
-    let running = null;
-    button.addEventListener('click', async () => {
+    button.addEventListener('click', async ({ detail: clicks }) => {
         running = new AbortController();
+        saved = false;
         const output = [];
         let [result, end] = [null, null];
-        button.disabled = true;
         stop.hidden = false;
+        if (!clicks) passFocus(button, stop); // a key was pressed
+        button.disabled = true;
         state.textContent = 'Compiling …';
         place.replaceChildren();
         try {
@@ -45,25 +52,35 @@ export function exercise(backend, progress) {
                 else if (event.kind === 'result') result = event;
                 else if (event.kind === 'end') end = event;
             }
-            if (result) say({ done: result.passed });
-            else state.textContent = end?.cut ? 'The check was stopped: it ran too long, or printed too much.'
-                : 'The check ended without a result.';
-            place.replaceChildren(...report(result ?? { error: output.join('\n') }));
-            document.dispatchEvent(new CustomEvent('workbook:progress'));
+            if (result) say(saved ? UNJUDGED : { done: result.passed, passes: result.passed });
+            else state.textContent = end?.why ? `The check has no result. ${end.why}` : 'The check ended without a result.';
+            place.replaceChildren(...(result && saved ? [older] : []), ...report(result ?? { error: output.join('\n') }));
         } catch (error) {
-            state.textContent = error.name === 'AbortError' ? 'Stopped.' : '';
-            if (error.name !== 'AbortError') place.replaceChildren(refusal(error));
+            say(known);
+            if (error.name === 'AbortError') state.textContent = 'Stopped.';
+            else place.replaceChildren(refusal(error));
         } finally {
+            running = null;
             button.disabled = false;
+            passFocus(stop, button);
             stop.hidden = true;
         }
     });
     stop.addEventListener('click', () => running?.abort());
     heading.after(element('section', { class: 'live live-exercise', 'aria-label': 'This exercise on your machine' },
         state, element('div', { class: 'live-buttons' }, button, stop), place));
-    // A save in the editor: what the page says of the file is no longer true.
-    return { name, changed: () => running?.signal.aborted === false && button.disabled || say({ stale: true }) };
+    /** The server says what is known of the file now, whoever has checked it: a terminal, another tab. */
+    const update = (now) => {
+        const isNews = now.done !== known.done || now.passes !== known.passes;
+        known = now;
+        if (typeof now.passes === 'boolean') older.remove();
+        if (isNews && !running) say(now);
+    };
+    return { name, update, saved: () => (saved = true, update(UNJUDGED)) };
 }
+
+/** A file that was saved and not checked since. */
+const UNJUDGED = { done: false, passes: null };
 
 function report({ passed, tests = 0, first, skipped = [], error }) {
     const parts = [];

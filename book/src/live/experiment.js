@@ -4,7 +4,7 @@
 // so *Run* waits for a choice, or for "I have no idea".
 
 import { choices } from './choices.js';
-import { element, page, plain } from './dom.js';
+import { element, page, passFocus, plain } from './dom.js';
 import { refusal } from './local.js';
 import { prediction, remember } from './memory.js';
 import { Timeline } from './timeline.js';
@@ -31,7 +31,7 @@ class Experiment {
 
     show() {
         this.choices = this.question('predict', 'Your prediction', true);
-        this.runButton = element('button', { type: 'button', class: 'live-run', disabled: true, onclick: () => this.run() }, this.backend.offer ?? 'Run');
+        this.runButton = element('button', { type: 'button', class: 'live-run', disabled: true, onclick: ({ detail }) => this.run(detail) }, this.backend.offer ?? 'Run');
         this.stopButton = element('button', { type: 'button', hidden: true, onclick: () => this.abort?.abort() }, 'Stop');
         this.status = element('p', { class: 'live-status', role: 'status' }, 'Choose first: then you can run it.');
         this.result = element('div', { class: 'live-result' });
@@ -41,7 +41,8 @@ class Experiment {
         this.box.classList.add('live');
         if (this.before) {
             const input = this.choices.querySelector(`input[value="${this.before}"]`);
-            if (input) input.checked = true;
+            if (!input) return; // of a question that had more choices
+            input.checked = true;
             this.chosen();
             this.status.textContent = `You predicted this before. It runs on ${this.backend.kernel}.`;
         }
@@ -60,10 +61,12 @@ class Experiment {
         this.status.textContent = `It runs on ${this.backend.kernel}.`;
     }
 
-    async run() {
+    /** @param {number} clicks none: a key was pressed */
+    async run(clicks) {
         this.abort = new AbortController();
-        this.runButton.disabled = true;
         this.stopButton.hidden = false;
+        if (!clicks) passFocus(this.runButton, this.stopButton);
+        this.runButton.disabled = true;
         this.choices.disabled = true;
         this.status.textContent = 'Running …';
         const timeline = new Timeline();
@@ -89,8 +92,9 @@ class Experiment {
             this.status.textContent = stopped ? 'Stopped.' : '';
             if (!stopped) this.result.append(refusal(error));
         } finally {
-            this.stopButton.hidden = true;
             this.runButton.disabled = false;
+            passFocus(this.stopButton, this.runButton);
+            this.stopButton.hidden = true;
             this.runButton.textContent = 'Run again';
             this.choices.disabled = false;
         }
@@ -100,9 +104,8 @@ class Experiment {
     ended(verdict, end) {
         this.status.textContent = '';
         if (!verdict) {
-            this.result.append(element('p', { class: 'live-refused', role: 'alert' }, end?.cut
-                ? 'The experiment was stopped: it ran too long, or printed too much.'
-                : 'The experiment ended without a verdict.'));
+            this.result.append(element('p', { class: 'live-refused', role: 'alert' },
+                ['The experiment ended without a verdict.', end?.why].filter(Boolean).join(' ')));
             return;
         }
         if (verdict.skipped) {

@@ -12,14 +12,31 @@ import { jsonLines } from './stream.js';
 import { root, element } from './dom.js';
 
 const TOKEN = 'workbook-token';
+const GONE = 'The server does not answer. Is it still running in your terminal?';
+
+let own = ''; // the token of this page, for a browser that keeps nothing
 
 /** Takes the token out of the address, so that no bookmark and no picture of the screen has it. True if there was one. */
 function take() {
     const given = new URLSearchParams(location.hash.slice(1)).get('t');
     if (!given) return false;
-    sessionStorage.setItem(TOKEN, given);
+    own = given;
+    try {
+        localStorage.setItem(TOKEN, given);
+    } catch {
+        // Then each page needs the address with the token.
+    }
     history.replaceState(null, '', location.pathname + location.search);
     return true;
+}
+
+/** The token that this browser got last. All its tabs have it, so that a link can be opened in a tab of its own. */
+function secret() {
+    try {
+        return localStorage.getItem(TOKEN) ?? own;
+    } catch {
+        return own;
+    }
 }
 
 /** An error whose message is a sentence for the reader. */
@@ -31,7 +48,8 @@ export async function connect() {
     take();
     // A reader who pastes a new server's address over the same page's changes only the fragment, which loads nothing.
     addEventListener('hashchange', () => take() && location.reload());
-    const secret = sessionStorage.getItem(TOKEN) ?? '';
+    // A new server's address in another tab is that of this tab's server, too.
+    addEventListener('storage', ({ key, newValue }) => key === TOKEN && newValue && location.reload());
     const ask = async (method, path, body, signal) => {
         let response;
         try {
@@ -39,20 +57,29 @@ export async function connect() {
                 method,
                 signal,
                 cache: 'no-store',
-                headers: { 'X-Workbook-Token': secret, ...(body && { 'Content-Type': 'application/json' }) },
+                headers: { 'X-Workbook-Token': secret(), ...(body && { 'Content-Type': 'application/json' }) },
                 body: body && JSON.stringify(body),
             });
         } catch (error) {
             if (error.name === 'AbortError') throw error;
-            throw new Refused('The server does not answer. Is it still running in your terminal?');
+            throw new Refused(GONE);
         }
         if (response.ok) return response;
         if (response.status === 401) {
-            throw new Refused(secret
+            throw new Refused(secret()
                 ? 'The server was restarted, and has a new token: open the address that it printed when it started.'
                 : 'This page has no token: open the address that the server printed when it started.');
         }
         throw new Refused((await response.text()).trim() || `The server answered ${response.status}.`);
+    };
+    /** The events of an answer. The server may be gone in the middle of it, too. */
+    const events = async function* (path, body, signal) {
+        const answer = await ask('POST', path, body, signal);
+        try {
+            yield* jsonLines(answer);
+        } catch (error) {
+            throw error.name === 'AbortError' ? error : new Refused(GONE);
+        }
     };
     const hello = await fetch(root + 'api/hello', { cache: 'no-store' }).then(
         (answer) => (answer.ok && answer.headers.get('content-type')?.includes('json') ? answer.json() : null),
@@ -62,15 +89,9 @@ export async function connect() {
     return {
         kernel: hello.kernel ? `your kernel (${hello.kernel})` : 'your kernel',
         progress: async () => (await ask('GET', 'progress')).json(),
-        run: async function* (experiment, prediction, signal) {
-            yield* jsonLines(await ask('POST', 'run', { experiment, prediction }, signal));
-        },
-        check: async function* (exercise, signal) {
-            yield* jsonLines(await ask('POST', 'check', { exercise }, signal));
-        },
-        events: async function* (signal) {
-            yield* jsonLines(await ask('POST', 'events', {}, signal));
-        },
+        run: (experiment, prediction, signal) => events('run', { experiment, prediction }, signal),
+        check: (exercise, signal) => events('check', { exercise }, signal),
+        events: (signal) => events('events', {}, signal),
         block: (ms) => ask('POST', 'block', { ms }),
         slow: () => ask('POST', 'slow', {}),
         click: () => ask('GET', 'progress'),

@@ -11,7 +11,7 @@ const LANES = ['callbacks', 'timers', 'asleep', 'events'];
 const NAMES = { callbacks: 'callbacks', timers: 'timers', asleep: 'asleep', events: 'handlers' };
 const [COLUMN, LEFT, ROW, LETTER] = [7.2, 92, 34, 9];
 
-/** How many columns there is room for: on a phone, half as many make the text twice as large. */
+/** How many columns there is room for: on a phone, a third as many make the text larger. */
 const columns = () => (innerWidth < 600 ? KEPT / 3 : KEPT);
 
 /** Draws into the page's element `live-loop`. */

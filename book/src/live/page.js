@@ -20,28 +20,35 @@ async function begin() {
         line.textContent = text;
         line.hidden = !text;
     };
-    let progress;
+    let progress; // when the page was loaded
     try {
         progress = await backend.progress();
     } catch (error) {
         notice(error.message);
         return;
     }
-    const again = async () => contents(await backend.progress().catch(() => progress));
     contents(progress);
     experiment(backend, progress);
     const shown = exercise(backend, progress);
+    /** Asks what is so now, and shows it. Where no answer comes, the notice says why. */
+    const again = async () => {
+        const now = await backend.progress().catch(() => null);
+        if (!now) return;
+        contents(now);
+        shown?.update(now.exercises[shown.name]);
+    };
+    /** Is the page out of date? Then it has changed in a later build than the one that was served when it was loaded. */
+    const isOld = ({ kind, pages, changed = {} }) =>
+        (kind === 'reload' && (!pages || pages.includes(page))) || (kind === 'hello' && changed[page] > progress.build);
     // The loop that is drawn is the local server's; the shell is that of the Linux in this page.
     if (document.getElementById('live-loop') && backend.block) (await import('./loop.js')).loop(backend);
     if (document.getElementById('live-shell') && backend.shell) (await import('./shell.js')).shell(backend);
     document.addEventListener('workbook:progress', again);
     listen(backend, (event) => {
         notice('');
-        if (event.kind === 'reload' && (!event.pages || event.pages.includes(page))) location.reload();
-        else if (event.kind === 'saved') {
-            if (event.exercise === shown?.name) shown.changed();
-            again();
-        } else if (event.kind === 'progress') again();
+        if (isOld(event)) location.reload();
+        else if (event.kind === 'saved' && event.exercise === shown?.name) shown.saved();
+        else if (event.kind === 'hello' || event.kind === 'progress') again();
         else document.dispatchEvent(new CustomEvent('workbook:event', { detail: event }));
     }, notice);
 }

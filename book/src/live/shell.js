@@ -3,7 +3,7 @@
 // Not an emulator of a terminal, which draws into a canvas: a log can be read by a screen reader, selected, and scrolled on a
 // phone. What programs print to move a cursor or to choose colors is left out.
 
-import { element, plain } from './dom.js';
+import { element, passFocus, plain } from './dom.js';
 import { refusal } from './local.js';
 
 const KEPT = 100_000; // characters of the log
@@ -26,6 +26,7 @@ export function shell(backend) {
     let at = 0;
     let machine = null;
     let running = null;
+    let starting = null; // until the machine runs, or cannot
 
     const show = (text) => {
         const follows = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
@@ -40,8 +41,9 @@ export function shell(backend) {
     };
     const start = async () => {
         running = new AbortController();
-        startButton.hidden = true;
         stopButton.hidden = false;
+        passFocus(startButton, stopButton);
+        startButton.hidden = true;
         status.textContent = 'Loading …';
         log.textContent = '';
         try {
@@ -57,12 +59,13 @@ export function shell(backend) {
     };
     const stop = (text) => {
         running.abort();
-        form.hidden = stopButton.hidden = true;
         startButton.hidden = false;
+        passFocus(stopButton, startButton);
+        form.hidden = stopButton.hidden = true;
         startButton.textContent = 'Start a new machine';
         status.textContent = text;
     };
-    startButton.addEventListener('click', start);
+    startButton.addEventListener('click', () => (starting = start()));
     stopButton.addEventListener('click', () => stop('The machine is gone, with all that was in it.'));
     interrupt.addEventListener('click', () => machine.type('\x03'));
     eof.addEventListener('click', () => machine.type('\x04'));
@@ -85,7 +88,8 @@ export function shell(backend) {
         code.after(element('div', { class: 'live-buttons' }, element('button', {
             type: 'button',
             onclick: async () => {
-                if (!startButton.hidden) await start();
+                if (!startButton.hidden) starting = start();
+                await starting;
                 if (!form.hidden) send(code.textContent.trim());
                 log.scrollIntoView({ block: 'nearest' });
             },

@@ -56,7 +56,7 @@ impl App for Live {
         match answer {
             Ok(Answer::Now(response)) => reply.send(response),
             Ok(Answer::Run(job)) => self.runs.start(ioloop, job, reply),
-            Ok(Answer::Events) => self.hub.listen(ioloop, reply),
+            Ok(Answer::Events) => self.hub.listen(ioloop, reply, &self.book.hello()),
             Err(refusal) => reply.send(refusal.response()),
         }
     }
@@ -81,7 +81,11 @@ impl Live {
         match action {
             Action::Page => Ok(Answer::Now(self.book.answer(request))),
             Action::Hello => Ok(json(&json!({ "workbook": 1, "kernel": self.progress.kernel() }))),
-            Action::Progress => Ok(json(&self.progress.json())),
+            Action::Progress => {
+                let mut progress = self.progress.json();
+                progress["build"] = self.book.build().into();
+                Ok(json(&progress))
+            }
             Action::Events => body().map(|_| Answer::Events),
             Action::Run => self.experiment(&body()?).map(Answer::Run),
             Action::Check => {

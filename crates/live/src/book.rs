@@ -1,16 +1,16 @@
 //! The built book: its files, the hashes of each page's scripts, and the child process that builds it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitStatus;
 use std::rc::Rc;
 
 use httpserver::files::Files;
 use httpserver::{Request, Response};
 use ioloop::IoLoop;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::child::{From, Listener, Process};
 use crate::headers;
@@ -22,12 +22,14 @@ use crate::refusal::Refusal;
 pub enum News {
     /// It begins to build.
     Building,
-    /// The book is built: the pages that are new or have changed, and how long it took, in seconds.
+    /// The book is built: the pages that are new or have changed, without `.html`, and how long it took, in seconds.
     Built(Vec<String>, f64),
     /// mdBook has refused the book.
     Failed(String),
     /// The file of an exercise was saved.
     Saved(String),
+    /// The tool has written down a verdict.
+    Judged,
     /// The builder has exited, and nothing will be built anymore.
     Gone,
 }
@@ -36,6 +38,9 @@ pub enum News {
 #[derive(Default)]
 pub struct Book {
     built: RefCell<Option<Built>>,
+    builds: Cell<u64>,
+    /// The pages that have changed since the first build, and in which build each did so the last time.
+    changed: RefCell<BTreeMap<String, u64>>,
 }
 
 struct Built {
@@ -63,16 +68,33 @@ impl Book {
         headers::with_scripts(response, &page, found.unwrap_or(&none))
     }
 
-    /// Take what the builder has built. A second build is taken whole or not at all.
+    /// Take what the builder has built, and return the pages that have changed. A second build is taken whole or not at all.
     ///
     /// # Errors
     /// When the folder cannot be opened.
-    pub fn take(&self, line: &Value) -> io::Result<()> {
+    pub fn take(&self, line: &Value) -> io::Result<Vec<String>> {
         let folder = line["folder"].as_str().unwrap_or_default();
         let scripts = serde_json::from_value(line["scripts"].clone())?;
         let files = Files::new(Path::new(folder))?;
         *self.built.borrow_mut() = Some(Built { files, scripts });
-        Ok(())
+        self.builds.set(self.builds.get() + 1);
+        let changed: Vec<String> = serde_json::from_value(line["changed"].clone()).unwrap_or_default();
+        let pages: Vec<String> =
+            changed.iter().filter_map(|file| file.strip_suffix(".html")).map(str::to_owned).collect();
+        if self.builds.get() > 1 {
+            self.changed.borrow_mut().extend(pages.iter().map(|page| (page.clone(), self.builds.get())));
+        }
+        Ok(pages)
+    }
+
+    /// The number of the build that is served.
+    pub fn build(&self) -> u64 {
+        self.builds.get()
+    }
+
+    /// The first event of a stream. A page that was loaded in an earlier build than the one in which it changed is out of date.
+    pub fn hello(&self) -> Value {
+        json!({ "kind": "hello", "changed": *self.changed.borrow() })
     }
 }
 
@@ -89,12 +111,14 @@ fn page(path: &str) -> String {
 pub fn start_builder(
     ioloop: &IoLoop,
     root: &Path,
-    into: &PathBuf,
+    into: &Path,
+    verdicts: Option<&Path>,
     book: Rc<Book>,
     hear: impl Fn(&IoLoop, News) + 'static,
 ) -> io::Result<Rc<Process>> {
     let mut command = keeper::command(std::env::current_exe()?);
     command.arg("--build").arg("--root").arg(root).arg("--into").arg(into);
+    verdicts.iter().for_each(|file| _ = command.arg("--verdicts").arg(file));
     Process::start(ioloop, command, Rc::new(Builder { book, hear }))
 }
 
@@ -114,14 +138,12 @@ impl<F: Fn(&IoLoop, News) + 'static> Listener for Builder<F> {
         let news = match line["kind"].as_str() {
             Some("building") => News::Building,
             Some("built") => match self.book.take(&line) {
-                Ok(()) => {
-                    let changed = serde_json::from_value(line["changed"].clone()).unwrap_or_default();
-                    News::Built(changed, line["seconds"].as_f64().unwrap_or_default())
-                }
+                Ok(pages) => News::Built(pages, line["seconds"].as_f64().unwrap_or_default()),
                 Err(error) => News::Failed(format!("{}: {error}", text("folder"))),
             },
             Some("failed") => News::Failed(text("text")),
             Some("saved") => News::Saved(text("exercise")),
+            Some("judged") => News::Judged,
             _ => return true,
         };
         (self.hear)(ioloop, news);

@@ -3,41 +3,56 @@
 //!
 //! Building takes seconds, and a loop that builds would not answer meanwhile. mdBook and the watcher have threads, too. So
 //! both are in a process of their own, which prints one JSON object a line: `building`; `built` with the folder, the
-//! pages that are new or have changed, and the hashes of each page's scripts; `failed` with a text; and `saved` with the path
-//! of an exercise.
+//! pages that are new or have changed, and the hashes of each page's scripts; `failed` with a text; `saved` with the name
+//! of an exercise; and `judged` when the tool has written down a verdict, because the reader checks in a terminal, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Instant;
 
 use mdbook_driver::MDBook;
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use serde_json::{Value, json};
 
+use crate::output::complain;
 use crate::scripts;
-
-/// An editor writes a file in several steps; they are over after this much silence.
-const SETTLED: Duration = Duration::from_millis(30);
+use crate::watched::{LOOK, Watched, below};
 
 /// Build the book of the checkout at `root` into folders below `into`, and go on building until nothing reads what is printed.
+/// `verdicts` is the file to which the tool writes. Where the checkout cannot be watched, the book is built once.
 ///
 /// # Errors
-/// When the checkout cannot be watched, or the lines cannot be printed: its server is gone.
-pub fn run(root: &Path, into: &Path) -> Result<(), Box<dyn std::error::Error>> {
+/// When the lines cannot be printed: its server is gone.
+pub fn run(root: &Path, into: &Path, verdicts: Option<&Path>) -> Result<(), Box<dyn std::error::Error>> {
     let mut builder =
         Builder { root: root.to_owned(), into: into.to_owned(), builds: 0, pages: BTreeMap::new() };
-    let (sender, changes) = channel();
-    let mut watcher = RecommendedWatcher::new(sender, notify::Config::default())?;
-    for folder in ["book", "crates", "experiments"] {
-        watcher.watch(&root.join(folder), RecursiveMode::Recursive)?;
+    let watched = Watched::start(["book", "crates", "experiments"].map(|folder| root.join(folder)));
+    if let Err(error) = &watched {
+        complain!(
+            "The checkout cannot be watched, so pages show what you change after the next start: {error}"
+        );
     }
+    let mut watched = watched.ok();
+    let mut known = verdicts.and_then(written);
     builder.build()?;
     loop {
-        let changed = settled(&changes)?;
+        let changed = match &mut watched {
+            Some(watched) => watched.next()?,
+            None => {
+                thread::sleep(LOOK);
+                BTreeSet::new()
+            }
+        };
+        // Not watched, because its folder comes and goes with the target folder.
+        let now = verdicts.and_then(written);
+        if now != known {
+            known = now;
+            print(&json!({ "kind": "judged" }))?;
+        }
         let exercises = changed.iter().filter_map(|path| exercise(path.strip_prefix(root).ok()?));
         for name in exercises.collect::<BTreeSet<_>>() {
             print(&json!({ "kind": "saved", "exercise": name }))?;
@@ -115,22 +130,10 @@ fn without_names(html: &str) -> String {
     text + rest
 }
 
-/// Wait for changes, and return what has changed, once the editor has written all of it. Reading a file is no change.
-fn settled(
-    changes: &Receiver<notify::Result<Event>>,
-) -> Result<BTreeSet<PathBuf>, Box<dyn std::error::Error>> {
-    let written = |event: notify::Result<Event>| event.ok().filter(|event| !event.kind.is_access());
-    let mut changed = BTreeSet::new();
-    loop {
-        let next = match changed.is_empty() {
-            true => Some(changes.recv()?),
-            false => changes.recv_timeout(SETTLED).ok(),
-        };
-        match next {
-            Some(event) => changed.extend(written(event).into_iter().flat_map(|event| event.paths)),
-            None => return Ok(changed),
-        }
-    }
+/// What tells a file from the one that was there before: the tool replaces it.
+fn written(file: &Path) -> Option<(u64, i64, i64)> {
+    let metadata = fs::metadata(file).ok()?;
+    Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
 }
 
 /// The exercise whose file this is: `crates/cloexec/exercises/flags.rs` is that of `cloexec/flags`.
@@ -154,18 +157,6 @@ fn includes(source: &Path) -> BTreeSet<PathBuf> {
         }
     }
     found
-}
-
-/// All files below a folder.
-fn below(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => files.extend(below(&entry.path())),
-            _ => files.push(entry.path()),
-        }
-    }
-    files
 }
 
 fn print(line: &Value) -> io::Result<()> {

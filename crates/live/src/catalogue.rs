@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::keeper;
 
 /// The variables that what runs here gets. None of them comes from a request.
-const KEPT: [&str; 16] = [
+const KEPT: [&str; 15] = [
     "PATH",
     "HOME",
     "USER",
@@ -19,14 +19,26 @@ const KEPT: [&str; 16] = [
     "TMPDIR",
     "CARGO",
     "CARGO_HOME",
-    "CARGO_TARGET_DIR",
-    "CARGO_BUILD_TARGET_DIR",
-    "CARGO_NET_OFFLINE",
-    "RUSTUP_HOME",
-    "RUSTUP_TOOLCHAIN",
-    "RUSTC_WRAPPER",
-    "CARGO_BUILD_JOBS",
     "LD_LIBRARY_PATH",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+];
+
+/// How the variables begin that say how cargo and rustc build. A check of the page builds as one in the terminal does. The tokens
+/// of registries are not among them.
+const KEPT_BEGINNINGS: [&str; 8] = [
+    "CARGO_BUILD_",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_HTTP_",
+    "CARGO_INCREMENTAL",
+    "CARGO_NET_",
+    "CARGO_PROFILE_",
+    "CARGO_TARGET_",
+    "RUST",
 ];
 
 /// The reader's tool, in its checkout.
@@ -34,14 +46,17 @@ const KEPT: [&str; 16] = [
 pub struct Tool {
     program: PathBuf,
     root: PathBuf,
-    environment: Vec<(&'static str, OsString)>,
+    environment: Vec<(OsString, OsString)>,
 }
 
 impl Tool {
     /// The tool at this path, for the checkout at `root`.
     pub fn new(program: PathBuf, root: PathBuf) -> Self {
-        let environment = KEPT.into_iter().filter_map(|name| Some((name, env::var_os(name)?))).collect();
-        Self { program, root, environment }
+        let is_kept = |name: &str| {
+            KEPT.contains(&name) || KEPT_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+        };
+        let kept = env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_kept));
+        Self { program, root, environment: kept.collect() }
     }
 
     /// The tool with these arguments, in a keeper.

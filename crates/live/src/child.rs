@@ -170,10 +170,10 @@ impl Process {
     }
 
     fn give(&self, ioloop: &IoLoop, from: From, lines: &[u8]) {
-        let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
         if lines.is_empty() {
             return;
         }
+        let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
         let Some(listener) = self.listener.borrow().clone() else { return };
         let mut more = true;
         for line in lines.split(|byte| *byte == b'\n') {

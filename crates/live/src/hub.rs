@@ -47,8 +47,8 @@ impl Hub {
         Rc::new(Self { trace, listeners: RefCell::default(), recording: RefCell::default() })
     }
 
-    /// Answer a request with a stream of events.
-    pub fn listen(self: &Rc<Self>, ioloop: &IoLoop, reply: Reply) {
+    /// Answer a request with a stream of events, which begins with `hello`: what was published before is lost for this client.
+    pub fn listen(self: &Rc<Self>, ioloop: &IoLoop, reply: Reply, hello: &Value) {
         if self.listeners.borrow().len() >= STREAMS {
             return reply.send(Refusal::TOO_MANY.response());
         }
@@ -59,8 +59,7 @@ impl Hub {
             own.upgrade().iter().for_each(|listener| listener.gone.set(true));
             hub.upgrade().iter().for_each(|hub| hub.forget(ioloop));
         });
-        // So that the client knows that it is connected.
-        listener.write(b"{\"kind\":\"hello\"}\n");
+        listener.write(format!("{hello}\n").as_bytes());
         self.listeners.borrow_mut().push(listener);
         self.record(ioloop);
     }

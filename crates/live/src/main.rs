@@ -5,7 +5,8 @@
 //!   browser may do then;
 //! - `app`: what a request does; `catalogue`, `progress`: what there is, and what the reader has done;
 //! - `runs`, `child`, `keeper`: experiments and checks, as child processes on the loop, none of which outlives the server;
-//! - `book`, and in a child process `build`, `scripts`: the book;
+//! - `book`, and in a child process `build`, `watched`, `scripts`: the book;
+//! - `browser`: the reader's browser, opened at the address;
 //! - `output`: what the server says where nobody may listen;
 //! - `site`: the book as files, with the Linux in it on which its pages run experiments where there is no server;
 //! - `hub`, `trace`, `block`: the page about the loop that serves it.
@@ -13,7 +14,8 @@
 //! The interface: [`routes::ROUTES`]. `GET /api/hello` says `{"workbook":1}`; `GET /api/progress` what the reader has done.
 //! `POST /api/run {"experiment":NAME,"prediction":LETTER or "none"}`, `POST /api/check {"exercise":NAME}` and `POST /api/events {}` are
 //! answered with JSON, one object a line, each with a `kind`: those of `--json-lines` of an experiment, `progress` while
-//! something is compiled, `result` of a check, and the events `reload`, `saved`, `progress`, `trace`, `blocked` and `bye`.
+//! something is compiled, `result` of a check, and the events `hello`, `reload`, `saved`, `progress`, `trace`, `blocked` and `bye`.
+//! `hello` begins a stream of events: a client that had none has missed events, and asks for `progress`.
 //! Closing a stream ends what runs for it. `POST /api/block {"ms":300}` blocks the loop, `POST /api/slow {}` opens a slow client.
 
 use std::path::Path;
@@ -26,6 +28,7 @@ use output::complain;
 mod app;
 mod block;
 mod book;
+mod browser;
 mod build;
 mod catalogue;
 mod child;
@@ -42,6 +45,7 @@ mod scripts;
 mod serve;
 mod site;
 mod trace;
+mod watched;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -57,7 +61,8 @@ fn main() -> ExitCode {
     }
     if options.build {
         // An error says that the server is gone, or what cannot be watched.
-        return build::run(&root, &into).map_or_else(failed, |()| ExitCode::SUCCESS);
+        return build::run(&root, &into, options.verdicts.as_deref())
+            .map_or_else(failed, |()| ExitCode::SUCCESS);
     }
     if nix::unistd::geteuid().is_root() && !options.as_root {
         return failed(

@@ -9,7 +9,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(
     name = "serve",
-    after_help = "Exit status: 0 ended by Ctrl-C or SIGTERM; 1 it cannot serve; 2 wrong usage."
+    after_help = "Exit status: 0 ended by Ctrl-C, SIGTERM or SIGHUP; 1 it cannot serve; 2 wrong usage."
 )]
 pub struct Options {
     /// The port; without it, the first free one from 4000 on
@@ -27,9 +27,12 @@ pub struct Options {
     /// The reader's tool
     #[arg(long, hide = true)]
     pub tool: Option<PathBuf>,
-    /// Where the book is built
+    /// Where the book is built, in a folder for each server
     #[arg(long, hide = true)]
     pub into: Option<PathBuf>,
+    /// The file in which the reader's tool keeps its verdicts
+    #[arg(long, hide = true)]
+    pub verdicts: Option<PathBuf>,
     /// Serve this folder instead of building the book
     #[arg(long, hide = true)]
     pub built: Option<PathBuf>,

@@ -3,8 +3,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::path::{Path, PathBuf};
+use std::process::{self, ExitStatus};
 use std::rc::Rc;
 use std::{fs, io};
 
@@ -39,9 +39,9 @@ pub struct Progress {
 impl Progress {
     /// Progress as the tool lists it, with the predictions in `file`.
     pub fn new(tool: Tool, catalogue: Catalogue, file: PathBuf, mine: Vec<String>) -> Rc<Self> {
-        let kept = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let kept = kept(&file);
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
-        let (catalogue, predictions) = (RefCell::new(catalogue), RefCell::new(kept.unwrap_or_default()));
+        let (catalogue, predictions) = (RefCell::new(catalogue), RefCell::new(kept));
         let (asking, again, changed) = Default::default();
         Rc::new(Self { tool, catalogue, file, predictions, mine, kernel, asking, again, changed })
     }
@@ -64,9 +64,14 @@ impl Progress {
     /// Remember what the reader predicted. If it cannot be written, it lasts as long as the server.
     pub fn predicted(&self, experiment: &str, choice: &str) {
         let mut predictions = self.predictions.borrow_mut();
+        // Another server of this checkout may have written others.
+        predictions.extend(kept(&self.file));
         predictions.insert(experiment.to_owned(), choice.to_owned());
+        // In one step, because half a file would be none.
+        let beside = self.file.with_extension(format!("{}.new", process::id()));
         let written = serde_json::to_vec(&*predictions).map_err(io::Error::from);
-        let _ = written.and_then(|text| fs::write(&self.file, text));
+        let written = written.and_then(|text| fs::write(&beside, text));
+        let _ = written.and_then(|()| fs::rename(&beside, &self.file));
     }
 
     /// The kernel's release.
@@ -91,7 +96,7 @@ impl Progress {
         });
         let exercises = named(
             catalogue.exercises(),
-            &|_, it| json!({ "done": it["done"], "title": it["title"], "page": page(&it["page"]), "chapter": it["chapter"] }),
+            &|_, it| json!({ "done": it["done"], "passes": it["passes"], "title": it["title"], "page": page(&it["page"]), "chapter": it["chapter"] }),
         );
         let mine = named(catalogue.exercises(), &|name, _| self.mine.iter().any(|mine| mine == name).into());
         json!({ "experiments": experiments, "exercises": exercises, "mine": mine, "kernel": self.kernel })
@@ -108,6 +113,11 @@ impl Progress {
             self.asking.set(false);
         }
     }
+}
+
+/// The predictions in a file. One that is missing or cannot be read has none.
+fn kept(file: &Path) -> BTreeMap<String, String> {
+    fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
 /// The tool's list on its way.
@@ -127,6 +137,10 @@ impl Listener for Asking {
     fn ended(&self, ioloop: &IoLoop, _: Option<ExitStatus>) {
         let progress = &self.progress;
         progress.asking.set(false);
+        if progress.again.take() {
+            // Something has changed since, so this list may be out of date: the next one is shown.
+            return progress.refresh(ioloop);
+        }
         // A list that cannot be read, because the tool was killed, say, leaves the last one.
         if let Ok(catalogue) = Catalogue::parse(&self.printed.take()) {
             *progress.catalogue.borrow_mut() = catalogue;
@@ -134,9 +148,6 @@ impl Listener for Asking {
             if let Some(changed) = changed {
                 changed(ioloop);
             }
-        }
-        if progress.again.take() {
-            progress.refresh(ioloop);
         }
     }
 }

@@ -100,7 +100,7 @@ impl Runs {
             collected: RefCell::default(),
             sent: Cell::new(0),
             ended: Cell::new(false),
-            cut: Cell::new(false),
+            cut: RefCell::default(),
         });
         self.running.borrow_mut().insert(name.clone(), Rc::clone(&run));
         let words =
@@ -164,7 +164,7 @@ impl Runs {
     /// End all runs: the server stops.
     pub fn stop_all(&self, ioloop: &IoLoop) {
         let running: Vec<Rc<Run>> = self.running.borrow().values().cloned().collect();
-        running.iter().for_each(|run| run.cut(ioloop));
+        running.iter().for_each(|run| run.cut(ioloop, "The server stops, and has stopped it."));
     }
 }
 

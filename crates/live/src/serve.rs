@@ -4,8 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 use std::{env, fs};
@@ -19,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::app::Live;
 use crate::book::{Book, News, start_builder};
+use crate::browser;
 use crate::catalogue::Tool;
 use crate::headers;
 use crate::hub::Hub;
@@ -47,7 +47,7 @@ pub fn run(options: &Options, root: &Path, into: &Path) -> Result<(), Box<dyn Er
     let catalogue = tool.catalogue().map_err(|error| {
         format!("the tool `workbook` does not answer: {error}; start with `cargo workbook serve`")
     })?;
-    fs::create_dir_all(into)?;
+    let (folder, _lock) = own_folder(into)?;
     let token = Token::new()?;
     let ioloop = IoLoop::new()?;
     let (book, trace) = (Book::new(), Trace::new());
@@ -76,46 +76,70 @@ pub fn run(options: &Options, root: &Path, into: &Path) -> Result<(), Box<dyn Er
     let listeners = Rc::clone(&hub);
     progress.on_change(move |ioloop| listeners.publish(ioloop, &json!({ "kind": "progress" })));
     let address = format!("http://127.0.0.1:{port}/#t={}", token.reveal());
-    let greeting =
-        Greeting { address, open: !options.no_open, done: Cell::new(false), failed: RefCell::default() };
+    let browser = (!options.no_open).then(|| folder.clone());
+    let greeting = Greeting { address, browser, done: Cell::new(false), failed: RefCell::default() };
     let greeting = Rc::new(greeting);
     let builder = match &options.built {
-        Some(folder) => {
-            book.take(&json!({ "folder": folder, "scripts": {} }))?;
+        Some(built) => {
+            book.take(&json!({ "folder": built, "scripts": {} }))?;
             greeting.say(None);
             None
         }
         None => {
             let (hub, greeting) = (Rc::clone(&hub), Rc::clone(&greeting));
             let hear = move |ioloop: &IoLoop, news| greeting.hear(ioloop, news, &hub, &progress);
-            Some(start_builder(&ioloop, root, &into.to_owned(), book, hear)?)
+            Some(start_builder(&ioloop, root, &folder, options.verdicts.as_deref(), book, hear)?)
         }
     };
     let stopping = Cell::new(false);
     let building = builder.clone();
-    ioloop.add_signal_handler(
-        &[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP],
-        move |ioloop, signal| {
-            if stopping.replace(true) {
-                // Ctrl-C a second time: do not wait for anything.
-                if signal == Signal::SIGINT {
-                    ioloop.stop();
-                }
-                return;
+    ioloop.add_signal_handler(&stop_signals(), move |ioloop, signal| {
+        if stopping.replace(true) {
+            // Ctrl-C a second time: do not wait for anything.
+            if signal == Signal::SIGINT {
+                ioloop.stop();
             }
-            complain!("stopping");
-            hub.close(ioloop, "The server stops.");
-            runs.stop_all(ioloop);
-            builder.iter().for_each(|builder| builder.stop());
-            server.stop(ioloop, GRACE);
-        },
-    )?;
+            return;
+        }
+        complain!("stopping");
+        hub.close(ioloop, "The server stops.");
+        runs.stop_all(ioloop);
+        builder.iter().for_each(|builder| builder.stop());
+        server.stop(ioloop, GRACE);
+    })?;
     ioloop.start()?;
     building.iter().for_each(|builder| builder.end_now());
     match greeting.failed.take() {
         Some(error) => Err(error.into()),
         None => Ok(()),
     }
+}
+
+/// The folder in which this server builds the book: below `into` the first that no other server uses, whose pages would be gone
+/// while the book is built again. It is this server's for as long as the file is open, whatever ends the server.
+fn own_folder(into: &Path) -> Result<(PathBuf, fs::File), String> {
+    for number in 1_u32.. {
+        let folder = into.join(number.to_string());
+        let file = folder.join("lock");
+        let lock = fs::create_dir_all(&folder).and_then(|()| fs::File::create(&file));
+        let lock =
+            lock.map_err(|error| format!("the book cannot be built in {}: {error}", folder.display()))?;
+        // Where the file system has no locks, the first is taken.
+        if !matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+            return Ok((folder, lock));
+        }
+    }
+    Err(format!("no folder below {} is free", into.display()))
+}
+
+/// The signals that stop the server. Under nohup SIGHUP is ignored, and behind an `&` in a script SIGINT is: that was meant, and
+/// stays so.
+fn stop_signals() -> Vec<Signal> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let is_ignored = |signal: &Signal| ignored >> (*signal as i32 - 1) & 1 == 1;
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().filter(|it| !is_ignored(it)).collect()
 }
 
 /// The application, which is complete once the port is known.
@@ -158,7 +182,8 @@ fn listen(server: &HttpServer, ioloop: &IoLoop, wanted: Option<u16>) -> Result<u
 /// What is printed for the reader.
 struct Greeting {
     address: String,
-    open: bool,
+    /// Where there is room for what opens the browser; none if it is not to be opened.
+    browser: Option<PathBuf>,
     done: Cell<bool>,
     failed: RefCell<Option<String>>,
 }
@@ -169,10 +194,9 @@ impl Greeting {
             News::Building if !self.done.get() => complain!("Building the book …"),
             News::Building => {}
             News::Built(_, seconds) if !self.done.get() => self.say(Some(seconds)),
-            News::Built(changed, _) => {
-                let pages: Vec<&str> = changed.iter().filter_map(|page| page.strip_suffix(".html")).collect();
+            News::Built(pages, _) => {
                 if !pages.is_empty() {
-                    let page = if let [one] = pages[..] { Value::from(one) } else { Value::Null };
+                    let page = if let [one] = &pages[..] { Value::from(&**one) } else { Value::Null };
                     hub.publish(ioloop, &json!({ "kind": "reload", "page": page, "pages": pages }));
                 }
             }
@@ -185,6 +209,7 @@ impl Greeting {
                 hub.publish(ioloop, &json!({ "kind": "saved", "exercise": exercise }));
                 progress.refresh(ioloop);
             }
+            News::Judged => progress.refresh(ioloop),
             News::Gone if !self.done.get() => {
                 *self.failed.borrow_mut() = Some("the book's builder has exited".into());
                 ioloop.stop();
@@ -204,13 +229,10 @@ impl Greeting {
             "{built}Read it here; only programs of this machine reach it, and only with this address does it run anything:\n\n  \
              {address}\n\nNext: open the address, choose a prediction on a page with a question, and press Run. Ctrl-C ends."
         );
-        let is_there = ["DISPLAY", "WAYLAND_DISPLAY"]
-            .iter()
-            .any(|name| env::var_os(name).is_some_and(|it| !it.is_empty()));
-        if self.open && is_there && env::var_os("CI").is_none() {
-            // It may start the browser itself and stay; nothing waits for it. The kernel reaps it when this process exits.
-            let null = Stdio::null;
-            let _ = Command::new("xdg-open").arg(address).stdin(null()).stdout(null()).stderr(null()).spawn();
+        if let Some(folder) = &self.browser
+            && let Err(error) = browser::open(address, folder)
+        {
+            complain!("no browser can be opened: {error}");
         }
     }
 }

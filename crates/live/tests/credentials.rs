@@ -1,5 +1,9 @@
 //! Who may do what: every route of a running server with every wrong credential.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::{env, thread};
+
 use support::Server;
 
 mod support;
@@ -154,4 +158,33 @@ fn root_is_refused_unless_it_is_said() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("--as-root") && said.contains("ordinary user"), "{said}");
     assert!(output.stdout.is_empty(), "no address is printed");
+}
+
+/// Every user of this machine can read the command line of every process. The stand-in for `xdg-open` says what it was given, and in
+/// which process group it is.
+#[test]
+fn the_browser_is_opened_with_a_file_that_only_its_owner_can_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let opener = folder.path().join("xdg-open");
+    let script = "#!/bin/sh\necho \"$@\" > \"$SAID.new\"; cut -d' ' -f5 /proc/$$/stat >> \"$SAID.new\"; mv \"$SAID.new\" \"$SAID\"\n";
+    fs::write(&opener, script).expect("a program");
+    fs::set_permissions(&opener, Permissions::from_mode(0o755)).expect("a program");
+    let said = folder.path().join("said");
+    let server = Server::start_opening(|command| {
+        let path = format!("{}:{}", folder.path().display(), env::var("PATH").unwrap_or_default());
+        command.env("PATH", path).env("SAID", &said).env("DISPLAY", ":99").env_remove("CI");
+    });
+    while !said.exists() {
+        thread::yield_now();
+    }
+    let text = fs::read_to_string(&said).expect("what it was given");
+    let (given, group) = text.split_once('\n').expect("two lines");
+    assert!(!given.contains(&server.token), "the token is on a command line: {given}");
+    let mode = fs::metadata(given).expect("a file").mode();
+    assert_eq!(mode & 0o777, 0o600, "{given}: others can read the token");
+    let page = fs::read_to_string(given).expect("a page");
+    let address = format!("http://127.0.0.1:{}/#t={}", server.port, server.token);
+    assert!(page.contains(&format!("url={address}\"")), "it leads to the address: {page}");
+    let own = nix::unistd::getpgid(None).expect("a group").to_string();
+    assert_ne!(group.trim(), own, "Ctrl-C in the terminal would end the browser, too");
 }

@@ -104,11 +104,7 @@ fn ten_tabs_at_once_are_served() {
 #[test]
 fn progress_has_the_predictions_and_what_is_done() {
     let server = Server::start();
-    let host = format!("127.0.0.1:{}", server.port);
-    let progress = || -> Value {
-        let fields = [("Host", host.as_str()), ("X-Workbook-Token", &server.token)];
-        serde_json::from_str(&server.ask("GET", "/api/progress", &fields, "").rest()).expect("JSON")
-    };
+    let progress = || server.progress();
     let before = progress();
     assert_eq!(before["experiments"]["surroundings"]["predicted"], Value::Null);
     assert_eq!(before["exercises"]["toy/add"]["done"], true);
@@ -129,4 +125,25 @@ fn progress_has_the_predictions_and_what_is_done() {
         "none",
         "what is no prediction is not kept"
     );
+}
+
+#[test]
+fn two_servers_of_a_checkout_keep_the_predictions_of_both() {
+    let first = Server::start();
+    let html = first.path("html").display().to_string();
+    let second = first.beside(&["--built", &html]);
+    let predict = |server: &Server, experiment: &str| {
+        let body = json!({ "experiment": experiment, "prediction": "a" }).to_string();
+        assert_eq!(server.post("/api/run", &body).status, 200, "{experiment}");
+    };
+    predict(&first, "killed");
+    predict(&second, "aborted");
+    let third = first.beside(&["--built", &html]);
+    let known = third.progress();
+    for name in ["killed", "aborted"] {
+        assert_eq!(
+            known["experiments"][name]["predicted"], "a",
+            "{name}: the other server has written over it"
+        );
+    }
 }

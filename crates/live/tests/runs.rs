@@ -28,6 +28,18 @@ fn a_line_arrives_when_it_is_printed() {
 }
 
 #[test]
+fn an_empty_line_is_a_line_whenever_it_is_printed() {
+    let server = Server::start();
+    let mut run = server.run("spaced");
+    for (line, opens) in [("above", true), ("", true), ("below", false)] {
+        assert_eq!(run.event(), Some(json!({ "kind": "output", "text": line })));
+        if opens {
+            fs::write(server.path("gate"), "").expect("the gate opens");
+        }
+    }
+}
+
+#[test]
 fn a_check_is_answered_with_its_first_message() {
     let server = Server::start();
     let events = server.post("/api/check", r#"{"exercise":"toy/add"}"#).events();
@@ -120,6 +132,33 @@ fn what_runs_has_nothing_of_the_server_and_nothing_of_the_request() {
     assert_eq!(descriptors.len(), 4, "{descriptors:#?}");
 }
 
+/// Else cargo would compile everything anew after a check in the terminal, or would not find the linker that it uses there.
+#[test]
+fn what_runs_is_built_as_in_the_terminal() {
+    let build = [
+        ("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", "/elsewhere/ld"),
+        ("CARGO_PROFILE_DEV_DEBUG", "0"),
+        ("CARGO_ENCODED_RUSTFLAGS", "-Cdebuginfo=0"),
+        ("RUSTFLAGS", "-Cdebuginfo=0"),
+        ("https_proxy", "http://proxy.example"),
+    ];
+    let server = Server::start_in(|command| {
+        command
+            .envs(build)
+            .env("CARGO_REGISTRY_TOKEN", "a secret")
+            .env("CARGO_REGISTRIES_OWN_TOKEN", "a secret");
+    });
+    let events = server.post("/api/run", r#"{"experiment":"surroundings"}"#).events();
+    let lines: Vec<&str> = events.iter().filter_map(|event| event["text"].as_str()).collect();
+    for (name, value) in build {
+        assert!(lines.contains(&&*format!("{name}={value}")), "{name} is not there: {lines:#?}");
+    }
+    assert!(
+        !lines.iter().any(|line| line.contains("a secret")),
+        "cargo's tokens are no part of a build: {lines:#?}"
+    );
+}
+
 #[test]
 fn what_is_not_in_the_catalogue_does_not_run() {
     let server = Server::start();
@@ -146,8 +185,7 @@ fn a_run_that_prints_without_end_is_cut() {
     let events = run.events();
     let end = events.last().expect("an end");
     assert_eq!((&end["kind"], &end["cut"]), (&json!("end"), &json!(true)));
-    let said = &events[events.len() - 2];
-    assert!(said["text"].as_str().is_some_and(|text| text.contains("More was printed")), "{said}");
+    assert_eq!(end["why"], "It printed more than is shown, and was stopped.");
     let printed: usize = events.iter().map(|event| event.to_string().len()).sum();
     assert!((1 << 19..3 << 20).contains(&printed), "about a MiB was sent: {printed}");
 }
@@ -164,6 +202,26 @@ fn each_name_runs_once_and_few_run_at_the_same_time() {
     assert!(fifth.rest().contains("Too much runs"));
 }
 
+/// Under nohup the server goes on when its terminal is closed.
+#[test]
+fn a_server_that_was_started_with_a_signal_ignored_ignores_it() {
+    let mut server = Server::start_in(|command| support::after("trap '' HUP INT", command));
+    let pid = Pid::from_raw(server.child.id().cast_signed());
+    let host = format!("127.0.0.1:{}", server.port);
+    // The loop runs, with its signal handlers.
+    assert_eq!(server.ask("GET", "/api/hello", &[("Host", &host)], "").status, 200);
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a mask");
+    let mask = u64::from_str_radix(mask.trim(), 16).expect("a number");
+    for signal in [Signal::SIGHUP, Signal::SIGINT] {
+        assert_eq!(mask >> (signal as i32 - 1) & 1, 1, "{signal} was ignored, and is not anymore: {mask:x}");
+        kill(pid, signal).expect("it is sent");
+    }
+    assert_eq!(server.ask("GET", "/api/hello", &[("Host", &host)], "").status, 200);
+    kill(pid, Signal::SIGTERM).expect("it is sent");
+    assert_eq!(server.child.wait().expect("its end").code(), Some(0));
+}
+
 #[test]
 fn a_stop_says_goodbye_and_ends_what_runs() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
@@ -175,6 +233,8 @@ fn a_stop_says_goodbye_and_ends_what_runs() {
         assert_eq!(run.event().expect("a row")["text"], "held");
         kill(Pid::from_raw(server.child.id().cast_signed()), signal).expect("it is sent");
         assert!(events.events().iter().any(|event| event["kind"] == "bye"), "{signal}");
+        let end = run.events().pop().expect("an end");
+        assert_eq!(end["why"], "The server stops, and has stopped it.", "{signal}: the page says why: {end}");
         until_nothing_holds(held);
         assert_eq!(server.child.wait().expect("its end").code(), Some(0), "{signal}");
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,10 +61,15 @@ pub struct Content(u64);
 impl Verdicts {
     /// What is remembered in this checkout. A file that is missing or cannot be read is an empty memory.
     pub fn load(catalogue: &Catalogue) -> Self {
-        let file = checkout::memory(&catalogue.root).join("verdicts.json");
+        let file = Self::file(&catalogue.root);
         let text = fs::read_to_string(&file).unwrap_or_default();
         let (known, root) = (known(&text).unwrap_or_default(), catalogue.root.clone());
         Self { known, file, root, hashes: Hashes::default() }
+    }
+
+    /// The file of a checkout's verdicts. Each one that is remembered replaces it.
+    pub fn file(root: &Path) -> PathBuf {
+        checkout::memory(root).join("verdicts.json")
     }
 
     /// Has nothing ever been remembered? Then the reader is new.

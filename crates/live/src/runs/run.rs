@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use crate::child::{From, Listener, Process};
 
+/// Why a run is ended that prints without end.
+const PRINTED: &str = "It printed more than is shown, and was stopped.";
+
 /// One run.
 pub(super) struct Run {
     /// How many bytes are streamed, before it is cut.
@@ -26,7 +29,8 @@ pub(super) struct Run {
     pub(super) sent: Cell<usize>,
     /// Did the tool itself send the end?
     pub(super) ended: Cell<bool>,
-    pub(super) cut: Cell<bool>,
+    /// Why it was ended, as a sentence for the reader; none if it ends by itself.
+    pub(super) cut: RefCell<Option<String>>,
 }
 
 impl Run {
@@ -36,26 +40,34 @@ impl Run {
         if let Some(stream) = &*self.stream.borrow() {
             stream.when_closed(move |ioloop| {
                 if let Some(run) = left.upgrade() {
-                    run.cut(ioloop);
+                    run.cut(ioloop, "The page was closed.");
                 }
             });
         }
         let late = Rc::downgrade(self);
         ioloop.call_later(time, move |ioloop| {
             if let Some(run) = late.upgrade() {
-                run.cut(ioloop);
+                run.cut(
+                    ioloop,
+                    &format!("It was still running after {} s, and was stopped.", time.as_secs()),
+                );
             }
         });
     }
 
-    pub(super) fn cut(&self, ioloop: &IoLoop) {
-        self.cut.set(true);
+    /// End it. The first reason counts.
+    pub(super) fn cut(&self, ioloop: &IoLoop, why: &str) {
+        self.cut.borrow_mut().get_or_insert_with(|| why.to_owned());
         let process = self.process.borrow().clone();
         if let Some(process) = process {
             // It may be waiting for its pipe to be read.
             process.resume(ioloop);
             process.stop();
         }
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut.borrow().is_some()
     }
 
     /// Queue a line. False if no more should come for now.
@@ -66,15 +78,12 @@ impl Run {
         let stream = self.stream.borrow();
         let Some(stream) = &*stream else { return true };
         // After the cut only the end is sent, which is no output.
-        if sent > self.bound && !self.cut.get() {
-            let _ = stream.write(
-                b"{\"kind\":\"output\",\"text\":\"More was printed than is shown: the run was ended.\"}\n",
-            );
-            self.cut(ioloop);
+        if sent > self.bound && !self.is_cut() {
+            self.cut(ioloop, PRINTED);
             return true;
         }
         match stream.write(line.as_bytes()) {
-            Ok(Room::Full) if !self.cut.get() => {
+            Ok(Room::Full) if !self.is_cut() => {
                 let process = self.process.borrow().clone();
                 stream.when_room(move |ioloop| process.iter().for_each(|process| process.resume(ioloop)));
                 false
@@ -84,7 +93,7 @@ impl Run {
     }
 
     fn output(&self, ioloop: &IoLoop, line: &[u8]) -> bool {
-        if self.cut.get() {
+        if self.is_cut() {
             return true;
         }
         self.send(ioloop, &json!({ "kind": "output", "text": String::from_utf8_lossy(line) }))
@@ -98,7 +107,11 @@ impl Run {
         }
         if !self.ended.get() {
             let status = status.and_then(|status| status.code());
-            self.send(ioloop, &json!({ "kind": "end", "status": status, "cut": self.cut.get() }));
+            let mut end = json!({ "kind": "end", "status": status, "cut": self.is_cut() });
+            if let Some(why) = &*self.cut.borrow() {
+                end["why"] = why.as_str().into();
+            }
+            self.send(ioloop, &end);
         }
         self.process.take();
         if let Some(stream) = self.stream.take() {
@@ -119,11 +132,11 @@ impl Listener for Run {
                 if collected.len() > self.bound {
                     collected.clear();
                     drop(collected);
-                    self.cut(ioloop);
+                    self.cut(ioloop, PRINTED);
                 }
                 true
             }
-            (From::Output, false) if self.cut.get() => true,
+            (From::Output, false) if self.is_cut() => true,
             (From::Output, false) => match serde_json::from_slice::<Value>(line) {
                 Ok(event) if event["kind"].is_string() => {
                     self.ended.set(self.ended.get() || event["kind"] == "end");

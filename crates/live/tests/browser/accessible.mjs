@@ -24,9 +24,6 @@ export async function violations(browser, axe, address, pages, everyTheme) {
     const look = async () => {
         // A context each: the tabs of one context have the same theme.
         const context = await browser.newContext({ viewport: { width: 390, height: 844 } });
-        // None of these tabs waits for events, because nothing is saved meanwhile. (A route for them would do, too, but where there
-        // is one, Chromium keeps no file of a page for the next.)
-        await context.addInitScript(() => { globalThis.EventSource = class extends EventTarget { close() {} }; });
         const tab = await context.newPage();
         for (let next; (next = left.shift()); ) {
             const [index, page] = next;

@@ -203,8 +203,11 @@ const steps = {
     },
     async shell() {
         const tab = await open(`${site.origin}/appendix/shell.html`);
-        await tab.click('button:has-text("Start a Linux in this page")');
+        await tab.waitForSelector('button:text-is("Try it")');
+        // The second one while the machine is loaded.
+        await tab.evaluate(() => ['Start', 'Try it'].forEach((text) => [...document.querySelectorAll('button')].find((it) => it.textContent.startsWith(text)).click()));
         await tab.waitForSelector('.live-log:has-text("with strace # ")');
+        await tab.waitForFunction(() => document.querySelector('.live-log').textContent.split('ran ').length === 2);
         assert(await tab.evaluate(() => document.activeElement.id === 'live-command'), 'the line to type in has the focus');
         await tab.keyboard.type('uname -r');
         await tab.keyboard.press('Enter');
@@ -215,7 +218,7 @@ const steps = {
         await tab.keyboard.press('Control+c');
         await tab.waitForSelector('.live-log:has-text("^C")');
         await tab.locator('button:text-is("Try it")').first().click();
-        await tab.waitForFunction(() => document.querySelector('.live-log').textContent.split('ran ').length === 3);
+        await tab.waitForFunction(() => document.querySelector('.live-log').textContent.split('ran ').length === 4);
         await tab.click('button:text-is("Stop the machine")');
         await tab.waitForSelector('.live-status:has-text("The machine is gone")');
         assert.equal(tab.workers().length, 0);

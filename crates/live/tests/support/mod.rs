@@ -15,6 +15,12 @@ use nix::unistd::mkfifo;
 use serde_json::Value;
 use tempfile::TempDir;
 
+mod answer;
+
+pub use answer::Answer;
+
+testing::begin!();
+
 /// The tool of the tests. `held` keeps the fifo `held` open for as long as one of its processes lives.
 const TOOL: &str = r#"#!/bin/sh
 for name; do :; done
@@ -30,6 +36,7 @@ list*) cat list.json ;;
 "run killed") kill -KILL $$ ;;
 "run aborted") kill -ABRT $$ ;;
 "run floods") while :; do echo "more and more and more and more and more and more and more and more and more and more and more"; done ;;
+"run spaced") echo above; cat gate; echo; cat gate; echo below ;;
 "run surroundings") echo "args: $*"; env; ls -l /proc/self/fd; cat ;;
 "check toy/add") echo 'warning: something' >&2
              echo '[{"name":"toy/add","passed":false,"seconds":0.1,'
@@ -38,7 +45,7 @@ list*) cat list.json ;;
 esac
 "#;
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "quick",
     "held",
     "held-1",
@@ -51,6 +58,7 @@ const NAMES: [&str; 13] = [
     "killed",
     "aborted",
     "floods",
+    "spaced",
     "surroundings",
 ];
 
@@ -62,13 +70,18 @@ pub struct Server {
     pub folder: TempDir,
 }
 
+/// Write what the tool of the tests knows: an exercise, which is done or not.
+pub fn list(path: &Path, done: bool) {
+    let experiments = NAMES.map(|name| serde_json::json!({ "name": name, "page": format!("book/src/01-a/{name}.md"), "agrees": null }));
+    let exercises = serde_json::json!([{ "name": "toy/add", "done": done, "passes": done, "title": "Exercise: add", "page": "book/src/01-a/exercise-add.md" }]);
+    let list = serde_json::json!({ "experiments": experiments, "exercises": exercises });
+    fs::write(path.join("list.json"), list.to_string()).expect("a list");
+}
+
 /// The command that starts a server in this folder, without its options for root.
 pub fn command(folder: &TempDir) -> Command {
     let path = folder.path();
-    let experiments = NAMES.map(|name| serde_json::json!({ "name": name, "page": format!("book/src/01-a/{name}.md"), "agrees": null }));
-    let exercises = serde_json::json!([{ "name": "toy/add", "done": true, "title": "Exercise: add", "page": "book/src/01-a/exercise-add.md" }]);
-    let list = serde_json::json!({ "experiments": experiments, "exercises": exercises });
-    fs::write(path.join("list.json"), list.to_string()).expect("a list");
+    list(path, true);
     fs::write(path.join("tool"), TOOL).expect("a tool");
     fs::set_permissions(path.join("tool"), fs::Permissions::from_mode(0o755)).expect("a program");
     fs::create_dir_all(path.join("html/api")).expect("a folder");
@@ -79,42 +92,83 @@ pub fn command(folder: &TempDir) -> Command {
         mkfifo(&path.join(name), Mode::S_IRWXU).expect("a fifo");
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_live"));
-    command.args(["--no-open", "--port", "0"]);
-    for (option, name) in [("--root", ""), ("--tool", "tool"), ("--into", "into")] {
+    options(&mut command, path);
+    command
+}
+
+fn options(command: &mut Command, path: &Path) {
+    command.args(["--port", "0"]);
+    let verdicts = ("--verdicts", "target/verdicts.json");
+    for (option, name) in [("--root", ""), ("--tool", "tool"), ("--into", "into"), verdicts] {
         command.arg(option).arg(path.join(name));
     }
     command.env("SECRET_OF_THE_READER", "42").stdin(Stdio::null()).stdout(Stdio::piped());
-    command
+}
+
+/// Let a command be started by a shell, after these words.
+pub fn after(words: &str, command: &mut Command) {
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", &format!("{words}; exec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args());
+    shell.stdin(Stdio::null()).stdout(Stdio::piped());
+    *command = shell;
 }
 
 impl Server {
     /// A server with the files of a small book.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut command = command(&folder);
-        command.arg("--built").arg(folder.path().join("html"));
-        Self::started(folder, command)
+        Self::start_in(|_| ())
     }
 
     /// The same, with a standard error that no process reads: a pipe whose reader has gone.
     pub fn start_unread() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut command = command(&folder);
         let (reader, writer) = std::io::pipe().expect("a pipe takes two descriptors");
         drop(reader);
-        command.arg("--built").arg(folder.path().join("html")).stderr(writer);
+        Self::start_in(|command| _ = command.stderr(writer))
+    }
+
+    /// A server that builds the book that `write` has written into its folder, in an environment that `change` has changed.
+    pub fn start_with(write: impl FnOnce(&Path), change: impl FnOnce(&mut Command)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(folder.path());
+        let mut command = command(&folder);
+        change(&mut command);
         Self::started(folder, command)
     }
 
-    /// A server that builds the book that `write` has written into its folder.
-    pub fn start_with(write: impl FnOnce(&Path)) -> Self {
+    /// Another server of the same checkout, beside this one, with these options more.
+    pub fn beside(&self, more: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_live"));
+        options(&mut command, self.folder.path());
+        command.args(more);
+        Self::started(tempfile::tempdir().expect("a folder"), command)
+    }
+
+    /// A server with the files of a small book, in an environment that `change` has changed.
+    pub fn start_in(change: impl FnOnce(&mut Command)) -> Self {
+        Self::start_opening(|command| {
+            command.arg("--no-open");
+            change(command);
+        })
+    }
+
+    /// The same, and it opens a browser.
+    pub fn start_opening(change: impl FnOnce(&mut Command)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        write(folder.path());
-        let command = command(&folder);
-        Self::started(folder, command)
+        let mut command = command(&folder);
+        command.arg("--built").arg(folder.path().join("html"));
+        change(&mut command);
+        Self::spawned(folder, command)
     }
 
     fn started(folder: TempDir, mut command: Command) -> Self {
+        command.arg("--no-open");
+        Self::spawned(folder, command)
+    }
+
+    fn spawned(folder: TempDir, mut command: Command) -> Self {
         let mut child = command.arg("--as-root").spawn().expect("the server starts");
         let mut output = BufReader::new(child.stdout.take().expect("its output"));
         let mut text = String::new();
@@ -157,6 +211,13 @@ impl Server {
         self.ask("POST", path, &fields, body)
     }
 
+    /// What the page asks for when it is loaded.
+    pub fn progress(&self) -> Value {
+        let host = format!("127.0.0.1:{}", self.port);
+        let fields = [("Host", host.as_str()), ("X-Workbook-Token", &self.token)];
+        serde_json::from_str(&self.ask("GET", "/api/progress", &fields, "").rest()).expect("JSON")
+    }
+
     /// Start an experiment, and read until its first line that is not the server's own.
     pub fn run(&self, name: &str) -> Answer {
         let mut answer = self.post("/api/run", &format!("{{\"experiment\":\"{name}\"}}"));
@@ -170,70 +231,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// An answer, whose body may still be on its way.
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    reader: BufReader<TcpStream>,
-    /// What is left of a chunk.
-    chunk: Vec<u8>,
-    is_chunked: bool,
-}
-
-impl Answer {
-    fn read(socket: TcpStream) -> Self {
-        let mut reader = BufReader::new(socket);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            assert_ne!(reader.read_line(&mut head).expect("a head"), 0, "the connection ended: {head:?}");
-        }
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        let is_chunked = head.contains("Transfer-Encoding: chunked\r\n");
-        Self { status, head, reader, chunk: Vec::new(), is_chunked }
-    }
-
-    pub fn field(&self, name: &str) -> Option<&str> {
-        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.into_iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-
-    /// The next event of a stream; none at its end.
-    pub fn event(&mut self) -> Option<Value> {
-        loop {
-            if let Some(end) = self.chunk.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.chunk.drain(..=end).collect();
-                return Some(serde_json::from_slice(&line).expect("a JSON object"));
-            }
-            let mut size = String::new();
-            if self.reader.read_line(&mut size).unwrap_or(0) == 0 {
-                return None;
-            }
-            let size = usize::from_str_radix(size.trim(), 16).expect("the size of a chunk");
-            let mut chunk = vec![0; size + 2];
-            self.reader.read_exact(&mut chunk).expect("a chunk");
-            if size == 0 {
-                return None;
-            }
-            self.chunk.extend_from_slice(&chunk[..size]);
-        }
-    }
-
-    /// All events that are left.
-    pub fn events(&mut self) -> Vec<Value> {
-        std::iter::from_fn(|| self.event()).collect()
-    }
-
-    /// The body that is left, as text.
-    pub fn rest(&mut self) -> String {
-        if self.is_chunked {
-            return self.events().iter().map(|event| format!("{event}\n")).collect();
-        }
-        let mut text = String::new();
-        self.reader.read_to_string(&mut text).expect("a body in UTF-8");
-        text
     }
 }
 

@@ -22,10 +22,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let verdicts = Verdicts::load(&catalogue);
     if options.json {
         let exercises = catalogue.exercises.iter().map(|e| {
-            let done = verdicts.exercise(e) == Some(true);
+            let passes = verdicts.exercise(e);
             json!({
-                "name": e.name, "crate": e.krate, "chapter": e.chapter, "done": done, "page": path(&e.page),
-                "title": title(&e.page), "feature": e.feature(),
+                "name": e.name, "crate": e.krate, "chapter": e.chapter, "done": passes == Some(true),
+                "passes": passes, "page": path(&e.page), "title": title(&e.page), "feature": e.feature(),
             })
         });
         let experiments = catalogue.experiments.iter();

@@ -1,6 +1,7 @@
 //! The book in a browser, served by a program of its own, whose dependencies no other command waits for.
 
 use std::env;
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
@@ -36,8 +37,16 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<ExitCode> {
     let catalogue = Catalogue::discover()?;
     let mut package = vec!["--package".to_owned(), "live".to_owned()];
-    let mut args = vec!["--root".to_owned(), catalogue.root.display().to_string()];
-    args.extend(["--tool".into(), env::current_exe()?.display().to_string()]);
+    let root = &catalogue.root;
+    let paths = [
+        ("--root", root.clone()),
+        ("--tool", env::current_exe()?),
+        // Beside what cargo builds, because the checkout may be one that cannot be written.
+        ("--into", checkout::target(root).join("book")),
+        ("--verdicts", Verdicts::file(root)),
+    ];
+    let mut args: Vec<OsString> =
+        paths.into_iter().flat_map(|(option, path)| [option.into(), path.into()]).collect();
     if options.mine {
         let done = done(&catalogue);
         match done.is_empty() {
@@ -47,11 +56,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
                 say!("{DIM}On your code: {}.{DIM:#}", names.join(", "))?;
                 let features: Vec<&str> = done.iter().map(|(_, feature)| feature.as_str()).collect();
                 package.extend(["--features".into(), features.join(",")]);
-                args.extend(["--mine".into(), names.join(",")]);
+                args.extend(["--mine".into(), names.join(",").into()]);
             }
         }
     }
-    args.extend(options.port.iter().flat_map(|port| ["--port".into(), port.to_string()]));
+    args.extend(options.port.iter().flat_map(|port| ["--port".into(), port.to_string().into()]));
     args.extend(options.no_open.then(|| "--no-open".into()));
     args.extend(options.as_root.then(|| "--as-root".into()));
     // Before it is built, which takes a minute the first time.

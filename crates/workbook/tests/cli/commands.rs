@@ -85,9 +85,9 @@ fn the_list_is_in_the_books_order() {
     assert_eq!(
         json["exercises"],
         json!([
-            { "name": "toy/add", "crate": "toy", "chapter": 1, "done": false,
+            { "name": "toy/add", "crate": "toy", "chapter": 1, "done": false, "passes": null,
               "page": "book/src/01-sums/exercise-add.md", "title": "Add", "feature": "mine-add" },
-            { "name": "toy/twice", "crate": "toy", "chapter": 2, "done": false,
+            { "name": "toy/twice", "crate": "toy", "chapter": 2, "done": false, "passes": null,
               "page": "book/src/02-doubles/exercise-twice.md", "title": "Twice", "feature": "mine-twice" },
         ])
     );
