@@ -90,7 +90,9 @@ fn a_row_comes_before_the_experiment_ends_and_one_that_is_killed_has_a_verdict()
     child.wait().expect("its end");
     let [verdict, end] = &rest[rest.len() - 2..] else { panic!("two lines at least: {rest:?}") };
     assert_eq!((&verdict["kind"], &verdict["agrees"]), (&"verdict".into(), &Value::Bool(false)), "{rest:#?}");
-    assert!(verdict["text"].as_str().is_some_and(|text| text.contains("SIGKILL")), "{verdict}");
+    for why in ["text", "reason"] {
+        assert!(verdict[why].as_str().is_some_and(|text| text.contains("SIGKILL")), "{why}: {verdict}");
+    }
     assert_eq!(end["status"], Value::Null, "{end}");
 }
 

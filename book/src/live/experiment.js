@@ -113,6 +113,11 @@ class Experiment {
                 `Skipped: this machine could not be asked. ${plain(verdict.skipped)}`));
             return;
         }
+        if (!verdict.answer) {
+            this.result.append(element('p', { class: 'live-refused', role: 'alert' },
+                `The experiment ended without an answer. ${capital(plain(verdict.reason))}.`));
+            return;
+        }
         const saw = this.question('saw', 'What did you see? Read the timeline, then choose.', false);
         // A button of its own, because the arrow keys of a keyboard choose on their way to the choice that is meant.
         const show = element('button', { type: 'button', disabled: true }, 'Show the verdict');
@@ -133,7 +138,7 @@ class Experiment {
         const why = (choice) => verdict.why_not?.[choice];
         const wrong = [...new Set([this.prediction, seen])].filter((choice) => choice !== answer && why(choice));
         const box = element('div', { class: `live-verdict ${agrees ? 'live-agrees' : 'live-disagrees'}`, tabindex: '-1' },
-            element('p', {}, element('strong', {}, answer ? `The answer is ${answer}. ` : ''),
+            element('p', {}, element('strong', {}, `The answer is ${answer}. `),
                 agrees ? `${capital(this.backend.kernel)} agrees with the book.`
                     : `${capital(this.backend.kernel)} does not agree with the book, whose answer is ${verdict.book}.`),
             element('p', {}, about(this.prediction, 'predicted'), ' ', about(seen, 'saw')),

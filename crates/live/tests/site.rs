@@ -34,6 +34,7 @@ fn stand_in(folder: &Path) -> PathBuf {
         "experiments": {
             "fd-vanishes": { "asked": true }, "port-stays-taken": { "asked": true }, "dup-clears": { "asked": true },
             "merged-signals": { "asked": true }, "broken-pipe": { "asked": true }, "two-writers": { "asked": true },
+            "pipe-buf": { "asked": true },
             "cost-of-fork": { "asked": false, "why": "it has too little memory" },
         },
         "exercises": { "cloexec/flags": { "file": "cloexec-flags", "asked": 2 } },

@@ -121,7 +121,8 @@ fn verdict(report: Option<&Value>, status: ExitStatus) -> Value {
         };
         let reason = format!("the experiment ended without a report: {how}");
         return json!({
-            "kind": "verdict", "agrees": false, "answer": null, "text": reason, "skipped": null, "kernel": kernel(),
+            "kind": "verdict", "agrees": false, "answer": null, "text": reason, "reason": reason, "skipped": null,
+            "kernel": kernel(),
         });
     };
     let agrees = match report["verdict"].as_str() {

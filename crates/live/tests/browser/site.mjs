@@ -112,6 +112,8 @@ const steps = {
         const tab = await open(`${site.origin}/03-nonblocking-pipes/broken-pipe.html`);
         await runs(tab, '.live-refused:has-text("The experiment ended without a verdict.")');
         assert.match(await tab.locator('.live-output').textContent(), /Killed/);
+        await tab.goto(`${site.origin}/03-nonblocking-pipes/pipe-buf.html`);
+        await runs(tab, '.live-refused:has-text("The experiment ended without an answer. It was killed.")');
         await tab.goto(`${site.origin}/03-nonblocking-pipes/two-writers.html`);
         await runs(tab, '.live-refused:has-text("Linux does not run in this browser: ")');
         await tab.goto(`${site.origin}/06-fork-and-accept/cost-of-fork.html`);

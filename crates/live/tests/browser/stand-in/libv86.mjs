@@ -12,6 +12,11 @@ const AGREES = said(
     { kind: 'end', status: 0, cut: false },
 );
 
+const FAILED = said(
+    { kind: 'verdict', agrees: false, answer: null, text: 'it was killed', reason: 'it was killed', skipped: null },
+    { kind: 'end', status: null, cut: false },
+);
+
 // Where the stand-in's file is put.
 const PROGRAM = ['', 'tmp', 'cloexec-flags-one'].join('/');
 // The pages of memory in which the stand-in's file is, in an order of its own.
@@ -93,6 +98,7 @@ export class V86 {
         if (name === 'dup-clears') return this.#print(1, AGREES.split('\n', 1)[0] + '\n'); // and no more
         if (name === 'merged-signals') return this.#print(1, 'x'.repeat(1100) + '\n' + ('y'.repeat(1023) + '\n').repeat(1024));
         if (name === 'broken-pipe') return this.#print(1, 'Killed\n') || end(137);
+        if (name === 'pipe-buf') return this.#print(1, FAILED) || end(1);
         throw new Error(`no program is called ${name}`);
     }
 
