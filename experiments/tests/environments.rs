@@ -10,89 +10,16 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, signal};
-use support::{Run, experiments, program, run};
+use support::case::{
+    Case,
+    Expected::{Agrees, Skips},
+};
+use support::experiments;
 
 mod support;
 
-/// What an experiment may do in an environment.
-enum Expected {
-    /// Nothing that it needs is missing.
-    Agrees,
-    /// It is skipped, and its reason has these words.
-    Skips(&'static str),
-}
-use Expected::{Agrees, Skips};
-
 /// Two with an HTTP server, in a child and in a thread, and one with a connection alone.
 const HTTP: [&str; 3] = ["worker-killed-under-load", "hostile-page", "idle-close-race"];
-
-/// An experiment in an environment.
-struct Case {
-    experiment: &'static str,
-    environment: &'static str,
-    command: Command,
-}
-
-impl Case {
-    /// A process that `prepare` has changed becomes the experiment.
-    fn new(
-        experiment: &'static str,
-        environment: &'static str,
-        prepare: impl Fn() -> nix::Result<()> + Send + Sync + 'static,
-    ) -> Self {
-        let mut command = Command::new(program(experiment));
-        command.arg("--json");
-        // SAFETY: each `prepare` of this file makes system calls and nothing else, so it may run between fork and exec.
-        unsafe { command.pre_exec(move || Ok(prepare()?)) };
-        Self { experiment, environment, command }
-    }
-
-    /// A shell prepares its process with `script` and becomes the experiment.
-    fn by(launcher: &[&str], experiment: &'static str, environment: &'static str) -> Self {
-        let mut command = Command::new(launcher[0]);
-        command.args(&launcher[1..]).arg(program(experiment)).arg("--json");
-        Self { experiment, environment, command }
-    }
-
-    fn check(mut self, expected: &Expected) {
-        let run = run(&mut self.command);
-        let verdict = verdict(&run);
-        if matches!(expected, Agrees) && verdict.0 == "skipped" && is_skipped(self.experiment) {
-            return eprintln!("skipped: {}: {}", self.experiment, verdict.1);
-        }
-        let right = match expected {
-            Agrees => verdict == ("agrees".to_owned(), String::new()) && run.status == Some(0),
-            Skips(words) => verdict.0 == "skipped" && verdict.1.contains(words) && run.status == Some(3),
-        };
-        let wanted = match expected {
-            Agrees => "it should agree".to_owned(),
-            Skips(words) => format!("it should be skipped, with the reason {words:?}"),
-        };
-        let Self { experiment, environment, .. } = self;
-        assert!(
-            right,
-            "{experiment}, {environment}: {wanted}, but: {verdict:?}\n{}{}",
-            run.stdout, run.stderr
-        );
-        assert!(
-            run.left.is_empty(),
-            "{experiment}, {environment}: these processes outlived it: {:?}",
-            run.left
-        );
-    }
-}
-
-/// The verdict of a report, and the reason, if it has one.
-fn verdict(run: &Run) -> (String, String) {
-    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap_or_default();
-    let word = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
-    (word("verdict"), word("reason"))
-}
-
-/// Whether an experiment is skipped here in any case.
-fn is_skipped(experiment: &str) -> bool {
-    run(Command::new(program(experiment)).arg("--json")).status == Some(3)
-}
 
 /// Whether a process may get a filter for system calls, which a container can refuse.
 fn can_refuse() -> bool {
@@ -157,6 +84,11 @@ fn too_few_descriptors_are_the_reason_unless_the_limit_can_be_raised() {
         Case::new(experiment, "ulimit -n 64", hard).check(&Skips("64 descriptors"));
         let soft = || setrlimit(Resource::RLIMIT_NOFILE, 64, getrlimit(Resource::RLIMIT_NOFILE)?.1);
         Case::new(experiment, "ulimit -S -n 64", soft).check(&Agrees);
+    }
+    // It needs the numbers 1200 and 1201.
+    if getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(_, hard)| hard >= 1201) {
+        let one_too_few = || setrlimit(Resource::RLIMIT_NOFILE, 1201, 1201);
+        Case::new("select-beyond-1024", "ulimit -n 1201", one_too_few).check(&Skips("1201 descriptors"));
     }
 }
 
