@@ -120,6 +120,8 @@ fn a_call_that_a_sandbox_refuses_is_replaced_or_is_the_reason() {
             ("server-8", libc::SYS_epoll_create1, "epoll refused", Skips("epoll_create1")),
             ("hostile-page", libc::SYS_epoll_create1, "epoll refused", Skips("epoll_create1")),
             ("no-descriptors-left", libc::SYS_epoll_create1, "epoll refused", Skips(".rs:")),
+            // The same, and the parent waits until the child sleeps.
+            ("interrupted-calls", libc::SYS_epoll_create1, "epoll refused", Skips("interrupted-calls.rs:")),
             ("fd-vanishes", libc::SYS_memfd_create, "memfd_create refused", Skips("timeline.rs:")),
             ("epoll-refused", libc::SYS_seccomp, "seccomp(2) refused", Agrees),
         ] {
