@@ -93,6 +93,15 @@ fn too_few_descriptors_are_the_reason_unless_the_limit_can_be_raised() {
 }
 
 #[test]
+fn a_variable_for_the_readers_own_server_changes_nothing() {
+    for (experiment, processes) in [("server-8", "many"), ("server-9", "2"), ("server-12", "2")] {
+        let mut case = Case::new(experiment, "PROCESSES", || Ok(()));
+        case.command.env("PROCESSES", processes);
+        case.check(&Agrees);
+    }
+}
+
+#[test]
 fn without_room_for_signals_in_the_queue_an_experiment_still_has_a_time_limit() {
     let none = || setrlimit(Resource::RLIMIT_SIGPENDING, 0, 0);
     Case::new("fd-vanishes", "ulimit -i 0", none).check(&Agrees);
