@@ -1,8 +1,11 @@
 //! What an experiment inherits from the shell or the container that starts it: what can be set is set, and what is missing
 //! is the reason to skip, so that it is never taken for the kernel's answer.
 
-use std::time::Duration;
-use std::{env, fs, mem, ptr};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs, mem, ptr, thread};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -24,6 +27,9 @@ const NEEDS: [(Resource, rlim_t, &str); 2] = [
 
 /// How many processes an experiment has at most.
 const PROCESSES: usize = 64;
+
+/// How long a program of the book's server may take that has nothing to do.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long an experiment may take. None takes more than a few seconds; SIGALRM kills one that hangs.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -130,10 +136,47 @@ pub fn timers_send_signals() -> Result {
 }
 
 /// What is missing here, after an experiment that failed without saying so: std panics where no thread can be started, and
-/// the errno of a limit, `EAGAIN`, can mean anything.
-pub(crate) fn missing() -> Option<String> {
+/// the errno of a limit, `EAGAIN`, can mean anything. An experiment with the name `server-…` starts the book's server, whose
+/// programs must work here.
+pub(crate) fn missing(experiment: &str) -> Option<String> {
     let timers = || timers_send_signals().err().and_then(|failure| failure.refusal());
-    processes().or_else(timers)
+    let programs = || experiment.starts_with("server-").then(programs).flatten();
+    processes().or_else(timers).or_else(programs)
+}
+
+/// Which program of the book's server does not work here: without /bin/sh, with a PATH that leads nowhere, with a `tail` that
+/// does not know `--pid`.
+fn programs() -> Option<String> {
+    // The last one runs until a process has exited, and no process has this number.
+    let inputs = [("upper", ""), ("count", ""), ("sort", ""), ("silent", "2147483647\n")];
+    inputs.into_iter().find_map(|(name, input)| {
+        let command = stages::look_up(name, Path::new("/dev/null")).ok().flatten()?;
+        let how = match ended(&command, input) {
+            Ok(Some(status)) if status.success() => return None,
+            Ok(Some(status)) => status.to_string(),
+            Ok(None) => "it does not exit".into(),
+            Err(error) => format!("/bin/sh: {error}"),
+        };
+        Some(format!("the server's program `{name}` does not work here ({how}): {command}"))
+    })
+}
+
+/// Run a command in a shell, and give its exit status; `None` if it has to be killed.
+fn ended(command: &str, input: &str) -> io::Result<Option<ExitStatus>> {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut shell = shell.spawn()?;
+    // An error: it reads no input.
+    let _ = shell.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if let Some(status) = shell.try_wait()? {
+            return Ok(Some(status));
+        }
+        thread::sleep(PATIENCE / 500);
+    }
+    shell.kill()?;
+    shell.wait().map(|_| None)
 }
 
 /// Why so many processes as an experiment may have cannot be started.

@@ -34,7 +34,7 @@ pub use own_time::{median, own_time};
 pub use prefork::{Prefork, Way, answer};
 pub use sandbox::refuse;
 pub use server::{Client, STAGES, Server};
-pub use state::{shown, sleeps, sleeps_in};
+pub use state::{children, shown, sleeps, sleeps_in};
 pub use tcp::hang_up;
 pub use threads::{Prepared, Sleeper, beside};
 pub use traced::Call;

@@ -2,6 +2,7 @@
 //! ends without a report, and never hangs.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -98,6 +99,25 @@ fn a_variable_for_the_readers_own_server_changes_nothing() {
         let mut case = Case::new(experiment, "PROCESSES", || Ok(()));
         case.command.env("PROCESSES", processes);
         case.check(&Agrees);
+    }
+}
+
+#[test]
+fn a_program_of_the_server_that_does_not_work_here_is_the_reason() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // As in a container with busybox, whose tail does not know --pid. server-4 would wait for it without end.
+    symlink("/bin/false", folder.path().join("tail")).expect("a tail that fails");
+    let inherited = std::env::var("PATH").unwrap_or_default();
+    let other_tail = format!("{}:{inherited}", folder.path().display());
+    for (experiment, path, reason) in [
+        ("server-1", "/nonexistent", "`upper` does not work here"),
+        ("server-2", &*other_tail, "`silent` does not work here"),
+        ("server-4", &*other_tail, "`silent` does not work here"),
+        ("server-8", &*other_tail, "`silent` does not work here"),
+    ] {
+        let mut case = Case::new(experiment, "another PATH", || Ok(()));
+        case.command.env("PATH", path);
+        case.check(&Skips(reason));
     }
 }
 
