@@ -51,6 +51,15 @@ pub fn children(process: Pid) -> Result<Vec<Pid>> {
     list.split_whitespace().map(|pid| Ok(Pid::from_raw(pid.parse()?))).collect()
 }
 
+/// Is a process traced, by strace or a debugger? See proc_pid_status(5).
+///
+/// # Errors
+/// What [`shown`] fails with.
+pub fn is_traced(process: Pid) -> Result<bool> {
+    let status = shown(process, "status")?;
+    Ok(status.lines().any(|line| line.strip_prefix("TracerPid:").is_some_and(|pid| pid.trim() != "0")))
+}
+
 /// A file of /proc about a process. Not every kernel has each, and not every container shows them.
 ///
 /// # Errors

@@ -1,9 +1,16 @@
 //! An experiment in an environment that lacks something, and what it may do there.
 
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use experiments::refuse;
+use nix::errno::Errno;
+use nix::libc;
 
 use super::{Run, program, run};
+
+/// Two with an HTTP server, in a child and in a thread, and one with a connection alone.
+pub const HTTP: [&str; 3] = ["worker-killed-under-load", "hostile-page", "idle-close-race"];
 
 /// What an experiment may do in an environment.
 pub enum Expected {
@@ -81,4 +88,26 @@ fn verdict(run: &Run) -> (String, String) {
 /// Whether an experiment is skipped here in any case.
 fn is_skipped(experiment: &str) -> bool {
     run(Command::new(program(experiment)).arg("--json")).status == Some(3)
+}
+
+/// Whether a process may get a filter for system calls, which a container can refuse.
+pub fn can_refuse() -> bool {
+    let mut command = Command::new("true");
+    // SAFETY: system calls and nothing else, so it may run between fork and exec.
+    unsafe { command.pre_exec(|| Ok(refuse(libc::SYS_io_uring_setup, Errno::ENOSYS)?)) };
+    let refused = command.status().is_ok_and(|status| status.success());
+    if !refused {
+        eprintln!("skipped: seccomp(2) filters are refused here");
+    }
+    refused
+}
+
+/// Whether a launcher works here: `unshare` needs root, or namespaces of users.
+pub fn works(launcher: &[&str]) -> bool {
+    let outcome = Command::new(launcher[0]).args(&launcher[1..]).arg("true").stderr(Stdio::null()).status();
+    let works = outcome.is_ok_and(|status| status.success());
+    if !works {
+        eprintln!("skipped: {launcher:?} does not work here");
+    }
+    works
 }
