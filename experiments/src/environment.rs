@@ -1,6 +1,7 @@
 //! What an experiment inherits from the shell or the container that starts it: what can be set is set, and what is missing
 //! is the reason to skip, so that it is never taken for the kernel's answer.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -9,13 +10,15 @@ use std::{env, fs, mem, ptr, thread};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::sys::wait::waitpid;
 use nix::time::ClockId;
-use nix::unistd::{ForkResult, Pid, alarm, fork};
+use nix::unistd::{ForkResult, Pid, alarm, fork, getpid};
 
+use crate::lab::is_traced;
 use crate::timeline::LOG;
 use crate::verdict::{Failure, Result, cannot_ask};
 
@@ -37,10 +40,15 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Make this process what it would be if a login shell had started it. `log`: the timeline's log is kept, which it inherited.
 ///
 /// # Errors
-/// A [`cannot_ask`] where a limit is too low, or /proc cannot be read.
+/// A [`cannot_ask`] where a limit is too low, /proc cannot be read, or /dev/null cannot be opened.
 pub(crate) fn settle(log: bool) -> Result {
     let no_proc = |error| cannot_ask(format!("/proc cannot be read: {error}; is it mounted?"));
     fs::read_dir("/proc/self/fd").map_err(no_proc)?;
+    let no_null = |error| cannot_ask(format!("/dev/null cannot be opened: {error}; is /dev there?"));
+    File::options().read(true).write(true).open("/dev/null").map_err(no_null)?;
+    // With it, a child dies with its parent.
+    let no_prctl = |error| cannot_ask(format!("prctl(2) does not work here: {error}"));
+    prctl::get_pdeathsig().map_err(no_prctl)?;
     let needed = |(limit, least, what)| raise(limit, least, what);
     NEEDS.into_iter().try_for_each(needed)?;
     // A blocked or an ignored signal stays so across exec. Python, cron and `trap '' CHLD` leave such behind.
@@ -137,11 +145,17 @@ pub fn timers_send_signals() -> Result {
 
 /// What is missing here, after an experiment that failed without saying so: std panics where no thread can be started, and
 /// the errno of a limit, `EAGAIN`, can mean anything. An experiment with the name `server-…` starts the book's server, whose
-/// programs must work here.
+/// programs must work here. A tracer stops threads at each call and at each signal, and so changes which of them is asleep.
 pub(crate) fn missing(experiment: &str) -> Option<String> {
+    let tracer =
+        || is_traced(getpid()).ok()?.then(|| "this process is traced, by strace or a debugger".to_owned());
+    let threads = || {
+        let error = thread::Builder::new().spawn(|| ()).err()?;
+        Some(format!("no thread can be started here: {error}"))
+    };
     let timers = || timers_send_signals().err().and_then(|failure| failure.refusal());
     let programs = || experiment.starts_with("server-").then(programs).flatten();
-    processes().or_else(timers).or_else(programs)
+    tracer().or_else(processes).or_else(threads).or_else(timers).or_else(programs)
 }
 
 /// Which program of the book's server does not work here: without /bin/sh, with a PATH that leads nowhere, with a `tail` that
@@ -173,7 +187,8 @@ fn ended(command: &str, input: &str) -> io::Result<Option<ExitStatus>> {
         if let Some(status) = shell.try_wait()? {
             return Ok(Some(status));
         }
-        thread::sleep(PATIENCE / 500);
+        // Not a sleep, in which std panics if the call is refused.
+        thread::park_timeout(PATIENCE / 500);
     }
     shell.kill()?;
     shell.wait().map(|_| None)

@@ -114,6 +114,7 @@ fn a_call_that_a_sandbox_refuses_is_replaced_or_is_the_reason() {
             ("no-descriptors-left", libc::SYS_epoll_create1, "epoll refused", Skips(".rs:")),
             // Refused in a child whose parent then gets end of file: it must not kill the child before it has said why.
             ("missing-eof", libc::SYS_dup2, "dup2 refused", Skips("missing-eof.rs:")),
+            ("copy-on-write", libc::SYS_prctl, "prctl refused", Skips("prctl(2)")),
             // The same, and the parent waits until the child sleeps.
             ("interrupted-calls", libc::SYS_epoll_create1, "epoll refused", Skips("interrupted-calls.rs:")),
             ("fd-vanishes", libc::SYS_memfd_create, "memfd_create refused", Skips("timeline.rs:")),
@@ -161,6 +162,9 @@ fn a_limit_of_processes_is_the_reason() {
         };
         Case::new(experiment, "no more processes", limit).check(&Skips("ulimit -u"));
     }
+    // As older filters of containers do, which do not know clone3. The C library does not fall back to clone after EPERM.
+    let no_threads = || refuse(libc::SYS_clone3, Errno::EPERM);
+    Case::new("poll-and-readiness", "no threads", no_threads).check(&Skips("no thread can be started"));
 }
 
 #[test]

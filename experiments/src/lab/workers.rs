@@ -7,8 +7,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use super::state::{PATIENCE, children, shown, sleeps, state_in};
-use crate::verdict::Result;
+use super::state::{PATIENCE, children, is_traced, shown, sleeps, state_in};
+use crate::verdict::{Result, cannot_ask};
 
 /// The children of a server, which is a child of this process, in the order of their forks, once there are `n` of them that
 /// sleep.
@@ -28,6 +28,9 @@ pub fn workers(server: Pid, n: usize) -> Result<Vec<Pid>> {
 
 /// Stop a process with SIGSTOP, and wait until it has stopped: from then on it accepts and reads nothing, until SIGCONT.
 pub fn stop(pid: Pid) -> Result {
+    if is_traced(pid)? {
+        return Err(cannot_ask("a process is traced, so that its tracer stops it, too"));
+    }
     kill(pid, Signal::SIGSTOP)?;
     let start = Instant::now();
     while state_in(&shown(pid, "stat")?) != Some('T') {
