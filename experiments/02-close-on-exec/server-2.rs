@@ -79,10 +79,11 @@ fn clients(lab: &mut Lab, stage: usize) -> Result<Seen> {
     let port = server.port();
     // ANCHOR: core
     let (mut first, agent) = client_of_agent(lab, &server)?;
-    let ends_at_close = ends(lab, &mut first)?;
+    // When client 2 is served, the server has closed client 1's connection.
     let second = lab.client("client 2", &server)?;
     second.send_last("upper\nhello")?;
     let second_is_served = second.rest(lab)?.as_deref() == Some("HELLO");
+    let ends_at_close = ends(lab, &mut first)?;
     server.kill(lab)?;
     let ends_at_kill = ends(lab, &mut first)?;
     let port_is_free = bind(lab, port);

@@ -1,10 +1,10 @@
 //! Stages 2 and 3 of the book's server, and a client whose input and output are both long.
 
-use std::fs;
 use std::process::ExitCode;
 use std::thread;
+use std::time::{Duration, Instant};
 
-use experiments::{Choice, Lab, Question, Result, STAGES, Server, ask, sleeps, vary};
+use experiments::{Choice, Lab, Question, Result, STAGES, Server, ask, children, sleeps, vary};
 use nix::sys::prctl;
 use nix::unistd::Pid;
 
@@ -30,6 +30,8 @@ const QUESTION: Question = Question {
     lane: "clients",
     roles: &STAGES,
 };
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Much more than two pipes and the program's buffer hold.
 const LONG: usize = 1 << 20;
@@ -91,15 +93,15 @@ fn request() -> String {
 
 /// Wait until a server and the program that it has started sleep, and return the program's pid.
 fn both_sleep(server: &Server) -> Result<Pid> {
-    let pid = server.pid();
-    loop {
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-        if let [program] = children.split_whitespace().collect::<Vec<_>>()[..] {
-            let program = Pid::from_raw(program.parse()?);
-            if sleeps(pid)? && sleeps(program)? {
-                return Ok(program);
-            }
+    let (pid, start) = (server.pid(), Instant::now());
+    while start.elapsed() < PATIENCE {
+        if let [program] = children(pid)?[..]
+            && sleeps(pid)?
+            && sleeps(program)?
+        {
+            return Ok(program);
         }
         thread::yield_now();
     }
+    Err("the server and its program do not both come to sleep".into())
 }

@@ -1,18 +1,19 @@
 //! What a wait costs, by how many descriptors are watched and how many of them are ready.
 
-use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use experiments::{Axis, Choice, Lab, Plot, Question, Result, ask, cannot_ask, median, own_time, vary};
+use experiments::{
+    Axis, Choice, Lab, Plot, Question, Result, ask, cannot_ask, is_traced, median, own_time, vary,
+};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::select::{FD_SETSIZE, FdSet, select};
 use nix::sys::time::{TimeVal, TimeValLike};
-use nix::unistd::{read, write};
+use nix::unistd::{getpid, read, write};
 
 const FEW: usize = 10;
 const MANY: usize = 1000;
@@ -61,7 +62,7 @@ fn main() -> ExitCode {
         lab.note(format!("one of {MANY} ready: {}", said(&many)));
         let all = with_ready(&crowd, MANY)?;
         lab.note(format!("{MANY} of {MANY} ready: {}", said(&all)));
-        if traced()? {
+        if is_traced(getpid())? {
             return Err(cannot_ask("this process is traced, which takes longer than any of the calls"));
         }
         let said = format!("one of {MANY}: poll takes more than {GROWS} times as long as epoll");
@@ -91,12 +92,6 @@ fn raise_limit() -> Result<usize> {
     }
     setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
     Ok(usize::try_from(wanted)?)
-}
-
-/// Is this process traced, by strace or a debugger?
-fn traced() -> Result<bool> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    Ok(status.lines().any(|line| line.strip_prefix("TracerPid:").is_some_and(|pid| pid.trim() != "0")))
 }
 
 /// A descriptor that can be watched and is not ready.

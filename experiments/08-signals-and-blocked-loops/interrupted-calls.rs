@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use experiments::{Choice, Lab, Question, Result, Sleeper, ask, beside, sleeps};
+use experiments::{Choice, Lab, Question, Result, Sleeper, ask, beside, cannot_ask, sleeps};
 use nix::errno::Errno;
 use nix::libc::c_int;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 use nix::unistd::{pipe, read, write};
 
@@ -177,16 +177,25 @@ fn stopped(lab: &mut Lab, what: In) -> Result<bool> {
             In::Poll => poll_one(reader.as_fd()),
             In::Nanosleep => nanosleep(500).map(|()| 0),
         };
-        Ok(i32::from(outcome == Err(Errno::EINTR)))
+        match outcome {
+            Err(Errno::EINTR) => Ok(1),
+            other => Ok(other.map(|_| 0)?),
+        }
     })?;
     gate.pass()?;
-    while !sleeps(child.pid())? {
+    // The child is not reaped here, so that its pid stays its own.
+    let news = |flags| waitid(Id::Pid(child.pid()), flags | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+    while !sleeps(child.pid())? && news(WaitPidFlag::WNOHANG)? == WaitStatus::StillAlive {
         thread::yield_now();
     }
     kill(child.pid(), Signal::SIGSTOP)?;
-    let WaitStatus::Stopped(..) = waitpid(child.pid(), Some(WaitPidFlag::WUNTRACED))? else {
-        return Err(format!("it was not stopped in {name}").into());
-    };
+    if !matches!(news(WaitPidFlag::WSTOPPED)?, WaitStatus::Stopped(..)) {
+        // If the child was refused something, it has written that down.
+        return Err(match what {
+            In::Nanosleep => cannot_ask("a sleep of 500 ms was over before the process could be stopped"),
+            _ => format!("it was not stopped in {name}").into(),
+        });
+    }
     kill(child.pid(), Signal::SIGCONT)?;
     write(&writer, b"x")?;
     let goes_on = child.status(lab)? == 0;

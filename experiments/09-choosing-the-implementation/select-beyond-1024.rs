@@ -61,9 +61,11 @@ fn main() -> ExitCode {
 /// The same descriptor again, under a number that fd_set has no bit for.
 fn numbered(fd: &impl AsFd) -> Result<OwnedFd> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if hard <= HIGH as rlim_t {
+    // The next number is needed as well.
+    if hard <= HIGH as rlim_t + 1 {
         return Err(cannot_ask(format!(
-            "this process may have {hard} descriptors, too few for number {HIGH} (ulimit -Hn)"
+            "this process may have {hard} descriptors, too few for number {} (ulimit -Hn)",
+            HIGH + 1
         )));
     }
     // For this process alone.

@@ -88,7 +88,14 @@ fn main() -> ExitCode {
 /// The system calls of a stage's main thread, while it serves a client and until it has exited, without those by chance.
 fn calls(lab: &mut Lab, stage: usize) -> Result<Vec<c_long>> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
-    let client = lab.fork("client", |lab| client(lab, reader))?;
+    // In an Option, so that the client can close its copy: if the server fails before it prints its address, the client gets
+    // end of file.
+    let mut write_end = Some(writer);
+    let client = lab.fork("client", |lab| {
+        drop(write_end.take());
+        client(lab, reader)
+    })?;
+    let writer = write_end.ok_or("the write end is the server's")?;
     let (status, calls) = lab.traced("server", |lab| {
         lab.note(format!("stage {stage}"));
         write(&writer, format!("{}\n", getpid()).as_bytes())?;
@@ -96,6 +103,7 @@ fn calls(lab: &mut Lab, stage: usize) -> Result<Vec<c_long>> {
         dup2_stderr(File::options().write(true).open("/dev/null")?)?;
         lab.serve(stage, "/dev/null")
     })?;
+    drop(writer);
     let served = client.status(lab)? == 0;
     lab.check(served && status == 0, format!("stage {stage} serves the client, and exits with 0"));
     Ok(calls.iter().map(|call| call.number).filter(|call| !BY_CHANCE.contains(call)).collect())
@@ -108,12 +116,20 @@ fn client(lab: &mut Lab, reader: OwnedFd) -> Result<i32> {
     let line = lines.next().ok_or("no address")??;
     // listening on 127.0.0.1:7007; try: …
     let port = line.split([':', ';']).nth(1).and_then(|port| port.parse().ok()).ok_or("no port")?;
+    let answer = ask_for_upper(lab, port);
+    // After an error, too: nothing else ends the server.
+    let ended = kill(Pid::from_raw(pid.parse()?), Signal::SIGTERM);
+    let served = answer? == "HELLO";
+    ended?;
+    Ok(i32::from(!served))
+}
+
+fn ask_for_upper(lab: &Lab, port: u16) -> Result<String> {
     let mut stream = lab.connect(port)?;
     stream.write_all(b"upper\nhello")?;
     stream.shutdown(Shutdown::Write)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     lab.note(format!("asks for upper, and gets {answer:?}"));
-    kill(Pid::from_raw(pid.parse()?), Signal::SIGTERM)?;
-    Ok(i32::from(answer != "HELLO"))
+    Ok(answer)
 }

@@ -117,7 +117,7 @@ fn experiment(question: Question, body: Body<'_>, options: &Options) -> Result<V
     };
     let report = |reason| Report::new(name(), question, prediction, observed, reason, seen.events.clone());
     if reason.is_none() && report(None).verdict == Verdict::Disagrees {
-        reason = missing();
+        reason = missing(&name());
     }
     let report = report(reason);
     let printed = if let (true, Some(log)) = (options.logged, &kept) {

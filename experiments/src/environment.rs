@@ -1,18 +1,24 @@
 //! What an experiment inherits from the shell or the container that starts it: what can be set is set, and what is missing
 //! is the reason to skip, so that it is never taken for the kernel's answer.
 
-use std::time::Duration;
-use std::{fs, mem, ptr};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs, mem, ptr, thread};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::sys::wait::waitpid;
 use nix::time::ClockId;
-use nix::unistd::{ForkResult, Pid, alarm, fork};
+use nix::unistd::{ForkResult, Pid, alarm, fork, getpid};
 
+use crate::lab::is_traced;
 use crate::timeline::LOG;
 use crate::verdict::{Failure, Result, cannot_ask};
 
@@ -25,16 +31,24 @@ const NEEDS: [(Resource, rlim_t, &str); 2] = [
 /// How many processes an experiment has at most.
 const PROCESSES: usize = 64;
 
+/// How long a program of the book's server may take that has nothing to do.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long an experiment may take. None takes more than a few seconds; SIGALRM kills one that hangs.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Make this process what it would be if a login shell had started it. `log`: the timeline's log is kept, which it inherited.
 ///
 /// # Errors
-/// A [`cannot_ask`] where a limit is too low, or /proc cannot be read.
+/// A [`cannot_ask`] where a limit is too low, /proc cannot be read, or /dev/null cannot be opened.
 pub(crate) fn settle(log: bool) -> Result {
     let no_proc = |error| cannot_ask(format!("/proc cannot be read: {error}; is it mounted?"));
     fs::read_dir("/proc/self/fd").map_err(no_proc)?;
+    let no_null = |error| cannot_ask(format!("/dev/null cannot be opened: {error}; is /dev there?"));
+    File::options().read(true).write(true).open("/dev/null").map_err(no_null)?;
+    // With it, a child dies with its parent.
+    let no_prctl = |error| cannot_ask(format!("prctl(2) does not work here: {error}"));
+    prctl::get_pdeathsig().map_err(no_prctl)?;
     let needed = |(limit, least, what)| raise(limit, least, what);
     NEEDS.into_iter().try_for_each(needed)?;
     // A blocked or an ignored signal stays so across exec. Python, cron and `trap '' CHLD` leave such behind.
@@ -42,6 +56,9 @@ pub(crate) fn settle(log: bool) -> Result {
     for signal in 1..=libc::SIGRTMAX() {
         heed(signal);
     }
+    // The book's server heeds it from stage 7 on, and the experiments are about a server of one process.
+    // SAFETY: this process has one thread, so no other one reads the environment.
+    unsafe { env::remove_var("PROCESSES") };
     // Numbers in the timeline must not depend on what the shell leaked.
     match log {
         true => close_between(3, LOG - 1).and_then(|()| close_between(LOG + 1, i32::MAX)),
@@ -127,10 +144,54 @@ pub fn timers_send_signals() -> Result {
 }
 
 /// What is missing here, after an experiment that failed without saying so: std panics where no thread can be started, and
-/// the errno of a limit, `EAGAIN`, can mean anything.
-pub(crate) fn missing() -> Option<String> {
+/// the errno of a limit, `EAGAIN`, can mean anything. An experiment with the name `server-…` starts the book's server, whose
+/// programs must work here. A tracer stops threads at each call and at each signal, and so changes which of them is asleep.
+pub(crate) fn missing(experiment: &str) -> Option<String> {
+    let tracer =
+        || is_traced(getpid()).ok()?.then(|| "this process is traced, by strace or a debugger".to_owned());
+    let threads = || {
+        let error = thread::Builder::new().spawn(|| ()).err()?;
+        Some(format!("no thread can be started here: {error}"))
+    };
     let timers = || timers_send_signals().err().and_then(|failure| failure.refusal());
-    processes().or_else(timers)
+    let programs = || experiment.starts_with("server-").then(programs).flatten();
+    tracer().or_else(processes).or_else(threads).or_else(timers).or_else(programs)
+}
+
+/// Which program of the book's server does not work here: without /bin/sh, with a PATH that leads nowhere, with a `tail` that
+/// does not know `--pid`.
+fn programs() -> Option<String> {
+    // The last one runs until a process has exited, and no process has this number.
+    let inputs = [("upper", ""), ("count", ""), ("sort", ""), ("silent", "2147483647\n")];
+    inputs.into_iter().find_map(|(name, input)| {
+        let command = stages::look_up(name, Path::new("/dev/null")).ok().flatten()?;
+        let how = match ended(&command, input) {
+            Ok(Some(status)) if status.success() => return None,
+            Ok(Some(status)) => status.to_string(),
+            Ok(None) => "it does not exit".into(),
+            Err(error) => format!("/bin/sh: {error}"),
+        };
+        Some(format!("the server's program `{name}` does not work here ({how}): {command}"))
+    })
+}
+
+/// Run a command in a shell, and give its exit status; `None` if it has to be killed.
+fn ended(command: &str, input: &str) -> io::Result<Option<ExitStatus>> {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut shell = shell.spawn()?;
+    // An error: it reads no input.
+    let _ = shell.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if let Some(status) = shell.try_wait()? {
+            return Ok(Some(status));
+        }
+        // Not a sleep, in which std panics if the call is refused.
+        thread::park_timeout(PATIENCE / 500);
+    }
+    shell.kill()?;
+    shell.wait().map(|_| None)
 }
 
 /// Why so many processes as an experiment may have cannot be started.

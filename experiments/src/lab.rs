@@ -34,7 +34,7 @@ pub use own_time::{median, own_time};
 pub use prefork::{Prefork, Way, answer};
 pub use sandbox::refuse;
 pub use server::{Client, STAGES, Server};
-pub use state::{shown, sleeps, sleeps_in};
+pub use state::{children, is_traced, shown, sleeps, sleeps_in};
 pub use tcp::hang_up;
 pub use threads::{Prepared, Sleeper, beside};
 pub use traced::Call;
@@ -61,7 +61,13 @@ impl Lane {
     /// Write down that this lane did not run to its end. If its process was refused something, that is the reason to skip.
     pub(crate) fn failed(&self, failure: &Failure) {
         self.refused(failure);
-        self.check(false, format!("{} failed: {failure}", self.name));
+        self.broke_off(format!("{} failed: {failure}", self.name));
+    }
+
+    /// Write down that this lane did not run to its end, for this reason, and for those that wait for it at a gate.
+    pub(crate) fn broke_off(&self, reason: String) {
+        self.event(&self.name, What::Failed, &reason);
+        self.check(false, reason);
     }
 
     /// Write down why this lane could not ask, if that is what the failure says.

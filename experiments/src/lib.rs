@@ -35,7 +35,7 @@
 //! - [`Lab`] is what the body works with: notes, checks, children, files without a name;
 //! - [`Prefork`] is a server of many processes, for experiments on which of them gets a connection;
 //! - [`Lab::server`] starts the book's server at one of its stages, for experiments on what a chapter adds to it;
-//! - [`workers`] are the children of such a server, and [`stop`] stops one of them for a while;
+//! - [`workers`] are the children of such a server, [`children`] those of any process, and [`stop`] stops one for a while;
 //! - [`Lab::http`] starts the book's HTTP server on a loop in a thread;
 //! - [`Lab::traced`] starts a child and records each of its system calls, and [`Lab::count`] counts one of them;
 //! - [`vary`] marks what differs from run to run, so that a transcript can leave it out;
@@ -65,8 +65,8 @@ pub use chart::{Axis, Plot};
 pub use environment::timers_send_signals;
 pub use lab::{
     Answer, Call, Child, Client, Connection, Gate, Http, Lab, Lane, Prefork, Prepared, STAGES, Server,
-    Sleeper, Way, answer, beside, hang_up, median, own_time, pidfd, refuse, shown, sleeps, sleeps_in, stop,
-    workers, write_all_that_fits,
+    Sleeper, Way, answer, beside, children, hang_up, is_traced, median, own_time, pidfd, refuse, shown,
+    sleeps, sleeps_in, stop, workers, write_all_that_fits,
 };
 pub use question::{Choice, Question, Role};
 pub use report::{events, vary};

@@ -72,6 +72,7 @@ impl Report {
             match event.what {
                 What::Fact { holds } => facts.push(Fact { holds, text }),
                 What::Refused => refused = refused.or(Some(text)),
+                What::Failed => {}
                 ref what => timeline.push(Row { lane: event.lane.clone(), event: what.clone(), text }),
             }
         }

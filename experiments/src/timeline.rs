@@ -14,7 +14,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::{Failure, Result};
+use crate::verdict::{Failure, Result, cannot_ask};
 
 /// The number of the log's descriptor in every process of an experiment: below the smallest limit with which
 /// experiments promise to work (256), above every number that they show.
@@ -82,12 +82,14 @@ pub(crate) enum What {
     Fact { holds: bool },
     /// Why `lane` could not ask. Not drawn in a lane.
     Refused,
+    /// Why `lane` did not run to its end. Not drawn in a lane.
+    Failed,
 }
 
 impl What {
     /// Whether it is drawn in a lane.
     pub fn is_drawn(&self) -> bool {
-        !matches!(self, Self::Fact { .. } | Self::Refused)
+        !matches!(self, Self::Fact { .. } | Self::Refused | Self::Failed)
     }
 }
 
@@ -154,9 +156,13 @@ impl Log {
         Ok(())
     }
 
-    /// Why a process of the experiment could not ask, if one has written that.
-    pub fn refusal(&self) -> Result<Option<String>> {
-        Ok(self.read()?.into_iter().find(|event| event.what == What::Refused).map(|event| event.text))
+    /// Why a process of the experiment could not ask, or did not run to its end, if one has written that.
+    pub fn failure(&self) -> Result<Option<Failure>> {
+        Ok(self.read()?.into_iter().find_map(|event| match event.what {
+            What::Refused => Some(cannot_ask(event.text)),
+            What::Failed => Some(event.text.into()),
+            _ => None,
+        }))
     }
 }
 

@@ -2,132 +2,23 @@
 //! ends without a report, and never hangs.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use experiments::refuse;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, signal};
-use support::{Run, experiments, program, run};
+use support::case::{
+    Case,
+    Expected::{Agrees, Skips},
+    HTTP, can_refuse,
+};
+use support::{experiments, program, run};
 
 mod support;
-
-/// What an experiment may do in an environment.
-enum Expected {
-    /// Nothing that it needs is missing.
-    Agrees,
-    /// It is skipped, and its reason has these words.
-    Skips(&'static str),
-}
-use Expected::{Agrees, Skips};
-
-/// Two with an HTTP server, in a child and in a thread, and one with a connection alone.
-const HTTP: [&str; 3] = ["worker-killed-under-load", "hostile-page", "idle-close-race"];
-
-/// An experiment in an environment.
-struct Case {
-    experiment: &'static str,
-    environment: &'static str,
-    command: Command,
-}
-
-impl Case {
-    /// A process that `prepare` has changed becomes the experiment.
-    fn new(
-        experiment: &'static str,
-        environment: &'static str,
-        prepare: impl Fn() -> nix::Result<()> + Send + Sync + 'static,
-    ) -> Self {
-        let mut command = Command::new(program(experiment));
-        command.arg("--json");
-        // SAFETY: each `prepare` of this file makes system calls and nothing else, so it may run between fork and exec.
-        unsafe { command.pre_exec(move || Ok(prepare()?)) };
-        Self { experiment, environment, command }
-    }
-
-    /// A shell prepares its process with `script` and becomes the experiment.
-    fn by(launcher: &[&str], experiment: &'static str, environment: &'static str) -> Self {
-        let mut command = Command::new(launcher[0]);
-        command.args(&launcher[1..]).arg(program(experiment)).arg("--json");
-        Self { experiment, environment, command }
-    }
-
-    fn check(mut self, expected: &Expected) {
-        let run = run(&mut self.command);
-        let verdict = verdict(&run);
-        if matches!(expected, Agrees) && verdict.0 == "skipped" && is_skipped(self.experiment) {
-            return eprintln!("skipped: {}: {}", self.experiment, verdict.1);
-        }
-        let right = match expected {
-            Agrees => verdict == ("agrees".to_owned(), String::new()) && run.status == Some(0),
-            Skips(words) => verdict.0 == "skipped" && verdict.1.contains(words) && run.status == Some(3),
-        };
-        let wanted = match expected {
-            Agrees => "it should agree".to_owned(),
-            Skips(words) => format!("it should be skipped, with the reason {words:?}"),
-        };
-        let Self { experiment, environment, .. } = self;
-        assert!(
-            right,
-            "{experiment}, {environment}: {wanted}, but: {verdict:?}\n{}{}",
-            run.stdout, run.stderr
-        );
-        assert!(
-            run.left.is_empty(),
-            "{experiment}, {environment}: these processes outlived it: {:?}",
-            run.left
-        );
-    }
-}
-
-/// The verdict of a report, and the reason, if it has one.
-fn verdict(run: &Run) -> (String, String) {
-    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap_or_default();
-    let word = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
-    (word("verdict"), word("reason"))
-}
-
-/// Whether an experiment is skipped here in any case.
-fn is_skipped(experiment: &str) -> bool {
-    run(Command::new(program(experiment)).arg("--json")).status == Some(3)
-}
-
-/// Whether a process may get a filter for system calls, which a container can refuse.
-fn can_refuse() -> bool {
-    let mut command = Command::new("true");
-    // SAFETY: system calls and nothing else, so it may run between fork and exec.
-    unsafe { command.pre_exec(|| Ok(refuse(libc::SYS_io_uring_setup, Errno::ENOSYS)?)) };
-    let refused = command.status().is_ok_and(|status| status.success());
-    if !refused {
-        eprintln!("skipped: seccomp(2) filters are refused here");
-    }
-    refused
-}
-
-/// Whether a launcher works here: `unshare` needs root, or namespaces of users.
-fn works(launcher: &[&str]) -> bool {
-    let outcome = Command::new(launcher[0]).args(&launcher[1..]).arg("true").stderr(Stdio::null()).status();
-    let works = outcome.is_ok_and(|status| status.success());
-    if !works {
-        eprintln!("skipped: {launcher:?} does not work here");
-    }
-    works
-}
-
-#[test]
-fn without_a_loopback_interface_the_reason_names_it() {
-    let launcher = ["unshare", "--map-root-user", "--net"];
-    if works(&launcher) {
-        for experiment in
-            ["kill-and-replace", "server-1", "server-12", "cloexec-by-default"].into_iter().chain(HTTP)
-        {
-            Case::by(&launcher, experiment, "no loopback").check(&Skips("127.0.0.1"));
-        }
-        Case::by(&launcher, "fd-vanishes", "no loopback").check(&Agrees);
-    }
-}
 
 #[test]
 fn blocked_signals_are_unblocked() {
@@ -157,6 +48,39 @@ fn too_few_descriptors_are_the_reason_unless_the_limit_can_be_raised() {
         Case::new(experiment, "ulimit -n 64", hard).check(&Skips("64 descriptors"));
         let soft = || setrlimit(Resource::RLIMIT_NOFILE, 64, getrlimit(Resource::RLIMIT_NOFILE)?.1);
         Case::new(experiment, "ulimit -S -n 64", soft).check(&Agrees);
+    }
+    // It needs the numbers 1200 and 1201.
+    if getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(_, hard)| hard >= 1201) {
+        let one_too_few = || setrlimit(Resource::RLIMIT_NOFILE, 1201, 1201);
+        Case::new("select-beyond-1024", "ulimit -n 1201", one_too_few).check(&Skips("1201 descriptors"));
+    }
+}
+
+#[test]
+fn a_variable_for_the_readers_own_server_changes_nothing() {
+    for (experiment, processes) in [("server-8", "many"), ("server-9", "2"), ("server-12", "2")] {
+        let mut case = Case::new(experiment, "PROCESSES", || Ok(()));
+        case.command.env("PROCESSES", processes);
+        case.check(&Agrees);
+    }
+}
+
+#[test]
+fn a_program_of_the_server_that_does_not_work_here_is_the_reason() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // As in a container with busybox, whose tail does not know --pid. server-4 would wait for it without end.
+    symlink("/bin/false", folder.path().join("tail")).expect("a tail that fails");
+    let inherited = std::env::var("PATH").unwrap_or_default();
+    let other_tail = format!("{}:{inherited}", folder.path().display());
+    for (experiment, path, reason) in [
+        ("server-1", "/nonexistent", "`upper` does not work here"),
+        ("server-2", &*other_tail, "`silent` does not work here"),
+        ("server-4", &*other_tail, "`silent` does not work here"),
+        ("server-8", &*other_tail, "`silent` does not work here"),
+    ] {
+        let mut case = Case::new(experiment, "another PATH", || Ok(()));
+        case.command.env("PATH", path);
+        case.check(&Skips(reason));
     }
 }
 
@@ -188,11 +112,40 @@ fn a_call_that_a_sandbox_refuses_is_replaced_or_is_the_reason() {
             ("server-8", libc::SYS_epoll_create1, "epoll refused", Skips("epoll_create1")),
             ("hostile-page", libc::SYS_epoll_create1, "epoll refused", Skips("epoll_create1")),
             ("no-descriptors-left", libc::SYS_epoll_create1, "epoll refused", Skips(".rs:")),
+            // Refused in a child whose parent then gets end of file: it must not kill the child before it has said why.
+            ("missing-eof", libc::SYS_dup2, "dup2 refused", Skips("missing-eof.rs:")),
+            ("copy-on-write", libc::SYS_prctl, "prctl refused", Skips("prctl(2)")),
+            // The same, and the parent waits until the child sleeps.
+            ("interrupted-calls", libc::SYS_epoll_create1, "epoll refused", Skips("interrupted-calls.rs:")),
             ("fd-vanishes", libc::SYS_memfd_create, "memfd_create refused", Skips("timeline.rs:")),
             ("epoll-refused", libc::SYS_seccomp, "seccomp(2) refused", Agrees),
         ] {
             Case::new(experiment, environment, move || refuse(call, errno)).check(&expected);
         }
+    }
+}
+
+#[test]
+fn a_child_that_fails_ends_its_parents_wait() {
+    if !can_refuse() {
+        return;
+    }
+    // EINVAL says nothing about the environment, so it is a disagreement.
+    for (experiment, call) in
+        [("no-descriptors-left", libc::SYS_epoll_create1), ("server-12", libc::SYS_dup2)]
+    {
+        let mut command = Command::new(program(experiment));
+        command.arg("--json");
+        // SAFETY: system calls and nothing else, so it may run between fork and exec.
+        unsafe { command.pre_exec(move || Ok(refuse(call, Errno::EINVAL)?)) };
+        let run = run(&mut command);
+        // The book's server needs dup2 for its programs, and that is the reason to skip.
+        let ended = matches!(run.status, Some(1 | 3));
+        assert!(
+            ended,
+            "{experiment} must end with a report, but: {:?}: {}{}",
+            run.status, run.stdout, run.stderr
+        );
     }
 }
 
@@ -209,17 +162,9 @@ fn a_limit_of_processes_is_the_reason() {
         };
         Case::new(experiment, "no more processes", limit).check(&Skips("ulimit -u"));
     }
-}
-
-#[test]
-fn without_proc_the_reason_says_so() {
-    let launcher =
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs none /proc && \"$0\" \"$@\""];
-    if works(&launcher) {
-        for experiment in ["fd-vanishes", "idle-close-race"] {
-            Case::by(&launcher, experiment, "no /proc").check(&Skips("/proc"));
-        }
-    }
+    // As older filters of containers do, which do not know clone3. The C library does not fall back to clone after EPERM.
+    let no_threads = || refuse(libc::SYS_clone3, Errno::EPERM);
+    Case::new("poll-and-readiness", "no threads", no_threads).check(&Skips("no thread can be started"));
 }
 
 #[test]

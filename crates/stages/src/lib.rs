@@ -72,6 +72,8 @@ pub mod stage_8;
 pub mod stage_9;
 mod workers;
 
+pub use request::look_up;
+
 /// Serves clients on a port of 127.0.0.1, or on any free port for 0, with the programs of a table and of a file. Prints
 /// the address. Returns with an error, and from stage 6 on also after SIGTERM or SIGINT.
 pub type Run = fn(port: u16, more: &Path) -> io::Result<()>;

@@ -128,6 +128,7 @@ fn ctrl_c_ends_the_server_and_its_programs() {
 
 #[test]
 fn blocked_and_ignored_signals_are_not_inherited() {
+    testing::needs!(loopback, pidfd);
     for n in from(1) {
         let mut stage = Stage::with(n, "/dev/null", |command| {
             let prepare = || {
@@ -151,6 +152,7 @@ fn blocked_and_ignored_signals_are_not_inherited() {
 
 #[test]
 fn a_full_output_does_not_end_the_server() {
+    testing::needs!(loopback, pidfd);
     for n in from(1) {
         // A lookup in a file that does not exist fails, and the server reports that.
         let stage = Stage::with(n, "/nonexistent", |command| {
@@ -196,6 +198,7 @@ fn wrong_arguments_are_named() {
 
 #[test]
 fn a_port_that_is_taken_is_an_error() {
+    testing::needs!(pidfd);
     on_each(|stage| {
         let port = stage.address.port().to_string();
         for n in from(1) {

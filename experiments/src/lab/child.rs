@@ -14,14 +14,14 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, execv, fork, getppid};
+use nix::unistd::{ForkResult, Pid, execv, fork, getpid, getppid};
 
 use super::Lab;
 use crate::environment::forked;
 use crate::timeline::{LOG, What};
 use crate::verdict::Result;
 
-/// How long a server that a client finds gone may take to exit.
+/// How long a child may take to exit whose parent has found that it is gone.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// A child process. Dropping it kills and reaps it, unless it was reaped before.
@@ -30,19 +30,13 @@ pub struct Child {
     pid: Pid,
     lane: String,
     reaped: bool,
-    /// How long dropping it waits until it exits by itself.
+    /// How long dropping it waits until it exits by itself: it may have failed, and then it has a moment to write down why.
     grace: Duration,
 }
 
 impl Child {
     pub(super) fn new(pid: Pid, lane: &str) -> Self {
-        Self { pid, lane: lane.into(), reaped: false, grace: Duration::ZERO }
-    }
-
-    /// The same child, which may have failed: when it is dropped, it has a moment to write down why.
-    pub(super) fn with_grace(mut self) -> Self {
-        self.grace = GRACE;
-        self
+        Self { pid, lane: lane.into(), reaped: false, grace: GRACE }
     }
 
     /// Its process id.
@@ -118,7 +112,10 @@ impl Lab {
     /// The same, for a child that is one of many and has no lane: its notes are on its parent's.
     pub(super) fn fork_quietly(&mut self, body: impl FnOnce(&mut Lab) -> Result<i32>) -> Result<Child> {
         let lane = self.name().to_owned();
-        self.start(&lane, body)
+        // Killed at once when it is dropped, because it does not exit by itself.
+        let mut child = self.start(&lane, body)?;
+        child.grace = Duration::ZERO;
+        Ok(child)
     }
 
     fn start(&mut self, lane: &str, body: impl FnOnce(&mut Lab) -> Result<i32>) -> Result<Child> {
@@ -126,7 +123,7 @@ impl Lab {
         if threads != 1 {
             return Err(format!("fork in a process with {threads} threads").into());
         }
-        let parent = nix::unistd::getpid();
+        let parent = getpid();
         // SAFETY: there is one thread, as counted above, so no lock can be held by a thread that the child lacks.
         match forked(unsafe { fork() })? {
             ForkResult::Parent { child } => Ok(Child::new(child, lane)),
@@ -143,7 +140,7 @@ impl Lab {
                         1
                     }
                     Err(_) => {
-                        self.check(false, format!("{lane} panicked"));
+                        self.broke_off(format!("{lane} panicked"));
                         101
                     }
                 };
@@ -186,6 +183,8 @@ impl Lab {
     pub(crate) fn left_nothing(&self) -> Result {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Err(Errno::ECHILD) => {}
+            // As in a container: the workers of a supervisor that was killed become children of pid 1.
+            _ if getpid() == Pid::from_raw(1) => {}
             left => return Err(format!("a child was not waited for: {left:?}").into()),
         }
         match self.descriptors()?[..] {

@@ -10,7 +10,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::Lab;
 use crate::timeline::{LOG, Log};
-use crate::verdict::{Result, cannot_ask};
+use crate::verdict::Result;
 
 /// How often a process that waits at a gate checks whether another one has failed, in milliseconds.
 const CHECK: u8 = 200;
@@ -38,13 +38,13 @@ impl Gate {
         Ok(())
     }
 
-    /// Wait until the other side opens it. It is an error if the other side cannot, because it was refused something.
+    /// Wait until the other side opens it. It is an error if the other side cannot, because it has failed.
     pub fn pass(&self) -> Result {
         let mut count = [0; 8];
         while poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], CHECK).is_ok_and(|ready| ready == 0)
         {
-            if let Some(reason) = self.1.refusal()? {
-                return Err(cannot_ask(reason));
+            if let Some(failure) = self.1.failure()? {
+                return Err(failure);
             }
         }
         while let Err(error) = nix::unistd::read(&self.0, &mut count) {

@@ -82,10 +82,7 @@ impl Lab {
         BufReader::new(File::from(reader)).read_line(&mut line)?;
         // listening on 127.0.0.1:7007; try: …
         let port = line.split([':', ';']).nth(1).and_then(|port| port.parse().ok());
-        Ok(Server {
-            child: child.with_grace(),
-            port: port.ok_or_else(|| format!("the server did not start: {line:?}"))?,
-        })
+        Ok(Server { child, port: port.ok_or_else(|| format!("the server did not start: {line:?}"))? })
     }
 
     /// Serve in this process, as a stage does, with the programs of its table and of the file `more`. Gives its exit status.

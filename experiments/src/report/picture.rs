@@ -52,7 +52,7 @@ impl<'a> Picture<'a> {
             What::Born => '●',
             What::Exec => '◆',
             What::End => '✕',
-            What::Note | What::Fact { .. } | What::Refused => '●',
+            What::Note | What::Fact { .. } | What::Refused | What::Failed => '●',
         };
         let mut row = self.cells(|i, alive| match i {
             _ if i == at => sign,

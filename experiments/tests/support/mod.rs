@@ -15,6 +15,8 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+pub mod case;
+
 /// `BLESS=1` writes what the experiments print instead of comparing it.
 pub fn blessing() -> bool {
     std::env::var_os("BLESS").is_some_and(|value| value == "1")
