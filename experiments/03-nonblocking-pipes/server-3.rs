@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use experiments::{Choice, Lab, Question, Result, STAGES, Server, ask, children, sleeps, vary};
+use experiments::{Choice, Lab, PATIENCE, Question, Result, STAGES, Server, ask, children, sleeps, vary};
 use nix::sys::prctl;
 use nix::unistd::Pid;
 
@@ -30,8 +30,6 @@ const QUESTION: Question = Question {
     lane: "clients",
     roles: &STAGES,
 };
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Much more than two pipes and the program's buffer hold.
 const LONG: usize = 1 << 20;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 use experiments::{
-    Choice, Lab, Question, Result, STAGES, Server, ask, cannot_ask, hang_up, shown, sleeps, vary,
+    Choice, Lab, PATIENCE, Question, Result, STAGES, Server, ask, cannot_ask, hang_up, shown, sleeps, vary,
 };
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::unistd::Pid;
@@ -44,8 +44,6 @@ const OTHERS: usize = 256;
 
 /// More reads than a request takes beside no idle clients, with those of its program.
 const FEW: usize = 200;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long after one look at the server the next one follows.
 const LOOK: Duration = Duration::from_millis(1);

@@ -1,10 +1,10 @@
 //! Stages 5 and 6 of the book's server, two clients that are connected, and a SIGKILL.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::{fs, thread};
 
-use experiments::{Choice, Client, Lab, Question, Result, STAGES, Server, ask, sleeps};
+use experiments::{Choice, Client, Lab, PATIENCE, Question, Result, STAGES, Server, ask, sleeps};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -36,8 +36,6 @@ const QUESTION: Question = Question {
     lane: "clients",
     roles: &STAGES,
 };
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {

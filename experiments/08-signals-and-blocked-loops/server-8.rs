@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use experiments::{Choice, Lab, Question, Result, STAGES, ask, pidfd};
+use experiments::{Choice, Lab, PATIENCE, Question, Result, STAGES, ask, pidfd};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
@@ -37,8 +37,6 @@ const QUESTION: Question = Question {
     lane: "clients",
     roles: &STAGES,
 };
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {

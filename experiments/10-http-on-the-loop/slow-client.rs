@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use experiments::{Choice, Http, Lab, Question, Result, ask};
+use experiments::{Choice, Http, Lab, PATIENCE, Question, Result, ask};
 use httpserver::{Limits, Reply, Request, Response};
 use ioloop::IoLoop;
 
@@ -40,8 +40,6 @@ const QUESTION: Question = Question {
     lane: "clients",
     ..Question::EMPTY
 };
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use experiments::{Child, Choice, Lab, Question, Result, ask, pidfd, stop, workers};
+use experiments::{Child, Choice, Lab, PATIENCE, Question, Result, ask, pidfd, stop, workers};
 use httpserver::{HttpServer, Reply, Request, Response, Stream};
 use ioloop::IoLoop;
 use nix::sys::signal::{Signal, kill};
@@ -39,9 +39,6 @@ const QUESTION: Question = Question {
     lane: "clients",
     ..Question::EMPTY
 };
-
-/// How long something may take that is sure to come.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {

@@ -34,7 +34,7 @@ pub use own_time::{median, own_time};
 pub use prefork::{Prefork, Way, answer};
 pub use sandbox::refuse;
 pub use server::{Client, STAGES, Server};
-pub use state::{children, is_traced, shown, sleeps, sleeps_in};
+pub use state::{PATIENCE, children, is_traced, shown, sleeps, sleeps_in};
 pub use tcp::hang_up;
 pub use threads::{Prepared, Sleeper, beside};
 pub use traced::Call;

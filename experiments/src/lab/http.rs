@@ -4,17 +4,15 @@ use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use httpserver::{App, Counters, HttpServer, Limits};
 use ioloop::{IoLoop, LoopHandle};
 
 use super::Lab;
+use super::state::PATIENCE;
 use super::tcp::reachable;
 use crate::verdict::Result;
-
-/// How long something may take that is sure to come.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 thread_local! {
     /// The server of the thread.

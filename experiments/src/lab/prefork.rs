@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -13,11 +13,9 @@ use nix::unistd::Pid;
 
 use super::Lab;
 use super::child::Child;
+use super::state::PATIENCE;
 use super::tcp::hang_up;
 use crate::verdict::Result;
-
-/// How long it may take until all children sleep.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How the children wait for connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

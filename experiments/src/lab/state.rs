@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use crate::verdict::{Result, cannot_ask};
 
 /// How long something may take that is sure to come.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Does this process, or thread, sleep? Its state is S then. See proc_pid_stat(5).
 ///

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::{fs, thread};
 
 use nix::libc::linger;
@@ -12,10 +12,8 @@ use nix::sys::socket::{
 };
 
 use super::Lab;
+use super::state::PATIENCE;
 use crate::verdict::{Result, cannot_ask};
-
-/// How long a client waits for an answer that is sure to come, before something must be wrong.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Lab {
     /// A listening socket on a free port of 127.0.0.1, as std makes it: blocking, and close-on-exec.
