@@ -12,8 +12,8 @@
 //! stops so exits with 0, and `start` returns `Ended::Stopped` with the first signal. A child that cannot serve says why
 //! on the standard error and exits with 1, even if nothing reads the standard error; this process returns the error
 //! instead, also that of a signal that has an owner already, and that of the loop. A child may use its whole grace
-//! period, so the supervisor waits at least a second longer before it kills the child. The grace period may be
-//! `Duration::MAX`.
+//! period, so the supervisor waits at least half a second longer before it kills the child. The grace period may
+//! be `Duration::MAX`.
 //!
 //! You call `prefork::supervise::supervise` and `IoLoop::add_signal_handler`. Run `cargo workbook
 //! check start` after each change; `hint start` if you are stuck.

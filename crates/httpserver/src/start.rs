@@ -36,7 +36,7 @@ pub trait Serve: Clone + 'static {
 // ANCHOR_END: serve
 
 /// How much longer than its children a supervisor waits at least.
-const MARGIN: Duration = Duration::from_secs(1);
+const MARGIN: Duration = Duration::from_millis(500);
 
 // ANCHOR: start
 /// Serve in this many processes until SIGTERM or SIGINT: 0 means one for each core, and 1 means this process, without a child. At

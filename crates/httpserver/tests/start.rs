@@ -177,7 +177,7 @@ fn answer(_: &IoLoop, request: &Request, reply: Reply) {
 /// Not at once: a signal that was sent before this may still be on its way.
 fn answer_held(ioloop: &IoLoop) {
     let held = HELD.take();
-    ioloop.call_later(Duration::from_millis(300), |_| held.into_iter().for_each(answer_now));
+    ioloop.call_later(Duration::from_millis(200), |_| held.into_iter().for_each(answer_now));
 }
 
 fn answer_now(reply: Reply) {
@@ -561,7 +561,7 @@ fn a_signal_before_the_first_client_stops_gracefully() {
 #[test]
 fn the_grace_period_of_the_children_is_over_before_they_are_killed() {
     testing::needs!(loopback, pidfd);
-    let mut server = Server::spawn(2, 300, "late");
+    let mut server = Server::spawn(2, 200, "late");
     server.until_serving(2);
     let mut client = Client::connect(server.address);
     client.get("/");
@@ -571,7 +571,7 @@ fn the_grace_period_of_the_children_is_over_before_they_are_killed() {
     let rest = server.rest();
     assert!(
         !rest.iter().any(|line| line.starts_with("killed ")),
-        "a child that uses its whole grace period, 300 ms, and begins 100 ms late, must be able to exit by itself: \
+        "a child that uses its whole grace period, 200 ms, and begins 100 ms late, must be able to exit by itself: \
          give the supervisor more: {rest:?}"
     );
     let exits: Vec<&String> = rest.iter().filter(|line| line.starts_with("exited ")).collect();
@@ -579,16 +579,17 @@ fn the_grace_period_of_the_children_is_over_before_they_are_killed() {
 }
 
 #[test]
-fn a_child_that_does_not_stop_is_killed_a_second_after_its_grace_period() {
+fn a_child_that_does_not_stop_is_killed_half_a_second_after_its_grace_period() {
     testing::needs!(loopback, pidfd);
-    let mut server = Server::spawn(2, 300, "hangs");
+    let mut server = Server::spawn(2, 100, "hangs");
     server.until_serving(2);
     let start = Instant::now();
     server.signal(Signal::SIGTERM);
     server.line_of("killed");
     assert!(
-        start.elapsed() >= Duration::from_millis(1300),
-        "the grace period is 300 ms, and the supervisor must wait a second longer before it kills a child. It waited {:?}",
+        start.elapsed() >= Duration::from_millis(600),
+        "the grace period is 100 ms, and the supervisor must wait half a second longer before it kills a child. It waited \
+         {:?}",
         start.elapsed()
     );
     server.rest();

@@ -186,10 +186,10 @@ fn run(program: &Program, source: &str, idle: Duration, only: Option<&[&str]>) -
     Ok(tests)
 }
 
-/// libtest's argument. With one thread it prints a test's name before it runs, and what the test's children print comes
-/// between the name and the result.
+/// libtest's argument: two tests for each core, because the tests of an exercise wait more than they work. With one thread
+/// libtest prints a test's name before it runs, and what the test's children print comes between the name and the result.
 fn threads() -> String {
-    let threads = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    let threads = thread::available_parallelism().map_or(2, |cores| 2 * cores.get());
     format!("--test-threads={threads}")
 }
 

@@ -118,9 +118,7 @@ fn a_test_that_never_got_its_turn_is_not_said_to_hang() {
     checkout.write("crates/toy/tests/add.rs", &{
         let hang = |n: usize| format!("#[test]\nfn a_hang_{n}() {{ toy::add::add({n}, -2); }}\n");
         "#[test]\nfn waits_its_turn() { toy::add::add(1, 1); }\n".to_owned()
-            + &(0..1 + std::thread::available_parallelism().map_or(1, usize::from))
-                .map(hang)
-                .collect::<String>()
+            + &(0..1 + threads()).map(hang).collect::<String>()
     });
     let json = check_a_hang(&checkout, "while b == -2 { std::thread::park() }");
     assert_eq!(json["tests"][0]["name"], "a_hang_0", "what hangs comes first: {json}");
@@ -128,11 +126,16 @@ fn a_test_that_never_got_its_turn_is_not_said_to_hang() {
     assert_says(&json, "waits_its_turn", &["it did not get its turn"]);
 }
 
+/// How many tests run at once in a check.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, |cores| 2 * cores.get())
+}
+
 /// The kernel keeps 15 bytes of a thread's name.
 #[test]
 fn tests_whose_names_begin_alike_are_told_apart_when_some_hang() {
     let checkout = Checkout::new();
-    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+    let threads = threads();
     let hang = |n: usize| format!("#[test]\nfn begins_like_the_others_{n}() {{ toy::add::add({n}, -2); }}\n");
     let numbers = 10..10 + threads + 2;
     checkout.write("crates/toy/tests/add.rs", &numbers.clone().map(hang).collect::<String>());
