@@ -545,7 +545,9 @@ fn every_other_error_of_a_wait_is_returned() {
              wait fails too, so a loop that is not told of it spins: only EINTR is no error, and only ENOSYS and EPERM are \
              a refusal of epoll_pwait2. The calls were {calls:?}, and the waits said {ready:?}"
         );
-        assert_eq!(calls.len(), 8, "{kernel}: after such an error no other call is tried: {calls:?}");
+        // A kernel before 5.11 itself refuses epoll_pwait2, and is asked once.
+        let not_refused = calls.iter().filter(|call| *call != "epoll_pwait2 -> -38").count();
+        assert_eq!(not_refused, 8, "{kernel}: after such an error no other call is tried: {calls:?}");
     }
 }
 
