@@ -133,6 +133,8 @@ struct Inner {
     /// What a `Handle` in another thread uses.
     shared: Arc<shared::Shared<Sent, LoopWaker>>,
     on_failure: RefCell<Option<FailureHook>>,
+    /// Where the payload of the last panic of `on_failure` in this run is, to recognize that panic.
+    thrown_by_hook: Cell<*const ()>,
     subscribers: Listeners<Subscriber>,
     tracers: Listeners<Tracer>,
     watchdog: RefCell<Option<(Watchdog, Alarm)>>,

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::iter;
 use std::os::fd::{AsFd, AsRawFd};
+use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,7 @@ impl IoLoop {
             signals: Signals::default(),
             shared: Arc::new(shared::Shared::new(waker)),
             on_failure: RefCell::default(),
+            thrown_by_hook: Cell::new(ptr::null()),
             subscribers: Listeners::default(),
             tracers: Listeners::default(),
             watchdog: RefCell::default(),
@@ -159,6 +161,8 @@ impl<'a> Running<'a> {
             Phase::Closed => Ok(None),
             Phase::Idle => {
                 ioloop.0.phase.set(Phase::Running);
+                // The panic has left the run before, and its payload is gone.
+                ioloop.0.thrown_by_hook.set(ptr::null());
                 ioloop.watchdog_on();
                 Ok(Some(Self { ioloop, until_stopped }))
             }
