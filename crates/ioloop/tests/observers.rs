@@ -156,6 +156,25 @@ fn a_subscriber_that_is_added_meanwhile_sees_the_next_iteration() {
     });
 }
 
+/// The times of a record are read only if there is a subscriber, so the record of this iteration has no beginning.
+#[test]
+fn a_subscriber_that_a_callback_adds_gets_no_record_without_a_beginning() {
+    on_each_with_a_fake_clock(|ioloop, clock| {
+        let (log, long) = (Log::default(), Duration::from_secs(7));
+        clock.advance(long);
+        let seen = log.clone();
+        ioloop.add_callback(move |ioloop| {
+            ioloop.subscribe(move |_, iteration| seen.add(iteration.start));
+        });
+        turns(ioloop, 2);
+        let log = log.take();
+        assert!(
+            !log.is_empty() && log.iter().all(|start| *start >= long),
+            "the clock shows 7 s. When the iterations began, by the records: {log:?}"
+        );
+    });
+}
+
 #[test]
 fn a_subscriber_that_fails_ends_the_loop_and_sees_the_next_iteration() {
     on_each(|ioloop| {

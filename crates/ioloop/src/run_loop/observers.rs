@@ -10,8 +10,8 @@ use crate::watchdog::{Blocked, Watchdog};
 use crate::{Iteration, Result};
 
 impl IoLoop {
-    /// Call `subscriber` at the end of each iteration, except one that a stop or an error of the poller cut short.
-    /// Subscribers are called in the order in which they were added. If one panics, so does [`IoLoop::start`]. Without
+    /// Call `subscriber` at the end of each iteration that begins from now on, except one that a stop or an error of the poller cut
+    /// short. Subscribers are called in the order in which they were added. If one panics, so does [`IoLoop::start`]. Without
     /// a subscriber, the loop reads no clock for this. A closed loop drops it.
     pub fn subscribe(&self, subscriber: impl FnMut(&Self, Iteration) + 'static) -> Subscription {
         let subscriber: Subscriber = Rc::new(RefCell::new(subscriber));
@@ -62,6 +62,7 @@ impl IoLoop {
     /// The record of an iteration that begins. It has times only if there is a subscriber, because reading the clock is not
     /// free.
     pub(super) fn new_record(&self) -> Iteration {
+        self.0.subscribers.begin();
         Iteration { start: self.time_for_subscribers(), ..Iteration::default() }
     }
 
