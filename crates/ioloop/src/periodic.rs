@@ -7,8 +7,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::failure::{drop_caught, guarded};
 use crate::timers::TimerId;
-use crate::{IntoOutcome, IoLoop, Outcome};
+use crate::{IntoOutcome, IoLoop, Origin, Outcome};
 
 /// Stops a periodic callback. Clones refer to the same callback, and dropping them does not stop it.
 #[derive(Clone)]
@@ -58,9 +59,13 @@ impl Periodic {
 fn arm(state: &Rc<State>, ioloop: &IoLoop) {
     let own = Rc::clone(state);
     let timer = ioloop.call_at(state.due.get(), move |ioloop| {
-        // A guard, so that the next timer starts even if the callback panics.
-        let _again = Again { state: &own, ioloop };
-        (own.run.borrow_mut())(ioloop)
+        let ran = guarded(|| {
+            // A guard, so that the next timer starts even if the callback panics.
+            let _again = Again { state: &own, ioloop };
+            (own.run.borrow_mut())(ioloop)
+        });
+        // If the callback was stopped, this may drop it.
+        ioloop.report_each(Origin::Timer, [ran, drop_caught(own)]);
     });
     state.timer.set(Some(timer));
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{IoLoop, Phase, Subscriber, Subscription};
 use crate::alarm::Alarm;
+use crate::failure::Owned;
 use crate::watchdog::{Blocked, Watchdog};
 use crate::{Iteration, Result};
 
@@ -50,6 +51,8 @@ impl IoLoop {
         if let Some(threshold) = threshold {
             self.must_be_open("set_blocking_threshold")?;
             let alarm = Alarm::take("set_blocking_threshold")?;
+            let mut report = Owned::new(report);
+            let report = move |blocked: &Blocked| (report.get())(blocked);
             *self.0.watchdog.borrow_mut() = Some((Watchdog::new(threshold, report)?, alarm));
             if self.0.phase.get() == Phase::Running {
                 self.watchdog_on();

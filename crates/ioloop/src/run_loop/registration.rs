@@ -7,7 +7,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 
 use super::{Handler, IoLoop};
-use crate::failure::drop_caught;
+use crate::failure::{Owned, drop_caught};
 use crate::poller::is_open;
 use crate::{Cause, Error, Event, Events, Failure, IntoOutcome, Origin, Result, Token};
 
@@ -24,20 +24,23 @@ impl IoLoop {
     /// `EPERM` if it is always ready, as a regular file is. `EBADF` also if the loop is closed. After an error nothing has
     /// changed.
     // ANCHOR: add_handler
-    pub fn add_handler<S, F, R>(&self, mut source: S, interest: Events, mut handler: F) -> Result<Token>
+    pub fn add_handler<S, F, R>(&self, source: S, interest: Events, handler: F) -> Result<Token>
     where
         S: AsFd + 'static,
         F: FnMut(&Self, &mut S, Event) -> R + 'static,
         R: IntoOutcome,
     {
         let fd = source.as_fd().as_raw_fd();
+        // The hook may panic while `dispatch` holds a handler that was removed.
+        let mut own = Owned::new((handler, source));
         let handler = move |ioloop: &Self, event: Event| {
+            let (handler, source) = own.get();
             // Without a tracer, call the handler and nothing else. (`traced` would do the same, but for each event it would
             // first write the handler's arguments to memory.)
             if !ioloop.is_traced() {
-                return handler(ioloop, &mut source, event).into_outcome();
+                return handler(ioloop, source, event).into_outcome();
             }
-            let run = || handler(ioloop, &mut source, event);
+            let run = || handler(ioloop, source, event);
             ioloop.traced::<F, _>(Origin::Handler(fd), Some(event.token), run).into_outcome()
         };
         self.register(fd, interest, Rc::new(RefCell::new(handler)))

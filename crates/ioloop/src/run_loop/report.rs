@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use super::IoLoop;
 use crate::failure::{drop_caught, guarded};
-use crate::{Cause, Failure};
+use crate::{Cause, Failure, Origin};
 
 impl IoLoop {
     /// Call `hook` for each error and panic of a callback, a timer, a handler, a signal handler or a task, instead of
@@ -28,6 +28,13 @@ impl IoLoop {
         }
         let replaced = self.0.on_failure.replace(Some(Rc::new(RefCell::new(hook))));
         drop(replaced);
+    }
+
+    /// Report the failures among these results, in their order.
+    pub(crate) fn report_each<const N: usize>(&self, origin: Origin, results: [Result<(), Cause>; N]) {
+        for cause in results.into_iter().filter_map(Result::err) {
+            self.report(Failure { origin, cause });
+        }
     }
 
     /// Hand a failure to the hook, or write it to standard error.
