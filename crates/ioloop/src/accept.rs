@@ -118,14 +118,14 @@ fn is_lasting(errno: Errno) -> bool {
 
 /// Pause a listener for a while. (With an empty interest, a hang-up would still be reported, in each iteration.)
 fn pause(ioloop: &IoLoop, token: Token) -> Result<()> {
-    ioloop.pause_handler(token)?;
+    ioloop.hold_handler(token)?;
     resume_later(ioloop, token);
     Ok(())
 }
 
 fn resume_later(ioloop: &IoLoop, token: Token) {
     ioloop.call_later(STUCK, move |ioloop| {
-        ioloop.resume_handler(token).inspect_err(|error| match is_lasting(error.errno) {
+        ioloop.release_handler(token).inspect_err(|error| match is_lasting(error.errno) {
             true => ioloop.remove_handler(token),
             // The kernel has no room for another watch now.
             false => resume_later(ioloop, token),

@@ -23,6 +23,7 @@ testing::helper!(|args| support::answer(args, |args| match args {
     ["accept", "full-batches"] => scenarios::full_batches(),
     ["accept", "fails-and-sheds"] => scenarios::fails_and_sheds(),
     ["accept", "stuck"] => scenarios::stuck(),
+    ["accept", "paused"] => scenarios::paused(),
     ["accept", "refused", poller] => poller.parse().map_err(Into::into).and_then(scenarios::refused),
     _ => support::unknown(args),
 }));
@@ -265,6 +266,16 @@ fn without_even_a_reserve_the_listener_is_paused_for_a_while() {
             reported.iter().all(|report| report.contains("EMFILE")),
             "it was removed while it was paused, which is not a failure: {reported:?}"
         );
+    });
+}
+
+/// The loop pauses a listener that is stuck, and resumes it. What the program pauses, only the program resumes.
+#[test]
+fn a_listener_that_the_program_pauses_while_it_is_stuck_stays_paused() {
+    testing::needs!(loopback);
+    said_on_each(&["accept", "paused"], |answer| {
+        assert_eq!(answer.line("paused"), "0 accepted", "250 ms later, when a descriptor was free again");
+        assert_eq!(answer.line("resumed"), "1 accepted", "by the program");
     });
 }
 

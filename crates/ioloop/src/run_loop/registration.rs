@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use super::{Handler, IoLoop};
 use crate::failure::{Owned, drop_caught};
 use crate::poller::is_open;
+use crate::registry::{BY_LOOP, BY_PROGRAM};
 use crate::{Cause, Error, Event, Events, Failure, IntoOutcome, Origin, Result, Token};
 
 impl IoLoop {
@@ -56,7 +57,7 @@ impl IoLoop {
 
     /// Is this handler registered?
     pub(crate) fn has_handler(&self, token: Token) -> bool {
-        self.0.registry.borrow().get(token).is_some()
+        self.0.registry.borrow().contains(token)
     }
 
     /// Change the events that a handler is registered for. A oneshot that fired is armed again. An edge-triggered handler gets
@@ -69,13 +70,13 @@ impl IoLoop {
     }
 
     /// Stop watching the descriptor of a handler until [`IoLoop::resume_handler`], and keep the handler registered. In
-    /// the meantime the kernel reports nothing for the descriptor, not even a hang-up. Does nothing if the handler is
-    /// paused already or was removed.
+    /// the meantime the kernel reports nothing for the descriptor, not even a hang-up, and the handler does not run, not even
+    /// for an event that was fetched already. Does nothing if the handler is paused already or was removed.
     ///
     /// # Errors
     /// The errors of [`Poller::remove`](crate::poller::Poller::remove).
     pub fn pause_handler(&self, token: Token) -> Result<()> {
-        self.0.registry.borrow_mut().pause(token)
+        self.0.registry.borrow_mut().pause(token, BY_PROGRAM)
     }
 
     /// Watch the descriptor of a paused handler again; a oneshot that fired is armed again. Does nothing if the handler is not
@@ -84,7 +85,23 @@ impl IoLoop {
     /// # Errors
     /// The errors of [`Poller::add`](crate::poller::Poller::add).
     pub fn resume_handler(&self, token: Token) -> Result<()> {
-        self.0.registry.borrow_mut().resume(token)
+        self.0.registry.borrow_mut().resume(token, BY_PROGRAM)
+    }
+
+    /// Pause a handler for the loop itself, beside what the program pauses and resumes.
+    ///
+    /// # Errors
+    /// The errors of [`Poller::remove`](crate::poller::Poller::remove).
+    pub(crate) fn hold_handler(&self, token: Token) -> Result<()> {
+        self.0.registry.borrow_mut().pause(token, BY_LOOP)
+    }
+
+    /// The end of [`IoLoop::hold_handler`].
+    ///
+    /// # Errors
+    /// The errors of [`Poller::add`](crate::poller::Poller::add).
+    pub(crate) fn release_handler(&self, token: Token) -> Result<()> {
+        self.0.registry.borrow_mut().resume(token, BY_LOOP)
     }
 
     /// Remove a handler and close its source. The handler does not run anymore, not even for an event that was fetched
