@@ -5,7 +5,7 @@ mod support;
 #[path = "scenarios/accept.rs"]
 mod scenarios;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
@@ -169,6 +169,33 @@ fn an_error_of_a_client_is_reported_and_the_others_are_accepted() {
         assert!(
             matches!(&failures[..], [first] if first.ends_with(" failed: client 1")),
             "the first error of the batch is reported: {failures:?}"
+        );
+        accepting.unwrap().remove(ioloop);
+    });
+}
+
+#[test]
+fn an_error_of_a_client_before_a_panic_for_another_is_reported_too() {
+    testing::needs!(loopback);
+    on_each(|ioloop| {
+        let listener = listener();
+        let _clients = clients(&listener, 2);
+        let failures = failures(ioloop);
+        let count = Cell::new(0);
+        let accepting = ioloop.add_accept_handler(listener, move |_, _| {
+            count.set(count.get() + 1);
+            if count.get() == 2 {
+                panics("client 2");
+            }
+            Err::<(), _>("client 1")
+        });
+        turns(ioloop, 2);
+        let failures = failures.take();
+        assert!(
+            matches!(&failures[..], [first, second] if first.ends_with(" failed: client 1")
+                && second.ends_with(" panicked: client 2")),
+            "in one iteration, the callback returned an error for the first client, and panicked for the second. The hook got \
+             {failures:?}"
         );
         accepting.unwrap().remove(ioloop);
     });
