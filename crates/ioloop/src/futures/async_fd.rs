@@ -31,6 +31,8 @@ struct State<S> {
     armed: Cell<Events>,
     reading: Direction,
     writing: Direction,
+    /// A fake clock stands still while a descriptor is armed, so without a task that waits it is disarmed at once.
+    has_fake_clock: bool,
 }
 
 #[derive(Default)]
@@ -62,7 +64,9 @@ impl IoLoop {
     /// The errors of [`IoLoop::add_handler`].
     pub fn watch<S: AsFd + 'static>(&self, source: S) -> Result<AsyncFd<S>> {
         let (reading, writing) = (Direction::default(), Direction::default());
-        let state = Rc::new(State { source, armed: Cell::new(Events::empty()), reading, writing });
+        let has_fake_clock = self.awaits().is_some();
+        let armed = Cell::new(Events::empty());
+        let state = Rc::new(State { source, armed, reading, writing, has_fake_clock });
         let handler = |ioloop: &Self, source: &mut Source<S>, event: Event| {
             // The poller does not know the descriptor any more, because other code closed it. Its events would not end, and
             // neither would the errors.
@@ -88,7 +92,7 @@ impl<S> State<S> {
             // An error or a hang-up ends a wait in both directions: the task's next call returns what happened.
             if failed || event.events.contains(bit) {
                 let was_waited_for = self.direction(bit).wake_all();
-                wanted.set(bit, wanted.contains(bit) && was_waited_for);
+                wanted.set(bit, wanted.contains(bit) && was_waited_for && !self.has_fake_clock);
             }
         }
         self.arm(ioloop, event.token, wanted)
@@ -222,7 +226,13 @@ impl<S> Future for Until<'_, S> {
 
 impl<S> Drop for Until<'_, S> {
     fn drop(&mut self) {
-        self.fd.state.direction(self.bit).forget(self.wait);
+        let AsyncFd { state, ioloop, token } = self.fd;
+        let direction = state.direction(self.bit);
+        direction.forget(self.wait);
+        if state.has_fake_clock && direction.waiting.borrow().is_empty() {
+            // On an error the descriptor stays armed, and the next event disarms it.
+            let _ = ioloop.upgrade().map(|ioloop| state.arm(&ioloop, *token, state.armed.get() - self.bit));
+        }
     }
 }
 
