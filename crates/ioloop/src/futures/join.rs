@@ -115,6 +115,14 @@ impl<T> JoinHandle<T> {
     }
 }
 
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        let waiting = self.shared.borrow_mut().waiting.take();
+        // Not under the borrow, as above.
+        drop(waiting);
+    }
+}
+
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
