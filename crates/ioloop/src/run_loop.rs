@@ -122,7 +122,7 @@ type Task = Option<TaskFuture>;
 struct Inner {
     /// The kind of the poller, and the clock.
     config: Config,
-    /// Idle, running or closed.
+    /// Idle, running, closing or closed.
     phase: Cell<Phase>,
     /// Callbacks that wait to run.
     callbacks: Queue<IoLoop>,
@@ -146,6 +146,8 @@ struct Inner {
 enum Phase {
     Idle,
     Running,
+    /// It was closed while it ran, and has not returned yet.
+    Closing,
     Closed,
 }
 
@@ -166,10 +168,16 @@ impl Inner {
 
     /// Was the loop stopped since the last call, or closed?
     fn should_stop(&self) -> bool {
-        self.shared.take_stop() || self.phase.get() == Phase::Closed
+        self.shared.take_stop() || self.is_closed()
     }
 }
 // ANCHOR_END: next
+
+impl Inner {
+    fn is_closed(&self) -> bool {
+        matches!(self.phase.get(), Phase::Closing | Phase::Closed)
+    }
+}
 
 impl IoLoop {
     /// The poller that this loop sleeps in.
@@ -195,7 +203,7 @@ impl IoLoop {
     /// # Errors
     /// `EBADF` if the loop is closed.
     pub(crate) fn must_be_open(&self, operation: &'static str) -> Result<()> {
-        if self.0.phase.get() == Phase::Closed {
+        if self.0.is_closed() {
             return Err(Error::on(operation, "a loop that is closed")(Errno::EBADF));
         }
         Ok(())

@@ -107,7 +107,8 @@ const SIGNALS: usize = 64;
 impl Inner {
     // ANCHOR: close
     fn close(&self) {
-        let before = self.phase.replace(Phase::Closed);
+        let runs = matches!(self.phase.get(), Phase::Running | Phase::Closing);
+        self.phase.set(if runs { Phase::Closing } else { Phase::Closed });
         // Nothing is borrowed while a value is dropped, because it may call the loop. It finds the loop closed, so nothing is
         // added meanwhile.
         let mut drops = Drops::default();
@@ -128,7 +129,7 @@ impl Inner {
         self.subscribers.clear().into_iter().for_each(|subscriber| drops.of(subscriber));
         self.tracers.clear().into_iter().for_each(|tracer| drops.of(tracer));
         // A loop that runs needs the hook until it returns, even if it is closed twice.
-        if before == Phase::Idle {
+        if !runs {
             drops.of(self.on_failure.take());
         }
         // When `drops` is dropped, the first panic goes on.
@@ -158,7 +159,7 @@ impl<'a> Running<'a> {
     fn new(ioloop: &'a IoLoop, operation: &'static str, until_stopped: bool) -> Result<Option<Self>> {
         match ioloop.0.phase.get() {
             Phase::Running => Err(Error::on(operation, "a loop that runs")(Errno::EBUSY)),
-            Phase::Closed => Ok(None),
+            Phase::Closing | Phase::Closed => Ok(None),
             Phase::Idle => {
                 ioloop.0.phase.set(Phase::Running);
                 // The panic has left the run before, and its payload is gone.
@@ -179,6 +180,7 @@ impl Drop for Running<'_> {
             ioloop.0.phase.set(Phase::Idle);
         } else {
             // The loop was closed while it ran, and needed the hook until now.
+            ioloop.0.phase.set(Phase::Closed);
             drops.of(ioloop.0.on_failure.take());
         }
         // Clears any stop that came after the one obeyed: a stop is a flag, not a counter. A single iteration may have obeyed
