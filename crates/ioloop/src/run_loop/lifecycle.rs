@@ -95,6 +95,9 @@ impl IoLoop {
     /// the handlers, and restore the dispositions of its signals. A closed loop runs and keeps nothing more. If it runs, it
     /// returns before its next sleep.
     ///
+    /// It is no longer its thread's current loop then, or the loop of the process. In a child of a fork, this closes the copy of
+    /// the parent's loop, and changes nothing of the parent's.
+    ///
     /// If a value panics when it is dropped, everything else is dropped all the same, and then the first panic goes on.
     pub fn close(&self) {
         self.0.close();
@@ -112,6 +115,9 @@ impl Inner {
         // Nothing is borrowed while a value is dropped, because it may call the loop. It finds the loop closed, so nothing is
         // added meanwhile.
         let mut drops = Drops::default();
+        // First, so that a value which removes its handler when it is dropped makes no call to the poller: in a child of a fork,
+        // epoll_ctl(2) would change the parent's epoll.
+        let handlers = self.registry.borrow_mut().remove_all();
         self.shared.close().into_iter().for_each(|sent| drops.of(sent));
         iter::from_fn(|| self.next_callback()).for_each(|callback| drops.of(callback));
         self.timers.borrow_mut().collect(|| Duration::MAX);
@@ -124,7 +130,6 @@ impl Inner {
         // Again after a panic, which may leave owners: at most one for each signal.
         let _ = (0..SIGNALS).any(|_| drops.within(|| self.signals.clear()));
         drops.of(self.watchdog.take());
-        let handlers = self.registry.borrow_mut().remove_all();
         handlers.into_iter().for_each(|handler| drops.of(handler));
         self.subscribers.clear().into_iter().for_each(|subscriber| drops.of(subscriber));
         self.tracers.clear().into_iter().for_each(|tracer| drops.of(tracer));
