@@ -40,7 +40,7 @@ impl IoLoop {
     ///
     /// # Errors
     /// `EBUSY` if another loop of this process is watched, or if a signal handler has SIGALRM; `EBADF` if the loop is closed;
-    /// the errors of [`Watchdog::new`].
+    /// the errors of [`Watchdog::new`]. After an error no threshold is set, even if there was one before.
     pub fn set_blocking_threshold(
         &self,
         threshold: Option<Duration>,
