@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -59,24 +60,25 @@ impl IoLoop {
         let (remover, removed) = (acceptor.remover(), acceptor.remover());
         let token = self.add_handler(acceptor, Events::READ, move |ioloop, acceptor, event| {
             let mut outcome: Outcome = Ok(());
-            let turn = acceptor.accept(Instant::now(), |socket| {
-                let connected = connected(ioloop, socket).into_outcome();
-                outcome = mem::replace(&mut outcome, Ok(())).and(connected);
-                // `connected` may have removed this handler by its token, or closed the loop.
-                if !ioloop.has_handler(event.token) {
-                    removed.remove();
-                }
-            });
-            let accepting = settle(ioloop, event.token, turn);
-            match (outcome, accepting) {
-                // A handler returns one error, so the first of the two is reported here.
-                (Err(first), Err(second)) => {
-                    let fd = acceptor.as_fd().as_raw_fd();
-                    ioloop.handler_failed(event.token, fd, Cause::Error(first));
-                    Err(second)
-                }
-                (outcome, accepting) => outcome.and(accepting),
+            let turn = catch_unwind(AssertUnwindSafe(|| {
+                acceptor.accept(Instant::now(), |socket| {
+                    let connected = connected(ioloop, socket).into_outcome();
+                    outcome = mem::replace(&mut outcome, Ok(())).and(connected);
+                    // `connected` may have removed this handler by its token, or closed the loop.
+                    if !ioloop.has_handler(event.token) {
+                        removed.remove();
+                    }
+                })
+            }));
+            let accepting = turn.map(|turn| settle(ioloop, event.token, turn));
+            // A handler fails once, so the first of two failures is reported here.
+            if let (Err(_), Err(_) | Ok(Err(_))) = (&outcome, &accepting)
+                && let Err(first) = mem::replace(&mut outcome, Ok(()))
+            {
+                let fd = acceptor.as_fd().as_raw_fd();
+                ioloop.handler_failed(event.token, fd, Cause::Error(first));
             }
+            outcome.and(accepting.unwrap_or_else(|thrown| resume_unwind(thrown)))
         })?;
         Ok(AcceptHandle { remover, token })
     }
@@ -118,14 +120,14 @@ fn is_lasting(errno: Errno) -> bool {
 
 /// Pause a listener for a while. (With an empty interest, a hang-up would still be reported, in each iteration.)
 fn pause(ioloop: &IoLoop, token: Token) -> Result<()> {
-    ioloop.pause_handler(token)?;
+    ioloop.hold_handler(token)?;
     resume_later(ioloop, token);
     Ok(())
 }
 
 fn resume_later(ioloop: &IoLoop, token: Token) {
     ioloop.call_later(STUCK, move |ioloop| {
-        ioloop.resume_handler(token).inspect_err(|error| match is_lasting(error.errno) {
+        ioloop.release_handler(token).inspect_err(|error| match is_lasting(error.errno) {
             true => ioloop.remove_handler(token),
             // The kernel has no room for another watch now.
             false => resume_later(ioloop, token),

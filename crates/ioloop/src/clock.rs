@@ -57,7 +57,7 @@ impl Clock {
 /// calls [`FakeClock::advance`].
 ///
 /// A loop waits for a descriptor if its handler is registered for some event, is not paused, and is not a oneshot that has
-/// fired. It does not know of a thread that only has a [`LoopHandle`](crate::LoopHandle): the clock does not wait for that
+/// fired; and for one of [`IoLoop::watch`](crate::IoLoop::watch) while a task waits for it. It does not know of a thread that only has a [`LoopHandle`](crate::LoopHandle): the clock does not wait for that
 /// thread.
 #[derive(Debug, Clone, Default)]
 pub struct FakeClock {
@@ -74,7 +74,8 @@ impl FakeClock {
 
     /// Does the loop wait for anything that is not a timer?
     pub(crate) fn must_stand_still(&self) -> bool {
-        self.awaited.load(Ordering::Relaxed) > 0
+        // Another thread wakes the loop, and then takes one off: if it is off here, the wait sees the wake.
+        self.awaited.load(Ordering::Acquire) > 0
     }
 
     pub(crate) fn awaits(&self) -> Awaited {
@@ -95,6 +96,6 @@ impl Awaited {
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Release);
     }
 }

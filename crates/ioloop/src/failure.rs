@@ -112,6 +112,29 @@ pub(crate) fn drop_caught<T>(value: T) -> Result<(), Cause> {
 }
 // ANCHOR_END: guarded
 
+/// A value of the program. If a panic unwinds while the value is dropped, a panic of its drop is caught, because a second panic
+/// would abort the process.
+pub(crate) struct Owned<T>(Option<T>);
+
+impl<T> Owned<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(crate) fn get(&mut self) -> &mut T {
+        self.0.as_mut().expect("only the drop takes the value")
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // What was thrown is forgotten, because its drop may panic, too.
+            mem::forget(drop_caught(self.0.take()));
+        }
+    }
+}
+
 /// Drops values of the program, each whatever the drops before it did. The first panic goes on at the end.
 #[derive(Default)]
 pub(crate) struct Drops {

@@ -7,6 +7,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use crate::failure::Drops;
+
 /// A list of listeners.
 pub(crate) struct Listeners<T> {
     /// A round of notifications holds the list as it was when the round began. Changing the list meanwhile changes a copy.
@@ -14,11 +16,18 @@ pub(crate) struct Listeners<T> {
     count: Cell<usize>,
     /// How many listeners were ever added: the number of the next one.
     added: Cell<u64>,
+    /// Only listeners with a lower number are notified: see [`Listeners::begin`].
+    limit: Cell<u64>,
 }
 
 impl<T> Default for Listeners<T> {
     fn default() -> Self {
-        Self { list: RefCell::default(), count: Cell::new(0), added: Cell::new(0) }
+        Self {
+            list: RefCell::default(),
+            count: Cell::new(0),
+            added: Cell::new(0),
+            limit: Cell::new(u64::MAX),
+        }
     }
 }
 
@@ -56,14 +65,26 @@ impl<T: Clone> Listeners<T> {
         self.list.take().iter().map(|(_, listener)| listener.clone()).collect()
     }
 
+    /// Begin what the next round is about: the listeners that are added from here on are not notified of it.
+    pub(crate) fn begin(&self) {
+        self.limit.set(self.added.get());
+    }
+
     /// Call `notify` with each listener.
     pub(crate) fn for_each(&self, mut notify: impl FnMut(&T)) {
         let list = Rc::clone(&self.list.borrow());
-        for (number, listener) in list.iter() {
-            if self.list.borrow().iter().any(|(other, _)| other == number) {
-                notify(listener);
+        // A panic of a listener goes on at the end.
+        let mut drops = Drops::default();
+        drops.within(|| {
+            for (number, listener) in list.iter() {
+                let is_there = || self.list.borrow().iter().any(|(other, _)| other == number);
+                if *number < self.limit.get() && is_there() {
+                    notify(listener);
+                }
             }
-        }
+        });
+        // The listeners that were removed meanwhile.
+        Rc::into_inner(list).into_iter().flatten().for_each(|listener| drops.of(listener));
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<(u64, T)>) -> Option<(u64, T)>) -> Option<(u64, T)> {

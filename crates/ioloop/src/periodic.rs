@@ -7,8 +7,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::failure::{drop_caught, guarded};
 use crate::timers::TimerId;
-use crate::{IntoOutcome, IoLoop, Outcome};
+use crate::{IntoOutcome, IoLoop, Origin, Outcome};
 
 /// Stops a periodic callback. Clones refer to the same callback, and dropping them does not stop it.
 #[derive(Clone)]
@@ -21,16 +22,18 @@ struct State {
     timer: Cell<Option<TimerId>>,
     stopped: Cell<bool>,
     run: RefCell<Run>,
+    /// Starts the next timer: [`arm`] for the type of the callback.
+    arm: fn(&Rc<State>, &IoLoop),
 }
 
 type Run = Box<dyn FnMut(&IoLoop) -> Outcome>;
 
 impl IoLoop {
     /// Run a callback every `period`, for the first time one period from now. A period of zero counts as a nanosecond.
-    pub fn call_every<R: IntoOutcome>(
+    pub fn call_every<F: FnMut(&Self) -> R + 'static, R: IntoOutcome>(
         &self,
         period: Duration,
-        mut callback: impl FnMut(&Self) -> R + 'static,
+        mut callback: F,
     ) -> Periodic {
         let period = period.max(Duration::from_nanos(1));
         let state = Rc::new(State {
@@ -39,8 +42,9 @@ impl IoLoop {
             timer: Cell::default(),
             stopped: Cell::new(false),
             run: RefCell::new(Box::new(move |ioloop| callback(ioloop).into_outcome())),
+            arm: arm::<F>,
         });
-        arm(&state, self);
+        arm::<F>(&state, self);
         Periodic(state)
     }
 }
@@ -55,12 +59,18 @@ impl Periodic {
     }
 }
 
-fn arm(state: &Rc<State>, ioloop: &IoLoop) {
+/// Start the next timer. The type of the closure has `F` in its name, which a tracer gets.
+#[allow(clippy::extra_unused_type_parameters, reason = "only the name uses it")]
+fn arm<F: 'static>(state: &Rc<State>, ioloop: &IoLoop) {
     let own = Rc::clone(state);
     let timer = ioloop.call_at(state.due.get(), move |ioloop| {
-        // A guard, so that the next timer starts even if the callback panics.
-        let _again = Again { state: &own, ioloop };
-        (own.run.borrow_mut())(ioloop)
+        let ran = guarded(|| {
+            // A guard, so that the next timer starts even if the callback panics.
+            let _again = Again { state: &own, ioloop };
+            (own.run.borrow_mut())(ioloop)
+        });
+        // If the callback was stopped, this may drop it.
+        ioloop.report_each(Origin::Timer, [ran, drop_caught(own)]);
     });
     state.timer.set(Some(timer));
 }
@@ -76,7 +86,7 @@ impl Drop for Again<'_> {
         if !self.state.stopped.get() {
             let State { due, period, .. } = &**self.state;
             due.set(next(due.get(), *period, self.ioloop.time()));
-            arm(self.state, self.ioloop);
+            (self.state.arm)(self.state, self.ioloop);
         }
     }
 }

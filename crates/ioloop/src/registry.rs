@@ -33,22 +33,28 @@ pub(crate) struct Registry<H> {
 }
 // ANCHOR_END: registry
 
-/// The flag of a paused registration, in its interest: the descriptor is not registered with the poller. No poller has an
-/// event with this bit. A field of its own would make the slot of each handler, which an event reads, larger by a quarter.
-const PAUSED: Events = Events::from_bits_retain(1 << 16);
+/// The flags of a paused registration, in its interest: the descriptor is not registered with the poller. No poller has an event
+/// with these bits. A field of its own would make the slot of each handler, which an event reads, larger by a quarter.
+const PAUSED: Events = BY_PROGRAM.union(BY_LOOP);
+
+/// Paused by the program.
+pub(crate) const BY_PROGRAM: Events = Events::from_bits_retain(1 << 16);
+
+/// Paused for a while by the loop itself. What either has paused, only the same one resumes.
+pub(crate) const BY_LOOP: Events = Events::from_bits_retain(1 << 17);
 
 /// A descriptor, its interest, and its handler.
 #[derive(Debug)]
 struct Registration<H> {
     fd: RawFd,
-    /// With [`PAUSED`] while the registration is paused.
+    /// With one of [`PAUSED`], or both, while the registration is paused.
     interest: Events,
     handler: H,
 }
 
 impl<H> Registration<H> {
     fn is_paused(&self) -> bool {
-        self.interest.contains(PAUSED)
+        self.interest.intersects(PAUSED)
     }
 }
 
@@ -78,11 +84,17 @@ impl<H> Registry<H> {
     // ANCHOR_END: add
 
     // ANCHOR: get
-    /// The descriptor and the handler of a registration.
+    /// The descriptor and the handler of a registration. `None` also while it is paused: an event that was fetched before is not
+    /// for its handler.
     pub(crate) fn get(&self, token: Token) -> Option<(RawFd, &H)> {
-        self.registrations.get(token).map(|it| (it.fd, &it.handler))
+        self.registrations.get(token).filter(|it| !it.is_paused()).map(|it| (it.fd, &it.handler))
     }
     // ANCHOR_END: get
+
+    /// Is there a registration with this token, paused or not?
+    pub(crate) fn contains(&self, token: Token) -> bool {
+        self.registrations.get(token).is_some()
+    }
 
     /// Change the events that a handler is registered for. If it is paused, the new interest counts from when it is
     /// resumed.
@@ -102,25 +114,32 @@ impl<H> Registry<H> {
         Ok(())
     }
 
-    /// Remove a descriptor from the poller, and keep its registration.
+    /// Remove a descriptor from the poller, and keep its registration. `by` is one of [`PAUSED`].
     ///
     /// # Errors
     /// The errors of [`Poller::remove`].
-    pub(crate) fn pause(&mut self, token: Token) -> Result<()> {
-        let Some(it) = self.registrations.get_mut(token).filter(|it| !it.is_paused()) else { return Ok(()) };
-        self.poller.remove(it.fd)?;
-        it.interest.insert(PAUSED);
+    pub(crate) fn pause(&mut self, token: Token, by: Events) -> Result<()> {
+        let Some(it) = self.registrations.get_mut(token) else { return Ok(()) };
+        if !it.is_paused() {
+            self.poller.remove(it.fd)?;
+        }
+        it.interest.insert(by);
         Ok(())
     }
 
-    /// Add a paused descriptor to the poller again.
+    /// Add a paused descriptor to the poller again, unless the other one of [`PAUSED`] has paused it, too.
     ///
     /// # Errors
     /// The errors of [`Poller::add`].
-    pub(crate) fn resume(&mut self, token: Token) -> Result<()> {
-        let Some(it) = self.registrations.get_mut(token).filter(|it| it.is_paused()) else { return Ok(()) };
-        self.poller.add(it.fd, token, it.interest - PAUSED)?;
-        it.interest.remove(PAUSED);
+    pub(crate) fn resume(&mut self, token: Token, by: Events) -> Result<()> {
+        let Some(it) = self.registrations.get_mut(token).filter(|it| it.interest.contains(by)) else {
+            return Ok(());
+        };
+        let interest = it.interest - by;
+        if !interest.intersects(PAUSED) {
+            self.poller.add(it.fd, token, interest)?;
+        }
+        it.interest = interest;
         Ok(())
     }
 

@@ -122,7 +122,7 @@ type Task = Option<TaskFuture>;
 struct Inner {
     /// The kind of the poller, and the clock.
     config: Config,
-    /// Idle, running or closed.
+    /// Idle, running, closing or closed.
     phase: Cell<Phase>,
     /// Callbacks that wait to run.
     callbacks: Queue<IoLoop>,
@@ -133,6 +133,8 @@ struct Inner {
     /// What a `Handle` in another thread uses.
     shared: Arc<shared::Shared<Sent, LoopWaker>>,
     on_failure: RefCell<Option<FailureHook>>,
+    /// Where the payload of the last panic of `on_failure` in this run is, to recognize that panic.
+    thrown_by_hook: Cell<*const ()>,
     subscribers: Listeners<Subscriber>,
     tracers: Listeners<Tracer>,
     watchdog: RefCell<Option<(Watchdog, Alarm)>>,
@@ -144,6 +146,8 @@ struct Inner {
 enum Phase {
     Idle,
     Running,
+    /// It was closed while it ran, and has not returned yet.
+    Closing,
     Closed,
 }
 
@@ -164,10 +168,16 @@ impl Inner {
 
     /// Was the loop stopped since the last call, or closed?
     fn should_stop(&self) -> bool {
-        self.shared.take_stop() || self.phase.get() == Phase::Closed
+        self.shared.take_stop() || self.is_closed()
     }
 }
 // ANCHOR_END: next
+
+impl Inner {
+    fn is_closed(&self) -> bool {
+        matches!(self.phase.get(), Phase::Closing | Phase::Closed)
+    }
+}
 
 impl IoLoop {
     /// The poller that this loop sleeps in.
@@ -193,7 +203,7 @@ impl IoLoop {
     /// # Errors
     /// `EBADF` if the loop is closed.
     pub(crate) fn must_be_open(&self, operation: &'static str) -> Result<()> {
-        if self.0.phase.get() == Phase::Closed {
+        if self.0.is_closed() {
             return Err(Error::on(operation, "a loop that is closed")(Errno::EBADF));
         }
         Ok(())

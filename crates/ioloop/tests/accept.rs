@@ -5,7 +5,7 @@ mod support;
 #[path = "scenarios/accept.rs"]
 mod scenarios;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
@@ -23,6 +23,7 @@ testing::helper!(|args| support::answer(args, |args| match args {
     ["accept", "full-batches"] => scenarios::full_batches(),
     ["accept", "fails-and-sheds"] => scenarios::fails_and_sheds(),
     ["accept", "stuck"] => scenarios::stuck(),
+    ["accept", "paused"] => scenarios::paused(),
     ["accept", "refused", poller] => poller.parse().map_err(Into::into).and_then(scenarios::refused),
     _ => support::unknown(args),
 }));
@@ -174,6 +175,33 @@ fn an_error_of_a_client_is_reported_and_the_others_are_accepted() {
 }
 
 #[test]
+fn an_error_of_a_client_before_a_panic_for_another_is_reported_too() {
+    testing::needs!(loopback);
+    on_each(|ioloop| {
+        let listener = listener();
+        let _clients = clients(&listener, 2);
+        let failures = failures(ioloop);
+        let count = Cell::new(0);
+        let accepting = ioloop.add_accept_handler(listener, move |_, _| {
+            count.set(count.get() + 1);
+            if count.get() == 2 {
+                panics("client 2");
+            }
+            Err::<(), _>("client 1")
+        });
+        turns(ioloop, 2);
+        let failures = failures.take();
+        assert!(
+            matches!(&failures[..], [first, second] if first.ends_with(" failed: client 1")
+                && second.ends_with(" panicked: client 2")),
+            "in one iteration, the callback returned an error for the first client, and panicked for the second. The hook got \
+             {failures:?}"
+        );
+        accepting.unwrap().remove(ioloop);
+    });
+}
+
+#[test]
 fn an_error_of_accept_is_reported_and_the_loop_goes_on() {
     on_each(|ioloop| {
         let failures = failures(ioloop);
@@ -265,6 +293,16 @@ fn without_even_a_reserve_the_listener_is_paused_for_a_while() {
             reported.iter().all(|report| report.contains("EMFILE")),
             "it was removed while it was paused, which is not a failure: {reported:?}"
         );
+    });
+}
+
+/// The loop pauses a listener that is stuck, and resumes it. What the program pauses, only the program resumes.
+#[test]
+fn a_listener_that_the_program_pauses_while_it_is_stuck_stays_paused() {
+    testing::needs!(loopback);
+    said_on_each(&["accept", "paused"], |answer| {
+        assert_eq!(answer.line("paused"), "0 accepted", "250 ms later, when a descriptor was free again");
+        assert_eq!(answer.line("resumed"), "1 accepted", "by the program");
     });
 }
 

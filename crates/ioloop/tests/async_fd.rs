@@ -15,7 +15,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use ioloop::IoLoop;
+use ioloop::{Config, IoLoop};
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use support::{Log, a_pipe, on_each, on_each_with_a_fake_clock, panics, turns};
 
@@ -334,6 +335,34 @@ fn a_wait_that_was_refused_is_refused_again() {
             let polled = pin!(watched.readable()).poll(&mut Context::from_waker(Waker::noop()));
             let refused = matches!(polled, Poll::Ready(Err(_)));
             assert!(refused, "the {time} wait on a closed loop is {polled:?}: it would never be woken");
+        }
+    });
+}
+
+/// A task of another loop, or `block_on`, may wait for a descriptor of a loop that is closed meanwhile.
+#[test]
+fn a_wait_ends_when_the_loop_of_its_descriptor_is_closed() {
+    on_each(|ioloop| {
+        for (how, errno) in [("closed", Errno::ENOENT), ("dropped", Errno::EBADF)] {
+            let other = IoLoop::with(Config { poller: ioloop.kind(), ..Config::default() }).unwrap();
+            let (reader, _writer) = a_pipe();
+            let watched = other.watch(reader).unwrap();
+            let kept = (how == "closed").then(|| other.clone());
+            // After the first poll.
+            ioloop.add_callback(move |ioloop| {
+                ioloop.add_callback(move |_| if how == "closed" { other.close() } else { drop(other) });
+            });
+            let both = async move {
+                // The first wait ends because of the close, and the second is refused.
+                let ended = watched.readable().await.is_ok();
+                (ended, watched.readable().await.map_err(|error| error.errno))
+            };
+            let ended = ioloop.run_sync(both, Some(PATIENCE));
+            assert!(
+                matches!(ended, Ok((true, Err(error))) if error == errno),
+                "its loop was {how}, and nothing else will end the wait: {ended:?}"
+            );
+            drop(kept);
         }
     });
 }

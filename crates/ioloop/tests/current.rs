@@ -44,6 +44,15 @@ fn a_dropped_loop_is_no_longer_current() {
 }
 
 #[test]
+fn a_closed_loop_is_no_longer_current_once_it_has_returned() {
+    says(
+        "closed",
+        "current: none; the next loop: current; required: Ok; in a run that closes the loop: yes; after it: none; \
+         installed: EBADF; instance of a thread that closed it: none",
+    );
+}
+
+#[test]
 fn a_process_has_one_instance_current_in_its_own_thread() {
     says(
         "instance",

@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "scenarios/drops.rs"]
+mod scenarios;
+
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -14,7 +17,12 @@ use std::{error, fmt, future, thread};
 use ioloop::{Events, IoLoop, LoopHandle, Origin, TaskId, Token};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use support::{Kept, Log, a_byte, a_pipe, on_each, panics, turns};
+use support::{Kept, Log, a_byte, a_pipe, helper_said, on_each, panics, turns};
+
+testing::helper!(|args| testing::exit_code(match args {
+    ["drops", what] => scenarios::run(what),
+    _ => support::unknown(args),
+}));
 
 const S: Duration = Duration::from_secs(1);
 
@@ -232,6 +240,30 @@ fn an_error_that_panics_when_it_is_printed_does_not_end_the_loop() {
         );
         assert_eq!(ran.take(), ["the next callback"], "the loop goes on after a failure");
     });
+}
+
+/// What was reported, and the panic that left `start`, where code of the program panics and a value of it panics in its drop.
+const BESIDE_A_PANIC: [(&str, &[&str], &str); 9] = [
+    ("joined", &["a task panicked: in the poll", "a task panicked: in the drop"], "nothing"),
+    ("signal", &["a callback panicked: in the handler", "a callback panicked: in the drop"], "nothing"),
+    ("periodic", &["a timer panicked: in the callback", "a timer panicked: in the drop"], "nothing"),
+    ("tracer", &["a callback panicked: in the tracer"], "nothing"),
+    ("traced", &["a callback panicked: in the tracer"], "nothing"),
+    ("subscriber", &[], "in the subscriber"),
+    ("handler", &["it failed"], "in the hook"),
+    ("hook", &["it failed"], "in the hook"),
+    ("watchdog", &[], "nothing"),
+];
+
+/// Two panics at the same time abort the process, so each case has a process of its own.
+#[test]
+fn a_value_that_panics_in_its_drop_beside_another_panic_aborts_nothing() {
+    for (what, reported, thrown) in BESIDE_A_PANIC {
+        let answer = helper_said(&["drops", what]);
+        assert_eq!(answer.line("dropped"), "yes", "{what}: the value must be dropped");
+        assert_eq!(answer.lines("reported").collect::<Vec<_>>(), reported, "{what}: what the hook got");
+        assert_eq!(answer.line("thrown"), thrown, "{what}: the panic that left `start`");
+    }
 }
 
 /// One value in each place of a loop, in the order in which a close drops them.

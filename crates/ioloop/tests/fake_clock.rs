@@ -4,9 +4,12 @@
 mod support;
 
 use std::cell::Cell;
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::unistd::Pid;
-use support::{Log, a_byte, a_pipe, alone, on_each_with_a_fake_clock};
+use support::{LONG, Log, a_byte, a_pipe, alone, on_each_with_a_fake_clock};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -126,6 +129,75 @@ fn the_clock_advances_again_when_no_descriptor_can_have_an_event() {
         ioloop.resume_handler(paused).unwrap();
         ioloop.update_handler(paused, Events::empty()).unwrap();
         sleeps(ioloop, "registered for nothing by an update");
+    });
+}
+
+/// Runs a future, and gives up if it is not done in [`LONG`] of real time.
+fn unless_it_hangs<T: 'static>(
+    ioloop: &IoLoop,
+    future: impl Future<Output = T> + 'static,
+) -> Result<T, NoResult> {
+    let (handle, (over, waits)) = (ioloop.handle(), channel::<()>());
+    let gives_up = thread::spawn(move || match waits.recv_timeout(LONG) {
+        Err(RecvTimeoutError::Timeout) => handle.stop(),
+        _ => Ok(()),
+    });
+    let done = ioloop.run_sync(future, None);
+    drop(over);
+    gives_up.join().unwrap().unwrap();
+    done
+}
+
+#[test]
+fn the_clock_advances_again_once_offloaded_work_is_done() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let (work, sleep) = (ioloop.offload(|| 42).unwrap(), ioloop.sleep(5 * S));
+        let later = async move {
+            sleep.await;
+            work.await
+        };
+        let done = unless_it_hangs(ioloop, later);
+        assert!(
+            matches!(done, Ok(42)),
+            "a task slept for 5 s before it awaited a result that was there: {done:?}"
+        );
+
+        let (mut work, sleep) = (ioloop.offload(|| 42).unwrap(), ioloop.sleep(5 * S));
+        let earlier = async move {
+            let result = (&mut work).await;
+            sleep.await;
+            result
+        };
+        let done = unless_it_hangs(ioloop, earlier);
+        assert!(matches!(done, Ok(42)), "a task got a result, kept the future, and slept for 5 s: {done:?}");
+        assert_eq!(ioloop.time(), 10 * S);
+    });
+}
+
+#[test]
+fn the_clock_advances_again_when_no_task_waits_any_more() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let ((reader, _writer), sleep) = (a_byte(), ioloop.sleep(5 * S));
+        let watched = ioloop.watch(reader).unwrap();
+        let got = async move {
+            watched.readable().await.unwrap();
+            watched.source().read_exact(&mut [0]).unwrap();
+            sleep.await;
+        };
+        let done = unless_it_hangs(ioloop, got);
+        assert!(done.is_ok(), "a task got its byte, and slept for 5 s: {done:?}");
+
+        let ((reader, _other_writer), sleep) = (a_pipe(), ioloop.sleep(5 * S));
+        let watched = ioloop.watch(reader).unwrap();
+        let gave_up = async move {
+            let mut wait = Box::pin(watched.readable());
+            poll_fn(|context| Poll::Ready(wait.as_mut().poll(context).is_pending())).await;
+            drop(wait);
+            sleep.await;
+        };
+        let done = unless_it_hangs(ioloop, gave_up);
+        assert!(done.is_ok(), "a task began to wait, gave up, and slept for 5 s: {done:?}");
+        assert_eq!(ioloop.time(), 10 * S);
     });
 }
 

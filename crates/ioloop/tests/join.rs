@@ -2,7 +2,10 @@
 
 mod support;
 
-use std::future::{pending, ready};
+use std::future::{Future, pending, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use ioloop::JoinError;
@@ -74,6 +77,24 @@ fn a_handle_that_is_dropped_leaves_the_task_alone() {
         operation.end();
         turns(ioloop, 2);
         assert!(!operation.is_kept(), "it was polled to its end");
+    });
+}
+
+/// A task that no longer waits must not be woken.
+#[test]
+fn a_handle_that_is_dropped_leaves_no_waker() {
+    struct Nothing;
+
+    impl Wake for Nothing {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    on_each_for_weeks(|ioloop| {
+        let (mut task, woken) = (ioloop.spawn_joined(pending::<()>()), Arc::new(Nothing));
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
+        drop((task, waker));
+        assert_eq!(Arc::strong_count(&woken), 1, "the task keeps the waker of a handle that was dropped");
     });
 }
 

@@ -11,16 +11,18 @@ mod observers;
 
 use std::any::Any;
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io::{PipeReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use ioloop::poller::Kind;
-use ioloop::{Events, IoLoop};
+use ioloop::{Events, IoLoop, NoResult};
 use support::operation::failures;
-use support::{Kept, Log, a_pipe, alone, helper_said, on_each, panics, turns};
+use support::{Kept, Log, a_pipe, alone, helper_said, on_each, on_each_with_a_fake_clock, panics, turns};
 use testing::{Helper, no_child_is_born};
 
 testing::helper!(|args| match args {
@@ -154,6 +156,25 @@ fn a_subscriber_that_is_added_meanwhile_sees_the_next_iteration() {
     });
 }
 
+/// The times of a record are read only if there is a subscriber, so the record of this iteration has no beginning.
+#[test]
+fn a_subscriber_that_a_callback_adds_gets_no_record_without_a_beginning() {
+    on_each_with_a_fake_clock(|ioloop, clock| {
+        let (log, long) = (Log::default(), Duration::from_secs(7));
+        clock.advance(long);
+        let seen = log.clone();
+        ioloop.add_callback(move |ioloop| {
+            ioloop.subscribe(move |_, iteration| seen.add(iteration.start));
+        });
+        turns(ioloop, 2);
+        let log = log.take();
+        assert!(
+            !log.is_empty() && log.iter().all(|start| *start >= long),
+            "the clock shows 7 s. When the iterations began, by the records: {log:?}"
+        );
+    });
+}
+
 #[test]
 fn a_subscriber_that_fails_ends_the_loop_and_sees_the_next_iteration() {
     on_each(|ioloop| {
@@ -212,6 +233,77 @@ fn a_hook_and_a_subscriber_can_replace_themselves() {
                 "the second saw an iteration"
             ],
             "a hook and a subscriber each replaced themselves when they were called first"
+        );
+    });
+}
+
+/// The poll of a task runs in a callback, and `run_sync` in any code, but the panic of the hook is no failure of theirs.
+#[test]
+fn a_panic_of_the_hook_for_a_task_leaves_the_loop_at_once() {
+    type Fails = fn(&IoLoop);
+    let fails: [(&str, Fails); 2] = [
+        ("a task failed: it", |ioloop| {
+            ioloop.spawn(async { Err::<(), _>("it") });
+        }),
+        ("a task panicked: in the drop", |ioloop| ioloop.add_callback(|ioloop| drop(refused(ioloop)))),
+    ];
+    on_each(|ioloop| {
+        for (failure, fails) in fails {
+            let log = Log::default();
+            let seen = log.clone();
+            ioloop.handle_callback_exception(move |_, failure| {
+                seen.add(failure.to_string());
+                panics("in the hook");
+            });
+            fails(ioloop);
+            assert_eq!(words(&*thrown_by(ioloop)), "in the hook", "{failure}");
+            assert_eq!(
+                log.take(),
+                [failure],
+                "the hook panicked when it got the first of these. That must leave `start`, and not come back to the hook as a \
+                 failure of a callback"
+            );
+        }
+    });
+}
+
+/// Panics when it is dropped.
+struct Bad;
+
+impl Drop for Bad {
+    fn drop(&mut self) {
+        panics("in the drop");
+    }
+}
+
+/// A loop that runs refuses the future, whose value panics in its drop: the loop reports that in the middle of the caller's
+/// code.
+fn refused(ioloop: &IoLoop) -> Result<(), NoResult> {
+    let held = Bad;
+    let operation = poll_fn(move |_| {
+        let _held = &held;
+        Poll::<()>::Pending
+    });
+    ioloop.run_sync(operation, None)
+}
+
+#[test]
+fn a_failure_in_the_hooks_own_code_does_not_end_the_loop() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let seen = log.clone();
+        ioloop.handle_callback_exception(move |ioloop, failure| {
+            seen.add(failure.to_string());
+            seen.add(refused(ioloop).map_or_else(|why| why.to_string(), |()| "done".into()));
+        });
+        ioloop.add_callback(|_| Err::<(), _>("it"));
+        let ended = catch_unwind(AssertUnwindSafe(|| turns(ioloop, 2)));
+        let log = log.take();
+        assert!(
+            ended.is_ok() && log.len() == 2 && log[0].ends_with("it") && log[1].contains("EBUSY"),
+            "the hook called `run_sync`, and a value of the future panicked in its drop. The loop cannot call the hook for that \
+             while the hook runs. It panicked: {}. The hook's log: {log:?}",
+            ended.is_err()
         );
     });
 }

@@ -2,8 +2,11 @@
 
 mod support;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -80,5 +83,26 @@ fn work_that_is_not_awaited_continues_and_drops_its_captures() {
             thread::yield_now();
         }
         turns(ioloop, 1);
+    });
+}
+
+/// A task that no longer waits must not be woken.
+#[test]
+fn a_future_that_is_dropped_leaves_no_waker() {
+    struct Nothing;
+
+    impl Wake for Nothing {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    on_each(|ioloop| {
+        let (sender, receiver) = channel::<()>();
+        let mut work = ioloop.offload(move || receiver.recv().is_err()).unwrap();
+        let woken = Arc::new(Nothing);
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(Pin::new(&mut work).poll(&mut Context::from_waker(&waker)).is_pending());
+        drop((work, waker));
+        assert_eq!(Arc::strong_count(&woken), 1, "the thread keeps the waker of a future that was dropped");
+        drop(sender);
     });
 }

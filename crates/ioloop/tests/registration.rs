@@ -290,6 +290,39 @@ fn of_two_that_remove_each_other_one_runs() {
     });
 }
 
+/// Both events were fetched before the first handler ran.
+#[test]
+fn of_two_that_pause_each_other_one_runs() {
+    on_each(|ioloop| {
+        let log = Log::default();
+        let tokens: Rc<[Cell<Option<Token>>; 2]> = Rc::default();
+        let mut writers = Vec::new();
+        for me in 0..2 {
+            let (reader, writer) = a_byte();
+            writers.push(writer);
+            let (log, all) = (log.clone(), Rc::clone(&tokens));
+            let token = ioloop.add_handler(reader, Events::READ, move |ioloop, _, _| {
+                log.add(me);
+                ioloop.pause_handler(all[1 - me].get().unwrap())
+            });
+            tokens[me].set(token.ok());
+        }
+        turns(ioloop, 1);
+        let ran = log.take();
+        assert_eq!(
+            ran.len(),
+            1,
+            "a handler ran although it was paused before its event was dispatched: {ran:?}"
+        );
+        let (paused, running) = (1 - ran[0], ran[0]);
+        ioloop.remove_handler(tokens[running].get().unwrap());
+        ioloop.resume_handler(tokens[paused].get().unwrap()).unwrap();
+        tokens[running].set(tokens[paused].get());
+        turns(ioloop, 1);
+        assert_eq!(log.take(), [paused], "its byte is still there, so it runs once it is resumed");
+    });
+}
+
 /// A handler removes its neighbor, and a new source gets the neighbor's number and slot. The event is for the neighbor.
 #[test]
 fn an_old_event_does_not_reach_a_new_handler() {

@@ -56,6 +56,27 @@ fn each_dispatch_is_named() {
     });
 }
 
+fn named_periodic(ioloop: &IoLoop) {
+    ioloop.stop();
+}
+
+#[test]
+fn a_run_of_a_periodic_callback_is_named() {
+    on_each_with_a_fake_clock(|ioloop, _| {
+        let log = traced(ioloop);
+        let every = ioloop.call_every(Duration::from_secs(1), named_periodic);
+        for time in ["first", "second"] {
+            ioloop.start().unwrap();
+            let seen = log.take();
+            assert!(
+                matches!(&seen[..], [Dispatch { origin: Origin::Timer, label, .. }] if label.contains("named_periodic")),
+                "the {time} run of the callback `named_periodic`: {seen:?}"
+            );
+        }
+        every.stop(ioloop);
+    });
+}
+
 #[test]
 fn the_dispatch_of_a_handler_has_its_token() {
     on_each(|ioloop| {

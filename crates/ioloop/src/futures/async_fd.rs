@@ -3,7 +3,7 @@
 //! Contract: readiness is a hint. Make the call, and if it fails with EAGAIN, wait again. Any number of tasks may wait
 //! for one descriptor, and an event wakes all of them. The descriptor stays armed from one wait to the next, so a wait
 //! needs no epoll_ctl(2). An event that no task waits for disarms the descriptor, so a hang-up that no task reads costs
-//! one event. Dropping a wait removes its waker. Dropping an `AsyncFd` unregisters the descriptor.
+//! one event. Dropping a wait removes its waker. Dropping an `AsyncFd` unregisters the descriptor. Closing the loop ends each wait.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -14,8 +14,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use nix::errno::Errno;
+
 use crate::run_loop::WeakLoop;
-use crate::{Event, Events, IoLoop, Result, Token};
+use crate::{Error, Event, Events, IoLoop, Result, Token};
 
 /// A descriptor that tasks can wait for: see [`IoLoop::watch`].
 pub struct AsyncFd<S> {
@@ -31,6 +33,8 @@ struct State<S> {
     armed: Cell<Events>,
     reading: Direction,
     writing: Direction,
+    /// A fake clock stands still while a descriptor is armed, so without a task that waits it is disarmed at once.
+    has_fake_clock: bool,
 }
 
 #[derive(Default)]
@@ -55,6 +59,14 @@ impl<S: AsFd> AsFd for Source<S> {
     }
 }
 
+/// The handler was removed, because its loop is closed for example: end the waits, because no event will.
+impl<S> Drop for Source<S> {
+    fn drop(&mut self) {
+        self.0.armed.set(Events::empty());
+        let _ = [&self.0.reading, &self.0.writing].map(Direction::wake_all);
+    }
+}
+
 impl IoLoop {
     /// Register a descriptor that tasks can wait for. It must be nonblocking.
     ///
@@ -62,10 +74,10 @@ impl IoLoop {
     /// The errors of [`IoLoop::add_handler`].
     pub fn watch<S: AsFd + 'static>(&self, source: S) -> Result<AsyncFd<S>> {
         let (reading, writing) = (Direction::default(), Direction::default());
-        let state = Rc::new(State { source, armed: Cell::new(Events::empty()), reading, writing });
+        let (armed, has_fake_clock) = (Cell::new(Events::empty()), self.awaits().is_some());
+        let state = Rc::new(State { source, armed, reading, writing, has_fake_clock });
         let handler = |ioloop: &Self, source: &mut Source<S>, event: Event| {
-            // The poller does not know the descriptor any more, because other code closed it. Its events would not end, and
-            // neither would the errors.
+            // Other code closed the descriptor: neither its events nor these errors would end.
             source.0.notify(ioloop, event).inspect_err(|_| ioloop.remove_handler(event.token))
         };
         // An empty oneshot: a hang-up, which is always reported, is reported only once.
@@ -88,7 +100,7 @@ impl<S> State<S> {
             // An error or a hang-up ends a wait in both directions: the task's next call returns what happened.
             if failed || event.events.contains(bit) {
                 let was_waited_for = self.direction(bit).wake_all();
-                wanted.set(bit, wanted.contains(bit) && was_waited_for);
+                wanted.set(bit, wanted.contains(bit) && was_waited_for && !self.has_fake_clock);
             }
         }
         self.arm(ioloop, event.token, wanted)
@@ -156,7 +168,7 @@ impl<S> AsyncFd<S> {
     /// Wait until the descriptor is ready to be read.
     ///
     /// # Errors
-    /// The errors of [`IoLoop::update_handler`].
+    /// The errors of [`IoLoop::update_handler`]; `EBADF` if the loop was dropped.
     pub async fn readable(&self) -> Result<()> {
         self.until(Events::READ).await
     }
@@ -164,7 +176,7 @@ impl<S> AsyncFd<S> {
     /// Wait until the descriptor is ready to be written.
     ///
     /// # Errors
-    /// The errors of [`IoLoop::update_handler`].
+    /// As of [`AsyncFd::readable`].
     pub async fn writable(&self) -> Result<()> {
         self.until(Events::WRITE).await
     }
@@ -181,8 +193,7 @@ impl<S> AsyncFd<S> {
 
     pub(super) fn until(&self, bit: Events) -> Until<'_, S> {
         let direction = self.state.direction(bit);
-        let wait = direction.waits.get();
-        direction.waits.set(wait + 1);
+        let wait = direction.waits.replace(direction.waits.get() + 1);
         Until { fd: self, bit, wait, before: direction.events.get() }
     }
 }
@@ -208,9 +219,10 @@ impl<S> Future for Until<'_, S> {
             return Poll::Ready(Ok(()));
         }
         if !state.armed.get().contains(self.bit) {
-            // The loop was dropped, so nothing polls this again.
-            let Some(ioloop) = ioloop.upgrade() else { return Poll::Pending };
-            if let Err(error) = state.arm(&ioloop, *token, state.armed.get() | self.bit) {
+            let gone = || Error::on("wait", "a descriptor whose loop was dropped")(Errno::EBADF);
+            let ioloop = ioloop.upgrade().ok_or_else(gone);
+            let wanted = state.armed.get() | self.bit;
+            if let Err(error) = ioloop.and_then(|ioloop| state.arm(&ioloop, *token, wanted)) {
                 return Poll::Ready(Err(error));
             }
         }
@@ -222,14 +234,17 @@ impl<S> Future for Until<'_, S> {
 
 impl<S> Drop for Until<'_, S> {
     fn drop(&mut self) {
-        self.fd.state.direction(self.bit).forget(self.wait);
+        let AsyncFd { state, ioloop, token } = self.fd;
+        let direction = state.direction(self.bit);
+        direction.forget(self.wait);
+        if state.has_fake_clock && direction.waiting.borrow().is_empty() {
+            let _ = ioloop.upgrade().map(|ioloop| state.arm(&ioloop, *token, state.armed.get() - self.bit));
+        }
     }
 }
 
 impl<S> Drop for AsyncFd<S> {
     fn drop(&mut self) {
-        if let Some(ioloop) = self.ioloop.upgrade() {
-            ioloop.remove_handler(self.token);
-        }
+        self.ioloop.upgrade().iter().for_each(|ioloop| ioloop.remove_handler(self.token));
     }
 }

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -52,19 +52,21 @@ impl IoLoop {
     pub fn spawn_joined<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
         let shared = Rc::new(RefCell::new(Shared { end: None, waiting: None }));
         let end = End(Rc::clone(&shared));
-        // The task owns `end`, so `end` is dropped with it, even if the task is canceled.
-        let task = self.spawn(async move {
-            let mut future = pin!(future);
-            let result = poll_fn(|context| {
-                let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-                polled.unwrap_or_else(|thrown| {
+        let mut future = Box::pin(future);
+        // The task owns `end`, so `end` is dropped with it, even if the task is canceled. No async block: while a panic unwinds,
+        // it would drop the future, and a second panic would abort the process.
+        let task = self.spawn(poll_fn(move |context| {
+            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(result)) => end.set(Ok(result)),
+                Err(thrown) => {
                     end.set(Err(JoinError::Panicked));
                     // The loop catches it, and reports it like any other panic.
-                    resume_unwind(thrown)
-                })
-            });
-            end.set(Ok(result.await));
-        });
+                    resume_unwind(thrown);
+                }
+            }
+            Poll::Ready(())
+        }));
         JoinHandle { shared, ioloop: self.downgrade(), task }
     }
 }
@@ -110,6 +112,14 @@ impl<T> JoinHandle<T> {
         if let Some(ioloop) = self.ioloop.upgrade() {
             ioloop.cancel(self.task);
         }
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        let waiting = self.shared.borrow_mut().waiting.take();
+        // Not under the borrow, as above.
+        drop(waiting);
     }
 }
 

@@ -18,14 +18,14 @@ use crate::{Error, IoLoop, Result};
 /// A future of the result of work in another thread. Dropping it does not end the work.
 pub struct Offloaded<T> {
     state: Arc<Mutex<State<T>>>,
-    /// A fake clock stands still until the result is here.
-    _awaited: Option<Awaited>,
 }
 
 struct State<T> {
     /// `None` while the work is under way, and after the result was taken.
     end: Option<thread::Result<T>>,
     waiting: Option<Waker>,
+    /// A fake clock stands still until the result is here, or is not wanted any more.
+    awaited: Option<Awaited>,
 }
 
 fn locked<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
@@ -42,25 +42,41 @@ impl IoLoop {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Offloaded<T>> {
         self.must_be_open("offload")?;
-        let state = Arc::new(Mutex::new(State { end: None, waiting: None }));
-        let ours = Arc::clone(&state);
+        let state = Arc::new(Mutex::new(State { end: None, waiting: None, awaited: self.awaits() }));
+        let (ours, ioloop) = (Arc::clone(&state), self.handle());
         let thread = move || {
             let end = catch_unwind(AssertUnwindSafe(work));
-            let waiting = {
+            let (waiting, awaited) = {
                 let mut state = locked(&ours);
                 state.end = Some(end);
-                state.waiting.take()
+                (state.waiting.take(), state.awaited.take())
             };
             // After the result is set, and without the lock: the loop may poll at once.
             drop(ours);
             if let Some(waker) = waiting {
                 waker.wake();
             }
+            // After the wake: the clock must not pass the timeout of a task whose result is here.
+            if awaited.is_some() {
+                drop(awaited);
+                // The loop sleeps in real time, because its clock stood still. An error means that its eventfd is gone.
+                let _ = ioloop.wake();
+            }
         };
         let spawned = thread::Builder::new().name("offload".into()).spawn(thread);
         // Detached: the thread ends by itself.
         drop(spawned.map_err(Error::on_io("pthread_create", "a thread for blocking work"))?);
-        Ok(Offloaded { state, _awaited: self.awaits() })
+        Ok(Offloaded { state })
+    }
+}
+
+impl<T> Drop for Offloaded<T> {
+    fn drop(&mut self) {
+        let mut state = locked(&self.state);
+        let left = (state.waiting.take(), state.awaited.take());
+        // Not under the lock: a waker runs code of the program when it is dropped.
+        drop(state);
+        drop(left);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The current loop of a thread, and the loop of the process.
 //!
-//! Contract: a thread has at most one current loop, and a process at most one instance. Neither is kept alive here.
+//! Contract: a thread has at most one current loop, and a process at most one instance. Neither is kept alive here, and once it is
+//! closed and has returned, it is neither.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,7 +10,7 @@ use std::thread::LocalKey;
 use nix::errno::Errno;
 
 use super::handle::LoopHandle;
-use super::{Current, IoLoop, Sent, WeakLoop};
+use super::{Current, IoLoop, Phase, Sent, WeakLoop};
 use crate::loop_waker::LoopWaker;
 use crate::poller::Kind;
 use crate::shared::Shared;
@@ -24,8 +25,10 @@ thread_local! {
 // A thread that ends drops its thread-local values one by one, and one of them may use a loop when it is dropped. Those
 // below may be gone then: the thread has no current loop anymore.
 
+/// The loop there, unless it is closed and does not run.
 fn upgrade(place: &'static LocalKey<RefCell<WeakLoop>>) -> Option<IoLoop> {
-    place.try_with(|place| place.borrow().upgrade()).ok().flatten()
+    let ioloop = place.try_with(|place| place.borrow().upgrade()).ok().flatten();
+    ioloop.filter(|ioloop| ioloop.0.phase.get() != Phase::Closed)
 }
 
 fn replace(place: &'static LocalKey<RefCell<WeakLoop>>, with: WeakLoop) -> WeakLoop {
@@ -63,8 +66,9 @@ impl IoLoop {
     /// Make this the loop of the process: see [`IoLoop::instance`].
     ///
     /// # Errors
-    /// `EEXIST` if the process has a loop that is not closed.
+    /// `EEXIST` if the process has a loop that is not closed; `EBADF` if this one is closed.
     pub fn install(&self) -> Result<()> {
+        self.must_be_open("install")?;
         let mut instance = INSTANCE.lock().unwrap_or_else(PoisonError::into_inner);
         if living(&instance).is_some() {
             return Err(Error::on("install", "a second loop for the process")(Errno::EEXIST));

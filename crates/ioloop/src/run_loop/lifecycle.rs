@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::iter;
 use std::os::fd::{AsFd, AsRawFd};
+use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,7 @@ impl IoLoop {
             signals: Signals::default(),
             shared: Arc::new(shared::Shared::new(waker)),
             on_failure: RefCell::default(),
+            thrown_by_hook: Cell::new(ptr::null()),
             subscribers: Listeners::default(),
             tracers: Listeners::default(),
             watchdog: RefCell::default(),
@@ -93,6 +95,9 @@ impl IoLoop {
     /// the handlers, and restore the dispositions of its signals. A closed loop runs and keeps nothing more. If it runs, it
     /// returns before its next sleep.
     ///
+    /// It is no longer its thread's current loop then, or the loop of the process. In a child of a fork, this closes the copy of
+    /// the parent's loop, and changes nothing of the parent's.
+    ///
     /// If a value panics when it is dropped, everything else is dropped all the same, and then the first panic goes on.
     pub fn close(&self) {
         self.0.close();
@@ -105,10 +110,14 @@ const SIGNALS: usize = 64;
 impl Inner {
     // ANCHOR: close
     fn close(&self) {
-        let before = self.phase.replace(Phase::Closed);
+        let runs = matches!(self.phase.get(), Phase::Running | Phase::Closing);
+        self.phase.set(if runs { Phase::Closing } else { Phase::Closed });
         // Nothing is borrowed while a value is dropped, because it may call the loop. It finds the loop closed, so nothing is
         // added meanwhile.
         let mut drops = Drops::default();
+        // First, so that a value which removes its handler when it is dropped makes no call to the poller: in a child of a fork,
+        // epoll_ctl(2) would change the parent's epoll.
+        let handlers = self.registry.borrow_mut().remove_all();
         self.shared.close().into_iter().for_each(|sent| drops.of(sent));
         iter::from_fn(|| self.next_callback()).for_each(|callback| drops.of(callback));
         self.timers.borrow_mut().collect(|| Duration::MAX);
@@ -121,12 +130,11 @@ impl Inner {
         // Again after a panic, which may leave owners: at most one for each signal.
         let _ = (0..SIGNALS).any(|_| drops.within(|| self.signals.clear()));
         drops.of(self.watchdog.take());
-        let handlers = self.registry.borrow_mut().remove_all();
         handlers.into_iter().for_each(|handler| drops.of(handler));
         self.subscribers.clear().into_iter().for_each(|subscriber| drops.of(subscriber));
         self.tracers.clear().into_iter().for_each(|tracer| drops.of(tracer));
         // A loop that runs needs the hook until it returns, even if it is closed twice.
-        if before == Phase::Idle {
+        if !runs {
             drops.of(self.on_failure.take());
         }
         // When `drops` is dropped, the first panic goes on.
@@ -156,9 +164,11 @@ impl<'a> Running<'a> {
     fn new(ioloop: &'a IoLoop, operation: &'static str, until_stopped: bool) -> Result<Option<Self>> {
         match ioloop.0.phase.get() {
             Phase::Running => Err(Error::on(operation, "a loop that runs")(Errno::EBUSY)),
-            Phase::Closed => Ok(None),
+            Phase::Closing | Phase::Closed => Ok(None),
             Phase::Idle => {
                 ioloop.0.phase.set(Phase::Running);
+                // The panic has left the run before, and its payload is gone.
+                ioloop.0.thrown_by_hook.set(ptr::null());
                 ioloop.watchdog_on();
                 Ok(Some(Self { ioloop, until_stopped }))
             }
@@ -175,6 +185,7 @@ impl Drop for Running<'_> {
             ioloop.0.phase.set(Phase::Idle);
         } else {
             // The loop was closed while it ran, and needed the hook until now.
+            ioloop.0.phase.set(Phase::Closed);
             drops.of(ioloop.0.on_failure.take());
         }
         // Clears any stop that came after the one obeyed: a stop is a flag, not a counter. A single iteration may have obeyed

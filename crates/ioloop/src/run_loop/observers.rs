@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::{IoLoop, Phase, Subscriber, Subscription};
 use crate::alarm::Alarm;
+use crate::failure::Owned;
 use crate::watchdog::{Blocked, Watchdog};
 use crate::{Iteration, Result};
 
 impl IoLoop {
-    /// Call `subscriber` at the end of each iteration, except one that a stop or an error of the poller cut short.
-    /// Subscribers are called in the order in which they were added. If one panics, so does [`IoLoop::start`]. Without
+    /// Call `subscriber` at the end of each iteration that begins from now on, except one that a stop or an error of the poller cut
+    /// short. Subscribers are called in the order in which they were added. If one panics, so does [`IoLoop::start`]. Without
     /// a subscriber, the loop reads no clock for this. A closed loop drops it.
     pub fn subscribe(&self, subscriber: impl FnMut(&Self, Iteration) + 'static) -> Subscription {
         let subscriber: Subscriber = Rc::new(RefCell::new(subscriber));
@@ -39,7 +40,7 @@ impl IoLoop {
     ///
     /// # Errors
     /// `EBUSY` if another loop of this process is watched, or if a signal handler has SIGALRM; `EBADF` if the loop is closed;
-    /// the errors of [`Watchdog::new`].
+    /// the errors of [`Watchdog::new`]. After an error no threshold is set, even if there was one before.
     pub fn set_blocking_threshold(
         &self,
         threshold: Option<Duration>,
@@ -50,6 +51,8 @@ impl IoLoop {
         if let Some(threshold) = threshold {
             self.must_be_open("set_blocking_threshold")?;
             let alarm = Alarm::take("set_blocking_threshold")?;
+            let mut report = Owned::new(report);
+            let report = move |blocked: &Blocked| (report.get())(blocked);
             *self.0.watchdog.borrow_mut() = Some((Watchdog::new(threshold, report)?, alarm));
             if self.0.phase.get() == Phase::Running {
                 self.watchdog_on();
@@ -62,6 +65,7 @@ impl IoLoop {
     /// The record of an iteration that begins. It has times only if there is a subscriber, because reading the clock is not
     /// free.
     pub(super) fn new_record(&self) -> Iteration {
+        self.0.subscribers.begin();
         Iteration { start: self.time_for_subscribers(), ..Iteration::default() }
     }
 

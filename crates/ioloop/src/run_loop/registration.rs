@@ -7,8 +7,9 @@ use std::rc::Rc;
 use nix::errno::Errno;
 
 use super::{Handler, IoLoop};
-use crate::failure::drop_caught;
+use crate::failure::{Owned, drop_caught};
 use crate::poller::is_open;
+use crate::registry::{BY_LOOP, BY_PROGRAM};
 use crate::{Cause, Error, Event, Events, Failure, IntoOutcome, Origin, Result, Token};
 
 impl IoLoop {
@@ -24,20 +25,23 @@ impl IoLoop {
     /// `EPERM` if it is always ready, as a regular file is. `EBADF` also if the loop is closed. After an error nothing has
     /// changed.
     // ANCHOR: add_handler
-    pub fn add_handler<S, F, R>(&self, mut source: S, interest: Events, mut handler: F) -> Result<Token>
+    pub fn add_handler<S, F, R>(&self, source: S, interest: Events, handler: F) -> Result<Token>
     where
         S: AsFd + 'static,
         F: FnMut(&Self, &mut S, Event) -> R + 'static,
         R: IntoOutcome,
     {
         let fd = source.as_fd().as_raw_fd();
+        // The hook may panic while `dispatch` holds a handler that was removed.
+        let mut own = Owned::new((handler, source));
         let handler = move |ioloop: &Self, event: Event| {
+            let (handler, source) = own.get();
             // Without a tracer, call the handler and nothing else. (`traced` would do the same, but for each event it would
             // first write the handler's arguments to memory.)
             if !ioloop.is_traced() {
-                return handler(ioloop, &mut source, event).into_outcome();
+                return handler(ioloop, source, event).into_outcome();
             }
-            let run = || handler(ioloop, &mut source, event);
+            let run = || handler(ioloop, source, event);
             ioloop.traced::<F, _>(Origin::Handler(fd), Some(event.token), run).into_outcome()
         };
         self.register(fd, interest, Rc::new(RefCell::new(handler)))
@@ -53,7 +57,7 @@ impl IoLoop {
 
     /// Is this handler registered?
     pub(crate) fn has_handler(&self, token: Token) -> bool {
-        self.0.registry.borrow().get(token).is_some()
+        self.0.registry.borrow().contains(token)
     }
 
     /// Change the events that a handler is registered for. A oneshot that fired is armed again. An edge-triggered handler gets
@@ -66,13 +70,13 @@ impl IoLoop {
     }
 
     /// Stop watching the descriptor of a handler until [`IoLoop::resume_handler`], and keep the handler registered. In
-    /// the meantime the kernel reports nothing for the descriptor, not even a hang-up. Does nothing if the handler is
-    /// paused already or was removed.
+    /// the meantime the kernel reports nothing for the descriptor, not even a hang-up, and the handler does not run, not even
+    /// for an event that was fetched already. Does nothing if the handler is paused already or was removed.
     ///
     /// # Errors
     /// The errors of [`Poller::remove`](crate::poller::Poller::remove).
     pub fn pause_handler(&self, token: Token) -> Result<()> {
-        self.0.registry.borrow_mut().pause(token)
+        self.0.registry.borrow_mut().pause(token, BY_PROGRAM)
     }
 
     /// Watch the descriptor of a paused handler again; a oneshot that fired is armed again. Does nothing if the handler is not
@@ -81,7 +85,23 @@ impl IoLoop {
     /// # Errors
     /// The errors of [`Poller::add`](crate::poller::Poller::add).
     pub fn resume_handler(&self, token: Token) -> Result<()> {
-        self.0.registry.borrow_mut().resume(token)
+        self.0.registry.borrow_mut().resume(token, BY_PROGRAM)
+    }
+
+    /// Pause a handler for the loop itself, beside what the program pauses and resumes.
+    ///
+    /// # Errors
+    /// The errors of [`Poller::remove`](crate::poller::Poller::remove).
+    pub(crate) fn hold_handler(&self, token: Token) -> Result<()> {
+        self.0.registry.borrow_mut().pause(token, BY_LOOP)
+    }
+
+    /// The end of [`IoLoop::hold_handler`].
+    ///
+    /// # Errors
+    /// The errors of [`Poller::add`](crate::poller::Poller::add).
+    pub(crate) fn release_handler(&self, token: Token) -> Result<()> {
+        self.0.registry.borrow_mut().resume(token, BY_LOOP)
     }
 
     /// Remove a handler and close its source. The handler does not run anymore, not even for an event that was fetched

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Callback, IoLoop, Phase};
+use super::{Callback, IoLoop};
 use crate::failure::guarded;
 use crate::timers::TimerId;
 use crate::{Failure, IntoOutcome, Origin};
@@ -10,7 +10,7 @@ use crate::{Failure, IntoOutcome, Origin};
 impl IoLoop {
     /// Run a callback in the next iteration. A closed loop drops it without running it.
     pub fn add_callback<F: FnOnce(&Self) -> R + 'static, R: IntoOutcome>(&self, callback: F) {
-        if self.0.phase.get() != Phase::Closed {
+        if !self.0.is_closed() {
             self.0.callbacks.push(move |ioloop: &Self| {
                 ioloop.traced::<F, _>(Origin::Callback, None, || callback(ioloop)).into_outcome()
             });
@@ -28,7 +28,7 @@ impl IoLoop {
             ioloop.traced::<F, _>(Origin::Timer, None, || callback(ioloop)).into_outcome()
         };
         let timer = self.0.timers.borrow_mut().add(deadline, Callback::new(run));
-        if self.0.phase.get() == Phase::Closed {
+        if self.0.is_closed() {
             self.remove_timeout(timer);
         }
         timer
@@ -53,7 +53,7 @@ impl IoLoop {
     /// Did every timer with this deadline run, unless it was canceled? Then `remove_timeout` would do nothing, and this is quicker.
     /// May return false even if it did, and does on a closed loop.
     pub(crate) fn is_past(&self, deadline: Duration) -> bool {
-        self.0.phase.get() != Phase::Closed && self.0.timers.borrow().is_past(deadline)
+        !self.0.is_closed() && self.0.timers.borrow().is_past(deadline)
     }
 
     /// Run `callbacks` one after the other, and report each error and panic: the next callback runs in any case. Returns how

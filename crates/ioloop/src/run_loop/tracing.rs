@@ -5,12 +5,14 @@
 use std::any::type_name;
 use std::cell::RefCell;
 use std::future::Future;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::{IoLoop, Subscription, Tracer, WeakLoop};
+use crate::failure::drop_caught;
 use crate::{Dispatch, IntoOutcome, Origin, Outcome, Token};
 
 impl IoLoop {
@@ -50,7 +52,14 @@ impl IoLoop {
         // Caught, because a tracer that panics while another panic unwinds would abort the process.
         let ran = catch_unwind(AssertUnwindSafe(run));
         let dispatch = Dispatch { origin, token, label, start, end: self.time() };
-        self.0.tracers.for_each(|tracer| (tracer.borrow_mut())(self, &dispatch));
+        let traced = catch_unwind(AssertUnwindSafe(|| {
+            self.0.tracers.for_each(|tracer| (tracer.borrow_mut())(self, &dispatch));
+        }));
+        if let Err(thrown) = traced {
+            // What the code returned or threw is dropped before the panic of the tracer goes on, and may panic, too.
+            mem::forget(drop_caught(ran));
+            resume_unwind(thrown);
+        }
         ran.unwrap_or_else(|thrown| resume_unwind(thrown))
     }
 }

@@ -5,7 +5,8 @@
 use std::rc::Rc;
 
 use super::IoLoop;
-use crate::{Outcome, Token};
+use crate::failure::{drop_caught, guarded};
+use crate::{Origin, Outcome, Token};
 
 impl IoLoop {
     // ANCHOR: receive
@@ -17,7 +18,11 @@ impl IoLoop {
             // Weak: a handler that is removed before this callback runs must not run.
             let handler = Rc::downgrade(&handler);
             self.0.callbacks.push(move |ioloop| {
-                handler.upgrade().map_or(Ok(()), |handler| (handler.borrow_mut())(ioloop, signal))
+                let Some(handler) = handler.upgrade() else { return Ok(()) };
+                let ran = guarded(|| (handler.borrow_mut())(ioloop, signal));
+                // If the handler has removed itself, this drops it.
+                ioloop.report_each(Origin::Callback, [ran, drop_caught(handler)]);
+                Ok(())
             });
         }
         // Other code closed or replaced the waker's descriptor, so the error lasts: report it once. From now on the loop

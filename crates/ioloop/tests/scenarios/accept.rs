@@ -1,7 +1,8 @@
 //! `accepting no-descriptor POLLER`: a loop that accepts, in a process that has no descriptor left. `accepting stuck`:
 //! the same in a process that cannot even reuse the number of its reserve. `accepting refused POLLER`: accept4 returns EPERM.
 //! `accepting full-batches`: no descriptor is left, and each batch turns away as many clients as it may. `accepting
-//! fails-and-sheds`: the callback fails for the only client that a descriptor is left for.
+//! fails-and-sheds`: the callback fails for the only client that a descriptor is left for. `accepting paused`: the program
+//! pauses a listener that is stuck.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -157,6 +158,33 @@ pub fn stuck() -> Outcome {
     ioloop.start()?;
     limit(soft)?;
     drop((clients, late));
+    Ok(())
+}
+
+/// The hook pauses the listener, which the loop has paused already.
+pub fn paused() -> Outcome {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let limit = |numbers| setrlimit(Resource::RLIMIT_NOFILE, numbers, hard);
+    let ioloop = IoLoop::new()?;
+    let (listener, address) = listen()?;
+    let _client = TcpStream::connect(address)?;
+    let accepted = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&accepted);
+    let accepting = ioloop.add_accept_handler(listener, move |_, _| counted.set(counted.get() + 1))?;
+    let token = accepting.token();
+    ioloop.handle_callback_exception(move |ioloop, failure| {
+        println!("reported {failure}");
+        ioloop.pause_handler(token).expect("a handler can be paused");
+    });
+    limit(3)?;
+    ioloop.turn(Duration::ZERO)?;
+    limit(soft)?;
+    ioloop.call_later(Duration::from_millis(250), IoLoop::stop);
+    ioloop.start()?;
+    println!("paused {} accepted", accepted.get());
+    ioloop.resume_handler(token)?;
+    ioloop.turn(Duration::from_secs(5))?;
+    println!("resumed {} accepted", accepted.get());
     Ok(())
 }
 

@@ -14,6 +14,7 @@ pub fn run(what: &str) -> Outcome {
         "panic" => panicking(),
         "forced" => forced(),
         "dropped" => dropped(),
+        "closed" => closed(),
         "instance" => instance(),
         "after" => after(),
         "configured" => configured(),
@@ -91,6 +92,38 @@ fn dropped() -> ioloop::Result<String> {
     IoLoop::clear_current();
     let cleared = if IoLoop::current().is_some() { "one" } else { "none" };
     Ok(format!("current: {current}; cleared: {cleared}"))
+}
+
+fn closed() -> ioloop::Result<String> {
+    let word = |ioloop: Option<IoLoop>| if ioloop.is_some() { "one" } else { "none" };
+    let first = IoLoop::new()?;
+    first.close();
+    let current = word(IoLoop::current());
+    let next = IoLoop::new()?;
+    let of_next = is_current(&next);
+    next.close();
+    let required = IoLoop::with(Config { make_current: Current::Required, ..Config::default() });
+    let said = required.as_ref().map_or_else(|error| format!("{:?}", error.errno), |_| "Ok".into());
+    drop(required);
+    let last = IoLoop::new()?;
+    let inside = last.run_sync(
+        async {
+            IoLoop::current().inspect(IoLoop::close);
+            IoLoop::current().is_some()
+        },
+        None,
+    );
+    let inside = if inside.unwrap_or_default() { "yes" } else { "no" };
+    let after = word(IoLoop::current());
+    let installed = last.install().map_or_else(|error| format!("{:?}", error.errno), |()| "Ok".into());
+    let instance = aside()?;
+    instance.install()?;
+    instance.close();
+    Ok(format!(
+        "current: {current}; the next loop: {of_next}; required: {said}; in a run that closes the loop: {inside}; after \
+         it: {after}; installed: {installed}; instance of a thread that closed it: {}",
+        word(IoLoop::current())
+    ))
 }
 
 fn instance() -> ioloop::Result<String> {
