@@ -120,6 +120,7 @@ impl HttpServer {
             for socket in last {
                 outcome = outcome.and(accept(&shared, ioloop, socket));
             }
+            shared.has_accepted_all.set(true);
             if shared.counters.borrow().open == 0 {
                 ioloop.stop();
             }

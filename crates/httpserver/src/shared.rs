@@ -30,8 +30,10 @@ pub(crate) struct Shared<C> {
     pub(crate) counters: RefCell<Counters>,
     pub(crate) clock: Clock,
     pub(crate) listeners: RefCell<Vec<Listener>>,
-    /// The server accepts nothing more, and stops its loop when the last connection is closed.
+    /// The server is stopping: each connection is closed after its next response.
     pub(crate) is_stopping: Cell<bool>,
+    /// It has accepted all that was in the queues, and stops its loop when the last connection is closed.
+    pub(crate) has_accepted_all: Cell<bool>,
     scratch: RefCell<Vec<u8>>,
     // Boxed, because a connection has a place for one, which is mostly empty.
     #[expect(clippy::vec_box, reason = "they move between here and a connection as they are")]
@@ -50,6 +52,7 @@ impl<C> Shared<C> {
             clock: Clock::default(),
             listeners: RefCell::default(),
             is_stopping: Cell::new(false),
+            has_accepted_all: Cell::new(false),
             scratch: RefCell::new(Vec::new()),
             spare: RefCell::default(),
             roster: RefCell::default(),

@@ -43,6 +43,33 @@ fn requests_in_the_queue_of_the_listener_are_answered_before_it_is_closed() {
 }
 
 #[test]
+fn a_client_that_has_left_the_queue_does_not_end_the_stop_for_the_others() {
+    testing::needs!(loopback);
+    let ioloop = IoLoop::new().unwrap();
+    let server = HttpServer::new(|ioloop: &IoLoop, _: &Request, reply: Reply| {
+        ioloop.call_later(Duration::from_millis(50), move |_| reply.send(Response::text(200, "here")));
+    });
+    let address = server.listen(&ioloop, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    // As a health check does: it connects and closes.
+    drop(TcpStream::connect(address).unwrap());
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    server.stop(&ioloop, Duration::from_secs(10));
+    let reader = std::thread::spawn(move || {
+        let mut response = String::new();
+        client.read_to_string(&mut response).map(|_| response)
+    });
+    ioloop.start().unwrap();
+    drop(ioloop);
+    let response = reader.join().unwrap().unwrap_or_else(|error| error.to_string());
+    assert!(
+        response.starts_with("HTTP/1.1 200"),
+        "two clients were in the queue. The first had left, so its connection was the last one until the server accepted the second, \
+         which got {response:?}. The loop must not stop before all of the queue is accepted"
+    );
+}
+
+#[test]
 fn a_server_without_connections_stops_at_once() {
     testing::needs!(loopback);
     let ioloop = IoLoop::new().unwrap();
