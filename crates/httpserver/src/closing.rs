@@ -181,10 +181,8 @@ impl Client {
         self.deadline.cancel(ioloop);
         drop((self.output.take(), self.request.take(), self.when_room.take()));
         self.notify_closed(ioloop);
-        let is_last = self.entry.take().is_some_and(|entry| self.shared.leave(entry));
-        // A client in the queue may have left already. It is the last one only if no other waits behind it.
-        if is_last && self.shared.has_accepted_all.get() {
-            ioloop.stop();
+        if let Some(entry) = self.entry.take() {
+            self.shared.leave(entry, ioloop);
         }
     }
 

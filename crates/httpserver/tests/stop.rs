@@ -1,7 +1,9 @@
 //! A graceful stop meets connections that the kernel has completed and the server has not accepted yet.
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::time::Duration;
 
 use httpserver::{HttpServer, Limits, Reply, Request, Response};
@@ -66,6 +68,29 @@ fn a_client_that_has_left_the_queue_does_not_end_the_stop_for_the_others() {
         response.starts_with("HTTP/1.1 200"),
         "two clients were in the queue. The first had left, so its connection was the last one until the server accepted the second, \
          which got {response:?}. The loop must not stop before all of the queue is accepted"
+    );
+}
+
+#[test]
+fn the_grace_period_of_a_stop_is_over_when_the_server_has_stopped() {
+    testing::needs!(loopback);
+    let ioloop = IoLoop::new().unwrap();
+    let server = HttpServer::new(|_: &IoLoop, _: &Request, _: Reply| {});
+    server.listen(&ioloop, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    server.stop(&ioloop, Duration::from_millis(50));
+    ioloop.start().unwrap();
+    // The program goes on with the same loop.
+    let is_run = Rc::new(Cell::new(false));
+    let seen = Rc::clone(&is_run);
+    ioloop.call_later(Duration::from_millis(150), move |ioloop| {
+        seen.set(true);
+        ioloop.stop();
+    });
+    ioloop.start().unwrap();
+    assert!(
+        is_run.get(),
+        "the server stopped before its grace period was over, and the program started its loop again. The timer of the grace period \
+         stopped the loop a second time: remove it when the last connection is closed"
     );
 }
 
