@@ -96,12 +96,25 @@ impl Client {
     }
 
     fn timed_out(self: &Rc<Self>, ioloop: &IoLoop) {
+        if self.deadline.stage() != Stage::Running {
+            self.read(ioloop);
+        }
+        // If a handler blocked the loop, this timer runs before the loop looks at the sockets again. What has arrived and what
+        // the client has taken meanwhile counts. Besides, closing a socket with a request in it would reset the connection, and
+        // a proxy may not send a POST again, so its client would get 502.
+        self.advance(ioloop);
+        if self.socket.borrow().is_none() || !self.deadline.has_passed(ioloop.time()) {
+            return;
+        }
         // Bytes may be queued for a client that takes some now and then: then the other deadline is over.
         let (is_queued, now) = (!self.output.borrow().is_empty(), ioloop.time());
         let is_stalled = self.stalls_at(is_queued, now).is_some_and(|at| at <= now);
         match self.deadline.stage() {
             Stage::Lingering => self.close(ioloop),
-            Stage::Idle if !is_stalled => self.idled(ioloop),
+            Stage::Idle => {
+                self.shared.count(|counters| counters.idled += 1);
+                self.close(ioloop);
+            }
             Stage::Head | Stage::Body if !is_stalled => {
                 self.shared.count(|counters| counters.timeouts += 1);
                 self.connection.borrow_mut().refuse();
@@ -115,19 +128,6 @@ impl Client {
                 self.shared.count(|counters| counters.timeouts += 1);
                 self.abort(ioloop);
             }
-        }
-    }
-
-    /// The time of an idle connection is over. A request that has arrived since the loop last looked is answered: closing
-    /// would reset the connection, and a proxy may not send a POST again, so its client would get 502.
-    fn idled(self: &Rc<Self>, ioloop: &IoLoop) {
-        self.read(ioloop);
-        let is_idle = self.connection.borrow().is_idle() && !self.connection.borrow().is_ended();
-        if is_idle && self.socket.borrow().is_some() {
-            self.shared.count(|counters| counters.idled += 1);
-            self.close(ioloop);
-        } else {
-            self.advance(ioloop);
         }
     }
 

@@ -706,3 +706,59 @@ fn an_access_entry_counts_no_body_where_a_stream_has_none() {
         );
     }
 }
+
+#[test]
+fn kind_13_a_client_is_not_too_slow_because_the_loop_was_blocked() {
+    testing::needs!(loopback);
+    const TIME: Duration = Duration::from_secs(1);
+    let limits =
+        Limits { head_time: TIME, body_time: TIME, write_time: TIME, idle_time: LONG, ..Limits::default() };
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (is_blocked, blocked) = std::sync::mpsc::channel();
+    let server = serving(limits, move || {
+        move |ioloop: &IoLoop, request: &Request, reply: Reply| match request.path() {
+            "/block" => {
+                is_blocked.send(()).expect("the test listens");
+                let _ = wait.recv();
+                reply.send(Response::new(204));
+            }
+            "/head" | "/body" => echo(ioloop, request, reply),
+            _ => long(ioloop, request, reply),
+        }
+    });
+    let [mut head, mut body, mut reader, mut blocking] = [(); 4].map(|()| Client::connect(server.address));
+    reader.set_window(16 * 1024);
+    let length = 8 * 1024 * 1024;
+    let begun = [
+        format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        "GET /head HTTP/1.1\r\n".to_owned(),
+        "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n".to_owned(),
+    ];
+    [&mut reader, &mut head, &mut body].into_iter().zip(&begun).for_each(|(client, part)| client.send(part));
+    let received: usize = begun.iter().map(String::len).sum();
+    server.until("each has begun", |counters| counters.received == received as u64 && counters.sent > 0);
+    blocking.get("/block");
+    blocked.recv().expect("the handler runs");
+    head.send("Host: a\r\n\r\n");
+    body.send("ok");
+    // The kernel sends what the server has given it.
+    let (start, mut count, mut bytes) = (Instant::now(), 0, vec![0; 64 * 1024]);
+    while !reader.is_quiet(Duration::from_millis(100)) {
+        count += reader.socket.read(&mut bytes).expect("the connection is open");
+    }
+    assert!(count < length, "the client must have something to wait for");
+    std::thread::sleep((TIME + TIME / 5).saturating_sub(start.elapsed()));
+    drop(go);
+    let why = "while a handler blocked the loop for longer than the limit. When the handler returns, the timers run before the loop \
+               looks at its sockets: look at the socket once more before you call its client too slow";
+    assert_eq!(head.response().text(), "GET /head", "the rest of a head arrived {why}");
+    assert_eq!(body.response().text(), "POST /body ok", "the rest of a body arrived {why}");
+    while let Ok(read @ 1..) = reader.socket.read(&mut bytes) {
+        count += read;
+        if count >= length {
+            break;
+        }
+    }
+    assert!(count >= length, "a client got {count} of {length} bytes, and took all that was sent {why}");
+    assert_eq!(server.counters().timeouts, 0);
+}
