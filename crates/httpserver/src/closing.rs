@@ -35,7 +35,7 @@ impl Client {
         }
         let is_lingering = self.lingering.get().is_some();
         let mut interest = Events::empty();
-        let most = self.limits.pipelined.max(self.limits.head + 1);
+        let most = self.limits.pipelined.max(self.limits.head.saturating_add(1));
         interest.set(Events::READ, is_lingering || !is_ended && self.connection.borrow().buffered() < most);
         interest.set(Events::WRITE, is_queued);
         if let Some(token) = self.token.get()

@@ -4,6 +4,7 @@
 mod support;
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use httpserver::Limits;
 use support::client::Client;
@@ -292,6 +293,38 @@ fn a_chunk_size_cannot_overflow() {
     refused(413, [format!("{}ffffffffffffffff\r\n", with("Transfer-Encoding: chunked\r\n"))]);
     let two = format!("{}1\r\nx\r\nffffffffffffffff\r\n", with("Transfer-Encoding: chunked\r\n"));
     refused(413, [two]);
+}
+
+#[test]
+fn a_limit_may_be_the_largest_number() {
+    testing::needs!(loopback);
+    let limits = Limits {
+        head: usize::MAX,
+        target: usize::MAX,
+        fields: usize::MAX,
+        body: u64::MAX,
+        chunk_overhead: usize::MAX,
+        head_time: Duration::MAX,
+        body_time: Duration::MAX,
+        body_rate: u64::MAX,
+        idle_time: Duration::MAX,
+        write_time: Duration::MAX,
+        linger_time: Duration::MAX,
+        linger_bytes: u64::MAX,
+        connections: usize::MAX,
+        pipelined: usize::MAX,
+        queued: usize::MAX,
+    };
+    let long = format!("/{}", "x".repeat(20 * 1024));
+    let fields = "x: y\r\n".repeat(20_000);
+    let head = format!("POST {long} HTTP/1.1\r\nHost: a\r\n{fields}Transfer-Encoding: chunked\r\n\r\n");
+    let request = format!("{head}1\r\nx\r\n0\r\nt: u\r\n\r\n");
+    let seen = talk_with(&request, &limits, &echo);
+    assert_eq!(seen.requests, [format!("POST {long} x t=u")], "the largest number means no limit");
+    let server = Serving::with(limits, |server| server, || support::serving::echo);
+    let mut client = Client::connect(server.address);
+    client.send(&request);
+    assert_eq!(client.response().status, 200, "over a socket too");
 }
 
 // Bugs of others, by the kinds of the list
