@@ -76,7 +76,9 @@ impl Scan {
             let end = self.at + skipped;
             let found = skipped > 0 && bytes[end - 1] == b'\n';
             self.at = end;
-            if self.line == self.start && end - self.start > line_limit(limits) {
+            // The lower of two limits counts, as if the bytes had come one by one.
+            let most = self.start.saturating_add(line_limit(limits));
+            if self.line == self.start && end > most && most <= limits.head {
                 return Err(Refusal::new(414, "The target of the request is too long."));
             }
             if end > limits.head {

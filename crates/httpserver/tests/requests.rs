@@ -327,6 +327,17 @@ fn a_limit_may_be_the_largest_number() {
     assert_eq!(client.response().status, 200, "over a socket too");
 }
 
+#[test]
+fn a_target_that_is_longer_than_a_head_may_be_has_one_answer() {
+    for (target, status) in [(8 * 1024, 431), (500, 414)] {
+        let limits = Limits { head: 1000, target, ..Limits::default() };
+        // In each split it has the same one.
+        let seen =
+            talk_with(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(9000)), &limits, &echo);
+        assert_eq!(seen.statuses(), [status], "a target of {target} bytes and a head of 1000 are permitted");
+    }
+}
+
 // Bugs of others, by the kinds of the list
 
 #[test]
