@@ -762,3 +762,30 @@ fn kind_13_a_client_is_not_too_slow_because_the_loop_was_blocked() {
     assert!(count >= length, "a client got {count} of {length} bytes, and took all that was sent {why}");
     assert_eq!(server.counters().timeouts, 0);
 }
+
+#[test]
+fn kind_8_a_205_has_no_body_and_says_so() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |_: &IoLoop, request: &Request, reply: Reply| {
+            let response = Response::text(205, "a body");
+            match request.path() {
+                "/stream" => drop(reply.stream(response).write(b"a part")),
+                _ => reply.send(response),
+            }
+        }
+    });
+    let mut client = Client::connect(server.address);
+    for target in ["/whole", "/stream"] {
+        for method in ["GET", "HEAD"] {
+            client.send(format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            let got = client.response_to(method);
+            assert_eq!(
+                (got.status, got.field("Content-Length"), got.field("Transfer-Encoding"), got.text()),
+                (205, Some("0"), None, ""),
+                "{method} {target}: a 205 has no content, RFC 9110, 15.3.6. Chromium reads none whatever its head says, and takes a \
+                 body for the beginning of the next response"
+            );
+        }
+    }
+}
