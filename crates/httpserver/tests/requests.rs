@@ -192,7 +192,9 @@ fn a_target_is_a_path_or_a_url_or_the_star_of_options() {
     }
     cases.push(b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n".to_vec());
     cases.push(b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec());
-    cases.push(b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n".to_vec());
+    for target in ["a:80", "/", "/a", "http://a/", "*"] {
+        cases.push(format!("CONNECT {target} HTTP/1.1\r\nHost: a:80\r\n\r\n").into_bytes());
+    }
     refused(400, cases);
 }
 
