@@ -11,6 +11,7 @@ use std::time::Duration;
 use ioloop::{Events, IoLoop};
 use nix::sys::socket::{Shutdown, shutdown};
 
+use crate::app::caught;
 use crate::client::Client;
 use crate::deadline::Stage;
 use crate::phase::Phase;
@@ -179,11 +180,13 @@ impl Client {
             ioloop.remove_handler(token);
         }
         self.deadline.cancel(ioloop);
-        drop((self.output.take(), self.request.take(), self.when_room.take()));
+        drop((self.output.take(), self.request.take()));
         self.notify_closed(ioloop);
         if let Some(entry) = self.entry.take() {
             self.shared.leave(entry, ioloop);
         }
+        // Last: what the application has given its callback may panic when it is dropped.
+        let _ = caught(ioloop, || drop(self.when_room.take()));
     }
 
     /// Call what waits for the client to leave.

@@ -5,6 +5,7 @@ use std::thread;
 
 use ioloop::IoLoop;
 
+use crate::app::caught;
 use crate::client::Client;
 use crate::connection::Connection;
 use crate::phase::Phase;
@@ -78,10 +79,12 @@ impl Exchange for Client {
             // The client must not take this for the whole.
             return self.abort(&ioloop);
         }
-        drop((self.when_room.take(), self.when_closed.take()));
+        let unused = (self.when_room.take(), self.when_closed.take());
         self.output.borrow_mut().append(|out| self.connection.borrow_mut().finish(out));
         self.finished(&ioloop, self.status.get(), 0);
         self.go_on(&ioloop);
+        // Last: what the application has given its callbacks may panic when it is dropped.
+        let _ = caught(&ioloop, || drop(unused));
     }
 
     fn when_room(self: Rc<Self>, number: u64, notify: Notify) {

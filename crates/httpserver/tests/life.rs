@@ -789,3 +789,44 @@ fn kind_8_a_205_has_no_body_and_says_so() {
         }
     }
 }
+
+/// What an application keeps, and what fails when it is dropped.
+struct Fragile;
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        panic!("a value of the application fails when it is dropped");
+    }
+}
+
+#[test]
+fn kind_21_a_panic_of_a_value_that_a_stream_keeps_leaves_no_connection_behind() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |_: &IoLoop, request: &Request, reply: Reply| {
+            let stream = reply.stream(Response::new(200));
+            let (room, closed) = (Fragile, Fragile);
+            stream.when_closed(move |_| std::mem::forget(closed));
+            if request.path() == "/finished" {
+                std::mem::forget(room);
+                return stream.finish();
+            }
+            while stream.write(&[b'x'; 64 * 1024]) == Ok(Room::Left) {}
+            stream.when_room(move |_| drop(room));
+            std::mem::forget(stream);
+        }
+    });
+    let mut client = Client::connect(server.address);
+    client.get("/finished");
+    let got = client.response();
+    assert_eq!(
+        (got.status, got.text()),
+        (200, ""),
+        "the end of the stream is sent before its callbacks are dropped"
+    );
+    client.get("/endless");
+    client.socket.peek(&mut [0]).expect("the response has begun");
+    client.reset();
+    let is_closed = |counters: &httpserver::Counters| counters.open == 0;
+    server.until("the client that left is no longer counted as a connection", is_closed);
+}
