@@ -9,13 +9,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ioloop::{Events, IoLoop};
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::libc::linger;
+use nix::sys::socket::sockopt::Linger;
+use nix::sys::socket::{Shutdown, setsockopt, shutdown};
 
 use crate::app::caught;
 use crate::client::Client;
 use crate::deadline::Stage;
 use crate::phase::Phase;
 use crate::refusal::Refusal;
+use crate::request::Version;
 
 /// How long a server that stops waits for a request that may be on its way on an idle connection.
 const LAST_CALL: Duration = Duration::from_millis(100);
@@ -166,9 +169,18 @@ impl Client {
             let in_the_middle = self.journal.end(ioloop) || is_owed;
             if in_the_middle && self.lingering.get().is_none() {
                 self.shared.count(|counters| counters.aborted += 1);
+                self.close_with_a_reset();
             }
         }
         self.close(ioloop);
+    }
+
+    /// To a client of HTTP/1.0, the end of the connection can be the end of the body. A reset is not: RFC 9112, 8.
+    fn close_with_a_reset(&self) {
+        if let (Version::Http10, Some(socket)) = (self.version.get(), &*self.socket.borrow()) {
+            // If that fails, nothing else tells the client.
+            let _ = setsockopt(socket, Linger, &linger { l_onoff: 1, l_linger: 0 });
+        }
     }
 
     /// Close the socket, and forget what waits for it.

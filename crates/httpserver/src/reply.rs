@@ -88,7 +88,7 @@ impl fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-/// A response whose body is sent in parts. Dropped, it is finished.
+/// A response whose body is sent in parts. Dropped, it is finished. Dropped by a panic, it is cut: the connection is closed.
 pub struct Stream {
     exchange: Option<Rc<dyn Exchange>>,
     number: u64,

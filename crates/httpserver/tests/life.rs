@@ -3,7 +3,7 @@
 mod support;
 
 use std::cell::RefCell;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -829,4 +829,36 @@ fn kind_21_a_panic_of_a_value_that_a_stream_keeps_leaves_no_connection_behind() 
     client.reset();
     let is_closed = |counters: &httpserver::Counters| counters.open == 0;
     server.until("the client that left is no longer counted as a connection", is_closed);
+}
+
+#[test]
+fn kind_21_a_stream_that_a_panic_drops_does_not_look_complete() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |ioloop: &IoLoop, _: &Request, reply: Reply| {
+            let stream = reply.stream(Response::new(200));
+            stream.write(b"half").expect("the client is there");
+            ioloop.add_callback(move |_| -> () {
+                let _dropped = stream;
+                panic!("the other half is missing");
+            });
+        }
+    });
+    for version in ["HTTP/1.1", "HTTP/1.0"] {
+        let mut client = Client::connect(server.address);
+        client.send(format!("GET / {version}\r\nHost: a\r\n\r\n"));
+        let mut got = Vec::new();
+        let end = client.socket.read_to_end(&mut got).map_err(|error| error.kind());
+        assert!(
+            !got.ends_with(b"0\r\n\r\n"),
+            "{version}: the last chunk says that this is all: {}",
+            got.escape_ascii()
+        );
+        assert!(
+            version == "HTTP/1.1" || end == Err(ErrorKind::ConnectionReset),
+            "{version} has no chunks: the end of the connection is the end of the body, so a client takes half of it for the whole. \
+             Reset the connection, which no client takes for the end. It saw {end:?} after {}",
+            got.escape_ascii()
+        );
+    }
 }
