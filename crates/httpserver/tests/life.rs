@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use httpserver::{App, EventStream, HttpServer, Limits, Reply, Request, Response, Room, Stream};
+use httpserver::{App, EventStream, FileBody, HttpServer, Limits, Reply, Request, Response, Room, Stream};
 use ioloop::IoLoop;
 use support::client::Client;
 use support::serving::{Serving, echo};
@@ -861,4 +861,28 @@ fn kind_21_a_stream_that_a_panic_drops_does_not_look_complete() {
             got.escape_ascii()
         );
     }
+}
+
+#[test]
+fn kind_19_a_part_of_no_bytes_of_a_file_delays_nothing() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |_: &IoLoop, _: &Request, reply: Reply| {
+            let file = std::fs::File::open("/dev/null").expect("each machine has it").into();
+            reply.send(Response::new(200).file(FileBody { file, offset: 0, length: 0 }));
+        }
+    });
+    let mut client = Client::connect(server.address);
+    let mut ask = || {
+        let start = Instant::now();
+        client.get("/");
+        assert_eq!(client.response().body.len(), 0);
+        start.elapsed()
+    };
+    let fastest = (0..5).map(|_| ask()).min().expect("five answers");
+    assert!(
+        fastest < Duration::from_millis(100),
+        "the fastest of five responses took {fastest:?}. Was the head sent with MSG_MORE, although nothing follows? The kernel then \
+         waits up to 200 ms for more: send(2)"
+    );
 }
