@@ -123,7 +123,7 @@ impl Client {
                 self.shared.count(|counters| counters.timeouts += 1);
                 self.connection.borrow_mut().refuse();
                 self.number.set(self.number.get() + 1);
-                self.journal.begin(None, ioloop);
+                self.journal.begin(self.request.borrow().as_deref(), ioloop);
                 let refusal = Refusal::new(408, "The request did not arrive in time.");
                 self.send(ioloop, refusal.response());
                 self.advance(ioloop);

@@ -31,6 +31,7 @@ impl Client {
                 break;
             }
             // Not in the `match`: nothing may be borrowed while the application runs.
+            let is_accepted = self.connection.borrow().phase() == Phase::Body;
             let next = self.connection.borrow_mut().next(&mut request);
             match next {
                 Next::More | Next::Done => break,
@@ -38,7 +39,7 @@ impl Client {
                 Next::Request => self.handle(ioloop, &request),
                 Next::Refused(refusal) => {
                     self.number.set(self.number.get() + 1);
-                    self.journal.begin(None, ioloop);
+                    self.journal.begin(is_accepted.then_some(&request), ioloop);
                     self.send(ioloop, refusal.response());
                 }
             }

@@ -886,3 +886,30 @@ fn kind_19_a_part_of_no_bytes_of_a_file_delays_nothing() {
          waits up to 200 ms for more: send(2)"
     );
 }
+
+#[test]
+fn an_access_entry_of_a_refused_body_names_its_request() {
+    testing::needs!(loopback);
+    let (send, entries) = std::sync::mpsc::channel();
+    let log = move |server: HttpServer| {
+        server.on_access(move |access| send.send(access.clone()).expect("the test listens"))
+    };
+    let limits = Limits { body: 4, body_time: SHORT, idle_time: LONG, ..Limits::default() };
+    let server = Serving::with(limits, log, || echo);
+    for (target, body, status) in [
+        ("/slow", "Content-Length: 2\r\n\r\nx", 408),
+        ("/long", "Content-Length: 5\r\n\r\nabcde", 413),
+        ("/longer", "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", 413),
+        ("/wrong", "Transfer-Encoding: chunked\r\n\r\nx\r\n", 400),
+    ] {
+        let mut client = Client::connect(server.address);
+        client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\n{body}"));
+        assert_eq!(client.response().status, status, "{target}");
+        let entry = entries.recv_timeout(Duration::from_secs(10)).expect("an entry");
+        assert_eq!(
+            (&*entry.method, &*entry.target, entry.status),
+            ("POST", target, status),
+            "the head of the request was accepted, and then its body was refused: whoever reads the log must see which request it was"
+        );
+    }
+}
