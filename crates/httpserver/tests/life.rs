@@ -438,13 +438,54 @@ fn kind_13_a_slow_head_gets_408_even_if_a_response_is_queued() {
 }
 
 #[test]
-fn kind_13_a_body_has_a_time_and_a_rate() {
+fn kind_13_a_body_has_a_time() {
     testing::needs!(loopback);
     let limits = Limits { body_time: SHORT, idle_time: LONG, ..Limits::default() };
     let server = serving(limits, || echo);
     let mut client = Client::connect(server.address);
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel");
     assert_eq!(client.response().status, 408);
+}
+
+#[test]
+fn kind_13_a_body_that_comes_fast_enough_may_take_longer() {
+    testing::needs!(loopback);
+    let limits = Limits { body_time: SHORT, body_rate: 100, idle_time: LONG, ..Limits::default() };
+    let server = serving(limits, || echo);
+    let mut client = Client::connect(server.address);
+    let start = Instant::now();
+    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n{}", "x".repeat(100)));
+    assert_eq!(client.response().status, 408, "the last byte does not come");
+    let (earned, took) = (Duration::from_secs(1), start.elapsed());
+    assert!(
+        took >= earned && took < 5 * earned,
+        "the 408 came after {took:?}: a body has {SHORT:?}, and a second more for each 100 bytes that have arrived, which were 100"
+    );
+}
+
+#[test]
+fn kind_11_a_connection_that_the_server_is_done_with_has_a_time_and_a_number_of_bytes() {
+    testing::needs!(loopback);
+    let defaults = Limits::default;
+    for (limits, sent) in [
+        (Limits { linger_time: SHORT, ..defaults() }, 0),
+        (Limits { linger_time: LONG, linger_bytes: 100_000, ..defaults() }, 10_000_000),
+    ] {
+        let (time, bytes) = (limits.linger_time, limits.linger_bytes);
+        let server = serving(limits, || echo);
+        let mut client = Client::connect(server.address);
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        assert!(client.response().closes());
+        let start = Instant::now();
+        client.send(vec![b'x'; sent]);
+        server.until("the connection is closed", |counters| counters.open == 0);
+        assert!(
+            start.elapsed() < Duration::from_secs(4),
+            "the client does not close, and sent {sent} bytes after its last request. {bytes} bytes and {time:?} are permitted, and \
+             the server read from it for {:?}",
+            start.elapsed()
+        );
+    }
 }
 
 #[test]
@@ -912,4 +953,21 @@ fn an_access_entry_of_a_refused_body_names_its_request() {
             "the head of the request was accepted, and then its body was refused: whoever reads the log must see which request it was"
         );
     }
+}
+
+#[test]
+fn clients_far_beyond_the_limit_are_closed_at_once() {
+    testing::needs!(loopback);
+    let limits = Limits { connections: 0, linger_time: LONG, ..Limits::default() };
+    let server = serving(limits, || echo);
+    let mut clients: Vec<Client> = (0..16).map(|_| Client::connect(server.address)).collect();
+    for client in &mut clients {
+        assert_eq!(client.response().status, 503);
+    }
+    assert_eq!(
+        Client::connect(server.address).rest(),
+        b"",
+        "16 clients are told that there are too many. Another one is closed without a word, so that those that are told are not too many"
+    );
+    assert_eq!(server.counters().refused, 17);
 }
