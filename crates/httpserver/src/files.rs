@@ -160,13 +160,12 @@ impl Files {
     /// The file itself, or a compressed variant that the client accepts. One that is older than the file is of an older
     /// version, and does not count.
     fn variant(&self, request: &Request, names: &str, file: OpenFile) -> (OpenFile, Option<Coding>) {
-        if let Some(accepted) = request.header("Accept-Encoding") {
-            for coding in Coding::ALL.into_iter().filter(|coding| accepts(accepted, *coding)) {
-                if let Ok(Found::File(variant)) = self.root.find(&format!("{names}{}", coding.ending()))
-                    && variant.modified >= file.modified
-                {
-                    return (variant, Some(coding));
-                }
+        let accepted = request.list("Accept-Encoding");
+        for coding in Coding::ALL.into_iter().filter(|coding| accepts(&accepted, *coding)) {
+            if let Ok(Found::File(variant)) = self.root.find(&format!("{names}{}", coding.ending()))
+                && variant.modified >= file.modified
+            {
+                return (variant, Some(coding));
             }
         }
         (file, None)

@@ -475,6 +475,19 @@ fn a_compressed_variant_is_sent_to_whom_accepts_it() {
 }
 
 #[test]
+fn two_fields_that_name_codings_are_one_list() {
+    testing::needs!(loopback);
+    let served = Served::new();
+    fs::write(served.root.join("robots.txt.gz"), "gzipped").unwrap();
+    for (fields, body) in [
+        ([("Accept-Encoding", "*"), ("Accept-Encoding", "gzip;q=0")], TWENTY_SIX),
+        ([("Accept-Encoding", "br"), ("Accept-Encoding", "gzip")], "gzipped"),
+    ] {
+        assert_eq!(robots(&served, &fields).text(), body, "{fields:?}: RFC 9110, 5.3");
+    }
+}
+
+#[test]
 fn a_compressed_variant_that_is_older_than_its_file_is_not_sent() {
     testing::needs!(loopback);
     let served = Served::new();
