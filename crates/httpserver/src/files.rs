@@ -225,8 +225,9 @@ fn capacity(file: &OpenFile) -> usize {
     usize::try_from(if file.size == 0 { UNKNOWN } else { file.size.min(UNKNOWN) }).unwrap_or(usize::MAX)
 }
 
-/// A strong entity tag. A file that is written again has another time, down to the nanosecond; one that is replaced by a
-/// rename has another inode.
+/// A strong entity tag. A file that is written again has another time, and one that is replaced by a rename has another inode.
+/// Older kernels and some file systems count these times in steps of a few milliseconds: a file that is written twice within a
+/// step, with the same length, keeps its tag.
 fn tag(file: &OpenFile) -> String {
     let nanoseconds = match file.modified.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => after.as_nanos(),
