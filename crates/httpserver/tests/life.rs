@@ -971,3 +971,20 @@ fn clients_far_beyond_the_limit_are_closed_at_once() {
     );
     assert_eq!(server.counters().refused, 17);
 }
+
+#[test]
+fn kind_13_an_empty_line_after_a_request_does_not_begin_another() {
+    testing::needs!(loopback);
+    let limits = Limits { head_time: SHORT, idle_time: 4 * SHORT, ..Limits::default() };
+    let server = serving(limits, || echo);
+    let mut client = Client::connect(server.address);
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok\r\n");
+    assert_eq!(client.response().text(), "POST / ok");
+    assert_eq!(
+        client.rest().escape_ascii().to_string(),
+        "",
+        "the client sent an empty line after its body, as old clients do, and nothing else. Its connection is idle: a 408 would be an \
+         answer to no request, and may be taken for that of the next one"
+    );
+    assert_eq!((server.counters().idled, server.counters().timeouts), (1, 0));
+}
