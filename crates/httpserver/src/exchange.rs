@@ -57,7 +57,7 @@ impl Exchange for Client {
         let first: &[u8] = if let Body::Bytes(first) = &head.body { first } else { &[] };
         let queued = self.output.borrow_mut().append(|out| {
             let mut connection = self.connection.borrow_mut();
-            self.with_date(|date| connection.start(&head, date, out));
+            self.shared.clock.with(|date| connection.start(&head, date, out));
             write_part(&connection, first, out)
         });
         self.journal.add(Some(head.status), queued);

@@ -18,7 +18,7 @@ use crate::range::{self, Selection};
 use crate::request::Request;
 use crate::response::{InvalidHeader, Response};
 use crate::sendfile::{FileBody, read_start};
-use crate::types;
+use crate::{date, types};
 
 /// Up to this length a file is read, and sent together with the head in one write. A longer one goes from the kernel's page
 /// cache to the socket, which takes another call and copies less.
@@ -204,7 +204,7 @@ fn content(file: OpenFile, media_type: &str, tag: Option<&str>, range: Option<&[
         // A file from the future would have been modified after this response: RFC 9110, section 8.8.2.1. One from before
         // 1970 has no date that clients must understand.
         if file.modified >= SystemTime::UNIX_EPOCH {
-            response.push("Last-Modified", &httpdate::fmt_http_date(file.modified.min(SystemTime::now())));
+            response.push("Last-Modified", &httpdate::fmt_http_date(file.modified.min(date::now())));
         }
         response.push("Accept-Ranges", "bytes");
     }

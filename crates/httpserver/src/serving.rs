@@ -20,8 +20,6 @@ const FAILED: &str = "The server failed.\n";
 impl Client {
     /// Pass complete requests to the application. Returns true if it stopped because too much is waiting to be sent.
     pub(crate) fn process(self: &Rc<Self>, ioloop: &IoLoop) -> bool {
-        // Responses to requests that came together have the same date.
-        self.shared.clock.tick();
         self.is_busy.set(true);
         let mut request = self.request.take().unwrap_or_else(|| self.shared.take_request());
         let mut is_full = false;
@@ -87,21 +85,14 @@ impl Client {
         self.shared.common.borrow().add_to(&mut response);
         let mut output = self.output.borrow_mut();
         let mut connection = self.connection.borrow_mut();
-        let with_body = output.append(|out| self.with_date(|date| connection.respond(&response, date, out)));
+        let with_body =
+            output.append(|out| self.shared.clock.with(|date| connection.respond(&response, date, out)));
         let length = if with_body { response.body.len() } else { 0 };
         if with_body {
             response.body.push_to(&mut output);
         }
         drop((output, connection));
         self.finished(ioloop, response.status, length);
-    }
-
-    /// Call `with` with the date for a response.
-    pub(crate) fn with_date<T>(&self, with: impl FnOnce(&str) -> T) -> T {
-        if !self.is_busy.get() {
-            self.shared.clock.tick();
-        }
-        self.shared.clock.with(with)
     }
 
     /// A response is complete.

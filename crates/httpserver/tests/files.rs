@@ -570,6 +570,32 @@ fn a_file_from_before_1970_or_from_the_future_is_sent() {
 }
 
 #[test]
+fn no_file_was_modified_after_its_response() {
+    testing::needs!(loopback);
+    let served = Served::new();
+    let file = served.root.join("robots.txt");
+    set_modified(&file, SystemTime::now() + Duration::from_secs(1_000_000));
+    for _ in 0..3 {
+        // Both fields count in seconds, so two clocks differ at the end of a second.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let rest = Duration::from_nanos(1_000_000_000 - u64::from(now.subsec_nanos()));
+        thread::sleep(rest.saturating_sub(Duration::from_millis(5)));
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(20) {
+            let answer = robots(&served, &[]);
+            let parse = |name| httpdate::parse_http_date(answer.field(name).unwrap()).unwrap();
+            assert!(
+                parse("Last-Modified") <= parse("Date"),
+                "Last-Modified is {:?}, which is later than Date, {:?}: RFC 9110, 8.8.2.1. Are both from the same clock, and is Date \
+                 read last?",
+                answer.field("Last-Modified"),
+                answer.field("Date")
+            );
+        }
+    }
+}
+
+#[test]
 fn a_file_that_is_truncated_during_the_response_closes_the_connection() {
     testing::needs!(loopback);
     let served = Served::new();
