@@ -44,8 +44,9 @@ pub(crate) struct Client {
     pub(crate) request: RefCell<Option<Box<Request>>>,
     /// How many requests the application got: the number of the last one.
     pub(crate) number: Cell<u64>,
-    /// The version of that one.
+    /// The version of that one, and whether its method is HEAD.
     pub(crate) version: Cell<Version>,
+    pub(crate) is_head: Cell<bool>,
     /// `process` runs, and sends at its end what is written meanwhile.
     pub(crate) is_busy: Cell<bool>,
     /// It is only read from and not answered anymore: this many bytes more.
@@ -80,6 +81,7 @@ impl Client {
             request: RefCell::default(),
             number: Cell::new(0),
             version: Cell::default(),
+            is_head: Cell::default(),
             is_busy: Cell::new(false),
             lingering: Cell::default(),
             deadline: Deadline::default(),

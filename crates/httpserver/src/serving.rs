@@ -73,6 +73,7 @@ impl Client {
         let number = self.number.get() + 1;
         self.number.set(number);
         self.version.set(request.version());
+        self.is_head.set(request.method() == "HEAD");
         self.journal.begin(Some(request), ioloop);
         self.shared.count(|counters| counters.requests += 1);
         let reply = Reply::new(Rc::clone(self) as _, number);

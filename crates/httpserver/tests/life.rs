@@ -731,7 +731,7 @@ fn an_access_entry_counts_no_body_where_a_stream_has_none() {
         |_: &IoLoop, request: &Request, reply: Reply| {
             let status = request.path()[1..].parse().unwrap_or(500);
             let stream = reply.stream(Response::text(status, "first"));
-            stream.write(b"second").expect("the client is there");
+            assert_eq!(stream.write(b"second").is_ok(), request.method() == "GET" && status == 200);
         }
     });
     let mut client = Client::connect(server.address);
@@ -987,4 +987,35 @@ fn kind_13_an_empty_line_after_a_request_does_not_begin_another() {
          answer to no request, and may be taken for that of the next one"
     );
     assert_eq!((server.counters().idled, server.counters().timeouts), (1, 0));
+}
+
+#[test]
+fn kind_8_a_stream_without_a_body_is_complete_with_its_head() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        let open = RefCell::new(Vec::new());
+        move |ioloop: &IoLoop, request: &Request, reply: Reply| match request.path().strip_prefix("/stream/")
+        {
+            Some(status) => {
+                let stream = reply.stream(Response::new(status.parse().expect("a status")));
+                // As an application does that sends events to its clients for as long as they are there.
+                open.borrow_mut().push(stream);
+            }
+            None => echo(ioloop, request, reply),
+        }
+    });
+    for (method, status) in [("HEAD", 200), ("GET", 204), ("GET", 205), ("GET", 304)] {
+        let mut client = Client::connect(server.address);
+        client.send(format!("{method} /stream/{status} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(client.response_to(method).status, status);
+        client.get("/next");
+        client.socket.set_read_timeout(Some(Duration::from_secs(5))).expect("the timeout is not zero");
+        assert!(
+            client.socket.peek(&mut [0]).is_ok(),
+            "the response to {method} with {status} has no body, so it is complete with its head, and the client sends the next request. \
+             The application has not finished its stream, and may never do so, and the server waits for that"
+        );
+        assert_eq!(client.response().text(), "GET /next");
+    }
+    server.until("each client that left is closed", |counters| counters.open == 0);
 }
