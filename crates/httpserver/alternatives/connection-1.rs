@@ -83,7 +83,7 @@ impl Connection {
                     if !self.is_ended {
                         return Ok(Next::More);
                     }
-                    if !self.input.is_empty() {
+                    if !self.is_idle() {
                         return Err(INCOMPLETE);
                     }
                     self.state = State::Done;
@@ -215,7 +215,7 @@ impl Connection {
 
     /// Does it wait for a request of which it has no byte?
     pub fn is_idle(&self) -> bool {
-        matches!(self.state, State::Head(_)) && self.input.is_empty()
+        matches!(self.state, State::Head(_)) && matches!(&*self.input, b"" | b"\r\n")
     }
 
     /// How many bytes were received and not read.

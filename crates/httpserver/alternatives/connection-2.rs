@@ -107,7 +107,7 @@ impl Connection {
     fn read(&mut self, request: &mut Request) -> Result<Next, Refusal> {
         let Some(exchange) = &mut self.exchange else { return Ok(Next::Done) };
         let bytes = &*self.received.make_contiguous();
-        let is_empty = bytes.is_empty();
+        let is_empty = matches!(bytes, b"" | b"\r\n");
         let read = match exchange.at {
             Phase::Head => exchange.read_head(bytes, request, &self.limits, &mut self.closes)?,
             Phase::Body => {
@@ -231,7 +231,7 @@ impl Connection {
 
     /// Does it wait for a request of which it has no byte?
     pub fn is_idle(&self) -> bool {
-        self.phase() == Phase::Head && self.received.is_empty()
+        self.phase() == Phase::Head && (self.received.is_empty() || self.received == b"\r\n")
     }
 
     /// How many bytes were received and not read.

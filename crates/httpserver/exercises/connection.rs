@@ -96,7 +96,7 @@ impl Connection {
         todo!("write `phase` in exercises/connection.rs")
     }
 
-    /// Does it wait for a request of which it has no byte?
+    /// Does it wait for a request of which it has no byte? An empty line before a request is no byte of it.
     pub fn is_idle(&self) -> bool {
         todo!("write `is_idle` in exercises/connection.rs")
     }

@@ -20,7 +20,7 @@ use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::output::{Flushed, Output};
 use crate::reply::Notify;
-use crate::request::Request;
+use crate::request::{Request, Version};
 use crate::shared::Shared;
 
 /// The connections of one server and what they share.
@@ -44,6 +44,9 @@ pub(crate) struct Client {
     pub(crate) request: RefCell<Option<Box<Request>>>,
     /// How many requests the application got: the number of the last one.
     pub(crate) number: Cell<u64>,
+    /// The version of that one, and whether its method is HEAD.
+    pub(crate) version: Cell<Version>,
+    pub(crate) is_head: Cell<bool>,
     /// `process` runs, and sends at its end what is written meanwhile.
     pub(crate) is_busy: Cell<bool>,
     /// It is only read from and not answered anymore: this many bytes more.
@@ -77,6 +80,8 @@ impl Client {
             output: RefCell::default(),
             request: RefCell::default(),
             number: Cell::new(0),
+            version: Cell::default(),
+            is_head: Cell::default(),
             is_busy: Cell::new(false),
             lingering: Cell::default(),
             deadline: Deadline::default(),

@@ -9,12 +9,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ioloop::{Events, IoLoop};
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::libc::linger;
+use nix::sys::socket::sockopt::Linger;
+use nix::sys::socket::{Shutdown, setsockopt, shutdown};
 
+use crate::app::caught;
 use crate::client::Client;
 use crate::deadline::Stage;
 use crate::phase::Phase;
 use crate::refusal::Refusal;
+use crate::request::Version;
 
 /// How long a server that stops waits for a request that may be on its way on an idle connection.
 const LAST_CALL: Duration = Duration::from_millis(100);
@@ -35,7 +39,7 @@ impl Client {
         }
         let is_lingering = self.lingering.get().is_some();
         let mut interest = Events::empty();
-        let most = self.limits.pipelined.max(self.limits.head + 1);
+        let most = self.limits.pipelined.max(self.limits.head.saturating_add(1));
         interest.set(Events::READ, is_lingering || !is_ended && self.connection.borrow().buffered() < most);
         interest.set(Events::WRITE, is_queued);
         if let Some(token) = self.token.get()
@@ -96,17 +100,30 @@ impl Client {
     }
 
     fn timed_out(self: &Rc<Self>, ioloop: &IoLoop) {
+        if self.deadline.stage() != Stage::Running {
+            self.read(ioloop);
+        }
+        // If a handler blocked the loop, this timer runs before the loop looks at the sockets again. What has arrived and what
+        // the client has taken meanwhile counts. Besides, closing a socket with a request in it would reset the connection, and
+        // a proxy may not send a POST again, so its client would get 502.
+        self.advance(ioloop);
+        if self.socket.borrow().is_none() || !self.deadline.has_passed(ioloop.time()) {
+            return;
+        }
         // Bytes may be queued for a client that takes some now and then: then the other deadline is over.
         let (is_queued, now) = (!self.output.borrow().is_empty(), ioloop.time());
         let is_stalled = self.stalls_at(is_queued, now).is_some_and(|at| at <= now);
         match self.deadline.stage() {
             Stage::Lingering => self.close(ioloop),
-            Stage::Idle if !is_stalled => self.idled(ioloop),
+            Stage::Idle => {
+                self.shared.count(|counters| counters.idled += 1);
+                self.close(ioloop);
+            }
             Stage::Head | Stage::Body if !is_stalled => {
                 self.shared.count(|counters| counters.timeouts += 1);
                 self.connection.borrow_mut().refuse();
                 self.number.set(self.number.get() + 1);
-                self.journal.begin(None, ioloop);
+                self.journal.begin(self.request.borrow().as_deref(), ioloop);
                 let refusal = Refusal::new(408, "The request did not arrive in time.");
                 self.send(ioloop, refusal.response());
                 self.advance(ioloop);
@@ -115,19 +132,6 @@ impl Client {
                 self.shared.count(|counters| counters.timeouts += 1);
                 self.abort(ioloop);
             }
-        }
-    }
-
-    /// The time of an idle connection is over. A request that has arrived since the loop last looked is answered: closing
-    /// would reset the connection, and a proxy may not send a POST again, so its client would get 502.
-    fn idled(self: &Rc<Self>, ioloop: &IoLoop) {
-        self.read(ioloop);
-        let is_idle = self.connection.borrow().is_idle() && !self.connection.borrow().is_ended();
-        if is_idle && self.socket.borrow().is_some() {
-            self.shared.count(|counters| counters.idled += 1);
-            self.close(ioloop);
-        } else {
-            self.advance(ioloop);
         }
     }
 
@@ -165,9 +169,18 @@ impl Client {
             let in_the_middle = self.journal.end(ioloop) || is_owed;
             if in_the_middle && self.lingering.get().is_none() {
                 self.shared.count(|counters| counters.aborted += 1);
+                self.close_with_a_reset();
             }
         }
         self.close(ioloop);
+    }
+
+    /// To a client of HTTP/1.0, the end of the connection can be the end of the body. A reset is not: RFC 9112, 8.
+    fn close_with_a_reset(&self) {
+        if let (Version::Http10, Some(socket)) = (self.version.get(), &*self.socket.borrow()) {
+            // If that fails, nothing else tells the client.
+            let _ = setsockopt(socket, Linger, &linger { l_onoff: 1, l_linger: 0 });
+        }
     }
 
     /// Close the socket, and forget what waits for it.
@@ -179,12 +192,13 @@ impl Client {
             ioloop.remove_handler(token);
         }
         self.deadline.cancel(ioloop);
-        drop((self.output.take(), self.request.take(), self.when_room.take()));
+        drop((self.output.take(), self.request.take()));
         self.notify_closed(ioloop);
-        let is_last = self.entry.take().is_some_and(|entry| self.shared.leave(entry));
-        if is_last && self.shared.is_stopping.get() && self.shared.listeners.borrow().is_empty() {
-            ioloop.stop();
+        if let Some(entry) = self.entry.take() {
+            self.shared.leave(entry, ioloop);
         }
+        // Last: what the application has given its callback may panic when it is dropped.
+        let _ = caught(ioloop, || drop(self.when_room.take()));
     }
 
     /// Call what waits for the client to leave.

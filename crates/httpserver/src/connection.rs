@@ -222,9 +222,9 @@ impl Connection {
         self.phase
     }
 
-    /// Does it wait for a request of which it has no byte?
+    /// Does it wait for a request of which it has no byte? An empty line before a request is no byte of it.
     pub fn is_idle(&self) -> bool {
-        self.phase == Phase::Head && self.buffered() == 0
+        self.phase == Phase::Head && matches!(self.input.rest(), b"" | b"\r\n")
     }
 
     /// How many bytes were received and not read.

@@ -26,7 +26,8 @@ pub struct Counters {
     pub timeouts: u64,
     /// Connections that were idle for too long.
     pub idled: u64,
-    /// Connections that clients closed or reset in the middle of a request or a response.
+    /// Connections that were cut in the middle of a request or a response: clients reset them or took nothing, the response could not
+    /// be completed, or the grace period of a stop was over.
     pub aborted: u64,
 }
 
@@ -38,16 +39,17 @@ pub(crate) type AccessHook = std::rc::Rc<dyn Fn(&Access)>;
 pub struct Access {
     /// The client's address; none for a socket that has none.
     pub peer: Option<SocketAddr>,
-    /// The method, or an empty text if the request was malformed.
+    /// The method, or an empty text if no head was accepted: it was malformed or too long, it did not arrive in time, or it was not
+    /// read, because there were too many connections.
     pub method: String,
-    /// The target, or an empty text if the request was malformed.
+    /// The target, or an empty text if no head was accepted.
     pub target: String,
-    /// The version of the request.
+    /// The version of the request; HTTP/1.1 if no head was accepted.
     pub version: Version,
-    /// The status of the response.
+    /// The status of the response, or 0 if the connection was closed before there was one.
     pub status: u16,
     /// How many bytes of the response's body were queued for the client, without the framing of chunks.
     pub bytes: u64,
-    /// How long it took from the end of the request's head to the end of the response, by the loop's clock.
+    /// How long it took from the end of the request until all of the response was queued, or was cut, by the loop's clock.
     pub took: Duration,
 }

@@ -83,16 +83,19 @@ impl Deadline {
         }
     }
 
+    /// Is there a deadline, and is it over?
+    pub(crate) fn has_passed(&self, now: Duration) -> bool {
+        self.at.get().is_some_and(|at| at <= now)
+    }
+
     /// The timer fired: was that the deadline? If not, start it again with `fire`.
     pub(crate) fn is_over(&self, ioloop: &IoLoop, fire: impl FnOnce(&IoLoop) + 'static) -> bool {
         self.timer.set(None);
-        match self.at.get() {
-            Some(at) if at <= ioloop.time() => true,
-            at => {
-                self.set(ioloop, at, fire);
-                false
-            }
+        let is_over = self.has_passed(ioloop.time());
+        if !is_over {
+            self.set(ioloop, self.at.get(), fire);
         }
+        is_over
     }
 
     pub(crate) fn cancel(&self, ioloop: &IoLoop) {

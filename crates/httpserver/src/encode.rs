@@ -13,10 +13,13 @@ pub(crate) enum Announced {
     Chunked,
 }
 
-/// May a response with this status have a body? RFC 9110, 6.4.1. (205 must not, and says so with a length of 0.)
+/// May a response with this status have a body? RFC 9110, 6.4.1 and 15.3.6.
 pub(crate) fn may_have_body(status: u16) -> bool {
-    !(status < 200 || status == 204 || status == 304)
+    status >= 200 && !matches!(status, 204 | RESET_CONTENT | 304)
 }
+
+/// Unlike the other statuses without a body, this one must say so, or its client waits for the end of the connection.
+const RESET_CONTENT: u16 = 205;
 
 /// Write the head of a response. `connection` is the value of the field Connection, if it needs one.
 pub(crate) fn head(
@@ -26,6 +29,7 @@ pub(crate) fn head(
     connection: Option<&str>,
     out: &mut Vec<u8>,
 ) {
+    let announced = if response.status == RESET_CONTENT { Announced::Length(0) } else { announced };
     let mut digits = [0; 20];
     let mut put = |text: &[u8]| out.extend_from_slice(text);
     match status_line(response.status) {

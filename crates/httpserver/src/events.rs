@@ -1,7 +1,7 @@
 //! Server-sent events: a stream of texts, which a browser reads with `EventSource`. WHATWG HTML, 9.2.
 //!
-//! Contract: a text of several lines arrives as one event; no text can end its event early or begin another. A comment is sent when
-//! nothing else was for a while, so that proxies keep the connection, and the server notices a client that has left.
+//! Contract: a text of several lines arrives as one event; no text can end its event early or begin another. A comment is sent every
+//! 15 seconds, so that proxies keep the connection, and the server notices a client that has left.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use ioloop::IoLoop;
 use crate::reply::{Closed, Reply, Room, Stream};
 use crate::response::{InvalidHeader, Response};
 
-/// How long nothing is sent until a comment is.
-const QUIET: Duration = Duration::from_secs(15);
+/// How often a comment is sent.
+const PERIOD: Duration = Duration::from_secs(15);
 
 /// A stream of events. Dropped, it is finished.
 pub struct EventStream {
@@ -32,10 +32,10 @@ impl EventStream {
             .header("Cache-Control", "no-store")?
             .header("X-Accel-Buffering", "no")?;
         let stream = Rc::new(reply.stream(head));
-        let quiet = Rc::downgrade(&stream);
-        let comments = ioloop.call_every(QUIET, move |_| {
+        let weak = Rc::downgrade(&stream);
+        let comments = ioloop.call_every(PERIOD, move |_| {
             // A client that has left is reported by `when_closed`.
-            let _ = quiet.upgrade().map(|stream| stream.write(b":\n\n"));
+            let _ = weak.upgrade().map(|stream| stream.write(b":\n\n"));
         });
         Ok(Self { stream, comments, ioloop: ioloop.downgrade() })
     }

@@ -5,8 +5,9 @@ use std::thread;
 
 use ioloop::IoLoop;
 
+use crate::app::caught;
 use crate::client::Client;
-use crate::connection::Connection;
+use crate::encode::may_have_body;
 use crate::phase::Phase;
 use crate::reply::{Closed, Exchange, Notify, Room};
 use crate::response::{Body, Response};
@@ -35,13 +36,6 @@ impl Client {
     }
 }
 
-/// Write a part of a body. Returns how many of its bytes are queued: none if the response has no body, as one to HEAD.
-fn write_part(connection: &Connection, bytes: &[u8], out: &mut Vec<u8>) -> u64 {
-    let before = out.len();
-    connection.write(bytes, out);
-    if out.len() > before { bytes.len() as u64 } else { 0 }
-}
-
 impl Exchange for Client {
     fn respond(self: Rc<Self>, number: u64, response: Response) {
         if let Some(ioloop) = self.current(number, Phase::Owed) {
@@ -54,20 +48,31 @@ impl Exchange for Client {
         let Some(ioloop) = self.current(number, Phase::Owed) else { return };
         self.shared.common.borrow().add_to(&mut head);
         let first: &[u8] = if let Body::Bytes(first) = &head.body { first } else { &[] };
+        // Without a body the response is complete: the stream may never be finished, and its client goes on.
+        let is_complete = self.is_head.get() || !may_have_body(head.status);
         let queued = self.output.borrow_mut().append(|out| {
             let mut connection = self.connection.borrow_mut();
-            self.with_date(|date| connection.start(&head, date, out));
-            write_part(&connection, first, out)
+            self.shared.clock.with(|date| connection.start(&head, date, out));
+            if is_complete {
+                connection.finish(out);
+                return 0;
+            }
+            connection.write(first, out);
+            first.len() as u64
         });
-        self.journal.add(Some(head.status), queued);
-        self.status.set(head.status);
+        if is_complete {
+            self.finished(&ioloop, head.status, 0);
+        } else {
+            self.journal.add(Some(head.status), queued);
+            self.status.set(head.status);
+        }
         self.go_on(&ioloop);
     }
 
     fn write(self: Rc<Self>, number: u64, bytes: &[u8]) -> Result<Room, Closed> {
         let ioloop = self.current(number, Phase::Streaming).ok_or(Closed)?;
-        let queued = self.output.borrow_mut().append(|out| write_part(&self.connection.borrow(), bytes, out));
-        self.journal.add(None, queued);
+        self.output.borrow_mut().append(|out| self.connection.borrow().write(bytes, out));
+        self.journal.add(None, bytes.len() as u64);
         self.go_on(&ioloop);
         if self.socket.borrow().is_some() { Ok(self.room()) } else { Err(Closed) }
     }
@@ -78,10 +83,12 @@ impl Exchange for Client {
             // The client must not take this for the whole.
             return self.abort(&ioloop);
         }
-        drop((self.when_room.take(), self.when_closed.take()));
+        let unused = (self.when_room.take(), self.when_closed.take());
         self.output.borrow_mut().append(|out| self.connection.borrow_mut().finish(out));
         self.finished(&ioloop, self.status.get(), 0);
         self.go_on(&ioloop);
+        // Last: what the application has given its callbacks may panic when it is dropped.
+        let _ = caught(&ioloop, || drop(unused));
     }
 
     fn when_room(self: Rc<Self>, number: u64, notify: Notify) {

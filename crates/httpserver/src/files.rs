@@ -18,7 +18,7 @@ use crate::range::{self, Selection};
 use crate::request::Request;
 use crate::response::{InvalidHeader, Response};
 use crate::sendfile::{FileBody, read_start};
-use crate::types;
+use crate::{date, types};
 
 /// Up to this length a file is read, and sent together with the head in one write. A longer one goes from the kernel's page
 /// cache to the socket, which takes another call and copies less.
@@ -160,13 +160,12 @@ impl Files {
     /// The file itself, or a compressed variant that the client accepts. One that is older than the file is of an older
     /// version, and does not count.
     fn variant(&self, request: &Request, names: &str, file: OpenFile) -> (OpenFile, Option<Coding>) {
-        if let Some(accepted) = request.header("Accept-Encoding") {
-            for coding in Coding::ALL.into_iter().filter(|coding| accepts(accepted, *coding)) {
-                if let Ok(Found::File(variant)) = self.root.find(&format!("{names}{}", coding.ending()))
-                    && variant.modified >= file.modified
-                {
-                    return (variant, Some(coding));
-                }
+        let accepted = request.list("Accept-Encoding");
+        for coding in Coding::ALL.into_iter().filter(|coding| accepts(&accepted, *coding)) {
+            if let Ok(Found::File(variant)) = self.root.find(&format!("{names}{}", coding.ending()))
+                && variant.modified >= file.modified
+            {
+                return (variant, Some(coding));
             }
         }
         (file, None)
@@ -205,7 +204,7 @@ fn content(file: OpenFile, media_type: &str, tag: Option<&str>, range: Option<&[
         // A file from the future would have been modified after this response: RFC 9110, section 8.8.2.1. One from before
         // 1970 has no date that clients must understand.
         if file.modified >= SystemTime::UNIX_EPOCH {
-            response.push("Last-Modified", &httpdate::fmt_http_date(file.modified.min(SystemTime::now())));
+            response.push("Last-Modified", &httpdate::fmt_http_date(file.modified.min(date::now())));
         }
         response.push("Accept-Ranges", "bytes");
     }
@@ -226,8 +225,9 @@ fn capacity(file: &OpenFile) -> usize {
     usize::try_from(if file.size == 0 { UNKNOWN } else { file.size.min(UNKNOWN) }).unwrap_or(usize::MAX)
 }
 
-/// A strong entity tag. A file that is written again has another time, down to the nanosecond; one that is replaced by a
-/// rename has another inode.
+/// A strong entity tag. A file that is written again has another time, and one that is replaced by a rename has another inode.
+/// Older kernels and some file systems count these times in steps of a few milliseconds: a file that is written twice within a
+/// step, with the same length, keeps its tag.
 fn tag(file: &OpenFile) -> String {
     let nanoseconds = match file.modified.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => after.as_nanos(),

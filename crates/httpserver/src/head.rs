@@ -27,8 +27,17 @@ pub(crate) struct Scan {
     start: usize,
 }
 
-/// What a request line may have besides its target, in bytes.
-const AROUND_TARGET: usize = 64;
+/// How long a request line may be until its target is looked at, in bytes.
+fn line_limit(limits: &Limits) -> usize {
+    const AROUND_TARGET: usize = 64;
+    limits.target.saturating_add(AROUND_TARGET)
+}
+
+/// How many fields these bytes can have, or how many are permitted, if that is less. The shortest field has a name of one byte, a
+/// colon, and the end of its line.
+pub(crate) fn slots(bytes: &[u8], limits: &Limits) -> usize {
+    limits.fields.min(bytes.len() / 3 + 1)
+}
 
 impl Scan {
     /// Read the head that `bytes` begins with into `request`. Returns where it ends, or none if its end is not there yet.
@@ -67,7 +76,9 @@ impl Scan {
             let end = self.at + skipped;
             let found = skipped > 0 && bytes[end - 1] == b'\n';
             self.at = end;
-            if self.line == self.start && end - self.start > limits.target + AROUND_TARGET {
+            // The lower of two limits counts, as if the bytes had come one by one.
+            let most = self.start.saturating_add(line_limit(limits));
+            if self.line == self.start && end > most && most <= limits.head {
                 return Err(Refusal::new(414, "The target of the request is too long."));
             }
             if end > limits.head {
@@ -102,7 +113,7 @@ const SLOTS: usize = 128;
 fn parse_whole(bytes: &[u8], request: &mut Request, limits: &Limits) -> Option<usize> {
     let end = parse_lines(bytes, request, limits).ok()?;
     let first = request.fields.first().map_or(end, |field| field.name.start as usize);
-    let is_short = first <= limits.target + AROUND_TARGET && end <= limits.head;
+    let is_short = first <= line_limit(limits) && end <= limits.head;
     // httparse ends a line at each line feed, so a field follows each line but the last two.
     let is_strict = request.method.start == 0
         && request.fields.iter().all(|field| bytes[..field.name.start as usize].ends_with(b"\r\n"))
@@ -129,7 +140,7 @@ fn parse_lines(bytes: &[u8], request: &mut Request, limits: &Limits) -> Result<u
     if limits.fields <= SLOTS {
         parse_with(bytes, request, &mut [const { MaybeUninit::uninit() }; SLOTS][..limits.fields])
     } else {
-        parse_with(bytes, request, &mut vec![MaybeUninit::uninit(); limits.fields])
+        parse_with(bytes, request, &mut vec![MaybeUninit::uninit(); slots(bytes, limits)])
     }
 }
 

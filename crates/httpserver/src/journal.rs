@@ -27,7 +27,7 @@ impl Journal {
         Self { hook, peer, entry: RefCell::default(), is_begun: Cell::new(false) }
     }
 
-    /// A request begins; none if it is malformed.
+    /// A request begins; none if no head was accepted.
     pub(crate) fn begin(&self, request: Option<&Request>, ioloop: &IoLoop) {
         self.is_begun.set(true);
         if self.hook.is_none() {

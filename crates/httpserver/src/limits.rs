@@ -30,7 +30,7 @@ pub struct Limits {
     pub linger_time: Duration,
     /// How many bytes are read and discarded in that time.
     pub linger_bytes: u64,
-    /// How many connections one process has: 503 beyond.
+    /// How many connections one process has: 503 beyond. Clients beyond an eighth and 16 more are closed at once.
     pub connections: usize,
     /// How many bytes of further requests are kept while one is being answered. Beyond, the client is not read from.
     pub pipelined: usize,

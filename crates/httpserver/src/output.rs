@@ -75,10 +75,12 @@ impl Output {
         }
     }
 
-    /// Add a part of a file.
+    /// Add a part of a file. One without bytes is left out: the kernel would wait for it before it sends what precedes it.
     pub(crate) fn push_file(&mut self, file: FileBody) {
-        self.seal();
-        self.pieces.push_back(Piece::File(file));
+        if file.length > 0 {
+            self.seal();
+            self.pieces.push_back(Piece::File(file));
+        }
     }
 
     fn seal(&mut self) {

@@ -76,19 +76,19 @@ pub enum Room {
     Full,
 }
 
-/// The error of a write to a client that has left. Nothing is queued anymore.
+/// The error of a write to a client that has left, or that gets no body. Nothing is queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed;
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the client has left")
+        f.write_str("the client has left, or gets no body")
     }
 }
 
 impl std::error::Error for Closed {}
 
-/// A response whose body is sent in parts. Dropped, it is finished.
+/// A response whose body is sent in parts. Dropped, it is finished. Dropped by a panic, it is cut: the connection is closed.
 pub struct Stream {
     exchange: Option<Rc<dyn Exchange>>,
     number: u64,
@@ -98,7 +98,8 @@ impl Stream {
     /// Queue a part, and send what the client takes now. An empty part does nothing.
     ///
     /// # Errors
-    /// [`Closed`] if the client has left, or the stream was cut by a stop of the server.
+    /// [`Closed`] if the client has left, if the response has no body, as one to HEAD or a 304, or if the stream was cut by a stop of
+    /// the server.
     pub fn write(&self, bytes: &[u8]) -> Result<Room, Closed> {
         self.exchange().ok_or(Closed)?.write(self.number, bytes)
     }

@@ -122,6 +122,12 @@ impl Request {
         self.headers().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
+    /// The values of all fields with this name as one list, in their order: RFC 9110, 5.3.
+    pub(crate) fn list(&self, name: &str) -> Vec<u8> {
+        let named = self.headers().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value).collect::<Vec<_>>().join(&b',')
+    }
+
     /// The header fields, in their order: name and value.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         fields(&self.head, &self.fields)

@@ -120,18 +120,18 @@ impl HttpServer {
             for socket in last {
                 outcome = outcome.and(accept(&shared, ioloop, socket));
             }
-            if shared.counters.borrow().open == 0 {
-                ioloop.stop();
-            }
+            shared.has_accepted_all.set(true);
+            shared.stop_after_the_last(ioloop);
             outcome
         });
         let shared = Rc::clone(&self.shared);
-        ioloop.call_later(grace, move |ioloop| {
+        let timer = ioloop.call_later(grace, move |ioloop| {
             for client in shared.connections() {
                 client.abort(ioloop);
             }
-            ioloop.stop();
+            shared.stop(ioloop);
         });
+        self.shared.graces.borrow_mut().push(timer);
     }
 
     /// What this server has done in this process.

@@ -20,8 +20,6 @@ const FAILED: &str = "The server failed.\n";
 impl Client {
     /// Pass complete requests to the application. Returns true if it stopped because too much is waiting to be sent.
     pub(crate) fn process(self: &Rc<Self>, ioloop: &IoLoop) -> bool {
-        // Responses to requests that came together have the same date.
-        self.shared.clock.tick();
         self.is_busy.set(true);
         let mut request = self.request.take().unwrap_or_else(|| self.shared.take_request());
         let mut is_full = false;
@@ -31,6 +29,7 @@ impl Client {
                 break;
             }
             // Not in the `match`: nothing may be borrowed while the application runs.
+            let is_accepted = self.connection.borrow().phase() == Phase::Body;
             let next = self.connection.borrow_mut().next(&mut request);
             match next {
                 Next::More | Next::Done => break,
@@ -38,7 +37,7 @@ impl Client {
                 Next::Request => self.handle(ioloop, &request),
                 Next::Refused(refusal) => {
                     self.number.set(self.number.get() + 1);
-                    self.journal.begin(None, ioloop);
+                    self.journal.begin(is_accepted.then_some(&request), ioloop);
                     self.send(ioloop, refusal.response());
                 }
             }
@@ -73,6 +72,8 @@ impl Client {
     fn handle(self: &Rc<Self>, ioloop: &IoLoop, request: &Request) {
         let number = self.number.get() + 1;
         self.number.set(number);
+        self.version.set(request.version());
+        self.is_head.set(request.method() == "HEAD");
         self.journal.begin(Some(request), ioloop);
         self.shared.count(|counters| counters.requests += 1);
         let reply = Reply::new(Rc::clone(self) as _, number);
@@ -85,21 +86,14 @@ impl Client {
         self.shared.common.borrow().add_to(&mut response);
         let mut output = self.output.borrow_mut();
         let mut connection = self.connection.borrow_mut();
-        let with_body = output.append(|out| self.with_date(|date| connection.respond(&response, date, out)));
+        let with_body =
+            output.append(|out| self.shared.clock.with(|date| connection.respond(&response, date, out)));
         let length = if with_body { response.body.len() } else { 0 };
         if with_body {
             response.body.push_to(&mut output);
         }
         drop((output, connection));
         self.finished(ioloop, response.status, length);
-    }
-
-    /// Call `with` with the date for a response.
-    pub(crate) fn with_date<T>(&self, with: impl FnOnce(&str) -> T) -> T {
-        if !self.is_busy.get() {
-            self.shared.clock.tick();
-        }
-        self.shared.clock.with(with)
     }
 
     /// A response is complete.

@@ -4,8 +4,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use ioloop::Token;
 use ioloop::slab::Slab;
+use ioloop::timers::TimerId;
+use ioloop::{IoLoop, Token};
 
 use crate::app::App;
 use crate::common::Common;
@@ -30,8 +31,12 @@ pub(crate) struct Shared<C> {
     pub(crate) counters: RefCell<Counters>,
     pub(crate) clock: Clock,
     pub(crate) listeners: RefCell<Vec<Listener>>,
-    /// The server accepts nothing more, and stops its loop when the last connection is closed.
+    /// The server is stopping: each connection is closed after its next response.
     pub(crate) is_stopping: Cell<bool>,
+    /// It has accepted all that was in the queues, and stops its loop when the last connection is closed.
+    pub(crate) has_accepted_all: Cell<bool>,
+    /// What ends the grace period, of each call of `stop`.
+    pub(crate) graces: RefCell<Vec<TimerId>>,
     scratch: RefCell<Vec<u8>>,
     // Boxed, because a connection has a place for one, which is mostly empty.
     #[expect(clippy::vec_box, reason = "they move between here and a connection as they are")]
@@ -50,6 +55,8 @@ impl<C> Shared<C> {
             clock: Clock::default(),
             listeners: RefCell::default(),
             is_stopping: Cell::new(false),
+            has_accepted_all: Cell::new(false),
+            graces: RefCell::default(),
             scratch: RefCell::new(Vec::new()),
             spare: RefCell::default(),
             roster: RefCell::default(),
@@ -86,12 +93,24 @@ impl<C> Shared<C> {
         self.roster.borrow_mut().insert(connection)
     }
 
-    /// Returns whether there is no connection left.
-    pub(crate) fn leave(&self, token: Token) -> bool {
+    pub(crate) fn leave(&self, token: Token, ioloop: &IoLoop) {
         self.count(|counters| counters.open -= 1);
         let left = self.roster.borrow_mut().remove(token);
         drop(left);
-        self.counters.borrow().open == 0
+        self.stop_after_the_last(ioloop);
+    }
+
+    /// Stop the loop if the server has accepted all that it will, and no connection is left.
+    pub(crate) fn stop_after_the_last(&self, ioloop: &IoLoop) {
+        if self.has_accepted_all.get() && self.counters.borrow().open == 0 {
+            self.stop(ioloop);
+        }
+    }
+
+    /// Stop the loop once: the program may start it again, and then no timer of this stop must fire.
+    pub(crate) fn stop(&self, ioloop: &IoLoop) {
+        self.graces.take().into_iter().for_each(|timer| ioloop.remove_timeout(timer));
+        ioloop.stop();
     }
 
     /// The connections that are open.

@@ -11,8 +11,11 @@ const MALFORMED: Refusal = Refusal::bad("The target of the request is malformed.
 /// `{`, `}`, `|`, `\`, `^` and the backtick.
 ///
 /// # Errors
-/// 400. CONNECT is refused with it, because its target is neither.
+/// 400. CONNECT is refused with it, whatever its target is: after a 200, its client would take all that follows for another protocol.
 pub(crate) fn check(request: &Request) -> Result<(), Refusal> {
+    if request.head.starts_with(b"CONNECT ") {
+        return Err(MALFORMED);
+    }
     let path = match request.raw_target() {
         target @ [b'/', ..] => target,
         b"*" if request.method() == "OPTIONS" => return Ok(()),

@@ -2,7 +2,7 @@
 
 use httparse::Header;
 
-use crate::head::ranges;
+use crate::head::{ranges, slots};
 use crate::limits::Limits;
 use crate::refusal::Refusal;
 use crate::request::Request;
@@ -37,7 +37,7 @@ const NOT_IN_TRAILERS: [&[u8]; 17] = [
 pub(crate) fn parse(request: &mut Request, limits: &Limits) -> Result<(), Refusal> {
     let Request { tail, trailers, .. } = request;
     let tail: &[u8] = tail;
-    let mut slots = vec![httparse::EMPTY_HEADER; limits.fields];
+    let mut slots = vec![httparse::EMPTY_HEADER; slots(tail, limits)];
     let parsed = match httparse::parse_headers(tail, &mut slots) {
         Ok(httparse::Status::Complete((end, parsed))) if end == tail.len() => parsed,
         Err(httparse::Error::TooManyHeaders) => {

@@ -390,6 +390,12 @@ fn a_request_is_incomplete_if_the_client_ends_within_it() {
     assert_eq!((seen.out.len(), seen.is_done), (0, true), "a client that sent nothing gets nothing");
     let seen = talk([&get("/1"), "G"].concat());
     assert_eq!(seen.statuses(), [200, 400], "the second request is incomplete, and the first was not");
+    let seen = talk([&get("/1"), "\r\n"].concat());
+    assert_eq!(
+        (seen.statuses(), seen.is_done),
+        (vec![200], true),
+        "the client ended after an empty line, which may precede a request and is no part of it. So no request is incomplete"
+    );
 }
 
 #[test]
@@ -718,6 +724,15 @@ fn an_idle_connection_has_received_no_part_of_a_request() {
     );
     talk.send(&get("/").as_bytes()[1..]);
     assert!(talk.connection.is_idle(), "the request is answered, and none has begun");
+    // As old clients send it after a body: RFC 9112, 2.2.
+    talk.send(b"\r\n");
+    assert!(
+        talk.connection.is_idle(),
+        "an empty line may precede a request, and is no part of it. If the connection does not count as idle, its client gets a 408 for \
+         a request that it has not begun"
+    );
+    talk.send(b"G");
+    assert!(!talk.connection.is_idle(), "the first byte behind the empty line begins a request");
 }
 
 #[test]

@@ -475,6 +475,19 @@ fn a_compressed_variant_is_sent_to_whom_accepts_it() {
 }
 
 #[test]
+fn two_fields_that_name_codings_are_one_list() {
+    testing::needs!(loopback);
+    let served = Served::new();
+    fs::write(served.root.join("robots.txt.gz"), "gzipped").unwrap();
+    for (fields, body) in [
+        ([("Accept-Encoding", "*"), ("Accept-Encoding", "gzip;q=0")], TWENTY_SIX),
+        ([("Accept-Encoding", "br"), ("Accept-Encoding", "gzip")], "gzipped"),
+    ] {
+        assert_eq!(robots(&served, &fields).text(), body, "{fields:?}: RFC 9110, 5.3");
+    }
+}
+
+#[test]
 fn a_compressed_variant_that_is_older_than_its_file_is_not_sent() {
     testing::needs!(loopback);
     let served = Served::new();
@@ -528,10 +541,9 @@ fn a_file_of_proc_is_sent_with_its_content_and_without_validators() {
 #[test]
 fn a_file_of_sys_is_as_long_as_what_can_be_read() {
     testing::needs!(loopback);
-    let file = Path::new("/sys/kernel/notes");
     let Ok(content) = fs::read("/sys/kernel/profiling").or_else(|_| fs::read("/sys/kernel/uevent_seqnum"))
     else {
-        testing::skip!("there is no /sys here, and no {}", file.display());
+        testing::skip!("there is neither /sys/kernel/profiling nor /sys/kernel/uevent_seqnum");
     };
     let served = Served::of(Path::new("/sys/kernel"));
     let name = if Path::new("/sys/kernel/profiling").exists() { "/profiling" } else { "/uevent_seqnum" };
@@ -555,6 +567,32 @@ fn a_file_from_before_1970_or_from_the_future_is_sent() {
     let answer = robots(&served, &[]);
     let parse = |name| httpdate::parse_http_date(answer.field(name).unwrap()).unwrap();
     assert!(parse("Last-Modified") <= parse("Date"), "a file cannot have been modified after the response");
+}
+
+#[test]
+fn no_file_was_modified_after_its_response() {
+    testing::needs!(loopback);
+    let served = Served::new();
+    let file = served.root.join("robots.txt");
+    set_modified(&file, SystemTime::now() + Duration::from_secs(1_000_000));
+    for _ in 0..3 {
+        // Both fields count in seconds, so two clocks differ at the end of a second.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let rest = Duration::from_nanos(1_000_000_000 - u64::from(now.subsec_nanos()));
+        thread::sleep(rest.saturating_sub(Duration::from_millis(5)));
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(20) {
+            let answer = robots(&served, &[]);
+            let parse = |name| httpdate::parse_http_date(answer.field(name).unwrap()).unwrap();
+            assert!(
+                parse("Last-Modified") <= parse("Date"),
+                "Last-Modified is {:?}, which is later than Date, {:?}: RFC 9110, 8.8.2.1. Are both from the same clock, and is Date \
+                 read last?",
+                answer.field("Last-Modified"),
+                answer.field("Date")
+            );
+        }
+    }
 }
 
 #[test]

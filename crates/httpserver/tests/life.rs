@@ -3,13 +3,13 @@
 mod support;
 
 use std::cell::RefCell;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use httpserver::{App, EventStream, HttpServer, Limits, Reply, Request, Response, Room, Stream};
+use httpserver::{App, EventStream, FileBody, HttpServer, Limits, Reply, Request, Response, Room, Stream};
 use ioloop::IoLoop;
 use support::client::Client;
 use support::serving::{Serving, echo};
@@ -438,13 +438,54 @@ fn kind_13_a_slow_head_gets_408_even_if_a_response_is_queued() {
 }
 
 #[test]
-fn kind_13_a_body_has_a_time_and_a_rate() {
+fn kind_13_a_body_has_a_time() {
     testing::needs!(loopback);
     let limits = Limits { body_time: SHORT, idle_time: LONG, ..Limits::default() };
     let server = serving(limits, || echo);
     let mut client = Client::connect(server.address);
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel");
     assert_eq!(client.response().status, 408);
+}
+
+#[test]
+fn kind_13_a_body_that_comes_fast_enough_may_take_longer() {
+    testing::needs!(loopback);
+    let limits = Limits { body_time: SHORT, body_rate: 100, idle_time: LONG, ..Limits::default() };
+    let server = serving(limits, || echo);
+    let mut client = Client::connect(server.address);
+    let start = Instant::now();
+    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n{}", "x".repeat(100)));
+    assert_eq!(client.response().status, 408, "the last byte does not come");
+    let (earned, took) = (Duration::from_secs(1), start.elapsed());
+    assert!(
+        took >= earned && took < 5 * earned,
+        "the 408 came after {took:?}: a body has {SHORT:?}, and a second more for each 100 bytes that have arrived, which were 100"
+    );
+}
+
+#[test]
+fn kind_11_a_connection_that_the_server_is_done_with_has_a_time_and_a_number_of_bytes() {
+    testing::needs!(loopback);
+    let defaults = Limits::default;
+    for (limits, sent) in [
+        (Limits { linger_time: SHORT, ..defaults() }, 0),
+        (Limits { linger_time: LONG, linger_bytes: 100_000, ..defaults() }, 10_000_000),
+    ] {
+        let (time, bytes) = (limits.linger_time, limits.linger_bytes);
+        let server = serving(limits, || echo);
+        let mut client = Client::connect(server.address);
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        assert!(client.response().closes());
+        let start = Instant::now();
+        client.send(vec![b'x'; sent]);
+        server.until("the connection is closed", |counters| counters.open == 0);
+        assert!(
+            start.elapsed() < Duration::from_secs(4),
+            "the client does not close, and sent {sent} bytes after its last request. {bytes} bytes and {time:?} are permitted, and \
+             the server read from it for {:?}",
+            start.elapsed()
+        );
+    }
 }
 
 #[test]
@@ -690,7 +731,7 @@ fn an_access_entry_counts_no_body_where_a_stream_has_none() {
         |_: &IoLoop, request: &Request, reply: Reply| {
             let status = request.path()[1..].parse().unwrap_or(500);
             let stream = reply.stream(Response::text(status, "first"));
-            stream.write(b"second").expect("the client is there");
+            assert_eq!(stream.write(b"second").is_ok(), request.method() == "GET" && status == 200);
         }
     });
     let mut client = Client::connect(server.address);
@@ -705,4 +746,275 @@ fn an_access_entry_counts_no_body_where_a_stream_has_none() {
              response without a body"
         );
     }
+}
+
+#[test]
+fn kind_13_a_client_is_not_too_slow_because_the_loop_was_blocked() {
+    testing::needs!(loopback);
+    const TIME: Duration = Duration::from_secs(1);
+    let limits =
+        Limits { head_time: TIME, body_time: TIME, write_time: TIME, idle_time: LONG, ..Limits::default() };
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (is_blocked, blocked) = std::sync::mpsc::channel();
+    let server = serving(limits, move || {
+        move |ioloop: &IoLoop, request: &Request, reply: Reply| match request.path() {
+            "/block" => {
+                is_blocked.send(()).expect("the test listens");
+                let _ = wait.recv();
+                reply.send(Response::new(204));
+            }
+            "/head" | "/body" => echo(ioloop, request, reply),
+            _ => long(ioloop, request, reply),
+        }
+    });
+    let [mut head, mut body, mut reader, mut blocking] = [(); 4].map(|()| Client::connect(server.address));
+    let length = 32 * 1024 * 1024;
+    let begun = [
+        format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        "GET /head HTTP/1.1\r\n".to_owned(),
+        "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n".to_owned(),
+    ];
+    [&mut reader, &mut head, &mut body].into_iter().zip(&begun).for_each(|(client, part)| client.send(part));
+    let received: usize = begun.iter().map(String::len).sum();
+    server.until("each has begun", |counters| counters.received == received as u64 && counters.sent > 0);
+    blocking.get("/block");
+    blocked.recv().expect("the handler runs");
+    head.send("Host: a\r\n\r\n");
+    body.send("ok");
+    // The kernel sends what the server has given it.
+    let (start, mut count, mut bytes) = (Instant::now(), 0, vec![0; 64 * 1024]);
+    while !reader.is_quiet(Duration::from_millis(300)) {
+        count += reader.socket.read(&mut bytes).expect("the connection is open");
+    }
+    assert!(count < length, "the client must have something to wait for");
+    std::thread::sleep((TIME + TIME / 5).saturating_sub(start.elapsed()));
+    drop(go);
+    let why = "while a handler blocked the loop for longer than the limit. When the handler returns, the timers run before the loop \
+               looks at its sockets: look at the socket once more before you call its client too slow";
+    assert_eq!(head.response().text(), "GET /head", "the rest of a head arrived {why}");
+    assert_eq!(body.response().text(), "POST /body ok", "the rest of a body arrived {why}");
+    while let Ok(read @ 1..) = reader.socket.read(&mut bytes) {
+        count += read;
+        if count >= length {
+            break;
+        }
+    }
+    assert!(count >= length, "a client got {count} of {length} bytes, and took all that was sent {why}");
+    assert_eq!(server.counters().timeouts, 0);
+}
+
+#[test]
+fn kind_8_a_205_has_no_body_and_says_so() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |_: &IoLoop, request: &Request, reply: Reply| {
+            let response = Response::text(205, "a body");
+            match request.path() {
+                "/stream" => drop(reply.stream(response).write(b"a part")),
+                _ => reply.send(response),
+            }
+        }
+    });
+    let mut client = Client::connect(server.address);
+    for target in ["/whole", "/stream"] {
+        for method in ["GET", "HEAD"] {
+            client.send(format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            let got = client.response_to(method);
+            assert_eq!(
+                (got.status, got.field("Content-Length"), got.field("Transfer-Encoding"), got.text()),
+                (205, Some("0"), None, ""),
+                "{method} {target}: a 205 has no content, RFC 9110, 15.3.6. Chromium reads none whatever its head says, and takes a \
+                 body for the beginning of the next response"
+            );
+        }
+    }
+}
+
+/// What an application keeps, and what fails when it is dropped.
+struct Fragile;
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        panic!("a value of the application fails when it is dropped");
+    }
+}
+
+#[test]
+fn kind_21_a_panic_of_a_value_that_a_stream_keeps_leaves_no_connection_behind() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |_: &IoLoop, request: &Request, reply: Reply| {
+            let stream = reply.stream(Response::new(200));
+            let (room, closed) = (Fragile, Fragile);
+            stream.when_closed(move |_| std::mem::forget(closed));
+            if request.path() == "/finished" {
+                std::mem::forget(room);
+                return stream.finish();
+            }
+            while stream.write(&[b'x'; 64 * 1024]) == Ok(Room::Left) {}
+            stream.when_room(move |_| drop(room));
+            std::mem::forget(stream);
+        }
+    });
+    let mut client = Client::connect(server.address);
+    client.get("/finished");
+    let got = client.response();
+    assert_eq!(
+        (got.status, got.text()),
+        (200, ""),
+        "the end of the stream is sent before its callbacks are dropped"
+    );
+    client.get("/endless");
+    client.socket.peek(&mut [0]).expect("the response has begun");
+    client.reset();
+    let is_closed = |counters: &httpserver::Counters| counters.open == 0;
+    server.until("the client that left is no longer counted as a connection", is_closed);
+}
+
+#[test]
+fn kind_21_a_stream_that_a_panic_drops_does_not_look_complete() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |ioloop: &IoLoop, _: &Request, reply: Reply| {
+            let stream = reply.stream(Response::new(200));
+            stream.write(b"half").expect("the client is there");
+            ioloop.add_callback(move |_| -> () {
+                let _dropped = stream;
+                panic!("the other half is missing");
+            });
+        }
+    });
+    for version in ["HTTP/1.1", "HTTP/1.0"] {
+        let mut client = Client::connect(server.address);
+        client.send(format!("GET / {version}\r\nHost: a\r\n\r\n"));
+        let mut got = Vec::new();
+        let end = client.socket.read_to_end(&mut got).map_err(|error| error.kind());
+        assert!(
+            !got.ends_with(b"0\r\n\r\n"),
+            "{version}: the last chunk says that this is all: {}",
+            got.escape_ascii()
+        );
+        assert!(
+            version == "HTTP/1.1" || end == Err(ErrorKind::ConnectionReset),
+            "{version} has no chunks: the end of the connection is the end of the body, so a client takes half of it for the whole. \
+             Reset the connection, which no client takes for the end. It saw {end:?} after {}",
+            got.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn kind_19_a_part_of_no_bytes_of_a_file_delays_nothing() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |_: &IoLoop, _: &Request, reply: Reply| {
+            let file = std::fs::File::open("/dev/null").expect("each machine has it").into();
+            reply.send(Response::new(200).file(FileBody { file, offset: 0, length: 0 }));
+        }
+    });
+    let mut client = Client::connect(server.address);
+    let mut ask = || {
+        let start = Instant::now();
+        client.get("/");
+        assert_eq!(client.response().body.len(), 0);
+        start.elapsed()
+    };
+    let fastest = (0..5).map(|_| ask()).min().expect("five answers");
+    assert!(
+        fastest < Duration::from_millis(100),
+        "the fastest of five responses took {fastest:?}. Was the head sent with MSG_MORE, although nothing follows? The kernel then \
+         waits up to 200 ms for more: send(2)"
+    );
+}
+
+#[test]
+fn an_access_entry_of_a_refused_body_names_its_request() {
+    testing::needs!(loopback);
+    let (send, entries) = std::sync::mpsc::channel();
+    let log = move |server: HttpServer| {
+        server.on_access(move |access| send.send(access.clone()).expect("the test listens"))
+    };
+    let limits = Limits { body: 4, body_time: SHORT, idle_time: LONG, ..Limits::default() };
+    let server = Serving::with(limits, log, || echo);
+    for (target, body, status) in [
+        ("/slow", "Content-Length: 2\r\n\r\nx", 408),
+        ("/long", "Content-Length: 5\r\n\r\nabcde", 413),
+        ("/longer", "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", 413),
+        ("/wrong", "Transfer-Encoding: chunked\r\n\r\nx\r\n", 400),
+    ] {
+        let mut client = Client::connect(server.address);
+        client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\n{body}"));
+        assert_eq!(client.response().status, status, "{target}");
+        let entry = entries.recv_timeout(Duration::from_secs(10)).expect("an entry");
+        assert_eq!(
+            (&*entry.method, &*entry.target, entry.status),
+            ("POST", target, status),
+            "the head of the request was accepted, and then its body was refused: whoever reads the log must see which request it was"
+        );
+    }
+}
+
+#[test]
+fn clients_far_beyond_the_limit_are_closed_at_once() {
+    testing::needs!(loopback);
+    let limits = Limits { connections: 0, linger_time: LONG, ..Limits::default() };
+    let server = serving(limits, || echo);
+    let mut clients: Vec<Client> = (0..16).map(|_| Client::connect(server.address)).collect();
+    for client in &mut clients {
+        assert_eq!(client.response().status, 503);
+    }
+    assert_eq!(
+        Client::connect(server.address).rest(),
+        b"",
+        "16 clients are told that there are too many. Another one is closed without a word, so that those that are told are not too many"
+    );
+    assert_eq!(server.counters().refused, 17);
+}
+
+#[test]
+fn kind_13_an_empty_line_after_a_request_does_not_begin_another() {
+    testing::needs!(loopback);
+    let limits = Limits { head_time: SHORT, idle_time: 4 * SHORT, ..Limits::default() };
+    let server = serving(limits, || echo);
+    let mut client = Client::connect(server.address);
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok\r\n");
+    assert_eq!(client.response().text(), "POST / ok");
+    assert_eq!(
+        client.rest().escape_ascii().to_string(),
+        "",
+        "the client sent an empty line after its body, as old clients do, and nothing else. Its connection is idle: a 408 would be an \
+         answer to no request, and may be taken for that of the next one"
+    );
+    assert_eq!((server.counters().idled, server.counters().timeouts), (1, 0));
+}
+
+#[test]
+fn kind_8_a_stream_without_a_body_is_complete_with_its_head() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        let open = RefCell::new(Vec::new());
+        move |ioloop: &IoLoop, request: &Request, reply: Reply| match request.path().strip_prefix("/stream/")
+        {
+            Some(status) => {
+                let stream = reply.stream(Response::new(status.parse().expect("a status")));
+                // As an application does that sends events to its clients for as long as they are there.
+                open.borrow_mut().push(stream);
+            }
+            None => echo(ioloop, request, reply),
+        }
+    });
+    for (method, status) in [("HEAD", 200), ("GET", 204), ("GET", 205), ("GET", 304)] {
+        let mut client = Client::connect(server.address);
+        client.send(format!("{method} /stream/{status} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(client.response_to(method).status, status);
+        client.get("/next");
+        client.socket.set_read_timeout(Some(Duration::from_secs(5))).expect("the timeout is not zero");
+        assert!(
+            client.socket.peek(&mut [0]).is_ok(),
+            "the response to {method} with {status} has no body, so it is complete with its head, and the client sends the next request. \
+             The application has not finished its stream, and may never do so, and the server waits for that"
+        );
+        assert_eq!(client.response().text(), "GET /next");
+    }
+    server.until("each client that left is closed", |counters| counters.open == 0);
 }

@@ -4,6 +4,7 @@
 mod support;
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use httpserver::Limits;
 use support::client::Client;
@@ -191,7 +192,9 @@ fn a_target_is_a_path_or_a_url_or_the_star_of_options() {
     }
     cases.push(b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n".to_vec());
     cases.push(b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec());
-    cases.push(b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n".to_vec());
+    for target in ["a:80", "/", "/a", "http://a/", "*"] {
+        cases.push(format!("CONNECT {target} HTTP/1.1\r\nHost: a:80\r\n\r\n").into_bytes());
+    }
     refused(400, cases);
 }
 
@@ -292,6 +295,49 @@ fn a_chunk_size_cannot_overflow() {
     refused(413, [format!("{}ffffffffffffffff\r\n", with("Transfer-Encoding: chunked\r\n"))]);
     let two = format!("{}1\r\nx\r\nffffffffffffffff\r\n", with("Transfer-Encoding: chunked\r\n"));
     refused(413, [two]);
+}
+
+#[test]
+fn a_limit_may_be_the_largest_number() {
+    testing::needs!(loopback);
+    let limits = Limits {
+        head: usize::MAX,
+        target: usize::MAX,
+        fields: usize::MAX,
+        body: u64::MAX,
+        chunk_overhead: usize::MAX,
+        head_time: Duration::MAX,
+        body_time: Duration::MAX,
+        body_rate: u64::MAX,
+        idle_time: Duration::MAX,
+        write_time: Duration::MAX,
+        linger_time: Duration::MAX,
+        linger_bytes: u64::MAX,
+        connections: usize::MAX,
+        pipelined: usize::MAX,
+        queued: usize::MAX,
+    };
+    let long = format!("/{}", "x".repeat(20 * 1024));
+    let fields = "x: y\r\n".repeat(20_000);
+    let head = format!("POST {long} HTTP/1.1\r\nHost: a\r\n{fields}Transfer-Encoding: chunked\r\n\r\n");
+    let request = format!("{head}1\r\nx\r\n0\r\nt: u\r\n\r\n");
+    let seen = talk_with(&request, &limits, &echo);
+    assert_eq!(seen.requests, [format!("POST {long} x t=u")], "the largest number means no limit");
+    let server = Serving::with(limits, |server| server, || support::serving::echo);
+    let mut client = Client::connect(server.address);
+    client.send(&request);
+    assert_eq!(client.response().status, 200, "over a socket too");
+}
+
+#[test]
+fn a_target_that_is_longer_than_a_head_may_be_has_one_answer() {
+    for (target, status) in [(8 * 1024, 431), (500, 414)] {
+        let limits = Limits { head: 1000, target, ..Limits::default() };
+        // In each split it has the same one.
+        let seen =
+            talk_with(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(9000)), &limits, &echo);
+        assert_eq!(seen.statuses(), [status], "a target of {target} bytes and a head of 1000 are permitted");
+    }
 }
 
 // Bugs of others, by the kinds of the list

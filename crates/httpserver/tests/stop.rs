@@ -1,7 +1,9 @@
 //! A graceful stop meets connections that the kernel has completed and the server has not accepted yet.
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::time::Duration;
 
 use httpserver::{HttpServer, Limits, Reply, Request, Response};
@@ -40,6 +42,56 @@ fn requests_in_the_queue_of_the_listener_are_answered_before_it_is_closed() {
         );
     }
     assert!(TcpStream::connect(address).is_err(), "the server has stopped, and still listens");
+}
+
+#[test]
+fn a_client_that_has_left_the_queue_does_not_end_the_stop_for_the_others() {
+    testing::needs!(loopback);
+    let ioloop = IoLoop::new().unwrap();
+    let server = HttpServer::new(|ioloop: &IoLoop, _: &Request, reply: Reply| {
+        ioloop.call_later(Duration::from_millis(50), move |_| reply.send(Response::text(200, "here")));
+    });
+    let address = server.listen(&ioloop, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    // As a health check does: it connects and closes.
+    drop(TcpStream::connect(address).unwrap());
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    server.stop(&ioloop, Duration::from_secs(10));
+    let reader = std::thread::spawn(move || {
+        let mut response = String::new();
+        client.read_to_string(&mut response).map(|_| response)
+    });
+    ioloop.start().unwrap();
+    drop(ioloop);
+    let response = reader.join().unwrap().unwrap_or_else(|error| error.to_string());
+    assert!(
+        response.starts_with("HTTP/1.1 200"),
+        "two clients were in the queue. The first had left, so its connection was the last one until the server accepted the second, \
+         which got {response:?}. The loop must not stop before all of the queue is accepted"
+    );
+}
+
+#[test]
+fn the_grace_period_of_a_stop_is_over_when_the_server_has_stopped() {
+    testing::needs!(loopback);
+    let ioloop = IoLoop::new().unwrap();
+    let server = HttpServer::new(|_: &IoLoop, _: &Request, _: Reply| {});
+    server.listen(&ioloop, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    server.stop(&ioloop, Duration::from_millis(50));
+    ioloop.start().unwrap();
+    // The program goes on with the same loop.
+    let is_run = Rc::new(Cell::new(false));
+    let seen = Rc::clone(&is_run);
+    ioloop.call_later(Duration::from_millis(150), move |ioloop| {
+        seen.set(true);
+        ioloop.stop();
+    });
+    ioloop.start().unwrap();
+    assert!(
+        is_run.get(),
+        "the server stopped before its grace period was over, and the program started its loop again. The timer of the grace period \
+         stopped the loop a second time: remove it when the last connection is closed"
+    );
 }
 
 #[test]
