@@ -33,8 +33,8 @@ pub struct Options {
     /// How many connections may wait to be accepted: see listen(2). The kernel caps it at
     /// /proc/sys/net/core/somaxconn, and this module at `SOMAXCONN`: 4096 with glibc, 128 with musl.
     pub backlog: u16,
-    /// Let other sockets that also set this option bind the same port, and get a share of its connections. See
-    /// socket(7), `SO_REUSEPORT`.
+    /// Let other sockets that also set this option bind the same port, and get a share of its connections. A free port
+    /// is never one that others share already. See socket(7), `SO_REUSEPORT`.
     pub reuse_port: bool,
 }
 // ANCHOR_END: options
@@ -144,11 +144,11 @@ fn bind_each(
 ) -> Result<Option<Error>> {
     let (mut free, mut skipped) = (0, None);
     for address in addresses {
-        let mut address = *address;
-        if address.port() == 0 {
+        let (mut address, given) = (*address, address.port() != 0);
+        if !given {
             address.set_port(free);
         }
-        match bind_one(address, options) {
+        match bind_one(address, given, options) {
             Ok(socket) => {
                 if address.port() == 0 {
                     let local = socket.local_addr().map_err(Error::on_io("getsockname", address))?;
@@ -175,12 +175,12 @@ fn is_unavailable(address: SocketAddr, errno: Errno) -> bool {
 // ANCHOR_END: bind_all
 
 // ANCHOR: bind_one
-fn bind_one(address: SocketAddr, options: &Options) -> Result<TcpListener> {
+fn bind_one(address: SocketAddr, given: bool, options: &Options) -> Result<TcpListener> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let socket = new_socket(family).map_err(Error::on("socket", address))?;
     // After a restart, connections of the old server in TIME_WAIT still hold the port.
     setsockopt(&socket, ReuseAddr, &true).map_err(Error::on("setsockopt(SO_REUSEADDR)", address))?;
-    if options.reuse_port {
+    if options.reuse_port && given {
         setsockopt(&socket, ReusePort, &true).map_err(Error::on("setsockopt(SO_REUSEPORT)", address))?;
     }
     if address.is_ipv6() {
@@ -188,6 +188,10 @@ fn bind_one(address: SocketAddr, options: &Options) -> Result<TcpListener> {
         setsockopt(&socket, Ipv6V6Only, &true).map_err(Error::on("setsockopt(IPV6_V6ONLY)", address))?;
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address)).map_err(Error::on("bind", address))?;
+    // Before its bind, the option would let it take a port that other servers share, which is not free.
+    if options.reuse_port && !given {
+        setsockopt(&socket, ReusePort, &true).map_err(Error::on("setsockopt(SO_REUSEPORT)", address))?;
+    }
     listen(&socket, backlog(options.backlog)).map_err(Error::on("listen", address))?;
     Ok(socket.into())
 }

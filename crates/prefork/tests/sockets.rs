@@ -401,6 +401,25 @@ fn a_port_that_failed_is_not_chosen_again() {
 }
 
 #[test]
+fn a_free_port_is_shared_with_no_other_server() {
+    let Some(answer) = alone("port-shared-in-ipv6") else { return };
+    let (shared, result) = (answer.line("taken"), answer.line("result"));
+    assert_eq!(
+        result, "Ok",
+        "only two ports exist here, and another server listens on {shared} in IPv6, with SO_REUSEPORT. The other port \
+         is free in both families"
+    );
+    let joined: Vec<&str> = answer.lines("at").filter(|at| at.ends_with(&format!(":{shared}"))).collect();
+    assert!(
+        joined.is_empty(),
+        "another server listens on {shared} in IPv6, with SO_REUSEPORT. Port 0 means a port that is free, and these \
+         sockets are on {shared}: {joined:?}. So each server gets clients of the other one. Set SO_REUSEPORT on a \
+         socket with a free port after bind, because bind takes a shared port if the option is set"
+    );
+    one_port(&answer);
+}
+
+#[test]
 fn bind_gives_up_when_no_port_is_free_in_both_families() {
     let scenario = ["bind", "127.0.0.1:0", "[::1]:0"];
     let Some(answer) = traced("bind6:*=EADDRINUSE", &scenario) else { return };
