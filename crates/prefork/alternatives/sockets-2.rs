@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -192,7 +192,7 @@ pub fn bind_unix(path: &Path, permissions: Mode, options: &Options) -> Result<Un
     let made = new_socket(AddressFamily::Unix).map_err(on("socket"))?;
     fchmod(made.as_fd(), permissions).map_err(on("fchmod"))?;
     let mut bound = bind(made.as_raw_fd(), &address);
-    if bound == Err(Errno::EADDRINUSE) && is_dead(path) {
+    if bound == Err(Errno::EADDRINUSE) && is_dead(path).map_err(Error::on_io("connect", path.display()))? {
         nix::unistd::unlink(path).map_err(on("unlink"))?;
         bound = bind(made.as_raw_fd(), &address);
     }
@@ -204,15 +204,10 @@ pub fn bind_unix(path: &Path, permissions: Mode, options: &Options) -> Result<Un
 }
 
 /// Is there a socket from which no server accepts?
-fn is_dead(path: &Path) -> bool {
-    use std::io::ErrorKind::ConnectionRefused;
-    path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket())
-        && nonblocking_connect(path).is_err_and(|error| error.kind() == ConnectionRefused)
-}
-
-/// std's connect would wait for a server whose queue is full.
-fn nonblocking_connect(path: &Path) -> io::Result<UnixStream> {
+fn is_dead(path: &Path) -> io::Result<bool> {
+    // std's connect would wait for a server whose queue is full.
     let probe = new_socket(AddressFamily::Unix)?;
-    nix::sys::socket::connect(probe.as_raw_fd(), &UnixAddr::new(path)?)?;
-    Ok(probe.into())
+    let is_socket = path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket());
+    let refused = Err(Errno::ECONNREFUSED);
+    Ok(is_socket && nix::sys::socket::connect(probe.as_raw_fd(), &UnixAddr::new(path)?) == refused)
 }

@@ -214,7 +214,8 @@ fn backlog(wanted: u16) -> Backlog {
 ///
 /// # Errors
 /// The error names the path. See unix(7) and bind(2), "ERRORS".
-/// - `EADDRINUSE` if a server accepts connections there, or if the file is not a socket.
+/// - `EADDRINUSE` if a server accepts connections there, if this user may not connect, or if it is no socket.
+/// - `EMFILE` or `ENFILE` if no descriptor is left for the socket, or for another one that asks for a server.
 /// - `ENAMETOOLONG` for a path of 108 bytes or more; `EINVAL` for one with a NUL.
 /// - `ENOENT` or `EACCES` if the directory does not exist or may not be written; `ENOENT` for an empty path.
 // ANCHOR: bind_unix
@@ -225,7 +226,7 @@ pub fn bind_unix(path: &Path, permissions: Mode, options: &Options) -> Result<Un
     // bind gives the file the permissions of the socket, less the umask. So the file is never open to other users.
     fchmod(&socket, permissions).map_err(on("fchmod"))?;
     match bind(socket.as_raw_fd(), &address) {
-        Err(Errno::EADDRINUSE) if is_stale(path, &address) => {
+        Err(Errno::EADDRINUSE) if is_stale(path, &address)? => {
             fs::remove_file(path).map_err(Error::on_io("unlink", path.display()))?;
             bind(socket.as_raw_fd(), &address).map_err(on("bind"))?;
         }
@@ -239,10 +240,10 @@ pub fn bind_unix(path: &Path, permissions: Mode, options: &Options) -> Result<Un
 }
 
 /// Is there a socket at this path that refuses connections?
-fn is_stale(path: &Path, address: &UnixAddr) -> bool {
+fn is_stale(path: &Path, address: &UnixAddr) -> Result<bool> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    let Ok(probe) = new_socket(AddressFamily::Unix) else { return false };
+    let probe = new_socket(AddressFamily::Unix).map_err(Error::on("socket", path.display()))?;
     // EAGAIN (the queue is full) and EPROTOTYPE (another type of socket) mean that a server has the path.
-    is_socket && connect(probe.as_raw_fd(), address) == Err(Errno::ECONNREFUSED)
+    Ok(is_socket && connect(probe.as_raw_fd(), address) == Err(Errno::ECONNREFUSED))
 }
 // ANCHOR_END: bind_unix

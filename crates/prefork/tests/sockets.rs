@@ -857,6 +857,11 @@ fn a_probe_that_fails_leaves_the_file() {
     let Some(answer) = traced("socket:2=EMFILE", &scenario) else { return };
     let result = answer.line("result");
     assert!(result.starts_with("Err E"), "a live server has the path, and the result is {result}");
+    assert!(
+        result.starts_with("Err EMFILE"),
+        "no descriptor was left for the probe, so nothing says that a server has the path, and the result is {result}. \
+         Return the error of the probe: the caller needs a descriptor, and not another path"
+    );
     let after = fs::symlink_metadata(&path).map(|file| file.ino());
     assert_eq!(
         after.ok(),
