@@ -145,7 +145,7 @@ fn run_child(child: impl FnOnce() -> i32) -> ! {
 // ANCHOR: flush
 /// Write buffered output, Rust's and C's. Otherwise the child gets a copy of the buffers, and writes it once more.
 fn flush() {
-    // If this write fails, the child's would fail too.
+    // What cannot be written now, for example because standard output is nonblocking and full, stays in both buffers.
     let _ = io::stdout().flush();
     // SAFETY: a null pointer stands for every stream that C has open for output.
     unsafe { libc::fflush(ptr::null_mut()) };
