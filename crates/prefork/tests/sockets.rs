@@ -60,7 +60,8 @@ fn refused<T: std::fmt::Debug>(what: &str, result: Result<T>) -> (Errno, String)
 #[test]
 fn the_empty_name_means_every_address_in_both_families() {
     testing::needs!(loopback);
-    let wanted = loopback().len();
+    // Where IPv6 is switched off, the kernel has no address ::1, and [::] can be bound all the same.
+    let wanted = 1 + usize::from(TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok());
     let listeners = bind_host("", 0, &Options::default()).unwrap_or_else(|error| {
         panic!(
             "bind_host(\"\", 0) failed: {error}. A socket on [::] takes the port in IPv4 too, unless IPV6_V6ONLY is \
@@ -79,6 +80,9 @@ fn the_empty_name_means_every_address_in_both_families() {
     );
     for (listener, address) in listeners.iter().zip(&at) {
         let loopback = if address.is_ipv4() { V4.ip() } else { V6.ip() };
+        if loopback.is_ipv6() && !ipv6() {
+            continue;
+        }
         let mut client = TcpStream::connect((loopback, address.port())).expect("the server is listening");
         client.write_all(b"?").expect("the client is connected");
         readable(listener, &format!("a client of {loopback}, on the listener at {address}"));
