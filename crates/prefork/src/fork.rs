@@ -39,7 +39,8 @@ struct Guarded {
 ///
 /// An epoll instance is an example: parent and child would share one open file description, and with it one set of
 /// registrations. A guard counts only in the process that made it. In a child that was forked by other means, the
-/// copied guard has no effect.
+/// copied guard has no effect, unless the child has its parent's process id, as the first process of a PID namespace
+/// can have.
 #[derive(Debug)]
 pub struct ForkGuard {
     number: u64,
