@@ -250,8 +250,10 @@ fn the_flags_and_the_mode_are_exactly_the_callers() {
 
 #[test]
 fn a_path_need_not_be_text() {
+    testing::needs!(temporary);
     let name = OsStr::from_bytes(b"cloexec-\xff");
-    let folder = std::env::temp_dir().join(format!("cloexec-open-{}", std::process::id()));
+    let folder = testing::machine::temporary_folder().expect("there is one");
+    let folder = folder.join(format!("cloexec-open-{}", std::process::id()));
     std::fs::create_dir(&folder).expect("a folder can be made");
     let path = folder.join(name);
     let created = File::create(&path);

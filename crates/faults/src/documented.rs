@@ -11,9 +11,15 @@ use nix::errno::Errno::{self, *};
 const CALLS: &[(&[&str], &[Errno], &[Errno])] = &[
     (&["accept4"], &ACCEPT, SANDBOX),
     (&["bind"], &[EACCES, EADDRINUSE, EADDRNOTAVAIL, EBADF, EINVAL, ENOTSOCK, ENOMEM], SANDBOX),
+    (
+        &["chmod", "fchmod"],
+        &[EACCES, EBADF, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM, EROFS],
+        SANDBOX,
+    ),
     (&["clone", "clone3", "fork", "vfork"], &[EAGAIN, EINVAL, ENOMEM, ENOSPC, EPERM, EUSERS], SANDBOX),
     (&["close"], &[EBADF, EINTR, EIO, ENOSPC, EDQUOT], &[]),
     (&["close_range"], &[EINVAL, EMFILE, ENOMEM], SANDBOX),
+    (&["connect"], &CONNECT, SANDBOX),
     (&["dup", "dup2", "dup3"], &[EBADF, EBUSY, EINTR, EINVAL, EMFILE, ENOMEM], &[]),
     (&["epoll_create1"], &[EINVAL, EMFILE, ENFILE, ENOMEM], SANDBOX),
     (&["epoll_ctl"], &[EBADF, EEXIST, EINVAL, ELOOP, ENOENT, ENOMEM, ENOSPC, EPERM], &[]),
@@ -71,6 +77,11 @@ const CALLS: &[(&[&str], &[Errno], &[Errno])] = &[
     (&["shutdown"], &[EBADF, EINVAL, ENOTCONN, ENOTSOCK], &[]),
     (&["signalfd4"], &[EBADF, EINVAL, EMFILE, ENFILE, ENODEV, ENOMEM], SANDBOX),
     (&["socket"], &[EACCES, EAFNOSUPPORT, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTONOSUPPORT], SANDBOX),
+    (
+        &["unlink"],
+        &[EACCES, EBUSY, EIO, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM, EROFS],
+        SANDBOX,
+    ),
     (&["wait4"], &[ECHILD, EINTR], &[]),
     (&["waitid"], &[EAGAIN, ECHILD, EINTR, EINVAL], SANDBOX),
     (&["write"], &[EAGAIN, EBADF, EDQUOT, EFBIG, EINTR, EINVAL, EIO, ENOSPC, EPERM, EPIPE], &[]),
@@ -99,6 +110,25 @@ const ACCEPT: [Errno; 20] = [
     EOPNOTSUPP,
     EPERM,
     EPROTO,
+    ETIMEDOUT,
+];
+
+const CONNECT: [Errno; 16] = [
+    EACCES,
+    EADDRINUSE,
+    EADDRNOTAVAIL,
+    EAFNOSUPPORT,
+    EAGAIN,
+    EALREADY,
+    EBADF,
+    ECONNREFUSED,
+    EINPROGRESS,
+    EINTR,
+    EISCONN,
+    ENETUNREACH,
+    ENOTSOCK,
+    EPERM,
+    EPROTOTYPE,
     ETIMEDOUT,
 ];
 

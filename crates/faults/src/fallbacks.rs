@@ -43,6 +43,13 @@ const WAITS: &[&str] = &["epoll_wait", "epoll_pwait2", "poll", "ppoll", "pselect
 pub const FALLBACKS: &[Fallback] = &[
     Fallback::new(ANY, &["close"], &[], "the descriptor is closed, whatever close(2) returns"),
     Fallback::new(
+        &["prefork: listen"],
+        &["connect", "statx"],
+        &[],
+        "the file stays, because a server may have it: EADDRINUSE",
+    ),
+    Fallback::new(&["prefork: listen"], &["bind"], &[EADDRINUSE], "a stale socket is replaced"),
+    Fallback::new(
         ANY,
         &["openat", "read", "write", "wait4", "waitid"],
         &[EINTR],

@@ -80,6 +80,7 @@ const ALONE: &[Named<fn()>] = &[
     ("prefork: make an acceptor", accepting::acceptor),
     ("prefork: accept clients", accepting::batch),
     ("prefork: bind", accepting::bind),
+    ("prefork: listen at a path", accepting::listen_at_a_path),
     ("prefork: fork and wait", processes::fork_and_wait),
     ("prefork: supervise until all are done", processes::until_done),
     ("prefork: supervise until SIGTERM", processes::until_stopped),

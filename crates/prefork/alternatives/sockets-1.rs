@@ -61,7 +61,7 @@ pub fn bind_all(addresses: &[SocketAddr], options: &Options) -> Result<Vec<TcpLi
     let mut refused = None;
     let mut sockets = Vec::new();
     for address in wanted.iter().filter(|address| address.port() != 0) {
-        sockets.extend(available(**address, options, &mut refused)?);
+        sockets.extend(available(**address, Port::Given, options, &mut refused)?);
     }
     let any: Vec<SocketAddr> =
         wanted.iter().filter(|address| address.port() == 0).map(|each| **each).collect();
@@ -94,7 +94,8 @@ fn on_one_port(
 ) -> Result<Vec<TcpListener>> {
     let (mut sockets, mut port) = (Vec::<TcpListener>::new(), 0);
     for address in addresses {
-        match available(SocketAddr::new(address.ip(), port).with_scope_of(*address), options, refused) {
+        let address = SocketAddr::new(address.ip(), port).with_scope_of(*address);
+        match available(address, Port::Free, options, refused) {
             Err(error) if error.errno == Errno::EADDRINUSE && tries > 0 => {
                 return on_one_port(addresses, options, refused, tries - 1);
             }
@@ -120,13 +121,23 @@ impl WithScope for SocketAddr {
     }
 }
 
+/// When SO_REUSEPORT is set, if it is: bind takes a port that others share only if the option is set before.
+#[derive(Clone, Copy, PartialEq)]
+enum Port {
+    /// Before bind.
+    Given,
+    /// After bind.
+    Free,
+}
+
 /// Listen on an address. `None` if the kernel lacks its family.
 fn available(
     address: SocketAddr,
+    port: Port,
     options: &Options,
     refused: &mut Option<Error>,
 ) -> Result<Option<TcpListener>> {
-    match listener(address, options) {
+    match listener(address, port, options) {
         Err(error)
             if error.errno == Errno::EAFNOSUPPORT
                 || error.errno == Errno::EADDRNOTAVAIL && address.ip() == Ipv6Addr::LOCALHOST =>
@@ -138,17 +149,20 @@ fn available(
     }
 }
 
-fn listener(address: SocketAddr, options: &Options) -> Result<TcpListener> {
+fn listener(address: SocketAddr, port: Port, options: &Options) -> Result<TcpListener> {
     let family = [AddressFamily::Inet, AddressFamily::Inet6][usize::from(address.is_ipv6())];
     let made = stream(family).map_err(Error::on("socket", address))?;
     if address.is_ipv6() {
         setsockopt(&made, sockopt::Ipv6V6Only, &true).map_err(Error::on("setsockopt", address))?;
     }
-    if options.reuse_port {
-        setsockopt(&made, sockopt::ReusePort, &true).map_err(Error::on("setsockopt", address))?;
-    }
+    let share_if = |now: bool| match now && options.reuse_port {
+        true => setsockopt(&made, sockopt::ReusePort, &true).map_err(Error::on("setsockopt", address)),
+        false => Ok(()),
+    };
     setsockopt(&made, sockopt::ReuseAddr, &true).map_err(Error::on("setsockopt", address))?;
+    share_if(port == Port::Given)?;
     bind(made.as_raw_fd(), &SockaddrStorage::from(address)).map_err(Error::on("bind", address))?;
+    share_if(port == Port::Free)?;
     listen(&made, backlog(options)).map_err(Error::on("listen", address))?;
     Ok(made.into())
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -48,7 +48,7 @@ pub fn bind_host(host: &str, port: u16, options: &Options) -> Result<Vec<TcpList
 /// Listen on each of these addresses.
 pub fn bind_all(addresses: &[SocketAddr], options: &Options) -> Result<Vec<TcpListener>> {
     let (four, six) = by_family(addresses);
-    let mut builder = Builder { options, bound: Vec::new(), absent: None };
+    let mut builder = Builder { options, bound: Vec::new(), absent: None, shares_before_bind: true };
     let given = |port: u16| port != 0;
     four.iter().filter(|each| given(each.port())).try_for_each(|each| builder.add_four(*each).map(drop))?;
     six.iter().filter(|each| given(each.port())).try_for_each(|each| builder.add_six(*each).map(drop))?;
@@ -106,6 +106,8 @@ struct Builder<'a> {
     bound: Vec<TcpListener>,
     /// The error of a family that this kernel lacks.
     absent: Option<Error>,
+    /// Is SO_REUSEPORT set before bind, which then takes even a port that other servers share?
+    shares_before_bind: bool,
 }
 
 impl Builder<'_> {
@@ -133,10 +135,14 @@ impl Builder<'_> {
         let listening = made.and_then(|made| {
             let on = |call| Error::on(call, address);
             setsockopt(&made, sockopt::ReuseAddr, &true).map_err(on("setsockopt(SO_REUSEADDR)"))?;
-            if self.options.reuse_port {
-                setsockopt(&made, sockopt::ReusePort, &true).map_err(on("setsockopt(SO_REUSEPORT)"))?;
+            let share = || setsockopt(&made, sockopt::ReusePort, &true).map_err(on("setsockopt(SO_REUSEPORT)"));
+            if self.options.reuse_port && self.shares_before_bind {
+                share()?;
             }
             bind(made.as_raw_fd(), native).map_err(on("bind"))?;
+            if self.options.reuse_port {
+                share()?;
+            }
             listen(&made, backlog(self.options)).map_err(on("listen"))?;
             Ok(TcpListener::from(made))
         });
@@ -159,6 +165,7 @@ impl Builder<'_> {
     }
 
     fn add_with_one_port(&mut self, four: &[SocketAddrV4], six: &[SocketAddrV6]) -> Result<()> {
+        self.shares_before_bind = false;
         let mut port = 0;
         for address in four {
             port = self.add_four(SocketAddrV4::new(*address.ip(), port))?;
@@ -185,7 +192,7 @@ pub fn bind_unix(path: &Path, permissions: Mode, options: &Options) -> Result<Un
     let made = new_socket(AddressFamily::Unix).map_err(on("socket"))?;
     fchmod(made.as_fd(), permissions).map_err(on("fchmod"))?;
     let mut bound = bind(made.as_raw_fd(), &address);
-    if bound == Err(Errno::EADDRINUSE) && is_dead(path) {
+    if bound == Err(Errno::EADDRINUSE) && is_dead(path).map_err(Error::on_io("connect", path.display()))? {
         nix::unistd::unlink(path).map_err(on("unlink"))?;
         bound = bind(made.as_raw_fd(), &address);
     }
@@ -197,15 +204,10 @@ pub fn bind_unix(path: &Path, permissions: Mode, options: &Options) -> Result<Un
 }
 
 /// Is there a socket from which no server accepts?
-fn is_dead(path: &Path) -> bool {
-    use std::io::ErrorKind::ConnectionRefused;
-    path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket())
-        && nonblocking_connect(path).is_err_and(|error| error.kind() == ConnectionRefused)
-}
-
-/// std's connect would wait for a server whose queue is full.
-fn nonblocking_connect(path: &Path) -> io::Result<UnixStream> {
+fn is_dead(path: &Path) -> io::Result<bool> {
+    // std's connect would wait for a server whose queue is full.
     let probe = new_socket(AddressFamily::Unix)?;
-    nix::sys::socket::connect(probe.as_raw_fd(), &UnixAddr::new(path)?)?;
-    Ok(probe.into())
+    let is_socket = path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket());
+    let refused = Err(Errno::ECONNREFUSED);
+    Ok(is_socket && nix::sys::socket::connect(probe.as_raw_fd(), &UnixAddr::new(path)?) == refused)
 }

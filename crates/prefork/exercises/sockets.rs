@@ -5,11 +5,11 @@
 //! IPv4-mapped address means the IPv4 address; only a link-local one has a scope; and beside a wildcard address, the
 //! other addresses of its family with the same port need no socket. An address family that this kernel lacks is
 //! skipped; if no address is left, that is an error. Every socket is created close-on-exec and nonblocking. A restarted
-//! server gets its port back, and two servers share a port only if both ask for it. The file of a Unix socket never has
-//! wider permissions than it should, and replaces only a stale socket, which refuses connections. Nothing of the
-//! process is changed, such as its umask. An error names the address, and leaves no descriptor open. `nix::sys::socket`
-//! has the calls and `sockopt` the options; std resolves names and has the listeners. Run `cargo workbook check
-//! sockets` after each change; `hint sockets` if you are stuck.
+//! server gets its port back, and two servers share a port only if both ask for it; even then, a free port is one that no
+//! other server has. The file of a Unix socket never has wider permissions than it should, and replaces only a stale
+//! socket, which refuses connections. Nothing of the process is changed, such as its umask. An error names the address,
+//! and leaves no descriptor open. `nix::sys::socket` has the calls and `sockopt` the options; std resolves names and has
+//! the listeners. Run `cargo workbook check sockets` after each change; `hint sockets` if you are stuck.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;

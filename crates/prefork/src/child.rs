@@ -113,9 +113,12 @@ impl Child {
         };
         let object = format_args!("process {}, {signal}", self.pid);
         match Errno::result(answer).map(drop) {
-            Err(refused) if self.status.is_none() && is_refusal(refused) => {
-                self.may_have_exited(libc::WNOHANG)?;
-                kill(self.pid, signal).map_err(Error::on("kill", object))
+            Err(refused) if is_refusal(refused) => {
+                let is_reaped = |error: Error| error.errno == Errno::ECHILD;
+                match self.status.is_some() || self.may_have_exited(libc::WNOHANG).is_err_and(is_reaped) {
+                    true => Err(Error::on("kill", object)(Errno::ESRCH)),
+                    false => kill(self.pid, signal).map_err(Error::on("kill", object)),
+                }
             }
             sent => sent.map_err(Error::on("pidfd_send_signal", object)),
         }

@@ -68,7 +68,7 @@ pub enum Ended {
     Stopped(Signal),
 }
 
-/// Why `supervise` failed. No child is left when it returns this.
+/// Why `supervise` failed. No child is left when it returns this, except one that may not be killed (`EPERM`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failed {
     /// A system call failed.

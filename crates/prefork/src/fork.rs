@@ -39,7 +39,8 @@ struct Guarded {
 ///
 /// An epoll instance is an example: parent and child would share one open file description, and with it one set of
 /// registrations. A guard counts only in the process that made it. In a child that was forked by other means, the
-/// copied guard has no effect.
+/// copied guard has no effect, unless the child has its parent's process id, as the first process of a PID namespace
+/// can have.
 #[derive(Debug)]
 pub struct ForkGuard {
     number: u64,
@@ -145,7 +146,7 @@ fn run_child(child: impl FnOnce() -> i32) -> ! {
 // ANCHOR: flush
 /// Write buffered output, Rust's and C's. Otherwise the child gets a copy of the buffers, and writes it once more.
 fn flush() {
-    // If this write fails, the child's would fail too.
+    // What cannot be written now, for example because standard output is nonblocking and full, stays in both buffers.
     let _ = io::stdout().flush();
     // SAFETY: a null pointer stands for every stream that C has open for output.
     unsafe { libc::fflush(ptr::null_mut()) };

@@ -51,7 +51,8 @@ impl Lifeline {
     }
 
     /// In the child: from now on, SIGKILL comes when the parent has died. If it has died already, this call kills the
-    /// child. The read end stays open until the child exits.
+    /// child, or ends it with 1 if it is the first process of a PID namespace. The read end stays open until the child
+    /// exits.
     ///
     /// # Errors
     /// `EPERM` or `ENOSYS` in a sandbox that forbids F_SETOWN or F_SETSIG of fcntl(2). The child has no lifeline then.
@@ -65,6 +66,9 @@ impl Lifeline {
         // The parent may have died before. Nothing is ever written, so a read fails with EAGAIN while it lives.
         if read(&reader, &mut [0]) == Ok(0) {
             let _ = raise(Signal::SIGKILL);
+            // The kernel does not let the first process of a PID namespace kill itself: see pid_namespaces(7).
+            // SAFETY: it ends the process at once, so nothing of it is used afterwards.
+            unsafe { libc::_exit(1) }
         }
         mem::forget(reader);
         Ok(())

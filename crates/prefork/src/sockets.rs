@@ -33,8 +33,8 @@ pub struct Options {
     /// How many connections may wait to be accepted: see listen(2). The kernel caps it at
     /// /proc/sys/net/core/somaxconn, and this module at `SOMAXCONN`: 4096 with glibc, 128 with musl.
     pub backlog: u16,
-    /// Let other sockets that also set this option bind the same port, and get a share of its connections. See
-    /// socket(7), `SO_REUSEPORT`.
+    /// Let other sockets that also set this option bind the same port, and get a share of its connections. A free port
+    /// is never one that others share already. See socket(7), `SO_REUSEPORT`.
     pub reuse_port: bool,
 }
 // ANCHOR_END: options
@@ -144,11 +144,11 @@ fn bind_each(
 ) -> Result<Option<Error>> {
     let (mut free, mut skipped) = (0, None);
     for address in addresses {
-        let mut address = *address;
-        if address.port() == 0 {
+        let (mut address, given) = (*address, address.port() != 0);
+        if !given {
             address.set_port(free);
         }
-        match bind_one(address, options) {
+        match bind_one(address, given, options) {
             Ok(socket) => {
                 if address.port() == 0 {
                     let local = socket.local_addr().map_err(Error::on_io("getsockname", address))?;
@@ -175,12 +175,12 @@ fn is_unavailable(address: SocketAddr, errno: Errno) -> bool {
 // ANCHOR_END: bind_all
 
 // ANCHOR: bind_one
-fn bind_one(address: SocketAddr, options: &Options) -> Result<TcpListener> {
+fn bind_one(address: SocketAddr, given: bool, options: &Options) -> Result<TcpListener> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let socket = new_socket(family).map_err(Error::on("socket", address))?;
     // After a restart, connections of the old server in TIME_WAIT still hold the port.
     setsockopt(&socket, ReuseAddr, &true).map_err(Error::on("setsockopt(SO_REUSEADDR)", address))?;
-    if options.reuse_port {
+    if options.reuse_port && given {
         setsockopt(&socket, ReusePort, &true).map_err(Error::on("setsockopt(SO_REUSEPORT)", address))?;
     }
     if address.is_ipv6() {
@@ -188,6 +188,10 @@ fn bind_one(address: SocketAddr, options: &Options) -> Result<TcpListener> {
         setsockopt(&socket, Ipv6V6Only, &true).map_err(Error::on("setsockopt(IPV6_V6ONLY)", address))?;
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address)).map_err(Error::on("bind", address))?;
+    // Before its bind, the option would let it take a port that other servers share, which is not free.
+    if options.reuse_port && !given {
+        setsockopt(&socket, ReusePort, &true).map_err(Error::on("setsockopt(SO_REUSEPORT)", address))?;
+    }
     listen(&socket, backlog(options.backlog)).map_err(Error::on("listen", address))?;
     Ok(socket.into())
 }
@@ -210,7 +214,8 @@ fn backlog(wanted: u16) -> Backlog {
 ///
 /// # Errors
 /// The error names the path. See unix(7) and bind(2), "ERRORS".
-/// - `EADDRINUSE` if a server accepts connections there, or if the file is not a socket.
+/// - `EADDRINUSE` if a server accepts connections there, if this user may not connect, or if it is no socket.
+/// - `EMFILE` or `ENFILE` if no descriptor is left for the socket, or for another one that asks for a server.
 /// - `ENAMETOOLONG` for a path of 108 bytes or more; `EINVAL` for one with a NUL.
 /// - `ENOENT` or `EACCES` if the directory does not exist or may not be written; `ENOENT` for an empty path.
 // ANCHOR: bind_unix
@@ -221,7 +226,7 @@ pub fn bind_unix(path: &Path, permissions: Mode, options: &Options) -> Result<Un
     // bind gives the file the permissions of the socket, less the umask. So the file is never open to other users.
     fchmod(&socket, permissions).map_err(on("fchmod"))?;
     match bind(socket.as_raw_fd(), &address) {
-        Err(Errno::EADDRINUSE) if is_stale(path, &address) => {
+        Err(Errno::EADDRINUSE) if is_stale(path, &address)? => {
             fs::remove_file(path).map_err(Error::on_io("unlink", path.display()))?;
             bind(socket.as_raw_fd(), &address).map_err(on("bind"))?;
         }
@@ -235,10 +240,10 @@ pub fn bind_unix(path: &Path, permissions: Mode, options: &Options) -> Result<Un
 }
 
 /// Is there a socket at this path that refuses connections?
-fn is_stale(path: &Path, address: &UnixAddr) -> bool {
+fn is_stale(path: &Path, address: &UnixAddr) -> Result<bool> {
     let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    let Ok(probe) = new_socket(AddressFamily::Unix) else { return false };
+    let probe = new_socket(AddressFamily::Unix).map_err(Error::on("socket", path.display()))?;
     // EAGAIN (the queue is full) and EPROTOTYPE (another type of socket) mean that a server has the path.
-    is_socket && connect(probe.as_raw_fd(), address) == Err(Errno::ECONNREFUSED)
+    Ok(is_socket && connect(probe.as_raw_fd(), address) == Err(Errno::ECONNREFUSED))
 }
 // ANCHOR_END: bind_unix

@@ -35,7 +35,8 @@ pub fn task() -> Option<usize> {
 /// its task and exits with the code that `work` returns; 0 means success. `on_event` gets each [`Event`].
 ///
 /// Meanwhile SIGTERM and SIGINT are blocked in the calling thread, which must be the only one: see [`fork`]. The first
-/// of them is forwarded to the children, and the second one ends the grace period. No child is left when it returns.
+/// of them is forwarded to the children, and the second one ends the grace period. No child is left when it returns,
+/// except after `EPERM`: a child that may not be killed, because it now runs as another user, dies with its lifeline.
 ///
 /// # Errors
 /// - [`Failed::TooManyRestarts`] if a child fails when [`Policy::max_restarts`] restarts have been used.

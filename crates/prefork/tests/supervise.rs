@@ -678,6 +678,27 @@ fn a_child_whose_parent_died_before_prctl_exits() {
 }
 
 #[test]
+fn a_child_whose_lifeline_was_cut_before_it_held_it_ends() {
+    testing::needs!(pidfd);
+    for (whose, status, meaning) in [
+        ("any", "killed by SIGKILL", "it must kill itself"),
+        (
+            "first",
+            "exited with 1",
+            "the first process of a PID namespace survives its own SIGKILL, so it must exit",
+        ),
+    ] {
+        let Some(answer) = Helper::new(&["run", "lifeline-is-cut", whose]).if_permitted() else { return };
+        assert_eq!(
+            (answer.lines("held").next(), answer.line("child")),
+            (None, status),
+            "the parent has closed its end of the lifeline, as the kernel does for one that has died, and no signal will \
+             come for that anymore. When the child holds its lifeline, {meaning}"
+        );
+    }
+}
+
+#[test]
 fn each_child_looks_at_its_parent_after_it_has_asked_for_a_signal() {
     testing::needs!(pidfd);
     // A first child, and its replacement.

@@ -5,15 +5,17 @@ use std::io::{ErrorKind, Read};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::process;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use std::{fs, process};
 
 use ioloop::IoLoop;
 use ioloop::poller::Kind;
+use nix::sys::stat::Mode;
 use nix::unistd::write;
 use prefork::accept::{Acceptor, StopReason};
-use prefork::sockets::{Options, bind_host};
+use prefork::sockets::{Options, bind_host, bind_unix};
+use testing::machine::temporary_folder;
 
 use super::making::{a_loop, works};
 use crate::scene::{judged, made, must_hold, one_line, or_again};
@@ -132,4 +134,15 @@ pub fn bind() {
             !ports.is_empty() && ports.iter().all(|port| *port == ports[0]),
         );
     }
+}
+
+/// At the path is a stale socket, which is replaced.
+pub fn listen_at_a_path() {
+    let path = made(temporary_folder()).join(format!("faults-{}", process::id()));
+    drop(made(UnixListener::bind(&path)));
+    let replace = || bind_unix(&path, Mode::S_IRUSR | Mode::S_IWUSR, &Options::default());
+    if let Some(_listener) = or_again(judged(replace), replace) {
+        must_hold("a client can connect", UnixStream::connect(&path).is_ok());
+    }
+    must_hold("the file is there", fs::remove_file(&path).is_ok());
 }

@@ -15,7 +15,10 @@ use std::{ptr, thread};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::sys::socket::sockopt::ReusePort;
+use nix::sys::socket::{
+    self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, setsockopt, socket,
+};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{alarm, getpid};
 use prefork::sockets::{self, Options};
@@ -49,6 +52,7 @@ pub fn run(what: &[&str]) -> i32 {
         }
         ["unix", path, mode, mask] => unix(Path::new(path), mode, mask),
         ["port-taken-in-ipv6"] => return in_a_network_namespace(port_taken),
+        ["port-shared-in-ipv6"] => return in_a_network_namespace(port_shared),
         ["free-port-is-given"] => return in_a_network_namespace(free_port_given),
         ["link-local"] => return in_a_network_namespace(|| link_local(&["[fe80::1%1]:0"])),
         ["link-local-beside-the-wildcard"] => {
@@ -171,6 +175,19 @@ fn port_taken() -> Result<(), String> {
     let _taken = TcpListener::bind((Ipv6Addr::LOCALHOST, taken)).map_err(in_words)?;
     println!("taken {taken}");
     bind(&["127.0.0.1:0", "[::1]:0"])
+}
+
+/// The same, and the socket that has the port shares it with every socket that wants to.
+fn port_shared() -> Result<(), String> {
+    let shared = two_ports()?;
+    let socket = socket(AddressFamily::Inet6, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
+    let socket = socket.map_err(in_words)?;
+    setsockopt(&socket, ReusePort, &true).map_err(in_words)?;
+    let address = SocketAddr::from((Ipv6Addr::LOCALHOST, shared));
+    socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address)).map_err(in_words)?;
+    socket::listen(&socket, Backlog::MAXCONN).map_err(in_words)?;
+    println!("taken {shared}");
+    bind_with(&["127.0.0.1:0", "[::1]:0"], &Options { reuse_port: true, ..Options::default() })
 }
 
 /// The kernel has IPv6, but it is switched off.

@@ -140,6 +140,18 @@ pub fn no_waitid() -> i32 {
     0
 }
 
+/// Signal a child that other code has reaped, in a sandbox that forbids pidfd_send_signal(2).
+pub fn reaped_without_pidfd_send_signal() -> i32 {
+    let child = fork(|| 4).expect("a helper can fork");
+    let _ = raw_wait(child.pid(), 0);
+    if let Err(errno) = forbid(libc::SYS_pidfd_send_signal) {
+        eprintln!("seccomp: {errno}");
+        return REFUSED;
+    }
+    println!("signaled-reaped {}", words(child.signal(Signal::SIGTERM).map(|()| "Ok")));
+    0
+}
+
 /// A child was reaped, and another process has its process id.
 pub fn reused() -> i32 {
     match with_reused_pid() {

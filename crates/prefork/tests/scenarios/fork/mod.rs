@@ -56,6 +56,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["dropped"] => holding::dropped(),
         ["reused"] => return holding::reused(),
         ["no-waitid"] => return holding::no_waitid(),
+        ["reaped-without-pidfd-send-signal"] => return holding::reaped_without_pidfd_send_signal(),
         _ => return 2,
     }
     println!("left {}", children::left());

@@ -11,6 +11,7 @@ use nix::libc;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, getegid, geteuid};
 use prefork::status;
 
@@ -31,6 +32,8 @@ pub fn run(limit: &str) -> i32 {
     if limit == 0 && hard == 0 {
         return refused("the hard limit of RLIMIT_CORE is 0");
     }
+    // Without the permission to write it, the kernel keeps no core file.
+    umask(Mode::empty());
     let child = start(|| {
         let _ = prctl::set_dumpable(true);
         let set = setrlimit(Resource::RLIMIT_CORE, limit, hard);

@@ -68,6 +68,7 @@ pub fn run(what: &[&str]) -> i32 {
         }
         ["ignored", signal] => ignored(signal, shared),
         ["pid-namespace"] => return others::pid_namespace(),
+        ["lifeline-is-cut", whose] => return orphans::lifeline_is_cut(whose),
         ["other-children"] => others::other_children(shared),
         ["interrupted"] => others::interrupted(shared),
         ["nothing-permitted"] => nothing_permitted(),

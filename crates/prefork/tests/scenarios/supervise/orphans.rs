@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use nix::libc;
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Gid, Pid, Uid, alarm, fork, getpid, getppid, pause, setgid, setuid};
+use nix::unistd::{self, ForkResult, Gid, Pid, Uid, alarm, getpid, getppid, pause, setgid, setuid};
 use prefork::supervise::supervise;
+use prefork::{Lifeline, fork};
 use testing::REFUSED;
 
 use super::children::{Shared, sleep};
@@ -128,6 +130,31 @@ pub fn parent_died(copies: &str) -> i32 {
     0
 }
 
+/// A child holds its lifeline after the write end was closed, which the kernel does for a parent that has died. The child
+/// is in its parent's PID namespace, or is `first` in a namespace of its own. Prints `held …` if the child goes on, and
+/// `child …`, its status.
+pub fn lifeline_is_cut(whose: &str) -> i32 {
+    if whose == "first"
+        && let Err(errno) = unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID)
+    {
+        eprintln!("a PID namespace: {errno}");
+        return REFUSED;
+    }
+    let (mut reader, mut writer) = pipe().expect("there are descriptors");
+    let lifeline = Lifeline::new().expect("there are descriptors");
+    // The parent drops its copy of the closure, and with it its copies of the lifeline.
+    let child = fork::fork(move || {
+        alarm::set(PATIENCE);
+        reader.read_exact(&mut [0]).expect("the parent writes a byte");
+        println!("held {:?}", lifeline.hold());
+        0
+    });
+    let mut child = child.expect("a helper can fork");
+    writer.write_all(b"c").expect("the child reads");
+    println!("child {}", child.wait().expect("it is a child"));
+    0
+}
+
 fn become_subreaper() {
     prctl::set_child_subreaper(true).expect("any process may become a subreaper");
 }
@@ -135,7 +162,7 @@ fn become_subreaper() {
 /// Fork a child that supervises.
 fn supervisor(writer: PipeWriter, supervise: impl FnOnce(&PipeWriter)) -> Pid {
     // SAFETY: this program has one thread, so the child may do whatever the parent may.
-    match unsafe { fork() }.expect("a process can be forked") {
+    match unsafe { unistd::fork() }.expect("a process can be forked") {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
             let _ = prctl::set_pdeathsig(Signal::SIGKILL);
