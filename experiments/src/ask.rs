@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use crate::environment::{limit, missing, settle};
 use crate::lab::Lab;
 use crate::output::{complain, delivered, is_conversation, print, print_bytes};
 use crate::question::Question;
+use crate::refused_calls::refused;
 use crate::report::{Report, letter, question_text, strace};
 use crate::stream;
 use crate::timeline::{Event, Log};
@@ -154,7 +155,10 @@ fn run(question: Question, body: Body<'_>, log: Arc<Log>, seen: &mut Seen) -> Re
     let _limit = limit();
     let mut lab = Lab::new(question.lane, Arc::clone(&log), Vec::new());
     lab.plots = seen.plots.take();
-    // A panic has no report otherwise. The panic's own message is on the standard error.
+    // A panic has no report otherwise. The panic's own message is on the standard error, unless a call is refused here, in
+    // which std panics. The report names that call.
+    let hook = take_hook();
+    set_hook(Box::new(move |panic| refused().map_or_else(|| hook(panic), |_| ())));
     let outcome =
         catch_unwind(AssertUnwindSafe(|| body(&mut lab))).unwrap_or_else(|_| Err("it panicked".into()));
     let outcome = outcome.and_then(|observed| lab.left_nothing().map(|()| observed));

@@ -19,6 +19,7 @@ use prefork::Failed;
 use serde::{Serialize, Serializer};
 
 use crate::output::Lost;
+use crate::refused_calls::refused;
 
 /// What the body of an experiment gives. An error makes the verdict *disagrees*, and is the reason, unless it says that
 /// this machine lacks something: then the verdict is *skipped*.
@@ -123,8 +124,14 @@ impl Failure {
     /// kernel, a sandbox or a limit refuses what otherwise works. An experiment that asks for such an errno matches on it,
     /// and so does not end with it.
     pub(crate) fn refusal(&self) -> Option<String> {
-        let said = self.causes().any(<dyn Error>::is::<CannotAsk>) || self.errno().is_some_and(is_refusal);
-        said.then(|| self.to_string())
+        if self.causes().any(<dyn Error>::is::<CannotAsk>) {
+            return Some(self.to_string());
+        }
+        // An errno does not say which call was refused.
+        self.errno().filter(|errno| is_refusal(*errno)).map(|_| match refused() {
+            Some(calls) => format!("{self}; {calls}"),
+            None => self.to_string(),
+        })
     }
 
     /// Whether the report is what could not be had.
