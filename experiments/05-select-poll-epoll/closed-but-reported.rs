@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use experiments::{Choice, Lab, Question, Result, ask};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
-use nix::unistd::{dup2_raw, read, write};
+use nix::unistd::{dup2, read, write};
 
 /// How many times the loop waits.
 const TURNS: usize = 100;
@@ -93,7 +93,7 @@ fn closed(lab: &Lab) -> Result<(Epoll, RawFd, OwnedFd, OwnedFd)> {
 
 /// Reuse the closed number for another pipe, and then for the old one.
 fn reused(lab: &Lab, epoll: &Epoll, number: RawFd, duplicate: &OwnedFd) -> Result {
-    let (other, _writer) = lab.nonblocking_pipe(4096)?;
+    let (mut other, _writer) = lab.nonblocking_pipe(4096)?;
     let same = other.as_raw_fd() == number;
     lab.note(format!("open another pipe: its read end is {}", other.as_raw_fd()));
     let named = wait(epoll)?;
@@ -108,10 +108,9 @@ fn reused(lab: &Lab, epoll: &Epoll, number: RawFd, duplicate: &OwnedFd) -> Resul
         by_number == Err(Errno::ENOENT),
         "removing it fails then, too: the epoll has no entry for the new pipe",
     );
-    drop(other);
-    // SAFETY: the number is free since the line above, and this process has one thread, so nothing else can have taken it.
-    let again = unsafe { dup2_raw(duplicate, number) }?;
-    let by_both = epoll.delete(&again);
+    // Not nix's dup2_raw, which takes -1 for a descriptor where the call is refused.
+    dup2(duplicate, &mut other)?;
+    let by_both = epoll.delete(&other);
     let silent = wait(epoll)?.is_none();
     lab.note(format!(
         "dup2 of {} to {number}, EPOLL_CTL_DEL of {number}: {}",

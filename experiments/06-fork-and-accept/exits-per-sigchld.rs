@@ -60,8 +60,11 @@ fn by_signal(lab: &Lab) -> Result {
     let [runs, reaped] = [&RUNS, &REAPED].map(|count| count.load(Ordering::SeqCst));
     lab.note(format!("unblock it; the handler runs: {runs} time; it reaps: {reaped}"));
     let mut left = 0;
-    while !matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Err(Errno::ECHILD)) {
-        left += 1;
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Err(Errno::ECHILD) => break,
+            waited => left += waited.map(|_| 1)?,
+        }
     }
     lab.note(format!("waitpid with WNOHANG until there is none: {left} more"));
     lab.check(runs == 1 && reaped == 1, "one SIGCHLD for ten exits: the handler runs once, and reaps one");

@@ -12,7 +12,7 @@ use experiments::{
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{getpid, pause};
+use nix::unistd::getpid;
 
 const QUESTION: Question = Question {
     question: "What does a client read from a worker that is killed in the middle of its answer?",
@@ -195,14 +195,19 @@ fn work(lab: &Lab, gates: &Gates, listener: &TcpListener, task: usize) -> Result
                 lab.note(format!("writes {} bytes", vary("n", written)));
                 (&gates.count.1).write_all(&written.to_ne_bytes())?;
                 gates.full.open()?;
-                pause();
+                sleep_until_killed()?;
             }
             writeln!(stream, "{task} {}", getpid())?;
             if line == "stop reading" {
                 poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
                 gates.unread.open()?;
-                pause();
+                sleep_until_killed()?;
             }
         }
     }
+}
+
+fn sleep_until_killed() -> Result {
+    poll(&mut [], PollTimeout::NONE)?;
+    Err("a signal did not kill the worker".into())
 }

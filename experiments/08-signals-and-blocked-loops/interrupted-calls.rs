@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use experiments::{Choice, Lab, Question, Result, Sleeper, ask, beside, cannot_ask, sleeps};
+use experiments::{Choice, Lab, Question, Result, Sleeper, ask, beside, cannot_ask, needs, sleeps};
 use nix::errno::Errno;
-use nix::libc::c_int;
+use nix::libc::{SYS_clock_nanosleep, c_int};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::pthread::{pthread_kill, pthread_self};
@@ -49,6 +49,7 @@ fn main() -> ExitCode {
     ask(QUESTION, |lab| {
         // First, while this process has one thread and may fork.
         lab.note("to compare: three children without any handler");
+        needs(&[SYS_clock_nanosleep])?;
         let stopped = [stopped(lab, In::EpollWait)?, stopped(lab, In::Poll)?, stopped(lab, In::Nanosleep)?];
         lab.check(
             stopped == [false, true, true],

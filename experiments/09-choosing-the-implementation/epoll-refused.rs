@@ -5,7 +5,7 @@ use std::io::{PipeReader, Read, Seek, Write, pipe};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use experiments::{Choice, Lab, Question, Result, ask, cannot_ask, refuse};
+use experiments::{Choice, Lab, Question, Result, ask, cannot_ask};
 use ioloop::poller::Kind;
 use ioloop::{Config, Events, IoLoop};
 use nix::errno::Errno;
@@ -91,7 +91,7 @@ fn child(
 /// What a child in such a sandbox saw, if it survived to report it.
 fn in_sandbox(lab: &mut Lab, lane: &str, answer: Errno) -> Result<Option<u8>> {
     let seen = child(lab, lane, |lab| {
-        if let Err(error) = refuse(libc::SYS_epoll_create1, answer) {
+        if let Err(error) = lab.refuse(libc::SYS_epoll_create1, answer) {
             lab.note(format!("seccomp: {error:?}"));
             return Ok(None);
         }

@@ -26,8 +26,9 @@ const QUESTION: Question = Question {
     setup: "Descriptor 1200 is ready. fd_set, the type that C has for select's sets, has 1024 bits. A program passes \
             select larger sets of its own, with 2048 bits, and sets the bit of descriptor 1200. What does select return?",
     choices: &[
-        Choice::new("EINVAL: select takes numbers below 1024.")
-            .because("The kernel takes as many bits as the first argument says, and here it says 1201."),
+        Choice::new("EINVAL: select takes numbers below 1024.").because(
+            "The kernel takes as many bits as the first argument says, here 1201, rounded up to whole words.",
+        ),
         Choice::new("EBADF: for select no such descriptor is open.")
             .because("The kernel looks the number up in the process's table, where it is open."),
         Choice::new("0: the bits from 1024 on are ignored.")
@@ -35,10 +36,10 @@ const QUESTION: Question = Question {
         Choice::new("1: it is ready, like any other."),
     ],
     book: 3,
-    shows: "The kernel has no limit of 1024: it reads and writes as many bits as the first argument says. The limit is \
-            glibc's, whose type for a set has a fixed size, and a program that sets a bit past its end overwrites other \
-            memory. So the code that calls select must check the number. Our poller returns an error that names the \
-            number and the limit.",
+    shows: "The kernel has no limit of 1024: it reads and writes as many bits as the first argument says, rounded up to \
+            whole words. The limit is glibc's, whose type for a set has a fixed size, and a program that sets a bit past \
+            its end overwrites other memory. So the code that calls select must check the number. Our poller returns an \
+            error that names the number and the limit.",
     ..Question::EMPTY
 };
 
@@ -83,7 +84,7 @@ const fn place(fd: i32) -> (usize, u64) {
 
 /// select(2) on a set for reading that is as long as it has to be.
 fn select(bits: i32, set: &mut [u64]) -> nix::Result<i32> {
-    assert!(bits as usize <= set.len() * 64, "the kernel reads and writes that many bits");
+    assert!(bits as usize <= set.len() * 64, "the kernel reads and writes that many bits, in whole words");
     let mut time = libc::timeval { tv_sec: 0, tv_usec: 0 };
     let (none, set) = (ptr::null_mut(), set.as_mut_ptr().cast());
     // SAFETY: the kernel reads and writes the first `bits` bits of the set, in whole words, and all of them are

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use experiments::{Choice, Lab, Question, Result, STAGES, Server, ask, cannot_ask, pidfd, refuse};
+use experiments::{Choice, Lab, Question, Result, STAGES, Server, ask, cannot_ask, pidfd};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         before.kill(lab)?;
 
         // ANCHOR: core
-        let sandbox = refuse(libc::SYS_epoll_create1, Errno::EPERM);
+        let sandbox = lab.refuse(libc::SYS_epoll_create1, Errno::EPERM);
         sandbox.map_err(|_| cannot_ask("seccomp(2) filters are refused here"))?;
         lab.note("sets an inherited filter: no epoll_create1");
         let old = lab.server(8, "/dev/null")?;

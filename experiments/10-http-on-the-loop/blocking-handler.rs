@@ -81,10 +81,11 @@ fn waiting(lab: &mut Lab, processes: usize) -> Result<usize> {
         server.start(processes, Duration::from_secs(5)).map_err(std::io::Error::other)?;
         Ok(0)
     })?;
-    let seen = during(lab, port, processes, &mut blocked, &mut release);
+    // After an error the server is dropped, and so killed: its handler may be blocked, and SIGTERM would wait for that.
+    let seen = during(lab, port, processes, &mut blocked, &mut release)?;
     kill(child.pid(), Signal::SIGTERM)?;
     child.status(lab)?;
-    seen
+    Ok(seen)
 }
 
 fn during(

@@ -51,11 +51,11 @@ fn main() -> ExitCode {
             server.start(2, Duration::from_secs(5)).map_err(io::Error::other)?;
             Ok(0)
         })?;
-        let seen = under_load(lab, &child, port);
-        let states = seen.and_then(|choice| each_state(lab, &child, port, &mut has).map(|()| choice));
+        let choice = under_load(lab, &child, port)?;
+        each_state(lab, &child, port, &mut has)?;
         kill(child.pid(), Signal::SIGTERM)?;
         child.status(lab)?;
-        states
+        Ok(choice)
     })
 }
 

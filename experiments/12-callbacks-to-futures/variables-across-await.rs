@@ -9,8 +9,9 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use experiments::{Choice, Lab, Question, Result, ask, vary};
+use experiments::{Choice, Lab, Question, Result, ask, needs, vary};
 use ioloop::{AsyncFd, Events, IoLoop, Token};
+use nix::libc::{SYS_recvfrom, SYS_sendto};
 
 const LARGE: usize = 1000;
 /// More than the distance between any two stack frames of this program.
@@ -134,6 +135,8 @@ fn peer(ioloop: &IoLoop) -> Result<(UnixStream, UnixStream)> {
             Ok::<_, std::io::Error>(())
         });
     }
+    // A callback that fails does not stop the loop.
+    needs(&[SYS_recvfrom, SYS_sendto])?;
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     piece(ioloop, theirs.try_clone()?, &[7, 3, 10, 20, 30]);

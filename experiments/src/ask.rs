@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,18 +13,22 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use crate::chart::{Plot, figure};
 use crate::environment::{limit, missing, settle};
 use crate::lab::Lab;
-use crate::output::{complain, is_conversation, print, print_bytes};
+use crate::output::{complain, delivered, is_conversation, print, print_bytes};
 use crate::question::Question;
+use crate::refused_calls::refused;
 use crate::report::{Report, letter, question_text, strace};
 use crate::stream;
 use crate::timeline::{Event, Log};
-use crate::verdict::{Result, Verdict, cannot_ask};
+use crate::verdict::{Result, Verdict};
+
+/// The exit status where the report cannot be printed.
+const LOST: u8 = 4;
 
 /// Ask the kernel one question, and print what it answered.
 #[derive(Parser)]
 #[command(
     after_help = "Exit status: 0 the kernel agrees with the book, 1 it disagrees, 2 wrong usage, 3 it \
-                  cannot be asked, or its report cannot be printed."
+                  cannot be asked, 4 the report cannot be printed."
 )]
 struct Options {
     /// Print one JSON object, and nothing else
@@ -71,7 +75,11 @@ fn asked(question: Question, body: Body<'_>) -> ExitCode {
     }
     match experiment(question, body, &options) {
         Ok(verdict) => verdict.into(),
-        // No report says it, so this line has to.
+        // No report says it, so these lines have to.
+        Err(failure) if failure.is_lost() => {
+            complain(&format!("{}: {failure}", name()));
+            ExitCode::from(LOST)
+        }
         Err(failure) => {
             complain(&format!("{}: skipped: {failure}", name()));
             Verdict::Skipped.into()
@@ -129,11 +137,7 @@ fn experiment(question: Question, body: Body<'_>, options: &Options) -> Result<V
     } else {
         print(&report.text(false, asked))
     };
-    match printed {
-        // The reader of the output has seen enough: `just fd-vanishes | head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        other => other.map_err(|error| cannot_ask(format!("the report cannot be printed: {error}")))?,
-    }
+    delivered(printed)?;
     if let (Some(path), Verdict::Agrees) = (&options.draw, report.verdict) {
         draw(path, &seen.plots.unwrap_or_default())?;
     }
@@ -151,7 +155,10 @@ fn run(question: Question, body: Body<'_>, log: Arc<Log>, seen: &mut Seen) -> Re
     let _limit = limit();
     let mut lab = Lab::new(question.lane, Arc::clone(&log), Vec::new());
     lab.plots = seen.plots.take();
-    // A panic has no report otherwise. The panic's own message is on the standard error.
+    // A panic has no report otherwise. The panic's own message is on the standard error, unless a call is refused here, in
+    // which std panics. The report names that call.
+    let hook = take_hook();
+    set_hook(Box::new(move |panic| refused().map_or_else(|| hook(panic), |_| ())));
     let outcome =
         catch_unwind(AssertUnwindSafe(|| body(&mut lab))).unwrap_or_else(|_| Err("it panicked".into()));
     let outcome = outcome.and_then(|observed| lab.left_nothing().map(|()| observed));
@@ -207,13 +214,13 @@ fn predicted(question: Question, options: &Options) -> Option<usize> {
 
 /// Ask the reader. Nothing has been opened yet, so Ctrl-C here leaves nothing behind.
 fn predict(question: Question) -> Result<Option<usize>> {
-    print(&format!("{}\n", question_text(question)))?;
+    delivered(print(&format!("{}\n", question_text(question))))?;
     let last = letter(question.choices.len() - 1);
     loop {
-        print(&format!("Your prediction (a to {last}, Enter to skip): "))?;
+        delivered(print(&format!("Your prediction (a to {last}, Enter to skip): ")))?;
         let mut line = String::new();
         let length = io::stdin().lock().read_line(&mut line)?;
-        print("\n")?;
+        delivered(print("\n"))?;
         let answer = line.trim().to_ascii_lowercase();
         let mut letters = answer.chars();
         match (letters.next(), letters.next()) {
@@ -221,7 +228,7 @@ fn predict(question: Question) -> Result<Option<usize>> {
             (Some(letter), None) if ('a'..=last).contains(&letter) => {
                 return Ok(Some(usize::from(letter as u8 - b'a')));
             }
-            _ => print(&format!("That is none of the letters a to {last}.\n"))?,
+            _ => delivered(print(&format!("That is none of the letters a to {last}.\n")))?,
         }
     }
 }

@@ -19,6 +19,7 @@ use nix::time::ClockId;
 use nix::unistd::{ForkResult, Pid, alarm, fork, getpid};
 
 use crate::lab::is_traced;
+use crate::refused_calls::{refused, refused_among};
 use crate::timeline::LOG;
 use crate::verdict::{Failure, Result, cannot_ask};
 
@@ -43,12 +44,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A [`cannot_ask`] where a limit is too low, /proc cannot be read, or /dev/null cannot be opened.
 pub(crate) fn settle(log: bool) -> Result {
     let no_proc = |error| cannot_ask(format!("/proc cannot be read: {error}; is it mounted?"));
-    fs::read_dir("/proc/self/fd").map_err(no_proc)?;
+    fs::read_dir("/proc/self/fd").and_then(|mut entries| entries.next().transpose()).map_err(no_proc)?;
     let no_null = |error| cannot_ask(format!("/dev/null cannot be opened: {error}; is /dev there?"));
     File::options().read(true).write(true).open("/dev/null").map_err(no_null)?;
     // With it, a child dies with its parent.
     let no_prctl = |error| cannot_ask(format!("prctl(2) does not work here: {error}"));
-    prctl::get_pdeathsig().map_err(no_prctl)?;
+    prctl::get_pdeathsig().and_then(prctl::set_pdeathsig).map_err(no_prctl)?;
     let needed = |(limit, least, what)| raise(limit, least, what);
     NEEDS.into_iter().try_for_each(needed)?;
     // A blocked or an ignored signal stays so across exec. Python, cron and `trap '' CHLD` leave such behind.
@@ -113,6 +114,7 @@ fn close_between(first: i32, last: i32) -> Result {
 pub(crate) fn forked(outcome: nix::Result<ForkResult>) -> Result<ForkResult> {
     outcome.map_err(|error| match error {
         Errno::EAGAIN => cannot_ask("no more processes can be started here: see ulimit -u and pids.max"),
+        Errno::ENOSYS | Errno::EPERM => cannot_ask(format!("fork is refused here: {error}")),
         other => Failure::from(other),
     })
 }
@@ -143,6 +145,15 @@ pub fn timers_send_signals() -> Result {
     Timer::new(ClockId::CLOCK_MONOTONIC, event).map(drop).map_err(no_timer)
 }
 
+/// Check that these system calls are permitted: `SYS_tgkill`, for example. For an experiment that would hang, or give another
+/// answer, if one of them were refused. Only for ordinary calls: see `refused_calls.rs`.
+///
+/// # Errors
+/// A [`cannot_ask`] with the names of those that are refused.
+pub fn needs(calls: &[libc::c_long]) -> Result {
+    refused_among(calls).map_or(Ok(()), |reason| Err(cannot_ask(reason)))
+}
+
 /// What is missing here, after an experiment that failed without saying so: std panics where no thread can be started, and
 /// the errno of a limit, `EAGAIN`, can mean anything. An experiment with the name `server-…` starts the book's server, whose
 /// programs must work here. A tracer stops threads at each call and at each signal, and so changes which of them is asleep.
@@ -155,7 +166,12 @@ pub(crate) fn missing(experiment: &str) -> Option<String> {
     };
     let timers = || timers_send_signals().err().and_then(|failure| failure.refusal());
     let programs = || experiment.starts_with("server-").then(programs).flatten();
-    tracer().or_else(processes).or_else(threads).or_else(timers).or_else(programs)
+    tracer()
+        .or_else(|| refused().map(str::to_owned))
+        .or_else(processes)
+        .or_else(threads)
+        .or_else(timers)
+        .or_else(programs)
 }
 
 /// Which program of the book's server does not work here: without /bin/sh, with a PATH that leads nowhere, with a `tail` that

@@ -43,8 +43,9 @@
 //! - [`own_time`] is the processor time of this process, which does not grow while other processes run;
 //!   [`Lab::own_time_is_fine`] checks its steps; [`median`] is the
 //!   typical one of several;
-//! - [`refuse`] makes a system call fail, as a container's sandbox does;
+//! - [`Lab::refuse`] makes a system call fail, as a container's sandbox does;
 //! - [`timers_send_signals`] checks that before an experiment waits for such a signal;
+//! - [`needs`] checks that a system call is permitted, before an experiment that would hang without it;
 //! - [`pidfd`] gives a descriptor that is ready when a process has exited;
 //! - [`cannot_ask`] is the error where this kernel or machine lacks what the question needs; a [`Failure`] is any error, and
 //!   says by itself that a system call was refused.
@@ -55,6 +56,7 @@ mod environment;
 mod lab;
 mod output;
 mod question;
+mod refused_calls;
 mod report;
 mod stream;
 mod timeline;
@@ -62,7 +64,7 @@ mod verdict;
 
 pub use ask::ask;
 pub use chart::{Axis, Plot};
-pub use environment::timers_send_signals;
+pub use environment::{needs, timers_send_signals};
 pub use lab::{
     Answer, Call, Child, Client, Connection, Gate, Http, Lab, Lane, PATIENCE, Prefork, Prepared, STAGES,
     Server, Sleeper, Way, answer, beside, children, hang_up, is_traced, median, own_time, pidfd, refuse,

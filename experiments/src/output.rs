@@ -1,12 +1,37 @@
 //! The standard output, which may be full, closed at its other end, or nonblocking.
 
-use std::io::{self, IsTerminal, Write};
+use std::error::Error;
+use std::fmt::{self, Display};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 
 use anstream::{AutoStream, ColorChoice};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::write;
+
+/// The report is lost, because it cannot be printed. Neither a verdict nor a reason to skip.
+#[derive(Debug)]
+pub struct Lost(io::Error);
+
+impl Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the report cannot be printed: {}", self.0)
+    }
+}
+
+impl Error for Lost {}
+
+/// What came of printing a report. A reader that is gone has seen enough: `fd-vanishes | head`.
+///
+/// # Errors
+/// [`Lost`] for any other error.
+pub(crate) fn delivered(printed: io::Result<()>) -> Result<(), Lost> {
+    match printed {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Lost(error)),
+        _ => Ok(()),
+    }
+}
 
 /// Print a text, all of it. Colors are left out where they are not wanted: in a file, with NO_COLOR, with TERM=dumb.
 ///

@@ -12,7 +12,7 @@
 //! - `end`: the exit status of the experiment, or null if a signal killed it.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -25,8 +25,9 @@ use serde_json::json;
 
 use crate::environment::settle;
 use crate::lab::{die_with, pidfd};
+use crate::output::delivered;
 use crate::timeline::Log;
-use crate::verdict::{Result, Verdict, cannot_ask};
+use crate::verdict::{Result, Verdict};
 
 mod forward;
 
@@ -45,14 +46,12 @@ pub(crate) fn line(report: &impl Serialize) -> Result<Vec<u8>> {
 /// # Errors
 /// When the lines cannot be printed. A reader that is gone is no error: it has seen enough.
 pub(crate) fn run(prediction: Option<char>) -> Result<Verdict> {
-    let (verdict, printed) = match Running::start(prediction) {
-        Ok(running) => running.watch(),
+    let (verdict, printed) = match Running::start(prediction).and_then(Running::watch) {
+        Ok(ended) => ended,
         Err(failure) => (Verdict::Skipped, cannot_start(&failure.to_string())),
     };
-    match printed {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(cannot_ask(error)),
-        _ => Ok(verdict),
-    }
+    delivered(printed)?;
+    Ok(verdict)
 }
 
 /// An experiment that runs.
@@ -90,19 +89,27 @@ impl Running {
         Ok(Self { child, ended, stream: Stream::new(log, File::from(OwnedFd::from(reader))) })
     }
 
-    /// Print what it does until it has ended.
-    fn watch(mut self) -> (Verdict, io::Result<()>) {
+    /// Print what it does until it has ended. Gives its verdict, and whether all of it was printed.
+    ///
+    /// # Errors
+    /// Where its end cannot be awaited.
+    fn watch(mut self) -> Result<(Verdict, io::Result<()>)> {
         loop {
             // Looked for first, so that all it has written is there when its end is known.
             let status = self.child.try_wait();
             let printed = self.stream.forward();
             match (status, printed) {
-                (Ok(Some(status)), Ok(())) => return (Verdict::of(status.code()), self.stream.end(status)),
+                (Ok(Some(status)), Ok(())) => {
+                    return Ok((Verdict::of(status.code()), self.stream.end(status)));
+                }
                 (Ok(None), Ok(())) => self.wait(),
-                (_, Err(error)) | (Err(error), _) => {
-                    let _ = self.child.kill();
-                    let _ = self.child.wait();
-                    return (Verdict::Disagrees, Err(error));
+                (status, printed) => {
+                    // Where kill(2) is refused, the child dies with this process, which must not wait for that.
+                    if self.child.kill().is_ok() {
+                        let _ = self.child.wait();
+                    }
+                    status?;
+                    return Ok((Verdict::Disagrees, printed));
                 }
             }
         }

@@ -18,6 +18,9 @@ use plotters::drawing::DrawingAreaErrorKind;
 use prefork::Failed;
 use serde::{Serialize, Serializer};
 
+use crate::output::Lost;
+use crate::refused_calls::refused;
+
 /// What the body of an experiment gives. An error makes the verdict *disagrees*, and is the reason, unless it says that
 /// this machine lacks something: then the verdict is *skipped*.
 pub type Result<T = ()> = std::result::Result<T, Failure>;
@@ -91,7 +94,7 @@ macro_rules! fails_with {
 }
 
 fails_with! {
-    &'static str, String, Errno, io::Error, CannotAsk, Box<dyn Error>, ioloop::Error, serde_json::Error,
+    &'static str, String, Errno, io::Error, CannotAsk, Lost, Box<dyn Error>, ioloop::Error, serde_json::Error,
     ParseIntError, TryFromIntError, NulError, FromUtf8Error, fmt::Error,
     DrawingAreaErrorKind<io::Error>, RecvError, TryRecvError, SendError<()>, ioloop::NoResult, EpollTimeoutTryFromError, PushError,
 }
@@ -121,8 +124,19 @@ impl Failure {
     /// kernel, a sandbox or a limit refuses what otherwise works. An experiment that asks for such an errno matches on it,
     /// and so does not end with it.
     pub(crate) fn refusal(&self) -> Option<String> {
-        let said = self.causes().any(<dyn Error>::is::<CannotAsk>) || self.errno().is_some_and(is_refusal);
-        said.then(|| self.to_string())
+        if self.causes().any(<dyn Error>::is::<CannotAsk>) {
+            return Some(self.to_string());
+        }
+        // An errno does not say which call was refused.
+        self.errno().filter(|errno| is_refusal(*errno)).map(|_| match refused() {
+            Some(calls) => format!("{self}; {calls}"),
+            None => self.to_string(),
+        })
+    }
+
+    /// Whether the report is what could not be had.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.causes().any(<dyn Error>::is::<Lost>)
     }
 
     /// The error, the error that caused it, and so on.

@@ -119,6 +119,26 @@ fn a_call_that_a_sandbox_refuses_is_replaced_or_is_the_reason() {
             ("interrupted-calls", libc::SYS_epoll_create1, "epoll refused", Skips("interrupted-calls.rs:")),
             ("fd-vanishes", libc::SYS_memfd_create, "memfd_create refused", Skips("timeline.rs:")),
             ("epoll-refused", libc::SYS_seccomp, "seccomp(2) refused", Agrees),
+            // A thread could not end this one's sleep, and a child could not be killed.
+            ("signal-during-read", libc::SYS_tgkill, "tgkill refused", Skips("tgkill (")),
+            ("server-2", libc::SYS_kill, "kill refused", Skips("kill (")),
+            // The server would wait for its handler, which is blocked.
+            ("blocking-handler", libc::SYS_ioctl, "ioctl refused", Skips("ioctl (")),
+            ("variables-across-await", libc::SYS_sendto, "sendto refused", Skips("sendto (")),
+            ("server-1", libc::SYS_setsockopt, "setsockopt refused", Skips("setsockopt (")),
+            ("exits-per-sigchld", libc::SYS_wait4, "wait4 refused", Skips("wait4 (")),
+            // Clients would wait for their answers.
+            ("server-6", libc::SYS_accept4, "accept4 refused", Skips("accept4 (")),
+            // A panic, in nix and in std, and another answer.
+            ("closed-but-reported", libc::SYS_dup2, "dup2 refused", Skips("dup2 (")),
+            ("slow-client", libc::SYS_clock_nanosleep, "clock_nanosleep refused", Skips("clock_nanosleep (")),
+            (
+                "interrupted-calls",
+                libc::SYS_clock_nanosleep,
+                "no clock_nanosleep",
+                Skips("clock_nanosleep ("),
+            ),
+            ("signal-before-poll", libc::SYS_epoll_pwait, "epoll_pwait refused", Skips("epoll_pwait (")),
         ] {
             Case::new(experiment, environment, move || refuse(call, errno)).check(&expected);
         }

@@ -76,8 +76,11 @@ pub fn in_foreground(ready: &Ready, experiment: &Experiment, args: &[&str]) -> R
     if let (None, Some(reason)) = (status.code(), &reason) {
         complain!("{BAD}{}{BAD:#} {reason}", experiment.name);
     }
-    if status.code() == Some(2) {
-        return Err(Usage(format!("{} refused its options", experiment.name)).into());
+    match status.code() {
+        Some(2) => return Err(Usage(format!("{} refused its options", experiment.name)).into()),
+        // It has said why.
+        Some(4) => bail!("the report of {} is lost", experiment.name),
+        _ => {}
     }
     Ok(Ran { name: experiment.name.clone(), verdict, reason })
 }

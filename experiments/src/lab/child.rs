@@ -94,8 +94,10 @@ impl Drop for Child {
                     _ => return,
                 }
             }
-            let _ = kill(self.pid, Signal::SIGKILL);
-            let _ = waitpid(self.pid, None);
+            // Where kill(2) is refused, the child dies with this process, which must not wait for that.
+            if kill(self.pid, Signal::SIGKILL).is_ok() {
+                let _ = waitpid(self.pid, None);
+            }
         }
     }
 }

@@ -4,6 +4,20 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl::set_no_new_privs;
 
+use super::Lab;
+use crate::refused_calls::refused;
+
+impl Lab {
+    /// The same as [`refuse`], in an experiment: what it refuses itself is never the reason to skip it.
+    ///
+    /// # Errors
+    /// Those of [`refuse`].
+    pub fn refuse(&self, call: libc::c_long, answer: Errno) -> nix::Result<()> {
+        refused();
+        refuse(call, answer)
+    }
+}
+
 /// From here on a system call fails with this errno, in this process and in all that it starts. See seccomp(2).
 ///
 /// # Errors

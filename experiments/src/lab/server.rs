@@ -8,6 +8,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::libc::SYS_kill;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
@@ -17,6 +18,7 @@ use super::child::Child;
 use super::tcp::await_end_of_file;
 use super::workers::workers;
 use super::{Lab, Lane};
+use crate::environment::needs;
 use crate::question::Role;
 use crate::report::vary;
 use crate::verdict::Result;
@@ -69,6 +71,8 @@ impl Lab {
     pub fn server_on(&mut self, lane: &str, stage: usize, more: &str) -> Result<Server> {
         // It checks that 127.0.0.1 can be used.
         drop(self.listen()?);
+        // The server's programs would outlive it.
+        needs(&[SYS_kill])?;
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
         let silent = OpenOptions::new().write(true).open("/dev/null")?;
         let child = self.fork(lane, |lab| {

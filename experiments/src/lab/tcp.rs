@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Instant;
 use std::{fs, thread};
 
-use nix::libc::linger;
+use nix::libc::{self, c_long, linger};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, getsockname, listen, setsockopt,
     socket, sockopt,
@@ -13,7 +13,21 @@ use nix::sys::socket::{
 
 use super::Lab;
 use super::state::PATIENCE;
+use crate::environment::needs;
 use crate::verdict::{Result, cannot_ask};
+
+/// What a server and its clients call.
+const SERVING: [c_long; 9] = [
+    libc::SYS_socket,
+    libc::SYS_setsockopt,
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_getsockname,
+    libc::SYS_connect,
+    libc::SYS_accept4,
+    libc::SYS_recvfrom,
+    libc::SYS_sendto,
+];
 
 impl Lab {
     /// A listening socket on a free port of 127.0.0.1, as std makes it: blocking, and close-on-exec.
@@ -88,8 +102,10 @@ pub(super) fn await_end_of_file(from: u16, port: u16) -> Result {
     eventually(|| Ok(server_end(from, port)?.is_none_or(|end| end.state != "03" && end.state != "01")))
 }
 
-/// Check that the loopback interface is up: if it is down, bind works, but connect does not.
+/// Check that the loopback interface is up: if it is down, bind works, but connect does not. And that a server can serve there:
+/// where it cannot accept, its clients wait in its queue.
 pub(super) fn reachable() -> Result {
+    needs(&SERVING)?;
     let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| TcpStream::connect(l.local_addr()?));
     hang_up(probe.map_err(|error| cannot_ask(format!("127.0.0.1 cannot be used: {error}")))?)
 }

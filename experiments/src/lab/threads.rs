@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{io, thread};
 
+use nix::libc::SYS_tgkill;
 use nix::unistd::{ForkResult, Pid, fork, getpid, gettid};
 
 use super::child::{Child, die_with};
 use super::state::sleeps;
 use super::{Lab, Lane};
-use crate::environment::forked;
+use crate::environment::{forked, needs};
 use crate::timeline::{Event, LOG, What};
 use crate::verdict::Result;
 
@@ -101,10 +102,14 @@ impl Sleeper {
 }
 
 /// Run `body` in this thread, and `other` in another one, which knows when this one sleeps.
+///
+/// # Errors
+/// Those of the two, and a [`cannot_ask`](crate::cannot_ask) where no thread can be signaled: then this one would sleep for ever.
 pub fn beside<T>(
     other: impl FnOnce(&Sleeper) -> io::Result<()> + Send,
     body: impl FnOnce(&Sleeper) -> Result<T>,
 ) -> Result<T> {
+    needs(&[SYS_tgkill])?;
     let sleeper = Sleeper { thread: gettid(), goes: AtomicBool::default(), done: AtomicBool::default() };
     thread::scope(|scope| {
         let thread = scope.spawn(|| other(&sleeper));

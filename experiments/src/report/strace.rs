@@ -16,7 +16,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use super::picture::Picture;
 use super::text::question_text;
 use super::wording::resolve;
-use crate::output::print;
+use crate::output::{delivered, print};
 use crate::question::Question;
 use crate::timeline::{Event, LOG};
 use crate::verdict::{Result, Verdict, cannot_ask};
@@ -103,7 +103,7 @@ pub(crate) fn run(name: &str, question: Question) -> Result<Verdict> {
     let report = String::from_utf8_lossy(&output.stdout);
     let words = report.trim_end().rsplit("\n\n").next().unwrap_or_default();
     let _ = writeln!(shown, "\n{words}");
-    print(&shown)?;
+    delivered(print(&shown))?;
     Ok(Verdict::of(output.status.code()))
 }
 

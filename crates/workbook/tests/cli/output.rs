@@ -49,6 +49,18 @@ fn a_full_disk_is_an_error_and_no_panic() {
 }
 
 #[test]
+fn an_experiment_whose_report_is_lost_is_an_error_and_was_not_run() {
+    let checkout = Checkout::new();
+    checkout.experiment("01-sums", "unprinted", "std::process::exit(4)");
+    for args in [&["run", "unprinted"][..], &["run", "unprinted", "--json-lines"]] {
+        checkout.workbook(args).expect(1, &["the report of unprinted is lost"]);
+    }
+    let listed = checkout.workbook(&["list", "--json"]).json();
+    let unknown = |one: &serde_json::Value| one["agrees"].is_null();
+    assert!(listed["experiments"].as_array().is_some_and(|all| all.iter().all(unknown)), "{listed}");
+}
+
+#[test]
 fn where_standard_error_is_full_too_the_status_says_it() {
     let checkout = Checkout::new();
     for (args, code) in [(&["list"][..], 1), (&["check", "nothing-like-it"], 2), (&["nonsense"], 2)] {
