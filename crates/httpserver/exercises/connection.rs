@@ -14,8 +14,9 @@
 //!
 //! `admit` lets a body of at most `limit` bytes be read, and writes `100 Continue` if the client waits for it. Until then, `next`
 //! returns `Next::Head` at each call. Responses to HEAD, 204 and 304 have no body, whole or in parts, HEAD has the same fields as
-//! GET, and 204 and 304 do not say a length. A HEAD may follow an empty line, and no other method is HEAD. Parts are chunks, but
-//! not to HTTP/1.0, even if its request was refused. What a request asked for ends with its response.
+//! GET, and 204 and 304 do not say a length. A HEAD may follow an empty line, no other method is HEAD, and a HEAD that is refused
+//! before its head is complete is one. Parts are chunks, but not to HTTP/1.0, even if its request was refused after its head was
+//! read. What a request asked for ends with its response.
 //! These modules do the rest: `head` finds and reads heads, `framing` and `persistence` interpret them, `body` reads and writes bodies,
 //! `encode` writes heads, `input` is a buffer. Run `cargo workbook check connection` after each
 //! change; `hint connection` if you are stuck.

@@ -176,6 +176,37 @@ fn close_after_holds_for_a_response_under_way() {
 }
 
 #[test]
+fn close_after_holds_while_a_body_is_read() {
+    for when in [Phase::Admission, Phase::Body] {
+        let mut connection = Connection::new(Rc::new(Limits::default()));
+        let (mut request, mut out) = (Request::default(), Vec::new());
+        connection.receive(b"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\no");
+        assert_eq!(connection.next(&mut request), Next::Head);
+        if when == Phase::Admission {
+            connection.close_after();
+        }
+        connection.admit(2, &mut out).expect("2 bytes are permitted");
+        assert_eq!(connection.next(&mut request), Next::More);
+        if when == Phase::Body {
+            connection.close_after();
+        }
+        connection.receive([b"k", get("/2").as_bytes()].concat().as_slice());
+        assert_eq!(connection.next(&mut request), Next::Request);
+        connection.respond(&Response::new(200), DATE, &mut out);
+        assert!(
+            out.escape_ascii().to_string().contains("Connection: close"),
+            "the server called `close_after` in {when:?}, so the response to this request is the last, and must say so: {}",
+            out.escape_ascii()
+        );
+        assert_eq!(
+            connection.next(&mut request),
+            Next::Done,
+            "the server called `close_after` in {when:?}, before the response to /1, so that is the last, and /2 must not run"
+        );
+    }
+}
+
+#[test]
 fn http_1_0_closes_unless_the_client_asks() {
     let seen = talk("GET /1 HTTP/1.0\r\n\r\nGET /2 HTTP/1.0\r\n\r\n");
     assert_eq!(seen.requests, ["GET /1"]);
@@ -365,6 +396,29 @@ fn a_refused_head_request_gets_no_body() {
 }
 
 #[test]
+fn a_refusal_of_half_a_head_request_has_no_body() {
+    for half in ["HEAD / HT", "\r\nHEAD / HTTP/1.1\r\nHo"] {
+        let seen = talk(half);
+        assert!(
+            seen.out.ends_with(b"\r\n\r\n"),
+            "the client shut down its side after `{}`, and the refusal has a body. The request is HEAD, although its head is not \
+             complete, so its client expects no body: {}",
+            half.escape_debug(),
+            seen.out.escape_ascii()
+        );
+        let mut talk = Talk::new(&Limits::default(), &echo);
+        talk.send(half.as_bytes());
+        talk.connection.refuse();
+        assert!(
+            !talk.connection.respond(&Response::text(408, "slow"), DATE, &mut talk.seen.out),
+            "the server refused after `{}`, for example because the client was too slow, and `respond` asks for a body. The request \
+             is HEAD, although its head is not complete: compare the method before you know where the head ends",
+            half.escape_debug()
+        );
+    }
+}
+
+#[test]
 fn a_refusal_after_head_has_its_body() {
     let seen = talk([&get("/1").replace("GET", "HEAD"), "GET / HTTP/1.1\n"].concat());
     let responses = seen.responses(&["HEAD", "GET"]);
@@ -454,13 +508,18 @@ fn a_server_can_refuse_at_any_time() {
 
 #[test]
 fn a_refusal_before_the_next_request_is_known_has_its_body() {
-    for before in ["no request", "a response to HEAD"] {
+    for before in ["no request", "a response to HEAD", "a response to HEAD in parts"] {
         let mut connection = Connection::new(Rc::new(Limits::default()));
         let (mut request, mut out) = (Request::default(), Vec::new());
-        if before == "a response to HEAD" {
+        if before != "no request" {
             connection.receive(get("/1").replace("GET", "HEAD").as_bytes());
             assert_eq!(connection.next(&mut request), Next::Request);
-            connection.respond(&Response::text(200, "yes"), DATE, &mut out);
+            if before == "a response to HEAD" {
+                connection.respond(&Response::text(200, "yes"), DATE, &mut out);
+            } else {
+                connection.start(&Response::new(200), DATE, &mut out);
+                connection.finish(&mut out);
+            }
         }
         // Without a call of `next`, as when a server has too many connections.
         connection.refuse();
@@ -700,17 +759,21 @@ fn a_head_in_many_pieces_is_read_in_linear_time() {
 
 #[test]
 fn after_the_end_nothing_is_kept() {
-    let mut talk = Talk::new(&Limits::default(), &echo);
-    talk.send(format!("GET / HTTP/1.0\r\n\r\n{}", get("/2")).as_bytes());
-    assert_eq!(talk.connection.phase(), Phase::Done);
-    for _ in 0..100 {
-        talk.connection.receive(&[b'x'; 1000]);
+    let parts = |_: &Request| Answer::Parts(Response::new(200), vec![b"a".to_vec()]);
+    let answers: [(&str, &dyn Fn(&Request) -> Answer); 2] = [("whole", &echo), ("in parts", &parts)];
+    for (how, answer) in answers {
+        let mut talk = Talk::new(&Limits::default(), answer);
+        talk.send(format!("GET / HTTP/1.0\r\n\r\n{}", get("/2")).as_bytes());
+        assert_eq!(talk.connection.phase(), Phase::Done);
+        for _ in 0..100 {
+            talk.connection.receive(&[b'x'; 1000]);
+        }
+        assert_eq!(
+            talk.connection.buffered(),
+            0,
+            "nothing is read after the last response, which was sent {how}, so nothing must be kept"
+        );
     }
-    assert_eq!(
-        talk.connection.buffered(),
-        0,
-        "nothing is read after the last response, so nothing must be kept"
-    );
 }
 
 #[test]

@@ -18,6 +18,9 @@ use httpserver::{Error, HttpServer, Reply, Request, Response, Result};
 use ioloop::IoLoop;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::{Pid, alarm};
 use prefork::Event;
@@ -114,10 +117,13 @@ fn serve(processes: &str, grace: &str, what: &str) -> i32 {
     alarm::set(if ["hangs", "panics", "taken", "broken"].contains(&what) { 6 } else { 60 });
     testing::ignore_sigpipe();
     let number = |text: &str| text.parse::<u32>().expect("a number");
-    let what = ["plain", "fails", "signaled", "late", "hangs", "panics", "taken", "broken", "held"]
-        .into_iter()
-        .find(|one| *one == what)
-        .expect("one of these");
+    let what = [
+        "plain", "fails", "signaled", "late", "hangs", "panics", "taken", "broken", "held", "one-core",
+        "no-loop",
+    ]
+    .into_iter()
+    .find(|one| *one == what)
+    .expect("one of these");
     let loopback: SocketAddr = "127.0.0.1:0".parse().expect("an address");
     let sockets: Vec<TcpListener> = (0..2)
         .flat_map(|_| bind_all(&[loopback], &Options::default()).expect("loopback has a free port"))
@@ -129,6 +135,12 @@ fn serve(processes: &str, grace: &str, what: &str) -> i32 {
         "taken" => Some(other.add_signal_handler(&[Signal::SIGINT], |_, _| {}).expect("it has no owner")),
         _ => None,
     };
+    match what {
+        "one-core" => on_one_core(),
+        // SAFETY: the function calls setrlimit only, and lives as long as the process.
+        "no-loop" => drop(unsafe { libc::pthread_atfork(None, None, Some(without_descriptors)) }),
+        _ => {}
+    }
     // Without an owner, `other` is dropped here: no loop may exist when `start` forks.
     let _other = owner.map(|owner| (other, owner));
     let server = Probe { server: HttpServer::new(answer), what };
@@ -160,6 +172,22 @@ fn serve(processes: &str, grace: &str, what: &str) -> i32 {
     });
     say(format!("left {} of {before}", descriptors()));
     0
+}
+
+/// From now on this process may use one core.
+fn on_one_core() {
+    let this = Pid::from_raw(0);
+    let all = sched_getaffinity(this).expect("a process can read its own affinity");
+    let first =
+        (0..CpuSet::count()).find(|core| all.is_set(*core) == Ok(true)).expect("it runs on some core");
+    let mut one = CpuSet::new();
+    one.set(first).expect("a core's number is below their count");
+    sched_setaffinity(this, &one).expect("a process may restrict itself to cores that it had");
+}
+
+/// In a child, right after the fork: no further descriptor can be opened, so a loop cannot be made.
+extern "C" fn without_descriptors() {
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, 3, 3);
 }
 
 /// Answer with the process id: at once, when the process stops, or never.
@@ -389,6 +417,20 @@ fn zero_means_a_process_for_each_core() {
     let rest = server.rest();
     let exited = rest.iter().filter(|line| line.starts_with("exited ")).count();
     assert_eq!(exited, cores, "this process may use {cores} cores: {rest:?}");
+}
+
+#[test]
+fn zero_on_one_core_means_one_child() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::spawn(0, 5000, "one-core");
+    server.until_serving(1);
+    assert!(
+        !server.serving.contains(&server.pid()),
+        "0 processes were asked for, which means one child for each core, and this process may use one core. So a child must serve: \
+         if it is killed, it is replaced. Only 1 means no child, so look at `processes` before you count the cores"
+    );
+    server.signal(Signal::SIGTERM);
+    server.rest();
 }
 
 #[test]
@@ -667,6 +709,27 @@ fn a_process_that_cannot_serve_is_an_error() {
 }
 
 #[test]
+fn a_child_that_cannot_make_its_loop_exits_with_1() {
+    testing::needs!(loopback, pidfd);
+    let mut server = Server::spawn_with(2, 5000, "no-loop", Stdio::piped());
+    let exited = server.line_of("exited");
+    assert!(
+        exited.ends_with("exited with 1"),
+        "a child had no descriptor for a loop, so it cannot serve and must exit with 1, and the supervisor saw: {exited}. A panic, \
+         as of `expect`, exits with 101, and does not say in one line what is missing"
+    );
+    server.signal(Signal::SIGTERM);
+    server.rest();
+    let mut errors = String::new();
+    let stderr = server.process.stderr.as_mut().expect("it is a pipe");
+    stderr.read_to_string(&mut errors).expect("the server prints text");
+    assert!(
+        errors.contains("EMFILE"),
+        "the child must say on the standard error why it cannot serve: {errors:?}"
+    );
+}
+
+#[test]
 fn a_child_exits_with_1_even_if_its_error_cannot_be_written() {
     testing::needs!(loopback, pidfd);
     let (reader, writer) = io::pipe().expect("a pipe takes two descriptors");
@@ -756,6 +819,26 @@ fn nothing_is_left_open() {
 }
 
 #[test]
+fn nothing_is_left_open_after_an_error() {
+    testing::needs!(loopback, pidfd);
+    for what in ["fails", "taken", "broken"] {
+        let mut server = Server::spawn(1, 5000, what);
+        let rest = server.rest();
+        assert!(
+            rest.iter().any(|line| line.starts_with("failed ")),
+            "this server cannot serve ({what}): {rest:?}"
+        );
+        let left = rest.iter().find_map(|line| line.strip_prefix("left ")).expect("`start` returned");
+        let (after, before) = left.split_once(" of ").expect("two numbers");
+        assert_eq!(
+            after, before,
+            "`start` returned an error ({what}) and left {after} descriptors, and there were {before} besides the sockets. The \
+             program goes on after an error, so drop the loop and the sockets then, too"
+        );
+    }
+}
+
+#[test]
 fn the_sockets_stay_close_on_exec() {
     testing::needs!(loopback, pidfd);
     for processes in [1, 2] {
@@ -781,10 +864,10 @@ fn a_stopped_server_frees_its_port() {
 #[test]
 fn while_a_server_stops_clients_are_refused() {
     testing::needs!(loopback, pidfd);
-    for processes in [1, 2] {
+    for (processes, signal) in [(1, Signal::SIGTERM), (2, Signal::SIGTERM), (2, Signal::SIGINT)] {
         let mut server = Server::start(processes, 6_000);
         let mut client = server.client_of("/never");
-        server.signal(Signal::SIGTERM);
+        server.signal(signal);
         server.line_of("stop");
         let deadline = Instant::now() + Duration::from_secs(4);
         let refuses = || {
@@ -794,7 +877,7 @@ fn while_a_server_stops_clients_are_refused() {
         while !refuses() {
             assert!(
                 Instant::now() < deadline,
-                "a server of {processes} processes stops, and the port still takes clients, whom nothing will accept: they wait \
+                "a server of {processes} processes stops after {signal}, and the port still takes clients, whom nothing will accept: they wait \
                  until the last request is answered, and then are reset. Which process still has the listening socket open?"
             );
         }

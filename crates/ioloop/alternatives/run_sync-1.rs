@@ -3,9 +3,9 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
-use std::{mem, thread};
 
 use crate::failure::drop_caught;
 use crate::{Failure, IoLoop, NoResult, Origin};
@@ -65,9 +65,10 @@ impl IoLoop {
             mem::forget(guard);
             polled.map(|output| first(&its, Ok(output), &ioloop))
         }));
+        let unwinds = Cell::new(true);
         let no_task = Defer(|| {
             let dropped = drop_caught(Defer(|| self.cancel(task)));
-            if thread::panicking() {
+            if unwinds.get() {
                 mem::forget(dropped);
                 mem::forget(drop_caught(slot.take()));
             } else if let Err(cause) = dropped {
@@ -75,6 +76,7 @@ impl IoLoop {
             }
         });
         let started = self.start();
+        unwinds.set(false);
         drop((no_task, no_timer));
         match started {
             Ok(()) => slot.take().unwrap_or(Err(NoResult::Stopped)),

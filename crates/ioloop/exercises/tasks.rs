@@ -5,7 +5,7 @@
 //! never polls by itself, and in the loop's own thread it makes no system call. A wake during a poll leads to the next poll.
 //! A task may spawn and cancel tasks while it is polled, including itself. A task that is done, has failed or panicked, or
 //! was canceled is dropped, and its slot in the table is free. An error or a panic is reported once, even if the task has
-//! canceled itself. A value of the task may panic when it is dropped after a poll: that is reported, too, after the task's
+//! canceled itself or closed the loop. A value of the task may panic when it is dropped after a poll: that is reported, too, after the task's
 //! own failure. If it panics when `cancel` drops it, the panic reaches the caller of `cancel`. Nothing is borrowed while a future
 //! is dropped or a failure is reported. A closed loop drops what is spawned and keeps no slot: the id that `spawn` returns leads
 //! to nothing.

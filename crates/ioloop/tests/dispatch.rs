@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "scenarios/dispatch.rs"]
+mod scenarios;
+
 use std::cell::Cell;
 use std::io::{PipeReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -14,7 +17,12 @@ use ioloop::{Events, IoLoop, Origin, Token};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use support::operation::failures;
-use support::{Kept, Log, a_pipe, on_each, panics, turns};
+use support::{Kept, Log, a_pipe, alone, helper_said, on_each, panics, turns};
+
+testing::helper!(|args| testing::exit_code(match args {
+    ["two-panics"] => scenarios::two_panics(),
+    _ => support::unknown(args),
+}));
 
 /// A value that a handler holds: it logs its drop, and calls the loop then.
 struct Held<F: FnMut()>(F);
@@ -262,6 +270,22 @@ fn a_handler_whose_values_panic_when_dropped_is_reported() {
             "first the failure of the handler, and then the panic of its drop"
         );
     });
+}
+
+/// Two panics at the same time abort the process, so this has a process of its own.
+#[test]
+fn a_handler_that_panics_and_panics_again_when_dropped_is_reported_twice() {
+    let _alone = alone();
+    let answer = helper_said(&["two-panics"]);
+    let reported: Vec<&str> = answer.lines("reported").collect();
+    assert!(
+        matches!(&reported[..], [first, second] if first.ends_with("panicked: the handler panicked")
+            && second.ends_with("panicked: the drop panicked")),
+        "a handler removed itself and panicked, and a value that it held panicked when it was dropped. Both must be reported, and \
+         these were: {reported:?}. A handler that is dropped while its panic unwinds would abort the process, so keep your clone \
+         outside of the closure that `guarded` runs"
+    );
+    assert_eq!(answer.line("iterations"), "2", "the loop must go on");
 }
 
 /// A handler removes itself and adds another one, which gets its slot.

@@ -147,6 +147,21 @@ fn closing_the_loop_inside_is_not_reported_as_a_panic() {
 }
 
 #[test]
+fn an_operation_that_closes_the_loop_has_its_result() {
+    on_each_for_weeks(|ioloop| {
+        let operation = async {
+            IoLoop::current().expect("it runs").close();
+            42
+        };
+        let result = ioloop.run_sync(operation, None);
+        assert!(
+            matches!(result, Ok(42)),
+            "the operation closed the loop and was done in the same poll. A close ends the run only if there is no result: {result:?}"
+        );
+    });
+}
+
+#[test]
 fn a_panic_of_the_operation_ends_run_sync() {
     on_each_for_weeks(|ioloop| {
         let failures = failures(ioloop);
@@ -300,6 +315,40 @@ fn a_value_that_panics_while_start_unwinds_aborts_nothing() {
             "the hook panicked, and then the {what} panicked when `run_sync` dropped it: the first panic goes on"
         );
     }
+}
+
+/// Runs the loop when it is dropped, as a value that has something to send first.
+struct Sends<'a> {
+    ioloop: &'a IoLoop,
+    results: Log<String>,
+}
+
+impl Drop for Sends<'_> {
+    fn drop(&mut self) {
+        self.results.add(format!("{:?}", self.ioloop.run_sync(async { 42 }, Some(S))));
+        self.results.add(format!("{:?}", self.ioloop.run_sync(pending::<()>(), Some(2 * S))));
+    }
+}
+
+#[test]
+fn run_sync_in_a_drop_returns_its_result_while_a_panic_unwinds() {
+    on_each_for_weeks(|ioloop| {
+        let results = Log::default();
+        let sends = Sends { ioloop, results: results.clone() };
+        let unwinds = catch_unwind(AssertUnwindSafe(move || {
+            let _sends = sends;
+            panics("before the drop");
+        }));
+        assert!(unwinds.is_err());
+        assert_eq!(
+            results.take(),
+            ["Ok(42)", "Err(Timeout(2s))"],
+            "a panic unwound, and the drop of a value called run_sync twice. `start` did not unwind, so both must return what they \
+             came to. `thread::panicking` says that some panic unwinds in this thread, and not that it comes out of `start`: note \
+             that `start` has returned"
+        );
+        assert_eq!(ten_seconds(ioloop), (1, 10 * S), "run_sync left its timer, or a stop");
+    });
 }
 
 /// Run the loop for ten seconds, and return how often it slept, and what its clock shows then.

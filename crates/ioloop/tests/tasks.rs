@@ -11,6 +11,9 @@ mod failure;
 #[path = "support/model.rs"]
 mod model;
 
+#[path = "scenarios/tasks.rs"]
+mod scenarios;
+
 #[allow(dead_code, reason = "the model uses a part of it")]
 #[path = "../src/task_cell.rs"]
 mod task_cell;
@@ -36,7 +39,12 @@ use ioloop::{Error, Token};
 use nix::sched::sched_getcpu;
 use support::one_core::share_a_core;
 use support::operation::{Operation, failures, on_each_for_weeks};
-use support::{LONG, Log, a_pipe, on_each, panics, turns};
+use support::{LONG, Log, a_pipe, helper_said, on_each, panics, turns};
+
+testing::helper!(|args| testing::exit_code(match args {
+    ["two-panics"] => scenarios::two_panics(),
+    _ => support::unknown(args),
+}));
 
 #[test]
 fn a_task_is_polled_once_for_each_wake() {
@@ -126,6 +134,10 @@ fn a_loop_that_is_not_current_polls_a_task_in_its_next_iteration() {
         let ioloop = IoLoop::with(config).unwrap();
         let operation = Operation::default();
         ioloop.spawn(operation.clone());
+        assert!(
+            IoLoop::current_only().is_none(),
+            "on {poller}: a task was spawned on a loop that is not current, and now it is. Drop what `Entered::new` returned"
+        );
         ioloop.turn(Duration::ZERO).unwrap();
         assert_eq!(
             operation.polls(),
@@ -133,6 +145,17 @@ fn a_loop_that_is_not_current_polls_a_task_in_its_next_iteration() {
             "on {poller}: a task was spawned on a loop that is not current, and this is how often the next iteration polled it. \
              To a loop that is not current, the handle sends a callback as from another thread, and the loop receives it after \
              its sleep"
+        );
+        let config = Config { poller, make_current: Current::Required, ..Config::default() };
+        let _current = IoLoop::with(config).unwrap();
+        let operation = Operation::default();
+        ioloop.spawn(operation.clone());
+        ioloop.turn(Duration::ZERO).unwrap();
+        assert_eq!(
+            operation.polls(),
+            1,
+            "on {poller}: another loop was current when a task was spawned, and this is how often the next iteration polled it. \
+             `spawn` must make its own loop current, whichever loop was so before"
         );
     }
 }
@@ -488,6 +511,21 @@ fn a_task_whose_values_panic_when_dropped_is_reported() {
     });
 }
 
+/// Two panics at the same time abort the process, so this has a process of its own.
+#[test]
+fn a_task_that_panics_in_its_poll_and_in_its_drop_is_reported_twice() {
+    let answer = helper_said(&["two-panics"]);
+    let reported: Vec<&str> = answer.lines("reported").collect();
+    assert_eq!(
+        reported,
+        ["a task panicked: the poll panicked", "a task panicked: the drop panicked"],
+        "the poll of a task panicked, and when its future was dropped, one of its values did: what the loop reported. A future \
+         that is dropped while the first panic unwinds would abort the process, so keep it outside of the closure that `guarded` \
+         runs"
+    );
+    assert_eq!(answer.line("iterations"), "2", "the loop must go on");
+}
+
 /// What a poll may come to, besides `Pending`.
 #[derive(Debug, Clone, Copy)]
 enum Ending {
@@ -636,6 +674,26 @@ fn a_task_that_canceled_itself_and_panics_when_dropped_is_reported() {
 }
 
 #[test]
+fn a_task_that_closes_the_loop_and_fails_is_reported() {
+    on_each_for_weeks(|ioloop| {
+        let failures = failures(ioloop);
+        let held = Bad;
+        ioloop.spawn(poll_fn(move |_| {
+            let _held = &held;
+            IoLoop::current().expect("it runs").close();
+            Poll::Ready(Err::<(), _>("as expected"))
+        }));
+        ioloop.start().unwrap();
+        assert_eq!(
+            failures.take(),
+            ["a task failed: as expected", "a task panicked: the drop panicked"],
+            "a task closed the loop, and then returned an error: its failure must be reported before the loop ends, and so must the \
+             panic of a value that it held"
+        );
+    });
+}
+
+#[test]
 fn a_panic_of_a_drop_reaches_the_caller_of_cancel() {
     on_each_for_weeks(|ioloop| {
         let failures = failures(ioloop);
@@ -666,6 +724,11 @@ fn finished_tasks_leave_no_memory_behind() {
                 for ending in Ending::ALL {
                     ioloop.spawn(poll_fn(move |_| ending.poll()));
                 }
+                let held = Bad;
+                ioloop.spawn(poll_fn(move |_| {
+                    let _held = &held;
+                    Poll::Ready(())
+                }));
                 let never_polled = ioloop.spawn(pending::<()>());
                 ioloop.cancel(never_polled);
             }
@@ -684,7 +747,7 @@ fn finished_tasks_leave_no_memory_behind() {
         assert_eq!(
             after, before,
             "allocations and bytes in use before and after 200 tasks of each kind: that finish, that fail, that panic, that \
-             are canceled before their first poll, and after it. Does one of these leave a slot in use? Does anything keep \
+             panic when they are dropped, that are canceled before their first poll, and after it. Does one of these leave a slot in use? Does anything keep \
              the waker of a finished task?"
         );
     });

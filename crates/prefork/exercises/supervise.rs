@@ -8,11 +8,12 @@
 //!
 //! The first SIGTERM or SIGINT is forwarded to the children and is the result at the end. From then on no child is
 //! restarted, no exit is a failure, and no other outcome replaces the first; at a signal while it is stopping already,
-//! or after the grace period, the children that are left are killed. Read the signals again after each child is reaped,
+//! or after the grace period, the children that are left are killed, once. Read the signals again after each child is reaped,
 //! before its exit is judged. No child outlives its parent, even if SIGKILL kills the parent, if the parent died before
 //! the child could ask for a signal, or if the child has changed its user or closed every descriptor (not both); and
 //! none is left after an error or a panic of `on_event`. A parent outside of the child's PID namespace has the id 0 and
-//! lives. If a fork fails, the other children are stopped as SIGTERM would. A child starts with an empty signal mask,
+//! lives. If a fork fails, no other child is forked, and those that run are stopped as SIGTERM would. What the supervisor has
+//! opened for a child is closed when the child was reaped. A child starts with an empty signal mask,
 //! and has only its lifeline of the descriptors that the supervisor has opened; in it, `supervise` is `EBUSY`. The
 //! supervisor waits only for its own children, sleeps in one call that EINTR does not end, does not wake up without a
 //! reason, and signals no process by its pid. The caller's signal mask and descriptors are restored.

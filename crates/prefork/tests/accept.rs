@@ -245,16 +245,21 @@ fn a_descriptor_that_is_not_a_listener_is_an_error_that_names_it() {
 fn a_listener_that_was_shut_down_is_an_error_each_time() {
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     tcp.set_nonblocking(true).expect("a socket can be nonblocking");
-    for (what, listener) in [("TCP", OwnedFd::from(tcp)), ("Unix", unix_listener(None, 8).0)] {
+    for (what, listener, how) in [
+        ("TCP", OwnedFd::from(tcp), Shutdown::Both),
+        ("Unix", unix_listener(None, 8).0, Shutdown::Both),
+        ("Unix, for reading only", unix_listener(None, 8).0, Shutdown::Read),
+    ] {
         let number = listener.as_raw_fd();
         // Another process that shares the listener can do this too.
-        shutdown(number, Shutdown::Both).expect("a listener can be shut down");
+        shutdown(number, how).expect("a listener can be shut down");
         let mut acceptor = acceptor(listener);
         for _ in 0..3 {
             let error = acceptor.accept(Instant::now(), drop);
             let error = error.expect_err(
                 "the listener was shut down, so it accepts no more. accept4 on a Unix socket then returns EAGAIN, but \
-                 POLLRDHUP of poll(2) shows it. Reported as Empty, it makes a poll loop spin",
+                 POLLRDHUP of poll(2) shows it. (POLLHUP is missing if it was shut down for reading only.) Reported as \
+                 Empty, it makes a poll loop spin",
             );
             assert_eq!(error.errno, Errno::EINVAL, "{what}: {error}");
             assert!(error.to_string().contains(&format!("descriptor {number}")), "{what}: {error}");
@@ -277,6 +282,38 @@ fn a_listener_that_is_shut_down_during_a_batch_ends_the_next_one() {
     );
     let next = acceptor.accept(Instant::now(), drop).map_err(|error| error.errno);
     assert_eq!(next, Err(Errno::EINVAL), "the first round of the next batch finds the queue empty");
+}
+
+#[test]
+fn a_listener_that_was_shut_down_is_an_error_without_descriptors_too() {
+    let answer = ask(&["run", "shut-down", "0"]);
+    let seen = batches(&answer);
+    assert!(
+        seen.iter().all(|batch| batch.starts_with("Err EINVAL ")),
+        "a Unix listener was shut down, and no descriptor was left. The first round of a batch found the queue empty, with \
+         the second accept4, in place of the spare. Ask for POLLRDHUP then, too, or a poll loop spins on the listener. The \
+         two batches: {seen:?}"
+    );
+    let answer = ask(&["run", "shut-down", "1"]);
+    let seen = batches(&answer);
+    assert!(
+        seen[0] == "accepted=0 shed=Some(1) reason=Empty" && seen[1].starts_with("Err EINVAL "),
+        "a client was queued when the Unix listener was shut down, and no descriptor was left. The first round shed the \
+         client, and the second one found the queue empty. That is no error yet: each later batch is one, so the shed client \
+         would never be reported. Ask for POLLRDHUP in the first round only. The two batches: {seen:?}"
+    );
+}
+
+#[test]
+fn a_client_that_comes_after_eagain_is_no_shutdown() {
+    // As if both clients had come after the first accept4 and before poll(2).
+    let Some(answer) = traced("accept:1=EAGAIN", &["batches", "2", "2", "8"]) else { return };
+    assert_eq!(
+        batches(&answer),
+        [words(0, "Empty"), words(2, "Empty")],
+        "accept4 returned EAGAIN, and then two clients connected, so poll(2) reports the listener as readable. That does not \
+         mean that it was shut down: ask for POLLRDHUP alone"
+    );
 }
 
 #[test]
@@ -453,6 +490,19 @@ fn a_shed_client_sees_end_of_file_whatever_it_has_sent() {
     }
 }
 
+#[test]
+fn a_shed_client_that_has_left_is_no_error() {
+    testing::needs!(loopback);
+    let answer = ask(&["run", "shed-reset"]);
+    assert_eq!(
+        batches(&answer),
+        ["accepted=0 shed=Some(2) reason=Empty"],
+        "two clients connected and reset their connections, and then no descriptor was left. accept4 returns such a connection, \
+         and shutdown fails with ENOTCONN, and read with ECONNRESET. That says nothing about the listener: ignore the errors of \
+         shutdown and of the read"
+    );
+}
+
 /// This many clients saw an end of file, and no descriptor is left open.
 #[track_caller]
 fn were_shed(answer: &Answer, clients: usize) {
@@ -621,15 +671,27 @@ fn without_memory_the_acceptor_is_stuck() {
 }
 
 #[test]
+fn a_stuck_batch_reports_shed_clients_too() {
+    let Some(answer) = traced("accept:1=EMFILE,accept:3=ENOMEM", &["batches", "1", "2", "8"]) else { return };
+    assert_eq!(
+        batches(&answer),
+        ["accepted=0 shed=Some(1) reason=Stuck(ENOMEM)"],
+        "the first of two clients was shed, and then no memory was left. A report depends on the time, and not on the reason \
+         for which the batch ended"
+    );
+}
+
+#[test]
 fn shed_clients_are_reported_once_a_second() {
     let answer = ask(&["run", "reports"]);
     let shed: Vec<&str> = batches(&answer).iter().filter_map(|batch| batch.split(' ').nth(1)).collect();
-    // At 0, 500, 999, 1000, 1500, 2000, 9000 and again 1000 milliseconds, with 2, 1, 2, 0, 1, 1, 0 and 1 clients.
-    let wanted = ["Some(2)", "None", "None", "Some(3)", "None", "Some(2)", "None", "None"];
+    // At 0, 500, 999, 1000, 1500, 2000, 9000, 9500 and again 1000 milliseconds, with 2, 1, 2, 0, 1, 1, 0, 1 and 1 clients.
+    let wanted = ["Some(2)", "None", "None", "Some(3)", "None", "Some(2)", "None", "Some(1)", "None"];
     assert_eq!(
         shed,
         wanted.map(|each| format!("shed={each}")),
         "each report must count the clients shed since the last one, at most once a second, and there is none for 0 \
-         clients. Otherwise an overloaded server fills its log"
+         clients. Otherwise an overloaded server fills its log. A batch that has nothing to report, as at 9000 milliseconds, \
+         makes no report, so it delays none"
     );
 }

@@ -479,6 +479,20 @@ fn guards_can_be_dropped_in_any_order() {
 }
 
 #[test]
+fn guards_of_the_same_name_are_two() {
+    testing::needs!(pidfd);
+    let answer = fork(&["guards-of-the-same-name"]);
+    let result = answer.line("second");
+    assert!(
+        result.starts_with("Err EBUSY "),
+        "two guards were made, both for an event loop, and the first was dropped. The second is alive, so fork must return \
+         EBUSY, and it returned `{result}`. A process may have two event loops: tell guards apart by something that no two \
+         of them share"
+    );
+    assert_eq!(answer.line("none"), "exited with 3", "both guards were dropped, so fork must work again");
+}
+
+#[test]
 fn a_copied_guard_does_not_count_in_the_child() {
     testing::needs!(pidfd);
     let answer = fork(&["guard-copied"]);

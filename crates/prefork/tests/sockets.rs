@@ -152,6 +152,35 @@ fn an_ipv4_mapped_address_means_the_ipv4_address() {
 }
 
 #[test]
+fn the_mapped_form_of_an_address_is_covered_as_the_address_is() {
+    let (any, one) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::LOCALHOST);
+    let mapped = |ip: Ipv4Addr| SocketAddr::from((ip.to_ipv6_mapped(), 0));
+    for addresses in
+        [[mapped(any), V4], [V4, mapped(any)], [mapped(any), mapped(one)], [(any, 0).into(), mapped(one)]]
+    {
+        let result = bind_all(&addresses, &Options::default()).map(|listeners| at(&listeners));
+        assert!(
+            matches!(&result, Ok(at) if matches!(at[..], [only] if only.ip() == IpAddr::from(any))),
+            "::ffff:0.0.0.0 is 0.0.0.0, written as an IPv6 address, so it covers 127.0.0.1 in either form: bind_all({addresses:?}) \
+             must bind 0.0.0.0, once, and the result is {result:?}. Convert all addresses before you look for wildcards"
+        );
+    }
+    if !ipv6() {
+        return;
+    }
+    let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    for addresses in [[any, mapped(one)], [mapped(one), any]] {
+        let at = at(&bound(&addresses));
+        assert!(
+            at.len() == 2 && at.iter().any(|each| each.ip() == V4.ip()),
+            "{} is 127.0.0.1, which [::] does not cover, so both need a socket. The sockets are on {at:?}. Convert all \
+             addresses before you look for wildcards",
+            mapped(one)
+        );
+    }
+}
+
+#[test]
 fn an_address_that_the_wildcard_covers_needs_no_socket() {
     // As in `a_given_port_is_not_replaced_by_the_free_one`.
     let _alone = testing::no_child_is_born();
@@ -177,18 +206,31 @@ fn an_address_that_the_wildcard_covers_needs_no_socket() {
     }
     let (first, second) = (Port::hold(), Port::hold());
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, first.number));
-    let mut others = vec![((V4.ip(), second.number), "its port differs")];
+    let mut others = vec![
+        ((V4.ip(), second.number), "its port differs"),
+        ((V4.ip(), 0), "port 0 means another port than the given one"),
+    ];
     if ipv6() {
         others.push(((V6.ip(), first.number), "0.0.0.0 has the port in IPv4 only"));
     }
     for (other, why) in others {
         let other = SocketAddr::from(other);
         let at = at(&bound(&[any, other]));
+        let has = |wanted: &SocketAddr| {
+            at.iter().any(|each| each == wanted || wanted.port() == 0 && each.ip() == wanted.ip())
+        };
         assert!(
-            at.len() == 2 && at.contains(&any) && at.contains(&other),
+            at.len() == 2 && has(&any) && has(&other),
             "{any} does not cover {other}, because {why}, so both need a socket. The sockets are on {at:?}"
         );
     }
+    let (any, given) =
+        (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), SocketAddr::from((V4.ip(), second.number)));
+    let at = at(&bound(&[any, given]));
+    assert!(
+        at.len() == 2 && at.contains(&given),
+        "{any} gets some free port, and {given} has a given one, so both need a socket. The sockets are on {at:?}"
+    );
 }
 
 #[test]
@@ -209,13 +251,20 @@ fn an_address_that_cannot_be_bound_is_an_error_that_names_it() {
     }
     let link_local = "fe80::1".parse().expect("an address");
     let nowhere = SocketAddrV6::new(link_local, 0, 0, 4_000_000_000);
+    let last = "febf:ffff::1".parse().expect("an address");
     for (address, errno) in [
         (SocketAddr::from((link_local, 0)), Errno::EINVAL),
         (SocketAddr::from((Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1), 0)), Errno::EINVAL),
         (nowhere.into(), Errno::ENODEV),
+        // The last of the link-local addresses, fe80::/10.
+        (SocketAddrV6::new(last, 0, 0, 4_000_000_000).into(), Errno::ENODEV),
     ] {
         let (seen, text) = refused("binding this address", bind_all(&[address], &Options::default()));
-        assert_eq!(seen, errno, "{text}");
+        assert_eq!(
+            seen, errno,
+            "{text}. Every address of fe80::/10, from fe80:: to febf:ffff:…, is link-local and has a scope: one without is \
+             EINVAL, and the number of no interface is ENODEV"
+        );
         assert!(text.contains(&address.to_string()), "the error does not name the address {address}: {text}");
     }
 }
@@ -634,6 +683,34 @@ fn skipped(answer: &Answer, kernel: &str) {
 }
 
 #[test]
+fn a_missing_address_of_ipv4_is_an_error() {
+    let Some(answer) = traced("bind4:*=EADDRNOTAVAIL", &["bind", "127.0.0.1:0", "[::1]:0"]) else { return };
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err EADDRNOTAVAIL") && result.contains("127.0.0.1"),
+        "this machine does not have the address 127.0.0.1. Only for ::1 does EADDRNOTAVAIL say that a family is switched off, \
+         so the error must be returned, and the result is {result}"
+    );
+    nothing_left(&answer);
+}
+
+#[test]
+fn a_foreign_address_beside_a_skipped_one_is_an_error() {
+    let scenario = ["bind", "127.0.0.1:0", "[::1]:0", "[2001:db8::1]:0"];
+    let Some(answer) = traced("bind6:*=EADDRNOTAVAIL", &scenario) else { return };
+    if !ipv6() {
+        return;
+    }
+    let result = answer.line("result");
+    assert!(
+        result.starts_with("Err EADDRNOTAVAIL") && result.contains("[2001:db8::1]"),
+        "IPv6 is switched off, so ::1 is skipped, and no other address is skipped for that: [2001:db8::1] may be mistyped. The \
+         result must be EADDRNOTAVAIL for it, and is {result}"
+    );
+    nothing_left(&answer);
+}
+
+#[test]
 fn no_available_family_is_an_error() {
     for kernel in ["socket6:*=EAFNOSUPPORT", "bind6:*=EADDRNOTAVAIL"] {
         let Some(answer) = traced(kernel, &["bind", "[::1]:0"]) else { return };
@@ -652,7 +729,13 @@ fn no_available_family_is_an_error() {
 
 #[test]
 fn other_errors_of_ipv6_are_reported() {
-    for kernel in ["socket6:1=EMFILE", "socket6:1=ENFILE", "socket6:1=EACCES", "bind6:1=EACCES"] {
+    for kernel in [
+        "socket6:1=EMFILE",
+        "socket6:1=ENFILE",
+        "socket6:1=EACCES",
+        "socket6:1=EPROTONOSUPPORT",
+        "bind6:1=EACCES",
+    ] {
         let Some(answer) = traced(kernel, &["bind", "127.0.0.1:0", "[::1]:0"]) else { return };
         let (errno, result) =
             (kernel.split_once('=').expect("it contains an errno").1, answer.line("result"));
@@ -814,6 +897,32 @@ fn the_permissions_are_never_wider() {
     assert!(
         !calls.iter().any(|call| call.starts_with("umask")),
         "the umask belongs to the whole process, so files that other threads create meanwhile get it too: {calls:?}"
+    );
+}
+
+#[test]
+fn the_permissions_are_never_wider_when_a_stale_socket_is_replaced() {
+    testing::needs!(temporary);
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    {
+        let _alone = no_child_is_born();
+        drop(UnixListener::bind(&path).expect("the path is free"));
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
+    let path = path.display().to_string();
+    let Some(answer) = traced(&format!("watch={path}"), &["unix", &path, "600", "000"]) else { return };
+    assert_eq!(answer.line("result"), "Ok");
+    let calls: Vec<&str> = answer.lines("call").collect();
+    let wider = calls.iter().find(|call| {
+        let mode = call.split(" | ").nth(1).and_then(|rest| rest.split(' ').next());
+        mode.and_then(|mode| u32::from_str_radix(mode, 8).ok()).is_some_and(|mode| mode & !0o600 != 0)
+    });
+    assert_eq!(
+        wider, None,
+        "a stale socket was replaced, and after this call the new file had wider permissions than 0600: at that moment other \
+         users can connect. If you make a second socket for the second bind, set its permissions before, too. The calls were \
+         {calls:?}"
     );
 }
 

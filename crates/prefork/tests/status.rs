@@ -204,6 +204,31 @@ fn a_traced_childs_stop_does_not_end_the_wait() {
         "the child is traced by its parent and was stopped: try_wait returned `{tried}`. Then it was killed, and wait \
          returned `{waited}`. The kernel reports every stop of a traced child, so skip statuses that are not final"
     );
+    let slept = answer.line("slept");
+    assert_eq!(
+        slept, "Killed { signal: 9, core: false }",
+        "another child is traced and was stopped, and wait was called before it was killed. It returned `{slept}`. The \
+         kernel reports the stop to wait as it does to try_wait, so wait must skip it, too, and sleep on"
+    );
+}
+
+#[test]
+fn bits_above_the_lowest_two_bytes_are_ignored() {
+    let events = libc::PTRACE_EVENT_EXIT << 16;
+    for (raw, wanted) in [
+        (3 << 8, Status::Exited(3)),
+        (SIGSEGV | 0x80, Status::Killed { signal: SIGSEGV, core: true }),
+        (SIGSTOP << 8 | 0x7f, Status::Stopped(SIGSTOP)),
+        (0xffff, Status::Continued),
+    ] {
+        let raw = raw | events;
+        let seen = Status::from_raw(raw);
+        assert_eq!(
+            seen, wanted,
+            "the wait status {raw:#x} has bits above the lowest two bytes, which a tracer gets. They are no part of a code or \
+             of a signal: look at the lowest two bytes only"
+        );
+    }
 }
 
 #[test]
@@ -273,7 +298,14 @@ fn a_child_is_reaped_once() {
             "the child has been reaped, so the answer must be ECHILD, and it is {said}"
         );
     }
-    assert_eq!(answer.line("names"), "true", "the error must contain the process id");
+    for which in ["again-says", "tried-says"] {
+        let said = answer.line(which);
+        let pid = answer.line("pid");
+        assert!(
+            said.contains("waitpid") && said.contains(pid),
+            "the error must name the call, waitpid, and the process id, {pid}, whichever function returns it. It is: {said}"
+        );
+    }
 }
 
 #[test]

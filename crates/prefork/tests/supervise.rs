@@ -8,6 +8,7 @@ mod support;
 #[path = "scenarios/supervise/mod.rs"]
 mod scenarios;
 
+use nix::libc;
 use support::{Answer, Helper};
 
 testing::helper!(|args| match args {
@@ -355,6 +356,19 @@ fn signals_are_read_again_before_each_exit_is_judged() {
 }
 
 #[test]
+fn a_signal_before_the_last_exit_stops_even_if_that_is_0() {
+    testing::needs!(pidfd);
+    let answer = ask(&["signal-before-the-last-exit"]);
+    returned(
+        &answer,
+        "stopped SIGTERM",
+        "SIGTERM was sent to the supervisor, and then the last child exited with 0. The signal was pending when that child was \
+         reaped, so read it before you judge the exit, whatever the exit code. A signal that is left pending takes effect when \
+         the caller's mask is restored, and kills the caller",
+    );
+}
+
+#[test]
 fn signals_that_were_ignored_at_the_start_are_read() {
     testing::needs!(pidfd);
     let answer = ask(&["ignored", "SIGTERM,SIGINT"]);
@@ -426,6 +440,34 @@ fn second_signal_ends_the_grace_period() {
         );
         returned(&answer, "stopped SIGTERM", "two signals arrived, and supervise must return the first");
     }
+}
+
+#[test]
+fn a_third_signal_changes_nothing() {
+    testing::needs!(pidfd);
+    let Some(answer) = Helper::new(&["run", "third-signal"]).if_permitted() else { return };
+    alone(&answer);
+    assert_eq!(
+        story(&answer, 0),
+        ["started", "stopping SIGTERM", "killed", "exited with 0"],
+        "the second signal ended the grace period, and the child was killed, but takes a moment to die. A third signal came \
+         then. Send SIGKILL once to each child, and report one `Killed`"
+    );
+    returned(&answer, "stopped SIGTERM", "three signals arrived, and supervise must return the first");
+}
+
+#[test]
+fn an_error_of_the_forwarded_signal_is_ignored() {
+    testing::needs!(pidfd);
+    let Some(answer) = Helper::new(&["run", "no-sigterm"]).if_permitted() else { return };
+    alone(&answer);
+    assert_eq!(story(&answer, 0), ["started", "stopping SIGTERM", "exited with 0"]);
+    returned(
+        &answer,
+        "stopped SIGTERM",
+        "the child could not be signaled (EPERM), as if it had changed its user, and exited with 0 by itself. Ignore errors of \
+         the signal that you forward: the grace period deals with a child that did not get it",
+    );
 }
 
 #[test]
@@ -804,6 +846,12 @@ fn a_child_that_other_code_has_reaped_is_an_error() {
         result.starts_with("ECHILD: "),
         "`on_event` reaped a child, whose status is lost, and supervise returned `{result}` instead of ECHILD"
     );
+    assert_eq!(
+        story(&answer, 0),
+        ["started"],
+        "a child was reaped by other code, which is an error, and its sibling ignores SIGTERM. Only after a failed fork and \
+         after too many failures do the others get SIGTERM and the grace period: after any other error, send SIGKILL at once"
+    );
     nothing_is_left(&answer);
 }
 
@@ -901,6 +949,20 @@ fn the_supervisors_descriptors_are_close_on_exec() {
 }
 
 #[test]
+fn a_reaped_child_leaves_no_descriptor() {
+    testing::needs!(pidfd);
+    let answer = ask(&["many-restarts"]);
+    returned(&answer, "done", "the eleventh child exited with 0");
+    let open: Vec<&str> = answer.lines("open").collect();
+    assert!(
+        open.len() == 10 && open.iter().all(|number| *number == open[0]),
+        "a child was restarted ten times, and after each restart the supervisor had so many descriptors: {open:?}. A \
+         supervisor that runs for months has none left in the end. Close the pidfd and the lifeline of a child when you have \
+         reaped it"
+    );
+}
+
+#[test]
 fn the_supervisor_sleeps_while_nothing_happens() {
     testing::needs!(pidfd);
     for (scenario, result) in [("idle", "done"), ("idle-while-stopping", "stopped SIGTERM")] {
@@ -909,10 +971,48 @@ fn the_supervisor_sleeps_while_nothing_happens() {
         assert!(
             awake.parse().is_ok_and(|times: u64| times < 5),
             "{scenario}: a child looked at the supervisor a hundred times while nothing happened, and it was awake \
-             (times: {awake}): it polls in a loop instead of sleeping until a descriptor is ready or a task is due"
+             (times: {awake}): it polls in a loop instead of sleeping until a descriptor is ready or a task is due. (The \
+             pidfd of a child that was reaped stays ready)"
         );
         returned(&answer, result, "the child exited with 0");
     }
+}
+
+/// Does this line of /proc/PID/syscall show a sleep that ends by itself? See proc_pid_syscall(5).
+fn has_timeout(line: &str) -> bool {
+    let words: Vec<&str> = line.split(' ').collect();
+    let number: Option<libc::c_long> = words[0].parse().ok();
+    let argument = |at: usize| {
+        let hex = words.get(at).and_then(|word| word.strip_prefix("0x"));
+        hex.and_then(|hex| u64::from_str_radix(hex, 16).ok()).unwrap_or_default()
+    };
+    match number {
+        // A pointer to the timeout, which is null if there is none.
+        Some(libc::SYS_ppoll) => argument(3) != 0,
+        Some(libc::SYS_epoll_pwait2) => argument(4) != 0,
+        Some(libc::SYS_pselect6) => argument(5) != 0,
+        // Milliseconds, and -1 if there is none.
+        Some(libc::SYS_epoll_pwait) => argument(4) as i32 != -1,
+        #[cfg(target_arch = "x86_64")]
+        Some(libc::SYS_poll) => argument(3) as i32 != -1,
+        #[cfg(target_arch = "x86_64")]
+        Some(libc::SYS_epoll_wait) => argument(4) as i32 != -1,
+        Some(libc::SYS_nanosleep | libc::SYS_clock_nanosleep) => true,
+        _ => false,
+    }
+}
+
+#[test]
+fn the_supervisor_sleeps_without_a_timeout_if_nothing_is_due() {
+    testing::needs!(pidfd);
+    let answer = ask(&["idle"]);
+    let call = answer.line("sleeps-in");
+    assert!(
+        !has_timeout(call),
+        "no restart was due and no grace period ran, and the supervisor slept in a call with a timeout, so it wakes up although \
+         nothing has happened. Its line of /proc/PID/syscall was: {call}"
+    );
+    returned(&answer, "done", "both children exited with 0");
 }
 
 #[test]

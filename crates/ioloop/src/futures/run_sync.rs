@@ -6,11 +6,11 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
-use std::{mem, thread};
 
 use crate::failure::{drop_caught, guarded};
 use crate::timers::TimerId;
@@ -54,8 +54,9 @@ impl IoLoop {
             Poll::Ready(())
         }));
         let timer = timeout.map(|time| self.call_later(time, move |_| late(Err(NoResult::Timeout(time)))));
-        let leftovers = Leftovers { ioloop: self, task, timer, end: Rc::clone(&end) };
+        let mut leftovers = Leftovers { ioloop: self, task, timer, end: Rc::clone(&end), unwinds: true };
         let ran = self.start();
+        leftovers.unwinds = false;
         drop(leftovers);
         ran?;
         end.take().unwrap_or(Err(NoResult::Stopped))
@@ -70,6 +71,8 @@ struct Leftovers<'a, T> {
     task: TaskId,
     timer: Option<TimerId>,
     end: End<T>,
+    /// Does a panic come out of `start`? `thread::panicking` cannot say: the caller may be a drop while another one unwinds.
+    unwinds: bool,
 }
 
 impl<T> Drop for Leftovers<'_, T> {
@@ -81,7 +84,7 @@ impl<T> Drop for Leftovers<'_, T> {
             self.ioloop.cancel(self.task);
             Ok(())
         });
-        if thread::panicking() {
+        if self.unwinds {
             // A second panic beside the one that unwinds would abort the process. What was thrown is forgotten, because its
             // drop may panic, too.
             mem::forget((canceled, drop_caught(self.end.take())));

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
-use nix::sys::socket::{MsgFlags, UnixAddr, getsockname, send};
+use nix::sys::socket::{MsgFlags, Shutdown, UnixAddr, getsockname, send, setsockopt, shutdown, sockopt};
 use nix::unistd::read;
 use prefork::accept::Acceptor;
 use testing::{exit_code, judged};
@@ -33,6 +33,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["shed", kind, sent, clients, free, batch] => {
             numbers([sent, clients, free, batch]).and_then(|numbers| shed(kind, numbers))
         }
+        ["shed-reset"] => shed_reset(),
         ["again"] => again(),
         ["panic-after-shedding"] => {
             panic_after_shedding();
@@ -45,6 +46,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["no-spare"] => no_spare(),
         ["nothing-left"] => nothing_left(),
         ["reports"] => reports(),
+        ["shut-down", clients] => numbers([clients]).and_then(shut_down),
         ["spare"] => spare(),
         _ => Err(format!("no scenario is called {what:?}")),
     })
@@ -130,6 +132,18 @@ fn shed(kind: &str, [sent, clients, free, batch]: [usize; 4]) -> Result<(), Stri
     Ok(())
 }
 
+/// `shed-reset`: two clients reset their connections. Then accept a batch without a free descriptor.
+fn shed_reset() -> Result<(), String> {
+    let (listener, clients) = tcp(2)?;
+    // To close a socket with this option resets its connection: see socket(7), `SO_LINGER`.
+    let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+    for client in clients {
+        setsockopt(&client, sockopt::Linger, &at_once).map_err(in_words)?;
+    }
+    let mut acceptor = Acceptor::new(listener).map_err(in_words)?;
+    with_free(0, || accept(&mut acceptor, Instant::now(), drop)).map(drop)
+}
+
 fn left(before: &[String]) {
     let new: Vec<String> = open_now().into_iter().filter(|each| !before.contains(each)).collect();
     println!("left {}", new.join(", "));
@@ -167,9 +181,23 @@ fn reports() -> Result<(), String> {
     let (listener, address) = unix_listener(None, 8);
     let mut acceptor = Acceptor::new(listener).map_err(in_words)?;
     let start = Instant::now();
-    for (at, clients) in [(0, 2), (500, 1), (999, 2), (1000, 0), (1500, 1), (2000, 1), (9000, 0), (1000, 1)] {
+    for (at, clients) in
+        [(0, 2), (500, 1), (999, 2), (1000, 0), (1500, 1), (2000, 1), (9000, 0), (9500, 1), (1000, 1)]
+    {
         let _clients: Vec<OwnedFd> = (0..clients).map(|_| client(&address)).collect();
         with_free(0, || accept(&mut acceptor, start + Duration::from_millis(at), drop))?;
+    }
+    Ok(())
+}
+
+/// `shut-down CLIENTS`: queue this many clients, shut the listener down, and accept two batches without a free descriptor.
+fn shut_down([clients]: [usize; 1]) -> Result<(), String> {
+    let (listener, address) = unix_listener(None, 8);
+    let _clients: Vec<OwnedFd> = (0..clients).map(|_| client(&address)).collect();
+    shutdown(listener.as_raw_fd(), Shutdown::Both).map_err(in_words)?;
+    let mut acceptor = Acceptor::new(listener).map_err(in_words)?;
+    for _ in 0..2 {
+        with_free(0, || accept(&mut acceptor, Instant::now(), drop))?;
     }
     Ok(())
 }

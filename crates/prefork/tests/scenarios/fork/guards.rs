@@ -44,6 +44,15 @@ pub fn four() {
     try_to_fork("none");
 }
 
+/// Two guards of the same name, as two event loops have, of which the first is dropped.
+pub fn of_the_same_name() {
+    let (first, second) = (guard("an event loop"), guard("an event loop"));
+    drop(first);
+    try_to_fork("second");
+    drop(second);
+    try_to_fork("none");
+}
+
 /// A panic drops a guard.
 pub fn dropped_by_a_panic() {
     std::panic::set_hook(Box::new(|_| {}));

@@ -40,6 +40,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["main-ended"] => threads::main_ended(),
         ["guard"] => guards::one(),
         ["guards"] => guards::four(),
+        ["guards-of-the-same-name"] => guards::of_the_same_name(),
         ["guard-copied"] => guards::copied(),
         ["guard-dropped-by-a-panic"] => guards::dropped_by_a_panic(),
         ["guard-of-another-thread"] => guards::of_another_thread(),

@@ -149,18 +149,33 @@ fn stopped() {
     children::end(child);
 }
 
-/// The same with a child that this process traces. The kernel reports every stop of such a child to its tracer.
+/// The same with two children that this process traces, one for try_wait and one for wait. The kernel reports every stop
+/// of such a child to its tracer.
 fn traced() -> i32 {
-    let child = start(|| match ptrace::traceme().and_then(|()| raise(Signal::SIGSTOP)) {
-        Ok(()) => idle(),
-        Err(_) => 1,
-    });
+    let stopped = || {
+        start(|| match ptrace::traceme().and_then(|()| raise(Signal::SIGSTOP)) {
+            Ok(()) => idle(),
+            Err(_) => 1,
+        })
+    };
+    let child = stopped();
     if !await_stop(child) {
         return refused("ptrace");
     }
     println!("tried {}", try_words(status::try_wait(child)));
     let _ = kill(child, Signal::SIGKILL);
     println!("waited {}", words(status::wait(child)));
+    let child = stopped();
+    await_stop(child);
+    let parent = getpid();
+    let other = start(|| {
+        await_sleep(parent);
+        let _ = kill(child, Signal::SIGKILL);
+        0
+    });
+    println!("slept {}", words(status::wait(child)));
+    children::end(other);
+    children::end(child);
     println!("left {}", children::left());
     0
 }
@@ -215,10 +230,10 @@ fn again() {
     println!("waited {}", words(status::wait(child)));
     println!("again {}", words(status::wait(child)));
     println!("tried {}", try_words(status::try_wait(child)));
-    println!(
-        "names {}",
-        status::wait(child).is_err_and(|error| error.to_string().contains(&child.to_string()))
-    );
+    println!("pid {child}");
+    let in_words = |error: prefork::Error| error.to_string();
+    println!("again-says {}", status::wait(child).err().map_or_else(String::new, in_words));
+    println!("tried-says {}", status::try_wait(child).err().map_or_else(String::new, in_words));
 }
 
 /// Call try_wait for a running child, and for one that was killed.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::BorrowedFd;
 
-use nix::libc::{self, c_long, c_ulong, sock_filter, sock_fprog};
+use nix::libc::{self, c_int, c_long, c_ulong, sock_filter, sock_fprog};
 use testing::REFUSED;
 
 /// Every open descriptor and what it refers to, as `7 pipe:[8812]`. The descriptor that lists the directory is closed
@@ -59,13 +59,22 @@ pub fn blocked() -> String {
 
 /// Make these system calls fail with EPERM in this process and its future children: see seccomp(2).
 pub fn forbid(calls: &[c_long]) {
+    filter(calls, libc::EPERM);
+}
+
+/// Make these system calls return 0 and do nothing.
+pub fn pretend(calls: &[c_long]) {
+    filter(calls, 0);
+}
+
+fn filter(calls: &[c_long], errno: c_int) {
     let statement = |code: u32, k: u32| sock_filter { code: code as u16, jt: 0, jf: 0, k };
     // The system call's number is the first field of `struct seccomp_data`.
     let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0)];
     for call in calls {
         let equal = statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, *call as u32);
         program.push(sock_filter { jf: 1, ..equal });
-        program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32));
+        program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()));
     }
     program.push(statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW));
     let program = sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };

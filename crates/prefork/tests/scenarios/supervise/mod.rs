@@ -44,6 +44,10 @@ pub fn run(what: &[&str]) -> i32 {
         ["signal-in-pause", pause] => signal_in_pause(pause, shared),
         ["signal-and-exit"] => signal_and_exit(shared),
         ["signal-between-exits", exited] => signal_between_exits(exited, shared),
+        ["signal-before-the-last-exit"] => signal_before_the_last_exit(shared),
+        ["third-signal"] => third_signal(shared),
+        ["no-sigterm"] => no_sigterm(shared),
+        ["many-restarts"] => many_restarts(shared),
         ["ctrl-c"] => ctrl_c(shared),
         ["without-kill"] => without_kill(shared),
         ["gives-up", max_restarts] => gives_up(max_restarts, shared),
@@ -57,7 +61,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["no-min-uptime"] => no_min_uptime(shared),
         ["twice"] => twice(shared),
         ["cores"] => cores(shared),
-        ["idle"] => observe(&policy(1), |_| others::watch_parent(), |_| {}),
+        ["idle"] => idle(shared),
         ["idle-while-stopping"] => idle_while_stopping(shared),
         ["inherited"] => inherited(shared),
         ["inside"] => inside(),
@@ -73,7 +77,7 @@ pub fn run(what: &[&str]) -> i32 {
         ["interrupted"] => others::interrupted(shared),
         ["nothing-permitted"] => nothing_permitted(),
         ["no-sleep"] => no_sleep(),
-        ["reaped-elsewhere"] => reaped_elsewhere(),
+        ["reaped-elsewhere"] => reaped_elsewhere(shared),
         ["no-sigkill"] => no_sigkill(shared),
         ["killed", children] => return orphans::killed(children, shared),
         ["parent-died", copies] => return orphans::parent_died(copies),
@@ -281,6 +285,82 @@ fn signal_between_exits(exited: &str, shared: &Shared) {
     observe(&Policy { max_restarts: 0, ..policy(exited + 1) }, work, also);
 }
 
+/// Both children exit with 0. When the supervisor has handled the exit of the first, SIGTERM is sent to the supervisor alone,
+/// and then the second one exits.
+fn signal_before_the_last_exit(shared: &Shared) {
+    let work = |task| {
+        if task == 1 {
+            shared.wait_for_release();
+        }
+        0
+    };
+    let mut last = None;
+    let also = |event| match event {
+        Event::Started { task: 1, pid } => last = Some(pid),
+        Event::Exited { task: 0, .. } => {
+            signal_self(Signal::SIGTERM);
+            shared.release_one();
+            await_exit(last.expect("both children are started before either is reaped"));
+        }
+        _ => {}
+    };
+    observe(&policy(2), work, also);
+}
+
+/// The supervisor's signals do not reach the child, as if it took a while to die. Another signal comes when the child was
+/// killed. The child exits a moment after that.
+fn third_signal(shared: &Shared) {
+    let work = |_| {
+        shared.wait_for_release();
+        sleep(Duration::from_millis(200));
+        0
+    };
+    let mut killed = 0;
+    let also = |event| match event {
+        Event::Started { .. } => {
+            kernel::pretend(&[libc::SYS_pidfd_send_signal]);
+            signal_self(Signal::SIGTERM);
+        }
+        Event::Stopping { .. } => signal_self(Signal::SIGTERM),
+        Event::Killed { .. } => {
+            killed += 1;
+            if killed == 1 {
+                signal_self(Signal::SIGINT);
+                shared.release_one();
+            }
+        }
+        _ => {}
+    };
+    observe(&policy(1), work, also);
+}
+
+/// The child may not be signaled. It exits by itself when the supervisor stops.
+fn no_sigterm(shared: &Shared) {
+    let work = |_| {
+        shared.wait_for_release();
+        0
+    };
+    let also = |event| match event {
+        Event::Started { .. } => {
+            signal_self(Signal::SIGTERM);
+            kernel::forbid(&[libc::SYS_pidfd_send_signal, libc::SYS_kill]);
+        }
+        Event::Stopping { .. } => shared.release_one(),
+        _ => {}
+    };
+    observe(&policy(1), work, also);
+}
+
+/// A child fails ten times. Prints `open NUMBER` after each restart: how many descriptors the supervisor has.
+fn many_restarts(shared: &Shared) {
+    let also = |event| {
+        if let Event::Restarted { .. } = event {
+            println!("open {}", kernel::open_now().len());
+        }
+    };
+    observe(&policy(1), |task| i32::from(shared.next_life(task) < 10), also);
+}
+
 /// Wait until a child has exited or was killed, without reaping it.
 fn await_exit(child: Pid) {
     waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is a child");
@@ -362,14 +442,20 @@ fn no_sleep() {
     observe(&Policy { max_restarts: 0, ..policy(1) }, work, also);
 }
 
-/// `on_event` reaps the child, which is the supervisor's.
-fn reaped_elsewhere() {
-    let also = |event| {
-        if let Event::Started { pid, .. } = event {
+/// `on_event` reaps a child, which is the supervisor's. Another child runs, and ignores SIGTERM.
+fn reaped_elsewhere(shared: &Shared) {
+    let work = |task| match task {
+        0 => children::wait_for_signal(task, &[Reaction::Ignores], None, shared),
+        _ => 0,
+    };
+    let also = |event| match event {
+        Event::Started { task: 0, .. } => shared.wait_for_ready(1),
+        Event::Started { pid, .. } => {
             println!("reaped {:?}", waitid(Id::Pid(pid), WaitPidFlag::WEXITED).is_ok());
         }
+        _ => {}
     };
-    observe(&policy(1), |_| 0, also);
+    observe(&policy(2), work, also);
 }
 
 /// At the end of the grace period the child may not be signaled. It ends when it is released, or with its lifeline.
@@ -548,6 +634,23 @@ fn cores(shared: &Shared) {
             if result == Ok(Ended::Done) { started } else { 0 }
         });
     }
+}
+
+/// One child has exited with 0, and another one looks at the supervisor, which has nothing to do.
+fn idle(shared: &Shared) {
+    let work = |task| {
+        if task == 0 {
+            return 0;
+        }
+        shared.wait_for_release();
+        others::watch_parent()
+    };
+    let also = |event| {
+        if let Event::Exited { task: 0, .. } = event {
+            shared.release_one();
+        }
+    };
+    observe(&policy(2), work, also);
 }
 
 /// The supervisor has forwarded a signal, and one child takes its time.

@@ -85,9 +85,12 @@ fn until(mut done: impl FnMut() -> bool) {
     }
 }
 
-/// In a child: print `awake …`, how often the supervisor is awake while nothing happens.
+/// In a child: print `awake …`, how often the supervisor is awake while nothing happens; and `sleeps-in …`, the system call in
+/// which it sleeps, with its arguments, where this machine shows it.
 pub fn watch_parent() -> i32 {
     println!("awake {}", awake(getppid()));
+    let call = std::fs::read_to_string(format!("/proc/{}/syscall", getppid())).unwrap_or_default();
+    println!("sleeps-in {}", call.trim_end());
     0
 }
 
