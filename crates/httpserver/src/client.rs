@@ -169,14 +169,15 @@ impl Client {
             return true;
         }
         let flushed = self.output.borrow_mut().flush(&socket);
+        let sent = flushed.map_or(0, |(_, sent)| sent);
+        self.shared.count(|counters| counters.sent += sent);
+        self.deadline.progress(sent);
         match flushed {
             Err(_) | Ok((Flushed::Short, _)) => {
                 self.abort(ioloop);
                 false
             }
-            Ok((_, sent)) => {
-                self.shared.count(|counters| counters.sent += sent);
-                self.deadline.progress(sent);
+            Ok(_) => {
                 if self.output.borrow().queued() <= self.limits.queued / 2
                     && let Some(notify) = self.when_room.take()
                 {

@@ -3,7 +3,7 @@
 mod support;
 
 use std::cell::RefCell;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -1017,4 +1017,26 @@ fn kind_8_a_stream_without_a_body_is_complete_with_its_head() {
         assert_eq!(client.response().text(), "GET /next");
     }
     server.until("each client that left is closed", |counters| counters.open == 0);
+}
+
+#[test]
+fn kind_19_the_bytes_of_a_file_that_is_too_short_are_counted() {
+    testing::needs!(loopback);
+    let server = Serving::start(|| {
+        |_: &IoLoop, _: &Request, reply: Reply| {
+            let mut file =
+                tempfile::tempfile_in(testing::machine::temporary_folder().expect("a folder")).unwrap();
+            file.write_all(b"abc").expect("a file takes 3 bytes");
+            reply.send(Response::new(200).file(FileBody { file: file.into(), offset: 0, length: 10 }));
+        }
+    });
+    let mut client = Client::connect(server.address);
+    client.get("/");
+    let got = client.rest();
+    assert!(got.ends_with(b"abc"), "{}", got.escape_ascii());
+    assert_eq!(
+        server.counters().sent,
+        got.len() as u64,
+        "the client got this many bytes, before the file was found to be too short"
+    );
 }
