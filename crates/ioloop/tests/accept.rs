@@ -242,7 +242,7 @@ fn without_a_descriptor_clients_are_turned_away_and_the_loop_sleeps() {
 /// Their number is reported once a second at most, so the report of the second batch has to do without it.
 #[test]
 fn a_batch_in_which_each_client_is_turned_away_is_not_blamed_on_a_firewall_alone() {
-    testing::needs!(loopback);
+    testing::needs!(loopback, descriptors(256));
     said_on_each(&["accept", "full-batches"], |answer| {
         let reported: Vec<&str> = answer.lines("reported").collect();
         assert!(

@@ -60,6 +60,8 @@ fn only_registered_events_are_reported() {
 #[test]
 fn a_hang_up_is_reported_unasked() {
     let _alone = alone();
+    // A helper between fork and exec has a copy of the end that is dropped.
+    let _nobody_has_a_copy = testing::no_child_is_born();
     for poller in [Kind::Epoll, Kind::Poll] {
         let ioloop = IoLoop::with(Config { poller, ..Config::default() }).unwrap();
         let (reader, writer) = a_pipe();
@@ -76,6 +78,8 @@ fn a_hang_up_is_reported_unasked() {
 #[test]
 fn a_peer_that_closes_is_ready_for_everything_and_hung_up() {
     on_each(|ioloop| {
+        // As above.
+        let _nobody_has_a_copy = testing::no_child_is_born();
         let (ours, theirs) = UnixStream::pair().unwrap();
         let log = Log::default();
         let seen = log.clone();
