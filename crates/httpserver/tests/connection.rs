@@ -760,8 +760,7 @@ fn a_head_in_many_pieces_is_read_in_linear_time() {
 #[test]
 fn after_the_end_nothing_is_kept() {
     let parts = |_: &Request| Answer::Parts(Response::new(200), vec![b"a".to_vec()]);
-    let answers: [(&str, &dyn Fn(&Request) -> Answer); 2] = [("whole", &echo), ("in parts", &parts)];
-    for (how, answer) in answers {
+    for (how, answer) in [("whole", &echo as &dyn Fn(&Request) -> Answer), ("in parts", &parts)] {
         let mut talk = Talk::new(&Limits::default(), answer);
         talk.send(format!("GET / HTTP/1.0\r\n\r\n{}", get("/2")).as_bytes());
         assert_eq!(talk.connection.phase(), Phase::Done);
