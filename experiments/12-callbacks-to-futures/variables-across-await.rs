@@ -135,8 +135,7 @@ fn peer(ioloop: &IoLoop) -> Result<(UnixStream, UnixStream)> {
             Ok::<_, std::io::Error>(())
         });
     }
-    // A callback that fails does not stop the loop.
-    needs(&[SYS_recvfrom, SYS_sendto])?;
+    needs(&[SYS_recvfrom, SYS_sendto])?; // A callback that fails does not stop the loop.
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     piece(ioloop, theirs.try_clone()?, &[7, 3, 10, 20, 30]);

@@ -30,7 +30,7 @@ macro_rules! commands {
 const CALLS: &[Call] = named! {
     SYS_accept4 SYS_bind SYS_clock_getres SYS_clock_gettime SYS_clock_nanosleep SYS_connect SYS_dup SYS_dup3 SYS_epoll_create1
     SYS_epoll_ctl SYS_epoll_pwait SYS_eventfd2 SYS_fcntl SYS_fstat SYS_ftruncate SYS_getdents64 SYS_getitimer
-    SYS_getpeername SYS_getrusage SYS_getsockname SYS_getsockopt SYS_ioctl SYS_kill SYS_listen SYS_lseek
+    SYS_getpeername SYS_getrandom SYS_getrusage SYS_getsockname SYS_getsockopt SYS_ioctl SYS_kill SYS_listen SYS_lseek
     SYS_memfd_create SYS_nanosleep SYS_pipe2 SYS_ppoll SYS_prctl SYS_pread64 SYS_prlimit64
     SYS_pselect6 SYS_pwrite64 SYS_readlinkat SYS_readv SYS_recvfrom SYS_recvmsg SYS_rt_sigpending
     SYS_rt_sigqueueinfo SYS_rt_sigsuspend SYS_rt_sigtimedwait SYS_sched_getaffinity SYS_sched_setaffinity
