@@ -402,4 +402,10 @@ fn a_limit_has_64_bits() {
         (Ok(Stop::WouldBlock), &b"few"[..]),
         "the limit was 4 GiB, of which the lower 32 bits are 0. Keep it in a usize"
     );
+    assert!(
+        read.capacity() < 1 << 30,
+        "three bytes were read, and the vector has room for {} bytes, because the limit was 4 GiB. Make room for what comes, and \
+         not for the limit",
+        read.capacity()
+    );
 }
