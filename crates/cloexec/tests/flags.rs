@@ -188,6 +188,15 @@ fn second_flag(what: &str, wanted: u32) {
          `flags - FdFlag::FD_CLOEXEC`"
     );
     assert_eq!(written, wanted, "`{what}` wrote the wrong flags with F_SETFD. Its calls: {calls:?}");
+    let moment = calls.iter().find(|call| {
+        call.strip_prefix("fcntl(F_SETFD) ").is_some_and(|rest| !rest.starts_with(&format!("{wanted} ")))
+    });
+    assert!(
+        moment.is_none(),
+        "`{what}` called `{}` before it wrote {wanted}. Between the two calls the flags are wrong: if another thread forks and \
+         execs then, its program inherits the descriptor, or lacks it. Write once",
+        moment.unwrap_or(&"")
+    );
 }
 
 #[test]

@@ -226,6 +226,8 @@ fn the_flags_and_the_mode_are_exactly_the_callers() {
     for (scenario, flags, mode) in [
         ("open-plainly", OFlag::O_RDONLY, None),
         ("open-with-everything", OFlag::O_WRONLY | OFlag::O_APPEND | create, Some("mode=06054")),
+        ("open-without-a-name", OFlag::O_WRONLY | OFlag::O_TMPFILE, Some("mode=06054")),
+        ("open-with-an-unknown-flag", OFlag::O_RDONLY | scenarios::UNKNOWN, None),
     ] {
         let Some(answer) = traced("as-it-is", &[scenario]) else { return };
         let calls: Vec<&str> = answer.lines("call").filter(|call| call.starts_with("open")).collect();
@@ -237,12 +239,14 @@ fn the_flags_and_the_mode_are_exactly_the_callers() {
             assert_eq!(
                 seen, wanted,
                 "the caller asked for {flags:?}, and `open` called `{call}`. It should add O_CLOEXEC, drop no flag of the \
-                 caller, and add no other: O_NOFOLLOW or O_CREAT would open a file other than the one that the caller meant"
+                 caller, not even one that nix has no name for, and add no other: O_NOFOLLOW or O_CREAT would open a file other than \
+                 the one that the caller meant"
             );
             let kept = mode.is_none_or(|mode| call.split(' ').any(|word| word == mode));
             assert!(
                 kept,
-                "the caller's mode is {mode:?}, and `open` called `{call}`. Pass all of its bits on"
+                "the caller's mode is {mode:?}, and `open` called `{call}`. Pass all of its bits on, whatever the flags are: \
+                 O_TMPFILE makes a file, too"
             );
         }
     }
@@ -328,6 +332,31 @@ fn any_errno_reaches_the_caller() {
         assert!(
             result.starts_with("Err ENOMEM "),
             "the kernel had no memory (ENOMEM), and `{name}` returned `{result}`. Return the kernel's errno, whichever it is"
+        );
+    }
+}
+
+#[test]
+fn a_refused_call_is_not_made_again_without_the_flag() {
+    for (kernel, name, errno) in [
+        ("open=EINVAL,openat=EINVAL", "open", "EINVAL"),
+        ("pipe2=ENOSYS", "pipe", "ENOSYS"),
+        ("socket=EINVAL", "socket", "EINVAL"),
+        ("fcntl(F_DUPFD_CLOEXEC)=EINVAL", "duplicate", "EINVAL"),
+    ] {
+        let Some(answer) = traced(kernel, &["errors"]) else { return };
+        let leaky = answer.lines("call").find(|call| call.contains(" no-cloexec"));
+        assert!(
+            leaky.is_none(),
+            "with {kernel}, the call that sets close-on-exec failed, and your code called `{}` then. Such a descriptor is \
+             inheritable until a later call sets the flag. Return the error instead: no kernel since Linux 2.6.27 lacks the \
+             flag",
+            leaky.unwrap_or_default()
+        );
+        let result = answer.line(name);
+        assert!(
+            result.starts_with(&format!("Err {errno} ")),
+            "with {kernel}, `{name}` returned `{result}`. Return the kernel's errno, whichever it is"
         );
     }
 }

@@ -10,7 +10,7 @@ mod scenarios;
 
 use std::path::Path;
 
-use nix::libc::{SIGPIPE, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2};
+use nix::libc::{SIGINT, SIGPIPE, SIGQUIT, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
 use nix::sys::resource::{Resource, getrlimit};
 use support::{Answer, ask, traced};
 
@@ -248,14 +248,32 @@ fn ignored() -> u64 {
 }
 
 #[test]
+fn the_caller_ignores_sigpipe_all_the_time() {
+    testing::needs!(descriptors(256));
+    for program in ["self", "/proc/self/no-such-program"] {
+        let answer = spawn(program, "", "", &["inherited"]);
+        assert_eq!(
+            answer.line("sigpipe"),
+            "ignored",
+            "`spawn` gave SIGPIPE its default action in the caller. An action belongs to the process: if another thread writes \
+             to a broken pipe meanwhile, SIGPIPE kills the caller. Reset it in the child, after the fork"
+        );
+    }
+}
+
+#[test]
 fn other_ignored_signals_stay_ignored() {
     testing::needs!(descriptors(256));
     let ignored = ignored();
-    assert!(
-        ignored & (1 << (SIGUSR2 - 1)) != 0,
-        "the caller ignored SIGUSR2, and the program does not. exec keeps ignored signals, and programs such as nohup \
-         depend on it: give the default action only to signals that have a handler, and to SIGPIPE"
-    );
+    for (name, number) in
+        [("SIGUSR2", SIGUSR2), ("SIGINT", SIGINT), ("SIGQUIT", SIGQUIT), ("SIGXFSZ", SIGXFSZ)]
+    {
+        assert!(
+            ignored & (1 << (number - 1)) != 0,
+            "the caller ignored {name}, and the program does not. exec keeps ignored signals, and programs such as nohup \
+             depend on it: give the default action only to signals that have a handler, and to SIGPIPE"
+        );
+    }
 }
 
 #[test]
@@ -305,12 +323,14 @@ fn interrupted_calls_are_made_again() {
     let result = answer.line("result");
     assert!(
         result.starts_with("Err ENOENT "),
-        "a signal interrupted a read of the error pipe (EINTR), and `spawn` returned `{result}` instead of ENOENT: read again"
+        "signals interrupted 200 reads of the error pipe (EINTR), and `spawn` returned `{result}` instead of ENOENT: read again, \
+         as often as it takes"
     );
     assert_eq!(
         answer.line("children"),
         "none",
-        "a signal interrupted the wait for the child that failed (EINTR), and `spawn` left the child: wait again"
+        "signals interrupted 200 waits for the child that failed (EINTR), and `spawn` left the child: wait again, as often as \
+         it takes"
     );
 }
 

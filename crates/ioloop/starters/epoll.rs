@@ -2,8 +2,9 @@
 //!
 //! Goal: a wait reports each descriptor that was added and is ready, with its whole token and exactly the events that the
 //! kernel reports, until the descriptor is removed. `interest` goes to the kernel with all its bits, and none is added.
-//! `modify` replaces token and interest. What the kernel refuses is an error with the kernel's errno (EEXIST, ENOENT, EBADF,
-//! EPERM), made by `crate::poller::failed`; it names the descriptor and the call, "epoll_ctl(EPOLL_CTL_ADD)" for example.
+//! `modify` replaces token and interest, and rearms a oneshot even if both stay the same. What the kernel refuses is an error
+//! with the kernel's errno (EEXIST, ENOENT, EBADF, EPERM), made by `crate::poller::failed`; it names the descriptor and the
+//! call, "epoll_ctl(EPOLL_CTL_ADD)" for example.
 //!
 //! `wait` replaces what `ready` held, even if nothing is ready. It ends when a descriptor is ready, when a signal arrives
 //! (Ok, with no events), or when the timeout is over: not earlier, and without waits of 0 ms before that. A timeout of zero

@@ -7,7 +7,9 @@ mod scenarios;
 
 use std::cell::Cell;
 use std::io::{PipeReader, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,6 +18,8 @@ use ioloop::poller::Kind;
 use ioloop::{Events, IoLoop, Origin, Token};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, send};
 use support::operation::failures;
 use support::{Kept, Log, a_pipe, alone, helper_said, on_each, panics, turns};
 
@@ -111,6 +115,52 @@ fn a_handler_gets_a_hang_up_too() {
              only those that it was registered for"
         );
     });
+}
+
+/// What another poller of the same kind reports for the source. A pipe without a reader has an error, and one without a writer
+/// a hang-up. A socket whose peer has shut down its side has a hang-up of that side, and one with out-of-band data is urgent.
+#[test]
+fn a_handler_gets_every_event_of_its_source() {
+    on_each(|ioloop| {
+        let ((reader, without_a_reader), (without_a_writer, writer)) = (a_pipe(), a_pipe());
+        drop((reader, writer));
+        let (shut_down, peer) = UnixStream::pair().unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let (urgent, _peer) = urgent_socket().unzip();
+        let pipes: [OwnedFd; 2] = [without_a_reader.into(), without_a_writer.into()];
+        let sources = pipes.into_iter().chain([shut_down.into()]).chain(urgent);
+        // select(2) cannot report the hang-up of one side, and refuses it.
+        let one_side = if ioloop.kind() == Kind::Select { Events::empty() } else { Events::READ_HANGUP };
+        let all = Events::READ | Events::WRITE | Events::URGENT | one_side;
+        for source in sources {
+            let (mut poller, mut reported) = (ioloop.kind().make().unwrap(), Vec::new());
+            poller.add(source.as_raw_fd(), Token { index: 0, generation: 0 }, all).unwrap();
+            poller.wait(&mut reported, Some(Duration::ZERO)).unwrap();
+            let wanted: Vec<Events> = reported.into_iter().map(|event| event.events).collect();
+            let log = Log::default();
+            let seen = log.clone();
+            let token = ioloop.add_handler(source, all, move |_, _, event| seen.add(event.events)).unwrap();
+            turns(ioloop, 2);
+            ioloop.remove_handler(token);
+            assert_eq!(
+                log.take(),
+                [wanted.clone(), wanted].concat(),
+                "in two iterations, the handler got the events on the left, and the poller reported those on the right: pass on all \
+                 of them, an error, a hang-up and urgent data, too, and add none. A handler stays registered after them"
+            );
+        }
+    });
+}
+
+/// A socket with out-of-band data, and its peer. None on a machine without a loopback interface.
+fn urgent_socket() -> Option<(OwnedFd, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0").ok()?;
+    let peer = TcpStream::connect(listener.local_addr().ok()?).ok()?;
+    let (socket, _) = listener.accept().ok()?;
+    send(peer.as_raw_fd(), b"!", MsgFlags::MSG_OOB).ok()?;
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLPRI)];
+    poll(&mut fds, PollTimeout::from(1000_u16)).ok()?;
+    Some((socket.into(), peer))
 }
 
 #[test]
@@ -448,12 +498,25 @@ fn the_hook_may_add_and_remove_handlers() {
 fn a_panic_of_the_hook_leaves_the_loop() {
     on_each(|ioloop| {
         ioloop.handle_callback_exception(|_, _| panics("in the hook"));
-        ready(ioloop, |_, _| panics("in the handler"));
-        let ended = catch_unwind(AssertUnwindSafe(|| turns(ioloop, 1)));
-        let thrown = ended.expect_err(
-            "a handler failed, and the hook panicked. No code is left that could report this, so the panic must leave `start`",
-        );
-        assert_eq!(thrown.downcast_ref::<String>().map(String::as_str), Some("in the hook"));
+        let own: Rc<Cell<Option<Token>>> = Rc::default();
+        own.set(Some(ready(ioloop, |_, _| panics("in the handler"))));
+        let leaves = |what| {
+            let ended = catch_unwind(AssertUnwindSafe(|| ioloop.turn(Duration::ZERO)));
+            let thrown = ended.err().unwrap_or_else(|| {
+                panic!(
+                    "{what}, and the hook panicked. No code is left that could report this, so the panic must leave `start`"
+                )
+            });
+            assert_eq!(thrown.downcast_ref::<String>().map(String::as_str), Some("in the hook"));
+        };
+        leaves("a handler failed");
+        ioloop.remove_handler(own.take().unwrap());
+        let (token, held) = (Rc::clone(&own), Held(|| panics("the drop panicked")));
+        own.set(Some(ready(ioloop, move |ioloop, _| {
+            let _held = &held;
+            ioloop.remove_handler(token.get().unwrap());
+        })));
+        leaves("a handler removed itself, its drop panicked");
         ioloop.handle_callback_exception(|_, _| ());
     });
 }

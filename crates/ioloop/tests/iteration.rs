@@ -383,6 +383,12 @@ fn start_returns_the_error_of_the_poller() {
         "each callback added the next one, and the wait of the first iteration failed: `run` must return that error at once, \
          and not try another iteration"
     );
+    assert_eq!(
+        answer.line("records"),
+        "0",
+        "the wait of the first iteration failed, and the subscribers got its record: return the error at once. The record says that \
+         the loop slept"
+    );
 }
 
 /// One from a callback, and at the same time one from another thread.

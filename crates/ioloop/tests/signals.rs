@@ -70,6 +70,17 @@ fn owners_and_signals_may_be_many() {
 }
 
 #[test]
+fn each_owners_signals_write_to_its_own_writer() {
+    let answer = helper_said(&["signals", "two-writers"]);
+    assert_eq!(
+        answer.lines("woken").collect::<Vec<_>>(),
+        ["second", "first"],
+        "an owner was added with a waker, and a second owner with another one. The signal of the second owner came, and then that of \
+         the first: these wakers became ready. Each signal writes to the writer that its own `add` got"
+    );
+}
+
+#[test]
 fn removing_an_owner_restores_the_old_handlers() {
     for how in ["removed", "cleared"] {
         let answer = helper_said(&["signals", how]);

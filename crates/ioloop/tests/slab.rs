@@ -123,6 +123,12 @@ fn each_of_many_tokens_leads_to_its_own_value() {
     );
     let taken: Vec<_> = tokens.iter().filter_map(|token| handlers.remove(*token)).collect();
     assert!(taken.into_iter().eq(0..many), "each value is removed by its own token");
+    let grown = (0..many).map(|n| handlers.insert(n)).find(|token| token.index >= many);
+    assert_eq!(
+        grown, None,
+        "{many} values were removed, and as many were inserted. This token is of a new slot: every slot that is free must be \
+         used again, however many there are"
+    );
 }
 
 #[test]
@@ -197,6 +203,28 @@ fn a_token_from_elsewhere_does_not_panic() {
         assert_eq!(found, (None, None, None), "{token:?} was never given out, and leads to a value");
     }
     assert_eq!(handlers.remove(ours), Some(1));
+}
+
+/// The token that an empty slot gives out next can be guessed.
+#[test]
+fn a_token_of_an_empty_slot_leads_nowhere() {
+    let mut handlers = Slab::default();
+    let ours = handlers.insert(1);
+    handlers.remove(ours);
+    for more in 0..3 {
+        let token = Token { generation: ours.generation.wrapping_add(more), ..ours };
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            (handlers.get(token).copied(), handlers.get_mut(token).copied(), handlers.remove(token))
+        }));
+        let found = found.expect("a slot is empty, and a token that it never gave out made the slab panic");
+        assert_eq!(found, (None, None, None), "the slot is empty, and {token:?} leads to a value");
+    }
+    let (one, other) = (handlers.insert(1), handlers.insert(2));
+    assert_ne!(
+        one.index, other.index,
+        "`remove` was called for a token that was never given out, whose slot was empty. Now the slot is free twice, and two \
+         values get it"
+    );
 }
 
 #[test]

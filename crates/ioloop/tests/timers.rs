@@ -399,6 +399,45 @@ fn many_tombstones_are_compacted_away() {
     }
 }
 
+/// A panic of the hook can end a pass early.
+#[test]
+fn what_a_pass_has_left_in_the_queue_comes_first_and_counts_for_nothing() {
+    let mut timers = Timers::default();
+    for n in 0..600 {
+        timers.add(5 * S, n);
+    }
+    timers.collect(|| 5 * S);
+    let canceled: Vec<_> = (0..600).map(|n| timers.add(9 * S, n)).collect();
+    for n in 0..400 {
+        timers.add(7 * S, n);
+    }
+    assert_eq!(
+        timers.len(),
+        1000,
+        "600 timers are in the queue, and 1000 wait in the heap: `len` counts the heap's nodes only"
+    );
+    assert_eq!(
+        timers.nearest(),
+        Some(7 * S),
+        "the timers that were due at 5 s are in the queue, and no longer wait: `nearest` is for the sleep, after the queue is empty"
+    );
+    assert!(canceled.into_iter().all(|id| timers.cancel(id).is_some()));
+    timers.add(3 * S, 600);
+    timers.collect(|| 5 * S);
+    assert_eq!(
+        timers.len(),
+        400,
+        "600 of 1001 nodes in the heap were tombstones, more than half, and they are still there. What is in the queue is no part \
+         of the heap"
+    );
+    let ran: Vec<_> = std::iter::from_fn(|| timers.next_due()).collect();
+    assert!(
+        ran.into_iter().eq(0..=600),
+        "a pass has left 600 timers in the queue. A timer that was added since has an earlier deadline, and still comes behind them: \
+         `collect` appends"
+    );
+}
+
 #[test]
 fn canceling_leaves_a_tombstone() {
     let mut timers = Timers::default();

@@ -49,6 +49,15 @@ fn blocking_code_is_reported_with_its_stack_while_it_blocks() {
         stack.iter().any(|frame| frame.contains("watched")),
         "the function that blocks, `watched`, is not in the stack that was reported. Whose stack is it? {stack:#?}"
     );
+    let place = |function: &str| stack.iter().position(|frame| frame.contains(function));
+    // An optimizing compiler may inline one of the two.
+    if let (Some(spin), Some(watched)) = (place("::spin"), place("::watched")) {
+        assert!(
+            spin < watched,
+            "`watched` calls `spin`, so `spin` comes first: the names of a stack are the innermost first, as `names` returns them. \
+             {stack:#?}"
+        );
+    }
     assert_eq!(
         answer.line("threshold"),
         "10ms",
@@ -86,6 +95,11 @@ fn zero_and_the_longest_threshold_can_be_armed() {
         "yes",
         "the threshold was zero, code blocked for seconds, and no report was made. See timer_settime(2): what does a \
          time of zero do to a timer?"
+    );
+    assert_eq!(
+        answer.line("threshold"),
+        "0ns",
+        "the report names the threshold that `new` got, and not the time for which the timer was set"
     );
     let answer = watched("endless");
     assert_eq!(

@@ -182,6 +182,15 @@ fn the_limit_may_be_usize_max() {
         (Ok(Stop::WouldBlock), &b"few"[..]),
         "three bytes were in the pipe. The limit is not the size of a buffer"
     );
+    let (reader, mut writer) = a_pipe(OFlag::O_NONBLOCK, true);
+    writer.write_all(b"few").unwrap();
+    let (_, read) = from_open(&reader, writer, 256 << 20);
+    assert!(
+        read.capacity() < 128 << 20,
+        "the limit was 256 MiB, three bytes were in the pipe, and the vector has room for {} bytes. Make room for what comes, and \
+         not for the limit",
+        read.capacity()
+    );
 }
 
 #[test]

@@ -294,8 +294,11 @@ fn a_flag_that_cannot_be_changed_is_an_error() {
         !error.operation.is_empty() && !error.operation.contains("F_GETFL"),
         "F_GETFL succeeded, and the error of `set` blames it: {error}. Name the call that failed"
     );
-    for (what, error) in [("is_set", flags::is_set(not_open()).err()), ("set", flags::set(not_open()).err())]
-    {
+    for (what, error) in [
+        ("is_set", flags::is_set(not_open()).err()),
+        ("set", flags::set(not_open()).err()),
+        ("clear", flags::clear(not_open()).err()),
+    ] {
         let error = error.expect("the descriptor is not open");
         assert!(
             !error.operation.is_empty() && !error.operation.contains("F_SETFL"),

@@ -79,6 +79,11 @@ fn bytes_that_fit_are_written_and_dequeued() {
         Ok(Flushed::Empty),
         "the queue is empty, so `flush` should return Empty without a write"
     );
+    assert_eq!(
+        outbox.flush(not_open()),
+        Ok(Flushed::Empty),
+        "the queue is empty, so `flush` should make no call, and the descriptor, which is not open, makes no difference"
+    );
     for piece in ["bytes ", "in ", "order"] {
         outbox.push(piece).unwrap();
     }
@@ -91,6 +96,16 @@ fn bytes_that_fit_are_written_and_dequeued() {
         b"bytes in order",
         "bytes should be written in the order in which they were pushed",
     );
+}
+
+#[test]
+fn only_the_bytes_of_a_push_count() {
+    let mut roomy = Vec::with_capacity(1000);
+    roomy.extend(b"roomy");
+    let mut outbox = Outbox::new(10);
+    outbox.push(roomy).unwrap();
+    counts(&outbox, 5, "after pushing a vector of 5 bytes that has room for 1000");
+    assert_eq!(outbox.room(), 5, "the limit is 10. What a vector could hold is not queued: count its length");
 }
 
 #[test]
@@ -376,6 +391,18 @@ fn an_interrupted_write_after_others_is_retried() {
         ("Ok Empty", "0"),
         "a signal interrupted the second write, and the descriptor has room. EINTR means: retry at once, whatever was \
          written before"
+    );
+}
+
+#[test]
+fn a_short_write_does_not_end_the_flush() {
+    let Some(answer) = traced("write:1=4", &["outbox", "all ", "of ", "it"]) else { return };
+    // The tracer answers the first write, so these four bytes do not arrive.
+    assert_eq!(
+        (answer.line("result"), answer.line("left"), answer.line("arrived")),
+        ("Ok Empty", "0", "of it"),
+        "a write took 4 of 9 bytes, as one does that a signal interrupts, and the pipe has room. A short write says nothing \
+         about the next one: write until a write returns EAGAIN"
     );
 }
 

@@ -65,6 +65,25 @@ fn one_call_sets_both_flags() {
 }
 
 #[test]
+fn a_failed_pipe2_is_the_only_call() {
+    for errno in ["ENOSYS", "ENFILE", "EMFILE"] {
+        let Some(answer) = traced(&format!("pipe2={errno}"), &["pipe"]) else { return };
+        let calls: Vec<&str> = answer.lines("call").collect();
+        assert!(
+            calls.len() == 1,
+            "pipe2 failed with {errno}, and `pipe` made {} calls. An error is for the caller: pipe(2), which takes no flags, would \
+             make ends that another thread's program can inherit. The calls: {calls:?}",
+            calls.len()
+        );
+        let result = answer.line("result");
+        assert!(
+            result.starts_with(&format!("Err {errno} ")),
+            "pipe2 failed with {errno}, and `pipe` returned {result}"
+        );
+    }
+}
+
+#[test]
 fn the_read_end_comes_first_and_bytes_flow() {
     let (reader, writer) = pipe::pipe().unwrap();
     let modes = [info(&reader).flags.bits() & O_ACCMODE, info(&writer).flags.bits() & O_ACCMODE];
@@ -312,6 +331,17 @@ fn an_error_names_its_call() {
                 !result.contains(reason),
                 "ENOMEM means that the kernel has no memory, and the error says “{reason}”: “{result}”. The four reasons \
                  belong to four errnos"
+            );
+        }
+    }
+    for (errno, reason) in [("EBADF", "not a pipe"), ("EBUSY", "fewer pages"), ("EPERM", "pipe-max-size")] {
+        for scenario in [&["capacity"][..], &["set-capacity", "5000"]] {
+            let Some(answer) = traced(&format!("pipe-size={errno}"), scenario) else { return };
+            let result = answer.line("result");
+            assert!(
+                result.contains(reason),
+                "the kernel answered {scenario:?} with {errno}, which means “{reason}” for a pipe, and the error is “{result}”. Both \
+                 functions say what it means"
             );
         }
     }

@@ -5,6 +5,9 @@
 
 mod support;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use nix::libc::SIGRTMIN;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{SysconfVar, mkdtemp, sysconf};
@@ -83,6 +86,14 @@ fn the_whole_output_is_returned() {
          returns 0"
     );
     returned(&answer, "exited with 0");
+    // The first byte is 0, and the last one a newline.
+    let answer = run("0", &["print", "262"], hung);
+    assert_eq!(
+        answer.line("bytes"),
+        "262 in order",
+        "the program printed 262 bytes, of which the last is a newline. The caller gets every byte as it is: only a shell's \
+         `$(…)` drops newlines at the end"
+    );
 }
 
 /// A little more than 16 MiB, in bytes.
@@ -125,14 +136,18 @@ fn the_output_ends_when_the_program_exits() {
 #[test]
 fn the_program_has_the_pipes_at_0_and_1_only() {
     testing::needs!(descriptors(256));
-    let answer = run("10", &["pipes"], HUNG);
-    said(
-        &answer,
-        "pipes 0r 1w",
-        "the program should have the read end of one pipe at 0 and the write end of the other at 1, and no other end \
-         of a pipe. dup2 puts an end at its number; the child has to close the originals, and the two ends that belong \
-         to the caller",
-    );
+    for input in ["10", "0"] {
+        let answer = run(input, &["pipes"], HUNG);
+        said(
+            &answer,
+            "pipes 0r 1w",
+            &format!(
+                "the input has {input} bytes, and the program should have the read end of one pipe at 0 and the write end of \
+                 the other at 1, and no other end of a pipe. dup2 puts an end at its number, even if the input is empty; the \
+                 child has to close the originals, and the two ends that belong to the caller"
+            ),
+        );
+    }
 }
 
 #[test]
@@ -242,6 +257,19 @@ fn the_signal_that_killed_the_program_is_returned() {
 }
 
 #[test]
+fn the_output_of_a_killed_program_is_returned() {
+    testing::needs!(descriptors(256));
+    let answer = run("10", &["print-and-die", "15"], HUNG);
+    assert_eq!(answer.line("status"), "killed by SIGTERM");
+    said(
+        &answer,
+        "last words",
+        "SIGTERM killed the program after it had printed a line. The caller gets the whole output, however the program ended: \
+         what it printed before often says why",
+    );
+}
+
+#[test]
 fn a_core_dump_changes_no_signal() {
     testing::needs!(descriptors(256), temporary);
     let folder = testing::machine::temporary_folder().expect("there is one");
@@ -287,6 +315,24 @@ fn a_program_that_cannot_be_started_exits_with_127() {
              of both. Call `_exit`"
         );
     }
+}
+
+#[test]
+fn a_file_that_is_no_program_is_not_run_by_a_shell() {
+    testing::needs!(descriptors(256), temporary);
+    let folder = testing::machine::temporary_folder().expect("there is one");
+    let folder = mkdtemp(&folder.join("capture-XXXXXX")).expect("a file could be written there");
+    let file = folder.join("commands");
+    std::fs::write(&file, "exit 3\n").expect("a file can be written there");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o755)).expect("it is our file");
+    let answer = capture("", "10", &file.display().to_string(), &[], HUNG);
+    std::fs::remove_dir_all(&folder).expect("nothing else uses it");
+    assert_eq!(
+        answer.line("status"),
+        "exited with 127",
+        "`program` is a text file without a `#!` line. execve fails with ENOEXEC, so the program cannot be started. execvp and \
+         shells then let /bin/sh run the file: call `execv`, and `_exit(127)` after each error"
+    );
 }
 
 #[test]
@@ -565,6 +611,12 @@ fn ignored_signals_stay_ignored() {
         &run("0", &["ignored"], HUNG),
         "ignored SIGPIPE",
         "the caller ignores SIGPIPE and no other signal, and exec keeps that. `remove_handlers` changes no ignored signal",
+    );
+    said(
+        &capture("ignores more", "0", "self", &["ignored"], HUNG),
+        "ignored SIGINT SIGQUIT SIGPIPE SIGRTMIN",
+        "the caller ignores more signals, as one does that a shell has started in the background, and exec keeps that. The \
+         child must not reset an ignored signal",
     );
 }
 

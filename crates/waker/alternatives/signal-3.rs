@@ -70,7 +70,7 @@ impl SignalWaker {
             CAME.fetch_and(!bit(signal), AcqRel);
             WRITERS[signal as usize].swap(this.writer.as_raw_fd(), AcqRel);
         }
-        let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
+        let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::all());
         for &signal in signals {
             // SAFETY: `note` is async-signal-safe: it uses atomics and `write`, and keeps errno.
             let previous = unsafe { sigaction(signal, &action) }.map_err(Error::on("sigaction", signal))?;

@@ -3,7 +3,8 @@
 //! Goal: each signal makes the read end of `writer` readable, and `take` returns which signals came, even if the pipe
 //! was full. The handler may interrupt any code at any instruction, in any thread, so it does not allocate or lock, and
 //! it preserves `errno`. It adds the signal to the set before it writes, and it is installed with `SA_RESTART`, so that
-//! blocking calls in other threads do not fail with `EINTR`.
+//! blocking calls in other threads do not fail with `EINTR`, and without `SA_NOCLDSTOP` and `SA_NOCLDWAIT`, so that SIGCHLD
+//! comes for each child, and the child can be waited for.
 //! If a signal is in the set already, the handler need not write again. If a write fails, and not with EAGAIN, `take`
 //! still returns the signal, once, and the handler of the next signal of its kind writes.
 //! A signal has one owner at a time, and several owners with different signals may exist. When an owner is dropped

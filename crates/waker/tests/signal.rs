@@ -366,6 +366,11 @@ fn no_order_of_the_steps_leaves_the_next_owner_asleep() {
         "A handler that had looked up the previous owner's descriptor set the bit after the next owner had cleared it. The \
          bit is set now, without bytes, so no later signal writes any. Release the signal only when no handler is running",
     );
+    modelled(
+        "later-owner",
+        "A handler that had looked up the previous owner's descriptor set the bit after `drop` had cleared it, so the next owner \
+         does not begin with an empty set. Clear the bits in `new`, or when no handler is running",
+    );
 }
 
 #[test]
@@ -612,6 +617,23 @@ fn the_mask_is_restored() {
 }
 
 #[test]
+fn drop_changes_no_other_signal_in_the_mask() {
+    let answer = inherited("masks");
+    let (first, second) = (answer.line("first"), answer.line("second"));
+    assert_eq!(
+        first, "SIGUSR1 SIGTERM",
+        "two owners unblocked SIGUSR1 and SIGUSR2, other code blocked SIGTERM and unblocked SIGIO, and the owner of SIGUSR1 was \
+         dropped. Now these signals are blocked. Block only the signals that this owner's `new` has unblocked: the mask that \
+         it saw then is out of date, and if SIGUSR2 is blocked again, its owner gets it no more"
+    );
+    assert_eq!(
+        second, "SIGUSR1 SIGUSR2 SIGTERM",
+        "the owner of SIGUSR2, which was blocked before `new`, and of SIGCHLD, which was not, was dropped. Now these signals \
+         are blocked"
+    );
+}
+
+#[test]
 fn the_mask_of_a_later_thread_does_not_change() {
     let answer = inherited("later-thread");
     let mask = answer.line("later");
@@ -668,6 +690,12 @@ fn an_ignored_signal_is_handled() {
         "SIGCHLD was ignored before `new`, and then it was sent"
     );
     assert_eq!(
+        answer.line("children"),
+        "kept",
+        "the handler of SIGCHLD is installed with SA_NOCLDSTOP or SA_NOCLDWAIT. With the first, no signal comes for a child that is \
+         stopped; with the second, an exited child cannot be waited for, and the loop, which SIGCHLD has woken, gets no status"
+    );
+    assert_eq!(
         answer.line("dropped"),
         "ignored",
         "SIGCHLD was ignored before `new`, and is not after `drop`"
@@ -677,7 +705,12 @@ fn an_ignored_signal_is_handled() {
 #[test]
 fn signals_of_faults_are_refused() {
     let answer = inherited("faults");
-    assert_eq!(answer.lines("result").count(), 6, "the helper should ask for six signals:\n{}", answer.0);
+    assert_eq!(
+        answer.lines("result").count(),
+        12,
+        "the helper should ask for six signals twice:\n{}",
+        answer.0
+    );
     for result in answer.lines("result") {
         let (signal, result) = result.split_once(' ').expect("a signal and a result");
         assert!(

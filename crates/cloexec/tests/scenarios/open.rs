@@ -42,6 +42,8 @@ fn made(name: &str) -> Result<(), String> {
             let create = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_TRUNC;
             return only_the_call(OFlag::O_WRONLY | OFlag::O_APPEND | create, 0o6054);
         }
+        "open-with-an-unknown-flag" => return only_the_call(OFlag::O_RDONLY | UNKNOWN, 0),
+        "open-without-a-name" => return only_the_call(OFlag::O_WRONLY | OFlag::O_TMPFILE, 0o6054),
         "sockets" => {
             for (family, kind) in SOCKETS {
                 // A kernel may lack a family. The arguments are in the call.
@@ -75,6 +77,9 @@ fn duplicate_without(closed: &str) -> Result<(), String> {
     let output = unsafe { BorrowedFd::borrow_raw(copy) };
     nix::unistd::write(output, words.as_bytes()).map(drop).map_err(|e| e.to_string())
 }
+
+/// A flag that no kernel has yet, and that nix has no name for. open(2) ignores it.
+pub const UNKNOWN: OFlag = OFlag::from_bits_retain(1 << 29);
 
 /// The sockets that the scenario `sockets` makes.
 pub const SOCKETS: [(AddressFamily, SockType); 3] = [

@@ -10,9 +10,11 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 
 use cloexec::pass;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -44,7 +46,7 @@ pub fn run(scenario: &[&str]) -> i32 {
     })
 }
 
-/// Prints, after the program's own output: `allocated …`, `result …`, `status …`, `children …`, `mask …` and `table …`; a
+/// Prints, after the program's own output: `allocated …`, `result …`, `status …`, `children …`, `mask …`, `table …` and `sigpipe …`; a
 /// child that returns from `spawn` prints `escaped …`, and one that runs the caller's exit handlers `handlers …`.
 fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), String> {
     table::clean();
@@ -89,7 +91,9 @@ fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), S
     // A Rust program ignores SIGPIPE, and a program that reads signals from a descriptor blocks them.
     testing::ignore_sigpipe();
     SigSet::from(Signal::SIGUSR1).thread_block().map_err(|e| e.to_string())?;
-    ignore(Signal::SIGUSR2)?;
+    for number in [Signal::SIGUSR2, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGXFSZ] {
+        ignore(number)?;
+    }
     // SAFETY: ignoring a signal runs no code.
     unsafe { libc::signal(libc::SIGRTMIN() + 1, libc::SIG_IGN) };
 
@@ -97,6 +101,8 @@ fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), S
     CALLER.store(caller.as_raw(), Relaxed);
     // SAFETY: the handler makes only system calls.
     unsafe { libc::atexit(exit_handler) };
+    // SAFETY: the function makes one system call, and stores into an atomic.
+    unsafe { libc::pthread_atfork(Some(before_the_fork), None, None) };
     let called = allocations::in_a_child(|| judged(|| pass::spawn(&program, &args, &fds)));
     let (result, allocated) = called.map_err(|error| error.to_string())?;
     if getpid() != caller {
@@ -125,7 +131,23 @@ fn pass(program: &str, places: &str, moves: &str, args: &[&str]) -> Result<(), S
     let mask = SigSet::thread_get_mask().map_err(|e| e.to_string())?;
     println!("mask {}", mask.iter().map(Signal::as_str).collect::<Vec<_>>().join(" "));
     println!("table {}", if before == after { "same".into() } else { changes(&before, &after) });
+    println!("sigpipe {}", if ignores_sigpipe() && !WAS_RESET.load(Relaxed) { "ignored" } else { "reset" });
     Ok(())
+}
+
+/// Was SIGPIPE not ignored when the caller forked? Its other threads might have got one then.
+static WAS_RESET: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn before_the_fork() {
+    WAS_RESET.store(!ignores_sigpipe(), Relaxed);
+}
+
+fn ignores_sigpipe() -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: with a null pointer as the new action, the call only writes the present one, to a local variable.
+    let asked = unsafe { libc::sigaction(libc::SIGPIPE, ptr::null(), action.as_mut_ptr()) } == 0;
+    // SAFETY: the call wrote it.
+    asked && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
 fn ignore(number: Signal) -> Result<(), String> {

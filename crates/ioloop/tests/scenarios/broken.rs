@@ -37,8 +37,12 @@ pub fn run() -> Outcome {
     dup2(&null, &mut epoll)?;
     let callbacks = Rc::new(Cell::new(0));
     chain(&ioloop, &callbacks);
+    let records = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&records);
+    ioloop.subscribe(move |_, _| counted.set(counted.get() + 1));
     let started = ioloop.start().map_err(|error| error.errno);
     println!("callbacks {}", callbacks.get());
+    println!("records {}", records.get());
     dup2(&kept, &mut epoll)?;
     ioloop.add_callback(IoLoop::stop);
     let again = ioloop.start().map_err(|error| error.errno);

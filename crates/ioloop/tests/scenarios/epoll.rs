@@ -225,8 +225,10 @@ fn waits() -> Outcome {
     let mut epoll = Epoll::new()?;
     let one = EventFd::from_value_and_flags(1, EfdFlags::EFD_CLOEXEC)?;
     epoll.add(one.as_fd().as_raw_fd(), Token { index: 0, generation: 0 }, Events::READ)?;
-    let micros = [0, 1, 300, 1500, 3000, 1000 << 31].map(|micros| Some(Duration::from_micros(micros)));
-    let timeouts = [&micros[..], &[Some(Duration::MAX), None]].concat();
+    let micros =
+        [0, 1, 300, 1500, 3000, 5_000_300, 1000 << 31].map(|micros| Some(Duration::from_micros(micros)));
+    let more = [Some(Duration::from_nanos(1_000_500)), Some(Duration::MAX), None];
+    let timeouts = [&micros[..], &more].concat();
     let mut ready = Vec::new();
     testing::judged(|| {
         timeouts.into_iter().for_each(|timeout| match epoll.wait(&mut ready, timeout) {

@@ -1,6 +1,7 @@
 //! `signals WHAT`: owners of signals, without a loop, and signals that this process sends itself.
 
 use std::cell::Cell;
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ioloop::signals::Signals;
 use ioloop::{IoLoop, Result};
 use nix::libc::c_int;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal::{self, *};
 use nix::sys::signal::{SigHandler, raise, signal};
 use waker::eventfd::Waker;
@@ -25,6 +27,7 @@ pub fn run(what: &str) -> Outcome {
         "heard" => heard(),
         "removed" | "cleared" => given_back(what),
         "many" => many(),
+        "two-writers" => two_writers(),
         "late" => late(),
         "neighbors" => neighbors(),
         "old-token" => old_token(),
@@ -98,6 +101,26 @@ fn many() -> Outcome {
     signals.clear();
     MANY.into_iter().try_for_each(raise)?;
     println!("previous {}", CALLS.load(Ordering::SeqCst));
+    Ok(())
+}
+
+/// Two owners with a waker each. Prints `woken OWNER`, whose waker became ready, after each of two signals.
+fn two_writers() -> Outcome {
+    let (signals, wakers) = (Signals::default(), [Waker::new()?, Waker::new()?]);
+    for (waker, kind) in wakers.iter().zip([SIGUSR1, SIGUSR2]) {
+        signals.add(waker.writer(), &[kind], "owner")?;
+    }
+    for kind in [SIGUSR2, SIGUSR1] {
+        raise(kind)?;
+        let is_ready = |waker: &&Waker| {
+            let mut fds = [PollFd::new(waker.as_fd(), PollFlags::POLLIN)];
+            poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready == 1)
+        };
+        let woken = wakers.iter().zip(["first", "second"]).filter(|(waker, _)| is_ready(waker));
+        println!("woken {}", woken.map(|(_, name)| name).collect::<Vec<_>>().join(" "));
+        wakers.iter().try_for_each(Waker::consume)?;
+        signals.take();
+    }
     Ok(())
 }
 

@@ -4,8 +4,8 @@
 //! test cannot see whether code keeps the other flags. `close_range=ENOSYS` and its like fail that call, because
 //! kernels without it are rare by now. `in-use:close_range=ENOMEM` fails it only for a range that can contain an open
 //! descriptor. `dup2=EBUSY` and `F_DUPFD=EMFILE` fail the calls that copy a descriptor. On `F_SETFD=EPERM` the flag cannot
-//! be set by `close_range` (ENOSYS), nor on one descriptor. With `interrupts`, the first read and the first wait fail with
-//! EINTR. On `no-proc` nothing can be opened either, as where /proc is not mounted. On any other kernel of the form
+//! be set by `close_range` (ENOSYS), nor on one descriptor. With `interrupts`, the first 200 reads and the first 200 waits
+//! fail with EINTR. On `no-proc` nothing can be opened either, as where /proc is not mounted. On any other kernel of the form
 //! `getdents64=EIO,fcntl(F_SETFD)=EBADF`, these calls always fail.
 
 use nix::errno::Errno;
@@ -28,7 +28,7 @@ pub enum Kernel {
     CopyFails,
     SetFlagFails,
     NoProc,
-    Interrupts { read: bool, wait: bool },
+    Interrupts { reads: usize, waits: usize },
     Fails(Vec<(String, Errno)>),
 }
 
@@ -46,7 +46,7 @@ pub fn parse(words: &str) -> Option<Kernel> {
         "dup2=EBUSY" => Kernel::CopyToFails,
         "F_DUPFD=EMFILE" => Kernel::CopyFails,
         "F_SETFD=EPERM" => Kernel::SetFlagFails,
-        "interrupts" => Kernel::Interrupts { read: true, wait: true },
+        "interrupts" => Kernel::Interrupts { reads: 200, waits: 200 },
         "no-proc" => Kernel::NoProc,
         _ => Kernel::Fails(words.split(',').map(failure).collect::<Option<_>>()?),
     })
@@ -55,7 +55,8 @@ pub fn parse(words: &str) -> Option<Kernel> {
 /// A call by its name, or by its words in `calls`, and the errno with which it fails.
 fn failure(words: &str) -> Option<(String, Errno)> {
     let (call, errno) = words.split_once('=')?;
-    let known = [Errno::EAGAIN, Errno::EBADF, Errno::EIO, Errno::ENOMEM, Errno::ENOSYS, Errno::EPERM];
+    let known =
+        [Errno::EAGAIN, Errno::EBADF, Errno::EINVAL, Errno::EIO, Errno::ENOMEM, Errno::ENOSYS, Errno::EPERM];
     Some((call.into(), known.into_iter().find(|each| format!("{each:?}") == errno)?))
 }
 
@@ -68,13 +69,14 @@ impl tracer::Kernel for Kernel {
         let [first, second, ..] = call.args.map(|arg| arg as u32);
         let fcntl = |one, other| call.name == "fcntl" && [one, other].contains(&(second as i32));
         match self {
-            Self::Interrupts { read, wait } => {
-                let next = match call.name {
-                    "read" => read,
-                    "wait4" | "waitid" => wait,
+            Self::Interrupts { reads, waits } => {
+                let left = match call.name {
+                    "read" => reads,
+                    "wait4" | "waitid" => waits,
                     _ => return None,
                 };
-                std::mem::take(next).then_some(-(Errno::EINTR as i64))
+                *left = left.checked_sub(1)?;
+                Some(-(Errno::EINTR as i64))
             }
             Self::Fails(calls) => {
                 let words = calls::words(call).unwrap_or_default();

@@ -3,7 +3,7 @@
 //! `as-it-is` is the real one. `status-flag` has one more status flag. A list like `read:1=EINTR,read:3=EIO` lets the
 //! first and the third read fail with that errno and do nothing; `write:1=0` lets the first write return 0, and
 //! `read:1..50=EINTR` lets 50 reads fail. On `pipe-size=8192`, that is the result of each call about a pipe's capacity; an
-//! errno may stand there, too.
+//! errno may stand there, too. On `pipe2=EMFILE`, each pipe2 fails with that errno.
 //!
 //! A real kernel never interrupts a read from a nonblocking pipe, because that read never sleeps. Other nonblocking
 //! descriptors make no such promise, so here a test chooses the read that is interrupted.
@@ -25,6 +25,8 @@ pub struct Kernel {
     status_flag: bool,
     /// The result of F_GETPIPE_SZ and F_SETPIPE_SZ.
     pipe_size: Option<i64>,
+    /// The result of pipe2.
+    pipe2: Option<i64>,
     /// Which reads and writes to simulate, counted from 1, and their results.
     answers: Vec<(Kind, RangeInclusive<usize>, i64)>,
     /// The numbers of calls so far.
@@ -39,6 +41,9 @@ pub fn parse(words: &str) -> Option<Kernel> {
         "status-flag" => Some(Kernel { status_flag: true, ..Kernel::default() }),
         _ if let Some(size) = words.strip_prefix("pipe-size=") => {
             Some(Kernel { pipe_size: Some(result(size)?), ..Kernel::default() })
+        }
+        _ if let Some(errno) = words.strip_prefix("pipe2=") => {
+            Some(Kernel { pipe2: Some(result(errno)?), ..Kernel::default() })
         }
         _ => {
             let answers = words.split(',').map(answer).collect::<Option<_>>()?;
@@ -73,6 +78,9 @@ impl tracer::Kernel for Kernel {
     fn instead(&mut self, call: &Call) -> Option<i64> {
         if call.name == "fcntl" && matches!(call.args[1] as i32, libc::F_GETPIPE_SZ | libc::F_SETPIPE_SZ) {
             return self.pipe_size;
+        }
+        if call.name == "pipe2" {
+            return self.pipe2;
         }
         let kind = calls::kind(call)?;
         let turn = match kind {

@@ -2,7 +2,8 @@
 //!
 //! `0 1`: these numbers are closed. `limit 5`: no new descriptor may be 5 or higher. `0 1 limit 5`: both. `signal`: it has
 //! a handler for SIGTERM, and each of its children gets that signal when its fork returns. `parent`: it has another child,
-//! which has exited with 9. `ignores SIGCHLD`, as some daemons do. `errors`: its standard error is a file in memory.
+//! which has exited with 9. `ignores SIGCHLD`, as some daemons do. `ignores more`: SIGINT, SIGQUIT and a real-time
+//! signal. `errors`: its standard error is a file in memory.
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -37,6 +38,12 @@ impl Caller {
             "ignores SIGCHLD" => {
                 // SAFETY: ignoring a signal runs no code.
                 unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }?;
+            }
+            "ignores more" => {
+                for number in [libc::SIGINT, libc::SIGQUIT, libc::SIGRTMIN()] {
+                    // SAFETY: ignoring a signal runs no code.
+                    unsafe { libc::signal(number, libc::SIG_IGN) };
+                }
             }
             "errors" => {
                 let file = memfd_create(c"errors", MFdFlags::MFD_CLOEXEC)?;

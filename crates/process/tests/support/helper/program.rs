@@ -48,6 +48,11 @@ pub fn run(role: &[&str]) -> i32 {
             // SAFETY: the call takes an integer. `raise` of nix has no real-time signals.
             unsafe { libc::raise(number) }
         }
+        ["print-and-die", number] => {
+            print("last words");
+            // SAFETY: the call takes an integer.
+            unsafe { libc::raise(number.parse().unwrap_or(0)) }
+        }
         ["dump", folder] => {
             let (_, hard) = getrlimit(Resource::RLIMIT_CORE).unwrap_or_default();
             let ready = chdir(*folder).and_then(|()| setrlimit(Resource::RLIMIT_CORE, hard, hard));
@@ -68,7 +73,11 @@ pub fn run(role: &[&str]) -> i32 {
             let mask = SigSet::thread_get_mask().map(|mask| names(&mask));
             print(&format!("blocked {}", mask.unwrap_or_default()))
         }
-        ["ignored"] => print(&format!("ignored {}", names(&signals("self", "SigIgn")))),
+        ["ignored"] => {
+            let realtime =
+                if bits("self", "SigIgn") & 1 << (libc::SIGRTMIN() - 1) != 0 { " SIGRTMIN" } else { "" };
+            print(&format!("ignored {}{realtime}", names(&signals("self", "SigIgn"))))
+        }
         ["callers-mask"] => {
             // It is asleep in a write of the input, if that is long, or in a read of the output.
             let _ = interrupt::caller_sleeps();
@@ -108,9 +117,13 @@ pub fn names(set: &SigSet) -> String {
 
 /// The signals in this field of /proc/PID/status, without the real-time ones.
 fn signals(process: &str, field: &str) -> SigSet {
-    let bits = testing::proc::status(process, field).unwrap_or_default();
-    let bits = u64::from_str_radix(&bits, 16).unwrap_or_default();
+    let bits = bits(process, field);
     Signal::iterator().filter(|signal| bits & 1 << (*signal as i32 - 1) != 0).collect()
+}
+
+fn bits(process: &str, field: &str) -> u64 {
+    let bits = testing::proc::status(process, field).unwrap_or_default();
+    u64::from_str_radix(&bits, 16).unwrap_or_default()
 }
 
 /// Prints `dumped true` if a process that SIGABRT kills in this folder dumps core, and `dumped false` if it does not.

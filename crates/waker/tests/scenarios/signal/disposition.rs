@@ -41,6 +41,11 @@ impl Disposition {
         known.then(|| unsafe { mem::transmute::<usize, extern "C" fn(i32)>(self.handler) })
     }
 
+    /// Returns whether SIGCHLD comes for a child that is stopped, too, and an exited child can be waited for.
+    pub fn keeps_children(&self) -> bool {
+        self.flags & (libc::SA_NOCLDSTOP | libc::SA_NOCLDWAIT) == 0
+    }
+
     /// Returns whether interrupted calls are restarted.
     pub fn restarts(&self) -> bool {
         self.flags & libc::SA_RESTART != 0

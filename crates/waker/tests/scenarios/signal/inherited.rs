@@ -2,7 +2,9 @@
 
 use std::error::Error;
 use std::io::{PipeReader, PipeWriter, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -30,6 +32,7 @@ use super::sent::names;
 pub fn run(what: &str) -> Outcome {
     match what {
         "blocked" => blocked(),
+        "masks" => two_masks(),
         "refused" => refused(),
         "other-thread" => dropped_in_another_thread(),
         "later-thread" => dropped_in_a_later_thread(),
@@ -67,6 +70,21 @@ fn blocked() -> Outcome {
     println!("sent {} {ready}", names(&signals.take()));
     drop(signals);
     println!("dropped {}", mask()?);
+    Ok(())
+}
+
+/// Two owners with a blocked signal each, and other code that changes the mask meanwhile. Prints the mask after each drop.
+fn two_masks() -> Outcome {
+    let waker = pipe::Waker::new()?;
+    block(&[SIGUSR1, SIGUSR2, SIGIO])?;
+    let first = SignalWaker::new(waker.writer(), &[SIGUSR1])?;
+    let second = SignalWaker::new(waker.writer(), &[SIGUSR2, SIGCHLD])?;
+    block(&[SIGTERM])?;
+    SigSet::from(SIGIO).thread_unblock()?;
+    drop(first);
+    println!("first {}", mask()?);
+    drop(second);
+    println!("second {}", mask()?);
     Ok(())
 }
 
@@ -157,6 +175,7 @@ fn ignored() -> Outcome {
     raise(SIGCHLD)?;
     let ready = state(&waker);
     println!("sent {} {ready}", names(&signals.take()));
+    println!("children {}", if Disposition::of(SIGCHLD)?.keeps_children() { "kept" } else { "changed" });
     drop(signals);
     println!("dropped {}", Disposition::of(SIGCHLD)?);
     Ok(())
@@ -164,7 +183,8 @@ fn ignored() -> Outcome {
 
 fn faults() -> Outcome {
     let waker = pipe::Waker::new()?;
-    for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS] {
+    let faults = [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS];
+    for fault in faults.into_iter().chain(faults) {
         match SignalWaker::new(waker.writer(), &[SIGUSR1, fault]) {
             Ok(_) => println!("result {fault} Ok"),
             Err(error) => println!("result {fault} {:?} {error}", error.errno),
@@ -202,6 +222,7 @@ fn start_a_handler_that_is_held(waker: &pipe::Waker) -> Result<Held, Box<dyn Err
     Errno::result(unsafe { libc::fcntl(waker.as_fd().as_raw_fd(), libc::F_SETOWN, getpid()) })?;
     fcntl(waker, FcntlArg::F_SETFL(OFlag::O_NONBLOCK | OFlag::O_ASYNC))?;
     block(&[SIGIO])?;
+    lets_sigio_interrupt(SIGUSR1)?;
     let thread = thread::spawn(|| {
         SigSet::from(SIGIO).thread_unblock()?;
         raise(SIGUSR1)
@@ -213,6 +234,21 @@ fn start_a_handler_that_is_held(waker: &pipe::Waker) -> Result<Held, Box<dyn Err
         thread::yield_now();
     }
     Ok(Held { thread, _gate: gate, opener })
+}
+
+/// A handler may block all signals while it runs. Installs it once more, so that it does not block SIGIO.
+fn lets_sigio_interrupt(signal: Signal) -> nix::Result<()> {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: with a null pointer as the new action, the call only writes the present action, to a local variable.
+    Errno::result(unsafe { libc::sigaction(signal as c_int, ptr::null(), action.as_mut_ptr()) })?;
+    // SAFETY: the call succeeded, so it wrote the action.
+    let mut action = unsafe { action.assume_init() };
+    // SAFETY: the mask is part of the action, which was installed before, with another mask.
+    Errno::result(unsafe {
+        libc::sigdelset(&raw mut action.sa_mask, libc::SIGIO);
+        libc::sigaction(signal as c_int, &raw const action, ptr::null_mut())
+    })
+    .map(drop)
 }
 
 /// Drops the owner in a thread, which waits for the handler, while another thread wants to own the signal. It may be refused, or

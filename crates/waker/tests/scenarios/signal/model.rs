@@ -24,6 +24,7 @@ pub fn run(what: &str) -> Outcome {
         "drop" => (|| dropped_during(&[SIGUSR1]), 3),
         "drop-two" => (|| dropped_during(&[SIGUSR1, SIGUSR2]), 2),
         "next-owner" => (owned_again_during_a_handler, 2),
+        "later-owner" => (owned_again_after_a_handler, 3),
         "publish" => (|| published(true), 3),
         "publish-unwritten" => (|| published(false), 2),
         "unwritten-once" => (taken_once, 3),
@@ -150,6 +151,20 @@ fn owned_again_during_a_handler() {
         if state(&*second) == "silent" {
             wrong("a signal of the next owner did not wake it");
         }
+    }
+}
+
+/// The thread that has dropped the owner makes the next one. Its first signal comes when everything else has happened.
+fn owned_again_after_a_handler() {
+    let (first, second) = (pipe(), pipe());
+    let signals = owner(&first, &[SIGUSR1]);
+    let handler = signal_in_a_thread(SIGUSR1, || ());
+    drop(signals);
+    let _next = owner(&second, &[SIGUSR1]);
+    handler.join().unwrap_or_else(|_| wrong("a panic"));
+    installed(SIGUSR1)(SIGUSR1 as i32);
+    if state(&second) == "silent" {
+        wrong("a signal of the next owner did not wake it");
     }
 }
 
