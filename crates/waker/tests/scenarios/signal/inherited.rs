@@ -243,12 +243,10 @@ fn lets_sigio_interrupt(signal: Signal) -> nix::Result<()> {
     Errno::result(unsafe { libc::sigaction(signal as c_int, ptr::null(), action.as_mut_ptr()) })?;
     // SAFETY: the call succeeded, so it wrote the action.
     let mut action = unsafe { action.assume_init() };
-    // SAFETY: the mask is part of the action, which was installed before, with another mask.
-    Errno::result(unsafe {
-        libc::sigdelset(&raw mut action.sa_mask, libc::SIGIO);
-        libc::sigaction(signal as c_int, &raw const action, ptr::null_mut())
-    })
-    .map(drop)
+    // SAFETY: the mask is part of the action.
+    unsafe { libc::sigdelset(&raw mut action.sa_mask, libc::SIGIO) };
+    // SAFETY: the action was installed before, with another mask.
+    Errno::result(unsafe { libc::sigaction(signal as c_int, &raw const action, ptr::null_mut()) }).map(drop)
 }
 
 /// Drops the owner in a thread, which waits for the handler, while another thread wants to own the signal. It may be refused, or
