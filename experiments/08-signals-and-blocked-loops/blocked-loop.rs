@@ -44,6 +44,7 @@ const QUESTION: Question = Question {
 
 fn main() -> ExitCode {
     ask(QUESTION, |lab| {
+        drop(thread::Builder::new().spawn(|| ())?); // A callback that panics does not stop its loop.
         timers_send_signals()?; // The watchdog is such a timer.
         let computes = blocked(lab, "computes", compute)?;
         let reads = blocked(lab, "reads", read_a_pipe)?;
@@ -182,8 +183,7 @@ fn three_hundred(lab: &Lab) -> Result<usize> {
 /// Use the processor for a millisecond. Gives how long that was, by the thread's own time.
 fn one_millisecond() -> nix::Result<Duration> {
     let now = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
-    let began = now()?;
-    let mut used = Duration::ZERO;
+    let (began, mut used) = (now()?, Duration::ZERO);
     while used < Duration::from_millis(1) {
         used = now()?.saturating_sub(began);
     }

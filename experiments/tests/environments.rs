@@ -185,6 +185,7 @@ fn a_limit_of_processes_is_the_reason() {
     // As older filters of containers do, which do not know clone3. The C library does not fall back to clone after EPERM.
     let no_threads = || refuse(libc::SYS_clone3, Errno::EPERM);
     Case::new("poll-and-readiness", "no threads", no_threads).check(&Skips("no thread can be started"));
+    Case::new("blocked-loop", "no threads", no_threads).check(&Skips("blocked-loop.rs:"));
 }
 
 #[test]
