@@ -332,8 +332,8 @@ fn a_handler_that_panics_and_panics_again_when_dropped_is_reported_twice() {
         matches!(&reported[..], [first, second] if first.ends_with("panicked: the handler panicked")
             && second.ends_with("panicked: the drop panicked")),
         "a handler removed itself and panicked, and a value that it held panicked when it was dropped. Both must be reported, and \
-         these were: {reported:?}. A handler that is dropped while its panic unwinds would abort the process, so keep your clone \
-         outside of the closure that `guarded` runs"
+         these were: {reported:?}. If a handler is dropped while its panic unwinds, the panic of that drop is lost, so keep your \
+         clone outside of the closure that `guarded` runs"
     );
     assert_eq!(answer.line("iterations"), "2", "the loop must go on");
 }

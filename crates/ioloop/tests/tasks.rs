@@ -610,9 +610,14 @@ fn the_hook_may_spawn_and_cancel() {
             let log = Log::default();
             let seen = log.clone();
             ioloop.handle_callback_exception(move |ioloop, failure| {
-                ioloop.cancel(canceled);
-                ioloop.spawn(spawned.clone());
-                seen.add(failure.to_string());
+                // Caught, because a panic of the hook would end the test before it can say why.
+                let done = catch_unwind(AssertUnwindSafe(|| {
+                    ioloop.cancel(canceled);
+                    ioloop.spawn(spawned.clone());
+                }));
+                seen.add(
+                    done.map_or_else(|_| "the hook's calls panicked".to_owned(), |()| failure.to_string()),
+                );
             });
             ioloop.spawn(poll_fn(move |_| ending.poll()));
             turns(ioloop, 3);
