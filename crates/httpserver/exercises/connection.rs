@@ -4,22 +4,22 @@
 //! Goal: `next` reads what was received and says what is needed; the result does not depend on how the bytes were split, and a
 //! head is read in linear time, in however many pieces it arrives. Requests are answered one after the other: while a response is
 //! owed or streamed, nothing further is read. A request is refused if its head, its framing or its body is malformed, or if the
-//! client ends within it (400): `next` returns the refusal, whose response is the last. After the last response nothing is read and
-//! nothing is kept. The last is one to a client that asked for `close` or speaks HTTP/1.0 without `keep-alive`, one that itself
-//! closes, one whose request had a body that was not admitted, and one in parts to HTTP/1.0 whose status permits a body, because
-//! only the end of the connection ends that body. Its head says `Connection: close`; one to HTTP/1.0 that is not the last says
-//! `keep-alive`. After `refuse`, at any time, and after an error of `admit`, a response is owed, and it is the last. `close_after`
-//! makes the last one of the response under way, or else of the next. A client that shut down its side, at any time, still gets
-//! its responses to what is complete.
+//! client ends within it (400): `next` returns the refusal, whose response is the last. After the last response nothing is read
+//! and nothing is kept. The last is one to a client that asked for `close` or speaks HTTP/1.0 without `keep-alive`, one that
+//! itself closes, one whose request had a body that was not admitted, and one in parts to HTTP/1.0 whose status permits a body,
+//! because only the end of the connection ends that body. Its head says `Connection: close`; one to HTTP/1.0 that is not the
+//! last says `keep-alive`. After `refuse`, at any time, and after an error of `admit`, a response is owed, and it is the last.
+//! `close_after` makes the last one of the response under way, or else of the next. A client that shut down its side, at any
+//! time, still gets its responses to what is complete.
 //!
 //! `admit` lets a body of at most `limit` bytes be read, and writes `100 Continue` if the client waits for it. Until then, `next`
 //! returns `Next::Head` at each call. Responses to HEAD, 204 and 304 have no body, whole or in parts, HEAD has the same fields as
 //! GET, and 204 and 304 do not say a length. A HEAD may follow an empty line, no other method is HEAD, and a HEAD that is refused
 //! before its head is complete is one. Parts are chunks, but not to HTTP/1.0, even if its request was refused after its head was
 //! read. What a request asked for ends with its response.
-//! These modules do the rest: `head` finds and reads heads, `framing` and `persistence` interpret them, `body` reads and writes bodies,
-//! `encode` writes heads, `input` is a buffer. Run `cargo workbook check connection` after each
-//! change; `hint connection` if you are stuck.
+//! These modules do the rest: `head` finds and reads heads, `framing` and `persistence` interpret them, `body` reads and writes
+//! bodies, `encode` writes heads, `input` is a buffer. Run `cargo workbook check connection` after each change;
+//! `hint connection` if you are stuck.
 
 use std::rc::Rc;
 

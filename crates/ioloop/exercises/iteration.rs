@@ -11,10 +11,11 @@
 //! Given: `ioloop.0.callbacks`, with `len` and `is_empty`; `ioloop.0.timers`, in a RefCell, with `collect` and
 //! `nearest`. In src/run_loop.rs: `next_callback`, `next_due` and `next_event`, which hand out one at a time, and
 //! `should_stop`, which clears the stop that it reports. `run_all` runs an iterator of callbacks or timers, reports
-//! failures under the `crate::Origin` that it is given (`Origin::Callback` or `Origin::Timer`), and returns how many ran. `new_record` makes the record, an `Iteration`;
-//! `wait` sleeps for the record's `timeout`, and fills in the times and the number of events; `notify` passes the record to
-//! the subscribers, whose code the watchdog watches like a handler's. `super::dispatch::dispatch` runs the handler of an event.
-//! Run `cargo workbook check ioloop/iteration` after each change; `hint ioloop/iteration` if you are stuck.
+//! failures under the `crate::Origin` that it is given (`Origin::Callback` or `Origin::Timer`), and returns how many ran.
+//! `new_record` makes the record, an `Iteration`; `wait` sleeps for the record's `timeout`, and fills in the times and the
+//! number of events; `notify` passes the record to the subscribers, whose code the watchdog watches like a handler's.
+//! `super::dispatch::dispatch` runs the handler of an event. Run `cargo workbook check ioloop/iteration` after each change;
+//! `hint ioloop/iteration` if you are stuck.
 
 use std::time::Duration;
 

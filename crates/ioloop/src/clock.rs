@@ -57,8 +57,8 @@ impl Clock {
 /// calls [`FakeClock::advance`].
 ///
 /// A loop waits for a descriptor if its handler is registered for some event, is not paused, and is not a oneshot that has
-/// fired; and for one of [`IoLoop::watch`](crate::IoLoop::watch) while a task waits for it. It does not know of a thread that only has a [`LoopHandle`](crate::LoopHandle): the clock does not wait for that
-/// thread.
+/// fired; and for one of [`IoLoop::watch`](crate::IoLoop::watch) while a task waits for it. It does not know of a thread that
+/// only has a [`LoopHandle`](crate::LoopHandle): the clock does not wait for that thread.
 #[derive(Debug, Clone, Default)]
 pub struct FakeClock {
     now: Rc<Cell<Duration>>,

@@ -42,7 +42,8 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// Watch this thread: call `report`, in a thread of its own, when more than `threshold` passes between [`Watchdog::arm`]
-    /// and [`Watchdog::disarm`]. The timer is not armed yet. `report` must not wait for this thread, because dropping the watchdog waits for `report`.
+    /// and [`Watchdog::disarm`]. The timer is not armed yet. `report` must not wait for this thread, because dropping the
+    /// watchdog waits for `report`.
     ///
     /// # Errors
     /// `EBUSY` if a thread of this process is watched already; `EAGAIN` if the kernel has no timer or no thread left.

@@ -11,10 +11,10 @@
 //!
 //! When no descriptor is left (EMFILE, ENFILE), clients are shed: each is accepted in place of a spare descriptor that
 //! the acceptor keeps, sees a clean end of file, whatever it has sent, and counts toward the limit. Read what it has
-//! sent only up to a bound; if it has left, that is no error. If that second accept4 finds no client, the queue is empty; if it fails for one connection,
-//! go on. The spare is close-on-exec, opened by `new`, and opened again after each client, or else at the start of the
-//! next batch. Without a spare, the batch is `Stuck`. The number of shed clients is reported at most once a second, and
-//! neither an error nor a panic of the callback loses it. A panic loses the callback's connection only.
+//! sent only up to a bound; if it has left, that is no error. If that second accept4 finds no client, the queue is empty; if it
+//! fails for one connection, go on. The spare is close-on-exec, opened by `new`, and opened again after each client, or else at
+//! the start of the next batch. Without a spare, the batch is `Stuck`. The number of shed clients is reported at most once a
+//! second, and neither an error nor a panic of the callback loses it. A panic loses the callback's connection only.
 //!
 //! `nix::sys::socket` has `accept4`; you may also need `cloexec::open` and `nonblocking::drain`. Run `cargo workbook
 //! check accept` after each change; `hint accept` if you are stuck.
