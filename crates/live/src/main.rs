@@ -18,7 +18,8 @@
 //! `hello` begins a stream of events: a client that had none has missed events, and asks for `progress`.
 //! Closing a stream ends what runs for it. `POST /api/block {"ms":300}` blocks the loop, `POST /api/slow {}` opens a slow client.
 
-use std::path::Path;
+use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -52,7 +53,11 @@ fn main() -> ExitCode {
     if !options.keep.is_empty() {
         return keeper::run(&options.keep).unwrap_or_else(failed);
     }
-    let root = options.root.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
+    // Where cargo finds this crate now. A checkout that was moved is not built anew, and in here is where it was.
+    let here =
+        env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|here| here.ends_with("crates/live"));
+    let built_in = || here.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()).join("../..");
+    let root = options.root.clone().unwrap_or_else(built_in);
     let root = root.canonicalize().unwrap_or(root);
     let into = options.into.clone().unwrap_or_else(|| root.join("target/book"));
     if let Some(folder) = &options.site {

@@ -13,12 +13,13 @@ mod tools;
 fn a_reader_predicts_runs_checks_and_reads_on_in_a_browser() {
     testing::needs!(loopback);
     let Some(tools) = tools::Tools::find() else { return };
-    let live = Path::new(env!("CARGO_BIN_EXE_live"));
+    let live = testing::program!("live");
+    let live = Path::new(&live);
     let tool = live.with_file_name("workbook");
     if !tool.is_file() {
         testing::skip!("the tool is not built: cargo build --package workbook");
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the checkout");
+    let root = Path::new("../..").canonicalize().expect("the checkout");
     // Always the same folder, so that what is compiled there is compiled once.
     let copy = tools.packages.join("checkout");
     mirror(&root, &copy).expect("a copy of the checkout");

@@ -12,7 +12,7 @@ mod tools;
 
 /// Build the book with the Linux of a folder.
 fn build(machine: &Path, into: &Path) {
-    let mut live = Command::new(env!("CARGO_BIN_EXE_live"));
+    let mut live = Command::new(testing::program!("live"));
     live.arg("--site").arg(into).arg("--machine").arg(machine);
     let built = live.output().expect("live runs");
     let said = String::from_utf8_lossy(&built.stderr);
@@ -88,12 +88,12 @@ const EXERCISES: [&str; 2] = ["process/capture", "waker/pipe"];
 fn experiments_run_on_the_linux_in_the_page() {
     testing::needs!(loopback);
     let Some(tools) = tools::Tools::find() else { return };
-    let machine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/machine/site");
+    let machine = Path::new("../../target/machine/site");
     if !machine.join("machine.json").is_file() {
         testing::skip!("there is no Linux for the pages: `just machine` makes one");
     }
     let site = tempfile::tempdir().expect("a folder for the book");
-    build(&machine, site.path());
+    build(machine, site.path());
     let mut browser = tools.node("machine.mjs");
     browser.args([site.path(), &tools.chromium]);
     if std::env::var_os("EVERY_EXPERIMENT").is_none() {
@@ -107,9 +107,9 @@ fn experiments_run_on_the_linux_in_the_page() {
     }
     tools::run(browser);
     if std::env::var_os("BLESS").is_some() {
-        let picture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book/src/images/in-the-page.png");
+        let picture = Path::new("../../book/src/images/in-the-page.png");
         let mut browser = tools.node("picture.mjs");
-        browser.args([site.path(), &tools.chromium, &picture]);
+        browser.args([site.path(), &tools.chromium, picture]);
         tools::run(browser);
     }
 }

@@ -20,8 +20,14 @@ impl Place {
     /// # Errors
     /// When the folder cannot be made.
     pub fn find() -> Result<Self> {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = here.join("../..").canonicalize().context("the checkout is gone")?;
+        // Where cargo finds this crate now. A checkout that was moved is not built anew, and in here is where it was.
+        let here = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let here = here.filter(|here| here.ends_with("crates/machine"));
+        let root = here
+            .unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into())
+            .join("../..")
+            .canonicalize()
+            .context("the checkout is gone")?;
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |t| root.join(t));
         let work = target.join("machine");
         fs::create_dir_all(&work).with_context(|| format!("cannot make the folder {}", work.display()))?;

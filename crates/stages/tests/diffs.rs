@@ -6,7 +6,7 @@ use similar::TextDiff;
 
 /// A stage as the book prints it: between its anchors `program`, without the lines of other anchors.
 fn printed(n: usize) -> String {
-    let path = format!("{}/src/stage_{n}.rs", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("src/stage_{n}.rs");
     let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let lines = source.lines().skip_while(|line| *line != "// ANCHOR: program");
     let lines = lines.filter(|line| !line.contains("// ANCHOR"));
@@ -21,7 +21,7 @@ fn each_diff_is_up_to_date() {
         let diff = TextDiff::from_lines(&old, &new);
         let names = [before, n].map(|n| format!("stage_{n}.rs"));
         let diff = diff.unified_diff().context_radius(2).header(&names[0], &names[1]).to_string();
-        let path = format!("{}/diffs/{n}.diff", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("diffs/{n}.diff");
         if std::env::var_os("BLESS").is_some_and(|value| value == "1") {
             fs::write(&path, diff).unwrap_or_else(|error| panic!("{path}: {error}"));
         } else {

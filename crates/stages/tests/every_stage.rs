@@ -165,10 +165,7 @@ fn a_full_output_does_not_end_the_server() {
     }
     for args in [&["--help"][..], &["1", "65536"]] {
         let mut command = Command::new("sh");
-        command
-            .args(["-c", "exec \"$0\" \"$@\" >/dev/full 2>&1"])
-            .arg(env!("CARGO_BIN_EXE_stage"))
-            .args(args);
+        command.args(["-c", "exec \"$0\" \"$@\" >/dev/full 2>&1"]).arg(testing::program!("stage")).args(args);
         let status = command.status().expect("a shell").code();
         assert!(matches!(status, Some(1 | 2)), "stage {args:?} exits with {status:?}, and does not panic");
     }
@@ -186,7 +183,7 @@ fn wrong_arguments_are_named() {
     ];
     for (args, message) in wrong {
         let output =
-            Command::new(env!("CARGO_BIN_EXE_stage")).args(args).output().expect("the program `stage`");
+            Command::new(testing::program!("stage")).args(args).output().expect("the program `stage`");
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "stage {args:?}: {stderr}");
         assert!(
@@ -202,7 +199,7 @@ fn a_port_that_is_taken_is_an_error() {
     on_each(|stage| {
         let port = stage.address.port().to_string();
         for n in from(1) {
-            let output = Command::new(env!("CARGO_BIN_EXE_stage")).args([&n.to_string(), &port]).output();
+            let output = Command::new(testing::program!("stage")).args([&n.to_string(), &port]).output();
             let output = output.expect("the program `stage`");
             assert_eq!(output.status.code(), Some(1), "stage {n}");
             assert!(String::from_utf8_lossy(&output.stderr).contains("Address already in use"), "{output:?}");
@@ -214,7 +211,7 @@ fn a_port_that_is_taken_is_an_error() {
 #[test]
 fn a_stage_has_at_most_120_lines() {
     for n in from(1).chain(stages::HTTP.map(|(number, _)| number)) {
-        let path = format!("{}/src/stage_{n}.rs", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("src/stage_{n}.rs");
         let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let lines = source.lines().filter(|line| !line.contains("ANCHOR")).count();
         assert!(lines <= 120, "{path} has {lines} lines. The book promises at most 120");
@@ -226,7 +223,7 @@ fn the_client_of_the_command_line_sends_its_input_and_prints_the_answer() {
     testing::needs!(loopback, pidfd);
     on_each(|stage| {
         let port = stage.address.port().to_string();
-        let mut client = Command::new(env!("CARGO_BIN_EXE_stage"));
+        let mut client = Command::new(testing::program!("stage"));
         client.args(["ask", &port, "upper"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut client = client.spawn().expect("it starts");
         client.stdin.take().expect("a pipe").write_all(b"hello\n").expect("it reads");
@@ -242,7 +239,7 @@ fn the_client_says_that_no_server_is_there() {
     let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let port = free.local_addr().expect("it is bound").port().to_string();
     drop(free);
-    let mut client = Command::new(env!("CARGO_BIN_EXE_stage"));
+    let mut client = Command::new(testing::program!("stage"));
     let output = client.args(["ask", &port, "upper"]).stdin(Stdio::null()).output().expect("it starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains(&format!("stage ask {port} upper: Connection refused")), "{said}");

@@ -11,7 +11,7 @@ testing::helper!(|args| match args {
 
 /// Become the server of this number, with two workers.
 fn become_stage(number: &str) -> i32 {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stage"));
+    let mut command = Command::new(testing::program!("stage"));
     let error = command.args([number, "0", "/dev/null"]).env("PROCESSES", "2").exec();
     eprintln!("{error}");
     1

@@ -129,7 +129,7 @@ fn one_process_does_not_fork() {
 
 #[test]
 fn a_wrong_number_of_processes_is_named() {
-    let mut server = Command::new(env!("CARGO_BIN_EXE_stage"));
+    let mut server = Command::new(testing::program!("stage"));
     let output = server.args(["7", "0"]).env("PROCESSES", "two").output().expect("the program `stage`");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("PROCESSES must be a number") && said.contains("two"), "{said}");

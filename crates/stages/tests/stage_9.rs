@@ -58,7 +58,7 @@ fn fails(mut command: Command) -> (Option<i32>, String) {
 
 #[test]
 fn stage_8_cannot_start_where_epoll_is_refused() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stage"));
+    let mut command = Command::new(testing::program!("stage"));
     command.args(["8", "0"]).env_remove("PROCESSES");
     refuse_epoll(&mut command, Errno::EPERM);
     let (code, said) = fails(command);
@@ -99,7 +99,10 @@ fn from_stage_8_on_the_loop_sleeps_in_epoll_where_there_is_one() {
 fn stage_9_does_not_take_a_lack_of_descriptors_for_a_lack_of_epoll() {
     let mut command = Command::new("/bin/sh");
     // 0, 1, 2 and the listener: no descriptor is left for an epoll.
-    command.args(["-c", "ulimit -n 4; exec \"$0\" 9 0", env!("CARGO_BIN_EXE_stage")]).env_remove("PROCESSES");
+    command
+        .args(["-c", "ulimit -n 4; exec \"$0\" 9 0"])
+        .arg(testing::program!("stage"))
+        .env_remove("PROCESSES");
     let (code, said) = fails(command);
     assert_eq!(
         code,

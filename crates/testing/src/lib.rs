@@ -22,6 +22,7 @@ pub mod allocations;
 mod answer;
 mod helper;
 pub mod machine;
+pub mod moved;
 pub mod proc;
 mod skip;
 pub mod tracer;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ pub fn blessing() -> bool {
 
 /// The checkout's folder.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    PathBuf::from("..")
 }
 
 /// Every program in a numbered folder: its name, and the path of its transcript.
@@ -43,9 +43,11 @@ pub fn experiments() -> BTreeMap<String, PathBuf> {
     found
 }
 
-/// The program of an experiment, as Cargo built it for this test.
+/// The program of an experiment, as Cargo built it for this test, whose own program is in a folder below. (`CARGO_BIN_EXE_…` is
+/// where it was built, and a checkout may be moved.)
 pub fn program(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_BIN_EXE_fd-vanishes")).parent().expect("a folder of programs");
+    let test = std::env::current_exe().expect("this program");
+    let folder = test.ancestors().nth(2).expect("a folder of programs");
     folder.join(name)
 }
 

@@ -138,7 +138,7 @@ fn nginx(folder: &Path, address: SocketAddr) -> Result<Command, &'static str> {
 
 /// Compiled here, from C.
 fn libuv(folder: &Path) -> Result<Command, &'static str> {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/http/libuv.c");
+    let source = "benches/http/libuv.c";
     let program = folder.join("libuv");
     let mut compiler = Command::new("cc");
     compiler.args(["-O2", "-o"]).arg(&program).args([source, "-luv", "-lhttp_parser"]).stderr(Stdio::null());

@@ -69,7 +69,7 @@ pub fn corpus(environment: &Path) -> PathBuf {
 
 /// Run a script of the folder `python` with these arguments: what it did.
 pub fn run(environment: &Path, script: &str, args: &[&str]) -> Output {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
+    let script = Path::new("tests/python").join(script);
     let mut command = Command::new(environment.join("bin/python"));
     command.arg(script).args(args).stdin(Stdio::null());
     command.output().expect("the environment has a Python")

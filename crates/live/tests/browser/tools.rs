@@ -52,7 +52,7 @@ impl Tools {
 
 /// The folder with the scripts.
 pub fn scripts() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser")
+    Path::new("tests/browser").canonicalize().expect("the scripts")
 }
 
 /// Run a script to its end, and print its steps. The test fails if one of them did.

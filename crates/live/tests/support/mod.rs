@@ -91,7 +91,7 @@ pub fn command(folder: &TempDir) -> Command {
     for name in ["gate", "held"] {
         mkfifo(&path.join(name), Mode::S_IRWXU).expect("a fifo");
     }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_live"));
+    let mut command = Command::new(testing::program!("live"));
     options(&mut command, path);
     command
 }
@@ -140,7 +140,7 @@ impl Server {
 
     /// Another server of the same checkout, beside this one, with these options more.
     pub fn beside(&self, more: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_live"));
+        let mut command = Command::new(testing::program!("live"));
         options(&mut command, self.folder.path());
         command.args(more);
         Self::started(tempfile::tempdir().expect("a folder"), command)

@@ -27,8 +27,8 @@ testing::begin!();
 /// How long something may take that is sure to come.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A file with more programs.
-pub const MORE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/more");
+/// A file with more programs. (A test runs in the folder of its crate.)
+pub const MORE: &str = "tests/support/more";
 
 /// How long a test waits to see that nothing comes, in milliseconds.
 const NOTHING: u8 = 150;
@@ -62,7 +62,7 @@ impl Stage {
     pub fn with(n: usize, more: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         // A program whose parent has exited becomes a child of this process, which can wait for it then.
         prctl::set_child_subreaper(true).expect("a subreaper");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stage"));
+        let mut command = Command::new(testing::program!("stage"));
         command
             .args([&n.to_string(), "0", more])
             .stdin(Stdio::null())

@@ -21,8 +21,7 @@ mod prose;
 mod render;
 mod scratch;
 
-static OURS: LazyLock<Checkout> =
-    LazyLock::new(|| Checkout::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")));
+static OURS: LazyLock<Checkout> = LazyLock::new(|| Checkout::of(Path::new("../..")));
 static BUILT: LazyLock<Rendered> = LazyLock::new(|| Rendered::of(&OURS));
 
 /// Shows everything that is wrong at once.

@@ -200,13 +200,13 @@ fn a_reset_that_is_cut_short_leaves_the_exercise_as_it_is() {
     let checkout = Checkout::new();
     checkout.solve("add", "my only attempt");
     let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" reset add";
-    let said = checkout.run(checkout.program("/bin/sh", &["-c", script, crate::tool::TOOL]));
+    let said = checkout.run(checkout.program("/bin/sh", &["-c", script, crate::tool::tool()]));
     said.expect(1, &["yours is kept as crates/toy/exercises/add.rs.1.kept", "cannot write"]);
     assert_eq!(checkout.read("crates/toy/exercises/add.rs"), "my only attempt");
     assert_eq!(checkout.read("crates/toy/exercises/add.rs.1.kept"), "my only attempt");
     // And so does one that is killed there.
     let script = script.replace("trap '' XFSZ; ", "");
-    checkout.run(checkout.program("/bin/sh", &["-c", &script, crate::tool::TOOL]));
+    checkout.run(checkout.program("/bin/sh", &["-c", &script, crate::tool::tool()]));
     assert_eq!(checkout.read("crates/toy/exercises/add.rs"), "my only attempt");
     checkout.workbook(&["reset", "add"]).expect(0, &["is in crates/toy/exercises/add.rs.3.kept"]);
     assert_eq!(checkout.read("crates/toy/exercises/add.rs"), checkout.read("crates/toy/starters/add.rs"));
@@ -226,7 +226,7 @@ fn the_doctor_names_what_it_looked_at() {
     // Experiments raise their soft limit, and no process can raise its hard one.
     for (limit, good) in [("-Sn", true), ("-n", false)] {
         let script = format!("ulimit {limit} 100; exec \"$0\" doctor --json");
-        let said = checkout.run(checkout.program("/bin/sh", &["-c", &script, crate::tool::TOOL]));
+        let said = checkout.run(checkout.program("/bin/sh", &["-c", &script, crate::tool::tool()]));
         let findings = said.json();
         let limits =
             findings.as_array().and_then(|all| all.iter().find(|one| one["name"] == "descriptor limit"));

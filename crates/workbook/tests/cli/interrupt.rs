@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use crate::checkout::{ADD_SOLVED, Checkout};
-use crate::tool::TOOL;
+use crate::tool::tool;
 
 /// A module that rustc works at for as long as anybody lets it.
 const SLOW_TO_COMPILE: &str = "#![allow(long_running_const_eval)]
@@ -183,7 +183,7 @@ fn what_was_running_before_is_left_alone() {
     checkout.solve("add", ADD_SOLVED);
     // A shell that starts something and then becomes the tool leaves it a child that it never asked for.
     let script = "env -u WORKBOOK_TEST_RUN sleep 7000 >/dev/null 2>&1 & exec \"$0\" check add";
-    let shell = checkout.program("/bin/sh", &["-c", script, TOOL]);
+    let shell = checkout.program("/bin/sh", &["-c", script, tool()]);
     checkout.run(shell).expect(0, &["4 of 4 tests pass"]);
     checkout.await_process("sleep 7000");
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::checkout::{ADD_SOLVED, Checkout, ReadOnly, TWICE_SOLVED};
-use crate::tool::{TOOL, named, unprivileged};
+use crate::tool::{named, tool, unprivileged};
 
 #[test]
 fn a_deleted_exercise_is_missed_and_comes_back() {
@@ -106,7 +106,7 @@ fn without_cargo_it_says_so() {
 fn cargo_is_not_called_missing_where_a_limit_keeps_it_from_running() {
     let checkout = Checkout::new();
     let script = "ulimit -n 6; exec \"$0\" check add";
-    let said = checkout.run(checkout.program("/bin/sh", &["-c", script, TOOL]));
+    let said = checkout.run(checkout.program("/bin/sh", &["-c", script, tool()]));
     said.expect(1, &["cannot run cargo", "Too many open files"]).without(&["is Rust installed?"]);
 }
 

@@ -75,7 +75,7 @@ fn a_hint_of_which_only_one_line_was_read_is_remembered() {
     let checkout = Checkout::new();
     for step in 1..=3 {
         let script = "\"$0\" hint add | head -1";
-        let said = checkout.run(checkout.program("/bin/sh", &["-c", script, crate::tool::TOOL]));
+        let said = checkout.run(checkout.program("/bin/sh", &["-c", script, crate::tool::tool()]));
         said.expect(0, &[&format!("hint {step} of 3")]);
     }
 }
@@ -104,8 +104,8 @@ fn a_full_pipe_that_does_not_block_is_waited_for() {
 #[test]
 fn a_closed_output_loses_the_words_and_nothing_else() {
     let checkout = Checkout::new();
-    let closed =
-        checkout.program("/bin/sh", &["-c", "exec \"$0\" \"$@\" >&- 2>&-", crate::tool::TOOL, "hint", "add"]);
+    let closed = checkout
+        .program("/bin/sh", &["-c", "exec \"$0\" \"$@\" >&- 2>&-", crate::tool::tool(), "hint", "add"]);
     checkout.run(closed).expect(0, &[]);
     checkout.workbook(&["hint", "add"]).expect(0, &["hint 2 of 3"]);
 }

@@ -1,14 +1,14 @@
 //! Running the tool: bounded, in a known environment, and with nothing left behind.
 
-use std::fs;
 use std::io::Read;
 use std::marker::PhantomData;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use nix::libc;
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
@@ -17,8 +17,15 @@ use serde_json::Value;
 
 use crate::checkout::Checkout;
 
-/// The real program.
-pub const TOOL: &str = env!("CARGO_BIN_EXE_workbook");
+/// The real program, in the folder above this test's own: the checkout may have been moved since they were built.
+pub fn tool() -> &'static str {
+    static TOOL: LazyLock<String> = LazyLock::new(|| {
+        let test = env::current_exe().expect("this program");
+        let folder = test.ancestors().nth(2).expect("a folder of programs");
+        folder.join("workbook").to_str().expect("a path in UTF-8").to_owned()
+    });
+    TOOL.as_str()
+}
 
 /// No call takes as long, also on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -71,7 +78,7 @@ impl Checkout {
 
     /// The tool.
     pub fn command(&self, args: &[&str]) -> Command {
-        self.program(TOOL, args)
+        self.program(tool(), args)
     }
 
     /// A program, in an environment in which nothing that surrounds the tests makes a difference.

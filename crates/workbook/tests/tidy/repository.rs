@@ -1,7 +1,7 @@
 //! What the checks read: the files of a checkout, by their path from its top.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -14,7 +14,7 @@ pub struct Repository {
 
 impl Repository {
     pub fn ours() -> Self {
-        Self { root: Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."), _scratch: None }
+        Self { root: PathBuf::from("../.."), _scratch: None }
     }
 
     /// A repository of these files, in a temporary folder.
