@@ -242,7 +242,7 @@ signal-before-poll *ARGS: (run 'signal-before-poll' ARGS)
 [group('experiments: 4 the waker')]
 merged-signals *ARGS: (run 'merged-signals' ARGS)
 
-# How often does a server call read for one request, beside 1,000 idle clients?
+# How often does a server call read for one request, beside 500 idle clients?
 [group('experiments: 5 select, poll, epoll')]
 server-5 *ARGS: (run 'server-5' ARGS)
 

@@ -3,8 +3,7 @@
 //! Contract: readiness is a hint. Make the call, and if it fails with EAGAIN, wait again. Any number of tasks may wait
 //! for one descriptor, and an event wakes all of them. The descriptor stays armed from one wait to the next, so a wait
 //! needs no epoll_ctl(2). An event that no task waits for disarms the descriptor, so a hang-up that no task reads costs
-//! one event. Dropping a wait removes its waker. Dropping an `AsyncFd` unregisters the descriptor. Closing the loop ends each
-//! wait.
+//! one event. A wait that is dropped takes its waker along, and an `AsyncFd` its registration. Closing the loop ends each wait.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -113,7 +113,9 @@ fn ctrl_c_arrives_although_it_was_blocked() {
 fn a_temporary_folder_that_cannot_be_used_is_replaced() {
     let checkout = Checkout::new();
     let writes = |tmpdir: &Path| {
-        let body = "let file = std::env::temp_dir().join(format!(\"toy-{}-{b}\", std::process::id()));
+        // A file for each call: several tests add the same number at the same time.
+        let body = "let caller = (std::process::id(), std::thread::current().id());
+        let file = std::env::temp_dir().join(format!(\"toy-{caller:?}\"));
         std::fs::write(&file, \"text\").unwrap();
         std::fs::remove_file(&file).unwrap();";
         // Another source each time, which rustc must compile.
