@@ -17,5 +17,12 @@ new MutationObserver(wide).observe(content, {
     childList: true, characterData: true, subtree: true, attributes: true, attributeFilter: ['open', 'hidden'],
 });
 document.fonts.ready.then(wide); // letters of another font can be wider, in a box of the same size
+// An arrow key scrolls such a box. mdBook would take it for a wish to read the next chapter.
+const arrow = (event) => {
+    const { key, target } = event;
+    if (!['ArrowLeft', 'ArrowRight'].includes(key) || !target.matches?.(BOXES)) return;
+    if (target.scrollWidth > target.clientWidth) event.stopPropagation();
+};
+document.addEventListener('keydown', arrow, true);
 const scrolled = ({ target }) => target.matches?.(BOXES) && fade(target);
 document.addEventListener('scroll', scrolled, true);

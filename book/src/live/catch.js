@@ -1,7 +1,7 @@
 // Catch the mistake: the page shows a wrong answer to its exercise, the reader says which test fails, and then the tests run.
 
 import { choices } from './choices.js';
-import { element, passFocus, plain } from './dom.js';
+import { bringFocus, element, passFocus, plain } from './dom.js';
 import { refusal } from './local.js';
 
 /** Puts the questions above the list of wrong answers, if this backend can run some of this exercise. */
@@ -19,11 +19,12 @@ class Catch {
     show(list) {
         this.button = element('button', { type: 'button', onclick: () => this.begin() }, 'Show the first one');
         this.place = element('div', {});
-        list.before(element('section', { class: 'live live-exercise', 'aria-label': 'Catch the mistake' },
+        this.section = element('section', { class: 'live live-exercise', 'aria-label': 'Catch the mistake' },
             element('p', {}, element('strong', {}, 'Catch the mistake. '),
                 `Here are ${this.asked} wrong answers, one after the other. Which test fails, and what does it say? `
                 + 'You choose, and then the tests run. What you are shown has lines of our answer in it, so write yours first.'),
-            element('div', { class: 'live-buttons' }, this.button), this.place));
+            element('div', { class: 'live-buttons' }, this.button), this.place);
+        list.before(this.section);
     }
 
     async begin() {
@@ -35,6 +36,7 @@ class Catch {
         } catch (error) {
             this.place.replaceChildren(refusal(error));
             this.button.disabled = false;
+            bringFocus(this.section, this.button);
         }
     }
 
@@ -51,7 +53,7 @@ class Catch {
         const heading = element('p', { tabindex: '-1' }, `Wrong answer ${this.at + 1} of ${this.questions.length}:`);
         this.place.replaceChildren(heading, difference(question.diff), this.choices,
             element('div', { class: 'live-buttons' }, this.runButton, this.stopButton, this.status), this.result);
-        heading.focus({ preventScroll: true });
+        bringFocus(this.section, heading);
     }
 
     /** @param {number} clicks none: a key was pressed */
@@ -99,7 +101,7 @@ class Catch {
             const next = element('button', { type: 'button', onclick: () => this.ask() }, 'Show the next one');
             this.result.append(element('div', { class: 'live-buttons' }, next));
         }
-        box.focus({ preventScroll: true });
+        bringFocus(this.section, box);
     }
 }
 
@@ -114,7 +116,7 @@ function row({ test, said }) {
 function difference(text) {
     const kind = { '-': 'hljs-deletion', '+': 'hljs-addition' };
     const lines = text.split('\n').flatMap((line) => [element('span', { class: kind[line[0]] }, line), '\n']);
-    return element('pre', { tabindex: '0' }, element('code', { class: 'language-diff hljs' }, ...lines));
+    return element('pre', {}, element('code', { class: 'language-diff hljs' }, ...lines));
 }
 
 /** A text in which what is between backticks is code. */

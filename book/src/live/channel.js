@@ -11,8 +11,8 @@ const NAME = 'workbook-events';
  * Calls `deliver` with each event, whichever tab receives it, and `lost` when the stream breaks.
  */
 export function listen(backend, deliver, lost) {
-    if (!navigator.locks || !globalThis.BroadcastChannel || !backend.events) return;
-    const others = new BroadcastChannel(NAME);
+    if (!backend.events) return;
+    const others = channel();
     others.onmessage = ({ data }) => (data.kind === 'lost' ? lost(data.message) : deliver(data));
     const lead = async () => {
         const stream = new AbortController();
@@ -44,13 +44,36 @@ export function listen(backend, deliver, lost) {
     const follow = async () => {
         if (document.hidden || leads) return;
         leads = true;
-        const led = await navigator.locks.request(NAME, lead).then(() => true, () => false);
+        const led = await alone(lead).then(() => true, () => false);
         leads = false;
         // It may have been shown again before its stream had ended.
         if (led) follow();
     };
     document.addEventListener('visibilitychange', follow);
     follow();
+}
+
+/** What a tab says to the others. A browser that may keep nothing for this site may refuse it that, too. */
+function channel() {
+    try {
+        return new BroadcastChannel(NAME);
+    } catch {
+        return { postMessage() {} };
+    }
+}
+
+/** Lets one tab after the other lead. Where the browser refuses locks, each tab leads while it is visible. */
+async function alone(lead) {
+    let leads = false;
+    try {
+        await navigator.locks.request(NAME, () => {
+            leads = true;
+            return lead();
+        });
+    } catch (error) {
+        if (leads) throw error;
+        await lead();
+    }
 }
 
 const pause = (ms, signal) => new Promise((resolve) => {

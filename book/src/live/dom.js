@@ -32,6 +32,12 @@ export function shape(name, attributes = {}, ...children) {
 /** Gives the focus to another control before the one that has it is hidden or disabled: a reader with a keyboard would lose it. */
 export const passFocus = (from, to) => document.activeElement === from && to.focus({ preventScroll: true });
 
+/** Moves the focus to what the reader of this box waits for, unless the reader has gone elsewhere meanwhile: to the search, say. */
+export function bringFocus(box, to) {
+    const at = document.activeElement;
+    if (!at || at === document.body || box.contains(at)) to.focus({ preventScroll: true });
+}
+
 /** A program's output as the reader should see it: no colors, and control characters as pictures of them. */
 export function plain(text) {
     return text

@@ -4,7 +4,7 @@
 // so *Run* waits for a choice, or for "I have no idea".
 
 import { choices } from './choices.js';
-import { element, page, passFocus, plain } from './dom.js';
+import { bringFocus, element, page, passFocus, plain } from './dom.js';
 import { refusal } from './local.js';
 import { prediction, remember } from './memory.js';
 import { Timeline } from './timeline.js';
@@ -126,7 +126,7 @@ class Experiment {
         show.addEventListener('click', () =>
             saw.replaceWith(this.verdict(verdict, saw.querySelector('input:checked').value)));
         this.result.append(saw);
-        saw.querySelector('input').focus({ preventScroll: true });
+        bringFocus(this.box, saw.querySelector('input'));
     }
 
     /** The answer, the reader's two choices beside it, and why a wrong one is wrong. */

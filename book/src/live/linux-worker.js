@@ -6,9 +6,10 @@
 //        { type }                           types it into the terminal
 //   out  { ready }                          true, once the machine runs
 //        { text }                           what the program printed
-//        { status }                         the program has exited
+//        { status }                         the program, or the shell, has exited
 //        { console }                        what appeared on the terminal
-//        { error }                          why nothing runs
+//        { unloaded }                       which file has not arrived, and why
+//        { error }                          why nothing runs, if not that
 
 import { Machine } from './machine.js';
 
@@ -37,7 +38,8 @@ export function serve(unpack, load) {
             postMessage({ ready: true });
         }
     };
-    onmessage = ({ data }) => act(data).catch((error) => postMessage({ error: String(error) }));
+    const why = (error) => (error instanceof Unloaded ? { unloaded: error.message } : { error: String(error) });
+    onmessage = ({ data }) => act(data).catch((error) => postMessage(why(error)));
 }
 
 /** Bytes that gzip has packed, unpacked; others as they are. The emulator unpacks a state of zstd itself. */
@@ -47,11 +49,23 @@ export async function unpacked(bytes) {
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer();
 }
 
-/** Fetches an address. The file's name changes with what is in it, so that the browser need not ask again. */
+class Unloaded extends Error {}
+
+/**
+ * Fetches an address. The file's name changes with what is in it, so that the browser need not ask again. But the connection can
+ * break, and the browser can have kept a part of the file, or the answer that there is none: then the server is asked once more.
+ */
 async function fetched(address) {
-    const response = await fetch(address, { cache: 'force-cache' });
-    if (!response.ok) throw new Error(`${address}: ${response.status}`);
-    return unpacked(await response.arrayBuffer());
+    const get = async (cache) => {
+        const response = await fetch(address, { cache });
+        if (!response.ok) throw new Error(`the server answers ${response.status}`);
+        return unpacked(await response.arrayBuffer());
+    };
+    try {
+        return await get('force-cache').catch(() => get('reload'));
+    } catch (error) {
+        throw new Unloaded(`${address.split('/').pop()}: ${error.message}`);
+    }
 }
 
 /** A module from its source. */

@@ -2,7 +2,8 @@
 // is that of the first one: see local.js. It has more:
 //   offer: string                           what the button says that runs an experiment: nothing is loaded before that
 //   offerShell: string                      what the button says that starts a shell
-//   shell(hear, signal)                     a terminal: { type(text) }; `hear` gets what appears on it
+//   shell(hear, signal)                     a terminal: { type(text), ended }; `hear` gets what appears on it, and the promise
+//                                           `ended` is kept when its shell exits
 //   wrongAnswers: object                    for each exercise, how many wrong answers are `asked` about
 //   questions(exercise): Promise<object>    what is asked: see asked.rs in crates/machine
 //   offerTests(exercise): string            what the button says that runs the tests of a wrong answer
@@ -112,7 +113,7 @@ async function* run(machine, { line, path, program }, signal) {
             const message = await messages.next();
             if (message.stopped) throw new DOMException('Stopped', 'AbortError');
             if (message.late) throw new Refused(`It was still running after ${limit} s, and was stopped.`);
-            if (message.error) throw new Refused(`Linux does not run in this browser: ${message.error}`);
+            if (message.error || message.unloaded) throw refused(message);
             if (message.ready) {
                 late = setTimeout(() => messages.put({ late: true }), limit * 1000);
                 remembered(named(machine));
@@ -160,6 +161,14 @@ function parsed(line) {
     }
 }
 
+/** What the event of a worker's error says. One whose script has not arrived has no words. */
+const trouble = ({ message }) => (message ? { error: message } : { unloaded: NO_WORKER });
+
+/** Why nothing runs, for the reader. */
+const refused = ({ error, unloaded }) => new Refused(unloaded
+    ? `Linux cannot be loaded (${unloaded}). Are you online? If you are, load this page again: a newer book may have been published.`
+    : `Linux does not run in this browser: ${error}`);
+
 /** A worker's messages, one after the other, and the end that the signal makes. */
 function mailbox(worker, signal) {
     const messages = [];
@@ -169,7 +178,7 @@ function mailbox(worker, signal) {
         wake?.();
     };
     worker.addEventListener('message', ({ data }) => put(data));
-    worker.addEventListener('error', (event) => put({ error: event.message || NO_WORKER }));
+    worker.addEventListener('error', (event) => put(trouble(event)));
     const stop = () => put({ stopped: true });
     if (signal?.aborted) stop();
     signal?.addEventListener('abort', stop, { once: true });
@@ -184,23 +193,24 @@ function mailbox(worker, signal) {
 async function shell(machine, hear, signal) {
     const program = machine.strace?.program;
     const worker = await start(machine, program);
-    await new Promise((done, fail) => {
-        const stop = () => {
-            worker.terminate();
-            fail(new DOMException('Stopped', 'AbortError'));
-        };
-        // From a file the machine's parts take seconds to load, and who listens to a signal that was sent hears nothing.
-        if (signal.aborted) stop();
-        signal.addEventListener('abort', stop, { once: true });
-        const refuse = (why) => fail(new Refused(`Linux does not run in this browser: ${why}`));
-        worker.addEventListener('error', (event) => refuse(event.message || NO_WORKER));
-        worker.addEventListener('message', ({ data }) => {
-            if (data.ready) done();
-            else if (data.error) refuse(data.error);
-            else if (data.console !== undefined) hear(data.console);
-        });
-    });
+    let exited, fail;
+    const ended = new Promise((done, failed) => ([exited, fail] = [done, failed]));
+    const stop = () => {
+        worker.terminate();
+        fail(new DOMException('Stopped', 'AbortError'));
+    };
+    // From a file the machine's parts take seconds to load, and who listens to a signal that was sent hears nothing.
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    worker.addEventListener('error', (event) => fail(refused(trouble(event))));
+    const ready = new Promise((done) => worker.addEventListener('message', ({ data }) => {
+        if (data.ready) done();
+        else if (data.console !== undefined) hear(data.console);
+        else if ('status' in data) exited();
+        else if (data.error || data.unloaded) fail(refused(data));
+    }));
+    await Promise.race([ready, ended]);
     remembered(named(machine));
     worker.postMessage({ line: 'shell', path: program && '/bin/strace' });
-    return { type: (text) => worker.postMessage({ type: text }) };
+    return { type: (text) => worker.postMessage({ type: text }), ended };
 }

@@ -16,17 +16,34 @@ const GONE = 'The server does not answer. Is it still running in your terminal?'
 
 let own = ''; // the token of this page, for a browser that keeps nothing
 
-/** Takes the token out of the address, so that no bookmark and no picture of the screen has it. True if there was one. */
-function take() {
-    const given = new URLSearchParams(location.hash.slice(1)).get('t');
-    if (!given) return false;
-    own = given;
+/** Takes the token out of the address, so that no bookmark and no picture of the screen has it. */
+function given() {
+    const token = new URLSearchParams(location.hash.slice(1)).get('t');
+    if (token) history.replaceState(null, '', location.pathname + location.search);
+    return token;
+}
+
+function keep(token) {
+    own = token;
     try {
-        localStorage.setItem(TOKEN, given);
+        localStorage.setItem(TOKEN, token);
     } catch {
         // Then each page needs the address with the token.
     }
-    history.replaceState(null, '', location.pathname + location.search);
+}
+
+/**
+ * Keeps the token of the address. An old bookmark has one too, and any page may link to this one with any: one that the server
+ * refuses takes no other's place. True if there is one to go on with.
+ */
+async function take() {
+    const token = given();
+    if (!token) return false;
+    if (token === secret()) return true;
+    const headers = { 'X-Workbook-Token': token };
+    const asked = secret() && await fetch(root + 'api/progress', { cache: 'no-store', headers }).catch(() => null);
+    if (asked?.status === 401) return false;
+    keep(token);
     return true;
 }
 
@@ -45,9 +62,8 @@ export class Refused extends Error {}
 /** The local server, or null: the page was opened from a file, or another server sent it. */
 export async function connect() {
     if (!location.protocol.startsWith('http')) return null;
-    take();
     // A reader who pastes a new server's address over the same page's changes only the fragment, which loads nothing.
-    addEventListener('hashchange', () => take() && location.reload());
+    addEventListener('hashchange', async () => (await take()) && location.reload());
     // A new server's address in another tab is that of this tab's server, too.
     addEventListener('storage', ({ key, newValue }) => key === TOKEN && newValue && location.reload());
     const ask = async (method, path, body, signal) => {
@@ -86,6 +102,7 @@ export async function connect() {
         () => null,
     );
     if (!hello?.workbook) return null;
+    await take();
     return {
         kernel: hello.kernel ? `your kernel (${hello.kernel})` : 'your kernel',
         progress: async () => (await ask('GET', 'progress')).json(),

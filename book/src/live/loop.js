@@ -36,9 +36,8 @@ export function loop(backend) {
             status.replaceChildren(refusal(error));
         }
     };
-    const pauseButton = element('button', { type: 'button', 'aria-pressed': 'false', onclick: () => {
+    const pauseButton = element('button', { type: 'button', onclick: () => {
         paused = !paused;
-        pauseButton.setAttribute('aria-pressed', paused);
         pauseButton.textContent = paused ? 'Go on' : 'Pause';
         stepButton.disabled = !paused;
         if (!paused) take(waiting.splice(0));

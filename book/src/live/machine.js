@@ -3,7 +3,7 @@
 // Its first process reads lines from the second serial port: the name of a program, and arguments without spaces. What the
 // program prints comes back on that port, then 0x04 and the exit status, then 0x05: ready for the next line. The line `clock
 // SECONDS` sets the time of day, because a machine wakes up at the time when it was saved. The first serial port is the
-// console, on which the line `shell` starts a shell.
+// console, on which the line `shell` runs a shell until it exits.
 
 const [STATUS, READY] = [0x04, 0x05];
 const PAGE = 4096; // bytes

@@ -15,6 +15,15 @@ function read() {
     }
 }
 
+/** Reads them again, and says so to the page: another tab has kept more, or the browser shows the page as it was before. */
+function again() {
+    kept = { ...kept, ...read() };
+    document.dispatchEvent(new CustomEvent('workbook:progress'));
+}
+
+addEventListener('storage', ({ key }) => key === KEY && again());
+addEventListener('pageshow', ({ persisted }) => persisted && again());
+
 /** The prediction for an experiment, if there was one. */
 export function prediction(progress, name) {
     const known = progress.experiments?.[name];
@@ -24,7 +33,7 @@ export function prediction(progress, name) {
 /** Keeps a prediction, unless the backend does. */
 export function remember(progress, name, choice) {
     if ('predicted' in (progress.experiments?.[name] ?? {})) return;
-    kept = { ...read(), ...kept, [name]: choice };
+    kept = { ...kept, ...read(), [name]: choice };
     try {
         localStorage.setItem(KEY, JSON.stringify(kept));
     } catch {

@@ -9,6 +9,7 @@ import { connect as server } from './local.js';
 import { connect as linux } from './linux.js';
 
 async function begin() {
+    if (page === 'print') return; // All pages on one, for paper: a question stays what it is.
     const backend = (await server()) ?? (await linux());
     if (!backend) return;
     document.documentElement.classList.add('live-book');
@@ -17,6 +18,7 @@ async function begin() {
     place.prepend(line);
     /** Says what is wrong with the server, at the top of the page; an empty text takes it back. */
     const notice = (text) => {
+        if (line.textContent === text) return; // A screen reader would say it again with each attempt to reach the server.
         line.textContent = text;
         line.hidden = !text;
     };

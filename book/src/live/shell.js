@@ -3,7 +3,7 @@
 // Not an emulator of a terminal, which draws into a canvas: a log can be read by a screen reader, selected, and scrolled on a
 // phone. What programs print to move a cursor or to choose colors is left out.
 
-import { element, passFocus, plain } from './dom.js';
+import { bringFocus, element, passFocus, plain } from './dom.js';
 import { refusal } from './local.js';
 
 const KEPT = 100_000; // characters of the log
@@ -50,17 +50,21 @@ export function shell(backend) {
             machine = await backend.shell(show, running.signal);
             log.hidden = form.hidden = false;
             status.textContent = `This is ${backend.kernel}. Type a command.`;
-            line.focus();
+            bringFocus(document.querySelector('main') ?? document.body, line);
+            machine.ended.then(() => stop('The shell has exited, and its machine is gone.'), fail);
         } catch (error) {
-            if (error.name === 'AbortError') return;
-            stop('');
-            status.replaceChildren(refusal(error));
+            fail(error);
         }
+    };
+    const fail = (error) => {
+        if (error.name === 'AbortError') return;
+        stop('');
+        status.replaceChildren(refusal(error));
     };
     const stop = (text) => {
         running.abort();
         startButton.hidden = false;
-        passFocus(stopButton, startButton);
+        for (const from of [stopButton, ...form.elements]) passFocus(from, startButton);
         form.hidden = stopButton.hidden = true;
         startButton.textContent = 'Start a new machine';
         status.textContent = text;
@@ -84,8 +88,9 @@ export function shell(backend) {
         event.preventDefault();
     });
     // A command on this page that can be tried has a button beside it, which types it.
-    for (const code of document.querySelectorAll('.content .live-try pre')) {
-        code.after(element('div', { class: 'live-buttons' }, element('button', {
+    for (const code of document.querySelectorAll('.content .live-try pre > code')) {
+        // Beside the code, mdBook has a button in the block, which says whether the code was copied.
+        code.parentNode.after(element('div', { class: 'live-buttons' }, element('button', {
             type: 'button',
             onclick: async () => {
                 if (!startButton.hidden) starting = start();

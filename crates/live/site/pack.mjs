@@ -10,7 +10,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -24,9 +24,11 @@ const into = `${book}/machine`;
 rmSync(into, { recursive: true, force: true });
 cpSync(machine, into, { recursive: true });
 
+const digestOf = (...parts) => parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest('hex').slice(0, 12);
+
 /** Writes a file in place of another one, and gives its name: `state.zst` becomes `state-0123456789ab.zst`. */
 function instead(old, name, content) {
-    const digest = createHash('sha256').update(content).digest('hex').slice(0, 12);
+    const digest = digestOf(content);
     const named = name.replace('.', `-${digest}.`);
     rmSync(`${into}/${old}`);
     writeFileSync(`${into}/${named}`, content);
@@ -94,5 +96,18 @@ for (const { file, program } of Object.values(described.exercises ?? {})) {
     const asked = readFileSync(`${into}/wrong-answers/${file}.json`, 'utf8');
     const script = `(globalThis.workbookWrongAnswers ??= {})['${file}'] = ${asked};\n${packedProgram(program)}`;
     writeFileSync(`${into}/wrong-answers/${file}.js`, script);
+}
+// A browser keeps the pages' modules for some minutes, too, and each of them by itself. So that one of an older book never meets one
+// of this, their folder has a digest in its name, and so has the script that imports from it.
+const modules = readdirSync(`${book}/live`).sort();
+const folder = `live-${digestOf(...modules.flatMap((name) => [name, readFileSync(`${book}/live/${name}`)]))}`;
+renameSync(`${book}/live`, `${book}/${folder}`);
+const script = readdirSync(`${book}/theme`).find((name) => /^live-\w+\.js$/.test(name));
+const imports = readFileSync(`${book}/theme/${script}`, 'utf8').replace("'live/page.js'", `'${folder}/page.js'`);
+const named = `live-${digestOf(imports)}.js`;
+rmSync(`${book}/theme/${script}`);
+writeFileSync(`${book}/theme/${named}`, imports);
+for (const page of readdirSync(book, { recursive: true }).filter((name) => name.endsWith('.html'))) {
+    writeFileSync(`${book}/${page}`, readFileSync(`${book}/${page}`, 'utf8').replaceAll(`theme/${script}`, `theme/${named}`));
 }
 console.log(`${into}: ${(described.bytes / 1e6).toFixed(2)} MB are fetched for the first run`);

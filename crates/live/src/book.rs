@@ -13,7 +13,7 @@ use ioloop::IoLoop;
 use serde_json::{Value, json};
 
 use crate::child::{From, Listener, Process};
-use crate::headers;
+use crate::headers::{self, NOT_FOUND};
 use crate::keeper;
 use crate::output::complain;
 use crate::refusal::Refusal;
@@ -61,11 +61,11 @@ impl Book {
             return Refusal::NO_BOOK.response();
         };
         let response = files.answer(request);
-        let page = page(request.path());
-        let none = Vec::new();
-        // What is not a page of the book is the page 404.html.
-        let found = if response.status() == 404 { scripts.get("404.html") } else { scripts.get(&page) };
-        headers::with_scripts(response, &page, found.unwrap_or(&none))
+        let asked = page(request.path());
+        // What is not a page of the book is the page 404.html, if mdBook has made one.
+        let is_missing = response.status() == 404 && scripts.contains_key(NOT_FOUND);
+        let page = if is_missing { NOT_FOUND } else { &asked };
+        headers::with_scripts(response, page, scripts.get(page).map_or(&[], Vec::as_slice))
     }
 
     /// Take what the builder has built, and return the pages that have changed. A second build is taken whole or not at all.

@@ -7,10 +7,13 @@ use httpserver::{HttpServer, InvalidHeader, Response};
 /// The sources of scripts, styles, images and connections: this server alone. mdBook and the figures set styles in attributes,
 /// which run no code.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; \
-                      object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors ";
+                      object-src 'none'; form-action 'none'; base-uri ";
 
 /// The page that mdBook shows in a frame on its other pages, for a browser without scripts.
 const FRAMED: &str = "toc.html";
+
+/// The page for what is not found. It is sent for any path, so mdBook says in a `base` element where the book begins.
+pub const NOT_FOUND: &str = "404.html";
 
 /// Let each answer have the fields of one for which no script must run: even what the server refuses before it asks the
 /// application. A page has a policy of its own, see [`with_scripts`].
@@ -41,7 +44,9 @@ pub fn with_scripts(response: Response, page: &str, scripts: &[String]) -> Respo
 /// The values of the two fields that differ from page to page.
 fn page_fields(page: &str, scripts: &[String]) -> (String, &'static str) {
     let [ancestors, frames] = if page == FRAMED { ["'self'", "SAMEORIGIN"] } else { ["'none'", "DENY"] };
-    let policy = format!("{POLICY}{ancestors}; script-src 'self' {}", scripts.join(" "));
+    let base = if page == NOT_FOUND { "'self'" } else { "'none'" };
+    let policy =
+        format!("{POLICY}{base}; frame-ancestors {ancestors}; script-src 'self' {}", scripts.join(" "));
     (policy.trim_end().to_owned(), frames)
 }
 

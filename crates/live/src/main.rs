@@ -62,7 +62,8 @@ fn main() -> ExitCode {
     let into = options.into.clone().unwrap_or_else(|| root.join("target/book"));
     if let Some(folder) = &options.site {
         let machine = options.machine.clone().unwrap_or_else(|| root.join("target/machine/site"));
-        return site::build(&root, &machine, folder).map_or_else(failed, |()| ExitCode::SUCCESS);
+        return site::build(&root, &machine, folder, &options.base)
+            .map_or_else(failed, |()| ExitCode::SUCCESS);
     }
     if options.build {
         // An error says that the server is gone, or what cannot be watched.

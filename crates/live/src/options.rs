@@ -45,6 +45,9 @@ pub struct Options {
     /// Build the book into this folder, with the Linux of `just machine`, and serve nothing
     #[arg(long, hide = true)]
     pub site: Option<PathBuf>,
+    /// The path at which the site will be, with a slash at its end: `/name/`
+    #[arg(long, hide = true, default_value = "/")]
+    pub base: String,
     /// The Linux for `--site`, if it is not that of `just machine`
     #[arg(long, hide = true)]
     pub machine: Option<PathBuf>,

@@ -12,12 +12,16 @@ use crate::output::complain;
 
 /// Build the book of the checkout at `root` into the folder `into`, with the Linux of the folder `machine`. Without it this is the book alone, and a line says so.
 ///
+/// The page for what is not found is sent for any path, so it names the path `base` at which the site begins. All other pages
+/// work at every path.
+///
 /// # Errors
 /// When mdBook refuses the book, or the machine cannot be put into it.
-pub fn build(root: &Path, machine: &Path, into: &Path) -> Result<(), Box<dyn Error>> {
+pub fn build(root: &Path, machine: &Path, into: &Path, base: &str) -> Result<(), Box<dyn Error>> {
     let into = &path::absolute(into)?;
     let mut book = MDBook::load(root.join("book"))?;
     book.config.build.build_dir.clone_from(into);
+    book.config.set("output.html.site-url", base)?;
     book.build()?;
     if machine.join("machine.json").is_file() {
         pack(root, machine, into)?;

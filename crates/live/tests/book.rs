@@ -168,6 +168,21 @@ fn a_page_may_run_the_scripts_that_mdbook_wrote_and_no_others() {
 }
 
 #[test]
+fn the_page_for_what_is_not_found_may_say_where_the_book_begins() {
+    let server = server();
+    let host = format!("127.0.0.1:{}", server.port);
+    let mut answer = server.ask("GET", "/one/two/nothing.html", &[("Host", &host)], "");
+    assert_eq!(answer.status, 404);
+    let policy = answer.field("Content-Security-Policy").expect("a policy").to_owned();
+    assert!(answer.rest().contains("<base href=\"/\">"), "mdBook names the book's root in this page");
+    assert!(
+        policy.contains("base-uri 'self'"),
+        "the browser ignores that, and looks for styles and scripts below /one/two: {policy}"
+    );
+    assert!(get(&server, "/one.html").0.contains("base-uri 'none'"), "no other page has such an element");
+}
+
+#[test]
 fn a_book_that_cannot_be_built_is_served_as_it_was() {
     let server = server();
     let mut events = listen(&server);

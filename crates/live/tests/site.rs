@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 #[path = "browser/tools.rs"]
 mod tools;
 
-/// Build the book with the Linux of a folder.
+/// Build the book with the Linux of a folder, to be served below `/name/`.
 fn build(machine: &Path, into: &Path) {
     let mut live = Command::new(testing::program!("live"));
-    live.arg("--site").arg(into).arg("--machine").arg(machine);
+    live.arg("--site").arg(into).arg("--machine").arg(machine).args(["--base", "/name/"]);
     let built = live.output().expect("live runs");
     let said = String::from_utf8_lossy(&built.stderr);
     assert!(built.status.success(), "{said}{}", String::from_utf8_lossy(&built.stdout));

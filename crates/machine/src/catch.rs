@@ -57,6 +57,8 @@ pub fn programs(place: &Place, names: &[String]) -> Result<Vec<Program>> {
     exercises.iter().for_each(|exercise| {
         inputs.text(&exercise.id());
     });
+    // cargo writes the copy's own, which is this one with the packages of the copy.
+    inputs.file(&place.root.join("Cargo.lock"))?;
     inputs.tree(&copy, &|name| !name.ends_with("Cargo.lock"))?;
     let built = folder.join("programs");
     step(place, "wrong-answers", &inputs, &built, |log| {

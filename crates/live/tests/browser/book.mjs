@@ -10,6 +10,7 @@ import { violations } from './accessible.mjs';
 import { exercises } from './exercises.mjs';
 import { Server } from './server.mjs';
 import { run } from './steps.mjs';
+import { served } from './unusual.mjs';
 
 // The packages are below target/, not beside this file.
 const require = createRequire(pathToFileURL(`${process.env.PACKAGES}/package.json`));
@@ -99,6 +100,7 @@ const steps = {
         await closed(tab);
     },
     ...exercises({ open: (path) => open(path, scratch), closed, save, read, tool, copy }),
+    ...served({ open, closed, browser, server }),
     async edit() {
         const tab = await open('preface.html', scratch);
         await reloads(tab);

@@ -10,6 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { audit } from './accessible.mjs';
 import { files } from './files.mjs';
 import { run } from './steps.mjs';
+import { published } from './unusual.mjs';
 
 // The packages are below target/, not beside this file.
 const require = createRequire(pathToFileURL(`${process.env.PACKAGES}/package.json`));
@@ -17,7 +18,8 @@ const { chromium } = require('playwright-core');
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 const [folder, plainFolder, browserPath, ...wanted] = process.argv.slice(2);
-const [site, plain] = [await files(folder), await files(plainFolder)];
+// As the site of a project is on GitHub: not at the root of its host.
+const [site, plain] = [await files(folder, '/name'), await files(plainFolder)];
 const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
 
 const PAGE = '02-close-on-exec/fd-vanishes.html';
@@ -74,6 +76,8 @@ const steps = {
         assert.match(await tab.locator('.live-run').textContent(), OFFER);
         assert(await tab.isDisabled('.live-run'), 'Run waits for a prediction');
         assert.deepEqual(fetched(site), ['/machine/machine.json'], 'nothing of the machine is loaded before the press');
+        const modules = site.sent.filter(({ path }) => /^\/live\b.*\.js/.test(path));
+        assert(modules.length > 5 && modules.every(({ path, size }) => size && /^\/live-[0-9a-f]{12}\//.test(path)), 'a browser keeps modules, too');
         await runs(tab, '#live-saw-c');
         assert.equal(await tab.locator('.live-timeline li').count(), 3);
         const verdict = await judged(tab);
@@ -219,13 +223,24 @@ const steps = {
         assert.equal(await tab.inputValue('#live-command'), 'uname -r');
         await tab.keyboard.press('Control+c');
         await tab.waitForSelector('.live-log:has-text("^C")');
+        // As mdBook does when its button has copied the block.
+        await tab.locator('.live-try .clip-button').first().evaluate((button) => (button.firstChild.innerText = 'Copied!'));
         await tab.locator('button:text-is("Try it")').first().click();
         await tab.waitForFunction(() => document.querySelector('.live-log').textContent.split('ran ').length === 4);
+        assert.equal((await tab.locator('.live-log').textContent()).split('ran shared-offset').length, 3, 'twice, and without the words of the button that copies');
         await tab.click('button:text-is("Stop the machine")');
         await tab.waitForSelector('.live-status:has-text("The machine is gone")');
         assert.equal(tab.workers().length, 0);
+        // End of file ends the shell, and then nothing reads what is typed.
+        await tab.click('button:text-is("Start a new machine")');
+        await tab.waitForSelector('#live-command:focus');
+        await tab.keyboard.press('Control+d');
+        await tab.waitForSelector('.live-status:has-text("The shell has exited")');
+        assert.equal(await tab.evaluate(() => document.activeElement.textContent), 'Start a new machine', 'the line is gone, and the focus is not lost');
+        assert.equal(tab.workers().length, 0);
         await closed(tab);
     },
+    ...published({ open, closed, runs, site, folder, page: PAGE }),
     async accessible() {
         const found = [];
         const pages = [['index.html', '#live-saw-c'], [PAGE, '#live-saw-c'], ['appendix/shell.html', '.live-log'], [EXERCISE, '.live-tests']];

@@ -76,8 +76,8 @@ export class V86 {
         if (name === 'clock' && Math.abs(args[0] - Date.now() / 1000) > 60) throw new Error('this is not the time of day');
         if (name === 'clock') return end(0);
         if (name === 'shell') {
-            this.#print(0, this.#put === STRACE && this.#memory.size === FRAMES.length ? 'with strace # ' : '# ');
-            return end(0);
+            // It ends with the shell.
+            return this.#print(0, this.#put === STRACE && this.#memory.size === FRAMES.length ? 'with strace # ' : '# ');
         }
         if (name === 'put') {
             this.#put = args[0];
@@ -108,7 +108,8 @@ export class V86 {
 
     #terminal(text) {
         for (const key of text) {
-            if (key === '\x03') this.#print(0, '^C\r\n# ');
+            if (key === '\x04') this.#print(1, '\x040\n\x05\n');
+            else if (key === '\x03') this.#print(0, '^C\r\n# ');
             else if (key === '\n') {
                 this.#print(0, `\r\n\x1b[1mran ${this.#shell}\x1b[0m\r\n# `);
                 this.#shell = '';
