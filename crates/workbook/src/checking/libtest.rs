@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::terminal::readable;
+
 /// The module of tests that were compiled into their crate: see `checking::check`. libtest names each test by its path.
 const MODULE: &str = "t::";
 
@@ -34,10 +36,12 @@ impl Test {
         self.message.as_ref().is_some_and(|message| message.starts_with(UNFINISHED))
     }
 
-    /// Take the module out of the name, and out of the names of threads, which libtest calls after their test.
-    pub fn leave_module(&mut self) {
+    /// Take the module out of the name, and out of the names of threads, which libtest calls after their test; and leave as much
+    /// of the words as is read.
+    pub fn tidy(&mut self) {
         self.name = without_module(&self.name).to_owned();
         if let Some(message) = &mut self.message {
+            *message = readable(message);
             for before in ["thread ", "thread '"] {
                 *message = message.replace(&format!("{before}{MODULE}"), before);
             }

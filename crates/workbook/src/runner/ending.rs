@@ -27,6 +27,11 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Was it brought about by one of the program's tests, although others may have been running or have had no turn?
+    pub fn is_of_one(&self) -> bool {
+        matches!(self, Self::Ended(_) | Self::ProcessLimit(_) | Self::OutputLimit(_))
+    }
+
     /// Did it end by itself, with status 0?
     pub fn good(&self) -> bool {
         matches!(self, Self::Ended(status) if status.success())
@@ -41,11 +46,10 @@ impl fmt::Display for Ending {
                 None => write!(f, "{status}"),
             },
             Self::Idle(time, doing) => {
-                write!(
-                    f,
-                    "nothing happened for {} s, so it was stopped. What its threads did:",
-                    time.as_secs()
-                )?;
+                write!(f, "nothing happened for {} s, so it was stopped.", time.as_secs())?;
+                if !doing.is_empty() {
+                    f.write_str(" What its threads did:")?;
+                }
                 doing.iter().try_for_each(|one| write!(f, "\n  {one}"))
             }
             Self::ProcessLimit(number) => {

@@ -113,7 +113,8 @@ fn ctrl_c_arrives_although_it_was_blocked() {
 fn a_temporary_folder_that_cannot_be_used_is_replaced() {
     let checkout = Checkout::new();
     let writes = |tmpdir: &Path| {
-        let body = "let file = std::env::temp_dir().join(format!(\"toy-{}-{b}\", std::process::id()));
+        let body = "assert!(std::env::temp_dir().is_absolute());
+        let file = std::env::temp_dir().join(format!(\"toy-{}-{b}\", std::process::id()));
         std::fs::write(&file, \"text\").unwrap();
         std::fs::remove_file(&file).unwrap();";
         // Another source each time, which rustc must compile.
@@ -124,7 +125,7 @@ fn a_temporary_folder_that_cannot_be_used_is_replaced() {
     let _read_only = ReadOnly::make(&locked);
     // A relative path is meant from the folder in which the tool is started.
     fs::create_dir(checkout.path("hier")).expect("a folder");
-    for tmpdir in [Path::new("/nowhere/at/all"), &locked, Path::new("/dev/null"), Path::new("hier")] {
+    for tmpdir in ["/nowhere/at/all", "/dev/null", "hier", ""].map(Path::new).into_iter().chain([&*locked]) {
         writes(tmpdir);
         let mut command = unprivileged(checkout.command(&["check", "add"]));
         command.env("TMPDIR", tmpdir);
