@@ -215,6 +215,8 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     /// No other test of this program may run one: all children of this process are taken for the program's.
@@ -225,6 +227,21 @@ mod tests {
         let outcome = watched.watch(IDLE_TIMEOUT, Duration::from_millis(200), PROCESS_LIMIT, |_| false)?;
         assert!(matches!(outcome.ending, Ending::TimeLimit(_)), "{}", outcome.ending);
         assert!(outcome.output.starts_with("and another thing\n"), "{}", outcome.output);
+        Ok(())
+    }
+
+    /// As by one that runs as another user, or that the kernel holds.
+    #[test]
+    fn a_process_that_could_not_be_killed_is_not_listened_to_without_end() -> Result<()> {
+        let (reader, mut writer) = std::io::pipe()?;
+        let talk = std::thread::spawn(move || while writer.write_all(&[b'y'; CHUNK]).is_ok() {});
+        let running = Child::start(Command::new("true").stdin(Stdio::null()), Family::Group)?;
+        let mut watched = Watched { running, reader, output: Vec::new(), open: true };
+        watched.end()?;
+        assert!(watched.output.len() <= LAST_READS * CHUNK, "{} bytes", watched.output.len());
+        // Nothing reads anymore, so the writer ends.
+        drop(watched);
+        talk.join().expect("it does not panic");
         Ok(())
     }
 }

@@ -46,10 +46,11 @@ impl fmt::Display for Ending {
                 None => write!(f, "{status}"),
             },
             Self::Idle(time, doing) => {
-                write!(f, "nothing happened for {} s, so it was stopped.", time.as_secs())?;
-                if !doing.is_empty() {
-                    f.write_str(" What its threads did:")?;
-                }
+                write!(
+                    f,
+                    "nothing happened for {} s, so it was stopped. What its threads did:",
+                    time.as_secs()
+                )?;
                 doing.iter().try_for_each(|one| write!(f, "\n  {one}"))
             }
             Self::ProcessLimit(number) => {

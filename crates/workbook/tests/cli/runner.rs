@@ -327,21 +327,3 @@ fn tests_that_hang_by_themselves_do_not_take_minutes() {
     assert_says(&json, "hangs_19", &["not run: "]);
     assert!(start.elapsed() < Duration::from_secs(25), "each of twenty was given its two seconds");
 }
-
-/// As in a sandbox: the numbers in /proc are those of another PID namespace, and other processes in this one.
-#[test]
-fn a_proc_of_another_namespace_is_not_believed() {
-    let checkout = Checkout::new();
-    let unshare = |words: &[&str]| {
-        checkout.program("unshare", &[&["--user", "--map-root-user", "--pid", "--fork"], words].concat())
-    };
-    if !unshare(&["true"]).status().is_ok_and(|status| status.success()) {
-        eprintln!("no namespaces can be made here, so nothing is tested");
-        return;
-    }
-    checkout.add_does("if b == -2 { shell(\"while :; do echo y; done\", true); }");
-    checkout.workbook(&["check", "add"]).expect(0, &["4 of 4 tests pass"]);
-    let start = Instant::now();
-    checkout.run(unshare(&[crate::tool::TOOL, "check", "add"])).expect(0, &["4 of 4 tests pass"]);
-    assert!(start.elapsed() < Duration::from_secs(5), "it waited for processes that are none of its own");
-}
