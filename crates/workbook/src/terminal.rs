@@ -59,7 +59,7 @@ const LINES: usize = 50;
 const BYTES: usize = 8 << 10;
 
 /// What a program of the reader's said, as it can be shown: of megabytes, as a loop with a `println!` makes them, the beginning and
-/// the end, in which a panic's own words are; and without sequences that would change the terminal.
+/// the end; and without sequences that would change the terminal.
 pub fn readable(words: &str) -> String {
     let start = words.match_indices('\n').nth(LINES - 1).map_or(words.len(), |(at, _)| at + 1);
     let start = words.floor_char_boundary(start.min(BYTES));

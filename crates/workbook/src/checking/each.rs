@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::libtest::{self, Judged, Test, UNFINISHED, failed, judge, not_failed, skipped, words};
 use crate::cargo::Program;
 use crate::runner::{self, Doing, Ending, Outcome};
+use crate::terminal::readable;
 
 /// How many times as long as a program may be silent the tests may take in all that run once more, each by itself.
 const BY_THEMSELVES: u32 = 2;
@@ -79,7 +80,7 @@ pub fn each(program: &Program, source: &str, idle: Duration, only: Option<&[&str
                 ));
             }
             (Judged::Unfinished, ending) => {
-                tests.push(failed(name, format!("{UNFINISHED}{ending}"), None));
+                tests.push(failed(name, unfinished(ending), None));
             }
         }
     }
@@ -138,11 +139,16 @@ fn alone(program: &Program, name: &str, threads: &str, idle: Duration) -> Result
     let message = match ending {
         _ if counts("0 passed; 1 failed; 0") => words,
         Ending::Ended(_) => format!("the test program ended in the middle of it ({ending})\n{words}"),
-        _ => format!("{UNFINISHED}{ending}\n{words}"),
+        _ => format!("{}\n{words}", unfinished(&ending)),
     };
     let message = message.trim_end();
     let message = if message.is_empty() { "it failed without a word" } else { message };
     Ok(Some(failed(name.to_owned(), message.to_owned(), place)))
+}
+
+/// Why a test did not finish. A thousand threads may have been doing something.
+fn unfinished(ending: &Ending) -> String {
+    format!("{UNFINISHED}{}", readable(&ending.to_string()))
 }
 
 /// The names of the tests, as the program itself lists them.

@@ -36,12 +36,10 @@ impl Test {
         self.message.as_ref().is_some_and(|message| message.starts_with(UNFINISHED))
     }
 
-    /// Take the module out of the name, and out of the names of threads, which libtest calls after their test; and leave as much
-    /// of the words as is read.
+    /// Take the module out of the name, and out of the names of threads, which libtest calls after their test.
     pub fn tidy(&mut self) {
         self.name = without_module(&self.name).to_owned();
         if let Some(message) = &mut self.message {
-            *message = readable(message);
             for before in ["thread ", "thread '"] {
                 *message = message.replace(&format!("{before}{MODULE}"), before);
             }
@@ -68,8 +66,15 @@ pub enum Judged {
 
 /// Find the result of the test of this name.
 pub fn judge(name: &str, output: &str) -> Judged {
+    // One search for all that follows: the output may have megabytes of other words.
+    let heading = format!("test {name}");
+    let behind = output.match_indices(&heading).map(|(at, _)| &output[at + heading.len()..]);
+    let result = |rest: &'_ str| rest.strip_prefix(" - should panic").unwrap_or(rest).starts_with(" ... ");
+    let results: Vec<&str> = behind.filter(|rest| result(rest)).collect();
     let said = |word: &str| {
-        ["", " - should panic"].iter().any(|how| output.contains(&format!("test {name}{how} ... {word}")))
+        results
+            .iter()
+            .any(|rest| rest.split_once(" ... ").is_some_and(|(_, result)| result.starts_with(word)))
     };
     if said("FAILED") {
         let said = said_by(name, output);
@@ -120,11 +125,12 @@ fn said_by(name: &str, output: &str) -> Option<(String, Option<String>)> {
     Some(words(&section[..end.unwrap_or(section.len())]))
 }
 
-/// What was printed, without the noise around a panic, and where the first panic was.
+/// As much as is read of what was printed, without the noise around a panic, and where the first panic was. Its words are in the
+/// middle where something prints on.
 pub fn words(section: &str) -> (String, Option<String>) {
     let section = section.trim();
     let Some((before, panic)) = section.split_once("panicked at ") else {
-        return (section.to_owned(), None);
+        return (readable(section), None);
     };
     let (place, message) = panic.split_once('\n').unwrap_or((panic, ""));
     // There may be a second panic, of the thread that waited for the first.
@@ -132,6 +138,7 @@ pub fn words(section: &str) -> (String, Option<String>) {
     let message = lines.collect::<Vec<_>>().join("\n").trim().to_owned();
     // What the test printed before it failed comes first, without the line that names the thread.
     let printed = before.trim_end().rsplit_once('\n').map_or("", |(printed, _thread)| printed.trim());
+    let (printed, message) = (readable(printed), readable(&message));
     let message = if printed.is_empty() { message } else { format!("{printed}\n{message}") };
     (message, Some(place.trim_end_matches(':').to_owned()))
 }
