@@ -1,6 +1,8 @@
 # `just` alone lists all of this. Nothing needs just: `cargo workbook` is the same tool.
 
-tool := "cargo run --quiet --package workbook --"
+# cargo is told where the manifest is, because `run` and `solution` run in the folder in which just was called: the file of `--draw`
+# and the paths that `solution` prints are meant from there.
+tool := "cargo run --quiet --manifest-path " + quote(justfile_directory() / "Cargo.toml") + " --package workbook --"
 
 [private]
 default:
@@ -51,6 +53,7 @@ hint EXERCISE *ARGS:
 # Show our answer, once yours passes
 [group('read and write')]
 [no-exit-message]
+[no-cd]
 solution EXERCISE *ARGS:
     @{{tool}} solution {{EXERCISE}} {{ARGS}}
 
@@ -87,6 +90,7 @@ ask PORT PROGRAM:
 # Run experiments: `just run --all`
 [group('experiments')]
 [no-exit-message]
+[no-cd]
 run *ARGS:
     @{{tool}} run {{ARGS}}
 

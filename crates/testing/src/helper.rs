@@ -17,6 +17,7 @@ use crate::skipped;
 
 mod answer;
 mod before_main;
+mod printed;
 mod scenario;
 mod waits;
 
@@ -97,11 +98,17 @@ impl Helper {
             }
             seen
         });
-        let out = child.wait_with_output().expect("its output can be read");
+        let out = printed::printed(child).expect("its output can be read");
         drop(ended);
         let (text, errors) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
         let said = format!("{text}{errors}");
         match (out.status.code(), out.status.signal()) {
+            _ if out.too_much => Err(format!(
+                "the helper `{}` printed {} MiB, so it was killed: does your code print in a loop? It began like this:\n{}",
+                self.args,
+                said.len() >> 20,
+                said.chars().take(500).collect::<String>()
+            )),
             (Some(0), _) => Ok(Ok(Answer(text.into_owned()))),
             (Some(REFUSED), _) => Ok(Err(errors.into_owned())),
             (_, Some(signal)) if signal == Signal::SIGALRM as i32 => {

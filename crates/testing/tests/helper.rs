@@ -13,6 +13,12 @@ fn answer(args: &[&str]) -> i32 {
         ["say", words @ ..] => words.iter().for_each(|word| println!("said {word}")),
         ["exit", code] => return code.parse().unwrap_or(2),
         ["panic"] => panic!("on purpose"),
+        ["poll", out] => loop {
+            match *out == "stdout" {
+                true => println!("polled again"),
+                false => eprintln!("polled again"),
+            }
+        },
         ["raise", signal] => _ = signal.parse::<Signal>().map(raise),
         ["start", args @ ..] => {
             let program = env::current_exe().expect("a program that runs has a path");
@@ -41,6 +47,18 @@ fn arguments_arrive_and_lines_come_back() {
 fn an_exit_code_is_quoted() {
     let words = words(&["exit", "3"]);
     assert!(words.contains("the helper `exit 3` ended with exit status: 3"), "{words}");
+}
+
+/// As with a `println!` in a loop that never ends. Its test would have filled the memory before the helper's alarm.
+#[test]
+fn a_helper_that_prints_without_end_is_killed() {
+    for out in ["stdout", "stderr"] {
+        let words = words(&["poll", out]);
+        for part in ["printed 4 MiB, so it was killed: does your code print in a loop?", "\npolled again"] {
+            assert!(words.contains(part), "no «{part}» in: {words}");
+        }
+        assert!(words.len() < 1000, "{} bytes repeat what it printed", words.len());
+    }
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Attempt {
     }
 
     /// Could no test ask this machine anything? Then there is no verdict.
-    fn all_skipped(&self) -> bool {
+    pub fn all_skipped(&self) -> bool {
         !self.tests.is_empty() && self.tests.iter().all(|test| test.skipped.is_some())
     }
 

@@ -46,6 +46,8 @@ pub struct Program {
     pub path: PathBuf,
     /// Its package's folder, where its tests expect to run.
     pub folder: PathBuf,
+    /// Has cargo not compiled it now, because it found it to be newer than its sources?
+    pub fresh: bool,
     /// If it has several answers: the number of the one that it runs with.
     pub answer: Option<usize>,
 }
@@ -172,6 +174,7 @@ fn program(message: &Value) -> Option<Program> {
         name: target["name"].as_str()?.to_owned(),
         path: message["executable"].as_str()?.into(),
         folder: folder.to_owned(),
+        fresh: message["fresh"] == true,
         answer: None,
     })
 }

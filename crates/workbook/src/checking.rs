@@ -1,24 +1,27 @@
 //! Build an exercise's tests on a file, run them, and read what each said.
 
-use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::cell::Cell;
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
 use crate::cargo::{self, Kind, Program};
 use crate::catalogue::Exercise;
 use crate::checkout;
-use crate::runner::{self, Doing, Ending, Outcome, interrupt};
+use crate::output::complain;
+use crate::runner::{self, interrupt};
 
 mod briefly;
+mod each;
 mod libtest;
 mod place;
 mod shortcut;
 
 pub use briefly::{Brief, briefly};
+use each::each;
 pub use libtest::Test;
-use libtest::{Judged, UNFINISHED, failed, judge, not_failed, skipped, words};
 pub use place::Place;
 use shortcut::Shortcut;
 pub use shortcut::rebuild;
@@ -66,11 +69,12 @@ pub fn check(
     let source = checkout::read(&exercise.tests())?;
     let memory = place.target.clone().unwrap_or_else(|| checkout::memory(&place.root));
     // Two at once would replace each other's program between its build and its tests.
-    let _alone = checkout::lock(&shortcut::file(&memory, exercise).with_extension("lock"), interrupt::check)?;
+    let lock = shortcut::file(&memory, exercise).with_extension("lock");
+    let _alone = checkout::lock(&lock, waiting(exercise))?;
     let start = SystemTime::now();
     let ran = |program: Program, said: String| {
         let built = Built { start, end: SystemTime::now() };
-        Ok(Checked::Ran { tests: run(&program, &source, idle, only)?, said, program, built })
+        Ok(Checked::Ran { tests: each(&program, &source, idle, only)?, said, program, built })
     };
     if through == Through::Shortcut
         && let Some(shortcut) = Shortcut::load(&memory, exercise, place.unchanged)
@@ -78,7 +82,7 @@ pub fn check(
     {
         return ran(program, String::new());
     }
-    match build(place, exercise, &["test", "--no-run"])? {
+    match build_as_it_is(place, exercise)? {
         cargo::Built::Failed(said) => Ok(Checked::DoesNotCompile(said)),
         cargo::Built::Programs { programs, said, calls } => {
             let program = cargo::find(&programs, &exercise.krate, Kind::UnitTests, &exercise.krate)?.clone();
@@ -93,12 +97,45 @@ pub fn check(
     }
 }
 
+/// What is done ten times a second while another copy of the tool checks the exercise. One that was stopped by Ctrl-Z never ends.
+fn waiting(exercise: &Exercise) -> impl Fn() -> Result<()> {
+    let waited = Cell::new(0);
+    move || {
+        waited.set(waited.get() + 1);
+        if waited.get() == 20 {
+            // What turns meanwhile is in the line.
+            let clear = if io::stderr().is_terminal() { "\r\u{1b}[K" } else { "" };
+            let name = &exercise.name;
+            complain!(
+                "{clear}waiting for another copy of this tool, which checks {name} (is it stopped, by Ctrl-Z?)"
+            );
+        }
+        interrupt::check()
+    }
+}
+
 /// Run `only` some of the tests once more, in a program that [`check`] built.
 ///
 /// # Errors
 /// When the tests cannot be read or the program cannot start; `Interrupted` on Ctrl-C.
 pub fn again(exercise: &Exercise, program: &Program, only: Option<&[&str]>) -> Result<Vec<Test>> {
-    run(program, &checkout::read(&exercise.tests())?, runner::IDLE_TIMEOUT, only)
+    each(program, &checkout::read(&exercise.tests())?, runner::IDLE_TIMEOUT, only)
+}
+
+/// Let cargo build the tests on the file as it is now. cargo compares times: it takes the last program for one of this file
+/// where that program is newer. But a file keeps its time when it is moved, or copied with `cp -p`; a clock can be put back; and
+/// the last program may be one that the shortcut built.
+fn build_as_it_is(place: &Place, exercise: &Exercise) -> Result<cargo::Built> {
+    let command = ["test", "--no-run"];
+    let built = build(place, exercise, &command)?;
+    if let cargo::Built::Programs { programs, .. } = &built
+        && let Ok(last) = cargo::find(programs, &exercise.krate, Kind::UnitTests, &exercise.krate)
+        && last.fresh
+    {
+        fs::remove_file(&last.path).with_context(|| format!("cannot remove {}", last.path.display()))?;
+        return build(place, exercise, &command);
+    }
+    Ok(built)
 }
 
 /// Call cargo, with this command, for the crate with the exercise's tests inside.
@@ -113,134 +150,4 @@ pub fn build(place: &Place, exercise: &Exercise, command: &[&str]) -> Result<car
     let features = format!("check,{}", exercise.feature());
     let what = ["--package", krate, "--config", &pieces, "--lib", "--features", &features];
     cargo::build(&place.root, place.target.as_deref(), &[command, &what].concat())
-}
-
-/// Run a test program: all of its tests, or `only` some, if it has those. They come in the
-/// order of their source, so that the first that fails is the first to think about.
-fn run(program: &Program, source: &str, idle: Duration, only: Option<&[&str]>) -> Result<Vec<Test>> {
-    let mut names = list(program)?;
-    names.retain(|name| only.is_none_or(|only| only.contains(&libtest::without_module(name))));
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let threads = threads();
-    let mut args = vec![threads.as_str()];
-    if only.is_some() {
-        args.push("--exact");
-        args.extend(names.iter().map(String::as_str));
-    }
-    let outcome = runner::run(program.bounded().args(&args), idle, runner::PROCESS_LIMIT)?;
-    if let Some(reason) = libtest::all_skipped(&outcome.output) {
-        return Ok(names
-            .iter()
-            .map(|name| skipped(libtest::without_module(name).to_owned(), reason))
-            .collect());
-    }
-    let (mut tests, mut unbegun) = (Vec::new(), Vec::new());
-    // Those whose words are lost run by themselves, but not for longer than one that hangs.
-    let stopped = Instant::now();
-    let mut running: Vec<&Doing> = match &outcome.ending {
-        Ending::Idle(_, doing) => doing.iter().collect(),
-        _ => Vec::new(),
-    };
-    for name in names {
-        let judged = judge(&name, &outcome.output);
-        // The tests begin in this order. Of several whose threads have the same name, the first ones have begun.
-        let thread = running.iter().position(|d| matches!(judged, Judged::Unfinished) && d.is_thread(&name));
-        let has_begun = thread.map(|place| running.remove(place)).is_some();
-        match (judged, &outcome.ending) {
-            (Judged::Ignored, _) => {}
-            (Judged::Parsed(test), _) if test.not_run() => unbegun.push(test),
-            (Judged::Parsed(test), _) => tests.push(test),
-            (Judged::Silent, _) if stopped.elapsed() > idle => {
-                tests.push(failed(
-                    name,
-                    "it failed, and its words are lost, because a test hung".into(),
-                    None,
-                ));
-            }
-            (Judged::Silent, _) => tests.push(its_words(alone(program, &name, &threads, idle)?, name)),
-            // One of them took the others down with it. Which one is seen when each runs by itself.
-            (Judged::Unfinished, Ending::Ended(_)) => tests.extend(alone(program, &name, &threads, idle)?),
-            // libtest names a thread after its test; as long as others hang, the rest waits for its turn.
-            (Judged::Unfinished, Ending::Idle(..)) if !has_begun => {
-                unbegun.push(failed(
-                    name,
-                    "not run: it did not get its turn, because others hang".into(),
-                    None,
-                ));
-            }
-            (Judged::Unfinished, ending) => {
-                tests.push(failed(name, format!("{UNFINISHED}{ending}"), None));
-            }
-        }
-    }
-    if !tests.is_empty() && !tests.iter().any(Test::failed) && !outcome.ending.good() {
-        let message = format!("every test passed, and then the test program ended badly: {}", outcome.ending);
-        tests.push(failed("(the test program)".into(), message, None));
-    }
-    tests.sort_by_key(|test| place_in(source, &test.name));
-    unbegun.sort_by_key(|test| place_in(source, &test.name));
-    tests.append(&mut unbegun);
-    tests.iter_mut().for_each(Test::leave_module);
-    Ok(tests)
-}
-
-/// libtest's argument: two tests for each core, because the tests of an exercise wait more than they work. With one thread
-/// libtest prints a test's name before it runs, and what the test's children print comes between the name and the result.
-fn threads() -> String {
-    let threads = thread::available_parallelism().map_or(2, |cores| 2 * cores.get());
-    format!("--test-threads={threads}")
-}
-
-/// Where in the source a test stands.
-fn place_in(source: &str, test: &str) -> usize {
-    let function = test.rsplit("::").next().unwrap_or(test);
-    source.find(&format!("fn {function}(")).unwrap_or(usize::MAX)
-}
-
-/// A test that failed among the others, as it says when it runs alone.
-fn its_words(alone: Option<Test>, name: String) -> Test {
-    match alone {
-        Some(test) if test.failed() => test,
-        _ => failed(name, "it failed among the other tests, and not when it ran alone".into(), None),
-    }
-}
-
-/// Run one test without a result among the others': they may have taken it down, or what their children
-/// printed may stand in the middle of its line. What it prints is not held back, or it would be lost with the
-/// program. None: it is one that is ignored.
-///
-/// Its own line may be torn apart again. libtest writes how many passed, failed and were ignored in one piece.
-fn alone(program: &Program, name: &str, threads: &str, idle: Duration) -> Result<Option<Test>> {
-    let args = ["--exact", name, "--nocapture", threads];
-    let Outcome { output, ending } = runner::run(program.bounded().args(args), idle, runner::PROCESS_LIMIT)?;
-    let counts = |numbers: &str| output.contains(&format!(". {numbers} ignored; "));
-    if counts("0 passed; 0 failed; 1") {
-        return Ok(None);
-    }
-    if counts("1 passed; 0 failed; 0") && ending.good() {
-        return Ok(Some(not_failed(name.to_owned(), &output)));
-    }
-    let heading = format!("test {name} ... ");
-    let noise = ["running 1 test", "failures:", "test result:", &heading];
-    let is_noise = |line: &str| noise.iter().any(|start| line.starts_with(start)) || line.trim() == name;
-    let lines = output.lines().filter(|line| !is_noise(line));
-    let (words, place) = words(&lines.collect::<Vec<_>>().join("\n"));
-    let message = match ending {
-        _ if counts("0 passed; 1 failed; 0") => words,
-        Ending::Ended(_) => format!("the test program ended in the middle of it ({ending})\n{words}"),
-        _ => format!("{UNFINISHED}{ending}\n{words}"),
-    };
-    let message = message.trim_end();
-    let message = if message.is_empty() { "it failed without a word" } else { message };
-    Ok(Some(failed(name.to_owned(), message.to_owned(), place)))
-}
-
-/// The names of the tests, as the program itself lists them.
-fn list(program: &Program) -> Result<Vec<String>> {
-    let output = program.command().arg("--list").stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("cannot start {}", program.path.display()))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }

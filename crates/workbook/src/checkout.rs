@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::unistd::{AccessFlags, access};
 use serde_json::Value;
 
 /// The checkout: the nearest folder upwards that holds a book, crates and experiments; else the same from this program's
@@ -141,5 +142,6 @@ pub fn read(path: &Path) -> Result<String> {
 /// Is there a program of this name on the PATH?
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let paths = env::var_os("PATH")?;
-    env::split_paths(&paths).map(|dir| dir.join(name)).find(|path| path.is_file())
+    let runs = |path: &PathBuf| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
+    env::split_paths(&paths).map(|dir| dir.join(name)).find(runs)
 }

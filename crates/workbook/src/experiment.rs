@@ -103,7 +103,7 @@ pub fn ask(ready: &Ready, experiment: &Experiment) -> Result<Ran> {
     let mut lines = lines.filter(|(before, _)| before.is_empty() || before.ends_with('\n'));
     let parsed = |text| Deserializer::from_str(text).into_iter::<Value>().next()?.ok();
     let Some(report) = lines.find_map(|(_, text)| parsed(text)) else {
-        let said = outcome.output.trim();
+        let said = terminal::readable(outcome.output.trim());
         let reason = format!("it printed no report: {} {said}", outcome.ending);
         return Ok(Ran { name, verdict: Verdict::Disagrees, reason: Some(reason.trim_end().to_owned()) });
     };

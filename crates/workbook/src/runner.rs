@@ -33,6 +33,12 @@ pub const PROCESS_LIMIT: usize = 100;
 /// How many bytes a program may print: more than a reader reads.
 const OUTPUT_LIMIT: usize = 16 << 20;
 
+/// How many bytes are read at once.
+const CHUNK: usize = 1 << 16;
+
+/// How many times the pipe is read once all of the program is killed: /proc/sys/fs/pipe-max-size is a mebibyte on most machines.
+const LAST_READS: usize = (1 << 20) / CHUNK + 1;
+
 /// How many times its idle timeout a program may take in all, however much it prints.
 const TIME_LIMIT: u32 = 12;
 
@@ -188,7 +194,11 @@ impl Watched {
     /// Kill all of it, and then read what it printed last: no process is left to print more.
     fn end(&mut self) -> Result<ExitStatus> {
         let status = self.running.end()?;
-        while self.open && self.running.news(Some(self.reader.as_fd()), Duration::ZERO) {
+        // As much as a pipe can hold: a process that could not be killed may print without end.
+        for _ in 0..LAST_READS {
+            if !self.open || !self.running.news(Some(self.reader.as_fd()), Duration::ZERO) {
+                break;
+            }
             self.open = self.read()?;
         }
         Ok(status)
@@ -196,7 +206,7 @@ impl Watched {
 
     /// Read what is there. False at end of file.
     fn read(&mut self) -> Result<bool> {
-        let mut chunk = [0; 1 << 16];
+        let mut chunk = [0; CHUNK];
         let length = self.reader.read(&mut chunk)?;
         self.output.extend_from_slice(&chunk[..length]);
         Ok(length > 0)
@@ -205,6 +215,8 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     /// No other test of this program may run one: all children of this process are taken for the program's.
@@ -215,6 +227,21 @@ mod tests {
         let outcome = watched.watch(IDLE_TIMEOUT, Duration::from_millis(200), PROCESS_LIMIT, |_| false)?;
         assert!(matches!(outcome.ending, Ending::TimeLimit(_)), "{}", outcome.ending);
         assert!(outcome.output.starts_with("and another thing\n"), "{}", outcome.output);
+        Ok(())
+    }
+
+    /// As by one that runs as another user, or that the kernel holds.
+    #[test]
+    fn a_process_that_could_not_be_killed_is_not_listened_to_without_end() -> Result<()> {
+        let (reader, mut writer) = std::io::pipe()?;
+        let talk = std::thread::spawn(move || while writer.write_all(&[b'y'; CHUNK]).is_ok() {});
+        let running = Child::start(Command::new("true").stdin(Stdio::null()), Family::Group)?;
+        let mut watched = Watched { running, reader, output: Vec::new(), open: true };
+        watched.end()?;
+        assert!(watched.output.len() <= LAST_READS * CHUNK, "{} bytes", watched.output.len());
+        // Nothing reads anymore, so the writer ends.
+        drop(watched);
+        talk.join().expect("it does not panic");
         Ok(())
     }
 }

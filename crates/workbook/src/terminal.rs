@@ -52,6 +52,32 @@ pub fn plain_command(words: &str) -> String {
     }
 }
 
+/// How many lines of a program's words are shown of the beginning, and how many of the end.
+const LINES: usize = 50;
+
+/// How many bytes of each, at most.
+const BYTES: usize = 8 << 10;
+
+/// What a program of the reader's said, as it can be shown: of megabytes, as a loop with a `println!` makes them, the beginning and
+/// the end; and without sequences that would change the terminal.
+pub fn readable(words: &str) -> String {
+    let start = words.match_indices('\n').nth(LINES - 1).map_or(words.len(), |(at, _)| at + 1);
+    let start = words.floor_char_boundary(start.min(BYTES));
+    let end = words.rmatch_indices('\n').nth(LINES).map_or(0, |(at, _)| at + 1);
+    let end = words.ceil_char_boundary(end.max(words.len().saturating_sub(BYTES)));
+    if start >= end {
+        return plain(words);
+    }
+    let [before, after] = [&words[..start], &words[end..]].map(plain);
+    format!("{}\n[{} bytes are left out here]\n{after}", before.trim_end_matches('\n'), end - start)
+}
+
+/// Line by line, because a sequence without an end would take all that follows.
+fn plain(words: &str) -> String {
+    let lines = words.split('\n').map(|line| anstream::adapter::strip_str(line).to_string());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Something turns while the reader waits. Drawn on a terminal only.
 pub fn spinner(text: String) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(text);
@@ -64,4 +90,32 @@ pub fn bar(length: usize) -> ProgressBar {
     let template = "{bar:30} {pos}/{len}  {wide_msg}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length as u64).with_style(style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_words_are_shown_as_they_are() {
+        let lines = "é\tline\n".repeat(2 * LINES);
+        for words in ["", "one", "one\n", &lines, &"é".repeat(BYTES)] {
+            assert_eq!(readable(words), words);
+        }
+        let wild = "\u{1b}[2J\u{1b}[31mred\u{1b}]0;title\u{7}\u{e} ink\u{1b}]no end\nthe panic";
+        assert_eq!(readable(wild), "red ink\nthe panic", "it would change the terminal, or lose the panic");
+    }
+
+    #[test]
+    fn of_many_words_the_beginning_and_the_end_are_shown() {
+        let lines: String = (1..=1000).map(|number| format!("line {number}\n")).collect();
+        let shown = readable(&format!("{lines}the panic"));
+        assert!(shown.starts_with("line 1\n") && shown.ends_with("line 1000\nthe panic"), "{shown}");
+        assert!(
+            shown.contains("line 50\n[") && shown.contains(" bytes are left out here]\nline 951\n"),
+            "{shown}"
+        );
+        let one_line = readable(&format!("first{}last", "é".repeat(1 << 20)));
+        assert!(one_line.starts_with("firsté") && one_line.ends_with("élast") && one_line.len() < 3 * BYTES);
+    }
 }

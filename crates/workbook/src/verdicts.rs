@@ -6,12 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, Exercise, Experiment};
 use crate::checkout;
+use crate::error::Interrupted;
+use crate::output::complain;
 use crate::runner::interrupt;
 
 mod hashes;
@@ -25,6 +28,8 @@ pub struct Verdicts {
     root: PathBuf,
     known: BTreeMap<String, Known>,
     hashes: Hashes,
+    /// Was it said that nothing can be remembered?
+    said: bool,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -64,7 +69,7 @@ impl Verdicts {
         let file = Self::file(&catalogue.root);
         let text = fs::read_to_string(&file).unwrap_or_default();
         let (known, root) = (known(&text).unwrap_or_default(), catalogue.root.clone());
-        Self { known, file, root, hashes: Hashes::default() }
+        Self { known, file, root, hashes: Hashes::default(), said: false }
     }
 
     /// The file of a checkout's verdicts. Each one that is remembered replaces it.
@@ -120,8 +125,8 @@ impl Verdicts {
         self.hashes.around(&self.root, exercise)
     }
 
-    /// Remember a check of that content. Where the folder cannot be written, nothing is remembered, and
-    /// nothing is lost. Nothing is remembered either when the reader saved something meanwhile, because either content may
+    /// Remember a check of that content. Where the folder cannot be written, nothing is remembered, which is said once. Nothing
+    /// is remembered either when the reader saved something meanwhile, because either content may
     /// have been checked.
     ///
     /// `mistakes` names the mistakes that fail as it did. An exercise that passes keeps its earlier ones.
@@ -172,11 +177,17 @@ impl Verdicts {
 
     fn put(&mut self, name: &str, change: impl FnOnce(&mut Known)) {
         // Another terminal may have remembered something since, which must not be lost here.
-        let _ = checkout::change(&self.file, interrupt::check, |text| {
+        let remembered = checkout::change(&self.file, interrupt::check, |text| {
             self.known = text.and_then(|text| known(&text)).unwrap_or_default();
             change(self.known.entry(name.to_owned()).or_default());
             Ok(serde_json::to_string_pretty(&self.known)?)
         });
+        if let Err(error) = remembered
+            && !error.is::<Interrupted>()
+            && !mem::replace(&mut self.said, true)
+        {
+            complain!("the verdict is not remembered: {error:#}");
+        }
     }
 }
 

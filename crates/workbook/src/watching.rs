@@ -20,6 +20,9 @@ use crate::runner::interrupt;
 /// An editor writes a file in several steps; they are over after this much silence.
 const SETTLED: Duration = Duration::from_millis(15);
 
+/// Where something is written all the time there is no silence. It is not waited for longer than this.
+const LONGEST: Duration = Duration::from_secs(1);
+
 /// How often Ctrl-C is looked for; a channel is not woken by a signal.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -88,16 +91,20 @@ impl<'a> Watch<'a> {
                 Err(RecvTimeoutError::Timeout) => Vec::new(),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
             };
-            while !paths.is_empty() {
+            let start = Instant::now();
+            while !paths.is_empty() && start.elapsed() < LONGEST {
                 match self.changes.recv_timeout(SETTLED) {
                     Ok(event) => paths.extend(self.written(event)),
                     Err(RecvTimeoutError::Timeout) => break,
                     Err(RecvTimeoutError::Disconnected) => return Ok(None),
                 }
             }
-            let another = self.watch_what_was_replaced();
+            let look = self.looked.elapsed() >= FOLDERS;
+            let another = look && self.watch_what_was_replaced();
             let saved = |exercise: &&Exercise| {
                 let source = exercise.source();
+                // A link leads to a file in a folder that is not watched.
+                let another = another || look && source.is_symlink();
                 let changed = || self.contents.get(&source) != Some(&content(exercise));
                 // The kernel reports a save that changes nothing, too, which is a wish for a verdict.
                 let saved = paths.contains(&source) && (!self.polls || changed());
@@ -135,9 +142,6 @@ impl<'a> Watch<'a> {
 
     /// Watch each folder that is another one than before. Was there one?
     fn watch_what_was_replaced(&mut self) -> bool {
-        if self.looked.elapsed() < FOLDERS {
-            return false;
-        }
         self.looked = Instant::now();
         let mut another = false;
         for (folder, known) in &mut self.folders {

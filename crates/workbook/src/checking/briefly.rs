@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{libtest, threads};
+use super::each::threads;
+use super::libtest;
 use crate::cargo::Program;
 use crate::runner;
 

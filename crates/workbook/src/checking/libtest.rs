@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::terminal::readable;
+
 /// The module of tests that were compiled into their crate: see `checking::check`. libtest names each test by its path.
 const MODULE: &str = "t::";
 
@@ -35,7 +37,7 @@ impl Test {
     }
 
     /// Take the module out of the name, and out of the names of threads, which libtest calls after their test.
-    pub fn leave_module(&mut self) {
+    pub fn tidy(&mut self) {
         self.name = without_module(&self.name).to_owned();
         if let Some(message) = &mut self.message {
             for before in ["thread ", "thread '"] {
@@ -64,8 +66,15 @@ pub enum Judged {
 
 /// Find the result of the test of this name.
 pub fn judge(name: &str, output: &str) -> Judged {
+    // One search for all that follows: the output may have megabytes of other words.
+    let heading = format!("test {name}");
+    let behind = output.match_indices(&heading).map(|(at, _)| &output[at + heading.len()..]);
+    let result = |rest: &'_ str| rest.strip_prefix(" - should panic").unwrap_or(rest).starts_with(" ... ");
+    let results: Vec<&str> = behind.filter(|rest| result(rest)).collect();
     let said = |word: &str| {
-        ["", " - should panic"].iter().any(|how| output.contains(&format!("test {name}{how} ... {word}")))
+        results
+            .iter()
+            .any(|rest| rest.split_once(" ... ").is_some_and(|(_, result)| result.starts_with(word)))
     };
     if said("FAILED") {
         let said = said_by(name, output);
@@ -116,11 +125,12 @@ fn said_by(name: &str, output: &str) -> Option<(String, Option<String>)> {
     Some(words(&section[..end.unwrap_or(section.len())]))
 }
 
-/// What was printed, without the noise around a panic, and where the first panic was.
+/// As much as is read of what was printed, without the noise around a panic, and where the first panic was. Its words are in the
+/// middle where something prints on.
 pub fn words(section: &str) -> (String, Option<String>) {
     let section = section.trim();
     let Some((before, panic)) = section.split_once("panicked at ") else {
-        return (section.to_owned(), None);
+        return (readable(section), None);
     };
     let (place, message) = panic.split_once('\n').unwrap_or((panic, ""));
     // There may be a second panic, of the thread that waited for the first.
@@ -128,6 +138,7 @@ pub fn words(section: &str) -> (String, Option<String>) {
     let message = lines.collect::<Vec<_>>().join("\n").trim().to_owned();
     // What the test printed before it failed comes first, without the line that names the thread.
     let printed = before.trim_end().rsplit_once('\n').map_or("", |(printed, _thread)| printed.trim());
+    let (printed, message) = (readable(printed), readable(&message));
     let message = if printed.is_empty() { message } else { format!("{printed}\n{message}") };
     (message, Some(place.trim_end_matches(':').to_owned()))
 }

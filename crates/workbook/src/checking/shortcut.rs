@@ -59,6 +59,7 @@ impl Shortcut {
             name: exercise.krate.clone(),
             path: self.program.clone(),
             folder: self.folder.clone(),
+            fresh: false,
             answer: None,
         }))
     }

@@ -120,9 +120,13 @@ fn look() -> Vec<Finding> {
     ]
 }
 
-/// The first line that `NAME --version` prints.
+/// The first line that `NAME --version` prints. None for one that fails, as a version manager's stand-in does for a program that
+/// it has not installed.
 fn version(name: &str) -> Option<String> {
     let output = Command::new(find_program(name)?).arg("--version").output().ok()?;
+    if !output.status.success() {
+        return None;
+    }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     Some(text.lines().next().unwrap_or(name).to_owned())
 }

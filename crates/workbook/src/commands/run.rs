@@ -48,6 +48,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     if options.json_lines && experiments.len() > 1 {
         return Err(Usage("--json-lines is for one experiment at a time".into()).into());
     }
+    if options.draw.is_some() && experiments.len() > 1 {
+        return Err(
+            Usage("--draw is for one experiment at a time: the next would replace the file".into()).into()
+        );
+    }
     let predict = options.predict.map(String::from);
     let mut verdicts = Verdicts::load(&catalogue);
     let programs = experiment::build(&catalogue, &verdicts, &experiments)?;

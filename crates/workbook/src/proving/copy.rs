@@ -133,6 +133,8 @@ fn mirror(from: &Path, to: &Path) -> Result<()> {
         // An editor's lock is a link to nowhere, and reading a named pipe would take forever.
         let mut wanted = names(from)?;
         wanted.retain(|name| from.join(name).is_dir() || from.join(name).is_file());
+        // Nor are gigabytes copied that cargo has built there, as `just fuzz` lets it.
+        wanted.retain(|name| !from.join(name).join("CACHEDIR.TAG").is_file());
         // Nor can a folder take the place of a file.
         let same =
             |name: &OsString| wanted.contains(name) && from.join(name).is_dir() == to.join(name).is_dir();

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -183,9 +184,9 @@ impl Worker {
     fn start(task: &[&str], exercise: &Exercise) -> Result<Self> {
         let memory = |name| -> Result<File> { Ok(memfd_create(name, MFdFlags::MFD_CLOEXEC)?.into()) };
         let (output, errors) = (memory(c"output")?, memory(c"errors")?);
-        let program = std::env::current_exe().context("cannot find this program")?;
-        let mut command = Command::new(program);
-        command.args(task).args(["--json", &exercise.name]);
+        // Unlike its path, this is still the same program after the file was replaced: cargo may have built a newer one.
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("workbook").args(task).args(["--json", &exercise.name]);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(errors.try_clone()?);
         // Not SIGKILL: it has programs of its own to end.
         runner::ends_with_this(&mut command, Signal::SIGTERM);

@@ -27,6 +27,11 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Was it brought about by one of the program's tests, although others may have been running or have had no turn?
+    pub fn is_of_one(&self) -> bool {
+        matches!(self, Self::Ended(_) | Self::ProcessLimit(_) | Self::OutputLimit(_))
+    }
+
     /// Did it end by itself, with status 0?
     pub fn good(&self) -> bool {
         matches!(self, Self::Ended(status) if status.success())

@@ -22,8 +22,10 @@ pub fn instead() -> Option<&'static Path> {
     static INSTEAD: OnceLock<Option<PathBuf>> = OnceLock::new();
     let find = || {
         let given = env::temp_dir();
-        let whole = path::absolute(&given).unwrap_or_else(|_| given.clone());
-        if is_good(&whole) {
+        // An empty path names no folder.
+        if let Ok(whole) = path::absolute(&given)
+            && is_good(&whole)
+        {
             // What is started does not run in this folder, from where the reader's relative path is meant.
             return given.is_relative().then_some(whole);
         }

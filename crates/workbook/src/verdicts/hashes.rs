@@ -123,12 +123,19 @@ fn is_of_build(name: &OsStr) -> bool {
     name == "PATH" || starts(&["CARGO", "RUST"]) && !starts(&by_cargo)
 }
 
+/// Does an editor keep this beside a file that is open: Vim's `.flags.rs.swp`, Emacs's `#flags.rs#`, or a copy `flags.rs~`? Nothing
+/// is built from it, and it comes and goes without a change.
+fn is_of_an_editor(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.starts_with(b".") || name.starts_with(b"#") || name.ends_with(b"~")
+}
+
 /// Add a file's path and content; of a folder, each file's below it. Paths start at the checkout, so that a verdict holds
 /// when the checkout is moved.
 fn add(hasher: &mut DefaultHasher, root: &Path, path: &Path) {
     if path.is_dir() {
         let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut entries: Vec<PathBuf> = entries.collect();
+        let mut entries: Vec<PathBuf> = entries.filter(|entry| !is_of_an_editor(entry)).collect();
         entries.sort();
         entries.iter().for_each(|entry| add(hasher, root, entry));
     } else {

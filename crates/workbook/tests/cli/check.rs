@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
 
 use crate::checkout::{ADD_SOLVED, Checkout, TWICE_SOLVED};
 use crate::tool::names;
@@ -217,4 +218,51 @@ fn cargo_is_asked_when_the_target_folder_is_gone() {
     }
     checkout.solve("twice", TWICE_SOLVED);
     checkout.workbook(&["check", "twice"]).expect(0, &["1 of 1 tests pass"]).without(&["error"]);
+}
+
+/// Readers look at the tests while they write, and close them afterward.
+#[test]
+fn a_file_that_is_open_in_an_editor_changes_no_verdict() {
+    let checkout = Checkout::new();
+    checkout.solve("twice", TWICE_SOLVED);
+    checkout.workbook(&["check", "twice"]).expect(0, &[]);
+    let beside = ["crates/toy/tests/.twice.rs.swp", "crates/toy/src/#lib.rs#", "crates/toy/src/lib.rs~"];
+    beside.iter().for_each(|name| checkout.write(name, "what an editor keeps"));
+    std::os::unix::fs::symlink("reader@machine.1234", checkout.path("crates/toy/tests/.#add.rs"))
+        .expect("a link");
+    assert_eq!(done(&checkout), [false, true], "an editor has opened the tests");
+    checkout.solve("add", ADD_SOLVED);
+    checkout.workbook(&["check", "add"]).expect(0, &[]);
+    beside.iter().for_each(|name| fs::remove_file(checkout.path(name)).expect("it was there"));
+    assert_eq!(done(&checkout), [true, true], "the editor was closed");
+}
+
+/// As `mv` and `cp -p` leave it, or a clock that was put back: cargo takes the last program for one of this file.
+#[test]
+fn a_file_that_is_older_than_the_last_program_is_compiled_as_it_is() {
+    let checkout = Checkout::new();
+    let old = |answer: &str| {
+        checkout.solve("twice", answer);
+        let file = fs::File::options().write(true).open(checkout.path("crates/toy/exercises/twice.rs"));
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        file.and_then(|file| file.set_modified(time)).expect("the owner may set its time");
+    };
+    checkout.solve("twice", TWICE_SOLVED);
+    checkout.workbook(&["check", "twice"]).expect(0, &["1 of 1 tests pass"]);
+    old("pub fn twice(a: i32) -> i32 { \"a\" }");
+    checkout
+        .workbook(&["check", "twice"])
+        .expect(1, &["error[E0308]: mismatched types", "toy/twice does not compile"])
+        .without(&["tests pass"]);
+    assert_eq!(done(&checkout), [false, false], "what does not compile has passed");
+    // In another environment the tool does not know how cargo calls rustc.
+    let wrong = TWICE_SOLVED.replace("a + a", "a * a");
+    for (log, answer, code, words) in
+        [("off", &*wrong, 1, "twice 3 is 6, not 9"), ("warn", TWICE_SOLVED, 0, "1 of 1 tests pass")]
+    {
+        old(answer);
+        let mut command = checkout.command(&["check", "twice"]);
+        command.env("RUST_LOG", log);
+        checkout.run(command).expect(code, &[words]);
+    }
 }

@@ -1,6 +1,7 @@
 //! What is missing or cannot be written: the tool says so, and loses nothing.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::checkout::{ADD_SOLVED, Checkout, ReadOnly, TWICE_SOLVED};
 use crate::tool::{named, tool, unprivileged};
@@ -73,8 +74,15 @@ fn where_nothing_can_be_remembered_the_rest_works() {
     fs::create_dir_all(&memory).expect("a folder");
     let _read_only = ReadOnly::make(&memory);
     let workbook = |args: &[&str]| checkout.run(unprivileged(checkout.command(args)));
-    workbook(&["check", "add"]).expect(0, &["4 of 4 tests pass"]);
-    workbook(&["run", "fd-vanishes"]).expect(0, &["What was seen"]);
+    // Else `solution` would say of what has just passed that it is not known to pass, and nothing would say why.
+    let said = workbook(&["check", "add"]);
+    said.expect(
+        0,
+        &["4 of 4 tests pass", "the verdict is not remembered: cannot write", "Permission denied"],
+    );
+    workbook(&["run", "fd-vanishes"]).expect(0, &["What was seen", "the verdict is not remembered"]);
+    let said = workbook(&["run", "--all"]);
+    assert_eq!(said.stderr.matches("not remembered").count(), 1, "it is said once: {said:#?}");
     for _ in 0..2 {
         workbook(&["hint", "add"]).expect(0, &["hint 1 of 3", "the next call will begin again"]);
     }
@@ -118,4 +126,29 @@ fn a_broken_manifest_is_not_called_the_readers_fault() {
         .workbook(&["check", "add"])
         .expect(1, &["cargo cannot build", "Cargo.toml"])
         .without(&["✗", "CARGO_TARGET_DIR"]);
+}
+
+/// As a version manager's stand-in for what it has not installed, and a file that may not be run.
+#[test]
+fn a_program_that_does_not_run_is_not_there() {
+    let checkout = Checkout::new();
+    let folder = checkout.home().join("bin");
+    fs::create_dir(&folder).expect("a folder");
+    for (name, mode) in [("python3", 0o755), ("just", 0o644)] {
+        let file = folder.join(name);
+        fs::write(&file, "#!/bin/sh\necho no such version >&2\nexit 127\n").expect("a program");
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("its mode");
+    }
+    let workbook = |args: &[&str]| {
+        let mut command = checkout.command(args);
+        command.env("PATH", &folder);
+        checkout.run(command)
+    };
+    let findings = workbook(&["doctor", "--json"]).json();
+    for name in ["python3", "just", "strace"] {
+        let one = findings.as_array().and_then(|all| all.iter().find(|one| one["name"] == name));
+        let one = one.unwrap_or_else(|| panic!("no {name} in {findings}"));
+        assert!(one["good"] == false && one["found"] == "not found", "{one}");
+    }
+    workbook(&["hint", "add"]).expect(0, &["cargo workbook hint add"]).without(&["just hint"]);
 }

@@ -196,6 +196,8 @@ fn output_without_end_is_stopped() {
     let checkout = Checkout::new();
     let json = check(&checkout, "if b == -2 { shell(\"exec yes\", false).wait().unwrap(); }");
     assert_says(&json, "negative", &["it printed 1", "MiB, so it was stopped: does it print without end?"]);
+    let length = json.to_string().len();
+    assert!(length < 100_000, "{length} bytes of JSON repeat what was printed");
 }
 
 #[test]
@@ -261,4 +263,67 @@ fn what_the_reader_set_for_cargo_test_changes_nothing() {
     checkout
         .run(command)
         .expect(1, &["small_numbers", "its own words", "2 of 4 tests pass", "One more fails"]);
+}
+
+/// Which one it was is seen when each runs by itself, and what never began is not said to have been stopped.
+#[test]
+fn a_test_that_prints_without_end_is_told_from_those_that_had_no_turn() {
+    let checkout = Checkout::new();
+    // It begins first and stands last, so that the first test of the source is one that had no turn.
+    checkout.write("crates/toy/tests/add.rs", &{
+        let other =
+            |n: usize| format!("#[test]\nfn quiet_{n}() {{ assert_eq!(toy::add::add({n}, 1), {n} + 1); }}\n");
+        let others: String = (0..2 * threads()).rev().map(other).collect();
+        others + "#[test]\nfn loud() { toy::add::add(1, -2); }\n"
+    });
+    let body = "if b == -2 { shell(\"exec yes\", false).wait().unwrap(); }
+        if b == 1 && !std::env::args().any(|arg| arg == \"--exact\") { loop { std::thread::park() } }";
+    let json = check_for(&checkout, "30", body);
+    assert_says(&json, "loud", &["it did not finish: it printed 1", "does it print without end?"]);
+    for test in json["tests"].as_array().expect("tests").iter().filter(|test| test["name"] != "loud") {
+        assert_eq!(test["passed"], true, "{test}");
+    }
+}
+
+#[test]
+fn of_a_test_that_prints_in_a_loop_a_screen_is_shown() {
+    let checkout = Checkout::new();
+    checkout.add_does(
+        "if b == -2 {
+            for number in 1..=200_000 { println!(\"\\u{1b}[31mpoll {number}\"); }
+            panic!(\"its own words\");
+        }",
+    );
+    let said = checkout.workbook(&["check", "add"]);
+    said.expect(
+        1,
+        &[
+            "3 of 4 tests pass",
+            "negative",
+            "    poll 1\n",
+            "are left out",
+            "    poll 200000\n    its own words\n",
+        ],
+    );
+    assert!(said.stdout.lines().count() < 200, "{} lines are no screen", said.stdout.lines().count());
+    // One whose program dies runs by itself, and what it prints is not held back then.
+    checkout.add_does("if b == -2 { print!(\"{}\", \"poll \".repeat(1 << 20)); std::process::abort() }");
+    let said = checkout.workbook(&["check", "add"]);
+    said.expect(1, &["3 of 4 tests pass", "killed by SIGABRT", "poll poll"]);
+    assert!(said.stdout.len() < 100_000, "{} bytes are no screen", said.stdout.len());
+}
+
+#[test]
+fn tests_that_hang_by_themselves_do_not_take_minutes() {
+    let checkout = Checkout::new();
+    checkout.write("crates/toy/tests/add.rs", &{
+        let hang = |n: usize| format!("#[test]\nfn hangs_{n:02}() {{ toy::add::add({n}, -2); }}\n");
+        (0..20).map(hang).collect::<String>() + "#[test]\nfn aborts() { toy::add::add(1, 1); }\n"
+    });
+    let start = Instant::now();
+    let json = check_a_hang(&checkout, "if b == 1 { std::process::abort() } loop { std::thread::park() }");
+    assert_says(&json, "aborts", &["ended in the middle of it (killed by SIGABRT)"]);
+    assert_says(&json, "hangs_00", &["nothing happened for 2 s"]);
+    assert_says(&json, "hangs_19", &["not run: "]);
+    assert!(start.elapsed() < Duration::from_secs(25), "each of twenty was given its two seconds");
 }

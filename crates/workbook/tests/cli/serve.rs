@@ -78,4 +78,7 @@ fn json_lines_are_for_one_experiment_at_a_time() {
     let said = checkout.workbook(&["run", "--json-lines", "fd-vanishes", "disputed"]);
     said.expect(2, &["one experiment at a time"]).without(&["compiling"]);
     checkout.workbook(&["run", "--json-lines", "--all"]).expect(2, &["error:"]);
+    // A second drawing would replace the first.
+    let said = checkout.workbook(&["run", "--draw", "figure.svg", "fd-vanishes", "disputed"]);
+    said.expect(2, &["--draw is for one experiment at a time"]).without(&["What was seen"]);
 }

@@ -68,6 +68,10 @@ fn an_exercise_whose_tests_are_all_skipped_has_no_verdict() {
     said.without(&["✓", "✗", "hint", "solution"]);
     checkout.workbook(&["check", "twice", "add"]).expect(1, &["– toy/twice", "not judged"]);
     checkout.workbook(&["solution", "twice"]).expect(1, &["not known to pass"]);
+    let said = checkout.workbook(&["why", "twice"]);
+    said.expect(1, &["Nothing is known of your code"]).without(&["fails as yours does"]);
+    let json = checkout.workbook(&["why", "twice", "--json"]).expect(1, &[]).json();
+    assert!(json["error"].as_str().is_some_and(|why| why.contains("no test could ask")), "{json}");
 }
 
 #[test]

@@ -114,7 +114,8 @@ fn a_temporary_folder_that_cannot_be_used_is_replaced() {
     let checkout = Checkout::new();
     let writes = |tmpdir: &Path| {
         // A file for each call: several tests add the same number at the same time.
-        let body = "let caller = (std::process::id(), std::thread::current().id());
+        let body = "assert!(std::env::temp_dir().is_absolute());
+        let caller = (std::process::id(), std::thread::current().id());
         let file = std::env::temp_dir().join(format!(\"toy-{caller:?}\"));
         std::fs::write(&file, \"text\").unwrap();
         std::fs::remove_file(&file).unwrap();";
@@ -126,7 +127,7 @@ fn a_temporary_folder_that_cannot_be_used_is_replaced() {
     let _read_only = ReadOnly::make(&locked);
     // A relative path is meant from the folder in which the tool is started.
     fs::create_dir(checkout.path("hier")).expect("a folder");
-    for tmpdir in [Path::new("/nowhere/at/all"), &locked, Path::new("/dev/null"), Path::new("hier")] {
+    for tmpdir in ["/nowhere/at/all", "/dev/null", "hier", ""].map(Path::new).into_iter().chain([&*locked]) {
         writes(tmpdir);
         let mut command = unprivileged(checkout.command(&["check", "add"]));
         command.env("TMPDIR", tmpdir);

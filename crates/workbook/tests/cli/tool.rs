@@ -194,6 +194,12 @@ impl Started<'_> {
         }
     }
 
+    /// Await words of the tool's on the standard error.
+    #[track_caller]
+    pub fn await_complaint(&self, words: &str) {
+        until(&format!("«{words}» on the standard error"), || self.stderr.so_far().contains(words));
+    }
+
     /// Await its end. Nothing that it started may be left then.
     #[track_caller]
     pub fn end(mut self) -> Said {

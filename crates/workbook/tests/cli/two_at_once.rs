@@ -58,6 +58,8 @@ fn a_check_waits_for_another_one_of_the_same_exercise() {
     let running = checkout.start(checkout.command(&["check", "twice"]));
     // What is saved while it waits is what it checks.
     running.await_open(&name);
+    // The other one may be stopped, by Ctrl-Z, and nothing else would say why this one does not go on.
+    running.await_complaint("waiting for another copy of this tool, which checks toy/twice");
     checkout.solve("twice", &TWICE_SOLVED.replace("a + a", "a * a"));
     lock.unlock().expect("it can be released");
     running.end().expect(1, &["twice 3 is 6, not 9"]);

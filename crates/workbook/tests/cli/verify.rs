@@ -289,3 +289,24 @@ fn latency_measures_the_reference_and_leaves_the_readers_files_alone() {
     checkout.mistake("twice", "once", "doubles", "not 3", "pub fn twice(a: i32) -> i32 { a }");
     checkout.workbook(&["latency", "twice"]).expect(1, &["toy/twice: the reference fails doubles"]);
 }
+
+/// As when cargo builds the tool anew while it works.
+#[test]
+fn the_workers_are_this_program_although_its_file_is_gone() {
+    let checkout = Checkout::new();
+    let script = "cp \"$0\" tool && exec 3<tool && rm tool && exec /proc/self/fd/3 verify --json";
+    let said = checkout.run(checkout.program("/bin/sh", &["-c", script, crate::tool::TOOL]));
+    assert_eq!(said.expect(0, &[]).json(), proof([2, 0], [2, 0], [6, 0]));
+}
+
+/// As `just fuzz` leaves it below a crate: gigabytes.
+#[test]
+fn what_cargo_has_built_below_a_crate_is_not_copied() {
+    let checkout = Checkout::new();
+    for name in ["target/CACHEDIR.TAG", "target/debug/a-gigabyte", "corpus"] {
+        checkout.write(&format!("crates/toy/fuzz/{name}"), "");
+    }
+    checkout.workbook(&["verify", "twice"]).expect(0, &["are proved"]);
+    let copied = checkout.target().join("workbook/verify/1/checkout/crates/toy/fuzz");
+    assert_eq!(crate::tool::named(&copied, ""), ["corpus"]);
+}

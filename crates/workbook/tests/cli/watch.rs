@@ -1,6 +1,9 @@
 //! `watch`: a verdict at each save.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use nix::sys::signal::Signal;
 
@@ -84,6 +87,55 @@ fn a_folder_that_is_missing_at_first_is_watched_once_it_is_there() {
         let told = running.await_words("toy/add was saved", told);
         let told = running.await_words("0 of 4 tests pass", told);
         checkout.solve("add", ADD_SOLVED);
+        running.await_words("4 of 4 tests pass", told);
+        running.signal(Signal::SIGINT);
+        running.end().expect(130, &["stopped"]);
+    }
+}
+
+/// As by a program that writes down what it does: the folder is never silent.
+#[test]
+fn a_folder_in_which_something_is_written_all_the_time_is_watched_too() {
+    let checkout = Checkout::new();
+    let running = checkout.start(checkout.command(&["watch", "add"]));
+    let told = running.await_words("Save a file; Ctrl-C ends.", 0);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // However it ends, the writer must, or the scope would wait for it.
+        let _done = SetOnDrop(&done);
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                checkout.write("crates/toy/exercises/notes.txt", "a note");
+                thread::yield_now();
+            }
+        });
+        checkout.solve("add", ADD_SOLVED);
+        let told = running.await_words("toy/add was saved", told);
+        running.await_words("4 of 4 tests pass", told);
+        running.signal(Signal::SIGINT);
+        running.end().expect(130, &["stopped"]);
+    });
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// As readers have it who keep what they write in a repository of their own.
+#[test]
+fn a_save_of_a_file_to_which_a_link_leads_is_seen() {
+    for args in [&["watch", "add"][..], &["watch", "add", "--poll"]] {
+        let checkout = Checkout::new();
+        let [mine, link] = [checkout.home().join("mine.rs"), checkout.path("crates/toy/exercises/add.rs")];
+        fs::rename(&link, &mine).and_then(|()| symlink(&mine, &link)).expect("a link");
+        let running = checkout.start(checkout.command(args));
+        let told = running.await_words("Save a file; Ctrl-C ends.", 0);
+        fs::write(&mine, ADD_SOLVED).expect("a file");
+        let told = running.await_words("toy/add was saved", told);
         running.await_words("4 of 4 tests pass", told);
         running.signal(Signal::SIGINT);
         running.end().expect(130, &["stopped"]);
