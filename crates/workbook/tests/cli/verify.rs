@@ -295,7 +295,7 @@ fn latency_measures_the_reference_and_leaves_the_readers_files_alone() {
 fn the_workers_are_this_program_although_its_file_is_gone() {
     let checkout = Checkout::new();
     let script = "cp \"$0\" tool && exec 3<tool && rm tool && exec /proc/self/fd/3 verify --json";
-    let said = checkout.run(checkout.program("/bin/sh", &["-c", script, crate::tool::TOOL]));
+    let said = checkout.run(checkout.program("/bin/sh", &["-c", script, crate::tool::tool()]));
     assert_eq!(said.expect(0, &[]).json(), proof([2, 0], [2, 0], [6, 0]));
 }
 
