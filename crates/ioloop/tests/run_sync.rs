@@ -14,7 +14,7 @@ use std::time::Duration;
 use ioloop::{Config, Current, IoLoop, NoResult};
 use nix::errno::Errno;
 use support::operation::{Operation, failures, on_each_for_weeks};
-use support::{Log, helper_said, on_each_with_a_fake_clock, panics};
+use support::{Bad, Log, helper_said, on_each_with_a_fake_clock, panics};
 
 testing::helper!(answer);
 
@@ -226,15 +226,6 @@ fn an_operation_that_is_done_is_dropped() {
             "run_sync returned the result, and the operation still exists: what it holds stays open"
         );
     });
-}
-
-/// Panics when it is dropped.
-struct Bad;
-
-impl Drop for Bad {
-    fn drop(&mut self) {
-        panics("the drop panicked");
-    }
 }
 
 #[test]

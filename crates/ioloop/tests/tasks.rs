@@ -39,7 +39,7 @@ use ioloop::{Error, Token};
 use nix::sched::sched_getcpu;
 use support::one_core::share_a_core;
 use support::operation::{Operation, failures, on_each_for_weeks};
-use support::{LONG, Log, a_pipe, helper_said, on_each, panics, turns};
+use support::{Bad, LONG, Log, a_pipe, helper_said, on_each, panics, turns};
 
 testing::helper!(|args| testing::exit_code(match args {
     ["two-panics"] => scenarios::two_panics(),
@@ -481,15 +481,6 @@ fn a_task_that_cancels_itself_is_dropped_after_its_poll() {
         turns(ioloop, 5);
         assert_eq!(operation.polls(), 1, "polled again after it was canceled");
     });
-}
-
-/// Panics when it is dropped.
-struct Bad;
-
-impl Drop for Bad {
-    fn drop(&mut self) {
-        panics("the drop panicked");
-    }
 }
 
 #[test]

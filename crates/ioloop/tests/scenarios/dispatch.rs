@@ -6,16 +6,7 @@ use std::rc::Rc;
 
 use ioloop::{Event, Events, IoLoop, Token};
 
-use super::support::{Outcome, a_byte, panics, turns};
-
-/// Panics when it is dropped.
-struct Bad;
-
-impl Drop for Bad {
-    fn drop(&mut self) {
-        panics("the drop panicked");
-    }
-}
+use super::support::{Bad, Outcome, a_byte, panics, turns};
 
 /// Prints `reported …` for each failure, and `iterations 2` if the loop went on.
 pub fn two_panics() -> Outcome {

@@ -5,16 +5,7 @@ use std::task::Poll;
 
 use ioloop::IoLoop;
 
-use super::support::{Outcome, panics, turns};
-
-/// Panics when it is dropped.
-struct Bad;
-
-impl Drop for Bad {
-    fn drop(&mut self) {
-        panics("the drop panicked");
-    }
-}
+use super::support::{Bad, Outcome, panics, turns};
 
 /// Prints `reported …` for each failure, and `iterations 2` if the loop went on.
 pub fn two_panics() -> Outcome {

@@ -59,6 +59,15 @@ pub fn panics(words: impl Into<String>) -> ! {
     std::panic::resume_unwind(Box::new(words.into()))
 }
 
+/// Panics when it is dropped.
+pub struct Bad;
+
+impl Drop for Bad {
+    fn drop(&mut self) {
+        panics("the drop panicked");
+    }
+}
+
 /// Runs a test with a loop on each poller, while no other test of this kind runs. A loop that runs too long aborts the
 /// test program.
 #[track_caller]
