@@ -116,18 +116,19 @@ for (const [name, address] of await pages()) {
         counts[verdict]++;
         if (seconds) {
             times.push(seconds);
-            longest.push(task);
+            longest.push({ name, task });
             const bytes = site.sent.slice(before).filter(({ path }) => path.startsWith('/machine/')).reduce((sum, { size }) => sum + size, 0);
             first ??= { name, seconds, bytes };
         }
-        console.log(`${name}: ${verdict}${seconds ? `, ${seconds.toFixed(2)} s` : ''}${verdict === 'agrees' ? '' : `\n  ${says.replaceAll('\n', '\n  ')}`}`);
+        console.log(`${name}: ${verdict}${seconds ? `, ${seconds.toFixed(2)} s` : ''}${task > 0 ? `, a task of ${task.toFixed(0)} ms on the main thread` : ''}${verdict === 'agrees' ? '' : `\n  ${says.replaceAll('\n', '\n  ')}`}`);
     }
 }
 const [seconds, most] = [first?.seconds.toFixed(2), times.length ? Math.max(...times.slice(1)).toFixed(2) : ''];
 console.log(`${await browser.version()}${rate > 1 ? `, its page ${rate} times slower` : ''}: ${JSON.stringify(counts)} in ${((performance.now() - began) / 1000).toFixed(0)} s`);
 console.log(`press to verdict: the first time ${seconds} s and ${(first?.bytes / 1e6).toFixed(2)} MB (${first?.name}); again ${middle(times.slice(1))?.toFixed(2)} s (the median), at most ${most} s`);
 const size = Math.max(0, ...sizes);
-console.log(`the longest task on the main thread: ${Math.max(...longest).toFixed(0)} ms (0: none over 50)${size ? `; memory of the tab while it runs: ${(size / 1e6).toFixed(0)} MB` : ''}`);
+const { name: slowest, task } = longest.toSorted((a, b) => b.task - a.task)[0] ?? {};
+console.log(`the longest task on the main thread: ${task > 0 ? `${task.toFixed(0)} ms (${slowest})` : 'none over 50 ms'}${size ? `; memory of the tab while it runs: ${(size / 1e6).toFixed(0)} MB` : ''}`);
 await browser.close();
 site.close();
 process.exitCode = counts.differs || first?.bytes > BYTES ? 1 : 0;
