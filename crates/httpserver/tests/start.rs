@@ -114,7 +114,8 @@ fn helper(args: &[&str]) -> i32 {
 
 fn serve(processes: &str, grace: &str, what: &str) -> i32 {
     // If a wrong answer hangs, the alarm must end this helper before `workbook` gives up.
-    alarm::set(if ["hangs", "panics", "taken", "broken"].contains(&what) { 6 } else { 60 });
+    let limit = if ["hangs", "panics", "taken", "broken"].contains(&what) { 6 } else { 60 };
+    alarm::set(testing::patience().unwrap_or(limit));
     testing::ignore_sigpipe();
     let number = |text: &str| text.parse::<u32>().expect("a number");
     let what = [
